@@ -1,0 +1,78 @@
+use super::*;
+
+fn view(json: serde_json::Value) -> ServiceView {
+    ServiceView::read(&serde_json::from_value(json).unwrap())
+}
+
+#[test]
+fn a_service_is_read_as_it_was_written() {
+    let read = view(serde_json::json!({
+        "metadata": {
+            "namespace": "shop", "name": "web", "finalizers": ["service.kubernetes.io/load-balancer-cleanup"],
+            "labels": {"fastrak.io/inject": "disabled"},
+            "annotations": {
+                "fastrak.io/balancer": "none", "fastrak.io/balancer-decision": "inlets",
+                "operator.inlets.dev/manage": "1", "metallb.io/address-pool": "p"}},
+        "spec": {
+            "type": "LoadBalancer", "clusterIP": "None", "loadBalancerClass": "x/y", "externalIPs": ["192.0.2.1"],
+            "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}, {"port": 9, "protocol": "SCTP"}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}));
+    assert_eq!(
+        read,
+        ServiceView {
+            namespace: "shop".into(),
+            name: "web".into(),
+            is_load_balancer: true,
+            deleting: false,
+            opted_out: true,
+            headless: true,
+            class: Some("x/y".into()),
+            ports: vec![(80, Protocol::Tcp), (53, Protocol::Udp), (9, Protocol::Sctp)],
+            has_ingress: true,
+            has_external_ips: true,
+            has_foreign_finalizer: true,
+            foreign_annotation: Some("metallb.io/address-pool".into()),
+            choice: Some("none".into()),
+            decision: Some("inlets".into()),
+            manage: (Some("1".into()), None),
+        }
+    );
+}
+
+#[test]
+fn an_empty_service_is_read_as_nothing() {
+    assert_eq!(view(serde_json::json!({})), ServiceView::default());
+}
+
+#[test]
+fn every_way_to_an_address_is_read_back() {
+    for text in ["inlets", "node-ip", "ip-alias", "class=metallb", "none"] {
+        assert_eq!(Choice::parse(text).unwrap().to_string(), text);
+    }
+    for text in ["", "class=", "Inlets", "metallb"] {
+        let error = Choice::parse(text).unwrap_err().to_string();
+        assert!(error.contains("write one of: inlets, node-ip"), "{error}");
+    }
+}
+
+#[test]
+fn every_decision_is_read_back() {
+    let skips = SkipReason::ALL.map(Decision::Skipped);
+    for decision in [Decision::Inlets, Decision::None].into_iter().chain(skips) {
+        assert_eq!(Decision::parse(&decision.to_string()), Some(decision));
+    }
+    for text in ["", "skipped:", "skipped:because", "perhaps"] {
+        assert_eq!(Decision::parse(text), None);
+    }
+}
+
+#[test]
+fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
+    let with = |ports: &[(i32, Protocol)]| {
+        ServiceView { ports: ports.to_vec(), ..ServiceView::default() }.beyond_inlets()
+    };
+    assert_eq!(with(&[(80, Protocol::Tcp), (443, Protocol::Tcp)]), None);
+    assert_eq!(with(&[(80, Protocol::Tcp), (53, Protocol::Udp)]).unwrap(), "port 53 is UDP");
+    assert_eq!(with(&[(9, Protocol::Sctp)]).unwrap(), "port 9 is SCTP");
+    assert_eq!(with(&[(8123, Protocol::Tcp)]).unwrap(), "port 8123 is the tunnel's own");
+}

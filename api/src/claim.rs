@@ -1,0 +1,254 @@
+//! PersistentVolumeClaims as fastrak reads them.
+//!
+//! Whoever may write a claim may write all of its annotations and labels: what is read here is data
+//! with a closed grammar, never authorisation.
+
+use crate::names::{self, kubernetes};
+use crate::node::{NodeName, NodeNameError};
+use crate::size::{Bytes, SizeError};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A claim, reduced to what fastrak decides by.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of the object, and independent of the rest"
+)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name. Empty at admission where the API server is to generate it.
+    pub name: String,
+    /// The beginning of a name that is to be generated.
+    pub generate_name: String,
+    /// Its uid. Absent at admission of a create.
+    pub uid: Option<String>,
+    /// Its version.
+    pub resource_version: Option<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// The uid of the pod that it is a generic ephemeral volume of.
+    pub owner_pod: Option<String>,
+    /// The annotation that pins it, unread; see [`Claim::pin`].
+    pub pin: Option<String>,
+    /// The annotation that says why, unread.
+    pub pinned_by: Option<String>,
+    /// The label by which an agent sees it.
+    pub node_label: Option<String>,
+    /// The node that dynamic provisioning has been told, unread; see [`Claim::selected_node`].
+    pub selected_node: Option<String>,
+    /// The annotations that name the provisioner: the current spelling, and the older one.
+    pub storage_provisioner: (Option<String>, Option<String>),
+    /// Whether its labels opt out of fastrak.
+    pub opted_out: bool,
+    /// Its class.
+    pub class: ClassChoice,
+    /// The volume it is bound to, or asks for by name.
+    pub volume_name: Option<String>,
+    /// Its phase.
+    pub phase: Option<String>,
+    /// How it is to be mounted.
+    pub access_modes: Vec<String>,
+    /// Whether it asks for a raw block device.
+    pub block: bool,
+    /// Whether it selects its volume by label.
+    pub has_selector: bool,
+    /// What it is to be filled from, as `kind/name`.
+    pub data_source: Option<String>,
+    /// The VolumeAttributesClass it asks for.
+    pub attributes_class: Option<String>,
+    /// The size it asks for, unread; see [`Claim::request`].
+    pub storage: Option<String>,
+}
+
+/// What a claim says of its class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClassChoice {
+    /// Nothing: it gets a default.
+    #[default]
+    Unset,
+    /// `""`: it wants no dynamic provisioning.
+    Empty,
+    /// The annotation from before the field existed.
+    Beta(String),
+    /// A class.
+    Named(String),
+}
+
+/// Why a claim is pinned where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PinnedBy {
+    /// Its user wrote the node.
+    User,
+    /// No other node can hold it.
+    OnlyNode,
+    /// Its class binds immediately, so fastrak chose.
+    Policy,
+    /// It follows the claims of the same pod.
+    Sibling,
+    /// The scheduler chose, with the pod in view.
+    Scheduler,
+}
+
+/// An annotation whose value is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("annotation {key} is {value:?}: {problem}")]
+pub struct AnnotationError<E: std::error::Error> {
+    /// The annotation.
+    pub key: &'static str,
+    /// What it says.
+    pub value: String,
+    /// What is wrong with it.
+    pub problem: E,
+}
+
+/// A claim whose size cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// It asks for none.
+    #[error("the claim asks for no size; set spec.resources.requests.storage, such as 1Gi")]
+    Missing,
+    /// It asks for nothing.
+    #[error("the claim asks for a size of 0; ask for at least 1 byte, such as 1Gi")]
+    Zero,
+    /// It asks for what is no size.
+    #[error("the claim's spec.resources.requests.storage {0}")]
+    Size(SizeError),
+}
+
+impl Claim {
+    /// Reads a claim.
+    #[must_use]
+    pub fn read(claim: &PersistentVolumeClaim) -> Self {
+        let metadata = &claim.metadata;
+        let annotation = |key: &str| get(metadata.annotations.as_ref(), key);
+        let label = |key: &str| get(metadata.labels.as_ref(), key);
+        let owner = metadata.owner_references.iter().flatten().find(|owner| {
+            owner.controller == Some(true) && owner.kind == "Pod" && owner.api_version == "v1"
+        });
+        let partial = Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            generate_name: metadata.generate_name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            owner_pod: owner.map(|owner| owner.uid.clone()),
+            pin: annotation(names::NODE),
+            pinned_by: annotation(names::PINNED_BY),
+            node_label: label(names::NODE),
+            selected_node: annotation(kubernetes::SELECTED_NODE),
+            storage_provisioner: (
+                annotation(kubernetes::STORAGE_PROVISIONER),
+                annotation(kubernetes::STORAGE_PROVISIONER_BETA),
+            ),
+            opted_out: label(names::INJECT).as_deref() == Some(names::INJECT_DISABLED),
+            class: annotation(kubernetes::STORAGE_CLASS_BETA)
+                .map_or(ClassChoice::Unset, ClassChoice::Beta),
+            phase: claim.status.as_ref().and_then(|status| status.phase.clone()),
+            ..Self::default()
+        };
+        partial.with_spec(claim)
+    }
+
+    fn with_spec(mut self, claim: &PersistentVolumeClaim) -> Self {
+        let Some(spec) = &claim.spec else { return self };
+        if self.class == ClassChoice::Unset {
+            self.class = match spec.storage_class_name.as_deref() {
+                None => ClassChoice::Unset,
+                Some("") => ClassChoice::Empty,
+                Some(name) => ClassChoice::Named(name.to_owned()),
+            };
+        }
+        self.volume_name = spec.volume_name.clone().filter(|name| !name.is_empty());
+        self.access_modes = spec.access_modes.clone().unwrap_or_default();
+        self.block = spec.volume_mode.as_deref() == Some("Block");
+        self.has_selector = spec.selector.is_some();
+        self.attributes_class =
+            spec.volume_attributes_class_name.clone().filter(|name| !name.is_empty());
+        // The API server keeps both in step, save where the reference is to another namespace.
+        let reference = spec.data_source_ref.as_ref().map(|s| format!("{}/{}", s.kind, s.name));
+        let source = spec.data_source.as_ref().map(|s| format!("{}/{}", s.kind, s.name));
+        self.data_source = reference.or(source);
+        let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        self.storage =
+            requests.and_then(|requests| requests.get("storage")).map(|size| size.0.clone());
+        self
+    }
+
+    /// The class that the claim names, by either way of naming it.
+    #[must_use]
+    pub fn class_name(&self) -> Option<&str> {
+        match &self.class {
+            ClassChoice::Unset | ClassChoice::Empty => None,
+            ClassChoice::Beta(name) | ClassChoice::Named(name) => Some(name),
+        }
+    }
+
+    /// The node that the claim's annotation pins it to.
+    pub fn pin(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+        read_node(names::NODE, self.pin.as_deref())
+    }
+
+    /// The node that dynamic provisioning has been told.
+    pub fn selected_node(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+        read_node(kubernetes::SELECTED_NODE, self.selected_node.as_deref())
+    }
+
+    /// The size it asks for.
+    pub fn request(&self) -> Result<Bytes, RequestError> {
+        let text = self.storage.as_deref().ok_or(RequestError::Missing)?;
+        match Bytes::parse(text).map_err(RequestError::Size)? {
+            Bytes(0) => Err(RequestError::Zero),
+            size => Ok(size),
+        }
+    }
+}
+
+impl PinnedBy {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::User, Self::OnlyNode, Self::Policy, Self::Sibling, Self::Scheduler];
+
+    /// The value of the annotation `fastrak.io/pinned-by`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::OnlyNode => "only-node",
+            Self::Policy => "policy",
+            Self::Sibling => "sibling",
+            Self::Scheduler => "scheduler",
+        }
+    }
+
+    /// Reads the annotation; a text that is none of them is as good as none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == text)
+    }
+}
+
+impl fmt::Display for PinnedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn get(map: Option<&BTreeMap<String, String>>, key: &str) -> Option<String> {
+    map.and_then(|map| map.get(key)).cloned()
+}
+
+fn read_node(
+    key: &'static str,
+    value: Option<&str>,
+) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+    let Some(value) = value else { return Ok(None) };
+    let named = NodeName::parse(value);
+    named.map(Some).map_err(|problem| AnnotationError { key, value: value.to_owned(), problem })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use super::*;
+
+fn claim(json: serde_json::Value) -> Claim {
+    Claim::read(&serde_json::from_value(json).unwrap())
+}
+
+#[test]
+fn a_claim_is_read_as_it_was_written() {
+    let read = claim(serde_json::json!({
+        "metadata": {
+            "namespace": "shop", "name": "data", "uid": "u-1", "resourceVersion": "7",
+            "annotations": {
+                "fastrak.io/node": "node-a", "fastrak.io/pinned-by": "user",
+                "volume.kubernetes.io/selected-node": "node-a",
+                "volume.kubernetes.io/storage-provisioner": "local.fastrak.io"},
+            "labels": {"fastrak.io/node": "node-a", "fastrak.io/inject": "disabled"},
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "pod-1", "controller": true}]},
+        "spec": {
+            "storageClassName": "local-storage", "accessModes": ["ReadWriteOnce"], "volumeMode": "Block",
+            "volumeName": "pvc-u-1", "selector": {}, "volumeAttributesClassName": "gold",
+            "dataSource": {"kind": "VolumeSnapshot", "name": "snap"},
+            "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Pending"}}));
+    assert_eq!(
+        read,
+        Claim {
+            namespace: "shop".into(),
+            name: "data".into(),
+            generate_name: String::new(),
+            uid: Some("u-1".into()),
+            resource_version: Some("7".into()),
+            deleting: false,
+            owner_pod: Some("pod-1".into()),
+            pin: Some("node-a".into()),
+            pinned_by: Some("user".into()),
+            node_label: Some("node-a".into()),
+            selected_node: Some("node-a".into()),
+            storage_provisioner: (Some("local.fastrak.io".into()), None),
+            opted_out: true,
+            class: ClassChoice::Named("local-storage".into()),
+            volume_name: Some("pvc-u-1".into()),
+            phase: Some("Pending".into()),
+            access_modes: vec!["ReadWriteOnce".into()],
+            block: true,
+            has_selector: true,
+            data_source: Some("VolumeSnapshot/snap".into()),
+            attributes_class: Some("gold".into()),
+            storage: Some("1Gi".into()),
+        }
+    );
+}
+
+#[test]
+fn an_empty_claim_is_read_as_nothing() {
+    assert_eq!(claim(serde_json::json!({})), Claim::default());
+}
+
+#[test]
+fn the_class_is_told_apart_from_no_class_and_from_none_wanted() {
+    let class = |json| claim(json).class;
+    assert_eq!(class(serde_json::json!({"spec": {}})), ClassChoice::Unset);
+    assert_eq!(class(serde_json::json!({"spec": {"storageClassName": ""}})), ClassChoice::Empty);
+    assert_eq!(
+        class(serde_json::json!({
+            "metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}},
+            "spec": {"storageClassName": "new"}})),
+        ClassChoice::Beta("old".into())
+    );
+}
+
+#[test]
+fn a_pin_that_is_no_node_name_is_an_error_that_says_so() {
+    let read = Claim { pin: Some("../etc".into()), ..Claim::default() };
+    let error = read.pin().unwrap_err().to_string();
+    assert!(error.starts_with("annotation fastrak.io/node is \"../etc\": a node name"), "{error}");
+    assert_eq!(Claim::default().pin(), Ok(None));
+}
+
+#[test]
+fn a_size_that_cannot_be_served_says_what_to_ask_for() {
+    for (storage, said) in [
+        (None, "asks for no size"),
+        (Some("0"), "size of 0"),
+        (Some("-1Gi"), "below zero"),
+        (Some("1e400"), "more than a volume can be"),
+        (Some("lots"), "is not a size"),
+    ] {
+        let read = Claim { storage: storage.map(str::to_owned), ..Claim::default() };
+        let error = read.request().unwrap_err().to_string();
+        assert!(error.contains(said), "{storage:?}: {error}");
+    }
+    let read = Claim { storage: Some("1Ei".into()), ..Claim::default() };
+    assert_eq!(read.request(), Ok(Bytes(1 << 60)));
+}
+
+#[test]
+fn every_reason_for_a_pin_is_read_back() {
+    for by in PinnedBy::ALL {
+        assert_eq!(PinnedBy::parse(by.as_str()), Some(by));
+    }
+    assert_eq!(PinnedBy::parse("root"), None);
+}

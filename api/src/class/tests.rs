@@ -1,0 +1,87 @@
+use super::*;
+
+fn class(parameters: &[(&str, &str)]) -> Class {
+    let parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let object = StorageClass {
+        metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            name: Some("fast".to_owned()),
+            ..Default::default()
+        },
+        provisioner: names::PROVISIONER.to_owned(),
+        parameters: Some(parameters),
+        ..StorageClass::default()
+    };
+    Class::read(&object)
+}
+
+#[test]
+fn a_class_without_parameters_uses_the_default_pool_and_is_writable_by_all() {
+    let params = class(&[]).params().unwrap();
+    assert_eq!(params.pool.as_str(), "default");
+    assert_eq!(params.mode, Mode(0o777));
+}
+
+#[test]
+fn parameters_are_read() {
+    let params = class(&[("pool", "nvme"), ("mode", "0750")]).params().unwrap();
+    assert_eq!((params.pool.as_str(), params.mode), ("nvme", Mode(0o750)));
+}
+
+#[test]
+fn a_bad_parameter_is_named_with_what_to_write() {
+    for (key, value, said) in [
+        ("mdoe", "0750", "unknown parameter \"mdoe\"; known are: pool, mode"),
+        ("mode", "rwx", "write permissions in octal"),
+        ("mode", "0888", "write permissions in octal"),
+        ("mode", "", "write permissions in octal"),
+        ("mode", "+755", "write permissions in octal"),
+        ("mode", "17777", "write permissions in octal"),
+        ("pool", "../etc", "a pool name has 1 to 63"),
+    ] {
+        let error = class(&[(key, value)]).params().unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("fast"), "{error}");
+    }
+}
+
+#[test]
+fn a_class_says_when_it_binds_and_what_it_keeps() {
+    let read = class(&[]);
+    assert_eq!((read.binding, read.reclaim), (Binding::Immediate, ReclaimPolicy::Delete));
+    let object = StorageClass {
+        volume_binding_mode: Some("WaitForFirstConsumer".to_owned()),
+        reclaim_policy: Some("Retain".to_owned()),
+        ..StorageClass::default()
+    };
+    let read = Class::read(&object);
+    assert_eq!(read.binding, Binding::WaitForFirstConsumer);
+    assert_eq!(read.reclaim, ReclaimPolicy::Retain);
+}
+
+#[test]
+fn both_spellings_of_the_default_mark_count_and_only_true_is_a_mark() {
+    for (key, value, expected) in [
+        (kubernetes::DEFAULT_CLASS, "true", true),
+        (kubernetes::DEFAULT_CLASS_BETA, "true", true),
+        (kubernetes::DEFAULT_CLASS, "yes", false),
+    ] {
+        let mut object = StorageClass::default();
+        object.metadata.annotations = Some([(key.to_owned(), value.to_owned())].into());
+        assert_eq!(Class::read(&object).is_default, expected, "{key}={value}");
+    }
+}
+
+#[test]
+fn topologies_allow_any_term_whose_every_label_holds() {
+    let zone = |z: &str| ("zone".to_owned(), vec![z.to_owned()]);
+    let ssd = ("disk".to_owned(), vec!["ssd".to_owned(), "nvme".to_owned()]);
+    let mut read = class(&[]);
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    assert!(read.allows(&labels(&[])));
+    read.topologies = vec![vec![zone("a"), ssd], vec![zone("b")]];
+    assert!(read.allows(&labels(&[("zone", "a"), ("disk", "nvme")])));
+    assert!(read.allows(&labels(&[("zone", "b")])));
+    assert!(!read.allows(&labels(&[("zone", "a")])));
+    assert!(!read.allows(&labels(&[])));
+}

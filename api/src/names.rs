@@ -1,0 +1,108 @@
+//! Every string of fastrak's that can appear in a cluster, each spelled once, and the strings of
+//! others that fastrak reads or writes.
+//!
+//! What is here is a promise to clusters that run an older version: add, never change.
+
+/// Builds a name under fastrak's domain, so that the domain itself is spelled in one place.
+macro_rules! domain {
+    () => {
+        "fastrak.io"
+    };
+    ($rest:literal) => {
+        concat!("fastrak.io/", $rest)
+    };
+}
+
+/// The domain under which all of fastrak's own names live.
+pub const DOMAIN: &str = domain!();
+
+/// The provisioner of fastrak's classes. Also the name of its `CSIDriver` object, which is why it
+/// is a DNS subdomain and not `fastrak.io/local`.
+pub const PROVISIONER: &str = concat!("local.", domain!());
+
+/// The class that claims without one get.
+pub const CLASS_DEFAULT: &str = "local-storage";
+/// The class beside it whose volumes outlive their claims.
+pub const CLASS_RETAIN: &str = "local-storage-retain";
+
+/// Annotation on a claim: the node it is pinned to. Label on claims and volumes: the node's key.
+pub const NODE: &str = domain!("node");
+/// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
+pub const PINNED_BY: &str = domain!("pinned-by");
+/// Label on a volume: the pool its data is in.
+pub const POOL: &str = domain!("pool");
+/// Finalizer on a volume: its agent has data to take away first.
+pub const VOLUME_FINALIZER: &str = domain!("volume");
+/// Annotation on a Service: how it is to get an address ([`crate::balancer::Choice`]).
+pub const BALANCER: &str = domain!("balancer");
+/// Annotation on a Service: what was decided about it ([`crate::balancer::Decision`]).
+pub const BALANCER_DECISION: &str = domain!("balancer-decision");
+/// Label on an object or a namespace: [`INJECT_DISABLED`] keeps the webhook away.
+pub const INJECT: &str = domain!("inject");
+/// The value of [`INJECT`] that opts out.
+pub const INJECT_DISABLED: &str = "disabled";
+
+/// Prefix of the names of fastrak's volumes; the claim's uid follows.
+pub const VOLUME_NAME_PREFIX: &str = "pvc-";
+
+/// The namespace fastrak is installed in.
+pub const NAMESPACE: &str = "fastrak-system";
+/// Name of the webhook's Deployment, Service, `PodDisruptionBudget` and ServiceAccount.
+pub const WEBHOOK: &str = "fastrak-webhook";
+/// Name of the agent's DaemonSet and ServiceAccount.
+pub const AGENT: &str = "fastrak-agent";
+/// The Secret in which the webhook's replicas share their certificates.
+pub const WEBHOOK_SECRET: &str = "fastrak-webhook-certs";
+/// The MutatingWebhookConfiguration.
+pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
+/// Name of the webhook for claims in that configuration.
+pub const CLAIMS_HOOK: &str = concat!("claims.", domain!());
+/// Name of the webhook for Services in that configuration.
+pub const SERVICES_HOOK: &str = concat!("services.", domain!());
+/// Path that serves reviews of claims.
+pub const CLAIMS_PATH: &str = "/claims";
+/// Path that serves reviews of Services.
+pub const SERVICES_PATH: &str = "/services";
+
+/// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
+pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";
+/// Field manager of the webhook's repairs.
+pub const MANAGER_REPAIR: &str = "fastrak-repair";
+/// Field manager of the agent's writes.
+pub const MANAGER_AGENT: &str = "fastrak-agent";
+
+/// Names of Kubernetes' own that fastrak reads or writes.
+pub mod kubernetes {
+    /// The node chosen for a claim; its mere presence starts dynamic provisioning.
+    pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+    /// Who is to provision a claim.
+    pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
+    /// The same, in the older spelling that the controller manager still writes beside it.
+    pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
+    /// The class of a claim before it was a field. Immutable, and it wins over the field.
+    pub const STORAGE_CLASS_BETA: &str = "volume.beta.kubernetes.io/storage-class";
+    /// Marks a StorageClass as the default.
+    pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+    /// The same, in the older spelling that the API server still honours.
+    pub const DEFAULT_CLASS_BETA: &str = "storageclass.beta.kubernetes.io/is-default-class";
+    /// Who provisioned a volume. Without it the controller manager tries its own deleter.
+    pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+    /// The label that ties a volume to its node. It may differ from the node's name.
+    pub const HOSTNAME: &str = "kubernetes.io/hostname";
+    /// The operating system of a node.
+    pub const OS: &str = "kubernetes.io/os";
+    /// The finalizer of cloud controllers and k3s on a Service that they serve.
+    pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+    /// Namespaces whose objects fastrak never touches, beside its own.
+    pub const SYSTEM_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
+}
+
+/// Names of the inlets operator's.
+pub mod inlets {
+    /// Whether the operator is to serve a Service, for operators of 0.17 and later.
+    pub const MANAGE: &str = "operator.inlets.dev/manage";
+    /// The same for operators of 0.16 and earlier.
+    pub const MANAGE_LEGACY: &str = "dev.inlets.manage";
+    /// The port of the tunnel itself, which a Service can therefore not use.
+    pub const CONTROL_PORT: i32 = 8123;
+}

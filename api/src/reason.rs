@@ -1,0 +1,61 @@
+//! The reasons of the events that fastrak records, each with the kind of event it is.
+//!
+//! The texts of the events are written where they are recorded.
+
+/// Why an event was recorded. The names are those of Kubernetes' own provisioners where they have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventReason {
+    /// On a claim: its volume is being made.
+    Provisioning,
+    /// On a claim: its volume has been made.
+    ProvisioningSucceeded,
+    /// On a claim: its volume could not be made, and why.
+    ProvisioningFailed,
+    /// On a volume: its data could not be taken away, and why.
+    VolumeFailedDelete,
+    /// On a volume: its data is not where it should be.
+    VolumeDataMissing,
+    /// On a StorageClass: it is one of several that are marked as the default.
+    MultipleDefaultClasses,
+    /// On a claim: it was pinned after the fact, since the webhook had not seen it.
+    PinRepaired,
+}
+
+impl EventReason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Provisioning,
+        Self::ProvisioningSucceeded,
+        Self::ProvisioningFailed,
+        Self::VolumeFailedDelete,
+        Self::VolumeDataMissing,
+        Self::MultipleDefaultClasses,
+        Self::PinRepaired,
+    ];
+
+    /// The reason as `kubectl get events` shows it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "Provisioning",
+            Self::ProvisioningSucceeded => "ProvisioningSucceeded",
+            Self::ProvisioningFailed => "ProvisioningFailed",
+            Self::VolumeFailedDelete => "VolumeFailedDelete",
+            Self::VolumeDataMissing => "VolumeDataMissing",
+            Self::MultipleDefaultClasses => "MultipleDefaultClasses",
+            Self::PinRepaired => "PinRepaired",
+        }
+    }
+
+    /// Whether it tells of something that someone should look at.
+    #[must_use]
+    pub const fn is_warning(self) -> bool {
+        match self {
+            Self::Provisioning | Self::ProvisioningSucceeded | Self::PinRepaired => false,
+            Self::ProvisioningFailed
+            | Self::VolumeFailedDelete
+            | Self::VolumeDataMissing
+            | Self::MultipleDefaultClasses => true,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A volume's identity: what proves, on the disk and in the API, whose data it is.
+//!
+//! Paths are built from identities alone, never from names that users choose.
+
+use crate::class::ReclaimPolicy;
+use crate::names;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The uid of the claim that a volume was made for. It never changes, whoever owns the volume
+/// later, and it is safe as the name of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VolumeId(String);
+
+/// A text that is not the uid of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not the uid of a claim: 36 characters, such as 0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"
+)]
+pub struct VolumeIdError(String);
+
+/// What is written beside a volume's data when it is made. It outlives every object in the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The layout of this record.
+    pub format: u32,
+    /// The volume.
+    pub volume: VolumeId,
+    /// Namespace of the claim it was made for, for people who read it; never used to find anything.
+    pub namespace: String,
+    /// Name of that claim, for people who read it.
+    pub claim: String,
+    /// The class it was made by.
+    pub class: String,
+    /// The node it was made on.
+    pub node: String,
+    /// What is to become of it when its claim is gone.
+    pub reclaim_policy: ReclaimRecord,
+    /// The size that was granted.
+    pub bytes: u64,
+}
+
+/// A reclaim policy as it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReclaimRecord {
+    /// The volume goes with its claim.
+    Delete,
+    /// The volume stays.
+    Retain,
+}
+
+/// The layout of [`Identity`] that this version writes and reads.
+pub const IDENTITY_FORMAT: u32 = 1;
+
+impl VolumeId {
+    /// Reads a uid as the API server makes it: a UUID in lower case.
+    pub fn parse(text: &str) -> Result<Self, VolumeIdError> {
+        let well_formed = text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+            });
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(VolumeIdError(text.to_owned())) }
+    }
+
+    /// The identity in the name of a PersistentVolume, where it is one of fastrak's.
+    #[must_use]
+    pub fn from_volume_name(name: &str) -> Option<Self> {
+        Self::parse(name.strip_prefix(names::VOLUME_NAME_PREFIX)?).ok()
+    }
+
+    /// The name of its PersistentVolume.
+    #[must_use]
+    pub fn volume_name(&self) -> String {
+        format!("{}{}", names::VOLUME_NAME_PREFIX, self.0)
+    }
+
+    /// The uid itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for VolumeId {
+    type Error = VolumeIdError;
+
+    fn try_from(text: String) -> Result<Self, VolumeIdError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<VolumeId> for String {
+    fn from(id: VolumeId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for VolumeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ReclaimPolicy> for ReclaimRecord {
+    fn from(policy: ReclaimPolicy) -> Self {
+        match policy {
+            ReclaimPolicy::Delete => Self::Delete,
+            ReclaimPolicy::Retain => Self::Retain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+
+    #[test]
+    fn only_a_uid_is_an_identity() {
+        assert_eq!(VolumeId::parse(UID).unwrap().as_str(), UID);
+        for text in
+            ["", "..", "a", "../../../../../../../../../../etc/pw", &UID.to_uppercase(), &UID[1..]]
+        {
+            assert!(VolumeId::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_volume_is_known_by_its_name() {
+        let id = VolumeId::parse(UID).unwrap();
+        assert_eq!(id.volume_name(), format!("pvc-{UID}"));
+        assert_eq!(VolumeId::from_volume_name(&id.volume_name()), Some(id));
+        assert_eq!(VolumeId::from_volume_name(UID), None);
+        assert_eq!(VolumeId::from_volume_name("pvc-../../etc"), None);
+    }
+
+    #[test]
+    fn an_identity_with_a_forged_uid_cannot_be_read() {
+        let text = format!(
+            r#"{{"format":1,"volume":"{}","namespace":"n","claim":"c","class":"s","node":"a","reclaimPolicy":"Delete","bytes":1}}"#,
+            "../../../../../../../../../../../etc"
+        );
+        assert!(serde_json::from_str::<Identity>(&text).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_identity_leaves_its_folder(text in ".{0,40}") {
+            if let Ok(id) = VolumeId::parse(&text) {
+                prop_assert!(!id.as_str().contains(['/', '.', '\0']));
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the test bed's real nodes need, on Debian and as root; elsewhere
+# says what is missing and goes on, since everything but real nodes works without.
+# With CI=true a part that is missing and cannot be installed is a failure.
+#
+# It builds nothing (assets.sh does) and starts nothing.
+set -euo pipefail
+
+# package and the program by which to know that it is there
+needed=(
+    containerd:containerd
+    runc:runc
+    containernetworking-plugins:/usr/lib/cni/ptp
+    busybox-static:busybox
+    iproute2:ip
+    nftables:nft
+    iptables:iptables
+    util-linux:unshare
+)
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Folders of the superuser's, which an ordinary user's PATH may lack.
+PATH="$PATH:/usr/sbin:/sbin"
+
+missing=()
+for entry in "${needed[@]}"; do
+    command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
+done
+if ((${#missing[@]} == 0)); then
+    say "everything that real nodes need is installed"
+    exit 0
+fi
+
+cannot=""
+if [[ "$(id -u)" != 0 ]]; then
+    cannot="not root"
+elif ! grep -qsE '^ID(_LIKE)?=.*debian' /etc/os-release || ! command -v apt-get >/dev/null; then
+    cannot="not Debian"
+fi
+if [[ -n "$cannot" ]]; then
+    say "real nodes need, and this machine lacks: ${missing[*]} ($cannot, so nothing was installed)"
+    [[ "${CI:-}" != true ]] || exit 1
+    exit 0
+fi
+
+say "installing with apt-get: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# The packages start services by themselves; the test bed runs its own.
+install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2; }
+if ! install; then
+    apt-get update -qq >&2
+    install
+fi
