@@ -1,0 +1,193 @@
+use super::*;
+use crate::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+use time::Duration;
+
+/// Authorities that end after one, two, … days.
+static AUTHORITIES: LazyLock<Vec<Authority>> = LazyLock::new(|| {
+    (1..=6)
+        .map(|days| {
+            Authority::generate("one name", Validity::starting(now(), Duration::days(days)))
+        })
+        .collect::<Result<_, _>>()
+        .unwrap()
+});
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+}
+
+fn cert(which: usize) -> &'static str {
+    AUTHORITIES[which].cert_pem()
+}
+
+fn text(order: &[usize]) -> String {
+    order.iter().map(|which| cert(*which)).collect()
+}
+
+fn without_repeats(order: &[usize]) -> Vec<usize> {
+    let mut kept = Vec::new();
+    for which in order {
+        if !kept.contains(which) {
+            kept.push(*which);
+        }
+    }
+    kept
+}
+
+fn leaf(by: &Authority, from: OffsetDateTime, lifetime: Duration) -> KeyPairPem {
+    by.issue(&LeafRequest {
+        common_name: "leaf".to_owned(),
+        organizations: Vec::new(),
+        names: vec!["a.example".to_owned()],
+        usage: Usage::Server,
+        validity: Validity::starting(from, lifetime),
+    })
+    .unwrap()
+}
+
+proptest! {
+    #[test]
+    fn parsing_keeps_the_order_and_drops_repeats(order in prop::collection::vec(0usize..6, 0..20)) {
+        let bundle = Bundle::parse(&text(&order)).unwrap();
+        prop_assert_eq!(bundle.to_pem(), text(&without_repeats(&order)));
+        prop_assert_eq!(bundle.iter().collect::<String>(), bundle.to_pem());
+    }
+
+    #[test]
+    fn adding_one_by_one_is_parsing_all(order in prop::collection::vec(0usize..6, 0..20)) {
+        let mut bundle = Bundle::new();
+        for (at, which) in order.iter().enumerate() {
+            let new = !order[..at].contains(which);
+            prop_assert_eq!(bundle.contains(cert(*which)), !new);
+            prop_assert_eq!(bundle.add(cert(*which)).unwrap(), new);
+        }
+        prop_assert_eq!(bundle, Bundle::parse(&text(&order)).unwrap());
+    }
+
+    #[test]
+    fn writing_and_parsing_again_changes_nothing(order in prop::collection::vec(0usize..6, 0..20)) {
+        let bundle = Bundle::parse(&text(&order)).unwrap();
+        prop_assert_eq!(Bundle::parse(&bundle.to_pem()).unwrap(), bundle);
+    }
+
+    #[test]
+    fn pruning_drops_exactly_what_has_ended(
+        order in prop::collection::vec(0usize..6, 0..20),
+        hours in 0i64..200,
+    ) {
+        let mut bundle = Bundle::parse(&text(&order)).unwrap();
+        let at = now() + Duration::hours(hours);
+        let all = without_repeats(&order);
+        // Authority n ends n + 1 days after now, that very moment included.
+        let kept: Vec<_> =
+            all.iter().copied().filter(|which| (*which as i64 + 1) * 24 >= hours).collect();
+        prop_assert_eq!(bundle.prune_expired(at), all.len() - kept.len());
+        prop_assert_eq!(bundle.len(), kept.len());
+        prop_assert_eq!(bundle.is_empty(), kept.is_empty());
+        prop_assert_eq!(bundle.to_pem(), text(&kept));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(noise in "\\PC{0,40}", cut in 0usize..600) {
+        let whole = cert(0);
+        let cut = whole.char_indices().map(|(at, _)| at).take(cut).last().unwrap_or(0);
+        for text in [noise.clone(), format!("{}{noise}{}", &whole[..cut], &whole[cut..])] {
+            if let Ok(bundle) = Bundle::parse(&text) {
+                prop_assert!(bundle.len() <= 1);
+            }
+            prop_assert!(!Bundle::new().trusts(&text, now()));
+        }
+    }
+
+    #[test]
+    fn no_damaged_certificate_makes_it_panic_or_is_trusted(at in 0usize..2000, flip in 1u8..=255) {
+        let by = &AUTHORITIES[0];
+        let mut der = pem::first_certificate("test", by.cert_pem()).unwrap();
+        let at = at % der.len();
+        der[at] ^= flip;
+        let damaged = pem::encode_certificate(&der);
+        // Loading may fail in any way but by a panic, and may not succeed into
+        // something that vouches for itself.
+        let loaded = Authority::load(&damaged, by.key_pem());
+        prop_assert!(!Bundle::parse(by.cert_pem()).unwrap().trusts(&damaged, now()));
+        if let Ok(loaded) = loaded {
+            prop_assert_eq!(loaded.key_pem(), by.key_pem());
+        }
+    }
+}
+
+#[test]
+fn blank_text_is_an_empty_bundle_and_other_text_is_none() {
+    assert!(Bundle::parse("").unwrap().is_empty());
+    assert!(Bundle::parse(" \n\n").unwrap().is_empty());
+    let error = Bundle::parse("trust me").unwrap_err();
+    assert!(matches!(error, CertError::NoBlock { what: "bundle", .. }), "{error:?}");
+}
+
+#[test]
+fn comments_and_foreign_line_ends_between_certificates_are_fine() {
+    let mixed = format!("# the first\n{}\r\n# next\n{}", cert(0).replace('\n', "\r\n"), cert(1));
+    assert_eq!(Bundle::parse(&mixed).unwrap().to_pem(), text(&[0, 1]));
+}
+
+#[test]
+fn the_error_names_the_block_that_is_wrong() {
+    let damaged = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+    let error = Bundle::parse(&format!("{}{damaged}", text(&[0, 1]))).unwrap_err();
+    assert!(matches!(error, CertError::DamagedBlock { block: 3, .. }), "{error:?}");
+    let hollow = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let error = Bundle::parse(&format!("{}{hollow}{}", cert(0), cert(1))).unwrap_err();
+    assert!(matches!(error, CertError::NotACertificate { block: 2, .. }), "{error:?}");
+}
+
+#[test]
+fn a_private_key_in_a_bundle_is_an_error_not_noise() {
+    let stray = format!("{}{}", cert(0), AUTHORITIES[0].key_pem());
+    let error = Bundle::parse(&stray).unwrap_err();
+    assert!(matches!(error, CertError::WrongBlock { block: 2, .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "bundle: PEM block 2 is a \"PRIVATE KEY\", not a \"CERTIFICATE\""
+    );
+}
+
+#[test]
+fn bytes_after_the_certificate_are_not_ignored() {
+    let mut der = pem::first_certificate("test", cert(0)).unwrap();
+    der.push(0);
+    let error = Bundle::parse(&pem::encode_certificate(&der)).unwrap_err();
+    assert!(matches!(error, CertError::NotACertificate { block: 1, .. }), "{error:?}");
+}
+
+#[test]
+fn it_trusts_what_one_of_its_authorities_signed() {
+    let bundle = Bundle::parse(&text(&[1, 2])).unwrap();
+    for which in 0..4 {
+        let pair = leaf(&AUTHORITIES[which], now(), Duration::HOUR);
+        assert_eq!(bundle.trusts(&pair.cert_pem, now()), [1, 2].contains(&which), "{which}");
+    }
+}
+
+#[test]
+fn trust_ends_with_the_leaf_and_begins_with_it() {
+    let bundle = Bundle::parse(cert(5)).unwrap();
+    let pair = leaf(&AUTHORITIES[5], now() + Duration::DAY, Duration::HOUR);
+    let begins = now() + Duration::DAY - crate::BACKDATE;
+    let ends = now() + Duration::DAY + Duration::HOUR;
+    let tick = Duration::SECOND;
+    for (at, wanted) in [(begins - tick, false), (begins, true), (ends, true), (ends + tick, false)]
+    {
+        assert_eq!(bundle.trusts(&pair.cert_pem, at), wanted, "at {at}");
+    }
+}
+
+#[test]
+fn an_authority_that_has_not_begun_stays_when_pruning() {
+    let later = Validity::starting(now() + Duration::WEEK, Duration::WEEK);
+    let next = Authority::generate("next", later).unwrap();
+    let mut bundle = Bundle::parse(next.cert_pem()).unwrap();
+    assert_eq!(bundle.prune_expired(now()), 0);
+    assert!(bundle.contains(next.cert_pem()));
+}

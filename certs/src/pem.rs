@@ -1,0 +1,169 @@
+//! PEM in and out, and the few questions asked of a parsed certificate. It
+//! accepts text around blocks (bundles carry comments) but never skips a block:
+//! a private key that strayed into a bundle is an error, not noise.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
+use x509_parser::nom;
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
+use x509_parser::pem::Pem;
+
+use crate::{CertError, Validity};
+
+pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
+const PRIVATE_KEY: &str = "PRIVATE KEY";
+
+/// The DER of every certificate in `text`, in order; each one parses.
+pub(crate) fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>>, CertError> {
+    let mut found = Vec::new();
+    for der in blocks(what, CERTIFICATE, text) {
+        let der = der?;
+        parse(what, found.len() + 1, &der)?;
+        found.push(der);
+    }
+    Ok(found)
+}
+
+/// The DER of the first certificate in `text`: of a chain, the leaf.
+pub(crate) fn first_certificate(what: &'static str, text: &str) -> Result<Vec<u8>, CertError> {
+    let absent = CertError::NoBlock { what, expected: CERTIFICATE };
+    let der = blocks(what, CERTIFICATE, text).next().ok_or(absent)??;
+    parse(what, 1, &der)?;
+    Ok(der)
+}
+
+/// The private key in `text`.
+pub(crate) fn private_key(what: &'static str, text: &str) -> Result<KeyPair, CertError> {
+    let absent = CertError::NoBlock { what, expected: PRIVATE_KEY };
+    let der = blocks(what, PRIVATE_KEY, text).next().ok_or(absent)??;
+    KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), &PKCS_ECDSA_P256_SHA256)
+        .map_err(|source| CertError::UnusableKey { what, source })
+}
+
+/// One parsed certificate; `block` is only for the error.
+pub(crate) fn parse<'a>(
+    what: &'static str,
+    block: usize,
+    der: &'a [u8],
+) -> Result<X509Certificate<'a>, CertError> {
+    let wrong = |source| CertError::NotACertificate { what, block, source };
+    match x509_parser::parse_x509_certificate(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err(wrong(X509Error::InvalidCertificate)),
+        Err(nom::Err::Error(source) | nom::Err::Failure(source)) => Err(wrong(source)),
+        Err(nom::Err::Incomplete(_)) => Err(wrong(X509Error::InvalidCertificate)),
+    }
+}
+
+/// `der` as one PEM block labelled [`CERTIFICATE`].
+pub(crate) fn encode_certificate(der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {CERTIFICATE}-----\n");
+    let encoded = STANDARD.encode(der);
+    let mut rest = encoded.as_str();
+    // RFC 7468, 2: generators wrap base64 at exactly 64 characters.
+    while let Some((line, after)) = rest.split_at_checked(64) {
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    if !rest.is_empty() {
+        text.push_str(rest);
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {CERTIFICATE}-----\n"));
+    text
+}
+
+/// When a parsed certificate counts.
+pub(crate) fn validity(certificate: &X509Certificate<'_>) -> Validity {
+    let at = |time: &x509_parser::time::ASN1Time| time.to_datetime();
+    Validity {
+        not_before: at(&certificate.validity().not_before),
+        not_after: at(&certificate.validity().not_after),
+    }
+}
+
+/// Whether the public key of a parsed certificate is on P-256.
+pub(crate) fn is_p256(certificate: &X509Certificate<'_>) -> bool {
+    let algorithm = &certificate.public_key().algorithm;
+    let curve = algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+    algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
+}
+
+/// Whether `key` is the private half of a parsed certificate's key.
+pub(crate) fn belongs(key: &KeyPair, certificate: &X509Certificate<'_>) -> bool {
+    key.public_key_raw() == certificate.public_key().subject_public_key.data.as_ref()
+}
+
+/// Whether a parsed certificate may sign others. A CA without a keyUsage
+/// extension may (RFC 5280, 4.2.1.3: the extension restricts when present).
+pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    let is_ca = matches!(certificate.basic_constraints(), Ok(Some(found)) if found.value.ca);
+    let allowed = match certificate.key_usage() {
+        Ok(Some(usage)) => usage.value.key_cert_sign(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    is_ca && allowed
+}
+
+/// Whether `authority` signed `subject`, both parsed. Says nothing about time.
+pub(crate) fn signed(authority: &X509Certificate<'_>, subject: &X509Certificate<'_>) -> bool {
+    may_sign(authority)
+        && authority.subject().as_raw() == subject.issuer().as_raw()
+        && subject.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+/// Whether both `authority` and `subject` count at `now` and the one signed the other.
+pub(crate) fn vouches(
+    authority: &X509Certificate<'_>,
+    subject: &X509Certificate<'_>,
+    now: OffsetDateTime,
+) -> bool {
+    validity(authority).contains(now)
+        && validity(subject).contains(now)
+        && signed(authority, subject)
+}
+
+fn blocks<'a>(
+    what: &'static str,
+    expected: &'static str,
+    text: &'a str,
+) -> impl Iterator<Item = Result<Vec<u8>, CertError>> + 'a {
+    Pem::iter_from_buffer(text.as_bytes()).enumerate().map(move |(index, pem)| {
+        let block = index + 1;
+        let pem = pem.map_err(|source| CertError::DamagedBlock { what, block, source })?;
+        if pem.label == expected {
+            Ok(pem.contents)
+        } else {
+            Err(CertError::WrongBlock { what, block, label: pem.label, expected })
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_blocks_wrap_at_64_and_decode_to_the_same_bytes() {
+        for size in [0, 1, 47, 48, 49, 95, 96, 97, 500] {
+            let der: Vec<u8> = (0..size).map(|at: u32| at.to_le_bytes()[0]).collect();
+            let text = encode_certificate(&der);
+            assert!(text.lines().all(|line| line.len() <= 64), "size {size}");
+            let back: Vec<_> =
+                blocks("test", CERTIFICATE, &text).collect::<Result<_, _>>().unwrap();
+            assert_eq!(back, vec![der], "size {size}");
+        }
+    }
+
+    #[test]
+    fn a_block_without_its_end_is_damaged() {
+        let text = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+        let error = certificates("bundle", text).unwrap_err();
+        assert!(matches!(error, CertError::DamagedBlock { block: 1, .. }), "{error:?}");
+    }
+}

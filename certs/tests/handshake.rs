@@ -1,0 +1,196 @@
+//! A leaf against a bundle in a real TLS handshake: what an API server would do.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test would")]
+
+use std::sync::Arc;
+
+use fastrak_certs::{Authority, Bundle, KeyPairPem, LeafRequest, Usage, Validity};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig,
+    ServerConnection,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use time::{Duration, OffsetDateTime};
+
+const START: i64 = 1_800_000_000;
+
+/// The moment that the handshake is told it is.
+#[derive(Debug)]
+struct At(OffsetDateTime);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.unix_timestamp()).unwrap();
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+    }
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(START).unwrap()
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn authority(days: i64) -> Authority {
+    let validity = Validity::starting(now(), Duration::days(days));
+    Authority::generate("authority", validity).unwrap()
+}
+
+fn leaf(by: &Authority, usage: Usage) -> KeyPairPem {
+    by.issue(&LeafRequest {
+        common_name: "leaf".to_owned(),
+        organizations: vec!["group".to_owned()],
+        names: vec!["hook.default.svc".to_owned(), "127.0.0.1".to_owned()],
+        usage,
+        validity: Validity::starting(now(), Duration::days(10)),
+    })
+    .unwrap()
+}
+
+fn roots(bundle: &Bundle) -> Arc<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    for der in CertificateDer::pem_slice_iter(bundle.to_pem().as_bytes()) {
+        store.add(der.unwrap()).unwrap();
+    }
+    Arc::new(store)
+}
+
+fn identity(pair: &KeyPairPem) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let cert = CertificateDer::from_pem_slice(pair.cert_pem.as_bytes()).unwrap();
+    (vec![cert], PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).unwrap())
+}
+
+fn server(pair: &KeyPairPem, clients: Option<&Bundle>) -> ServerConnection {
+    let (chain, key) = identity(pair);
+    let builder = ServerConfig::builder_with_details(provider(), Arc::new(At(now())))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(bundle) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(roots(bundle), provider()).build().unwrap(),
+        ),
+    };
+    ServerConnection::new(Arc::new(builder.with_single_cert(chain, key).unwrap())).unwrap()
+}
+
+fn client(
+    bundle: &Bundle,
+    name: &'static str,
+    at: OffsetDateTime,
+    pair: Option<&KeyPairPem>,
+) -> ClientConnection {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots(bundle), provider()).build().unwrap();
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(At(at)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_webpki_verifier(verifier);
+    let config = match pair {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let (chain, key) = identity(pair);
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap()
+}
+
+/// Carries bytes to and fro in memory until both sides are content or one objects.
+fn shake(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), Error> {
+    while client.is_handshaking() || server.is_handshaking() || client.wants_write() {
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).unwrap();
+        server.read_tls(&mut wire.as_slice()).unwrap();
+        server.process_new_packets()?;
+        let mut wire = Vec::new();
+        server.write_tls(&mut wire).unwrap();
+        client.read_tls(&mut wire.as_slice()).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+fn connect(
+    bundle: &Bundle,
+    by: &Authority,
+    name: &'static str,
+    at: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut server = server(&leaf(by, Usage::Server), None);
+    shake(&mut client(bundle, name, at, None), &mut server)
+}
+
+#[test]
+fn a_leaf_is_accepted_by_name_and_by_address() {
+    let by = authority(30);
+    let bundle = Bundle::parse(by.cert_pem()).unwrap();
+    connect(&bundle, &by, "hook.default.svc", now()).unwrap();
+    connect(&bundle, &by, "127.0.0.1", now()).unwrap();
+}
+
+#[test]
+fn another_name_is_refused() {
+    let by = authority(30);
+    let bundle = Bundle::parse(by.cert_pem()).unwrap();
+    let error = connect(&bundle, &by, "other.default.svc", now()).unwrap_err();
+    assert!(
+        matches!(error, Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn with_two_authorities_of_one_name_in_the_bundle_leaves_of_both_are_accepted() {
+    let (current, next) = (authority(30), authority(60));
+    let bundle = Bundle::parse(&format!("{}{}", current.cert_pem(), next.cert_pem())).unwrap();
+    connect(&bundle, &current, "hook.default.svc", now()).unwrap();
+    connect(&bundle, &next, "hook.default.svc", now()).unwrap();
+}
+
+#[test]
+fn a_leaf_of_an_authority_outside_the_bundle_is_refused() {
+    let (trusted, stranger) = (authority(30), authority(30));
+    let bundle = Bundle::parse(trusted.cert_pem()).unwrap();
+    let error = connect(&bundle, &stranger, "hook.default.svc", now()).unwrap_err();
+    assert!(matches!(error, Error::InvalidCertificate(_)), "{error:?}");
+}
+
+#[test]
+fn the_handshake_and_the_bundle_agree_on_every_boundary() {
+    let by = authority(30);
+    let bundle = Bundle::parse(by.cert_pem()).unwrap();
+    let pair = leaf(&by, Usage::Server);
+    let (begins, ends) = (now() - Duration::HOUR, now() + Duration::days(10));
+    let tick = Duration::SECOND;
+    for (at, accepted) in
+        [(begins - tick, false), (begins, true), (ends, true), (ends + tick, false)]
+    {
+        let mut client = client(&bundle, "hook.default.svc", at, None);
+        let shaken = shake(&mut client, &mut server(&pair, None));
+        assert_eq!(shaken.is_ok(), accepted, "at {at}: {shaken:?}");
+        assert_eq!(bundle.trusts(&pair.cert_pem, at), accepted, "at {at}");
+    }
+}
+
+#[test]
+fn a_client_leaf_proves_who_calls_and_a_server_leaf_does_not() {
+    let by = authority(30);
+    let bundle = Bundle::parse(by.cert_pem()).unwrap();
+    let call = |usage| {
+        let mut server = server(&leaf(&by, Usage::Server), Some(&bundle));
+        let own = leaf(&by, usage);
+        shake(&mut client(&bundle, "hook.default.svc", now(), Some(&own)), &mut server)
+    };
+    call(Usage::Client).unwrap();
+    call(Usage::Both).unwrap();
+    let error = call(Usage::Server).unwrap_err();
+    assert!(matches!(error, Error::InvalidCertificate(_)), "{error:?}");
+}

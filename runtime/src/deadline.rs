@@ -1,0 +1,159 @@
+//! A limit on how long the API server may keep a request waiting. It does not
+//! limit how long a watch lasts: the server ends those itself, and kube's watcher
+//! notices one that has died.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response, header};
+use hyper::body::{Body, Frame, SizeHint};
+use kube::client::Body as Sent;
+use tokio::time::{Instant, Sleep};
+use tower::{Layer, Service};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Wraps a client's service in a [`Limited`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) limit: Duration,
+}
+
+/// A service whose answers come within a limit or not at all.
+#[derive(Debug)]
+pub(crate) struct Limited<S> {
+    inner: S,
+    limit: Duration,
+}
+
+/// A body that fails when the next part of it does not come within a limit.
+#[derive(Debug)]
+pub(crate) struct LimitedBody<B> {
+    inner: B,
+    limit: Option<Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The server did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server sent no {what} within {limit:?}: {request}")]
+pub(crate) struct NoAnswer {
+    what: &'static str,
+    limit: Duration,
+    request: String,
+}
+
+impl<S> Layer<S> for Deadline {
+    type Service = Limited<S>;
+
+    fn layer(&self, inner: S) -> Limited<S> {
+        Limited { inner, limit: self.limit }
+    }
+}
+
+impl<S, B> Service<Request<Sent>> for Limited<S>
+where
+    S: Service<Request<Sent>, Response = Response<B>, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<LimitedBody<B>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Sent>) -> Self::Future {
+        let limit = self.limit;
+        let body_limit = (!lasts(&request)).then_some(limit);
+        let named = format!("{} {}", request.method(), request.uri().path());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let late = |_| NoAnswer { what: "answer", limit, request: named };
+            let response = tokio::time::timeout(limit, answer).await.map_err(late)??;
+            Ok(response.map(|inner| LimitedBody { inner, limit: body_limit.map(Silence::new) }))
+        })
+    }
+}
+
+impl<B> Body for LimitedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        let Some(silence) = &mut this.limit else {
+            return polled.map_err(Into::into);
+        };
+        if polled.is_ready() {
+            silence.restart();
+            return polled.map_err(Into::into);
+        }
+        ready!(silence.timer.as_mut().poll(cx));
+        let request = "the rest of a body".to_owned();
+        let late = NoAnswer { what: "data", limit: silence.limit, request };
+        Poll::Ready(Some(Err(late.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: Box::pin(tokio::time::sleep(limit)) }
+    }
+
+    fn restart(&mut self) {
+        self.timer.as_mut().reset(Instant::now() + self.limit);
+    }
+}
+
+/// Whether the answer to `request` is one that goes on as long as it likes.
+fn lasts(request: &Request<Sent>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let endless =
+        |pair: &str| matches!(pair, "watch=1" | "watch=true" | "follow=true" | "follow=1");
+    query.split('&').any(endless) || request.headers().contains_key(header::UPGRADE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_followed_logs_and_upgrades_last_and_nothing_else_does() {
+        let lasting = |uri: &str| lasts(&Request::get(uri).body(Sent::empty()).unwrap());
+        assert!(lasting("/api/v1/pods?watch=true"));
+        assert!(lasting("/api/v1/pods?&watch=1&timeoutSeconds=290"));
+        assert!(lasting("/api/v1/namespaces/a/pods/b/log?follow=true"));
+        assert!(!lasting("/api/v1/pods?watch=false"));
+        assert!(!lasting("/api/v1/pods?fieldSelector=watch%3Dtrue"));
+        assert!(!lasting("/api/v1/pods"));
+        let upgrade = Request::get("/exec").header("Upgrade", "websocket");
+        assert!(lasts(&upgrade.body(Sent::empty()).unwrap()));
+    }
+}

@@ -1,0 +1,17 @@
+//! What any long-running process in a cluster needs around its own work: a log,
+//! a clock, a client, health and metrics over HTTP, an orderly end.
+//!
+//! It knows nothing of the product that it furnishes and could be lifted into
+//! another one: no object, name or label of ours appears here.
+
+pub mod admin;
+pub mod chain;
+pub mod client;
+pub mod clock;
+pub mod crypto;
+mod deadline;
+pub mod log;
+pub mod ready;
+pub mod shutdown;
+pub mod supervise;
+pub mod termination;
