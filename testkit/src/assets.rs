@@ -1,0 +1,50 @@
+//! Where the programs of the real Kubernetes are.
+//!
+//! It builds nothing: a test that took a quarter of an hour to start would look hung. The script
+//! that finds them is the one that builds them, so that both mean the same folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tokio::sync::OnceCell;
+
+use crate::process::Invocation;
+
+/// The folder with etcd, the control plane, kubectl, kubelet and kube-proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assets {
+    folder: PathBuf,
+}
+
+impl Assets {
+    /// Finds them; the error says what is missing and what to run.
+    pub async fn find() -> Result<Self> {
+        static FOUND: OnceCell<Assets> = OnceCell::const_new();
+        FOUND.get_or_try_init(Self::ask).await.cloned()
+    }
+
+    /// The path of one of the programs.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    async fn ask() -> Result<Self> {
+        let script = repository().join("testbed/assets.sh");
+        let found = Invocation::new(&script).arg("--find").run().await;
+        let found = found.context("no Kubernetes to test against; testbed/assets.sh builds it")?;
+        Ok(Self { folder: PathBuf::from(found.stdout.trim_end()) })
+    }
+}
+
+/// The source tree that this was built from.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,127 @@
+//! What a control plane is to consist of.
+//!
+//! It decides nothing about paths and ports: `arguments.rs` writes the command lines.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// One of the programs of a control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// The store.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// The controllers, the binder of volumes among them.
+    ControllerManager,
+    /// The scheduler.
+    Scheduler,
+}
+
+impl Component {
+    /// The name of its program.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+/// What to start, and with which flags beyond the usual ones.
+#[derive(Debug, Clone)]
+pub struct Options {
+    components: Vec<Component>,
+    flags: Vec<(Component, String)>,
+    node_lifecycle: bool,
+    pub(crate) place: Place,
+}
+
+/// Where the processes run and at which address they are reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The words that start a program there; none for the machine itself.
+    pub(crate) prefix: Vec<String>,
+    /// The address that clients use.
+    pub(crate) address: Ipv4Addr,
+    /// Further names and addresses of the API server.
+    pub(crate) names: Vec<String>,
+}
+
+impl Place {
+    fn loopback() -> Self {
+        Self { prefix: Vec::new(), address: Ipv4Addr::LOCALHOST, names: Vec::new() }
+    }
+
+    /// Whether it is the machine itself, whose ports others use too.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.address.is_loopback()
+    }
+}
+
+impl Options {
+    /// etcd and the API server: for what only reads, writes and admits.
+    #[must_use]
+    pub fn api_only() -> Self {
+        Self::of(&[])
+    }
+
+    /// With the controller manager: claims are bound, namespaces emptied, owners collected.
+    #[must_use]
+    pub fn with_controllers() -> Self {
+        Self::of(&[Component::ControllerManager])
+    }
+
+    /// With the scheduler too: pods are given nodes, though nothing runs them.
+    #[must_use]
+    pub fn full() -> Self {
+        Self::of(&[Component::ControllerManager, Component::Scheduler])
+    }
+
+    /// Adds a flag of one program. It comes last, so it wins over the usual one.
+    #[must_use]
+    pub fn flag(mut self, component: Component, flag: impl Into<String>) -> Self {
+        self.flags.push((component, flag.into()));
+        self
+    }
+
+    /// For nodes that are real: those that fall silent are marked so and emptied. Without it a
+    /// Node object stays as it was made, so that tests can make nodes of nothing.
+    #[must_use]
+    pub fn real_nodes(mut self) -> Self {
+        self.node_lifecycle = true;
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
+    pub(crate) fn has_node_lifecycle(&self) -> bool {
+        self.node_lifecycle
+    }
+
+    pub(crate) fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    pub(crate) fn flags_of(&self, component: Component) -> impl Iterator<Item = &str> {
+        let own = move |(of, flag): &'_ &(Component, String)| *of == component && !flag.is_empty();
+        self.flags.iter().filter(own).map(|(_, flag)| flag.as_str())
+    }
+
+    fn of(beyond_api: &[Component]) -> Self {
+        let components = [&[Component::Etcd, Component::ApiServer], beyond_api].concat();
+        Self { components, flags: Vec::new(), node_lifecycle: false, place: Place::loopback() }
+    }
+}

@@ -1,0 +1,111 @@
+//! Waiting for a condition with a deadline, in place of every sleep.
+//!
+//! It does not retry what was done, only looks again at what came of it.
+
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What one look at the world may say: that it is as wished, or what it is instead.
+pub trait Look {
+    /// What the wait gives back in the end.
+    type Found;
+
+    /// The thing awaited, or a description of what is there in its place.
+    fn settle(self) -> Result<Self::Found, String>;
+}
+
+impl<T> Look for Option<T> {
+    type Found = T;
+
+    fn settle(self) -> Result<T, String> {
+        self.ok_or_else(|| "nothing yet".to_owned())
+    }
+}
+
+impl Look for bool {
+    type Found = ();
+
+    fn settle(self) -> Result<(), String> {
+        self.then_some(()).ok_or_else(|| "not yet".to_owned())
+    }
+}
+
+impl<T, E: Debug + Display> Look for Result<T, E> {
+    type Found = T;
+
+    // The alternate form of an anyhow error has its causes.
+    fn settle(self) -> Result<T, String> {
+        self.map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// Looks until the look is as wished. Past the deadline the error says what was awaited and what
+/// the last look saw: a `Some`, an `Ok` or a `true` is as wished, all else is not yet.
+pub async fn eventually<L, F>(
+    deadline: Duration,
+    what: impl Display,
+    mut look: impl FnMut() -> F,
+) -> Result<L::Found>
+where
+    L: Look,
+    F: Future<Output = L>,
+{
+    let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let mut last = "no look ended".to_owned();
+    loop {
+        // A look that hangs must not outlast the deadline either.
+        let left = deadline.saturating_sub(start.elapsed());
+        match tokio::time::timeout(left, look()).await.map(Look::settle) {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(seen)) => last = seen,
+            Err(_) => {}
+        }
+        if start.elapsed() >= deadline {
+            bail!("{what}: not within {deadline:?}; last seen: {last}");
+        }
+        tokio::time::sleep(pause.min(deadline.saturating_sub(start.elapsed()))).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::eventually;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_comes_true_later_is_returned() {
+        let mut looks = 0;
+        let found = eventually(Duration::from_secs(10), "the third look", || {
+            looks += 1;
+            let seen = (looks == 3).then_some("here");
+            std::future::ready(seen)
+        });
+        assert_eq!(found.await.expect("comes true"), "here");
+    }
+
+    #[tokio::test]
+    async fn the_error_says_what_was_awaited_and_what_was_seen() {
+        let awaited = eventually(Duration::from_millis(30), "the claim is bound", || async {
+            Err::<(), _>(anyhow::anyhow!("phase Pending").context("look at the claim"))
+        });
+        let error = awaited.await.expect_err("never").to_string();
+        assert!(error.contains("the claim is bound"), "{error}");
+        assert!(error.contains("look at the claim: phase Pending"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_ends_with_the_deadline() {
+        let awaited = eventually(Duration::from_millis(30), "an answer", || async {
+            std::future::pending::<bool>().await
+        });
+        assert!(awaited.await.expect_err("never").to_string().contains("no look ended"));
+    }
+}

@@ -1,0 +1,50 @@
+//! Nodes that are nothing but an object: enough for a scheduler to choose one, and free.
+//!
+//! Nothing runs on them. They stay Ready because a control plane without real nodes is started
+//! without the controller that would notice.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{Node, Taint};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::eventually::eventually;
+use crate::objects::{NodeBuilder, node};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A Ready node of this name.
+pub async fn fake_node(client: &Client, name: &str) -> Result<Node> {
+    fake_node_from(client, node(name)).await
+}
+
+/// A node as built, with its status.
+pub async fn fake_node_from(client: &Client, builder: NodeBuilder) -> Result<Node> {
+    let wished = builder.build();
+    let name = wished.name_any();
+    let nodes: Api<Node> = Api::all(client.clone());
+    let created = nodes.create(&PostParams::default(), &wished).await;
+    created.with_context(|| format!("create node {name}"))?;
+    let status = json!({ "status": wished.status });
+    let params = PatchParams::default();
+    let patched = nodes.patch_status(&name, &params, &Patch::Merge(&status)).await;
+    patched.with_context(|| format!("write the status of node {name}"))?;
+    let taints = wished.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    taint(&nodes, &name, &taints).await?;
+    nodes.get(&name).await.with_context(|| format!("read node {name}"))
+}
+
+// Every new node is tainted not-ready at admission; it is a controller that is left out here
+// that would take that taint off.
+async fn taint(nodes: &Api<Node>, name: &str, wished: &[Taint]) -> Result<()> {
+    let patch = json!({ "spec": { "taints": wished } });
+    eventually(DEADLINE, "the node has the taints it was built with", || async {
+        let patched = nodes.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        let taints = patched.spec.and_then(|spec| spec.taints).unwrap_or_default();
+        ensure!(taints == wished, "it has {taints:?}");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,27 @@
+//! A real Kubernetes for tests, and what makes tests of it short: builders, waiting, identities.
+//!
+//! For development alone: what ships never depends on it. It brings no opinion of fastrak's; the
+//! same kit could test any program that lives in a cluster.
+
+pub mod assets;
+pub mod control_plane;
+pub mod environment;
+pub mod eventually;
+pub mod fake_nodes;
+pub mod identity;
+pub mod image;
+pub mod namespace;
+pub mod nodes;
+pub mod objects;
+pub mod process;
+
+mod access;
+mod state;
+
+pub use control_plane::{Component, ControlPlane, Options, shared};
+pub use eventually::eventually;
+pub use fake_nodes::{fake_node, fake_node_from};
+pub use identity::{Identity, apply_manifests, service_account_client};
+pub use image::Image;
+pub use namespace::with_namespace;
+pub use nodes::{Cluster, ClusterOptions, Node, NodeProgram};

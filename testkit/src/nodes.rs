@@ -1,0 +1,230 @@
+//! A whole cluster on one machine: a control plane and nodes that run pods, in namespaces of
+//! their own, with one link to the machine over which clients and kubectl reach the API server.
+//!
+//! It needs root and a few programs ([`Cluster::supported`] says what is missing). It installs
+//! nothing of fastrak's, and pods have no name service.
+
+mod cgroups;
+mod configuration;
+mod images;
+mod network;
+mod node;
+mod proxy;
+pub(crate) mod remains;
+mod sandbox;
+mod supported;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Node as NodeObject;
+use kube::{Api, Client};
+
+pub use self::node::{Node, NodeProgram};
+
+use self::sandbox::Sandbox;
+use self::supported::Host;
+use crate::control_plane::{Component, ControlPlane, KUBERNETES_SERVICE, Options, Place};
+use crate::environment;
+use crate::eventually::eventually;
+use crate::image::Image;
+use crate::process::{Invocation, Output, Process};
+use crate::state::{StateFolder, turn};
+
+/// Longer than a loaded machine with two cores has ever needed.
+const READY: Duration = Duration::from_secs(120);
+
+/// Addresses and names are made for so many.
+const MOST_NODES: u8 = 20;
+
+/// What a cluster is to consist of.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// How many nodes, from 1 to 20.
+    pub nodes: u8,
+    /// Flags of the control plane's programs beyond the usual ones.
+    pub flags: Vec<(Component, String)>,
+    /// Images that every node is to have besides a busybox.
+    pub images: Vec<Image>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self { nodes: 2, flags: Vec::new(), images: Vec::new() }
+    }
+}
+
+/// A running cluster. Dropping it ends it and leaves the machine as it was; so does the end of
+/// the process that holds it, but for files and names, which the next start clears away.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    proxy: Option<Process>,
+    plane: ControlPlane,
+    sandbox: Sandbox,
+    archives: AtomicUsize,
+    state: Arc<StateFolder>,
+}
+
+impl Cluster {
+    /// Why this machine cannot have one, if so.
+    pub fn supported() -> Result<(), String> {
+        supported::host().map(drop)
+    }
+
+    /// Starts one and waits until all its nodes are Ready.
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
+        Self::launch(options).await.inspect_err(|_| environment::note_failure())
+    }
+
+    /// The control plane: clients, kubectl, identities.
+    #[must_use]
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// A client with the administrator's rights. It belongs to the runtime that asks for it.
+    pub async fn client(&self) -> Result<Client> {
+        self.plane.client().await
+    }
+
+    /// Runs kubectl as the administrator; what it wrote to standard output.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.plane.kubectl(args).await
+    }
+
+    /// The node with this number, from 0.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a test that asks for a node it did not order")]
+    pub fn node(&self, number: usize) -> &Node {
+        &self.nodes[number]
+    }
+
+    /// All nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Runs a program of the machine's next to the API server: Services, pods and nodes can be
+    /// reached from there.
+    pub async fn run(&self, words: &[&str]) -> Result<Output> {
+        Invocation::of(words)?.through(&self.sandbox.prefix()).run().await
+    }
+
+    /// Makes an image known to every node. Pods that use it must not want to pull it always.
+    pub async fn load_image(&self, image: &Image) -> Result<()> {
+        let folder = self.state.subfolder("images")?;
+        let number = self.archives.fetch_add(1, Ordering::Relaxed);
+        let archive = folder.join(format!("{number}.tar"));
+        image.write(&archive)?;
+        let imports = self.nodes.iter().map(|node| node.import(&archive));
+        try_join_all(imports).await?;
+        std::fs::remove_file(&archive).context("remove an imported archive")
+    }
+
+    /// Where all processes write their logs.
+    #[must_use]
+    pub fn logs_dir(&self) -> PathBuf {
+        self.state.logs()
+    }
+
+    /// The part of its name that is its own: what it has on the machine bears it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.state.id()
+    }
+
+    async fn launch(options: ClusterOptions) -> Result<Self> {
+        ensure!((1..=MOST_NODES).contains(&options.nodes), "1 to {MOST_NODES} nodes");
+        let host = supported::host().map_err(|why| anyhow!(why))?;
+        let state = Arc::new(StateFolder::create().await?);
+        let sandbox = Sandbox::create(&state.logs()).await?;
+        let uplink = {
+            let _turn = turn().await?;
+            network::connect(&sandbox, state.id()).await?
+        };
+        let place = Place {
+            prefix: sandbox.prefix(),
+            address: uplink.cluster(),
+            names: vec![KUBERNETES_SERVICE.to_owned()],
+        };
+        let numbers = 0..options.nodes;
+        let prepare = numbers.map(|number| Node::prepare(&sandbox, &host, &state, number));
+        let plane = ControlPlane::start_in(state.clone(), plane_options(&options, place));
+        let (plane, nodes) = futures::future::try_join(plane, try_join_all(prepare)).await?;
+        let archives = AtomicUsize::new(0);
+        let mut this = Self { nodes, proxy: None, plane, sandbox, archives, state };
+        this.finish(&host, &options.images).await?;
+        Ok(this)
+    }
+
+    async fn finish(&mut self, host: &Host, images: &[Image]) -> Result<()> {
+        self.load_image(&images::standard(&host.busybox).await?).await?;
+        for image in images {
+            self.load_image(image).await?;
+        }
+        for node in &mut self.nodes {
+            node.join(&self.plane, host)?;
+        }
+        self.start_proxy(host)?;
+        self.await_nodes().await
+    }
+
+    // One for the API server's own namespace: admission webhooks are called by Service address.
+    fn start_proxy(&mut self, host: &Host) -> Result<()> {
+        let first = self.nodes.first().context("there is a node")?;
+        let call = proxy::call(&self.plane, host, first.name())?.through(&self.sandbox.prefix());
+        let log = self.state.logs().join("kube-proxy.log");
+        self.proxy = Some(Process::start("kube-proxy", &call, &log)?);
+        Ok(())
+    }
+
+    async fn await_nodes(&self) -> Result<()> {
+        let objects: Api<NodeObject> = Api::all(self.client().await?);
+        for node in &self.nodes {
+            await_node(&objects, node).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.sandbox.end();
+        remains::clear(self.state.id(), self.state.path());
+    }
+}
+
+fn plane_options(options: &ClusterOptions, place: Place) -> Options {
+    let plane = Options::full().real_nodes().at(place);
+    options.flags.iter().fold(plane, |plane, (component, flag)| plane.flag(*component, flag))
+}
+
+async fn await_node(objects: &Api<NodeObject>, node: &Node) -> Result<()> {
+    eventually(READY, format!("{} is ready", node.name()), || async {
+        if let Err(ended) = node.expect_running() {
+            return Ok(Err(ended));
+        }
+        is_usable(&objects.get(node.name()).await?).map(Ok)
+    })
+    .await?
+}
+
+// The taint goes a moment after the condition comes, and until then no pod is given the node.
+fn is_usable(node: &NodeObject) -> Result<()> {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+    let ready = ready.context("it has no condition Ready")?;
+    ensure!(ready.status == "True", "{}", ready.message.as_deref().unwrap_or_default());
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    ensure!(taints.count() == 0, "it is tainted");
+    Ok(())
+}

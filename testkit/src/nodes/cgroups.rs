@@ -1,0 +1,81 @@
+//! The control groups of a cluster, in whichever of the two layouts the machine has: one
+//! hierarchy for everything (version 2) or one for each controller (version 1).
+//!
+//! It sets no limits: kubelet and runtime do that in the groups they make below.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::environment::PREFIX;
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// What a kubelet insists on, as far as the machine has it.
+const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "memory", "hugetlb", "pids"];
+
+/// How long processes that were killed may take to leave their control groups.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The group of one node, which a kubelet wants to find made.
+pub(crate) fn create(id: &str, node: &str) -> Result<String> {
+    let of_cluster = format!("{PREFIX}{id}");
+    for hierarchy in hierarchies() {
+        let path = hierarchy.join(&of_cluster).join(node);
+        let made = std::fs::create_dir_all(&path);
+        made.with_context(|| format!("make {}", path.display()))?;
+    }
+    let root = Path::new(ROOT);
+    if is_unified() {
+        enable_controllers(root);
+        enable_controllers(&root.join(&of_cluster));
+    }
+    Ok(format!("/{of_cluster}/{node}"))
+}
+
+/// Removes the groups of a cluster whose processes were killed.
+pub(crate) fn remove(id: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    for hierarchy in hierarchies() {
+        let group = hierarchy.join(format!("{PREFIX}{id}"));
+        while group.is_dir() && !remove_group(&group) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+// Where there is but one hierarchy, the folders in it are groups; else they are hierarchies.
+fn hierarchies() -> Vec<PathBuf> {
+    match is_unified() {
+        true => vec![PathBuf::from(ROOT)],
+        false => folders_in(Path::new(ROOT)),
+    }
+}
+
+fn is_unified() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
+// In version 2 a group has those controllers that its parent hands down. One by one, since one
+// that the machine lacks would make the kernel refuse them all.
+fn enable_controllers(group: &Path) {
+    for controller in CONTROLLERS {
+        drop(std::fs::write(group.join("cgroup.subtree_control"), format!("+{controller}")));
+    }
+}
+
+// A group's files cannot be removed, nor need they be: its folder alone goes, once it is empty of
+// processes and of other groups.
+fn remove_group(group: &Path) -> bool {
+    for child in folders_in(group) {
+        remove_group(&child);
+    }
+    std::fs::remove_dir(group).is_ok()
+}
+
+fn folders_in(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,39 @@
+//! The images that every node has from the start, made of the machine's own busybox.
+//!
+//! It pulls nothing from anywhere.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::configuration::PAUSE;
+use crate::image::Image;
+use crate::objects::BUSYBOX;
+use crate::process::Invocation;
+
+/// The name by which manifests that others have written mean a busybox.
+const FAMILIAR: &str = "docker.io/library/busybox:1.36";
+
+/// Waits until it is told to stop, and reaps what the other containers of its pod leave behind.
+const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
+
+/// Accounts and name lookup, without which some programs will not start.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+
+/// One image under three names: the pause image, and a busybox with all its programs.
+pub(crate) async fn standard(busybox: &Path) -> Result<Image> {
+    let bytes = std::fs::read(busybox).with_context(|| format!("read {}", busybox.display()))?;
+    let list = Invocation::new(busybox).arg("--list").run().await?.stdout;
+    let mut image = Image::scratch(&[PAUSE, BUSYBOX, FAMILIAR])
+        .folder("bin", 0o755)
+        .folder("etc", 0o755)
+        .folder("root", 0o700)
+        .folder("tmp", 0o1777)
+        .file("etc/passwd", 0o644, PASSWD)
+        .file("etc/group", 0o644, "root:x:0:\n")
+        .file("bin/busybox", 0o755, bytes);
+    for program in list.lines().filter(|&program| program != "busybox") {
+        image = image.link(&format!("bin/{program}"), "busybox");
+    }
+    Ok(image.starts(&["/bin/sh", "-c", WAIT]))
+}

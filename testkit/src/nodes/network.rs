@@ -1,0 +1,158 @@
+//! The addresses of a cluster and the interfaces that carry them.
+//!
+//! ```text
+//! machine ── veth, a /30 free on the machine ── cluster ── bridge 10.214.0.0/24 ── node, node, …
+//!                                             API server                          pods 10.244.N.0/24
+//! ```
+//! Only the /30 exists on the machine; all else is in namespaces, where it can meet nothing.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+
+use super::sandbox::{Compartment, Sandbox};
+use crate::process::Invocation;
+
+/// All pods of all nodes.
+pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
+/// The bridge's own address, which is every node's way to the rest.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 214, 0, 1);
+/// Lets a namespace pass on what is not for itself.
+const FORWARD: [&str; 3] = ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"];
+
+/// The addresses by which a cluster and the machine reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Uplink {
+    third: u8,
+}
+
+impl Uplink {
+    /// The first pair of addresses that nothing in `taken` mentions: what `ip address` and
+    /// `ip route` print.
+    pub(crate) fn choose(taken: &str) -> Option<Self> {
+        let free = |third: &u8| !taken.contains(&format!("10.213.{third}."));
+        (0..=u8::MAX).find(free).map(|third| Self { third })
+    }
+
+    /// The machine's address.
+    pub(crate) fn machine(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 213, self.third, 1)
+    }
+
+    /// The API server's address.
+    pub(crate) fn cluster(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 213, self.third, 2)
+    }
+}
+
+/// The address of the node with this number.
+pub(crate) fn node_address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 214, 0, 10 + number)
+}
+
+/// The pods' range of the node with this number.
+pub(crate) fn pod_range(number: u8) -> String {
+    format!("10.244.{number}.0/24")
+}
+
+/// The machine's end of the link.
+pub(crate) fn machine_end(id: &str) -> String {
+    // An interface's name has 15 characters at most.
+    format!("ft-{id}")
+}
+
+/// Connects a cluster to the machine. To be called while no other cluster does: until the
+/// addresses are in place they look free.
+pub(crate) async fn connect(sandbox: &Sandbox, id: &str) -> Result<Uplink> {
+    let addresses = words("ip -4 -oneline address").run().await?.stdout;
+    let routes = words("ip -4 route show table all").run().await?.stdout;
+    let uplink = Uplink::choose(&(addresses + &routes)).context("no address range is free")?;
+    let (end, first) = (machine_end(id), sandbox.pid());
+    run_all(&[
+        format!("ip link add {end} type veth peer name uplink netns {first}"),
+        format!("ip address add {}/30 dev {end}", uplink.machine()),
+        format!("ip link set {end} up"),
+    ])
+    .await?;
+    let inside = [
+        "ip link set lo up".to_owned(),
+        format!("ip address add {}/30 dev uplink", uplink.cluster()),
+        "ip link set uplink up".to_owned(),
+        "ip link add nodes type bridge".to_owned(),
+        format!("ip address add {ROUTER}/24 dev nodes"),
+        "ip link set nodes up".to_owned(),
+        // A Service's address has to have a way somewhere before it is replaced by a pod's. And a
+        // stray packet asks for its receiver among the nodes and dies there, not on the machine.
+        "ip route add default dev nodes".to_owned(),
+    ];
+    for line in &inside {
+        sandbox.network_run(&split(line)).await?;
+    }
+    sandbox.network_run(&FORWARD).await?;
+    Ok(uplink)
+}
+
+/// Connects a node to its cluster.
+pub(crate) async fn connect_node(
+    sandbox: &Sandbox,
+    compartment: &Compartment,
+    number: u8,
+) -> Result<()> {
+    let (address, pods) = (node_address(number), pod_range(number));
+    // Process ids are looked up in the caller's own namespace, so this is done from the machine.
+    let pid = compartment.pid();
+    let outside = [
+        format!("ip link add node{number} type veth peer name eth0 netns {pid}"),
+        format!("ip link set node{number} master nodes up"),
+        format!("ip route add {pods} via {address}"),
+    ];
+    let inside = [
+        "ip link set lo up".to_owned(),
+        format!("ip address add {address}/24 dev eth0"),
+        "ip link set eth0 up".to_owned(),
+        format!("ip route add default via {ROUTER}"),
+    ];
+    for line in &outside[..2] {
+        sandbox.network_run(&split(line)).await?;
+    }
+    for line in &inside {
+        compartment.network_run(&split(line)).await?;
+    }
+    sandbox.network_run(&split(&outside[2])).await?;
+    compartment.network_run(&FORWARD).await.map(drop)
+}
+
+async fn run_all(lines: &[String]) -> Result<()> {
+    for line in lines {
+        words(line).run().await?;
+    }
+    Ok(())
+}
+
+fn words(line: &str) -> Invocation {
+    let words = split(line);
+    Invocation::new(words.first().copied().unwrap_or_default()).args(words.iter().skip(1))
+}
+
+fn split(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Uplink;
+
+    #[test]
+    fn addresses_in_use_are_not_chosen() {
+        let taken = "2: eth0 inet 10.213.0.7/16\n10.213.1.0/30 dev x\n";
+        let uplink = Uplink::choose(taken).expect("one is free");
+        assert_eq!(uplink.machine().to_string(), "10.213.2.1");
+        assert_eq!(uplink.cluster().to_string(), "10.213.2.2");
+    }
+
+    #[test]
+    fn a_machine_that_uses_all_of_them_is_told_so() {
+        let taken: String = (0..=255).map(|third| format!("10.213.{third}.0/30 ")).collect();
+        assert_eq!(Uplink::choose(&taken), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! One node: a container runtime, a kubelet and a service proxy in namespaces of their own, with
+//! `/var/lib`, `/var/log` and `/run` of their own, so that manifests made for a whole machine
+//! mean this node.
+//!
+//! How it comes to be is `setup.rs`'s; addresses are `network.rs`'s, settings `configuration.rs`'s.
+
+mod setup;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+
+use super::configuration::RUNTIME_SOCKET;
+use super::network::node_address;
+use super::sandbox::Compartment;
+use crate::process::{Invocation, Output, Process};
+
+/// One of the programs of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeProgram {
+    /// The container runtime. Containers outlive it.
+    Containerd,
+    /// The kubelet. Containers outlive it.
+    Kubelet,
+    /// The service proxy. Its rules outlive it.
+    KubeProxy,
+}
+
+impl NodeProgram {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+        }
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    number: u8,
+    folder: PathBuf,
+    logs: PathBuf,
+    running: Mutex<BTreeMap<NodeProgram, Process>>,
+    calls: BTreeMap<NodeProgram, Invocation>,
+    compartment: Compartment,
+}
+
+impl Node {
+    /// The name of its Node object.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        node_address(self.number)
+    }
+
+    /// The folder that the node has as `/var/lib/fastrak`, as the machine sees it.
+    #[must_use]
+    pub fn pool_dir(&self) -> PathBuf {
+        self.var_lib().join("fastrak")
+    }
+
+    /// The folder that the node has as `/var/lib`, as the machine sees it. What is mounted in it
+    /// on the node is not to be seen there.
+    #[must_use]
+    pub fn var_lib(&self) -> PathBuf {
+        self.folder.join("lib")
+    }
+
+    /// Runs a program of the machine's as if on the node: its network, mounts and processes.
+    pub async fn run(&self, words: &[&str]) -> Result<Output> {
+        Invocation::of(words)?.through(&self.compartment.prefix()).run().await
+    }
+
+    /// Kills one of its programs, as a crash would.
+    pub fn stop(&self, program: NodeProgram) -> Result<()> {
+        let process = self.processes().remove(&program);
+        ensure!(process.is_some(), "{} is not running on {}", program.name(), self.name);
+        drop(process);
+        Ok(())
+    }
+
+    /// Starts one that was stopped.
+    pub fn start(&self, program: NodeProgram) -> Result<()> {
+        let name = program.name();
+        let mut processes = self.processes();
+        ensure!(!processes.contains_key(&program), "{name} is running on {}", self.name);
+        let call = self.calls.get(&program).with_context(|| format!("{name} is not set up"))?;
+        let call = call.clone().through(&self.compartment.prefix());
+        let log = self.logs.join(format!("{}-{name}.log", self.name));
+        processes.insert(program, Process::start(name, &call, &log)?);
+        Ok(())
+    }
+
+    /// An error with the end of its log when one of its programs has ended by itself.
+    pub fn expect_running(&self) -> Result<()> {
+        let mut processes = self.processes();
+        let outcome = processes.values_mut().try_for_each(Process::expect_running);
+        outcome.with_context(|| format!("on {}", self.name))
+    }
+
+    /// Makes an image known to it.
+    pub(crate) async fn import(&self, archive: &Path) -> Result<()> {
+        let archive = archive.display().to_string();
+        let words = ["ctr", "--address", RUNTIME_SOCKET, "--namespace", "k8s.io", "images"];
+        let words = [&words[..], &["import", "--snapshotter", "native", &archive]].concat();
+        self.run(&words).await.with_context(|| format!("import an image on {}", self.name))?;
+        Ok(())
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<NodeProgram, Process>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,163 @@
+//! Network, mount and process namespaces of a cluster's own, and the words that start a program
+//! in them.
+//!
+//! It puts nothing in them: `network.rs` adds interfaces, `node.rs` nodes. Whatever happens to the
+//! process that holds one, the kernel ends all that runs in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::eventually::eventually;
+use crate::process::{Invocation, Output, Process};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// The first process of a cluster's namespaces reaps what others leave behind, which a plain
+/// `sleep` would not.
+const REAPER: &str = "while :; do sleep 3600 & wait $!; done";
+
+/// Dies with the process that starts it, which in turn dies with the test's.
+const TIED: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+
+/// The namespaces of a cluster. Dropping it ends everything in them.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    outer: Process,
+    first: u32,
+}
+
+/// The namespaces of one node: network, mounts and host name of its own, the processes the
+/// cluster's.
+#[derive(Debug)]
+pub(crate) struct Compartment {
+    holder: Process,
+    first: u32,
+}
+
+impl Sandbox {
+    /// Makes the namespaces.
+    pub(crate) async fn create(logs: &Path) -> Result<Self> {
+        let unshare = Invocation::new("unshare")
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .args(["sh", "-c", REAPER]);
+        let mut outer = Process::start("sandbox", &unshare, &logs.join("sandbox.log"))?;
+        let parent = outer.pid();
+        let first = eventually(SOON, "the namespaces have a first process", || {
+            let looked = outer.expect_running().map(|()| child_of(parent));
+            std::future::ready(looked.transpose())
+        });
+        let first = first.await??;
+        eventually(SOON, "its first process waits", || {
+            std::future::ready(name_of(first).is_some_and(|name| name == "sh"))
+        })
+        .await?;
+        Ok(Self { outer, first })
+    }
+
+    /// The words that start a program in it.
+    pub(crate) fn prefix(&self) -> Vec<String> {
+        enter(self.first, &["mnt", "net"], self.first)
+    }
+
+    /// The process by which others name its network.
+    pub(crate) fn pid(&self) -> u32 {
+        self.first
+    }
+
+    /// Runs a program of the machine's in its network, and in nothing else of it.
+    pub(crate) async fn network_run(&self, words: &[&str]) -> Result<Output> {
+        network_run(self.first, words).await
+    }
+
+    /// Makes the namespaces of a node in it.
+    pub(crate) async fn compartment(&self, name: &str, logs: &Path) -> Result<Compartment> {
+        let target = self.first.to_string();
+        let unshare = Invocation::new("nsenter")
+            .args(["--target", &target, "--mount", "--net", "--"])
+            .args(["unshare", "--net", "--mount", "--uts", "--propagation", "shared", "--"])
+            .args(["sleep", "infinity"]);
+        let log = logs.join(format!("{name}.log"));
+        let holder = Process::start(name, &unshare, &log)?;
+        let pid = holder.pid();
+        eventually(SOON, "the namespaces of a node", || {
+            std::future::ready(name_of(pid).is_some_and(|name| name == "sleep"))
+        })
+        .await?;
+        Ok(Compartment { holder, first: self.first })
+    }
+
+    /// Ends everything in it and waits until it is gone.
+    pub(crate) fn end(&mut self) {
+        // When the first process of a namespace dies, the kernel kills all others in it and only
+        // then lets it go, so that once the outer process has seen the end nothing is left.
+        if let Some(pid) = i32::try_from(self.first).ok().and_then(Pid::from_raw)
+            && matches!(self.outer.exited(), Ok(None))
+            && kill_process(pid, Signal::KILL).is_ok()
+        {
+            drop(self.outer.ended(SOON));
+        }
+        self.outer.kill();
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Compartment {
+    /// The words that start a program in it.
+    pub(crate) fn prefix(&self) -> Vec<String> {
+        enter(self.holder.pid(), &["mnt", "net", "uts"], self.first)
+    }
+
+    /// The process by which others name its network.
+    pub(crate) fn pid(&self) -> u32 {
+        self.holder.pid()
+    }
+
+    /// Runs a program of the machine's in its network, and in nothing else of it.
+    pub(crate) async fn network_run(&self, words: &[&str]) -> Result<Output> {
+        network_run(self.holder.pid(), words).await
+    }
+}
+
+fn enter(pid: u32, kinds: &[&str], first: u32) -> Vec<String> {
+    let mut words = vec!["nsenter".to_owned()];
+    for kind in kinds {
+        let flag = if *kind == "mnt" { "mount" } else { kind };
+        words.push(format!("--{flag}=/proc/{pid}/ns/{kind}"));
+    }
+    words.push(format!("--pid=/proc/{first}/ns/pid"));
+    words.push("--".to_owned());
+    // To enter a process namespace, nsenter has to fork: the program is its child, not itself.
+    words.extend(TIED.map(str::to_owned));
+    words
+}
+
+async fn network_run(pid: u32, words: &[&str]) -> Result<Output> {
+    let target = format!("--net=/proc/{pid}/ns/net");
+    Invocation::of(["nsenter", &target, "--"])?.args(words).run().await
+}
+
+fn name_of(pid: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+// Not /proc/<pid>/task/<pid>/children: a kernel need not have it.
+fn child_of(parent: u32) -> Option<u32> {
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|&pid| parent_of(pid) == Some(parent)).min()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    line.trim().parse().ok()
+}

@@ -1,0 +1,110 @@
+//! A process that runs until it ends, is ended, or is dropped.
+//!
+//! It does not restart what ended: whoever holds a [`Process`] asks.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Invocation, duplicate, poll};
+
+/// A running process. Dropping it kills it, and it dies with the process that started it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a process that writes to the end of the file `log`.
+    pub fn start(name: &str, invocation: &Invocation, log: &Path) -> Result<Self> {
+        let open = || OpenOptions::new().create(true).append(true).open(log);
+        let file = open().with_context(|| format!("open {}", log.display()))?;
+        let child = invocation.spawn(duplicate(&file)?, Stdio::from(file))?;
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// The name it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file it writes to.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The last `lines` lines it wrote.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("look at {}", self.name))
+    }
+
+    /// An error with the end of its log when it has ended.
+    pub fn expect_running(&mut self) -> Result<()> {
+        match self.exited()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended: {status}\n{}", self.name, self.log_tail(15)),
+        }
+    }
+
+    /// Sends a signal; none when it has ended already.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        if self.exited()?.is_some() {
+            return Ok(());
+        }
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{} has no usable process id", self.name))?;
+        kill_process(pid, signal).with_context(|| format!("signal {}", self.name))
+    }
+
+    /// Asks it to end and waits for that; after `grace` it is killed, which is an error.
+    pub fn terminate(&mut self, grace: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.ended(grace)
+    }
+
+    /// Waits until it ends; past the deadline it is killed, which is an error.
+    pub fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        let ended = poll(Instant::now() + deadline, || self.child.try_wait());
+        let ended = ended.with_context(|| format!("wait for {}", self.name))?;
+        if ended.is_none() {
+            self.kill();
+        }
+        ended.with_context(|| format!("{} did not end within {deadline:?}", self.name))
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        // Both fail only when it has ended and been waited for, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

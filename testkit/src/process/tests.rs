@@ -1,0 +1,82 @@
+use super::{Invocation, Process};
+use rustix::process::Signal;
+use std::time::Duration;
+
+fn shell(script: &str) -> Invocation {
+    Invocation::new("sh").args(["-c", script])
+}
+
+fn alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+#[tokio::test]
+async fn output_of_a_command_is_returned() {
+    let output = shell("cat; echo oops >&2").stdin("hello").run().await.expect("runs");
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("hello", "oops\n"));
+}
+
+#[test]
+fn a_failing_command_says_what_was_run_and_what_it_wrote() {
+    let error = shell("echo broken >&2; exit 7").run_blocking().expect_err("fails").to_string();
+    assert!(error.contains("sh -c echo broken"), "{error}");
+    assert!(error.contains("exit status: 7") && error.contains("broken"), "{error}");
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed() {
+    let slow = shell("echo started >&2; exec sleep 60").timeout(Duration::from_millis(200));
+    let error = slow.run_blocking().expect_err("is killed").to_string();
+    assert!(error.contains("still running") && error.contains("started"), "{error}");
+}
+
+#[test]
+fn settings_of_the_shell_that_could_lead_elsewhere_are_not_inherited() {
+    let output = Invocation::new("env").env("KEPT", "1").run_blocking().expect("runs").stdout;
+    assert!(output.contains("KEPT=1"));
+    assert!(!output.contains("KUBECONFIG=") && !output.contains("HTTPS_PROXY="), "{output}");
+}
+
+#[test]
+fn a_prefix_comes_before_the_program() {
+    let wrapped = shell("echo $0 $1").args(["zero", "one"]).through(&["env", "A=b"]);
+    assert_eq!(wrapped.to_string(), "env A=b sh -c echo $0 $1 zero one");
+    assert_eq!(wrapped.run_blocking().expect("runs").stdout, "zero one\n");
+}
+
+#[test]
+fn a_dropped_process_is_gone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let process = Process::start("sleeper", &shell("exec sleep 60"), &folder.path().join("log"));
+    let process = process.expect("starts");
+    let pid = process.pid();
+    assert!(alive(pid));
+    drop(process);
+    assert!(!alive(pid));
+}
+
+#[test]
+fn a_process_started_from_a_thread_that_ended_lives_on() {
+    let folder = tempfile::tempdir().expect("folder");
+    let log = folder.path().join("log");
+    let start = move || Process::start("sleeper", &shell("exec sleep 60"), &log);
+    let mut process = std::thread::spawn(start).join().expect("joins").expect("starts");
+    process.expect_running().expect("it lives although its thread is gone");
+}
+
+#[test]
+fn a_process_can_end_in_its_own_time_when_asked() {
+    let folder = tempfile::tempdir().expect("folder");
+    let log = folder.path().join("log");
+    let script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut process = Process::start("polite", &shell(script), &log).expect("starts");
+    let ready = super::poll(std::time::Instant::now() + Duration::from_secs(10), || {
+        Ok(process.log_tail(1).contains("ready").then_some(()))
+    });
+    ready.expect("reads").expect("got ready");
+    let status = process.terminate(Duration::from_secs(10)).expect("ends");
+    assert_eq!((status.code(), process.log_tail(1).as_str()), (Some(3), "bye"));
+    process.signal(Signal::TERM).expect("a signal to what has ended is no error");
+    assert!(process.expect_running().expect_err("ended").to_string().contains("bye"));
+}
