@@ -53,6 +53,14 @@ pub const WEBHOOK: &str = "fastrak-webhook";
 pub const AGENT: &str = "fastrak-agent";
 /// The Secret in which the webhook's replicas share their certificates.
 pub const WEBHOOK_SECRET: &str = "fastrak-webhook-certs";
+/// In that Secret: the authorities to trust, the one that signs first.
+pub const SECRET_CA_CERT: &str = "ca.crt";
+/// In that Secret: the key of the authority that signs.
+pub const SECRET_CA_KEY: &str = "ca.key";
+/// In that Secret: the certificate that is served.
+pub const SECRET_LEAF_CERT: &str = "tls.crt";
+/// In that Secret: its key.
+pub const SECRET_LEAF_KEY: &str = "tls.key";
 /// The MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
 /// Name of the webhook for claims in that configuration.

@@ -1,1 +1,12 @@
-//! e2e
+//! The whole product: what installs it on a test bed, the play behind `make demo`, and the benches.
+//!
+//! What ships never depends on it. The tests beside it prove what the parts promise together.
+
+#![forbid(unsafe_code)]
+
+pub mod bed;
+pub mod bench;
+pub mod install;
+pub mod narrator;
+pub mod play;
+pub mod playground;

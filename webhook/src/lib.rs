@@ -1,1 +1,24 @@
-//! webhook
+//! The admission webhook: it completes claims and Services on their way into the cluster.
+//!
+//! The road of a request: `serve/` (TLS, HTTP) → `review` (the wire format, and the one place
+//! that turns a decision or a failure into an answer) → `mutate/` (pure decisions over `facts`) →
+//! `patch`. On that road nothing is written and nothing is awaited but memory. Beside it,
+//! `rotation/` looks after the certificate, `facts/feed` after what is known of the cluster, and
+//! `repair/` after what was missed. It provisions nothing and talks to no node.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod facts;
+#[cfg(test)]
+mod fixtures;
+pub mod metrics;
+pub mod mutate;
+pub mod patch;
+pub mod place;
+pub mod repair;
+pub mod review;
+pub mod rotation;
+pub mod run;
+pub mod serve;
+pub mod verdict;

@@ -1,0 +1,55 @@
+# One line for each recipe: what is longer is a script.
+.DEFAULT_GOAL := help
+.PHONY: help assets debian binaries images demo cluster cluster-down test bench lint fmt-check clippy tidy deny fmt
+
+# Nodes of `make cluster`.
+NODES ?= 2
+# What `make bench` measures; everything when it is empty.
+AREA ?=
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
+
+assets: ## find Kubernetes' own programs, or build them once (about 15 min on 2 cores)
+	@testbed/assets.sh
+
+debian: ## install what real nodes need (as root on Debian; says so elsewhere)
+	@testbed/debian.sh
+
+binaries: ## build the two programs as they ship, into target/static
+	@deploy/binaries.sh
+
+images: ## build both container images (TAG=dev)
+	@deploy/images.sh
+
+demo: debian assets binaries ## a real Kubernetes, fastrak on it, and what users get: watch it
+	@target/static/playground demo
+
+cluster: debian assets binaries ## the same cluster, left running until Ctrl-C (NODES=2)
+	@target/static/playground cluster --nodes $(NODES)
+
+cluster-down: ## end what `make cluster` left running
+	@target/static/playground down
+
+test: debian assets binaries ## every test, against a real Kubernetes
+	@cargo test --locked --workspace --no-fail-fast
+
+bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main for a part)
+	@target/static/bench $(if $(AREA),--area $(AREA))
+
+lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, house rules, crates
+
+fmt-check:
+	@cargo fmt --all --check
+
+clippy:
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+tidy:
+	@cargo test --locked --quiet -p fastrak-e2e --test tidy
+
+deny:
+	@.ci/deny
+
+fmt: ## format all of the code
+	@cargo fmt --all

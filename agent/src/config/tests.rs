@@ -1,0 +1,76 @@
+use super::*;
+use clap::Parser;
+
+fn config(args: &[&str]) -> Result<Config, String> {
+    let args = ["fastrak-agent", "--node", "node-a"].iter().chain(args);
+    let args = Args::try_parse_from(args).map_err(|error| error.to_string())?;
+    Config::try_from(args).map_err(|error| error.to_string())
+}
+
+#[test]
+fn without_a_pool_there_is_the_default_one() {
+    let config = config(&[]).unwrap();
+    let [pool] = config.pools.as_slice() else { panic!("{:?}", config.pools) };
+    assert_eq!(
+        (pool.name.as_str(), pool.path.as_path()),
+        ("default", Path::new("/var/lib/fastrak"))
+    );
+    assert_eq!((config.orphan_scan.as_secs(), config.orphan_grace.as_secs()), (600, 60));
+}
+
+#[test]
+fn pools_come_from_flags_and_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pools.json");
+    std::fs::write(&file, r#"[{"name": "slow", "path": "/mnt//slow/", "requireMount": true}]"#)
+        .unwrap();
+    let file = file.to_str().unwrap();
+    let args = ["--pool", "default=/a", "--pool", "fast=/b,mount", "--pools-file", file];
+    let pools = config(&args).unwrap().pools;
+    let told: Vec<_> = pools
+        .iter()
+        .map(|pool| (pool.name.as_str(), pool.path.to_str().unwrap(), pool.require_mount))
+        .collect();
+    assert_eq!(told, [("default", "/a", false), ("fast", "/b", true), ("slow", "/mnt/slow", true)]);
+}
+
+#[test]
+fn what_no_pool_can_be_is_refused_with_the_reason() {
+    for (pool, words) in [
+        ("default", "NAME=PATH"),
+        ("default=/a,rw", "NAME=PATH"),
+        ("De fault=/a", "lower-case"),
+        ("default=relative", "absolute path"),
+        ("default=/a/../etc", "absolute path"),
+        ("default=/", "absolute path"),
+        ("default=", "absolute path"),
+    ] {
+        let error = config(&["--pool", pool]).unwrap_err();
+        assert!(error.contains(words), "{pool}: {error}");
+    }
+    for twins in [["a=/x", "a=/y"], ["a=/x", "b=/x/"]] {
+        let error = config(&["--pool", twins[0], "--pool", twins[1]]).unwrap_err();
+        assert!(error.contains("the same"), "{error}");
+    }
+}
+
+#[test]
+fn other_flags_are_checked_too() {
+    for (flag, words) in [
+        ("--node=Node A", "is not the name of a node"),
+        ("--orphan-grace=soon", "such as 90s"),
+        ("--orphan-grace=-5s", "such as 90s"),
+        ("--orphan-scan=0s", "such as 90s"),
+        ("--pools-file=/nowhere/pools.json", "could not read"),
+    ] {
+        let mut args = vec!["fastrak-agent", flag];
+        if !flag.starts_with("--node") {
+            args.push("--node=node-a");
+        }
+        let error = Args::try_parse_from(args)
+            .map_err(|error| error.to_string())
+            .and_then(|args| Config::try_from(args).map_err(|error| error.to_string()))
+            .unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+}

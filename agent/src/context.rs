@@ -1,0 +1,169 @@
+//! What all work on volumes shares: the memory, the disk, the API server, and where to report.
+//!
+//! It does nothing by itself.
+
+use crate::cluster::Cluster;
+use crate::events::Events;
+use crate::facts::Facts;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::queue::Queue;
+use crate::volumes::{Store, VolumeError};
+use fastrak_api::node::NodeName;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// What was said is said again after this time, since the API server forgets events after an hour.
+const SAY_AGAIN: Duration = Duration::from_secs(30 * 60);
+
+/// What all work shares.
+pub struct Context {
+    /// This node.
+    pub node: NodeName,
+    /// Its pools.
+    pub pools: Vec<PoolName>,
+    /// How long a directory without an owner is left alone.
+    pub orphan_grace: Duration,
+    /// What has been seen of the cluster.
+    pub facts: Arc<Facts>,
+    /// The volumes on the disk.
+    pub store: Store,
+    /// The API server.
+    pub cluster: Cluster,
+    /// Where events are handed in.
+    pub events: Events,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// What is to be looked at.
+    pub queue: Arc<Queue<VolumeId>>,
+    /// Woken when the pools should be compared with the cluster.
+    pub scan: Notify,
+    /// Woken when there is something in the trash.
+    pub trash: Notify,
+    /// What is remembered of volumes whose work is not done.
+    pub unfinished: Unfinished,
+}
+
+/// What has come of a look at a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is nothing more to do until something changes.
+    Done,
+    /// Look again; ever later, if nothing changes.
+    Again(Pace),
+    /// Look again after this time.
+    After(Duration),
+}
+
+/// What is remembered of volumes whose work is not done.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    volumes: Mutex<HashMap<VolumeId, Memory>>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    since: Instant,
+    looks: Option<(Pace, u32)>,
+    said: Option<(String, Instant)>,
+}
+
+impl Context {
+    /// Works with the disk, on a thread that may wait for it.
+    pub async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, VolumeError> + Send + 'static,
+    ) -> Result<T, VolumeError> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.map_err(VolumeError::CutOff)?
+    }
+}
+
+impl Unfinished {
+    /// How long ago the first look at this volume was that came to no end; `None` at the first.
+    #[must_use]
+    pub fn since(&self, id: &VolumeId) -> Option<Duration> {
+        self.lock().get(id).map(|memory| memory.since.elapsed())
+    }
+
+    /// Whether `text` is to be said about this volume, or has been said lately.
+    #[must_use]
+    pub fn is_news(&self, id: &VolumeId, text: &str) -> bool {
+        let mut volumes = self.lock();
+        let memory = volumes.entry(id.clone()).or_default();
+        let said = memory.said.as_ref();
+        if said.is_some_and(|(last, at)| last == text && at.elapsed() < SAY_AGAIN) {
+            return false;
+        }
+        memory.said = Some((text.to_owned(), Instant::now()));
+        true
+    }
+
+    /// Remembers or forgets, as `outcome` says; after which time to look again, if at all.
+    #[must_use]
+    pub fn settle(&self, id: &VolumeId, outcome: Outcome) -> Option<Duration> {
+        let mut volumes = self.lock();
+        match outcome {
+            Outcome::Done => {
+                volumes.remove(id);
+                None
+            }
+            Outcome::After(delay) => {
+                volumes.entry(id.clone()).or_default();
+                Some(delay)
+            }
+            Outcome::Again(pace) => {
+                let memory = volumes.entry(id.clone()).or_default();
+                let times = match memory.looks {
+                    Some((last, times)) if last == pace => times.saturating_add(1),
+                    _ => 1,
+                };
+                memory.looks = Some((pace, times));
+                Some(pace.delay(times))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Memory>> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { since: Instant::now(), looks: None, said: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_is_looked_at_ever_later_and_forgotten_when_done() {
+        let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
+        let unfinished = Unfinished::default();
+        assert_eq!(unfinished.since(&id), None);
+        let again = Outcome::Again(Pace::Refused);
+        assert_eq!(unfinished.settle(&id, again), Some(Duration::from_secs(60)));
+        assert_eq!(unfinished.settle(&id, again), Some(Duration::from_secs(120)));
+        let busy = Outcome::Again(Pace::Busy);
+        assert_eq!(unfinished.settle(&id, busy), Some(Duration::from_secs(2)));
+        assert!(unfinished.since(&id).is_some());
+        assert_eq!(unfinished.settle(&id, Outcome::Done), None);
+        assert_eq!(unfinished.since(&id), None);
+    }
+
+    #[test]
+    fn the_same_is_not_said_twice_in_a_row() {
+        let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
+        let unfinished = Unfinished::default();
+        let said = ["no", "no", "not so", "no"].map(|text| unfinished.is_news(&id, text));
+        assert_eq!(said, [true, false, true, true]);
+    }
+}

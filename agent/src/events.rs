@@ -1,0 +1,204 @@
+//! Events on claims and volumes: written beside the work and never in its way.
+//!
+//! What cannot be written in time is dropped: an event is for people, the state is in the objects.
+//! The same words about the same object are one event with a count.
+
+use fastrak_api::claim::Claim;
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicI32, Ordering};
+use tokio::sync::mpsc;
+
+use crate::facts::volume::Volume;
+
+/// How many events may wait to be written.
+const WAITING: usize = 1024;
+/// How many are written at the same time.
+const AT_ONCE: usize = 8;
+/// The API server takes no longer note, and no longer name.
+const LONGEST_NOTE: usize = 1024;
+const LONGEST_NAME: usize = 253;
+
+/// Where events are handed in.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: mpsc::Sender<Note>,
+}
+
+/// Writes the events that are handed in.
+pub struct Scribe {
+    receiver: mpsc::Receiver<Note>,
+    client: Client,
+    node: NodeName,
+    repeats: AtomicI32,
+}
+
+/// An event that is to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    regarding: ObjectReference,
+    reason: EventReason,
+    text: String,
+    at: Timestamp,
+}
+
+/// Both ends.
+#[must_use]
+pub fn channel(client: Client, node: NodeName) -> (Events, Scribe) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Events { sender }, Scribe { receiver, client, node, repeats: AtomicI32::new(1) })
+}
+
+impl Events {
+    /// Hands in an event on a claim.
+    pub fn on_claim(&self, claim: &Claim, reason: EventReason, text: impl Into<String>) {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("PersistentVolumeClaim".to_owned()),
+            namespace: Some(claim.namespace.clone()),
+            name: Some(claim.name.clone()),
+            uid: claim.uid.clone(),
+            resource_version: claim.resource_version.clone(),
+            ..ObjectReference::default()
+        };
+        self.hand_in(regarding, reason, text.into());
+    }
+
+    /// Hands in an event on a volume.
+    pub fn on_volume(&self, volume: &Volume, reason: EventReason, text: impl Into<String>) {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("PersistentVolume".to_owned()),
+            name: Some(volume.name.clone()),
+            uid: Some(volume.uid.clone()),
+            resource_version: Some(volume.resource_version.clone()),
+            ..ObjectReference::default()
+        };
+        self.hand_in(regarding, reason, text.into());
+    }
+
+    fn hand_in(&self, regarding: ObjectReference, reason: EventReason, text: String) {
+        let at = fastrak_runtime::clock::now();
+        if let Err(error) = self.sender.try_send(Note { regarding, reason, text, at }) {
+            tracing::warn!(%error, "event dropped");
+        }
+    }
+}
+
+impl Scribe {
+    /// Writes until nobody is left who could hand in more.
+    pub async fn run(self) -> Result<(), Infallible> {
+        let Self { mut receiver, client, node, repeats } = self;
+        let notes = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let (client, node, repeats) = (&client, &node, &repeats);
+        let written = notes.for_each_concurrent(AT_ONCE, |note| async move {
+            if let Err(error) = write(client, node, repeats, &note).await {
+                let reason = note.reason.as_str();
+                tracing::warn!(reason, error = %Chain(&error), "could not write an event");
+            }
+        });
+        written.await;
+        Ok(())
+    }
+}
+
+async fn write(
+    client: &Client,
+    node: &NodeName,
+    repeats: &AtomicI32,
+    note: &Note,
+) -> Result<(), kube::Error> {
+    let event = event(note, node);
+    let namespace = event.metadata.namespace.clone().unwrap_or_default();
+    let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
+    match events.create(&PostParams::default(), &event).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        other => return other.map(drop),
+    }
+    // Said before. How often by an earlier process is not known; that it is more than once is.
+    let count = repeats.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    let series = serde_json::json!({
+        "series": { "count": count, "lastObservedTime": MicroTime(note.at) },
+    });
+    let name = event.metadata.name.unwrap_or_default();
+    events.patch(&name, &PatchParams::default(), &Patch::Merge(series)).await.map(drop)
+}
+
+/// Pure: the event of a note. Its name follows from what it says.
+fn event(note: &Note, node: &NodeName) -> Event {
+    let warning = note.reason.is_warning();
+    Event {
+        metadata: ObjectMeta {
+            name: Some(name(note)),
+            namespace: Some(note.regarding.namespace.clone().unwrap_or("default".to_owned())),
+            ..ObjectMeta::default()
+        },
+        action: Some(note.reason.as_str().to_owned()),
+        event_time: Some(MicroTime(note.at)),
+        note: Some(cut(&note.text, LONGEST_NOTE).to_owned()),
+        reason: Some(note.reason.as_str().to_owned()),
+        regarding: Some(note.regarding.clone()),
+        reporting_controller: Some(names::PROVISIONER.to_owned()),
+        reporting_instance: Some(cut(node.as_str(), 128).to_owned()),
+        type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
+        ..Event::default()
+    }
+}
+
+fn name(note: &Note) -> String {
+    let mut hasher = DefaultHasher::new();
+    (&note.regarding.uid, note.reason, &note.text).hash(&mut hasher);
+    let hash = format!(".{:016x}", hasher.finish());
+    let object = note.regarding.name.as_deref().unwrap_or_default();
+    let head = cut(object, LONGEST_NAME - hash.len()).trim_end_matches(['.', '-']);
+    format!("{head}{hash}")
+}
+
+fn cut(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &str, text: &str) -> Note {
+        let regarding = ObjectReference {
+            namespace: Some("shop".to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some("u".to_owned()),
+            ..ObjectReference::default()
+        };
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        Note { regarding, reason: EventReason::ProvisioningFailed, text: text.to_owned(), at }
+    }
+
+    #[test]
+    fn the_same_words_are_the_same_event_and_others_another() {
+        assert_eq!(name(&note("data", "no")), name(&note("data", "no")));
+        assert_ne!(name(&note("data", "no")), name(&note("data", "not")));
+    }
+
+    #[test]
+    fn the_longest_names_and_words_fit() {
+        let node = NodeName::parse(&"n".repeat(253)).unwrap();
+        let claim = format!("{}.{}", "a".repeat(235), "b".repeat(17));
+        let event = event(&note(&claim, &"ö".repeat(5000)), &node);
+        let name = event.metadata.name.unwrap();
+        assert!(name.len() <= 253 && !name.contains(".."), "{name}");
+        assert_eq!(event.note.unwrap().len(), 1024);
+        assert_eq!(event.reporting_instance.unwrap().len(), 128);
+        assert_eq!(event.type_.as_deref(), Some("Warning"));
+    }
+}

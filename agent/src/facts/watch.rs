@@ -1,0 +1,293 @@
+//! The watches that fill the memory, and whom each change concerns.
+//!
+//! Four watches and no more: claims and volumes with this node's label, all classes, and this
+//! node's own object. Nothing is kept of an object but what is decided by.
+
+use super::volume::Volume;
+use super::{Facts, Seen};
+use crate::queue::Queue;
+use fastrak_api::claim::Claim;
+use fastrak_api::class::Class;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::VolumeId;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::ready::ReadyHandle;
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Config, DefaultBackoff, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// While nothing has been seen yet, the next try comes as soon as this. It makes a start short
+/// whose API server is a little late, and lasts for as many tries as follow.
+const EAGER: Duration = Duration::from_millis(100);
+const EAGER_TRIES: u32 = 100;
+
+/// What the watches fill and wake.
+#[derive(Clone)]
+pub struct Watches {
+    /// The API.
+    pub client: Client,
+    /// This node.
+    pub node: NodeName,
+    /// The memory.
+    pub facts: Arc<Facts>,
+    /// Who is told.
+    pub queue: Arc<Queue<VolumeId>>,
+}
+
+/// Where a watch says that it has seen all there is.
+#[derive(Debug)]
+pub struct Ready {
+    /// For whoever asks whether the process can work.
+    pub handle: ReadyHandle,
+    /// For the first time: gets a permit from each watch.
+    pub synced: Arc<Semaphore>,
+}
+
+/// One kind of object in the memory.
+trait Kept: Send + 'static {
+    type Object;
+    type Key: Clone + Eq + Hash + Send;
+
+    fn key(object: &Self::Object) -> Option<Self::Key>;
+    fn put(&self, seen: &mut Seen, key: &Self::Key, object: &Self::Object);
+    fn remove(&self, seen: &mut Seen, key: &Self::Key);
+    fn keys(&self, seen: &Seen) -> Vec<Self::Key>;
+    /// Whose volumes a change of this object concerns.
+    fn concerns(&self, facts: &Facts, key: &Self::Key) -> Vec<VolumeId>;
+}
+
+impl Watches {
+    /// Watches the claims that carry this node's label.
+    pub async fn claims(self, ready: Ready) -> Result<(), Infallible> {
+        let config = self.labelled();
+        self.run(
+            watch(Api::<PersistentVolumeClaim>::all(self.client.clone()), config),
+            Claims,
+            ready,
+        )
+        .await
+    }
+
+    /// Watches the volumes that carry this node's label.
+    pub async fn volumes(self, ready: Ready) -> Result<(), Infallible> {
+        let config = self.labelled();
+        self.run(watch(Api::<PersistentVolume>::all(self.client.clone()), config), Volumes, ready)
+            .await
+    }
+
+    /// Watches the classes.
+    pub async fn classes(self, ready: Ready) -> Result<(), Infallible> {
+        let api = Api::<StorageClass>::all(self.client.clone());
+        self.run(watch(api, Config::default()), Classes, ready).await
+    }
+
+    /// Watches this node's own object.
+    pub async fn node(self, ready: Ready) -> Result<(), Infallible> {
+        let config = Config::default().fields(&format!("metadata.name={}", self.node));
+        self.run(watch(Api::<Node>::all(self.client.clone()), config), OwnNode, ready).await
+    }
+
+    fn labelled(&self) -> Config {
+        Config::default().labels(&format!("{}={}", names::NODE, self.node.key()))
+    }
+
+    async fn run<T: Kept>(
+        &self,
+        stream: impl Stream<Item = watcher::Result<Event<T::Object>>> + Send,
+        kept: T,
+        ready: Ready,
+    ) -> Result<(), Infallible>
+    where
+        T::Object: DeserializeOwned + Debug + Clone + Send,
+    {
+        let stream = stream.backoff(Eager { tries: 0, then: DefaultBackoff::default() });
+        let mut stream = std::pin::pin!(stream.into_stream());
+        // What the list has shown so far: all else is gone when the list is complete.
+        let mut listed = HashSet::new();
+        let mut synced = Some(ready.synced);
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => listed.extend(self.put(&kept, &object)),
+                Ok(Event::Apply(object)) => drop(self.put(&kept, &object)),
+                Ok(Event::Delete(object)) => {
+                    T::key(&object).into_iter().for_each(|key| self.remove(&kept, &key));
+                }
+                Ok(Event::InitDone) => {
+                    self.remove_all_but(&kept, &listed);
+                    listed = HashSet::new();
+                    ready.handle.ready();
+                    synced.take().into_iter().for_each(|synced| synced.add_permits(1));
+                }
+                Err(error) => tracing::warn!(error = %Chain(&error), "watch interrupted"),
+            }
+        }
+        Ok(())
+    }
+
+    fn put<T: Kept>(&self, kept: &T, object: &T::Object) -> Option<T::Key> {
+        let key = T::key(object)?;
+        kept.put(&mut self.facts.write(), &key, object);
+        self.tell(kept, &key);
+        Some(key)
+    }
+
+    fn remove<T: Kept>(&self, kept: &T, key: &T::Key) {
+        kept.remove(&mut self.facts.write(), key);
+        self.tell(kept, key);
+    }
+
+    fn remove_all_but<T: Kept>(&self, kept: &T, listed: &HashSet<T::Key>) {
+        let known = kept.keys(&self.facts.read());
+        known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kept, key));
+    }
+
+    fn tell<T: Kept>(&self, kept: &T, key: &T::Key) {
+        kept.concerns(&self.facts, key).into_iter().for_each(|id| self.queue.add(id));
+    }
+}
+
+struct Claims;
+
+impl Kept for Claims {
+    type Object = PersistentVolumeClaim;
+    type Key = VolumeId;
+
+    fn key(object: &PersistentVolumeClaim) -> Option<VolumeId> {
+        object.metadata.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
+    }
+
+    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
+        seen.claims.insert(key.clone(), Claim::read(object));
+    }
+
+    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
+        seen.claims.remove(key);
+    }
+
+    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
+        seen.claims.keys().cloned().collect()
+    }
+
+    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
+        vec![key.clone()]
+    }
+}
+
+struct Volumes;
+
+impl Kept for Volumes {
+    type Object = PersistentVolume;
+    type Key = VolumeId;
+
+    fn key(object: &PersistentVolume) -> Option<VolumeId> {
+        object.metadata.name.as_deref().and_then(VolumeId::from_volume_name)
+    }
+
+    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolume) {
+        seen.volumes.insert(key.clone(), Volume::read(object));
+    }
+
+    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
+        seen.volumes.remove(key);
+    }
+
+    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
+        seen.volumes.keys().cloned().collect()
+    }
+
+    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
+        vec![key.clone()]
+    }
+}
+
+struct Classes;
+
+impl Kept for Classes {
+    type Object = StorageClass;
+    type Key = String;
+
+    fn key(object: &StorageClass) -> Option<String> {
+        object.metadata.name.clone()
+    }
+
+    fn put(&self, seen: &mut Seen, key: &String, object: &StorageClass) {
+        seen.classes.insert(key.clone(), Class::read(object));
+    }
+
+    fn remove(&self, seen: &mut Seen, key: &String) {
+        seen.classes.remove(key);
+    }
+
+    fn keys(&self, seen: &Seen) -> Vec<String> {
+        seen.classes.keys().cloned().collect()
+    }
+
+    fn concerns(&self, facts: &Facts, key: &String) -> Vec<VolumeId> {
+        facts.waiting(Some(key))
+    }
+}
+
+struct OwnNode;
+
+impl Kept for OwnNode {
+    type Object = Node;
+    type Key = ();
+
+    fn key(_: &Node) -> Option<()> {
+        Some(())
+    }
+
+    fn put(&self, seen: &mut Seen, (): &(), object: &Node) {
+        let labels = object.metadata.labels.as_ref();
+        seen.hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
+    }
+
+    fn remove(&self, seen: &mut Seen, (): &()) {
+        seen.hostname = None;
+    }
+
+    fn keys(&self, seen: &Seen) -> Vec<()> {
+        seen.hostname.iter().map(|_| ()).collect()
+    }
+
+    fn concerns(&self, facts: &Facts, (): &()) -> Vec<VolumeId> {
+        facts.all_waiting()
+    }
+}
+
+/// Tries again soon for a while, then ever more slowly, as other clients of Kubernetes do.
+struct Eager {
+    tries: u32,
+    then: DefaultBackoff,
+}
+
+impl Iterator for Eager {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.tries = self.tries.saturating_add(1);
+        if self.tries <= EAGER_TRIES { Some(EAGER) } else { self.then.next() }
+    }
+}
+
+impl Backoff for Eager {
+    // After a success the server is one that answers: no hurry is needed any more.
+    fn reset(&mut self) {
+        self.tries = EAGER_TRIES;
+        self.then.reset();
+    }
+}

@@ -1,0 +1,94 @@
+//! Small files in a directory: read whole, written so that a crash leaves the old or the new.
+//!
+//! It does not know what is in them, and reads none that is large or not an ordinary file.
+
+use super::dirs::{Dir, failed};
+use super::{HostError, Verb};
+use rustix::fs::{FileType, OFlags, fstat, fsync};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+
+/// More than any record of ours has.
+const LARGEST: u64 = 64 * 1024;
+
+/// The content of the file `name`; `None` where there is none.
+pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
+    let wrong = failed(Verb::Read, &dir.path().join(name));
+    // Not blocking: a pipe in the place of a file must not hold us until someone writes to it.
+    let fd = match dir.open_file(name, OFlags::RDONLY | OFlags::NONBLOCK) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(wrong(errno)),
+    };
+    let stat = fstat(&fd).map_err(&wrong)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(wrong(Errno::INVAL));
+    }
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::from(fd).take(LARGEST + 1);
+    file.read_to_end(&mut bytes).map_err(|error| wrong(errno(&error)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong(Errno::FBIG));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes the file `name` and returns when its content is on the disk; the directory's own entry
+/// is the caller's to sync. What is there under that name is replaced as a whole.
+pub fn write(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
+    let mut temporary = name.to_owned();
+    temporary.push(".new");
+    let wrong = failed(Verb::Write, &dir.path().join(&temporary));
+    // One that a crash has left is in the way, and nobody else writes here.
+    match dir.unlink(&temporary) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(wrong(errno)),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let mut file = std::fs::File::from(dir.open_file(&temporary, flags).map_err(&wrong)?);
+    file.write_all(content).map_err(|error| wrong(errno(&error)))?;
+    fsync(&file).map_err(&wrong)?;
+    dir.replace(&temporary, name)
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn what_is_written_is_read_back_and_belongs_to_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(folder.path()).unwrap();
+        let name = OsStr::new("record.json");
+        assert_eq!(read(&dir, name).unwrap(), None);
+        std::fs::write(folder.path().join("record.json.new"), "left by a crash").unwrap();
+        for content in ["first", "and second"] {
+            write(&dir, name, content.as_bytes()).unwrap();
+            assert_eq!(read(&dir, name).unwrap().unwrap(), content.as_bytes());
+        }
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(dir.names(10).unwrap(), [name]);
+    }
+
+    #[test]
+    fn only_a_small_ordinary_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        symlink("/etc/passwd", at("link")).unwrap();
+        mkfifoat(CWD, &at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        std::fs::write(at("large"), vec![b'x'; 65 * 1024]).unwrap();
+        let dir = Dir::open_at(folder.path()).unwrap();
+        for name in ["link", "pipe", "folder", "large"] {
+            assert!(read(&dir, OsStr::new(name)).is_err(), "{name}");
+        }
+    }
+}

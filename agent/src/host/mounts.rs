@@ -1,0 +1,93 @@
+//! Which volumes something still has mounted, as far as this process can see mounts.
+//!
+//! It sees the mounts of its own mount namespace: in a container, those of pods only where the
+//! kubelet's folder of pods is mounted into it with propagation from the host.
+
+use super::{HostError, Verb};
+use rustix::io::Errno;
+
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+
+/// One mount: what part of a filesystem is visible where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The part of the filesystem, as a path from its root.
+    pub root: Vec<u8>,
+    /// Where it is visible.
+    pub point: Vec<u8>,
+}
+
+/// All mounts that are visible now.
+pub fn all() -> Result<Vec<Mount>, HostError> {
+    let text = std::fs::read(MOUNTINFO).map_err(|error| HostError {
+        verb: Verb::Read,
+        what: MOUNTINFO.to_owned(),
+        errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+    })?;
+    Ok(parse(&text))
+}
+
+/// Reads `/proc/<pid>/mountinfo`; see proc(5). A line that is not one is passed over.
+#[must_use]
+pub fn parse(text: &[u8]) -> Vec<Mount> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| {
+            // 36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/root rw
+            let mut fields = line.split(|byte| *byte == b' ').skip(3);
+            Some(Mount { root: unescape(fields.next()?), point: unescape(fields.next()?) })
+        })
+        .collect()
+}
+
+/// The kernel writes blanks and backslashes as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        if let (b'\\', Some(digits)) = (first, after.get(..3))
+            && let Some(byte) = octal(digits)
+        {
+            bytes.push(byte);
+            rest = after.get(3..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    bytes
+}
+
+fn octal(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn mounts_of_a_kubelet_are_read() {
+        let text = b"36 35 98:0 /fastrak/uid/data /var/lib/kubelet/pods/p/volumes/v rw master:1 - ext4 /dev/a rw\n\
+            40 35 0:5 / /a\\040b\\134c rw - tmpfs none rw\n\
+            nonsense\n\n";
+        let mounts = parse(text);
+        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts[0].root, b"/fastrak/uid/data");
+        assert_eq!(mounts[0].point, b"/var/lib/kubelet/pods/p/volumes/v");
+        assert_eq!(mounts[1].point, b"/a b\\c");
+    }
+
+    #[test]
+    fn the_mounts_of_this_process_have_a_root() {
+        assert!(all().unwrap().iter().any(|mount| mount.point == b"/"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(text: Vec<u8>) {
+            let _mounts = parse(&text);
+        }
+    }
+}

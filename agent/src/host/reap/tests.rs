@@ -1,0 +1,166 @@
+use super::*;
+use rustix::fs::{CWD, Mode, mkfifoat};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("trash/volume/data")).unwrap();
+        std::fs::create_dir(folder.path().join("precious")).unwrap();
+        std::fs::write(folder.path().join("precious/file"), "keep").unwrap();
+        Self { folder }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("trash/volume/data")
+    }
+
+    fn precious(&self) -> PathBuf {
+        self.folder.path().join("precious")
+    }
+
+    fn trash(&self) -> Dir {
+        Dir::open_at(&self.folder.path().join("trash")).unwrap()
+    }
+
+    /// Steps until there is nothing more to do; how many it took, and the last answer.
+    fn remove(&self, budget: usize) -> (usize, Progress) {
+        let trash = self.trash();
+        for steps in 1..100_000 {
+            match step(&trash, OsStr::new("volume"), budget) {
+                Progress::More => {}
+                last => return (steps, last),
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn assert_all_gone_and_precious_kept(&self) {
+        assert_eq!(self.trash().names(10).unwrap(), Vec::<OsString>::new());
+        assert_eq!(std::fs::read_to_string(self.precious().join("file")).unwrap(), "keep");
+    }
+}
+
+#[test]
+fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
+    let scene = Scene::new();
+    let data = scene.data();
+    symlink("/", data.join("root")).unwrap();
+    symlink(scene.precious(), data.join("precious")).unwrap();
+    symlink("nowhere", data.join("dangling")).unwrap();
+    mkfifoat(CWD, &data.join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+    let _listener = UnixListener::bind(data.join("socket")).unwrap();
+    std::fs::hard_link(scene.precious().join("file"), data.join("hard link")).unwrap();
+    std::fs::write(data.join(OsStr::from_bytes(b"\xff\xc0\n\t")), "").unwrap();
+    std::fs::write(data.join(".moved-0"), "in the way").unwrap();
+    std::fs::create_dir(data.join("x".repeat(255))).unwrap();
+    std::fs::write(data.join("x".repeat(255)).join("y".repeat(255)), "").unwrap();
+    let closed = data.join("closed");
+    std::fs::create_dir_all(closed.join("inner/most")).unwrap();
+    std::fs::write(scene.folder.path().join("trash/volume/volume.json"), "{}").unwrap();
+    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    scene.assert_all_gone_and_precious_kept();
+}
+
+#[test]
+fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
+    let scene = Scene::new();
+    // Deeper than any path that the kernel takes whole, and than the descriptors of a process.
+    let mut dir = Dir::open_at(&scene.data()).unwrap();
+    for _ in 0..5_000 {
+        dir = dir.make(OsStr::new("deeper"), 0o700).unwrap();
+    }
+    drop(dir);
+    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    scene.assert_all_gone_and_precious_kept();
+}
+
+#[test]
+fn small_steps_come_to_the_same_as_a_large_one() {
+    let scene = Scene::new();
+    for outer in 0..10 {
+        for inner in 0..10 {
+            let folder = scene.data().join(format!("{outer}/{inner}/leaf"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("file"), "").unwrap();
+        }
+    }
+    let (steps, last) = scene.remove(7);
+    assert_eq!(last, Progress::Gone);
+    assert!(steps > 40, "{steps}");
+    scene.assert_all_gone_and_precious_kept();
+}
+
+#[test]
+fn what_is_not_there_is_gone() {
+    let scene = Scene::new();
+    assert_eq!(step(&scene.trash(), OsStr::new("other"), 10), Progress::Gone);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_volume_is_removed_and_not_what_it_points_to() {
+    let scene = Scene::new();
+    let trash = scene.folder.path().join("trash");
+    std::fs::remove_dir_all(trash.join("volume")).unwrap();
+    symlink(scene.precious(), trash.join("volume")).unwrap();
+    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    scene.assert_all_gone_and_precious_kept();
+}
+
+#[test]
+fn a_folder_that_is_swapped_for_a_link_leads_nowhere() {
+    let scene = Scene::new();
+    let (data, precious) = (scene.data(), scene.precious());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                swap(&data.join("swapped"), &precious);
+            }
+        });
+        let trash = scene.trash();
+        for _ in 0..2_000 {
+            step(&trash, OsStr::new("volume"), 3);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    scene.remove(usize::MAX);
+    scene.assert_all_gone_and_precious_kept();
+}
+
+/// One turn of an attacker: a folder with content, then a link in its place. The remover may be
+/// quicker at any point, so nothing here needs to succeed.
+fn swap(at: &Path, target: &Path) {
+    drop(std::fs::create_dir_all(at.join("content")));
+    drop(std::fs::rename(at, at.with_extension("away")));
+    drop(symlink(target, at));
+    drop(std::fs::remove_file(at));
+}
+
+#[test]
+fn what_cannot_be_removed_is_named_and_the_rest_goes() {
+    // Anyone but root is stopped by a folder without permissions; root by nothing of this kind.
+    let scene = Scene::new();
+    let closed = scene.data().join("closed");
+    std::fs::create_dir_all(closed.join("inner")).unwrap();
+    std::fs::write(scene.data().join("other"), "").unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    let (_, last) = scene.remove(usize::MAX);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(last, Progress::Gone);
+        return scene.assert_all_gone_and_precious_kept();
+    }
+    let stuck = Progress::Stuck { name: OsString::from("closed"), errno: Errno::ACCESS };
+    assert_eq!(last, stuck);
+    assert!(!scene.data().join("other").exists());
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(scene.remove(usize::MAX).1, Progress::Gone);
+}

@@ -1,0 +1,31 @@
+//! The program `fastrak-agent`: flags, log, run, exit code. All else is in the library.
+
+use clap::Parser;
+use fastrak_agent::config::{Args, Config};
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::{log, termination};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// An idle agent needs none; a burst of claims is bound by the disk and the API server.
+const THREADS: usize = 2;
+/// Threads that wait for the disk: as many as there are workers, and for the upkeep.
+const DISK_THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    termination::end(start(Args::parse()))
+}
+
+fn start(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+    log::init(&args.log.filter, args.log.format)?;
+    let config = Config::try_from(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(DISK_THREADS)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::on_signals()?;
+        fastrak_agent::run::run(config, shutdown).await.map_err(Into::into)
+    })
+}

@@ -1,0 +1,205 @@
+//! What the agent counts. Registered once, handed to whoever counts.
+//!
+//! Labels are enums and the configured pools, so their number is bounded.
+
+use fastrak_api::pool::PoolName;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::time::Instant;
+
+/// All counters. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    provisions: Family<ProvisionLabels, Counter>,
+    provision_duration: Histogram,
+    deletes: Family<DeleteLabels, Counter>,
+    delete_duration: Histogram,
+    pools: PoolGauges,
+}
+
+/// How a try to make a volume has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Provision {
+    /// The volume has been made and published.
+    made,
+    /// The claim cannot be served.
+    rejected,
+    /// It could not be made this time.
+    failed,
+}
+
+/// How a try to take a volume away has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Delete {
+    /// Its data is in the trash.
+    trashed,
+    /// Its data was not there.
+    missing,
+    /// Its data has been kept.
+    kept,
+    /// A directory that belonged to nobody is in the trash.
+    orphan,
+    /// It must wait for something.
+    waiting,
+    /// It could not be taken away this time.
+    failed,
+}
+
+/// What is measured of every pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfPool {
+    /// Directories of volumes.
+    Volumes,
+    /// Whether it can be used.
+    Up,
+    /// Directories that belong to nobody known.
+    Orphans,
+    /// Volumes whose directory is missing.
+    Missing,
+    /// Volumes in the trash.
+    Trash,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProvisionLabels {
+    outcome: Provision,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeleteLabels {
+    outcome: Delete,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: String,
+}
+
+#[derive(Clone, Debug, Default)]
+struct PoolGauges {
+    volumes: Family<PoolLabels, Gauge>,
+    up: Family<PoolLabels, Gauge>,
+    orphans: Family<PoolLabels, Gauge>,
+    missing: Family<PoolLabels, Gauge>,
+    trash: Family<PoolLabels, Gauge>,
+}
+
+/// Measures until it is dropped.
+#[derive(Debug)]
+pub struct Timer {
+    histogram: Histogram,
+    start: Instant,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let duration = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let this = Self {
+            provisions: Family::default(),
+            provision_duration: duration(),
+            deletes: Family::default(),
+            delete_duration: duration(),
+            pools: PoolGauges::default(),
+        };
+        registry.register(
+            "fastrak_agent_provisions",
+            "Tries to make a volume, by how they ended",
+            this.provisions.clone(),
+        );
+        registry.register(
+            "fastrak_agent_provision_duration_seconds",
+            "From a claim's turn to its published PersistentVolume",
+            this.provision_duration.clone(),
+        );
+        registry.register(
+            "fastrak_agent_deletes",
+            "Tries to take a volume away, by how they ended",
+            this.deletes.clone(),
+        );
+        registry.register(
+            "fastrak_agent_delete_duration_seconds",
+            "From a released volume's turn to its data in the trash and its object deleted",
+            this.delete_duration.clone(),
+        );
+        this.pools.register(registry);
+        this
+    }
+
+    /// Counts a try to make a volume.
+    pub fn provision(&self, outcome: Provision) {
+        self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
+    }
+
+    /// Counts a try to take a volume away.
+    pub fn delete(&self, outcome: Delete) {
+        self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+    }
+
+    /// Measures how long it takes to make a volume.
+    #[must_use]
+    pub fn time_provision(&self) -> Timer {
+        Timer { histogram: self.provision_duration.clone(), start: Instant::now() }
+    }
+
+    /// Measures how long it takes to take a volume away.
+    #[must_use]
+    pub fn time_delete(&self) -> Timer {
+        Timer { histogram: self.delete_duration.clone(), start: Instant::now() }
+    }
+
+    /// Sets what is measured of a pool.
+    pub fn set(&self, what: OfPool, pool: &PoolName, value: usize) {
+        self.gauge(what, pool).set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    /// Changes what is measured of a pool.
+    pub fn add(&self, what: OfPool, pool: &PoolName, difference: i64) {
+        self.gauge(what, pool).inc_by(difference);
+    }
+
+    fn gauge(&self, what: OfPool, pool: &PoolName) -> Gauge {
+        let family = match what {
+            OfPool::Volumes => &self.pools.volumes,
+            OfPool::Up => &self.pools.up,
+            OfPool::Orphans => &self.pools.orphans,
+            OfPool::Missing => &self.pools.missing,
+            OfPool::Trash => &self.pools.trash,
+        };
+        family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
+    }
+}
+
+impl PoolGauges {
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            ("fastrak_agent_volumes", "Directories of volumes in a pool", &self.volumes),
+            ("fastrak_agent_pool_up", "Whether a pool can be used (1) or not (0)", &self.up),
+            (
+                "fastrak_agent_orphans",
+                "Things in a pool that belong to no known claim or volume",
+                &self.orphans,
+            ),
+            (
+                "fastrak_agent_volumes_missing",
+                "Bound volumes whose directory is not in their pool",
+                &self.missing,
+            ),
+            ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.histogram.observe(self.start.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,165 @@
+//! The pools of this node: the configured directories in which volumes are made.
+//!
+//! Nothing is done in a directory that has not just proved to be the pool it should be. One that
+//! has not is refused alone; it comes back by itself when it is put right. It does not know what a
+//! volume is.
+
+pub mod check;
+pub mod error;
+pub mod marker;
+
+pub use error::{PoolError, Problem};
+
+use crate::host::Dir;
+use check::Place;
+use fastrak_api::node::NodeName;
+use fastrak_api::pool::PoolName;
+use fastrak_runtime::chain::Chain;
+use marker::Expected;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A pool as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Its name.
+    pub name: PoolName,
+    /// Its directory, the same on the host and here.
+    pub path: PathBuf,
+    /// Whether something must be mounted there.
+    pub require_mount: bool,
+}
+
+/// All pools of this node.
+#[derive(Debug)]
+pub struct Pools {
+    node: NodeName,
+    pools: Vec<Pool>,
+    // Which pools the cluster has volumes in. Kept here so that every opening can ask.
+    in_use: Mutex<BTreeSet<String>>,
+}
+
+/// A pool that has just proved to be the right one.
+#[derive(Debug)]
+pub struct OpenPool<'a> {
+    /// Its configuration.
+    pub config: &'a PoolConfig,
+    /// Its directory.
+    pub dir: Dir,
+}
+
+/// A pool that has begun or ceased to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The pool.
+    pub pool: PoolName,
+    /// Why it does not work; `None` when it does.
+    pub problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    config: PoolConfig,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    id: Option<String>,
+    last_told: Option<Change>,
+}
+
+impl Pools {
+    /// The pools of `node`. Nothing is looked at yet.
+    #[must_use]
+    pub fn new(node: NodeName, configs: Vec<PoolConfig>) -> Self {
+        let pools = configs.into_iter().map(|config| Pool { config, memory: Mutex::default() });
+        Self { node, pools: pools.collect(), in_use: Mutex::default() }
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &PoolName> {
+        self.pools.iter().map(|pool| &pool.config.name)
+    }
+
+    /// Says in which pools the cluster has volumes.
+    pub fn set_in_use(&self, pools: BTreeSet<String>) {
+        *lock(&self.in_use) = pools;
+    }
+
+    /// Opens one pool, if it is what it should be at this moment.
+    pub fn open(&self, name: &PoolName) -> Result<OpenPool<'_>, PoolError> {
+        match self.pools.iter().find(|pool| pool.config.name == *name) {
+            Some(pool) => self.open_one(pool),
+            None => Err(PoolError::Unknown { pool: name.clone(), known: self.known() }),
+        }
+    }
+
+    /// Opens all of them.
+    pub fn open_all(&self) -> impl Iterator<Item = Result<OpenPool<'_>, PoolError>> {
+        self.pools.iter().map(|pool| self.open_one(pool))
+    }
+
+    /// Looks at all of them; which have begun or ceased to work, or fail for another reason now,
+    /// since the last look.
+    pub fn look(&self) -> Vec<Change> {
+        self.pools.iter().filter_map(|pool| self.look_at(pool)).collect()
+    }
+
+    /// The names, for people.
+    #[must_use]
+    pub fn known(&self) -> String {
+        let names: Vec<_> = self.names().map(PoolName::as_str).collect();
+        names.join(", ")
+    }
+
+    fn look_at(&self, pool: &Pool) -> Option<Change> {
+        let problem = self.open_one(pool).err().map(|error| Chain(&error).to_string());
+        let change = Change { pool: pool.config.name.clone(), problem };
+        let mut memory = lock(&pool.memory);
+        if memory.last_told.as_ref() == Some(&change) {
+            return None;
+        }
+        memory.last_told = Some(change.clone());
+        Some(change)
+    }
+
+    fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {
+        let config = &pool.config;
+        let has_volumes = lock(&self.in_use).contains(config.name.as_str());
+        // Held while the directory is looked at: two first starts at once would both write a marker.
+        let mut memory = lock(&pool.memory);
+        let expected = Expected {
+            pool: &config.name,
+            node: &self.node,
+            id: memory.id.as_deref(),
+            has_volumes,
+        };
+        let neighbours = self.neighbours(&config.path);
+        let place = Place {
+            path: &config.path,
+            require_mount: config.require_mount,
+            neighbours: &neighbours,
+        };
+        let (dir, id) = check::open(&place, &expected).map_err(|problem| PoolError::Unusable {
+            pool: config.name.clone(),
+            path: config.path.clone(),
+            problem,
+        })?;
+        memory.id = Some(id);
+        Ok(OpenPool { config, dir })
+    }
+
+    fn neighbours(&self, path: &Path) -> Vec<PathBuf> {
+        let paths = self.pools.iter().map(|pool| &pool.config.path);
+        paths.filter(|other| *other != path).cloned().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use super::*;
+use marker::MARKER;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+fn config(path: &Path) -> PoolConfig {
+    PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false }
+}
+
+fn pools(path: &Path) -> Pools {
+    Pools::new(NodeName::parse("node-a").unwrap(), vec![config(path)])
+}
+
+/// What is told to a user who waits for the pool.
+fn refusal(pools: &Pools) -> String {
+    Chain(&pools.open(&PoolName::default()).unwrap_err()).to_string()
+}
+
+#[test]
+fn an_empty_directory_becomes_the_pool_and_stays_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    pools(folder.path()).open(&PoolName::default()).unwrap();
+    let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+    let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+    // Another process, with volumes in the cluster by now.
+    let again = pools(folder.path());
+    again.set_in_use(BTreeSet::from(["default".to_owned()]));
+    again.open(&PoolName::default()).unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_refused_until_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool");
+    let pools = pools(&path);
+    assert!(refusal(&pools).contains("create the directory"), "{}", refusal(&pools));
+    fs::create_dir(&path).unwrap();
+    pools.open(&PoolName::default()).unwrap();
+}
+
+#[test]
+fn a_symbolic_link_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("real")).unwrap();
+    symlink("real", folder.path().join("pool")).unwrap();
+    let pools = pools(&folder.path().join("pool"));
+    assert!(refusal(&pools).contains("symbolic link"), "{}", refusal(&pools));
+    assert!(!folder.path().join("real").join(MARKER).exists());
+}
+
+#[test]
+fn a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pool"), "").unwrap();
+    let pools = pools(&folder.path().join("pool"));
+    assert!(refusal(&pools).contains("not a directory"), "{}", refusal(&pools));
+}
+
+#[test]
+fn a_directory_with_other_things_in_it_is_refused_until_someone_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("home")).unwrap();
+    let pools = pools(folder.path());
+    assert!(refusal(&pools).contains("\"home\""), "{}", refusal(&pools));
+    fs::write(folder.path().join(MARKER), "").unwrap();
+    pools.open(&PoolName::default()).unwrap();
+}
+
+#[test]
+fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    let required = PoolConfig { require_mount: true, ..config(folder.path()) };
+    let pools = Pools::new(NodeName::parse("node-a").unwrap(), vec![required]);
+    assert!(refusal(&pools).contains("mount its disk"), "{}", refusal(&pools));
+    assert!(!folder.path().join(MARKER).exists());
+}
+
+#[test]
+fn an_empty_directory_is_refused_where_the_cluster_has_volumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pools = pools(folder.path());
+    pools.set_in_use(BTreeSet::from(["default".to_owned()]));
+    assert!(refusal(&pools).contains("is its disk mounted?"), "{}", refusal(&pools));
+    assert!(!folder.path().join(MARKER).exists());
+}
+
+#[test]
+fn a_disk_that_goes_away_is_refused_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("pool"), folder.path().join("away"));
+    fs::create_dir(&path).unwrap();
+    let pools = pools(&path);
+    pools.open(&PoolName::default()).unwrap();
+    fs::rename(&path, &away).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(refusal(&pools).contains("is its disk mounted?"), "{}", refusal(&pools));
+    // Another disk in its place, with a marker of its own.
+    drop(pools_elsewhere(&path));
+    assert!(refusal(&pools).contains("another disk"), "{}", refusal(&pools));
+    fs::remove_dir_all(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    pools.open(&PoolName::default()).unwrap();
+}
+
+fn pools_elsewhere(path: &Path) -> Pools {
+    let other = pools(path);
+    other.open(&PoolName::default()).unwrap();
+    other
+}
+
+#[test]
+fn a_disk_of_another_node_or_pool_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    pools(folder.path()).open(&PoolName::default()).unwrap();
+    let node = Pools::new(NodeName::parse("node-b").unwrap(), vec![config(folder.path())]);
+    assert!(refusal(&node).contains("belongs to node \"node-a\""), "{}", refusal(&node));
+    let name = PoolName::parse("fast").unwrap();
+    let renamed = PoolConfig { name: name.clone(), ..config(folder.path()) };
+    let pool = Pools::new(NodeName::parse("node-a").unwrap(), vec![renamed]);
+    let error = Chain(&pool.open(&name).unwrap_err()).to_string();
+    assert!(error.contains("pool \"default\""), "{error}");
+}
+
+#[test]
+fn a_pool_may_lie_inside_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("disks/fast");
+    fs::create_dir_all(&inner).unwrap();
+    let fast =
+        PoolConfig { name: PoolName::parse("fast").unwrap(), path: inner, require_mount: false };
+    let pools = Pools::new(NodeName::parse("node-a").unwrap(), vec![config(folder.path()), fast]);
+    assert!(pools.open_all().all(|pool| pool.is_ok()));
+}
+
+#[test]
+fn a_pool_that_no_node_has_is_refused_with_those_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = pools(folder.path()).open(&PoolName::parse("fast").unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "this node has no pool fast; it has: default");
+}
+
+#[test]
+fn a_change_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pool");
+    let pools = pools(&path);
+    let told = pools.look();
+    assert!(matches!(told.as_slice(), [Change { problem: Some(_), .. }]), "{told:?}");
+    assert_eq!(pools.look(), []);
+    fs::create_dir(&path).unwrap();
+    let told = pools.look();
+    assert!(matches!(told.as_slice(), [Change { problem: None, .. }]), "{told:?}");
+    assert_eq!(pools.look(), []);
+}

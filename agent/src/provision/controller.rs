@@ -1,0 +1,121 @@
+//! Carries out what was decided about a claim: the directory, then the object.
+//!
+//! It does not bind: the object names its claim by uid, and the controller manager does the rest.
+
+use super::plan::{self, Decision, Here, Plan, Rejection};
+use super::pv;
+use crate::cluster::ClusterError;
+use crate::context::{Context, Outcome};
+use crate::facts::About;
+use crate::metrics::{OfPool, Provision};
+use crate::pace::Pace;
+use crate::volumes::{Made, VolumeError};
+use fastrak_api::claim::Claim;
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+
+/// A volume could not be made this time.
+#[derive(Debug, thiserror::Error)]
+enum ProvisionError {
+    #[error("the volume could not be made")]
+    Volume(#[source] VolumeError),
+    #[error("the volume could not be published")]
+    Publish(#[source] ClusterError),
+    #[error(
+        "a PersistentVolume named {name} exists that is not this claim's; nothing was touched. \
+         Delete it if it is of no use"
+    )]
+    NameTaken { name: String },
+    #[error("the PersistentVolume {name} was deleted at the same moment")]
+    Vanished { name: String },
+}
+
+/// Looks at a claim that has no volume of ours yet.
+pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
+    let here =
+        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
+    match plan::plan(claim, about.class.as_ref(), &here) {
+        Decision::Ignore(why) => {
+            tracing::debug!(namespace = claim.namespace, claim = claim.name, ?why, "left alone");
+            Outcome::Done
+        }
+        Decision::Reject(rejection) => reject(context, claim, &rejection),
+        Decision::Make(plan) => serve(context, claim, &plan).await,
+    }
+}
+
+fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
+    context.metrics.provision(Provision::rejected);
+    say_failure(context, claim, &rejection.to_string());
+    Outcome::Again(Pace::Refused)
+}
+
+async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
+    let id = &plan.order.identity.volume;
+    if context.unfinished.since(id).is_none() {
+        let (size, pool, node) = (&plan.size, &plan.order.pool, &plan.node);
+        let text = format!("making a volume of {size} in pool {pool} on node {node}");
+        context.events.on_claim(claim, EventReason::Provisioning, text);
+    }
+    let timer = context.metrics.time_provision();
+    let made = make(context, plan).await;
+    drop(timer);
+    match made {
+        Ok(made) => {
+            let (name, path) = (id.volume_name(), made.path.display());
+            tracing::info!(namespace = claim.namespace, claim = claim.name, volume = name, %path, "volume made");
+            context.metrics.provision(Provision::made);
+            let text = format!("made volume {name} in pool {}", made.pool);
+            context.events.on_claim(claim, EventReason::ProvisioningSucceeded, text);
+            Outcome::Done
+        }
+        Err(error) => {
+            context.metrics.provision(Provision::failed);
+            say_failure(context, claim, &Chain(&error).to_string());
+            Outcome::Again(error.pace())
+        }
+    }
+}
+
+async fn make(context: &Context, plan: &Plan) -> Result<Made, ProvisionError> {
+    let order = plan.order.clone();
+    let (made, is_new) =
+        context.on_disk(move |store| store.ensure(&order)).await.map_err(ProvisionError::Volume)?;
+    if is_new {
+        context.metrics.add(OfPool::Volumes, &made.pool, 1);
+    }
+    let object = pv::object(plan, &made);
+    if context.cluster.create(&object).await.map_err(ProvisionError::Publish)? {
+        return Ok(made);
+    }
+    // An earlier try may have got as far as this without living to see the answer.
+    let name = plan.order.identity.volume.volume_name();
+    match context.cluster.volume(&name).await.map_err(ProvisionError::Publish)? {
+        Some(existing) if pv::is_the_same(&existing, plan, &made) => Ok(made),
+        Some(_) => Err(ProvisionError::NameTaken { name }),
+        None => Err(ProvisionError::Vanished { name }),
+    }
+}
+
+fn say_failure(context: &Context, claim: &Claim, text: &str) {
+    let id = claim.uid.as_deref().and_then(|uid| fastrak_api::volume::VolumeId::parse(uid).ok());
+    if id.is_some_and(|id| context.unfinished.is_news(&id, text)) {
+        tracing::warn!(
+            namespace = claim.namespace,
+            claim = claim.name,
+            why = text,
+            "no volume made"
+        );
+        context.events.on_claim(claim, EventReason::ProvisioningFailed, text);
+    }
+}
+
+impl ProvisionError {
+    fn pace(&self) -> Pace {
+        match self {
+            Self::Volume(VolumeError::Pool(_) | VolumeError::Taken { .. })
+            | Self::NameTaken { .. } => Pace::Refused,
+            Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,
+        }
+    }
+}

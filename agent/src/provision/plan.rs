@@ -1,0 +1,257 @@
+//! What to do about a claim. Pure: a claim, its class and this node go in, a decision comes out.
+//!
+//! It does not look at the disk: making a volume is idempotent, and a volume that is there already
+//! is found when it is to be made.
+
+use crate::volumes::Order;
+use fastrak_api::claim::{Claim, RequestError};
+use fastrak_api::class::{Class, ParamError};
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+
+/// What is known of this node.
+#[derive(Clone, Copy, Debug)]
+pub struct Here<'a> {
+    /// Its name.
+    pub node: &'a NodeName,
+    /// Its hostname label, which volumes are tied to.
+    pub hostname: Option<&'a str>,
+    /// Its pools.
+    pub pools: &'a [PoolName],
+}
+
+/// What to do about a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing: it is not this agent's to serve, or needs nothing.
+    Ignore(Ignored),
+    /// Tell its user that it cannot be served, and look again later.
+    Reject(Rejection),
+    /// Make its volume.
+    Make(Box<Plan>),
+}
+
+/// Why a claim needs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// It is being deleted.
+    Deleting,
+    /// It has a volume, or asks for one by name.
+    HasVolume,
+    /// It names no class.
+    NoClass,
+    /// Its class is not known, at least not yet.
+    UnknownClass,
+    /// Its class is another provisioner's.
+    ForeignClass,
+    /// No node has been chosen, or not this one.
+    OtherNode,
+    /// It has no usable uid, name or version: no object from an API server is so.
+    Malformed,
+}
+
+/// Why a claim cannot be served, in words for its user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// A raw block device.
+    #[error(
+        "fastrak makes filesystem volumes only; use volumeMode: Filesystem, or a class of a driver \
+         that gives block devices"
+    )]
+    Block,
+    /// A mode of access that no local volume can have.
+    #[error(
+        "access mode {mode} cannot be had: the data is on one node. ReadWriteOnce already lets all \
+         pods of that node share it; for pods on several nodes use a class of a network filesystem"
+    )]
+    AccessMode {
+        /// The mode.
+        mode: String,
+    },
+    /// A source of data.
+    #[error(
+        "the claim is to be filled from {source_name}, which fastrak cannot do, and an empty volume \
+         in its place would be wrong; leave out dataSource and copy the data in, or use a class \
+         whose driver can"
+    )]
+    DataSource {
+        /// The source.
+        source_name: String,
+    },
+    /// A label selector.
+    #[error(
+        "the claim selects its volume by labels, which a volume that is yet to be made has not; \
+         leave out spec.selector, or make a volume with those labels by hand"
+    )]
+    Selector,
+    /// A VolumeAttributesClass.
+    #[error(
+        "the claim asks for VolumeAttributesClass {class:?}, and fastrak's volumes have no such \
+         attributes; leave out spec.volumeAttributesClassName"
+    )]
+    AttributesClass {
+        /// Its name.
+        class: String,
+    },
+    /// A size that is none.
+    #[error("{0}")]
+    Request(RequestError),
+    /// A parameter of the class.
+    #[error("{0}; the class must be made anew, since parameters cannot be changed")]
+    Param(ParamError),
+    /// A pool that this node does not have.
+    #[error(
+        "class {class} makes its volumes in pool {pool}, which node {node} does not have; it has: \
+         {known}"
+    )]
+    Pool {
+        /// The class.
+        class: String,
+        /// The pool.
+        pool: PoolName,
+        /// This node.
+        node: NodeName,
+        /// Its pools.
+        known: String,
+    },
+    /// This node cannot be named in a volume.
+    #[error(
+        "node {node} has no label {label}, by which a volume is tied to its node; add the label to \
+         the node",
+        label = kubernetes::HOSTNAME
+    )]
+    NoHostname {
+        /// This node.
+        node: NodeName,
+    },
+}
+
+/// A volume that is to be made, and what its object is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What to make on the disk.
+    pub order: Order,
+    /// The version of the claim that was read.
+    pub claim_version: String,
+    /// The size as the claim writes it.
+    pub size: String,
+    /// The modes of access that the claim asks for.
+    pub access_modes: Vec<String>,
+    /// Mount options of the class.
+    pub mount_options: Vec<String>,
+    /// The value of this node's hostname label.
+    pub hostname: String,
+    /// This node.
+    pub node: NodeName,
+}
+
+/// Decides what to do about `claim`, whose class is `class` if that is known.
+#[must_use]
+pub fn plan(claim: &Claim, class: Option<&Class>, here: &Here<'_>) -> Decision {
+    match ignored(claim, class, here) {
+        Err(ignored) => Decision::Ignore(ignored),
+        Ok(class) => match serve(claim, class, here) {
+            Ok(Some(plan)) => Decision::Make(Box::new(plan)),
+            Ok(None) => Decision::Ignore(Ignored::Malformed),
+            Err(rejection) => Decision::Reject(rejection),
+        },
+    }
+}
+
+fn ignored<'a>(
+    claim: &Claim,
+    class: Option<&'a Class>,
+    here: &Here<'_>,
+) -> Result<&'a Class, Ignored> {
+    if claim.deleting {
+        return Err(Ignored::Deleting);
+    }
+    // A claim that has lost its volume has a name in it too; nothing here brings its data back.
+    if claim.volume_name.is_some() || claim.phase.as_deref() == Some("Bound") {
+        return Err(Ignored::HasVolume);
+    }
+    claim.class_name().ok_or(Ignored::NoClass)?;
+    let class = class.ok_or(Ignored::UnknownClass)?;
+    if !class.is_ours() {
+        return Err(Ignored::ForeignClass);
+    }
+    if is_mine(claim, here.node) { Ok(class) } else { Err(Ignored::OtherNode) }
+}
+
+/// The scheduler's word counts; the pin only where there is none. Both are the tenant's to write,
+/// who can so have an empty volume made on this node or not, and nothing else.
+fn is_mine(claim: &Claim, node: &NodeName) -> bool {
+    let labelled = claim.node_label.as_deref() == Some(node.key().as_str());
+    let chosen = match &claim.selected_node {
+        Some(_) => claim.selected_node().ok().flatten(),
+        None => claim.pin().ok().flatten(),
+    };
+    labelled && chosen.as_ref() == Some(node)
+}
+
+fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, Rejection> {
+    check_what_is_asked(claim)?;
+    let bytes = claim.request().map_err(Rejection::Request)?;
+    let params = class.params().map_err(Rejection::Param)?;
+    if !here.pools.contains(&params.pool) {
+        let known: Vec<_> = here.pools.iter().map(PoolName::as_str).collect();
+        return Err(Rejection::Pool {
+            class: class.name.clone(),
+            pool: params.pool,
+            node: here.node.clone(),
+            known: known.join(", "),
+        });
+    }
+    let no_hostname = || Rejection::NoHostname { node: here.node.clone() };
+    let hostname = here.hostname.ok_or_else(no_hostname)?.to_owned();
+    let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
+    let (Some(volume), Some(claim_version), Some(size)) =
+        (id, claim.resource_version.clone(), claim.storage.clone())
+    else {
+        return Ok(None);
+    };
+    let identity = Identity {
+        format: IDENTITY_FORMAT,
+        volume,
+        namespace: claim.namespace.clone(),
+        claim: claim.name.clone(),
+        class: class.name.clone(),
+        node: here.node.to_string(),
+        reclaim_policy: class.reclaim.into(),
+        bytes: bytes.0,
+    };
+    Ok(Some(Plan {
+        order: Order { identity, pool: params.pool, mode: params.mode },
+        claim_version,
+        size,
+        access_modes: claim.access_modes.clone(),
+        mount_options: class.mount_options.clone(),
+        hostname,
+        node: here.node.clone(),
+    }))
+}
+
+fn check_what_is_asked(claim: &Claim) -> Result<(), Rejection> {
+    if claim.block {
+        return Err(Rejection::Block);
+    }
+    let local = |mode: &&String| !matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
+    if let Some(mode) = claim.access_modes.iter().find(local) {
+        return Err(Rejection::AccessMode { mode: mode.clone() });
+    }
+    if let Some(source) = &claim.data_source {
+        return Err(Rejection::DataSource { source_name: source.clone() });
+    }
+    if claim.has_selector {
+        return Err(Rejection::Selector);
+    }
+    match &claim.attributes_class {
+        Some(class) => Err(Rejection::AttributesClass { class: class.clone() }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

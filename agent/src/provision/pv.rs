@@ -1,0 +1,195 @@
+//! The PersistentVolume of a volume: writing its object, and knowing it again. Pure.
+
+use super::plan::Plan;
+use crate::facts::volume::Volume;
+use crate::volumes::Made;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::volume::ReclaimRecord;
+use k8s_openapi::api::core::v1::{
+    LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference,
+    PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::ObjectMeta;
+use std::collections::BTreeMap;
+
+/// The object of a volume that has been made.
+#[must_use]
+pub fn object(plan: &Plan, made: &Made) -> PersistentVolume {
+    let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let mut labels = one(names::NODE, plan.node.key().as_str());
+    labels.insert(names::POOL.to_owned(), made.pool.to_string());
+    PersistentVolume {
+        metadata: ObjectMeta {
+            name: Some(plan.order.identity.volume.volume_name()),
+            labels: Some(labels),
+            // Without it the controller manager tries a deleter of its own, and fails.
+            annotations: Some(one(kubernetes::PROVISIONED_BY, names::PROVISIONER)),
+            finalizers: Some(vec![names::VOLUME_FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec(plan, made)),
+        status: None,
+    }
+}
+
+fn spec(plan: &Plan, made: &Made) -> PersistentVolumeSpec {
+    let identity = &plan.order.identity;
+    let policy = match identity.reclaim_policy {
+        ReclaimRecord::Delete => "Delete",
+        ReclaimRecord::Retain => "Retain",
+    };
+    PersistentVolumeSpec {
+        access_modes: Some(plan.access_modes.clone()),
+        // As the claim writes it: the same number in another unit would look like another size.
+        capacity: Some(BTreeMap::from([("storage".to_owned(), Quantity(plan.size.clone()))])),
+        // With the uid the binder takes the claim up at once; without it, at its next round.
+        claim_ref: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("PersistentVolumeClaim".to_owned()),
+            namespace: Some(identity.namespace.clone()),
+            name: Some(identity.claim.clone()),
+            uid: Some(identity.volume.to_string()),
+            resource_version: Some(plan.claim_version.clone()),
+            ..ObjectReference::default()
+        }),
+        local: Some(LocalVolumeSource {
+            path: made.path.display().to_string(),
+            ..LocalVolumeSource::default()
+        }),
+        mount_options: Some(plan.mount_options.clone()).filter(|options| !options.is_empty()),
+        node_affinity: Some(affinity(&plan.hostname)),
+        persistent_volume_reclaim_policy: Some(policy.to_owned()),
+        storage_class_name: Some(identity.class.clone()),
+        volume_mode: Some("Filesystem".to_owned()),
+        ..PersistentVolumeSpec::default()
+    }
+}
+
+/// By the label and not by the node's name: the scheduler's check sees labels alone.
+fn affinity(hostname: &str) -> VolumeNodeAffinity {
+    let requirement = NodeSelectorRequirement {
+        key: kubernetes::HOSTNAME.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![hostname.to_owned()]),
+    };
+    let term = NodeSelectorTerm {
+        match_expressions: Some(vec![requirement]),
+        ..NodeSelectorTerm::default()
+    };
+    VolumeNodeAffinity { required: Some(NodeSelector { node_selector_terms: vec![term] }) }
+}
+
+/// Whether the volume that has our name already is the one that was to be made.
+#[must_use]
+pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
+    let identity = &plan.order.identity;
+    let claim = existing.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+    existing.is_ours()
+        && existing.node_label.as_deref() == Some(plan.node.key().as_str())
+        && claim == Some(identity.volume.as_str())
+        && existing.path.as_deref().map(std::path::Path::new) == Some(made.path.as_path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volumes::Order;
+    use fastrak_api::class::Mode;
+    use fastrak_api::node::NodeName;
+    use fastrak_api::pool::PoolName;
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+
+    fn plan() -> Plan {
+        let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
+        let identity = Identity {
+            format: IDENTITY_FORMAT,
+            volume,
+            namespace: "shop".to_owned(),
+            claim: "data".to_owned(),
+            class: "local-storage".to_owned(),
+            node: "node-a".to_owned(),
+            reclaim_policy: ReclaimRecord::Delete,
+            bytes: 1_500_000_000,
+        };
+        Plan {
+            order: Order { identity, pool: PoolName::default(), mode: Mode::default() },
+            claim_version: "7".to_owned(),
+            size: "1.5G".to_owned(),
+            access_modes: vec!["ReadWriteOnce".to_owned()],
+            mount_options: Vec::new(),
+            hostname: "host-a".to_owned(),
+            node: NodeName::parse("node-a").unwrap(),
+        }
+    }
+
+    fn made() -> Made {
+        let id = plan().order.identity.volume;
+        let path = crate::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
+        Made { pool: PoolName::default(), path }
+    }
+
+    #[test]
+    fn the_object_is_what_the_binder_and_the_kubelet_need() {
+        let written = serde_json::to_value(object(&plan(), &made())).unwrap();
+        let wanted = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {
+                "name": "pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59",
+                "labels": { "fastrak.io/node": "node-a", "fastrak.io/pool": "default" },
+                "annotations": { "pv.kubernetes.io/provisioned-by": "local.fastrak.io" },
+                "finalizers": ["fastrak.io/volume"],
+            },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": { "storage": "1.5G" },
+                "claimRef": {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "namespace": "shop",
+                    "name": "data",
+                    "uid": "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59",
+                    "resourceVersion": "7",
+                },
+                "local": { "path": "/pool/0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59/data" },
+                "nodeAffinity": { "required": { "nodeSelectorTerms": [{
+                    "matchExpressions": [{
+                        "key": "kubernetes.io/hostname", "operator": "In", "values": ["host-a"],
+                    }],
+                }] } },
+                "persistentVolumeReclaimPolicy": "Delete",
+                "storageClassName": "local-storage",
+                "volumeMode": "Filesystem",
+            },
+        });
+        assert_eq!(written, wanted);
+    }
+
+    #[test]
+    fn mount_options_are_written_where_there_are_any() {
+        let plan = Plan { mount_options: vec!["noatime".to_owned()], ..plan() };
+        let spec = object(&plan, &made()).spec.unwrap();
+        assert_eq!(spec.mount_options.unwrap(), ["noatime"]);
+    }
+
+    #[test]
+    fn a_volume_is_known_again_by_all_that_ties_it_to_its_claim() {
+        let same = Volume::read(&object(&plan(), &made()));
+        assert!(is_the_same(&same, &plan(), &made()));
+        let claim = same.claim.clone().map(|claim| crate::facts::volume::ClaimRef {
+            uid: Some("another".to_owned()),
+            ..claim
+        });
+        for other in [
+            Volume { claim: None, ..same.clone() },
+            Volume { claim, ..same.clone() },
+            Volume { path: Some("/etc".to_owned()), ..same.clone() },
+            Volume { path: None, ..same.clone() },
+            Volume { node_label: Some("node-b".to_owned()), ..same.clone() },
+            Volume { provisioned_by: None, ..same.clone() },
+        ] {
+            assert!(!is_the_same(&other, &plan(), &made()), "{other:?}");
+        }
+    }
+}

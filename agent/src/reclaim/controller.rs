@@ -1,0 +1,212 @@
+//! Carries out what was decided about a volume at its end.
+//!
+//! The order is: delete the object, on condition that it is still exactly the one decided upon;
+//! move the data into the trash; take our finalizer off. The deletion comes first because it is the
+//! one step that the API server can make conditional, so that a volume which an administrator has
+//! just given to another claim, or asked to be kept, stays; from then on it is past recall. The
+//! finalizer comes last, so that whatever a kill leaves still has it, and the next start goes on by
+//! the same rules: with the object deleted the data is moved, with the data in the trash the
+//! finalizer goes.
+
+use super::plan::{self, Evidence, Interest, Reason, Step};
+use crate::cluster::{Changed, ClaimState, ClusterError};
+use crate::context::{Context, Outcome};
+use crate::facts::volume::Volume;
+use crate::metrics::{Delete, OfPool};
+use crate::pace::Pace;
+use crate::volumes::{VolumeError, Whereabouts};
+use fastrak_api::pool::PoolName;
+use fastrak_api::reason::EventReason;
+use fastrak_api::volume::{ReclaimRecord, VolumeId};
+use fastrak_runtime::chain::Chain;
+use std::time::Duration;
+
+/// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the finalizer is tried at once: others take theirs off at the same moment.
+const FINALIZE_TRIES: usize = 5;
+
+/// A volume could not be taken away this time.
+#[derive(Debug, thiserror::Error)]
+enum ReclaimError {
+    #[error("the volume's data could not be taken away")]
+    Volume(#[source] VolumeError),
+    #[error("the volume's end could not be written to the API server")]
+    Cluster(#[source] ClusterError),
+    #[error("the volume was changed by someone else at the same moment")]
+    Changed,
+}
+
+/// Looks at a volume; `None` where it is not this agent's.
+pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
+    let outcome = match plan::interest(volume, &context.node.key()) {
+        Interest::NotOurs => return None,
+        Interest::InUse => Ok(Outcome::Done),
+        Interest::Keep => record_keep(context, id).await,
+        Interest::Ending => end(context, id, volume).await,
+    };
+    Some(outcome.unwrap_or_else(|error| {
+        context.metrics.delete(Delete::failed);
+        say(context, id, volume, &Chain(&error).to_string());
+        Outcome::Again(Pace::Failed)
+    }))
+}
+
+/// An administrator may have asked for it after the volume was made. The disk must know, since one
+/// day it may be all that is left to ask.
+async fn record_keep(context: &Context, id: &VolumeId) -> Result<Outcome, ReclaimError> {
+    if let Whereabouts::Here(pool, identity) = find(context, id).await?
+        && identity.reclaim_policy == ReclaimRecord::Delete
+    {
+        keep(context, &pool, id).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
+    let timer = context.metrics.time_delete();
+    // What was seen may be old, and a lost race here would cost somebody's data.
+    let live = context.cluster.volume(&seen.name).await.map_err(ReclaimError::Cluster)?;
+    let Some(live) = live else { return Ok(Outcome::Done) };
+    if plan::interest(&live, &context.node.key()) != Interest::Ending {
+        return Ok(Outcome::Done);
+    }
+    let evidence = gather(context, id, &live).await?;
+    match plan::decide(&live, id, &evidence) {
+        Step::Wait(reason) => {
+            context.metrics.delete(Delete::waiting);
+            Ok(wait(context, id, &live, &reason))
+        }
+        step => {
+            carry_out(context, id, live, step).await?;
+            drop(timer);
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+async fn gather(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<Evidence, ReclaimError> {
+    let claim = async {
+        match &volume.claim {
+            Some(claim) => context.cluster.claim(claim).await.map_err(ReclaimError::Cluster),
+            None => Ok(ClaimState::Gone),
+        }
+    };
+    let (claim, data) = tokio::try_join!(claim, find(context, id))?;
+    // Last, so that no mount can come between a claim that was there and this look.
+    Ok(Evidence { claim, data, mounted: super::is_mounted(id) })
+}
+
+async fn carry_out(
+    context: &Context,
+    id: &VolumeId,
+    live: Volume,
+    step: Step,
+) -> Result<(), ReclaimError> {
+    let outcome = match step {
+        Step::Wait(_) => return Ok(()),
+        Step::LetGo => return finalize(context, live).await,
+        Step::Keep(pool) => {
+            keep(context, &pool, id).await?;
+            tracing::info!(volume = live.name, %pool, directory = %id, "object goes, data is kept");
+            context.metrics.delete(Delete::kept);
+            return finalize(context, live).await;
+        }
+        Step::Trash(_) => Delete::trashed,
+        Step::Finish => Delete::trashed,
+        Step::FinishMissing => Delete::missing,
+    };
+    let name = live.name.clone();
+    if step == Step::FinishMissing {
+        let text = "its directory is in none of this node's pools; only its object is taken away";
+        context.events.on_volume(&live, EventReason::VolumeDataMissing, text);
+    }
+    let marked = mark_deleted(context, live).await?;
+    if let Step::Trash(pool) = step {
+        discard(context, &pool, id).await?;
+    }
+    if let Some(marked) = marked {
+        finalize(context, marked).await?;
+    }
+    tracing::info!(volume = name, ?outcome, "volume taken away");
+    context.metrics.delete(outcome);
+    Ok(())
+}
+
+/// The object after its deletion; `None` where it has gone altogether.
+async fn mark_deleted(context: &Context, live: Volume) -> Result<Option<Volume>, ReclaimError> {
+    if live.deleting {
+        return Ok(Some(live));
+    }
+    match context.cluster.delete(&live).await.map_err(ReclaimError::Cluster)? {
+        Changed::Done(marked) => Ok(Some(*marked)),
+        Changed::Conflict => Err(ReclaimError::Changed),
+        Changed::Gone => Ok(None),
+    }
+}
+
+async fn finalize(context: &Context, volume: Volume) -> Result<(), ReclaimError> {
+    let mut volume = volume;
+    for _ in 0..FINALIZE_TRIES {
+        match context.cluster.finalize(&volume).await.map_err(ReclaimError::Cluster)? {
+            Changed::Done(_) | Changed::Gone => return Ok(()),
+            Changed::Conflict => {}
+        }
+        let live = context.cluster.volume(&volume.name).await.map_err(ReclaimError::Cluster)?;
+        match live {
+            Some(live) if live.uid == volume.uid => volume = live,
+            _ => return Ok(()),
+        }
+    }
+    Err(ReclaimError::Changed)
+}
+
+async fn find(context: &Context, id: &VolumeId) -> Result<Whereabouts, ReclaimError> {
+    let id = id.clone();
+    context.on_disk(move |store| store.find(&id)).await.map_err(ReclaimError::Volume)
+}
+
+async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), ReclaimError> {
+    let (pool, id) = (pool.clone(), id.clone());
+    context.on_disk(move |store| store.keep(&pool, &id)).await.map_err(ReclaimError::Volume)
+}
+
+async fn discard(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), ReclaimError> {
+    let (name, id) = (pool.clone(), id.clone());
+    let moved = context.on_disk(move |store| store.discard(&name, &id)).await;
+    if moved.map_err(ReclaimError::Volume)? {
+        context.metrics.add(OfPool::Volumes, pool, -1);
+        context.trash.notify_one();
+    }
+    Ok(())
+}
+
+fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {
+    let (is_news, pace) = match reason {
+        Reason::ClaimAlive => (false, Pace::Refused),
+        Reason::Mounted => {
+            let waited = context.unfinished.since(id).unwrap_or_default();
+            (waited >= PATIENCE, Pace::Busy)
+        }
+        Reason::MountsUnknown => (true, Pace::Busy),
+        Reason::ForeignPath { .. } | Reason::Doubtful { .. } | Reason::PoolUnusable { .. } => {
+            (true, Pace::Refused)
+        }
+    };
+    if is_news {
+        say(context, id, volume, &reason.to_string());
+    }
+    Outcome::Again(pace)
+}
+
+fn say(context: &Context, id: &VolumeId, volume: &Volume, text: &str) {
+    if context.unfinished.is_news(id, text) {
+        tracing::warn!(volume = volume.name, why = text, "volume not taken away");
+        context.events.on_volume(volume, EventReason::VolumeFailedDelete, text);
+    }
+}

@@ -1,0 +1,155 @@
+//! What to do about a volume whose claim may be gone. Pure.
+//!
+//! Data is taken away only where nothing speaks against it; on any doubt the answer is to wait and
+//! to say why.
+
+use crate::cluster::ClaimState;
+use crate::facts::volume::{Phase, Policy, Volume};
+use crate::volumes::{Whereabouts, layout};
+use fastrak_api::node::NodeKey;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+
+/// Whether a volume is to be looked at more closely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Not this agent's.
+    NotOurs,
+    /// In use, or about to be.
+    InUse,
+    /// To be kept whatever becomes of its objects.
+    Keep,
+    /// It may be at its end.
+    Ending,
+}
+
+/// What was found out about a volume that may be at its end, all of it just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The claim that it is for.
+    pub claim: ClaimState,
+    /// Whether something has it mounted; `None` where that cannot be told.
+    pub mounted: Option<bool>,
+    /// Where its data is.
+    pub data: Whereabouts,
+}
+
+/// What to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing yet.
+    Wait(Reason),
+    /// Take the data away, then the object.
+    Trash(PoolName),
+    /// Record that the data is to be kept, then let the object go.
+    Keep(PoolName),
+    /// Let the object go: there is no data here to care for any more.
+    Finish,
+    /// The same, and say that the data was not there.
+    FinishMissing,
+    /// Let the object go and leave the data: its claim waits, and gets an object anew.
+    LetGo,
+}
+
+/// Why a volume must wait for its end, in words for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Its claim lives.
+    #[error("its claim is there still")]
+    ClaimAlive,
+    /// Something has it mounted.
+    #[error("a pod on this node has it mounted still; its data is taken away when that has ended")]
+    Mounted,
+    /// Nobody knows.
+    #[error("it cannot be told whether a pod on this node has it mounted")]
+    MountsUnknown,
+    /// Its object names a path that none of our volumes has.
+    #[error(
+        "it names the path {path:?}, which is not this volume's; nothing was touched. If its data \
+         is of no value, remove the finalizer"
+    )]
+    ForeignPath {
+        /// The path.
+        path: String,
+    },
+    /// What has its name on the disk is not proven to be it.
+    #[error(
+        "the directory in pool {pool} is not proven to be this volume's ({why}); nothing was touched"
+    )]
+    Doubtful {
+        /// The pool.
+        pool: PoolName,
+        /// Why.
+        why: String,
+    },
+    /// Its pool cannot be used.
+    #[error("{why}")]
+    PoolUnusable {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Whether `volume` concerns the agent of the node with this key, and how.
+#[must_use]
+pub fn interest(volume: &Volume, node: &NodeKey) -> Interest {
+    let mine = volume.node_label.as_deref() == Some(node.as_str());
+    if !mine || !volume.is_ours() || volume.finalizer().is_none() || volume.id().is_none() {
+        return Interest::NotOurs;
+    }
+    let released = matches!(volume.phase, Phase::Released | Phase::Failed);
+    match volume.policy {
+        _ if volume.deleting => Interest::Ending,
+        Policy::Delete if released => Interest::Ending,
+        Policy::Delete => Interest::InUse,
+        Policy::Keep => Interest::Keep,
+    }
+}
+
+/// Decides about a volume that may be at its end.
+#[must_use]
+pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
+    match evidence.claim {
+        ClaimState::HasVolume => Step::Wait(Reason::ClaimAlive),
+        // Deleted by hand before it was bound: the binder will not take it any more.
+        ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
+        ClaimState::Waiting => Step::Wait(Reason::ClaimAlive),
+        ClaimState::Gone => match volume.policy {
+            Policy::Keep => keep(evidence),
+            Policy::Delete => take_away(volume, id, evidence),
+        },
+    }
+}
+
+fn keep(evidence: &Evidence) -> Step {
+    match &evidence.data {
+        Whereabouts::Here(pool, _) => Step::Keep(pool.clone()),
+        Whereabouts::Doubtful(..) => Step::Finish,
+        Whereabouts::Trashed | Whereabouts::Nowhere => Step::FinishMissing,
+        // Its record may say that it goes with its claim, and could not be changed.
+        Whereabouts::Unknown(why) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
+    }
+}
+
+fn take_away(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
+    // The path is never followed. But an object with another one was not written by us, whatever
+    // else it says of itself.
+    let path = volume.path.as_deref().unwrap_or_default();
+    if !layout::is_data_path(path.as_bytes(), id) {
+        return Step::Wait(Reason::ForeignPath { path: path.to_owned() });
+    }
+    match (&evidence.data, evidence.mounted) {
+        (Whereabouts::Doubtful(pool, why), _) => {
+            Step::Wait(Reason::Doubtful { pool: pool.clone(), why: why.clone() })
+        }
+        (Whereabouts::Unknown(why), _) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
+        (Whereabouts::Trashed, _) => Step::Finish,
+        (Whereabouts::Nowhere, _) => Step::FinishMissing,
+        (Whereabouts::Here(..), None) => Step::Wait(Reason::MountsUnknown),
+        (Whereabouts::Here(..), Some(true)) => Step::Wait(Reason::Mounted),
+        (Whereabouts::Here(pool, _), Some(false)) => Step::Trash(pool.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

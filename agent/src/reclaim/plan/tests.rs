@@ -1,0 +1,171 @@
+use super::*;
+use crate::facts::volume::ClaimRef;
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, ReclaimRecord};
+use proptest::prelude::*;
+
+const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+
+fn id() -> VolumeId {
+    VolumeId::parse(UID).unwrap()
+}
+
+fn key() -> NodeKey {
+    NodeName::parse("node-a").unwrap().key()
+}
+
+fn volume() -> Volume {
+    Volume {
+        name: id().volume_name(),
+        uid: "u".to_owned(),
+        node_label: Some("node-a".to_owned()),
+        provisioned_by: Some(names::PROVISIONER.to_owned()),
+        finalizers: vec![names::VOLUME_FINALIZER.to_owned()],
+        phase: Phase::Released,
+        policy: Policy::Delete,
+        claim: Some(ClaimRef { uid: Some(UID.to_owned()), ..ClaimRef::default() }),
+        path: Some(format!("/pool/{UID}/data")),
+        ..Volume::default()
+    }
+}
+
+fn here() -> Whereabouts {
+    let identity = Identity {
+        format: IDENTITY_FORMAT,
+        volume: id(),
+        namespace: "n".to_owned(),
+        claim: "c".to_owned(),
+        class: "s".to_owned(),
+        node: "node-a".to_owned(),
+        reclaim_policy: ReclaimRecord::Delete,
+        bytes: 1,
+    };
+    Whereabouts::Here(PoolName::default(), Box::new(identity))
+}
+
+fn evidence() -> Evidence {
+    Evidence { claim: ClaimState::Gone, mounted: Some(false), data: here() }
+}
+
+#[test]
+fn a_released_volume_whose_claim_is_gone_is_taken_away() {
+    assert_eq!(interest(&volume(), &key()), Interest::Ending);
+    assert_eq!(decide(&volume(), &id(), &evidence()), Step::Trash(PoolName::default()));
+    let failed = Volume { phase: Phase::Failed, ..volume() };
+    assert_eq!(interest(&failed, &key()), Interest::Ending);
+}
+
+#[test]
+fn a_volume_that_does_not_bear_every_mark_is_not_ours() {
+    for other in [
+        Volume { node_label: Some("node-b".to_owned()), ..volume() },
+        Volume { node_label: None, ..volume() },
+        Volume { provisioned_by: Some("rancher.io/local-path".to_owned()), ..volume() },
+        Volume { provisioned_by: None, ..volume() },
+        Volume { finalizers: Vec::new(), ..volume() },
+        Volume { name: "data".to_owned(), ..volume() },
+        Volume { name: "pvc-../../../etc".to_owned(), ..volume() },
+    ] {
+        assert_eq!(interest(&other, &key()), Interest::NotOurs, "{other:?}");
+    }
+}
+
+#[test]
+fn a_volume_in_use_is_left_alone() {
+    for phase in [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound] {
+        let volume = Volume { phase, ..volume() };
+        assert_eq!(interest(&volume, &key()), Interest::InUse, "{phase:?}");
+        let kept = Volume { policy: Policy::Keep, ..volume.clone() };
+        assert_eq!(interest(&kept, &key()), Interest::Keep);
+        let deleting = Volume { deleting: true, ..volume };
+        assert_eq!(interest(&deleting, &key()), Interest::Ending);
+    }
+}
+
+#[test]
+fn each_doubt_is_a_reason_to_wait() {
+    let doubtful = Whereabouts::Doubtful(PoolName::default(), "no record".to_owned());
+    let unknown = Whereabouts::Unknown("not mounted".to_owned());
+    let pool = PoolName::default();
+    let table = [
+        (Evidence { claim: ClaimState::HasVolume, ..evidence() }, Reason::ClaimAlive),
+        (Evidence { claim: ClaimState::Waiting, ..evidence() }, Reason::ClaimAlive),
+        (Evidence { mounted: Some(true), ..evidence() }, Reason::Mounted),
+        (Evidence { mounted: None, ..evidence() }, Reason::MountsUnknown),
+        (
+            Evidence { data: doubtful, ..evidence() },
+            Reason::Doubtful { pool, why: "no record".to_owned() },
+        ),
+        (
+            Evidence { data: unknown, ..evidence() },
+            Reason::PoolUnusable { why: "not mounted".to_owned() },
+        ),
+    ];
+    for (evidence, reason) in table {
+        assert_eq!(decide(&volume(), &id(), &evidence), Step::Wait(reason));
+    }
+}
+
+#[test]
+fn a_foreign_path_is_never_acted_upon() {
+    for path in [Some("/etc"), Some("/pool/other/data"), Some("/x/data"), None] {
+        let volume = Volume { path: path.map(str::to_owned), ..volume() };
+        let step = decide(&volume, &id(), &evidence());
+        assert!(matches!(step, Step::Wait(Reason::ForeignPath { .. })), "{path:?}: {step:?}");
+    }
+}
+
+#[test]
+fn an_object_without_data_goes_and_says_so_unless_we_took_the_data_away() {
+    let gone = |data| decide(&volume(), &id(), &Evidence { data, ..evidence() });
+    assert_eq!(gone(Whereabouts::Trashed), Step::Finish);
+    assert_eq!(gone(Whereabouts::Nowhere), Step::FinishMissing);
+}
+
+#[test]
+fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
+    let kept = Volume { policy: Policy::Keep, deleting: true, ..volume() };
+    let mounted = Evidence { mounted: Some(true), ..evidence() };
+    assert_eq!(decide(&kept, &id(), &mounted), Step::Keep(PoolName::default()));
+    let unknown = Evidence { data: Whereabouts::Unknown("x".to_owned()), ..evidence() };
+    assert!(matches!(decide(&kept, &id(), &unknown), Step::Wait(Reason::PoolUnusable { .. })));
+}
+
+#[test]
+fn a_volume_deleted_before_it_was_bound_makes_room_for_another_object() {
+    let waiting = Evidence { claim: ClaimState::Waiting, ..evidence() };
+    let available = Volume { deleting: true, phase: Phase::Available, ..volume() };
+    assert_eq!(decide(&available, &id(), &waiting), Step::LetGo);
+    let bound = Volume { phase: Phase::Bound, ..available };
+    assert_eq!(decide(&bound, &id(), &waiting), Step::Wait(Reason::ClaimAlive));
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_taken_away_while_anything_speaks_against_it(
+        phase in prop::sample::select(vec![Phase::Unknown, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed]),
+        keep: bool, deleting: bool, ours: bool, right_path: bool,
+        claim in prop::sample::select(vec![ClaimState::Gone, ClaimState::Waiting, ClaimState::HasVolume]),
+        mounted in prop::option::of(any::<bool>()), data in 0usize..5,
+    ) {
+        let data = [
+            here(), Whereabouts::Trashed, Whereabouts::Nowhere,
+            Whereabouts::Unknown(String::new()), Whereabouts::Doubtful(PoolName::default(), String::new()),
+        ][data].clone();
+        let volume = Volume {
+            phase, deleting,
+            policy: if keep { Policy::Keep } else { Policy::Delete },
+            provisioned_by: ours.then(|| names::PROVISIONER.to_owned()),
+            path: Some(if right_path { format!("/pool/{UID}/data") } else { "/etc".to_owned() }),
+            ..volume()
+        };
+        let evidence = Evidence { claim, mounted, data };
+        let taken = interest(&volume, &key()) == Interest::Ending
+            && matches!(decide(&volume, &id(), &evidence), Step::Trash(_));
+        let may = ours && right_path && !keep && claim == ClaimState::Gone
+            && (deleting || matches!(phase, Phase::Released | Phase::Failed))
+            && mounted == Some(false) && evidence.data == here();
+        prop_assert_eq!(taken, may);
+    }
+}

@@ -1,0 +1,146 @@
+//! Wiring: makes the parts, joins them, and runs them under supervision.
+//!
+//! No decision is taken here.
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::context::{Context, Unfinished};
+use crate::events;
+use crate::facts::Facts;
+use crate::facts::watch::{Ready, Watches};
+use crate::metrics::Metrics;
+use crate::pools::Pools;
+use crate::queue::Queue;
+use crate::volumes::Store;
+use crate::{upkeep, worker};
+use fastrak_runtime::admin::{self, AdminError};
+use fastrak_runtime::client::{self, ClientError};
+use fastrak_runtime::ready::Readiness;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::supervise::{SuperviseError, Supervisor};
+use prometheus_client::registry::Registry;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// How many watches there are.
+const WATCHES: u32 = 4;
+/// How many volumes are worked on at the same time.
+const WORKERS: usize = 4;
+/// How long work that is begun may take to end.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Why the agent has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no client.
+    #[error("cannot reach the API server")]
+    Client(#[source] ClientError),
+    /// Health and metrics cannot be answered.
+    #[error("cannot answer about health")]
+    Admin(#[source] AdminError),
+    /// A part has ended.
+    #[error("a part of the agent has ended")]
+    Supervise(#[source] SuperviseError),
+}
+
+/// Runs an agent until `shutdown` is requested.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+    let Config { node, pools, orphan_scan, orphan_grace, pods_dir, admin, client } = config;
+    warn_without(&pods_dir);
+    let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
+    let client = client::connect(&client).await.map_err(RunError::Client)?;
+    let mut registry = Registry::default();
+    let (events, scribe) = events::channel(client.clone(), node.clone());
+    let names = pools.iter().map(|pool| pool.name.clone()).collect();
+    tracing::info!(%node, address = %bound.address(), pools = pools.len(), "agent starts");
+    let context = Arc::new(Context {
+        store: Store::new(Arc::new(Pools::new(node.clone(), pools))),
+        node,
+        pools: names,
+        orphan_grace,
+        facts: Arc::new(Facts::default()),
+        cluster: Cluster::new(client.clone()),
+        events,
+        metrics: Metrics::register(&mut registry),
+        queue: Arc::new(Queue::new()),
+        scan: Notify::new(),
+        trash: Notify::new(),
+        unfinished: Unfinished::default(),
+    });
+    let readiness = Readiness::new();
+    let mut supervisor = Supervisor::new();
+    let synced = watch(&mut supervisor, &context, &client, &readiness);
+    work(&mut supervisor, &context, synced, (orphan_scan, &shutdown));
+    // What is left of it is held by the work: events end when that has.
+    drop(context);
+    supervisor.spawn("events", scribe.run());
+    supervisor.spawn_companion("admin", bound.serve(readiness, registry, shutdown.clone()));
+    supervisor.run(shutdown, GRACE).await.map_err(RunError::Supervise)
+}
+
+/// Starts the watches. What is returned gets a permit from each that has seen all there is.
+fn watch(
+    supervisor: &mut Supervisor,
+    context: &Context,
+    client: &kube::Client,
+    readiness: &Readiness,
+) -> Arc<Semaphore> {
+    let synced = Arc::new(Semaphore::new(0));
+    let watches = Watches {
+        client: client.clone(),
+        node: context.node.clone(),
+        facts: Arc::clone(&context.facts),
+        queue: Arc::clone(&context.queue),
+    };
+    let ready = |name| Ready { handle: readiness.handle(name), synced: Arc::clone(&synced) };
+    supervisor.spawn_companion("claims", watches.clone().claims(ready("claims")));
+    supervisor.spawn_companion("volumes", watches.clone().volumes(ready("volumes")));
+    supervisor.spawn_companion("classes", watches.clone().classes(ready("classes")));
+    supervisor.spawn_companion("node", watches.node(ready("node")));
+    synced
+}
+
+/// Starts the work: the pools when everything has been seen, the rest when they have been looked at.
+fn work(
+    supervisor: &mut Supervisor,
+    context: &Arc<Context>,
+    synced: Arc<Semaphore>,
+    (orphan_scan, shutdown): (Duration, &Shutdown),
+) {
+    let gate = CancellationToken::new();
+    let seen = async move { drop(synced.acquire_many(WATCHES).await) };
+    let pools = upkeep::pools::run(Arc::clone(context), gate.clone(), shutdown.clone());
+    supervisor.spawn("pools", after(seen, shutdown.clone(), pools));
+    let gated = || gate.clone().cancelled_owned();
+    let scan = upkeep::scan::run(Arc::clone(context), orphan_scan, shutdown.clone());
+    supervisor.spawn("scan", after(gated(), shutdown.clone(), scan));
+    let trash = upkeep::trash::run(Arc::clone(context), shutdown.clone());
+    supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
+    for _ in 0..WORKERS {
+        let worker = worker::work(Arc::clone(context), shutdown.clone());
+        supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));
+    }
+}
+
+async fn after(
+    first: impl Future<Output = ()>,
+    shutdown: Shutdown,
+    then: impl Future<Output = Result<(), Infallible>>,
+) -> Result<(), Infallible> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        () = first => then.await,
+    }
+}
+
+fn warn_without(pods_dir: &Path) {
+    if !pods_dir.is_dir() {
+        let path = pods_dir.display();
+        tracing::warn!(%path, "the kubelet's folder of pods is not here: their mounts may not be seen");
+    }
+}

@@ -1,0 +1,65 @@
+//! Looks after the pools, so that one that comes back is used at once.
+//!
+//! Work does not depend on it: every operation looks for itself.
+
+use crate::context::Context;
+use crate::metrics::OfPool;
+use crate::pools::Change;
+use crate::volumes::VolumeError;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Looks at the pools at intervals until shutdown is requested. Opens `gate` after the first look.
+pub async fn run(
+    context: Arc<Context>,
+    gate: CancellationToken,
+    shutdown: Shutdown,
+) -> Result<(), Infallible> {
+    look(&context).await;
+    gate.cancel();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            () = tokio::time::sleep(INTERVAL) => look(&context).await,
+        }
+    }
+}
+
+/// Looks at the pools once.
+async fn look(context: &Context) {
+    context.store.pools().set_in_use(context.facts.pools_in_use());
+    let looked = context.on_disk(|store| {
+        let changes = store.pools().look();
+        for change in changes.iter().filter(|change| change.problem.is_none()) {
+            let pool = store.pools().open(&change.pool).map_err(VolumeError::Pool)?;
+            store.clear_staging(&pool)?;
+        }
+        Ok(changes)
+    });
+    match looked.await {
+        Ok(changes) => changes.iter().for_each(|change| tell(context, change)),
+        Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
+    }
+}
+
+fn tell(context: &Context, change: &Change) {
+    let pool = &change.pool;
+    context.metrics.set(OfPool::Up, pool, usize::from(change.problem.is_none()));
+    match &change.problem {
+        Some(why) => tracing::warn!(%pool, why, "pool cannot be used"),
+        None => {
+            tracing::info!(%pool, "pool can be used");
+            let waiting = context.facts.all_waiting().into_iter().chain(context.facts.volumes());
+            waiting.for_each(|id| context.queue.add(id));
+            context.scan.notify_one();
+            context.trash.notify_one();
+        }
+    }
+}

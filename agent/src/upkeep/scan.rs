@@ -1,0 +1,104 @@
+//! Compares the pools with the cluster: directories without an owner, volumes without a directory.
+//!
+//! The first are handed to the workers, who ask the API server before they believe it. The second
+//! are told of and left: nothing brings data back, and an empty directory in its place would hide
+//! the loss.
+
+use crate::context::Context;
+use crate::facts::volume::{Phase, Volume};
+use crate::metrics::OfPool;
+use crate::volumes::{Store, VolumeError};
+use fastrak_api::pool::PoolName;
+use fastrak_api::reason::EventReason;
+use fastrak_api::volume::VolumeId;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::shutdown::Shutdown;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is in one pool.
+struct Content {
+    pool: PoolName,
+    volumes: HashSet<VolumeId>,
+    foreign: usize,
+}
+
+/// Compares at intervals, and when woken, until shutdown is requested.
+pub async fn run(
+    context: Arc<Context>,
+    interval: Duration,
+    shutdown: Shutdown,
+) -> Result<(), Infallible> {
+    loop {
+        scan(&context).await;
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            () = context.scan.notified() => {}
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+async fn scan(context: &Context) {
+    // Before the pools are read: the directory of a volume that is known by now is there.
+    let known = context.facts.volumes();
+    let contents = match context.on_disk(|store| Ok(read(store))).await {
+        Ok(contents) => contents,
+        Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
+    };
+    for content in &contents {
+        let strays: Vec<_> =
+            content.volumes.iter().filter(|id| !context.facts.knows(id)).cloned().collect();
+        let orphans = strays.len() + content.foreign;
+        context.metrics.set(OfPool::Volumes, &content.pool, content.volumes.len());
+        context.metrics.set(OfPool::Orphans, &content.pool, orphans);
+        strays.into_iter().for_each(|id| context.queue.add(id));
+    }
+    tell_missing(context, &known, &contents);
+}
+
+fn read(store: &Store) -> Vec<Content> {
+    let pools = store.pools().open_all().flatten();
+    let read = pools.filter_map(|pool| {
+        let name = pool.config.name.clone();
+        match store.list(&pool) {
+            Ok((volumes, foreign)) => {
+                Some(Content { pool: name, volumes: volumes.into_iter().collect(), foreign })
+            }
+            Err(error) => {
+                warn(&name, &error);
+                None
+            }
+        }
+    });
+    read.collect()
+}
+
+fn warn(pool: &PoolName, error: &VolumeError) {
+    tracing::warn!(%pool, error = %Chain(error), "could not read the pool");
+}
+
+fn tell_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
+    for content in contents {
+        let is_missing = |volume: &Volume| {
+            volume.pool_label.as_deref() == Some(content.pool.as_str())
+                && volume.is_ours()
+                && volume.phase == Phase::Bound
+                && !volume.deleting
+        };
+        let absent = known.iter().filter(|id| !contents.iter().any(|c| c.volumes.contains(id)));
+        // Asked again: it may have been taken away while the pools were read.
+        let missing: Vec<_> =
+            absent.filter_map(|id| context.facts.about(id).volume).filter(is_missing).collect();
+        context.metrics.set(OfPool::Missing, &content.pool, missing.len());
+        for volume in missing {
+            let text = "its directory is not in its pool; restore it from a backup, or delete the \
+                claim and make it anew";
+            tracing::warn!(volume = volume.name, pool = %content.pool, "volume without a directory");
+            context.events.on_volume(&volume, EventReason::VolumeDataMissing, text);
+        }
+    }
+}

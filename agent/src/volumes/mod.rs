@@ -1,0 +1,269 @@
+//! The volumes in this node's pools: making them, finding them by identity, putting them away.
+//!
+//! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
+//! that the next call finishes. It knows no API server and does not decide who may have what.
+
+pub mod identity;
+pub mod layout;
+pub mod trash;
+
+use crate::host::{Dir, HostError, Kind};
+use crate::pools::{OpenPool, PoolError, Pools};
+use fastrak_api::class::Mode;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
+use fastrak_runtime::chain::Chain;
+use identity::Record;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::JoinError;
+
+/// A volume that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What is recorded of it.
+    pub identity: Identity,
+    /// The pool in which to make it.
+    pub pool: PoolName,
+    /// The permissions of its root.
+    pub mode: Mode,
+}
+
+/// A volume that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The pool it is in.
+    pub pool: PoolName,
+    /// The path of its data, on the host.
+    pub path: PathBuf,
+}
+
+/// Where a volume's directory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this pool, and it is proven to be the volume.
+    Here(PoolName, Box<Identity>),
+    /// In this pool, but it is not proven to be the volume; why.
+    Doubtful(PoolName, String),
+    /// In the trash already.
+    Trashed,
+    /// It cannot be known, since a pool cannot be used; why.
+    Unknown(String),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A volume could not be made or put away.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// Its pool cannot be used.
+    #[error("the volume's pool cannot be used")]
+    Pool(#[source] PoolError),
+    /// Its place is taken by something that is not it. That is never touched.
+    #[error("{path} is there already and is not this claim's volume ({why}); move it away", path = path.display())]
+    Taken {
+        /// The place.
+        path: PathBuf,
+        /// How it is known.
+        why: String,
+    },
+    /// It could not be made.
+    #[error("could not make the volume's directory")]
+    Make(#[source] HostError),
+    /// It could not be looked at.
+    #[error("could not look for the volume's directory")]
+    Look(#[source] HostError),
+    /// It could not be moved into the trash.
+    #[error("could not move the volume's directory into the trash")]
+    Discard(#[source] HostError),
+    /// Its record could not be changed.
+    #[error("could not record that the volume is to be kept")]
+    Keep(#[source] HostError),
+    /// The thread that did it has ended.
+    #[error("the work on the disk was cut off")]
+    CutOff(#[source] JoinError),
+}
+
+/// The volumes in the pools of this node.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pools: Arc<Pools>,
+    // What is being made now, and so is no leftover. Held while a leftover is removed.
+    making: Arc<Mutex<HashSet<OsString>>>,
+}
+
+impl Store {
+    /// The volumes in `pools`.
+    #[must_use]
+    pub fn new(pools: Arc<Pools>) -> Self {
+        Self { pools, making: Arc::default() }
+    }
+
+    /// The pools.
+    #[must_use]
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// Makes sure that the volume is there, and says whether it is new. One that an earlier try has
+    /// made is used as it is.
+    pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
+        let id = &order.identity.volume;
+        for pool in self.pools.open_all().flatten() {
+            match look(&pool, id).map_err(VolumeError::Look)? {
+                None => {}
+                Some(Record::Proven(_)) => return Ok((made(&pool, id), false)),
+                Some(Record::Doubtful(why)) => {
+                    return Err(VolumeError::Taken {
+                        path: pool.dir.path().join(id.as_str()),
+                        why,
+                    });
+                }
+            }
+        }
+        let pool = self.pools.open(&order.pool).map_err(VolumeError::Pool)?;
+        self.making().insert(OsString::from(id.as_str()));
+        let outcome = make(&pool.dir, order);
+        self.making().remove(OsStr::new(id.as_str()));
+        outcome.map_err(VolumeError::Make)?;
+        Ok((made(&pool, id), true))
+    }
+
+    /// Where the volume's directory is.
+    pub fn find(&self, id: &VolumeId) -> Result<Whereabouts, VolumeError> {
+        let (mut trashed, mut unknown) = (false, None);
+        for pool in self.pools.open_all() {
+            let pool = match pool {
+                Ok(pool) => pool,
+                Err(error) => {
+                    unknown.get_or_insert(Chain(&error).to_string());
+                    continue;
+                }
+            };
+            let name = pool.config.name.clone();
+            match look(&pool, id).map_err(VolumeError::Look)? {
+                Some(Record::Proven(identity)) => return Ok(Whereabouts::Here(name, identity)),
+                Some(Record::Doubtful(why)) => return Ok(Whereabouts::Doubtful(name, why)),
+                None => trashed |= is_trashed(&pool, id).map_err(VolumeError::Look)?,
+            }
+        }
+        Ok(match (trashed, unknown) {
+            (true, _) => Whereabouts::Trashed,
+            (false, Some(why)) => Whereabouts::Unknown(why),
+            (false, None) => Whereabouts::Nowhere,
+        })
+    }
+
+    /// Moves the volume's directory into the trash; `false` where there is none in the pool.
+    pub fn discard(&self, pool: &PoolName, id: &VolumeId) -> Result<bool, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        match look(&pool, id).map_err(VolumeError::Look)? {
+            None => return Ok(false),
+            Some(Record::Proven(_)) => {}
+            Some(Record::Doubtful(why)) => {
+                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
+            }
+        }
+        discard(&pool.dir, id).map_err(VolumeError::Discard)?;
+        Ok(true)
+    }
+
+    /// Records that the volume is to be kept when nothing in the cluster speaks of it any more.
+    pub fn keep(&self, pool: &PoolName, id: &VolumeId) -> Result<(), VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
+        let Record::Proven(mut identity) = identity::read(&dir, id).map_err(VolumeError::Keep)?
+        else {
+            return Ok(());
+        };
+        if identity.reclaim_policy == ReclaimRecord::Retain {
+            return Ok(());
+        }
+        identity.reclaim_policy = ReclaimRecord::Retain;
+        identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
+        dir.sync().map_err(VolumeError::Keep)
+    }
+
+    /// The identities of all directories in one pool that have a volume's name, and how many
+    /// others there are that nobody knows.
+    pub fn list(&self, pool: &OpenPool<'_>) -> Result<(Vec<VolumeId>, usize), VolumeError> {
+        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
+        let (mut volumes, mut foreign) = (Vec::new(), 0);
+        for name in names {
+            match layout::entry(&name) {
+                layout::Entry::Volume(id) => volumes.push(id),
+                layout::Entry::Own => {}
+                layout::Entry::Foreign => foreign += 1,
+            }
+        }
+        Ok((volumes, foreign))
+    }
+
+    fn making(&self) -> MutexGuard<'_, HashSet<OsString>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn made(pool: &OpenPool<'_>, id: &VolumeId) -> Made {
+    Made { pool: pool.config.name.clone(), path: layout::data_path(&pool.config.path, id) }
+}
+
+/// What the pool has under the volume's name.
+fn look(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Record>, HostError> {
+    let name = OsStr::new(id.as_str());
+    match pool.dir.kind_of(name)? {
+        None => Ok(None),
+        Some(Kind::Directory) => identity::read(&pool.dir.open(name)?, id).map(Some),
+        Some(Kind::File | Kind::Symlink | Kind::Other) => {
+            Ok(Some(Record::Doubtful("it is not a directory".to_owned())))
+        }
+    }
+}
+
+fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
+    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash,
+        Err(error) if error.is_missing() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
+}
+
+/// Makes the volume aside and moves it to its place when it is whole and on the disk: so there is
+/// never a directory with a volume's name that is not the whole volume.
+fn make(pool: &Dir, order: &Order) -> Result<(), HostError> {
+    let id = &order.identity.volume;
+    let name = OsStr::new(id.as_str());
+    let staging = pool.open_or_make(OsStr::new(layout::STAGING))?;
+    // What an earlier try has left half done.
+    trash::remove_now(&staging, name)?;
+    let dir = staging.make(name, crate::host::dirs::PRIVATE)?;
+    let data = dir.make(OsStr::new(layout::DATA), order.mode.0)?;
+    identity::write(&dir, &order.identity)?;
+    dir.tag(layout::TAG, id.as_str())?;
+    data.sync()?;
+    dir.sync()?;
+    staging.rename(name, pool, name)?;
+    // The object that follows must not outlive what it stands for.
+    pool.sync()
+}
+
+fn discard(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
+    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
+    let name = OsStr::new(id.as_str());
+    let mut n = 0;
+    while let Err(error) = pool.rename(name, &trash, &layout::trash_name(id, n)) {
+        if !error.is_taken() {
+            return Err(error);
+        }
+        n += 1;
+    }
+    // Both: a crash must bring back neither half of the move.
+    trash.sync()?;
+    pool.sync()
+}
+
+#[cfg(test)]
+mod tests;

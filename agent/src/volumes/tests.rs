@@ -1,0 +1,221 @@
+use super::*;
+use crate::host::reap;
+use crate::pools::PoolConfig;
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::IDENTITY_FORMAT;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+
+struct Scene {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_of(folder.path());
+        Self { folder, store }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn volume(&self) -> PathBuf {
+        self.at(UID)
+    }
+}
+
+fn store_of(path: &Path) -> Store {
+    let config =
+        PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false };
+    Store::new(Arc::new(Pools::new(NodeName::parse("node-a").unwrap(), vec![config])))
+}
+
+fn id() -> VolumeId {
+    VolumeId::parse(UID).unwrap()
+}
+
+fn order() -> Order {
+    Order {
+        identity: Identity {
+            format: IDENTITY_FORMAT,
+            volume: id(),
+            namespace: "shop".to_owned(),
+            claim: "data".to_owned(),
+            class: "local-storage".to_owned(),
+            node: "node-a".to_owned(),
+            reclaim_policy: ReclaimRecord::Delete,
+            bytes: 1,
+        },
+        pool: PoolName::default(),
+        mode: Mode(0o2770),
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_volume_is_whole_where_it_has_its_name() {
+    let scene = Scene::new();
+    let (made, _) = scene.store.ensure(&order()).unwrap();
+    assert_eq!(made.path, scene.volume().join("data"));
+    assert_eq!((mode(&scene.volume()), mode(&made.path)), (0o700, 0o2770));
+    assert_eq!(fs::read_dir(&made.path).unwrap().count(), 0);
+    assert_eq!(mode(&scene.volume().join("volume.json")), 0o600);
+    assert_eq!(fs::read_dir(scene.at(".staging")).unwrap().count(), 0);
+    let identity = Box::new(order().identity);
+    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Here(PoolName::default(), identity));
+}
+
+#[test]
+fn a_volume_that_is_made_again_keeps_its_data() {
+    let scene = Scene::new();
+    let (made, _) = scene.store.ensure(&order()).unwrap();
+    fs::write(made.path.join("file"), "kept").unwrap();
+    assert_eq!(scene.store.ensure(&order()).unwrap(), (made.clone(), false));
+    assert_eq!(fs::read_to_string(made.path.join("file")).unwrap(), "kept");
+}
+
+#[test]
+fn what_an_earlier_try_left_half_done_is_made_anew() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.at(".staging").join(UID).join("data")).unwrap();
+    fs::write(scene.at(".staging").join(UID).join("data/old"), "of someone else").unwrap();
+    fs::write(scene.at(".fastrak-pool"), "").unwrap();
+    let (made, _) = scene.store.ensure(&order()).unwrap();
+    assert_eq!(fs::read_dir(&made.path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_place_that_is_taken_is_never_overwritten() {
+    let takers: [fn(&Path); 4] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| fs::write(path, "").unwrap(),
+        |path| symlink("/", path).unwrap(),
+        |path| {
+            fs::create_dir(path).unwrap();
+            let text = serde_json::to_string(&order().identity)
+                .unwrap()
+                .replace(UID, &UID.replace('a', "b"));
+            fs::write(path.join("volume.json"), text).unwrap();
+        },
+    ];
+    for take in takers {
+        let scene = Scene::new();
+        scene.store.pools().open(&PoolName::default()).unwrap();
+        take(&scene.volume());
+        let error = scene.store.ensure(&order()).unwrap_err();
+        assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
+        let error = scene.store.discard(&PoolName::default(), &id()).unwrap_err();
+        assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
+        let found = scene.store.find(&id()).unwrap();
+        assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
+        assert!(fs::symlink_metadata(scene.volume()).is_ok());
+    }
+}
+
+#[test]
+fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
+    let scene = Scene::new();
+    let pool = PoolName::default();
+    for round in 1..=2 {
+        let (made, _) = scene.store.ensure(&order()).unwrap();
+        fs::write(made.path.join("file"), "").unwrap();
+        assert!(scene.store.discard(&pool, &id()).unwrap());
+        assert!(!scene.store.discard(&pool, &id()).unwrap());
+        assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
+        assert_eq!(fs::read_dir(scene.at(".trash")).unwrap().count(), round);
+    }
+    let states = scene.store.empty_trash(100, &BTreeSet::new());
+    assert_eq!((states[0].entries, states[0].more), (1, true));
+    let states = scene.store.empty_trash(100, &BTreeSet::new());
+    assert_eq!((states[0].entries, states[0].more), (0, false));
+    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
+}
+
+#[test]
+fn trash_that_is_skipped_stays_and_the_rest_goes() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    scene.store.discard(&PoolName::default(), &id()).unwrap();
+    let skipped = BTreeSet::from([layout::trash_name(&id(), 0)]);
+    let states = scene.store.empty_trash(100, &skipped);
+    assert_eq!((states[0].entries, states[0].more), (1, false));
+}
+
+#[test]
+fn a_volume_that_is_to_be_kept_says_so_on_the_disk() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    for _ in 0..2 {
+        scene.store.keep(&PoolName::default(), &id()).unwrap();
+        let Whereabouts::Here(_, identity) = scene.store.find(&id()).unwrap() else {
+            panic!("it is gone");
+        };
+        assert_eq!(identity.reclaim_policy, ReclaimRecord::Retain);
+    }
+}
+
+#[test]
+fn with_its_pool_away_nothing_is_known_of_a_volume() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    fs::rename(scene.at(".fastrak-pool"), scene.at("away")).unwrap();
+    let found = scene.store.find(&id()).unwrap();
+    assert!(matches!(found, Whereabouts::Unknown(_)), "{found:?}");
+    assert!(matches!(scene.store.ensure(&order()), Err(VolumeError::Pool(_))));
+}
+
+#[test]
+fn what_is_in_a_pool_is_listed_by_identity() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    fs::create_dir(scene.at("somebody's")).unwrap();
+    let pool = scene.store.pools().open(&PoolName::default()).unwrap();
+    assert_eq!(scene.store.list(&pool).unwrap(), (vec![id()], 1));
+}
+
+#[test]
+fn staging_is_cleared() {
+    let scene = Scene::new();
+    let pool = scene.store.pools().open(&PoolName::default()).unwrap();
+    scene.store.clear_staging(&pool).unwrap();
+    fs::create_dir_all(scene.at(".staging/left/data")).unwrap();
+    scene.store.clear_staging(&pool).unwrap();
+    assert_eq!(fs::read_dir(scene.at(".staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
+    // The states in which a kill can leave the disk, each reached by undoing the later steps.
+    let cuts: [fn(&Scene); 4] = [
+        |scene| drop(reap::step(&Dir::open_at(&scene.at(".staging")).unwrap(), OsStr::new(UID), 9)),
+        |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
+        |scene| {
+            fs::rename(
+                scene.at(".staging").join(UID).join("volume.json"),
+                scene.at(".staging").join(UID).join("volume.json.new"),
+            )
+            .unwrap()
+        },
+        |scene| fs::remove_dir(scene.at(".staging").join(UID).join("data")).unwrap(),
+    ];
+    for cut in cuts {
+        let scene = Scene::new();
+        scene.store.ensure(&order()).unwrap();
+        fs::rename(scene.volume(), scene.at(".staging").join(UID)).unwrap();
+        cut(&scene);
+        let restarted = store_of(scene.folder.path());
+        assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
+        let (made, _) = restarted.ensure(&order()).unwrap();
+        assert_eq!(mode(&made.path), 0o2770);
+    }
+}

@@ -1,0 +1,110 @@
+//! Emptying the trash and what unfinished work has left, in steps short enough to pause between.
+//!
+//! It removes nothing that has not been moved into the trash or the staging folder before.
+
+use super::{Store, VolumeError, layout};
+use crate::host::reap::{self, Progress};
+use crate::host::{Dir, HostError, Verb};
+use crate::pools::OpenPool;
+use fastrak_api::pool::PoolName;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+
+/// Enough for any volume that was just begun: those have two entries.
+const UNFINISHED: usize = 64;
+
+/// How one pool's trash stands after a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrashState {
+    /// The pool.
+    pub pool: PoolName,
+    /// Whether a further step can remove more.
+    pub more: bool,
+    /// How many volumes are still in it.
+    pub entries: usize,
+    /// Those that cannot be removed now, each with what is in the way.
+    pub stuck: Vec<(OsString, String)>,
+}
+
+impl Store {
+    /// Removes about `budget` things from the trash of every pool that can be used. Entries in
+    /// `skipped` are left for later.
+    pub fn empty_trash(&self, budget: usize, skipped: &BTreeSet<OsString>) -> Vec<TrashState> {
+        let pools = self.pools.open_all().flatten();
+        pools
+            .filter_map(|pool| match empty_one(&pool, budget, skipped) {
+                Ok(state) => Some(state),
+                Err(error) => {
+                    let error = fastrak_runtime::chain::Chain(&error).to_string();
+                    tracing::warn!(pool = %pool.config.name, error, "could not look into the trash");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// Removes what an earlier process has left half made.
+    pub fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
+        let staging = match pool.dir.open(OsStr::new(layout::STAGING)) {
+            Ok(staging) => staging,
+            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) => return Err(VolumeError::Look(error)),
+        };
+        for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
+            // Held over the removal: a volume that is begun meanwhile under this name waits.
+            let making = self.making();
+            if !making.contains(&name) {
+                remove_now(&staging, &name).map_err(VolumeError::Discard)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn empty_one(
+    pool: &OpenPool<'_>,
+    budget: usize,
+    skipped: &BTreeSet<OsString>,
+) -> Result<TrashState, HostError> {
+    let mut state =
+        TrashState { pool: pool.config.name.clone(), more: false, entries: 0, stuck: Vec::new() };
+    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash,
+        Err(error) if error.is_missing() => return Ok(state),
+        Err(error) => return Err(error),
+    };
+    let names = trash.names(usize::MAX)?;
+    state.entries = names.len();
+    let Some(name) = names.iter().find(|name| !skipped.contains(*name)) else {
+        return Ok(state);
+    };
+    match reap::step(&trash, name, budget) {
+        Progress::Gone => {
+            state.entries -= 1;
+            state.more = state.entries > 0;
+        }
+        Progress::More => state.more = true,
+        Progress::Stuck { name: inner, errno } => {
+            let why = format!("{}: {errno}", inner.to_string_lossy());
+            state.stuck.push((name.clone(), why));
+            state.more = true;
+        }
+    }
+    Ok(state)
+}
+
+/// Removes something small at once.
+pub(super) fn remove_now(dir: &Dir, name: &OsStr) -> Result<(), HostError> {
+    let wrong = |errno| HostError {
+        verb: Verb::Remove,
+        what: dir.path().join(name).display().to_string(),
+        errno,
+    };
+    loop {
+        match reap::step(dir, name, UNFINISHED) {
+            Progress::Gone => return Ok(()),
+            Progress::More => {}
+            Progress::Stuck { errno, .. } => return Err(wrong(errno)),
+        }
+    }
+}

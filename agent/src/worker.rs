@@ -1,0 +1,40 @@
+//! The workers: each takes one volume at a time and has it looked at by the part that it concerns.
+//!
+//! All work on one volume, making it or taking it away, is in turn: the queue gives it to one
+//! worker at a time.
+
+use crate::context::{Context, Outcome};
+use crate::{provision, reclaim};
+use fastrak_api::volume::VolumeId;
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Works until shutdown is requested. What is begun is brought to its end.
+pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
+    loop {
+        let held = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            held = context.queue.next() => held,
+        };
+        let id = held.key();
+        let outcome = tend(&context, id).await;
+        if let Some(delay) = context.unfinished.settle(id, outcome) {
+            context.queue.add_after(id.clone(), delay);
+        }
+    }
+}
+
+async fn tend(context: &Context, id: &VolumeId) -> Outcome {
+    let about = context.facts.about(id);
+    if let Some(volume) = &about.volume
+        && let Some(outcome) = reclaim::controller::tend(context, id, volume).await
+    {
+        return outcome;
+    }
+    match &about.claim {
+        Some(claim) => provision::controller::tend(context, claim, &about).await,
+        None => reclaim::stray::tend(context, id).await,
+    }
+}

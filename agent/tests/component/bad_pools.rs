@@ -1,0 +1,179 @@
+//! A pool that is not what it should be is refused in words, and used again when it is.
+
+use crate::scene::{DEADLINE, Scene};
+use anyhow::{Context, Result, ensure};
+use fastrak_testkit::{eventually, or_skip, with_namespace};
+use kube::ResourceExt;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// Breaks the pool, asks for a volume, waits for the words, mends it, waits for the volume.
+async fn refused_until_mended(
+    breaks: impl Fn(&Path) -> Result<()>,
+    words: &str,
+    mends: impl Fn(&Path) -> Result<()>,
+) -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    breaks(&scene.pool())?;
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(said.contains(words), "{said:?} does not say {words:?}");
+        mends(&scene.pool())?;
+        scene.bound(&claim).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_pool() -> Result<()> {
+    let breaks = |pool: &Path| Ok(std::fs::remove_dir(pool)?);
+    refused_until_mended(breaks, "create the directory", |pool| Ok(std::fs::create_dir(pool)?))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_is_a_file() -> Result<()> {
+    let breaks = |pool: &Path| {
+        std::fs::remove_dir(pool)?;
+        Ok(std::fs::write(pool, "")?)
+    };
+    let mends = |pool: &Path| {
+        std::fs::remove_file(pool)?;
+        Ok(std::fs::create_dir(pool)?)
+    };
+    refused_until_mended(breaks, "not a directory", mends).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_is_a_symbolic_link() -> Result<()> {
+    let breaks = |pool: &Path| {
+        std::fs::rename(pool, pool.with_extension("real"))?;
+        Ok(symlink(pool.with_extension("real"), pool)?)
+    };
+    let mends = |pool: &Path| {
+        std::fs::remove_file(pool)?;
+        Ok(std::fs::rename(pool.with_extension("real"), pool)?)
+    };
+    refused_until_mended(breaks, "symbolic link", mends).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_with_other_things_in_it() -> Result<()> {
+    let breaks = |pool: &Path| Ok(std::fs::write(pool.join("precious"), "")?);
+    let mends = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "")?);
+    refused_until_mended(breaks, "\"precious\"", mends).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_marker_is_that_of_another_disk() -> Result<()> {
+    let marker = r#"{"format":1,"id":"1","pool":"other","node":"node-x"}"#;
+    let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), marker)?);
+    let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
+    refused_until_mended(breaks, "it is pool \"other\"", mends).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_marker_cannot_be_read() -> Result<()> {
+    let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "garbage")?);
+    let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
+    refused_until_mended(breaks, "restore it", mends).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_should_be_a_mount_and_is_none() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let disk = scene.folder.path().join("disk");
+    std::fs::create_dir(&disk)?;
+    let class = scene.class("disk", &[("pool", "disk")]).await?;
+    let _agent = scene.agent_with(&[&format!("--pool=disk={},mount", disk.display())])?;
+    with_namespace(&scene.client, async |namespace| {
+        scene.create(&namespace, scene.claim("data").class(&class)).await?;
+        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(said.contains("mount its disk"), "{said}");
+        // The other pool of this node works on.
+        let other = scene.create(&namespace, scene.claim("other")).await?;
+        scene.bound(&other).await?;
+        ensure!(std::fs::read_dir(&disk)?.next().is_none(), "something was written");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_on_a_read_only_filesystem() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    if !rustix::process::geteuid().is_root() {
+        drop(fastrak_testkit::environment::missing("only root can mount"));
+        return Ok(());
+    }
+    let pool = scene.pool().display().to_string();
+    let script = format!("mount -t tmpfs -o ro none {pool} && exec \"$0\" \"$@\"");
+    let _agent = scene.program(&["unshare", "--mount", "sh", "-c", &script])?;
+    with_namespace(&scene.client, async |namespace| {
+        scene.create(&namespace, scene.claim("data")).await?;
+        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(said.contains("read-only"), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let away = scene.folder.path().join("away");
+    with_namespace(&scene.client, async |namespace| {
+        let agent = scene.agent()?;
+        let first = scene.create(&namespace, scene.claim("first")).await?;
+        let volume = scene.bound(&first).await?;
+        agent.end().await?;
+        // The node starts, and its disk is not mounted.
+        std::fs::rename(scene.pool(), &away)?;
+        std::fs::create_dir(scene.pool())?;
+        let port = free_port()?;
+        let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
+        let second = scene.create(&namespace, scene.claim("second")).await?;
+        let said = scene.event(&namespace, "second", "ProvisioningFailed").await?;
+        ensure!(said.contains("is its disk mounted?"), "{said}");
+        shows(port, "fastrak_agent_pool_up{pool=\"default\"} 0").await?;
+        scene.delete(&first).await?;
+        scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
+        ensure!(std::fs::read_dir(scene.pool())?.next().is_none(), "something was written");
+        std::fs::remove_dir(scene.pool())?;
+        std::fs::rename(&away, scene.pool())?;
+        scene.bound(&second).await?;
+        scene.gone(&volume.name_any()).await?;
+        shows(port, "fastrak_agent_pool_up{pool=\"default\"} 1").await?;
+        Ok(())
+    })
+    .await
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Waits until the metrics have this line. The agent is ready all the while.
+async fn shows(port: u16, line: &str) -> Result<()> {
+    eventually(DEADLINE, format!("metric {line}"), || async {
+        let metrics = get(port, "/metrics")?;
+        ensure!(metrics.lines().any(|seen| seen == line), "{metrics}");
+        let ready = get(port, "/readyz")?;
+        ensure!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        Ok(())
+    })
+    .await
+}
+
+fn get(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("read an answer")?;
+    Ok(answer)
+}

@@ -1,0 +1,214 @@
+//! Volumes go with their claims, and never before.
+
+use crate::scene::{Scene, path_of};
+use anyhow::{Context, Result, bail, ensure};
+use fastrak_api::names;
+use fastrak_testkit::process::Invocation;
+use fastrak_testkit::{eventually, or_skip, with_namespace};
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn uid(object: &impl ResourceExt) -> Result<String> {
+    object.uid().context("it has a uid")
+}
+
+/// Waits until the agent has taken away a directory that stands there for it to find: by then it
+/// has looked at all others too.
+async fn after_a_scan(scene: &Scene) -> Result<()> {
+    let canary = scene.plant_orphan("Delete")?;
+    eventually(SOON, "the scan has taken the canary", || async {
+        ensure!(!scene.pool().join(&canary).exists(), "it is there");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_claim_takes_its_object_and_its_data_along() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        std::fs::create_dir_all(path_of(&volume).join("a/b/c"))?;
+        std::fs::write(path_of(&volume).join("a/b/c/file"), "content")?;
+        scene.delete(&claim).await?;
+        scene.gone(&volume.name_any()).await?;
+        scene.empty().await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_deleted_while_the_agent_is_away_is_seen_to_when_it_comes() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    with_namespace(&scene.client, async |namespace| {
+        let agent = scene.agent()?;
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        agent.end().await?;
+        scene.delete(&claim).await?;
+        let _agent = scene.agent()?;
+        scene.gone(&volume.name_any()).await?;
+        scene.empty().await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retained_volume_outlives_its_claim_and_its_object() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.claim("data").class(names::CLASS_RETAIN);
+        let claim = scene.create(&namespace, claim).await?;
+        let volume = scene.bound(&claim).await?.name_any();
+        scene.delete(&claim).await?;
+        scene.phase(&volume, "Released").await?;
+        scene.volumes().delete(&volume, &DeleteParams::default()).await?;
+        scene.gone(&volume).await?;
+        after_a_scan(&scene).await?;
+        assert_eq!(scene.directories(), [uid(&claim)?]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_an_administrator_asked_to_be_kept_is_kept_by_the_disk_too() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?.name_any();
+        let keep = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
+        scene.patch_volume(&volume, keep).await?;
+        let record = scene.pool().join(uid(&claim)?).join("volume.json");
+        eventually(SOON, "the disk knows", || async {
+            let text = std::fs::read_to_string(&record)?;
+            ensure!(text.contains("Retain"), "{text}");
+            anyhow::Ok(())
+        })
+        .await?;
+        scene.delete(&claim).await?;
+        // As an administrator does who has lost patience, and the object with it.
+        let bare = json!({ "metadata": { "finalizers": null } });
+        scene.phase(&volume, "Released").await?;
+        scene.volumes().delete(&volume, &DeleteParams::default()).await?;
+        scene.patch_volume(&volume, bare).await.ok();
+        scene.gone(&volume).await?;
+        after_a_scan(&scene).await?;
+        assert_eq!(scene.directories(), [uid(&claim)?]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_deleted_before_its_claim_waits_for_it() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?.name_any();
+        scene.volumes().delete(&volume, &DeleteParams::default()).await?;
+        after_a_scan(&scene).await?;
+        assert_eq!(scene.directories(), [uid(&claim)?]);
+        assert!(scene.volumes().get_opt(&volume).await?.is_some());
+        scene.delete(&claim).await?;
+        scene.gone(&volume).await?;
+        scene.empty().await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_was_given_to_another_claim_goes_with_that_one() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let first = scene.claim("first").class(names::CLASS_RETAIN);
+        let first = scene.create(&namespace, first).await?;
+        let volume = scene.bound(&first).await?;
+        let name = volume.name_any();
+        std::fs::write(path_of(&volume).join("file"), "kept")?;
+        scene.delete(&first).await?;
+        scene.phase(&name, "Released").await?;
+        // An administrator gives the data to another claim, and lets it go with that one.
+        let second = fastrak_testkit::objects::claim("second");
+        let second = second.class(names::CLASS_RETAIN).volume(&name);
+        let second = scene.create(&namespace, second).await?;
+        let reference = json!({ "spec": {
+            "claimRef": { "name": "second", "uid": uid(&second)?, "resourceVersion": null },
+            "persistentVolumeReclaimPolicy": "Delete",
+        } });
+        scene.patch_volume(&name, reference).await?;
+        let bound = scene.bound(&second).await?;
+        assert_eq!(std::fs::read_to_string(path_of(&bound).join("file"))?, "kept");
+        scene.delete(&second).await?;
+        scene.gone(&name).await?;
+        scene.empty().await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_data_is_missing_says_so_and_is_never_made_again() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?.name_any();
+        std::fs::remove_dir_all(scene.pool().join(uid(&claim)?))?;
+        scene.event("default", &volume, "VolumeDataMissing").await?;
+        assert!(scene.directories().is_empty());
+        scene.delete(&claim).await?;
+        scene.gone(&volume).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    if !rustix_is_root() {
+        drop(fastrak_testkit::environment::missing("only root can mount"));
+        return Ok(());
+    }
+    // In a mount namespace of its own, so that nothing is mounted on this machine.
+    let agent = scene.program(&["unshare", "--mount"])?;
+    let pid = agent.pid().to_string();
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        let point = scene.folder.path().join("mounted");
+        std::fs::create_dir(&point)?;
+        let (data, point) = (path(&path_of(&volume))?, path(&point)?);
+        let within = Invocation::new("nsenter").args(["--target", &pid, "--mount"]);
+        within.clone().args(["mount", "--bind", &data, &point]).run().await?;
+        scene.delete(&claim).await?;
+        let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
+        assert!(said.contains("mounted"), "{said}");
+        assert_eq!(scene.directories(), [uid(&claim)?]);
+        within.args(["umount", &point]).run().await?;
+        scene.gone(&volume.name_any()).await?;
+        scene.empty().await
+    })
+    .await
+}
+
+fn path(path: &Path) -> Result<String> {
+    match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => bail!("{} is not a text", path.display()),
+    }
+}
+
+fn rustix_is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

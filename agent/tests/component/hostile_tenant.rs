@@ -1,0 +1,146 @@
+//! Whoever writes our labels, annotations and names by hand reaches nothing that is not his own.
+
+use crate::scene::{Scene, path_of};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_testkit::objects::{self, LocalVolume, local_volume};
+use fastrak_testkit::{or_skip, with_namespace};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, PostParams};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+fn victim(scene: &Scene) -> Result<PathBuf> {
+    let path = scene.folder.path().join("victim");
+    std::fs::create_dir_all(path.join("data"))?;
+    std::fs::write(path.join("data/file"), "precious")?;
+    Ok(path)
+}
+
+fn is_unharmed(victim: &Path) -> Result<()> {
+    ensure!(std::fs::read_to_string(victim.join("data/file"))? == "precious");
+    Ok(())
+}
+
+/// A volume that says of itself that it is of our making, on this scene's node.
+fn forged(scene: &Scene, name: &str, path: &Path) -> LocalVolume {
+    local_volume(name, names::CLASS_DEFAULT, &scene.node, &path.display().to_string())
+        .label(names::NODE, &scene.node)
+        .label(names::POOL, "default")
+        .annotate(kubernetes::PROVISIONED_BY, names::PROVISIONER)
+}
+
+async fn create(scene: &Scene, volume: LocalVolume, finalizer: bool) -> Result<()> {
+    let mut volume = volume.build();
+    if finalizer {
+        volume.metadata.finalizers = Some(vec![names::VOLUME_FINALIZER.to_owned()]);
+    }
+    scene.volumes().create(&PostParams::default(), &volume).await.context("forge a volume")?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_with_our_name_and_a_foreign_path_is_never_acted_upon() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let victim = victim(&scene)?;
+    let _agent = scene.agent()?;
+    let uid = scene.random_uid()?;
+    let name = format!("pvc-{uid}");
+    let claim = ObjectReference {
+        namespace: Some("default".to_owned()),
+        name: Some("gone".to_owned()),
+        uid: Some(uid.clone()),
+        ..ObjectReference::default()
+    };
+    let volume = forged(&scene, &name, &victim.join("data")).with_spec(|spec| {
+        spec.persistent_volume_reclaim_policy = Some("Delete".to_owned());
+        spec.claim_ref = Some(claim);
+    });
+    create(&scene, volume, true).await?;
+    let said = scene.event("default", &name, "VolumeFailedDelete").await?;
+    assert!(said.contains("not this volume's"), "{said}");
+    is_unharmed(&victim)?;
+    let bare = serde_json::json!({ "metadata": { "finalizers": null } });
+    scene.patch_volume(&name, bare).await?;
+    scene.volumes().delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_took_a_claims_name_before_us_is_told_of_and_not_touched() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let victim = victim(&scene)?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let name = format!("pvc-{}", claim.uid().context("it has a uid")?);
+        create(&scene, forged(&scene, &name, &victim.join("data")), false).await?;
+        let _agent = scene.agent()?;
+        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        assert!(said.contains("is not this claim's"), "{said}");
+        is_unharmed(&victim)?;
+        scene.volumes().delete(&name, &DeleteParams::default()).await?;
+        scene.bound(&claim).await?;
+        is_unharmed(&victim)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_asks_for_anothers_volume_or_node_gets_nothing() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let owner = scene.create(&namespace, scene.claim("owner")).await?;
+        let volume = scene.bound(&owner).await?;
+        std::fs::write(path_of(&volume).join("file"), "precious")?;
+        let thief =
+            scene.create(&namespace, scene.claim("thief").volume(&volume.name_any())).await?;
+        let elsewhere = objects::claim("elsewhere")
+            .class(names::CLASS_DEFAULT)
+            .annotate(kubernetes::SELECTED_NODE, "another-node")
+            .annotate(names::NODE, &scene.node)
+            .label(names::NODE, &scene.node);
+        let elsewhere = scene.create(&namespace, elsewhere).await?;
+        let nonsense = objects::claim("nonsense")
+            .class(names::CLASS_DEFAULT)
+            .annotate(kubernetes::SELECTED_NODE, "../../../etc")
+            .label(names::NODE, &scene.node);
+        let nonsense = scene.create(&namespace, nonsense).await?;
+        // By the time that a later claim is served, the earlier ones have been looked at.
+        let last = scene.create(&namespace, scene.claim("last")).await?;
+        scene.bound(&last).await?;
+        let mut wanted = [owner.uid(), last.uid()].map(Option::unwrap_or_default).to_vec();
+        wanted.sort();
+        let mut left = scene.directories();
+        left.sort();
+        assert_eq!(left, wanted);
+        for claim in [&thief, &elsewhere, &nonsense] {
+            scene.delete(claim).await?;
+        }
+        assert_eq!(std::fs::read_to_string(path_of(&volume).join("file"))?, "precious");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_in_a_volume_lead_its_removal_nowhere() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let victim = victim(&scene)?;
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        let data = path_of(&volume);
+        symlink(&victim, data.join("absolute"))?;
+        symlink("../../../victim", data.join("relative"))?;
+        std::fs::create_dir(data.join("folder"))?;
+        symlink(&victim, data.join("folder/deep"))?;
+        scene.delete(&claim).await?;
+        scene.gone(&volume.name_any()).await?;
+        scene.empty().await?;
+        is_unharmed(&victim)
+    })
+    .await
+}

@@ -1,0 +1,11 @@
+//! The agent against a real API server and controller manager, as the ServiceAccount with exactly
+//! the rights that `deploy/base` grants. No kubelet runs here: nothing is mounted unless a test does.
+
+mod bad_pools;
+mod collects_orphans;
+mod deletes;
+mod hostile_tenant;
+mod provisions;
+mod refuses;
+mod scene;
+mod survives_kills;

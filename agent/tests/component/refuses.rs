@@ -1,0 +1,116 @@
+//! What cannot be served is refused in words, and served as soon as it can be.
+
+use crate::scene::Scene;
+use anyhow::{Context, Result, ensure};
+use fastrak_testkit::{or_skip, with_namespace};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, TypedLocalObjectReference};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use std::collections::BTreeMap;
+
+/// Creates the claim and waits for the refusal; nothing must have been made for it.
+async fn refused(
+    scene: &Scene,
+    namespace: &str,
+    claim: &PersistentVolumeClaim,
+    words: &str,
+) -> Result<()> {
+    let created = scene.claims(namespace).create(&PostParams::default(), claim).await;
+    let created = created.context("create a claim")?;
+    let said = scene.event(namespace, &created.name_any(), "ProvisioningFailed").await?;
+    ensure!(said.contains(words), "{said:?} does not say {words:?}");
+    let uid = created.uid().context("it has a uid")?;
+    ensure!(!scene.directories().contains(&uid), "a directory was made");
+    ensure!(scene.volumes().get_opt(&format!("pvc-{uid}")).await?.is_none(), "a volume was made");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_thing_that_cannot_be_served_is_refused_with_what_to_do_instead() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = |name: &str| scene.claim(name);
+        let source = TypedLocalObjectReference {
+            kind: "PersistentVolumeClaim".to_owned(),
+            name: "other".to_owned(),
+            ..TypedLocalObjectReference::default()
+        };
+        let mut selecting = claim("selector").build(&namespace);
+        let labels = BTreeMap::from([("disk".to_owned(), "fast".to_owned())]);
+        let selector = LabelSelector { match_labels: Some(labels), ..LabelSelector::default() };
+        selecting.spec.get_or_insert_default().selector = Some(selector);
+        let mut attributes = claim("attributes").build(&namespace);
+        attributes.spec.get_or_insert_default().volume_attributes_class_name =
+            Some("gold".to_owned());
+        let table = [
+            (claim("block").block().build(&namespace), "volumeMode: Filesystem"),
+            (claim("many").access("ReadWriteMany").build(&namespace), "ReadWriteOnce already"),
+            (claim("readers").access("ReadOnlyMany").build(&namespace), "ReadWriteOnce already"),
+            (claim("filled").data_source(source).build(&namespace), "PersistentVolumeClaim/other"),
+            (selecting, "spec.selector"),
+            (attributes, "spec.volumeAttributesClassName"),
+        ];
+        for (claim, words) in &table {
+            refused(&scene, &namespace, claim, words).await?;
+        }
+        for (key, value, words) in [
+            ("pool", "../../etc", "pool \"../../etc\""),
+            ("pool", "nvme", "it has: default"),
+            ("mode", "rwxrwxrwx", "mode \"rwxrwxrwx\""),
+            ("pathPattern", "{{ .PVC }}", "\"pathPattern\""),
+        ] {
+            let class = scene.class(&format!("bad-{}", words.len()), &[(key, value)]).await?;
+            let name = format!("class-{}", words.len());
+            let claim = claim(&name).class(&class).build(&namespace);
+            refused(&scene, &namespace, &claim, words).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_served_at_once_when_its_class_is_put_right_and_is_told_once() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("mended", &[("mode", "9")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data").class(&class)).await?;
+        scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        // Any change of the claim makes the agent look again; it must not say the same again.
+        for round in ["1", "2", "3"] {
+            let touched = serde_json::json!({ "metadata": { "annotations": { "round": round } } });
+            scene.patch_claim(&claim, touched).await?;
+        }
+        let classes: Api<StorageClass> = Api::all(scene.client.clone());
+        classes.delete(&class, &DeleteParams::default()).await?;
+        scene.class("mended", &[("mode", "0700")]).await?;
+        scene.bound(&claim).await?;
+        let events: Api<Event> = Api::namespaced(scene.client.clone(), &namespace);
+        let events = events.list(&ListParams::default()).await?;
+        let by_us = |event: &&Event| {
+            event.reason.as_deref() == Some("ProvisioningFailed")
+                && event.reporting_component.as_deref() == Some("local.fastrak.io")
+        };
+        let told: Vec<_> = events.items.iter().filter(by_us).collect();
+        ensure!(told.len() == 1 && told[0].series.is_none(), "{told:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_size_there_is_is_served_as_it_is_written() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data").asks("1Ei")).await?;
+        let capacity = scene.bound(&claim).await?.spec.and_then(|spec| spec.capacity);
+        ensure!(capacity.context("capacity")?["storage"].0 == "1Ei");
+        Ok(())
+    })
+    .await
+}

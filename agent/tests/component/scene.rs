@@ -1,0 +1,298 @@
+//! What every test here needs: the control plane, a node of its own, an agent with a pool of its own.
+
+use anyhow::{Context, Result, bail, ensure};
+use fastrak_agent::config::{Args, Config};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::assets::repository;
+use fastrak_testkit::objects::{self, storage_class};
+use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::{
+    ControlPlane, Identity, Options, apply_manifests, eventually, fake_node_from, shared,
+};
+use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+/// Longer than anything here takes on a loaded machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A cluster with one node of this test's own, and a folder for its pools.
+pub(crate) struct Scene {
+    pub(crate) client: Client,
+    pub(crate) node: String,
+    pub(crate) folder: tempfile::TempDir,
+    identity: Identity,
+}
+
+/// An agent that runs in this process, until it is dropped.
+pub(crate) struct Agent {
+    shutdown: Shutdown,
+    task: Option<JoinHandle<Result<(), fastrak_agent::RunError>>>,
+}
+
+static NODES: AtomicU32 = AtomicU32::new(0);
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+impl Scene {
+    /// A scene whose node has another hostname than name, as some have.
+    pub(crate) async fn new() -> Result<Self> {
+        let plane = shared(Options::with_controllers()).await?;
+        INSTALLED.get_or_try_init(|| install(plane)).await?;
+        let client = plane.client().await?;
+        let node = format!("node-{}", NODES.fetch_add(1, Ordering::Relaxed));
+        let hostname = format!("host-of-{node}");
+        let object = objects::node(&node).label(kubernetes::HOSTNAME, hostname);
+        fake_node_from(&client, object).await?;
+        let identity = Identity::of(plane, names::NAMESPACE, names::AGENT).await?;
+        let folder = tempfile::tempdir().context("a folder for pools")?;
+        std::fs::create_dir(folder.path().join("pool")).context("a pool")?;
+        Ok(Self { client, node, folder, identity })
+    }
+
+    /// The directory of the default pool.
+    pub(crate) fn pool(&self) -> PathBuf {
+        self.folder.path().join("pool")
+    }
+
+    /// The flags of an agent for this node, with a short patience.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        vec![
+            format!("--node={}", self.node),
+            format!("--pool=default={}", self.pool().display()),
+            format!("--kubeconfig={}", self.identity.kubeconfig_path().display()),
+            "--admin-addr=127.0.0.1:0".to_owned(),
+            "--orphan-grace=1s".to_owned(),
+            "--orphan-scan=2s".to_owned(),
+        ]
+    }
+
+    /// Starts an agent in this process.
+    pub(crate) fn agent(&self) -> Result<Agent> {
+        self.agent_with(&[])
+    }
+
+    /// Starts an agent with more flags.
+    pub(crate) fn agent_with(&self, more: &[&str]) -> Result<Agent> {
+        let flags = self.flags().into_iter().chain(more.iter().map(|&flag| flag.to_owned()));
+        let words = std::iter::once("fastrak-agent".to_owned()).chain(flags);
+        let config = Config::try_from(<Args as clap::Parser>::try_parse_from(words)?)?;
+        let shutdown = Shutdown::manual();
+        let task = Some(tokio::spawn(fastrak_agent::run(config, shutdown.clone())));
+        Ok(Agent { shutdown, task })
+    }
+
+    /// Starts the real program, through another one where `prefix` names it.
+    pub(crate) fn program(&self, prefix: &[&str]) -> Result<Process> {
+        let program = Invocation::new(env!("CARGO_BIN_EXE_fastrak-agent"));
+        let log = self.folder.path().join("agent.log");
+        Process::start("agent", &program.args(self.flags()).through(prefix), &log)
+    }
+
+    /// A claim that has been pinned to this scene's node, as the webhook would have.
+    pub(crate) fn claim(&self, name: &str) -> objects::Claim {
+        objects::claim(name)
+            .class(names::CLASS_DEFAULT)
+            .annotate(names::NODE, &self.node)
+            .annotate(kubernetes::SELECTED_NODE, &self.node)
+            .label(names::NODE, &self.node)
+    }
+
+    pub(crate) async fn create(
+        &self,
+        namespace: &str,
+        claim: objects::Claim,
+    ) -> Result<PersistentVolumeClaim> {
+        let (claims, claim) = (self.claims(namespace), claim.build(namespace));
+        claims.create(&PostParams::default(), &claim).await.context("create a claim")
+    }
+
+    /// A new class of this scene's own; its name.
+    pub(crate) async fn class(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        let name = format!("{name}-{}", self.node);
+        let mut class = storage_class(&name, names::PROVISIONER);
+        for (key, value) in parameters {
+            class = class.parameter(key, value);
+        }
+        let classes: Api<StorageClass> = Api::all(self.client.clone());
+        classes.create(&PostParams::default(), &class.build()).await.context("create a class")?;
+        Ok(name)
+    }
+
+    pub(crate) fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    pub(crate) fn volumes(&self) -> Api<PersistentVolume> {
+        Api::all(self.client.clone())
+    }
+
+    /// Waits until the claim is bound; its volume.
+    pub(crate) async fn bound(&self, claim: &PersistentVolumeClaim) -> Result<PersistentVolume> {
+        let claims = self.claims(&claim.namespace().unwrap_or_default());
+        let name = claim.name_any();
+        let volume = eventually(DEADLINE, format!("claim {name} is bound"), || async {
+            let claim = claims.get(&name).await?;
+            let phase = claim.status.and_then(|status| status.phase).unwrap_or_default();
+            ensure!(phase == "Bound", "phase {phase:?}");
+            claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
+        })
+        .await?;
+        self.volumes().get(&volume).await.context("read the volume")
+    }
+
+    pub(crate) async fn delete(&self, claim: &PersistentVolumeClaim) -> Result<()> {
+        let claims = self.claims(&claim.namespace().unwrap_or_default());
+        let deleted = claims.delete(&claim.name_any(), &DeleteParams::default()).await;
+        deleted.context("delete a claim")?;
+        Ok(())
+    }
+
+    /// Waits until the volume's object is gone.
+    pub(crate) async fn gone(&self, volume: &str) -> Result<()> {
+        eventually(DEADLINE, format!("{volume} is gone"), || async {
+            match self.volumes().get_opt(volume).await? {
+                None => Ok(()),
+                Some(volume) => bail!("{:?} {:?}", volume.status, volume.metadata.finalizers),
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn patch_volume(&self, name: &str, patch: serde_json::Value) -> Result<()> {
+        let patched =
+            self.volumes().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        patched.context("patch a volume")?;
+        Ok(())
+    }
+
+    pub(crate) async fn patch_claim(
+        &self,
+        claim: &PersistentVolumeClaim,
+        patch: serde_json::Value,
+    ) -> Result<()> {
+        let claims = self.claims(&claim.namespace().unwrap_or_default());
+        let params = PatchParams::default();
+        claims
+            .patch(&claim.name_any(), &params, &Patch::Merge(patch))
+            .await
+            .context("patch a claim")?;
+        Ok(())
+    }
+
+    /// Waits until the volume has this phase.
+    pub(crate) async fn phase(&self, volume: &str, wanted: &str) -> Result<()> {
+        eventually(DEADLINE, format!("{volume} is {wanted}"), || async {
+            let phase = self.volumes().get(volume).await?.status.and_then(|status| status.phase);
+            ensure!(phase.as_deref() == Some(wanted), "{phase:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts the directory of a volume into the pool, as a kill might have left it.
+    pub(crate) fn plant(&self, uid: &str, policy: &str, claim: (&str, &str)) -> Result<()> {
+        let identity = serde_json::json!({
+            "format": 1, "volume": uid, "namespace": claim.0, "claim": claim.1,
+            "class": names::CLASS_DEFAULT, "node": self.node, "reclaimPolicy": policy, "bytes": 1,
+        });
+        // In the pool before its first start there is no marker yet, and one is needed.
+        let marker = self.pool().join(".fastrak-pool");
+        if !marker.exists() {
+            std::fs::write(marker, "").context("agree to the pool")?;
+        }
+        // Whole at once, since a scan may come at any moment.
+        let aside = self.folder.path().join(uid);
+        std::fs::create_dir_all(aside.join("data")).context("plant a directory")?;
+        std::fs::write(aside.join("volume.json"), identity.to_string())
+            .context("plant a record")?;
+        std::fs::rename(aside, self.pool().join(uid)).context("plant a volume")
+    }
+
+    /// Puts a directory into the pool whose claim does not exist; its name.
+    pub(crate) fn plant_orphan(&self, policy: &str) -> Result<String> {
+        let uid = self.random_uid()?;
+        self.plant(&uid, policy, ("default", "gone"))?;
+        Ok(uid)
+    }
+
+    /// A uid that no object has.
+    pub(crate) fn random_uid(&self) -> Result<String> {
+        fastrak_agent::host::machine::random_uuid().context("a random uid")
+    }
+
+    /// Waits for an event on the object of this name; what it says.
+    pub(crate) async fn event(&self, namespace: &str, on: &str, reason: &str) -> Result<String> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        eventually(DEADLINE, format!("{reason} on {on}"), || async {
+            let all = events.list(&ListParams::default()).await?;
+            let found = all.items.iter().find(|event| {
+                event.involved_object.name.as_deref() == Some(on)
+                    && event.reason.as_deref() == Some(reason)
+            });
+            let seen = || all.items.iter().map(|e| e.message.clone()).collect::<Vec<_>>();
+            let found = found.with_context(|| format!("{:?}", seen()))?;
+            anyhow::Ok(found.message.clone().unwrap_or_default())
+        })
+        .await
+    }
+
+    /// The directories in the pool that are named like volumes.
+    pub(crate) fn directories(&self) -> Vec<String> {
+        directories(&self.pool())
+    }
+
+    /// Waits until the pool has no directories of volumes and nothing in the trash or half made.
+    pub(crate) async fn empty(&self) -> Result<()> {
+        eventually(DEADLINE, "the pool is empty", || async {
+            let left = [self.pool(), self.pool().join(".trash"), self.pool().join(".staging")];
+            let left: Vec<_> = left.iter().flat_map(|path| directories(path)).collect();
+            ensure!(left.is_empty(), "{left:?}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Agent {
+    /// Ends it as a signal would, and waits for that.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        self.shutdown.request();
+        match self.task.take() {
+            Some(task) => Ok(task.await??),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.request();
+    }
+}
+
+/// The path that the volume's object names.
+pub(crate) fn path_of(volume: &PersistentVolume) -> PathBuf {
+    let local = volume.spec.as_ref().and_then(|spec| spec.local.as_ref());
+    PathBuf::from(local.map(|local| local.path.clone()).unwrap_or_default())
+}
+
+fn directories(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with('.')).collect()
+}
+
+/// What the agent needs of `deploy/base`: its namespace, its rights, the classes.
+async fn install(plane: &'static ControlPlane) -> Result<()> {
+    for file in ["namespace.yaml", "rbac-agent.yaml", "storageclasses.yaml"] {
+        apply_manifests(plane, &repository().join("deploy/base").join(file)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The main job: how long one claim takes from `apply` to Bound, how soon the programs are ready, and
+//! what they weigh.
+//!
+//! The yardstick of a claim is the same claim with a volume posted at once by a client that does
+//! nothing else: what is left is what the controller manager takes to bind, which is not ours.
+
+use super::resources::resident_mib;
+use super::{Figure, median};
+use crate::install::{Binaries, Processes};
+use anyhow::{Context, Result};
+use fastrak_api::names;
+use fastrak_testkit::{ControlPlane, Options};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::api::{Api, DeleteParams, PostParams, WatchEvent, WatchParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use std::future::ready;
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
+const AREA: &str = "main";
+const NODE: &str = "bench-node";
+const NAMESPACE: &str = "default";
+const CLAIMS: usize = 40;
+const STARTS: usize = 7;
+/// Long enough for first lists, caches and the allocator to come to rest.
+const SETTLE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Measures all of it on a control plane of its own.
+pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
+    let control_plane = ControlPlane::start(Options::full()).await?;
+    let client = control_plane.client().await?;
+    fastrak_testkit::fake_node(&client, NODE).await?;
+    let mut figures = Vec::new();
+    let mut processes = Processes::install(&control_plane, binaries, &[NODE]).await?;
+    let (webhook, agent) = starts(&mut processes).await?;
+    figures.push(Figure::at_most(AREA, "webhook: start to ready", webhook, "ms", 200.0));
+    figures.push(Figure::at_most(AREA, "agent: start to ready", agent, "ms", 200.0));
+    tokio::time::sleep(SETTLE).await;
+    let mut weigh = |state: &str, limit: Option<f64>| -> Result<()> {
+        for (name, pid) in
+            [("webhook", processes.webhook_pid()?), ("agent", processes.agent_pid(0)?)]
+        {
+            let (what, mib) = (format!("{name}: resident, {state}"), resident_mib(pid)?);
+            figures.push(match limit {
+                Some(limit) => Figure::at_most(AREA, &what, mib, "MiB", limit),
+                None => Figure::plain(AREA, &what, mib, "MiB"),
+            });
+        }
+        Ok(())
+    };
+    weigh("idle", Some(20.0))?;
+    let (ours, bare) = claims(&client).await?;
+    weigh(&format!("after {CLAIMS} claims"), None)?;
+    figures.push(Figure::plain(AREA, "claim apply to Bound: fastrak", ours * 1e3, "ms"));
+    figures.push(Figure::plain(AREA, "claim apply to Bound: bare client", bare * 1e3, "ms"));
+    figures.push(Figure::at_most(AREA, "claim apply to Bound: ratio", ours / bare, "x", 1.3));
+    Ok(figures)
+}
+
+/// Medians of the times from start to ready, in milliseconds.
+async fn starts(processes: &mut Processes) -> Result<(f64, f64)> {
+    let (mut webhook, mut agent) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        webhook.push(processes.restart_webhook().await?.as_secs_f64() * 1e3);
+        agent.push(processes.restart_agent(0).await?.as_secs_f64() * 1e3);
+    }
+    Ok((median(&webhook), median(&agent)))
+}
+
+/// Median seconds from apply to Bound: with fastrak, and with the bare client. In turn, so that
+/// both see the same machine.
+async fn claims(client: &Client) -> Result<(f64, f64)> {
+    let mut bound = Bound::watch(client).await?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for round in 0..CLAIMS {
+        ours.push(by_fastrak(client, &mut bound, &format!("ours-{round}")).await?);
+        bare.push(by_bare_client(client, &mut bound, &format!("bare-{round}")).await?);
+    }
+    Ok((median(&ours), median(&bare)))
+}
+
+async fn by_fastrak(client: &Client, bound: &mut Bound, name: &str) -> Result<f64> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+    let started = Instant::now();
+    claims
+        .create(&PostParams::default(), &claim(name, &json!({}))?)
+        .await
+        .context("create a claim")?;
+    bound.wait_for(name).await?;
+    let took = started.elapsed().as_secs_f64();
+    claims.delete(name, &DeleteParams::default()).await.context("delete a claim")?;
+    Ok(took)
+}
+
+/// The opt-out label keeps fastrak away from it, webhook and agent.
+async fn by_bare_client(client: &Client, bound: &mut Bound, name: &str) -> Result<f64> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
+    let opt_out = json!({names::INJECT: names::INJECT_DISABLED});
+    let started = Instant::now();
+    let made = claims.create(&PostParams::default(), &claim(name, &opt_out)?).await;
+    let volume = bare_volume(&made.context("create a claim")?)?;
+    volumes.create(&PostParams::default(), &volume).await.context("create a volume")?;
+    bound.wait_for(name).await?;
+    let took = started.elapsed().as_secs_f64();
+    claims.delete(name, &DeleteParams::default()).await.context("delete a claim")?;
+    volumes
+        .delete(&volume.name_any(), &DeleteParams::default())
+        .await
+        .context("delete a volume")?;
+    Ok(took)
+}
+
+fn claim(name: &str, labels: &serde_json::Value) -> Result<PersistentVolumeClaim> {
+    let claim = json!({
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "storageClassName": names::CLASS_DEFAULT, "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}}}});
+    serde_json::from_value(claim).context("make a claim")
+}
+
+fn bare_volume(claim: &PersistentVolumeClaim) -> Result<PersistentVolume> {
+    let volume = json!({
+        "metadata": {"name": format!("bare-{}", claim.name_any())},
+        "spec": {
+            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"],
+            "storageClassName": names::CLASS_DEFAULT, "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": "/nowhere"},
+            "claimRef": {
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE,
+                "name": claim.name_any(), "uid": claim.uid(), "resourceVersion": claim.resource_version()},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}]}}}});
+    serde_json::from_value(volume).context("make a volume")
+}
+
+/// A watch that is open before any claim is made, so that nothing is measured but the claim.
+struct Bound {
+    events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<PersistentVolumeClaim>>> + Send>>,
+}
+
+impl Bound {
+    async fn watch(client: &Client) -> Result<Self> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
+        let version =
+            claims.list(&kube::api::ListParams::default()).await.context("list claims")?;
+        let version = version.metadata.resource_version.unwrap_or_default();
+        let events =
+            claims.watch(&WatchParams::default(), &version).await.context("watch claims")?;
+        Ok(Self { events: events.boxed() })
+    }
+
+    async fn wait_for(&mut self, name: &str) -> Result<()> {
+        let bound = self.events.by_ref().try_filter(|event| ready(is_bound(event, name)));
+        let mut bound = pin!(bound);
+        let seen = async {
+            let first = bound.try_next().await.context("watch claims")?;
+            first.map(drop).with_context(|| format!("the watch ended before {name} was Bound"))
+        };
+        tokio::time::timeout(PATIENCE, seen)
+            .await
+            .with_context(|| format!("{name} is not Bound"))?
+    }
+}
+
+fn is_bound(event: &WatchEvent<PersistentVolumeClaim>, name: &str) -> bool {
+    let WatchEvent::Modified(claim) = event else { return false };
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    claim.name_any() == name && phase == Some("Bound")
+}

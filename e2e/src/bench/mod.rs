@@ -1,0 +1,156 @@
+//! Figures that fastrak claims, measured beside what each is compared with, in one run on one
+//! machine.
+//!
+//! One file for each area; this one knows what a figure is and how all are shown. Nothing here
+//! fails a test: a machine that is busy gives a poor figure, not a wrong program.
+
+pub mod main_area;
+mod resources;
+
+use crate::install::{Binaries, repository};
+use crate::narrator::Narrator;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A part of fastrak that has figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Area {
+    /// One claim from apply to Bound, and what the programs weigh.
+    Main,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// Which part of fastrak it is about.
+    pub area: &'static str,
+    /// What was measured.
+    pub name: String,
+    /// The value.
+    pub value: f64,
+    /// Its unit; `x` for a ratio.
+    pub unit: &'static str,
+    /// What it should be, for people to read; empty where it only informs.
+    pub goal: String,
+    /// Whether it is. A figure that only informs is always met.
+    pub met: bool,
+}
+
+/// Measures one area or all of them, prints a table and writes `target/bench/summary.json`.
+pub async fn run(area: Option<Area>) -> ExitCode {
+    let narrator = Narrator::default();
+    match measure(area).await {
+        Ok(figures) => {
+            let unmet = figures.iter().filter(|figure| !figure.met).count();
+            narrator.say(&table(&figures));
+            narrator.say(&format!("bench: {} figures, {unmet} short of their goal", figures.len()));
+            ExitCode::from(u8::from(unmet > 0))
+        }
+        Err(error) => {
+            narrator.say(&format!("bench: FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(area: Option<Area>) -> Result<Vec<Figure>> {
+    let binaries = Binaries::built()?;
+    let mut figures = Vec::new();
+    for area in Area::value_variants().iter().filter(|known| area.is_none_or(|one| one == **known))
+    {
+        figures.extend(match area {
+            Area::Main => main_area::measure(&binaries).await?,
+        });
+    }
+    write_summary(&figures, &repository().join("target/bench/summary.json"))?;
+    Ok(figures)
+}
+
+impl Figure {
+    /// A figure that should be at most `limit`.
+    #[must_use]
+    pub fn at_most(
+        area: &'static str,
+        name: &str,
+        value: f64,
+        unit: &'static str,
+        limit: f64,
+    ) -> Self {
+        let goal = format!("<= {limit}");
+        Self { area, name: name.to_owned(), value, unit, goal, met: value <= limit }
+    }
+
+    /// A figure that only informs.
+    #[must_use]
+    pub fn plain(area: &'static str, name: &str, value: f64, unit: &'static str) -> Self {
+        Self { area, name: name.to_owned(), value, unit, goal: String::new(), met: true }
+    }
+}
+
+/// The figures as a table for people.
+#[must_use]
+pub fn table(figures: &[Figure]) -> String {
+    let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
+    let line = |Figure { area, name, value, unit, goal, met }: &Figure| {
+        let verdict = match (goal.is_empty(), met) {
+            (true, _) => "",
+            (false, true) => "met",
+            (false, false) => "NOT MET",
+        };
+        format!("{area:10} {name:width$} {value:>10.3} {unit:4} {goal:10} {verdict}\n")
+    };
+    figures.iter().map(line).collect()
+}
+
+/// Writes the figures for programs.
+pub fn write_summary(figures: &[Figure], path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    let text = serde_json::to_string_pretty(figures).context("write figures as JSON")?;
+    std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
+}
+
+/// The middle value.
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_met_up_to_its_limit() {
+        assert!(Figure::at_most("main", "a", 1.3, "x", 1.3).met);
+        assert!(!Figure::at_most("main", "a", 1.31, "x", 1.3).met);
+        assert!(Figure::plain("main", "a", 9e9, "s").met);
+    }
+
+    #[test]
+    fn the_table_says_which_goal_is_not_met() {
+        let figures =
+            [Figure::at_most("main", "slow", 2.0, "x", 1.0), Figure::plain("main", "b", 1.0, "s")];
+        let text = table(&figures);
+        assert_eq!(text.matches("NOT MET").count(), 1, "{text}");
+        assert!(text.lines().next().unwrap().contains("slow"), "{text}");
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+        assert!(median(&[]).is_nan());
+    }
+}

@@ -1,0 +1,213 @@
+//! fastrak as processes of this machine, for a control plane that has no real nodes.
+//!
+//! The manifests are those that ship, and so are the rights: each process is its ServiceAccount. Only
+//! the address at which the webhook is called differs, since nothing here routes a Service.
+
+use super::{Binaries, base};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::{ControlPlane, Identity, apply_manifests};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to be ready on a machine that is busy.
+const READY: Duration = Duration::from_secs(60);
+/// How long it may take to end.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The webhook and one agent for each node.
+#[derive(Debug)]
+pub struct Processes {
+    webhook: Program,
+    agents: Vec<(String, Program)>,
+    root: PathBuf,
+}
+
+/// A program with all it takes to start it again.
+#[derive(Debug)]
+struct Program {
+    name: String,
+    invocation: Invocation,
+    admin: SocketAddr,
+    log: PathBuf,
+    running: Option<Process>,
+}
+
+impl Processes {
+    /// Installs the manifests, starts the webhook and an agent for each of these nodes, and waits until
+    /// all are ready.
+    pub async fn install(
+        plane: &ControlPlane,
+        binaries: &Binaries,
+        nodes: &[&str],
+    ) -> Result<Self> {
+        apply_manifests(plane, &base()).await?;
+        let client = plane.client().await?;
+        remove_workloads(&client).await?;
+        let (port, root) = (free_port()?, plane.scratch_dir("pools")?);
+        register_by_url(&client, port).await?;
+        let webhook = Program::webhook(plane, &binaries.webhook, port).await?;
+        let mut agents = Vec::new();
+        for node in nodes {
+            let agent = Program::agent(plane, &binaries.agent, node, &root.join(node)).await?;
+            agents.push(((*node).to_owned(), agent));
+        }
+        let mut this = Self { webhook, agents, root };
+        this.webhook.start().await?;
+        for (_, agent) in &mut this.agents {
+            agent.start().await?;
+        }
+        Ok(this)
+    }
+
+    /// The pool of a node.
+    #[must_use]
+    pub fn pool(&self, node: &str) -> PathBuf {
+        self.root.join(node)
+    }
+
+    /// The webhook's process id.
+    pub fn webhook_pid(&self) -> Result<u32> {
+        self.webhook.pid()
+    }
+
+    /// The process id of the agent of the node at this place.
+    pub fn agent_pid(&self, at: usize) -> Result<u32> {
+        self.agents.get(at).context("no such agent")?.1.pid()
+    }
+
+    /// Ends the webhook as a rollout would, starts it again, and says how long it took to be ready.
+    pub async fn restart_webhook(&mut self) -> Result<Duration> {
+        self.webhook.stop()?;
+        self.webhook.start().await
+    }
+
+    /// The same with an agent.
+    pub async fn restart_agent(&mut self, at: usize) -> Result<Duration> {
+        let (_, agent) = self.agents.get_mut(at).context("no such agent")?;
+        agent.stop()?;
+        agent.start().await
+    }
+
+    /// Ends the webhook and leaves it so.
+    pub fn stop_webhook(&mut self) -> Result<()> {
+        self.webhook.stop()
+    }
+
+    /// Starts the webhook again.
+    pub async fn start_webhook(&mut self) -> Result<Duration> {
+        self.webhook.start().await
+    }
+}
+
+impl Program {
+    async fn webhook(plane: &ControlPlane, program: &Path, port: u16) -> Result<Self> {
+        let listen = format!("--listen=127.0.0.1:{port}");
+        let args = [listen.as_str(), "--tls-name=127.0.0.1", "--drain=0s"];
+        Self::of(plane, names::WEBHOOK, program, names::WEBHOOK).await.map(|this| this.with(&args))
+    }
+
+    async fn agent(plane: &ControlPlane, program: &Path, node: &str, pool: &Path) -> Result<Self> {
+        std::fs::create_dir_all(pool).with_context(|| format!("make {}", pool.display()))?;
+        let pool = format!("--pool=default={}", pool.display());
+        let args = ["--node", node, pool.as_str()];
+        let name = format!("{}-{node}", names::AGENT);
+        Self::of(plane, &name, program, names::AGENT).await.map(|this| this.with(&args))
+    }
+
+    async fn of(plane: &ControlPlane, name: &str, program: &Path, account: &str) -> Result<Self> {
+        let identity = Identity::of(plane, names::NAMESPACE, account).await?;
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let invocation = Invocation::new(program)
+            .arg(format!("--kubeconfig={}", identity.kubeconfig_path().display()))
+            .arg(format!("--admin-addr={admin}"));
+        let log = plane.logs_dir().join(format!("{name}.log"));
+        Ok(Self { name: name.to_owned(), invocation, admin, log, running: None })
+    }
+
+    fn with(mut self, args: &[&str]) -> Self {
+        self.invocation = self.invocation.args(args);
+        self
+    }
+
+    fn pid(&self) -> Result<u32> {
+        Ok(self.running.as_ref().with_context(|| format!("{} is not running", self.name))?.pid())
+    }
+
+    async fn start(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        let mut process = Process::start(&self.name, &self.invocation, &self.log)?;
+        while !is_ready(self.admin) {
+            process.expect_running()?;
+            ensure!(
+                started.elapsed() < READY,
+                "{} is not ready: {}",
+                self.name,
+                process.log_tail(15)
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.running = Some(process);
+        Ok(started.elapsed())
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        let Some(mut process) = self.running.take() else { return Ok(()) };
+        let status = process.terminate(GRACE)?;
+        ensure!(status.success(), "{} ended with {status}: {}", self.name, process.log_tail(15));
+        Ok(())
+    }
+}
+
+/// No pod would ever run here, and events of pods that cannot start would only confuse.
+async fn remove_workloads(client: &Client) -> Result<()> {
+    let params = DeleteParams::background();
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
+    deployments.delete(names::WEBHOOK, &params).await.context("delete the Deployment")?;
+    let sets: Api<DaemonSet> = Api::namespaced(client.clone(), names::NAMESPACE);
+    sets.delete(names::AGENT, &params).await.context("delete the DaemonSet")?;
+    Ok(())
+}
+
+/// Has the API server call the webhook at an address of this machine in place of its Service.
+async fn register_by_url(client: &Client, port: u16) -> Result<()> {
+    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let patch =
+        [names::CLAIMS_PATH, names::SERVICES_PATH].into_iter().enumerate().map(|(at, path)| {
+            json!({"op": "replace", "path": format!("/webhooks/{at}/clientConfig"),
+            "value": {"url": format!("https://127.0.0.1:{port}{path}")}})
+        });
+    let patch: json_patch::Patch =
+        serde_json::from_value(patch.collect()).context("make a patch of the registration")?;
+    let patched = hooks
+        .patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &Patch::<()>::Json(patch))
+        .await;
+    patched.map(drop).context("register the webhook by its address")
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("look for a free port")?;
+    Ok(listener.local_addr().context("look for a free port")?.port())
+}
+
+/// One question to `/readyz` over a connection of its own: a client library would cost more than
+/// what is measured.
+fn is_ready(admin: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&admin, Duration::from_millis(200))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}

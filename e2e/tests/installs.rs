@@ -1,0 +1,199 @@
+//! `deploy/base` on a real API server: it is taken whole, again and again, and gives each program
+//! what it needs and no more.
+//!
+//! That the programs can live with these rights is shown by their own tests, which run as these
+//! ServiceAccounts.
+#![cfg(test)]
+
+use anyhow::{Context, Result};
+use fastrak_api::names;
+use fastrak_testkit::{ControlPlane, Options, assets, or_skip, shared};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::sync::OnceCell;
+
+fn base() -> String {
+    assets::repository().join("deploy/base").to_string_lossy().into_owned()
+}
+
+/// A control plane with `deploy/base` on it, installed once for all tests here.
+async fn installed() -> Result<&'static ControlPlane> {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let plane = shared(Options::api_only()).await?;
+    let install = || async { plane.kubectl(&["apply", "-k", &base()]).await.map(drop) };
+    INSTALLED.get_or_try_init(install).await?;
+    Ok(plane)
+}
+
+async fn get(plane: &ControlPlane, args: &[&str]) -> Value {
+    let text = plane.kubectl(&[&["get", "-o", "json"], args].concat()).await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The version of every object installed, by kind and name.
+async fn versions(plane: &ControlPlane) -> BTreeMap<String, Value> {
+    let objects = get(plane, &["-k", &base()]).await;
+    let objects = objects["items"].as_array().unwrap().iter();
+    let named = objects.map(|object| {
+        let (kind, metadata) = (&object["kind"], &object["metadata"]);
+        (format!("{kind} {}", metadata["name"]), metadata["resourceVersion"].clone())
+    });
+    // Another test writes to the registration, as the webhook would.
+    named.filter(|(name, _)| !name.contains("MutatingWebhookConfiguration")).collect()
+}
+
+#[tokio::test]
+async fn applying_it_again_changes_nothing() {
+    let plane = or_skip!(installed().await);
+    let before = versions(plane).await;
+    assert!(before.len() >= 15, "{before:#?}");
+    plane.kubectl(&["apply", "-k", &base()]).await.unwrap();
+    assert_eq!(before, versions(plane).await);
+}
+
+#[tokio::test]
+async fn it_can_be_applied_on_the_server_too() {
+    let plane = or_skip!(installed().await);
+    let apply = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k"];
+    let applied = plane.kubectl(&[&apply[..], &[&base()]].concat()).await.unwrap();
+    assert!(applied.lines().all(|line| line.contains(" serverside-applied")), "{applied}");
+}
+
+#[tokio::test]
+async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() {
+    let plane = or_skip!(installed().await);
+    let authority = plane.kubectl_command().args([
+        "create",
+        "secret",
+        "generic",
+        "x",
+        "--dry-run=client",
+        "-o",
+        "jsonpath={.data.ca}",
+        &format!("--from-literal=ca={}", plane.authority_pem()),
+    ]);
+    let authority = authority.run().await.unwrap().stdout;
+    let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": authority});
+    let patch = json!([op(0), op(1)]).to_string();
+    let manager = format!("--field-manager={}", names::MANAGER_CA_BUNDLE);
+    let kind = ["mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
+    let patched = [&["patch"], &kind[..], &["--type=json", &manager, "--patch", &patch]].concat();
+    plane.kubectl(&patched).await.unwrap();
+
+    for how in [&["apply", "-k"][..], &["apply", "--server-side", "--force-conflicts", "-k"]] {
+        plane.kubectl(&[how, &[&base()]].concat()).await.unwrap();
+        let configuration = get(plane, &kind).await;
+        for hook in configuration["webhooks"].as_array().unwrap() {
+            assert_eq!(hook["clientConfig"]["caBundle"], json!(authority), "after {how:?}");
+        }
+    }
+}
+
+/// Whether a ServiceAccount may do something; asked of the authorizer itself.
+async fn may(plane: &ControlPlane, account: &str, request: &str) -> Result<bool> {
+    let user = format!("--as=system:serviceaccount:{}:{account}", names::NAMESPACE);
+    let mut command = plane.kubectl_command().args(["auth", "can-i", &user]);
+    command = command.args(request.split_whitespace());
+    match command.run().await {
+        Ok(_) => Ok(true),
+        Err(error) if format!("{error:#}").contains("exit status: 1\nno\n") => Ok(false),
+        Err(error) => Err(error).context(request.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn nobody_may_more_than_its_work_takes() {
+    let plane = or_skip!(installed().await);
+    let own_secret = format!("get secrets/{} -n {}", names::WEBHOOK_SECRET, names::NAMESPACE);
+    let delete_secret = own_secret.replace("get", "delete");
+    let other_secret = format!("get secrets/other -n {}", names::NAMESPACE);
+    let list_secrets = format!("list secrets -n {}", names::NAMESPACE);
+    let own_registration =
+        format!("patch mutatingwebhookconfigurations/{}", names::WEBHOOK_CONFIGURATION);
+    let table = [
+        // request, the webhook, the agent
+        (own_secret.as_str(), true, false),
+        (own_registration.as_str(), true, false),
+        ("watch persistentvolumeclaims -A", true, true),
+        ("patch persistentvolumeclaims -n default", true, false),
+        ("create persistentvolumes", false, true),
+        ("delete persistentvolumes", false, true),
+        ("watch storageclasses", true, true),
+        ("watch nodes", true, true),
+        ("get namespaces/default", true, false),
+        ("create events.events.k8s.io -n default", true, true),
+        (delete_secret.as_str(), false, false),
+        (other_secret.as_str(), false, false),
+        (list_secrets.as_str(), false, false),
+        ("get secrets -n default", false, false),
+        ("create secrets -n default", false, false),
+        ("patch mutatingwebhookconfigurations/other", false, false),
+        ("create mutatingwebhookconfigurations", false, false),
+        ("delete mutatingwebhookconfigurations/fastrak", false, false),
+        ("create persistentvolumeclaims -n default", false, false),
+        ("delete persistentvolumeclaims -n default", false, false),
+        ("patch persistentvolumeclaims --subresource=status -n default", false, false),
+        ("patch services -n default", false, false),
+        ("get pods -n default", false, false),
+        ("create pods -n fastrak-system", false, false),
+        ("create pods --subresource=exec -n default", false, false),
+        ("patch nodes", false, false),
+        ("list namespaces", false, false),
+        ("delete nodes", false, false),
+        ("create storageclasses", false, false),
+        ("create clusterrolebindings", false, false),
+        ("escalate clusterroles", false, false),
+        ("impersonate users", false, false),
+        ("create serviceaccounts --subresource=token -n fastrak-system", false, false),
+    ];
+    let mut wrong = Vec::new();
+    for (request, webhook, agent) in table {
+        for (account, expected) in [(names::WEBHOOK, webhook), (names::AGENT, agent)] {
+            let found = may(plane, account, request).await.unwrap();
+            wrong.extend((found != expected).then(|| format!("{account}: {request}: {found}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What the pod security of a level says to a pod made from a template, in a namespace of its own.
+async fn security(
+    plane: &ControlPlane,
+    level: &str,
+    template: &Value,
+    account: &str,
+) -> Result<()> {
+    let namespace = format!("{level}-{account}");
+    let enforce = format!("pod-security.kubernetes.io/enforce={level}");
+    plane.kubectl(&["create", "namespace", &namespace]).await?;
+    plane.kubectl(&["label", "namespace", &namespace, &enforce]).await?;
+    plane.kubectl(&["create", "serviceaccount", account, "-n", &namespace]).await?;
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "pod", "namespace": namespace},
+        "spec": template["spec"],
+    });
+    let create = plane.kubectl_command().args(["create", "--dry-run=server", "-f", "-"]);
+    create.stdin(pod.to_string()).run().await.map(drop)
+}
+
+#[tokio::test]
+async fn the_webhook_would_pass_in_the_strictest_namespace() {
+    let plane = or_skip!(installed().await);
+    let webhook = get(plane, &["deployment", names::WEBHOOK, "-n", names::NAMESPACE]).await;
+    let template = &webhook["spec"]["template"];
+    security(plane, "restricted", template, names::WEBHOOK).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_agent_asks_for_its_two_folders_and_nothing_else_beyond_the_baseline() {
+    let plane = or_skip!(installed().await);
+    let agent = get(plane, &["daemonset", names::AGENT, "-n", names::NAMESPACE]).await;
+    let template = &agent["spec"]["template"];
+    let refused = security(plane, "baseline", template, names::AGENT).await.unwrap_err();
+    let refused = format!("{refused:#}");
+    let only =
+        r#"violates PodSecurity "baseline:latest": hostPath volumes (volumes "pools", "pods")"#;
+    assert!(refused.trim_end().ends_with(only), "{refused}");
+}

@@ -1,0 +1,168 @@
+//! The flags, and what they come to. Nothing is read or connected here.
+
+use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::serve::Limits;
+use fastrak_api::names;
+use fastrak_runtime::admin::AdminArgs;
+use fastrak_runtime::client::ClientArgs;
+use fastrak_runtime::log::LogArgs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Completes claims and Services on their way into the cluster.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "fastrak-webhook", version)]
+pub struct Args {
+    /// Address at which reviews are answered (HTTPS).
+    #[arg(long, env = "LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Who gives an address to Services that ask for nobody.
+    #[arg(long, env = "BALANCER", value_enum, default_value = "inlets")]
+    pub balancer: Balancer,
+    /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
+    #[arg(long, env = "BALANCER_ALTERNATIVE", value_enum, default_value = "none")]
+    pub balancer_alternative: Alternative,
+    /// Name of the Service by which the API server reaches this webhook.
+    #[arg(long, env = "SERVICE_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
+    pub service_name: String,
+    /// Namespace that fastrak runs in.
+    #[arg(long, env = "POD_NAMESPACE", default_value = names::NAMESPACE, value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Further DNS names or IP addresses that the certificate is for; may be repeated.
+    #[arg(long = "tls-name", value_name = "NAME")]
+    pub tls_names: Vec<String>,
+    /// How often the certificate is looked at, in seconds.
+    #[arg(long, env = "CERTIFICATE_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_seconds)]
+    pub certificate_poll: Duration,
+    /// How long reviews are still taken after the end was asked for, in seconds.
+    #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    pub drain: Duration,
+    /// How long a claim is left alone before it is put right after the fact, in seconds.
+    #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    pub repair_delay: Duration,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// The API server.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What the flags come to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where reviews are answered.
+    pub listen: SocketAddr,
+    /// Where health and metrics are told.
+    pub admin: AdminArgs,
+    /// How to reach the API server.
+    pub client: ClientArgs,
+    /// How Services get their addresses.
+    pub services: Settings,
+    /// The namespace that fastrak runs in.
+    pub namespace: String,
+    /// The names that the certificate is for.
+    pub tls_names: Vec<String>,
+    /// How often the certificate is looked at.
+    pub certificate_poll: Duration,
+    /// How long reviews are still taken after the end was asked for.
+    pub drain: Duration,
+    /// How long a claim is left alone before it is put right.
+    pub repair_delay: Duration,
+    /// How long things may take on a connection.
+    pub limits: Limits,
+}
+
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        let Args {
+            listen,
+            balancer,
+            balancer_alternative,
+            service_name,
+            namespace,
+            tls_names,
+            certificate_poll,
+            drain,
+            repair_delay,
+            admin,
+            client,
+            log: _,
+        } = args;
+        // The API server calls a Service by its short name; people and proxies use the long one.
+        let short = format!("{service_name}.{namespace}.svc");
+        let mut names = vec![short.clone(), format!("{short}.cluster.local")];
+        names.extend(tls_names);
+        Self {
+            listen,
+            admin,
+            client,
+            services: Settings { balancer, alternative: balancer_alternative },
+            namespace,
+            tls_names: names,
+            certificate_poll,
+            drain,
+            repair_delay,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A pause that may not be left out: without it a loop would never rest.
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| {
+        let least = Duration::from_secs(1);
+        if time < least { Err("expected at least 1 second".to_owned()) } else { Ok(time) }
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| wanted())?;
+    if (0.0..=86400.0).contains(&number) {
+        Ok(Duration::from_secs_f64(number))
+    } else {
+        Err(wanted())
+    }
+}
+
+fn wanted() -> String {
+    "expected a number of seconds from 0 to 86400".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn the_certificate_is_for_the_service_and_for_the_names_that_are_added() {
+        let args =
+            ["w", "--namespace", "mine", "--service-name", "hook", "--tls-name", "127.0.0.1"];
+        let config = Config::from(Args::try_parse_from(args).unwrap());
+        assert_eq!(config.tls_names, ["hook.mine.svc", "hook.mine.svc.cluster.local", "127.0.0.1"]);
+        assert_eq!(config.services.balancer, Balancer::Inlets);
+        assert_eq!(config.drain, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_this_version_cannot_ask_for_is_refused_as_a_flag() {
+        for args in [["--balancer", "node-ip"], ["--balancer-alternative", "inlets"]] {
+            let args = ["w"].into_iter().chain(args);
+            assert!(Args::try_parse_from(args).is_err());
+        }
+    }
+
+    #[test]
+    fn durations_are_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("3s"), Ok(Duration::from_secs(3)));
+        assert_eq!(some_seconds("1"), Ok(Duration::from_secs(1)));
+        assert!(some_seconds("0").is_err() && some_seconds("0.9").is_err());
+        for text in ["", "-1", "NaN", "inf", "1m", "1e9"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the webhook knows of the cluster when it decides: classes and nodes, reduced, in memory.
+//! A snapshot; it asks the API server nothing. What keeps it up to date is `facts/feed.rs`.
+
+pub mod defaults;
+pub mod feed;
+mod mirror;
+
+use fastrak_api::class::Class;
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
+use k8s_openapi::api::storage::v1::StorageClass;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A snapshot of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The StorageClasses by name.
+    pub classes: Arc<BTreeMap<String, ClassFact>>,
+    /// The nodes.
+    pub nodes: Arc<BTreeMap<NodeName, NodeFact>>,
+    /// The namespace that fastrak itself is in.
+    pub namespace: String,
+}
+
+/// A StorageClass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassFact {
+    /// What it says.
+    pub class: Class,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFact {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Why it can never hold a volume, if so.
+    pub unfit: Option<Unfit>,
+    /// Whether pods that tolerate nothing may be put on it.
+    pub schedulable: bool,
+    /// Whether its kubelet says that it is ready.
+    pub ready: bool,
+}
+
+/// Why a node can never hold a volume of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is no such node.
+    Unknown,
+    /// It runs another system.
+    NotLinux,
+    /// It is on its way out.
+    Deleting,
+    /// The class does not allow its labels.
+    NotAllowed,
+}
+
+impl Facts {
+    /// Whether objects of a namespace are never touched.
+    #[must_use]
+    pub fn is_system(&self, namespace: &str) -> bool {
+        namespace == self.namespace || kubernetes::SYSTEM_NAMESPACES.contains(&namespace)
+    }
+
+    /// A class by name.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.classes.get(name).map(|fact| &fact.class)
+    }
+
+    /// The classes marked as the default, the one that wins first: the newest, and of those that
+    /// are equally new the first by name. It is how the API server's own plugin chooses.
+    #[must_use]
+    pub fn defaults(&self) -> Vec<&ClassFact> {
+        let mut found: Vec<_> =
+            self.classes.values().filter(|fact| fact.class.is_default).collect();
+        found.sort_by_key(|fact| (Reverse(fact.created), &fact.class.name));
+        found
+    }
+
+    /// The nodes that could hold a volume of a class, in the order of their names. Taints and
+    /// readiness do not count: they come and go, and a volume stays.
+    pub fn able<'a>(
+        &'a self,
+        class: &'a Class,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a NodeFact)> {
+        self.nodes.iter().filter(|(_, node)| node.fitness(class).is_ok())
+    }
+
+    /// Whether a node could hold a volume of a class.
+    pub fn fitness(&self, node: &NodeName, class: &Class) -> Result<(), Unfit> {
+        self.nodes.get(node).ok_or(Unfit::Unknown)?.fitness(class)
+    }
+}
+
+impl ClassFact {
+    /// Reads a StorageClass.
+    #[must_use]
+    pub fn read(class: &StorageClass) -> Self {
+        Self {
+            class: Class::read(class),
+            created: class.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            uid: class.metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl NodeFact {
+    /// Reads a Node.
+    #[must_use]
+    pub fn read(node: &Node) -> Self {
+        let labels = node.metadata.labels.clone().unwrap_or_default();
+        let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
+        let os = labels.get(kubernetes::OS).map(String::as_str);
+        let os = os.or(info.map(|info| info.operating_system.as_str()));
+        let spec = node.spec.as_ref();
+        let cordoned = spec.and_then(|spec| spec.unschedulable) == Some(true);
+        let tainted = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten().any(repels);
+        Self {
+            // Before its kubelet has reported, a node has no system; it is not another one.
+            unfit: match os {
+                _ if node.metadata.deletion_timestamp.is_some() => Some(Unfit::Deleting),
+                Some("linux" | "") | None => None,
+                Some(_) => Some(Unfit::NotLinux),
+            },
+            schedulable: !cordoned && !tainted,
+            ready: node
+                .status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten())
+                .any(is_ready),
+            labels,
+        }
+    }
+
+    fn fitness(&self, class: &Class) -> Result<(), Unfit> {
+        match self.unfit {
+            Some(unfit) => Err(unfit),
+            None if class.allows(&self.labels) => Ok(()),
+            None => Err(Unfit::NotAllowed),
+        }
+    }
+}
+
+fn repels(taint: &Taint) -> bool {
+    matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+}
+
+fn is_ready(condition: &NodeCondition) -> bool {
+    condition.type_ == "Ready" && condition.status == "True"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Tells the cluster's operator of several StorageClasses that are all marked as the default: a
+//! gauge, a line in the log and an event on each of them, once for each change. It does not take
+//! a mark off, and it does nothing on the road of a request.
+
+use super::feed::Board;
+use super::{ClassFact, Facts};
+use crate::metrics::Metrics;
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::shutdown::Shutdown;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// What has been reported: the classes in the order in which they win.
+type Reported = Vec<String>;
+
+/// The task that watches the defaults.
+pub struct DefaultsWatch {
+    /// Where the facts are.
+    pub board: Board,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// What records events.
+    pub recorder: Recorder,
+}
+
+impl DefaultsWatch {
+    /// Watches until shutdown is requested.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
+        let mut news = self.board.subscribe();
+        let mut reported = Reported::new();
+        loop {
+            if let Some(facts) = self.board.latest() {
+                reported = self.look(&facts, reported).await;
+            }
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                changed = news.changed() => if changed.is_err() {
+                    shutdown.requested().await;
+                    return Ok(());
+                },
+            }
+        }
+    }
+
+    async fn look(&self, facts: &Facts, reported: Reported) -> Reported {
+        let defaults = facts.defaults();
+        self.metrics.default_classes.set(i64::try_from(defaults.len()).unwrap_or(i64::MAX));
+        let names: Reported = defaults.iter().map(|fact| fact.class.name.clone()).collect();
+        if names == reported {
+            return names;
+        }
+        let Some(note) = note(&names) else {
+            tracing::info!(default = ?names, "default StorageClass");
+            return names;
+        };
+        tracing::warn!(classes = ?names, "{note}");
+        for fact in defaults {
+            self.record(fact, &note).await;
+        }
+        names
+    }
+
+    async fn record(&self, fact: &ClassFact, note: &str) {
+        let reason = EventReason::MultipleDefaultClasses;
+        let event = Event {
+            type_: if reason.is_warning() { EventType::Warning } else { EventType::Normal },
+            reason: reason.as_str().to_owned(),
+            note: Some(note.to_owned()),
+            action: "Watching".to_owned(),
+            secondary: None,
+        };
+        let class = ObjectReference {
+            api_version: Some("storage.k8s.io/v1".to_owned()),
+            kind: Some("StorageClass".to_owned()),
+            name: Some(fact.class.name.clone()),
+            uid: Some(fact.uid.clone()),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = self.recorder.publish(&event, &class).await {
+            tracing::warn!(error = %Chain(&error), class = fact.class.name, "no event recorded");
+        }
+    }
+}
+
+/// What is wrong with these defaults, the winner first; nothing where there is one, or none.
+fn note(names: &[String]) -> Option<String> {
+    let [winner, _, ..] = names else { return None };
+    Some(format!(
+        "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
+         Take the mark off all but one.",
+        names.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::note;
+
+    #[test]
+    fn several_defaults_are_named_with_the_one_that_wins() {
+        let names = ["b", "a", "c"].map(str::to_owned);
+        let text = note(&names).unwrap();
+        assert!(text.contains("b, a, c") && text.contains("get b."), "{text}");
+        assert_eq!(note(&names[..1]), None);
+        assert_eq!(note(&[]), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Keeps [`Facts`] up to date from watches of StorageClasses and Nodes. Readers never wait for it:
+//! they see one snapshot after another, each whole.
+
+use super::mirror::Mirror;
+use super::{ClassFact, Facts, NodeFact};
+use arc_swap::ArcSwapOption;
+use fastrak_api::node::NodeName;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::ready::ReadyHandle;
+use fastrak_runtime::shutdown::Shutdown;
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt as _, watcher::Config};
+use kube::{Api, Client};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long changes are gathered before a new snapshot is made: a rollout touches many nodes, and
+/// each snapshot copies what it holds.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// The latest snapshot, and the news of each.
+#[derive(Clone, Debug)]
+pub struct Board {
+    facts: Arc<ArcSwapOption<Facts>>,
+    news: Arc<watch::Sender<()>>,
+}
+
+/// What feeds the board.
+#[derive(Debug)]
+pub struct Feed {
+    /// The board to keep up to date.
+    pub board: Board,
+    /// The namespace that fastrak itself is in.
+    pub namespace: String,
+    /// Ready once there is a first snapshot.
+    pub ready: ReadyHandle,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { facts: Arc::default(), news: Arc::new(watch::Sender::new(())) }
+    }
+}
+
+impl Board {
+    /// The snapshot as others may read it at any time.
+    #[must_use]
+    pub fn facts(&self) -> Arc<ArcSwapOption<Facts>> {
+        Arc::clone(&self.facts)
+    }
+
+    /// The latest snapshot, once there is one.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Facts>> {
+        self.facts.load_full()
+    }
+
+    /// Tells of every snapshot that comes from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    fn put(&self, facts: Facts) {
+        self.facts.store(Some(Arc::new(facts)));
+        self.news.send_replace(());
+    }
+}
+
+#[derive(Default)]
+struct Mirrors {
+    classes: Mirror<String, ClassFact>,
+    nodes: Mirror<NodeName, NodeFact>,
+}
+
+impl Mirrors {
+    fn facts(&self, namespace: &str) -> Option<Facts> {
+        let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
+        Some(Facts { classes, nodes, namespace: namespace.to_owned() })
+    }
+}
+
+impl Feed {
+    /// Watches until shutdown is requested.
+    pub async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
+        let classes = watched(Api::<StorageClass>::all(client.clone()));
+        let nodes = watched(Api::<Node>::all(client));
+        let (mut classes, mut nodes) = (pin!(classes), pin!(nodes));
+        let mut mirrors = Mirrors::default();
+        let mut due: Option<Instant> = None;
+        loop {
+            let changed = tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                Some(event) = classes.next() => mirrors.classes.take(event, read_class),
+                Some(event) = nodes.next() => mirrors.nodes.take(event, read_node),
+                () = reached(due) => {
+                    due = None;
+                    self.publish(&mirrors);
+                    false
+                }
+            };
+            if !changed {
+                continue;
+            }
+            match due {
+                // The first snapshot is waited for by every replica that starts.
+                None if self.board.latest().is_none() => self.publish(&mirrors),
+                None => due = Some(Instant::now() + GATHER),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn publish(&self, mirrors: &Mirrors) {
+        let Some(facts) = mirrors.facts(&self.namespace) else { return };
+        tracing::debug!(classes = facts.classes.len(), nodes = facts.nodes.len(), "new facts");
+        self.board.put(facts);
+        self.ready.ready();
+    }
+}
+
+async fn reached(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The events of a watch that never ends. What fails is logged and tried again; until then the
+/// facts stay as they were.
+fn watched<K>(api: Api<K>) -> impl Stream<Item = Event<K>>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
+{
+    let events = watcher(api, Config::default()).default_backoff();
+    events.filter_map(|event: watcher::Result<Event<K>>| {
+        let event = event
+            .inspect_err(|error| {
+                let kind = K::kind(&());
+                tracing::warn!(error = %Chain(error), %kind, "a watch failed; trying again");
+            })
+            .ok();
+        std::future::ready(event)
+    })
+}
+
+fn read_class(class: &StorageClass) -> Option<(String, ClassFact)> {
+    Some((class.metadata.name.clone()?, ClassFact::read(class)))
+}
+
+fn read_node(node: &Node) -> Option<(NodeName, NodeFact)> {
+    let name = NodeName::parse(node.metadata.name.as_deref()?).ok()?;
+    Some((name, NodeFact::read(node)))
+}

@@ -1,0 +1,79 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn class(name: &str, created: &str, default: bool) -> (String, ClassFact) {
+    let object: StorageClass = serde_json::from_value(json!({
+        "metadata": {
+            "name": name,
+            "uid": format!("uid-{name}"),
+            "creationTimestamp": created,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": default.to_string()},
+        },
+        "provisioner": "example.com/other",
+    }))
+    .unwrap();
+    (name.to_owned(), ClassFact::read(&object))
+}
+
+fn node(object: &Value) -> NodeFact {
+    NodeFact::read(&serde_json::from_value(object.clone()).unwrap())
+}
+
+#[test]
+fn of_several_defaults_the_newest_wins_and_then_the_name() {
+    let classes = [
+        class("old", "2026-01-01T00:00:00Z", true),
+        class("b-new", "2026-02-01T00:00:00Z", true),
+        class("a-new", "2026-02-01T00:00:00Z", true),
+        class("none", "2026-03-01T00:00:00Z", false),
+    ];
+    let facts = Facts { classes: Arc::new(classes.into()), ..Facts::default() };
+    let order: Vec<_> = facts.defaults().iter().map(|f| f.class.name.as_str()).collect();
+    assert_eq!(order, ["a-new", "b-new", "old"]);
+}
+
+#[test]
+fn the_clusters_own_namespaces_and_ours_are_system() {
+    let facts = Facts { namespace: "mine".to_owned(), ..Facts::default() };
+    for (namespace, system) in
+        [("kube-system", true), ("kube-node-lease", true), ("mine", true), ("default", false)]
+    {
+        assert_eq!(facts.is_system(namespace), system, "{namespace}");
+    }
+}
+
+#[test]
+fn a_node_says_what_it_can() {
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let fact = node(&json!({
+        "metadata": {"name": "a", "labels": {"kubernetes.io/os": "linux", "zone": "x"}},
+        "status": ready,
+    }));
+    assert_eq!((fact.unfit, fact.schedulable, fact.ready), (None, true, true));
+    assert_eq!(fact.labels["zone"], "x");
+
+    let bare = node(&json!({"metadata": {"name": "a"}}));
+    assert_eq!((bare.unfit, bare.schedulable, bare.ready), (None, true, false));
+}
+
+#[test]
+fn a_node_that_is_leaving_or_runs_another_system_is_unfit() {
+    let windows = node(&json!({"metadata": {"labels": {"kubernetes.io/os": "windows"}}}));
+    assert_eq!(windows.unfit, Some(Unfit::NotLinux));
+    let leaving = node(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    assert_eq!(leaving.unfit, Some(Unfit::Deleting));
+}
+
+#[test]
+fn cordons_and_taints_make_a_node_unschedulable_but_not_unfit() {
+    for spec in [
+        json!({"unschedulable": true}),
+        json!({"taints": [{"key": "k", "effect": "NoSchedule"}]}),
+        json!({"taints": [{"key": "k", "effect": "NoExecute"}]}),
+    ] {
+        let fact = node(&json!({"metadata": {}, "spec": spec}));
+        assert_eq!((fact.unfit, fact.schedulable), (None, false), "{spec}");
+    }
+    let preferred = json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]});
+    assert!(node(&json!({"metadata": {}, "spec": preferred})).schedulable);
+}

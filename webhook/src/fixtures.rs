@@ -1,0 +1,139 @@
+//! What tests of decisions have in common: a small cluster, claims, and a decision applied to an
+//! object as the API server would.
+
+use crate::facts::{ClassFact, Facts, NodeFact};
+use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::patch::Received;
+use crate::verdict::{Outcome, Verdict};
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(crate) const SETTINGS: Settings =
+    Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+
+/// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
+/// east only), `foreign`. None is marked as the default.
+pub(crate) fn facts(nodes: &[Value]) -> Facts {
+    let class = |name: &str, provisioner: &str, mode: &str| {
+        json!({
+            "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "provisioner": provisioner,
+            "volumeBindingMode": mode,
+        })
+    };
+    let mut east = class("east", names::PROVISIONER, "WaitForFirstConsumer");
+    east["allowedTopologies"] =
+        json!([{"matchLabelExpressions": [{"key": "zone", "values": ["east"]}]}]);
+    with_classes(
+        &[
+            class(names::CLASS_DEFAULT, names::PROVISIONER, "WaitForFirstConsumer"),
+            class("waits", names::PROVISIONER, "WaitForFirstConsumer"),
+            class("now", names::PROVISIONER, "Immediate"),
+            east,
+            class("foreign", "example.com/other", "Immediate"),
+        ],
+        nodes,
+    )
+}
+
+pub(crate) fn with_classes(classes: &[Value], nodes: &[Value]) -> Facts {
+    let class = |value: &Value| {
+        let object: StorageClass = serde_json::from_value(value.clone()).unwrap();
+        (object.metadata.name.clone().unwrap(), ClassFact::read(&object))
+    };
+    let node = |value: &Value| {
+        let object: Node = serde_json::from_value(value.clone()).unwrap();
+        let name = NodeName::parse(object.metadata.name.as_deref().unwrap()).unwrap();
+        (name, NodeFact::read(&object))
+    };
+    Facts {
+        classes: Arc::new(classes.iter().map(class).collect()),
+        nodes: Arc::new(nodes.iter().map(node).collect()),
+        namespace: names::NAMESPACE.to_owned(),
+    }
+}
+
+/// The same class, marked as the default.
+pub(crate) fn marked(facts: &Facts, name: &str, created: &str) -> Facts {
+    let mut classes = (*facts.classes).clone();
+    let fact = classes.get_mut(name).unwrap();
+    fact.class.is_default = true;
+    fact.created = Some(created.parse().unwrap());
+    Facts { classes: Arc::new(classes), ..facts.clone() }
+}
+
+/// A node that is Ready and runs Linux.
+pub(crate) fn node(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+pub(crate) fn labelled(name: &str, key: &str, value: &str) -> Value {
+    let mut node = node(name);
+    node["metadata"]["labels"][key] = json!(value);
+    node
+}
+
+/// A claim of a class in the namespace `shop`.
+pub(crate) fn claim(class: Option<&str>) -> Value {
+    let mut claim = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    if let Some(class) = class {
+        claim["spec"]["storageClassName"] = json!(class);
+    }
+    claim
+}
+
+/// The object with these annotations beside its own; `null` takes one off.
+pub(crate) fn annotated(object: &Value, annotations: &[(&str, &str)]) -> Value {
+    with(object, "annotations", annotations)
+}
+
+pub(crate) fn with_labels(object: &Value, labels: &[(&str, &str)]) -> Value {
+    with(object, "labels", labels)
+}
+
+fn with(object: &Value, map: &str, entries: &[(&str, &str)]) -> Value {
+    let mut object = object.clone();
+    for (key, value) in entries {
+        object["metadata"][map][*key] = json!(value);
+    }
+    object
+}
+
+/// The object after a verdict, as the API server would have it.
+pub(crate) fn after(object: &Value, verdict: &Verdict) -> Value {
+    let mut changed = object.clone();
+    if let Outcome::Patched(edits) = &verdict.outcome {
+        let operations = Received::deserialize(object).unwrap().patch(edits);
+        assert!(!operations.is_empty(), "a patch that changes nothing: {edits:?}");
+        json_patch::patch(&mut changed, &operations).unwrap();
+    }
+    changed
+}
+
+pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["metadata"]["annotations"].get(key)?.as_str()
+}
+
+pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["metadata"]["labels"].get(key)?.as_str()
+}
+
+pub(crate) fn denial(verdict: &Verdict) -> &str {
+    match &verdict.outcome {
+        Outcome::Denied(message) => message,
+        other => panic!("no denial: {other:?}"),
+    }
+}

@@ -1,0 +1,214 @@
+//! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
+//! enums, so that no tenant's text can ever become one.
+
+use crate::review::{Effect, Subject};
+use crate::verdict::Reason;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::time::Instant;
+
+/// A review takes tens of microseconds; what takes longer than a tenth of a second waits for its
+/// body.
+const BUCKETS: [f64; 12] =
+    [50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 2e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.0];
+
+/// Everything that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Reviews by what came of them.
+    pub reviews: Family<ReviewLabels, Counter>,
+    /// How long each took, from its header to its answer.
+    pub review_duration: Family<SubjectLabel, Histogram, fn() -> Histogram>,
+    /// Handshakes that came to nothing.
+    pub handshake_failures: Counter,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// StorageClasses that are marked as the default.
+    pub default_classes: Gauge,
+    /// When the certificate that is served ends.
+    pub certificate_expiry: Gauge,
+    /// What became of claims that had been missed.
+    pub repairs: Family<RepairLabel, Counter>,
+}
+
+/// Labels of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    /// What was reviewed.
+    pub resource: Subject,
+    /// What came of it.
+    pub outcome: Effect,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The label of what was reviewed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SubjectLabel {
+    /// What was reviewed.
+    pub resource: Subject,
+}
+
+/// The label of a repair.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RepairLabel {
+    /// What came of it.
+    pub outcome: RepairOutcome,
+}
+
+/// What came of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RepairOutcome {
+    /// The claim was put right.
+    Repaired,
+    /// Somebody else changed the claim first.
+    Superseded,
+    /// The API server would not have it, or did not answer.
+    Failed,
+}
+
+/// A review that is being answered; its duration is recorded when it is dropped.
+#[derive(Debug)]
+pub struct Timed<'a> {
+    metrics: &'a Metrics,
+    subject: Subject,
+    start: Instant,
+}
+
+impl Metrics {
+    /// All of them, registered.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            reviews: Family::default(),
+            review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            handshake_failures: Counter::default(),
+            connections: Gauge::default(),
+            default_classes: Gauge::default(),
+            certificate_expiry: Gauge::default(),
+            repairs: Family::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("fastrak_webhook");
+        registry.register("reviews", "Reviews by what came of them", this.reviews.clone());
+        registry.register(
+            "review_duration_seconds",
+            "Time from a review's header to its answer",
+            this.review_duration.clone(),
+        );
+        registry.register(
+            "handshake_failures",
+            "TLS handshakes that came to nothing",
+            this.handshake_failures.clone(),
+        );
+        registry.register("connections", "Open connections", this.connections.clone());
+        registry.register(
+            "default_classes",
+            "StorageClasses marked as the default; more than one is a mistake",
+            this.default_classes.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the served certificate ends",
+            this.certificate_expiry.clone(),
+        );
+        registry.register("repairs", "Claims that had been missed", this.repairs.clone());
+        this
+    }
+
+    /// Counts a review.
+    pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
+        self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
+    }
+
+    /// Counts a repair.
+    pub fn count_repair(&self, outcome: RepairOutcome) {
+        self.repairs.get_or_create(&RepairLabel { outcome }).inc();
+    }
+
+    /// Starts to measure a review.
+    pub fn time(&self, subject: Subject) -> Timed<'_> {
+        Timed { metrics: self, subject, start: Instant::now() }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        let label = SubjectLabel { resource: self.subject };
+        let histogram = self.metrics.review_duration.get_or_create(&label);
+        histogram.observe(self.start.elapsed().as_secs_f64());
+    }
+}
+
+impl EncodeLabelValue for Subject {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Claims => "persistentvolumeclaims",
+            Self::Services => "services",
+        };
+        text.encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Effect {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Untouched => "untouched",
+            Self::Patched => "patched",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+        };
+        text.encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Reason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for RepairOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Repaired => "repaired",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+        };
+        text.encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+
+    #[test]
+    fn what_is_counted_can_be_read_by_its_name() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.count(Subject::Claims, Effect::Patched, Reason::OnlyNode);
+        metrics.count_repair(RepairOutcome::Repaired);
+        metrics.handshake_failures.inc();
+        drop(metrics.time(Subject::Services));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only-node"} 1"#,
+            r#"fastrak_webhook_repairs_total{outcome="repaired"} 1"#,
+            r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,
+            "fastrak_webhook_handshake_failures_total 1",
+            "fastrak_webhook_connections 0",
+            "fastrak_webhook_default_classes 0",
+            "fastrak_webhook_certificate_expiry_timestamp_seconds 0",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} is not in:\n{text}");
+        }
+    }
+}

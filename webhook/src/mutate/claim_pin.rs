@@ -1,0 +1,244 @@
+//! The node of a claim: kept where it was chosen, chosen where nobody else can, else left to the
+//! scheduler. It never looks at how full a node is.
+//!
+//! The pin is an annotation. The label beside it is how an agent sees the claim; the annotations of
+//! Kubernetes' own tell the controller manager that the claim has its node and its provisioner.
+//!
+//! What the scheduler wrote is the truth: a pod that is bound to one node is of no use with a
+//! volume on another. So no update is ever refused for what it did not itself bring.
+
+use super::{ClaimAsk, Operation};
+use crate::facts::{Facts, Unfit};
+use crate::patch::{Edit, Field};
+use crate::place::{self, Key};
+use crate::verdict::{Reason, Verdict, clipped};
+use fastrak_api::claim::PinnedBy;
+use fastrak_api::class::{Binding, Class};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::{NodeKey, NodeName};
+
+/// How many nodes a message names.
+const NAMED: usize = 10;
+/// How much of a user's text a message repeats.
+const QUOTED: usize = 80;
+
+/// Decides the node of a claim of one of fastrak's classes.
+#[must_use]
+pub fn pin(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let claim = ask.claim;
+    match (claim.pin.is_some(), claim.selected_node.is_some()) {
+        (_, true) => told(ask, class, facts),
+        // It only repeats what the scheduler said and has since taken back.
+        (true, false) if is_stale_mirror(ask) => open(ask, class, facts, Reason::PinWithdrawn),
+        (true, false) => explicit(ask, class, facts),
+        (false, false) => open(ask, class, facts, Reason::WaitsForPod),
+    }
+}
+
+/// Dynamic provisioning has been told a node.
+fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let node = match ask.claim.selected_node() {
+        Ok(Some(node)) => node,
+        Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
+        Err(_) => {
+            let text = format!("{} is not the name of a node", kubernetes::SELECTED_NODE);
+            return Verdict::untouched(Reason::MalformedSelectedNode).warn(&text);
+        }
+    };
+    let pin = ask.claim.pin.as_deref();
+    let agrees = pin == Some(node.as_str());
+    match ask.operation {
+        Operation::Create if agrees => explicit(ask, class, facts),
+        Operation::Create if pin.is_some() => contradiction(ask, &node, class, facts),
+        Operation::Create => match facts.fitness(&node, class) {
+            Ok(()) => pinned(&node, PinnedBy::User, Reason::Mirrored),
+            // As a restored backup may say; unlike our own annotation, it is not ours to judge.
+            Err(why) => Verdict::untouched(Reason::Mirrored).warn(&format!(
+                "{} is {node}, which {}",
+                kubernetes::SELECTED_NODE,
+                problem(why)
+            )),
+        },
+        Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => mirrored(
+            &node,
+            PinnedBy::Scheduler,
+        )
+        .warn(&format!("{} stays {node}: {} says so", names::NODE, kubernetes::SELECTED_NODE)),
+        Operation::Update | Operation::Repair => {
+            let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
+            mirrored(&node, by)
+        }
+    }
+}
+
+/// The claim bears a pin, and provisioning has not been told another node.
+fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let node = match ask.claim.pin() {
+        Ok(Some(node)) => node,
+        Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
+        Err(error) if brings_pin(ask) => {
+            let value = clipped(&error.value, QUOTED);
+            let message = format!(
+                "annotation {} is {value:?}: {}; {}",
+                error.key,
+                error.problem,
+                would_do(class, facts)
+            );
+            return Verdict::denied(Reason::MalformedPin, message);
+        }
+        Err(error) => {
+            let text = format!("{} is not the name of a node", error.key);
+            return Verdict::untouched(Reason::MalformedPin).warn(&text);
+        }
+    };
+    if let (Err(why), true) = (facts.fitness(&node, class), brings_pin(ask)) {
+        return refused(&node, why, class, facts);
+    }
+    // Whoever takes the node away from a claim means the claim to be looked at again, and a
+    // hand that puts it back at once would make a loop of it.
+    if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
+        return Verdict::patched(Reason::UserPin, vec![label(&node)]);
+    }
+    let by = recorded(ask).filter(|by| *by != PinnedBy::Scheduler).unwrap_or(PinnedBy::User);
+    let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
+    pinned(&node, by, reason)
+}
+
+/// Nobody has chosen a node, or the choice was taken back.
+fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
+    let mut able = facts.able(class);
+    match (able.next(), able.next()) {
+        (None, _) => cleaned(Reason::NoNodeAble)
+            .warn(&format!("no node can hold a volume of class {} now", class.name)),
+        (Some((node, _)), None) => pinned(node, PinnedBy::OnlyNode, Reason::OnlyNode),
+        (Some(_), Some(_)) => match class.binding {
+            Binding::Immediate => chosen(ask, class, facts),
+            Binding::WaitForFirstConsumer => cleaned(otherwise),
+        },
+    }
+}
+
+/// A class that binds at once leaves the scheduler no say.
+fn chosen(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let key = Key::of(ask.claim, ask.request);
+    let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
+    match place::choose(&key, facts.able(class)) {
+        Some(node) => pinned(node, by, reason(by)),
+        None => cleaned(Reason::NoNodeAble),
+    }
+}
+
+fn is_stale_mirror(ask: &ClaimAsk<'_>) -> bool {
+    ask.operation != Operation::Create && recorded(ask) == Some(PinnedBy::Scheduler)
+}
+
+/// What is recorded about the pin. A pin that has just been brought is its user's, whatever was
+/// recorded for the one before; only we write the label at the same time.
+fn recorded(ask: &ClaimAsk<'_>) -> Option<PinnedBy> {
+    let claim = ask.claim;
+    let key = claim.pin().ok().flatten().map(|node| node.key());
+    let labelled = claim.node_label.as_deref() == key.as_ref().map(NodeKey::as_str);
+    let text = claim.pinned_by.as_deref().filter(|_| labelled || !brings_pin(ask));
+    text.and_then(PinnedBy::parse)
+}
+
+/// Whether it is this very request that brings the pin.
+fn brings_pin(ask: &ClaimAsk<'_>) -> bool {
+    match ask.operation {
+        Operation::Create => true,
+        Operation::Update => ask.old.is_none_or(|old| old.pin != ask.claim.pin),
+        Operation::Repair => false,
+    }
+}
+
+fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
+    let mut edits = pin_edits(node, by);
+    edits.extend([
+        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node.as_str()),
+        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
+        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
+    ]);
+    Verdict::patched(reason, edits)
+}
+
+fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
+    Verdict::patched(Reason::Mirrored, pin_edits(node, by))
+}
+
+fn pin_edits(node: &NodeName, by: PinnedBy) -> Vec<Edit> {
+    vec![
+        Edit::set(Field::Annotation(names::NODE), node.as_str()),
+        Edit::set(Field::Annotation(names::PINNED_BY), by.as_str()),
+        label(node),
+    ]
+}
+
+fn label(node: &NodeName) -> Edit {
+    Edit::set(Field::Label(names::NODE), node.key().as_str())
+}
+
+/// A claim without a pin bears no remains of one: its label would show it to an agent.
+fn cleaned(reason: Reason) -> Verdict {
+    let fields = [
+        Field::Annotation(names::NODE),
+        Field::Annotation(names::PINNED_BY),
+        Field::Label(names::NODE),
+    ];
+    Verdict::patched(reason, fields.map(Edit::remove).to_vec())
+}
+
+const fn reason(by: PinnedBy) -> Reason {
+    match by {
+        PinnedBy::User => Reason::UserPin,
+        PinnedBy::OnlyNode => Reason::OnlyNode,
+        PinnedBy::Policy => Reason::Policy,
+        PinnedBy::Sibling => Reason::Sibling,
+        PinnedBy::Scheduler => Reason::Mirrored,
+    }
+}
+
+fn refused(node: &NodeName, why: Unfit, class: &Class, facts: &Facts) -> Verdict {
+    let reason = match why {
+        Unfit::Unknown => Reason::UnknownNode,
+        Unfit::NotLinux | Unfit::Deleting | Unfit::NotAllowed => Reason::ImpossibleNode,
+    };
+    let problem = problem(why);
+    let rest = would_do(class, facts);
+    let message = format!("annotation {}: node {node} {problem}; {rest}", names::NODE);
+    Verdict::denied(reason, message)
+}
+
+fn contradiction(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
+    let pin = clipped(ask.claim.pin.as_deref().unwrap_or_default(), QUOTED);
+    let message = format!(
+        "annotation {} is {pin:?} but {} is {:?}: leave one of them out; {}",
+        names::NODE,
+        kubernetes::SELECTED_NODE,
+        node.as_str(),
+        would_do(class, facts)
+    );
+    Verdict::denied(Reason::ContradictoryPin, message)
+}
+
+const fn problem(why: Unfit) -> &'static str {
+    match why {
+        Unfit::Unknown => "does not exist",
+        Unfit::NotLinux => "does not run Linux",
+        Unfit::Deleting => "is being deleted",
+        Unfit::NotAllowed => "is not among those that the class allows",
+    }
+}
+
+/// The nodes that could hold the claim, for people to read.
+fn would_do(class: &Class, facts: &Facts) -> String {
+    let able: Vec<_> = facts.able(class).map(|(name, _)| name.as_str()).collect();
+    let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let of = format!("for class {}", class.name);
+    match able.len() {
+        0 => format!("no node would do {of}"),
+        all if all > NAMED => {
+            format!("nodes that would do {of}: {named} and {} more", all - NAMED)
+        }
+        _ => format!("nodes that would do {of}: {named}"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Wiring, and nothing else: what a webhook is made of, and which part knows which.
+
+use crate::config::Config;
+use crate::facts::defaults::DefaultsWatch;
+use crate::facts::feed::{Board, Feed};
+use crate::metrics::Metrics;
+use crate::repair::controller::Mender;
+use crate::rotation::Rotation;
+use crate::serve::http::{Desk, router};
+use crate::serve::tls::{self, Slot, TlsError};
+use crate::serve::{self, Counter, ServeError};
+use fastrak_api::names;
+use fastrak_runtime::admin::{self, AdminError};
+use fastrak_runtime::client::{self, ClientError};
+use fastrak_runtime::ready::Readiness;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::supervise::{SuperviseError, Supervisor};
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use prometheus_client::registry::Registry;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
+
+/// A webhook whose sockets are bound.
+pub struct Webhook {
+    config: Config,
+    client: Client,
+    reviews: serve::Bound,
+    admin: admin::Bound,
+}
+
+/// Why a webhook did not run, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no client.
+    #[error("no way to the API server")]
+    Client(#[source] ClientError),
+    /// Reviews cannot be answered.
+    #[error("reviews cannot be answered")]
+    Serve(#[source] ServeError),
+    /// Connections cannot be secured.
+    #[error("connections cannot be secured")]
+    Tls(#[source] TlsError),
+    /// Health and metrics cannot be told.
+    #[error("health and metrics cannot be told")]
+    Admin(#[source] AdminError),
+    /// A part ended.
+    #[error("the webhook ended")]
+    Supervise(#[source] SuperviseError),
+}
+
+impl Webhook {
+    /// Binds the sockets. Nothing is answered yet.
+    pub async fn bind(config: Config) -> Result<Self, RunError> {
+        let client = client::connect(&config.client).await.map_err(RunError::Client)?;
+        let reviews = serve::bind(config.listen).await.map_err(RunError::Serve)?;
+        let admin = admin::bind(&config.admin).await.map_err(RunError::Admin)?;
+        Ok(Self { config, client, reviews, admin })
+    }
+
+    /// Where reviews are answered.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.reviews.address()
+    }
+
+    /// Where health and metrics are told.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Runs until shutdown is requested.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let Self { config, client, reviews, admin } = self;
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::register(&mut registry));
+        let readiness = Readiness::new();
+        let (board, slot) = (Board::default(), Arc::new(Slot::default()));
+        let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+
+        let desk = Desk {
+            facts: board.facts(),
+            settings: config.services,
+            metrics: Arc::clone(&metrics),
+            limit: config.limits.request,
+        };
+        let tls = Arc::new(tls::config(Arc::clone(&slot)).map_err(RunError::Tls)?);
+        let counter = Counter {
+            tls: TlsAcceptor::from(tls),
+            router: router(desk),
+            metrics: Arc::clone(&metrics),
+            limits: config.limits,
+        };
+        let feed = Feed {
+            board: board.clone(),
+            namespace: config.namespace.clone(),
+            ready: readiness.handle("facts"),
+        };
+        let (secrets, configurations) = Rotation::api(client.clone(), &config.namespace);
+        let rotation = Rotation {
+            secrets,
+            configurations,
+            names: config.tls_names,
+            poll: config.certificate_poll,
+            slot,
+            metrics: Arc::clone(&metrics),
+            ready: readiness.handle("certificate"),
+        };
+        let defaults = DefaultsWatch {
+            board: board.clone(),
+            metrics: Arc::clone(&metrics),
+            recorder: recorder.clone(),
+        };
+        let mender =
+            Mender { client: client.clone(), board, metrics, recorder, delay: config.repair_delay };
+
+        let mut parts = Supervisor::new();
+        parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
+        parts.spawn("facts", feed.run(client, shutdown.clone()));
+        parts.spawn("certificate", rotation.run(shutdown.clone()));
+        parts.spawn("defaults", defaults.run(shutdown.clone()));
+        parts.spawn("repair", mender.run(shutdown.clone()));
+        parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
+        let grace = config.drain + config.limits.finish + Duration::from_secs(1);
+        parts.run(shutdown, grace).await.map_err(RunError::Supervise)
+    }
+}

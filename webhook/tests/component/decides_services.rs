@@ -1,0 +1,108 @@
+//! Services of type LoadBalancer get a decision, and lose what was decided with their type.
+
+use crate::rig::{Rig, annotation};
+use anyhow::Result;
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{ServiceBuilder, service};
+use fastrak_testkit::{Options, or_skip};
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+type Said = (Option<String>, Option<String>, Option<String>);
+
+/// Current and older manage value, and the decision.
+fn said(service: &Service) -> Said {
+    let text = |key| annotation(&service.metadata, key);
+    (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
+}
+
+fn saying(manage: Option<&str>, legacy: Option<&str>, decision: Option<&str>) -> Said {
+    let text = |part: Option<&str>| part.map(str::to_owned);
+    (text(manage), text(legacy), text(decision))
+}
+
+struct Services(Api<Service>);
+
+impl Services {
+    async fn create(&self, builder: ServiceBuilder) -> Result<Service> {
+        Ok(self.0.create(&PostParams::default(), &builder.build("default")).await?)
+    }
+
+    async fn change(&self, name: &str, patch: Value) -> Result<Service> {
+        Ok(self.0.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
+    }
+}
+
+fn web(name: &str) -> ServiceBuilder {
+    service(name).load_balancer().port(80)
+}
+
+#[tokio::test]
+async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let services = Services(rig.api("default"));
+    let inlets = saying(Some("1"), Some("true"), Some("inlets"));
+    let none = saying(Some("0"), Some("false"), Some("none"));
+    let nothing = saying(None, None, None);
+
+    let made = services.create(web("plain").annotate("own.io/x", "kept")).await?;
+    assert_eq!(said(&made), inlets);
+    assert_eq!(annotation(&made.metadata, "own.io/x").as_deref(), Some("kept"));
+    assert_eq!(said(&services.create(web("mute").annotate(BALANCER, "none")).await?), none);
+    let udp = service("udp").load_balancer().protocol_port("UDP", 53);
+    assert_eq!(said(&services.create(udp).await?), none);
+
+    let skips = [
+        ("a", web("a").class("example.com/other"), "foreign-class"),
+        ("b", web("b").annotate("metallb.io/address-pool", "x"), "foreign-mark"),
+        (
+            "c",
+            web("c").with_spec(|spec| spec.external_ips = Some(vec!["192.0.2.1".to_owned()])),
+            "foreign-address",
+        ),
+        ("d", web("d").annotate(BALANCER, "node-ip"), "unserved-choice"),
+        ("e", web("e").annotate(BALANCER, "rubbish"), "unserved-choice"),
+    ];
+    for (name, builder, skip) in skips {
+        let decision = format!("skipped:{skip}");
+        let made = services.create(builder).await?;
+        assert_eq!(said(&made), saying(None, None, Some(&decision)), "{name}");
+    }
+    let own = services.create(web("own").annotate(MANAGE, "1")).await?;
+    assert_eq!(said(&own), saying(Some("1"), None, Some("skipped:user-managed")));
+    let out = web("out").label(names::INJECT, names::INJECT_DISABLED);
+    assert_eq!(said(&services.create(out).await?), nothing);
+    assert_eq!(said(&services.create(service("inner").port(80)).await?), nothing);
+
+    let given_up = services.change("plain", json!({"spec": {"type": "ClusterIP"}})).await?;
+    assert_eq!(said(&given_up), nothing, "or the operator keeps a machine that somebody pays for");
+    let taken = services.change("plain", json!({"spec": {"type": "LoadBalancer"}})).await?;
+    assert_eq!(said(&taken), inlets);
+    let wish = |choice: Option<&str>| json!({"metadata": {"annotations": {BALANCER: choice}}});
+    assert_eq!(said(&services.change("plain", wish(Some("none"))).await?), none);
+    assert_eq!(said(&services.change("plain", wish(None)).await?), inlets);
+
+    // Somebody who is told nothing of what was decided cannot follow it.
+    let yaml = serde_json::to_string(&json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "told", "annotations": {BALANCER: "ip-alias"}},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+    }))?;
+    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let told = command.run().await?.stderr;
+    assert!(told.contains("Warning: fastrak.io/balancer \"ip-alias\" is not served"), "{told}");
+
+    // Other defaults change nothing that was decided.
+    webhook.stop().await?;
+    let webhook = rig.webhook(&["--balancer=none"]).await?;
+    let touch = json!({"metadata": {"annotations": {"own.io/y": "z"}}});
+    assert_eq!(said(&services.change("plain", touch).await?), inlets);
+    assert_eq!(said(&services.create(web("late")).await?), none);
+    webhook.stop().await
+}

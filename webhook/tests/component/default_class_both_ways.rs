@@ -1,0 +1,52 @@
+//! The default class works both ways: by the API server's own plugin, which has set it before the
+//! webhook is asked, and by the webhook where no class bears the mark.
+
+use crate::rig::{Rig, SOON};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::claim;
+use fastrak_testkit::{Options, eventually, or_skip};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
+use kube::api::PostParams;
+
+#[tokio::test]
+async fn the_default_class_is_set_with_and_without_the_mark() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let marked = |metrics: &str, count: u32| {
+        let line = format!("fastrak_webhook_default_classes {count}");
+        metrics.lines().any(|have| have == line)
+    };
+
+    ensure!(marked(&webhook.metrics().await?, 1), "the manifests mark one class");
+    let created = rig.claim(&claim("marked").build("default")).await?;
+    assert_eq!(class_of(&created), Some(names::CLASS_DEFAULT));
+
+    let unmark = format!("{}-", kubernetes::DEFAULT_CLASS);
+    rig.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
+    eventually(SOON, "the webhook knows of no mark", || async {
+        anyhow::Ok(marked(&webhook.metrics().await?, 0))
+            .and_then(|none| none.then_some(()).context("not yet"))
+    })
+    .await?;
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(SOON, "the plugin has lost its default too", || async {
+        let untouched =
+            claim("probe").label(names::INJECT, names::INJECT_DISABLED).build("default");
+        let answer = claims.create(&dry, &untouched).await?;
+        ensure!(class_of(&answer).is_none(), "{:?}", class_of(&answer));
+        Ok(())
+    })
+    .await?;
+    let created = rig.claim(&claim("unmarked").build("default")).await?;
+    assert_eq!(class_of(&created), Some(names::CLASS_DEFAULT));
+    webhook.stop().await
+}
+
+fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.spec.as_ref()?.storage_class_name.as_deref()
+}

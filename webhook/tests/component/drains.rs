@@ -1,0 +1,94 @@
+//! At the end nobody is sent away: what is asked is answered until nobody asks any more.
+
+use crate::server::{Connection, LIMITS, Server, head, review};
+use anyhow::{Context as _, Result, ensure};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The next answer on a connection that may stay open.
+pub(crate) async fn answer(connection: &mut Connection) -> Result<String> {
+    let mut all = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&all).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let lower = head.to_ascii_lowercase();
+            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.context("an answer has a length")?.trim().parse()? {
+                return Ok(text);
+            }
+        }
+        let mut part = [0; 4096];
+        let reading = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut part));
+        let count = reading.await.context("no answer")??;
+        ensure!(count > 0, "the connection was closed after {text:?}");
+        all.extend_from_slice(&part[..count]);
+    }
+}
+
+fn request() -> Vec<u8> {
+    let body = review("PersistentVolumeClaim");
+    let head = head("POST /claims", "application/json", body.len());
+    [head.replace("Connection: close\r\n", "").as_bytes(), &body].concat()
+}
+
+#[tokio::test]
+async fn while_it_drains_everything_is_answered_and_each_answer_closes_its_connection() -> Result<()>
+{
+    let drain = Duration::from_millis(1500);
+    let server = Server::start(LIMITS, drain).await?;
+    let mut kept = server.connect(&[b"http/1.1"]).await?;
+    kept.write_all(&request()).await?;
+    let before = answer(&mut kept).await?.to_ascii_lowercase();
+    ensure!(!before.contains("connection: close"), "{before}");
+
+    let start = Instant::now();
+    server.shutdown.request();
+    kept.write_all(&request()).await?;
+    let mut new = server.connect(&[b"http/1.1"]).await?;
+    new.write_all(&request()).await?;
+    for connection in [&mut kept, &mut new] {
+        let text = answer(connection).await?;
+        ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
+        ensure!(text.to_ascii_lowercase().contains("connection: close"), "{text}");
+        ensure!(crate::server::rest(connection).await?.is_empty(), "it is closed after");
+    }
+    server.task.await?;
+    ensure!(start.elapsed() >= drain, "it ended after {:?}", start.elapsed());
+    ensure!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_end() -> Result<()> {
+    let server = Server::start(LIMITS, Duration::ZERO).await?;
+    let mut idle = server.connect(&[b"http/1.1"]).await?;
+    idle.write_all(&request()).await?;
+    answer(&mut idle).await?;
+    let start = Instant::now();
+    server.shutdown.request();
+    server.task.await?;
+    ensure!(start.elapsed() < LIMITS.finish, "it took {:?}", start.elapsed());
+    ensure!(crate::server::rest(&mut idle).await?.is_empty(), "it is closed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_being_asked_at_the_end_is_still_answered() -> Result<()> {
+    let server = Server::start(LIMITS, Duration::ZERO).await?;
+    let mut connection = server.connect(&[b"http/1.1"]).await?;
+    let body = review("PersistentVolumeClaim");
+    let head = head("POST /claims", "application/json", body.len());
+    let head = head.replace("Connection: close", "Expect: 100-continue");
+    connection.write_all(head.as_bytes()).await?;
+    // The server says so when it begins to read the body: from then on the request is under way.
+    let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    connection.read_exact(&mut go_on).await?;
+    ensure!(go_on.starts_with(b"HTTP/1.1 100"), "{go_on:?}");
+    server.shutdown.request();
+    connection.write_all(&body).await?;
+    let text = answer(&mut connection).await?;
+    ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
+    server.task.await?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Whatever is sent, the server says what is wrong with it or closes, in time, and goes on
+//! answering others.
+
+use crate::server::{Connection, LIMITS, Server, head, rest, review};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_testkit::eventually;
+use fastrak_webhook::serve::Limits;
+use fastrak_webhook::serve::http::LARGEST;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const JSON: &str = "application/json";
+const SOON: Duration = Duration::from_secs(10);
+
+async fn server() -> Result<Server> {
+    Server::start(LIMITS, Duration::ZERO).await
+}
+
+/// Asks a good review and checks that it is answered.
+async fn is_well(server: &Server) -> Result<()> {
+    let (status, body) =
+        server.ask("POST /claims?timeout=2s", JSON, &review("PersistentVolumeClaim")).await?;
+    ensure!(status == 200 && body.contains("\"allowed\":true"), "{status}: {body}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_review_is_told_what_is_wrong_with_it() -> Result<()> {
+    let server = server().await?;
+    let good = review("PersistentVolumeClaim");
+    let half = &good[..good.len() / 2];
+    for (start, content_type, body, status, says) in [
+        ("POST /claims", JSON, &b""[..], 400, "is empty"),
+        ("POST /claims", JSON, b"{]", 400, "not an AdmissionReview"),
+        ("POST /claims", JSON, half, 400, "breaks off"),
+        ("POST /claims", JSON, b"\xff\xfe", 400, "not an AdmissionReview"),
+        ("POST /claims", JSON, br#"{"apiVersion":"v1","kind":"Pod"}"#, 400, "\"Pod\""),
+        ("POST /services", JSON, b"[]", 400, "is expected"),
+        ("POST /services", JSON, b"7", 400, "not an AdmissionReview"),
+        ("POST /claims", "text/plain", &good, 415, "application/json"),
+        ("POST /nowhere", JSON, &good, 404, ""),
+        ("POST /", JSON, &good, 404, ""),
+        ("GET /claims", JSON, b"", 405, ""),
+        ("PUT /claims", JSON, &good, 405, ""),
+        ("DELETE /services", JSON, b"", 405, ""),
+    ] {
+        let (got, text) = server.ask(start, content_type, body).await?;
+        ensure!(got == status && text.contains(says), "{start} {body:?}: {got} {text}");
+    }
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn another_kind_of_object_goes_through_with_a_warning() -> Result<()> {
+    let server = server().await?;
+    for (path, kind) in [("/claims", "Pod"), ("/services", "PersistentVolumeClaim")] {
+        let (status, body) = server.ask(&format!("POST {path}"), JSON, &review(kind)).await?;
+        ensure!(status == 200, "{status}: {body}");
+        let answer: serde_json::Value = serde_json::from_str(&body)?;
+        assert_eq!(answer["response"]["allowed"], true);
+        assert_eq!(answer["response"]["warnings"].as_array().map(Vec::len), Some(1));
+        assert_eq!(answer["response"]["auditAnnotations"]["reason"], "wrong-kind");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_announced_or_not() -> Result<()> {
+    let server = server().await?;
+    let announced = head("POST /claims", JSON, LARGEST + 1);
+    let (status, text) = crate::http::parse(&server.tell(announced.as_bytes()).await?)?;
+    ensure!(status == 413 && text.contains("larger than"), "{status}: {text}");
+
+    let mut connection = server.connect(&[b"http/1.1"]).await?;
+    let start = format!(
+        "POST /claims HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    connection.write_all(start.as_bytes()).await?;
+    let chunk = [format!("{:x}\r\n", 1 << 20).as_bytes(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+    for _ in 0..9 {
+        if connection.write_all(&chunk).await.is_err() {
+            break;
+        }
+    }
+    let (status, _) = crate::http::parse(&rest(&mut connection).await?)?;
+    ensure!(status == 413, "{status}");
+
+    let padded = [review("PersistentVolumeClaim"), vec![b' '; 6 << 20]].concat();
+    let (status, _) = server.ask("POST /claims", JSON, &padded).await?;
+    ensure!(status == 200, "a large body that is not too large: {status}");
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() -> Result<()> {
+    let server = server().await?;
+    for given in [LIMITS.request, Duration::from_secs(3600)] {
+        let start = format!("POST /claims?timeout={}s", given.as_secs().max(1));
+        let (status, text) =
+            crate::http::parse(&server.tell(head(&start, JSON, 100).as_bytes()).await?)?;
+        ensure!(status == 408 && text.contains("in time"), "{status}: {text}");
+    }
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn a_header_that_does_not_come_is_not_waited_for() -> Result<()> {
+    let server = server().await?;
+    for sent in [&b""[..], b"POST /cl", b"POST /claims HTTP/1.1\r\nHost: x\r\n"] {
+        assert_eq!(server.tell(sent).await?, b"", "{sent:?}");
+    }
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_http_are_refused() -> Result<()> {
+    let server = server().await?;
+    for sent in [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"POST /claims HTTP/9.9\r\n\r\n"] {
+        let answer = server.tell(sent).await?;
+        ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
+    }
+    let large = format!("POST /claims HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let answer = server.tell(large.as_bytes()).await?;
+    ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn http_2_is_refused_by_protocol_and_by_preface() -> Result<()> {
+    let server = server().await?;
+    ensure!(server.connect(&[b"h2"]).await.is_err(), "nothing but HTTP/1.1 is spoken");
+    let both = server.connect(&[b"h2", b"http/1.1"]).await?;
+    assert_eq!(both.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let answer = server.tell(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
+    ensure!(!answer.windows(3).any(|bytes| bytes == b"200"), "{answer:?}");
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_or_is_none_is_counted_and_closed() -> Result<()> {
+    let server = server().await?;
+    for (count, sent) in
+        [&b""[..], b"GET /claims HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff"].into_iter().enumerate()
+    {
+        let mut stream = TcpStream::connect(server.address).await?;
+        stream.write_all(sent).await?;
+        let mut answer = Vec::new();
+        // However it is closed: with an alert, or without a word.
+        let reading = stream.read_to_end(&mut answer);
+        drop(tokio::time::timeout(SOON, reading).await.context("it is not closed")?);
+        assert_eq!(server.metrics.handshake_failures.get(), count as u64 + 1, "{sent:?}");
+    }
+    is_well(&server).await
+}
+
+#[tokio::test]
+async fn more_connections_than_there_is_room_for_wait_for_room() -> Result<()> {
+    let limits = Limits { connections: 2, handshake: SOON, header: SOON, ..LIMITS };
+    let server = Server::start(limits, Duration::ZERO).await?;
+    let held: Vec<Connection> =
+        vec![server.connect(&[b"http/1.1"]).await?, server.connect(&[b"http/1.1"]).await?];
+    let mut third = std::pin::pin!(is_well(&server));
+    let early = tokio::time::timeout(Duration::from_millis(200), third.as_mut()).await;
+    ensure!(early.is_err(), "there was room for a third");
+    drop(held);
+    third.await?;
+    eventually(SOON, "no connection is counted any more", || async {
+        server.metrics.connections.get() == 0
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_serves_many_reviews() -> Result<()> {
+    let server = server().await?;
+    let mut connection = server.connect(&[b"http/1.1"]).await?;
+    let body = review("PersistentVolumeClaim");
+    let request = [
+        head("POST /claims", JSON, body.len()).replace("Connection: close\r\n", "").as_bytes(),
+        &body,
+    ]
+    .concat();
+    for _ in 0..20 {
+        connection.write_all(&request).await?;
+        let answer = crate::drains::answer(&mut connection).await?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    Ok(())
+}

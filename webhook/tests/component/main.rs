@@ -1,0 +1,16 @@
+//! The webhook against a real API server, as its own ServiceAccount with the rights that the
+//! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
+
+mod decides_services;
+mod default_class_both_ways;
+mod defaults_claims;
+mod drains;
+mod hostile_input;
+mod http;
+mod mends_what_it_missed;
+mod pins_claims;
+mod publishes_its_certificate;
+mod rig;
+mod runs_as_a_program;
+mod server;
+mod two_defaults_are_reported;

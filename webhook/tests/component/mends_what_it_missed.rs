@@ -1,0 +1,120 @@
+//! With the webhook down everything is let through as it is; when it is back, the claims that wait
+//! are put right.
+
+use crate::rig::{Rig, SOON, annotation, label};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::kubernetes::{DEFAULT_CLASS, SELECTED_NODE};
+use fastrak_api::names::{self, BALANCER_DECISION, NODE, PINNED_BY};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{claim, service};
+use fastrak_testkit::{Options, eventually, fake_node, or_skip};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.spec.as_ref()?.storage_class_name.as_deref()
+}
+
+/// A cluster in which no class is marked, one namespace opts out, and the webhook was registered and
+/// is down.
+async fn abandoned() -> Result<Rig> {
+    let rig = Rig::start(Options::with_controllers()).await?;
+    let unmark = format!("{DEFAULT_CLASS}-");
+    rig.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
+    rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
+    let opt_out = format!("{}={}", names::INJECT, names::INJECT_DISABLED);
+    rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
+    for name in ["node-a", "node-b"] {
+        fake_node(&rig.client, name).await?;
+    }
+    rig.webhook(&[]).await?.stop().await?;
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(SOON, "no class is the default for the API server", || async {
+        let answer = claims.create(&dry, &claim("probe").build("default")).await?;
+        ensure!(class_of(&answer).is_none(), "{:?}", class_of(&answer));
+        Ok(())
+    })
+    .await?;
+    Ok(rig)
+}
+
+/// Waits until a claim has its class and this pin, for this reason.
+async fn is_mended(rig: &Rig, name: &str, node: Option<&str>, by: Option<&str>) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    eventually(SOON, format!("claim {name} is put right"), || async {
+        let found = claims.get(name).await?;
+        let (metadata, class) = (&found.metadata, class_of(&found));
+        ensure!(class == Some(names::CLASS_DEFAULT), "class {class:?}");
+        ensure!(annotation(metadata, NODE).as_deref() == node, "{metadata:?}");
+        ensure!(annotation(metadata, PINNED_BY).as_deref() == by, "{metadata:?}");
+        ensure!(label(metadata, NODE).as_deref() == node, "{metadata:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until the repair of a claim is told on it.
+async fn is_told(rig: &Rig, name: &str, says: &str) -> Result<()> {
+    let events: Api<Event> = rig.api("default");
+    eventually(SOON, "the repair is told on the claim", || async {
+        let all = events.list(&ListParams::default()).await?;
+        let told = all.items.into_iter().find(|event| {
+            event.reason.as_deref() == Some("PinRepaired")
+                && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
+        });
+        let note = told.and_then(|event| event.note).context("it is not")?;
+        ensure!(note.contains(says), "{note}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = abandoned().await?;
+    let ours = |name: &str| claim(name).class(names::CLASS_DEFAULT);
+    let plain = rig.claim(&claim("plain").build("default")).await?;
+    assert_eq!(class_of(&plain), None);
+    for (claim, namespace) in [
+        (ours("scheduled").annotate(SELECTED_NODE, "node-b"), "default"),
+        (ours("asked").annotate(NODE, "node-a"), "default"),
+        (ours("out").annotate(SELECTED_NODE, "node-b"), "opted-out"),
+    ] {
+        let made = rig.claim(&claim.build(namespace)).await?;
+        assert_eq!(label(&made.metadata, NODE), None);
+    }
+    let services: Api<Service> = rig.api("default");
+    let web = service("web").load_balancer().port(80).build("default");
+    let web = services.create(&PostParams::default(), &web).await?;
+    assert_eq!(annotation(&web.metadata, BALANCER_DECISION), None);
+
+    let webhook = rig.run(&[]).await?;
+    is_mended(&rig, "plain", None, None).await?;
+    is_mended(&rig, "scheduled", Some("node-b"), Some("scheduler")).await?;
+    is_mended(&rig, "asked", Some("node-a"), Some("user")).await?;
+    is_told(&rig, "scheduled", "node-b").await?;
+    // Metrics are counted after the change is seen, so they are waited for too.
+    let line = r#"fastrak_webhook_repairs_total{outcome="repaired"} 3"#;
+    eventually(SOON, "three repairs are counted", || async {
+        let metrics = webhook.metrics().await?;
+        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    // One task looks at them in turn, so the one that was left out has been looked at as well
+    // once a claim that is made after it is put right.
+    rig.register("127.0.0.1:9".parse()?).await?;
+    rig.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
+    eventually(SOON, "a later claim is put right", || async {
+        let found = rig.api::<PersistentVolumeClaim>("default").get("later").await?;
+        label(&found.metadata, NODE).context("not yet")
+    })
+    .await?;
+    let out = rig.api::<PersistentVolumeClaim>("opted-out").get("out").await?;
+    assert_eq!(label(&out.metadata, NODE), None, "its namespace wants to be left alone");
+    webhook.stop().await
+}

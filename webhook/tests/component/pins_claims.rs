@@ -1,0 +1,136 @@
+//! Claims are pinned by their users, by the number of nodes, by their class or by the scheduler.
+
+use crate::rig::{Rig, SOON, annotation, label};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::kubernetes::{
+    SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA,
+};
+use fastrak_api::names::{self, NODE, PINNED_BY};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{claim, node, pod, storage_class};
+use fastrak_testkit::{Options, eventually, fake_node, fake_node_from, or_skip};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+/// Node, reason and label.
+fn pin(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>, Option<String>) {
+    let metadata = &claim.metadata;
+    (annotation(metadata, NODE), annotation(metadata, PINNED_BY), label(metadata, NODE))
+}
+
+fn pinned(node: &str, by: &str, key: &str) -> (Option<String>, Option<String>, Option<String>) {
+    (Some(node.to_owned()), Some(by.to_owned()), Some(key.to_owned()))
+}
+
+async fn denial(rig: &Rig, claim: &PersistentVolumeClaim) -> Result<String> {
+    match rig.claim(claim).await {
+        Ok(_) => anyhow::bail!("it was let through"),
+        Err(error) => Ok(format!("{error:#}")),
+    }
+}
+
+/// Waits until the webhook knows of a node, which it learns by a watch.
+async fn is_known(rig: &Rig, node: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    let probe = claim("probe").annotate(NODE, node).build("default");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(SOON, format!("the webhook knows of {node}"), || async {
+        claims.create(&dry, &probe).await
+    })
+    .await
+    .map(drop)
+}
+
+#[tokio::test]
+async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let at_once = storage_class("at-once", names::PROVISIONER).immediate().build();
+    classes.create(&PostParams::default(), &at_once).await?;
+    let webhook = rig.webhook(&[]).await?;
+
+    fake_node(&rig.client, "node-a").await?;
+    fake_node_from(&rig.client, node("window").label("kubernetes.io/os", "windows")).await?;
+    is_known(&rig, "node-a").await?;
+    let only = rig.claim(&claim("only").build("default")).await?;
+    assert_eq!(pin(&only), pinned("node-a", "only-node", "node-a"));
+    for (key, value) in [
+        (SELECTED_NODE, "node-a"),
+        (STORAGE_PROVISIONER, names::PROVISIONER),
+        (STORAGE_PROVISIONER_BETA, names::PROVISIONER),
+    ] {
+        assert_eq!(annotation(&only.metadata, key).as_deref(), Some(value), "{key}");
+    }
+
+    let long = format!("node-{}.example.com", "long".repeat(20));
+    fake_node(&rig.client, "node-b").await?;
+    fake_node_from(&rig.client, node(&long).label("kubernetes.io/hostname", "long")).await?;
+    is_known(&rig, "node-b").await?;
+    is_known(&rig, &long).await?;
+    let open = rig.claim(&claim("open").build("default")).await?;
+    assert_eq!(pin(&open), (None, None, None), "the scheduler is to choose");
+    let mine = rig.claim(&claim("mine").annotate(NODE, "node-b").build("default")).await?;
+    assert_eq!(pin(&mine), pinned("node-b", "user", "node-b"));
+    let far = rig.claim(&claim("far").annotate(NODE, long.as_str()).build("default")).await?;
+    let key = label(&far.metadata, NODE).context("a long name has a key")?;
+    ensure!(key.len() == 63 && annotation(&far.metadata, NODE).as_deref() == Some(&long), "{key}");
+
+    let forged = rig.claim(&claim("forged").label(NODE, "node-b").build("default")).await?;
+    assert_eq!(pin(&forged), (None, None, None), "a label alone is no pin");
+
+    for (name, says) in [
+        ("nowhere", "node nowhere does not exist"),
+        ("window", "node window does not run Linux"),
+        ("Not A Node", "a node name consists of"),
+    ] {
+        let message = denial(&rig, &claim("x").annotate(NODE, name).build("default")).await?;
+        ensure!(message.contains(says) && message.contains("node-a, node-b"), "{message}");
+        ensure!(message.contains("admission webhook \"claims.fastrak.io\" denied"), "{message}");
+    }
+
+    let mut homes = Vec::new();
+    for template in ["data", "log"] {
+        let name = format!("{template}-web-0");
+        let made = rig.claim(&claim(&name).class("at-once").build("default")).await?;
+        assert_eq!(pin(&made).1.as_deref(), Some("sibling"));
+        homes.push(pin(&made).0);
+    }
+    ensure!(homes[0].is_some() && homes[0] == homes[1], "{homes:?}");
+    let alone = rig.claim(&claim("alone").class("at-once").build("default")).await?;
+    assert_eq!(pin(&alone).1.as_deref(), Some("policy"));
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn what_the_scheduler_chooses_is_mirrored_and_taken_off_with_its_choice() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::full()).await?;
+    for name in ["node-a", "node-b"] {
+        fake_node(&rig.client, name).await?;
+    }
+    let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    let pods: Api<Pod> = rig.api("default");
+    let made = rig.claim(&claim("data").build("default")).await?;
+    assert_eq!(pin(&made), (None, None, None));
+    pods.create(&PostParams::default(), &pod("user").mounts("data").build("default")).await?;
+    let chosen = eventually(SOON, "the scheduler has chosen", || async {
+        let found = claims.get("data").await?;
+        annotation(&found.metadata, SELECTED_NODE).context("it has not")?;
+        anyhow::Ok(found)
+    })
+    .await?;
+    let node = annotation(&chosen.metadata, SELECTED_NODE).context("a node was chosen")?;
+    assert_eq!(pin(&chosen), pinned(&node, "scheduler", &node));
+
+    // A provisioner that cannot serve it there takes the choice back.
+    let take_back = json!({"metadata": {"annotations": {SELECTED_NODE: null}}});
+    let params = PatchParams::default();
+    let freed = claims.patch("data", &params, &Patch::Merge(take_back)).await?;
+    assert_eq!(pin(&freed), (None, None, None));
+    webhook.stop().await
+}

@@ -1,0 +1,185 @@
+//! The webhook makes its certificates, publishes whom to trust, and is ready only when the API
+//! server was seen to trust it. Whatever is lost or spoilt is put right.
+
+use crate::http;
+use crate::rig::{Rig, Running, SOON};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+struct Seen {
+    secrets: Api<Secret>,
+    configurations: Api<MutatingWebhookConfiguration>,
+}
+
+impl Seen {
+    fn by(rig: &Rig) -> Self {
+        let configurations = Api::all(rig.client.clone());
+        Self { secrets: rig.api(names::NAMESPACE), configurations }
+    }
+
+    async fn stored(&self, key: &str) -> Result<Vec<u8>> {
+        let secret = self.secrets.get(names::WEBHOOK_SECRET).await?;
+        let value = secret.data.and_then(|data| data.get(key).cloned());
+        Ok(value.with_context(|| format!("the Secret has {key}"))?.0)
+    }
+
+    async fn bundles(&self) -> Result<BTreeSet<Vec<u8>>> {
+        let configuration = self.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+        let hooks = configuration.webhooks.unwrap_or_default();
+        let bundles = hooks.into_iter().map(|hook| hook.client_config.ca_bundle);
+        Ok(bundles.map(|bundle| bundle.unwrap_or_default().0).collect())
+    }
+
+    /// Waits until every webhook has exactly the bundle of the Secret.
+    async fn is_published(&self) -> Result<Vec<u8>> {
+        eventually(SOON, "both webhooks have the bundle of the Secret", || async {
+            let stored = self.stored(names::SECRET_CA_CERT).await?;
+            let bundles = self.bundles().await?;
+            ensure!(bundles == BTreeSet::from([stored.clone()]), "{} bundles", bundles.len());
+            Ok(stored)
+        })
+        .await
+    }
+
+    async fn spoil(&self, patch: serde_json::Value) -> Result<()> {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        self.secrets.patch(names::WEBHOOK_SECRET, &params, &patch).await?;
+        Ok(())
+    }
+}
+
+async fn says_waiting_for(webhook: &Running, what: &str) -> Result<()> {
+    eventually(SOON, format!("/readyz says {what}"), || async {
+        let (status, body) = http::get(webhook.admin, "/readyz").await?;
+        ensure!(status == 503 && body.contains(what), "{status}: {body}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    // Two replicas at once: one makes the Secret, and both serve from it.
+    let (one, other) = tokio::try_join!(rig.run(&[]), rig.run(&[]))?;
+    tokio::try_join!(one.is_ready(), other.is_ready())?;
+
+    let secret = seen.secrets.get(names::WEBHOOK_SECRET).await?;
+    assert_eq!(secret.type_.as_deref(), Some("Opaque"));
+    let keys: Vec<_> = secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
+    seen.is_published().await?;
+
+    let configuration = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+    let managers = configuration.metadata.managed_fields.unwrap_or_default();
+    let ours = managers
+        .iter()
+        .find(|entry| entry.manager.as_deref() == Some(names::MANAGER_CA_BUNDLE))
+        .context("the bundle has a manager of its own")?;
+    let owned = serde_json::to_string(&ours.fields_v1)?;
+    assert_eq!(owned.matches("f:caBundle").count(), 2, "{owned}");
+    for others in ["f:service", "f:url", "f:rules", "f:failurePolicy", "f:matchConditions"] {
+        ensure!(!owned.contains(others), "{others} is owned by {}", names::MANAGER_CA_BUNDLE);
+    }
+
+    let before = seen.stored(names::SECRET_LEAF_CERT).await?;
+    one.stop().await?;
+    other.stop().await?;
+    rig.webhook(&[]).await?.stop().await?;
+    assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart makes nothing new");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let webhook = rig.webhook(&[]).await?;
+    let first = seen.is_published().await?;
+
+    // The manifests are applied again: the bundle is not theirs to take away.
+    let base = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/base");
+    fastrak_testkit::apply_manifests(&rig.plane, &base).await.map(drop).or_else(|error| {
+        // Applied over a registration by address, the Service comes beside it, which no API
+        // server takes. Nothing else may be wrong.
+        ensure!(format!("{error:#}").contains("exactly one of url or service"), "{error:#}");
+        Ok(())
+    })?;
+    ensure!(seen.bundles().await? == BTreeSet::from([first.clone()]), "the bundle is gone");
+
+    // Somebody empties the bundle of one webhook.
+    let empty = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
+    let empty = Patch::Json::<()>(serde_json::from_value(empty)?);
+    let params = PatchParams::default();
+    seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &empty).await?;
+    assert_eq!(seen.is_published().await?, first);
+
+    // The leaf is spoilt: the same authority issues another.
+    seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: ByteString(b"rubbish".to_vec())}})).await?;
+    eventually(SOON, "there is a leaf again", || async {
+        ensure!(seen.stored(names::SECRET_LEAF_CERT).await? != b"rubbish", "still rubbish");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(seen.is_published().await?, first);
+
+    // The authority is spoilt: all of it is made anew, and what is no business of ours stays.
+    seen.spoil(json!({"data": {
+        names::SECRET_CA_CERT: ByteString(b"rubbish".to_vec()),
+        "own.txt": ByteString(b"kept".to_vec()),
+    }}))
+    .await?;
+    eventually(SOON, "there is another authority", || async {
+        let stored = seen.stored(names::SECRET_CA_CERT).await?;
+        ensure!(stored != b"rubbish" && stored != first, "not yet");
+        Ok(())
+    })
+    .await?;
+    let second = seen.is_published().await?;
+    assert_eq!(seen.stored("own.txt").await?, b"kept");
+
+    // The Secret is deleted.
+    seen.secrets.delete(names::WEBHOOK_SECRET, &DeleteParams::default()).await?;
+    eventually(SOON, "there is a Secret again", || async {
+        ensure!(seen.stored(names::SECRET_CA_CERT).await? != second, "not yet");
+        Ok(())
+    })
+    .await?;
+    seen.is_published().await?;
+    rig.is_asked().await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn without_a_registration_it_is_not_ready_and_says_so() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let mut saved = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+    seen.configurations.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
+    let webhook = rig.run(&[]).await?;
+    let wanted = "MutatingWebhookConfiguration fastrak has no webhook";
+    says_waiting_for(&webhook, wanted).await?;
+
+    saved.metadata.resource_version = None;
+    saved.metadata.managed_fields = None;
+    seen.configurations.create(&PostParams::default(), &saved).await?;
+    webhook.is_ready().await?;
+    seen.is_published().await?;
+
+    seen.configurations.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
+    says_waiting_for(&webhook, wanted).await?;
+    webhook.stop().await
+}

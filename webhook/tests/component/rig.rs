@@ -1,0 +1,198 @@
+//! A control plane with fastrak's manifests applied, and the webhook in this process, registered by
+//! its address on loopback in place of its Service.
+
+use crate::http;
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser as _;
+use fastrak_api::names;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::objects::service;
+use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, eventually};
+use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::run::Webhook;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
+
+/// Longer than anything awaited here takes on a loaded machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// Control planes at a time: each is two or three processes that want a core.
+static ROOM: Semaphore = Semaphore::const_new(2);
+
+/// A control plane with the manifests applied, and who the webhook is there.
+pub(crate) struct Rig {
+    pub(crate) plane: ControlPlane,
+    /// The administrator.
+    pub(crate) client: Client,
+    identity: Identity,
+    _room: SemaphorePermit<'static>,
+}
+
+/// A webhook that runs.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), fastrak_webhook::run::RunError>>,
+}
+
+impl Rig {
+    pub(crate) async fn start(options: Options) -> Result<Self> {
+        let room = ROOM.acquire().await?;
+        let plane = ControlPlane::start(options).await?;
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/base");
+        apply_manifests(&plane, &base).await?;
+        let identity = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
+        let client = plane.client().await?;
+        Ok(Self { plane, client, identity, _room: room })
+    }
+
+    /// The administrator's view of the objects of one namespace.
+    pub(crate) fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The file by which the webhook reaches the API server.
+    pub(crate) fn kubeconfig(&self) -> String {
+        self.identity.kubeconfig_path().display().to_string()
+    }
+
+    /// Settings for a webhook on free ports of loopback.
+    pub(crate) fn config(&self, flags: &[&str]) -> Result<Config> {
+        let kubeconfig = self.kubeconfig();
+        let usual = [
+            "fastrak-webhook",
+            "--listen=127.0.0.1:0",
+            "--admin-addr=127.0.0.1:0",
+            "--tls-name=127.0.0.1",
+            "--drain=0",
+            "--certificate-poll=1",
+            "--kubeconfig",
+            &kubeconfig,
+        ];
+        let args = usual.into_iter().chain(flags.iter().copied());
+        let mut config = Config::from(Args::try_parse_from(args)?);
+        // Unless a test says otherwise, nobody waits longer than a test has to.
+        if !flags.iter().any(|flag| flag.starts_with("--repair-delay")) {
+            config.repair_delay = Duration::from_millis(200);
+        }
+        Ok(config)
+    }
+
+    /// A webhook that runs and of which nobody knows.
+    pub(crate) async fn run(&self, flags: &[&str]) -> Result<Running> {
+        let webhook = Webhook::bind(self.config(flags)?).await?;
+        let (address, admin) = (webhook.address(), webhook.admin_address());
+        let shutdown = Shutdown::manual();
+        let task = tokio::spawn(webhook.run(shutdown.clone()));
+        Ok(Running { address, admin, shutdown, task })
+    }
+
+    /// A webhook that runs, is ready, and is asked by the API server.
+    pub(crate) async fn webhook(&self, flags: &[&str]) -> Result<Running> {
+        let running = self.run(flags).await?;
+        self.register(running.address).await?;
+        running.is_ready().await?;
+        self.is_asked().await?;
+        Ok(running)
+    }
+
+    /// Registers an address in place of the Service, as an administrator who runs the webhook
+    /// outside of the cluster would.
+    pub(crate) async fn register(&self, address: SocketAddr) -> Result<()> {
+        let api: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
+        let found = api.get(names::WEBHOOK_CONFIGURATION).await?;
+        let mut patch = Vec::new();
+        for (at, hook) in found.webhooks.unwrap_or_default().iter().enumerate() {
+            let path = match hook.name.as_str() {
+                names::CLAIMS_HOOK => names::CLAIMS_PATH,
+                names::SERVICES_HOOK => names::SERVICES_PATH,
+                other => bail!("unknown webhook {other}"),
+            };
+            let url = format!("https://{address}{path}");
+            let client = format!("/webhooks/{at}/clientConfig");
+            if hook.client_config.service.is_some() {
+                patch.push(json!({"op": "remove", "path": format!("{client}/service")}));
+            }
+            patch.push(json!({"op": "add", "path": format!("{client}/url"), "value": url}));
+        }
+        let patch = Patch::Json::<()>(serde_json::from_value(json!(patch))?);
+        let params = PatchParams::default();
+        let patched = api.patch(names::WEBHOOK_CONFIGURATION, &params, &patch).await;
+        patched.map(drop).context("register the webhook's address")
+    }
+
+    /// Waits until the API server asks the webhook: it learns of a registration by a watch.
+    pub(crate) async fn is_asked(&self) -> Result<()> {
+        let services: Api<Service> = self.api("default");
+        let probe = service("probe").load_balancer().port(80).build("default");
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        eventually(SOON, "the API server asks the webhook", || async {
+            let answer = services.create(&params, &probe).await?;
+            let decision = annotation(&answer.metadata, names::BALANCER_DECISION);
+            decision.context("it did not")
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Creates a claim.
+    pub(crate) async fn claim(
+        &self,
+        claim: &PersistentVolumeClaim,
+    ) -> Result<PersistentVolumeClaim> {
+        let namespace = claim.metadata.namespace.clone().context("a claim has a namespace")?;
+        let claims: Api<PersistentVolumeClaim> = self.api(&namespace);
+        Ok(claims.create(&PostParams::default(), claim).await?)
+    }
+}
+
+impl Running {
+    /// Waits until it says that it is ready.
+    pub(crate) async fn is_ready(&self) -> Result<()> {
+        eventually(SOON, "the webhook is ready", || async {
+            let (status, body) = http::get(self.admin, "/readyz").await?;
+            ensure!(status == 200, "{status}: {body}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What it says of itself.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        Ok(http::get(self.admin, "/metrics").await?.1)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.shutdown.request();
+        Ok(self.task.await??)
+    }
+}
+
+/// An annotation of an object.
+pub(crate) fn annotation(
+    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    key: &str,
+) -> Option<String> {
+    metadata.annotations.as_ref()?.get(key).cloned()
+}
+
+/// A label of an object.
+pub(crate) fn label(
+    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    key: &str,
+) -> Option<String> {
+    metadata.labels.as_ref()?.get(key).cloned()
+}

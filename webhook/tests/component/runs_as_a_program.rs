@@ -1,0 +1,58 @@
+//! The program that ships, as a process: it becomes ready, ends in order when it is told to, and
+//! says what is wrong when it cannot start.
+
+use crate::http;
+use crate::rig::{Rig, SOON};
+use anyhow::{Result, ensure};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::process::{Invocation, Process, Signal};
+use fastrak_testkit::{Options, eventually, or_skip};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
+
+#[tokio::test]
+async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
+    let invocation = Invocation::new(Path::new(PROGRAM))
+        .arg("--listen=127.0.0.1:0")
+        .arg(format!("--admin-addr={admin}"))
+        .arg("--drain=0.1")
+        .arg(format!("--kubeconfig={}", rig.kubeconfig()));
+    let log = rig.plane.logs_dir().join("fastrak-webhook.log");
+    let mut process = Process::start("fastrak-webhook", &invocation, &log)?;
+    eventually(SOON, "the program is ready", || async {
+        let (status, body) = http::get(admin, "/readyz").await?;
+        ensure!(status == 200, "{status}: {body}");
+        Ok(())
+    })
+    .await?;
+    process.signal(Signal::TERM)?;
+    let status = process.ended(SOON)?;
+    ensure!(status.success(), "{status}: {}", process.log_tail(20));
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
+    for (args, says) in [
+        (&["--kubeconfig=/nowhere/at-all"][..], "could not read \"/nowhere/at-all\""),
+        (&[][..], "not in a cluster and no --kubeconfig given"),
+        (&["--balancer=node-ip"][..], "invalid value 'node-ip'"),
+        (&["--certificate-poll=0"][..], "expected at least 1 second"),
+    ] {
+        let command = Invocation::new(Path::new(PROGRAM)).args(args).arg("--listen=127.0.0.1:0");
+        let Err(error) = command.run().await else { anyhow::bail!("{args:?} started") };
+        ensure!(format!("{error:#}").contains(says), "{error:#}");
+    }
+    Ok(())
+}
+
+/// A port that was free a moment ago. The program cannot tell which one it was given.
+async fn free_port() -> Result<u16> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    Ok(listener.local_addr()?.port())
+}

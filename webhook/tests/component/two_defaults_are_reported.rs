@@ -1,0 +1,78 @@
+//! Two classes that are marked as the default are reported: to the operator by a gauge and an
+//! event on each, to the user by a warning.
+
+use crate::rig::{Rig, SOON};
+use anyhow::{Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::storage_class;
+use fastrak_testkit::{Options, eventually, or_skip};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let counted = async |count: u32| {
+        eventually(SOON, format!("{count} defaults are counted"), || async {
+            let metrics = webhook.metrics().await?;
+            let line = format!("fastrak_webhook_default_classes {count}");
+            ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+            Ok(())
+        })
+        .await
+    };
+    counted(1).await?;
+    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let other = storage_class("other", "example.com/other").default_class().build();
+    classes.create(&PostParams::default(), &other).await?;
+    counted(2).await?;
+
+    // The newest wins. Times have whole seconds, and of two of the same second the name decides.
+    let made = async |name: &str| {
+        anyhow::Ok(classes.get(name).await?.metadata.creation_timestamp.map(|time| time.0))
+    };
+    let newer = made("other").await? > made(names::CLASS_DEFAULT).await?;
+    let winner = if newer { "other" } else { names::CLASS_DEFAULT };
+    let order = if newer { "other, local-storage" } else { "local-storage, other" };
+
+    let events: Api<Event> = Api::all(rig.client.clone());
+    let both = BTreeSet::from([names::CLASS_DEFAULT.to_owned(), "other".to_owned()]);
+    eventually(SOON, "both classes bear the event", || async {
+        let all = events.list(&ListParams::default()).await?;
+        let notes: Vec<_> = all.items.iter().map(|event| event.note.clone()).collect();
+        let told = all.items.into_iter().filter(|event| {
+            event.reason.as_deref() == Some("MultipleDefaultClasses")
+                && event.type_.as_deref() == Some("Warning")
+                && event.note.as_ref().is_some_and(|note| note.contains(order))
+        });
+        let on: BTreeSet<_> = told.filter_map(|event| event.regarding?.name).collect();
+        ensure!(on == both, "{on:?} of {notes:?}");
+        Ok(())
+    })
+    .await?;
+
+    let claim = serde_json::to_string(&json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}},
+            "storageClassName": names::CLASS_DEFAULT,
+        },
+    }))?;
+    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(claim);
+    let told = command.run().await?.stderr;
+    let wanted = format!("Warning: several default StorageClasses: {order}; {winner} wins");
+    assert!(told.contains(&wanted), "{told}");
+
+    classes.delete("other", &DeleteParams::default()).await?;
+    counted(1).await?;
+    webhook.stop().await
+}
