@@ -55,8 +55,8 @@ pub enum Outcome {
     Done,
     /// Look again; ever later, if nothing changes.
     Again(Pace),
-    /// Look again after this time.
-    After(Duration),
+    /// It seems to belong to nobody: look again after this time.
+    Stray(Duration),
 }
 
 /// What is remembered of volumes whose work is not done.
@@ -68,6 +68,7 @@ pub struct Unfinished {
 #[derive(Debug)]
 struct Memory {
     since: Instant,
+    stray_since: Option<Instant>,
     looks: Option<(Pace, u32)>,
     said: Option<(String, Instant)>,
 }
@@ -89,6 +90,13 @@ impl Unfinished {
     #[must_use]
     pub fn since(&self, id: &VolumeId) -> Option<Duration> {
         self.lock().get(id).map(|memory| memory.since.elapsed())
+    }
+
+    /// How long ago this volume was first seen to belong to nobody; `None` if it was not. Work on it
+    /// while it had an owner does not count.
+    #[must_use]
+    pub fn stray_since(&self, id: &VolumeId) -> Option<Duration> {
+        self.lock().get(id)?.stray_since.map(|since| since.elapsed())
     }
 
     /// Whether `text` is to be said about this volume, or has been said lately.
@@ -113,8 +121,9 @@ impl Unfinished {
                 volumes.remove(id);
                 None
             }
-            Outcome::After(delay) => {
-                volumes.entry(id.clone()).or_default();
+            Outcome::Stray(delay) => {
+                let memory = volumes.entry(id.clone()).or_default();
+                memory.stray_since.get_or_insert_with(Instant::now);
                 Some(delay)
             }
             Outcome::Again(pace) => {
@@ -136,7 +145,7 @@ impl Unfinished {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { since: Instant::now(), looks: None, said: None }
+        Self { since: Instant::now(), stray_since: None, looks: None, said: None }
     }
 }
 
@@ -157,6 +166,18 @@ mod tests {
         assert!(unfinished.since(&id).is_some());
         assert_eq!(unfinished.settle(&id, Outcome::Done), None);
         assert_eq!(unfinished.since(&id), None);
+    }
+
+    #[test]
+    fn only_the_time_without_an_owner_counts_against_a_directory() {
+        let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
+        let unfinished = Unfinished::default();
+        let _delay = unfinished.settle(&id, Outcome::Again(Pace::Refused));
+        assert_eq!(unfinished.stray_since(&id), None);
+        let _delay = unfinished.settle(&id, Outcome::Stray(Duration::from_secs(1)));
+        assert!(unfinished.stray_since(&id).is_some());
+        let _delay = unfinished.settle(&id, Outcome::Done);
+        assert_eq!(unfinished.stray_since(&id), None);
     }
 
     #[test]

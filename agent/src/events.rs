@@ -15,15 +15,21 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::facts::volume::Volume;
 
-/// How many events may wait to be written.
-const WAITING: usize = 1024;
+/// How many events may wait to be written: a burst of a thousand claims has two each.
+const WAITING: usize = 4096;
+/// How long an event gives way. The API server is about to bind the claim that it is about, and on a
+/// small machine each write beside that one makes the claim's user wait.
+const COURTESY: Duration = Duration::from_millis(250);
 /// How many are written at the same time.
 const AT_ONCE: usize = 8;
 /// The API server takes no longer note, and no longer name.
@@ -33,16 +39,19 @@ const LONGEST_NAME: usize = 253;
 /// Where events are handed in.
 #[derive(Clone, Debug)]
 pub struct Events {
-    sender: mpsc::Sender<Note>,
+    sender: mpsc::Sender<(Instant, Note)>,
 }
 
 /// Writes the events that are handed in.
 pub struct Scribe {
-    receiver: mpsc::Receiver<Note>,
+    receiver: mpsc::Receiver<(Instant, Note)>,
     client: Client,
     node: NodeName,
-    repeats: AtomicI32,
+    repeats: Repeats,
 }
+
+/// How often each event was said again, by name.
+type Repeats = Mutex<HashMap<String, i32>>;
 
 /// An event that is to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +66,7 @@ pub struct Note {
 #[must_use]
 pub fn channel(client: Client, node: NodeName) -> (Events, Scribe) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Events { sender }, Scribe { receiver, client, node, repeats: AtomicI32::new(1) })
+    (Events { sender }, Scribe { receiver, client, node, repeats: Repeats::default() })
 }
 
 impl Events {
@@ -90,7 +99,9 @@ impl Events {
 
     fn hand_in(&self, regarding: ObjectReference, reason: EventReason, text: String) {
         let at = fastrak_runtime::clock::now();
-        if let Err(error) = self.sender.try_send(Note { regarding, reason, text, at }) {
+        if let Err(error) =
+            self.sender.try_send((Instant::now(), Note { regarding, reason, text, at }))
+        {
             tracing::warn!(%error, "event dropped");
         }
     }
@@ -101,6 +112,10 @@ impl Scribe {
     pub async fn run(self) -> Result<(), Infallible> {
         let Self { mut receiver, client, node, repeats } = self;
         let notes = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let notes = notes.then(|(handed_in, note)| async move {
+            tokio::time::sleep_until(handed_in + COURTESY).await;
+            note
+        });
         let (client, node, repeats) = (&client, &node, &repeats);
         let written = notes.for_each_concurrent(AT_ONCE, |note| async move {
             if let Err(error) = write(client, node, repeats, &note).await {
@@ -116,7 +131,7 @@ impl Scribe {
 async fn write(
     client: &Client,
     node: &NodeName,
-    repeats: &AtomicI32,
+    repeats: &Repeats,
     note: &Note,
 ) -> Result<(), kube::Error> {
     let event = event(note, node);
@@ -126,13 +141,23 @@ async fn write(
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         other => return other.map(drop),
     }
-    // Said before. How often by an earlier process is not known; that it is more than once is.
-    let count = repeats.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    let name = event.metadata.name.unwrap_or_default();
+    let count = repeated(repeats, &name);
     let series = serde_json::json!({
         "series": { "count": count, "lastObservedTime": MicroTime(note.at) },
     });
-    let name = event.metadata.name.unwrap_or_default();
     events.patch(&name, &PatchParams::default(), &Patch::Merge(series)).await.map(drop)
+}
+
+/// How often the event has been said by now. What an earlier process has said counts as once.
+fn repeated(repeats: &Repeats, name: &str) -> i32 {
+    let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
+    if repeats.len() >= WAITING {
+        repeats.clear();
+    }
+    let count = repeats.entry(name.to_owned()).or_insert(1);
+    *count = count.saturating_add(1);
+    *count
 }
 
 /// Pure: the event of a note. Its name follows from what it says.
@@ -188,6 +213,13 @@ mod tests {
     fn the_same_words_are_the_same_event_and_others_another() {
         assert_eq!(name(&note("data", "no")), name(&note("data", "no")));
         assert_ne!(name(&note("data", "no")), name(&note("data", "not")));
+    }
+
+    #[test]
+    fn what_is_said_again_is_counted_for_itself() {
+        let repeats = Repeats::default();
+        let counts = ["a", "a", "b", "a"].map(|name| repeated(&repeats, name));
+        assert_eq!(counts, [2, 3, 2, 4]);
     }
 
     #[test]

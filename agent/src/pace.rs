@@ -20,7 +20,7 @@ impl Pace {
     pub fn delay(self, times: u32) -> Duration {
         let (first, longest) = match self {
             Self::Failed => (Duration::from_millis(250), Duration::from_secs(60)),
-            Self::Busy => (Duration::from_secs(2), Duration::from_secs(30)),
+            Self::Busy => (Duration::from_secs(2), Duration::from_secs(10)),
             Self::Refused => (Duration::from_secs(60), Duration::from_secs(300)),
         };
         let doublings = times.saturating_sub(1).min(16);
@@ -36,7 +36,7 @@ mod tests {
     fn waits_double_up_to_a_limit_and_never_end() {
         for (pace, millis) in [
             (Pace::Failed, [250, 500, 60_000]),
-            (Pace::Busy, [2_000, 4_000, 30_000]),
+            (Pace::Busy, [2_000, 4_000, 10_000]),
             (Pace::Refused, [60_000, 120_000, 300_000]),
         ] {
             let delays = [1, 2, u32::MAX].map(|times| pace.delay(times).as_millis());

@@ -34,6 +34,7 @@ async fn tend(context: &Context, id: &VolumeId) -> Outcome {
         return outcome;
     }
     match &about.claim {
+        Some(_) if about.is_posted => Outcome::Done,
         Some(claim) => provision::controller::tend(context, claim, &about).await,
         None => reclaim::stray::tend(context, id).await,
     }

@@ -11,6 +11,7 @@ use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 use volume::Volume;
 
 /// The memory.
@@ -25,6 +26,7 @@ struct Seen {
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
+    posted: HashMap<VolumeId, Instant>,
 }
 
 /// What is known of one volume at one moment.
@@ -36,9 +38,14 @@ pub struct About {
     pub class: Option<Class>,
     /// The volume with this name.
     pub volume: Option<Volume>,
+    /// Whether this process has just posted the volume, and the watch is yet to show it.
+    pub is_posted: bool,
     /// This node's hostname label.
     pub hostname: Option<String>,
 }
+
+/// For longer than this no watch that works is behind.
+const BEHIND: Duration = Duration::from_secs(5);
 
 impl Facts {
     /// All that is known of one volume.
@@ -51,7 +58,18 @@ impl Facts {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
             claim,
             volume: seen.volumes.get(id).cloned(),
+            is_posted: seen.posted.get(id).is_some_and(|at| at.elapsed() < BEHIND),
             hostname: seen.hostname.clone(),
+        }
+    }
+
+    /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that
+    /// is a change that would have the volume made a second time.
+    pub fn set_posted(&self, id: &VolumeId) {
+        let mut seen = self.write();
+        seen.posted.retain(|_, at| at.elapsed() < BEHIND);
+        if !seen.volumes.contains_key(id) {
+            seen.posted.insert(id.clone(), Instant::now());
         }
     }
 
@@ -72,7 +90,8 @@ impl Facts {
     #[must_use]
     pub fn pools_in_use(&self) -> BTreeSet<String> {
         let seen = self.read();
-        let ours = seen.volumes.values().filter(|volume| volume.is_ours());
+        let ours =
+            seen.volumes.values().filter(|volume| volume.is_ours() && volume.finalizer().is_some());
         ours.filter_map(|volume| volume.pool_label.clone()).collect()
     }
 

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 /// While nothing has been seen yet, the next try comes as soon as this. It makes a start short
 /// whose API server is a little late, and lasts for as many tries as follow.
 const EAGER: Duration = Duration::from_millis(100);
-const EAGER_TRIES: u32 = 100;
+const EAGER_TRIES: u32 = 300;
 
 /// What the watches fill and wake.
 #[derive(Clone)]
@@ -198,6 +198,7 @@ impl Kept for Volumes {
     }
 
     fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolume) {
+        seen.posted.remove(key);
         seen.volumes.insert(key.clone(), Volume::read(object));
     }
 

@@ -83,7 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         symlink("/etc/passwd", at("link")).unwrap();
-        mkfifoat(CWD, &at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
         std::fs::create_dir(at("folder")).unwrap();
         std::fs::write(at("large"), vec![b'x'; 65 * 1024]).unwrap();
         let dir = Dir::open_at(folder.path()).unwrap();

@@ -35,14 +35,13 @@ async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, StrayError> {
     let of = id.clone();
     let data = context.on_disk(move |store| store.find(&of)).await.map_err(StrayError::Volume)?;
     let evidence = gather(context, id, data).await?;
-    let seen = context.unfinished.since(id);
+    let seen = context.unfinished.stray_since(id);
     match orphans::decide(&evidence, seen, context.orphan_grace) {
         Verdict::Owned => Ok(Outcome::Done),
-        Verdict::LookAgain(delay) => Ok(Outcome::After(delay)),
+        Verdict::LookAgain(delay) => Ok(Outcome::Stray(delay)),
         Verdict::Keep(why) => {
-            if context.unfinished.is_news(id, why) {
-                tracing::warn!(volume = %id, why, "directory without an owner is kept");
-            }
+            // Said in the metric; a line at every scan, for years, would be noise.
+            tracing::debug!(volume = %id, why, "directory without an owner is kept");
             Ok(Outcome::Done)
         }
         Verdict::Trash(pool) => trash(context, id, &pool).await,

@@ -56,14 +56,14 @@ async fn each_thing_that_cannot_be_served_is_refused_with_what_to_do_instead() -
         for (claim, words) in &table {
             refused(&scene, &namespace, claim, words).await?;
         }
-        for (key, value, words) in [
-            ("pool", "../../etc", "pool \"../../etc\""),
-            ("pool", "nvme", "it has: default"),
-            ("mode", "rwxrwxrwx", "mode \"rwxrwxrwx\""),
-            ("pathPattern", "{{ .PVC }}", "\"pathPattern\""),
+        for (number, key, value, words) in [
+            (1, "pool", "../../etc", "pool \"../../etc\""),
+            (2, "pool", "nvme", "it has: default"),
+            (3, "mode", "rwxrwxrwx", "mode \"rwxrwxrwx\""),
+            (4, "pathPattern", "{{ .PVC }}", "\"pathPattern\""),
         ] {
-            let class = scene.class(&format!("bad-{}", words.len()), &[(key, value)]).await?;
-            let name = format!("class-{}", words.len());
+            let class = scene.class(&format!("bad-{number}"), &[(key, value)]).await?;
+            let name = format!("class-{number}");
             let claim = claim(&name).class(&class).build(&namespace);
             refused(&scene, &namespace, &claim, words).await?;
         }

@@ -80,7 +80,12 @@ impl Scene {
 
     /// Starts an agent with more flags.
     pub(crate) fn agent_with(&self, more: &[&str]) -> Result<Agent> {
-        let flags = self.flags().into_iter().chain(more.iter().map(|&flag| flag.to_owned()));
+        // The default pool may be one of several; of all else there is one, and the last word counts.
+        let key = |flag: &str| flag.split_once('=').map(|(key, _)| key.to_owned());
+        let said = |flag: &String| more.iter().any(|other| key(other) == key(flag));
+        let mut flags = self.flags();
+        flags.retain(|flag| flag.starts_with("--pool=") || !said(flag));
+        flags.extend(more.iter().map(|&flag| flag.to_owned()));
         let words = std::iter::once("fastrak-agent".to_owned()).chain(flags);
         let config = Config::try_from(<Args as clap::Parser>::try_parse_from(words)?)?;
         let shutdown = Shutdown::manual();

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 const ROUNDS: u64 = 50;
 
-/// The agent as a process that is killed again and again. The moments are random; the seed is in
-/// the output of a test that fails.
+/// The agent as a process that is killed again and again, at random moments.
 struct Killed<'a> {
     scene: &'a Scene,
     agent: Process,
@@ -23,7 +22,6 @@ impl<'a> Killed<'a> {
     fn new(scene: &'a Scene) -> Result<Self> {
         let uid = scene.random_uid()?;
         let seed = u64::from_str_radix(&uid[..8], 16)? | 1;
-        println!("seed {seed}");
         Ok(Self { scene, agent: scene.program(&[])?, seed })
     }
 

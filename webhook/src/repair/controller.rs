@@ -30,6 +30,8 @@ use tokio::time::Instant;
 /// The least time between two repairs: a cluster that comes back with thousands of claims has
 /// other things to do as well.
 const SPACING: Duration = Duration::from_millis(20);
+/// How long after a failure a claim is tried again: whatever refused it is not gone at once.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The task that mends.
 pub struct Mender {
@@ -75,35 +77,48 @@ impl Mender {
                     }
                 },
                 Ok(()) = news.changed() => queue.look_at_all(Instant::now()),
-                () = reached(due) => self.look(&mut queue).await,
+                () = reached(due) => self.look(&mut queue, &shutdown).await,
             }
         }
     }
 
-    async fn look(&self, queue: &mut Queue<Arc<PersistentVolumeClaim>>) {
+    async fn look(&self, queue: &mut Queue<Arc<PersistentVolumeClaim>>, shutdown: &Shutdown) {
         // Without facts nothing can be decided; their arrival makes every claim due again.
         let Some(facts) = self.board.latest() else {
             queue.take_due(Instant::now());
             return;
         };
-        for ((namespace, name), object) in queue.take_due(Instant::now()) {
+        for (key, object) in queue.take_due(Instant::now()) {
+            if shutdown.is_requested() {
+                return;
+            }
             let Repair::Change(edits, reason) = plan(&Claim::read(&object), &facts) else {
                 continue;
             };
-            let outcome = match self.mend(&object, &edits, reason).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    let error = Chain(&error);
-                    tracing::warn!(%error, namespace, name, "a claim could not be put right");
-                    Some(RepairOutcome::Failed)
-                }
-            };
-            if let Some(outcome) = outcome {
-                self.metrics.count_repair(outcome);
-                tracing::info!(namespace, name, %reason, ?outcome, "a claim that had been missed");
+            if self.tried(&key, &object, &edits, reason).await == Some(RepairOutcome::Failed) {
+                queue.look_again(&key, Instant::now() + AGAIN);
             }
             tokio::time::sleep(SPACING).await;
         }
+    }
+
+    /// What came of a repair, counted and logged.
+    async fn tried(
+        &self,
+        key: &Key,
+        object: &PersistentVolumeClaim,
+        edits: &[Edit],
+        reason: Reason,
+    ) -> Option<RepairOutcome> {
+        let (namespace, name) = key;
+        let outcome = self.mend(object, edits, reason).await.unwrap_or_else(|error| {
+            let error = Chain(&error);
+            tracing::warn!(%error, namespace, name, "a claim could not be put right");
+            Some(RepairOutcome::Failed)
+        })?;
+        self.metrics.count_repair(outcome);
+        tracing::info!(namespace, name, %reason, ?outcome, "a claim that had been missed");
+        Some(outcome)
     }
 
     /// Puts a claim right; none where its namespace wants to be left alone.

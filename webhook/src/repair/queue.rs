@@ -59,6 +59,13 @@ impl<T> Queue<T> {
         }
     }
 
+    /// A claim is to be looked at again by then, if it is still there.
+    pub(super) fn look_again(&mut self, key: &Key, at: Instant) {
+        if let Some(waiting) = self.claims.get_mut(key) {
+            waiting.due.get_or_insert(at);
+        }
+    }
+
     /// When the next claim is to be looked at.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.claims.values().filter_map(|waiting| waiting.due).min()
@@ -104,6 +111,17 @@ mod tests {
         assert_eq!(queue.next_due(), None);
         queue.look_at_all(start + DELAY * 2);
         assert_eq!(names(queue.take_due(start + DELAY * 3)), [("a".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_claim_whose_repair_failed_is_looked_at_again() {
+        let (mut queue, start) = (Queue::new(DELAY), Instant::now());
+        queue.put(key("a"), 1, start);
+        assert_eq!(queue.take_due(start + DELAY).len(), 1);
+        queue.look_again(&key("a"), start + DELAY * 5);
+        queue.look_again(&key("gone"), start + DELAY * 5);
+        assert!(queue.take_due(start + DELAY * 4).is_empty());
+        assert_eq!(names(queue.take_due(start + DELAY * 5)), [("a".to_owned(), 1)]);
     }
 
     #[test]

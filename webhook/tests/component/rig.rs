@@ -48,8 +48,7 @@ impl Rig {
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let room = ROOM.acquire().await?;
         let plane = ControlPlane::start(options).await?;
-        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/base");
-        apply_manifests(&plane, &base).await?;
+        apply(&plane).await?;
         let identity = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
         let client = plane.client().await?;
         Ok(Self { plane, client, identity, _room: room })
@@ -61,6 +60,11 @@ impl Rig {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Applies the manifests again, as an upgrade does.
+    pub(crate) async fn apply(&self) -> Result<()> {
+        apply(&self.plane).await
     }
 
     /// The file by which the webhook reaches the API server.
@@ -156,6 +160,11 @@ impl Rig {
         let claims: Api<PersistentVolumeClaim> = self.api(&namespace);
         Ok(claims.create(&PostParams::default(), claim).await?)
     }
+}
+
+async fn apply(plane: &ControlPlane) -> Result<()> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/base");
+    apply_manifests(plane, &base).await.map(drop)
 }
 
 impl Running {

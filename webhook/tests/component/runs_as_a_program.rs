@@ -5,7 +5,7 @@ use crate::http;
 use crate::rig::{Rig, SOON};
 use anyhow::{Result, ensure};
 use fastrak_testkit::assets::Assets;
-use fastrak_testkit::process::{Invocation, Process, Signal};
+use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -30,8 +30,7 @@ async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
         Ok(())
     })
     .await?;
-    process.signal(Signal::TERM)?;
-    let status = process.ended(SOON)?;
+    let status = process.terminate(SOON)?;
     ensure!(status.success(), "{status}: {}", process.log_tail(20));
     Ok(())
 }
@@ -39,7 +38,7 @@ async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
 #[tokio::test]
 async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
     for (args, says) in [
-        (&["--kubeconfig=/nowhere/at-all"][..], "could not read \"/nowhere/at-all\""),
+        (&["--kubeconfig=/nowhere/at-all"][..], "check --kubeconfig"),
         (&[][..], "not in a cluster and no --kubeconfig given"),
         (&["--balancer=node-ip"][..], "invalid value 'node-ip'"),
         (&["--certificate-poll=0"][..], "expected at least 1 second"),

@@ -56,7 +56,7 @@ fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
     symlink("/", data.join("root")).unwrap();
     symlink(scene.precious(), data.join("precious")).unwrap();
     symlink("nowhere", data.join("dangling")).unwrap();
-    mkfifoat(CWD, &data.join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+    mkfifoat(CWD, data.join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
     let _listener = UnixListener::bind(data.join("socket")).unwrap();
     std::fs::hard_link(scene.precious().join("file"), data.join("hard link")).unwrap();
     std::fs::write(data.join(OsStr::from_bytes(b"\xff\xc0\n\t")), "").unwrap();
@@ -152,7 +152,7 @@ fn what_cannot_be_removed_is_named_and_the_rest_goes() {
     let closed = scene.data().join("closed");
     std::fs::create_dir_all(closed.join("inner")).unwrap();
     std::fs::write(scene.data().join("other"), "").unwrap();
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     let (_, last) = scene.remove(usize::MAX);
     if rustix::process::geteuid().is_root() {
         assert_eq!(last, Progress::Gone);
