@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
 use crate::volumes::Store;
-use crate::{upkeep, worker};
+use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError};
 use fastrak_runtime::client::{self, ClientError};
 use fastrak_runtime::ready::Readiness;
@@ -20,7 +20,6 @@ use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -50,7 +49,7 @@ pub enum RunError {
 /// Runs an agent until `shutdown` is requested.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let Config { node, pools, orphan_scan, orphan_grace, pods_dir, admin, client } = config;
-    warn_without(&pods_dir);
+    reclaim::warn_without(&pods_dir);
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
@@ -135,12 +134,5 @@ async fn after(
         biased;
         () = shutdown.requested() => Ok(()),
         () = first => then.await,
-    }
-}
-
-fn warn_without(pods_dir: &Path) {
-    if !pods_dir.is_dir() {
-        let path = pods_dir.display();
-        tracing::warn!(%path, "the kubelet's folder of pods is not here: their mounts may not be seen");
     }
 }

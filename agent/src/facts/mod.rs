@@ -3,6 +3,7 @@
 //!
 //! A memory, filled by `watch.rs`. It may be a moment behind: what destroys data asks again.
 
+mod kinds;
 pub mod volume;
 pub mod watch;
 
@@ -115,5 +116,57 @@ impl Facts {
 
     fn write(&self) -> RwLockWriteGuard<'_, Seen> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fastrak_api::claim::ClassChoice;
+    use fastrak_api::names;
+
+    fn id(last: char) -> VolumeId {
+        VolumeId::parse(&format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{last}")).unwrap()
+    }
+
+    #[test]
+    fn a_volume_that_was_posted_is_known_to_be_until_the_watch_shows_it() {
+        let facts = Facts::default();
+        assert!(!facts.about(&id('0')).is_posted);
+        facts.set_posted(&id('0'));
+        assert!(facts.about(&id('0')).is_posted && !facts.about(&id('1')).is_posted);
+        facts.write().volumes.insert(id('2'), Volume::default());
+        facts.set_posted(&id('2'));
+        assert!(!facts.about(&id('2')).is_posted, "the watch was quicker");
+    }
+
+    #[test]
+    fn claims_that_wait_are_found_by_class() {
+        let facts = Facts::default();
+        let claim =
+            |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
+        facts.write().claims.insert(id('0'), claim("fast"));
+        facts.write().claims.insert(id('1'), claim("slow"));
+        let bound = Claim { volume_name: Some("v".to_owned()), ..claim("fast") };
+        facts.write().claims.insert(id('2'), bound);
+        assert_eq!(facts.waiting(Some("fast")), [id('0')]);
+        assert_eq!(facts.all_waiting().len(), 2);
+        assert!(facts.knows(&id('2')) && !facts.knows(&id('3')));
+    }
+
+    #[test]
+    fn only_volumes_with_data_here_tell_that_a_pool_is_in_use() {
+        let facts = Facts::default();
+        let ours = Volume {
+            pool_label: Some("default".to_owned()),
+            provisioned_by: Some(names::PROVISIONER.to_owned()),
+            finalizers: vec![names::VOLUME_FINALIZER.to_owned()],
+            ..Volume::default()
+        };
+        let forged = Volume { finalizers: Vec::new(), ..ours.clone() };
+        facts.write().volumes.insert(id('0'), forged);
+        assert!(facts.pools_in_use().is_empty());
+        facts.write().volumes.insert(id('1'), ours);
+        assert_eq!(facts.pools_in_use(), BTreeSet::from(["default".to_owned()]));
     }
 }

@@ -3,12 +3,10 @@
 //! Four watches and no more: claims and volumes with this node's label, all classes, and this
 //! node's own object. Nothing is kept of an object but what is decided by.
 
-use super::volume::Volume;
-use super::{Facts, Seen};
+use super::Facts;
+use super::kinds::{Claims, Classes, Kept, OwnNode, Volumes};
 use crate::queue::Queue;
-use fastrak_api::claim::Claim;
-use fastrak_api::class::Class;
-use fastrak_api::names::{self, kubernetes};
+use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
@@ -24,7 +22,6 @@ use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -54,19 +51,6 @@ pub struct Ready {
     pub handle: ReadyHandle,
     /// For the first time: gets a permit from each watch.
     pub synced: Arc<Semaphore>,
-}
-
-/// One kind of object in the memory.
-trait Kept: Send + 'static {
-    type Object;
-    type Key: Clone + Eq + Hash + Send;
-
-    fn key(object: &Self::Object) -> Option<Self::Key>;
-    fn put(&self, seen: &mut Seen, key: &Self::Key, object: &Self::Object);
-    fn remove(&self, seen: &mut Seen, key: &Self::Key);
-    fn keys(&self, seen: &Seen) -> Vec<Self::Key>;
-    /// Whose volumes a change of this object concerns.
-    fn concerns(&self, facts: &Facts, key: &Self::Key) -> Vec<VolumeId>;
 }
 
 impl Watches {
@@ -157,116 +141,6 @@ impl Watches {
 
     fn tell<T: Kept>(&self, kept: &T, key: &T::Key) {
         kept.concerns(&self.facts, key).into_iter().for_each(|id| self.queue.add(id));
-    }
-}
-
-struct Claims;
-
-impl Kept for Claims {
-    type Object = PersistentVolumeClaim;
-    type Key = VolumeId;
-
-    fn key(object: &PersistentVolumeClaim) -> Option<VolumeId> {
-        object.metadata.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
-    }
-
-    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
-        seen.claims.insert(key.clone(), Claim::read(object));
-    }
-
-    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
-        seen.claims.remove(key);
-    }
-
-    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
-        seen.claims.keys().cloned().collect()
-    }
-
-    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
-        vec![key.clone()]
-    }
-}
-
-struct Volumes;
-
-impl Kept for Volumes {
-    type Object = PersistentVolume;
-    type Key = VolumeId;
-
-    fn key(object: &PersistentVolume) -> Option<VolumeId> {
-        object.metadata.name.as_deref().and_then(VolumeId::from_volume_name)
-    }
-
-    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolume) {
-        seen.posted.remove(key);
-        seen.volumes.insert(key.clone(), Volume::read(object));
-    }
-
-    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
-        seen.volumes.remove(key);
-    }
-
-    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
-        seen.volumes.keys().cloned().collect()
-    }
-
-    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
-        vec![key.clone()]
-    }
-}
-
-struct Classes;
-
-impl Kept for Classes {
-    type Object = StorageClass;
-    type Key = String;
-
-    fn key(object: &StorageClass) -> Option<String> {
-        object.metadata.name.clone()
-    }
-
-    fn put(&self, seen: &mut Seen, key: &String, object: &StorageClass) {
-        seen.classes.insert(key.clone(), Class::read(object));
-    }
-
-    fn remove(&self, seen: &mut Seen, key: &String) {
-        seen.classes.remove(key);
-    }
-
-    fn keys(&self, seen: &Seen) -> Vec<String> {
-        seen.classes.keys().cloned().collect()
-    }
-
-    fn concerns(&self, facts: &Facts, key: &String) -> Vec<VolumeId> {
-        facts.waiting(Some(key))
-    }
-}
-
-struct OwnNode;
-
-impl Kept for OwnNode {
-    type Object = Node;
-    type Key = ();
-
-    fn key(_: &Node) -> Option<()> {
-        Some(())
-    }
-
-    fn put(&self, seen: &mut Seen, (): &(), object: &Node) {
-        let labels = object.metadata.labels.as_ref();
-        seen.hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
-    }
-
-    fn remove(&self, seen: &mut Seen, (): &()) {
-        seen.hostname = None;
-    }
-
-    fn keys(&self, seen: &Seen) -> Vec<()> {
-        seen.hostname.iter().map(|_| ()).collect()
-    }
-
-    fn concerns(&self, facts: &Facts, (): &()) -> Vec<VolumeId> {
-        facts.all_waiting()
     }
 }
 

@@ -6,7 +6,7 @@ use super::dirs::{Dir, failed};
 use super::{HostError, Verb};
 use rustix::fs::{FileType, OFlags, fstat, fsync};
 use rustix::io::Errno;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 
 /// More than any record of ours has.
@@ -34,22 +34,35 @@ pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
     Ok(Some(bytes))
 }
 
-/// Writes the file `name` and returns when its content is on the disk; the directory's own entry
-/// is the caller's to sync. What is there under that name is replaced as a whole.
+/// Writes the file `name`, which must not be there, and returns when its content is on the disk; the
+/// directory's own entry is the caller's to sync. A crash can leave a part of it.
+pub fn create(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
+    let wrong = failed(Verb::Write, &dir.path().join(name));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let mut file = std::fs::File::from(dir.open_file(name, flags).map_err(&wrong)?);
+    file.write_all(content).map_err(|error| wrong(errno(&error)))?;
+    fsync(&file).map_err(&wrong)
+}
+
+/// The same for a file that may be there: what is under that name is replaced as a whole, and a crash
+/// leaves the one or the other.
 pub fn write(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
-    let mut temporary = name.to_owned();
-    temporary.push(".new");
-    let wrong = failed(Verb::Write, &dir.path().join(&temporary));
+    let temporary = temporary(name);
     // One that a crash has left is in the way, and nobody else writes here.
     match dir.unlink(&temporary) {
         Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(wrong(errno)),
+        Err(errno) => return Err(failed(Verb::Write, &dir.path().join(&temporary))(errno)),
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    let mut file = std::fs::File::from(dir.open_file(&temporary, flags).map_err(&wrong)?);
-    file.write_all(content).map_err(|error| wrong(errno(&error)))?;
-    fsync(&file).map_err(&wrong)?;
+    create(dir, &temporary, content)?;
     dir.replace(&temporary, name)
+}
+
+/// The name under which a file is written before it gets its own. A kill can leave it.
+#[must_use]
+pub fn temporary(name: &OsStr) -> OsString {
+    let mut temporary = name.to_owned();
+    temporary.push(".new");
+    temporary
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -65,7 +65,11 @@ fn others(dir: &Dir, place: &Place<'_>) -> Result<Vec<String>, Problem> {
     let mut names = dir.names(NAMES).map_err(Problem::Host)?;
     names.retain(|name| {
         let path = place.path.join(name);
-        name != LOST_AND_FOUND && !place.neighbours.iter().any(|other| other.starts_with(&path))
+        // A first start that was killed has left its marker half written, and nothing else.
+        let of_ours = *name == files::temporary(OsStr::new(MARKER));
+        name != LOST_AND_FOUND
+            && !of_ours
+            && !place.neighbours.iter().any(|other| other.starts_with(&path))
     });
     Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }

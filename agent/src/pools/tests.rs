@@ -71,6 +71,16 @@ fn a_directory_with_other_things_in_it_is_refused_until_someone_agrees() {
 }
 
 #[test]
+fn a_first_start_that_was_killed_is_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".fastrak-pool.new"), "{\"for").unwrap();
+    pools(folder.path()).open(&PoolName::default()).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, [MARKER]);
+}
+
+#[test]
 fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
     let folder = tempfile::tempdir().unwrap();
     let required = PoolConfig { require_mount: true, ..config(folder.path()) };

@@ -79,16 +79,13 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
 
 async fn make(context: &Context, plan: &Plan) -> Result<Made, ProvisionError> {
     let order = plan.order.clone();
-    let t0 = std::time::Instant::now();
     let (made, is_new) =
         context.on_disk(move |store| store.ensure(&order)).await.map_err(ProvisionError::Volume)?;
     if is_new {
         context.metrics.add(OfPool::Volumes, &made.pool, 1);
     }
     let object = pv::object(plan, &made);
-    let t = std::time::Instant::now();
     if context.cluster.create(&object).await.map_err(ProvisionError::Publish)? {
-        tracing::info!(post = ?t.elapsed(), disk=?t.duration_since(t0), "TIMES");
         context.facts.set_posted(&plan.order.identity.volume);
         return Ok(made);
     }

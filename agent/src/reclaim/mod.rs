@@ -10,6 +10,15 @@ use crate::host::mounts;
 use crate::volumes::layout;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
+use std::path::Path;
+
+/// Says so where the mounts of pods cannot be seen.
+pub fn warn_without(pods_dir: &Path) {
+    if !pods_dir.is_dir() {
+        let path = pods_dir.display();
+        tracing::warn!(%path, "the kubelet's folder of pods is not here: their mounts may not be seen");
+    }
+}
 
 /// Whether something has the volume mounted; `None` where that cannot be told.
 fn is_mounted(id: &VolumeId) -> Option<bool> {

@@ -23,11 +23,19 @@ pub fn read(dir: &Dir, id: &VolumeId) -> Result<Record, HostError> {
     Ok(judge(content.as_deref(), id))
 }
 
-/// Writes the identity into a volume's directory.
+/// Writes the identity into the directory of a volume that is being made, where there is none.
+pub fn create(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
+    files::create(dir, OsStr::new(layout::IDENTITY), &content(identity))
+}
+
+/// Writes the identity into a volume's directory in place of the one that is there.
 pub fn write(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
-    // A struct of texts and numbers always serialises; if not, an empty record is a doubtful one.
-    let content = serde_json::to_vec_pretty(identity).unwrap_or_default();
-    files::write(dir, OsStr::new(layout::IDENTITY), &content)
+    files::write(dir, OsStr::new(layout::IDENTITY), &content(identity))
+}
+
+// A struct of texts and numbers always serialises; if not, an empty record is a doubtful one.
+fn content(identity: &Identity) -> Vec<u8> {
+    serde_json::to_vec_pretty(identity).unwrap_or_default()
 }
 
 fn judge(content: Option<&[u8]>, id: &VolumeId) -> Record {

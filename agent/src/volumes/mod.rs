@@ -241,8 +241,10 @@ fn make(pool: &Dir, order: &Order) -> Result<(), HostError> {
     trash::remove_now(&staging, name)?;
     let dir = staging.make(name, crate::host::dirs::PRIVATE)?;
     let data = dir.make(OsStr::new(layout::DATA), order.mode.0)?;
-    identity::write(&dir, &order.identity)?;
     dir.tag(layout::TAG, id.as_str())?;
+    // Last of all changes, so that a filesystem with a journal has one commit to make and not three:
+    // what is to be synced after it has gone to the disk with it.
+    identity::create(&dir, &order.identity)?;
     data.sync()?;
     dir.sync()?;
     staging.rename(name, pool, name)?;

@@ -4,7 +4,7 @@ use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, bail, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::Invocation;
-use fastrak_testkit::{eventually, or_skip, with_namespace};
+use fastrak_testkit::{ControlPlane, Options, eventually, or_skip, with_namespace};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -155,6 +155,36 @@ async fn a_volume_that_was_given_to_another_claim_goes_with_that_one() -> Result
         scene.empty().await
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_deleted_before_it_is_bound_is_published_anew() -> Result<()> {
+    // Without a binder, so that there is time to be quicker than it.
+    let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
+    let scene = Scene::without_controllers(&plane).await?;
+    let _agent = scene.agent()?;
+    let claim = scene.create("default", scene.claim("data")).await?;
+    let name = format!("pvc-{}", uid(&claim)?);
+    let posted = || async { scene.volumes().get_opt(&name).await.ok().flatten() };
+    let first = eventually(SOON, "the volume is posted", posted).await?;
+    std::fs::write(path_of(&first).join("file"), "kept")?;
+    scene.volumes().delete(&name, &DeleteParams::default()).await?;
+    eventually(SOON, "the agent lets go", || async {
+        let left = scene.volumes().get(&name).await?.metadata.finalizers.unwrap_or_default();
+        ensure!(left == ["kubernetes.io/pv-protection"], "{left:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    // What the controller manager would do.
+    scene.patch_volume(&name, json!({ "metadata": { "finalizers": null } })).await?;
+    let second = eventually(SOON, "the volume is posted anew", || async {
+        let volume = scene.volumes().get_opt(&name).await?.context("there is none")?;
+        ensure!(volume.uid() != first.uid(), "it is the first");
+        anyhow::Ok(volume)
+    })
+    .await?;
+    assert_eq!(std::fs::read_to_string(path_of(&second).join("file"))?, "kept");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,6 @@ mod bad_pools;
 mod collects_orphans;
 mod deletes;
 mod hostile_tenant;
-mod measure;
 mod provisions;
 mod refuses;
 mod scene;

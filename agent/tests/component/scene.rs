@@ -45,6 +45,17 @@ impl Scene {
     pub(crate) async fn new() -> Result<Self> {
         let plane = shared(Options::with_controllers()).await?;
         INSTALLED.get_or_try_init(|| install(plane)).await?;
+        Self::on(plane).await
+    }
+
+    /// The same on a control plane without controllers, on which nothing is bound unless the test
+    /// does.
+    pub(crate) async fn without_controllers(plane: &ControlPlane) -> Result<Self> {
+        install(plane).await?;
+        Self::on(plane).await
+    }
+
+    async fn on(plane: &ControlPlane) -> Result<Self> {
         let client = plane.client().await?;
         let node = format!("node-{}", NODES.fetch_add(1, Ordering::Relaxed));
         let hostname = format!("host-of-{node}");
@@ -295,7 +306,7 @@ fn directories(path: &Path) -> Vec<String> {
 }
 
 /// What the agent needs of `deploy/base`: its namespace, its rights, the classes.
-async fn install(plane: &'static ControlPlane) -> Result<()> {
+async fn install(plane: &ControlPlane) -> Result<()> {
     for file in ["namespace.yaml", "rbac-agent.yaml", "storageclasses.yaml"] {
         apply_manifests(plane, &repository().join("deploy/base").join(file)).await?;
     }

@@ -56,7 +56,7 @@ async fn every_live_claim_is_bound_and_no_deleted_one_leaves_anything() -> Resul
             killed.kill().await?;
         }
         for claim in &claims {
-            scene.bound(claim).await?;
+            scene.bound(claim).await.with_context(|| killed.agent.log_tail(40))?;
         }
         let owned: BTreeSet<_> = scene.directories().into_iter().collect();
         ensure!(owned == uids(&claims), "{owned:?}");
@@ -67,9 +67,9 @@ async fn every_live_claim_is_bound_and_no_deleted_one_leaves_anything() -> Resul
             killed.kill().await?;
         }
         for volume in volumes {
-            scene.gone(&volume).await?;
+            scene.gone(&volume).await.with_context(|| killed.agent.log_tail(40))?;
         }
-        scene.empty().await
+        scene.empty().await.with_context(|| killed.agent.log_tail(40))
     })
     .await
 }

@@ -84,6 +84,18 @@ impl Processes {
         self.agents.get(at).context("no such agent")?.1.pid()
     }
 
+    /// The mean of a histogram of seconds that an agent offers as a metric, in milliseconds.
+    pub fn agent_mean_ms(&self, at: usize, metric: &str) -> Result<f64> {
+        let (_, agent) = self.agents.get(at).context("no such agent")?;
+        let text = ask(agent.admin, "/metrics").context("read the agent's metrics")?;
+        let value = |suffix: &str| {
+            let name = format!("{metric}_{suffix} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&name));
+            line.and_then(|value| value.trim().parse::<f64>().ok()).context("no such metric")
+        };
+        Ok(value("sum")? / value("count")? * 1e3)
+    }
+
     /// Ends the webhook as a rollout would, starts it again, and says how long it took to be ready.
     pub async fn restart_webhook(&mut self) -> Result<Duration> {
         self.webhook.stop()?;
@@ -145,7 +157,7 @@ impl Program {
     async fn start(&mut self) -> Result<Duration> {
         let started = Instant::now();
         let mut process = Process::start(&self.name, &self.invocation, &self.log)?;
-        while !is_ready(self.admin) {
+        while !ask(self.admin, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
             process.expect_running()?;
             ensure!(
                 started.elapsed() < READY,
@@ -198,16 +210,14 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr().context("look for a free port")?.port())
 }
 
-/// One question to `/readyz` over a connection of its own: a client library would cost more than
-/// what is measured.
-fn is_ready(admin: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&admin, Duration::from_millis(200))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+/// One question over a connection of its own: a client library would cost more than what is
+/// measured.
+fn ask(admin: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&admin, Duration::from_millis(200))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
