@@ -6,7 +6,7 @@ use crate::play;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use fastrak_runtime::shutdown::Shutdown;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -89,7 +89,8 @@ async fn down(narrator: &Narrator) -> Result<()> {
     };
     kill_process(pid, Signal::TERM).context("tell the cluster to end")?;
     let asked = Instant::now();
-    while test_kill_process(pid).is_ok() {
+    // Its note goes when all else has; a process that nobody has waited for yet still has its number.
+    while PidNote::read()? == Some(pid) {
         if asked.elapsed() > ENDING {
             bail!("process {} does not end; look at its terminal", pid.as_raw_nonzero());
         }
