@@ -19,16 +19,26 @@ pub enum Bed {
     Processes(Box<(Processes, ControlPlane)>),
 }
 
+/// Which nodes a bed is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// So many real ones, where the machine allows.
+    Real(u8),
+    /// One that is an object alone.
+    Object,
+}
+
 impl Bed {
     /// Starts a cluster and installs fastrak on it.
-    pub async fn make(nodes: u8, narrator: &Narrator) -> Result<Self> {
+    pub async fn make(nodes: Nodes, narrator: &Narrator) -> Result<Self> {
         let binaries = Binaries::built()?;
-        match Cluster::supported() {
-            Ok(()) => Self::with_nodes(nodes, &binaries, narrator).await,
-            Err(why) => {
+        match (nodes, Cluster::supported()) {
+            (Nodes::Real(nodes), Ok(())) => Self::with_nodes(nodes, &binaries, narrator).await,
+            (Nodes::Real(_), Err(why)) => {
                 narrator.say(&format!("No real nodes here, so nothing will run pods: {why}"));
                 Self::with_processes(&binaries, narrator).await
             }
+            (Nodes::Object, _) => Self::with_processes(&binaries, narrator).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What `make demo`, `make cluster` and `make cluster-down` do.
 
-use crate::bed::Bed;
+use crate::bed::{Bed, Nodes};
 use crate::narrator::Narrator;
 use crate::play;
 use anyhow::{Context, Result, bail};
@@ -22,6 +22,9 @@ pub enum Command {
         /// How many nodes it has.
         #[arg(long, default_value_t = 2, value_parser = parse_nodes)]
         nodes: u8,
+        /// Have a node that is an object alone, and fastrak as processes, also where real nodes could be had.
+        #[arg(long)]
+        without_nodes: bool,
     },
     /// Start a cluster with fastrak installed, and leave it running until Ctrl-C.
     Cluster {
@@ -37,7 +40,8 @@ pub enum Command {
 pub async fn run(command: Command) -> ExitCode {
     let narrator = Narrator::default();
     let (name, outcome) = match command {
-        Command::Demo { nodes } => ("demo", demo(nodes, &narrator).await),
+        Command::Demo { without_nodes: true, .. } => ("demo", demo(Nodes::Object, &narrator).await),
+        Command::Demo { nodes, .. } => ("demo", demo(Nodes::Real(nodes), &narrator).await),
         Command::Cluster { nodes } => ("cluster", cluster(nodes, &narrator).await),
         Command::Down => ("cluster-down", down(&narrator).await),
     };
@@ -53,7 +57,7 @@ pub async fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn demo(nodes: u8, narrator: &Narrator) -> Result<()> {
+async fn demo(nodes: Nodes, narrator: &Narrator) -> Result<()> {
     let bed = Bed::make(nodes, narrator).await?;
     let played = play::perform(&bed.stage(narrator)).await;
     if played.is_err() {
@@ -69,7 +73,7 @@ async fn cluster(nodes: u8, narrator: &Narrator) -> Result<()> {
     let (shutdown, note) =
         (Shutdown::on_signals().context("listen for signals")?, PidNote::take()?);
     let bed = tokio::select! {
-        made = Bed::make(nodes, narrator) => made?,
+        made = Bed::make(Nodes::Real(nodes), narrator) => made?,
         () = shutdown.requested() => return Ok(()),
     };
     let kubeconfig = bed.control_plane().kubeconfig_path();

@@ -56,3 +56,13 @@ async fn the_demo_plays_to_its_end_and_a_cluster_runs_until_it_is_ended() -> Res
     assert!(told.contains("No cluster is running."), "{told}");
     Ok(())
 }
+
+#[tokio::test]
+async fn where_nothing_can_run_pods_the_demo_says_so_and_shows_the_rest() -> Result<()> {
+    let folder = tempfile::tempdir().context("make a folder")?;
+    let told = playground(&["demo", "--without-nodes"], &folder).run().await?.stdout;
+    let last = told.lines().last().unwrap_or_default();
+    assert!(last.starts_with("demo: ok"), "{told}");
+    assert!(told.contains("(left out: nothing runs pods here"), "{told}");
+    Ok(())
+}
