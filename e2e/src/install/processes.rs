@@ -84,6 +84,13 @@ impl Processes {
         self.agents.get(at).context("no such agent")?.1.pid()
     }
 
+    /// An error with the end of its log when one of them has ended by itself.
+    pub fn expect_running(&mut self) -> Result<()> {
+        let agents = self.agents.iter_mut().map(|(_, agent)| agent);
+        let mut all = agents.chain([&mut self.webhook]).filter_map(|one| one.running.as_mut());
+        all.try_for_each(Process::expect_running)
+    }
+
     /// The mean of a histogram of seconds that an agent offers as a metric, in milliseconds.
     pub fn agent_mean_ms(&self, at: usize, metric: &str) -> Result<f64> {
         let (_, agent) = self.agents.get(at).context("no such agent")?;
