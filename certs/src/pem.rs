@@ -112,7 +112,10 @@ pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
 
 /// Whether `authority` signed `subject`, both parsed. Says nothing about time.
 pub(crate) fn signed(authority: &X509Certificate<'_>, subject: &X509Certificate<'_>) -> bool {
+    // RFC 5280, 4.1.1.2: the name of the algorithm that is not signed must be the one that is.
+    let one_algorithm = subject.signature_algorithm == subject.tbs_certificate.signature;
     may_sign(authority)
+        && one_algorithm
         && authority.subject().as_raw() == subject.issuer().as_raw()
         && subject.verify_signature(Some(authority.public_key())).is_ok()
 }

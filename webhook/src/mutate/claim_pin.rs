@@ -94,12 +94,12 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     if let (Err(why), true) = (facts.fitness(&node, class), brings_pin(ask)) {
         return refused(&node, why, class, facts);
     }
+    let by = recorded(ask).filter(|by| *by != PinnedBy::Scheduler).unwrap_or(PinnedBy::User);
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
-        return Verdict::patched(Reason::UserPin, vec![label(&node)]);
+        return Verdict::patched(Reason::UserPin, pin_edits(&node, by));
     }
-    let by = recorded(ask).filter(|by| *by != PinnedBy::Scheduler).unwrap_or(PinnedBy::User);
     let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
     pinned(&node, by, reason)
 }
