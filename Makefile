@@ -32,7 +32,7 @@ cluster-down: ## end what `make cluster` left running
 	@target/static/playground down
 
 test: debian assets binaries ## every test, against a real Kubernetes
-	@cargo test --locked --workspace --no-fail-fast
+	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
 bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main for a part)
 	@target/static/bench $(if $(AREA),--area $(AREA))
