@@ -4,12 +4,12 @@
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_e2e::install::{Binaries, Processes};
+use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::claim;
 use fastrak_testkit::{Component, ControlPlane, Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use std::path::Path;
 use std::time::Duration;
 
 const NODE: &str = "node-a";
@@ -26,13 +26,6 @@ async fn bound(claims: &Api<PersistentVolumeClaim>, name: &str) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-fn volumes(pool: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(pool).context("list a pool")?;
-    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let names: Vec<String> = names.collect::<Result<_>>()?;
-    Ok(names.into_iter().filter(|name| !name.starts_with('.')).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +45,7 @@ async fn claims_are_served_and_removed_again_once_the_api_server_is_back() -> Re
     }
     let pool = processes.pool(NODE);
     eventually(SOON, "the pool is empty", || async {
-        let left = volumes(&pool)?;
+        let left = pools::volumes(&pool)?;
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })

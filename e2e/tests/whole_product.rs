@@ -7,12 +7,12 @@
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_e2e::install::{Binaries, pods};
+use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{Cluster, ClusterOptions, eventually, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Service};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
-use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -95,26 +95,13 @@ impl Scene {
         .await?;
         eventually(SOON, "the pools are empty", || async {
             for node in cluster.nodes() {
-                let left = directories(&node.pool_dir())?;
+                let left = pools::volumes(&node.pool_dir())?;
                 ensure!(left.is_empty(), "on {}: {left:?}", node.name());
             }
             Ok(())
         })
         .await
     }
-}
-
-/// Every directory of a volume in a pool, also those on their way in or out.
-fn directories(pool: &Path) -> Result<Vec<String>> {
-    let folders = [pool.to_owned(), pool.join(".staging"), pool.join(".trash")];
-    let mut found = Vec::new();
-    for folder in folders.iter().filter(|folder| folder.exists()) {
-        for entry in std::fs::read_dir(folder).context("list a pool")? {
-            found.push(entry.context("list a pool")?.file_name().to_string_lossy().into_owned());
-        }
-    }
-    found.retain(|name| !name.starts_with('.'));
-    Ok(found)
 }
 
 async fn a_pod_finds_its_file_on_the_node_it_runs_on(
@@ -138,7 +125,7 @@ async fn a_pod_finds_its_file_on_the_node_it_runs_on(
     assert_eq!(text.await?, "kept\n");
     let elsewhere = cluster.nodes().iter().filter(|known| known.name() != node);
     for other in elsewhere {
-        assert_eq!(directories(&other.pool_dir())?, Vec::<String>::new());
+        assert_eq!(pools::volumes(&other.pool_dir())?, Vec::<String>::new());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! It knows nothing of how the cluster was made. Whatever is not as a user would expect it is an
 //! error that says what was there instead.
 
-mod pools;
+pub mod pools;
 mod stage;
 
 pub use self::stage::Stage;

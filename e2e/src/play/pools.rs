@@ -12,7 +12,7 @@ pub(super) fn read(pool: &Path, uid: &str, file: &str) -> Result<String> {
 }
 
 /// What there is in a pool beside its own furniture: volumes, and what is on its way in or out.
-pub(super) fn volumes(pool: &Path) -> Result<Vec<String>> {
+pub fn volumes(pool: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in [pool.to_owned(), pool.join(".staging"), pool.join(".trash")] {
         if !folder.exists() {
