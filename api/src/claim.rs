@@ -45,6 +45,9 @@ pub struct Claim {
     pub opted_out: bool,
     /// Its class.
     pub class: ClassChoice,
+    /// Whether nobody owns the field of its class, as long as that can be told: the API server
+    /// records owners before its plugins fill in what was left out.
+    pub class_unowned: bool,
     /// The volume it is bound to, or asks for by name.
     pub volume_name: Option<String>,
     /// Its phase.
@@ -91,6 +94,9 @@ pub enum PinnedBy {
     /// The scheduler chose, with the pod in view.
     Scheduler,
 }
+
+/// The class within the fields that somebody owns.
+const CLASS_FIELD: &str = "f:storageClassName";
 
 /// An annotation whose value is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +153,7 @@ impl Claim {
             opted_out: label(names::INJECT).as_deref() == Some(names::INJECT_DISABLED),
             class: annotation(kubernetes::STORAGE_CLASS_BETA)
                 .map_or(ClassChoice::Unset, ClassChoice::Beta),
+            class_unowned: is_class_unowned(claim),
             phase: claim.status.as_ref().and_then(|status| status.phase.clone()),
             ..Self::default()
         };
@@ -239,6 +246,17 @@ impl fmt::Display for PinnedBy {
 
 fn get(map: Option<&BTreeMap<String, String>>, key: &str) -> Option<String> {
     map.and_then(|map| map.get(key)).cloned()
+}
+
+/// Without a record of owners, or with one that cannot be read, a class counts as owned.
+fn is_class_unowned(claim: &PersistentVolumeClaim) -> bool {
+    let owners = claim.metadata.managed_fields.as_deref().unwrap_or_default();
+    let silent = owners.iter().all(|owner| {
+        let fields = owner.fields_v1.as_ref().and_then(|fields| fields.0.as_object());
+        let spec = fields.map(|fields| fields.get("f:spec"));
+        spec.is_some_and(|spec| spec.is_none_or(|spec| spec.get(CLASS_FIELD).is_none()))
+    });
+    !owners.is_empty() && silent
 }
 
 fn read_node(

@@ -42,6 +42,10 @@ pub const INJECT: &str = domain!("inject");
 /// The value of [`INJECT`] that opts out.
 pub const INJECT_DISABLED: &str = "disabled";
 
+/// Annotation on a namespace: the class of its claims that name none. Beside it, [`BALANCER`] on a
+/// namespace is the default of its Services.
+pub const NAMESPACE_CLASS: &str = domain!("default-class");
+
 /// Prefix of the names of fastrak's volumes; the claim's uid follows.
 pub const VOLUME_NAME_PREFIX: &str = "pvc-";
 

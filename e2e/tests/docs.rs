@@ -60,6 +60,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::BALANCER,
         names::BALANCER_DECISION,
         names::INJECT,
+        names::NAMESPACE_CLASS,
     ];
     let readme = source::read("README.md");
     let shown = keys(&readme, "Names");

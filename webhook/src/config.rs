@@ -17,11 +17,14 @@ pub struct Args {
     #[arg(long, env = "LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Who gives an address to Services that ask for nobody.
-    #[arg(long, env = "BALANCER", value_enum, default_value = "inlets")]
+    #[arg(long, env = "BALANCER", value_enum, default_value = "inlets", global = true)]
     pub balancer: Balancer,
     /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
-    #[arg(long, env = "BALANCER_ALTERNATIVE", value_enum, default_value = "none")]
+    #[arg(long, env = "BALANCER_ALTERNATIVE", value_enum, default_value = "none", global = true)]
     pub balancer_alternative: Alternative,
+    /// Decide everything and do nothing: changes and refusals become warnings and counts.
+    #[arg(long, env = "SHADOW", global = true)]
+    pub shadow: bool,
     /// Name of the Service by which the API server reaches this webhook.
     #[arg(long, env = "SERVICE_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
     pub service_name: String,
@@ -82,6 +85,7 @@ impl From<Args> for Config {
             listen,
             balancer,
             balancer_alternative,
+            shadow,
             service_name,
             namespace,
             tls_names,
@@ -100,7 +104,7 @@ impl From<Args> for Config {
             listen,
             admin,
             client,
-            services: Settings { balancer, alternative: balancer_alternative },
+            services: Settings { balancer, alternative: balancer_alternative, shadow },
             namespace,
             tls_names: names,
             certificate_poll,

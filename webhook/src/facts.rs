@@ -1,10 +1,13 @@
-//! What the webhook knows of the cluster when it decides: classes and nodes, reduced, in memory.
+//! What the webhook knows of the cluster when it decides: classes, nodes and what namespaces say,
+//! reduced, in memory.
 //! A snapshot; it asks the API server nothing. What keeps it up to date is `facts/feed.rs`.
 
 pub mod defaults;
 pub mod feed;
 mod mirror;
+pub mod namespace;
 
+use self::namespace::NamespaceFact;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
@@ -22,6 +25,9 @@ pub struct Facts {
     pub classes: Arc<BTreeMap<String, ClassFact>>,
     /// The nodes.
     pub nodes: Arc<BTreeMap<NodeName, NodeFact>>,
+    /// The namespaces that have something to say to fastrak. Others are not kept: a cluster may
+    /// have very many.
+    pub namespaces: Arc<BTreeMap<String, NamespaceFact>>,
     /// The namespace that fastrak itself is in.
     pub namespace: String,
 }
@@ -68,6 +74,19 @@ impl Facts {
     #[must_use]
     pub fn is_system(&self, namespace: &str) -> bool {
         namespace == self.namespace || kubernetes::SYSTEM_NAMESPACES.contains(&namespace)
+    }
+
+    /// Whether a namespace opts out. Reviews of its objects are kept away by the API server
+    /// itself; repairs and answers offline are not.
+    #[must_use]
+    pub fn is_opted_out(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).is_some_and(|fact| fact.opted_out)
+    }
+
+    /// What a namespace says, if anything.
+    #[must_use]
+    pub fn of_namespace(&self, namespace: &str) -> Option<&NamespaceFact> {
+        self.namespaces.get(namespace)
     }
 
     /// A class by name.

@@ -1,10 +1,11 @@
 //! What tests of decisions have in common: a small cluster, claims, and a decision applied to an
 //! object as the API server would.
 
+use crate::facts::namespace::NamespaceFact;
 use crate::facts::{ClassFact, Facts, NodeFact};
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::patch::Received;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Node;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(crate) const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
 
 /// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
 /// east only), `foreign`. None is marked as the default.
@@ -54,8 +55,17 @@ pub(crate) fn with_classes(classes: &[Value], nodes: &[Value]) -> Facts {
     Facts {
         classes: Arc::new(classes.iter().map(class).collect()),
         nodes: Arc::new(nodes.iter().map(node).collect()),
+        namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }
+}
+
+/// The same, where the namespace `shop` says this.
+pub(crate) fn saying(facts: &Facts, metadata: &Value) -> Facts {
+    let metadata = serde_json::from_value(metadata.clone()).unwrap();
+    let fact = NamespaceFact::read(&metadata).unwrap();
+    let namespaces = Arc::new([("shop".to_owned(), fact)].into());
+    Facts { namespaces, ..facts.clone() }
 }
 
 /// The same class, marked as the default.
@@ -136,4 +146,16 @@ pub(crate) fn denial(verdict: &Verdict) -> &str {
         Outcome::Denied(message) => message,
         other => panic!("no denial: {other:?}"),
     }
+}
+
+/// What whoever made the request is told.
+pub(crate) fn warned(verdict: &Verdict) -> Vec<String> {
+    verdict.warnings(false)
+}
+
+/// Asserts that nothing is done for this reason, and nothing said.
+#[track_caller]
+pub(crate) fn is_silent(verdict: &Verdict, reason: Reason) {
+    let found = (verdict.reason, &verdict.outcome, warned(verdict));
+    assert_eq!(found, (reason, &Outcome::Untouched, Vec::new()));
 }

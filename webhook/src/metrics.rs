@@ -160,6 +160,7 @@ impl EncodeLabelValue for Effect {
             Self::Untouched => "untouched",
             Self::Patched => "patched",
             Self::Denied => "denied",
+            Self::Shadow => "shadow",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
         };

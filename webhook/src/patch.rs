@@ -10,6 +10,7 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A field that fastrak may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +78,16 @@ impl Field {
             Self::Annotation(key) => vec!["metadata", "annotations", key],
             Self::Label(key) => vec!["metadata", "labels", key],
             Self::ClassName => vec!["spec", "storageClassName"],
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotation(key) => write!(f, "annotation {key}"),
+            Self::Label(key) => write!(f, "label {key}"),
+            Self::ClassName => f.write_str("spec.storageClassName"),
         }
     }
 }

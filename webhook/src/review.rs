@@ -9,6 +9,7 @@
 //! least: `uid` is echoed, `apiVersion` and `kind` are exact, `patch` is a base64 string, and
 //! `patch` and `patchType` come together or not at all.
 
+mod told;
 mod wire;
 
 use self::wire::{
@@ -60,6 +61,8 @@ pub enum Effect {
     Patched,
     /// The object is refused.
     Denied,
+    /// The object would be changed or refused, and goes through as it is: fastrak is in shadow.
+    Shadow,
     /// fastrak failed, and the object goes through as it is.
     Failed,
     /// What was sent is no review, and has no answer.
@@ -101,12 +104,23 @@ pub fn answer(
     facts: Option<&Facts>,
     settings: Settings,
 ) -> Result<Answer, NotAReview> {
+    examine(body, subject, facts, settings).map(|(answer, _)| answer)
+}
+
+/// The same with the verdict that the answer was made from, for who wants to tell more of it.
+pub fn examine(
+    body: &[u8],
+    subject: Subject,
+    facts: Option<&Facts>,
+    settings: Settings,
+) -> Result<(Answer, Verdict), NotAReview> {
     let request = read(body)?;
     let decide = || decide(&request, subject, facts, settings);
     // A defect in a decision must cost its effect, not the connection that other reviews share.
-    let verdict = catch_unwind(AssertUnwindSafe(decide))
-        .unwrap_or_else(|_| failed(Reason::Internal, "fastrak failed; it will look again"));
-    Ok(written(&request, &verdict))
+    let verdict =
+        catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
+    let answer = written(&request, &verdict, settings.shadow);
+    Ok((answer, verdict))
 }
 
 fn read(body: &[u8]) -> Result<Request<'_>, NotAReview> {
@@ -134,30 +148,28 @@ fn decide(
     let operation = match (request.operation.as_str(), request.sub_resource.as_str()) {
         ("CREATE", "") => Operation::Create,
         ("UPDATE", "") => Operation::Update,
-        _ => return Verdict::untouched(Reason::Operation),
+        _ => return Verdict::untouched(Reason::Operation).about(request.operation.as_str()),
     };
     let GroupVersionKind { group, version, kind } = &request.kind;
     if (group.as_str(), version.as_str(), kind.as_str()) != ("", "v1", subject.kind()) {
-        let text = format!("fastrak was asked about a {kind} as if it were a {}", subject.kind());
-        return failed(Reason::WrongKind, &text);
+        let about = format!("a {kind:?}, where a {} is expected", subject.kind());
+        return failed(Reason::WrongKind, &about);
     }
     let Some(facts) = facts else {
-        return failed(Reason::NotReady, "fastrak is starting; it will look again");
+        return failed(Reason::NotReady, "");
     };
     let decided = match subject {
-        Subject::Claims => decide_claim(request, operation, facts),
+        Subject::Claims => decide_claim(request, operation, facts, settings),
         Subject::Services => decide_service(request, facts, settings),
     };
-    decided.unwrap_or_else(|error| {
-        let text = format!("fastrak could not read this {}: {error}", subject.kind());
-        failed(Reason::Unreadable, &text)
-    })
+    decided.unwrap_or_else(|error| failed(Reason::Unreadable, &error.to_string()))
 }
 
 fn decide_claim(
     request: &Request<'_>,
     operation: Operation,
     facts: &Facts,
+    settings: Settings,
 ) -> Result<Verdict, serde_json::Error> {
     let view = |raw: &RawValue| {
         let object: PersistentVolumeClaim = serde_json::from_str(raw.get())?;
@@ -170,7 +182,10 @@ fn decide_claim(
     let object = view(request.object.unwrap_or(RawValue::NULL))?;
     let old = request.old_object.map(view).transpose()?;
     let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
-    Ok(claim(&ask, facts))
+    let verdict = claim(&ask, facts);
+    let before = ask.old.filter(|_| settings.shadow);
+    let before = before.map(|old| claim(&ClaimAsk { claim: old, ..ask }, facts));
+    Ok(told::unless_before(verdict, before.as_ref()))
 }
 
 fn decide_service(
@@ -189,38 +204,42 @@ fn decide_service(
     let object = view(request.object.unwrap_or(RawValue::NULL))?;
     let old = request.old_object.map(view).transpose()?;
     let ask = ServiceAsk { service: &object, old: old.as_ref() };
-    Ok(service(&ask, facts, settings))
+    let verdict = service(&ask, facts, settings);
+    let before = ask.old.filter(|_| settings.shadow);
+    let before = before.map(|old| service(&ServiceAsk { service: old, ..ask }, facts, settings));
+    Ok(told::unless_before(verdict, before.as_ref()))
 }
 
-fn failed(reason: Reason, text: &str) -> Verdict {
-    Verdict::untouched(reason).warn(text)
+fn failed(reason: Reason, about: &str) -> Verdict {
+    Verdict::untouched(reason).about(about).told()
 }
 
-fn written(request: &Request<'_>, verdict: &Verdict) -> Answer {
+fn written(request: &Request<'_>, verdict: &Verdict, shadow: bool) -> Answer {
     let patch = match &verdict.outcome {
-        Outcome::Patched(edits) => patch(request, edits),
-        Outcome::Untouched | Outcome::Denied(_) => Ok(None),
+        Outcome::Patched(edits) if !shadow => patch(request, edits),
+        Outcome::Patched(_) | Outcome::Untouched | Outcome::Denied(_) => Ok(None),
     };
     let encoded = patch.and_then(|patch| {
-        let effect = effect(verdict, patch.is_some());
-        encode(request, verdict, patch).map(|body| (body, effect))
+        let effect = effect(verdict, patch.is_some(), shadow);
+        encode(request, verdict, patch, shadow).map(|body| (body, effect))
     });
     match encoded {
         Ok((body, effect)) => Answer { body, effect, reason: verdict.reason },
         Err(error) => {
             tracing::error!(%error, reason = %verdict.reason, "an answer could not be written");
-            let verdict = failed(Reason::Internal, "fastrak failed; it will look again");
-            let body = encode(request, &verdict, None).unwrap_or_default();
+            let verdict = failed(Reason::Internal, "");
+            let body = encode(request, &verdict, None, shadow).unwrap_or_default();
             Answer { body, effect: Effect::Failed, reason: Reason::Internal }
         }
     }
 }
 
-const fn effect(verdict: &Verdict, patched: bool) -> Effect {
+const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
     match (&verdict.outcome, verdict.reason) {
         (_, Reason::WrongKind | Reason::Unreadable | Reason::NotReady | Reason::Internal) => {
             Effect::Failed
         }
+        (Outcome::Denied(_) | Outcome::Patched(_), _) if shadow => Effect::Shadow,
         (Outcome::Denied(_), _) => Effect::Denied,
         (Outcome::Patched(_), _) if patched => Effect::Patched,
         (Outcome::Patched(_) | Outcome::Untouched, _) => Effect::Untouched,
@@ -241,14 +260,14 @@ fn encode(
     request: &Request<'_>,
     verdict: &Verdict,
     patch: Option<PatchFields>,
+    shadow: bool,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let status = match &verdict.outcome {
-        Outcome::Denied(message) => {
+        Outcome::Denied(message) if !shadow => {
             Some(Status { code: UNPROCESSABLE, reason: "Invalid", message: message.clone() })
         }
-        Outcome::Untouched | Outcome::Patched(_) => None,
+        Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
     };
-    let reason = verdict.reason;
     serde_json::to_vec(&Outgoing {
         api_version: API_VERSION,
         kind: KIND,
@@ -257,9 +276,8 @@ fn encode(
             allowed: status.is_none(),
             status,
             patch,
-            warnings: &verdict.warnings,
-            audit_annotations: [("rule", reason.rule().as_str()), ("reason", reason.as_str())]
-                .into(),
+            warnings: told::warnings(verdict, shadow),
+            audit_annotations: told::audit(verdict, shadow),
         },
     })
 }

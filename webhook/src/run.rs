@@ -115,8 +115,14 @@ impl Webhook {
             metrics: Arc::clone(&metrics),
             recorder: recorder.clone(),
         };
-        let mender =
-            Mender { client: client.clone(), board, metrics, recorder, delay: config.repair_delay };
+        let mender = Mender {
+            client: client.clone(),
+            board,
+            metrics,
+            recorder,
+            delay: config.repair_delay,
+            shadow: config.services.shadow,
+        };
 
         let mut parts = Supervisor::new();
         parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));

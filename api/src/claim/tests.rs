@@ -38,6 +38,7 @@ fn a_claim_is_read_as_it_was_written() {
             selected_node: Some("node-a".into()),
             storage_provisioner: (Some("local.fastrak.io".into()), None),
             opted_out: true,
+            class_unowned: false,
             class: ClassChoice::Named("local-storage".into()),
             volume_name: Some("pvc-u-1".into()),
             phase: Some("Pending".into()),
@@ -100,4 +101,26 @@ fn every_reason_for_a_pin_is_read_back() {
         assert_eq!(PinnedBy::parse(by.as_str()), Some(by));
     }
     assert_eq!(PinnedBy::parse("root"), None);
+}
+
+#[test]
+fn a_class_that_nobody_owns_was_filled_in_and_without_a_record_nobody_can_tell() {
+    let owner = |fields: serde_json::Value| serde_json::json!({"manager": "m", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields});
+    let silent = owner(serde_json::json!({"f:spec": {"f:accessModes": {}}}));
+    let bare = owner(serde_json::json!({"f:metadata": {}}));
+    let owning = owner(serde_json::json!({"f:spec": {"f:storageClassName": {}}}));
+    let odd = owner(serde_json::json!([]));
+    let mute = serde_json::json!({"manager": "m"});
+    for (owners, unowned) in [
+        (vec![], false),
+        (vec![&silent], true),
+        (vec![&bare], true),
+        (vec![&owning], false),
+        (vec![&silent, &owning], false),
+        (vec![&silent, &mute], false),
+        (vec![&odd], false),
+    ] {
+        let read = claim(serde_json::json!({"metadata": {"managedFields": owners}}));
+        assert_eq!(read.class_unowned, unowned, "{owners:?}");
+    }
 }

@@ -1,7 +1,8 @@
-//! Keeps [`Facts`] up to date from watches of StorageClasses and Nodes. Readers never wait for it:
-//! they see one snapshot after another, each whole.
+//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes and namespaces, of the last
+//! their metadata alone. Readers never wait for it: they see one snapshot after another, each whole.
 
 use super::mirror::Mirror;
+use super::namespace::NamespaceFact;
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
 use fastrak_api::node::NodeName;
@@ -9,8 +10,9 @@ use fastrak_runtime::chain::Chain;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::storage::v1::StorageClass;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Api, Client};
@@ -78,12 +80,14 @@ impl Board {
 struct Mirrors {
     classes: Mirror<String, ClassFact>,
     nodes: Mirror<NodeName, NodeFact>,
+    namespaces: Mirror<String, NamespaceFact>,
 }
 
 impl Mirrors {
     fn facts(&self, namespace: &str) -> Option<Facts> {
         let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
-        Some(Facts { classes, nodes, namespace: namespace.to_owned() })
+        let namespaces = self.namespaces.all()?;
+        Some(Facts { classes, nodes, namespaces, namespace: namespace.to_owned() })
     }
 }
 
@@ -91,8 +95,10 @@ impl Feed {
     /// Watches until shutdown is requested.
     pub async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
         let classes = watched(Api::<StorageClass>::all(client.clone()));
-        let nodes = watched(Api::<Node>::all(client));
+        let nodes = watched(Api::<Node>::all(client.clone()));
+        let namespaces = watched(Api::<PartialObjectMeta<Namespace>>::all(client));
         let (mut classes, mut nodes) = (pin!(classes), pin!(nodes));
+        let mut namespaces = pin!(namespaces);
         let mut mirrors = Mirrors::default();
         let mut due: Option<Instant> = None;
         loop {
@@ -100,6 +106,9 @@ impl Feed {
                 () = shutdown.requested() => return Ok(()),
                 Some(event) = classes.next() => mirrors.classes.take(event, read_class),
                 Some(event) = nodes.next() => mirrors.nodes.take(event, read_node),
+                Some(event) = namespaces.next() => {
+                    mirrors.namespaces.take_some(event, read_namespace)
+                }
                 () = reached(due) => {
                     due = None;
                     self.publish(&mirrors);
@@ -163,4 +172,11 @@ fn read_class(class: &StorageClass) -> Option<(String, ClassFact)> {
 fn read_node(node: &Node) -> Option<(NodeName, NodeFact)> {
     let name = NodeName::parse(node.metadata.name.as_deref()?).ok()?;
     Some((name, NodeFact::read(node)))
+}
+
+fn read_namespace(
+    namespace: &PartialObjectMeta<Namespace>,
+) -> Option<(String, Option<NamespaceFact>)> {
+    let metadata = &namespace.metadata;
+    Some((metadata.name.clone()?, NamespaceFact::read(metadata)))
 }

@@ -23,9 +23,22 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Mirror<K, V> {
     /// Takes in what a watch has to say; whether anything that is kept has changed. An object
     /// that `read` can make nothing of is as good as absent.
     pub(crate) fn take<O>(&mut self, event: Event<O>, read: impl Fn(&O) -> Option<(K, V)>) -> bool {
+        self.take_some(event, |object| read(object).map(|(key, value)| (key, Some(value))))
+    }
+
+    /// The same where an object that is there may have nothing to be kept. Then nothing is kept,
+    /// and what it said before is gone.
+    pub(crate) fn take_some<O>(
+        &mut self,
+        event: Event<O>,
+        read: impl Fn(&O) -> Option<(K, Option<V>)>,
+    ) -> bool {
         match event {
             Event::Init => self.relisted.clear(),
-            Event::InitApply(object) => self.relisted.extend(read(&object)),
+            Event::InitApply(object) => {
+                let kept = read(&object).and_then(|(key, value)| Some((key, value?)));
+                self.relisted.extend(kept);
+            }
             Event::InitDone => {
                 let all = std::mem::take(&mut self.relisted);
                 let changed = !self.synced || *self.current != all;
@@ -37,20 +50,26 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Mirror<K, V> {
             }
             Event::Apply(object) => {
                 let Some((key, value)) = read(&object) else { return false };
-                if self.current.get(&key) == Some(&value) {
-                    return false;
-                }
-                Arc::make_mut(&mut self.current).insert(key, value);
-                return true;
+                return self.put(key, value);
             }
             Event::Delete(object) => {
-                let gone = read(&object).filter(|(key, _)| self.current.contains_key(key));
-                let Some((key, _)) = gone else { return false };
-                Arc::make_mut(&mut self.current).remove(&key);
-                return true;
+                let Some((key, _)) = read(&object) else { return false };
+                return self.put(key, None);
             }
         }
         false
+    }
+
+    fn put(&mut self, key: K, value: Option<V>) -> bool {
+        if self.current.get(&key) == value.as_ref() {
+            return false;
+        }
+        let current = Arc::make_mut(&mut self.current);
+        match value {
+            Some(value) => current.insert(key, value),
+            None => current.remove(&key),
+        };
+        true
     }
 
     /// Everything, once the first list is complete.
@@ -99,6 +118,21 @@ mod tests {
         assert!(!mirror.take(Event::Delete(("b", 0)), read));
         assert!(mirror.take(Event::Delete(("a", 0)), read));
         assert_eq!(shown(&mirror), Some(vec![]));
+    }
+
+    #[test]
+    fn an_object_that_ceases_to_say_anything_is_no_longer_kept() {
+        let read =
+            |object: &(&'static str, i32)| Some((object.0, Some(object.1).filter(|n| *n > 0)));
+        let mut mirror = Mirror::default();
+        for event in [Event::InitApply(("a", 1)), Event::InitApply(("b", 0)), Event::InitDone] {
+            mirror.take_some(event, read);
+        }
+        assert_eq!(shown(&mirror), Some(vec![("a", 1)]));
+        assert!(!mirror.take_some(Event::Apply(("b", 0)), read));
+        assert!(mirror.take_some(Event::Apply(("a", 0)), read));
+        assert_eq!(shown(&mirror), Some(vec![]));
+        assert!(!mirror.take_some(Event::Delete(("a", 0)), read));
     }
 
     #[test]

@@ -43,6 +43,15 @@ fn the_clusters_own_namespaces_and_ours_are_system() {
 }
 
 #[test]
+fn a_namespace_that_is_not_known_says_nothing() {
+    let out = NamespaceFact { opted_out: true, ..NamespaceFact::default() };
+    let namespaces = Arc::new([("quiet".to_owned(), out.clone())].into());
+    let facts = Facts { namespaces, ..Facts::default() };
+    assert!(facts.is_opted_out("quiet") && !facts.is_opted_out("other"));
+    assert_eq!((facts.of_namespace("quiet"), facts.of_namespace("other")), (Some(&out), None));
+}
+
+#[test]
 fn a_node_says_what_it_can() {
     let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
     let fact = node(&json!({

@@ -41,8 +41,8 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
         Err(_) => {
-            let text = format!("{} is not the name of a node", kubernetes::SELECTED_NODE);
-            return Verdict::untouched(Reason::MalformedSelectedNode).warn(&text);
+            return Verdict::untouched(Reason::MalformedSelectedNode)
+                .about(kubernetes::SELECTED_NODE);
         }
     };
     let pin = ask.claim.pin.as_deref();
@@ -53,17 +53,14 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         Operation::Create => match facts.fitness(&node, class) {
             Ok(()) => pinned(&node, PinnedBy::User, Reason::Mirrored),
             // As a restored backup may say; unlike our own annotation, it is not ours to judge.
-            Err(why) => Verdict::untouched(Reason::Mirrored).warn(&format!(
-                "{} is {node}, which {}",
-                kubernetes::SELECTED_NODE,
-                problem(why)
-            )),
+            Err(why) => Verdict::untouched(Reason::StaleSelectedNode)
+                .about(format!("{node}, which {}", problem(why))),
         },
         Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => mirrored(
             &node,
             PinnedBy::Scheduler,
         )
-        .warn(&format!("{} stays {node}: {} says so", names::NODE, kubernetes::SELECTED_NODE)),
+        .remark(format!("{} stays {node}: {} says so", names::NODE, kubernetes::SELECTED_NODE)),
         Operation::Update | Operation::Repair => {
             let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
             mirrored(&node, by)
@@ -86,10 +83,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
             );
             return Verdict::denied(Reason::MalformedPin, message);
         }
-        Err(error) => {
-            let text = format!("{} is not the name of a node", error.key);
-            return Verdict::untouched(Reason::MalformedPin).warn(&text);
-        }
+        Err(error) => return Verdict::untouched(Reason::MalformedPin).about(error.key),
     };
     if let (Err(why), true) = (facts.fitness(&node, class), brings_pin(ask)) {
         return refused(&node, why, class, facts);
@@ -98,7 +92,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
-        return Verdict::patched(Reason::UserPin, pin_edits(&node, by));
+        return Verdict::patched(Reason::UserPin, pin_edits(&node, by)).about(node.as_str());
     }
     let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
     pinned(&node, by, reason)
@@ -108,8 +102,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
 fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
     let mut able = facts.able(class);
     match (able.next(), able.next()) {
-        (None, _) => cleaned(Reason::NoNodeAble)
-            .warn(&format!("no node can hold a volume of class {} now", class.name)),
+        (None, _) => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
         (Some((node, _)), None) => pinned(node, PinnedBy::OnlyNode, Reason::OnlyNode),
         (Some(_), Some(_)) => match class.binding {
             Binding::Immediate => chosen(ask, class, facts),
@@ -124,7 +117,7 @@ fn chosen(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
     match place::choose(&key, facts.able(class)) {
         Some(node) => pinned(node, by, reason(by)),
-        None => cleaned(Reason::NoNodeAble),
+        None => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
     }
 }
 
@@ -158,11 +151,11 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
     ]);
-    Verdict::patched(reason, edits)
+    Verdict::patched(reason, edits).about(node.as_str())
 }
 
 fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
-    Verdict::patched(Reason::Mirrored, pin_edits(node, by))
+    Verdict::patched(Reason::Mirrored, pin_edits(node, by)).about(node.as_str())
 }
 
 fn pin_edits(node: &NodeName, by: PinnedBy) -> Vec<Edit> {
@@ -205,7 +198,7 @@ fn refused(node: &NodeName, why: Unfit, class: &Class, facts: &Facts) -> Verdict
     let problem = problem(why);
     let rest = would_do(class, facts);
     let message = format!("annotation {}: node {node} {problem}; {rest}", names::NODE);
-    Verdict::denied(reason, message)
+    Verdict::denied(reason, message).about(node.as_str())
 }
 
 fn contradiction(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {

@@ -44,53 +44,83 @@ pub struct ClaimAsk<'a> {
 #[must_use]
 pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
     let claim = ask.claim;
-    if let Some(reason) = beyond_scope(claim, facts) {
-        return Verdict::untouched(reason);
+    if let Some((reason, about)) = beyond_scope(claim, facts) {
+        return Verdict::untouched(reason).about(about);
     }
+    let about = claim.class_name().unwrap_or_default();
     let verdict = match claim_default::class_of(ask, facts) {
-        ClassOf::Neither(reason) => Verdict::untouched(reason),
+        ClassOf::Neither(reason) => told(ask, Verdict::untouched(reason).about(about)),
         ClassOf::Named(class) => pinned(ask, class, facts),
-        ClassOf::Default(class) => {
-            let name = Edit::set(Field::ClassName, class.name.as_str());
-            with_edit(pinned(ask, class, facts), name)
+        ClassOf::Default(class, reason) => {
+            let edits = vec![Edit::set(Field::ClassName, class.name.as_str())];
+            let given = Verdict::patched(reason, edits).about(class.name.as_str()).told();
+            if class.is_ours() { both(given, pinned(ask, class, facts)) } else { given }
         }
     };
-    match claim_default::warning_of_several(ask, facts) {
-        Some(text) => verdict.warn(&text),
+    match claim_default::remark(ask, facts) {
+        Some(text) => verdict.remark(text),
         None => verdict,
     }
 }
 
 fn pinned(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
-    without_idle_edits(ask.claim, claim_pin::pin(ask, class, facts))
+    let mut verdict = without_idle_edits(ask.claim, claim_pin::pin(ask, class, facts));
+    let changed = matches!(verdict.outcome, Outcome::Patched(_));
+    if changed && verdict.reason == Reason::WaitsForPod {
+        verdict.reason = Reason::PinWithdrawn;
+    }
+    if verdict.reason == Reason::PinWithdrawn {
+        verdict.about = names::NODE.to_owned();
+    }
+    told(ask, verdict)
 }
 
-fn beyond_scope(claim: &Claim, facts: &Facts) -> Option<Reason> {
+/// A verdict that says what it does; and of what it leaves, only if the request has news of it.
+fn told(ask: &ClaimAsk<'_>, verdict: Verdict) -> Verdict {
+    let news = match (ask.operation, ask.old) {
+        (Operation::Create, _) => true,
+        (Operation::Repair, _) => false,
+        (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(ask.claim)),
+    };
+    let changed = matches!(verdict.outcome, Outcome::Patched(_));
+    if news || changed { verdict.told() } else { verdict }
+}
+
+/// What of a claim its user decides by.
+fn decisive(claim: &Claim) -> (Option<&str>, Option<&str>, Option<&str>) {
+    (claim.class_name(), claim.pin.as_deref(), claim.selected_node.as_deref())
+}
+
+fn beyond_scope<'a>(claim: &'a Claim, facts: &Facts) -> Option<(Reason, &'a str)> {
     let class = match &claim.class {
-        ClassChoice::Empty => Some(Reason::ClassRefused),
+        ClassChoice::Empty => Some((Reason::ClassRefused, "")),
         // It cannot be changed and wins over the field, so a patch of the field would be a lie.
-        ClassChoice::Beta(_) => Some(Reason::BetaClass),
+        ClassChoice::Beta(name) => Some((Reason::BetaClass, name.as_str())),
         ClassChoice::Unset | ClassChoice::Named(_) => None,
     };
+    let namespace = claim.namespace.as_str();
     let rest = [
-        (claim.opted_out, Reason::OptedOut),
-        (facts.is_system(&claim.namespace), Reason::SystemNamespace),
-        (claim.deleting, Reason::Deleting),
-        (claim.volume_name.is_some(), Reason::VolumeNamed),
+        (claim.opted_out || facts.is_opted_out(namespace), Reason::OptedOut, ""),
+        (facts.is_system(namespace), Reason::SystemNamespace, namespace),
+        (claim.deleting, Reason::Deleting, ""),
     ];
-    rest.into_iter().find_map(|(holds, reason)| holds.then_some(reason)).or(class)
+    let volume = claim.volume_name.as_deref().map(|name| (Reason::VolumeNamed, name));
+    let rest = rest.into_iter().find_map(|(holds, reason, about)| holds.then_some((reason, about)));
+    rest.or(volume).or(class)
 }
 
-fn with_edit(mut verdict: Verdict, edit: Edit) -> Verdict {
-    match &mut verdict.outcome {
-        Outcome::Denied(_) => {}
-        Outcome::Patched(edits) => edits.push(edit),
-        Outcome::Untouched => {
-            verdict.outcome = Outcome::Patched(vec![edit]);
-            verdict.reason = Reason::DefaultClass;
+/// The class is given and the node is decided, both by one patch. The node's reason is the one that
+/// counts, unless nothing was done about it.
+fn both(given: Verdict, pin: Verdict) -> Verdict {
+    let said = given.said.into_iter().chain(pin.said).collect();
+    match (given.outcome, pin.outcome) {
+        (_, denied @ Outcome::Denied(_)) => Verdict { outcome: denied, said: Vec::new(), ..pin },
+        (Outcome::Patched(class), Outcome::Patched(mut edits)) => {
+            edits.extend(class);
+            Verdict { outcome: Outcome::Patched(edits), said, ..pin }
         }
+        (outcome, _) => Verdict { reason: given.reason, about: given.about, outcome, said },
     }
-    verdict
 }
 
 /// A verdict that changes only what is not so already.

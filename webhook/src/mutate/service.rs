@@ -2,8 +2,10 @@
 //! user says otherwise. It never writes a field of the spec, and it leaves alone what is another
 //! load balancer's.
 
+mod server;
 mod settings;
 
+use self::server::Server;
 pub use self::settings::{Alternative, Balancer, Settings};
 
 use crate::facts::Facts;
@@ -21,15 +23,16 @@ pub struct ServiceAsk<'a> {
     pub old: Option<&'a ServiceView>,
 }
 
-/// Who serves a Service, of those that this version can ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    Inlets,
-    Nobody,
-}
+/// Somebody asks for what this version cannot ask for, or for what is nothing: the words.
+struct Unserved(String);
 
-/// The Service asks for what this version cannot ask for, or for what is nothing.
-struct Unserved;
+/// What holds for a Service that asks for nobody.
+struct Fallback {
+    /// Who serves it, by its namespace or else by the settings.
+    server: Result<Server, Unserved>,
+    /// Who serves it where the inlets operator cannot.
+    alternative: Server,
+}
 
 /// How much of a user's text a message repeats.
 const QUOTED: usize = 24;
@@ -38,8 +41,8 @@ const QUOTED: usize = 24;
 #[must_use]
 pub fn service(ask: &ServiceAsk<'_>, facts: &Facts, settings: Settings) -> Verdict {
     let service = ask.service;
-    if let Some(reason) = beyond_scope(service, facts) {
-        return Verdict::untouched(reason);
+    if let Some((reason, about)) = beyond_scope(service, facts) {
+        return Verdict::untouched(reason).about(about);
     }
     let recorded = service.decision().and_then(Server::recorded);
     let verdict = if !service.is_load_balancer {
@@ -47,24 +50,28 @@ pub fn service(ask: &ServiceAsk<'_>, facts: &Facts, settings: Settings) -> Verdi
     } else if let Some(mark) = own_manage(service, recorded) {
         skipped(service, recorded, SkipReason::UserManaged, mark)
     } else {
-        match asked(service) {
-            Err(Unserved) => unserved(service, recorded),
+        let fallback = Fallback::of(service, facts, settings);
+        match asked(service.choice.as_deref()) {
+            Err(Unserved(text)) => unserved(service, recorded, &text),
             Ok(choice) => match foreign(service).filter(|_| recorded.is_none()) {
                 Some((reason, mark)) => skipped(service, recorded, reason, &mark),
-                None => decided(ask, choice, recorded, settings),
+                None => decided(ask, choice, recorded, &fallback),
             },
         }
     };
-    without_idle_edits(service, verdict)
+    let verdict = without_idle_edits(service, verdict);
+    // What was decided before has been told before.
+    if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.told() } else { verdict }
 }
 
-fn beyond_scope(service: &ServiceView, facts: &Facts) -> Option<Reason> {
+fn beyond_scope<'a>(service: &'a ServiceView, facts: &Facts) -> Option<(Reason, &'a str)> {
+    let namespace = service.namespace.as_str();
     let rules = [
-        (service.opted_out, Reason::OptedOut),
-        (facts.is_system(&service.namespace), Reason::SystemNamespace),
-        (service.deleting, Reason::Deleting),
+        (service.opted_out || facts.is_opted_out(namespace), Reason::OptedOut, ""),
+        (facts.is_system(namespace), Reason::SystemNamespace, namespace),
+        (service.deleting, Reason::Deleting, ""),
     ];
-    rules.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+    rules.into_iter().find_map(|(holds, reason, about)| holds.then_some((reason, about)))
 }
 
 /// The Service wants no address. What was asked for it is taken back, or the operator keeps a
@@ -78,13 +85,26 @@ fn given_up(service: &ServiceView, recorded: Option<Server>) -> Verdict {
     Verdict::patched(Reason::GivenUp, edits)
 }
 
-/// What the Service asks for, if this version can ask for it.
-fn asked(service: &ServiceView) -> Result<Option<Server>, Unserved> {
-    match service.choice() {
-        Ok(None) => Ok(None),
-        Ok(Some(Choice::Inlets)) => Ok(Some(Server::Inlets)),
-        Ok(Some(Choice::None)) => Ok(Some(Server::Nobody)),
-        Ok(Some(Choice::NodeIp | Choice::IpAlias | Choice::Class(_))) | Err(_) => Err(Unserved),
+impl Fallback {
+    fn of(service: &ServiceView, facts: &Facts, settings: Settings) -> Self {
+        let namespace = facts.of_namespace(&service.namespace);
+        let asked = asked(namespace.and_then(|fact| fact.balancer.as_deref()));
+        Self {
+            server: asked.map(|server| server.unwrap_or(settings.balancer.server())),
+            alternative: settings.alternative.server(),
+        }
+    }
+}
+
+/// Who is asked for, if this version can ask them.
+fn asked(choice: Option<&str>) -> Result<Option<Server>, Unserved> {
+    let Some(text) = choice else { return Ok(None) };
+    match Choice::parse(text) {
+        Ok(Choice::Inlets) => Ok(Some(Server::Inlets)),
+        Ok(Choice::None) => Ok(Some(Server::Nobody)),
+        Ok(Choice::NodeIp | Choice::IpAlias | Choice::Class(_)) | Err(_) => {
+            Err(Unserved(text.to_owned()))
+        }
     }
 }
 
@@ -123,44 +143,39 @@ fn skipped(
     service: &ServiceView,
     recorded: Option<Server>,
     reason: SkipReason,
-    mark: &str,
+    about: &str,
 ) -> Verdict {
     let mut edits = taken_back(service, recorded);
     let decision = Decision::Skipped(reason).to_string();
-    edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision.as_str()));
-    let verdict = Verdict::patched(reason_of(reason), edits);
-    match &service.choice {
-        Some(choice) if service.decision.as_ref() != Some(&decision) => {
-            let (choice, mark) = (clipped(choice, QUOTED), clipped(mark, QUOTED));
-            verdict.warn(&format!("{} {choice:?} is not followed: {mark} is set", names::BALANCER))
-        }
-        _ => verdict,
-    }
+    edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
+    Verdict::patched(reason_of(reason), edits).about(about)
 }
 
 fn decided(
     ask: &ServiceAsk<'_>,
     choice: Option<Server>,
     recorded: Option<Server>,
-    settings: Settings,
+    fallback: &Fallback,
 ) -> Verdict {
     let service = ask.service;
     let kept = recorded.filter(|server| !is_to_be_redecided(ask, *server));
-    let server = choice.or(kept).unwrap_or(settings.balancer.server());
+    let server = match (choice.or(kept), &fallback.server) {
+        (Some(server), _) => server,
+        (None, Ok(server)) => *server,
+        (None, Err(Unserved(text))) => return unserved(service, recorded, text),
+    };
     let beyond = service.beyond_inlets().filter(|_| server == Server::Inlets);
     let Some(problem) = beyond else { return served(server) };
     // A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-    let server = match recorded {
-        Some(Server::Inlets) => Server::Inlets,
-        _ => settings.alternative.server(),
-    };
+    let kept = recorded.filter(|server| *server == Server::Inlets);
+    let server = kept.unwrap_or(fallback.alternative);
     let verdict = served(server);
     let told = ask.old.is_some_and(|old| old.beyond_inlets() == service.beyond_inlets());
-    if told {
-        return verdict;
+    match server {
+        Server::Nobody => Verdict { reason: Reason::BeyondInlets, ..verdict.about(problem) },
+        Server::Inlets if told => verdict,
+        Server::Inlets => verdict.remark(format!("inlets cannot carry all of it: {problem}")),
     }
-    let instead = if server == Server::Nobody { ": nobody serves this Service" } else { "" };
-    verdict.warn(&format!("{problem}, which inlets cannot carry{instead}"))
 }
 
 /// Whether a recorded decision no longer stands, though no choice is written: the choice that led
@@ -182,20 +197,12 @@ fn served(server: Server) -> Verdict {
         Server::Inlets => Reason::Inlets,
         Server::Nobody => Reason::NoBalancer,
     };
-    Verdict::patched(reason, edits)
+    Verdict::patched(reason, edits).about(names::BALANCER)
 }
 
-fn unserved(service: &ServiceView, recorded: Option<Server>) -> Verdict {
-    let mut edits = taken_back(service, recorded);
-    let decision = Decision::Skipped(SkipReason::UnservedChoice).to_string();
-    edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision.as_str()));
-    let verdict = Verdict::patched(Reason::UnservedChoice, edits);
-    if service.decision.as_ref() == Some(&decision) {
-        return verdict;
-    }
-    let choice = clipped(service.choice.as_deref().unwrap_or_default(), QUOTED);
-    let text = "is not served; this version serves: inlets, none";
-    verdict.warn(&format!("{} {choice:?} {text}", names::BALANCER))
+fn unserved(service: &ServiceView, recorded: Option<Server>, choice: &str) -> Verdict {
+    let about = format!("{} {:?}", names::BALANCER, clipped(choice, QUOTED));
+    skipped(service, recorded, SkipReason::UnservedChoice, &about)
 }
 
 /// What we told the operator is taken back; what the user told it stays.
@@ -225,48 +232,6 @@ fn value(service: &ServiceView, field: Field) -> Option<&str> {
         Field::Annotation(inlets::MANAGE_LEGACY) => service.manage.1.as_deref(),
         Field::Annotation(names::BALANCER_DECISION) => service.decision.as_deref(),
         Field::Annotation(_) | Field::Label(_) | Field::ClassName => None,
-    }
-}
-
-impl Server {
-    fn recorded(decision: Decision) -> Option<Self> {
-        match decision {
-            Decision::Inlets => Some(Self::Inlets),
-            Decision::None => Some(Self::Nobody),
-            Decision::Skipped(_) => None,
-        }
-    }
-
-    /// What the operator is told: current ones, and those of 0.16 and earlier.
-    const fn manage(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Inlets => ("1", "true"),
-            Self::Nobody => ("0", "false"),
-        }
-    }
-
-    const fn decision(self) -> Decision {
-        match self {
-            Self::Inlets => Decision::Inlets,
-            Self::Nobody => Decision::None,
-        }
-    }
-}
-
-impl Balancer {
-    const fn server(self) -> Server {
-        match self {
-            Self::Inlets => Server::Inlets,
-            Self::None => Server::Nobody,
-        }
-    }
-}
-
-impl Alternative {
-    const fn server(self) -> Server {
-        match self {
-            Self::None => Server::Nobody,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::{
-    after, annotated, annotation, claim as claim_of, denial, facts, label, labelled, marked, node,
-    with_labels,
+    after, annotated, annotation, claim as claim_of, denial, facts, is_silent, label, labelled,
+    marked, node, saying, warned, with_labels,
 };
 use fastrak_api::names::{CLASS_DEFAULT, NODE, PINNED_BY, PROVISIONER};
 use kubernetes::{SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA};
@@ -42,6 +42,9 @@ fn two_nodes() -> Facts {
     facts(&[node("a"), node("b")])
 }
 
+mod namespaces;
+mod told;
+
 mod scope {
     use super::*;
 
@@ -71,7 +74,7 @@ mod scope {
         ] {
             for operation in [Operation::Create, Operation::Update, Operation::Repair] {
                 let verdict = decide(operation, Some(&object), &object, &one_node());
-                assert_eq!(verdict, Verdict::untouched(reason), "{object} {operation:?}");
+                is_silent(&verdict, reason);
             }
         }
     }
@@ -105,14 +108,17 @@ mod class {
     fn a_marked_default_is_left_to_whoever_sets_it() {
         let facts = marked(&two_nodes(), "foreign", "2026-01-01T00:00:00Z");
         let verdict = create(&claim_of(None), &facts);
-        assert_eq!(verdict, Verdict::untouched(Reason::DefaultElsewhere));
+        is_silent(&verdict, Reason::DefaultElsewhere);
     }
 
     #[test]
     fn without_our_class_nothing_is_set() {
         let mut facts = two_nodes();
         std::sync::Arc::make_mut(&mut facts.classes).remove(CLASS_DEFAULT);
-        assert_eq!(create(&claim_of(None), &facts), Verdict::untouched(Reason::NoClass));
+        let object = claim_of(None);
+        let text = "fastrak: left it without a class: there is none to give; name one";
+        assert_eq!(warned(&create(&object, &facts)), [text]);
+        is_silent(&update(&object, &object, &facts), Reason::NoClass);
     }
 
     #[test]
@@ -129,14 +135,15 @@ mod class {
     fn two_defaults_are_told_to_whoever_makes_a_claim_of_one_of_them() {
         let one = marked(&two_nodes(), "waits", "2026-01-01T00:00:00Z");
         let two = marked(&one, "foreign", "2026-02-01T00:00:00Z");
-        let wanted = ["several default StorageClasses: foreign, waits; foreign wins".to_owned()];
+        let wanted = ["fastrak: several default StorageClasses: foreign, waits; foreign wins"];
         for class in ["waits", "foreign"] {
             let object = claim_of(Some(class));
-            assert_eq!(create(&object, &one).warnings, [""; 0], "{class}");
-            assert_eq!(create(&object, &two).warnings, wanted, "{class}");
-            assert_eq!(update(&object, &object, &two).warnings, [""; 0], "{class}");
+            assert_eq!(warned(&create(&object, &one)), [""; 0], "{class}");
+            assert_eq!(warned(&create(&object, &two)), wanted, "{class}");
+            assert_eq!(warned(&update(&object, &object, &two)), [""; 0], "{class}");
         }
-        assert_eq!(create(&claim_of(Some("now")), &two).warnings, [""; 0]);
+        let other = warned(&create(&claim_of(Some("now")), &two));
+        assert!(!other.iter().any(|text| text.contains("several")), "{other:?}");
     }
 }
 
@@ -305,7 +312,7 @@ mod scheduler {
         let new = annotated(&old, &[(NODE, "b")]);
         let verdict = update(&old, &new, &two_nodes());
         assert_eq!(pin_of(&after(&new, &verdict)), (Some("a"), Some("scheduler"), Some("a")));
-        assert_eq!(verdict.warnings.len(), 1);
+        assert_eq!(verdict.said.len(), 1);
     }
 
     #[test]
@@ -341,7 +348,7 @@ mod scheduler {
         for verdict in [create(&new, &two_nodes()), update(&old, &new, &two_nodes())] {
             assert_eq!(verdict.reason, Reason::MalformedSelectedNode);
             assert_eq!(verdict.outcome, Outcome::Untouched);
-            assert_eq!(verdict.warnings.len(), 1);
+            assert_eq!(verdict.said.len(), 1);
         }
     }
 
@@ -352,7 +359,7 @@ mod scheduler {
         assert_eq!(pin_of(&changed), (Some("b"), Some("user"), Some("b")));
         let object = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
         let verdict = create(&object, &two_nodes());
-        assert_eq!((verdict.outcome, verdict.warnings.len()), (Outcome::Untouched, 1));
+        assert_eq!((verdict.outcome, verdict.said.len()), (Outcome::Untouched, 1));
     }
 }
 
@@ -393,7 +400,7 @@ mod chosen {
     #[test]
     fn of_several_nodes_the_scheduler_chooses() {
         let verdict = create(&claim_of(Some("waits")), &two_nodes());
-        assert_eq!(verdict, Verdict::untouched(Reason::WaitsForPod));
+        is_silent(&verdict, Reason::WaitsForPod);
     }
 
     #[test]
@@ -430,7 +437,7 @@ mod chosen {
         for class in ["waits", "now"] {
             let verdict = create(&claim_of(Some(class)), &facts(&[]));
             assert_eq!(verdict.reason, Reason::NoNodeAble);
-            assert_eq!((verdict.outcome, verdict.warnings.len()), (Outcome::Untouched, 1));
+            assert_eq!((verdict.outcome, verdict.said.len()), (Outcome::Untouched, 1));
         }
     }
 
@@ -538,7 +545,7 @@ proptest! {
         let malformed = matches!(verdict.reason, Reason::MalformedPin | Reason::MalformedSelectedNode);
         let beside = verdict.reason.rule() != crate::verdict::Rule::Pin;
         // A selected node that a new claim brings and that does not exist is left as it is.
-        let stale = verdict.reason == Reason::Mirrored && operation == Operation::Create;
+        let stale = verdict.reason == Reason::StaleSelectedNode;
         if !(malformed || beside || stale || matches!(verdict.outcome, Outcome::Denied(_))) {
             let changed = after(&object, &verdict);
             prop_assert_eq!(annotation(&changed, NODE), label(&changed, NODE));
@@ -547,7 +554,8 @@ proptest! {
 
     #[test]
     fn warnings_are_short(object in any_claim(), facts in any_facts(), operation in any_operation()) {
-        for warning in decide(operation, None, &object, &facts).warnings {
+        let verdict = decide(operation, None, &object, &facts);
+        for warning in [verdict.warnings(false), verdict.warnings(true)].concat() {
             prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control));
         }
     }

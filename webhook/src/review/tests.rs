@@ -100,7 +100,19 @@ fn a_change_comes_as_a_patch_that_applies() {
     assert_eq!(object["metadata"]["annotations"][names::NODE], "a");
     assert_eq!((answer.effect, answer.reason), (Effect::Patched, Reason::OnlyNode));
     let audit = &serde_json::from_slice::<Value>(&answer.body).unwrap()["response"];
-    assert_eq!(audit["auditAnnotations"], json!({"rule": "pin", "reason": "only-node"}));
+    let annotations = &audit["auditAnnotations"];
+    assert_eq!(
+        (&annotations["rule"], &annotations["reason"]),
+        (&json!("pin"), &json!("only-node"))
+    );
+    let changed: Vec<_> = annotations["changed"].as_str().unwrap().split(", ").collect();
+    let node = ["annotation fastrak.io/node", "label fastrak.io/node", "spec.storageClassName"];
+    assert!(node.iter().all(|field| changed.contains(field)), "{changed:?}");
+    let texts = [
+        "fastrak: gave it class local-storage, since it names none",
+        "fastrak: pinned it to node a: no other can hold it",
+    ];
+    assert_eq!(audit["warnings"], json!(texts));
 }
 
 #[test]
@@ -121,6 +133,45 @@ fn a_denial_reaches_the_user_in_words() {
     let message = accepted(&review, &answer.body).unwrap().unwrap_err();
     assert!(message.contains("node nowhere does not exist"), "{message}");
     assert_eq!(answer.effect, Effect::Denied);
+}
+
+fn in_shadow(review: &Value) -> (Effect, Value) {
+    let facts = facts(&[node("a")]);
+    let settings = Settings { shadow: true, ..SETTINGS };
+    let body = review.to_string();
+    let answer = answer(body.as_bytes(), Subject::Claims, Some(&facts), settings).unwrap();
+    assert_eq!(accepted(review, &answer.body), Ok(Ok(review["request"]["object"].clone())));
+    let whole: Value = serde_json::from_slice(&answer.body).unwrap();
+    (answer.effect, whole["response"].clone())
+}
+
+#[test]
+fn in_shadow_a_change_is_told_and_not_made() {
+    let mut object = review(Subject::Claims, "CREATE", &claim_of(Some("waits")));
+    let (effect, response) = in_shadow(&object);
+    assert_eq!(effect, Effect::Shadow);
+    let text = "fastrak (shadow) would have pinned it to node a: no other can hold it";
+    assert_eq!(response["warnings"], json!([text]));
+    let audit = &response["auditAnnotations"];
+    assert_eq!((&audit["reason"], &audit["shadow"]), (&json!("only-node"), &json!("patched")));
+    // It is not made at the next update either, which therefore brings nothing new.
+    object["request"]["operation"] = json!("UPDATE");
+    object["request"]["oldObject"] = object["request"]["object"].clone();
+    let (effect, response) = in_shadow(&object);
+    assert_eq!((effect, &response["warnings"]), (Effect::Shadow, &Value::Null));
+}
+
+#[test]
+fn in_shadow_nobody_is_refused_anything() {
+    let object = annotated(&claim_of(Some("waits")), &[(names::NODE, "nowhere")]);
+    let (effect, response) = in_shadow(&review(Subject::Claims, "CREATE", &object));
+    assert_eq!(effect, Effect::Shadow);
+    let text = response["warnings"][0].as_str().unwrap();
+    let wanted = "fastrak (shadow) would have refused it: annotation fastrak.io/node: node nowhere";
+    assert!(text.starts_with(wanted), "{text}");
+    assert_eq!(response["auditAnnotations"]["shadow"], "denied");
+    let (effect, response) = in_shadow(&review(Subject::Claims, "CREATE", &claim_of(Some(""))));
+    assert_eq!((effect, &response["warnings"]), (Effect::Untouched, &Value::Null));
 }
 
 #[test]
@@ -185,7 +236,7 @@ fn what_cannot_be_read_is_let_through_with_a_warning() {
         );
         assert_eq!(accepted(&review, &answer.body), Ok(Ok(object)));
         let text = String::from_utf8(answer.body).unwrap();
-        assert!(text.contains("fastrak could not read this PersistentVolumeClaim"), "{text}");
+        assert!(text.contains("fastrak: left it alone: it cannot be read: "), "{text}");
     }
 }
 

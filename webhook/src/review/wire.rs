@@ -66,9 +66,9 @@ pub(super) struct Response<'a> {
     pub(super) status: Option<Status>,
     #[serde(flatten)]
     pub(super) patch: Option<PatchFields>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub(super) warnings: &'a [String],
-    pub(super) audit_annotations: BTreeMap<&'static str, &'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
+    pub(super) audit_annotations: BTreeMap<&'static str, Cow<'static, str>>,
 }
 
 #[derive(Serialize)]

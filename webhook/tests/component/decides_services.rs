@@ -96,7 +96,8 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let told = command.run().await?.stderr;
-    assert!(told.contains("Warning: fastrak.io/balancer \"ip-alias\" is not served"), "{told}");
+    let text = "Warning: fastrak: left it alone: fastrak.io/balancer \"ip-alias\" is not served";
+    assert!(told.contains(text), "{told}");
 
     // Other defaults change nothing that was decided.
     webhook.stop().await?;

@@ -70,7 +70,11 @@ impl Server {
         let facts = Facts { namespace: "own".to_owned(), ..Facts::default() };
         let desk = Desk {
             facts: Arc::new(ArcSwapOption::from_pointee(facts)),
-            settings: Settings { balancer: Balancer::Inlets, alternative: Alternative::None },
+            settings: Settings {
+                balancer: Balancer::Inlets,
+                alternative: Alternative::None,
+                shadow: false,
+            },
             metrics: Arc::clone(&metrics),
             limit: limits.request,
         };

@@ -69,7 +69,8 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     }))?;
     let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(claim);
     let told = command.run().await?.stderr;
-    let wanted = format!("Warning: several default StorageClasses: {order}; {winner} wins");
+    let wanted =
+        format!("Warning: fastrak: several default StorageClasses: {order}; {winner} wins");
     assert!(told.contains(&wanted), "{told}");
 
     classes.delete("other", &DeleteParams::default()).await?;

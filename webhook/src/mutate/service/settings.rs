@@ -8,6 +8,8 @@ pub struct Settings {
     pub balancer: Balancer,
     /// Who serves what the inlets operator cannot carry.
     pub alternative: Alternative,
+    /// Whether everything is decided and nothing done. Decisions do not depend on it.
+    pub shadow: bool,
 }
 
 /// Who may be configured to serve Services.

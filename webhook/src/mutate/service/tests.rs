@@ -1,5 +1,7 @@
 use super::*;
-use crate::fixtures::{SETTINGS, after, annotated, annotation, facts, with_labels};
+use crate::fixtures::{
+    SETTINGS, after, annotated, annotation, facts, is_silent, saying, warned, with_labels,
+};
 use fastrak_api::names::{BALANCER, BALANCER_DECISION};
 use inlets::{MANAGE, MANAGE_LEGACY};
 use proptest::prelude::*;
@@ -67,7 +69,7 @@ fn other_types_are_untouched() {
     for type_ in ["ClusterIP", "NodePort", "ExternalName"] {
         let mut object = annotated(&plain(), &[(BALANCER, "inlets"), (MANAGE, "1")]);
         object["spec"]["type"] = json!(type_);
-        assert_eq!(create(&object), Verdict::untouched(Reason::NotLoadBalancer), "{type_}");
+        is_silent(&create(&object), Reason::NotLoadBalancer);
     }
 }
 
@@ -83,7 +85,7 @@ fn what_is_none_of_our_business_is_untouched() {
         (system, Reason::SystemNamespace),
         (opted_out, Reason::OptedOut),
     ] {
-        assert_eq!(create(&object), Verdict::untouched(reason));
+        is_silent(&create(&object), reason);
     }
 }
 
@@ -114,11 +116,9 @@ fn what_is_another_load_balancers_is_left_and_says_so() {
         let decision = format!("skipped:{skip}");
         assert_eq!(said(&changed), (before.0, before.1, Some(decision.as_str())), "{object}");
         assert_eq!(changed["spec"], object["spec"]);
-        // Without a wish there is nobody to warn; with one there is.
-        assert_eq!(create(&object).warnings, [""; 0]);
-        let wished = create(&annotated(&object, &[(BALANCER, "inlets")]));
-        assert_eq!(wished.warnings.len(), 1, "{object}");
-        assert!(wished.warnings[0].contains("is not followed"), "{:?}", wished.warnings);
+        let texts = warned(&create(&annotated(&object, &[(BALANCER, "inlets")])));
+        assert!(texts.len() == 1 && texts[0].starts_with("fastrak: left it"), "{texts:?}");
+        is_silent(&update(&changed, &changed), create(&object).reason);
     }
 }
 
@@ -136,10 +136,10 @@ fn what_is_not_served_is_left_with_a_warning_once() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
-        assert!(verdict.warnings[0].contains("this version serves: inlets, none"));
+        assert!(warned(&verdict)[0].ends_with("is not served; write inlets or none"));
         let changed = after(&object, &verdict);
         assert_eq!(said(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
-        assert_eq!(update(&changed, &changed), Verdict::untouched(Reason::UnservedChoice));
+        is_silent(&update(&changed, &changed), Reason::UnservedChoice);
     }
 }
 
@@ -151,10 +151,11 @@ fn what_inlets_cannot_carry_gets_the_alternative_and_is_told_once() {
         let mut object = plain();
         object["spec"]["ports"] = json!([{"port": port, "protocol": protocol}]);
         let verdict = create(&object);
-        assert!(verdict.warnings[0].contains(problem), "{:?}", verdict.warnings);
+        let texts = warned(&verdict);
+        assert!(texts.len() == 1 && texts[0].contains(problem), "{texts:?}");
         let changed = after(&object, &verdict);
         assert_eq!(said(&changed), NONE, "{problem}");
-        assert_eq!(update(&changed, &changed), Verdict::untouched(Reason::NoBalancer));
+        is_silent(&update(&changed, &changed), Reason::NoBalancer);
     }
 }
 
@@ -165,8 +166,8 @@ fn a_port_that_inlets_cannot_carry_does_not_take_the_tunnel_from_the_others() {
     new["spec"]["ports"] = udp()["spec"]["ports"].clone();
     let verdict = update(&old, &new);
     assert_eq!(said(&after(&new, &verdict)), INLETS);
-    assert!(verdict.warnings[0].contains("port 53 is UDP"), "{:?}", verdict.warnings);
-    assert_eq!(update(&new, &new).warnings, [""; 0]);
+    assert_eq!(warned(&verdict), ["fastrak: inlets cannot carry all of it: port 53 is UDP"]);
+    is_silent(&update(&new, &new), Reason::Inlets);
 }
 
 #[test]
@@ -181,8 +182,86 @@ fn when_the_port_that_inlets_could_not_carry_is_gone_inlets_serves() {
 fn a_decision_is_kept_when_the_defaults_change() {
     let old = created(&plain());
     let none = Settings { balancer: Balancer::None, ..SETTINGS };
-    assert_eq!(decide(Some(&old), &old, none), Verdict::untouched(Reason::Inlets));
-    assert_eq!(decide(None, &old, none), Verdict::untouched(Reason::Inlets));
+    is_silent(&decide(Some(&old), &old, none), Reason::Inlets);
+    is_silent(&decide(None, &old, none), Reason::Inlets);
+}
+
+fn decide_in(metadata: &Value, old: Option<&Value>, object: &Value) -> Verdict {
+    let facts = saying(&facts(&[]), metadata);
+    let (object, old) = (view(object), old.map(view));
+    service(&ServiceAsk { service: &object, old: old.as_ref() }, &facts, SETTINGS)
+}
+
+fn of_namespace(choice: &str) -> Value {
+    json!({"annotations": {BALANCER: choice}})
+}
+
+#[test]
+fn a_namespace_has_a_default_below_the_services_own_word_and_above_the_flag() {
+    let none = of_namespace("none");
+    assert_eq!(said(&after(&plain(), &decide_in(&none, None, &plain()))), NONE);
+    let own = annotated(&plain(), &[(BALANCER, "inlets")]);
+    assert_eq!(said(&after(&own, &decide_in(&none, None, &own))), INLETS);
+    let inlets = created(&plain());
+    is_silent(&decide_in(&none, Some(&inlets), &inlets), Reason::Inlets);
+    is_silent(&decide_in(&of_namespace("node-ip"), Some(&inlets), &inlets), Reason::Inlets);
+    // A word that is taken off makes room for the default.
+    let wished = after(&own, &decide_in(&none, None, &own));
+    let mut wishless = wished.clone();
+    wishless["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
+    assert_eq!(said(&after(&wishless, &decide_in(&none, Some(&wished), &wishless))), NONE);
+}
+
+#[test]
+fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
+    for choice in ["node-ip", "ip-alias", "class=metallb", "rubbish", ""] {
+        let verdict = decide_in(&of_namespace(choice), None, &plain());
+        let changed = after(&plain(), &verdict);
+        assert_eq!(said(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
+        let texts = warned(&verdict);
+        assert!(texts.len() == 1 && texts[0].contains(&format!("{choice:?}")), "{texts:?}");
+        let again = decide_in(&of_namespace(choice), Some(&changed), &changed);
+        is_silent(&again, Reason::UnservedChoice);
+        let mended = decide_in(&of_namespace("none"), Some(&changed), &changed);
+        assert_eq!(said(&after(&changed, &mended)), NONE);
+    }
+    // What is another load balancer's is so whatever the namespace says.
+    let foreign = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
+    let verdict = decide_in(&of_namespace("class=metallb"), None, &foreign);
+    assert_eq!(verdict.reason, Reason::ForeignMark);
+}
+
+#[test]
+fn a_namespace_that_opts_out_keeps_its_services() {
+    let out = json!({"labels": {names::INJECT: names::INJECT_DISABLED}});
+    let enabled = with_labels(&plain(), &[(names::INJECT, "enabled")]);
+    for object in [plain(), enabled] {
+        is_silent(&decide_in(&out, None, &object), Reason::OptedOut);
+    }
+}
+
+#[test]
+fn what_is_done_is_told_in_words() {
+    let to_none = annotated(&plain(), &[(BALANCER, "none")]);
+    for (object, text) in [
+        (plain(), "fastrak: left its address to the inlets operator"),
+        (
+            to_none.clone(),
+            "fastrak: left it without an address; annotation fastrak.io/balancer asks for one",
+        ),
+        (udp(), "fastrak: left it without an address: inlets cannot carry it, port 53 is UDP"),
+        (
+            annotated(&plain(), &[(MANAGE, "1")]),
+            "fastrak: left it alone: operator.inlets.dev/manage is set by hand",
+        ),
+    ] {
+        assert_eq!(warned(&create(&object)), [text]);
+    }
+    let old = created(&plain());
+    let mut new = old.clone();
+    new["spec"]["type"] = json!("ClusterIP");
+    let text = "fastrak: took back what it wrote: the Service wants no address any more";
+    assert_eq!(warned(&update(&old, &new)), [text]);
 }
 
 #[test]
@@ -190,7 +269,7 @@ fn a_decision_is_kept_when_an_address_comes_or_a_foreign_mark() {
     let mut new = annotated(&created(&plain()), &[("metallb.io/address-pool", "x")]);
     new["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
     new["spec"]["externalIPs"] = json!(["192.0.2.1"]);
-    assert_eq!(update(&new, &new), Verdict::untouched(Reason::Inlets));
+    is_silent(&update(&new, &new), Reason::Inlets);
 }
 
 #[test]
@@ -219,7 +298,7 @@ fn a_manage_value_that_a_user_changes_is_the_users_from_then_on() {
     let new = annotated(&old, &[(MANAGE, "0")]);
     let changed = after(&new, &update(&old, &new));
     assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
-    assert_eq!(update(&changed, &changed), Verdict::untouched(Reason::UserManaged));
+    is_silent(&update(&changed, &changed), Reason::UserManaged);
 }
 
 #[test]
@@ -326,7 +405,8 @@ proptest! {
     #[test]
     fn warnings_are_short(object in any_service(), text in ".{0,300}") {
         let object = annotated(&object, &[(BALANCER, &text)]);
-        for warning in create(&object).warnings {
+        let verdict = create(&object);
+        for warning in [verdict.warnings(false), verdict.warnings(true)].concat() {
             prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control));
         }
     }

@@ -1,0 +1,56 @@
+//! Who can be asked to serve a Service, and how that is written and recorded. It does not decide
+//! who is.
+
+use super::settings::{Alternative, Balancer};
+use fastrak_api::balancer::Decision;
+
+/// Who serves a Service, of those that this version can ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    Inlets,
+    Nobody,
+}
+
+impl Server {
+    /// Who was decided for; a Service that was skipped has nobody.
+    pub(super) fn recorded(decision: Decision) -> Option<Self> {
+        match decision {
+            Decision::Inlets => Some(Self::Inlets),
+            Decision::None => Some(Self::Nobody),
+            Decision::Skipped(_) => None,
+        }
+    }
+
+    /// What the operator is told: current ones, and those of 0.16 and earlier.
+    pub(super) const fn manage(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Inlets => ("1", "true"),
+            Self::Nobody => ("0", "false"),
+        }
+    }
+
+    /// How that is recorded.
+    pub(super) const fn decision(self) -> Decision {
+        match self {
+            Self::Inlets => Decision::Inlets,
+            Self::Nobody => Decision::None,
+        }
+    }
+}
+
+impl Balancer {
+    pub(super) const fn server(self) -> Server {
+        match self {
+            Self::Inlets => Server::Inlets,
+            Self::None => Server::Nobody,
+        }
+    }
+}
+
+impl Alternative {
+    pub(super) const fn server(self) -> Server {
+        match self {
+            Self::None => Server::Nobody,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Why something was decided: one table with the rule that each reason belongs to, its label in
+//! metrics and audit logs, whether it is worth a warning, and the words for people. Nothing is
+//! decided here.
+//!
+//! The words say what fastrak did, so that they can follow "fastrak:" as well as "fastrak would
+//! have". `{}` is what it was done with or because of.
+//!
+//! What is told as a warning: a change that somebody's request led to, and an object that was left
+//! as it is where its user could have expected more. Not told: that another's objects are another's.
+
+use std::fmt;
+
+/// Part of the product that a reason belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Which objects are fastrak's business.
+    Scope,
+    /// The class of a claim.
+    Class,
+    /// The node of a claim.
+    Pin,
+    /// The address of a Service.
+    Balancer,
+    /// The review itself.
+    Review,
+}
+
+/// Whether a reason is told to whoever made the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// By a warning.
+    Told,
+    /// In audit logs and metrics alone.
+    Mute,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+
+       $variant:ident = $rule:ident, $label:literal, $voice:ident, $words:literal;)+) => {
+        /// Why something was decided: a label of metrics and an audit annotation, never free text.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The reason as metrics and audit logs show it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// The part of the product that it belongs to.
+            #[must_use]
+            pub const fn rule(self) -> Rule {
+                match self { $(Self::$variant => Rule::$rule,)+ }
+            }
+
+            const fn voice(self) -> Voice {
+                match self { $(Self::$variant => Voice::$voice,)+ }
+            }
+
+            /// What was done, for people; `{}` stands for what it was about.
+            #[must_use]
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$variant => $words,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Its labels or its namespace's opt out.
+    OptedOut = Scope, "opted-out", Mute, "left it alone: its label or its namespace's opts out";
+    /// Its namespace is the cluster's own or fastrak's own.
+    SystemNamespace = Scope, "system-namespace", Mute,
+        "left it alone: namespace {} is the cluster's or fastrak's own";
+    /// It is being deleted.
+    Deleting = Scope, "deleting", Mute, "left it alone: it is being deleted";
+    /// The operation changes nothing that could be decided about.
+    Operation = Scope, "operation", Mute, "left it alone: the operation {} decides nothing";
+    /// The claim has, or names, its volume.
+    VolumeNamed = Scope, "volume-named", Mute, "left it alone: it has volume {}";
+    /// The claim wants no dynamic provisioning.
+    ClassRefused = Scope, "class-refused", Mute,
+        "left it alone: its empty class asks for no provisioning";
+    /// The claim names its class by the annotation from before the field.
+    BetaClass = Scope, "beta-class", Mute,
+        "left it alone: an old annotation names its class; use spec.storageClassName";
+    /// The claim's class is another provisioner's.
+    ForeignClass = Scope, "foreign-class", Mute,
+        "left it alone: class {} is another provisioner's";
+    /// The claim's class does not exist.
+    UnknownClass = Scope, "unknown-class", Mute, "left it alone: class {} does not exist";
+    /// The claim has no class, and there is none to give it.
+    NoClass = Scope, "no-class", Told,
+        "left it without a class: there is none to give; name one";
+    /// The claim has no class, and another than fastrak's is the default.
+    DefaultElsewhere = Class, "default-elsewhere", Mute,
+        "left its class open: the cluster gives it its default";
+    /// The claim got the default class.
+    DefaultClass = Class, "default-class", Told, "gave it class {}, since it names none";
+    /// The claim got the class that its namespace says.
+    NamespaceClass = Class, "namespace-class", Told, "gave it class {}, its namespace's default";
+    /// The user wrote the node.
+    UserPin = Pin, "user", Told, "pinned it to node {}, as it asks";
+    /// The pin follows what dynamic provisioning was told.
+    Mirrored = Pin, "mirrored", Mute, "pinned it to node {}, where it is to be provisioned";
+    /// No other node can hold it.
+    OnlyNode = Pin, "only-node", Told, "pinned it to node {}: no other can hold it";
+    /// The class binds at once, so a node was chosen.
+    Policy = Pin, "policy", Told, "pinned it to node {}: its class binds at once";
+    /// It follows the claims of the same pod.
+    Sibling = Pin, "sibling", Told, "pinned it to node {}, with its pod's other claims";
+    /// What was left of a pin was taken off.
+    PinWithdrawn = Pin, "withdrawn", Told,
+        "took off what was left of a pin; annotation {} pins a claim";
+    /// The scheduler is to choose, with a pod in view.
+    WaitsForPod = Pin, "waits-for-pod", Mute,
+        "left its node to the scheduler: it waits for its first pod";
+    /// No node can hold it.
+    NoNodeAble = Pin, "no-node-able", Told,
+        "left it without a node: none can hold class {} now; add one";
+    /// The pin is no node's name.
+    MalformedPin = Pin, "malformed-pin", Told,
+        "left it without a node: annotation {} names none; correct it";
+    /// The pin is a node that does not exist.
+    UnknownNode = Pin, "unknown-node", Mute, "refused it: node {} does not exist";
+    /// The pin is a node that can never hold it.
+    ImpossibleNode = Pin, "impossible-node", Mute, "refused it: node {} can never hold it";
+    /// The pin and the node that provisioning is told differ.
+    ContradictoryPin = Pin, "contradictory-pin", Mute, "refused it: it asks for two nodes";
+    /// What provisioning is told is no node's name.
+    MalformedSelectedNode = Pin, "malformed-selected-node", Told,
+        "left it without a node: {} names none; take it off";
+    /// What a new claim says that provisioning is told is a node that can never hold it.
+    StaleSelectedNode = Pin, "stale-selected-node", Told, "left it on node {}";
+    /// The Service wants no address.
+    NotLoadBalancer = Balancer, "not-load-balancer", Mute,
+        "left it alone: its type is not LoadBalancer";
+    /// The Service no longer wants an address.
+    GivenUp = Balancer, "given-up", Told,
+        "took back what it wrote: the Service wants no address any more";
+    /// The inlets operator is to serve it.
+    Inlets = Balancer, "inlets", Told, "left its address to the inlets operator";
+    /// Nobody is to serve it.
+    NoBalancer = Balancer, "none", Told, "left it without an address; annotation {} asks for one";
+    /// Nobody is to serve it, since the inlets operator cannot.
+    BeyondInlets = Balancer, "beyond-inlets", Told,
+        "left it without an address: inlets cannot carry it, {}";
+    /// It has no cluster address.
+    Headless = Balancer, "headless", Told,
+        "left it alone: without a cluster IP there is nothing to forward to";
+    /// It names a class of load balancer.
+    ForeignBalancer = Balancer, "foreign-balancer", Told, "left it to load balancer class {}";
+    /// It has an address from someone else.
+    ForeignAddress = Balancer, "foreign-address", Told, "left it alone: {} has its address";
+    /// It bears another load balancer's marks.
+    ForeignMark = Balancer, "foreign-mark", Told, "left it alone: {} is another load balancer's";
+    /// Its user tells the inlets operator what to do.
+    UserManaged = Balancer, "user-managed", Told, "left it alone: {} is set by hand";
+    /// It asks for what is not served.
+    UnservedChoice = Balancer, "unserved-choice", Told,
+        "left it alone: {} is not served; write inlets or none";
+    /// What was sent is no review.
+    NotAReview = Review, "not-a-review", Mute, "left it alone: it is no review";
+    /// The review is of another kind of object than its path.
+    WrongKind = Review, "wrong-kind", Told, "left it alone: the review is of {}";
+    /// The object is missing or cannot be read.
+    Unreadable = Review, "unreadable", Told, "left it alone: it cannot be read: {}";
+    /// Nothing is known of the cluster yet.
+    NotReady = Review, "not-ready", Told, "left it alone for now: still starting, will look again";
+    /// A defect of fastrak's.
+    Internal = Review, "internal", Told, "left it alone for now: a defect of its own, will look again";
+}
+
+impl Reason {
+    /// Whether whoever made the request is told.
+    #[must_use]
+    pub fn is_told(self) -> bool {
+        self.voice() == Voice::Told
+    }
+}
+
+impl Rule {
+    /// The rule as audit logs show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scope => "scope",
+            Self::Class => "class",
+            Self::Pin => "pin",
+            Self::Balancer => "balancer",
+            Self::Review => "review",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_reason_has_a_label_of_its_own_and_words_that_say_what_was_done() {
+        let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(labels.len(), Reason::ALL.len());
+        let verbs = ["left", "gave", "pinned", "took", "refused"];
+        for reason in Reason::ALL {
+            let words = reason.words();
+            let verb = words.split(' ').next().unwrap();
+            assert!(verbs.contains(&verb), "{reason}: {words}");
+            assert!(words.matches("{}").count() <= 1, "{reason}: {words}");
+        }
+    }
+
+    #[test]
+    fn what_is_another_provisioners_is_told_to_nobody_and_what_a_user_may_miss_is() {
+        let told = |reasons: &[Reason]| {
+            let told: Vec<_> = reasons.iter().map(|reason| reason.is_told()).collect();
+            told
+        };
+        let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
+        assert_eq!(told(&mute), [false; 4]);
+        let loud = [
+            Reason::DefaultClass,
+            Reason::OnlyNode,
+            Reason::NoNodeAble,
+            Reason::ForeignMark,
+            Reason::UnservedChoice,
+            Reason::MalformedPin,
+        ];
+        assert_eq!(told(&loud), [true; 6]);
+    }
+}

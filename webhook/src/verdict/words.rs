@@ -1,0 +1,86 @@
+//! What is said to people about a decision: lines that fit where they are shown. It decides neither
+//! what is said nor whether.
+
+use super::Reason;
+
+/// The longest text of a warning: what the API server's guide advises, since clients print each on
+/// one line.
+const LINE: usize = 120;
+/// Before what was done.
+const DID: &str = "fastrak: ";
+/// Before what would have been done.
+const WOULD: &str = "fastrak (shadow) would have ";
+/// Before a remark where nothing is done.
+const ASIDE: &str = "fastrak (shadow): ";
+
+/// Something that is said to whoever made a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// What fastrak did.
+    Did(String),
+    /// A remark.
+    Remark(String),
+}
+
+impl Said {
+    /// It as a warning: one short line that says who speaks. In shadow nothing has been done.
+    #[must_use]
+    pub fn warning(&self, shadow: bool) -> String {
+        let (before, text) = match (self, shadow) {
+            (Self::Did(text) | Self::Remark(text), false) => (DID, text),
+            (Self::Did(text), true) => (WOULD, text),
+            (Self::Remark(text), true) => (ASIDE, text),
+        };
+        clipped(&format!("{before}{text}"), LINE)
+    }
+}
+
+/// What was done for a reason, with what it was about cut so that the whole still fits a warning:
+/// what to do about it stands at its end.
+#[must_use]
+pub(super) fn explained(reason: Reason, about: &str) -> String {
+    let words = reason.words();
+    let room = LINE.saturating_sub(WOULD.len() + words.chars().count());
+    words.replace("{}", &clipped(about, room))
+}
+
+/// A text of a user's, fit to be shown to people: one line of at most `most` characters. The API
+/// server drops a warning with a control character in silence.
+#[must_use]
+pub fn clipped(text: &str, most: usize) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    if text.chars().count() <= most {
+        return line.collect();
+    }
+    line.take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_one_short_line_that_says_who_speaks() {
+        let said = |text: &str| Said::Did(text.to_owned());
+        assert_eq!(said("left it").warning(false), "fastrak: left it");
+        assert_eq!(said("left it").warning(true), "fastrak (shadow) would have left it");
+        let remark = Said::Remark("a\nb\u{7}".to_owned());
+        assert_eq!(remark.warning(false), "fastrak: a b ");
+        assert_eq!(remark.warning(true), "fastrak (shadow): a b ");
+        let long = said(&"é".repeat(500)).warning(false);
+        assert_eq!(long.chars().count(), 120);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn whatever_it_is_about_a_warning_ends_with_what_its_reason_says() {
+        for reason in Reason::ALL {
+            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true);
+            let end = reason.words().rsplit("{}").next().unwrap();
+            assert!(text.chars().count() <= LINE && text.ends_with(end), "{text}");
+            let name = "node-a.example";
+            let whole = explained(*reason, name);
+            assert!(!reason.words().contains("{}") || whole.contains(name), "{whole}");
+        }
+    }
+}

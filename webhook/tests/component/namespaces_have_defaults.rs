@@ -1,0 +1,130 @@
+//! A namespace has a class for its claims that name none, and a default for its Services. Whether a
+//! claim names one is told from what the API server records about owners of fields, which is why
+//! each way of making a claim is tried.
+
+use crate::rig::{Rig, SOON, annotation};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, CLASS_DEFAULT, NAMESPACE_CLASS};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{claim, service, storage_class};
+use fastrak_testkit::{Options, eventually, or_skip};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+const TEAM: &str = "team";
+
+/// The ways of making an object that kubectl has.
+const WAYS: [&[&str]; 3] = [&["create"], &["apply"], &["apply", "--server-side"]];
+
+async fn start() -> Result<Rig> {
+    let rig = Rig::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    for (name, provisioner) in [("fast", names::PROVISIONER), ("foreign", "example.com/other")] {
+        let class = storage_class(name, provisioner).build();
+        classes.create(&PostParams::default(), &class).await?;
+    }
+    rig.plane.kubectl(&["create", "namespace", TEAM]).await?;
+    Ok(rig)
+}
+
+async fn say(rig: &Rig, annotations: Value) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(rig.client.clone());
+    let patch = Patch::Merge(json!({"metadata": annotations}));
+    namespaces.patch(TEAM, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// Makes a claim with kubectl, and returns it as it was stored with what kubectl was told.
+async fn made(rig: &Rig, way: &[&str], name: &str, class: Option<&str>) -> Result<(Value, String)> {
+    let mut object = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": TEAM},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    if let Some(class) = class {
+        object["spec"]["storageClassName"] = json!(class);
+    }
+    let command = rig.plane.kubectl_command().args(way).args(["-o", "json", "-f", "-"]);
+    let output = command.stdin(object.to_string()).run().await?;
+    Ok((serde_json::from_str(&output.stdout)?, output.stderr))
+}
+
+fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.spec.as_ref()?.storage_class_name.as_deref()
+}
+
+/// Waits until a claim of the namespace gets this class.
+async fn is_followed(rig: &Rig, class: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = rig.api(TEAM);
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(SOON, format!("claims get class {class}"), || async {
+        let answer = claims.create(&dry, &claim("probe").build(TEAM)).await?;
+        ensure!(class_of(&answer) == Some(class), "{:?}", class_of(&answer));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_claim_that_names_no_class_gets_its_namespaces_however_it_is_made() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = start().await?;
+    let webhook = rig.webhook(&[]).await?;
+
+    let before = rig.claim(&claim("before").build(TEAM)).await?;
+    assert_eq!(class_of(&before), Some(CLASS_DEFAULT), "the plugin has filled it in");
+    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "fast"}})).await?;
+    is_followed(&rig, "fast").await?;
+    for (at, way) in WAYS.into_iter().enumerate() {
+        let (open, told) = made(&rig, way, &format!("open-{at}"), None).await?;
+        assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
+        ensure!(told.contains("fastrak: gave it class fast, its namespace's default"), "{told}");
+        for class in [CLASS_DEFAULT, "foreign", ""] {
+            let name = format!("chosen-{at}-{}", class.len());
+            let (chosen, told) = made(&rig, way, &name, Some(class)).await?;
+            assert_eq!(chosen["spec"]["storageClassName"], class, "{way:?}");
+            ensure!(!told.contains("its namespace's default"), "{told}");
+        }
+    }
+    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
+    is_followed(&rig, "foreign").await?;
+    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "nobody"}})).await?;
+    is_followed(&rig, CLASS_DEFAULT).await?;
+    let (_, told) = made(&rig, &["create"], "told", None).await?;
+    ensure!(told.contains("ignored: class \"nobody\" does not exist"), "{told}");
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_service_that_asks_for_nobody_gets_what_its_namespace_says() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = start().await?;
+    let webhook = rig.webhook(&[]).await?;
+    let services: Api<Service> = rig.api(TEAM);
+    let decision = |name: String, params: PostParams| {
+        let web = service(&name).load_balancer().port(80).build(TEAM);
+        let services = services.clone();
+        async move {
+            let made = services.create(&params, &web).await?;
+            annotation(&made.metadata, BALANCER_DECISION).context("nothing was decided")
+        }
+    };
+    assert_eq!(decision("early".to_owned(), PostParams::default()).await?, "inlets");
+    for (choice, wanted) in [("none", "none"), ("node-ip", "skipped:unserved-choice")] {
+        say(&rig, json!({"annotations": {BALANCER: choice}})).await?;
+        eventually(SOON, format!("{choice} is followed"), || async {
+            let dry = PostParams { dry_run: true, ..PostParams::default() };
+            let found = decision("probe".to_owned(), dry).await?;
+            ensure!(found == wanted, "{found}");
+            Ok(())
+        })
+        .await?;
+    }
+    let touch = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+    let early = services.patch("early", &PatchParams::default(), &touch).await?;
+    assert_eq!(annotation(&early.metadata, BALANCER_DECISION).as_deref(), Some("inlets"));
+    webhook.stop().await
+}
