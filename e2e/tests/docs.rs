@@ -230,9 +230,14 @@ fn default_of(flag: &clap::Arg) -> String {
 }
 
 fn flags_are_documented(command: &Command, heading: &str) {
+    flags_of_all_are_documented([command].into_iter(), heading);
+}
+
+fn flags_of_all_are_documented<'a>(commands: impl Iterator<Item = &'a Command>, heading: &str) {
     let operations = source::read("docs/operations.md");
     let rows = table(&operations, heading);
-    let flags: Vec<_> = command.get_arguments().filter(|arg| !is_built_in(arg)).collect();
+    let flags = commands.flat_map(Command::get_arguments).filter(|arg| !is_built_in(arg));
+    let flags: Vec<_> = flags.collect();
     let names = flags.iter().map(|flag| format!("--{}", flag.get_long().unwrap()));
     assert_eq!(keys(&operations, heading), names.collect());
     for flag in flags {
@@ -257,6 +262,8 @@ fn is_built_in(flag: &clap::Arg) -> bool {
 #[test]
 fn every_flag_is_documented_with_its_default_and_variable() {
     flags_are_documented(&fastrak_webhook::config::Args::command(), "Flags of the webhook");
+    let cli = fastrak_webhook::config::Cli::command();
+    flags_of_all_are_documented(cli.get_subcommands(), "Flags of the commands");
     flags_are_documented(&fastrak_agent::config::Args::command(), "Flags of the agent");
 }
 
@@ -305,7 +312,7 @@ fn every_metric_that_is_named_anywhere_exists() {
 #[test]
 fn every_flag_that_is_named_anywhere_exists() {
     let operations = source::read("docs/operations.md");
-    let known = ["Flags of the webhook", "Flags of the agent"];
+    let known = ["Flags of the webhook", "Flags of the commands", "Flags of the agent"];
     let known: BTreeSet<_> = known.iter().flat_map(|heading| keys(&operations, heading)).collect();
     // The kubelet's, kubectl's and semanage's own.
     let others = ["--root-dir"];

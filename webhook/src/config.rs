@@ -1,5 +1,6 @@
 //! The flags, and what they come to. Nothing is read or connected here.
 
+use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::serve::Limits;
 use fastrak_api::names;
@@ -8,6 +9,18 @@ use fastrak_runtime::client::ClientArgs;
 use fastrak_runtime::log::LogArgs;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Completes claims and Services on their way into the cluster. Without a command it serves.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "fastrak-webhook", version)]
+pub struct Cli {
+    /// What to do in place of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of the server, of which some hold for commands too.
+    #[command(flatten)]
+    pub args: Args,
+}
 
 /// Completes claims and Services on their way into the cluster.
 #[derive(Clone, Debug, clap::Parser)]

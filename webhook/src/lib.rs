@@ -4,10 +4,12 @@
 //! that turns a decision or a failure into an answer) → `mutate/` (pure decisions over `facts`) →
 //! `patch`. On that road nothing is written and nothing is awaited but memory. Beside it,
 //! `rotation/` looks after the certificate, `facts/feed` after what is known of the cluster, and
-//! `repair/` after what was missed. It provisions nothing and talks to no node.
+//! `repair/` after what was missed. `command/` answers at a terminal in place of an API server. It
+//! provisions nothing and talks to no node.
 
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod config;
 pub mod facts;
 #[cfg(test)]

@@ -5,13 +5,18 @@
 use clap::Parser as _;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::{log, termination};
-use fastrak_webhook::config::Args;
+use fastrak_webhook::command;
+use fastrak_webhook::config::{Args, Cli};
 use fastrak_webhook::run::Webhook;
 use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    termination::end(run(Args::parse()))
+    match Cli::try_parse() {
+        Ok(Cli { command: Some(command), args }) => command::run(command, &args.into()),
+        Ok(Cli { command: None, args }) => termination::end(run(args)),
+        Err(usage) => command::explain(&usage),
+    }
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -220,7 +220,7 @@ fn written(request: &Request<'_>, verdict: &Verdict, shadow: bool) -> Answer {
         Outcome::Patched(_) | Outcome::Untouched | Outcome::Denied(_) => Ok(None),
     };
     let encoded = patch.and_then(|patch| {
-        let effect = effect(verdict, patch.is_some(), shadow);
+        let effect = told::effect(verdict, patch.is_some(), shadow);
         encode(request, verdict, patch, shadow).map(|body| (body, effect))
     });
     match encoded {
@@ -231,18 +231,6 @@ fn written(request: &Request<'_>, verdict: &Verdict, shadow: bool) -> Answer {
             let body = encode(request, &verdict, None, shadow).unwrap_or_default();
             Answer { body, effect: Effect::Failed, reason: Reason::Internal }
         }
-    }
-}
-
-const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
-    match (&verdict.outcome, verdict.reason) {
-        (_, Reason::WrongKind | Reason::Unreadable | Reason::NotReady | Reason::Internal) => {
-            Effect::Failed
-        }
-        (Outcome::Denied(_) | Outcome::Patched(_), _) if shadow => Effect::Shadow,
-        (Outcome::Denied(_), _) => Effect::Denied,
-        (Outcome::Patched(_), _) if patched => Effect::Patched,
-        (Outcome::Patched(_) | Outcome::Untouched, _) => Effect::Untouched,
     }
 }
 

@@ -5,7 +5,7 @@
 mod reason;
 mod words;
 
-pub use self::reason::{Reason, Rule};
+pub use self::reason::{Reason, Rule, Voice};
 pub use self::words::{Said, clipped};
 
 use crate::patch::Edit;
@@ -72,7 +72,12 @@ impl Verdict {
     /// itself.
     #[must_use]
     pub fn told(mut self) -> Self {
-        if self.reason.is_told() && !matches!(self.outcome, Outcome::Denied(_)) {
+        let told = match (self.reason.voice(), &self.outcome) {
+            (Voice::Mute, _) | (_, Outcome::Denied(_)) => false,
+            (Voice::Changed, outcome) => matches!(outcome, Outcome::Patched(_)),
+            (Voice::Left, _) => true,
+        };
+        if told {
             self.said.push(Said::Did(self.explained()));
         }
         self
@@ -104,10 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_is_told_once_and_a_mute_reason_never() {
+    fn a_denial_speaks_for_itself_and_a_mute_reason_never() {
         let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).told();
         assert_eq!((denied.said.len(), denied.explained().as_str()), (0, "refused it: no"));
         assert!(Verdict::untouched(Reason::ForeignClass).told().said.is_empty());
+        // A change that is there already, as the API server's second question finds it.
+        assert!(Verdict::untouched(Reason::OnlyNode).told().said.is_empty());
         let told = Verdict::untouched(Reason::NoNodeAble).about("fast").told();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
         assert_eq!(told.warnings(false), [text]);

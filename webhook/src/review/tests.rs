@@ -109,7 +109,7 @@ fn a_change_comes_as_a_patch_that_applies() {
     let node = ["annotation fastrak.io/node", "label fastrak.io/node", "spec.storageClassName"];
     assert!(node.iter().all(|field| changed.contains(field)), "{changed:?}");
     let texts = [
-        "fastrak: gave it class local-storage, since it names none",
+        "fastrak: set class local-storage, since it names none",
         "fastrak: pinned it to node a: no other can hold it",
     ];
     assert_eq!(audit["warnings"], json!(texts));

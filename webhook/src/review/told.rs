@@ -1,10 +1,24 @@
-//! What an answer tells beside its patch: warnings for whoever made the request, annotations for the
-//! audit log. In shadow both say what would have been done.
+//! What an answer tells beside its patch: what it comes to, warnings for whoever made the request,
+//! annotations for the audit log. In shadow all say what would have been done.
 
+use super::Effect;
 use crate::patch::Edit;
-use crate::verdict::{Outcome, Said, Verdict};
+use crate::verdict::{Outcome, Reason, Said, Verdict};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What an answer comes to.
+pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
+    match (&verdict.outcome, verdict.reason) {
+        (_, Reason::WrongKind | Reason::Unreadable | Reason::NotReady | Reason::Internal) => {
+            Effect::Failed
+        }
+        (Outcome::Denied(_) | Outcome::Patched(_), _) if shadow => Effect::Shadow,
+        (Outcome::Denied(_), _) => Effect::Denied,
+        (Outcome::Patched(_), _) if patched => Effect::Patched,
+        (Outcome::Patched(_) | Outcome::Untouched, _) => Effect::Untouched,
+    }
+}
 
 /// The warnings of a verdict. In shadow a denial is one, as nothing else tells of it.
 pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> Vec<String> {

@@ -25,12 +25,14 @@ pub enum Rule {
     Review,
 }
 
-/// Whether a reason is told to whoever made the request.
+/// Whether whoever made the request is told by a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
-    /// By a warning.
-    Told,
-    /// In audit logs and metrics alone.
+pub enum Voice {
+    /// When something was changed.
+    Changed,
+    /// When an object was left as it is.
+    Left,
+    /// Never: it stands in audit logs and metrics alone.
     Mute,
 }
 
@@ -59,7 +61,9 @@ macro_rules! reasons {
                 match self { $(Self::$variant => Rule::$rule,)+ }
             }
 
-            const fn voice(self) -> Voice {
+            /// Whether whoever made the request is told.
+            #[must_use]
+            pub const fn voice(self) -> Voice {
                 match self { $(Self::$variant => Voice::$voice,)+ }
             }
 
@@ -96,36 +100,36 @@ reasons! {
     /// The claim's class does not exist.
     UnknownClass = Scope, "unknown-class", Mute, "left it alone: class {} does not exist";
     /// The claim has no class, and there is none to give it.
-    NoClass = Scope, "no-class", Told,
+    NoClass = Scope, "no-class", Left,
         "left it without a class: there is none to give; name one";
     /// The claim has no class, and another than fastrak's is the default.
     DefaultElsewhere = Class, "default-elsewhere", Mute,
         "left its class open: the cluster gives it its default";
     /// The claim got the default class.
-    DefaultClass = Class, "default-class", Told, "gave it class {}, since it names none";
+    DefaultClass = Class, "default-class", Changed, "set class {}, since it names none";
     /// The claim got the class that its namespace says.
-    NamespaceClass = Class, "namespace-class", Told, "gave it class {}, its namespace's default";
+    NamespaceClass = Class, "namespace-class", Changed, "set class {}, its namespace's default";
     /// The user wrote the node.
-    UserPin = Pin, "user", Told, "pinned it to node {}, as it asks";
+    UserPin = Pin, "user", Changed, "pinned it to node {}, as it asks";
     /// The pin follows what dynamic provisioning was told.
     Mirrored = Pin, "mirrored", Mute, "pinned it to node {}, where it is to be provisioned";
     /// No other node can hold it.
-    OnlyNode = Pin, "only-node", Told, "pinned it to node {}: no other can hold it";
+    OnlyNode = Pin, "only-node", Changed, "pinned it to node {}: no other can hold it";
     /// The class binds at once, so a node was chosen.
-    Policy = Pin, "policy", Told, "pinned it to node {}: its class binds at once";
+    Policy = Pin, "policy", Changed, "pinned it to node {}: its class binds at once";
     /// It follows the claims of the same pod.
-    Sibling = Pin, "sibling", Told, "pinned it to node {}, with its pod's other claims";
+    Sibling = Pin, "sibling", Changed, "pinned it to node {}, with its pod's other claims";
     /// What was left of a pin was taken off.
-    PinWithdrawn = Pin, "withdrawn", Told,
-        "took off what was left of a pin; annotation {} pins a claim";
+    PinWithdrawn = Pin, "withdrawn", Changed,
+        "removed what was left of a pin; annotation {} pins a claim";
     /// The scheduler is to choose, with a pod in view.
     WaitsForPod = Pin, "waits-for-pod", Mute,
         "left its node to the scheduler: it waits for its first pod";
     /// No node can hold it.
-    NoNodeAble = Pin, "no-node-able", Told,
+    NoNodeAble = Pin, "no-node-able", Left,
         "left it without a node: none can hold class {} now; add one";
     /// The pin is no node's name.
-    MalformedPin = Pin, "malformed-pin", Told,
+    MalformedPin = Pin, "malformed-pin", Left,
         "left it without a node: annotation {} names none; correct it";
     /// The pin is a node that does not exist.
     UnknownNode = Pin, "unknown-node", Mute, "refused it: node {} does not exist";
@@ -134,55 +138,47 @@ reasons! {
     /// The pin and the node that provisioning is told differ.
     ContradictoryPin = Pin, "contradictory-pin", Mute, "refused it: it asks for two nodes";
     /// What provisioning is told is no node's name.
-    MalformedSelectedNode = Pin, "malformed-selected-node", Told,
+    MalformedSelectedNode = Pin, "malformed-selected-node", Left,
         "left it without a node: {} names none; take it off";
     /// What a new claim says that provisioning is told is a node that can never hold it.
-    StaleSelectedNode = Pin, "stale-selected-node", Told, "left it on node {}";
+    StaleSelectedNode = Pin, "stale-selected-node", Left, "left it on node {}";
     /// The Service wants no address.
     NotLoadBalancer = Balancer, "not-load-balancer", Mute,
         "left it alone: its type is not LoadBalancer";
     /// The Service no longer wants an address.
-    GivenUp = Balancer, "given-up", Told,
-        "took back what it wrote: the Service wants no address any more";
+    GivenUp = Balancer, "given-up", Changed,
+        "removed what it wrote: the Service wants no address any more";
     /// The inlets operator is to serve it.
-    Inlets = Balancer, "inlets", Told, "left its address to the inlets operator";
+    Inlets = Balancer, "inlets", Changed, "left its address to the inlets operator";
     /// Nobody is to serve it.
-    NoBalancer = Balancer, "none", Told, "left it without an address; annotation {} asks for one";
+    NoBalancer = Balancer, "none", Changed, "left it without an address; write {}: inlets to ask for one";
     /// Nobody is to serve it, since the inlets operator cannot.
-    BeyondInlets = Balancer, "beyond-inlets", Told,
+    BeyondInlets = Balancer, "beyond-inlets", Changed,
         "left it without an address: inlets cannot carry it, {}";
     /// It has no cluster address.
-    Headless = Balancer, "headless", Told,
+    Headless = Balancer, "headless", Left,
         "left it alone: without a cluster IP there is nothing to forward to";
     /// It names a class of load balancer.
-    ForeignBalancer = Balancer, "foreign-balancer", Told, "left it to load balancer class {}";
+    ForeignBalancer = Balancer, "foreign-balancer", Left, "left it to load balancer class {}";
     /// It has an address from someone else.
-    ForeignAddress = Balancer, "foreign-address", Told, "left it alone: {} has its address";
+    ForeignAddress = Balancer, "foreign-address", Left, "left it alone: {} has its address";
     /// It bears another load balancer's marks.
-    ForeignMark = Balancer, "foreign-mark", Told, "left it alone: {} is another load balancer's";
+    ForeignMark = Balancer, "foreign-mark", Left, "left it alone: {} is another load balancer's";
     /// Its user tells the inlets operator what to do.
-    UserManaged = Balancer, "user-managed", Told, "left it alone: {} is set by hand";
+    UserManaged = Balancer, "user-managed", Left, "left it alone: {} is set by hand";
     /// It asks for what is not served.
-    UnservedChoice = Balancer, "unserved-choice", Told,
+    UnservedChoice = Balancer, "unserved-choice", Left,
         "left it alone: {} is not served; write inlets or none";
     /// What was sent is no review.
     NotAReview = Review, "not-a-review", Mute, "left it alone: it is no review";
     /// The review is of another kind of object than its path.
-    WrongKind = Review, "wrong-kind", Told, "left it alone: the review is of {}";
+    WrongKind = Review, "wrong-kind", Left, "left it alone: the review is of {}";
     /// The object is missing or cannot be read.
-    Unreadable = Review, "unreadable", Told, "left it alone: it cannot be read: {}";
+    Unreadable = Review, "unreadable", Left, "left it alone: it cannot be read: {}";
     /// Nothing is known of the cluster yet.
-    NotReady = Review, "not-ready", Told, "left it alone for now: still starting, will look again";
+    NotReady = Review, "not-ready", Left, "left it alone for now: still starting, will look again";
     /// A defect of fastrak's.
-    Internal = Review, "internal", Told, "left it alone for now: a defect of its own, will look again";
-}
-
-impl Reason {
-    /// Whether whoever made the request is told.
-    #[must_use]
-    pub fn is_told(self) -> bool {
-        self.voice() == Voice::Told
-    }
+    Internal = Review, "internal", Left, "left it alone for now: a defect of its own, will look again";
 }
 
 impl Rule {
@@ -214,7 +210,8 @@ mod tests {
     fn every_reason_has_a_label_of_its_own_and_words_that_say_what_was_done() {
         let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
-        let verbs = ["left", "gave", "pinned", "took", "refused"];
+        // They can follow "would have".
+        let verbs = ["left", "set", "pinned", "removed", "refused"];
         for reason in Reason::ALL {
             let words = reason.words();
             let verb = words.split(' ').next().unwrap();
@@ -225,20 +222,15 @@ mod tests {
 
     #[test]
     fn what_is_another_provisioners_is_told_to_nobody_and_what_a_user_may_miss_is() {
-        let told = |reasons: &[Reason]| {
-            let told: Vec<_> = reasons.iter().map(|reason| reason.is_told()).collect();
-            told
+        let voices = |reasons: &[Reason]| -> HashSet<_> {
+            reasons.iter().map(|reason| format!("{:?}", reason.voice())).collect()
         };
+        let one = |voice: &str| HashSet::from([voice.to_owned()]);
         let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
-        assert_eq!(told(&mute), [false; 4]);
-        let loud = [
-            Reason::DefaultClass,
-            Reason::OnlyNode,
-            Reason::NoNodeAble,
-            Reason::ForeignMark,
-            Reason::UnservedChoice,
-            Reason::MalformedPin,
-        ];
-        assert_eq!(told(&loud), [true; 6]);
+        assert_eq!(voices(&mute), one("Mute"));
+        let changed = [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::GivenUp];
+        assert_eq!(voices(&changed), one("Changed"));
+        let left = [Reason::NoNodeAble, Reason::ForeignMark, Reason::UnservedChoice];
+        assert_eq!(voices(&left), one("Left"));
     }
 }

@@ -1,6 +1,7 @@
 //! The webhook against a real API server, as its own ServiceAccount with the rights that the
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
+mod answers_offline;
 mod decides_services;
 mod default_class_both_ways;
 mod defaults_claims;

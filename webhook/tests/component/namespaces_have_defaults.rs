@@ -81,7 +81,7 @@ async fn a_claim_that_names_no_class_gets_its_namespaces_however_it_is_made() ->
     for (at, way) in WAYS.into_iter().enumerate() {
         let (open, told) = made(&rig, way, &format!("open-{at}"), None).await?;
         assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
-        ensure!(told.contains("fastrak: gave it class fast, its namespace's default"), "{told}");
+        ensure!(told.contains("fastrak: set class fast, its namespace's default"), "{told}");
         for class in [CLASS_DEFAULT, "foreign", ""] {
             let name = format!("chosen-{at}-{}", class.len());
             let (chosen, told) = made(&rig, way, &name, Some(class)).await?;

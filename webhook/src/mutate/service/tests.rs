@@ -247,7 +247,7 @@ fn what_is_done_is_told_in_words() {
         (plain(), "fastrak: left its address to the inlets operator"),
         (
             to_none.clone(),
-            "fastrak: left it without an address; annotation fastrak.io/balancer asks for one",
+            "fastrak: left it without an address; write fastrak.io/balancer: inlets to ask for one",
         ),
         (udp(), "fastrak: left it without an address: inlets cannot carry it, port 53 is UDP"),
         (
@@ -260,7 +260,7 @@ fn what_is_done_is_told_in_words() {
     let old = created(&plain());
     let mut new = old.clone();
     new["spec"]["type"] = json!("ClusterIP");
-    let text = "fastrak: took back what it wrote: the Service wants no address any more";
+    let text = "fastrak: removed what it wrote: the Service wants no address any more";
     assert_eq!(warned(&update(&old, &new)), [text]);
 }
 

@@ -33,7 +33,7 @@ fn a_claim_without_a_class_gets_its_namespaces() {
         assert_eq!(class_after(&after(&object, &verdict)), Some("now"), "{operation:?}");
     }
     let texts = warned(&create(&object, &facts));
-    assert_eq!(texts[0], "fastrak: gave it class now, its namespace's default");
+    assert_eq!(texts[0], "fastrak: set class now, its namespace's default");
     assert!(texts[1].starts_with("fastrak: pinned it to node"), "{texts:?}");
     assert!(matches!(update(&object, &object, &facts).outcome, Outcome::Untouched));
 }

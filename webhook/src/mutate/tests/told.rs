@@ -11,7 +11,7 @@ fn every_change_and_every_skip_that_matters_is_told_in_words() {
     for (object, facts, text) in [
         (pinned, two_nodes(), "pinned it to node a, as it asks"),
         (claim_of(Some("waits")), one_node(), "pinned it to node a: no other can hold it"),
-        (claim_of(None), two_nodes(), "gave it class local-storage, since it names none"),
+        (claim_of(None), two_nodes(), "set class local-storage, since it names none"),
         (
             claim_of(Some("waits")),
             facts(&[]),
@@ -20,7 +20,7 @@ fn every_change_and_every_skip_that_matters_is_told_in_words() {
         (
             forged,
             two_nodes(),
-            "took off what was left of a pin; annotation fastrak.io/node pins a claim",
+            "removed what was left of a pin; annotation fastrak.io/node pins a claim",
         ),
         (
             odd,
@@ -44,6 +44,13 @@ fn an_update_that_brings_nothing_new_is_told_nothing() {
         let verdict = update(&object, &changed, &facts);
         assert_eq!(warned(&verdict), [""; 0], "{object}");
     }
+}
+
+#[test]
+fn what_a_new_claim_bears_already_is_not_told() {
+    let object = claim_of(None);
+    let changed = after(&object, &create(&object, &one_node()));
+    is_silent(&create(&changed, &one_node()), Reason::OnlyNode);
 }
 
 proptest! {

@@ -1,0 +1,45 @@
+//! `admit`: the answer to a review, as the API server would get it.
+
+use super::input::{self, text};
+use super::report::Report;
+use super::{ClusterArgs, CommandError, End, cluster, output, subject_of};
+use crate::config::Config;
+use crate::review::{NotAReview, Subject, examine};
+use serde_json::Value;
+
+pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandError> {
+    let body = input::stdin()?;
+    let review: Value = if body.trim().is_empty() {
+        return Err(not_a_review(NotAReview::Empty));
+    } else {
+        let from = input::STDIN.to_owned();
+        serde_json::from_str(&body).map_err(|source| CommandError::Json { from, source })?
+    };
+    let kind = text(&review, "/request/kind/kind");
+    let subject = subject_of(kind).unwrap_or(Subject::Claims);
+    let facts = cluster::facts(args, &config.namespace)?;
+    let examined = examine(body.as_bytes(), subject, Some(&facts), config.services);
+    let (answer, verdict) = examined.map_err(not_a_review)?;
+    if subject_of(kind).is_none() {
+        return Err(CommandError::OtherKind(kind.to_owned()));
+    }
+    let whole: Value =
+        serde_json::from_slice(&answer.body).map_err(|source| CommandError::Answer { source })?;
+    output::answer(&format!("{whole:#}\n"))?;
+    let title = title(&review["request"], kind);
+    let response = &whole["response"];
+    Ok(Report { title: &title, answer: &answer, verdict: &verdict, response }.tell())
+}
+
+fn title(request: &Value, kind: &str) -> String {
+    let object = &request["object"]["metadata"];
+    let name = match (text(request, "/name"), text(object, "/name")) {
+        ("", "") => format!("{}…", text(object, "/generateName")),
+        ("", name) | (name, _) => name.to_owned(),
+    };
+    format!("{} of {kind} {}/{name}", text(request, "/operation"), text(request, "/namespace"))
+}
+
+const fn not_a_review(source: NotAReview) -> CommandError {
+    CommandError::NotAReview { source }
+}

@@ -1,0 +1,96 @@
+//! What commands know of a cluster: what a file says, or the classes that fastrak brings with it.
+//! It asks no cluster.
+
+use super::input::{self, text};
+use super::{ClusterArgs, CommandError, output};
+use crate::facts::namespace::NamespaceFact;
+use crate::facts::{ClassFact, Facts, NodeFact};
+use fastrak_api::node::NodeName;
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The classes as they are shipped.
+const SHIPPED: &str = include_str!("../../../deploy/base/storageclasses.yaml");
+
+/// The facts that a command decides by, and a word about them for whoever asked.
+pub(super) fn facts(args: &ClusterArgs, namespace: &str) -> Result<Facts, CommandError> {
+    let (source, from) = match &args.cluster {
+        Some(path) => (input::file(path)?, path.display().to_string()),
+        None => (SHIPPED.to_owned(), "the shipped classes".to_owned()),
+    };
+    let facts = read(&input::objects(&source, &from)?, &from, namespace)?;
+    let (classes, nodes) = (facts.classes.len(), facts.nodes.len());
+    output::say(&match args.cluster {
+        Some(_) => format!("cluster: {classes} StorageClasses and {nodes} nodes of {from}"),
+        None => format!(
+            "cluster: {classes} StorageClasses as shipped and no nodes; --cluster names a file with yours"
+        ),
+    });
+    Ok(facts)
+}
+
+fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError> {
+    let (mut classes, mut nodes) = (BTreeMap::new(), BTreeMap::new());
+    let mut namespaces = BTreeMap::new();
+    for object in objects {
+        match (text(object, "/apiVersion"), text(object, "/kind")) {
+            ("storage.k8s.io/v1", "StorageClass") => {
+                let class: StorageClass = typed(object, from)?;
+                let name = class.metadata.name.clone().unwrap_or_default();
+                classes.insert(name, ClassFact::read(&class));
+            }
+            ("v1", "Node") => {
+                let node: Node = typed(object, from)?;
+                let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
+                nodes.extend(name.ok().map(|name| (name, NodeFact::read(&node))));
+            }
+            ("v1", "Namespace") => {
+                let metadata = typed::<Namespace>(object, from)?.metadata;
+                let fact = NamespaceFact::read(&metadata);
+                namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
+            }
+            // Whoever gives more than is needed is not to be bothered about it.
+            _ => {}
+        }
+    }
+    Ok(Facts {
+        classes: Arc::new(classes),
+        nodes: Arc::new(nodes),
+        namespaces: Arc::new(namespaces),
+        namespace: own.to_owned(),
+    })
+}
+
+fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {
+    serde_json::from_value(object.clone()).map_err(|source| CommandError::Object {
+        from: from.to_owned(),
+        name: format!("{} {}", text(object, "/kind"), text(object, "/metadata/name")),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fastrak_api::names;
+
+    #[test]
+    fn the_shipped_classes_are_known_without_a_file() {
+        let objects = input::objects(SHIPPED, "shipped").unwrap();
+        let facts = read(&objects, "shipped", "own").unwrap();
+        let defaults: Vec<_> = facts.defaults().iter().map(|f| f.class.name.clone()).collect();
+        assert_eq!(defaults, [names::CLASS_DEFAULT]);
+        assert!(facts.class(names::CLASS_RETAIN).is_some_and(|class| class.is_ours()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_says_names_what_is_wrong() {
+        let object = serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {"taints": 1}});
+        let error = read(&[object], "file", "own").unwrap_err();
+        assert_eq!(error.to_string(), "file: Node a cannot be read");
+    }
+}

@@ -1,0 +1,154 @@
+//! `patch`: objects as they would be stored, had they been created. What the API server's own plugin
+//! does before the webhook is asked, which is to fill in the cluster's default class, is done here
+//! too; nothing else of an API server is.
+
+use super::input::{self, text};
+use super::report::Report;
+use super::{CommandError, End, Format, PatchArgs, cluster, output, subject_of};
+use crate::config::Config;
+use crate::facts::Facts;
+use crate::review::{Subject, examine};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fastrak_api::claim::{Claim, ClassChoice};
+use json_patch::{Patch, PatchOperation};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use serde_json::{Value, json};
+
+/// The namespace of an object that names none.
+const NAMESPACE: &str = "default";
+
+/// What would become of an object. Refused, it is nowhere.
+struct Stored {
+    object: Option<Value>,
+    operations: Vec<PatchOperation>,
+}
+
+pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandError> {
+    let objects = input::objects(&input::stdin()?, input::STDIN)?;
+    let facts = cluster::facts(&args.cluster, &config.namespace)?;
+    let mut end = End::Admitted;
+    let mut all = Vec::new();
+    for object in objects {
+        let (stored, ended) = stored(object, &facts, config)?;
+        all.push(stored);
+        if ended == End::Denied {
+            end = ended;
+        }
+    }
+    output::answer(&shown(all, args.output)?)?;
+    Ok(end)
+}
+
+fn stored(object: Value, facts: &Facts, config: &Config) -> Result<(Stored, End), CommandError> {
+    let subject = Some(text(&object, "/kind")).filter(|_| text(&object, "/apiVersion") == "v1");
+    let Some(subject) = subject.and_then(subject_of) else {
+        output::say(&format!("{}: not looked at", title(&object)));
+        return Ok((Stored { object: Some(object), operations: Vec::new() }, End::Admitted));
+    };
+    let mut operations = filled_in(&object, subject, facts);
+    let before = applied(object.clone(), &operations)?;
+    let review = review(subject, &before, !operations.is_empty());
+    let examined = examine(review.to_string().as_bytes(), subject, Some(facts), config.services);
+    let (answer, verdict) = examined.map_err(|source| CommandError::NotAReview { source })?;
+    let whole: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
+    let response = &whole["response"];
+    let title = title(&object);
+    let end = Report { title: &title, answer: &answer, verdict: &verdict, response }.tell();
+    if end == End::Denied {
+        return Ok((Stored { object: None, operations: Vec::new() }, end));
+    }
+    if !operations.is_empty() {
+        output::say("  before that the API server itself sets the cluster's default class");
+    }
+    operations.extend(read_patch(response)?);
+    let object = applied(object, &operations)?;
+    Ok((Stored { object: Some(object), operations }, end))
+}
+
+/// What the API server's plugin for default classes does to a claim.
+fn filled_in(object: &Value, subject: Subject, facts: &Facts) -> Vec<PatchOperation> {
+    let claim = serde_json::from_value::<PersistentVolumeClaim>(object.clone());
+    let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
+    let Some(default) = facts.defaults().first().map(|fact| &fact.class.name) else {
+        return Vec::new();
+    };
+    if subject != Subject::Claims || !open || !object["spec"].is_object() {
+        return Vec::new();
+    }
+    let path = json!([{"op": "add", "path": "/spec/storageClassName", "value": default}]);
+    serde_json::from_value(path).unwrap_or_default()
+}
+
+/// The review that the API server would send of a creation. It records owners of fields before its
+/// plugins run, so that of a class which was filled in nobody is one.
+fn review(subject: Subject, object: &Value, is_filled_in: bool) -> Value {
+    let mut object = object.clone();
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("managedFields");
+        if is_filled_in {
+            let owner = json!([{"manager": "user", "fieldsType": "FieldsV1", "fieldsV1": {}}]);
+            metadata.insert("managedFields".to_owned(), owner);
+        }
+    }
+    let namespace = match text(&object, "/metadata/namespace") {
+        "" => NAMESPACE,
+        namespace => namespace,
+    };
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "offline",
+            "kind": {"group": "", "version": "v1", "kind": subject.kind()},
+            "namespace": namespace,
+            "operation": "CREATE",
+            "object": object,
+        },
+    })
+}
+
+fn read_patch(response: &Value) -> Result<Vec<PatchOperation>, CommandError> {
+    let Some(text) = response["patch"].as_str() else { return Ok(Vec::new()) };
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    serde_json::from_slice(&bytes).map_err(unread)
+}
+
+fn applied(mut object: Value, operations: &[PatchOperation]) -> Result<Value, CommandError> {
+    let done = json_patch::patch(&mut object, operations);
+    done.map_err(|source| CommandError::Patch { source })?;
+    Ok(object)
+}
+
+fn shown(all: Vec<Stored>, format: Format) -> Result<String, CommandError> {
+    let objects: Vec<_> = all.iter().filter_map(|stored| stored.object.as_ref()).collect();
+    match format {
+        _ if objects.is_empty() => Ok(String::new()),
+        Format::Yaml => serde_saphyr::to_string_multiple(&objects)
+            .map_err(|source| CommandError::WriteYaml { source }),
+        Format::Json => Ok(objects.iter().map(|object| format!("{object:#}\n")).collect()),
+        Format::Patch => {
+            let lines = all.into_iter().map(|stored| {
+                let line = serde_json::to_string(&Patch(stored.operations)).map_err(unread)?;
+                Ok(format!("{line}\n"))
+            });
+            lines.collect()
+        }
+    }
+}
+
+fn title(object: &Value) -> String {
+    let namespace = text(object, "/metadata/namespace");
+    let name = match text(object, "/metadata/name") {
+        "" => format!("{}…", text(object, "/metadata/generateName")),
+        name => name.to_owned(),
+    };
+    match namespace {
+        "" => format!("{} {name}", text(object, "/kind")),
+        namespace => format!("{} {namespace}/{name}", text(object, "/kind")),
+    }
+}
+
+const fn unread(source: serde_json::Error) -> CommandError {
+    CommandError::Answer { source }
+}
