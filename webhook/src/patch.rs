@@ -72,6 +72,12 @@ impl Edit {
 }
 
 impl Field {
+    /// The field as a JSON Pointer.
+    #[must_use]
+    pub fn pointer(self) -> String {
+        pointer(&self.tokens()).to_string()
+    }
+
     /// The path to the field, a part at a time.
     fn tokens(self) -> Vec<&'static str> {
         match self {

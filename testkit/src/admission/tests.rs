@@ -14,8 +14,8 @@ fn review() -> Value {
     }})
 }
 
-fn answer(response: Value) -> Value {
-    let mut answer = json!({"apiVersion": API_VERSION, "kind": KIND, "response": response});
+fn answer(response: impl Into<Value>) -> Value {
+    let mut answer = json!({"apiVersion": API_VERSION, "kind": KIND, "response": response.into()});
     if answer["response"].is_object() {
         answer["response"]["uid"] = json!("u1");
     }

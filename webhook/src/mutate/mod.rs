@@ -14,7 +14,22 @@ use crate::verdict::{Outcome, Reason, Verdict};
 use claim_default::ClassOf;
 use fastrak_api::claim::{Claim, ClassChoice};
 use fastrak_api::class::Class;
-use fastrak_api::names::{self, kubernetes};
+use fastrak_api::names::{self, inlets, kubernetes};
+
+/// All that fastrak ever writes. A patch that touches anything else is a defect, which tests hold every
+/// answer to.
+pub const DECLARED: [Field; 10] = [
+    Field::ClassName,
+    Field::Annotation(names::NODE),
+    Field::Annotation(names::PINNED_BY),
+    Field::Annotation(kubernetes::SELECTED_NODE),
+    Field::Annotation(kubernetes::STORAGE_PROVISIONER),
+    Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA),
+    Field::Label(names::NODE),
+    Field::Annotation(inlets::MANAGE),
+    Field::Annotation(inlets::MANAGE_LEGACY),
+    Field::Annotation(names::BALANCER_DECISION),
+];
 
 /// What is happening to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
