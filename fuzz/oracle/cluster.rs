@@ -3,6 +3,7 @@
 use super::picks::Picks;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
+use fastrak_webhook::facts::namespace::NamespaceFact;
 use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
 use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
 use k8s_openapi::api::core::v1::Node;
@@ -46,10 +47,27 @@ impl Cluster {
         let facts = Facts {
             classes: Arc::new(classes.into_iter().collect()),
             nodes: Arc::new(nodes.into_iter().collect()),
+            namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
             namespace: names::NAMESPACE.to_owned(),
         };
         let balancer = picks.one(&[Balancer::Inlets, Balancer::None]);
-        Self { facts, settings: Settings { balancer, alternative: Alternative::None } }
+        Self {
+            facts,
+            settings: Settings {
+                balancer,
+                alternative: Alternative::None,
+                shadow: picks.one(&[false, false, true]),
+            },
+        }
+    }
+}
+
+fn namespace(picks: &mut Picks<'_>) -> NamespaceFact {
+    let text = |of: &[Option<&str>], picks: &mut Picks<'_>| picks.one(of).map(str::to_owned);
+    NamespaceFact {
+        opted_out: picks.one(&[false, false, false, true]),
+        default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
+        balancer: text(&[None, Some("inlets"), Some("none"), Some("node-ip"), Some("-")], picks),
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) fn claim(picks: &mut Picks<'_>) -> Value {
     let pod =
         json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true}]);
     set(&mut claim, "/metadata", "ownerReferences", picks.one(&[None, Some(pod)]));
+    let owned = json!([{"manager": "m", "fieldsV1": {"f:spec": {"f:storageClassName": {}}}}]);
+    let fields = [None, Some(owned), Some(json!([{"manager": "m", "fieldsV1": {"f:spec": {}}}]))];
+    set(&mut claim, "/metadata", "managedFields", picks.one(&fields));
     bent(&mut claim, picks);
     claim
 }
