@@ -64,6 +64,10 @@ pub struct Claim {
     pub attributes_class: Option<String>,
     /// The size it asks for, unread; see [`Claim::request`].
     pub storage: Option<String>,
+    /// Whether its label says that it only asks whether the webhook is there.
+    pub probes: bool,
+    /// What it has been answered.
+    pub probe_answer: Option<String>,
 }
 
 /// What a claim says of its class.
@@ -155,6 +159,8 @@ impl Claim {
                 .map_or(ClassChoice::Unset, ClassChoice::Beta),
             class_unowned: is_class_unowned(claim),
             phase: claim.status.as_ref().and_then(|status| status.phase.clone()),
+            probes: label(names::PROBE).as_deref() == Some(names::PROBE_ASKS),
+            probe_answer: annotation(names::PROBE),
             ..Self::default()
         };
         partial.with_spec(claim)

@@ -120,7 +120,7 @@ async fn nobody_may_more_than_its_work_takes() {
         ("delete persistentvolumes", false, true),
         ("watch storageclasses", true, true),
         ("watch nodes", true, true),
-        ("get namespaces/default", true, false),
+        ("get namespaces/default", false, false),
         ("list namespaces", true, false),
         ("watch namespaces", true, false),
         ("create events.events.k8s.io -n default", true, true),

@@ -2,6 +2,7 @@
 
 use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::registration::plan::Us;
 use crate::serve::Limits;
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
@@ -53,9 +54,24 @@ pub struct Args {
     /// How long reviews are still taken after the end was asked for, in seconds.
     #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub drain: Duration,
-    /// How long a claim is left alone before it is put right after the fact, in seconds.
+    /// How long an object is left alone before it is put right after the fact, in seconds.
     #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     pub repair_delay: Duration,
+    /// The least time between two repairs, in seconds.
+    #[arg(long, env = "REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = seconds)]
+    pub repair_interval: Duration,
+    /// How often the registration is looked at, in seconds.
+    #[arg(long, env = "REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_seconds)]
+    pub registration_poll: Duration,
+    /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
+    #[arg(long, env = "PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub probe_interval: Duration,
+    /// How long a replica that fell silent keeps the lead, in seconds.
+    #[arg(long, env = "LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_seconds)]
+    pub lease_duration: Duration,
+    /// Name of the pod, by which people can tell which replica leads.
+    #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
+    pub pod_name: String,
     /// Health and metrics.
     #[command(flatten)]
     pub admin: AdminArgs,
@@ -80,14 +96,26 @@ pub struct Config {
     pub services: Settings,
     /// The namespace that fastrak runs in.
     pub namespace: String,
+    /// The Service by which the API server reaches us.
+    pub service_name: String,
     /// The names that the certificate is for.
     pub tls_names: Vec<String>,
     /// How often the certificate is looked at.
     pub certificate_poll: Duration,
     /// How long reviews are still taken after the end was asked for.
     pub drain: Duration,
-    /// How long a claim is left alone before it is put right.
+    /// How long an object is left alone before it is put right.
     pub repair_delay: Duration,
+    /// The least time between two repairs.
+    pub repair_interval: Duration,
+    /// How often the registration is looked at.
+    pub registration_poll: Duration,
+    /// How often the API server is asked whether it reaches us; never when it is zero.
+    pub probe_interval: Duration,
+    /// How long a replica that fell silent keeps the lead.
+    pub lease_duration: Duration,
+    /// The name of this replica.
+    pub pod_name: String,
     /// How long things may take on a connection.
     pub limits: Limits,
 }
@@ -105,6 +133,11 @@ impl From<Args> for Config {
             certificate_poll,
             drain,
             repair_delay,
+            repair_interval,
+            registration_poll,
+            probe_interval,
+            lease_duration,
+            pod_name,
             admin,
             client,
             log: _,
@@ -119,11 +152,29 @@ impl From<Args> for Config {
             client,
             services: Settings { balancer, alternative: balancer_alternative, shadow },
             namespace,
+            service_name,
             tls_names: names,
             certificate_poll,
             drain,
             repair_delay,
+            repair_interval,
+            registration_poll,
+            probe_interval,
+            lease_duration,
+            pod_name,
             limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// As what we are registered.
+    #[must_use]
+    pub fn us(&self) -> Us {
+        Us {
+            namespace: self.namespace.clone(),
+            service: self.service_name.clone(),
+            names: self.tls_names.clone(),
         }
     }
 }

@@ -119,7 +119,9 @@ pub fn examine(
     // A defect in a decision must cost its effect, not the connection that other reviews share.
     let verdict =
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
-    let answer = written(&request, &verdict, settings.shadow);
+    // A probe asks whether the webhook is there, and in shadow it is.
+    let shadow = settings.shadow && verdict.reason != Reason::Probe;
+    let answer = written(&request, &verdict, shadow);
     Ok((answer, verdict))
 }
 

@@ -1,10 +1,11 @@
 //! Wiring, and nothing else: what a webhook is made of, and which part knows which.
 
 use crate::config::Config;
-use crate::facts::defaults::DefaultsWatch;
 use crate::facts::feed::{Board, Feed};
+use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
-use crate::repair::controller::Mender;
+use crate::registration::controller::RegistrationWatch;
+use crate::registration::shipped::ShippedError;
 use crate::rotation::Rotation;
 use crate::serve::http::{Desk, router};
 use crate::serve::tls::{self, Slot, TlsError};
@@ -46,6 +47,9 @@ pub enum RunError {
     /// Health and metrics cannot be told.
     #[error("health and metrics cannot be told")]
     Admin(#[source] AdminError),
+    /// The registration cannot be watched.
+    #[error("the registration cannot be watched")]
+    Registration(#[source] ShippedError),
     /// A part ended.
     #[error("the webhook ended")]
     Supervise(#[source] SuperviseError),
@@ -100,36 +104,35 @@ impl Webhook {
             namespace: config.namespace.clone(),
             ready: readiness.handle("facts"),
         };
+        let lead = Lead::new(
+            &config,
+            &Needs {
+                client: &client,
+                board: &board,
+                metrics: &metrics,
+                recorder: &recorder,
+                readiness: &readiness,
+            },
+        );
         let (secrets, configurations) = Rotation::api(client.clone(), &config.namespace);
         let rotation = Rotation {
             secrets,
             configurations,
-            names: config.tls_names,
+            names: config.tls_names.clone(),
             poll: config.certificate_poll,
             slot,
             metrics: Arc::clone(&metrics),
             ready: readiness.handle("certificate"),
         };
-        let defaults = DefaultsWatch {
-            board: board.clone(),
-            metrics: Arc::clone(&metrics),
-            recorder: recorder.clone(),
-        };
-        let mender = Mender {
-            client: client.clone(),
-            board,
-            metrics,
-            recorder,
-            delay: config.repair_delay,
-            shadow: config.services.shadow,
-        };
+        let registration = RegistrationWatch::new(client.clone(), &config, metrics);
+        let registration = registration.map_err(RunError::Registration)?;
 
         let mut parts = Supervisor::new();
         parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
         parts.spawn("facts", feed.run(client, shutdown.clone()));
         parts.spawn("certificate", rotation.run(shutdown.clone()));
-        parts.spawn("defaults", defaults.run(shutdown.clone()));
-        parts.spawn("repair", mender.run(shutdown.clone()));
+        parts.spawn("registration", registration.run(shutdown.clone()));
+        lead.spawn(&mut parts, &shutdown);
         parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
         let grace = config.drain + config.limits.finish + Duration::from_secs(1);
         parts.run(shutdown, grace).await.map_err(RunError::Supervise)

@@ -50,6 +50,11 @@ impl Leadership {
         }
     }
 
+    /// Waits until it is otherwise than `held`.
+    pub async fn changed(&mut self, held: bool) {
+        if held { self.lost().await } else { self.gained().await }
+    }
+
     /// Does work whenever this process leads, until shutdown is requested. The work is cut off at
     /// whatever it waits for when the leadership ends, and begun anew with the next.
     pub async fn while_held<W>(mut self, shutdown: &Shutdown, mut work: impl FnMut() -> W)

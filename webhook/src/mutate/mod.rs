@@ -59,6 +59,10 @@ pub struct ClaimAsk<'a> {
 #[must_use]
 pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
     let claim = ask.claim;
+    if is_probe(ask) {
+        let seen = Edit::set(Field::Annotation(names::PROBE), names::PROBE_SEEN);
+        return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
+    }
     if let Some((reason, about)) = beyond_scope(claim, facts) {
         return Verdict::untouched(reason).about(about);
     }
@@ -76,6 +80,12 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
         Some(text) => verdict.remark(text),
         None => verdict,
     }
+}
+
+/// Whether somebody only asks whether the webhook is there. Nothing is made of such a claim.
+fn is_probe(ask: &ClaimAsk<'_>) -> bool {
+    let here = ask.claim.namespace == names::PROBE_NAMESPACE;
+    here && ask.claim.probes && ask.operation == Operation::Create
 }
 
 fn pinned(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
@@ -161,6 +171,7 @@ fn value(claim: &Claim, field: Field) -> Option<&str> {
             claim.storage_provisioner.1.as_deref()
         }
         Field::Label(names::NODE) => claim.node_label.as_deref(),
+        Field::Annotation(names::PROBE) => claim.probe_answer.as_deref(),
         Field::ClassName => claim.class_name(),
         Field::Annotation(_) | Field::Label(_) => None,
     }

@@ -120,7 +120,7 @@ impl Rig {
         let mut patch = Vec::new();
         for (at, hook) in found.webhooks.unwrap_or_default().iter().enumerate() {
             let path = match hook.name.as_str() {
-                names::CLAIMS_HOOK => names::CLAIMS_PATH,
+                names::CLAIMS_HOOK | names::PROBE_HOOK => names::CLAIMS_PATH,
                 names::SERVICES_HOOK => names::SERVICES_PATH,
                 other => bail!("unknown webhook {other}"),
             };
