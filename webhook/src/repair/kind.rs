@@ -30,9 +30,6 @@ pub(super) trait Kind {
     const SUBJECT: Subject;
     /// The event that tells of a repair.
     const EVENT: EventReason;
-    /// Whether an object that needs nothing may come to need something without itself being
-    /// changed: such ones are kept in memory.
-    const DEPENDS_ON_FACTS: bool;
 
     /// Whether the object may ever need anything as it is.
     fn concerns(object: &Self::Object) -> bool;
@@ -52,8 +49,6 @@ impl Kind for Claims {
     type Object = PersistentVolumeClaim;
     const SUBJECT: Subject = Subject::Claims;
     const EVENT: EventReason = EventReason::PinRepaired;
-    /// A node or a class that it waits for may come.
-    const DEPENDS_ON_FACTS: bool = true;
 
     fn concerns(object: &Self::Object) -> bool {
         plan::waits(&Claim::read(object))
@@ -73,7 +68,6 @@ impl Kind for Services {
     type Object = Service;
     const SUBJECT: Subject = Subject::Services;
     const EVENT: EventReason = EventReason::BalancerRepaired;
-    const DEPENDS_ON_FACTS: bool = false;
 
     fn concerns(object: &Self::Object) -> bool {
         plan::asks(&ServiceView::read(object))
