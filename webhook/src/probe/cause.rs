@@ -111,7 +111,12 @@ fn call(message: &str) -> Cause {
         (Cause::Expired, &["certificate has expired or is not yet valid"]),
         (
             Cause::WrongName,
-            &["certificate is valid for", "not valid for any names", "doesn't contain any IP SANs"],
+            &[
+                "certificate is valid for",
+                "not valid for any names",
+                "doesn't contain any IP SANs",
+                "relies on legacy Common Name",
+            ],
         ),
         (Cause::Untrusted, &["x509: "]),
         (
