@@ -74,7 +74,7 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
     ]);
     let authority = authority.run().await.unwrap().stdout;
     let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": authority});
-    let patch = json!([op(0), op(1)]).to_string();
+    let patch = json!([op(0), op(1), op(2)]).to_string();
     let manager = format!("--field-manager={}", names::MANAGER_CA_BUNDLE);
     let kind = ["mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
     let patched = [&["patch"], &kind[..], &["--type=json", &manager, "--patch", &patch]].concat();
@@ -108,6 +108,7 @@ async fn nobody_may_more_than_its_work_takes() {
     let delete_secret = own_secret.replace("get", "delete");
     let other_secret = format!("get secrets/other -n {}", names::NAMESPACE);
     let list_secrets = format!("list secrets -n {}", names::NAMESPACE);
+    let own_lease = format!("patch leases/{} -n {}", names::WEBHOOK_LEASE, names::NAMESPACE);
     let own_registration =
         format!("patch mutatingwebhookconfigurations/{}", names::WEBHOOK_CONFIGURATION);
     let table = [
@@ -135,7 +136,16 @@ async fn nobody_may_more_than_its_work_takes() {
         ("create persistentvolumeclaims -n default", false, false),
         ("delete persistentvolumeclaims -n default", false, false),
         ("patch persistentvolumeclaims --subresource=status -n default", false, false),
-        ("patch services -n default", false, false),
+        ("patch services -n default", true, false),
+        ("watch services -A", true, false),
+        ("patch services --subresource=status -n default", false, false),
+        ("delete services -n default", false, false),
+        (own_lease.as_str(), true, false),
+        ("patch leases/other -n fastrak-system", false, false),
+        ("patch leases/fastrak-webhook -n default", false, false),
+        ("delete leases -n fastrak-system", false, false),
+        ("create persistentvolumeclaims -n fastrak-probe", true, false),
+        ("delete persistentvolumeclaims -n fastrak-probe", false, false),
         ("get pods -n default", false, false),
         ("create pods -n fastrak-system", false, false),
         ("create pods --subresource=exec -n default", false, false),
