@@ -214,3 +214,47 @@ async fn reached(next: Option<(Instant, Arc<Facts>)>) -> Arc<Facts> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn service(name: &str, kind: &str) -> k8s_openapi::api::core::v1::Service {
+        let object = json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "resourceVersion": "7",
+                "managedFields": [{"manager": "kubectl", "operation": "Apply"}],
+            },
+            "spec": {"type": kind, "ports": [{"port": 80}]},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_can_need_nothing_is_not_kept_in_memory_and_the_rest_is_trimmed() {
+        let mut queue = Queue::new(Duration::ZERO);
+        take::<Services>(&mut queue, Event::Init);
+        take::<Services>(&mut queue, Event::InitApply(service("inner", "ClusterIP")));
+        take::<Services>(&mut queue, Event::InitApply(service("outer", "LoadBalancer")));
+        take::<Services>(&mut queue, Event::InitDone);
+        take::<Services>(&mut queue, Event::Apply(service("node", "NodePort")));
+        assert_eq!(queue.backlog(), 1);
+        let (key, object) = queue.take_next(Instant::now()).unwrap();
+        assert_eq!(key.1, "outer");
+        assert!(object.managed_fields().is_empty());
+        // One that ceases to matter is let go.
+        take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")));
+        queue.look_at_all(Instant::now());
+        assert_eq!(queue.backlog(), 0);
+    }
+
+    #[test]
+    fn a_repair_is_of_the_version_that_was_looked_at() {
+        let edit = Edit::set(crate::patch::Field::Annotation(names::BALANCER_DECISION), "inlets");
+        let operations = operations(&service("outer", "LoadBalancer"), &[edit]).unwrap();
+        let first = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
+        assert_eq!(json!(operations)[0], first);
+        assert_eq!(operations.len(), 3, "{operations:?}");
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, BALANCER_DECISION};
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::service;
-use fastrak_testkit::{Options, eventually, or_skip};
+use fastrak_testkit::{Component, Options, eventually, or_skip};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
@@ -112,4 +112,26 @@ async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()
     .await?;
     ensure!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     second.stop().await
+}
+
+#[tokio::test]
+async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_back() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    let webhook = rig.run(&["--lease-duration=1", "--pod-name=first"]).await?;
+    let first = holder(&rig).await?;
+    webhook.is_ready().await?;
+    rig.plane.stop_component(Component::ApiServer)?;
+    rig.plane.start_component(Component::ApiServer).await?;
+
+    miss(&services, ["missed".to_owned()].into_iter()).await?;
+    eventually(SOON, "what was missed is put right", || async {
+        let done = mended(&services).await?;
+        ensure!(done == 1, "{done}");
+        Ok(())
+    })
+    .await?;
+    ensure!(holder(&rig).await? == first);
+    webhook.stop().await
 }
