@@ -110,7 +110,10 @@ impl Election {
         let record = found.as_ref().map(Record::read);
         *seen = record.map(|record| plan::observe(seen.take(), record, now));
         let written = match plan::plan(seen.as_ref(), &self.identity, self.lasts, now) {
-            Step::Wait(pause) => return Ok(pause),
+            Step::Wait(pause) => {
+                self.has_lost();
+                return Ok(pause);
+            }
             Step::Make => self.make().await?,
             Step::Take | Step::Renew => match found {
                 Some(found) => self.write(&found, Some(&self.identity)).await?,
@@ -125,6 +128,14 @@ impl Election {
             tracing::info!(lease = self.name, identity = self.identity, "leading");
         }
         Ok(plan::renews(self.lasts))
+    }
+
+    /// Another has it, whatever we took ourselves for.
+    fn has_lost(&self) {
+        let led = self.until.send_if_modified(|until| until.take().is_some());
+        if led {
+            tracing::warn!(lease = self.name, "another leads now");
+        }
     }
 
     /// Makes the Lease; whether nobody else was first.

@@ -66,8 +66,9 @@ causes! {
          of others too";
     /// The API server did not ask us.
     Unregistered = "unregistered",
-        "the API server admits the probe without asking the webhook: apply the manifests again; \
-         fastrak_webhook_registration_drift says what differs";
+        "the API server admits the probe without the webhook's mark: apply the manifests again; \
+         fastrak_webhook_registration_drift says what differs; a replica that is starting or \
+         overloaded leaves the mark out too";
     /// Somebody changed our answer.
     Altered = "altered",
         "another webhook changes what fastrak writes: look for one that rewrites annotations";

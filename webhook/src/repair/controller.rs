@@ -15,7 +15,7 @@ use fastrak_api::names;
 use fastrak_runtime::chain::Chain;
 use futures::StreamExt as _;
 use json_patch::PatchOperation;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as Told, EventType, Recorder};
@@ -75,7 +75,7 @@ impl Mender {
         let backlog = self.metrics.backlog(K::SUBJECT);
         let mut turn = Instant::now();
         loop {
-            backlog.set(queue.due());
+            backlog.set(queue.backlog());
             // Without facts nothing can be decided; their arrival is news.
             let facts = self.board.latest();
             let next = facts.and_then(|facts| Some((queue.next_due()?.max(turn), facts)));

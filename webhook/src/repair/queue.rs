@@ -79,7 +79,7 @@ impl<T> Queue<T> {
     }
 
     /// How many objects are still to be looked at.
-    pub(super) fn due(&self) -> usize {
+    pub(super) fn backlog(&self) -> usize {
         self.order.len()
     }
 
@@ -151,15 +151,15 @@ mod tests {
             let at = u32::try_from(at).unwrap();
             queue.put(key(name), at, start + DELAY * at);
         }
-        assert_eq!(queue.due(), 3);
+        assert_eq!(queue.backlog(), 3);
         let order = taken(&mut queue, start + DELAY * 9);
         assert_eq!(order, [("a", 1), ("b", 2), ("c", 3)].map(|(name, at)| (name.to_owned(), at)));
-        assert_eq!((queue.due(), queue.next_due()), (0, None));
+        assert_eq!((queue.backlog(), queue.next_due()), (0, None));
         queue.relist();
         queue.put(key("b"), 4, start);
         queue.relisted();
         queue.look_at_all(start);
-        assert_eq!(queue.due(), 1, "what is kept is kept once");
+        assert_eq!(queue.backlog(), 1, "what is kept is kept once");
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         queue.put(key("b"), 1, start);
-        assert_eq!(queue.due(), 2);
+        assert_eq!(queue.backlog(), 2);
         queue.remove(&key("a"));
         queue.relist();
         queue.put(key("c"), 1, start);

@@ -124,7 +124,8 @@ fn a_service_that_is_none_of_our_business_is_left_alone() {
 
 #[test]
 fn a_decision_stands_whatever_is_configured_by_now() {
-    let other = Settings { balancer: Balancer::None, alternative: Alternative::None };
+    let other =
+        Settings { balancer: Balancer::None, alternative: Alternative::None, shadow: false };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
 
