@@ -1,7 +1,7 @@
 //! Small clusters to decide by.
 
 use super::picks::Picks;
-use fastrak_api::names;
+use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_webhook::facts::namespace::NamespaceFact;
 use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
@@ -72,7 +72,7 @@ fn namespace(picks: &mut Picks<'_>) -> NamespaceFact {
 }
 
 fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, ClassFact) {
-    let marks = json!({"storageclass.kubernetes.io/is-default-class": marked.to_string()});
+    let marks = json!({kubernetes::DEFAULT_CLASS: marked.to_string()});
     let class: StorageClass = read(json!({
         "metadata": {"name": name, "annotations": marks},
         "provisioner": provisioner,
@@ -83,7 +83,7 @@ fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, Cl
 
 fn node(name: &str, picks: &mut Picks<'_>) -> (NodeName, NodeFact) {
     let os = picks.one(&["linux", "windows"]);
-    let node: Node = read(json!({"metadata": {"name": name, "labels": {"kubernetes.io/os": os}}}));
+    let node: Node = read(json!({"metadata": {"name": name, "labels": {kubernetes::OS: os}}}));
     (NodeName::parse(name).expect("a node's name"), NodeFact::read(&node))
 }
 
