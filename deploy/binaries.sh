@@ -12,7 +12,7 @@ RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --locked --
     -p fastrak-webhook -p fastrak-agent -p fastrak-e2e --bins >&2
 
 mkdir -p target/static
-for name in fastrak-webhook fastrak-agent playground bench; do
+for name in fastrak-webhook fastrak-agent playground bench bare-handler; do
     # A program that is running cannot be written to, but it can be replaced.
     cp "target/$host/release/$name" "target/static/.$name"
     mv "target/static/.$name" "target/static/$name"

@@ -4,6 +4,7 @@
 //! One file for each area; this one knows what a figure is and how all are shown. Nothing here
 //! fails a test: a machine that is busy gives a poor figure, not a wrong program.
 
+pub mod admission;
 pub mod main_area;
 mod resources;
 
@@ -20,6 +21,8 @@ use std::process::ExitCode;
 pub enum Area {
     /// One claim from apply to Bound, and what the programs weigh.
     Main,
+    /// Reviews: speed, memory, and none that fails.
+    Admission,
 }
 
 /// One figure.
@@ -63,6 +66,7 @@ async fn measure(area: Option<Area>) -> Result<Vec<Figure>> {
     {
         figures.extend(match area {
             Area::Main => main_area::measure(&binaries).await?,
+            Area::Admission => admission::measure(&binaries).await?,
         });
     }
     write_summary(&figures, &repository().join("target/bench/summary.json"))?;
@@ -81,6 +85,19 @@ impl Figure {
     ) -> Self {
         let goal = format!("<= {limit}");
         Self { area, name: name.to_owned(), value, unit, goal, met: value <= limit }
+    }
+
+    /// A figure that should be at least `limit`.
+    #[must_use]
+    pub fn at_least(
+        area: &'static str,
+        name: &str,
+        value: f64,
+        unit: &'static str,
+        limit: f64,
+    ) -> Self {
+        let goal = format!(">= {limit}");
+        Self { area, name: name.to_owned(), value, unit, goal, met: value >= limit }
     }
 
     /// A figure that only informs.
@@ -136,6 +153,9 @@ mod tests {
         assert!(Figure::at_most("main", "a", 1.3, "x", 1.3).met);
         assert!(!Figure::at_most("main", "a", 1.31, "x", 1.3).met);
         assert!(Figure::plain("main", "a", 9e9, "s").met);
+        assert!(Figure::at_least("main", "a", 10.0, "x", 10.0).met);
+        assert!(!Figure::at_least("main", "a", 9.9, "x", 10.0).met);
+        assert!(!Figure::at_least("main", "a", f64::NAN, "x", 1.0).met);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a process costs, as the kernel counts it.
 
 use anyhow::{Context, Result};
+use std::time::Duration;
 
 /// Resident memory of a process, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
@@ -11,9 +12,42 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>().context("VmRSS is no number")? / 1024.0)
 }
 
+/// The processor time that a process has taken, all of its threads.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let folder = format!("/proc/{pid}/task");
+    let tasks = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
+    let mut all = Duration::ZERO;
+    for task in tasks {
+        let path = task.with_context(|| format!("read {folder}"))?.path().join("schedstat");
+        // A thread that has ended meanwhile is no error.
+        all +=
+            std::fs::read_to_string(path).ok().and_then(|text| on_cpu(&text)).unwrap_or_default();
+    }
+    Ok(all)
+}
+
+/// The processor time that this very thread has taken.
+pub(crate) fn own_cpu_time() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("read schedstat")?;
+    on_cpu(&text).context("schedstat has no figures")
+}
+
+fn on_cpu(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_on_the_processor_only_grows() {
+        let (before, own) = (cpu_time(std::process::id()).unwrap(), own_cpu_time().unwrap());
+        let sum = (0..5_000_000_u64).fold(0, |sum, next| std::hint::black_box(sum ^ next));
+        assert!(own_cpu_time().unwrap() > own, "{sum}");
+        assert!(cpu_time(std::process::id()).unwrap() > before);
+        assert!(cpu_time(u32::MAX).is_err());
+    }
 
     #[test]
     fn a_process_can_see_its_own_memory() {

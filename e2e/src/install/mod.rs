@@ -9,6 +9,7 @@ mod processes;
 
 pub use self::binaries::Binaries;
 pub use self::processes::Processes;
+pub(crate) use self::processes::{Program, free_port, register_by_url, remove_workloads};
 
 use std::path::{Path, PathBuf};
 

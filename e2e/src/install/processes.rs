@@ -33,7 +33,7 @@ pub struct Processes {
 
 /// A program with all it takes to start it again.
 #[derive(Debug)]
-struct Program {
+pub(crate) struct Program {
     name: String,
     invocation: Invocation,
     admin: SocketAddr,
@@ -142,7 +142,12 @@ impl Program {
         Self::of(plane, &name, program, names::AGENT).await.map(|this| this.with(&args))
     }
 
-    async fn of(plane: &ControlPlane, name: &str, program: &Path, account: &str) -> Result<Self> {
+    pub(crate) async fn of(
+        plane: &ControlPlane,
+        name: &str,
+        program: &Path,
+        account: &str,
+    ) -> Result<Self> {
         let identity = Identity::of(plane, names::NAMESPACE, account).await?;
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let invocation = Invocation::new(program)
@@ -152,16 +157,27 @@ impl Program {
         Ok(Self { name: name.to_owned(), invocation, admin, log, running: None })
     }
 
-    fn with(mut self, args: &[&str]) -> Self {
+    pub(crate) fn with(mut self, args: &[&str]) -> Self {
         self.invocation = self.invocation.args(args);
         self
     }
 
-    fn pid(&self) -> Result<u32> {
+    /// The same started by another program, which becomes it.
+    pub(crate) fn through(mut self, prefix: &[&str]) -> Self {
+        self.invocation = self.invocation.through(prefix);
+        self
+    }
+
+    /// Where it tells its health and metrics.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub(crate) fn pid(&self) -> Result<u32> {
         Ok(self.running.as_ref().with_context(|| format!("{} is not running", self.name))?.pid())
     }
 
-    async fn start(&mut self) -> Result<Duration> {
+    pub(crate) async fn start(&mut self) -> Result<Duration> {
         let started = Instant::now();
         let mut process = Process::start(&self.name, &self.invocation, &self.log)?;
         while !ask(self.admin, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
@@ -178,7 +194,7 @@ impl Program {
         Ok(started.elapsed())
     }
 
-    fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         let Some(mut process) = self.running.take() else { return Ok(()) };
         let status = process.terminate(GRACE)?;
         ensure!(status.success(), "{} ended with {status}: {}", self.name, process.log_tail(15));
@@ -187,7 +203,7 @@ impl Program {
 }
 
 /// No pod would ever run here, and events of pods that cannot start would only confuse.
-async fn remove_workloads(client: &Client) -> Result<()> {
+pub(crate) async fn remove_workloads(client: &Client) -> Result<()> {
     let params = DeleteParams::background();
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
     deployments.delete(names::WEBHOOK, &params).await.context("delete the Deployment")?;
@@ -197,7 +213,7 @@ async fn remove_workloads(client: &Client) -> Result<()> {
 }
 
 /// Has the API server call the webhook at an address of this machine in place of its Service.
-async fn register_by_url(client: &Client, port: u16) -> Result<()> {
+pub(crate) async fn register_by_url(client: &Client, port: u16) -> Result<()> {
     let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let paths = [names::CLAIMS_PATH, names::SERVICES_PATH, names::CLAIMS_PATH];
     let patch = paths.into_iter().enumerate().map(|(at, path)| {
@@ -212,7 +228,7 @@ async fn register_by_url(client: &Client, port: u16) -> Result<()> {
     patched.map(drop).context("register the webhook by its address")
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("look for a free port")?;
     Ok(listener.local_addr().context("look for a free port")?.port())
 }

@@ -1,0 +1,131 @@
+//! A small Service: one address in front of the replicas. Each connection goes to one of those that are
+//! in, and stays there. A replica comes in and goes out by its readiness, each with the delay that
+//! probes and kube-proxy have in a cluster; nothing is tried twice, and a connection to one that
+//! has gone is lost.
+
+use anyhow::{Context, Result, ensure};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+const LOOK: Duration = Duration::from_millis(100);
+const ANSWER: Duration = Duration::from_millis(500);
+/// From what a probe has seen until connections are sent elsewhere.
+const SPREAD: Duration = Duration::from_millis(500);
+
+/// A replica as the balancer sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backend {
+    /// Where it answers reviews.
+    pub(crate) address: SocketAddr,
+    /// Where it tells whether it is ready.
+    pub(crate) admin: SocketAddr,
+}
+
+/// A balancer that runs until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Balancer {
+    address: SocketAddr,
+    members: Arc<Vec<Member>>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Member {
+    backend: Backend,
+    is_in: AtomicBool,
+}
+
+impl Balancer {
+    /// Starts one at this port. Nobody is in yet.
+    pub(crate) async fn start(port: u16, backends: &[Backend]) -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await.context("listen as a balancer")?;
+        let member =
+            |backend: &Backend| Member { backend: *backend, is_in: AtomicBool::new(false) };
+        let members: Arc<Vec<_>> = Arc::new(backends.iter().map(member).collect());
+        let mut tasks = JoinSet::new();
+        for at in 0..members.len() {
+            tasks.spawn(watch(Arc::clone(&members), at));
+        }
+        tasks.spawn(accept(listener, Arc::clone(&members)));
+        Ok(Self { address, members, _tasks: tasks })
+    }
+
+    /// Where it is called.
+    #[must_use]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// An error as long as one of them is out.
+    pub(crate) fn all_in(&self) -> Result<()> {
+        let out = self.members.iter().filter(|member| !member.is_in.load(Ordering::Relaxed));
+        let out: Vec<_> = out.map(|member| member.backend.address).collect();
+        ensure!(out.is_empty(), "out: {out:?}");
+        Ok(())
+    }
+}
+
+async fn watch(members: Arc<Vec<Member>>, at: usize) {
+    let Some(Member { backend, is_in }) = members.get(at) else { return };
+    loop {
+        let ready = is_ready(backend.admin).await;
+        if ready != is_in.load(Ordering::Relaxed) {
+            tokio::time::sleep(SPREAD).await;
+            is_in.store(ready, Ordering::Relaxed);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn is_ready(admin: SocketAddr) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(admin).await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer.starts_with(b"HTTP/1.1 200"))
+    };
+    matches!(tokio::time::timeout(ANSWER, ask).await, Ok(Ok(true)))
+}
+
+async fn accept(listener: TcpListener, members: Arc<Vec<Member>>) {
+    let (turn, mut open) = (AtomicUsize::new(0), JoinSet::new());
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let chosen = choose(&members, turn.fetch_add(1, Ordering::Relaxed));
+                if let Some(backend) = chosen {
+                    open.spawn(carry(stream, backend.address));
+                }
+            }
+            // What has ended is let go of.
+            Some(_) = open.join_next() => {}
+        }
+    }
+}
+
+fn choose(members: &[Member], turn: usize) -> Option<Backend> {
+    let within = members.iter().filter(|member| member.is_in.load(Ordering::Relaxed));
+    let within: Vec<_> = within.map(|member| member.backend).collect();
+    (!within.is_empty()).then(|| within[turn % within.len()])
+}
+
+async fn carry(mut peer: TcpStream, address: SocketAddr) {
+    let carried = async {
+        let mut backend = TcpStream::connect(address).await?;
+        peer.set_nodelay(true)?;
+        backend.set_nodelay(true)?;
+        copy_bidirectional(&mut peer, &mut backend).await
+    };
+    // A connection that is lost is for its caller to notice and to count.
+    drop(carried.await);
+}

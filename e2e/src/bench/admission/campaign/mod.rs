@@ -1,0 +1,183 @@
+//! Calls that must not fail, while both replicas are restarted over and over and the authority behind
+//! their certificates changes: through a real API server, by writes that it does not store, and by a
+//! client that calls the webhook directly and believes what is published at that moment.
+//!
+//! The registration is the one that ships but for its failure policy: here it is Fail, so that a
+//! call that the API server could not make is seen. It makes no load: callers keep to a pace.
+
+mod callers;
+mod tally;
+
+pub use self::tally::Tally;
+
+use self::callers::Callers;
+use super::balancer::{Backend, Balancer};
+use super::bed::{Bed, Replica};
+use super::published::Published;
+use crate::install::free_port;
+use anyhow::{Context, Result};
+use clap::CommandFactory as _;
+use fastrak_api::names;
+use fastrak_testkit::eventually;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a replica may take to be called again.
+const SOON: Duration = Duration::from_secs(30);
+/// Longer than the balancer takes to send connections elsewhere.
+const DRAIN: &str = "--drain=2s";
+
+/// How much is to happen.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Writes through the API server.
+    pub through_api: usize,
+    /// Direct calls.
+    pub direct: usize,
+    /// Restarts, of both replicas in turn.
+    pub restarts: usize,
+    /// New authorities, each up to a certificate of it that is shown.
+    pub rotations: usize,
+    /// How long an authority lasts; another comes after two thirds of it.
+    pub authority_lasts: Duration,
+    /// The time over which the calls are spread. They go on until all else has happened.
+    pub spread: Duration,
+    /// After this no further restart begins, whatever is short of the plan.
+    pub limit: Duration,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub struct Report {
+    /// Writes through the API server.
+    pub through_api: Tally,
+    /// Direct calls.
+    pub direct: Tally,
+    /// Restarts.
+    pub restarts: usize,
+    /// New authorities of which a certificate was shown.
+    pub rotations: usize,
+    /// The time it took.
+    pub took: Duration,
+}
+
+impl Plan {
+    /// The campaign whose figures are published.
+    #[must_use]
+    pub fn full() -> Self {
+        Self {
+            through_api: 20_000,
+            direct: 80_000,
+            restarts: 20,
+            rotations: 3,
+            authority_lasts: Duration::from_secs(60),
+            spread: Duration::from_secs(120),
+            limit: Duration::from_secs(300),
+        }
+    }
+
+    /// A small one, for a test.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            through_api: 500,
+            direct: 1_500,
+            restarts: 4,
+            rotations: usize::from(can_rotate()),
+            authority_lasts: Duration::from_secs(20),
+            spread: Duration::from_secs(15),
+            limit: Duration::from_secs(50),
+        }
+    }
+}
+
+/// Whether this webhook can be given an authority that lasts for seconds.
+fn can_rotate() -> bool {
+    let command = fastrak_webhook::config::Args::command();
+    let mut flags = command.get_arguments().filter_map(clap::Arg::get_long);
+    flags.any(|flag| flag == "ca-lifetime")
+}
+
+fn rotation_flags(plan: &Plan) -> Vec<String> {
+    if !can_rotate() {
+        return Vec::new();
+    }
+    let seconds = plan.authority_lasts.as_secs();
+    vec![
+        format!("--ca-lifetime={seconds}s"),
+        format!("--certificate-lifetime={}s", seconds / 2),
+        "--bundle-settle=3s".to_owned(),
+        "--certificate-poll=1".to_owned(),
+    ]
+}
+
+/// Runs it with two replicas of this program.
+pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
+    let port = free_port()?;
+    let bed = Bed::start(port).await?;
+    let outcome = on(&bed, port, binary, plan).await;
+    outcome.inspect_err(|_| drop(bed.keep_logs()))
+}
+
+async fn on(bed: &Bed, port: u16, binary: &Path, plan: &Plan) -> Result<Report> {
+    never_ignore(bed.client()).await?;
+    let flags = rotation_flags(plan);
+    let flags: Vec<_> = flags.iter().map(String::as_str).chain([DRAIN]).collect();
+    let mut replicas =
+        [bed.replica(binary, "one", &flags).await?, bed.replica(binary, "two", &flags).await?];
+    let backends = replicas
+        .each_ref()
+        .map(|replica| Backend { address: replica.address(), admin: replica.admin() });
+    let balancer = Balancer::start(port, &backends).await?;
+    for replica in &mut replicas {
+        replica.start().await?;
+    }
+    eventually(SOON, "both replicas are called", async || balancer.all_in()).await?;
+
+    let started = Instant::now();
+    let published = Published::follow(bed.client().clone()).await?;
+    let callers = Callers::start(bed.client(), published, plan, balancer.address());
+    let mut restarts = 0;
+    while started.elapsed() < plan.limit && !is_enough(plan, &callers, restarts) {
+        roll(&mut replicas[restarts % 2], &balancer).await?;
+        restarts += 1;
+    }
+    let took = started.elapsed();
+    let rotations = callers.published().rotations();
+    let (through_api, direct) = callers.end().await?;
+    Ok(Report { through_api, direct, restarts, rotations, took })
+}
+
+fn is_enough(plan: &Plan, callers: &Callers, restarts: usize) -> bool {
+    let (through_api, direct) = callers.made();
+    let rotated = !can_rotate() || callers.published().rotations() >= plan.rotations;
+    through_api >= plan.through_api && direct >= plan.direct && restarts >= plan.restarts && rotated
+}
+
+/// One replica goes and comes back, as a rollout has it: the other one is called meanwhile, and
+/// the next does not go before this one is called again.
+async fn roll(replica: &mut Replica, balancer: &Balancer) -> Result<()> {
+    replica.stop()?;
+    replica.start().await?;
+    eventually(SOON, "both replicas are called", async || balancer.all_in()).await
+}
+
+/// A call that the API server cannot make fails the write, where the installation lets it pass.
+async fn never_ignore(client: &Client) -> Result<()> {
+    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let at = |hook: usize| {
+        let path = format!("/webhooks/{hook}/failurePolicy");
+        [
+            json!({"op": "test", "path": path, "value": "Ignore"}),
+            json!({"op": "replace", "path": path, "value": "Fail"}),
+        ]
+    };
+    let patch = serde_json::from_value([at(0), at(1)].into_iter().flatten().collect());
+    let patch = Patch::<()>::Json(patch.context("make a patch of the registration")?);
+    let patched = hooks.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await;
+    patched.map(drop).context("have the API server insist on the webhook")
+}

@@ -1,0 +1,104 @@
+//! Decode, decide, patch and encode, without a network: fastrak's answer to a review in this process,
+//! and that of the framework's handler in its own, in turns on the same processor.
+
+use super::AREA;
+use super::bed::Bed;
+use super::peers::{baseline, micro};
+use super::review::{NODE, Review};
+use crate::bench::{Figure, median};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_testkit::objects::{node, storage_class};
+use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
+use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_webhook::review::{Effect, Subject, answer};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 5;
+/// Of each round; half of it is for warming up.
+const TIME: Duration = Duration::from_secs(1);
+/// Reviews between two looks at the clock.
+const BATCH: u32 = 64;
+
+/// Measures both.
+pub(crate) async fn measure(bed: &Bed, processor: usize) -> Result<Vec<Figure>> {
+    let program = baseline().await?;
+    let review = bed.folder("micro")?.join("review.json");
+    std::fs::write(&review, Review::of_a_claim().body()).context("write a review")?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(fastrak(processor)?);
+        let processor = processor.to_string();
+        let invocation = micro(&program, &review, TIME).through(&["taskset", "-c", &processor]);
+        let printed = invocation.run().await?.stdout;
+        theirs.push(printed.trim().parse::<f64>().context("read what was measured")? / 1e3);
+    }
+    let ratios: Vec<_> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+    let plain = |name: &str, all: &[f64]| {
+        Figure::plain(AREA, &format!("one review, no network: {name}"), median(all), "us")
+    };
+    let name = "one review, no network: to controller-runtime";
+    Ok(vec![
+        plain("fastrak", &ours),
+        plain("controller-runtime", &theirs),
+        Figure::at_most(AREA, name, median(&ratios), "x", 0.02),
+    ])
+}
+
+/// Microseconds for each review, on a thread that ends with it.
+fn fastrak(processor: usize) -> Result<f64> {
+    let measured = std::thread::scope(|scope| scope.spawn(|| on(processor)).join());
+    measured.ok().context("the measurement ended")?
+}
+
+fn on(processor: usize) -> Result<f64> {
+    let mut only = CpuSet::new();
+    only.set(processor);
+    sched_setaffinity(None, &only).context("keep to one processor")?;
+    let (review, facts) = (Review::of_a_claim(), facts()?);
+    looped(review.body(), &facts)?;
+    looped(review.body(), &facts)
+}
+
+fn looped(review: &[u8], facts: &Facts) -> Result<f64> {
+    let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+    let (started, mut count) = (Instant::now(), 0);
+    while started.elapsed() < TIME / 2 {
+        for _ in 0..BATCH {
+            let answered = answer(black_box(review), Subject::Claims, Some(facts), settings);
+            ensure!(black_box(answered)?.effect == Effect::Patched, "the claim is not pinned");
+        }
+        count += BATCH;
+    }
+    Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(count))
+}
+
+/// One class and one node that could hold its volumes, as in the bed.
+fn facts() -> Result<Facts> {
+    let class = storage_class(names::CLASS_DEFAULT, names::PROVISIONER).default_class().build();
+    let class = (names::CLASS_DEFAULT.to_owned(), ClassFact::read(&class));
+    let name = NodeName::parse(NODE).context("the name of a node")?;
+    let node = (name, NodeFact::read(&node(NODE).build()));
+    Ok(Facts {
+        classes: Arc::new([class].into()),
+        nodes: Arc::new([node].into()),
+        namespace: names::NAMESPACE.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_review_of_the_bench_is_answered_with_a_pin() {
+        let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+        let review = Review::of_a_claim();
+        let answered = answer(review.body(), Subject::Claims, Some(&facts().unwrap()), settings);
+        assert_eq!(answered.unwrap().effect, Effect::Patched);
+    }
+}

@@ -1,0 +1,70 @@
+//! Admission: how many reviews a second, how fast each, in how much memory, beside a handler that does
+//! nothing and beside the framework that most webhooks are written with; and whether any call fails
+//! while replicas come and go and certificates change.
+
+mod balancer;
+mod bed;
+pub mod campaign;
+mod footprint;
+mod load;
+mod micro;
+mod peers;
+mod published;
+mod review;
+mod speed;
+mod wire;
+
+use super::Figure;
+use crate::install::Binaries;
+use anyhow::Result;
+use bed::Bed;
+use campaign::Plan;
+use peers::Processors;
+
+const AREA: &str = "admission";
+
+/// Measures all of it on a control plane of its own.
+pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
+    let processors = Processors::choose()?;
+    let mut figures = Vec::new();
+    {
+        // Nobody but the bench calls this one.
+        let bed = Bed::start(crate::install::free_port()?).await?;
+        figures.extend(footprint::measure(&bed, binaries).await?);
+        figures.extend(speed::measure(&bed, binaries, processors).await?);
+        figures.extend(micro::measure(&bed, processors.server).await?);
+    }
+    figures.extend(campaign(binaries).await?);
+    Ok(figures)
+}
+
+async fn campaign(binaries: &Binaries) -> Result<Vec<Figure>> {
+    let plan = Plan::full();
+    let report = campaign::run(&binaries.webhook, &plan).await?;
+    let (through, direct) = (&report.through_api, &report.direct);
+    let count = |what: &str, count: usize| (format!("campaign: {what}"), count as f64);
+    let least = |what: &str, value: usize, limit: usize| {
+        let (name, value) = count(what, value);
+        Figure::at_least(AREA, &name, value, "", limit as f64)
+    };
+    let none = |what: &str, value: usize| {
+        let (name, value) = count(what, value);
+        Figure::at_most(AREA, &name, value, "", 0.0)
+    };
+    let plain = |what: &str, value: f64, unit| {
+        Figure::plain(AREA, &format!("campaign: {what}"), value, unit)
+    };
+    Ok(vec![
+        least("calls", through.calls + direct.calls, plan.through_api + plan.direct),
+        least("of these through the API server", through.calls, plan.through_api),
+        least("restarts", report.restarts, plan.restarts),
+        least("changes of the authority", report.rotations, plan.rotations),
+        none("calls failed", through.failed() + direct.failed()),
+        none("calls without a patch", through.unpatched + direct.unpatched),
+        plain("API server's write, p50", through.percentile(0.5), "ms"),
+        plain("API server's write, p99", through.percentile(0.99), "ms"),
+        plain("direct call, p50", direct.percentile(0.5), "ms"),
+        plain("direct call, p99", direct.percentile(0.99), "ms"),
+        plain("time", report.took.as_secs_f64(), "s"),
+    ])
+}

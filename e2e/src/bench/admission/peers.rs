@@ -1,0 +1,167 @@
+//! The servers that are compared, each on the same one processor: fastrak, a handler that does nothing
+//! (`bare-handler`), and the same webhook written with controller-runtime (`testbed/baseline`).
+//!
+//! All of them run all the time and are measured in turn: a processor whose speed changes then
+//! changes it for all.
+
+use super::bed::{Bed, Replica};
+use super::load::Load;
+use super::review::NODE;
+use super::wire::{Connection, Target, trusting};
+use crate::install::{Binaries, free_port, repository};
+use crate::narrator::Narrator;
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
+use fastrak_runtime::clock;
+use fastrak_testkit::eventually;
+use fastrak_testkit::process::{Invocation, Process};
+use rustix::thread::sched_getaffinity;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+/// A build from nothing, of a client library for all of Kubernetes.
+const BUILD: Duration = Duration::from_secs(900);
+
+/// The processors that the bench keeps to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Processors {
+    /// The server's.
+    pub(crate) server: usize,
+    /// The load's.
+    pub(crate) loader: usize,
+}
+
+/// A server under measurement.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    target: Target,
+    pid: u32,
+    patched: bool,
+    /// Ends with this, where it is a process of the bench's own.
+    _process: Option<Process>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    /// fastrak.
+    pub(crate) fastrak: Peer,
+    /// The handler that does nothing.
+    pub(crate) bare: Peer,
+    /// The framework's.
+    pub(crate) framework: Peer,
+}
+
+impl Processors {
+    /// Two of those that this process may use.
+    pub(crate) fn choose() -> Result<Self> {
+        let usable = sched_getaffinity(None).context("read which processors may be used")?;
+        let mut usable = (0..rustix::thread::CpuSet::MAX_CPU).filter(|at| usable.is_set(*at));
+        let (server, loader) = (usable.next(), usable.next());
+        let loader = loader.context("server and load need a processor each: there is only one")?;
+        Ok(Self { server: server.unwrap_or(loader), loader })
+    }
+}
+
+impl Peer {
+    /// A replica of fastrak that runs.
+    pub(crate) async fn fastrak(bed: &Bed, replica: &Replica) -> Result<Self> {
+        let target = bed.target(replica).await?;
+        Ok(Self { target, pid: replica.pid()?, patched: true, _process: None })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// A load on it.
+    #[must_use]
+    pub(crate) fn load(&self, rate: Option<f64>, warm_up: Duration, time: Duration) -> Load {
+        let (target, pid, patched) = (self.target.clone(), self.pid, self.patched);
+        Load { target, pid, patched, rate, warm_up, time }
+    }
+}
+
+impl Peers {
+    /// Starts the others beside a replica of fastrak.
+    pub(crate) async fn start(
+        bed: &Bed,
+        replica: &Replica,
+        binaries: &Binaries,
+        processor: usize,
+    ) -> Result<Self> {
+        let folder = bed.folder("peers")?;
+        let bundle = certificate(&folder)?;
+        let start = async |name: &str, program: PathBuf, patched: bool| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+            let invocation = Invocation::new(program)
+                .arg(format!("--listen={address}"))
+                .arg(format!("--tls-dir={}", folder.display()))
+                .through(&["taskset", "-c", &processor.to_string()]);
+            let log = bed.logs().join(name).with_extension("log");
+            let process = Process::start(name, &invocation, &log)?;
+            let target = Target { address, tls: trusting(&bundle)? };
+            eventually(SOON, format!("{name} answers"), || Connection::open(&target)).await?;
+            anyhow::Ok(Peer { target, pid: process.pid(), patched, _process: Some(process) })
+        };
+        Ok(Self {
+            fastrak: Peer::fastrak(bed, replica).await?,
+            bare: start("bare-handler", bare_handler(binaries)?, false).await?,
+            framework: start("baseline", baseline().await?, true).await?,
+        })
+    }
+}
+
+fn bare_handler(binaries: &Binaries) -> Result<PathBuf> {
+    let path = binaries.webhook.with_file_name("bare-handler");
+    ensure!(path.is_file(), "{} is missing; run `make binaries`", path.display());
+    Ok(path)
+}
+
+/// The webhook written with controller-runtime, built where that has not been done.
+pub(crate) async fn baseline() -> Result<PathBuf> {
+    let script = Invocation::new(repository().join("testbed/baseline.sh"));
+    let found = match script.clone().arg("--find").run().await {
+        Ok(found) => found,
+        Err(_) => {
+            let text = "building the controller-runtime webhook of testbed/baseline, once: minutes";
+            Narrator::default().say(text);
+            let built = script.timeout(BUILD).run().await;
+            built.context("build what fastrak is measured against")?
+        }
+    };
+    Ok(PathBuf::from(found.stdout.trim_end()))
+}
+
+/// The arguments of the framework's webhook that loops over a review without a network.
+#[must_use]
+pub(crate) fn micro(program: &Path, review: &Path, time: Duration) -> Invocation {
+    Invocation::new(program)
+        .arg(format!("-micro={}", review.display()))
+        .arg(format!("-seconds={}", time.as_secs_f64()))
+        .arg(format!("-node={NODE}"))
+        .arg(format!("-class={}", names::CLASS_DEFAULT))
+}
+
+/// A certificate of the kind that fastrak makes for itself; whom to believe then.
+fn certificate(folder: &Path) -> Result<Vec<u8>> {
+    let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
+    let authority = Authority::generate("bench", validity).context("make an authority")?;
+    let request = LeafRequest {
+        common_name: "bench".to_owned(),
+        organizations: Vec::new(),
+        names: vec![Ipv4Addr::LOCALHOST.to_string()],
+        usage: Usage::Server,
+        validity,
+    };
+    let pair = authority.issue(&request).context("make a certificate")?;
+    for (name, text) in [("tls.crt", &pair.cert_pem), ("tls.key", &pair.key_pem)] {
+        std::fs::write(folder.join(name), text).with_context(|| format!("write {name}"))?;
+    }
+    Ok(authority.cert_pem().as_bytes().to_vec())
+}

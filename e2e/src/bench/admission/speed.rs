@@ -1,0 +1,121 @@
+//! Reviews a second and how long each takes, of fastrak and of what it is compared with, in turns.
+
+use super::AREA;
+use super::bed::Bed;
+use super::load::Measured;
+use super::peers::{Peer, Peers, Processors};
+use crate::bench::resources::resident_mib;
+use crate::bench::{Figure, median};
+use crate::install::Binaries;
+use anyhow::Result;
+use std::time::Duration;
+
+/// Odd, so that the middle one is a round that was.
+const ROUNDS: usize = 5;
+const WARM_UP: Duration = Duration::from_millis(500);
+const TIME: Duration = Duration::from_secs(2);
+
+/// Rounds of several servers, one after the other in each.
+type Rounds<const N: usize> = [Vec<Measured>; N];
+
+/// Measures fastrak and its peers.
+pub(crate) async fn measure(
+    bed: &Bed,
+    binaries: &Binaries,
+    processors: Processors,
+) -> Result<Vec<Figure>> {
+    let mut replica = bed.replica(&binaries.webhook, "pinned", &[]).await?;
+    replica = replica.pinned(processors.server);
+    replica.start().await?;
+    let peers = Peers::start(bed, &replica, binaries, processors.server).await?;
+    let Peers { fastrak, bare, framework } = &peers;
+    let loader = processors.loader;
+
+    let full = rounds([fastrak, bare, framework], None, loader).await?;
+    let memory = [fastrak, bare, framework].map(|peer| resident_mib(peer.pid()));
+    let [ours, bare_memory, framework_memory] = memory;
+    let mut figures = throughput(&full);
+    figures.extend(weight(ours?, bare_memory?, framework_memory?));
+
+    let rate = of(&full[0], |one| one.per_second) / 2.0;
+    let half = rounds([fastrak, bare], Some(rate), loader).await?;
+    figures.extend(at_half_load(&half, rate));
+    replica.stop()?;
+    Ok(figures)
+}
+
+async fn rounds<const N: usize>(
+    peers: [&Peer; N],
+    rate: Option<f64>,
+    loader: usize,
+) -> Result<Rounds<N>> {
+    let mut all = [const { Vec::new() }; N];
+    for _ in 0..ROUNDS {
+        for (peer, taken) in peers.iter().zip(&mut all) {
+            taken.push(peer.load(rate, WARM_UP, TIME).run(loader).await?);
+        }
+    }
+    Ok(all)
+}
+
+fn throughput([fastrak, bare, framework]: &Rounds<3>) -> Vec<Figure> {
+    let per_second = |one: &Measured| one.per_second;
+    let mut figures = Vec::new();
+    for (name, rounds) in
+        [("fastrak", fastrak), ("bare handler", bare), ("controller-runtime", framework)]
+    {
+        let mut plain = |what: &str, part: fn(&Measured) -> f64, unit| {
+            figures.push(Figure::plain(AREA, &format!("{what}: {name}"), of(rounds, part), unit));
+        };
+        plain("reviews a second", |one| one.per_second, "/s");
+        plain("32 connections, p50", |one| one.p50, "ms");
+        plain("32 connections, p99", |one| one.p99, "ms");
+        // That the server had no time left and the load had is what makes it the server's figure.
+        plain("its processor", |one| one.server_busy, "%");
+        plain("the load's processor", |one| one.loader_busy, "%");
+    }
+    let least = |name, value, limit| Figure::at_least(AREA, name, value, "x", limit);
+    let to = |others| ratio(fastrak, others, per_second);
+    figures.push(least("reviews a second: to the bare handler", to(bare), 0.8));
+    figures.push(least("reviews a second: to controller-runtime", to(framework), 10.0));
+    figures
+}
+
+fn weight(ours: f64, bare: f64, framework: f64) -> Vec<Figure> {
+    let plain =
+        |name: &str, mib| Figure::plain(AREA, &format!("resident after that: {name}"), mib, "MiB");
+    let name = "resident after that: to controller-runtime";
+    vec![
+        plain("fastrak", ours),
+        plain("bare handler", bare),
+        plain("controller-runtime", framework),
+        Figure::at_most(AREA, name, ours / framework, "x", 0.333),
+    ]
+}
+
+fn at_half_load([fastrak, bare]: &Rounds<2>, rate: f64) -> Vec<Figure> {
+    let plain = |name: &str, value, unit| {
+        Figure::plain(AREA, &format!("half of its peak, {name}"), value, unit)
+    };
+    let p99 = |one: &Measured| one.p99;
+    let name = "half of its peak, p99: to the bare handler";
+    vec![
+        plain("reviews a second", rate, "/s"),
+        plain("answered: fastrak", of(fastrak, |one| one.per_second), "/s"),
+        plain("p50: fastrak", of(fastrak, |one| one.p50), "ms"),
+        plain("p50: bare handler", of(bare, |one| one.p50), "ms"),
+        plain("p99: fastrak", of(fastrak, p99), "ms"),
+        plain("p99: bare handler", of(bare, p99), "ms"),
+        Figure::at_most(AREA, name, ratio(fastrak, bare, p99), "x", 2.0),
+    ]
+}
+
+fn of(rounds: &[Measured], part: impl Fn(&Measured) -> f64) -> f64 {
+    median(&rounds.iter().map(part).collect::<Vec<_>>())
+}
+
+/// The middle of the ratios of rounds that were one after the other.
+fn ratio(ours: &[Measured], theirs: &[Measured], part: impl Fn(&Measured) -> f64) -> f64 {
+    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| part(ours) / part(theirs));
+    median(&ratios.collect::<Vec<_>>())
+}

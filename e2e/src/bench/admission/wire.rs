@@ -1,0 +1,195 @@
+//! One connection of a caller that is cheaper than the servers it calls: HTTP/1.1 over TLS 1.3 with
+//! requests that are made in advance, and of an answer no more is read than has to be right.
+//!
+//! It opens no second connection when the first is lost: whoever calls decides what that means.
+
+use super::review::Review;
+use anyhow::{Context, Result, bail, ensure};
+use fastrak_runtime::crypto;
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Far more than an answer has.
+const LARGEST: usize = 64 * 1024;
+
+/// Where to call, and whom to believe there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// Who may answer.
+    pub(crate) tls: Arc<ClientConfig>,
+}
+
+/// A connection that is kept alive.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    buffer: Vec<u8>,
+    /// Where the uid stood in the last answer; a server writes it at the same place each time.
+    uid_at: usize,
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Whether it changes the object.
+    pub(crate) patched: bool,
+    /// Whether the server ends the connection.
+    pub(crate) closes: bool,
+}
+
+/// Believes those that this bundle of certificates vouches for. Sessions are not resumed: each
+/// connection proves anew that the server's certificate is trusted.
+pub(crate) fn trusting(bundle_pem: &[u8]) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(bundle_pem) {
+        roots.add(certificate.context("read a bundle")?).context("trust a certificate")?;
+    }
+    ensure!(!roots.is_empty(), "the bundle is empty");
+    let mut config = ClientConfig::builder_with_provider(crypto::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .context("set up TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+impl Connection {
+    /// Connects, and verifies the server's certificate.
+    pub(crate) async fn open(target: &Target) -> Result<Self> {
+        let stream = TcpStream::connect(target.address).await.context("connect")?;
+        stream.set_nodelay(true).context("set TCP_NODELAY")?;
+        let name = ServerName::IpAddress(target.address.ip().into());
+        let connector = TlsConnector::from(Arc::clone(&target.tls));
+        let stream = connector.connect(name, stream).await.context("TLS handshake")?;
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), uid_at: 0 })
+    }
+
+    /// Sends one review and reads its answer, which must be a review's with the uid that was sent.
+    pub(crate) async fn call(&mut self, review: &mut Review, number: u64) -> Result<Answer> {
+        self.stream.write_all(review.numbered(number)).await.context("send")?;
+        self.stream.flush().await.context("send")?;
+        self.buffer.clear();
+        let head = loop {
+            self.read_more().await?;
+            if let Some(head) = head(&self.buffer)? {
+                break head;
+            }
+        };
+        while self.buffer.len() < head.body_at + head.length {
+            self.read_more().await?;
+        }
+        let body = &self.buffer[head.body_at..head.body_at + head.length];
+        if !body[self.uid_at.min(body.len())..].starts_with(review.uid()) {
+            self.uid_at = find(body, review.uid()).context("an answer without the uid")?;
+        }
+        Ok(Answer { patched: find(body, br#""patch":""#).is_some(), closes: head.closes })
+    }
+
+    /// Whether the server has left the connection open since the last answer.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        let mut byte = [0];
+        // Nothing is to be read between two calls but the end: it is there, or it is not.
+        tokio::select! {
+            biased;
+            _ = self.stream.read(&mut byte) => false,
+            () = std::future::ready(()) => true,
+        }
+    }
+
+    /// The certificate that the server has shown.
+    #[must_use]
+    pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.stream.get_ref().1.peer_certificates()?.first()
+    }
+
+    /// Ends the connection as a polite client does.
+    pub(crate) async fn close(mut self) {
+        // The server may have been faster, which is as good.
+        drop(self.stream.shutdown().await);
+    }
+
+    async fn read_more(&mut self) -> Result<()> {
+        ensure!(self.buffer.len() < LARGEST, "an answer that does not end");
+        let read = self.stream.read_buf(&mut self.buffer).await.context("read an answer")?;
+        ensure!(read > 0, "the connection ended before the answer");
+        Ok(())
+    }
+}
+
+/// What of a header is of interest.
+struct Head {
+    body_at: usize,
+    length: usize,
+    closes: bool,
+}
+
+/// The header, once all of it is there.
+fn head(bytes: &[u8]) -> Result<Option<Head>> {
+    let Some(end) = find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes[..end]).context("a header that is no text")?;
+    let mut lines = text.split("\r\n");
+    let status = lines.next().unwrap_or_default();
+    if !status.starts_with("HTTP/1.1 200") {
+        bail!("{status}: {}", String::from_utf8_lossy(&bytes[end..]).trim());
+    }
+    let (mut length, mut closes) = (None, false);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok();
+        } else if name.eq_ignore_ascii_case("connection") {
+            closes = value.trim().eq_ignore_ascii_case("close");
+        }
+    }
+    let length = length.context("an answer without its length")?;
+    Ok(Some(Head { body_at: end + 4, length, closes }))
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = *wanted.first()?;
+    let mut from = 0;
+    while let Some(at) = text[from..].iter().position(|byte| *byte == first) {
+        if text[from + at..].starts_with(wanted) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_once_it_is_whole() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        assert!(head(&text[..40]).unwrap().is_none());
+        let head = head(text).unwrap().unwrap();
+        assert_eq!((&text[head.body_at..], head.length, head.closes), (&b"{}"[..], 2, true));
+    }
+
+    #[test]
+    fn any_other_answer_is_an_error_that_says_what_it_was() {
+        let error = head(b"HTTP/1.1 503 Busy\r\n\r\ntoo many").err().unwrap().to_string();
+        assert!(error.contains("503") && error.contains("too many"), "{error}");
+        assert!(head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_text_is_found_where_it_is() {
+        assert_eq!(find(b"ababc", b"abc"), Some(2));
+        assert_eq!((find(b"ab", b"abc"), find(b"", b"a"), find(b"a", b"")), (None, None, None));
+    }
+}
