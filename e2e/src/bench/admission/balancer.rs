@@ -129,3 +129,67 @@ async fn carry(mut peer: TcpStream, address: SocketAddr) {
     // A connection that is lost is for its caller to notice and to count.
     drop(carried.await);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::free_port;
+    use fastrak_testkit::eventually;
+    use tokio::sync::watch;
+
+    const SOON: Duration = Duration::from_secs(20);
+    const READY: &str = "HTTP/1.1 200 OK\r\n\r\n";
+    const NOT_READY: &str = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+
+    /// Answers every connection with a text, which may change.
+    async fn speaker(text: watch::Receiver<&'static str>) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let text = *text.borrow();
+                drop(speak(stream, text).await);
+            }
+        }));
+        address
+    }
+
+    async fn speak(mut stream: TcpStream, text: &str) -> Result<()> {
+        stream.read_buf(&mut Vec::new()).await?;
+        Ok(stream.write_all(text.as_bytes()).await?)
+    }
+
+    async fn asked(address: SocketAddr) -> Result<String> {
+        let mut answer = String::new();
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"who").await?;
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn connections_go_to_those_that_are_ready() -> Result<()> {
+        let (first, second) = (watch::channel(READY).0, watch::channel(NOT_READY).0);
+        let (mut backends, admins) = (Vec::new(), [("one", &first), ("two", &second)]);
+        for (name, readiness) in admins {
+            let address = speaker(watch::channel(name).1).await;
+            backends.push(Backend { address, admin: speaker(readiness.subscribe()).await });
+        }
+        let balancer = Balancer::start(free_port()?, &backends).await?;
+        let address = balancer.address();
+        // In turns: of two that are in, one would answer only once.
+        let is_alone = async |name: &str| {
+            asked(address).await.is_ok_and(|who| who == name)
+                && asked(address).await.is_ok_and(|who| who == name)
+        };
+        eventually(SOON, "the first is in", async || is_alone("one").await).await?;
+        assert!(balancer.all_in().is_err());
+
+        second.send_replace(READY);
+        eventually(SOON, "both are in", async || balancer.all_in()).await?;
+        assert_ne!(asked(address).await?, asked(address).await?);
+
+        first.send_replace(NOT_READY);
+        eventually(SOON, "the second is alone", async || is_alone("two").await).await
+    }
+}

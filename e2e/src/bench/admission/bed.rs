@@ -7,11 +7,11 @@ use super::wire::{Target, trusting};
 use crate::install::{Program, base, free_port, register_by_url, remove_workloads};
 use anyhow::{Context, Result};
 use fastrak_api::names;
-use fastrak_testkit::{ControlPlane, Options, apply_manifests, fake_node};
+use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, fake_node};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::{Api, Client};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A cluster that fastrak's manifests were applied to.
@@ -46,19 +46,25 @@ impl Bed {
     }
 
     /// A folder for files that live as long as the bed.
-    pub(crate) fn folder(&self, name: &str) -> Result<std::path::PathBuf> {
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         self.plane.scratch_dir(name)
     }
 
     /// Where the logs of what runs beside the bed belong.
     #[must_use]
-    pub(crate) fn logs(&self) -> std::path::PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.plane.logs_dir()
     }
 
     /// Keeps all logs; where they will be.
-    pub(crate) fn keep_logs(&self) -> std::path::PathBuf {
+    pub(crate) fn keep_logs(&self) -> PathBuf {
         self.plane.keep_logs()
+    }
+
+    /// The means to be the webhook's ServiceAccount.
+    pub(crate) async fn kubeconfig(&self) -> Result<PathBuf> {
+        let account = Identity::of(&self.plane, names::NAMESPACE, names::WEBHOOK).await?;
+        Ok(account.kubeconfig_path().to_owned())
     }
 
     /// A replica of the webhook, which is not started yet.

@@ -47,6 +47,9 @@ pub(crate) struct Measured {
     pub p50: f64,
     /// The time that one in a hundred answers exceeds.
     pub p99: f64,
+    /// The processor time that the server took for one, in microseconds. Unlike the others it is
+    /// nearly the same on a machine that is busy with other things.
+    pub(crate) server_time: f64,
     /// How much of one processor the server took, in percent.
     pub(crate) server_busy: f64,
     /// How much the load itself took.
@@ -115,8 +118,10 @@ impl Load {
             let taken = caller.context("a caller ended")?.context("a call failed")?;
             calls.extend(taken.into_iter().filter(|call| window.has(call.due)));
         }
+        let per_second = calls.len() as f64 / self.time.as_secs_f64();
         Ok(Measured {
-            per_second: calls.len() as f64 / self.time.as_secs_f64(),
+            per_second,
+            server_time: server * 1e6 / per_second,
             p50: percentile(&mut calls, 0.5),
             p99: percentile(&mut calls, 0.99),
             server_busy: server * 100.0,

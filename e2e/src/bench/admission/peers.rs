@@ -6,12 +6,10 @@
 
 use super::bed::{Bed, Replica};
 use super::load::Load;
-use super::review::NODE;
 use super::wire::{Connection, Target, trusting};
 use crate::install::{Binaries, free_port, repository};
 use crate::narrator::Narrator;
 use anyhow::{Context, Result, ensure};
-use fastrak_api::names;
 use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
 use fastrak_testkit::eventually;
@@ -97,9 +95,12 @@ impl Peers {
     ) -> Result<Self> {
         let folder = bed.folder("peers")?;
         let bundle = certificate(&folder)?;
-        let start = async |name: &str, program: PathBuf, patched: bool| {
+        // It asks the cluster for classes and nodes with the rights that fastrak has.
+        let kubeconfig = format!("-kubeconfig={}", bed.kubeconfig().await?.display());
+        let framework = Invocation::new(baseline().await?).arg(kubeconfig);
+        let start = async |name: &str, program: Invocation, patched: bool| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-            let invocation = Invocation::new(program)
+            let invocation = program
                 .arg(format!("--listen={address}"))
                 .arg(format!("--tls-dir={}", folder.display()))
                 .through(&["taskset", "-c", &processor.to_string()]);
@@ -111,8 +112,8 @@ impl Peers {
         };
         Ok(Self {
             fastrak: Peer::fastrak(bed, replica).await?,
-            bare: start("bare-handler", bare_handler(binaries)?, false).await?,
-            framework: start("baseline", baseline().await?, true).await?,
+            bare: start("bare-handler", Invocation::new(bare_handler(binaries)?), false).await?,
+            framework: start("baseline", framework, true).await?,
         })
     }
 }
@@ -138,14 +139,11 @@ pub(crate) async fn baseline() -> Result<PathBuf> {
     Ok(PathBuf::from(found.stdout.trim_end()))
 }
 
-/// The arguments of the framework's webhook that loops over a review without a network.
-#[must_use]
+/// The framework's webhook when it loops over a review without a network.
 pub(crate) fn micro(program: &Path, review: &Path, time: Duration) -> Invocation {
     Invocation::new(program)
         .arg(format!("-micro={}", review.display()))
         .arg(format!("-seconds={}", time.as_secs_f64()))
-        .arg(format!("-node={NODE}"))
-        .arg(format!("-class={}", names::CLASS_DEFAULT))
 }
 
 /// A certificate of the kind that fastrak makes for itself; whom to believe then.

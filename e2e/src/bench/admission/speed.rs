@@ -70,6 +70,7 @@ fn throughput([fastrak, bare, framework]: &Rounds<3>) -> Vec<Figure> {
         plain("reviews a second", |one| one.per_second, "/s");
         plain("32 connections, p50", |one| one.p50, "ms");
         plain("32 connections, p99", |one| one.p99, "ms");
+        plain("processor time of one", |one| one.server_time, "us");
         // That the server had no time left and the load had is what makes it the server's figure.
         plain("its processor", |one| one.server_busy, "%");
         plain("the load's processor", |one| one.loader_busy, "%");

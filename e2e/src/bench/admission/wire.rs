@@ -20,6 +20,9 @@ use tokio_rustls::client::TlsStream;
 /// Far more than an answer has.
 const LARGEST: usize = 64 * 1024;
 
+/// How an answer says that it has a patch.
+const PATCH: &[u8] = br#""patch":""#;
+
 /// Where to call, and whom to believe there.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -34,8 +37,10 @@ pub(crate) struct Target {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     buffer: Vec<u8>,
-    /// Where the uid stood in the last answer; a server writes it at the same place each time.
+    /// Where the uid and the patch stood in the last answer: a server writes them at the same place
+    /// each time, and to search for them costs more than to look there.
     uid_at: usize,
+    patch_at: usize,
 }
 
 /// What an answer says.
@@ -73,7 +78,7 @@ impl Connection {
         let name = ServerName::IpAddress(target.address.ip().into());
         let connector = TlsConnector::from(Arc::clone(&target.tls));
         let stream = connector.connect(name, stream).await.context("TLS handshake")?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096), uid_at: 0 })
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), uid_at: 0, patch_at: 0 })
     }
 
     /// Sends one review and reads its answer, which must be a review's with the uid that was sent.
@@ -91,10 +96,10 @@ impl Connection {
             self.read_more().await?;
         }
         let body = &self.buffer[head.body_at..head.body_at + head.length];
-        if !body[self.uid_at.min(body.len())..].starts_with(review.uid()) {
-            self.uid_at = find(body, review.uid()).context("an answer without the uid")?;
-        }
-        Ok(Answer { patched: find(body, br#""patch":""#).is_some(), closes: head.closes })
+        let uid = place(body, review.uid(), self.uid_at).context("an answer without the uid")?;
+        let patch = place(body, PATCH, self.patch_at);
+        (self.uid_at, self.patch_at) = (uid, patch.unwrap_or_default());
+        Ok(Answer { patched: patch.is_some(), closes: head.closes })
     }
 
     /// Whether the server has left the connection open since the last answer.
@@ -156,6 +161,12 @@ fn head(bytes: &[u8]) -> Result<Option<Head>> {
     Ok(Some(Head { body_at: end + 4, length, closes }))
 }
 
+/// Where a text is: where it was, or anywhere else.
+fn place(text: &[u8], wanted: &[u8], was: usize) -> Option<usize> {
+    let there = text.get(was..).is_some_and(|rest| rest.starts_with(wanted));
+    if there { Some(was) } else { find(text, wanted) }
+}
+
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     let first = *wanted.first()?;
     let mut from = 0;
@@ -190,6 +201,7 @@ mod tests {
     #[test]
     fn a_text_is_found_where_it_is() {
         assert_eq!(find(b"ababc", b"abc"), Some(2));
+        assert_eq!((place(b"ababc", b"abc", 2), place(b"ababc", b"abc", 9)), (Some(2), Some(2)));
         assert_eq!((find(b"ab", b"abc"), find(b"", b"a"), find(b"a", b"")), (None, None, None));
     }
 }
