@@ -34,7 +34,7 @@ cluster-down: ## end what `make cluster` left running
 test: debian assets binaries ## every test, against a real Kubernetes
 	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
-bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main for a part)
+bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main, AREA=admission for a part)
 	@target/static/bench $(if $(AREA),--area $(AREA))
 
 lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, house rules, crates
