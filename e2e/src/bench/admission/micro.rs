@@ -65,7 +65,7 @@ fn on(processor: usize) -> Result<f64> {
 }
 
 fn looped(review: &[u8], facts: &Facts) -> Result<f64> {
-    let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+    let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < TIME / 2 {
         for _ in 0..BATCH {
@@ -86,6 +86,7 @@ fn facts() -> Result<Facts> {
     Ok(Facts {
         classes: Arc::new([class].into()),
         nodes: Arc::new([node].into()),
+        namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     })
 }
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_review_of_the_bench_is_answered_with_a_pin() {
-        let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None };
+        let settings = Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
         let review = Review::of_a_claim();
         let answered = answer(review.body(), Subject::Claims, Some(&facts().unwrap()), settings);
         assert_eq!(answered.unwrap().effect, Effect::Patched);
