@@ -110,7 +110,7 @@ pub struct ChoiceError {
 }
 
 /// Beginnings of annotations by which another load balancer takes a Service for its own.
-const FOREIGN_PREFIXES: [&str; 12] = [
+pub const FOREIGN_PREFIXES: [&str; 12] = [
     "metallb.io/",
     "metallb.universe.tf/",
     "kube-vip.io/",

@@ -119,6 +119,8 @@ pub mod kubernetes {
     pub const OS: &str = "kubernetes.io/os";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+    /// The label by which a selector can name a namespace.
+    pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
     /// Namespaces whose objects fastrak never touches, beside its own.
     pub const SYSTEM_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
 }

@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, env = "SERVICE_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
     pub service_name: String,
     /// Namespace that fastrak runs in.
-    #[arg(long, env = "POD_NAMESPACE", default_value = names::NAMESPACE, value_name = "NAMESPACE")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = names::NAMESPACE, value_name = "NAMESPACE", global = true)]
     pub namespace: String,
     /// Further DNS names or IP addresses that the certificate is for; may be repeated.
     #[arg(long = "tls-name", value_name = "NAME")]

@@ -23,6 +23,7 @@ pub mod patch;
 pub mod place;
 pub mod probe;
 pub mod registration;
+pub mod render;
 pub mod repair;
 pub mod review;
 pub mod rotation;

@@ -7,9 +7,11 @@ mod cluster;
 mod input;
 mod output;
 mod patch;
+mod render;
 mod report;
 
 use crate::config::Config;
+use crate::render::RenderArgs;
 use crate::review::{NotAReview, Subject};
 use fastrak_runtime::chain::Chain;
 use std::io;
@@ -26,6 +28,8 @@ pub enum Command {
     Admit(ClusterArgs),
     /// Print objects (YAML or JSON) read from standard input as they would be stored.
     Patch(PatchArgs),
+    /// Print the rules as objects that an API server carries out itself.
+    Render(RenderArgs),
 }
 
 /// What is known of a cluster.
@@ -90,6 +94,8 @@ enum CommandError {
     Answer { source: serde_json::Error },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },
+    #[error("policies cannot run in shadow: leave --shadow out, or apply no bindings")]
+    ShadowPolicies,
     #[error("could not write to standard output")]
     Write { source: io::Error },
 }
@@ -101,6 +107,7 @@ pub fn run(command: Command, config: &Config) -> ExitCode {
     let ended = match command {
         Command::Admit(args) => admit::admit(&args, config),
         Command::Patch(args) => patch::patch(&args, config),
+        Command::Render(args) => render::render(&args, config),
     };
     match ended {
         Ok(End::Admitted) => ExitCode::SUCCESS,

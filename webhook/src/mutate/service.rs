@@ -5,7 +5,7 @@
 mod server;
 mod settings;
 
-use self::server::Server;
+pub(crate) use self::server::Server;
 pub use self::settings::{Alternative, Balancer, Settings};
 
 use crate::facts::Facts;

@@ -6,7 +6,7 @@ use fastrak_api::balancer::Decision;
 
 /// Who serves a Service, of those that this version can ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Server {
+pub(crate) enum Server {
     Inlets,
     Nobody,
 }
@@ -22,7 +22,7 @@ impl Server {
     }
 
     /// What the operator is told: current ones, and those of 0.16 and earlier.
-    pub(super) const fn manage(self) -> (&'static str, &'static str) {
+    pub(crate) const fn manage(self) -> (&'static str, &'static str) {
         match self {
             Self::Inlets => ("1", "true"),
             Self::Nobody => ("0", "false"),
@@ -30,7 +30,7 @@ impl Server {
     }
 
     /// How that is recorded.
-    pub(super) const fn decision(self) -> Decision {
+    pub(crate) const fn decision(self) -> Decision {
         match self {
             Self::Inlets => Decision::Inlets,
             Self::Nobody => Decision::None,
@@ -39,7 +39,7 @@ impl Server {
 }
 
 impl Balancer {
-    pub(super) const fn server(self) -> Server {
+    pub(crate) const fn server(self) -> Server {
         match self {
             Self::Inlets => Server::Inlets,
             Self::None => Server::Nobody,
@@ -48,7 +48,7 @@ impl Balancer {
 }
 
 impl Alternative {
-    pub(super) const fn server(self) -> Server {
+    pub(crate) const fn server(self) -> Server {
         match self {
             Self::None => Server::Nobody,
         }

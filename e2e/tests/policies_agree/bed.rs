@@ -1,0 +1,317 @@
+//! One control plane on which an object can go four ways: past the webhook alone, past the policies
+//! alone, past both, and past neither. The ways are namespaces, which the registration and the
+//! bindings tell apart by a label.
+//!
+//! Both are registered with `Fail` in place of `Ignore`: an expression that cannot be evaluated, or a
+//! webhook that does not answer, is an error here and not a silence.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser as _;
+use fastrak_api::names;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::objects::{node, service, storage_class};
+use fastrak_testkit::{
+    ControlPlane, Identity, Options, apply_manifests, assets, eventually, fake_node, fake_node_from,
+};
+use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::render::{self, Policy};
+use fastrak_webhook::run::{RunError, Webhook};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
+    MutatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The label of a namespace that says which way its objects go.
+const WAY: &str = "test/way";
+
+/// Two nodes by name, and one whose name no label can hold.
+pub(crate) const NODES: [&str; 3] = ["node-a", "node-b", LONG];
+/// A name that no label can hold.
+pub(crate) const LONG: &str =
+    "node-with-a-name-that-is-far-too-long-for-any-label.rack-17.example.com";
+/// A class of ours for which one node alone will do.
+pub(crate) const ONE_NODE: &str = "one-node";
+/// A class of ours that binds at once.
+pub(crate) const AT_ONCE: &str = "at-once";
+/// A class of ours that the policies are not told of.
+pub(crate) const UNNAMED: &str = "unnamed";
+/// A class of somebody else's.
+pub(crate) const FOREIGN: &str = "foreign";
+
+/// Which way an object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Bare,
+    Webhook,
+    Policies,
+    Both,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 4] = [Self::Bare, Self::Webhook, Self::Policies, Self::Both];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Webhook => "webhook",
+            Self::Policies => "policies",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// What a namespace says, beside which way it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Space {
+    Plain,
+    OptedOut,
+    /// Its Services are nobody's.
+    Mute,
+    /// It asks for its Services what is not served.
+    Odd,
+    /// It has a default class of its own.
+    Classy,
+}
+
+impl Space {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Plain, Self::OptedOut, Self::Mute, Self::Odd, Self::Classy];
+
+    pub(crate) fn of(self, way: Way) -> String {
+        let kind = match self {
+            Self::Plain => "plain",
+            Self::OptedOut => "opted-out",
+            Self::Mute => "mute",
+            Self::Odd => "odd",
+            Self::Classy => "classy",
+        };
+        format!("{}-{kind}", way.as_str())
+    }
+
+    fn object(self, way: Way) -> Result<Namespace> {
+        let (labels, annotations) = match self {
+            Self::Plain => (json!({}), json!({})),
+            Self::OptedOut => (json!({names::INJECT: names::INJECT_DISABLED}), json!({})),
+            Self::Mute => (json!({}), json!({names::BALANCER: "none"})),
+            Self::Odd => (json!({}), json!({names::BALANCER: "node-ip"})),
+            Self::Classy => (json!({}), json!({names::NAMESPACE_CLASS: names::CLASS_RETAIN})),
+        };
+        let mut metadata =
+            json!({"name": self.of(way), "labels": labels, "annotations": annotations});
+        metadata["labels"][WAY] = json!(way.as_str());
+        Ok(serde_json::from_value(json!({"metadata": metadata}))?)
+    }
+}
+
+/// The control plane with the manifests and the namespaces, and nothing in force yet.
+pub(crate) struct Bed {
+    pub(crate) plane: ControlPlane,
+    pub(crate) client: Client,
+    identity: Identity,
+}
+
+/// A webhook that runs.
+pub(crate) struct Running {
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.shutdown.request();
+        Ok(self.task.await??)
+    }
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Result<Self> {
+        let plane = ControlPlane::start(Options::api_only()).await?;
+        let client = plane.client().await?;
+        apply_manifests(&plane, &assets::repository().join("deploy/base")).await?;
+        // Without a mark the API server's own plugin gives no class, so that ours has to.
+        let unmark = "storageclass.kubernetes.io/is-default-class-";
+        plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, unmark]).await?;
+        let params = PostParams::default();
+        let mut one = storage_class(ONE_NODE, names::PROVISIONER).build();
+        one.allowed_topologies = Some(serde_json::from_value(json!([{
+            "matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": ["node-a"]}],
+        }]))?);
+        let classes: Api<StorageClass> = Api::all(client.clone());
+        for class in [
+            one,
+            storage_class(AT_ONCE, names::PROVISIONER).immediate().build(),
+            storage_class(UNNAMED, names::PROVISIONER).build(),
+            storage_class(FOREIGN, "example.com/other").build(),
+        ] {
+            classes.create(&params, &class).await?;
+        }
+        for name in NODES {
+            if name == LONG {
+                fake_node_from(&client, node(name).label("kubernetes.io/hostname", "long")).await?;
+            } else {
+                fake_node(&client, name).await?;
+            }
+        }
+        let spaces: Api<Namespace> = Api::all(client.clone());
+        for way in Way::ALL {
+            for space in Space::ALL {
+                spaces.create(&params, &space.object(way)?).await?;
+            }
+        }
+        let identity = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
+        // Nothing is reviewed before the tests say so.
+        plane
+            .kubectl(&["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION])
+            .await?;
+        Ok(Self { plane, client, identity })
+    }
+
+    fn config(&self, flags: &[&str]) -> Result<Config> {
+        let kubeconfig = self.identity.kubeconfig_path().display().to_string();
+        let usual = [
+            "fastrak-webhook",
+            "--listen=127.0.0.1:0",
+            "--admin-addr=127.0.0.1:0",
+            "--tls-name=127.0.0.1",
+            "--drain=0",
+            "--certificate-poll=1",
+            // Nothing is mended behind the back of the tests.
+            "--repair-delay=86400",
+            "--kubeconfig",
+            &kubeconfig,
+        ];
+        let args = usual.into_iter().chain(flags.iter().copied());
+        Ok(Config::from(Args::try_parse_from(args)?))
+    }
+
+    /// Puts webhook and policies in force, and waits until both are.
+    pub(crate) async fn enforce(&self, flags: &[&str]) -> Result<Running> {
+        let config = self.config(flags)?;
+        let classes =
+            [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
+        for policy in render::policies(&classes, config.services, &config.namespace) {
+            self.apply(policy).await?;
+        }
+        let webhook = Webhook::bind(config).await?;
+        let address = webhook.address();
+        self.register(&address.to_string()).await?;
+        let shutdown = Shutdown::manual();
+        let task = tokio::spawn(webhook.run(shutdown.clone()));
+        for way in [Way::Webhook, Way::Policies] {
+            self.is_in_force(way).await?;
+        }
+        Ok(Running { shutdown, task })
+    }
+
+    async fn apply(&self, policy: Policy) -> Result<()> {
+        let Policy { mut policy, mut binding } = policy;
+        let name = policy.metadata.name.clone().context("a policy has a name")?;
+        policy.spec.as_mut().context("spec")?.failure_policy = Some("Fail".to_owned());
+        binding.spec.as_mut().context("spec")?.match_resources = Some(MatchResources {
+            namespace_selector: Some(only([Way::Policies, Way::Both])),
+            ..MatchResources::default()
+        });
+        let params = PatchParams::apply("test").force();
+        let policies: Api<MutatingAdmissionPolicy> = Api::all(self.client.clone());
+        policies.patch(&name, &params, &Patch::Apply(&policy)).await?;
+        let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(self.client.clone());
+        bindings.patch(&name, &params, &Patch::Apply(&binding)).await?;
+        Ok(())
+    }
+
+    async fn register(&self, address: &str) -> Result<()> {
+        let shipped = assets::repository().join("deploy/base/mutatingwebhookconfiguration.yaml");
+        let shipped = std::fs::read_to_string(shipped)?;
+        let mut registration: MutatingWebhookConfiguration = serde_saphyr::from_str(&shipped)?;
+        let mut hooks = registration.webhooks.take().context("webhooks")?;
+        hooks.retain(|hook| [names::CLAIMS_HOOK, names::SERVICES_HOOK].contains(&&*hook.name));
+        for hook in &mut hooks {
+            let path = match hook.name.as_str() {
+                names::CLAIMS_HOOK => names::CLAIMS_PATH,
+                names::SERVICES_HOOK => names::SERVICES_PATH,
+                other => bail!("unknown webhook {other}"),
+            };
+            hook.client_config.service = None;
+            hook.client_config.url = Some(format!("https://{address}{path}"));
+            hook.failure_policy = Some("Fail".to_owned());
+            hook.timeout_seconds = Some(20);
+            let selector = hook.namespace_selector.get_or_insert_default();
+            let ours = only([Way::Webhook, Way::Both]).match_expressions.unwrap_or_default();
+            selector.match_expressions.get_or_insert_default().extend(ours);
+        }
+        registration.webhooks = Some(hooks);
+        let api: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
+        let params = PatchParams::apply("test").force();
+        api.patch(names::WEBHOOK_CONFIGURATION, &params, &Patch::Apply(&registration)).await?;
+        Ok(())
+    }
+
+    /// Waits until objects that go a way come back decided.
+    pub(crate) async fn is_in_force(&self, way: Way) -> Result<()> {
+        let space = Space::Plain.of(way);
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &space);
+        let probe = service("probe").load_balancer().port(80).build(&space);
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        eventually(SOON, format!("{} in force", way.as_str()), || async {
+            let answer = services.create(&params, &probe).await?;
+            let annotations = answer.metadata.annotations.unwrap_or_default();
+            ensure!(annotations.contains_key(names::BALANCER_DECISION), "not yet");
+            Ok(())
+        })
+        .await?;
+        // Claims are another policy, and the webhook learns of nodes by a watch.
+        let claims: Api<kube::api::DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &space, &crate::claims::resource());
+        eventually(SOON, format!("{} in force for claims", way.as_str()), || async {
+            for name in NODES {
+                let probe = crate::claims::pinned_to(name);
+                let probe = serde_json::from_value(probe)?;
+                let answer = claims.create(&params, &probe).await?;
+                let labels = answer.metadata.labels.unwrap_or_default();
+                let longer = way == Way::Policies && name == LONG;
+                ensure!(longer || labels.contains_key(names::NODE), "not yet");
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn only(ways: [Way; 2]) -> LabelSelector {
+    let among = LabelSelectorRequirement {
+        key: WAY.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(ways.map(|way| way.as_str().to_owned()).into()),
+    };
+    LabelSelector { match_expressions: Some(vec![among]), match_labels: None }
+}
+
+/// The value without what the API server makes anew for each object.
+pub(crate) fn without_servers_own(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        let own = ["uid", "creationTimestamp", "managedFields", "resourceVersion", "generation"];
+        for key in own.into_iter().chain(["namespace"]) {
+            metadata.remove(key);
+        }
+    }
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.remove("clusterIPs");
+        if spec.get("clusterIP").is_some_and(|address| address != "None") {
+            spec.remove("clusterIP");
+        }
+        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            port.as_object_mut().map(|port| port.remove("nodePort"));
+        }
+    }
+    object
+}

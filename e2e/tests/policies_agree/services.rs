@@ -1,0 +1,200 @@
+//! The Services that are sent. On them the policies do all that the webhook does.
+
+use crate::bed::Space;
+use crate::cases::{Case, some};
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, kubernetes};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::ApiResource;
+use serde_json::{Value, json};
+
+pub(crate) fn resource() -> ApiResource {
+    ApiResource::erase::<Service>(&())
+}
+
+fn plain(type_: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"type": type_, "ports": [{"name": "a", "port": 80, "protocol": "TCP"}]},
+    })
+}
+
+fn balancer() -> Value {
+    plain("LoadBalancer")
+}
+
+fn annotated(mut object: Value, entries: &[(&str, &str)]) -> Value {
+    for (key, value) in entries {
+        object["metadata"]["annotations"][*key] = json!(value);
+    }
+    object
+}
+
+fn with(mut object: Value, field: &str, value: Value) -> Value {
+    object["spec"][field] = value;
+    object
+}
+
+fn opted(mut object: Value) -> Value {
+    object["metadata"]["labels"][names::INJECT] = json!(names::INJECT_DISABLED);
+    object
+}
+
+fn beyond(object: Value) -> Value {
+    with(object, "ports", json!([{"name": "a", "port": 80}, {"name": "b", "port": 53, "protocol": "UDP"}]))
+}
+
+/// Services by all that counts, each with any of the annotations.
+fn mixes(type_: &str) -> Vec<Value> {
+    let of = |values: &[&'static str]| -> Vec<Option<&'static str>> {
+        [None].into_iter().chain(values.iter().map(|&value| Some(value))).collect()
+    };
+    let mut all = Vec::new();
+    for choice in of(&["inlets", "none", "node-ip", "class=x", "", "nonsense"]) {
+        for decision in of(&["inlets", "none", "skipped:headless", "skipped:user-managed", "x"]) {
+            for manage in of(&["1", "0", "true"]) {
+                for legacy in of(&["true", "false", ""]) {
+                    for foreign in of(&["metallb.io/x", "service.beta.kubernetes.io/y", "own.io/z"]) {
+                        let pairs = [
+                            (BALANCER, choice),
+                            (BALANCER_DECISION, decision),
+                            (MANAGE, manage),
+                            (MANAGE_LEGACY, legacy),
+                            (foreign.unwrap_or_default(), foreign.and(Some("v"))),
+                        ];
+                        let there = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
+                        let object = annotated(plain(type_), &there.collect::<Vec<_>>());
+                        all.extend([beyond(object.clone()), object]);
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+fn creates() -> Vec<Case> {
+    let mut empty = balancer();
+    empty["metadata"]["annotations"] = json!({});
+    empty["metadata"]["labels"] = json!({});
+    let mut finalizer = balancer();
+    finalizer["metadata"]["finalizers"] = json!([kubernetes::SERVICE_FINALIZER]);
+    let mut other = balancer();
+    other["metadata"]["finalizers"] = json!(["own.io/finalizer"]);
+    let port = |port: u16, protocol: &str| {
+        with(balancer(), "ports", json!([{"port": port, "protocol": protocol}]))
+    };
+    let external = with(plain("ExternalName"), "externalName", json!("x.example.com"));
+    let mut cases: Vec<_> = [
+        balancer(),
+        empty,
+        finalizer,
+        other,
+        plain("ClusterIP"),
+        plain("NodePort"),
+        external,
+        with(plain("ClusterIP"), "clusterIP", json!("None")),
+        with(balancer(), "loadBalancerClass", json!("example.com/other")),
+        with(balancer(), "externalIPs", json!(["192.0.2.1"])),
+        with(balancer(), "externalIPs", json!([])),
+        with(balancer(), "loadBalancerIP", json!("192.0.2.1")),
+        port(8123, "TCP"),
+        port(8123, "UDP"),
+        port(9, "SCTP"),
+        opted(balancer()),
+        annotated(balancer(), &[("own.io/x~y", "kept")]),
+        annotated(with(balancer(), "loadBalancerClass", json!("a/b")), &[(BALANCER, "inlets")]),
+    ]
+    .map(Case::create)
+    .into();
+    for space in [Space::OptedOut, Space::Mute, Space::Odd] {
+        let wish = |choice| annotated(balancer(), &[(BALANCER, choice)]);
+        let decided = annotated(balancer(), &[(BALANCER_DECISION, "inlets")]);
+        let foreign = with(balancer(), "externalIPs", json!(["192.0.2.1"]));
+        let objects = [balancer(), wish("inlets"), wish("none"), wish("x"), decided, foreign, beyond(balancer())];
+        cases.extend(objects.map(|object| Case::create(object).within(space)));
+    }
+    cases.extend(some(mixes("LoadBalancer"), 250).into_iter().map(Case::create));
+    cases.extend(some(mixes("ClusterIP"), 40).into_iter().map(Case::create));
+    cases
+}
+
+/// What a Service that inlets serves bears.
+const INLETS: [(&str, &str); 3] =
+    [(MANAGE, "1"), (MANAGE_LEGACY, "true"), (BALANCER_DECISION, "inlets")];
+/// What a Service that nobody serves bears.
+const NONE: [(&str, &str); 3] =
+    [(MANAGE, "0"), (MANAGE_LEGACY, "false"), (BALANCER_DECISION, "none")];
+
+fn updates() -> Vec<Case> {
+    let served = || annotated(balancer(), &INLETS);
+    let mute = || annotated(balancer(), &NONE);
+    let given_up = |object: Value| with(object, "type", json!("ClusterIP"));
+    let mut addressed = served();
+    addressed["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+    let mut foreign = balancer();
+    foreign["status"] = addressed["status"].clone();
+    let touched = |object: &Value| annotated(object.clone(), &[("own.io/x", "y")]);
+    let mut cases = vec![
+        Case::update(balancer(), touched(&balancer())),
+        Case::update(served(), touched(&served())),
+        Case::update(addressed.clone(), touched(&addressed)),
+        Case::update(foreign.clone(), touched(&foreign)),
+        Case::update(served(), balancer()),
+        Case::update(served(), given_up(served())),
+        Case::update(mute(), given_up(mute())),
+        Case::update(served(), given_up(balancer())),
+        Case::update(addressed.clone(), given_up(addressed.clone())),
+        Case::update(given_up(served()), touched(&given_up(served()))),
+        Case::update(given_up(balancer()), balancer()),
+        Case::update(given_up(balancer()), touched(&given_up(balancer()))),
+        Case::update(annotated(balancer(), &[(MANAGE, "1")]), given_up(annotated(balancer(), &[(MANAGE, "1")]))),
+        // The port that inlets could not carry comes and goes.
+        Case::update(served(), beyond(served())),
+        Case::update(beyond(mute()), mute()),
+        Case::update(beyond(mute()), touched(&beyond(mute()))),
+        // A wish comes and goes.
+        Case::update(served(), annotated(served(), &[(BALANCER, "none")])),
+        Case::update(annotated(mute(), &[(BALANCER, "none")]), mute()),
+        Case::update(served(), annotated(served(), &[(BALANCER, "node-ip")])),
+        Case::update(served(), annotated(served(), &[(MANAGE, "0")])),
+        // It opts out, or does no longer.
+        Case::update(balancer(), opted(touched(&balancer()))),
+        Case::update(opted(balancer()), balancer()),
+        Case::update(opted(served()), opted(given_up(served()))),
+    ];
+    for space in [Space::OptedOut, Space::Mute, Space::Odd] {
+        let wished = || annotated(served(), &[(BALANCER, "inlets")]);
+        cases.extend([
+            Case::update(balancer(), touched(&balancer())).within(space),
+            Case::update(served(), touched(&served())).within(space),
+            Case::update(wished(), served()).within(space),
+            Case::update(served(), given_up(served())).within(space),
+        ]);
+    }
+    let befores = [
+        balancer(),
+        served(),
+        beyond(mute()),
+        annotated(mute(), &[(BALANCER, "none")]),
+        addressed,
+        given_up(served()),
+        annotated(balancer(), &[(BALANCER_DECISION, "skipped:foreign-mark"), ("metallb.io/x", "v")]),
+    ];
+    for old in befores {
+        let status = old.get("status").cloned();
+        let same = |mut new: Value| {
+            status.iter().for_each(|status| new["status"] = status.clone());
+            Case::update(old.clone(), new)
+        };
+        cases.extend(some(mixes("LoadBalancer"), 50).into_iter().map(same));
+        cases.extend(some(mixes("ClusterIP"), 15).into_iter().map(same));
+    }
+    cases
+}
+
+pub(crate) fn all() -> Vec<Case> {
+    creates().into_iter().chain(updates()).collect()
+}

@@ -1,0 +1,175 @@
+//! The rules for Services as expressions: all that the webhook decides about them, since it decides by
+//! the Service, its namespace and the settings alone. The words that go with a decision are not
+//! here: a policy has no way to warn.
+
+use super::cel::{edits, fill, map, text, texts};
+use crate::mutate::service::{Server, Settings};
+use fastrak_api::balancer::{Choice, Decision, FOREIGN_PREFIXES, SkipReason};
+use fastrak_api::names::{self, inlets, kubernetes};
+
+/// What the operator is told of a server's Services.
+fn told(server: Server) -> [(&'static str, String); 2] {
+    let (current, legacy) = server.manage();
+    [(inlets::MANAGE, current.to_owned()), (inlets::MANAGE_LEGACY, legacy.to_owned())]
+}
+
+/// The same, with the record of the decision.
+fn set(server: Server) -> [(&'static str, String); 3] {
+    let [manage, legacy] = told(server);
+    [manage, legacy, (names::BALANCER_DECISION, server.decision().to_string())]
+}
+
+fn skipped(reason: SkipReason) -> String {
+    text(&Decision::Skipped(reason).to_string())
+}
+
+/// The names that stand in the templates below. A choice that is served and the decision for it
+/// are one word, which a test holds.
+fn names(settings: Settings) -> Vec<(&'static str, String)> {
+    let decision = |server: Server| text(&server.decision().to_string());
+    let served = [Server::Inlets, Server::Nobody].map(|server| server.decision().to_string());
+    vec![
+        ("wish", text(names::BALANCER)),
+        ("decision", text(names::BALANCER_DECISION)),
+        ("manages", texts([inlets::MANAGE, inlets::MANAGE_LEGACY])),
+        ("served", texts(served.iter().map(String::as_str))),
+        ("inlets", text(&Choice::Inlets.to_string())),
+        ("nobody", text(&Choice::None.to_string())),
+        ("told_inlets", map(&told(Server::Inlets))),
+        ("told_nobody", map(&told(Server::Nobody))),
+        ("set_inlets", map(&set(Server::Inlets))),
+        ("set_nobody", map(&set(Server::Nobody))),
+        ("default", decision(settings.balancer.server())),
+        ("alternative", decision(settings.alternative.server())),
+        ("prefixes", texts(FOREIGN_PREFIXES)),
+        ("finalizer", text(kubernetes::SERVICE_FINALIZER)),
+        ("control_port", inlets::CONTROL_PORT.to_string()),
+        ("headless", skipped(SkipReason::Headless)),
+        ("foreign_class", skipped(SkipReason::ForeignClass)),
+        ("foreign_address", skipped(SkipReason::ForeignAddress)),
+        ("foreign_mark", skipped(SkipReason::ForeignMark)),
+        ("user_managed", skipped(SkipReason::UserManaged)),
+        ("unserved", skipped(SkipReason::UnservedChoice)),
+    ]
+}
+
+/// Which Services are looked at: those that the webhook is shown.
+const CONDITIONS: [(&str, &str); 1] = [(
+    "wants-or-wanted-an-address",
+    "
+object.spec.?type.orValue('') == 'LoadBalancer'
+|| (oldObject != null && oldObject.spec.?type.orValue('') == 'LoadBalancer')
+|| $decision in object.metadata.?annotations.orValue({})",
+)];
+
+const VARIABLES: [(&str, &str); 14] = [
+    ("annotations", "object.metadata.?annotations.orValue({})"),
+    (
+        "recorded",
+        "
+variables.annotations[?$decision].orValue('') in $served
+? string(variables.annotations[$decision]) : ''",
+    ),
+    (
+        "told",
+        "
+variables.recorded == $inlets ? $told_inlets
+: variables.recorded == $nobody ? $told_nobody
+: {}",
+    ),
+    (
+        "userManaged",
+        "
+$manages.exists(key, key in variables.annotations
+  && variables.annotations[?key] != variables.told[?key])",
+    ),
+    ("wish", "string(variables.annotations[?$wish].orValue(''))"),
+    ("wishes", "$wish in variables.annotations"),
+    (
+        "foreign",
+        "
+// Asked only where nothing has been decided: afterwards the addresses are the operator's own work.
+variables.recorded != '' ? ''
+: object.spec.?clusterIP.orValue('') == 'None' ? $headless
+: has(object.spec.loadBalancerClass) ? $foreign_class
+: object.?status.?loadBalancer.?ingress.orValue([]).size() > 0
+  || object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
+: variables.annotations.exists(key, $prefixes.exists(prefix, key.startsWith(prefix)))
+  || $finalizer in object.metadata.?finalizers.orValue([]) ? $foreign_mark
+: ''",
+    ),
+    (
+        "beyondInlets",
+        "
+object.spec.?ports.orValue([]).exists(port,
+  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
+    ),
+    (
+        "wasBeyondInlets",
+        "
+oldObject != null && oldObject.spec.?ports.orValue([]).exists(port,
+  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
+    ),
+    (
+        "kept",
+        "
+// A decision stands until the choice that led to it is taken off, or the port that inlets could not
+// carry is gone.
+oldObject != null && ($wish in oldObject.metadata.?annotations.orValue({})
+  || (variables.recorded == $nobody && variables.wasBeyondInlets && !variables.beyondInlets))
+? '' : variables.recorded",
+    ),
+    (
+        "server",
+        "
+variables.wishes ? variables.wish
+: variables.kept != '' ? variables.kept
+: string(namespaceObject.metadata.?annotations[?$wish].orValue($default))",
+    ),
+    (
+        "decision",
+        "
+object.spec.?type.orValue('') != 'LoadBalancer' ? ''
+: variables.userManaged ? $user_managed
+: variables.wishes && !(variables.wish in $served) ? $unserved
+: variables.foreign != '' ? variables.foreign
+: !(variables.server in $served) ? $unserved
+// A tunnel that serves the other ports is not torn down for the one that it cannot carry.
+: variables.server == $inlets && variables.beyondInlets && variables.recorded != $inlets
+  ? $alternative : variables.server",
+    ),
+    (
+        "set",
+        "
+variables.decision == $inlets ? $set_inlets
+: variables.decision == $nobody ? $set_nobody
+: variables.decision == '' ? {}
+: {$decision: variables.decision}",
+    ),
+    (
+        "unset",
+        "
+// What we told the operator is taken back, or it keeps a machine that somebody pays for; what the
+// user told it stays.
+variables.decision in $served ? []
+: variables.told.map(key, variables.annotations[?key] == variables.told[?key], key)
++ (variables.decision == '' ? [$decision] : [])",
+    ),
+];
+
+/// The conditions under which a Service is looked at.
+pub(super) fn conditions(settings: Settings) -> Vec<(&'static str, String)> {
+    let names = names(settings);
+    CONDITIONS.map(|(name, template)| (name, fill(template, &names))).into()
+}
+
+/// What is worked out about a Service.
+pub(super) fn variables(settings: Settings) -> Vec<(&'static str, String)> {
+    let names = names(settings);
+    VARIABLES.map(|(name, template)| (name, fill(template, &names))).into()
+}
+
+/// What is done about it, as a list of operations.
+pub(super) fn mutation() -> String {
+    edits("annotations", "set", "unset")
+}
