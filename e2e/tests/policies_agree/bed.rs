@@ -7,6 +7,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
+use fastrak_api::balancer::Decision;
 use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::{node, service, storage_class};
@@ -14,6 +15,7 @@ use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, assets, eventually, fake_node, fake_node_from,
 };
 use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::mutate::service::Balancer;
 use fastrak_webhook::render::{self, Policy};
 use fastrak_webhook::run::{RunError, Webhook};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -197,6 +199,10 @@ impl Bed {
     /// Puts webhook and policies in force, and waits until both are.
     pub(crate) async fn enforce(&self, flags: &[&str]) -> Result<Running> {
         let config = self.config(flags)?;
+        let wanted = match config.services.balancer {
+            Balancer::Inlets => Decision::Inlets,
+            Balancer::None => Decision::None,
+        };
         let classes =
             [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
         for policy in render::policies(&classes, config.services, &config.namespace) {
@@ -208,7 +214,7 @@ impl Bed {
         let shutdown = Shutdown::manual();
         let task = tokio::spawn(webhook.run(shutdown.clone()));
         for way in [Way::Webhook, Way::Policies] {
-            self.is_in_force(way).await?;
+            self.is_in_force(way, wanted).await?;
         }
         Ok(Running { shutdown, task })
     }
@@ -257,7 +263,7 @@ impl Bed {
     }
 
     /// Waits until objects that go a way come back decided.
-    pub(crate) async fn is_in_force(&self, way: Way) -> Result<()> {
+    async fn is_in_force(&self, way: Way, wanted: Decision) -> Result<()> {
         let space = Space::Plain.of(way);
         let services: Api<Service> = Api::namespaced(self.client.clone(), &space);
         let probe = service("probe").load_balancer().port(80).build(&space);
@@ -265,7 +271,8 @@ impl Bed {
         eventually(SOON, format!("{} in force", way.as_str()), || async {
             let answer = services.create(&params, &probe).await?;
             let annotations = answer.metadata.annotations.unwrap_or_default();
-            ensure!(annotations.contains_key(names::BALANCER_DECISION), "not yet");
+            let decision = annotations.get(names::BALANCER_DECISION);
+            ensure!(decision == Some(&wanted.to_string()), "not yet: {decision:?}");
             Ok(())
         })
         .await?;

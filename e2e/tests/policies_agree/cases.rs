@@ -58,7 +58,7 @@ pub(crate) async fn store(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> 
     stream::iter(jobs)
         .map(|((space, old), way)| async move {
             let api = api(bed, resource, space, way);
-            let made = api.create(&PostParams::default(), &named(old)?).await;
+            let made = api.create(&PostParams::default(), &named("old", old)?).await;
             let made = made.with_context(|| format!("store {old}"))?;
             let Some(status) = old.get("status") else { return Ok(()) };
             let name = made.metadata.name.context("name")?;
@@ -89,10 +89,10 @@ async fn one(api: &Api<DynamicObject>, case: &Case) -> Result<Value> {
     let result = match &case.old {
         None => {
             let params = PostParams { dry_run: true, ..PostParams::default() };
-            api.create(&params, &named(&case.new)?).await
+            api.create(&params, &named("new", &case.new)?).await
         }
         Some(old) => {
-            let name = named(old)?.metadata.name.context("name")?;
+            let name = named("old", old)?.metadata.name.context("name")?;
             let params = PatchParams { dry_run: true, ..PatchParams::default() };
             api.patch(&name, &params, &Patch::Merge(change(old, &case.new))).await
         }
@@ -108,10 +108,10 @@ fn api(bed: &Bed, resource: &ApiResource, space: Space, way: Way) -> Api<Dynamic
     Api::namespaced_with(bed.client.clone(), &space.of(way), resource)
 }
 
-/// The object under a name that is its own content's.
-fn named(object: &Value) -> Result<DynamicObject> {
+/// The object under a name that is its own content's, which no other that is stored has.
+fn named(prefix: &str, object: &Value) -> Result<DynamicObject> {
     let mut named = object.clone();
-    named["metadata"]["name"] = json!(format!("x{:016x}", hash(&object.to_string())));
+    named["metadata"]["name"] = json!(format!("{prefix}-{:016x}", hash(&object.to_string())));
     Ok(serde_json::from_value(named)?)
 }
 
@@ -126,8 +126,21 @@ fn change(old: &Value, new: &Value) -> Value {
             None => drop(patch.insert(key.clone(), value.clone())),
         }
     }
-    patch.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null)));
+    patch.extend(
+        old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null)),
+    );
     Value::Object(patch)
+}
+
+/// Each of these as it is, and once with each of the values.
+pub(crate) fn product<T: Clone, V: Copy>(
+    all: Vec<T>,
+    values: &[V],
+    with: impl Fn(T, V) -> T,
+) -> Vec<T> {
+    let changed: Vec<_> =
+        all.iter().flat_map(|one| values.iter().map(|&value| with(one.clone(), value))).collect();
+    all.into_iter().chain(changed).collect()
 }
 
 /// Some of very many, the same ones at each run, spread over all of them.

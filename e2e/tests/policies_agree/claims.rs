@@ -1,7 +1,7 @@
 //! The claims that are sent, and in what the policies differ from the webhook on them.
 
 use crate::bed::{AT_ONCE, FOREIGN, LONG, NODES, ONE_NODE, Space, UNNAMED};
-use crate::cases::{Case, some};
+use crate::cases::{Case, product, some};
 use crate::differences::{Difference, Then};
 use fastrak_api::claim::PinnedBy;
 use fastrak_api::names::kubernetes::{
@@ -39,6 +39,10 @@ pub(crate) fn pinned_to(node: &str) -> Value {
     annotated(claim(Some(CLASS_DEFAULT)), &[(NODE, node)])
 }
 
+pub(crate) fn without_class() -> Value {
+    claim(None)
+}
+
 fn with(mut object: Value, map: &str, entries: &[(&str, &str)]) -> Value {
     for (key, value) in entries {
         object["metadata"][map][*key] = json!(value);
@@ -66,22 +70,15 @@ fn marked(mut object: Value, (pin, told, why, label): Marks<'_>) -> Value {
 
 /// Every mix of marks.
 fn mixes() -> Vec<Marks<'static>> {
-    let pins = ["node-a", "node-b", GHOST, BAD, LONG, ""];
-    let tolds = ["node-a", "node-b", LONG, BAD, ""];
-    let whys = ["user", "scheduler", "only-node", "nonsense"];
-    let labels = ["node-a", "node-b", ""];
-    let of = |values: &'static [&'static str]| {
-        [None].into_iter().chain(values.iter().map(|&value| Some(value))).collect::<Vec<_>>()
-    };
-    let mut all = Vec::new();
-    for pin in of(Vec::leak(pins.to_vec())) {
-        for told in of(Vec::leak(tolds.to_vec())) {
-            for why in of(Vec::leak(whys.to_vec())) {
-                all.extend(of(Vec::leak(labels.to_vec())).into_iter().map(|label| (pin, told, why, label)));
-            }
-        }
-    }
-    all
+    let pins = ["node-a", "node-b", GHOST, BAD, LONG, ""].map(Some);
+    let tolds = ["node-a", "node-b", LONG, BAD, ""].map(Some);
+    let whys = ["user", "scheduler", "only-node", "nonsense"].map(Some);
+    let labels = ["node-a", "node-b", ""].map(Some);
+    let mut all = vec![(None, None, None, None)];
+    all = product(all, &pins, |mix, pin| (pin, mix.1, mix.2, mix.3));
+    all = product(all, &tolds, |mix, told| (mix.0, told, mix.2, mix.3));
+    all = product(all, &whys, |mix, why| (mix.0, mix.1, why, mix.3));
+    product(all, &labels, |mix, label| (mix.0, mix.1, mix.2, label))
 }
 
 fn creates() -> Vec<Case> {
@@ -138,14 +135,9 @@ fn creates() -> Vec<Case> {
 
 fn updates() -> Vec<Case> {
     let ours = || claim(Some(CLASS_DEFAULT));
-    let scheduled = || {
-        marked(
-            ours(),
-            (Some("node-a"), Some("node-a"), Some("scheduler"), Some("node-a")),
-        )
-    };
-    let by_user =
-        || marked(ours(), (Some("node-a"), Some("node-a"), Some("user"), Some("node-a")));
+    let scheduled =
+        || marked(ours(), (Some("node-a"), Some("node-a"), Some("scheduler"), Some("node-a")));
+    let by_user = || marked(ours(), (Some("node-a"), Some("node-a"), Some("user"), Some("node-a")));
     let fresh = |told| annotated(ours(), &[(SELECTED_NODE, told)]);
     let opted = |claim| labelled(claim, &[(names::INJECT, names::INJECT_DISABLED)]);
     let mut cases = vec![
@@ -153,16 +145,28 @@ fn updates() -> Vec<Case> {
         Case::update(ours(), fresh("node-a")),
         Case::update(ours(), fresh(LONG)),
         Case::update(ours(), fresh(BAD)),
-        Case::update(scheduled(), marked(ours(), (Some("node-a"), None, Some("scheduler"), Some("node-a")))),
-        Case::update(by_user(), marked(ours(), (Some("node-a"), None, Some("user"), Some("node-a")))),
+        Case::update(
+            scheduled(),
+            marked(ours(), (Some("node-a"), None, Some("scheduler"), Some("node-a"))),
+        ),
+        Case::update(
+            by_user(),
+            marked(ours(), (Some("node-a"), None, Some("user"), Some("node-a"))),
+        ),
         Case::update(scheduled(), ours()),
         // What the controller manager writes to a claim that was never mirrored.
         Case::update(fresh("node-a"), annotated(fresh("node-a"), &[(STORAGE_PROVISIONER, "x")])),
         // Nothing of ours changes.
         Case::update(ours(), annotated(ours(), &[("own.io/x", "y")])),
         Case::update(scheduled(), annotated(scheduled(), &[("own.io/x", "y")])),
-        Case::update(claim(Some(FOREIGN)), annotated(claim(Some(FOREIGN)), &[(SELECTED_NODE, "node-a")])),
-        Case::update(claim(Some(UNNAMED)), annotated(claim(Some(UNNAMED)), &[(SELECTED_NODE, "node-a")])),
+        Case::update(
+            claim(Some(FOREIGN)),
+            annotated(claim(Some(FOREIGN)), &[(SELECTED_NODE, "node-a")]),
+        ),
+        Case::update(
+            claim(Some(UNNAMED)),
+            annotated(claim(Some(UNNAMED)), &[(SELECTED_NODE, "node-a")]),
+        ),
         Case::update(claim(Some("")), annotated(claim(Some("")), &[(SELECTED_NODE, "node-a")])),
         Case::update(claim(Some(ONE_NODE)), annotated(claim(Some(ONE_NODE)), &[(PINNED_BY, "x")])),
         Case::update(claim(Some(AT_ONCE)), labelled(claim(Some(AT_ONCE)), &[(NODE, "node-a")])),
@@ -234,72 +238,92 @@ fn is_long(text: &str) -> bool {
     is_name(text) && text.len() > 63
 }
 
+/// What differs, on which cases, and what then becomes of them.
+type Row = (&'static str, fn(&Case) -> bool, Then);
+
 /// In what the policies differ. The first that applies to a case has to account for what is found.
 pub(crate) fn differences() -> Vec<Difference> {
-    vec![
-        Difference {
-            what: "a class that `--class` does not name",
-            applies: |case| class(case) == Some(UNNAMED),
-            then: Then::PoliciesLeaveIt,
-        },
-        Difference {
-            what: "a namespace with a default class of its own",
-            applies: |case| {
-                case.space == Space::Classy
-                    && case.old.is_none()
-                    && class(case).is_none_or(|class| class == CLASS_DEFAULT)
-            },
-            then: Then::PoliciesLeaveIt,
-        },
-        Difference {
-            what: "a node whose name is longer than 63 characters",
-            applies: |case| {
-                let node = told(case).or(pin(case));
-                node.is_some_and(is_long) || pin(case).is_some_and(is_long)
-            },
-            then: Then::PoliciesLeaveIt,
-        },
-        Difference {
-            what: "a new claim with a pin and another selected node",
-            applies: |case| {
-                case.old.is_none()
-                    && told(case).is_some_and(is_name)
-                    && pin(case).is_some_and(|pin| told(case) != Some(pin))
-            },
-            then: Then::WebhookRefuses,
-        },
-        Difference {
-            what: "a pin that is no node's name",
-            applies: |case| brings_pin(case) && told(case).is_none() && !is_name(pin(case).unwrap_or("a")),
-            then: Then::WebhookRefuses,
-        },
-        Difference {
-            what: "a new claim with a selected node and no pin",
-            applies: |case| case.old.is_none() && told(case).is_some() && pin(case).is_none(),
-            then: Then::PoliciesLeaveIt,
-        },
-        Difference {
-            what: "a pin that is written on a claim that exists",
-            applies: |case| case.old.is_some() && brings_pin(case) && told(case).is_none(),
-            then: Then::PoliciesLeaveIt,
-        },
-        Difference {
-            what: "a pin to a node that does not exist, or can never hold the claim",
-            applies: |case| {
-                let able = |pin: &str| match class(case) {
-                    Some(ONE_NODE) => pin == NODES[0],
-                    _ => NODES.contains(&pin),
-                };
-                brings_pin(case) && pin(case).is_some_and(|pin| !able(pin))
-            },
-            then: Then::WebhookRefusesPoliciesPin,
-        },
-        Difference {
-            what: "a single node that could hold the claim, or a class that binds at once",
-            applies: |case| matches!(class(case), Some(ONE_NODE | AT_ONCE)),
-            then: Then::PoliciesLeaveIt,
-        },
-    ]
+    let rows: [Row; 11] = [
+        (
+            "a class that `--class` does not name",
+            |case| class(case) == Some(UNNAMED),
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a new claim in a namespace with a default class of its own",
+            is_of_another_default,
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a node whose name is longer than 63 characters",
+            |case| [told(case), pin(case)].into_iter().flatten().any(is_long),
+            Then::PoliciesLeaveIt,
+        ),
+        ("a new claim with a pin and another selected node", contradicts, Then::WebhookRefuses),
+        ("a pin that is no node's name", brings_nonsense, Then::WebhookRefuses),
+        (
+            "a new claim with a selected node and no pin",
+            |case| case.old.is_none() && told(case).is_some() && pin(case).is_none(),
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a pin that is written on a claim that exists",
+            |case| case.old.is_some() && brings_pin(case) && told(case).is_none(),
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a pin to a node that does not exist, or can never hold the claim",
+            brings_impossible,
+            Then::WebhookRefusesPoliciesPin,
+        ),
+        (
+            "of such claims, an update that brings nothing but a reason or a label",
+            |case| is_chosen_for(case) && case.old.is_some() && bears_remains(case),
+            Then::UndoneForBoth,
+        ),
+        (
+            "a single node that could hold the claim",
+            |case| class(case) == Some(ONE_NODE) && is_chosen_for(case),
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a class that binds at once",
+            |case| class(case) == Some(AT_ONCE) && is_chosen_for(case),
+            Then::WebhookChooses,
+        ),
+    ];
+    rows.map(|(what, applies, then)| Difference { what, applies, then }).into()
+}
+
+fn is_of_another_default(case: &Case) -> bool {
+    let other = class(case).is_none_or(|class| class == CLASS_DEFAULT);
+    case.space == Space::Classy && case.old.is_none() && other
+}
+
+fn contradicts(case: &Case) -> bool {
+    let differs = pin(case).is_some_and(|pin| told(case) != Some(pin));
+    case.old.is_none() && told(case).is_some_and(is_name) && differs
+}
+
+fn brings_nonsense(case: &Case) -> bool {
+    brings_pin(case) && told(case).is_none() && pin(case).is_some_and(|pin| !is_name(pin))
+}
+
+fn brings_impossible(case: &Case) -> bool {
+    let able = |pin: &str| match class(case) {
+        Some(ONE_NODE) => pin == NODES[0],
+        _ => NODES.contains(&pin),
+    };
+    brings_pin(case) && pin(case).is_some_and(|pin| !able(pin))
+}
+
+/// Whether the webhook chooses the claim's node itself.
+fn is_chosen_for(case: &Case) -> bool {
+    matches!(class(case), Some(ONE_NODE | AT_ONCE)) && pin(case).or(told(case)).is_none()
+}
+
+fn bears_remains(case: &Case) -> bool {
+    annotation(&case.new, PINNED_BY).or(label(&case.new)).is_some()
 }
 
 /// Whether a result is pinned where its user wrote it.
@@ -309,4 +333,10 @@ pub(crate) fn is_pinned(result: &Value) -> bool {
         && node == annotation(result, SELECTED_NODE)
         && node == label(result)
         && annotation(result, PINNED_BY).and_then(PinnedBy::parse).is_some()
+}
+
+/// Whether the webhook has chosen a node, of several.
+pub(crate) fn is_chosen(result: &Value) -> bool {
+    annotation(result, NODE).is_some_and(|node| NODES.contains(&node))
+        && annotation(result, PINNED_BY) == Some(PinnedBy::Policy.as_str())
 }

@@ -1,7 +1,7 @@
 //! The Services that are sent. On them the policies do all that the webhook does.
 
 use crate::bed::Space;
-use crate::cases::{Case, some};
+use crate::cases::{Case, product, some};
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, kubernetes};
 use k8s_openapi::api::core::v1::Service;
@@ -43,34 +43,26 @@ fn opted(mut object: Value) -> Value {
 }
 
 fn beyond(object: Value) -> Value {
-    with(object, "ports", json!([{"name": "a", "port": 80}, {"name": "b", "port": 53, "protocol": "UDP"}]))
+    with(
+        object,
+        "ports",
+        json!([{"name": "a", "port": 80}, {"name": "b", "port": 53, "protocol": "UDP"}]),
+    )
 }
 
 /// Services by all that counts, each with any of the annotations.
 fn mixes(type_: &str) -> Vec<Value> {
-    let of = |values: &[&'static str]| -> Vec<Option<&'static str>> {
-        [None].into_iter().chain(values.iter().map(|&value| Some(value))).collect()
-    };
-    let mut all = Vec::new();
-    for choice in of(&["inlets", "none", "node-ip", "class=x", "", "nonsense"]) {
-        for decision in of(&["inlets", "none", "skipped:headless", "skipped:user-managed", "x"]) {
-            for manage in of(&["1", "0", "true"]) {
-                for legacy in of(&["true", "false", ""]) {
-                    for foreign in of(&["metallb.io/x", "service.beta.kubernetes.io/y", "own.io/z"]) {
-                        let pairs = [
-                            (BALANCER, choice),
-                            (BALANCER_DECISION, decision),
-                            (MANAGE, manage),
-                            (MANAGE_LEGACY, legacy),
-                            (foreign.unwrap_or_default(), foreign.and(Some("v"))),
-                        ];
-                        let there = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
-                        let object = annotated(plain(type_), &there.collect::<Vec<_>>());
-                        all.extend([beyond(object.clone()), object]);
-                    }
-                }
-            }
-        }
+    let mut all = vec![plain(type_), beyond(plain(type_))];
+    let marks: [(&str, &[&str]); 6] = [
+        (BALANCER, &["inlets", "none", "node-ip", "class=x", "", "nonsense"]),
+        (BALANCER_DECISION, &["inlets", "none", "skipped:headless", "skipped:user-managed", "x"]),
+        (MANAGE, &["1", "0", "true"]),
+        (MANAGE_LEGACY, &["true", "false", ""]),
+        ("metallb.io/x", &["v"]),
+        ("own.io/x", &["v"]),
+    ];
+    for (key, values) in marks {
+        all = product(all, values, |object, value| annotated(object, &[(key, value)]));
     }
     all
 }
@@ -113,7 +105,15 @@ fn creates() -> Vec<Case> {
         let wish = |choice| annotated(balancer(), &[(BALANCER, choice)]);
         let decided = annotated(balancer(), &[(BALANCER_DECISION, "inlets")]);
         let foreign = with(balancer(), "externalIPs", json!(["192.0.2.1"]));
-        let objects = [balancer(), wish("inlets"), wish("none"), wish("x"), decided, foreign, beyond(balancer())];
+        let objects = [
+            balancer(),
+            wish("inlets"),
+            wish("none"),
+            wish("x"),
+            decided,
+            foreign,
+            beyond(balancer()),
+        ];
         cases.extend(objects.map(|object| Case::create(object).within(space)));
     }
     cases.extend(some(mixes("LoadBalancer"), 250).into_iter().map(Case::create));
@@ -128,61 +128,84 @@ const INLETS: [(&str, &str); 3] =
 const NONE: [(&str, &str); 3] =
     [(MANAGE, "0"), (MANAGE_LEGACY, "false"), (BALANCER_DECISION, "none")];
 
+fn served() -> Value {
+    annotated(balancer(), &INLETS)
+}
+
+fn mute() -> Value {
+    annotated(balancer(), &NONE)
+}
+
+fn given_up(object: Value) -> Value {
+    with(object, "type", json!("ClusterIP"))
+}
+
+fn touched(object: Value) -> Value {
+    annotated(object, &[("own.io/x", "y")])
+}
+
+fn addressed(mut object: Value) -> Value {
+    object["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+    object
+}
+
 fn updates() -> Vec<Case> {
-    let served = || annotated(balancer(), &INLETS);
-    let mute = || annotated(balancer(), &NONE);
-    let given_up = |object: Value| with(object, "type", json!("ClusterIP"));
-    let mut addressed = served();
-    addressed["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
-    let mut foreign = balancer();
-    foreign["status"] = addressed["status"].clone();
-    let touched = |object: &Value| annotated(object.clone(), &[("own.io/x", "y")]);
+    let managed = || annotated(balancer(), &[(MANAGE, "1")]);
     let mut cases = vec![
-        Case::update(balancer(), touched(&balancer())),
-        Case::update(served(), touched(&served())),
-        Case::update(addressed.clone(), touched(&addressed)),
-        Case::update(foreign.clone(), touched(&foreign)),
+        Case::update(balancer(), touched(balancer())),
+        Case::update(served(), touched(served())),
+        Case::update(addressed(served()), touched(addressed(served()))),
+        Case::update(addressed(balancer()), touched(addressed(balancer()))),
         Case::update(served(), balancer()),
         Case::update(served(), given_up(served())),
         Case::update(mute(), given_up(mute())),
         Case::update(served(), given_up(balancer())),
-        Case::update(addressed.clone(), given_up(addressed.clone())),
-        Case::update(given_up(served()), touched(&given_up(served()))),
+        Case::update(addressed(served()), given_up(addressed(served()))),
+        Case::update(given_up(served()), touched(given_up(served()))),
         Case::update(given_up(balancer()), balancer()),
-        Case::update(given_up(balancer()), touched(&given_up(balancer()))),
-        Case::update(annotated(balancer(), &[(MANAGE, "1")]), given_up(annotated(balancer(), &[(MANAGE, "1")]))),
+        Case::update(given_up(balancer()), touched(given_up(balancer()))),
+        Case::update(managed(), given_up(managed())),
         // The port that inlets could not carry comes and goes.
         Case::update(served(), beyond(served())),
         Case::update(beyond(mute()), mute()),
-        Case::update(beyond(mute()), touched(&beyond(mute()))),
+        Case::update(beyond(mute()), touched(beyond(mute()))),
         // A wish comes and goes.
         Case::update(served(), annotated(served(), &[(BALANCER, "none")])),
         Case::update(annotated(mute(), &[(BALANCER, "none")]), mute()),
         Case::update(served(), annotated(served(), &[(BALANCER, "node-ip")])),
         Case::update(served(), annotated(served(), &[(MANAGE, "0")])),
         // It opts out, or does no longer.
-        Case::update(balancer(), opted(touched(&balancer()))),
+        Case::update(balancer(), opted(touched(balancer()))),
         Case::update(opted(balancer()), balancer()),
         Case::update(opted(served()), opted(given_up(served()))),
     ];
     for space in [Space::OptedOut, Space::Mute, Space::Odd] {
         let wished = || annotated(served(), &[(BALANCER, "inlets")]);
         cases.extend([
-            Case::update(balancer(), touched(&balancer())).within(space),
-            Case::update(served(), touched(&served())).within(space),
+            Case::update(balancer(), touched(balancer())).within(space),
+            Case::update(served(), touched(served())).within(space),
             Case::update(wished(), served()).within(space),
             Case::update(served(), given_up(served())).within(space),
         ]);
     }
+    cases
+}
+
+/// Every kind of Service that is there, changed into anything.
+fn mixed_updates() -> Vec<Case> {
     let befores = [
         balancer(),
         served(),
         beyond(mute()),
         annotated(mute(), &[(BALANCER, "none")]),
-        addressed,
+        addressed(served()),
         given_up(served()),
-        annotated(balancer(), &[(BALANCER_DECISION, "skipped:foreign-mark"), ("metallb.io/x", "v")]),
+        annotated(
+            balancer(),
+            &[(BALANCER_DECISION, "skipped:foreign-mark"), ("metallb.io/x", "v")],
+        ),
     ];
+    let mut cases = Vec::new();
     for old in befores {
         let status = old.get("status").cloned();
         let same = |mut new: Value| {
@@ -196,5 +219,5 @@ fn updates() -> Vec<Case> {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    creates().into_iter().chain(updates()).collect()
+    [creates(), updates(), mixed_updates()].concat()
 }

@@ -78,10 +78,8 @@ pub fn policies(classes: &[String], settings: Settings, namespace: &str) -> Vec<
 
 fn policy(rules: Rules, namespace: &str) -> Policy {
     let metadata = ObjectMeta { name: Some(rules.name.to_owned()), ..ObjectMeta::default() };
-    let condition = |(name, expression): (&str, String)| MatchCondition {
-        name: name.to_owned(),
-        expression,
-    };
+    let condition =
+        |(name, expression): (&str, String)| MatchCondition { name: name.to_owned(), expression };
     let variable =
         |(name, expression): (&str, String)| Variable { name: name.to_owned(), expression };
     let mutation = Mutation {

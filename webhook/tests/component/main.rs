@@ -17,6 +17,7 @@ mod pins_claims;
 mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
+mod renders_policies;
 mod rig;
 mod runs_as_a_program;
 mod server;

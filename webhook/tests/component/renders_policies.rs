@@ -1,0 +1,29 @@
+//! `render` prints what ships in `deploy/policies`, and refuses what policies cannot be.
+
+use anyhow::{Result, ensure};
+use fastrak_testkit::process::Invocation;
+use std::path::Path;
+
+fn render(flags: &[&str]) -> Invocation {
+    let program = Path::new(env!("CARGO_BIN_EXE_fastrak-webhook"));
+    Invocation::new(program).args(["render", "--as=mutating-admission-policy"]).args(flags)
+}
+
+#[tokio::test]
+async fn what_is_printed_is_what_ships() -> Result<()> {
+    let shipped = include_str!("../../../deploy/policies/policies.yaml");
+    ensure!(render(&[]).run().await?.stdout == shipped, "deploy/policies is another version's");
+    let other = render(&["--balancer=none", "--class=fast", "--namespace=mine"]).run().await?;
+    for part in ["in ['fast']", "        - mine\n", "orValue('none')"] {
+        ensure!(other.stdout.contains(part), "{part} is not in {}", other.stdout);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn policies_have_no_shadow() -> Result<()> {
+    let Err(refused) = render(&["--shadow"]).run().await else { anyhow::bail!("it printed") };
+    let text = format!("{refused:#}");
+    ensure!(text.contains("policies cannot run in shadow"), "{text}");
+    Ok(())
+}
