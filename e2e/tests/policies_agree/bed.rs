@@ -28,6 +28,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -124,11 +126,26 @@ pub(crate) struct Bed {
 
 /// A webhook that runs.
 pub(crate) struct Running {
+    admin: SocketAddr,
     shutdown: Shutdown,
     task: JoinHandle<Result<(), RunError>>,
 }
 
 impl Running {
+    /// How many objects it has changed.
+    pub(crate) fn patches(&self) -> Result<u64> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.set_read_timeout(Some(SOON))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let counts = answer.lines().filter(|line| {
+            line.starts_with("fastrak_webhook_reviews_total") && line.contains("\"patched\"")
+        });
+        let counts = counts.filter_map(|line| line.rsplit(' ').next());
+        counts.map(|count| count.parse::<u64>().context("a count")).sum()
+    }
+
     pub(crate) async fn stop(self) -> Result<()> {
         self.shutdown.request();
         Ok(self.task.await??)
@@ -209,14 +226,14 @@ impl Bed {
             self.apply(policy).await?;
         }
         let webhook = Webhook::bind(config).await?;
-        let address = webhook.address();
+        let (address, admin) = (webhook.address(), webhook.admin_address());
         self.register(&address.to_string()).await?;
         let shutdown = Shutdown::manual();
         let task = tokio::spawn(webhook.run(shutdown.clone()));
         for way in [Way::Webhook, Way::Policies] {
             self.is_in_force(way, wanted).await?;
         }
-        Ok(Running { shutdown, task })
+        Ok(Running { admin, shutdown, task })
     }
 
     async fn apply(&self, policy: Policy) -> Result<()> {

@@ -85,6 +85,18 @@ pub(crate) async fn run(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> Re
     jobs.buffered(AT_A_TIME).try_collect().await
 }
 
+/// What comes of the cases on one way; nothing is stored.
+pub(crate) async fn send(
+    bed: &Bed,
+    resource: &ApiResource,
+    way: Way,
+    cases: &[Case],
+) -> Result<Vec<Value>> {
+    let jobs = stream::iter(cases)
+        .map(|case| async move { one(&api(bed, resource, case.space, way), case).await });
+    jobs.buffered(AT_A_TIME).try_collect().await
+}
+
 async fn one(api: &Api<DynamicObject>, case: &Case) -> Result<Value> {
     let result = match &case.old {
         None => {

@@ -32,10 +32,10 @@ pub(crate) enum Then {
     UndoneForBoth,
 }
 
-/// What was found: how many cases agreed, how often each difference was met, and what is wrong.
+/// What was found: which cases agreed, how often each difference was met, and what is wrong.
 #[derive(Default)]
 pub(crate) struct Findings {
-    pub(crate) agreed: usize,
+    pub(crate) agreed: Vec<Case>,
     pub(crate) changed: usize,
     pub(crate) refused: usize,
     pub(crate) met: Vec<&'static str>,
@@ -48,7 +48,7 @@ impl Findings {
         // What the API server itself refuses says nothing of us, and is all of it equal.
         self.refused += usize::from(bare.get("refused").is_some());
         if policies == webhook && both == webhook {
-            self.agreed += 1;
+            self.agreed.push(case.clone());
             self.changed += usize::from(webhook != bare);
             return;
         }
@@ -67,10 +67,8 @@ impl Findings {
     /// Equal results prove something only where something is done.
     pub(crate) fn are_many(&self, cases: &[Case]) {
         let (all, changed, refused) = (cases.len(), self.changed, self.refused);
-        println!(
-            "{all} cases: {} agreed, {changed} of them changed; {refused} refused",
-            self.agreed
-        );
+        let agreed = self.agreed.len();
+        println!("{all} cases: {agreed} agreed, {changed} of them changed; {refused} refused");
         assert!(changed > all / 4, "only {changed} of {all} were changed at all");
         assert!(refused < all / 20, "{refused} of {all} were never good");
     }

@@ -13,12 +13,13 @@ mod services;
 mod without_webhook;
 
 use anyhow::{Context as _, Result, ensure};
-use bed::{Bed, SOON};
-use cases::{Case, run, some, store};
+use bed::{Bed, Running, SOON, Way};
+use cases::{Case, run, send, some, store};
 use differences::Findings;
 use fastrak_api::names;
 use fastrak_testkit::assets::{self, Assets};
 use fastrak_testkit::{eventually, or_skip};
+use kube::api::ApiResource;
 use std::collections::BTreeSet;
 
 /// What is documented beside what is found case by case: the first is shown by
@@ -28,6 +29,20 @@ const OTHER_DIFFERENCES: [&str; 2] = [
     "warnings and audit annotations",
 ];
 
+/// Where the policies do all that there is to do, the webhook that is asked next changes nothing.
+async fn the_webhook_has_nothing_to_add(
+    bed: &Bed,
+    webhook: &Running,
+    resource: &ApiResource,
+    agreed: &[Case],
+) -> Result<()> {
+    let before = webhook.patches()?;
+    ensure!(before > 0, "patches are not counted");
+    send(bed, resource, Way::Both, agreed).await?;
+    ensure!(webhook.patches()? == before, "it changed what the policies had done");
+    Ok(())
+}
+
 async fn compare_services(bed: &Bed, cases: &[Case], flags: &[&str]) -> Result<()> {
     let webhook = bed.enforce(flags).await?;
     let mut findings = Findings::default();
@@ -36,6 +51,8 @@ async fn compare_services(bed: &Bed, cases: &[Case], flags: &[&str]) -> Result<(
     }
     assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
     findings.are_many(cases);
+    let resource = services::resource();
+    the_webhook_has_nothing_to_add(bed, &webhook, &resource, &findings.agreed).await?;
     webhook.stop().await
 }
 
@@ -85,6 +102,8 @@ async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<(
     findings.are_many(&claims);
     let met: BTreeSet<_> = findings.met.into_iter().collect();
     assert_eq!(met, known.iter().map(|difference| difference.what).collect(), "each is met");
+    let resource = claims::resource();
+    the_webhook_has_nothing_to_add(&bed, &webhook, &resource, &findings.agreed).await?;
     the_default_class_is_given_unseen(&bed).await?;
     webhook.stop().await?;
 
