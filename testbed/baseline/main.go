@@ -136,7 +136,7 @@ func serve(listen, certs string) error {
 	if err != nil {
 		return err
 	}
-	server.Register(path, admission.WithDefaulter(manager.GetScheme(), &pinner{manager.GetClient()}))
+	manager.GetWebhookServer().Register(path, admission.WithDefaulter(manager.GetScheme(), &pinner{manager.GetClient()}))
 	return manager.Start(ctrl.SetupSignalHandler())
 }
 
