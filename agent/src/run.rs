@@ -8,6 +8,7 @@ use crate::context::{Context, Unfinished};
 use crate::events;
 use crate::facts::Facts;
 use crate::facts::watch::{Ready, Watches};
+use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
@@ -57,7 +58,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let names = pools.iter().map(|pool| pool.name.clone()).collect();
     tracing::info!(%node, address = %bound.address(), pools = pools.len(), "agent starts");
     let context = Arc::new(Context {
-        store: Store::new(Arc::new(Pools::new(node.clone(), pools))),
+        store: Store::new(Arc::new(Pools::new(Arc::new(Kernel), node.clone(), pools))),
         node,
         pools: names,
         orphan_grace,

@@ -3,27 +3,19 @@
 //! It removes one thing at a time; whole trees are `reap.rs`. It never follows a symbolic link and,
 //! where asked to, never crosses into another mount.
 
+use super::calls::{Handle, How, Machine, There};
 use super::{HostError, Verb};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, XattrFlags, fchmod, fsetxattr,
-    fsync, mkdirat, open, openat2, renameat_with, statat, unlinkat,
-};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Permissions of what only root may enter.
 pub const PRIVATE: u32 = 0o700;
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 /// An open directory. Its path is kept for messages only.
 #[derive(Debug)]
 pub struct Dir {
-    fd: OwnedFd,
+    handle: Box<dyn Handle>,
     path: PathBuf,
 }
 
@@ -42,16 +34,16 @@ pub enum Kind {
 
 impl Dir {
     /// Opens the directory at `path`. Links are followed on the way, but not at the end.
-    pub fn open_at(path: &Path) -> Result<Self, HostError> {
-        let fd = open(path, DIRECTORY, Mode::empty()).map_err(failed(Verb::Open, path))?;
-        Ok(Self { fd, path: path.to_owned() })
+    pub fn open_at(machine: &dyn Machine, path: &Path) -> Result<Self, HostError> {
+        let handle = machine.open(path).map_err(failed(Verb::Open, path))?;
+        Ok(Self { handle, path: path.to_owned() })
     }
 
     /// Opens the directory `name` in this one.
     pub fn open(&self, name: &OsStr) -> Result<Self, HostError> {
-        let opened = open_beneath(self, name, DIRECTORY, ResolveFlags::empty());
-        let fd = opened.map_err(failed(Verb::Open, &self.path.join(name)))?;
-        Ok(Self { fd, path: self.path.join(name) })
+        let opened = self.handle.open(name, How::Directory);
+        let handle = opened.map_err(failed(Verb::Open, &self.path.join(name)))?;
+        Ok(Self { handle, path: self.path.join(name) })
     }
 
     /// Its path, for messages.
@@ -62,16 +54,16 @@ impl Dir {
 
     /// Makes the directory `name` in this one with exactly `mode`, whatever the umask is.
     pub fn make(&self, name: &OsStr, mode: u32) -> Result<Self, HostError> {
-        let made = mkdirat(&self.fd, name, Mode::from_raw_mode(PRIVATE));
+        let made = self.handle.make(name, PRIVATE);
         made.map_err(failed(Verb::Make, &self.path.join(name)))?;
         let dir = self.open(name)?;
-        fchmod(&dir.fd, Mode::from_raw_mode(mode)).map_err(failed(Verb::Permit, &dir.path))?;
+        dir.handle.permit(mode).map_err(failed(Verb::Permit, &dir.path))?;
         Ok(dir)
     }
 
     /// Keeps everyone but its owner out.
     pub fn make_private(&self) -> Result<(), HostError> {
-        fchmod(&self.fd, Mode::from_raw_mode(PRIVATE)).map_err(failed(Verb::Permit, &self.path))
+        self.handle.permit(PRIVATE).map_err(failed(Verb::Permit, &self.path))
     }
 
     /// Opens the directory `name`, or makes it, for root alone.
@@ -84,45 +76,32 @@ impl Dir {
 
     /// What `name` stands for in this directory; `None` where it stands for nothing.
     pub fn kind_of(&self, name: &OsStr) -> Result<Option<Kind>, HostError> {
-        kind(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW))
-            .map_err(failed(Verb::Examine, &self.path.join(name)))
+        if_there(self.handle.kind_of(name)).map_err(failed(Verb::Examine, &self.path.join(name)))
     }
 
     /// Moves `name` into `target` as `new`; an error that [`HostError::is_taken`] where that
     /// exists, since the kernel itself refuses to replace it.
     pub fn rename(&self, name: &OsStr, target: &Self, new: &OsStr) -> Result<(), HostError> {
-        renameat_with(&self.fd, name, &target.fd, new, RenameFlags::NOREPLACE)
+        self.handle
+            .rename(name, &*target.handle, new, There::Stays)
             .map_err(failed(Verb::Rename, &self.path.join(name)))
     }
 
     /// Moves `name` over `new` in this directory.
     pub fn replace(&self, name: &OsStr, new: &OsStr) -> Result<(), HostError> {
-        renameat_with(&self.fd, name, &self.fd, new, RenameFlags::empty())
+        self.handle
+            .rename(name, &*self.handle, new, There::IsReplaced)
             .map_err(failed(Verb::Rename, &self.path.join(name)))
     }
 
     /// Up to `limit` names in this directory, in the order in which it gives them.
     pub fn names(&self, limit: usize) -> Result<Vec<OsString>, HostError> {
-        let wrong = failed(Verb::Read, &self.path);
-        let listed = rustix::fs::Dir::read_from(&self.fd).map_err(&wrong)?;
-        let mut names = Vec::new();
-        for entry in listed {
-            let entry = entry.map_err(&wrong)?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            names.push(name.to_owned());
-            if names.len() == limit {
-                break;
-            }
-        }
-        Ok(names)
+        self.handle.names(limit).map_err(failed(Verb::Read, &self.path))
     }
 
     /// Writes an extended attribute; `false` where the filesystem has none.
     pub fn tag(&self, name: &str, value: &str) -> Result<bool, HostError> {
-        match fsetxattr(&self.fd, name, value.as_bytes(), XattrFlags::empty()) {
+        match self.handle.tag(name, value.as_bytes()) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP) => Ok(false),
             Err(errno) => Err(failed(Verb::Tag, &self.path)(errno)),
@@ -131,38 +110,31 @@ impl Dir {
 
     /// Returns when its entries are on the disk.
     pub fn sync(&self) -> Result<(), HostError> {
-        fsync(&self.fd).map_err(failed(Verb::Sync, &self.path))
+        self.handle.sync().map_err(failed(Verb::Sync, &self.path))
+    }
+
+    pub(super) fn handle(&self) -> &dyn Handle {
+        &*self.handle
     }
 
     pub(super) fn unlink(&self, name: &OsStr) -> Result<(), Errno> {
-        unlinkat(&self.fd, name, AtFlags::empty())
+        self.handle.unlink(name)
     }
 
     pub(super) fn remove_empty(&self, name: &OsStr) -> Result<(), Errno> {
-        unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
+        self.handle.remove_empty(name)
     }
 
     /// Opens the directory `name` unless something is mounted on it.
     pub(super) fn open_same_mount(&self, name: &OsStr) -> Result<Self, Errno> {
-        let fd = open_beneath(self, name, DIRECTORY, ResolveFlags::NO_XDEV)?;
-        Ok(Self { fd, path: self.path.join(name) })
-    }
-
-    pub(super) fn open_file(&self, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        open_beneath(self, name, flags, ResolveFlags::empty())
-    }
-}
-
-impl AsFd for Dir {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        let handle = self.handle.open(name, How::SameMount)?;
+        Ok(Self { handle, path: self.path.join(name) })
     }
 }
 
 /// What `path` stands for, a link at its end not followed.
-pub fn kind_at(path: &Path) -> Result<Option<Kind>, HostError> {
-    kind(statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)).map_err(failed(Verb::Examine, path))
+pub fn kind_at(machine: &dyn Machine, path: &Path) -> Result<Option<Kind>, HostError> {
+    if_there(machine.kind_at(path)).map_err(failed(Verb::Examine, path))
 }
 
 pub(super) fn failed(verb: Verb, path: &Path) -> impl Fn(Errno) -> HostError + use<> {
@@ -170,36 +142,19 @@ pub(super) fn failed(verb: Verb, path: &Path) -> impl Fn(Errno) -> HostError + u
     move |errno| HostError { verb, what: what.clone(), errno }
 }
 
-fn kind(stat: Result<rustix::fs::Stat, Errno>) -> Result<Option<Kind>, Errno> {
-    match stat {
-        Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Kind::Directory,
-            FileType::RegularFile => Kind::File,
-            FileType::Symlink => Kind::Symlink,
-            _ => Kind::Other,
-        })),
+fn if_there(kind: Result<Kind, Errno>) -> Result<Option<Kind>, Errno> {
+    match kind {
+        Ok(kind) => Ok(Some(kind)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
-fn open_beneath(
-    dir: &Dir,
-    name: &OsStr,
-    flags: OFlags,
-    more: ResolveFlags,
-) -> Result<OwnedFd, Errno> {
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
-    // openat2 refuses a mode unless it may create; 0600 is right for all that we create.
-    let mode =
-        if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o600) } else { Mode::empty() };
-    openat2(&dir.fd, name, flags, mode, resolve)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Kernel;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn os(text: &str) -> &OsStr {
@@ -209,7 +164,7 @@ mod tests {
     #[test]
     fn a_directory_gets_its_mode_whatever_the_umask() {
         let folder = tempfile::tempdir().unwrap();
-        let root = Dir::open_at(folder.path()).unwrap();
+        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         for mode in [0o777, 0o700, 0o2770, 0o1777] {
             let name = format!("m{mode:o}");
             root.make(os(&name), mode).unwrap();
@@ -226,18 +181,18 @@ mod tests {
         symlink("/proc/self/cwd", folder.path().join("magic")).unwrap();
         std::fs::create_dir(folder.path().join("inner")).unwrap();
         symlink("inner", folder.path().join("near")).unwrap();
-        let root = Dir::open_at(folder.path()).unwrap();
+        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         for name in ["root", "magic", "near", "..", "../..", "inner/../..", "/etc"] {
             assert!(root.open(os(name)).is_err(), "{name}");
         }
         assert!(root.open(os("inner")).is_ok());
-        assert!(Dir::open_at(&folder.path().join("near")).is_err());
+        assert!(Dir::open_at(&Kernel, &folder.path().join("near")).is_err());
     }
 
     #[test]
     fn a_rename_never_replaces() {
         let folder = tempfile::tempdir().unwrap();
-        let root = Dir::open_at(folder.path()).unwrap();
+        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         root.make(os("a"), PRIVATE).unwrap();
         root.make(os("b"), PRIVATE).unwrap();
         assert!(root.rename(os("a"), &root, os("b")).unwrap_err().is_taken());
@@ -252,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let strange = OsStr::from_bytes(b"\xff\xfe\n");
         std::fs::write(folder.path().join(strange), "").unwrap();
-        let root = Dir::open_at(folder.path()).unwrap();
+        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         assert_eq!(root.names(10).unwrap(), [strange]);
         for number in 0..5 {
             std::fs::write(folder.path().join(number.to_string()), "").unwrap();

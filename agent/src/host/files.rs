@@ -2,46 +2,54 @@
 //!
 //! It does not know what is in them, and reads none that is large or not an ordinary file.
 
-use super::dirs::{Dir, failed};
+use super::calls::How;
+use super::dirs::{Dir, Kind, failed};
 use super::{HostError, Verb};
-use rustix::fs::{FileType, OFlags, fstat, fsync};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
 
 /// More than any record of ours has.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
+
+/// As much as is read at once: all of any record of ours.
+const PIECE: usize = 4 * 1024;
 
 /// The content of the file `name`; `None` where there is none.
 pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
     let wrong = failed(Verb::Read, &dir.path().join(name));
-    // Not blocking: a pipe in the place of a file must not hold us until someone writes to it.
-    let fd = match dir.open_file(name, OFlags::RDONLY | OFlags::NONBLOCK) {
-        Ok(fd) => fd,
+    // A pipe in the place of a file must not hold us until someone writes to it.
+    let file = match dir.handle().open(name, How::Read) {
+        Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(wrong(errno)),
     };
-    let stat = fstat(&fd).map_err(&wrong)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+    if file.kind().map_err(&wrong)? != Kind::File {
         return Err(wrong(Errno::INVAL));
     }
-    let mut bytes = Vec::new();
-    let mut file = std::fs::File::from(fd).take(LARGEST + 1);
-    file.read_to_end(&mut bytes).map_err(|error| wrong(errno(&error)))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(wrong(Errno::FBIG));
+    let (mut bytes, mut piece) = (Vec::new(), [0; PIECE]);
+    loop {
+        let length = retry_on_intr(|| file.read(&mut piece)).map_err(&wrong)?;
+        bytes.extend_from_slice(piece.get(..length).unwrap_or_default());
+        match length {
+            0 => return Ok(Some(bytes)),
+            _ if bytes.len() > LARGEST => return Err(wrong(Errno::FBIG)),
+            _ => {}
+        }
     }
-    Ok(Some(bytes))
 }
 
 /// Writes the file `name`, which must not be there, and returns when its content is on the disk; the
 /// directory's own entry is the caller's to sync. A crash can leave a part of it.
 pub fn create(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
     let wrong = failed(Verb::Write, &dir.path().join(name));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-    let mut file = std::fs::File::from(dir.open_file(name, flags).map_err(&wrong)?);
-    file.write_all(content).map_err(|error| wrong(errno(&error)))?;
-    fsync(&file).map_err(&wrong)
+    let file = dir.handle().open(name, How::New).map_err(&wrong)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        let length = retry_on_intr(|| file.write(rest)).map_err(&wrong)?;
+        // A kernel that takes nothing and says that all is well is not asked for ever.
+        rest = rest.get(length.max(1)..).filter(|_| length > 0).ok_or_else(|| wrong(Errno::IO))?;
+    }
+    file.sync().map_err(&wrong)
 }
 
 /// The same for a file that may be there: what is under that name is replaced as a whole, and a crash
@@ -65,20 +73,17 @@ pub fn temporary(name: &OsStr) -> OsString {
     temporary
 }
 
-fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Kernel;
     use rustix::fs::{CWD, Mode, mkfifoat};
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
     fn what_is_written_is_read_back_and_belongs_to_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(folder.path()).unwrap();
+        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         let name = OsStr::new("record.json");
         assert_eq!(read(&dir, name).unwrap(), None);
         std::fs::write(folder.path().join("record.json.new"), "left by a crash").unwrap();
@@ -99,7 +104,7 @@ mod tests {
         mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
         std::fs::create_dir(at("folder")).unwrap();
         std::fs::write(at("large"), vec![b'x'; 65 * 1024]).unwrap();
-        let dir = Dir::open_at(folder.path()).unwrap();
+        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         for name in ["link", "pipe", "folder", "large"] {
             assert!(read(&dir, OsStr::new(name)).is_err(), "{name}");
         }

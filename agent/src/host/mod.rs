@@ -1,11 +1,13 @@
 //! The only door to the machine: directories, small files, mounts, what a filesystem is.
 //!
-//! It decides nothing and knows no Kubernetes. Everything below a pool is reached from an open
-//! descriptor, one name at a time, so that nothing that a tenant does to the folders he may write
-//! to can lead it elsewhere.
+//! It decides nothing and knows no Kubernetes. All of it goes through the calls in `calls.rs`, which
+//! `kernel.rs` makes for real. Everything below a pool is reached from an open descriptor, one name at
+//! a time, so that nothing that a tenant does to the folders he may write to can lead it elsewhere.
 
+pub mod calls;
 pub mod dirs;
 pub mod files;
+mod kernel;
 pub mod machine;
 pub mod mounts;
 pub mod reap;
@@ -14,6 +16,7 @@ use rustix::io::Errno;
 use std::fmt;
 
 pub use dirs::{Dir, Kind};
+pub use kernel::Kernel;
 
 /// What was being done to the machine when it said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,8 @@
 //! It sees the mounts of its own mount namespace: in a container, those of pods only where the
 //! kubelet's folder of pods is mounted into it with propagation from the host.
 
+use super::calls::Machine;
 use super::{HostError, Verb};
-use rustix::io::Errno;
-
-const MOUNTINFO: &str = "/proc/self/mountinfo";
 
 /// One mount: what part of a filesystem is visible where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +16,10 @@ pub struct Mount {
 }
 
 /// All mounts that are visible now.
-pub fn all() -> Result<Vec<Mount>, HostError> {
-    let text = std::fs::read(MOUNTINFO).map_err(|error| HostError {
-        verb: Verb::Read,
-        what: MOUNTINFO.to_owned(),
-        errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-    })?;
-    Ok(parse(&text))
+pub fn all(machine: &dyn Machine) -> Result<Vec<Mount>, HostError> {
+    let what = "the list of mounts".to_owned();
+    let text = machine.mounts();
+    Ok(parse(&text.map_err(|errno| HostError { verb: Verb::Read, what, errno })?))
 }
 
 /// Reads `/proc/<pid>/mountinfo`; see proc(5). A line that is not one is passed over.
@@ -65,6 +60,7 @@ fn octal(digits: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Kernel;
     use proptest::prelude::*;
 
     #[test]
@@ -81,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_mounts_of_this_process_have_a_root() {
-        assert!(all().unwrap().iter().any(|mount| mount.point == b"/"));
+        assert!(all(&Kernel).unwrap().iter().any(|mount| mount.point == b"/"));
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 
 use super::error::Problem;
 use super::marker::{self, Expected, Found, MARKER, MARKER_FORMAT, Marker, Verdict};
+use crate::host::calls::Machine;
 use crate::host::{Dir, Kind, dirs, files, machine};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// What is configured of a pool's directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
+    /// The machine that it is on.
+    pub machine: &'a dyn Machine,
     /// The directory.
     pub path: &'a Path,
     /// Whether something must be mounted there.
@@ -28,7 +31,7 @@ const NAMES: usize = 64;
 
 /// Opens the pool. Its directory and its id.
 pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String), Problem> {
-    let dir = open_directory(place.path)?;
+    let dir = open_directory(place)?;
     let filesystem = machine::filesystem(&dir).map_err(Problem::Host)?;
     if place.require_mount && !filesystem.is_mount_point {
         return Err(Problem::NotMounted);
@@ -47,16 +50,16 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String),
     let others = if found == Found::Absent { others(&dir, place)? } else { Vec::new() };
     match marker::judge(&found, &others, expected)? {
         Verdict::Accept(id) => Ok((dir, id)),
-        Verdict::Begin => begin(dir, expected),
+        Verdict::Begin => begin(place.machine, dir, expected),
     }
 }
 
-fn open_directory(path: &Path) -> Result<Dir, Problem> {
-    match dirs::kind_at(path).map_err(Problem::Host)? {
+fn open_directory(place: &Place<'_>) -> Result<Dir, Problem> {
+    match dirs::kind_at(place.machine, place.path).map_err(Problem::Host)? {
         None => Err(Problem::Missing),
         Some(Kind::Symlink) => Err(Problem::Symlink),
         Some(Kind::File | Kind::Other) => Err(Problem::NotADirectory),
-        Some(Kind::Directory) => Dir::open_at(path).map_err(Problem::Host),
+        Some(Kind::Directory) => Dir::open_at(place.machine, place.path).map_err(Problem::Host),
     }
 }
 
@@ -74,10 +77,14 @@ fn others(dir: &Dir, place: &Place<'_>) -> Result<Vec<String>, Problem> {
     Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
-fn begin(dir: Dir, expected: &Expected<'_>) -> Result<(Dir, String), Problem> {
+fn begin(
+    machine: &dyn Machine,
+    dir: Dir,
+    expected: &Expected<'_>,
+) -> Result<(Dir, String), Problem> {
     let marker = Marker {
         format: MARKER_FORMAT,
-        id: machine::random_uuid().map_err(Problem::Host)?,
+        id: machine::random_uuid(machine).map_err(Problem::Host)?,
         pool: expected.pool.to_string(),
         node: expected.node.to_string(),
     };

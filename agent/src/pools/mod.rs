@@ -11,6 +11,7 @@ pub mod marker;
 pub use error::{PoolError, Problem};
 
 use crate::host::Dir;
+use crate::host::calls::Machine;
 use check::Place;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -18,7 +19,7 @@ use fastrak_runtime::chain::Chain;
 use marker::Expected;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A pool as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub struct PoolConfig {
 /// All pools of this node.
 #[derive(Debug)]
 pub struct Pools {
+    machine: Arc<dyn Machine>,
     node: NodeName,
     pools: Vec<Pool>,
     // Which pools the cluster has volumes in. Kept here so that every opening can ask.
@@ -71,11 +73,17 @@ struct Memory {
 }
 
 impl Pools {
-    /// The pools of `node`. Nothing is looked at yet.
+    /// The pools of `node`, which is `machine`. Nothing is looked at yet.
     #[must_use]
-    pub fn new(node: NodeName, configs: Vec<PoolConfig>) -> Self {
+    pub fn new(machine: Arc<dyn Machine>, node: NodeName, configs: Vec<PoolConfig>) -> Self {
         let pools = configs.into_iter().map(|config| Pool { config, memory: Mutex::default() });
-        Self { node, pools: pools.collect(), in_use: Mutex::default() }
+        Self { machine, node, pools: pools.collect(), in_use: Mutex::default() }
+    }
+
+    /// The machine that they are on.
+    #[must_use]
+    pub fn machine(&self) -> &dyn Machine {
+        &*self.machine
     }
 
     /// Their names.
@@ -138,6 +146,7 @@ impl Pools {
         };
         let neighbours = self.neighbours(&config.path);
         let place = Place {
+            machine: self.machine(),
             path: &config.path,
             require_mount: config.require_mount,
             neighbours: &neighbours,

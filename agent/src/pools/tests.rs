@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::Kernel;
 use marker::MARKER;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +9,7 @@ fn config(path: &Path) -> PoolConfig {
 }
 
 fn pools(path: &Path) -> Pools {
-    Pools::new(NodeName::parse("node-a").unwrap(), vec![config(path)])
+    Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![config(path)])
 }
 
 /// What is told to a user who waits for the pool.
@@ -84,7 +85,7 @@ fn a_first_start_that_was_killed_is_begun_again() {
 fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
     let folder = tempfile::tempdir().unwrap();
     let required = PoolConfig { require_mount: true, ..config(folder.path()) };
-    let pools = Pools::new(NodeName::parse("node-a").unwrap(), vec![required]);
+    let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![required]);
     assert!(refusal(&pools).contains("mount its disk"), "{}", refusal(&pools));
     assert!(!folder.path().join(MARKER).exists());
 }
@@ -126,11 +127,15 @@ fn pools_elsewhere(path: &Path) -> Pools {
 fn a_disk_of_another_node_or_pool_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     pools(folder.path()).open(&PoolName::default()).unwrap();
-    let node = Pools::new(NodeName::parse("node-b").unwrap(), vec![config(folder.path())]);
+    let node = Pools::new(
+        Arc::new(Kernel),
+        NodeName::parse("node-b").unwrap(),
+        vec![config(folder.path())],
+    );
     assert!(refusal(&node).contains("belongs to node \"node-a\""), "{}", refusal(&node));
     let name = PoolName::parse("fast").unwrap();
     let renamed = PoolConfig { name: name.clone(), ..config(folder.path()) };
-    let pool = Pools::new(NodeName::parse("node-a").unwrap(), vec![renamed]);
+    let pool = Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![renamed]);
     let error = Chain(&pool.open(&name).unwrap_err()).to_string();
     assert!(error.contains("pool \"default\""), "{error}");
 }
@@ -142,7 +147,11 @@ fn a_pool_may_lie_inside_another() {
     fs::create_dir_all(&inner).unwrap();
     let fast =
         PoolConfig { name: PoolName::parse("fast").unwrap(), path: inner, require_mount: false };
-    let pools = Pools::new(NodeName::parse("node-a").unwrap(), vec![config(folder.path()), fast]);
+    let pools = Pools::new(
+        Arc::new(Kernel),
+        NodeName::parse("node-a").unwrap(),
+        vec![config(folder.path()), fast],
+    );
     assert!(pools.open_all().all(|pool| pool.is_ok()));
 }
 

@@ -99,7 +99,7 @@ async fn gather(
     };
     let (claim, data) = tokio::try_join!(claim, find(context, id))?;
     // Last, so that no mount can come between a claim that was there and this look.
-    Ok(Evidence { claim, data, mounted: super::is_mounted(id) })
+    Ok(Evidence { claim, data, mounted: context.store.is_mounted(id) })
 }
 
 async fn carry_out(

@@ -65,7 +65,12 @@ async fn gather(
     let name = id.volume_name();
     let asked = tokio::try_join!(context.cluster.volume(&name), context.cluster.claim(&claim));
     let (volume, claim) = asked.map_err(StrayError::Cluster)?;
-    Ok(Evidence { data, has_volume: volume.is_some(), claim, mounted: super::is_mounted(id) })
+    Ok(Evidence {
+        data,
+        has_volume: volume.is_some(),
+        claim,
+        mounted: context.store.is_mounted(id),
+    })
 }
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, StrayError> {

@@ -57,6 +57,7 @@ fn judge(content: Option<&[u8]>, id: &VolumeId) -> Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Kernel;
     use fastrak_api::volume::ReclaimRecord;
     use proptest::prelude::*;
 
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn an_identity_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(folder.path()).unwrap();
+        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         write(&dir, &identity()).unwrap();
         let record = read(&dir, &identity().volume).unwrap();
         assert_eq!(record, Record::Proven(Box::new(identity())));

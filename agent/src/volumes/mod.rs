@@ -7,7 +7,7 @@ pub mod identity;
 pub mod layout;
 pub mod trash;
 
-use crate::host::{Dir, HostError, Kind};
+use crate::host::{Dir, HostError, Kind, mounts};
 use crate::pools::{OpenPool, PoolError, Pools};
 use fastrak_api::class::Mode;
 use fastrak_api::pool::PoolName;
@@ -199,6 +199,18 @@ impl Store {
             }
         }
         Ok((volumes, foreign))
+    }
+
+    /// Whether something has the volume mounted; `None` where that cannot be told.
+    #[must_use]
+    pub fn is_mounted(&self, id: &VolumeId) -> Option<bool> {
+        match mounts::all(self.pools.machine()) {
+            Ok(mounts) => Some(mounts.iter().any(|mount| layout::is_mount_of(mount, id))),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "mounts cannot be seen");
+                None
+            }
+        }
     }
 
     fn making(&self) -> MutexGuard<'_, HashSet<OsString>> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::host::reap;
+use crate::host::{Kernel, reap};
 use crate::pools::PoolConfig;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
@@ -34,7 +34,11 @@ impl Scene {
 fn store_of(path: &Path) -> Store {
     let config =
         PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false };
-    Store::new(Arc::new(Pools::new(NodeName::parse("node-a").unwrap(), vec![config])))
+    Store::new(Arc::new(Pools::new(
+        Arc::new(Kernel),
+        NodeName::parse("node-a").unwrap(),
+        vec![config],
+    )))
 }
 
 fn id() -> VolumeId {
@@ -197,7 +201,13 @@ fn staging_is_cleared() {
 fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
     // The states in which a kill can leave the disk, each reached by undoing the later steps.
     let cuts: [fn(&Scene); 4] = [
-        |scene| drop(reap::step(&Dir::open_at(&scene.at(".staging")).unwrap(), OsStr::new(UID), 9)),
+        |scene| {
+            drop(reap::step(
+                &Dir::open_at(&Kernel, &scene.at(".staging")).unwrap(),
+                OsStr::new(UID),
+                9,
+            ))
+        },
         |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
         |scene| {
             fs::rename(

@@ -240,7 +240,8 @@ impl Scene {
 
     /// A uid that no object has.
     pub(crate) fn random_uid(&self) -> Result<String> {
-        fastrak_agent::host::machine::random_uuid().context("a random uid")
+        fastrak_agent::host::machine::random_uuid(&fastrak_agent::host::Kernel)
+            .context("a random uid")
     }
 
     /// Waits for an event on the object of this name; what it says.

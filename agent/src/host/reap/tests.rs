@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::Kernel;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -28,7 +29,7 @@ impl Scene {
     }
 
     fn trash(&self) -> Dir {
-        Dir::open_at(&self.folder.path().join("trash")).unwrap()
+        Dir::open_at(&Kernel, &self.folder.path().join("trash")).unwrap()
     }
 
     /// Steps until there is nothing more to do; how many it took, and the last answer.
@@ -74,7 +75,7 @@ fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
 fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
     let scene = Scene::new();
     // Deeper than any path that the kernel takes whole, and than the descriptors of a process.
-    let mut dir = Dir::open_at(&scene.data()).unwrap();
+    let mut dir = Dir::open_at(&Kernel, &scene.data()).unwrap();
     for _ in 0..5_000 {
         dir = dir.make(OsStr::new("deeper"), 0o700).unwrap();
     }

@@ -1,0 +1,112 @@
+//! The calls of the kernel that the agent makes, one method each, as two traits.
+//!
+//! This is the seam below everything that the agent does to a machine: whoever implements it sees
+//! every call, in order, and may refuse it. `kernel.rs` is the one implementation that ships. No
+//! method does more than its one call, and none decides anything.
+
+use super::Kind;
+use rustix::io::Errno;
+use std::any::Any;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::path::Path;
+
+/// What can be asked of a machine without an open file.
+pub trait Machine: Debug + Send + Sync {
+    /// Opens the directory at `path`. Links are followed on the way, but not at the end.
+    fn open(&self, path: &Path) -> Result<Box<dyn Handle>, Errno>;
+
+    /// What `path` stands for, a link at its end not followed.
+    fn kind_at(&self, path: &Path) -> Result<Kind, Errno>;
+
+    /// The mounts that are visible now, as proc(5) writes them.
+    fn mounts(&self) -> Result<Vec<u8>, Errno>;
+
+    /// A new random UUID.
+    fn random_uuid(&self) -> Result<String, Errno>;
+}
+
+/// An open file or directory. It is closed when it is dropped.
+pub trait Handle: Any + Debug + Send + Sync {
+    /// Opens `name` in this directory, as [`How`] says; never through a link, never outside.
+    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno>;
+
+    /// Makes the directory `name`.
+    fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno>;
+
+    /// Sets the permissions of this file or directory.
+    fn permit(&self, mode: u32) -> Result<(), Errno>;
+
+    /// Writes an extended attribute of this file or directory.
+    fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
+
+    /// What this is.
+    fn kind(&self) -> Result<Kind, Errno>;
+
+    /// What `name` in this directory is, a link not followed.
+    fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno>;
+
+    /// Up to `limit` names in this directory, in the order in which it gives them.
+    fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno>;
+
+    /// Moves `name` into the directory `target` as `new`.
+    fn rename(
+        &self,
+        name: &OsStr,
+        target: &dyn Handle,
+        new: &OsStr,
+        there: There,
+    ) -> Result<(), Errno>;
+
+    /// Removes `name`, which is no directory.
+    fn unlink(&self, name: &OsStr) -> Result<(), Errno>;
+
+    /// Removes the empty directory `name`.
+    fn remove_empty(&self, name: &OsStr) -> Result<(), Errno>;
+
+    /// Reads on from where the last reading ended; how much, and nothing at the end.
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Writes on from where the last writing ended; how much.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// Returns when what was done to this file or directory is on the disk.
+    fn sync(&self) -> Result<(), Errno>;
+
+    /// On which device `name` in this directory is; with an empty name, this itself.
+    fn device(&self, name: &str) -> Result<Device, Errno>;
+
+    /// Whether nothing can be written to this one's filesystem.
+    fn is_read_only(&self) -> Result<bool, Errno>;
+}
+
+/// What is to be opened, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A directory.
+    Directory,
+    /// A directory on which nothing is mounted.
+    SameMount,
+    /// A file, for reading. A pipe in its place does not hold up the caller.
+    Read,
+    /// A new file, for writing, where there is nothing of that name.
+    New,
+}
+
+/// What a rename does about something that has the new name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing: the rename fails.
+    Stays,
+    /// It is replaced.
+    IsReplaced,
+}
+
+/// The device on which a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its number, as the kernel counts it now.
+    pub number: (u32, u32),
+    /// Whether the directory is where something is mounted; `None` where the kernel cannot tell.
+    pub mount_root: Option<bool>,
+}

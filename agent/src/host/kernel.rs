@@ -1,0 +1,166 @@
+//! The kernel of the machine that this process runs on: the calls of `calls.rs`, made.
+//!
+//! It adds nothing to them, and repeats none: what an error means is for the caller to know.
+
+use super::Kind;
+use super::calls::{Device, Handle, How, Machine, There};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfsMountFlags,
+    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fstatvfs, fsync, mkdirat,
+    open, openat2, renameat_with, statat, statx, unlinkat,
+};
+use rustix::io::Errno;
+use std::any::Any;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// This machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel;
+
+/// A descriptor of this process.
+#[derive(Debug)]
+struct Descriptor(OwnedFd);
+
+impl Machine for Kernel {
+    fn open(&self, path: &Path) -> Result<Box<dyn Handle>, Errno> {
+        Ok(Box::new(Descriptor(open(path, DIRECTORY, Mode::empty())?)))
+    }
+
+    fn kind_at(&self, path: &Path) -> Result<Kind, Errno> {
+        statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(stat.st_mode))
+    }
+
+    fn mounts(&self) -> Result<Vec<u8>, Errno> {
+        std::fs::read(MOUNTINFO).map_err(|error| errno(&error))
+    }
+
+    fn random_uuid(&self) -> Result<String, Errno> {
+        std::fs::read_to_string(RANDOM_UUID).map_err(|error| errno(&error))
+    }
+}
+
+impl Handle for Descriptor {
+    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
+        let (flags, more) = match how {
+            How::Directory => (DIRECTORY, ResolveFlags::empty()),
+            How::SameMount => (DIRECTORY, ResolveFlags::NO_XDEV),
+            How::Read => (OFlags::RDONLY | OFlags::NONBLOCK, ResolveFlags::empty()),
+            How::New => (OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, ResolveFlags::empty()),
+        };
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
+        // openat2 refuses a mode unless it may create; 0600 is right for all that we create.
+        let mode = if how == How::New { Mode::from_raw_mode(0o600) } else { Mode::empty() };
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Box::new(Self(openat2(&self.0, name, flags, mode, resolve)?)))
+    }
+
+    fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno> {
+        mkdirat(&self.0, name, Mode::from_raw_mode(mode))
+    }
+
+    fn permit(&self, mode: u32) -> Result<(), Errno> {
+        fchmod(&self.0, Mode::from_raw_mode(mode))
+    }
+
+    fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
+        fsetxattr(&self.0, name, value, XattrFlags::empty())
+    }
+
+    fn kind(&self) -> Result<Kind, Errno> {
+        fstat(&self.0).map(|stat| kind(stat.st_mode))
+    }
+
+    fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
+        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(stat.st_mode))
+    }
+
+    fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            names.push(name.to_owned());
+            if names.len() == limit {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    fn rename(
+        &self,
+        name: &OsStr,
+        target: &dyn Handle,
+        new: &OsStr,
+        there: There,
+    ) -> Result<(), Errno> {
+        // From one machine to another nothing can be moved.
+        let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?;
+        let flags = match there {
+            There::Stays => RenameFlags::NOREPLACE,
+            There::IsReplaced => RenameFlags::empty(),
+        };
+        renameat_with(&self.0, name, &target.0, new, flags)
+    }
+
+    fn unlink(&self, name: &OsStr) -> Result<(), Errno> {
+        unlinkat(&self.0, name, AtFlags::empty())
+    }
+
+    fn remove_empty(&self, name: &OsStr) -> Result<(), Errno> {
+        unlinkat(&self.0, name, AtFlags::REMOVEDIR)
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        rustix::io::read(&self.0, buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        rustix::io::write(&self.0, bytes)
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        fsync(&self.0)
+    }
+
+    fn device(&self, name: &str) -> Result<Device, Errno> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+        let stat = statx(&self.0, name, flags, StatxFlags::BASIC_STATS)?;
+        // Kernels before 5.8 cannot tell.
+        let known = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+        Ok(Device {
+            number: (stat.stx_dev_major, stat.stx_dev_minor),
+            mount_root: known.then(|| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        })
+    }
+
+    fn is_read_only(&self) -> Result<bool, Errno> {
+        Ok(fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+}
+
+fn kind(mode: u32) -> Kind {
+    match FileType::from_raw_mode(mode) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
