@@ -16,6 +16,9 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 /// How the names begin of a cluster's folder and of all else that is the cluster's on the machine.
 pub(crate) const PREFIX: &str = "fastrak-testbed-";
 
+/// The seed with which a test of random sequences is to run again the one that failed.
+const SEED: &str = "FASTRAK_SEED";
+
 /// Why a test cannot run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
@@ -40,6 +43,12 @@ pub fn is_ci() -> bool {
 #[must_use]
 pub fn keeps_state() -> bool {
     read(KEEP).is_some()
+}
+
+/// The one seed that is to be tried, where a failure is to be seen again.
+#[must_use]
+pub fn seed() -> Option<u64> {
+    read(SEED)?.parse().ok()
 }
 
 /// Remembers that a test of this process failed, so that the logs of its clusters are kept: a test

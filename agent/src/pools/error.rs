@@ -96,6 +96,16 @@ pub enum Problem {
     Host(#[source] HostError),
 }
 
+impl PoolError {
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &PoolName {
+        match self {
+            Self::Unknown { pool, .. } | Self::Unusable { pool, .. } => pool,
+        }
+    }
+}
+
 impl PartialEq for Problem {
     fn eq(&self, other: &Self) -> bool {
         self.to_string() == other.to_string()

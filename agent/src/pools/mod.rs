@@ -100,8 +100,14 @@ impl Pools {
     pub fn open(&self, name: &PoolName) -> Result<OpenPool<'_>, PoolError> {
         match self.pools.iter().find(|pool| pool.config.name == *name) {
             Some(pool) => self.open_one(pool),
-            None => Err(PoolError::Unknown { pool: name.clone(), known: self.known() }),
+            None => Err(self.unknown(name)),
         }
+    }
+
+    /// What is to be said of a pool that is none of these.
+    #[must_use]
+    pub fn unknown(&self, name: &PoolName) -> PoolError {
+        PoolError::Unknown { pool: name.clone(), known: self.known() }
     }
 
     /// Opens all of them.

@@ -14,7 +14,7 @@ use crate::context::{Context, Outcome};
 use crate::facts::volume::Volume;
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
-use crate::volumes::{VolumeError, Whereabouts};
+use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{ReclaimRecord, VolumeId};
@@ -127,8 +127,9 @@ async fn carry_out(
         context.events.on_volume(&live, EventReason::VolumeDataMissing, text);
     }
     let marked = mark_deleted(context, live).await?;
-    if let Step::Trash(pool) = step {
-        discard(context, &pool, id).await?;
+    match step {
+        Step::Trash(pool) => discard(context, &pool, id).await?,
+        _ => settle(context).await?,
     }
     if let Some(marked) = marked {
         finalize(context, marked).await?;
@@ -184,6 +185,11 @@ async fn discard(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<()
         context.trash.notify_one();
     }
     Ok(())
+}
+
+/// Once the object is gone, nobody is left who knows that the data was let go.
+async fn settle(context: &Context) -> Result<(), ReclaimError> {
+    context.on_disk(Store::settle).await.map_err(ReclaimError::Volume)
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {

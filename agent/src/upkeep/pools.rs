@@ -5,7 +5,6 @@
 use crate::context::Context;
 use crate::metrics::OfPool;
 use crate::pools::Change;
-use crate::volumes::VolumeError;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -35,15 +34,7 @@ pub async fn run(
 /// Looks at the pools once.
 async fn look(context: &Context) {
     context.store.pools().set_in_use(context.facts.pools_in_use());
-    let looked = context.on_disk(|store| {
-        let changes = store.pools().look();
-        for change in changes.iter().filter(|change| change.problem.is_none()) {
-            let pool = store.pools().open(&change.pool).map_err(VolumeError::Pool)?;
-            store.clear_staging(&pool)?;
-        }
-        Ok(changes)
-    });
-    match looked.await {
+    match context.on_disk(|store| Ok(store.pools().look())).await {
         Ok(changes) => changes.iter().for_each(|change| tell(context, change)),
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
     }

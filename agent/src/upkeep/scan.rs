@@ -7,23 +7,14 @@
 use crate::context::Context;
 use crate::facts::volume::{Phase, Volume};
 use crate::metrics::OfPool;
-use crate::volumes::{Store, VolumeError};
-use fastrak_api::pool::PoolName;
+use crate::volumes::survey::Content;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What is in one pool.
-struct Content {
-    pool: PoolName,
-    volumes: HashSet<VolumeId>,
-    foreign: usize,
-}
 
 /// Compares at intervals, and when woken, until shutdown is requested.
 pub async fn run(
@@ -45,7 +36,7 @@ pub async fn run(
 async fn scan(context: &Context) {
     // Before the pools are read: the directory of a volume that is known by now is there.
     let known = context.facts.volumes();
-    let contents = match context.on_disk(|store| Ok(read(store))).await {
+    let contents = match context.on_disk(|store| Ok(store.survey())).await {
         Ok(contents) => contents,
         Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
     };
@@ -58,27 +49,6 @@ async fn scan(context: &Context) {
         strays.into_iter().for_each(|id| context.queue.add(id));
     }
     tell_missing(context, &known, &contents);
-}
-
-fn read(store: &Store) -> Vec<Content> {
-    let pools = store.pools().open_all().flatten();
-    let read = pools.filter_map(|pool| {
-        let name = pool.config.name.clone();
-        match store.list(&pool) {
-            Ok((volumes, foreign)) => {
-                Some(Content { pool: name, volumes: volumes.into_iter().collect(), foreign })
-            }
-            Err(error) => {
-                warn(&name, &error);
-                None
-            }
-        }
-    });
-    read.collect()
-}
-
-fn warn(pool: &PoolName, error: &VolumeError) {
-    tracing::warn!(%pool, error = %Chain(error), "could not read the pool");
 }
 
 fn tell_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {

@@ -5,6 +5,7 @@
 
 pub mod identity;
 pub mod layout;
+pub mod survey;
 pub mod trash;
 
 use crate::host::{Dir, HostError, Kind, mounts};
@@ -111,19 +112,20 @@ impl Store {
     /// made is used as it is.
     pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
         let id = &order.identity.volume;
-        for pool in self.pools.open_all().flatten() {
-            match look(&pool, id).map_err(VolumeError::Look)? {
-                None => {}
-                Some(Record::Proven(_)) => return Ok((made(&pool, id), false)),
-                Some(Record::Doubtful(why)) => {
-                    return Err(VolumeError::Taken {
-                        path: pool.dir.path().join(id.as_str()),
-                        why,
-                    });
-                }
+        let mut own = None;
+        for pool in self.pools.open_all() {
+            if let Ok(pool) = &pool
+                && let Some(made) = existing(pool, id)?
+            {
+                return Ok((made, false));
+            }
+            let name = pool.as_ref().map_or_else(PoolError::pool, |pool| &pool.config.name);
+            if *name == order.pool {
+                own = Some(pool);
             }
         }
-        let pool = self.pools.open(&order.pool).map_err(VolumeError::Pool)?;
+        let own = own.unwrap_or_else(|| Err(self.pools.unknown(&order.pool)));
+        let pool = own.map_err(VolumeError::Pool)?;
         self.making().insert(OsString::from(id.as_str()));
         let outcome = make(&pool.dir, order);
         self.making().remove(OsStr::new(id.as_str()));
@@ -178,27 +180,13 @@ impl Store {
         else {
             return Ok(());
         };
-        if identity.reclaim_policy == ReclaimRecord::Retain {
-            return Ok(());
+        if identity.reclaim_policy != ReclaimRecord::Retain {
+            identity.reclaim_policy = ReclaimRecord::Retain;
+            identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
         }
-        identity.reclaim_policy = ReclaimRecord::Retain;
-        identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
+        // Also where it says so already: an earlier try may have been cut off here, and once the
+        // object is gone a record that a power cut turns back would have the data taken for nobody's.
         dir.sync().map_err(VolumeError::Keep)
-    }
-
-    /// The identities of all directories in one pool that have a volume's name, and how many
-    /// others there are that nobody knows.
-    pub fn list(&self, pool: &OpenPool<'_>) -> Result<(Vec<VolumeId>, usize), VolumeError> {
-        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
-        let (mut volumes, mut foreign) = (Vec::new(), 0);
-        for name in names {
-            match layout::entry(&name) {
-                layout::Entry::Volume(id) => volumes.push(id),
-                layout::Entry::Own => {}
-                layout::Entry::Foreign => foreign += 1,
-            }
-        }
-        Ok((volumes, foreign))
     }
 
     /// Whether something has the volume mounted; `None` where that cannot be told.
@@ -220,6 +208,21 @@ impl Store {
 
 fn made(pool: &OpenPool<'_>, id: &VolumeId) -> Made {
     Made { pool: pool.config.name.clone(), path: layout::data_path(&pool.config.path, id) }
+}
+
+/// The volume that an earlier try has made in the pool.
+fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Made>, VolumeError> {
+    match look(pool, id).map_err(VolumeError::Look)? {
+        None => Ok(None),
+        Some(Record::Proven(_)) => {
+            // That try may have been cut off between the last two steps of `make`.
+            pool.dir.sync().map_err(VolumeError::Make)?;
+            Ok(Some(made(pool, id)))
+        }
+        Some(Record::Doubtful(why)) => {
+            Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why })
+        }
+    }
 }
 
 /// What the pool has under the volume's name.

@@ -1,4 +1,5 @@
-//! Emptying the trash and what unfinished work has left, in steps short enough to pause between.
+//! The trash and what unfinished work has left: seeing to it that it stays away, and emptying it in
+//! steps short enough to pause between.
 //!
 //! It removes nothing that has not been moved into the trash or the staging folder before.
 
@@ -27,6 +28,17 @@ pub struct TrashState {
 }
 
 impl Store {
+    /// Makes sure that what is gone stays gone: the try that moved a volume into the trash may have been
+    /// cut off before that was on the disk, and then a power cut brings the volume back, also when the
+    /// trash has been emptied since.
+    pub fn settle(&self) -> Result<(), VolumeError> {
+        for pool in self.pools.open_all() {
+            let pool = pool.map_err(VolumeError::Pool)?;
+            sync_trash(&pool.dir).map_err(VolumeError::Discard)?;
+        }
+        Ok(())
+    }
+
     /// Removes about `budget` things from the trash of every pool that can be used. Entries in
     /// `skipped` are left for later.
     pub fn empty_trash(&self, budget: usize, skipped: &BTreeSet<OsString>) -> Vec<TrashState> {
@@ -41,23 +53,6 @@ impl Store {
                 }
             })
             .collect()
-    }
-
-    /// Removes what an earlier process has left half made.
-    pub fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
-        let staging = match pool.dir.open(OsStr::new(layout::STAGING)) {
-            Ok(staging) => staging,
-            Err(error) if error.is_missing() => return Ok(()),
-            Err(error) => return Err(VolumeError::Look(error)),
-        };
-        for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
-            // Held over the removal: a volume that is begun meanwhile under this name waits.
-            let making = self.making();
-            if !making.contains(&name) {
-                remove_now(&staging, &name).map_err(VolumeError::Discard)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -91,6 +86,15 @@ fn empty_one(
         }
     }
     Ok(state)
+}
+
+fn sync_trash(pool: &Dir) -> Result<(), HostError> {
+    match pool.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash.sync()?,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    pool.sync()
 }
 
 /// Removes something small at once.

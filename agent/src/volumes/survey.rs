@@ -1,0 +1,84 @@
+//! What is in the pools: whose directories, and how many that nobody knows. What unfinished work has
+//! left is removed on the way.
+//!
+//! It does not know which of them have an owner.
+
+use super::trash::remove_now;
+use super::{Store, VolumeError, layout};
+use crate::pools::OpenPool;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+use fastrak_runtime::chain::Chain;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+
+/// What is in one pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The pool.
+    pub pool: PoolName,
+    /// The identities in the names of its directories.
+    pub volumes: HashSet<VolumeId>,
+    /// How many other things are in it that nobody knows.
+    pub foreign: usize,
+}
+
+impl Store {
+    /// What is in every pool that can be used and read.
+    #[must_use]
+    pub fn survey(&self) -> Vec<Content> {
+        let read = self.pools.open_all().flatten().filter_map(|pool| {
+            // Its own trouble: a leftover that cannot be removed now hides no volume.
+            if let Err(error) = self.clear_staging(&pool) {
+                warn(&pool, &error);
+            }
+            match list(&pool) {
+                Ok(content) => Some(content),
+                Err(error) => {
+                    warn(&pool, &error);
+                    None
+                }
+            }
+        });
+        read.collect()
+    }
+
+    /// Removes what an earlier process, or a try that failed, has left half made. Goes on past what
+    /// cannot be removed.
+    fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
+        let staging = match pool.dir.open(OsStr::new(layout::STAGING)) {
+            Ok(staging) => staging,
+            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) => return Err(VolumeError::Look(error)),
+        };
+        let mut outcome = Ok(());
+        for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
+            // Held over the removal: a volume that is begun meanwhile under this name waits.
+            let making = self.making();
+            if !making.contains(&name)
+                && let Err(error) = remove_now(&staging, &name)
+            {
+                outcome = Err(VolumeError::Discard(error));
+            }
+        }
+        outcome
+    }
+}
+
+fn list(pool: &OpenPool<'_>) -> Result<Content, VolumeError> {
+    let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
+    let (mut volumes, mut foreign) = (HashSet::new(), 0);
+    for name in names {
+        match layout::entry(&name) {
+            layout::Entry::Volume(id) => drop(volumes.insert(id)),
+            layout::Entry::Own => {}
+            layout::Entry::Foreign => foreign += 1,
+        }
+    }
+    Ok(Content { pool: pool.config.name.clone(), volumes, foreign })
+}
+
+fn warn(pool: &OpenPool<'_>, error: &VolumeError) {
+    let pool = &pool.config.name;
+    tracing::warn!(%pool, error = %Chain(error), "could not read all of the pool");
+}

@@ -1,0 +1,181 @@
+//! As much of a cluster as the agent's decisions see: claims, volumes, and the controller that binds
+//! the one to the other.
+//!
+//! It is modelled: versions, preconditions, finalizers and phases behave as those of an API server
+//! do, and all else is left out.
+
+use fastrak_agent::cluster::{Changed, ClaimState};
+use fastrak_agent::facts::volume::{ClaimRef, Phase, Policy, Volume};
+use fastrak_api::claim::{Claim, ClassChoice};
+use fastrak_api::class::{Binding, Class, ReclaimPolicy};
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::VolumeId;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+pub(crate) const NODE: &str = "node-a";
+
+/// The classes: one for each pool, and one whose volumes are kept.
+pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 3] = [
+    ("near", "near", ReclaimPolicy::Delete),
+    ("far", "far", ReclaimPolicy::Delete),
+    ("kept", "near", ReclaimPolicy::Retain),
+];
+
+/// The objects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cluster {
+    pub(crate) claims: BTreeMap<VolumeId, Rc<Claim>>,
+    pub(crate) volumes: BTreeMap<VolumeId, Volume>,
+    /// Counts all changes.
+    pub(crate) version: u64,
+}
+
+/// The class of this name.
+pub(crate) fn class(name: &str) -> Option<Class> {
+    let (name, pool, reclaim) = CLASSES.iter().find(|(known, ..)| *known == name)?;
+    Some(Class {
+        name: (*name).to_owned(),
+        provisioner: names::PROVISIONER.to_owned(),
+        is_default: false,
+        binding: Binding::Immediate,
+        reclaim: *reclaim,
+        mount_options: Vec::new(),
+        parameters: BTreeMap::from([("pool".to_owned(), (*pool).to_owned())]),
+        topologies: Vec::new(),
+    })
+}
+
+impl Cluster {
+    /// A user creates a claim that is pinned to the node.
+    pub(crate) fn create_claim(&mut self, id: &VolumeId, class: &str) {
+        self.version += 1;
+        let node = NodeName::parse(NODE).expect("a name");
+        let claim = Claim {
+            namespace: "shop".to_owned(),
+            name: format!("claim-{id}"),
+            uid: Some(id.to_string()),
+            resource_version: Some(self.version.to_string()),
+            node_label: Some(node.key().as_str().to_owned()),
+            selected_node: Some(NODE.to_owned()),
+            class: ClassChoice::Named(class.to_owned()),
+            access_modes: vec!["ReadWriteOnce".to_owned()],
+            storage: Some("1Gi".to_owned()),
+            ..Claim::default()
+        };
+        self.claims.insert(id.clone(), Rc::new(claim));
+    }
+
+    /// A user deletes a claim.
+    pub(crate) fn delete_claim(&mut self, id: &VolumeId) {
+        self.version += 1;
+        self.claims.remove(id);
+    }
+
+    /// An administrator deletes a volume.
+    pub(crate) fn delete_volume(&mut self, id: &VolumeId) {
+        self.change(id, |volume| volume.deleting = true);
+    }
+
+    /// An administrator says what is to become of a volume.
+    pub(crate) fn set_policy(&mut self, id: &VolumeId, policy: Policy) {
+        self.change(id, |volume| volume.policy = policy);
+    }
+
+    /// The agent creates a volume; `false` where there is one.
+    pub(crate) fn create(&mut self, id: &VolumeId, volume: Volume) -> bool {
+        if self.volumes.contains_key(id) {
+            return false;
+        }
+        self.version += 1;
+        let version = self.version;
+        let volume = Volume {
+            uid: format!("volume-{version}"),
+            resource_version: version.to_string(),
+            phase: Phase::Pending,
+            ..volume
+        };
+        self.volumes.insert(id.clone(), volume);
+        true
+    }
+
+    pub(crate) fn volume(&self, id: &VolumeId) -> Option<Volume> {
+        self.volumes.get(id).cloned()
+    }
+
+    /// How a claim stands.
+    pub(crate) fn claim(&self, claim: &ClaimRef) -> ClaimState {
+        let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
+        match id.and_then(|id| self.claims.get(&id)) {
+            None => ClaimState::Gone,
+            Some(claim) if claim.volume_name.is_some() => ClaimState::HasVolume,
+            Some(_) => ClaimState::Waiting,
+        }
+    }
+
+    /// The agent deletes a volume that is as it has seen it.
+    pub(crate) fn delete(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
+        match self.volumes.get(id) {
+            None => Changed::Gone,
+            Some(now) if now.resource_version != seen.resource_version => Changed::Conflict,
+            Some(_) => {
+                self.delete_volume(id);
+                self.volume(id).map_or(Changed::Gone, |left| Changed::Done(Box::new(left)))
+            }
+        }
+    }
+
+    /// The agent takes its finalizer off a volume.
+    pub(crate) fn finalize(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
+        match self.volumes.get(id) {
+            None => Changed::Gone,
+            Some(now) if now.uid != seen.uid => Changed::Conflict,
+            Some(now) => {
+                let done = now.clone();
+                self.change(id, |volume| {
+                    volume.finalizers.retain(|f| f != names::VOLUME_FINALIZER)
+                });
+                Changed::Done(Box::new(done))
+            }
+        }
+    }
+
+    /// The controller manager does what there is to do.
+    pub(crate) fn control(&mut self) {
+        let ids: Vec<_> = self.volumes.keys().cloned().collect();
+        for id in ids {
+            let volume = &self.volumes[&id];
+            let claim = self.claims.get(&id);
+            let phase = match claim {
+                Some(_) if volume.deleting && volume.phase != Phase::Bound => continue,
+                Some(_) => Phase::Bound,
+                None => Phase::Released,
+            };
+            if volume.phase == phase {
+                continue;
+            }
+            let name = volume.name.clone();
+            if let Some(claim) = claim {
+                let bound = Claim {
+                    volume_name: Some(name),
+                    phase: Some("Bound".to_owned()),
+                    ..claim.as_ref().clone()
+                };
+                self.claims.insert(id.clone(), Rc::new(bound));
+            }
+            self.change(&id, |volume| volume.phase = phase);
+        }
+    }
+
+    fn change(&mut self, id: &VolumeId, change: impl FnOnce(&mut Volume)) {
+        let Some(volume) = self.volumes.get_mut(id) else { return };
+        change(volume);
+        self.version += 1;
+        volume.resource_version = self.version.to_string();
+        // A bound volume has the finalizer of its protection too.
+        if volume.deleting && volume.finalizers.is_empty() && volume.phase != Phase::Bound {
+            self.volumes.remove(id);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! A disk that forgets: a tree of files as processes see it, and beside it what would be left of it
+//! if the power failed now.
+//!
+//! It injects no errors and knows no paths of ours: `machine.rs` does. What it promises is no more
+//! than what fsync(2) does and what filesystems with a journal add:
+//!
+//! - What was written to a file, its permissions and its attributes are on the disk when that file has
+//!   been synced; before, the file may have the old content, the new, a part of it, or zeroes.
+//! - An entry of a directory, made, removed or renamed, is on the disk when that directory has been
+//!   synced: "Calling fsync() does not necessarily ensure that the entry in the directory containing
+//!   the file has also reached disk. For that an explicit fsync() on a file descriptor for the
+//!   directory is also needed" (fsync(2)). That a sync of the file itself writes its entry, as ext4
+//!   and XFS do, is not relied on.
+//! - A rename is one change, also between two directories: it is there as a whole or not at all, and
+//!   a sync of either directory writes it. Every filesystem with a journal does so.
+//! - Of what has not been synced any part may be on the disk and any other not, in whatever order it
+//!   was done, since some filesystems order the changes of directories anew (Pillai et al., "All File
+//!   Systems Are Not Created Equal", OSDI 2014, found that of btrfs). Only what makes no sense without
+//!   an earlier change does not outlive its loss: a later change of the same name, of the same file's
+//!   place, and the removal of a directory before that of what was in it.
+//! - A sync that fails may have dropped what it was to write, and the next one then succeeds without
+//!   having written it, as Linux does for the content of files.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// A file or directory, by number. Numbers are not used twice.
+pub(crate) type Ino = usize;
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Node {
+    Directory(BTreeMap<OsString, Ino>),
+    File(Vec<u8>),
+    Symlink,
+}
+
+/// A file, with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inode {
+    pub(crate) node: Node,
+    pub(crate) mode: u32,
+    pub(crate) tags: BTreeMap<String, Vec<u8>>,
+}
+
+/// All files at one moment.
+pub(crate) type Tree = Vec<Inode>;
+
+/// One change that may not have reached the disk.
+#[derive(Clone, Debug)]
+enum Change {
+    Link { dir: Ino, name: OsString, ino: Ino },
+    Unlink { dir: Ino, name: OsString, ino: Ino },
+    Move { from: Ino, name: OsString, to: Ino, new: OsString, ino: Ino },
+    Mode { ino: Ino, mode: u32 },
+    Tag { ino: Ino, key: String, value: Vec<u8> },
+    // Dropped: a sync of it has failed, and no later one writes it.
+    Content { ino: Ino, content: Vec<u8>, dropped: bool },
+}
+
+/// Which of the changes that were not synced outlive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// None.
+    Nothing,
+    /// All.
+    Everything,
+    /// Some.
+    Some(u64),
+}
+
+/// The disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    now: Tree,
+    safe: Tree,
+    // Where each directory is, as processes see it now.
+    parents: Vec<Ino>,
+    pending: Vec<Change>,
+    changes: u64,
+}
+
+/// The directory that all others are in.
+pub(crate) const ROOT: Ino = 0;
+
+impl Node {
+    pub(crate) fn entries(&self) -> Option<&BTreeMap<OsString, Ino>> {
+        match self {
+            Self::Directory(entries) => Some(entries),
+            Self::File(_) | Self::Symlink => None,
+        }
+    }
+}
+
+impl Change {
+    /// Whether a sync of `ino` writes it.
+    fn is_of(&self, file: Ino) -> bool {
+        match self {
+            Self::Link { dir, .. } | Self::Unlink { dir, .. } => *dir == file,
+            Self::Move { from, to, .. } => *from == file || *to == file,
+            Self::Content { dropped: true, .. } => false,
+            Self::Mode { ino, .. } | Self::Tag { ino, .. } | Self::Content { ino, .. } => {
+                *ino == file
+            }
+        }
+    }
+
+    /// The entries that it changes, and what is under them.
+    fn places(&self) -> ([Option<(Ino, &OsStr)>; 2], Ino) {
+        match self {
+            Self::Link { dir, name, ino } | Self::Unlink { dir, name, ino } => {
+                ([Some((*dir, name)), None], *ino)
+            }
+            Self::Move { from, name, to, new, ino } => {
+                ([Some((*from, name)), Some((*to, new))], *ino)
+            }
+            Self::Mode { ino, .. } | Self::Tag { ino, .. } | Self::Content { ino, .. } => {
+                ([None, None], *ino)
+            }
+        }
+    }
+
+    /// Whether it makes no sense without `earlier`.
+    fn needs(&self, earlier: &Self) -> bool {
+        let (mine, ino) = self.places();
+        let (theirs, other) = earlier.places();
+        if mine[0].is_none() || theirs[0].is_none() {
+            // Neither permissions nor content wait for a name; but the last of several counts.
+            let same = std::mem::discriminant(self) == std::mem::discriminant(earlier);
+            return same && ino == other;
+        }
+        let same_name = mine.iter().flatten().any(|place| theirs.contains(&Some(*place)));
+        let empties = matches!(self, Self::Unlink { .. }) && earlier.is_of(ino);
+        same_name || ino == other || empties
+    }
+
+    fn apply(&self, tree: &mut Tree) {
+        match self {
+            Self::Link { dir, name, ino } => link(tree, *dir, name, *ino),
+            Self::Unlink { dir, name, .. } => unlink(tree, *dir, name),
+            Self::Move { from, name, to, new, ino } => {
+                unlink(tree, *from, name);
+                link(tree, *to, new, *ino);
+            }
+            Self::Mode { ino, mode } => tree[*ino].mode = *mode,
+            Self::Tag { ino, key, value } => {
+                tree[*ino].tags.insert(key.clone(), value.clone());
+            }
+            Self::Content { ino, content, .. } => tree[*ino].node = Node::File(content.clone()),
+        }
+    }
+}
+
+impl Disk {
+    /// An empty disk, with a directory for all others.
+    pub(crate) fn new() -> Self {
+        let root = Inode::of(Node::Directory(BTreeMap::new()), 0o755);
+        Self {
+            now: vec![root.clone()],
+            safe: vec![root],
+            parents: vec![ROOT],
+            pending: Vec::new(),
+            changes: 0,
+        }
+    }
+
+    /// A file as processes see it.
+    pub(crate) fn see(&self, ino: Ino) -> &Inode {
+        &self.now[ino]
+    }
+
+    /// What `name` in `dir` is, as processes see it.
+    pub(crate) fn find(&self, dir: Ino, name: &OsStr) -> Option<Ino> {
+        self.now[dir].node.entries()?.get(name).copied()
+    }
+
+    /// The names from the root to a directory, as processes see them.
+    pub(crate) fn path(&self, dir: Ino) -> Vec<OsString> {
+        let (mut path, mut at) = (Vec::new(), dir);
+        while at != ROOT {
+            path.push(self.name(at));
+            at = self.parents[at];
+        }
+        path.reverse();
+        path
+    }
+
+    /// The directory in which a file is, as processes see it.
+    pub(crate) fn parent(&self, ino: Ino) -> Ino {
+        self.parents[ino]
+    }
+
+    /// The name of a file there.
+    pub(crate) fn name(&self, ino: Ino) -> OsString {
+        let mut entries = self.now[self.parents[ino]].node.entries().into_iter().flatten();
+        let name = entries.find(|(_, at)| **at == ino).map(|(name, _)| name.clone());
+        name.unwrap_or_else(|| OsString::from("(removed)"))
+    }
+
+    /// Makes a file or directory of that name.
+    pub(crate) fn make(&mut self, dir: Ino, name: &OsStr, node: Node, mode: u32) -> Ino {
+        let ino = self.now.len();
+        let blank = match &node {
+            Node::File(_) => Node::File(Vec::new()),
+            other => other.clone(),
+        };
+        // Out of reach on the disk until its entry is there.
+        self.safe.push(Inode::of(blank.clone(), mode));
+        self.now.push(Inode::of(blank, mode));
+        self.parents.push(dir);
+        self.change(Change::Link { dir, name: name.to_owned(), ino });
+        if let Node::File(content) = node
+            && !content.is_empty()
+        {
+            self.write(ino, content);
+        }
+        ino
+    }
+
+    pub(crate) fn remove(&mut self, dir: Ino, name: &OsStr) {
+        if let Some(ino) = self.find(dir, name) {
+            self.change(Change::Unlink { dir, name: name.to_owned(), ino });
+        }
+    }
+
+    pub(crate) fn rename(&mut self, (from, name): (Ino, &OsStr), (to, new): (Ino, &OsStr)) {
+        if let Some(ino) = self.find(from, name) {
+            self.parents[ino] = to;
+            let (name, new) = (name.to_owned(), new.to_owned());
+            self.change(Change::Move { from, name, to, new, ino });
+        }
+    }
+
+    pub(crate) fn write(&mut self, ino: Ino, content: Vec<u8>) {
+        self.change(Change::Content { ino, content, dropped: false });
+    }
+
+    pub(crate) fn permit(&mut self, ino: Ino, mode: u32) {
+        self.change(Change::Mode { ino, mode });
+    }
+
+    pub(crate) fn tag(&mut self, ino: Ino, key: &str, value: &[u8]) {
+        self.change(Change::Tag { ino, key: key.to_owned(), value: value.to_vec() });
+    }
+
+    /// Writes what was done to this file or directory, and all that it needs.
+    pub(crate) fn sync(&mut self, ino: Ino) {
+        let mut written: Vec<_> = self.pending.iter().map(|change| change.is_of(ino)).collect();
+        for (at, later) in self.pending.iter().enumerate().rev() {
+            if written[at] {
+                let earlier = self.pending[..at].iter().zip(&mut written);
+                earlier.for_each(|(earlier, written)| *written |= later.needs(earlier));
+            }
+        }
+        self.keep(|at| written[at]);
+    }
+
+    /// A sync that fails: what was written to the file may never reach the disk.
+    pub(crate) fn fail_sync(&mut self, file: Ino) {
+        for change in &mut self.pending {
+            if let Change::Content { ino, dropped, .. } = change {
+                *dropped |= *ino == file;
+            }
+        }
+    }
+
+    /// Everything reaches the disk, as it does some seconds after it was done.
+    pub(crate) fn settle(&mut self) {
+        self.keep(|_| true);
+    }
+
+    /// The power fails, and comes back.
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        let mut random = match cut {
+            Cut::Nothing | Cut::Everything => Random::new(0),
+            Cut::Some(seed) => Random::new(seed),
+        };
+        let mut lost: Vec<Change> = Vec::new();
+        let pending = std::mem::take(&mut self.pending);
+        for change in pending {
+            let chosen = match cut {
+                Cut::Nothing => false,
+                Cut::Everything => true,
+                Cut::Some(_) => random.one_in(2),
+            };
+            if !chosen || lost.iter().any(|earlier| change.needs(earlier)) {
+                lost.push(change);
+                continue;
+            }
+            match change {
+                Change::Content { ino, content, dropped } => {
+                    let content = torn(content, cut, &mut random);
+                    Change::Content { ino, content, dropped }.apply(&mut self.safe);
+                }
+                other => other.apply(&mut self.safe),
+            }
+        }
+        self.now.clone_from(&self.safe);
+        self.find_parents();
+    }
+
+    /// The tree that a power cut now would leave if nothing outlived it that was not synced.
+    pub(crate) fn worst(&self) -> &Tree {
+        &self.safe
+    }
+
+    /// How often it was changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn change(&mut self, change: Change) {
+        self.changes += 1;
+        change.apply(&mut self.now);
+        self.pending.push(change);
+    }
+
+    /// Writes the pending changes that `choose` picks.
+    fn keep(&mut self, choose: impl Fn(usize) -> bool) {
+        let pending = std::mem::take(&mut self.pending);
+        for (at, change) in pending.into_iter().enumerate() {
+            match choose(at) {
+                true => change.apply(&mut self.safe),
+                false => self.pending.push(change),
+            }
+        }
+    }
+
+    fn find_parents(&mut self) {
+        for (dir, inode) in self.now.iter().enumerate() {
+            for ino in inode.node.entries().into_iter().flat_map(BTreeMap::values) {
+                self.parents[*ino] = dir;
+            }
+        }
+    }
+}
+
+impl Inode {
+    fn of(node: Node, mode: u32) -> Self {
+        Self { node, mode, tags: BTreeMap::new() }
+    }
+}
+
+/// What is left of a file's content when nobody has waited for it.
+fn torn(content: Vec<u8>, cut: Cut, random: &mut Random) -> Vec<u8> {
+    if cut == Cut::Everything {
+        return content;
+    }
+    match random.below(3) {
+        0 => content,
+        1 => content[..content.len() / 2].to_vec(),
+        _ => vec![0; content.len()],
+    }
+}
+
+fn link(tree: &mut Tree, dir: Ino, name: &OsStr, ino: Ino) {
+    if let Node::Directory(entries) = &mut tree[dir].node {
+        entries.insert(name.to_owned(), ino);
+    }
+}
+
+fn unlink(tree: &mut Tree, dir: Ino, name: &OsStr) {
+    if let Node::Directory(entries) = &mut tree[dir].node {
+        entries.remove(name);
+    }
+}
+
+/// Numbers that are the same for the same seed: splitmix64.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}

@@ -1,0 +1,18 @@
+//! What becomes of volumes when anything goes wrong at any moment: every single fault at every call
+//! of the kernel and of the API server, and long random sequences of them.
+//!
+//! The agent's own code runs here over a machine of which each call can be refused, and whose disk
+//! forgets what was not synced. `agent.rs` says which part of the agent is real and which is mirrored,
+//! `disk.rs` what the disk promises, `cluster.rs` what the cluster is. Nothing runs at the same time:
+//! what races do is tested elsewhere, and so is a real kill of the real program.
+#![cfg(test)]
+
+mod agent;
+mod cluster;
+mod disk;
+mod faults;
+mod forgetting;
+mod machine;
+mod sequences;
+mod single;
+mod world;
