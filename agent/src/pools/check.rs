@@ -49,7 +49,14 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String),
     let found = Found::read(content.as_deref());
     let others = if found == Found::Absent { others(&dir, place)? } else { Vec::new() };
     match marker::judge(&found, &others, expected)? {
-        Verdict::Accept(id) => Ok((dir, id)),
+        Verdict::Accept(id) => {
+            // A first start that was cut off may have left it where a power cut takes it away, and a
+            // pool with volumes and without a marker is refused. Once in the life of a process.
+            if expected.id.is_none() {
+                dir.sync().map_err(Problem::Host)?;
+            }
+            Ok((dir, id))
+        }
         Verdict::Begin => begin(place.machine, dir, expected),
     }
 }

@@ -59,9 +59,10 @@ impl Fault {
         for cut in [Cut::Nothing, Cut::Everything].into_iter().chain((1..=CUTS).map(Cut::Some)) {
             all.extend([Self::CutBefore(cut), Self::CutAfter(cut)]);
         }
-        for error in ERRORS {
-            all.extend([Self::Once(error), Self::Lasting(error)]);
-        }
+        all.extend(ERRORS.map(Self::Once));
+        // A call that is interrupted is made again: no kernel interrupts it for ever.
+        let lasting = ERRORS.into_iter().filter(|error| *error != Errno::INTR);
+        all.extend(lasting.map(Self::Lasting));
         all.push(Self::Late(Errno::IO));
         all
     }
@@ -69,8 +70,6 @@ impl Fault {
     /// Whether a call can go wrong in this way.
     pub(crate) fn fits(self, call: Call) -> bool {
         match self {
-            // A call that is interrupted is made again: no kernel interrupts it for ever.
-            Self::Lasting(Errno::INTR) => false,
             Self::Once(errno) | Self::Lasting(errno) => fails_with(call, errno),
             Self::Late(_) => matches!(call, Call::Sync | Call::Api | Call::Rename | Call::Remove),
             // At a call that changes nothing it is the same as at the last one that did.
