@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 const LARGEST: usize = 64 * 1024;
 
 /// As much as is read at once: all of any record of ours.
-const PIECE: usize = 4 * 1024;
+const PIECE: usize = 1024;
 
 /// The content of the file `name`; `None` where there is none.
 pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {

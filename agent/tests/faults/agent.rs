@@ -77,7 +77,8 @@ impl From<VolumeError> for Stop {
 }
 
 impl Agent {
-    pub(crate) fn start(machine: &FaultyMachine, cluster: &Cluster) -> Self {
+    /// One that has done nothing yet.
+    pub(crate) fn new(machine: &FaultyMachine, cluster: &Cluster) -> Self {
         let node = NodeName::parse(NODE).expect("a name");
         let pools: Vec<_> =
             POOLS.iter().map(|(name, _)| PoolName::parse(name).expect("a name")).collect();
@@ -90,7 +91,15 @@ impl Agent {
         let store =
             Store::new(Arc::new(Pools::new(Arc::new(machine.clone()), node.clone(), configs)));
         let facts = cluster.clone();
-        Self { machine: machine.clone(), store, node, pools, facts, strays: BTreeMap::new() }
+        let strays = BTreeMap::new();
+        Self { machine: machine.clone(), store, node, pools, facts, strays }
+    }
+
+    /// Starts one. Nothing else is done before its first look at the pools.
+    pub(crate) fn start(machine: &FaultyMachine, cluster: &Cluster) -> Self {
+        let mut agent = Self::new(machine, cluster);
+        agent.look();
+        agent
     }
 
     /// Its watches show it what there is.

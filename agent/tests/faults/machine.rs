@@ -44,6 +44,8 @@ pub(crate) struct State {
     struck: bool,
     dead: bool,
     uuids: u64,
+    // The empty directory below each place, and what is mounted on it.
+    below: BTreeMap<PathBuf, (Ino, Ino)>,
 }
 
 /// How a call goes on that was let through.
@@ -72,10 +74,15 @@ impl FaultyMachine {
         let outside =
             disk.make(ROOT, OsStr::new("outside"), Node::Directory(BTreeMap::new()), 0o755);
         disk.make(outside, OsStr::new("precious"), Node::File(b"keep".to_vec()), 0o600);
+        let mut below = BTreeMap::new();
         for place in places {
-            let name = OsStr::new(place.trim_start_matches('/'));
-            let ino = disk.make(ROOT, name, Node::Directory(BTreeMap::new()), 0o755);
-            found.insert(PathBuf::from(place), ino);
+            let mut make = |name: &str| {
+                disk.make(ROOT, OsStr::new(name), Node::Directory(BTreeMap::new()), 0o755)
+            };
+            let name = place.trim_start_matches('/');
+            let (bare, mounted) = (make(&format!("below-{name}")), make(name));
+            found.insert(PathBuf::from(place), mounted);
+            below.insert(PathBuf::from(place), (bare, mounted));
         }
         disk.settle();
         let state = State {
@@ -88,6 +95,7 @@ impl FaultyMachine {
             struck: false,
             dead: false,
             uuids: 0,
+            below,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -129,6 +137,17 @@ impl State {
     /// Whether the agent's process is no more.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
+    }
+
+    /// Mounts a disk on its directory, or takes it off: what is there then nobody may touch.
+    pub(crate) fn mount(&mut self, path: &Path, mounted: bool) {
+        let (bare, disk) = self.below[path];
+        self.places.insert(path.to_owned(), if mounted { disk } else { bare });
+    }
+
+    /// Whether the disk is mounted there.
+    pub(crate) fn is_mounted(&self, path: &Path) -> bool {
+        self.below.get(path).is_none_or(|(_, disk)| self.places[path] == *disk)
     }
 
     /// The cause of a lasting fault is removed, and a new process may be started.
@@ -251,6 +270,17 @@ impl State {
         }
         self.guard("create", dir, Some(name));
         Ok(self.disk.make(dir, name, Node::File(Vec::new()), 0o600))
+    }
+
+    /// Whether something may be renamed to `name`.
+    fn make_way(&self, dir: Ino, name: &OsStr, there: There) -> Result<(), Errno> {
+        let Ok(taken) = self.look_up(dir, name) else { return Ok(()) };
+        let full = self.disk.see(taken).node.entries().is_some_and(|inner| !inner.is_empty());
+        match there {
+            There::Stays => Err(Errno::EXIST),
+            There::IsReplaced if full => Err(Errno::NOTEMPTY),
+            There::IsReplaced => Ok(()),
+        }
     }
 
     /// Notes a change of `name` in `dir`, or of `dir` itself, that the agent must not make.
@@ -404,9 +434,7 @@ impl Handle for SimulatedFile {
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?.ino;
         self.call(Call::Rename, |state| {
             state.look_up(self.ino, name)?;
-            if there == There::Stays && state.look_up(target, new).is_ok() {
-                return Err(Errno::EXIST);
-            }
+            state.make_way(target, new, there)?;
             if state.disk.path(self.ino).first() != state.disk.path(target).first() {
                 return Err(Errno::XDEV);
             }

@@ -26,7 +26,7 @@ struct Counts {
 
 fn any_event(random: &mut Random) -> Event {
     let n = random.below(CLAIMS) as u8;
-    match random.below(40) {
+    match random.below(42) {
         0..=5 => Event::Claim(n, CLASSES[random.below(CLASSES.len())].0),
         6..=8 => Event::Unclaim(n),
         9..=11 => Event::Use(n),
@@ -47,6 +47,8 @@ fn any_event(random: &mut Random) -> Event {
         36 => Event::Settle,
         37 => Event::Cut(any_cut(random)),
         38 => Event::HalfMade(n + 100),
+        39 => Event::Unmount,
+        40 => Event::Mount,
         _ => Event::See,
     }
 }

@@ -36,7 +36,7 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 fn scenarios() -> Vec<Scenario> {
     use Event::{
         Claim, Consent, Control, DeleteVolume, HalfMade, Keep, LetGo, Restart, Round, Scan, See,
-        Tend, Unclaim, Wait,
+        Tend, Unclaim, Unmount, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
@@ -51,6 +51,11 @@ fn scenarios() -> Vec<Scenario> {
         scenario("two volumes in two pools", &[Claim(1, "near"), Claim(2, "far")], &[Round]),
         scenario("made anew", &[Round, HalfMade(1), Claim(1, "near")], &[Round]),
         scenario("restart", &[used(1, "near"), vec![HalfMade(2)]].concat(), &[Restart, Round]),
+        scenario(
+            "a disk is away",
+            &[used(1, "far"), used(2, "near"), vec![Claim(3, "far"), Unmount]].concat(),
+            &[Restart, Round],
+        ),
         scenario("deletion", &gone("near"), &[Round]),
         scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
         scenario("trash is emptied", &trashed, &[Restart, Round]),

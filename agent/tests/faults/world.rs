@@ -56,6 +56,10 @@ pub(crate) enum Event {
     Settle,
     /// The power fails.
     Cut(Cut),
+    /// The disk of the second pool goes away, while the cluster has volumes on it.
+    Unmount,
+    /// It comes back.
+    Mount,
     /// An administrator leaves an empty marker, beside a file of his own.
     Consent,
     /// An earlier process has left a volume half made.
@@ -89,7 +93,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let machine = FaultyMachine::new(&POOLS.map(|(_, path)| path));
         let cluster = Cluster::default();
-        let agent = Agent::start(&machine, &cluster);
+        let agent = Agent::new(&machine, &cluster);
         Self {
             machine,
             cluster,
@@ -135,8 +139,14 @@ impl World {
             Event::Wait => self.now += GRACE,
             Event::Settle => self.machine.state().disk.settle(),
             Event::Cut(cut) => self.cut(*cut),
+            Event::Unmount => self.mount(!self.has_volumes_far()),
+            Event::Mount => self.mount(true),
             Event::Consent => self.consent(),
             Event::HalfMade(n) => self.half_make(&id(*n)),
+        }
+        // Without a volume on it, nobody could tell a disk that is away from one that is new.
+        if !self.has_volumes_far() {
+            self.mount(true);
         }
         self.witness_trash();
         if version != self.cluster.version {
@@ -157,6 +167,7 @@ impl World {
 
     /// Everybody does what he does until there is nothing more to do.
     pub(crate) fn recover(&mut self) {
+        self.mount(true);
         for round in 0.. {
             let before = (self.cluster.version, self.machine.state().disk.changes());
             self.cluster.control();
@@ -274,10 +285,15 @@ impl World {
     fn witness_trash(&mut self) {
         let Witness { let_go, problems } = &mut self.witness;
         let state = self.machine.state();
+        let in_use = |name: &str| state.mounted.iter().any(|volume| volume.ends_with(name));
         let trash = |root: &Ino| state.disk.find(*root, OsStr::new(layout::TRASH));
         for trash in state.places.values().filter_map(trash) {
             let names = entries(&state, trash).map(|(name, _)| name.to_string_lossy());
-            let held = names.filter(|name| !let_go.iter().any(|id| name.starts_with(id.as_str())));
+            let names: Vec<_> = names.collect();
+            let used = names.iter().filter(|name| in_use(name));
+            problems.extend(used.map(|name| format!("{name} is in the trash, and a pod uses it")));
+            let held =
+                names.iter().filter(|name| !let_go.iter().any(|id| name.starts_with(id.as_str())));
             problems.extend(held.map(|name| format!("{name} is in the trash, and was not let go")));
         }
     }
@@ -362,8 +378,9 @@ impl World {
         let state = self.machine.state();
         let pool = path.parent()?.parent()?.to_str()?.to_owned();
         let data = own(&state, &pool, id);
+        let mounted = state.is_mounted(Path::new(&pool));
         drop(state);
-        if data.is_none() {
+        if data.is_none() && mounted {
             self.witness.problems.push(format!("a pod of {id} finds no data"));
         }
         data
@@ -373,6 +390,17 @@ impl World {
     fn end_pods(&mut self) {
         let claims: Vec<_> = self.cluster.claims.keys().map(VolumeId::volume_name).collect();
         self.machine.state().mounted.retain(|name| claims.contains(name));
+    }
+
+    fn mount(&mut self, mounted: bool) {
+        self.machine.state().mount(Path::new(POOLS[1].1), mounted);
+    }
+
+    fn has_volumes_far(&self) -> bool {
+        let far = |volume: &Volume| {
+            volume.pool_label.as_deref() == Some(POOLS[1].0) && volume.finalizer().is_some()
+        };
+        self.cluster.volumes.values().any(far)
     }
 
     fn consent(&mut self) {
