@@ -2,7 +2,7 @@
 //!
 //! The first are handed to the workers, who ask the API server before they believe it. The second
 //! are told of and left: nothing brings data back, and an empty directory in its place would hide
-//! the loss.
+//! the loss. What unfinished work has left half made is removed on the way.
 
 use crate::context::Context;
 use crate::facts::volume::{Phase, Volume};

@@ -135,7 +135,7 @@ impl Store {
 
     /// Where the volume's directory is.
     pub fn find(&self, id: &VolumeId) -> Result<Whereabouts, VolumeError> {
-        let (mut trashed, mut unknown) = (false, None);
+        let (mut here, mut trashed, mut unknown) = (None, false, None);
         for pool in self.pools.open_all() {
             let pool = match pool {
                 Ok(pool) => pool,
@@ -146,10 +146,21 @@ impl Store {
             };
             let name = pool.config.name.clone();
             match look(&pool, id).map_err(VolumeError::Look)? {
-                Some(Record::Proven(identity)) => return Ok(Whereabouts::Here(name, identity)),
+                Some(Record::Proven(identity)) => match &here {
+                    None => here = Some((name, identity)),
+                    // Its class was made anew for another pool while this one was away. Which of them
+                    // has the data cannot be told here.
+                    Some((other, _)) => {
+                        let why = format!("pool {other} has it too");
+                        return Ok(Whereabouts::Doubtful(name, why));
+                    }
+                },
                 Some(Record::Doubtful(why)) => return Ok(Whereabouts::Doubtful(name, why)),
                 None => trashed |= is_trashed(&pool, id).map_err(VolumeError::Look)?,
             }
+        }
+        if let Some((name, identity)) = here {
+            return Ok(Whereabouts::Here(name, identity));
         }
         Ok(match (trashed, unknown) {
             (true, _) => Whereabouts::Trashed,

@@ -188,6 +188,28 @@ fn what_is_in_a_pool_is_listed_by_identity() {
 }
 
 #[test]
+fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
+    let scene = Scene::new();
+    let far = PoolName::parse("far").unwrap();
+    fs::create_dir_all(scene.at("near")).unwrap();
+    fs::create_dir_all(scene.at("far")).unwrap();
+    let config = |name: &PoolName, path: &str| PoolConfig {
+        name: name.clone(),
+        path: scene.at(path),
+        require_mount: false,
+    };
+    let store = |configs| {
+        let node = NodeName::parse("node-a").unwrap();
+        Store::new(Arc::new(Pools::new(Arc::new(Kernel), node, configs)))
+    };
+    let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
+    store(vec![near.clone()]).ensure(&order()).unwrap();
+    store(vec![far.clone()]).ensure(&Order { pool: far.name.clone(), ..order() }).unwrap();
+    let found = store(vec![near, far]).find(&id()).unwrap();
+    assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
+}
+
+#[test]
 fn staging_is_cleared() {
     let scene = Scene::new();
     assert_eq!(scene.store.survey().len(), 1);
