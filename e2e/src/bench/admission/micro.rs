@@ -9,11 +9,13 @@ use super::review::{NODE, Review};
 use crate::bench::resources::own_cpu_time;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result, ensure};
+use clap::Parser as _;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_testkit::objects::{node, storage_class};
+use fastrak_webhook::config::{Args, Config};
 use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
-use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_webhook::mutate::service::Settings;
 use fastrak_webhook::review::{Effect, Subject, answer};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::hint::black_box;
@@ -67,8 +69,7 @@ fn on(processor: usize) -> Result<f64> {
 }
 
 fn looped(review: &[u8], facts: &Facts) -> Result<f64> {
-    let settings =
-        Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+    let settings = settings()?;
     let (started, before, mut count) = (Instant::now(), own_cpu_time()?, 0);
     while started.elapsed() < TIME / 2 {
         for _ in 0..BATCH {
@@ -89,9 +90,15 @@ fn facts() -> Result<Facts> {
     Ok(Facts {
         classes: Arc::new([class].into()),
         nodes: Arc::new([node].into()),
-        namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
+        ..Facts::default()
     })
+}
+
+/// What an operator has who sets nothing.
+fn settings() -> Result<Settings> {
+    let args = Args::try_parse_from([names::WEBHOOK]).context("read no flags")?;
+    Ok(Config::from(args).services)
 }
 
 #[cfg(test)]
@@ -100,8 +107,7 @@ mod tests {
 
     #[test]
     fn the_review_of_the_bench_is_answered_with_a_pin() {
-        let settings =
-            Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+        let settings = settings().unwrap();
         let review = Review::of_a_claim();
         let answered = answer(review.body(), Subject::Claims, Some(&facts().unwrap()), settings);
         assert_eq!(answered.unwrap().effect, Effect::Patched);
