@@ -65,6 +65,14 @@ pub const SECRET_CA_KEY: &str = "ca.key";
 pub const SECRET_LEAF_CERT: &str = "tls.crt";
 /// In that Secret: its key.
 pub const SECRET_LEAF_KEY: &str = "tls.key";
+/// In that Secret, while an authority is being replaced: the one that is to sign next.
+pub const SECRET_NEXT_CERT: &str = "next.crt";
+/// In that Secret: the key of the one that is to sign next.
+pub const SECRET_NEXT_KEY: &str = "next.key";
+/// In that Secret: when those that signed before are trusted no longer, in seconds since 1970.
+pub const SECRET_RETIRE_AT: &str = "retire-at";
+/// In that Secret: it was made anew and not published since.
+pub const SECRET_INHERITS: &str = "inherits";
 /// The MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
 /// Name of the webhook for claims in that configuration.

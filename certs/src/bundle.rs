@@ -38,6 +38,18 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The authorities that can still be read in a text that anybody may have written: damaged
+    /// blocks, keys and certificates that may not sign are left out.
+    #[must_use]
+    pub fn salvage(text: &str) -> Self {
+        let mut bundle = Self::new();
+        let signs = |der: &Vec<u8>| pem::parse(WHAT, 1, der).is_ok_and(|cert| pem::may_sign(&cert));
+        for der in pem::readable_certificates(text).into_iter().filter(signs) {
+            bundle.push(der);
+        }
+        bundle
+    }
+
     /// Adds the first certificate in `cert_pem` at the end; false when it was there.
     pub fn add(&mut self, cert_pem: &str) -> Result<bool, CertError> {
         Ok(self.push(pem::first_certificate(ADDED, cert_pem)?))

@@ -75,7 +75,7 @@ impl Leaf {
     }
 }
 
-fn names(cert: &X509Certificate<'_>) -> Vec<String> {
+pub(crate) fn names(cert: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(alternative)) = cert.subject_alternative_name() else {
         return Vec::new();
     };

@@ -8,6 +8,7 @@
 
 mod authority;
 mod bundle;
+mod certificate;
 mod error;
 mod leaf;
 mod pem;
@@ -15,6 +16,7 @@ mod validity;
 
 pub use authority::{Authority, KeyPairPem, LeafRequest, Usage, signing_key_pem};
 pub use bundle::Bundle;
+pub use certificate::Certificate;
 pub use error::CertError;
 pub use leaf::Leaf;
 pub use validity::{BACKDATE, Validity, Verdict};

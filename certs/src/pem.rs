@@ -16,6 +16,9 @@ use crate::{CertError, Validity};
 pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 
+/// Blocks that are looked at in a text of which nobody knows who wrote it.
+const MOST_BLOCKS: usize = 64;
+
 /// The DER of every certificate in `text`, in order; each one parses.
 pub(crate) fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>>, CertError> {
     let mut found = Vec::new();
@@ -25,6 +28,13 @@ pub(crate) fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>
         found.push(der);
     }
     Ok(found)
+}
+
+/// The DER of every certificate in `text` that can be read, whatever stands between them.
+pub(crate) fn readable_certificates(text: &str) -> Vec<Vec<u8>> {
+    let what = "certificate to save";
+    let blocks = blocks(what, CERTIFICATE, text).take(MOST_BLOCKS).flatten();
+    blocks.filter(|der| parse(what, 1, der).is_ok()).collect()
 }
 
 /// The DER of the first certificate in `text`: of a chain, the leaf.

@@ -64,11 +64,18 @@ impl Validity {
         matches!(self.verdict(now), Verdict::Fresh | Verdict::Due)
     }
 
+    /// The moment at which a certificate of [`Validity::starting`] was made. The back-dating is no
+    /// part of its life: counted in, a certificate of ten seconds would be due before it is made.
+    #[must_use]
+    pub fn made_at(&self) -> OffsetDateTime {
+        self.not_before.saturating_add(BACKDATE).min(self.not_after)
+    }
+
     /// The moment at which [`Verdict::Fresh`] turns into [`Verdict::Due`].
     #[must_use]
     pub fn due_at(&self) -> OffsetDateTime {
-        let whole = self.not_after - self.not_before;
-        self.not_before.saturating_add(whole / 3 * 2)
+        let made = self.made_at();
+        made.saturating_add((self.not_after - made) / 3 * 2)
     }
 
     /// The part of this period that lies within `outer`, or none.
@@ -124,11 +131,11 @@ mod tests {
 
     #[test]
     fn each_boundary_falls_on_its_side() {
-        let validity = Validity { not_before: noon(), not_after: noon() + Duration::seconds(300) };
+        let validity = Validity::starting(noon(), Duration::seconds(300));
         let tick = Duration::nanoseconds(1);
         let table = [
-            (noon() - tick, Verdict::NotYet),
-            (noon(), Verdict::Fresh),
+            (noon() - BACKDATE - tick, Verdict::NotYet),
+            (noon() - BACKDATE, Verdict::Fresh),
             (noon() + Duration::seconds(200) - tick, Verdict::Fresh),
             (noon() + Duration::seconds(200), Verdict::Due),
             (noon() + Duration::seconds(300), Verdict::Due),
@@ -137,6 +144,17 @@ mod tests {
         for (now, wanted) in table {
             assert_eq!(validity.verdict(now), wanted, "at {now}");
         }
+    }
+
+    #[test]
+    fn two_thirds_are_counted_from_when_it_was_made_however_short_it_is() {
+        for seconds in [3, 9, 60, 3600, 86_400] {
+            let validity = Validity::starting(noon(), Duration::seconds(seconds));
+            assert_eq!(validity.made_at(), noon(), "{seconds}");
+            assert_eq!(validity.due_at(), noon() + Duration::seconds(seconds / 3 * 2), "{seconds}");
+        }
+        let foreign = Validity { not_before: noon(), not_after: noon() + Duration::MINUTE };
+        assert_eq!(foreign.due_at(), foreign.not_after, "not before it ends, and no panic");
     }
 
     #[test]

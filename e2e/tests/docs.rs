@@ -288,8 +288,10 @@ fn registered(source: &str, program: &str) -> BTreeSet<String> {
 fn every_metric_is_documented() {
     let operations = source::read("docs/operations.md");
     for program in ["webhook", "agent"] {
-        let code = source::read(&format!("{program}/src/metrics.rs"));
-        let registered = registered(&code, program);
+        let files = source::below(&format!("{program}/src")).into_iter();
+        let files = files.filter(|file| file.path.ends_with("metrics.rs"));
+        let registered: BTreeSet<_> =
+            files.flat_map(|file| registered(&file.text, program)).collect();
         assert!(registered.len() >= 5, "only {registered:?} found");
         let shown = keys(&operations, &format!("Metrics of the {program}"));
         // The name of a counter gets its ending when it is told.

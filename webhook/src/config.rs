@@ -1,5 +1,8 @@
 //! The flags, and what they come to. Nothing is read or connected here.
 
+mod duration;
+
+use self::duration::{duration, some_duration};
 use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::registration::plan::Us;
@@ -7,8 +10,10 @@ use crate::serve::Limits;
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
+use fastrak_runtime::clock::Clock;
 use fastrak_runtime::log::LogArgs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Completes claims and Services on their way into the cluster. Without a command it serves.
@@ -48,26 +53,38 @@ pub struct Args {
     /// Further DNS names or IP addresses that the certificate is for; may be repeated.
     #[arg(long = "tls-name", value_name = "NAME")]
     pub tls_names: Vec<String>,
-    /// How often the certificate is looked at, in seconds.
-    #[arg(long, env = "CERTIFICATE_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_seconds)]
+    /// Folder with a certificate of your own (tls.crt, tls.key, perhaps ca.crt) to serve.
+    #[arg(long, env = "TLS_DIR", value_name = "FOLDER")]
+    pub tls_dir: Option<PathBuf>,
+    /// How long an authority lasts; its successor is made at two thirds.
+    #[arg(long, env = "CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = some_duration)]
+    pub ca_lifetime: Duration,
+    /// How long a certificate lasts; its successor is made at two thirds.
+    #[arg(long, env = "CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = some_duration)]
+    pub certificate_lifetime: Duration,
+    /// How long API servers are given to learn of a new authority before it is served by.
+    #[arg(long, env = "BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub bundle_settle: Duration,
+    /// How often the certificate is looked at where nothing says that it has changed.
+    #[arg(long, env = "CERTIFICATE_POLL", default_value = "30", value_name = "TIME", value_parser = some_duration)]
     pub certificate_poll: Duration,
     /// How long reviews are still taken after the end was asked for, in seconds.
-    #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
     pub drain: Duration,
     /// How long an object is left alone before it is put right after the fact, in seconds.
-    #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
     pub repair_delay: Duration,
     /// The least time between two repairs, in seconds.
-    #[arg(long, env = "REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
     pub repair_interval: Duration,
     /// How often the registration is looked at, in seconds.
-    #[arg(long, env = "REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_seconds)]
+    #[arg(long, env = "REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_duration)]
     pub registration_poll: Duration,
     /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
-    #[arg(long, env = "PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
     pub probe_interval: Duration,
     /// How long a replica that fell silent keeps the lead, in seconds.
-    #[arg(long, env = "LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_seconds)]
+    #[arg(long, env = "LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_duration)]
     pub lease_duration: Duration,
     /// Name of the pod, by which people can tell which replica leads.
     #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
@@ -100,8 +117,18 @@ pub struct Config {
     pub service_name: String,
     /// The names that the certificate is for.
     pub tls_names: Vec<String>,
+    /// Where a certificate of the operator's is, if they bring one.
+    pub tls_dir: Option<PathBuf>,
+    /// How long an authority lasts.
+    pub ca_lifetime: Duration,
+    /// How long a certificate lasts.
+    pub certificate_lifetime: Duration,
+    /// How long API servers are given to learn of a new authority.
+    pub bundle_settle: Duration,
     /// How often the certificate is looked at.
     pub certificate_poll: Duration,
+    /// The wall clock by which certificates are made and judged.
+    pub clock: Clock,
     /// How long reviews are still taken after the end was asked for.
     pub drain: Duration,
     /// How long an object is left alone before it is put right.
@@ -130,6 +157,10 @@ impl From<Args> for Config {
             service_name,
             namespace,
             tls_names,
+            tls_dir,
+            ca_lifetime,
+            certificate_lifetime,
+            bundle_settle,
             certificate_poll,
             drain,
             repair_delay,
@@ -154,7 +185,12 @@ impl From<Args> for Config {
             namespace,
             service_name,
             tls_names: names,
+            tls_dir,
+            ca_lifetime,
+            certificate_lifetime,
+            bundle_settle,
             certificate_poll,
+            clock: Clock::default(),
             drain,
             repair_delay,
             repair_interval,
@@ -179,27 +215,6 @@ impl Config {
     }
 }
 
-/// A pause that may not be left out: without it a loop would never rest.
-fn some_seconds(text: &str) -> Result<Duration, String> {
-    seconds(text).and_then(|time| {
-        let least = Duration::from_secs(1);
-        if time < least { Err("expected at least 1 second".to_owned()) } else { Ok(time) }
-    })
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| wanted())?;
-    if (0.0..=86400.0).contains(&number) {
-        Ok(Duration::from_secs_f64(number))
-    } else {
-        Err(wanted())
-    }
-}
-
-fn wanted() -> String {
-    "expected a number of seconds from 0 to 86400".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,17 +235,6 @@ mod tests {
         for args in [["--balancer", "node-ip"], ["--balancer-alternative", "inlets"]] {
             let args = ["w"].into_iter().chain(args);
             assert!(Args::try_parse_from(args).is_err());
-        }
-    }
-
-    #[test]
-    fn durations_are_seconds() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds("3s"), Ok(Duration::from_secs(3)));
-        assert_eq!(some_seconds("1"), Ok(Duration::from_secs(1)));
-        assert!(some_seconds("0").is_err() && some_seconds("0.9").is_err());
-        for text in ["", "-1", "NaN", "inf", "1m", "1e9"] {
-            assert!(seconds(text).is_err(), "{text}");
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::probe::cause::Cause;
 use crate::registration::plan::Field;
 use crate::review::{Effect, Subject};
+use crate::rotation::metrics::RotationMetrics;
 use crate::verdict::Reason;
 use prometheus_client::encoding::{
     EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
@@ -34,8 +35,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// StorageClasses that are marked as the default.
     pub default_classes: Gauge,
-    /// When the certificate that is served ends.
-    pub certificate_expiry: Gauge,
+    /// What is measured of the certificates.
+    pub rotation: RotationMetrics,
     /// What became of what had been missed.
     pub repairs: Family<RepairLabel, Counter>,
     /// What is still to be looked at for a repair.
@@ -128,7 +129,7 @@ impl Metrics {
             handshake_failures: Counter::default(),
             connections: Gauge::default(),
             default_classes: Gauge::default(),
-            certificate_expiry: Gauge::default(),
+            rotation: RotationMetrics::default(),
             repairs: Family::default(),
             repair_backlog: Family::default(),
             registration_drift: Family::default(),
@@ -153,11 +154,7 @@ impl Metrics {
             "StorageClasses marked as the default; more than one is a mistake",
             this.default_classes.clone(),
         );
-        registry.register(
-            "certificate_expiry_timestamp_seconds",
-            "When the served certificate ends",
-            this.certificate_expiry.clone(),
-        );
+        this.rotation.register(registry);
         registry.register("repairs", "Objects that had been missed", this.repairs.clone());
         this.register_watches(registry);
         this

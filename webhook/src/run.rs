@@ -6,7 +6,7 @@ use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
 use crate::registration::controller::RegistrationWatch;
 use crate::registration::shipped::ShippedError;
-use crate::rotation::Rotation;
+use crate::rotation::Certificates;
 use crate::serve::http::{Desk, router};
 use crate::serve::tls::{self, Slot, TlsError};
 use crate::serve::{self, Counter, ServeError};
@@ -114,23 +114,20 @@ impl Webhook {
                 readiness: &readiness,
             },
         );
-        let (secrets, configurations) = Rotation::api(client.clone(), &config.namespace);
-        let rotation = Rotation {
-            secrets,
-            configurations,
-            names: config.tls_names.clone(),
-            poll: config.certificate_poll,
+        let certificates = Certificates::new(
+            &config,
+            client.clone(),
             slot,
-            metrics: Arc::clone(&metrics),
-            ready: readiness.handle("certificate"),
-        };
+            metrics.rotation.clone(),
+            readiness.handle("certificate"),
+        );
         let registration = RegistrationWatch::new(client.clone(), &config, metrics);
         let registration = registration.map_err(RunError::Registration)?;
 
         let mut parts = Supervisor::new();
         parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
         parts.spawn("facts", feed.run(client, shutdown.clone()));
-        parts.spawn("certificate", rotation.run(shutdown.clone()));
+        parts.spawn("certificate", certificates.run(shutdown.clone()));
         parts.spawn("registration", registration.run(shutdown.clone()));
         lead.spawn(&mut parts, &shutdown);
         parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));

@@ -214,3 +214,19 @@ fn a_certificate_whose_two_names_of_its_algorithm_differ_is_not_trusted() {
     let damaged = pem::encode_certificate(&der);
     assert!(!Bundle::parse(by.cert_pem()).unwrap().trusts(&damaged, now()));
 }
+
+#[test]
+fn what_can_be_read_is_saved_from_a_spoilt_text() {
+    let (one, two) = (&AUTHORITIES[4], &AUTHORITIES[5]);
+    let leaf = leaf(one, now(), Duration::HOUR).cert_pem;
+    let text = format!(
+        "junk\n{}-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n{}{leaf}{}{}",
+        one.cert_pem(),
+        one.key_pem(),
+        two.cert_pem(),
+        one.cert_pem(),
+    );
+    let saved: Vec<_> = Bundle::salvage(&text).iter().collect();
+    assert_eq!(saved, [one.cert_pem(), two.cert_pem()]);
+    assert!(Bundle::salvage("").is_empty() && Bundle::salvage("rubbish").is_empty());
+}

@@ -2,11 +2,14 @@
 //! manager of its own, so that whoever applies the rest of the configuration neither sees nor
 //! loses it. It makes no configuration.
 
+use super::facts::Id;
 use fastrak_api::names;
+use fastrak_certs::Bundle;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// The configuration, as far as it is ours to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +35,9 @@ pub enum BundleError {
     /// The configuration cannot be changed.
     #[error("could not publish the authority in MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
     Publish(#[source] kube::Error),
-    /// What was published is not there.
-    #[error("MutatingWebhookConfiguration {name} lost the authority that was published", name = names::WEBHOOK_CONFIGURATION)]
-    Lost,
 }
 
-/// Reads the configuration.
+/// Reads the configuration: from the API server itself, not from a watch, which may be late.
 pub async fn read(
     configurations: &Api<MutatingWebhookConfiguration>,
 ) -> Result<Registration, BundleError> {
@@ -62,13 +62,33 @@ impl Registration {
         self.hooks.iter().all(|(_, found)| found == bundle.as_bytes())
     }
 
-    /// Publishes a bundle. It is a change to this very version of the configuration: it fails when
-    /// another replica, with a newer bundle, was first.
+    /// Whom every webhook of ours trusts.
+    #[must_use]
+    pub fn trusted(&self) -> BTreeSet<Id> {
+        let each = self.bundles().map(|bundle| bundle.iter().map(|pem| Id::of(&pem)).collect());
+        each.reduce(|one: BTreeSet<_>, other| &one & &other).unwrap_or_default()
+    }
+
+    /// Whom any webhook of ours trusts.
+    #[must_use]
+    pub fn found(&self) -> Bundle {
+        let all: String = self.bundles().map(|bundle| bundle.to_pem()).collect();
+        Bundle::salvage(&all)
+    }
+
+    /// The text that each webhook of ours has.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.hooks.iter().map(|(_, found)| String::from_utf8_lossy(found).into_owned())
+    }
+
+    /// Publishes a bundle; false where another changed the configuration first. It is a change to
+    /// this very version: a replica that looks at an older Secret never takes back what a newer
+    /// one has published.
     pub async fn publish(
         &self,
         configurations: &Api<MutatingWebhookConfiguration>,
         bundle: &str,
-    ) -> Result<(), BundleError> {
+    ) -> Result<bool, BundleError> {
         let bundle = ByteString(bundle.as_bytes().to_vec());
         let hooks: Vec<_> = self
             .hooks
@@ -85,6 +105,14 @@ impl Registration {
         let params = PatchParams::apply(names::MANAGER_CA_BUNDLE).force();
         let applied =
             configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &Patch::Apply(patch)).await;
-        applied.map(drop).map_err(BundleError::Publish)
+        match applied {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(BundleError::Publish(error)),
+        }
+    }
+
+    fn bundles(&self) -> impl Iterator<Item = Bundle> {
+        self.texts().map(|text| Bundle::salvage(&text))
     }
 }

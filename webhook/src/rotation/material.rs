@@ -1,29 +1,36 @@
-//! The content of the Secret: an authority, those to trust, and the leaf that is served. Reading
-//! and making only; where it is kept is `secret.rs`'s business.
+//! The content of the Secret: the authority that signs, the one that comes next, those to trust, and
+//! the leaf that is served. Reading, making and writing it down only: what is to be made is
+//! `plan.rs`'s business, and where it is kept `secret.rs`'s.
 
+use super::facts::{AuthorityFact, Held, Id, LeafFact, Lifetimes};
+use super::plan::Change;
 use fastrak_api::names;
-use fastrak_certs::{Authority, Bundle, CertError, KeyPairPem, Leaf, LeafRequest, Usage, Validity};
+use fastrak_certs::{
+    Authority, Bundle, CertError, Certificate, KeyPairPem, Leaf, LeafRequest, Usage, Validity,
+};
 use std::collections::BTreeMap;
-use time::{Duration, OffsetDateTime};
-
-/// An authority outlasts a cluster that is switched off for months.
-const AUTHORITY_LASTS: Duration = Duration::days(365);
-/// A leaf need not: it is made again without anybody noticing.
-const LEAF_LASTS: Duration = Duration::days(30);
+use time::OffsetDateTime;
 
 const COMMON_NAME: &str = names::WEBHOOK;
 
 const AUTHORITY: &str = "the authority";
+const TRUE: &str = "true";
 
 /// All that the Secret holds.
 #[derive(Debug)]
 pub struct Material {
     /// The authority that signs.
     pub authority: Authority,
-    /// Those to trust: the one that signs first.
-    pub bundle: Bundle,
+    /// The one that is to sign next.
+    pub next: Option<Authority>,
+    /// Those that signed before and are still trusted.
+    pub old: Bundle,
     /// What is served, or why it cannot be read.
     pub served: Result<ServedLeaf, MaterialError>,
+    /// When those that signed before are trusted no longer.
+    pub retire_at: Option<OffsetDateTime>,
+    /// Whether all of it was made anew and not published since.
+    pub inherits: bool,
 }
 
 /// A leaf with its key.
@@ -33,6 +40,30 @@ pub struct ServedLeaf {
     pub pem: KeyPairPem,
     /// What the certificate says.
     pub leaf: Leaf,
+}
+
+/// What certificates are made from.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The names by which the API server reaches us.
+    pub names: Vec<String>,
+    /// How long they last.
+    pub lifetimes: Lifetimes,
+}
+
+/// A recipe at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Making<'a> {
+    recipe: &'a Recipe,
+    now: OffsetDateTime,
+}
+
+impl Recipe {
+    /// What is made from it at this moment.
+    #[must_use]
+    pub fn at(&self, now: OffsetDateTime) -> Making<'_> {
+        Making { recipe: self, now }
+    }
 }
 
 /// Why the content of the Secret cannot be used, or none could be made.
@@ -50,37 +81,46 @@ pub enum MaterialError {
         #[source]
         source: CertError,
     },
+    /// There is nothing that could be changed so. The plan has seen to that, so it is a defect.
+    #[error("the certificates cannot be changed so")]
+    Impossible,
 }
 
 impl Material {
-    /// A new authority, and a leaf of it for these names.
-    pub fn create(now: OffsetDateTime, names: &[String]) -> Result<Self, MaterialError> {
-        let validity = Validity::starting(now, AUTHORITY_LASTS);
-        let authority = Authority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))?;
-        Self::with(authority, Bundle::new(), now, names)
+    /// A new authority and a leaf of it; nothing else is trusted.
+    pub fn create(making: &Making<'_>) -> Result<Self, MaterialError> {
+        let authority = making.authority()?;
+        let served = making.leaf(&authority)?;
+        let (served, old) = (Ok(served), Bundle::new());
+        Ok(Self { authority, next: None, old, served, retire_at: None, inherits: true })
     }
 
-    /// The same authority with a new leaf.
-    pub fn with_new_leaf(
-        self,
-        now: OffsetDateTime,
-        names: &[String],
+    /// What is stored, with a change that was planned. `found` is what was published.
+    pub fn changed(
+        stored: Option<Self>,
+        change: &Change,
+        found: &Bundle,
+        making: &Making<'_>,
     ) -> Result<Self, MaterialError> {
-        Self::with(self.authority, self.bundle, now, names)
-    }
-
-    /// A new authority and a leaf of it; the old one stays trusted as long as it lasts, since
-    /// other replicas still serve its leaves.
-    pub fn renewed(&self, now: OffsetDateTime, names: &[String]) -> Result<Self, MaterialError> {
-        let mut new = Self::create(now, names)?;
-        for trusted in self.bundle.iter() {
-            new.bundle.add(&trusted).map_err(wrong(names::SECRET_CA_CERT))?;
+        if let Change::Remake { keep, .. } = change {
+            let mut new = Self::create(making)?;
+            new.adopt(keep, found, making)?;
+            return Ok(new);
         }
-        new.bundle.prune_expired(now);
-        Ok(new)
+        let mut this = stored.ok_or(MaterialError::Impossible)?;
+        match change {
+            Change::Remake { .. } => return Err(MaterialError::Impossible),
+            Change::Adopt(ids) => this.adopt(ids, found, making)?,
+            Change::Confirm => this.inherits = false,
+            Change::IssueLeaf(_) => this.served = Ok(making.leaf(&this.authority)?),
+            Change::Introduce => this.next = Some(making.authority()?),
+            Change::Promote => this.promote(making)?,
+            Change::Retire => (this.old, this.retire_at) = (Bundle::new(), None),
+        }
+        Ok(this)
     }
 
-    /// Reads what is stored. A leaf that cannot be used makes the rest no worse.
+    /// Reads what is stored. A leaf or a next authority that cannot be used makes the rest no worse.
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, MaterialError> {
         let text = |key: &'static str| {
             let bytes = data.get(key).ok_or(MaterialError::Missing(key))?;
@@ -90,43 +130,105 @@ impl Material {
         let authority =
             Authority::load(trusted, text(names::SECRET_CA_KEY)?).map_err(wrong(AUTHORITY))?;
         let bundle = Bundle::parse(trusted).map_err(wrong(names::SECRET_CA_CERT))?;
-        let served = text(names::SECRET_LEAF_CERT).and_then(|cert_pem| {
-            let (cert_pem, key_pem) =
-                (cert_pem.to_owned(), text(names::SECRET_LEAF_KEY)?.to_owned());
-            ServedLeaf::read(KeyPairPem { cert_pem, key_pem })
+        let pair =
+            |cert: &'static str, key: &'static str| text(cert).and_then(|c| Ok((c, text(key)?)));
+        let next = pair(names::SECRET_NEXT_CERT, names::SECRET_NEXT_KEY).ok();
+        let next = next.and_then(|(cert, key)| Authority::load(cert, key).ok());
+        let served = pair(names::SECRET_LEAF_CERT, names::SECRET_LEAF_KEY);
+        let served = served.and_then(|(cert_pem, key_pem)| {
+            let pem = KeyPairPem { cert_pem: cert_pem.to_owned(), key_pem: key_pem.to_owned() };
+            ServedLeaf::read(pem)
         });
-        Ok(Self { authority, bundle, served })
+        let new = [Some(&authority), next.as_ref()];
+        let is_new = |pem: &String| new.iter().flatten().any(|one| one.cert_pem() == pem);
+        let old: String = bundle.iter().filter(|pem| !is_new(pem)).collect();
+        let old = Bundle::parse(&old).map_err(wrong(names::SECRET_CA_CERT))?;
+        let retire_at = text(names::SECRET_RETIRE_AT).ok().and_then(|at| at.parse().ok());
+        let retire_at = retire_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        let inherits = text(names::SECRET_INHERITS).is_ok_and(|text| text == TRUE);
+        Ok(Self { authority, next, old, served, retire_at, inherits })
     }
 
-    /// The content as it is stored.
-    pub fn data(&self) -> Result<BTreeMap<&'static str, String>, MaterialError> {
-        let served = self.served.as_ref();
-        let served = served.map_err(|_| MaterialError::Missing(names::SECRET_LEAF_CERT))?;
-        Ok([
-            (names::SECRET_CA_CERT, self.bundle.to_pem()),
-            (names::SECRET_CA_KEY, self.authority.key_pem().to_owned()),
-            (names::SECRET_LEAF_CERT, served.pem.cert_pem.clone()),
-            (names::SECRET_LEAF_KEY, served.pem.key_pem.clone()),
+    /// The content as it is stored: what has no value has no key.
+    #[must_use]
+    pub fn data(&self) -> BTreeMap<&'static str, Option<String>> {
+        let (served, next) = (self.served.as_ref().ok(), self.next.as_ref());
+        let retire_at = self.retire_at.map(|at| at.unix_timestamp().to_string());
+        [
+            (names::SECRET_CA_CERT, Some(self.bundle())),
+            (names::SECRET_CA_KEY, Some(self.authority.key_pem().to_owned())),
+            (names::SECRET_LEAF_CERT, served.map(|served| served.pem.cert_pem.clone())),
+            (names::SECRET_LEAF_KEY, served.map(|served| served.pem.key_pem.clone())),
+            (names::SECRET_NEXT_CERT, next.map(|next| next.cert_pem().to_owned())),
+            (names::SECRET_NEXT_KEY, next.map(|next| next.key_pem().to_owned())),
+            (names::SECRET_RETIRE_AT, retire_at),
+            (names::SECRET_INHERITS, self.inherits.then(|| TRUE.to_owned())),
         ]
-        .into())
+        .into()
     }
 
-    fn with(
-        authority: Authority,
-        mut bundle: Bundle,
-        now: OffsetDateTime,
-        names: &[String],
-    ) -> Result<Self, MaterialError> {
-        bundle.add(authority.cert_pem()).map_err(wrong(AUTHORITY))?;
-        let request = LeafRequest {
-            common_name: COMMON_NAME.to_owned(),
-            organizations: Vec::new(),
-            names: names.to_vec(),
-            usage: Usage::Server,
-            validity: Validity::starting(now, LEAF_LASTS),
+    /// Those to trust: the one that signs, the one that comes next, those that signed before.
+    #[must_use]
+    pub fn bundle(&self) -> String {
+        let next = self.next.as_ref().map(Authority::cert_pem).unwrap_or_default();
+        [self.authority.cert_pem(), next, &self.old.to_pem()].concat()
+    }
+
+    /// What a plan needs to know of it.
+    #[must_use]
+    pub fn facts(&self, names: &[String]) -> Held {
+        Held {
+            current: fact(&self.authority),
+            next: self.next.as_ref().map(fact),
+            old: authorities(&self.old),
+            leaf: self.leaf_fact(names),
+            retire_at: self.retire_at,
+            inherits: self.inherits,
+        }
+    }
+
+    fn leaf_fact(&self, names: &[String]) -> Result<LeafFact, &'static str> {
+        let Ok(ServedLeaf { pem, leaf }) = &self.served else {
+            return Err("the leaf cannot be read");
         };
-        let served = ServedLeaf::read(authority.issue(&request).map_err(wrong("leaf"))?)?;
-        Ok(Self { authority, bundle, served: Ok(served) })
+        if !leaf.is_signed_by(self.authority.cert_pem()) {
+            return Err("the leaf is another authority's");
+        }
+        if !leaf.covers(names) {
+            return Err("the leaf lacks a name");
+        }
+        let (id, issuer) = (Id::of(&pem.cert_pem), Id::of(self.authority.cert_pem()));
+        Ok(LeafFact { id, issuer, validity: leaf.validity() })
+    }
+
+    fn adopt(
+        &mut self,
+        ids: &[Id],
+        found: &Bundle,
+        Making { recipe, now }: &Making<'_>,
+    ) -> Result<(), MaterialError> {
+        for pem in found.iter().filter(|pem| ids.contains(&Id::of(pem))) {
+            self.old.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
+        }
+        if !self.old.is_empty() {
+            self.retire_at = self.retire_at.max(Some(recipe.lifetimes.retire_adopted(*now)));
+        }
+        Ok(())
+    }
+
+    fn promote(&mut self, making: &Making<'_>) -> Result<(), MaterialError> {
+        let recipe = making.recipe;
+        let at = recipe.lifetimes.retire_promoted(&self.facts(&recipe.names));
+        self.retire_at = self.retire_at.max(Some(at));
+        let next = self.next.take().ok_or(MaterialError::Impossible)?;
+        let mut old = Bundle::new();
+        old.add(self.authority.cert_pem()).map_err(wrong(AUTHORITY))?;
+        for pem in self.old.iter() {
+            old.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
+        }
+        (self.authority, self.old) = (next, old);
+        self.served = Ok(making.leaf(&self.authority)?);
+        Ok(())
     }
 }
 
@@ -138,6 +240,41 @@ impl ServedLeaf {
     }
 }
 
+/// What a plan needs to know of the authorities in a bundle.
+#[must_use]
+pub fn authorities(bundle: &Bundle) -> Vec<AuthorityFact> {
+    let read = |pem: String| {
+        let validity = Certificate::read(&pem).ok()?.validity;
+        Some(AuthorityFact { id: Id::of(&pem), validity })
+    };
+    bundle.iter().filter_map(read).collect()
+}
+
+fn fact(authority: &Authority) -> AuthorityFact {
+    AuthorityFact { id: Id::of(authority.cert_pem()), validity: authority.validity() }
+}
+
+impl Making<'_> {
+    fn authority(&self) -> Result<Authority, MaterialError> {
+        let validity = Validity::starting(self.now, self.recipe.lifetimes.authority);
+        Authority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))
+    }
+
+    fn leaf(&self, authority: &Authority) -> Result<ServedLeaf, MaterialError> {
+        let request = LeafRequest {
+            common_name: COMMON_NAME.to_owned(),
+            organizations: Vec::new(),
+            names: self.recipe.names.clone(),
+            usage: Usage::Server,
+            validity: Validity::starting(self.now, self.recipe.lifetimes.leaf),
+        };
+        ServedLeaf::read(authority.issue(&request).map_err(wrong("the leaf"))?)
+    }
+}
+
 fn wrong(what: &'static str) -> impl Fn(CertError) -> MaterialError {
     move |source| MaterialError::Certificate { what, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,149 +1,104 @@
-//! Looks after the certificate: made or read, published, read back, and only then served. The
-//! decisions are in `plan.rs`.
+//! Looks after the certificate: made or read, published, read back, and only then served.
 //!
-//! A leaf is never served before the API server was seen to trust its authority. In one turn the
-//! configuration is read before the Secret, and changed only in the version that was read: a
-//! replica that looks at an older Secret can then never take back what a newer one has published.
-//!
-//! Time is the wall clock's, looked at again every turn: a machine that was suspended wakes up
-//! with its certificate older than any timer knows.
+//! `plan.rs` decides the next step from `facts.rs`; `controller.rs` carries it out on the Secret
+//! (`secret.rs`, whose content is `material.rs`), on the registration (`ca_bundle.rs`) and on what is
+//! served. `watch.rs` says when to look again. Where the operator brings a certificate of their own,
+//! `mounted.rs` is there in place of all that. It answers no review and opens no connection but to
+//! the API server.
 
 pub mod ca_bundle;
+pub mod controller;
+pub mod error;
+pub mod facts;
 pub mod material;
+pub mod metrics;
+pub mod mounted;
+pub mod pace;
 pub mod plan;
 pub mod secret;
+pub mod seen;
+pub mod watch;
 
-use crate::metrics::Metrics;
-use crate::serve::tls::{Slot, TlsError};
-use ca_bundle::BundleError;
-use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
+use crate::config::Config;
+use crate::serve::tls::Slot;
+use controller::{Care, Rotation};
+use facts::Lifetimes;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use material::MaterialError;
-use secret::SecretError;
+use material::Recipe;
+use metrics::RotationMetrics;
+use mounted::Mounted;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use watch::Watched;
 
-/// The pause after a first failure; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The task that looks after the certificate.
-pub struct Rotation {
-    /// The replicas' Secret.
-    pub secrets: Api<Secret>,
-    /// The configurations, of which one is ours.
-    pub configurations: Api<MutatingWebhookConfiguration>,
-    /// The names by which the API server reaches us.
-    pub names: Vec<String>,
-    /// How often everything is looked at again.
-    pub poll: Duration,
-    /// What is served.
-    pub slot: Arc<Slot>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// Ready once a certificate is served that the API server trusts.
-    pub ready: ReadyHandle,
+/// How a webhook comes by its certificate.
+pub enum Certificates {
+    /// It makes its own.
+    Own(Box<Rotation>),
+    /// The operator brings it.
+    Mounted(Box<Mounted>),
 }
 
-/// Why a turn came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum RotationError {
-    /// Nothing can be published.
-    #[error("the API server does not trust this webhook")]
-    Bundle(#[source] BundleError),
-    /// There are no certificates.
-    #[error("there is no certificate")]
-    Secret(#[source] SecretError),
-    /// What was stored cannot be served.
-    #[error("the certificate cannot be served")]
-    Serve(#[source] TlsError),
-    /// The leaf cannot be read. The plan has seen to that, so it is a defect of ours.
-    #[error("the certificate was lost")]
-    Leaf(#[source] MaterialError),
-}
-
-impl Rotation {
-    /// The task, for a webhook in this namespace.
+impl Certificates {
+    /// As it is configured.
     #[must_use]
-    pub fn api(
+    pub fn new(
+        config: &Config,
         client: Client,
-        namespace: &str,
-    ) -> (Api<Secret>, Api<MutatingWebhookConfiguration>) {
-        (Api::namespaced(client.clone(), namespace), Api::all(client))
-    }
-
-    /// Looks after the certificate until shutdown is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut served = None;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let wait = match self.turn(&mut served).await {
-                Ok(()) => {
-                    self.ready.ready();
-                    pause = FIRST_PAUSE;
-                    self.poll
-                }
-                Err(error) => {
-                    self.report(&error, served.is_some());
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
-                }
-            };
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
+        slot: Arc<Slot>,
+        metrics: RotationMetrics,
+        ready: ReadyHandle,
+    ) -> Self {
+        let configurations = Api::all(client.clone());
+        let (clock, names) = (config.clock.clone(), config.tls_names.clone());
+        let lifetimes = Lifetimes {
+            authority: days(config.ca_lifetime),
+            leaf: days(config.certificate_lifetime),
+            settle: config.bundle_settle,
+        };
+        let poll = config.certificate_poll;
+        match &config.tls_dir {
+            Some(folder) => {
+                let (folder, settle) = (folder.clone(), lifetimes.settle);
+                Self::Mounted(Box::new(Mounted {
+                    folder,
+                    configurations,
+                    names,
+                    settle,
+                    poll,
+                    slot,
+                    metrics,
+                    ready,
+                    clock,
+                }))
             }
+            None => Self::Own(Box::new(Rotation {
+                watched: Watched::new(client.clone(), &config.namespace),
+                care: Care {
+                    secrets: Api::namespaced(client, &config.namespace),
+                    configurations,
+                    recipe: Recipe { names, lifetimes },
+                    poll,
+                    slot,
+                    metrics,
+                    ready,
+                    clock,
+                },
+            })),
         }
     }
 
-    /// An API server that does not answer for a while costs nothing: what is served is still good.
-    /// One that has no registration any more sends nobody here, and an operator should see that.
-    fn report(&self, error: &RotationError, serving: bool) {
-        let chain = Chain(error).to_string();
-        let unregistered = matches!(error, RotationError::Bundle(BundleError::NotRegistered));
-        if unregistered || !serving {
-            self.ready.not_ready(chain.clone());
+    /// Looks after it until shutdown is requested.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
+        match self {
+            Self::Own(rotation) => rotation.run(shutdown).await,
+            Self::Mounted(mounted) => mounted.run(shutdown).await,
         }
-        tracing::warn!(error = chain, serving, "certificates; trying again");
     }
+}
 
-    /// Brings everything up to date once. `served` is the serial of what is served.
-    async fn turn(&self, served: &mut Option<String>) -> Result<(), RotationError> {
-        let registration =
-            ca_bundle::read(&self.configurations).await.map_err(RotationError::Bundle)?;
-        let now = clock::offset_now();
-        let material = secret::ensure(&self.secrets, &self.names, now).await;
-        let material = material.map_err(RotationError::Secret)?;
-        let bundle = material.bundle.to_pem();
-        if !registration.has(&bundle) {
-            self.publish(&registration, &bundle).await.map_err(RotationError::Bundle)?;
-        }
-        let leaf = material.served.map_err(RotationError::Leaf)?;
-        if served.as_deref() != Some(leaf.leaf.serial()) {
-            let pem = &leaf.pem;
-            self.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
-            let until = leaf.leaf.validity().not_after;
-            tracing::info!(serial = leaf.leaf.serial(), until = %until, "serving a certificate");
-            self.metrics.certificate_expiry.set(until.unix_timestamp());
-            *served = Some(leaf.leaf.serial().to_owned());
-        }
-        Ok(())
-    }
-
-    async fn publish(
-        &self,
-        registration: &ca_bundle::Registration,
-        bundle: &str,
-    ) -> Result<(), BundleError> {
-        registration.publish(&self.configurations, bundle).await?;
-        let read_back = ca_bundle::read(&self.configurations).await?;
-        if read_back.has(bundle) { Ok(()) } else { Err(BundleError::Lost) }
-    }
+fn days(time: std::time::Duration) -> time::Duration {
+    time::Duration::try_from(time).unwrap_or(time::Duration::MAX)
 }

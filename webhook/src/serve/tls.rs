@@ -36,15 +36,18 @@ pub enum TlsError {
 impl Slot {
     /// Shows this certificate from now on.
     pub fn set(&self, cert_pem: &str, key_pem: &str) -> Result<(), TlsError> {
-        let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(TlsError::Certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Key)?;
-        let pair =
-            CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(TlsError::Pair)?;
-        self.current.store(Some(Arc::new(pair)));
+        self.current.store(Some(Arc::new(pair(cert_pem, key_pem)?)));
         Ok(())
     }
+}
+
+/// A certificate with its chain, and the key that belongs to it.
+pub fn pair(cert_pem: &str, key_pem: &str) -> Result<CertifiedKey, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(cert_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::Certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Key)?;
+    CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(TlsError::Pair)
 }
 
 impl ResolvesServerCert for Slot {

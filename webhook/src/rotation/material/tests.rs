@@ -1,0 +1,200 @@
+use super::*;
+use proptest::prelude::*;
+use std::time::Duration as Pause;
+use time::Duration;
+
+type Data = BTreeMap<String, Vec<u8>>;
+
+fn start() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+}
+
+fn recipe() -> Recipe {
+    let lifetimes = Lifetimes {
+        authority: Duration::days(365),
+        leaf: Duration::days(30),
+        settle: Pause::from_secs(10),
+    };
+    Recipe { names: vec!["hook.ns.svc".to_owned(), "127.0.0.1".to_owned()], lifetimes }
+}
+
+fn fresh() -> Material {
+    Material::create(&recipe().at(start())).unwrap()
+}
+
+fn data(material: &Material) -> Data {
+    let data = material.data().into_iter();
+    data.filter_map(|(key, text)| Some((key.to_owned(), text?.into_bytes()))).collect()
+}
+
+fn facts(material: &Material) -> Held {
+    material.facts(&recipe().names)
+}
+
+fn changed(stored: Material, change: &Change, now: OffsetDateTime) -> Material {
+    Material::changed(Some(stored), change, &Bundle::new(), &recipe().at(now)).unwrap()
+}
+
+fn put(data: &mut Data, key: &str, text: &str) {
+    data.insert(key.to_owned(), text.into());
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    let mut now = start();
+    let mut material = fresh();
+    let road = [
+        Change::Confirm,
+        Change::IssueLeaf("test"),
+        Change::Introduce,
+        Change::Introduce,
+        Change::Promote,
+        Change::Introduce,
+        Change::Promote,
+        Change::Retire,
+    ];
+    for change in road {
+        now += Duration::DAY;
+        material = changed(material, &change, now);
+        let read = Material::read(&data(&material)).unwrap();
+        assert_eq!(facts(&read), facts(&material), "after {change:?}");
+        assert_eq!(read.bundle(), material.bundle(), "after {change:?}");
+        assert!(facts(&material).leaf.is_ok(), "after {change:?}");
+    }
+    let keys: Vec<_> = data(&material).into_keys().collect();
+    assert_eq!(keys, ["ca.crt", "ca.key", "tls.crt", "tls.key"], "in the end nothing else is left");
+}
+
+#[test]
+fn the_bundle_has_the_one_that_signs_the_one_that_comes_and_those_that_did() {
+    let first = fresh();
+    let (one, leaf_end) = (facts(&first).current, facts(&first).leaf.unwrap().validity.not_after);
+    let introduced = changed(first, &Change::Introduce, start());
+    let two = facts(&introduced).next.unwrap();
+    let ids = |text: &str| {
+        let bundle = Bundle::parse(text).unwrap();
+        bundle.iter().map(|pem| Id::of(&pem)).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&introduced.bundle()), [one.id, two.id]);
+    assert_eq!(facts(&introduced).leaf.unwrap().issuer, one.id, "the old one signs on");
+
+    let promoted = changed(introduced, &Change::Promote, start() + Duration::HOUR);
+    let held = facts(&promoted);
+    assert_eq!(ids(&promoted.bundle()), [two.id, one.id]);
+    assert_eq!((held.current, held.next, held.old.as_slice()), (two, None, &[one][..]));
+    assert_eq!(held.leaf.unwrap().issuer, two.id);
+    assert_eq!(held.retire_at, Some(leaf_end + recipe().lifetimes.grace()));
+}
+
+#[test]
+fn what_is_made_anew_goes_on_trusting_whom_it_is_told_to() {
+    let (one, two, other) = (fresh(), fresh(), fresh());
+    let published = [&one, &two, &other].map(|material| material.bundle()).concat();
+    let found = Bundle::salvage(&published);
+    let (one, two) = (facts(&one).current, facts(&two).current);
+    let change = Change::Remake { keep: vec![one.id], why: "test".to_owned() };
+    let new = Material::changed(None, &change, &found, &recipe().at(start())).unwrap();
+    let held = facts(&new);
+    assert_eq!((held.old.as_slice(), held.inherits), (&[one][..], true));
+    assert_eq!(held.retire_at, Some(recipe().lifetimes.retire_adopted(start())));
+
+    let change = Change::Adopt(vec![two.id]);
+    let more = Material::changed(Some(new), &change, &found, &recipe().at(start())).unwrap();
+    assert_eq!(facts(&more).old, [one, two]);
+    assert!(!facts(&changed(more, &Change::Confirm, start())).inherits);
+}
+
+#[test]
+fn an_authority_that_cannot_be_used_is_an_error() {
+    let other = data(&fresh());
+    for (key, text, wanted) in [
+        (names::SECRET_CA_CERT, None, "ca.crt is missing"),
+        (names::SECRET_CA_CERT, Some("rubbish"), "the authority cannot be used"),
+        (names::SECRET_CA_KEY, None, "ca.key is missing"),
+        (names::SECRET_CA_KEY, Some("rubbish"), "the authority cannot be used"),
+        (names::SECRET_CA_KEY, Some("\u{fffd}"), "the authority cannot be used"),
+    ] {
+        let mut data = data(&fresh());
+        match text {
+            Some(text) => put(&mut data, key, text),
+            None => drop(data.remove(key)),
+        }
+        let error = Material::read(&data).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+    let mut swapped = data(&fresh());
+    swapped.insert(names::SECRET_CA_KEY.to_owned(), other[names::SECRET_CA_KEY].clone());
+    Material::read(&swapped).unwrap_err();
+    Material::read(&Data::new()).unwrap_err();
+}
+
+#[test]
+fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
+    let other = data(&fresh());
+    let whole = changed(fresh(), &Change::Introduce, start());
+    let whole = data(&whole);
+    let leaf = [names::SECRET_LEAF_CERT, names::SECRET_LEAF_KEY];
+    for (keys, why) in
+        [(&leaf[1..], "the leaf cannot be read"), (&leaf[..], "the leaf is another authority's")]
+    {
+        let mut data = whole.clone();
+        for key in keys {
+            data.insert((*key).to_owned(), other[*key].clone());
+        }
+        let material = Material::read(&data).unwrap();
+        assert_eq!(facts(&material).leaf, Err(why));
+        // It can be written down and changed all the same.
+        let material = Material::read(&self::data(&material)).unwrap();
+        let mended = changed(material, &Change::IssueLeaf(why), start());
+        assert!(facts(&mended).leaf.is_ok());
+    }
+    for (key, text) in [
+        (names::SECRET_NEXT_KEY, "rubbish"),
+        (names::SECRET_RETIRE_AT, "yesterday"),
+        (names::SECRET_RETIRE_AT, "99999999999999999"),
+        (names::SECRET_INHERITS, "perhaps"),
+    ] {
+        let mut data = whole.clone();
+        put(&mut data, key, text);
+        let held = facts(&Material::read(&data).unwrap());
+        assert_eq!(held.next.is_none(), key == names::SECRET_NEXT_KEY);
+        let inherits = key != names::SECRET_INHERITS;
+        assert_eq!((held.retire_at, held.inherits), (None, inherits), "{key} {text}");
+        assert_eq!(held.trusted().count(), 2, "who was published stays trusted");
+    }
+}
+
+#[test]
+fn a_name_that_is_missing_is_told() {
+    let more = [recipe().names, vec!["other.example".to_owned()]].concat();
+    assert_eq!(fresh().facts(&more).leaf, Err("the leaf lacks a name"));
+    assert!(fresh().facts(&recipe().names[..1]).leaf.is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_in_a_secret_is_read_without_a_panic(
+        values in prop::collection::btree_map(
+            prop::sample::select(vec![
+                names::SECRET_CA_CERT, names::SECRET_CA_KEY, names::SECRET_LEAF_CERT,
+                names::SECRET_LEAF_KEY, names::SECRET_NEXT_CERT, names::SECRET_NEXT_KEY,
+                names::SECRET_RETIRE_AT, names::SECRET_INHERITS,
+            ]),
+            (any::<prop::sample::Index>(), any::<u8>()), 0..4,
+        )
+    ) {
+        let mut data = data(&changed(fresh(), &Change::Introduce, start()));
+        for (key, (at, byte)) in values {
+            let value = data.entry(key.to_owned()).or_default();
+            match value.len() {
+                0 => value.push(byte),
+                len => value[at.index(len)] = byte,
+            }
+        }
+        if let Ok(material) = Material::read(&data) {
+            prop_assert!(facts(&material).trusted().count() >= 1);
+        }
+    }
+}

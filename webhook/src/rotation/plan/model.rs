@@ -1,0 +1,523 @@
+//! A cluster that was never there: replicas that do one call to the API server at a time and may
+//! stop after each, a Secret and a registration with versions, clocks that are wrong, and other
+//! hands. Certificates are numbers, so thousands of histories take seconds.
+//!
+//! What holds in every state: no replica serves a leaf that the published bundle does not trust,
+//! nor did not trust at any moment of the last [`LAG`] seconds, unless another hand took its
+//! authority away, or it has ended. And once the hands are off, all is well again soon.
+
+use super::*;
+use crate::rotation::facts::CLOCKS_DIFFER;
+use fastrak_certs::Validity;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use time::Duration as Time;
+
+/// How late an API server may be to learn of a bundle: less than `settle`.
+const LAG: i64 = 8;
+const REPLICAS: usize = 3;
+const DAY: i64 = 86_400;
+
+const LIFETIMES: Lifetimes =
+    Lifetimes { authority: Time::days(90), leaf: Time::days(30), settle: Duration::from_secs(10) };
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// A replica does its next call, this many times.
+    Call(usize, usize),
+    Pass(i64),
+    /// All clocks of replicas are off by this much, beside their own error of minutes.
+    Step(i64),
+    Crash(usize),
+    /// Another hand at the registration.
+    Wipe,
+    Replace,
+    /// Another hand at the Secret.
+    Delete,
+    SpoilAuthority,
+    SpoilLeaf,
+    SpoilNext,
+    SpoilTime,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Garbage,
+    Held(Box<Held>),
+}
+
+type Versioned = (u64, Content);
+
+#[derive(Clone, Debug, Default)]
+struct Registration {
+    version: u64,
+    bundle: Vec<AuthorityFact>,
+}
+
+#[derive(Clone, Debug)]
+enum Next {
+    ReadRegistration,
+    ReadSecret(Registration, Published),
+    Do(Box<(Step, Registration, Option<Versioned>)>),
+}
+
+#[derive(Clone, Debug)]
+struct Replica {
+    skew: i64,
+    served: Option<LeafFact>,
+    /// It had nothing good to serve when it began to serve this: it did not wait.
+    rushed: bool,
+    seen: BTreeMap<Id, OffsetDateTime>,
+    next: Next,
+}
+
+struct World {
+    now: OffsetDateTime,
+    step: i64,
+    count: u64,
+    secret: Option<Versioned>,
+    registration: Registration,
+    /// What was published, each with the moment at which it ceased to be.
+    past: Vec<(OffsetDateTime, Vec<AuthorityFact>)>,
+    /// Authorities that another hand took away, and that nobody has put back.
+    lost: BTreeSet<Id>,
+    /// Until when API servers may still believe what another hand wrote.
+    disturbed: OffsetDateTime,
+    replicas: Vec<Replica>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        let replica = |skew| Replica {
+            skew,
+            served: None,
+            rushed: true,
+            seen: BTreeMap::new(),
+            next: Next::ReadRegistration,
+        };
+        Self {
+            now,
+            step: 0,
+            count: 0,
+            secret: None,
+            registration: Registration::default(),
+            past: Vec::new(),
+            lost: BTreeSet::new(),
+            disturbed: now,
+            replicas: [0, 240, -180].map(replica).to_vec(),
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn id(&mut self) -> Id {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.number().to_be_bytes());
+        Id(bytes)
+    }
+
+    fn local(&self, at: usize) -> OffsetDateTime {
+        self.now + Time::seconds(self.step + self.replicas[at].skew)
+    }
+
+    fn authority(&mut self, now: OffsetDateTime, lasts: Time) -> AuthorityFact {
+        AuthorityFact { id: self.id(), validity: Validity::starting(now, lasts) }
+    }
+
+    fn leaf(&mut self, of: AuthorityFact, now: OffsetDateTime) -> Result<LeafFact, &'static str> {
+        let mut validity = Validity::starting(now, LIFETIMES.leaf);
+        validity.not_before = validity.not_before.max(of.validity.not_before);
+        validity.not_after = validity.not_after.min(of.validity.not_after);
+        Ok(LeafFact { id: self.id(), issuer: of.id, validity })
+    }
+
+    fn register(&mut self, bundle: Vec<AuthorityFact>, by_us: bool) {
+        let before = std::mem::replace(&mut self.registration.bundle, bundle);
+        self.registration.version = self.number();
+        let now_there = |id: &Id| self.registration.bundle.iter().any(|a| a.id == *id);
+        if by_us {
+            if !self.lost.is_empty() {
+                self.disturbed = self.now + Time::seconds(LAG);
+            }
+            let lost = self.lost.iter().copied().filter(|id| !now_there(id)).collect();
+            self.lost = lost;
+        } else {
+            let gone = before.iter().map(|a| a.id).filter(|id| !now_there(id));
+            self.lost.extend(gone);
+            self.disturbed = self.now + Time::seconds(LAG);
+        }
+        self.past.push((self.now, before));
+        let oldest = self.now - Time::seconds(LAG);
+        self.past.retain(|(until, _)| *until >= oldest);
+    }
+
+    fn call(&mut self, at: usize) {
+        let next = std::mem::replace(&mut self.replicas[at].next, Next::ReadRegistration);
+        self.replicas[at].next = match next {
+            Next::ReadRegistration => self.read_registration(at),
+            Next::ReadSecret(registration, published) => {
+                self.read_secret(at, registration, published)
+            }
+            Next::Do(what) => {
+                let (step, registration, secret) = *what;
+                self.act(at, step, &registration, secret.as_ref());
+                Next::ReadRegistration
+            }
+        };
+    }
+
+    fn read_registration(&mut self, at: usize) -> Next {
+        let registration = self.registration.clone();
+        let (now, seen) = (self.now, &mut self.replicas[at].seen);
+        seen.retain(|id, _| registration.bundle.iter().any(|a| a.id == *id));
+        for authority in &registration.bundle {
+            seen.entry(authority.id).or_insert(now);
+        }
+        let since = |at: &OffsetDateTime| Duration::try_from(now - *at).unwrap();
+        let trusted = seen.iter().map(|(id, at)| (*id, since(at))).collect();
+        let found = registration.bundle.clone();
+        Next::ReadSecret(registration, Published { trusted, found, exact: false })
+    }
+
+    fn read_secret(&mut self, at: usize, registration: Registration, published: Published) -> Next {
+        let stored = match &self.secret {
+            None => Stored::Absent,
+            Some((_, Content::Garbage)) => Stored::Unusable("garbage".to_owned()),
+            Some((_, Content::Held(held))) => Stored::Usable(held.clone()),
+        };
+        let mut view = View { published, stored, served: self.replicas[at].served };
+        if let Stored::Usable(held) = &view.stored {
+            view.published.exact = held.trusted().eq(&registration.bundle);
+        }
+        let step = plan(&view, &LIFETIMES, self.local(at));
+        if step == Step::Serve {
+            let served = view.served.as_ref();
+            let good = served.is_some_and(|s| is_good(s, &view.published, self.local(at)));
+            let leaf = match &view.stored {
+                Stored::Usable(held) => held.leaf.unwrap(),
+                Stored::Absent | Stored::Unusable(_) => panic!("there is nothing to serve"),
+            };
+            let same = served.is_some_and(|served| served.issuer == leaf.issuer);
+            let before = self.replicas[at].rushed;
+            self.replicas[at].rushed = if same { before } else { !good };
+        }
+        Next::Do(Box::new((step, registration, self.secret.clone())))
+    }
+
+    fn act(
+        &mut self,
+        at: usize,
+        step: Step,
+        registration: &Registration,
+        secret: Option<&Versioned>,
+    ) {
+        let version = |secret: Option<&Versioned>| secret.map(|(version, _)| *version);
+        let held = match secret {
+            Some((_, Content::Held(held))) => Some(Held::clone(held)),
+            Some((_, Content::Garbage)) | None => None,
+        };
+        match step {
+            Step::Rest(_) => {}
+            Step::Serve => self.replicas[at].served = held.unwrap().leaf.ok(),
+            Step::Publish => {
+                if self.registration.version == registration.version {
+                    let bundle = held.unwrap().trusted().copied().collect();
+                    self.register(bundle, true);
+                }
+            }
+            Step::Change(change) => {
+                if version(self.secret.as_ref()) == version(secret) {
+                    let now = self.local(at);
+                    let held = self.change(change, held, &registration.bundle, now);
+                    self.secret = Some((self.number(), Content::Held(Box::new(held))));
+                }
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        change: Change,
+        held: Option<Held>,
+        found: &[AuthorityFact],
+        now: OffsetDateTime,
+    ) -> Held {
+        let pick = |ids: &[Id]| {
+            let picked = ids.iter().filter_map(|id| found.iter().find(|a| a.id == *id));
+            picked.copied().collect::<Vec<_>>()
+        };
+        if let Change::Remake { keep, .. } = &change {
+            let current = self.authority(now, LIFETIMES.authority);
+            let old = pick(keep);
+            let retire_at = (!old.is_empty()).then(|| LIFETIMES.retire_adopted(now));
+            let leaf = self.leaf(current, now);
+            return Held { current, next: None, old, leaf, retire_at, inherits: true };
+        }
+        let mut held = held.unwrap();
+        match change {
+            Change::Remake { .. } => unreachable!(),
+            Change::Adopt(ids) => {
+                held.old.extend(pick(&ids));
+                held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_adopted(now)));
+            }
+            Change::Confirm => held.inherits = false,
+            Change::IssueLeaf(_) => held.leaf = self.leaf(held.current, now),
+            Change::Introduce => held.next = Some(self.authority(now, LIFETIMES.authority)),
+            Change::Promote => {
+                held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_promoted(&held)));
+                let next = held.next.take().unwrap();
+                held.old.insert(0, std::mem::replace(&mut held.current, next));
+                held.leaf = self.leaf(next, now);
+            }
+            Change::Retire => {
+                held.old.clear();
+                held.retire_at = None;
+            }
+        }
+        held
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Call(at, times) => (0..times).for_each(|_| self.call(at)),
+            Op::Pass(seconds) => self.now += Time::seconds(seconds),
+            Op::Step(seconds) => self.step = seconds,
+            Op::Crash(at) => {
+                let replica = &mut self.replicas[at];
+                (replica.served, replica.rushed) = (None, true);
+                replica.seen.clear();
+                replica.next = Next::ReadRegistration;
+            }
+            Op::Wipe => self.register(Vec::new(), false),
+            Op::Replace => {
+                let foreign = self.authority(self.now, Time::days(365));
+                self.register(vec![foreign], false);
+            }
+            Op::Delete => self.secret = None,
+            Op::SpoilAuthority => self.spoil(|_| true),
+            Op::SpoilLeaf => self.spoil(|held| {
+                held.leaf = Err("spoilt");
+                false
+            }),
+            Op::SpoilNext => self.spoil(|held| {
+                held.old.extend(held.next.take());
+                false
+            }),
+            Op::SpoilTime => self.spoil(|held| {
+                held.retire_at = None;
+                false
+            }),
+        }
+    }
+
+    fn spoil(&mut self, how: impl Fn(&mut Held) -> bool) {
+        let version = self.number();
+        if let Some((at, content)) = &mut self.secret {
+            let garbage = match content {
+                Content::Garbage => true,
+                Content::Held(held) => how(held),
+            };
+            *at = version;
+            if garbage {
+                *content = Content::Garbage;
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let Some(served) = replica.served else { continue };
+            if served.has_ended(self.now) || self.lost.contains(&served.issuer) {
+                continue;
+            }
+            let trusts = |bundle: &[AuthorityFact]| bundle.iter().any(|a| a.id == served.issuer);
+            prop_assert!(
+                trusts(&self.registration.bundle),
+                "replica {at} serves {served:?}, and trusted are {:?}",
+                self.registration.bundle
+            );
+            if !replica.rushed && self.now > self.disturbed {
+                let late = self.now - Time::seconds(LAG);
+                let mut past = self.past.iter().filter(|(until, _)| *until > late);
+                let early = past.find(|(_, bundle)| !trusts(bundle));
+                prop_assert!(
+                    early.is_none(),
+                    "replica {at} serves {served:?} too early: {early:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> Option<String> {
+        let Some((_, Content::Held(held))) = &self.secret else {
+            return Some("no Secret".to_owned());
+        };
+        let trusts = |id| self.registration.bundle.iter().any(|a| a.id == id);
+        let leaf = held.leaf.ok()?;
+        let fresh = |validity: Validity| validity.verdict(self.now) == Verdict::Fresh;
+        let served = |replica: &Replica| replica.served.is_some_and(|s| s.id == leaf.id);
+        for (what, holds) in [
+            ("exact", held.trusted().eq(&self.registration.bundle)),
+            ("no next", held.next.is_none()),
+            ("confirmed", !held.inherits),
+            ("authority fresh", fresh(held.current.validity)),
+            ("leaf fresh", fresh(leaf.validity)),
+            ("trusted", trusts(leaf.issuer)),
+            ("served by all", self.replicas.iter().all(served)),
+        ] {
+            if !holds {
+                return Some(format!("not {what}: {held:?}, {:?}", self.replicas));
+            }
+        }
+        None
+    }
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        40 => (0..REPLICAS, 1usize..4).prop_map(|(at, times)| Op::Call(at, times)),
+        12 => (0..REPLICAS, 6usize..24).prop_map(|(at, times)| Op::Call(at, times)),
+        12 => (1i64..16).prop_map(Op::Pass),
+        6 => (1..DAY).prop_map(Op::Pass),
+        6 => (1i64..25).prop_map(|days| Op::Pass(days * DAY)),
+        3 => prop::sample::select(vec![0, DAY, -DAY, 0]).prop_map(Op::Step),
+        4 => (0..REPLICAS).prop_map(Op::Crash),
+        1 => Just(Op::Wipe),
+        1 => Just(Op::Replace),
+        2 => Just(Op::Delete),
+        2 => Just(Op::SpoilAuthority),
+        1 => Just(Op::SpoilLeaf),
+        1 => Just(Op::SpoilNext),
+        1 => Just(Op::SpoilTime),
+    ]
+}
+
+fn run(history: &[Op]) -> Result<World, TestCaseError> {
+    let mut world = World::new();
+    for op in history {
+        match *op {
+            // Each call is a state of its own.
+            Op::Call(at, times) => {
+                for _ in 0..times {
+                    world.apply(&Op::Call(at, 1));
+                    world.check()?;
+                }
+            }
+            _ => {
+                world.apply(op);
+                world.check()?;
+            }
+        }
+    }
+    Ok(world)
+}
+
+/// Lets the replicas work, a second for each of their turns, until all is well: after how many
+/// seconds that was.
+fn settle(world: &mut World, limit: usize) -> Result<usize, TestCaseError> {
+    let mut last = None;
+    for seconds in 0..limit {
+        last = world.unsettled();
+        if last.is_none() {
+            return Ok(seconds);
+        }
+        for at in 0..REPLICAS {
+            // Two calls to look, one to act: a turn.
+            for _ in 0..3 {
+                world.call(at);
+                world.check()?;
+            }
+        }
+        world.now += Time::SECOND;
+        world.check()?;
+    }
+    Err(TestCaseError::fail(format!("still {last:?}")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn no_history_serves_what_is_not_trusted_and_all_is_well_in_the_end(
+        history in prop::collection::vec(ops(), 1..160)
+    ) {
+        let mut world = run(&history)?;
+        world.step = 0;
+        settle(&mut world, 60)?;
+    }
+}
+
+#[test]
+fn left_alone_for_ten_years_it_rotates_and_never_rushes() {
+    let mut world = World::new();
+    settle(&mut world, 60).unwrap();
+    for replica in &mut world.replicas {
+        replica.rushed = false;
+    }
+    let first = world.registration.bundle[0].id;
+    let mut authorities = BTreeSet::from([first]);
+    for _ in 0..10 * 365 {
+        world.now += Time::DAY;
+        settle(&mut world, 60).unwrap();
+        assert!(world.replicas.iter().all(|replica| !replica.rushed));
+        assert!(world.registration.bundle.len() <= 3, "{:?}", world.registration.bundle);
+        authorities.insert(world.registration.bundle[0].id);
+    }
+    // An authority of 90 days signs for 60.
+    assert!((55..=62).contains(&authorities.len()), "{}", authorities.len());
+}
+
+#[test]
+fn a_replica_that_was_away_for_as_long_as_its_leaf_lasts_was_trusted_all_the_while() {
+    let mut world = World::new();
+    settle(&mut world, 60).unwrap();
+    world.now += Time::days(59);
+    settle(&mut world, 60).unwrap();
+    let away = world.replicas[2].served.unwrap();
+    while !away.has_ended(world.now) {
+        for at in [0, 1] {
+            for _ in 0..12 {
+                world.call(at);
+                world.check().unwrap();
+            }
+        }
+        world.now += Time::HOUR;
+    }
+    assert!(
+        world.registration.bundle.iter().any(|a| a.id == away.issuer),
+        "it is there to the end"
+    );
+    assert_ne!(world.replicas[0].served.unwrap().issuer, away.issuer, "others went on");
+    world.now += CLOCKS_DIFFER;
+    settle(&mut world, 60).unwrap();
+    assert!(world.registration.bundle.iter().all(|a| a.id != away.issuer), "and no longer");
+}
+
+/// The model finds what it is for: each of these plans is wrong in one way.
+#[test]
+fn a_plan_that_does_not_wait_is_found_out() {
+    let mut world = World::new();
+    settle(&mut world, 60).unwrap();
+    let Some((_, Content::Held(held))) = world.secret.clone() else { panic!("no Secret") };
+    let next = world.authority(world.now, LIFETIMES.authority);
+    let leaf = world.leaf(next, world.now).unwrap();
+    // Served before it is published.
+    world.replicas[0].served = Some(leaf);
+    world.check().unwrap_err();
+    // Published, and served at once.
+    world.register(vec![held.current, next], true);
+    world.replicas[0].rushed = false;
+    world.now += Time::SECOND;
+    world.disturbed = world.now - Time::SECOND;
+    world.check().unwrap_err();
+    world.now += Time::seconds(LAG);
+    world.check().unwrap();
+    // Retired while it is served.
+    world.register(vec![next], true);
+    world.check().unwrap_err();
+}
