@@ -21,6 +21,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as Told, EventType, Recorder};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource as _};
+use serde::Deserialize as _;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -206,7 +207,8 @@ fn operations(
     object: &PersistentVolumeClaim,
     edits: &[Edit],
 ) -> Result<Vec<PatchOperation>, serde_json::Error> {
-    let received: Received = serde_json::from_value(serde_json::to_value(object)?)?;
+    let value = serde_json::to_value(object)?;
+    let received = Received::deserialize(&value)?;
     let version = object.metadata.resource_version.as_deref().unwrap_or_default();
     Ok([vec![only_version(version)], received.patch(edits)].concat())
 }
