@@ -11,10 +11,12 @@ mod bundle;
 mod error;
 mod leaf;
 mod pem;
+mod subject;
 mod validity;
 
 pub use authority::{Authority, KeyPairPem, LeafRequest, Usage, signing_key_pem};
 pub use bundle::Bundle;
 pub use error::CertError;
 pub use leaf::Leaf;
+pub use subject::common_names;
 pub use validity::{BACKDATE, Validity, Verdict};

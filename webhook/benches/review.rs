@@ -18,7 +18,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let facts = facts();
     for (name, subject, effect, object) in [
-        ("claim, pinned", Subject::Claims, Effect::Patched, claim("local-storage")),
+        ("claim, pinned", Subject::Claims, Effect::Patched, claim(names::CLASS_DEFAULT)),
         ("claim, another's class", Subject::Claims, Effect::Untouched, claim("foreign")),
         ("service, decided", Subject::Services, Effect::Patched, service()),
     ] {
@@ -43,7 +43,8 @@ fn facts() -> Facts {
         });
         serde_json::from_value(class).map(|class| (name.to_owned(), ClassFact::read(&class)))
     };
-    let classes = [class("local-storage", names::PROVISIONER), class("foreign", "example.com/x")];
+    let classes =
+        [class(names::CLASS_DEFAULT, names::PROVISIONER), class("foreign", "example.com/x")];
     let node = NodeName::parse("node-a")
         .map(|name| (name, NodeFact { schedulable: true, ready: true, ..NodeFact::default() }));
     Facts {

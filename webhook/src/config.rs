@@ -3,11 +3,15 @@
 use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::serve::Limits;
+use crate::serve::client_ca::ClientPolicy;
+use crate::serve::clients::ClientAuth;
+use crate::serve::http::Allowance;
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
 use fastrak_runtime::log::LogArgs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Completes claims and Services on their way into the cluster. Without a command it serves.
@@ -53,6 +57,22 @@ pub struct Args {
     /// How long reviews are still taken after the end was asked for, in seconds.
     #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     pub drain: Duration,
+    /// How many connections are served at a time; for one more, the longest silent one has to go.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// How many reviews are decided at a time; others wait, or go through undecided when late.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_in_flight: usize,
+    /// What is made of clients' certificates.
+    #[arg(long, env = "CLIENT_AUTH", value_enum, default_value = "off")]
+    pub client_auth: ClientAuth,
+    /// File with the authorities of clients' certificates (PEM), read again when it changes.
+    #[arg(long, env = "CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
+    pub client_ca: Option<PathBuf>,
+    /// Common name of a client that may ask, where not all may that those authorities have signed;
+    /// may be repeated.
+    #[arg(long = "client-name", value_name = "NAME")]
+    pub client_names: Vec<String>,
     /// How long a claim is left alone before it is put right after the fact, in seconds.
     #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     pub repair_delay: Duration,
@@ -66,6 +86,9 @@ pub struct Args {
     #[command(flatten)]
     pub log: LogArgs,
 }
+
+/// How long a request may take, where the API server asks for no less.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// What the flags come to.
 #[derive(Clone, Debug)]
@@ -88,8 +111,12 @@ pub struct Config {
     pub drain: Duration,
     /// How long a claim is left alone before it is put right.
     pub repair_delay: Duration,
-    /// How long things may take on a connection.
+    /// How many connections there may be, and how long things may take on one.
     pub limits: Limits,
+    /// How much may be asked at a time.
+    pub allowance: Allowance,
+    /// What is made of clients' certificates.
+    pub clients: ClientPolicy,
 }
 
 impl From<Args> for Config {
@@ -104,6 +131,11 @@ impl From<Args> for Config {
             tls_names,
             certificate_poll,
             drain,
+            max_connections,
+            max_in_flight,
+            client_auth,
+            client_ca,
+            client_names,
             repair_delay,
             admin,
             client,
@@ -123,8 +155,22 @@ impl From<Args> for Config {
             certificate_poll,
             drain,
             repair_delay,
-            limits: Limits::default(),
+            limits: Limits { connections: max_connections, ..Limits::default() },
+            allowance: Allowance { request: REQUEST, in_flight: max_in_flight },
+            clients: ClientPolicy {
+                auth: client_auth,
+                authorities: client_ca,
+                names: client_names,
+            },
         }
+    }
+}
+
+/// A bound that lets somebody through.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number from 1".to_owned()),
     }
 }
 
@@ -169,6 +215,26 @@ mod tests {
         for args in [["--balancer", "node-ip"], ["--balancer-alternative", "inlets"]] {
             let args = ["w"].into_iter().chain(args);
             assert!(Args::try_parse_from(args).is_err());
+        }
+    }
+
+    #[test]
+    fn clients_are_looked_at_by_a_file_that_says_whom_to_trust() {
+        let parse = |args: &[&str]| Args::try_parse_from([&["w"], args].concat());
+        assert!(parse(&["--client-auth", "require"]).is_err());
+        assert!(parse(&["--client-auth", "observe"]).is_err());
+        let args =
+            ["--client-auth=require", "--client-ca=ca.crt", "--client-name=a", "--client-name=b"];
+        let config = Config::from(parse(&args).unwrap());
+        assert_eq!(config.clients.names, ["a", "b"]);
+        assert_eq!(Config::from(parse(&[]).unwrap()).clients.auth, ClientAuth::Off);
+    }
+
+    #[test]
+    fn a_bound_lets_somebody_through() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        for text in ["0", "-1", "", "many"] {
+            assert!(at_least_one(text).is_err(), "{text}");
         }
     }
 

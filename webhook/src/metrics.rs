@@ -1,6 +1,10 @@
 //! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
 //! enums, so that no tenant's text can ever become one.
 
+mod serving;
+
+pub use self::serving::{CauseLabel, ClientCertificate, ClientLabel, HandshakeFailure, Serving};
+
 use crate::review::{Effect, Subject};
 use crate::verdict::Reason;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -24,10 +28,8 @@ pub struct Metrics {
     pub reviews: Family<ReviewLabels, Counter>,
     /// How long each took, from its header to its answer.
     pub review_duration: Family<SubjectLabel, Histogram, fn() -> Histogram>,
-    /// Handshakes that came to nothing.
-    pub handshake_failures: Counter,
-    /// Connections that are open.
-    pub connections: Gauge,
+    /// What the server does.
+    pub serving: Serving,
     /// StorageClasses that are marked as the default.
     pub default_classes: Gauge,
     /// When the certificate that is served ends.
@@ -87,8 +89,7 @@ impl Metrics {
         let this = Self {
             reviews: Family::default(),
             review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            handshake_failures: Counter::default(),
-            connections: Gauge::default(),
+            serving: Serving::default(),
             default_classes: Gauge::default(),
             certificate_expiry: Gauge::default(),
             repairs: Family::default(),
@@ -100,12 +101,7 @@ impl Metrics {
             "Time from a review's header to its answer",
             this.review_duration.clone(),
         );
-        registry.register(
-            "handshake_failures",
-            "TLS handshakes that came to nothing",
-            this.handshake_failures.clone(),
-        );
-        registry.register("connections", "Open connections", this.connections.clone());
+        this.register_serving(registry);
         registry.register(
             "default_classes",
             "StorageClasses marked as the default; more than one is a mistake",
@@ -120,6 +116,39 @@ impl Metrics {
         this
     }
 
+    fn register_serving(&self, registry: &mut Registry) {
+        let Serving {
+            reviews_in_flight,
+            reviews_shed,
+            connections,
+            connections_evicted,
+            handshake_failures,
+            client_certificates,
+        } = self.serving.clone();
+        registry.register(
+            "reviews_in_flight",
+            "Reviews from their header to their answer",
+            reviews_in_flight,
+        );
+        registry.register("reviews_shed", "Reviews that there was no time for", reviews_shed);
+        registry.register("connections", "Open connections", connections);
+        registry.register(
+            "connections_evicted",
+            "Served connections that had to go for new ones",
+            connections_evicted,
+        );
+        registry.register(
+            "handshake_failures",
+            "TLS handshakes that came to nothing, by cause",
+            handshake_failures,
+        );
+        registry.register(
+            "client_certificates",
+            "Clients by the certificate that they showed",
+            client_certificates,
+        );
+    }
+
     /// Counts a review.
     pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
         self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
@@ -132,12 +161,14 @@ impl Metrics {
 
     /// Starts to measure a review.
     pub fn time(&self, subject: Subject) -> Timed<'_> {
+        self.serving.reviews_in_flight.inc();
         Timed { metrics: self, subject, start: Instant::now() }
     }
 }
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
+        self.metrics.serving.reviews_in_flight.dec();
         let label = SubjectLabel { resource: self.subject };
         let histogram = self.metrics.review_duration.get_or_create(&label);
         histogram.observe(self.start.elapsed().as_secs_f64());
@@ -196,7 +227,8 @@ mod tests {
         let metrics = Metrics::register(&mut registry);
         metrics.count(Subject::Claims, Effect::Patched, Reason::OnlyNode);
         metrics.count_repair(RepairOutcome::Repaired);
-        metrics.handshake_failures.inc();
+        metrics.serving.count_failure(HandshakeFailure::Timeout);
+        metrics.serving.count_client(ClientCertificate::Trusted);
         drop(metrics.time(Subject::Services));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -204,8 +236,12 @@ mod tests {
             r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only-node"} 1"#,
             r#"fastrak_webhook_repairs_total{outcome="repaired"} 1"#,
             r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,
-            "fastrak_webhook_handshake_failures_total 1",
+            r#"fastrak_webhook_handshake_failures_total{cause="timeout"} 1"#,
+            r#"fastrak_webhook_client_certificates_total{outcome="trusted"} 1"#,
+            "fastrak_webhook_reviews_in_flight 0",
+            "fastrak_webhook_reviews_shed_total 0",
             "fastrak_webhook_connections 0",
+            "fastrak_webhook_connections_evicted_total 0",
             "fastrak_webhook_default_classes 0",
             "fastrak_webhook_certificate_expiry_timestamp_seconds 0",
         ] {

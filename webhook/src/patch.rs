@@ -8,13 +8,14 @@
 //! `failurePolicy` says. So every parent that is missing is made, every key is escaped, and what
 //! is overwritten is tested first.
 
+mod step;
+
+use self::step::{Content, Op, Path, Step, write};
 use fastrak_api::balancer::ServiceShape;
 use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use json_patch::PatchOperation;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::fmt;
 
 /// A field that fastrak may write.
@@ -52,33 +53,6 @@ pub struct Received<'a> {
 struct Spec<'a> {
     #[serde(borrow, default)]
     storage_class_name: Option<Text<'a>>,
-}
-
-/// The parts of a path; ours has no more than three.
-type Path = [Option<&'static str>; 3];
-
-/// One operation of a patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step<'a> {
-    op: Op,
-    path: Path,
-    value: Content<'a>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
-    Add,
-    Test,
-    Replace,
-    Remove,
-}
-
-/// What an operation brings with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content<'a> {
-    Nothing,
-    Empty,
-    Text(&'a str),
 }
 
 impl Edit {
@@ -242,80 +216,11 @@ fn make(parent: Path, steps: &mut Vec<Step<'_>>) {
     }
 }
 
-fn write(steps: &[Step<'_>], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let mut before = b'[';
-    for step in steps {
-        out.push(before);
-        before = b',';
-        out.extend_from_slice(b"{\"op\":\"");
-        out.extend_from_slice(step.op.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"path\":\"");
-        write_path(step.path, out);
-        match step.value {
-            Content::Nothing => out.extend_from_slice(b"\"}"),
-            Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
-            Content::Text(text) => {
-                out.extend_from_slice(b"\",\"value\":");
-                serde_json::to_writer(&mut *out, text)?;
-                out.push(b'}');
-            }
-        }
-    }
-    out.push(b']');
-    Ok(())
-}
-
-/// The path's parts are ours, and none has what a JSON text would have to escape.
-fn write_path(path: Path, out: &mut Vec<u8>) {
-    for token in path.into_iter().flatten() {
-        out.push(b'/');
-        for byte in token.bytes() {
-            match byte {
-                b'~' => out.extend_from_slice(b"~0"),
-                b'/' => out.extend_from_slice(b"~1"),
-                other => out.push(other),
-            }
-        }
-    }
-}
-
-impl Op {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Test => "test",
-            Self::Replace => "replace",
-            Self::Remove => "remove",
-        }
-    }
-}
-
-impl Step<'_> {
-    fn operation(&self) -> PatchOperation {
-        let path = pointer(self.path);
-        let value = match self.value {
-            Content::Nothing => Value::Null,
-            Content::Empty => json!({}),
-            Content::Text(text) => json!(text),
-        };
-        match self.op {
-            Op::Add => PatchOperation::Add(AddOperation { path, value }),
-            Op::Test => PatchOperation::Test(TestOperation { path, value }),
-            Op::Replace => PatchOperation::Replace(ReplaceOperation { path, value }),
-            Op::Remove => PatchOperation::Remove(RemoveOperation { path }),
-        }
-    }
-}
-
 /// The first operation of a patch that must not touch any other version of an object.
 #[must_use]
 pub fn only_version(resource_version: &str) -> PatchOperation {
     let path = [Some("metadata"), Some("resourceVersion"), None];
     Step { op: Op::Test, path, value: Content::Text(resource_version) }.operation()
-}
-
-fn pointer(path: Path) -> PointerBuf {
-    PointerBuf::from_tokens(path.into_iter().flatten())
 }
 
 #[cfg(test)]

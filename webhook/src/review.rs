@@ -9,22 +9,22 @@
 //! least: `uid` is echoed, `apiVersion` and `kind` are exact, `patch` is a base64 string, and
 //! `patch` and `patchType` come together or not at all.
 
+mod decide;
 mod read;
 mod told;
 mod wire;
 
-use self::read::{Objects, read, read_without_objects};
+use self::decide::{Shape, decide};
+use self::read::{read, read_without_objects};
 use self::wire::{API_VERSION, KIND, Outgoing, Response, Status};
 use crate::facts::Facts;
-use crate::mutate::service::{ServiceAsk, Settings, service};
-use crate::mutate::{ClaimAsk, Operation, claim};
+use crate::mutate::service::Settings;
 use crate::patch::Received;
 use crate::verdict::{Outcome, Reason, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fastrak_api::balancer::{ServiceShape, ServiceView};
-use fastrak_api::claim::{Claim, ClaimShape};
-use serde::Deserialize;
+use fastrak_api::balancer::ServiceShape;
+use fastrak_api::claim::ClaimShape;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
@@ -131,23 +131,6 @@ pub fn shed(body: &[u8]) -> Result<Answer, NotAReview> {
 /// A request without its objects.
 type Request<'a> = wire::Request<'a, ()>;
 
-/// The form of an object that is reviewed.
-trait Shape<'a>: Deserialize<'a> + Into<Received<'a>> {
-    /// Which objects these are.
-    const SUBJECT: Subject;
-
-    /// What is to be done.
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict;
-}
-
-/// What is asked beside the objects.
-struct Ask<'a> {
-    request: &'a Request<'a>,
-    operation: Operation,
-    facts: &'a Facts,
-    settings: Settings,
-}
-
 fn examined<'a, S: Shape<'a>>(
     body: &'a [u8],
     facts: Option<&Facts>,
@@ -161,80 +144,6 @@ fn examined<'a, S: Shape<'a>>(
     let received = objects.ok().map(|objects| objects.object.into());
     let answer = written(&request, &verdict, received.as_ref(), settings.shadow);
     Ok((answer, verdict))
-}
-
-fn decide<'a, S: Shape<'a>>(
-    request: &Request<'_>,
-    objects: Result<&Objects<S>, &serde_json::Error>,
-    facts: Option<&Facts>,
-    settings: Settings,
-) -> Verdict {
-    let operation = match (request.operation.as_str(), request.sub_resource.as_str()) {
-        ("CREATE", "") => Operation::Create,
-        ("UPDATE", "") => Operation::Update,
-        (other, _) => return Verdict::untouched(Reason::Operation).about(other),
-    };
-    let (of, expected) = (&request.kind, S::SUBJECT.kind());
-    let kind = of.kind.as_str();
-    if (of.group.as_str(), of.version.as_str(), kind) != ("", "v1", expected) {
-        let about = format!("a {kind:?}, where a {expected} is expected");
-        return failed(Reason::WrongKind, &about);
-    }
-    let Some(facts) = facts else {
-        return failed(Reason::NotReady, "");
-    };
-    match objects {
-        Ok(objects) => S::decide(objects, &Ask { request, operation, facts, settings }),
-        Err(error) => failed(Reason::Unreadable, &error.to_string()),
-    }
-}
-
-impl<'a> Shape<'a> for ClaimShape<'a> {
-    const SUBJECT: Subject = Subject::Claims;
-
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict {
-        let Ask { request, operation, facts, settings } = *ask;
-        let view = |shape: &Self| {
-            let mut view = Claim::of(shape);
-            ask.complete(&mut view.namespace);
-            view
-        };
-        let (object, old) = (view(&objects.object), objects.old.as_ref().map(view));
-        let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
-        let verdict = claim(&ask, facts);
-        let before = ask.old.filter(|_| settings.shadow);
-        let before = before.map(|old| claim(&ClaimAsk { claim: old, ..ask }, facts));
-        told::unless_before(verdict, before.as_ref())
-    }
-}
-
-impl<'a> Shape<'a> for ServiceShape<'a> {
-    const SUBJECT: Subject = Subject::Services;
-
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict {
-        let Ask { facts, settings, .. } = *ask;
-        let view = |shape: &Self| {
-            let mut view = ServiceView::of(shape);
-            ask.complete(&mut view.namespace);
-            view
-        };
-        let (object, old) = (view(&objects.object), objects.old.as_ref().map(view));
-        let ask = ServiceAsk { service: &object, old: old.as_ref() };
-        let verdict = service(&ask, facts, settings);
-        let before = ask.old.filter(|_| settings.shadow);
-        let before =
-            before.map(|old| service(&ServiceAsk { service: old, ..ask }, facts, settings));
-        told::unless_before(verdict, before.as_ref())
-    }
-}
-
-impl Ask<'_> {
-    /// The namespace of the request counts where the object has none.
-    fn complete(&self, namespace: &mut String) {
-        if namespace.is_empty() {
-            namespace.push_str(&self.request.namespace);
-        }
-    }
 }
 
 fn failed(reason: Reason, about: &str) -> Verdict {

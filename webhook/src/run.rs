@@ -6,8 +6,9 @@ use crate::facts::feed::{Board, Feed};
 use crate::metrics::Metrics;
 use crate::repair::controller::Mender;
 use crate::rotation::Rotation;
-use crate::serve::http::{Desk, router};
-use crate::serve::tls::{self, Slot, TlsError};
+use crate::serve::client_ca::{ClientCa, ClientCaError};
+use crate::serve::http::Desk;
+use crate::serve::tls::{Security, Slot, TlsError};
 use crate::serve::{self, Counter, ServeError};
 use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError};
@@ -21,7 +22,6 @@ use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_rustls::TlsAcceptor;
 
 /// A webhook whose sockets are bound.
 pub struct Webhook {
@@ -43,6 +43,9 @@ pub enum RunError {
     /// Connections cannot be secured.
     #[error("connections cannot be secured")]
     Tls(#[source] TlsError),
+    /// Clients cannot be told apart.
+    #[error("clients cannot be told apart")]
+    Clients(#[source] ClientCaError),
     /// Health and metrics cannot be told.
     #[error("health and metrics cannot be told")]
     Admin(#[source] AdminError),
@@ -82,16 +85,13 @@ impl Webhook {
         let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
 
-        let desk = Desk {
-            facts: board.facts(),
-            settings: config.services,
-            metrics: Arc::clone(&metrics),
-            limit: config.limits.request,
-        };
-        let tls = Arc::new(tls::config(Arc::clone(&slot)).map_err(RunError::Tls)?);
+        let clients = ClientCa::load(config.clients, config.certificate_poll, &metrics).await;
+        let clients = clients.map_err(RunError::Clients)?;
+        let security = Security::new(Arc::clone(&slot), clients.as_ref().map(ClientCa::clients));
+        let desk = Desk::new(board.facts(), config.services, &metrics, config.allowance);
         let counter = Counter {
-            tls: TlsAcceptor::from(tls),
-            router: router(desk),
+            security: security.map_err(RunError::Tls)?,
+            desk: Arc::new(desk),
             metrics: Arc::clone(&metrics),
             limits: config.limits,
         };
@@ -130,6 +130,9 @@ impl Webhook {
         parts.spawn("certificate", rotation.run(shutdown.clone()));
         parts.spawn("defaults", defaults.run(shutdown.clone()));
         parts.spawn("repair", mender.run(shutdown.clone()));
+        if let Some(clients) = clients {
+            parts.spawn("client-ca", clients.run(shutdown.clone()));
+        }
         parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
         let grace = config.drain + config.limits.finish + Duration::from_secs(1);
         parts.run(shutdown, grace).await.map_err(RunError::Supervise)

@@ -1,5 +1,8 @@
+use super::step::pointer;
 use super::*;
+use json_patch::jsonptr::PointerBuf;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const FIELDS: [Field; 5] = [
     Field::Annotation("example.com/a"),

@@ -2,18 +2,23 @@
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
 mod answers_offline;
+mod client_certificates;
 mod decides_services;
 mod default_class_both_ways;
 mod defaults_claims;
 mod drains;
+mod floods;
+mod hostile_handshakes;
 mod hostile_input;
 mod http;
 mod mends_what_it_missed;
 mod namespaces_have_defaults;
 mod pins_claims;
 mod publishes_its_certificate;
+mod restarts;
 mod rig;
 mod runs_as_a_program;
 mod server;
 mod shadows;
+mod sheds;
 mod two_defaults_are_reported;
