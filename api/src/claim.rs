@@ -68,6 +68,10 @@ pub struct Claim {
     pub attributes_class: Option<String>,
     /// The size it asks for, unread; see [`Claim::request`].
     pub storage: Option<String>,
+    /// Whether its label says that it only asks whether the webhook is there.
+    pub probes: bool,
+    /// What it has been answered.
+    pub probe_answer: Option<String>,
 }
 
 /// What a claim says of its class.
@@ -174,6 +178,8 @@ impl Claim {
         self.class = annotation(kubernetes::STORAGE_CLASS_BETA)
             .map_or(ClassChoice::Unset, ClassChoice::Beta);
         self.class_unowned = is_class_unowned(metadata);
+        self.probes = metadata.label(names::PROBE) == Some(names::PROBE_ASKS);
+        self.probe_answer = annotation(names::PROBE);
     }
 
     fn take_spec(&mut self, spec: &ClaimSpec<'_>) {

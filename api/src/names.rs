@@ -71,10 +71,24 @@ pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
 pub const CLAIMS_HOOK: &str = concat!("claims.", domain!());
 /// Name of the webhook for Services in that configuration.
 pub const SERVICES_HOOK: &str = concat!("services.", domain!());
+/// Name of the webhook for the probe in that configuration.
+pub const PROBE_HOOK: &str = concat!("probe.", domain!());
 /// Path that serves reviews of claims.
 pub const CLAIMS_PATH: &str = "/claims";
 /// Path that serves reviews of Services.
 pub const SERVICES_PATH: &str = "/services";
+
+/// The Lease by which one of the webhook's replicas leads.
+pub const WEBHOOK_LEASE: &str = WEBHOOK;
+/// The namespace in which the webhook asks for a claim that is never made, to see whether the API
+/// server reaches it. Also the name of the Role by which it may.
+pub const PROBE_NAMESPACE: &str = "fastrak-probe";
+/// Label on that claim: [`PROBE_ASKS`]. Annotation on the answer: [`PROBE_SEEN`].
+pub const PROBE: &str = domain!("probe");
+/// The value of the label.
+pub const PROBE_ASKS: &str = "true";
+/// The value of the annotation.
+pub const PROBE_SEEN: &str = "seen";
 
 /// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
 pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";

@@ -19,11 +19,13 @@ pub enum EventReason {
     MultipleDefaultClasses,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
+    /// On a Service: who gives it an address was decided, or taken back, after the fact.
+    BalancerRepaired,
 }
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -31,6 +33,7 @@ impl EventReason {
         Self::VolumeDataMissing,
         Self::MultipleDefaultClasses,
         Self::PinRepaired,
+        Self::BalancerRepaired,
     ];
 
     /// The reason as `kubectl get events` shows it.
@@ -44,6 +47,7 @@ impl EventReason {
             Self::VolumeDataMissing => "VolumeDataMissing",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::PinRepaired => "PinRepaired",
+            Self::BalancerRepaired => "BalancerRepaired",
         }
     }
 
@@ -51,7 +55,10 @@ impl EventReason {
     #[must_use]
     pub const fn is_warning(self) -> bool {
         match self {
-            Self::Provisioning | Self::ProvisioningSucceeded | Self::PinRepaired => false,
+            Self::Provisioning
+            | Self::ProvisioningSucceeded
+            | Self::PinRepaired
+            | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
             | Self::VolumeFailedDelete
             | Self::VolumeDataMissing

@@ -74,7 +74,7 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
     ]);
     let authority = authority.run().await.unwrap().stdout;
     let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": authority});
-    let patch = json!([op(0), op(1)]).to_string();
+    let patch = json!([op(0), op(1), op(2)]).to_string();
     let manager = format!("--field-manager={}", names::MANAGER_CA_BUNDLE);
     let kind = ["mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
     let patched = [&["patch"], &kind[..], &["--type=json", &manager, "--patch", &patch]].concat();
@@ -101,6 +101,47 @@ async fn may(plane: &ControlPlane, account: &str, request: &str) -> Result<bool>
     }
 }
 
+/// Requests, whether the webhook may make them, and whether the agent may.
+const RIGHTS: &[(&str, bool, bool)] = &[
+    ("watch persistentvolumeclaims -A", true, true),
+    ("patch persistentvolumeclaims -n default", true, false),
+    ("create persistentvolumes", false, true),
+    ("delete persistentvolumes", false, true),
+    ("watch storageclasses", true, true),
+    ("watch nodes", true, true),
+    ("list namespaces", true, false),
+    ("watch namespaces", true, false),
+    ("create events.events.k8s.io -n default", true, true),
+    ("get secrets -n default", false, false),
+    ("create secrets -n default", false, false),
+    ("patch mutatingwebhookconfigurations/other", false, false),
+    ("create mutatingwebhookconfigurations", false, false),
+    ("delete mutatingwebhookconfigurations/fastrak", false, false),
+    ("create persistentvolumeclaims -n default", false, false),
+    ("delete persistentvolumeclaims -n default", false, false),
+    ("patch persistentvolumeclaims --subresource=status -n default", false, false),
+    ("patch services -n default", true, false),
+    ("watch services -A", true, false),
+    ("patch services --subresource=status -n default", false, false),
+    ("delete services -n default", false, false),
+    ("patch leases/other -n fastrak-system", false, false),
+    ("patch leases/fastrak-webhook -n default", false, false),
+    ("delete leases -n fastrak-system", false, false),
+    ("create persistentvolumeclaims -n fastrak-probe", true, false),
+    ("delete persistentvolumeclaims -n fastrak-probe", false, false),
+    ("get pods -n default", false, false),
+    ("create pods -n fastrak-system", false, false),
+    ("create pods --subresource=exec -n default", false, false),
+    ("patch nodes", false, false),
+    ("patch namespaces", false, false),
+    ("delete nodes", false, false),
+    ("create storageclasses", false, false),
+    ("create clusterrolebindings", false, false),
+    ("escalate clusterroles", false, false),
+    ("impersonate users", false, false),
+    ("create serviceaccounts --subresource=token -n fastrak-system", false, false),
+];
+
 #[tokio::test]
 async fn nobody_may_more_than_its_work_takes() {
     let plane = or_skip!(installed().await);
@@ -108,49 +149,20 @@ async fn nobody_may_more_than_its_work_takes() {
     let delete_secret = own_secret.replace("get", "delete");
     let other_secret = format!("get secrets/other -n {}", names::NAMESPACE);
     let list_secrets = format!("list secrets -n {}", names::NAMESPACE);
+    let own_lease = format!("patch leases/{} -n {}", names::WEBHOOK_LEASE, names::NAMESPACE);
     let own_registration =
         format!("patch mutatingwebhookconfigurations/{}", names::WEBHOOK_CONFIGURATION);
-    let table = [
-        // request, the webhook, the agent
+    let by_name = [
         (own_secret.as_str(), true, false),
         (own_registration.as_str(), true, false),
-        ("watch persistentvolumeclaims -A", true, true),
-        ("patch persistentvolumeclaims -n default", true, false),
-        ("create persistentvolumes", false, true),
-        ("delete persistentvolumes", false, true),
-        ("watch storageclasses", true, true),
-        ("watch nodes", true, true),
-        ("get namespaces/default", true, false),
-        ("list namespaces", true, false),
-        ("watch namespaces", true, false),
-        ("create events.events.k8s.io -n default", true, true),
         (delete_secret.as_str(), false, false),
         (other_secret.as_str(), false, false),
         (list_secrets.as_str(), false, false),
-        ("get secrets -n default", false, false),
-        ("create secrets -n default", false, false),
-        ("patch mutatingwebhookconfigurations/other", false, false),
-        ("create mutatingwebhookconfigurations", false, false),
-        ("delete mutatingwebhookconfigurations/fastrak", false, false),
-        ("create persistentvolumeclaims -n default", false, false),
-        ("delete persistentvolumeclaims -n default", false, false),
-        ("patch persistentvolumeclaims --subresource=status -n default", false, false),
-        ("patch services -n default", false, false),
-        ("get pods -n default", false, false),
-        ("create pods -n fastrak-system", false, false),
-        ("create pods --subresource=exec -n default", false, false),
-        ("patch nodes", false, false),
-        ("patch namespaces", false, false),
-        ("delete nodes", false, false),
-        ("create storageclasses", false, false),
-        ("create clusterrolebindings", false, false),
-        ("escalate clusterroles", false, false),
-        ("impersonate users", false, false),
-        ("create serviceaccounts --subresource=token -n fastrak-system", false, false),
+        (own_lease.as_str(), true, false),
     ];
     let mut wrong = Vec::new();
-    for (request, webhook, agent) in table {
-        for (account, expected) in [(names::WEBHOOK, webhook), (names::AGENT, agent)] {
+    for (request, webhook, agent) in by_name.iter().chain(RIGHTS) {
+        for (account, expected) in [(names::WEBHOOK, *webhook), (names::AGENT, *agent)] {
             let found = may(plane, account, request).await.unwrap();
             wrong.extend((found != expected).then(|| format!("{account}: {request}: {found}")));
         }

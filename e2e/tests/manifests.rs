@@ -150,12 +150,15 @@ fn the_kustomization_has_every_file() {
 fn objects_are_called_what_the_programs_call_them() {
     let expected = [
         ("Namespace", names::NAMESPACE),
+        ("Namespace", names::PROBE_NAMESPACE),
         ("StorageClass", names::CLASS_DEFAULT),
         ("StorageClass", names::CLASS_RETAIN),
         ("ServiceAccount", names::WEBHOOK),
         ("ServiceAccount", names::AGENT),
         ("Role", names::WEBHOOK),
         ("RoleBinding", names::WEBHOOK),
+        ("Role", names::PROBE_NAMESPACE),
+        ("RoleBinding", names::PROBE_NAMESPACE),
         ("ClusterRole", names::WEBHOOK),
         ("ClusterRole", names::AGENT),
         ("ClusterRoleBinding", names::WEBHOOK),
@@ -172,7 +175,7 @@ fn objects_are_called_what_the_programs_call_them() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 16, "an object is there twice");
+    assert_eq!(there.len(), 19, "an object is there twice");
 }
 
 #[test]
@@ -187,7 +190,10 @@ fn all_that_lives_in_a_namespace_lives_in_fastraks() {
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();
         let wide = cluster_wide.contains(&object["kind"].as_str().unwrap());
-        assert_eq!(namespace, (!wide).then_some(names::NAMESPACE), "{file}: {}", object["kind"]);
+        // What the webhook may do where it probes is all that is elsewhere.
+        let probes = object["metadata"]["name"] == names::PROBE_NAMESPACE;
+        let home = if probes { names::PROBE_NAMESPACE } else { names::NAMESPACE };
+        assert_eq!(namespace, (!wide).then_some(home), "{file}: {}", object["kind"]);
         for subject in object["subjects"].as_array().into_iter().flatten() {
             assert_eq!(subject["namespace"], names::NAMESPACE, "{file}");
         }
@@ -215,8 +221,11 @@ fn the_default_class_is_ours_and_the_other_keeps_its_volumes() {
 
 #[test]
 fn the_registration_names_the_webhooks_service_and_bears_no_authority() {
-    let paths =
-        [(names::CLAIMS_HOOK, names::CLAIMS_PATH), (names::SERVICES_HOOK, names::SERVICES_PATH)];
+    let paths = [
+        (names::CLAIMS_HOOK, names::CLAIMS_PATH),
+        (names::SERVICES_HOOK, names::SERVICES_PATH),
+        (names::PROBE_HOOK, names::CLAIMS_PATH),
+    ];
     let configuration: MutatingWebhookConfiguration = one("MutatingWebhookConfiguration");
     assert_eq!(configuration.webhooks.unwrap().len(), paths.len());
     for (name, path) in paths {
@@ -253,6 +262,40 @@ fn the_registration_cannot_stand_in_anybodys_way() {
         let operations = rules[0].operations.as_ref().unwrap();
         assert_eq!(operations, &["CREATE".to_owned(), "UPDATE".to_owned()], "{name}");
     }
+}
+
+#[test]
+fn the_probe_alone_is_refused_when_nobody_answers_and_only_in_its_own_namespace() {
+    let hook = hook(names::PROBE_HOOK);
+    assert_eq!(hook.failure_policy.as_deref(), Some("Fail"));
+    assert!(hook.timeout_seconds.is_some_and(|seconds| seconds <= 2));
+    assert_eq!(hook.side_effects, "None");
+    let labels = |selector: Option<LabelSelector>| {
+        let selector = selector.unwrap();
+        assert!(selector.match_expressions.is_none());
+        selector.match_labels.unwrap()
+    };
+    let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let namespace = one("kubernetes.io/metadata.name", names::PROBE_NAMESPACE);
+    assert_eq!(labels(hook.namespace_selector), namespace);
+    assert_eq!(labels(hook.object_selector), one(names::PROBE, names::PROBE_ASKS));
+    let rules = hook.rules.unwrap();
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].operations.as_deref(), Some(&["CREATE".to_owned()][..]));
+    assert_eq!(rules[0].resources.as_deref(), Some(&["persistentvolumeclaims".to_owned()][..]));
+    let conditions = hook.match_conditions.unwrap();
+    let account = format!("'system:serviceaccount:{}:{}'", names::NAMESPACE, names::WEBHOOK);
+    assert!(conditions.iter().any(|c| c.expression.contains("request.dryRun")));
+    assert!(conditions.iter().any(|c| c.expression.contains(&account)));
+
+    // Nothing but to ask for a claim, and nobody but the webhook.
+    let role: Role = all("Role")
+        .into_iter()
+        .find(|role: &Role| role.metadata.namespace.as_deref() == Some(names::PROBE_NAMESPACE))
+        .unwrap();
+    let rules = role.rules.unwrap();
+    assert_eq!((rules.len(), &rules[0].verbs), (1, &vec!["create".to_owned()]));
+    assert_eq!(rules[0].resources.as_deref(), Some(&["persistentvolumeclaims".to_owned()][..]));
 }
 
 /// What a selector keeps away, as key and values.
@@ -424,7 +467,7 @@ fn no_rule_is_wider_than_a_name_or_a_kind() {
             let starred = all.iter().any(|list| list.as_array().unwrap().contains(&json!("*")));
             assert!(!starred, "{file}: {rule}");
             // What only ever concerns one object is tied to its name.
-            let tied = ["secrets", "mutatingwebhookconfigurations"];
+            let tied = ["secrets", "mutatingwebhookconfigurations", "leases"];
             let named = rule["resources"]
                 .as_array()
                 .unwrap()

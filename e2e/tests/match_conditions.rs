@@ -62,6 +62,12 @@ fn object(kind: &str, (namespace, name): (&str, &str), mut metadata: Value, spec
     json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
 }
 
+/// A claim as the probe asks for it, in this namespace.
+fn probe(namespace: &str) -> Value {
+    let label = labelled(names::PROBE, names::PROBE_ASKS);
+    claim(namespace, "probe", label, json!({"storageClassName": ""}))
+}
+
 fn claim(namespace: &str, name: &str, metadata: Value, spec: Value) -> Value {
     let mut whole = json!({
         "accessModes": ["ReadWriteOnce"],
@@ -96,8 +102,9 @@ async fn start() -> Result<ControlPlane> {
     // The plugin would give every claim a class, and a claim without one has to be asked about too.
     let flag = "--disable-admission-plugins=DefaultStorageClass";
     let plane = ControlPlane::start(Options::api_only().flag(Component::ApiServer, flag)).await?;
+    let opted_out = json!({names::INJECT: names::INJECT_DISABLED});
     for (name, labels) in
-        [(names::NAMESPACE, json!({})), (OPTED_OUT, json!({names::INJECT: names::INJECT_DISABLED}))]
+        [(names::NAMESPACE, json!({})), (names::PROBE_NAMESPACE, json!({})), (OPTED_OUT, opted_out)]
     {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         store(&plane, &namespace).await;
@@ -312,5 +319,69 @@ async fn only_what_fastrak_would_change_is_shown_to_it() {
             (found != case.seen).then(|| format!("updated: {}: seen is {found}", case.what)),
         );
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Who asks, for whom, how and with what; and whether the webhook sees it.
+struct Asked {
+    what: &'static str,
+    who: &'static str,
+    object: Value,
+    dry: bool,
+    seen: bool,
+}
+
+/// The account that the webhook runs as, as the API server calls it.
+const ACCOUNT: &str = "system:serviceaccount:fastrak-system:fastrak-webhook";
+
+fn asked() -> Vec<Asked> {
+    let case = |what, who, object, dry, seen| Asked { what, who, object, dry, seen };
+    let here = || probe(names::PROBE_NAMESPACE);
+    let mut kept = here();
+    kept["metadata"]["name"] = json!("kept");
+    let unlabelled =
+        claim(names::PROBE_NAMESPACE, "probe", json!({}), json!({"storageClassName": ""}));
+    let service = service(
+        names::PROBE_NAMESPACE,
+        "probe",
+        labelled(names::PROBE, names::PROBE_ASKS),
+        json!({}),
+    );
+    let other_label = labelled(names::PROBE, "false");
+    let other =
+        claim(names::PROBE_NAMESPACE, "probe", other_label, json!({"storageClassName": ""}));
+    vec![
+        case("the probe", ACCOUNT, here(), true, true),
+        case("a claim that is to be made", ACCOUNT, kept, false, false),
+        case("a probe of another's", "somebody", here(), true, false),
+        case("of a namesake", "fastrak-webhook", here(), true, false),
+        case("a probe elsewhere", ACCOUNT, probe(PLAIN), true, false),
+        case("in fastrak's own namespace", ACCOUNT, probe(names::NAMESPACE), true, false),
+        case("in a system namespace", ACCOUNT, probe("kube-system"), true, false),
+        case("without the label", ACCOUNT, unlabelled, true, false),
+        case("with another value of it", ACCOUNT, other, true, false),
+        case("no claim", ACCOUNT, service, true, false),
+    ]
+}
+
+/// All but the probe fail open, so the probe's webhook must be able to stand in nobody's way.
+#[tokio::test]
+async fn the_webhook_of_the_probe_is_shown_the_probe_and_nothing_else() {
+    let plane = or_skip!(start().await);
+    register(&plane).await.unwrap();
+    let mut wrong = Vec::new();
+    for Asked { what, who, object, dry, seen: expected } in asked() {
+        let who = format!("--as={who}");
+        let mut args = vec!["create", "--as-group=system:masters", &who, "-f", "-"];
+        args.extend(dry.then_some("--dry-run=server"));
+        let found = seen(&plane, &args, Some(&object)).await.context(what).unwrap();
+        wrong.extend((found != expected).then(|| format!("{what}: seen is {found}")));
+    }
+    // An update of a claim that is there, by the webhook itself.
+    let who = format!("--as={}", ACCOUNT);
+    let patch = annotate("a/b", "c").to_string();
+    let mut update = vec!["patch", "pvc", "kept", "-n", names::PROBE_NAMESPACE, "--type=merge"];
+    update.extend(["--as-group=system:masters", &who, "--dry-run=server", "--patch", &patch]);
+    assert!(!seen(&plane, &update, None).await.unwrap(), "an update");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -166,6 +166,8 @@ async fn readyz(Shared(about): Shared<Arc<About>>) -> Response {
     let parts = about.readiness.snapshot();
     let ready = !ending && parts.iter().all(|(_, state)| *state == State::Ready);
     let mut body: String = parts.iter().map(line).collect();
+    let remarks = about.readiness.remarks();
+    body.extend(remarks.iter().map(|(name, text)| format!("[!] {name}: {text}\n")));
     if ending {
         body.push_str("[-] shutting down\n");
     }

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod crypto;
 mod deadline;
 pub mod descriptors;
+pub mod lease;
 pub mod log;
 pub mod ready;
 pub mod shutdown;

@@ -1,12 +1,14 @@
 //! Whether the process can do its work, as the sum of named parts. It does not
 //! probe anything: each part says so itself, through its own handle.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// All parts of a process and how each of them stands. Clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     parts: Arc<RwLock<Vec<(&'static str, State)>>>,
+    remarks: Arc<RwLock<BTreeMap<&'static str, String>>>,
 }
 
 /// How one part stands.
@@ -28,6 +30,14 @@ pub struct ReadyHandle {
     index: usize,
 }
 
+/// One part's say that an operator should see and that makes nobody less ready: what is wrong
+/// would not be mended by sending callers elsewhere.
+#[derive(Debug, Clone)]
+pub struct Remark {
+    readiness: Readiness,
+    name: &'static str,
+}
+
 impl Readiness {
     /// A process without parts: ready.
     #[must_use]
@@ -42,6 +52,18 @@ impl Readiness {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         parts.push((name, starting));
         ReadyHandle { readiness: self.clone(), index: parts.len() - 1 }
+    }
+
+    /// A part that only ever remarks.
+    #[must_use]
+    pub fn remark(&self, name: &'static str) -> Remark {
+        Remark { readiness: self.clone(), name }
+    }
+
+    /// What is remarked at this moment, by the names of those who do.
+    #[must_use]
+    pub fn remarks(&self) -> BTreeMap<&'static str, String> {
+        self.remarks.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every part and how it stands, in the order in which they were made.
@@ -81,6 +103,20 @@ impl ReadyHandle {
     }
 }
 
+impl Remark {
+    /// There is this to say.
+    pub fn say(&self, text: impl Into<String>) {
+        let mut remarks = self.readiness.remarks.write().unwrap_or_else(PoisonError::into_inner);
+        remarks.insert(self.name, text.into());
+    }
+
+    /// There is nothing to say any more.
+    pub fn take_back(&self) {
+        let mut remarks = self.readiness.remarks.write().unwrap_or_else(PoisonError::into_inner);
+        remarks.remove(self.name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +151,19 @@ mod tests {
         );
         facts.ready();
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn a_remark_makes_nobody_less_ready() {
+        let readiness = Readiness::new();
+        let remark = readiness.remark("network");
+        assert!(readiness.remarks().is_empty());
+        remark.say("slow");
+        remark.say("gone");
+        assert_eq!(readiness.remarks(), BTreeMap::from([("network", "gone".to_owned())]));
+        assert!(readiness.is_ready());
+        remark.take_back();
+        assert!(readiness.remarks().is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! For development alone: what ships never depends on it. It brings no opinion of fastrak's; the
 //! same kit could test any program that lives in a cluster.
 
+pub mod admission;
 pub mod assets;
 pub mod control_plane;
 pub mod environment;

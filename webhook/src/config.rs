@@ -2,6 +2,7 @@
 
 use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::registration::plan::Us;
 use crate::serve::Limits;
 use crate::serve::client_ca::ClientPolicy;
 use crate::serve::clients::ClientAuth;
@@ -73,9 +74,24 @@ pub struct Args {
     /// may be repeated.
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
-    /// How long a claim is left alone before it is put right after the fact, in seconds.
+    /// How long an object is left alone before it is put right after the fact, in seconds.
     #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     pub repair_delay: Duration,
+    /// The least time between two repairs, in seconds.
+    #[arg(long, env = "REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = seconds)]
+    pub repair_interval: Duration,
+    /// How often the registration is looked at, in seconds.
+    #[arg(long, env = "REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_seconds)]
+    pub registration_poll: Duration,
+    /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
+    #[arg(long, env = "PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub probe_interval: Duration,
+    /// How long a replica that fell silent keeps the lead, in seconds.
+    #[arg(long, env = "LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_seconds)]
+    pub lease_duration: Duration,
+    /// Name of the pod, by which people can tell which replica leads.
+    #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
+    pub pod_name: String,
     /// Health and metrics.
     #[command(flatten)]
     pub admin: AdminArgs,
@@ -103,14 +119,26 @@ pub struct Config {
     pub services: Settings,
     /// The namespace that fastrak runs in.
     pub namespace: String,
+    /// The Service by which the API server reaches us.
+    pub service_name: String,
     /// The names that the certificate is for.
     pub tls_names: Vec<String>,
     /// How often the certificate is looked at.
     pub certificate_poll: Duration,
     /// How long reviews are still taken after the end was asked for.
     pub drain: Duration,
-    /// How long a claim is left alone before it is put right.
+    /// How long an object is left alone before it is put right.
     pub repair_delay: Duration,
+    /// The least time between two repairs.
+    pub repair_interval: Duration,
+    /// How often the registration is looked at.
+    pub registration_poll: Duration,
+    /// How often the API server is asked whether it reaches us; never when it is zero.
+    pub probe_interval: Duration,
+    /// How long a replica that fell silent keeps the lead.
+    pub lease_duration: Duration,
+    /// The name of this replica.
+    pub pod_name: String,
     /// How many connections there may be, and how long things may take on one.
     pub limits: Limits,
     /// How much may be asked at a time.
@@ -137,6 +165,11 @@ impl From<Args> for Config {
             client_ca,
             client_names,
             repair_delay,
+            repair_interval,
+            registration_poll,
+            probe_interval,
+            lease_duration,
+            pod_name,
             admin,
             client,
             log: _,
@@ -151,10 +184,16 @@ impl From<Args> for Config {
             client,
             services: Settings { balancer, alternative: balancer_alternative, shadow },
             namespace,
+            service_name,
             tls_names: names,
             certificate_poll,
             drain,
             repair_delay,
+            repair_interval,
+            registration_poll,
+            probe_interval,
+            lease_duration,
+            pod_name,
             limits: Limits { connections: max_connections, ..Limits::default() },
             allowance: Allowance { request: REQUEST, in_flight: max_in_flight },
             clients: ClientPolicy {
@@ -162,6 +201,18 @@ impl From<Args> for Config {
                 authorities: client_ca,
                 names: client_names,
             },
+        }
+    }
+}
+
+impl Config {
+    /// As what we are registered.
+    #[must_use]
+    pub fn us(&self) -> Us {
+        Us {
+            namespace: self.namespace.clone(),
+            service: self.service_name.clone(),
+            names: self.tls_names.clone(),
         }
     }
 }

@@ -4,8 +4,10 @@
 //! that turns a decision or a failure into an answer) → `mutate/` (pure decisions over `facts`) →
 //! `patch`. On that road nothing is written and nothing is awaited but memory. Beside it,
 //! `rotation/` looks after the certificate, `facts/feed` after what is known of the cluster, and
-//! `repair/` after what was missed. `command/` answers at a terminal in place of an API server. It
-//! provisions nothing and talks to no node.
+//! `registration/` after what we are shown; of all replicas one (`lead`) mends what was missed
+//! (`repair/`) and asks whether the API server reaches us (`probe/`).
+//! `command/` answers at a terminal in place of an API server. It provisions nothing and talks to no
+//! node.
 
 #![forbid(unsafe_code)]
 
@@ -14,10 +16,13 @@ pub mod config;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;
+pub mod lead;
 pub mod metrics;
 pub mod mutate;
 pub mod patch;
 pub mod place;
+pub mod probe;
+pub mod registration;
 pub mod repair;
 pub mod review;
 pub mod rotation;

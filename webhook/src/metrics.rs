@@ -1,13 +1,20 @@
 //! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
 //! enums, so that no tenant's text can ever become one.
 
+mod reviews;
 mod serving;
 
-pub use self::serving::{CauseLabel, ClientCertificate, ClientLabel, HandshakeFailure, Serving};
+pub use self::serving::{
+    ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
+};
 
+use crate::probe::cause::Cause;
+use crate::registration::plan::Field;
 use crate::review::{Effect, Subject};
 use crate::verdict::Reason;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -34,8 +41,16 @@ pub struct Metrics {
     pub default_classes: Gauge,
     /// When the certificate that is served ends.
     pub certificate_expiry: Gauge,
-    /// What became of claims that had been missed.
+    /// What became of what had been missed.
     pub repairs: Family<RepairLabel, Counter>,
+    /// What is still to be looked at for a repair.
+    pub repair_backlog: Family<SubjectLabel, Gauge>,
+    /// What the registration should be and is not.
+    pub registration_drift: Family<DriftLabel, Gauge>,
+    /// Whether the API server reaches the webhook; absent where nobody asks.
+    pub probe_success: Family<Unlabelled, Gauge>,
+    /// Probes that failed.
+    pub probe_failures: Family<CauseLabel, Counter>,
 }
 
 /// Labels of a review.
@@ -59,16 +74,36 @@ pub struct SubjectLabel {
 /// The label of a repair.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RepairLabel {
+    /// What had been missed.
+    pub resource: Subject,
     /// What came of it.
     pub outcome: RepairOutcome,
+}
+
+/// The label of a part of the registration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DriftLabel {
+    /// The part.
+    pub field: Field,
+}
+
+/// No label: for what is one number, and absent at times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unlabelled;
+
+/// The label of a probe that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CauseLabel {
+    /// Why it failed.
+    pub cause: Cause,
 }
 
 /// What came of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RepairOutcome {
-    /// The claim was put right.
+    /// It was put right.
     Repaired,
-    /// Somebody else changed the claim first.
+    /// Somebody else changed it first.
     Superseded,
     /// The API server would not have it, or did not answer.
     Failed,
@@ -82,6 +117,12 @@ pub struct Timed<'a> {
     start: Instant,
 }
 
+/// A backlog that somebody works on.
+#[derive(Debug)]
+pub struct Backlog {
+    gauge: Gauge,
+}
+
 impl Metrics {
     /// All of them, registered.
     #[must_use]
@@ -93,6 +134,10 @@ impl Metrics {
             default_classes: Gauge::default(),
             certificate_expiry: Gauge::default(),
             repairs: Family::default(),
+            repair_backlog: Family::default(),
+            registration_drift: Family::default(),
+            probe_success: Family::default(),
+            probe_failures: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("fastrak_webhook");
         registry.register("reviews", "Reviews by what came of them", this.reviews.clone());
@@ -112,7 +157,8 @@ impl Metrics {
             "When the served certificate ends",
             this.certificate_expiry.clone(),
         );
-        registry.register("repairs", "Claims that had been missed", this.repairs.clone());
+        registry.register("repairs", "Objects that had been missed", this.repairs.clone());
+        this.register_watches(registry);
         this
     }
 
@@ -149,20 +195,58 @@ impl Metrics {
         );
     }
 
+    fn register_watches(&self, registry: &mut Registry) {
+        registry.register(
+            "repair_backlog",
+            "Objects still to be looked at for a repair",
+            self.repair_backlog.clone(),
+        );
+        registry.register(
+            "registration_drift",
+            "Whether a part of the registration is not as it should be",
+            self.registration_drift.clone(),
+        );
+        registry.register(
+            "probe_success",
+            "Whether the API server reaches the webhook; only the leader asks",
+            self.probe_success.clone(),
+        );
+        registry.register("probe_failures", "Probes that failed", self.probe_failures.clone());
+    }
+
     /// Counts a review.
     pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
         self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
     }
 
     /// Counts a repair.
-    pub fn count_repair(&self, outcome: RepairOutcome) {
-        self.repairs.get_or_create(&RepairLabel { outcome }).inc();
+    pub fn count_repair(&self, resource: Subject, outcome: RepairOutcome) {
+        self.repairs.get_or_create(&RepairLabel { resource, outcome }).inc();
+    }
+
+    /// The backlog of one kind of object: 0 again when nobody mends any more.
+    #[must_use]
+    pub fn backlog(&self, resource: Subject) -> Backlog {
+        Backlog { gauge: self.repair_backlog.get_or_create_owned(&SubjectLabel { resource }) }
     }
 
     /// Starts to measure a review.
     pub fn time(&self, subject: Subject) -> Timed<'_> {
         self.serving.reviews_in_flight.inc();
         Timed { metrics: self, subject, start: Instant::now() }
+    }
+}
+
+impl Backlog {
+    /// So many are still to be looked at.
+    pub fn set(&self, count: usize) {
+        self.gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.gauge.set(0);
     }
 }
 
@@ -175,31 +259,19 @@ impl Drop for Timed<'_> {
     }
 }
 
-impl EncodeLabelValue for Subject {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Claims => "persistentvolumeclaims",
-            Self::Services => "services",
-        };
-        text.encode(encoder)
+impl EncodeLabelSet for Unlabelled {
+    fn encode(&self, _encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        Ok(())
     }
 }
 
-impl EncodeLabelValue for Effect {
+impl EncodeLabelValue for Field {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Untouched => "untouched",
-            Self::Patched => "patched",
-            Self::Denied => "denied",
-            Self::Shadow => "shadow",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-        };
-        text.encode(encoder)
+        self.as_str().encode(encoder)
     }
 }
 
-impl EncodeLabelValue for Reason {
+impl EncodeLabelValue for Cause {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
     }
@@ -226,7 +298,8 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         metrics.count(Subject::Claims, Effect::Patched, Reason::OnlyNode);
-        metrics.count_repair(RepairOutcome::Repaired);
+        metrics.count_repair(Subject::Services, RepairOutcome::Repaired);
+        drop(metrics.backlog(Subject::Services));
         metrics.serving.count_failure(HandshakeFailure::Timeout);
         metrics.serving.count_client(ClientCertificate::Trusted);
         drop(metrics.time(Subject::Services));
@@ -234,7 +307,8 @@ mod tests {
         encode(&mut text, &registry).unwrap();
         for line in [
             r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only-node"} 1"#,
-            r#"fastrak_webhook_repairs_total{outcome="repaired"} 1"#,
+            r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 1"#,
+            r#"fastrak_webhook_repair_backlog{resource="services"} 0"#,
             r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,
             r#"fastrak_webhook_handshake_failures_total{cause="timeout"} 1"#,
             r#"fastrak_webhook_client_certificates_total{outcome="trusted"} 1"#,

@@ -10,7 +10,7 @@
 
 mod step;
 
-use self::step::{Content, Op, Path, Step, write};
+use self::step::{Content, Op, Path, Step, pointer, write};
 use fastrak_api::balancer::ServiceShape;
 use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
@@ -70,6 +70,12 @@ impl Edit {
 }
 
 impl Field {
+    /// The field as a JSON Pointer.
+    #[must_use]
+    pub fn pointer(self) -> String {
+        pointer(self.path()).to_string()
+    }
+
     /// What sort of field it is, for people to read before its name.
     pub(crate) const fn noun(self) -> &'static str {
         match self {

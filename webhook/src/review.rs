@@ -141,8 +141,10 @@ fn examined<'a, S: Shape<'a>>(
     // A defect in a decision must cost its effect, not the connection that other reviews share.
     let verdict =
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
+    // A probe asks whether the webhook is there, and in shadow it is.
+    let shadow = settings.shadow && verdict.reason != Reason::Probe;
     let received = objects.ok().map(|objects| objects.object.into());
-    let answer = written(&request, &verdict, received.as_ref(), settings.shadow);
+    let answer = written(&request, &verdict, received.as_ref(), shadow);
     Ok((answer, verdict))
 }
 

@@ -1,14 +1,13 @@
 //! Wiring, and nothing else: what a webhook is made of, and which part knows which.
 
 use crate::config::Config;
-use crate::facts::defaults::DefaultsWatch;
 use crate::facts::feed::{Board, Feed};
+use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
-use crate::repair::controller::Mender;
+use crate::registration::controller::RegistrationWatch;
+use crate::registration::shipped::ShippedError;
 use crate::rotation::Rotation;
-use crate::serve::client_ca::{ClientCa, ClientCaError};
-use crate::serve::http::Desk;
-use crate::serve::tls::{Security, Slot, TlsError};
+use crate::serve::tls::Slot;
 use crate::serve::{self, Counter, ServeError};
 use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError};
@@ -40,15 +39,12 @@ pub enum RunError {
     /// Reviews cannot be answered.
     #[error("reviews cannot be answered")]
     Serve(#[source] ServeError),
-    /// Connections cannot be secured.
-    #[error("connections cannot be secured")]
-    Tls(#[source] TlsError),
-    /// Clients cannot be told apart.
-    #[error("clients cannot be told apart")]
-    Clients(#[source] ClientCaError),
     /// Health and metrics cannot be told.
     #[error("health and metrics cannot be told")]
     Admin(#[source] AdminError),
+    /// The registration cannot be watched.
+    #[error("the registration cannot be watched")]
+    Registration(#[source] ShippedError),
     /// A part ended.
     #[error("the webhook ended")]
     Supervise(#[source] SuperviseError),
@@ -85,54 +81,45 @@ impl Webhook {
         let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
 
-        let clients = ClientCa::load(config.clients, config.certificate_poll, &metrics).await;
-        let clients = clients.map_err(RunError::Clients)?;
-        let security = Security::new(Arc::clone(&slot), clients.as_ref().map(ClientCa::clients));
-        let desk = Desk::new(board.facts(), config.services, &metrics, config.allowance);
-        let counter = Counter {
-            security: security.map_err(RunError::Tls)?,
-            desk: Arc::new(desk),
-            metrics: Arc::clone(&metrics),
-            limits: config.limits,
-        };
+        let opened = Counter::open(&config, board.facts(), Arc::clone(&slot), &metrics).await;
+        let (counter, clients) = opened.map_err(RunError::Serve)?;
         let feed = Feed {
             board: board.clone(),
             namespace: config.namespace.clone(),
             ready: readiness.handle("facts"),
         };
+        let lead = Lead::new(
+            &config,
+            &Needs {
+                client: &client,
+                board: &board,
+                metrics: &metrics,
+                recorder: &recorder,
+                readiness: &readiness,
+            },
+        );
         let (secrets, configurations) = Rotation::api(client.clone(), &config.namespace);
         let rotation = Rotation {
             secrets,
             configurations,
-            names: config.tls_names,
+            names: config.tls_names.clone(),
             poll: config.certificate_poll,
             slot,
             metrics: Arc::clone(&metrics),
             ready: readiness.handle("certificate"),
         };
-        let defaults = DefaultsWatch {
-            board: board.clone(),
-            metrics: Arc::clone(&metrics),
-            recorder: recorder.clone(),
-        };
-        let mender = Mender {
-            client: client.clone(),
-            board,
-            metrics,
-            recorder,
-            delay: config.repair_delay,
-            shadow: config.services.shadow,
-        };
+        let registration = RegistrationWatch::new(client.clone(), &config, metrics);
+        let registration = registration.map_err(RunError::Registration)?;
 
         let mut parts = Supervisor::new();
         parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
         parts.spawn("facts", feed.run(client, shutdown.clone()));
         parts.spawn("certificate", rotation.run(shutdown.clone()));
-        parts.spawn("defaults", defaults.run(shutdown.clone()));
-        parts.spawn("repair", mender.run(shutdown.clone()));
+        parts.spawn("registration", registration.run(shutdown.clone()));
         if let Some(clients) = clients {
             parts.spawn("client-ca", clients.run(shutdown.clone()));
         }
+        lead.spawn(&mut parts, &shutdown);
         parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
         let grace = config.drain + config.limits.finish + Duration::from_secs(1);
         parts.run(shutdown, grace).await.map_err(RunError::Supervise)

@@ -18,7 +18,8 @@ fn a_claim_is_read_as_it_was_written() {
                 "fastrak.io/node": "node-a", "fastrak.io/pinned-by": "user",
                 "volume.kubernetes.io/selected-node": "node-a",
                 "volume.kubernetes.io/storage-provisioner": "local.fastrak.io"},
-            "labels": {"fastrak.io/node": "node-a", "fastrak.io/inject": "disabled"},
+            "labels": {
+                "fastrak.io/node": "node-a", "fastrak.io/inject": "disabled", "fastrak.io/probe": "true"},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "pod-1", "controller": true}]},
         "spec": {
@@ -53,6 +54,8 @@ fn a_claim_is_read_as_it_was_written() {
             data_source: Some("VolumeSnapshot/snap".into()),
             attributes_class: Some("gold".into()),
             storage: Some("1Gi".into()),
+            probes: true,
+            probe_answer: None,
         }
     );
 }

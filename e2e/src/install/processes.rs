@@ -199,11 +199,11 @@ async fn remove_workloads(client: &Client) -> Result<()> {
 /// Has the API server call the webhook at an address of this machine in place of its Service.
 async fn register_by_url(client: &Client, port: u16) -> Result<()> {
     let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let patch =
-        [names::CLAIMS_PATH, names::SERVICES_PATH].into_iter().enumerate().map(|(at, path)| {
-            json!({"op": "replace", "path": format!("/webhooks/{at}/clientConfig"),
+    let paths = [names::CLAIMS_PATH, names::SERVICES_PATH, names::CLAIMS_PATH];
+    let patch = paths.into_iter().enumerate().map(|(at, path)| {
+        json!({"op": "replace", "path": format!("/webhooks/{at}/clientConfig"),
             "value": {"url": format!("https://127.0.0.1:{port}{path}")}})
-        });
+    });
     let patch: json_patch::Patch =
         serde_json::from_value(patch.collect()).context("make a patch of the registration")?;
     let patched = hooks

@@ -1,12 +1,13 @@
 //! Tells the cluster's operator of several StorageClasses that are all marked as the default: a
-//! gauge, a line in the log and an event on each of them, once for each change. It does not take
-//! a mark off, and it does nothing on the road of a request.
+//! gauge of every replica's; by the leader also a line in the log and an event on each of them, once
+//! for each change. It does not take a mark off, and it does nothing on the road of a request.
 
+use super::ClassFact;
 use super::feed::Board;
-use super::{ClassFact, Facts};
 use crate::metrics::Metrics;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -24,19 +25,22 @@ pub struct DefaultsWatch {
     pub metrics: Arc<Metrics>,
     /// What records events.
     pub recorder: Recorder,
+    /// Whether this replica leads. Every replica counts, one speaks.
+    pub leadership: Leadership,
 }
 
 impl DefaultsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut news = self.board.subscribe();
+        let mut leadership = self.leadership.clone();
         let mut reported = Reported::new();
         loop {
-            if let Some(facts) = self.board.latest() {
-                reported = self.look(&facts, reported).await;
-            }
+            let leads = leadership.is_held();
+            reported = self.look(leads, reported).await;
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
+                () = leadership.changed(leads) => {}
                 changed = news.changed() => if changed.is_err() {
                     shutdown.requested().await;
                     return Ok(());
@@ -45,9 +49,15 @@ impl DefaultsWatch {
         }
     }
 
-    async fn look(&self, facts: &Facts, reported: Reported) -> Reported {
+    /// Counts, and reports what has not been reported yet. What was reported by a leader is nothing
+    /// to one that leads no longer.
+    async fn look(&self, leads: bool, reported: Reported) -> Reported {
+        let Some(facts) = self.board.latest() else { return reported };
         let defaults = facts.defaults();
         self.metrics.default_classes.set(i64::try_from(defaults.len()).unwrap_or(i64::MAX));
+        if !leads {
+            return Reported::new();
+        }
         let names: Reported = defaults.iter().map(|fact| fact.class.name.clone()).collect();
         if names == reported {
             return names;

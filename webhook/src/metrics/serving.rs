@@ -18,14 +18,14 @@ pub struct Serving {
     /// Served connections that had to go for new ones.
     pub connections_evicted: Counter,
     /// Handshakes that came to nothing.
-    pub handshake_failures: Family<CauseLabel, Counter>,
+    pub handshake_failures: Family<HandshakeLabel, Counter>,
     /// Clients by the certificate that they showed.
     pub client_certificates: Family<ClientLabel, Counter>,
 }
 
 /// The label of a handshake that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CauseLabel {
+pub struct HandshakeLabel {
     /// Why.
     pub cause: HandshakeFailure,
 }
@@ -70,7 +70,7 @@ pub enum ClientCertificate {
 impl Serving {
     /// Counts a handshake that came to nothing.
     pub fn count_failure(&self, cause: HandshakeFailure) {
-        self.handshake_failures.get_or_create(&CauseLabel { cause }).inc();
+        self.handshake_failures.get_or_create(&HandshakeLabel { cause }).inc();
     }
 
     /// Counts a client.

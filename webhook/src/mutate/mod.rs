@@ -14,7 +14,22 @@ use crate::verdict::{Outcome, Reason, Verdict};
 use claim_default::ClassOf;
 use fastrak_api::claim::{Claim, ClassChoice};
 use fastrak_api::class::Class;
-use fastrak_api::names::{self, kubernetes};
+use fastrak_api::names::{self, inlets, kubernetes};
+
+/// All that fastrak ever writes. A patch that touches anything else is a defect, which tests hold every
+/// answer to.
+pub const DECLARED: [Field; 10] = [
+    Field::ClassName,
+    Field::Annotation(names::NODE),
+    Field::Annotation(names::PINNED_BY),
+    Field::Annotation(kubernetes::SELECTED_NODE),
+    Field::Annotation(kubernetes::STORAGE_PROVISIONER),
+    Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA),
+    Field::Label(names::NODE),
+    Field::Annotation(inlets::MANAGE),
+    Field::Annotation(inlets::MANAGE_LEGACY),
+    Field::Annotation(names::BALANCER_DECISION),
+];
 
 /// What is happening to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +59,10 @@ pub struct ClaimAsk<'a> {
 #[must_use]
 pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
     let claim = ask.claim;
+    if is_probe(ask) {
+        let seen = Edit::set(Field::Annotation(names::PROBE), names::PROBE_SEEN);
+        return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
+    }
     if let Some((reason, about)) = beyond_scope(claim, facts) {
         return Verdict::untouched(reason).about(about);
     }
@@ -61,6 +80,12 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
         Some(text) => verdict.remark(text),
         None => verdict,
     }
+}
+
+/// Whether somebody only asks whether the webhook is there. Nothing is made of such a claim.
+fn is_probe(ask: &ClaimAsk<'_>) -> bool {
+    let here = ask.claim.namespace == names::PROBE_NAMESPACE;
+    here && ask.claim.probes && ask.operation == Operation::Create
 }
 
 fn pinned(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
@@ -146,6 +171,7 @@ fn value(claim: &Claim, field: Field) -> Option<&str> {
             claim.storage_provisioner.1.as_deref()
         }
         Field::Label(names::NODE) => claim.node_label.as_deref(),
+        Field::Annotation(names::PROBE) => claim.probe_answer.as_deref(),
         Field::ClassName => claim.class_name(),
         Field::Annotation(_) | Field::Label(_) => None,
     }

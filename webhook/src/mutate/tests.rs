@@ -52,6 +52,22 @@ mod scope {
     use super::*;
 
     #[test]
+    fn a_probe_is_answered_in_its_own_namespace_whatever_the_cluster_is_like() {
+        use fastrak_api::names::{PROBE, PROBE_ASKS, PROBE_NAMESPACE, PROBE_SEEN};
+        let mut probe = with_labels(&claim_of(Some("")), &[(PROBE, PROBE_ASKS)]);
+        assert_eq!(create(&probe, &two_nodes()).reason, Reason::ClassRefused, "elsewhere");
+        probe["metadata"]["namespace"] = json!(PROBE_NAMESPACE);
+        for facts in [facts(&[]), two_nodes(), Facts::default()] {
+            let verdict = create(&probe, &facts);
+            assert_eq!(verdict.reason, Reason::Probe);
+            let answered = after(&probe, &verdict);
+            assert_eq!(annotation(&answered, PROBE), Some(PROBE_SEEN));
+            assert_eq!(create(&answered, &facts).outcome, Outcome::Untouched);
+        }
+        assert_eq!(repair(&probe, &two_nodes()).outcome, Outcome::Untouched);
+    }
+
+    #[test]
     fn what_is_none_of_our_business_is_untouched() {
         let plain = claim_of(Some("waits"));
         let mut volume = plain.clone();

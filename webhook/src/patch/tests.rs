@@ -1,4 +1,3 @@
-use super::step::pointer;
 use super::*;
 use json_patch::jsonptr::PointerBuf;
 use proptest::prelude::*;

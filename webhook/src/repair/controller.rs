@@ -1,228 +1,262 @@
-//! Carries repairs out: watches the claims that wait, looks at each a while after it has changed,
-//! and changes the very version that it looked at. Every replica does so; the first wins and the
-//! others see that they came too late.
+//! Carries repairs out: watches what may need one, looks at each object a while after it has
+//! changed, and changes the very version that it looked at. It decides nothing, and it does not
+//! know whether this replica leads: whoever runs it does.
 
-use super::plan::{Repair, plan, waits};
+use super::kind::{Claims, Kind, Services};
+use super::plan::Repair;
 use super::queue::{Key, Queue};
+use crate::facts::Facts;
 use crate::facts::feed::Board;
 use crate::metrics::{Metrics, RepairOutcome};
+use crate::mutate::service::Settings;
 use crate::patch::{Edit, Received, only_version};
 use crate::verdict::Reason;
-use fastrak_api::claim::Claim;
 use fastrak_api::names;
-use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::shutdown::Shutdown;
 use futures::StreamExt as _;
 use json_patch::PatchOperation;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as Told, EventType, Recorder};
 use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, Resource as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde::Deserialize as _;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The least time between two repairs: a cluster that comes back with thousands of claims has
-/// other things to do as well.
-const SPACING: Duration = Duration::from_millis(20);
-/// How long after a failure a claim is tried again: whatever refused it is not gone at once.
+/// How long after a failure an object is tried again: whatever refused it is not gone at once.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// The task that mends.
+/// What mends.
 pub struct Mender {
     /// How to reach the API server.
     pub client: Client,
     /// What is known of the cluster.
     pub board: Board,
+    /// What the operator has configured.
+    pub settings: Settings,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// What records events.
     pub recorder: Recorder,
-    /// How long a claim is left alone after it has changed.
+    /// How long an object is left alone after it has changed.
     pub delay: Duration,
-    /// Whether nothing is mended: fastrak is in shadow.
-    pub shadow: bool,
+    /// The least time between two repairs of a kind: a cluster that comes back with thousands of
+    /// claims has other things to do as well.
+    pub interval: Duration,
 }
 
 /// Why a repair came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum RepairError {
-    #[error("could not read the claim's namespace")]
-    Namespace(#[source] kube::Error),
     #[error("could not write the patch")]
     Encode(#[source] serde_json::Error),
-    #[error("could not change the claim")]
+    #[error("could not change the object")]
     Change(#[source] kube::Error),
 }
 
 impl Mender {
-    /// Mends until shutdown is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        if self.shadow {
-            shutdown.requested().await;
-            return Ok(());
+    /// Mends until it is dropped.
+    pub async fn run(&self) {
+        // In shadow everything is decided and nothing done.
+        if self.settings.shadow {
+            std::future::pending::<()>().await;
         }
-        let claims = Api::<PersistentVolumeClaim>::all(self.client.clone());
-        let events = watcher(claims, Config::default()).default_backoff();
-        let mut events = pin!(events);
+        tokio::join!(self.mend::<Claims>(), self.mend::<Services>());
+    }
+
+    async fn mend<K: Kind>(&self) {
+        let objects = Api::<K::Object>::all(self.client.clone());
+        let mut events = pin!(watcher(objects, Config::default()).default_backoff());
         let mut news = self.board.subscribe();
         let mut queue = Queue::new(self.delay);
+        let backlog = self.metrics.backlog(K::SUBJECT);
+        let mut turn = Instant::now();
         loop {
-            let due = queue.next_due();
+            backlog.set(queue.backlog());
+            // Without facts nothing can be decided; their arrival is news.
+            let facts = self.board.latest();
+            let next = facts.and_then(|facts| Some((queue.next_due()?.max(turn), facts)));
             tokio::select! {
-                () = shutdown.requested() => return Ok(()),
                 Some(event) = events.next() => match event {
-                    Ok(event) => take(&mut queue, event),
+                    Ok(event) => take::<K>(&mut queue, event),
                     Err(error) => {
-                        tracing::warn!(error = %Chain(&error), "the watch of claims failed; trying again");
+                        let kind = K::Object::kind(&());
+                        tracing::warn!(error = %Chain(&error), %kind, "a watch failed; trying again");
                     }
                 },
                 Ok(()) = news.changed() => queue.look_at_all(Instant::now()),
-                () = reached(due) => self.look(&mut queue, &shutdown).await,
+                facts = reached(next) => if self.look::<K>(&mut queue, &facts).await {
+                    turn = Instant::now() + self.interval;
+                },
             }
         }
     }
 
-    async fn look(&self, queue: &mut Queue<Arc<PersistentVolumeClaim>>, shutdown: &Shutdown) {
-        // Without facts nothing can be decided; their arrival makes every claim due again.
-        let Some(facts) = self.board.latest() else {
-            queue.take_due(Instant::now());
-            return;
+    /// Looks at the object whose turn it is; whether there was something to do about it.
+    async fn look<K: Kind>(&self, queue: &mut Queue<Arc<K::Object>>, facts: &Facts) -> bool {
+        let Some((key, object)) = queue.take_next(Instant::now()) else { return false };
+        let Repair::Change(edits, reason) = K::plan(&object, facts, self.settings) else {
+            return false;
         };
-        for (key, object) in queue.take_due(Instant::now()) {
-            if shutdown.is_requested() {
-                return;
-            }
-            let Repair::Change(edits, reason) = plan(&Claim::read(&object), &facts) else {
-                continue;
-            };
-            if self.tried(&key, &object, &edits, reason).await == Some(RepairOutcome::Failed) {
-                queue.look_again(&key, Instant::now() + AGAIN);
-            }
-            tokio::time::sleep(SPACING).await;
+        match self.tried::<K>(&key, &object, &edits, reason).await {
+            RepairOutcome::Failed => queue.look_again(&key, Instant::now() + AGAIN),
+            // The watch will show what has become of it.
+            RepairOutcome::Repaired | RepairOutcome::Superseded => {}
         }
+        true
     }
 
     /// What came of a repair, counted and logged.
-    async fn tried(
+    async fn tried<K: Kind>(
         &self,
         key: &Key,
-        object: &PersistentVolumeClaim,
+        object: &K::Object,
         edits: &[Edit],
         reason: Reason,
-    ) -> Option<RepairOutcome> {
+    ) -> RepairOutcome {
         let (namespace, name) = key;
-        let outcome = self.mend(object, edits, reason).await.unwrap_or_else(|error| {
+        let kind = K::Object::kind(&());
+        let outcome = self.change::<K>(object, edits, reason).await.unwrap_or_else(|error| {
             let error = Chain(&error);
-            tracing::warn!(%error, namespace, name, "a claim could not be put right");
-            Some(RepairOutcome::Failed)
-        })?;
-        self.metrics.count_repair(outcome);
-        tracing::info!(namespace, name, %reason, ?outcome, "a claim that had been missed");
-        Some(outcome)
+            tracing::warn!(%error, %kind, namespace, name, "could not be put right");
+            RepairOutcome::Failed
+        });
+        self.metrics.count_repair(K::SUBJECT, outcome);
+        tracing::info!(%kind, namespace, name, %reason, ?outcome, "had been missed");
+        outcome
     }
 
-    /// Puts a claim right; none where its namespace wants to be left alone.
-    async fn mend(
+    /// Puts an object right.
+    async fn change<K: Kind>(
         &self,
-        object: &PersistentVolumeClaim,
+        object: &K::Object,
         edits: &[Edit],
         reason: Reason,
-    ) -> Result<Option<RepairOutcome>, RepairError> {
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        if self.is_opted_out(namespace).await? {
-            return Ok(None);
-        }
+    ) -> Result<RepairOutcome, RepairError> {
+        let namespace = object.namespace().unwrap_or_default();
         let operations = operations(object, edits).map_err(RepairError::Encode)?;
-        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let objects = Api::<K::Object>::namespaced(self.client.clone(), &namespace);
         let params = PatchParams {
             field_manager: Some(names::MANAGER_REPAIR.to_owned()),
             ..Default::default()
         };
-        let name = object.metadata.name.as_deref().unwrap_or_default();
         let patch = Patch::Json::<()>(json_patch::Patch(operations));
-        match claims.patch(name, &params, &patch).await {
+        match objects.patch(&object.name_any(), &params, &patch).await {
             Ok(changed) => {
-                self.tell(&changed, reason).await;
-                Ok(Some(RepairOutcome::Repaired))
+                self.tell::<K>(&changed, reason).await;
+                Ok(RepairOutcome::Repaired)
             }
-            Err(error) if is_superseded(&error) => Ok(Some(RepairOutcome::Superseded)),
+            Err(error) if is_superseded(&error) => Ok(RepairOutcome::Superseded),
             Err(error) => Err(RepairError::Change(error)),
         }
     }
 
-    /// Whether a namespace opts out. The API server sees to that for reviews; here nobody else does.
-    async fn is_opted_out(&self, namespace: &str) -> Result<bool, RepairError> {
-        let namespaces = Api::<Namespace>::all(self.client.clone());
-        let found = namespaces.get_metadata_opt(namespace).await.map_err(RepairError::Namespace)?;
-        let labels = found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default();
-        Ok(labels.get(names::INJECT).is_some_and(|value| value == names::INJECT_DISABLED))
-    }
-
-    async fn tell(&self, claim: &PersistentVolumeClaim, reason: Reason) {
-        let node = Claim::read(claim).pin.map(|node| format!(", node {node}")).unwrap_or_default();
-        let event_reason = EventReason::PinRepaired;
+    async fn tell<K: Kind>(&self, changed: &K::Object, reason: Reason) {
         let event = Told {
-            type_: if event_reason.is_warning() { EventType::Warning } else { EventType::Normal },
-            reason: event_reason.as_str().to_owned(),
-            note: Some(format!("put right after the fact: {reason}{node}")),
+            type_: if K::EVENT.is_warning() { EventType::Warning } else { EventType::Normal },
+            reason: K::EVENT.as_str().to_owned(),
+            note: Some(K::note(changed, reason)),
             action: "Repairing".to_owned(),
             secondary: None,
         };
-        let regarding: ObjectReference = claim.object_ref(&());
+        let regarding: ObjectReference = changed.object_ref(&());
         if let Err(error) = self.recorder.publish(&event, &regarding).await {
             tracing::warn!(error = %Chain(&error), "no event recorded");
         }
     }
 }
 
-fn take(queue: &mut Queue<Arc<PersistentVolumeClaim>>, event: Event<PersistentVolumeClaim>) {
+fn take<K: Kind>(queue: &mut Queue<Arc<K::Object>>, event: Event<K::Object>) {
     match event {
         Event::Init => queue.relist(),
         Event::InitDone => queue.relisted(),
         Event::Delete(object) => queue.remove(&key(&object)),
+        // What can need nothing is not kept for a moment: most Services of a cluster are such.
+        Event::Apply(object) | Event::InitApply(object) if !K::concerns(&object) => {
+            queue.remove(&key(&object));
+        }
         Event::Apply(mut object) | Event::InitApply(mut object) => {
-            object.metadata.managed_fields = None;
-            if waits(&Claim::read(&object)) {
-                queue.put(key(&object), Arc::new(object), Instant::now());
-            } else {
-                queue.remove(&key(&object));
-            }
+            object.managed_fields_mut().clear();
+            queue.put(key(&object), Arc::new(object), Instant::now());
         }
     }
 }
 
-fn key(object: &PersistentVolumeClaim) -> Key {
-    let metadata = &object.metadata;
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+fn key(object: &impl kube::Resource) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 fn operations(
-    object: &PersistentVolumeClaim,
+    object: &(impl serde::Serialize + kube::Resource),
     edits: &[Edit],
 ) -> Result<Vec<PatchOperation>, serde_json::Error> {
     let value = serde_json::to_value(object)?;
     let received = Received::deserialize(&value)?;
-    let version = object.metadata.resource_version.as_deref().unwrap_or_default();
-    Ok([vec![only_version(version)], received.patch(edits)].concat())
+    let version = object.resource_version().unwrap_or_default();
+    Ok([vec![only_version(&version)], received.patch(edits)].concat())
 }
 
-/// Whether somebody else changed or took the claim first. The API server says 422 of a JSON Patch
+/// Whether somebody else changed or took the object first. The API server says 422 of a JSON Patch
 /// whose test does not hold.
 fn is_superseded(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409)
         || (status.code == 422 && status.message.contains("test")))
 }
 
-async fn reached(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
+async fn reached(next: Option<(Instant, Arc<Facts>)>) -> Arc<Facts> {
+    match next {
+        Some((due, facts)) => {
+            tokio::time::sleep_until(due).await;
+            facts
+        }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn service(name: &str, kind: &str) -> k8s_openapi::api::core::v1::Service {
+        let object = json!({
+            "metadata": {
+                "name": name, "namespace": "shop", "resourceVersion": "7",
+                "managedFields": [{"manager": "kubectl", "operation": "Apply"}],
+            },
+            "spec": {"type": kind, "ports": [{"port": 80}]},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_can_need_nothing_is_not_kept_in_memory_and_the_rest_is_trimmed() {
+        let mut queue = Queue::new(Duration::ZERO);
+        take::<Services>(&mut queue, Event::Init);
+        take::<Services>(&mut queue, Event::InitApply(service("inner", "ClusterIP")));
+        take::<Services>(&mut queue, Event::InitApply(service("outer", "LoadBalancer")));
+        take::<Services>(&mut queue, Event::InitDone);
+        take::<Services>(&mut queue, Event::Apply(service("node", "NodePort")));
+        assert_eq!(queue.backlog(), 1);
+        let (key, object) = queue.take_next(Instant::now()).unwrap();
+        assert_eq!(key.1, "outer");
+        assert!(object.managed_fields().is_empty());
+        // One that ceases to matter is let go.
+        take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")));
+        queue.look_at_all(Instant::now());
+        assert_eq!(queue.backlog(), 0);
+    }
+
+    #[test]
+    fn a_repair_is_of_the_version_that_was_looked_at() {
+        let edit = Edit::set(crate::patch::Field::Annotation(names::BALANCER_DECISION), "inlets");
+        let operations = operations(&service("outer", "LoadBalancer"), &[edit]).unwrap();
+        let first = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
+        assert_eq!(json!(operations)[0], first);
+        assert_eq!(operations.len(), 3, "{operations:?}");
     }
 }

@@ -1,6 +1,8 @@
-//! Mends claims that the webhook did not see when they were made: it was down, or a node or a class
-//! came only later. Delayed, never lost. It never decides otherwise than the webhook would.
+//! Mends what the webhook did not see when it was made or changed: it was down, or a node or a class
+//! came only later. Delayed, never lost. It never decides otherwise than the webhook would, and it is
+//! the leader's work alone: of two that mend, one would always come too late.
 
 pub mod controller;
+mod kind;
 pub mod plan;
 mod queue;

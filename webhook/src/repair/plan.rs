@@ -1,13 +1,15 @@
-//! What is to be done about a claim that is there: the very decision that the webhook would have
-//! made, had it seen the claim. Pure.
+//! What is to be done about an object that is there: the very decision that the webhook would have
+//! made, had it seen the object. Pure.
 
 use crate::facts::Facts;
-use crate::mutate::{ClaimAsk, Operation, claim};
+use crate::mutate::service::{ServiceAsk, Settings};
+use crate::mutate::{self, ClaimAsk, Operation};
 use crate::patch::Edit;
-use crate::verdict::{Outcome, Reason};
+use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_api::balancer::ServiceView;
 use fastrak_api::claim::Claim;
 
-/// What is to be done about a claim.
+/// What is to be done about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Nothing.
@@ -24,20 +26,40 @@ pub fn waits(claim: &Claim) -> bool {
         && matches!(claim.phase.as_deref(), None | Some("Pending"))
 }
 
+/// Whether a Service wants an address, or did and still bears what was decided then. Others were
+/// never anything to us.
+#[must_use]
+pub fn asks(service: &ServiceView) -> bool {
+    !service.deleting && (service.is_load_balancer || service.decision.is_some())
+}
+
 /// Decides about a claim.
 #[must_use]
-pub fn plan(claim_view: &Claim, facts: &Facts) -> Repair {
-    if !waits(claim_view) {
+pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
+    if !waits(claim) {
         return Repair::Nothing;
     }
     let ask = ClaimAsk {
-        claim: claim_view,
+        claim,
         old: None,
         operation: Operation::Repair,
         // The claim has a name of its own by now, so nothing depends on a request.
         request: "",
     };
-    let verdict = claim(&ask, facts);
+    repair(mutate::claim(&ask, facts))
+}
+
+/// Decides about a Service. Without an older state to compare with, a decision that is recorded
+/// stands, whatever is configured by now: a machine that is in use is not torn down by a restart.
+#[must_use]
+pub fn service(service: &ServiceView, facts: &Facts, settings: Settings) -> Repair {
+    if !asks(service) {
+        return Repair::Nothing;
+    }
+    repair(mutate::service::service(&ServiceAsk { service, old: None }, facts, settings))
+}
+
+fn repair(verdict: Verdict) -> Repair {
     match verdict.outcome {
         Outcome::Patched(edits) => Repair::Change(edits, verdict.reason),
         Outcome::Untouched | Outcome::Denied(_) => Repair::Nothing,

@@ -1,88 +1,103 @@
-//! The claims that wait for their volumes, each with the moment at which it is to be looked at.
+//! The objects that may need a repair, each with the moment at which it is to be looked at.
 //! Pure: `now` is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Namespace and name of a claim.
+/// Namespace and name of an object.
 pub(super) type Key = (String, String);
 
-/// The claims, with what is known of each.
+/// The objects of one kind, with what is known of each.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     delay: Duration,
-    claims: BTreeMap<Key, Waiting<T>>,
-    relisted: Option<BTreeMap<Key, Waiting<T>>>,
+    objects: BTreeMap<Key, Waiting<T>>,
+    /// The same moments as in `objects`, in their order.
+    order: BTreeSet<(Instant, Key)>,
+    relisted: Option<BTreeSet<Key>>,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
-    claim: T,
+    object: T,
     due: Option<Instant>,
 }
 
 impl<T> Queue<T> {
-    /// An empty queue that looks at a claim `delay` after it has changed: the webhook's own work
+    /// An empty queue that looks at an object `delay` after it has changed: the webhook's own work
     /// and the scheduler's write are on their way then, and whoever looks at once sees neither.
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, claims: BTreeMap::new(), relisted: None }
+        Self { delay, objects: BTreeMap::new(), order: BTreeSet::new(), relisted: None }
     }
 
     /// A new list begins: what it does not name is gone.
     pub(super) fn relist(&mut self) {
-        self.relisted = Some(BTreeMap::new());
+        self.relisted = Some(BTreeSet::new());
     }
 
     /// The list is complete.
     pub(super) fn relisted(&mut self) {
-        if let Some(claims) = self.relisted.take() {
-            self.claims = claims;
+        let Some(named) = self.relisted.take() else { return };
+        let gone: Vec<_> =
+            self.objects.keys().filter(|key| !named.contains(*key)).cloned().collect();
+        gone.iter().for_each(|key| self.remove(key));
+    }
+
+    /// An object is as it is now said to be.
+    pub(super) fn put(&mut self, key: Key, object: T, now: Instant) {
+        if let Some(named) = &mut self.relisted {
+            named.insert(key.clone());
         }
+        self.remove(&key);
+        let due = now + self.delay;
+        self.order.insert((due, key.clone()));
+        self.objects.insert(key, Waiting { object, due: Some(due) });
     }
 
-    /// A claim is as it is now said to be.
-    pub(super) fn put(&mut self, key: Key, claim: T, now: Instant) {
-        let waiting = Waiting { claim, due: Some(now + self.delay) };
-        self.relisted.as_mut().unwrap_or(&mut self.claims).insert(key, waiting);
-    }
-
-    /// A claim needs nothing any more.
+    /// An object needs nothing any more.
     pub(super) fn remove(&mut self, key: &Key) {
-        self.claims.remove(key);
+        if let Some(due) = self.objects.remove(key).and_then(|waiting| waiting.due) {
+            self.order.remove(&(due, key.clone()));
+        }
     }
 
-    /// The world has changed: every claim is to be looked at.
+    /// The world has changed: every object is to be looked at.
     pub(super) fn look_at_all(&mut self, now: Instant) {
-        for waiting in self.claims.values_mut() {
-            waiting.due.get_or_insert(now + self.delay);
-        }
+        let keys: Vec<_> = self.objects.keys().cloned().collect();
+        keys.iter().for_each(|key| self.look_again(key, now + self.delay));
     }
 
-    /// A claim is to be looked at again by then, if it is still there.
+    /// An object is to be looked at then, if it is still there and has no turn yet: one that was
+    /// refused is not asked about more often because the world changes.
     pub(super) fn look_again(&mut self, key: &Key, at: Instant) {
-        if let Some(waiting) = self.claims.get_mut(key) {
-            waiting.due.get_or_insert(at);
+        let without = self.objects.get_mut(key).filter(|waiting| waiting.due.is_none());
+        if let Some(waiting) = without {
+            waiting.due = Some(at);
+            self.order.insert((at, key.clone()));
         }
     }
 
-    /// When the next claim is to be looked at.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.claims.values().filter_map(|waiting| waiting.due).min()
+    /// How many objects are still to be looked at.
+    pub(super) fn backlog(&self) -> usize {
+        self.order.len()
     }
 
-    /// The claims to look at now. Each is looked at again only when something has changed.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Key, T)>
+    /// When the next object is to be looked at.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.order.first().map(|(due, _)| *due)
+    }
+
+    /// The object to look at now. It is looked at again only when something has changed.
+    pub(super) fn take_next(&mut self, now: Instant) -> Option<(Key, T)>
     where
         T: Clone,
     {
-        let due =
-            self.claims.iter_mut().filter(|(_, waiting)| waiting.due.is_some_and(|at| at <= now));
-        due.map(|(key, waiting)| {
-            waiting.due = None;
-            (key.clone(), waiting.claim.clone())
-        })
-        .collect()
+        self.next_due().filter(|due| *due <= now)?;
+        let (_, key) = self.order.pop_first()?;
+        let waiting = self.objects.get_mut(&key)?;
+        waiting.due = None;
+        Some((key, waiting.object.clone()))
     }
 }
 
@@ -96,8 +111,13 @@ mod tests {
         ("shop".to_owned(), name.to_owned())
     }
 
-    fn names(due: Vec<(Key, u32)>) -> Vec<(String, u32)> {
-        due.into_iter().map(|((_, name), version)| (name, version)).collect()
+    fn taken(queue: &mut Queue<u32>, now: Instant) -> Vec<(String, u32)> {
+        let next = std::iter::from_fn(|| queue.take_next(now));
+        next.map(|((_, name), version)| (name, version)).collect()
+    }
+
+    fn only(version: u32) -> [(String, u32); 1] {
+        [("a".to_owned(), version)]
     }
 
     #[test]
@@ -105,23 +125,41 @@ mod tests {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         queue.put(key("a"), 2, start + DELAY / 2);
-        assert!(queue.take_due(start + DELAY).is_empty());
+        assert!(taken(&mut queue, start + DELAY).is_empty());
         assert_eq!(queue.next_due(), Some(start + DELAY / 2 + DELAY));
-        assert_eq!(names(queue.take_due(start + DELAY * 2)), [("a".to_owned(), 2)]);
+        assert_eq!(taken(&mut queue, start + DELAY * 2), only(2));
         assert_eq!(queue.next_due(), None);
         queue.look_at_all(start + DELAY * 2);
-        assert_eq!(names(queue.take_due(start + DELAY * 3)), [("a".to_owned(), 2)]);
+        assert_eq!(taken(&mut queue, start + DELAY * 3), only(2));
     }
 
     #[test]
     fn a_claim_whose_repair_failed_is_looked_at_again() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
-        assert_eq!(queue.take_due(start + DELAY).len(), 1);
+        assert_eq!(taken(&mut queue, start + DELAY).len(), 1);
         queue.look_again(&key("a"), start + DELAY * 5);
         queue.look_again(&key("gone"), start + DELAY * 5);
-        assert!(queue.take_due(start + DELAY * 4).is_empty());
-        assert_eq!(names(queue.take_due(start + DELAY * 5)), [("a".to_owned(), 1)]);
+        assert!(taken(&mut queue, start + DELAY * 4).is_empty());
+        assert_eq!(taken(&mut queue, start + DELAY * 5), only(1));
+    }
+
+    #[test]
+    fn one_that_changes_often_has_one_turn_and_they_come_in_order() {
+        let (mut queue, start) = (Queue::new(DELAY), Instant::now());
+        for (at, name) in ["b", "a", "b", "c"].into_iter().enumerate() {
+            let at = u32::try_from(at).unwrap();
+            queue.put(key(name), at, start + DELAY * at);
+        }
+        assert_eq!(queue.backlog(), 3);
+        let order = taken(&mut queue, start + DELAY * 9);
+        assert_eq!(order, [("a", 1), ("b", 2), ("c", 3)].map(|(name, at)| (name.to_owned(), at)));
+        assert_eq!((queue.backlog(), queue.next_due()), (0, None));
+        queue.relist();
+        queue.put(key("b"), 4, start);
+        queue.relisted();
+        queue.look_at_all(start);
+        assert_eq!(queue.backlog(), 1, "what is kept is kept once");
     }
 
     #[test]
@@ -129,10 +167,11 @@ mod tests {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         queue.put(key("b"), 1, start);
+        assert_eq!(queue.backlog(), 2);
         queue.remove(&key("a"));
         queue.relist();
         queue.put(key("c"), 1, start);
         queue.relisted();
-        assert_eq!(names(queue.take_due(start + DELAY)), [("c".to_owned(), 1)]);
+        assert_eq!(taken(&mut queue, start + DELAY), [("c".to_owned(), 1)]);
     }
 }

@@ -43,7 +43,8 @@ pub async fn read(
 ) -> Result<Registration, BundleError> {
     let found = configurations.get_opt(names::WEBHOOK_CONFIGURATION).await;
     let configuration = found.map_err(BundleError::Read)?.ok_or(BundleError::NotRegistered)?;
-    let ours = |name: &str| [names::CLAIMS_HOOK, names::SERVICES_HOOK].contains(&name);
+    let ours =
+        |name: &str| [names::CLAIMS_HOOK, names::SERVICES_HOOK, names::PROBE_HOOK].contains(&name);
     let hooks = configuration.webhooks.into_iter().flatten().filter(|hook| ours(&hook.name));
     let hooks: Vec<_> =
         hooks.map(|hook| (hook.name, hook.client_config.ca_bundle.unwrap_or_default().0)).collect();

@@ -61,11 +61,11 @@ pub enum ClientCaError {
 impl ClientCa {
     /// Reads the file for the first time; none where nobody is looked at.
     pub async fn load(
-        policy: ClientPolicy,
+        policy: &ClientPolicy,
         poll: Duration,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<Self>, ClientCaError> {
-        let ClientPolicy { auth, authorities, names } = policy;
+        let ClientPolicy { auth, authorities, names } = policy.clone();
         let is_required = match auth {
             ClientAuth::Off => return Ok(None),
             ClientAuth::Observe => false,

@@ -17,10 +17,14 @@ pub mod http;
 mod pace;
 pub mod tls;
 
+use self::client_ca::{ClientCa, ClientCaError};
 use self::crowd::{Crowd, Room};
 use self::http::Desk;
-use self::tls::Security;
+use self::tls::{Security, Slot, TlsError};
+use crate::config::Config;
+use crate::facts::Facts;
 use crate::metrics::Metrics;
+use arc_swap::ArcSwapOption;
 use fastrak_runtime::descriptors;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -87,6 +91,12 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// Connections cannot be secured.
+    #[error("connections cannot be secured")]
+    Security(#[source] TlsError),
+    /// Clients cannot be told apart.
+    #[error("clients cannot be told apart")]
+    Clients(#[source] ClientCaError),
 }
 
 /// How long to wait when the system has no file descriptors left.
@@ -103,6 +113,29 @@ impl Default for Limits {
             age: Duration::from_secs(600),
             finish: Duration::from_secs(10),
         }
+    }
+}
+
+impl Counter {
+    /// One that answers by these facts and shows what is in the slot, with the file by which clients
+    /// are told apart, if they are.
+    pub async fn open(
+        config: &Config,
+        facts: Arc<ArcSwapOption<Facts>>,
+        slot: Arc<Slot>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Self, Option<ClientCa>), ServeError> {
+        let clients = ClientCa::load(&config.clients, config.certificate_poll, metrics)
+            .await
+            .map_err(ServeError::Clients)?;
+        let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));
+        let counter = Self {
+            security: security.map_err(ServeError::Security)?,
+            desk: Arc::new(Desk::new(facts, config.services, metrics, config.allowance)),
+            metrics: Arc::clone(metrics),
+            limits: config.limits,
+        };
+        Ok((counter, clients))
     }
 }
 

@@ -169,6 +169,8 @@ reasons! {
     /// It asks for what is not served.
     UnservedChoice = Balancer, "unserved-choice", Left,
         "left it alone: {} is not served; write inlets or none";
+    /// It only asks whether the webhook is there.
+    Probe = Review, "probe", Mute, "set {}";
     /// What was sent is no review.
     NotAReview = Review, "not-a-review", Mute, "left it alone: it is no review";
     /// The review is of another kind of object than its path.

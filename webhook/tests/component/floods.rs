@@ -3,7 +3,7 @@
 use crate::server::{Connection, LIMITS, Server, connect, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
-use fastrak_webhook::metrics::{CauseLabel, HandshakeFailure};
+use fastrak_webhook::metrics::{HandshakeFailure, HandshakeLabel};
 use fastrak_webhook::serve::Limits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ async fn ten_thousand_half_open_handshakes_keep_nobody_out() -> Result<()> {
             ask(&mut kept).await.context("who was there before is not heard any more")?;
         }
     }
-    let evicted = CauseLabel { cause: HandshakeFailure::Evicted };
+    let evicted = HandshakeLabel { cause: HandshakeFailure::Evicted };
     eventually(SOON, "the oldest have gone", || async {
         let evicted = server.metrics.serving.handshake_failures.get_or_create(&evicted).get();
         let open = server.metrics.serving.connections.get();

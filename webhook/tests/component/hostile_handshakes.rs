@@ -4,7 +4,7 @@
 use crate::server::{LIMITS, Server, connect};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
-use fastrak_webhook::metrics::{CauseLabel, HandshakeFailure};
+use fastrak_webhook::metrics::{HandshakeFailure, HandshakeLabel};
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn told(server: &Server, sent: &[u8]) -> Result<Vec<u8>> {
 async fn is_counted(server: &Server, cause: HandshakeFailure, count: u64) -> Result<()> {
     let counter = server.metrics.serving.handshake_failures.clone();
     eventually(SOON, format!("{count} of {cause:?}"), || async {
-        let found = counter.get_or_create(&CauseLabel { cause }).get();
+        let found = counter.get_or_create(&HandshakeLabel { cause }).get();
         if found == count { Ok(()) } else { Err(anyhow::anyhow!("{found}")) }
     })
     .await

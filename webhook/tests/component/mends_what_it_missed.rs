@@ -98,7 +98,8 @@ async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     is_mended(&rig, "asked", Some("node-a"), Some("user")).await?;
     is_told(&rig, "scheduled", "node-b").await?;
     // Metrics are counted after the change is seen, so they are waited for too.
-    let line = r#"fastrak_webhook_repairs_total{outcome="repaired"} 3"#;
+    let line =
+        r#"fastrak_webhook_repairs_total{resource="persistentvolumeclaims",outcome="repaired"} 3"#;
     eventually(SOON, "three repairs are counted", || async {
         let metrics = webhook.metrics().await?;
         ensure!(metrics.lines().any(|have| have == line), "{metrics}");

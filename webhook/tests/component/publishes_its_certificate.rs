@@ -88,7 +88,7 @@ async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> 
         .find(|entry| entry.manager.as_deref() == Some(names::MANAGER_CA_BUNDLE))
         .context("the bundle has a manager of its own")?;
     let owned = serde_json::to_string(&ours.fields_v1)?;
-    assert_eq!(owned.matches("f:caBundle").count(), 2, "{owned}");
+    assert_eq!(owned.matches("f:caBundle").count(), 3, "{owned}");
     for others in ["f:service", "f:url", "f:rules", "f:failurePolicy", "f:matchConditions"] {
         ensure!(!owned.contains(others), "{others} is owned by {}", names::MANAGER_CA_BUNDLE);
     }

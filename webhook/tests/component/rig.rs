@@ -72,6 +72,11 @@ impl Rig {
         self.identity.kubeconfig_path().display().to_string()
     }
 
+    /// A client that is the webhook.
+    pub(crate) async fn us(&self) -> Result<Client> {
+        self.identity.client().await
+    }
+
     /// Settings for a webhook on free ports of loopback.
     pub(crate) fn config(&self, flags: &[&str]) -> Result<Config> {
         let kubeconfig = self.kubeconfig();
@@ -120,7 +125,7 @@ impl Rig {
         let mut patch = Vec::new();
         for (at, hook) in found.webhooks.unwrap_or_default().iter().enumerate() {
             let path = match hook.name.as_str() {
-                names::CLAIMS_HOOK => names::CLAIMS_PATH,
+                names::CLAIMS_HOOK | names::PROBE_HOOK => names::CLAIMS_PATH,
                 names::SERVICES_HOOK => names::SERVICES_PATH,
                 other => bail!("unknown webhook {other}"),
             };
@@ -181,6 +186,12 @@ impl Running {
     /// What it says of itself.
     pub(crate) async fn metrics(&self) -> Result<String> {
         Ok(http::get(self.admin, "/metrics").await?.1)
+    }
+
+    /// Ends it on the spot, as a crash would: nothing is finished and nothing given back.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
     }
 
     /// Asks it to end, and waits until it has.

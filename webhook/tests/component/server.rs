@@ -118,7 +118,7 @@ impl Server {
         let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);
-        let clients = ClientCa::load(setup.clients.clone(), poll, &metrics).await?;
+        let clients = ClientCa::load(&setup.clients, poll, &metrics).await?;
         let security = Security::new(slot, clients.as_ref().map(ClientCa::clients))?;
         if let Some(clients) = clients {
             tokio::spawn(clients.run(shutdown.clone()));

@@ -1,7 +1,7 @@
 //! Two classes that are marked as the default are reported: to the operator by a gauge and an
 //! event on each, to the user by a warning.
 
-use crate::rig::{Rig, SOON};
+use crate::rig::{Rig, Running, SOON};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -14,19 +14,26 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 
+async fn counts(replica: &Running, count: u32) -> Result<()> {
+    eventually(SOON, format!("{count} defaults are counted"), || async {
+        let metrics = replica.metrics().await?;
+        let line = format!("fastrak_webhook_default_classes {count}");
+        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
     let webhook = rig.webhook(&[]).await?;
+    // Every replica counts, and one speaks.
+    let second = rig.run(&[]).await?;
     let counted = async |count: u32| {
-        eventually(SOON, format!("{count} defaults are counted"), || async {
-            let metrics = webhook.metrics().await?;
-            let line = format!("fastrak_webhook_default_classes {count}");
-            ensure!(metrics.lines().any(|have| have == line), "{metrics}");
-            Ok(())
-        })
-        .await
+        counts(&webhook, count).await?;
+        counts(&second, count).await
     };
     counted(1).await?;
     let classes: Api<StorageClass> = Api::all(rig.client.clone());
@@ -75,5 +82,12 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
 
     classes.delete("other", &DeleteParams::default()).await?;
     counted(1).await?;
-    webhook.stop().await
+    second.stop().await?;
+    webhook.stop().await?;
+    let all = events.list(&ListParams::default()).await?.items.into_iter();
+    let told = all.filter(|event| event.reason.as_deref() == Some("MultipleDefaultClasses"));
+    let mut on: Vec<_> = told.filter_map(|event| event.regarding?.name).collect();
+    on.sort();
+    assert_eq!(on, [names::CLASS_DEFAULT, "other"], "one replica speaks for all");
+    Ok(())
 }

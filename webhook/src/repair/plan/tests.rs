@@ -1,8 +1,13 @@
 use super::*;
-use crate::fixtures::{annotated, annotation, claim as claim_of, facts, node};
+use crate::fixtures::{SETTINGS, annotated, annotation, claim as claim_of, facts, node};
+use crate::mutate::service::{Alternative, Balancer};
 use crate::patch::Received;
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
-use fastrak_api::names::{CLASS_DEFAULT, NODE};
+use fastrak_api::names::{
+    BALANCER, BALANCER_DECISION, CLASS_DEFAULT, INJECT, INJECT_DISABLED, NODE,
+};
+use proptest::prelude::*;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -12,7 +17,7 @@ fn view(object: &Value) -> Claim {
 
 fn mended(object: &Value, facts: &Facts) -> Value {
     let mut object = object.clone();
-    if let Repair::Change(edits, _) = plan(&view(&object), facts) {
+    if let Repair::Change(edits, _) = super::claim(&view(&object), facts) {
         let operations = Received::deserialize(&object).unwrap().patch(&edits);
         json_patch::patch(&mut object, &operations).unwrap();
     }
@@ -25,7 +30,7 @@ fn what_was_missed_is_put_right() {
     let object = mended(&claim_of(None), &one);
     assert_eq!(object["spec"]["storageClassName"], CLASS_DEFAULT);
     assert_eq!(annotation(&object, NODE), Some("a"));
-    assert_eq!(plan(&view(&object), &one), Repair::Nothing);
+    assert_eq!(super::claim(&view(&object), &one), Repair::Nothing);
 
     let two = facts(&[node("a"), node("b")]);
     let scheduled = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "b")]);
@@ -42,12 +47,133 @@ fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
     let mut deleting = claim_of(Some("waits"));
     deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     for object in [bound, named, deleting] {
-        assert_eq!(plan(&view(&object), &one), Repair::Nothing, "{object}");
+        assert_eq!(super::claim(&view(&object), &one), Repair::Nothing, "{object}");
     }
 }
 
 #[test]
 fn a_claim_that_would_have_been_refused_is_left_as_it_is() {
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
-    assert_eq!(plan(&view(&object), &facts(&[node("a")])), Repair::Nothing);
+    assert_eq!(super::claim(&view(&object), &facts(&[node("a")])), Repair::Nothing);
+}
+
+fn service_of(kind: &str, annotations: &[(&str, &str)]) -> Value {
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"type": kind, "ports": [{"port": 80, "protocol": "TCP"}]},
+    });
+    annotated(&service, annotations)
+}
+
+fn service_view(object: &Value) -> ServiceView {
+    ServiceView::read(&serde_json::from_value(object.clone()).unwrap())
+}
+
+fn decided(object: &Value, settings: Settings) -> Repair {
+    super::service(&service_view(object), &facts(&[]), settings)
+}
+
+fn mended_service(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Repair::Change(edits, _) = decided(&object, SETTINGS) {
+        let operations = Received::deserialize(&object).unwrap().patch(&edits);
+        json_patch::patch(&mut object, &operations).unwrap();
+    }
+    object
+}
+
+const INLETS: [(&str, &str); 3] =
+    [(MANAGE, "1"), (MANAGE_LEGACY, "true"), (BALANCER_DECISION, "inlets")];
+
+#[test]
+fn a_service_without_a_decision_gets_one_and_a_late_flip_is_taken_back() {
+    let missed = mended_service(&service_of("LoadBalancer", &[]));
+    assert_eq!(annotation(&missed, BALANCER_DECISION), Some("inlets"));
+    assert_eq!(annotation(&missed, MANAGE), Some("1"));
+
+    let flipped = mended_service(&service_of("ClusterIP", &INLETS));
+    for key in [MANAGE, MANAGE_LEGACY, BALANCER_DECISION] {
+        assert_eq!(annotation(&flipped, key), None, "{key}");
+    }
+    // What was asked for while nobody looked is followed as well.
+    let stale = service_of("LoadBalancer", &[&INLETS[..], &[(BALANCER, "none")]].concat());
+    assert_eq!(annotation(&mended_service(&stale), BALANCER_DECISION), Some("none"));
+}
+
+#[test]
+fn a_service_that_is_none_of_our_business_is_left_alone() {
+    let plain = service_of("LoadBalancer", &[]);
+    let with = |path: &str, value: Value| {
+        let mut object = plain.clone();
+        object["metadata"][path] = value;
+        object
+    };
+    for object in [
+        service_of("ClusterIP", &[]),
+        service_of("ClusterIP", &[(MANAGE, "1")]),
+        with("labels", json!({INJECT: INJECT_DISABLED})),
+        with("namespace", json!("kube-system")),
+        with("namespace", json!(fastrak_api::names::NAMESPACE)),
+        with("deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+    ] {
+        assert_eq!(decided(&object, SETTINGS), Repair::Nothing, "{object}");
+    }
+}
+
+#[test]
+fn a_decision_stands_whatever_is_configured_by_now() {
+    let other =
+        Settings { balancer: Balancer::None, alternative: Alternative::None, shadow: false };
+    assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
+}
+
+fn any_service() -> impl Strategy<Value = Value> {
+    let kinds = prop::sample::select(vec!["LoadBalancer", "ClusterIP", "NodePort"]);
+    let text = |values: &[&'static str]| prop::option::of(prop::sample::select(values.to_vec()));
+    let decisions = ["inlets", "none", "skipped:headless", "skipped:user-managed", "rubbish"];
+    let parts = (
+        kinds,
+        text(&["inlets", "none", "node-ip", "rubbish"]),
+        text(&decisions),
+        text(&["0", "1", "x"]),
+        text(&["true", "false"]),
+        any::<(bool, bool)>(),
+    );
+    parts.prop_map(|(kind, choice, decision, manage, legacy, (udp, address))| {
+        let pairs = [
+            (BALANCER, choice),
+            (BALANCER_DECISION, decision),
+            (MANAGE, manage),
+            (MANAGE_LEGACY, legacy),
+        ];
+        let there: Vec<_> =
+            pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let mut service = service_of(kind, &there);
+        if udp {
+            service["spec"]["ports"] = json!([{"port": 53, "protocol": "UDP"}]);
+        }
+        if address {
+            service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+        }
+        service
+    })
+}
+
+proptest! {
+    /// An update that brings nothing new is what the live webhook would see of such a Service.
+    #[test]
+    fn a_service_is_mended_just_as_the_webhook_would_have_it(object in any_service()) {
+        let view = service_view(&object);
+        let ask = ServiceAsk { service: &view, old: Some(&view) };
+        let live = mutate::service::service(&ask, &facts(&[]), SETTINGS);
+        let wanted = match live.outcome {
+            Outcome::Patched(edits) => Repair::Change(edits, live.reason),
+            Outcome::Untouched | Outcome::Denied(_) => Repair::Nothing,
+        };
+        prop_assert_eq!(decided(&object, SETTINGS), wanted);
+        let once = mended_service(&object);
+        prop_assert_eq!(decided(&once, SETTINGS), Repair::Nothing, "it is mended once");
+    }
 }

@@ -1,0 +1,92 @@
+//! Small clusters to decide by.
+
+use super::picks::Picks;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
+use fastrak_webhook::facts::namespace::NamespaceFact;
+use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
+use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a decision is made by.
+pub(crate) struct Cluster {
+    /// What is known.
+    pub(crate) facts: Facts,
+    /// What is configured.
+    pub(crate) settings: Settings,
+}
+
+/// The nodes that there can be; the last name is longer than a label may be.
+pub(crate) const NODES: [&str; 3] = [
+    "a",
+    "b",
+    "node-with-a-name-that-is-longer-than-the-sixty-three-characters-of-a-label.example",
+];
+
+impl Cluster {
+    /// One node, and no class is marked as the default.
+    pub(crate) fn usual() -> Self {
+        Self::picked(&mut Picks::of(&[1]))
+    }
+
+    /// Up to three nodes, and classes that are marked or not.
+    pub(crate) fn picked(picks: &mut Picks<'_>) -> Self {
+        let count = picks.one(&[0, 1, 2, 3]);
+        let nodes = NODES[..count].iter().map(|name| node(name, picks)).collect::<Vec<_>>();
+        let ours = |name: &str, mode: &str, picks: &mut Picks<'_>| {
+            class(name, names::PROVISIONER, mode, picks.yes())
+        };
+        let classes = [
+            ours(names::CLASS_DEFAULT, "WaitForFirstConsumer", picks),
+            ours("now", "Immediate", picks),
+            class("foreign", "example.com/other", "Immediate", picks.yes()),
+        ];
+        let facts = Facts {
+            classes: Arc::new(classes.into_iter().collect()),
+            nodes: Arc::new(nodes.into_iter().collect()),
+            namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
+            namespace: names::NAMESPACE.to_owned(),
+        };
+        let balancer = picks.one(&[Balancer::Inlets, Balancer::None]);
+        Self {
+            facts,
+            settings: Settings {
+                balancer,
+                alternative: Alternative::None,
+                shadow: picks.one(&[false, false, true]),
+            },
+        }
+    }
+}
+
+fn namespace(picks: &mut Picks<'_>) -> NamespaceFact {
+    let text = |of: &[Option<&str>], picks: &mut Picks<'_>| picks.one(of).map(str::to_owned);
+    NamespaceFact {
+        opted_out: picks.one(&[false, false, false, true]),
+        default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
+        balancer: text(&[None, Some("inlets"), Some("none"), Some("node-ip"), Some("-")], picks),
+    }
+}
+
+fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, ClassFact) {
+    let marks = json!({kubernetes::DEFAULT_CLASS: marked.to_string()});
+    let class: StorageClass = read(json!({
+        "metadata": {"name": name, "annotations": marks},
+        "provisioner": provisioner,
+        "volumeBindingMode": mode,
+    }));
+    (name.to_owned(), ClassFact::read(&class))
+}
+
+fn node(name: &str, picks: &mut Picks<'_>) -> (NodeName, NodeFact) {
+    let os = picks.one(&["linux", "windows"]);
+    let node: Node = read(json!({"metadata": {"name": name, "labels": {kubernetes::OS: os}}}));
+    (NodeName::parse(name).expect("a node's name"), NodeFact::read(&node))
+}
+
+fn read<K: serde::de::DeserializeOwned>(value: Value) -> K {
+    serde_json::from_value(value).expect("an object")
+}

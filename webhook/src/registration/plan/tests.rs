@@ -1,0 +1,129 @@
+use super::*;
+use crate::registration::shipped;
+use fastrak_api::names;
+use serde_json::{Value, json};
+
+fn us() -> Us {
+    Us {
+        namespace: names::NAMESPACE.to_owned(),
+        service: names::WEBHOOK.to_owned(),
+        names: vec!["127.0.0.1".to_owned(), "hook.example".to_owned()],
+    }
+}
+
+fn wanted() -> Vec<MutatingWebhook> {
+    shipped::hooks(&us()).unwrap()
+}
+
+/// The shipped webhooks with one thing changed in the first of them.
+fn with(change: impl Fn(&mut Value)) -> Vec<MutatingWebhook> {
+    let mut hooks = json!(wanted());
+    change(&mut hooks[0]);
+    serde_json::from_value(hooks).unwrap()
+}
+
+fn fields(found: &[MutatingWebhook]) -> Vec<Field> {
+    drift(&wanted(), found, &us()).into_iter().map(|drift| drift.field).collect()
+}
+
+#[test]
+fn what_is_shipped_is_three_webhooks_and_as_it_should_be() {
+    let names: Vec<_> = wanted().into_iter().map(|hook| hook.name).collect();
+    assert_eq!(names, [names::CLAIMS_HOOK, names::SERVICES_HOOK, names::PROBE_HOOK]);
+    assert_eq!(drift(&wanted(), &wanted(), &us()), []);
+}
+
+#[test]
+fn what_the_api_server_fills_in_and_the_order_of_sets_do_not_count() {
+    let found = with(|hook| {
+        hook["clientConfig"]["caBundle"] = json!("Q0E=");
+        hook["rules"][0]["operations"] = json!(["UPDATE", "CREATE"]);
+        let conditions = hook["matchConditions"].as_array_mut().unwrap();
+        conditions.reverse();
+        for condition in conditions {
+            let text = condition["expression"].as_str().unwrap().replace(' ', "\n  ");
+            condition["expression"] = json!(text);
+        }
+        let expressions = hook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap();
+        expressions.reverse();
+    });
+    assert_eq!(fields(&found), []);
+    // The usual port, when nobody writes it.
+    let found = with(|hook| {
+        hook["clientConfig"]["service"].as_object_mut().unwrap().remove("port");
+    });
+    assert_eq!(fields(&found), []);
+}
+
+#[test]
+fn every_part_that_differs_is_named() {
+    type Change = fn(&mut Value);
+    let narrower = json!({"key": "team", "operator": "In", "values": ["a"]});
+    let table: [(Field, Change); 12] = [
+        (Field::Webhook, |hook| hook["name"] = json!("else.example.com")),
+        (Field::ClientConfig, |hook| {
+            hook["clientConfig"]["service"]["name"] = json!("other");
+        }),
+        (Field::ClientConfig, |hook| {
+            hook["clientConfig"] = json!({"url": "https://hook.example/services"});
+        }),
+        (Field::Rules, |hook| hook["rules"][0]["operations"] = json!(["CREATE"])),
+        (Field::MatchConditions, |hook| {
+            let conditions = hook["matchConditions"].as_array_mut().unwrap();
+            conditions.push(json!({"name": "never", "expression": "false"}));
+        }),
+        (Field::FailurePolicy, |hook| hook["failurePolicy"] = json!("Fail")),
+        (Field::Timeout, |hook| hook["timeoutSeconds"] = json!(30)),
+        (Field::MatchPolicy, |hook| hook["matchPolicy"] = json!("Exact")),
+        // Left out, the API server puts in another value than ours.
+        (Field::ReinvocationPolicy, |hook| {
+            hook.as_object_mut().unwrap().remove("reinvocationPolicy");
+        }),
+        (Field::SideEffects, |hook| hook["sideEffects"] = json!("NoneOnDryRun")),
+        (Field::Versions, |hook| hook["admissionReviewVersions"] = json!(["v1beta1"])),
+        (Field::ObjectSelector, |hook| hook["objectSelector"] = json!({})),
+    ];
+    for (field, change) in table {
+        let found = fields(&with(change));
+        assert!(!found.is_empty() && found.iter().all(|found| *found == field), "{found:?}");
+    }
+    let found = with(|hook| {
+        let all = hook["namespaceSelector"]["matchExpressions"].as_array_mut().unwrap();
+        all.push(narrower.clone());
+    });
+    assert_eq!(fields(&found), [Field::NamespaceSelector]);
+    let told = drift(&wanted(), &found, &us())[0].to_string();
+    assert!(told.contains("claims") && told.contains("team In [a]"), "{told}");
+}
+
+#[test]
+fn without_any_registration_every_webhook_is_missing() {
+    assert_eq!(fields(&[]), [Field::Webhook; 3]);
+}
+
+#[test]
+fn an_address_by_a_name_of_ours_is_as_good_as_the_service() {
+    for (url, fine) in [
+        ("https://127.0.0.1:8443/claims", true),
+        ("https://hook.example/claims", true),
+        ("https://other.example/claims", false),
+        ("http://hook.example/claims", false),
+        ("https://hook.example/", false),
+    ] {
+        let found = with(|hook| hook["clientConfig"] = json!({"url": url}));
+        assert_eq!(fields(&found).is_empty(), fine, "{url}");
+    }
+}
+
+#[test]
+fn whoever_installs_it_elsewhere_writes_its_own_names() {
+    let us = Us { namespace: "mine".to_owned(), service: "hook".to_owned(), names: Vec::new() };
+    let elsewhere = shipped::hooks(&us).unwrap();
+    assert_eq!(drift(&elsewhere, &elsewhere, &us), []);
+    let text = serde_json::to_string(&elsewhere).unwrap();
+    assert!(!text.contains(names::NAMESPACE), "{text}");
+    let differing: BTreeSet<_> =
+        drift(&elsewhere, &wanted(), &us).into_iter().map(|drift| drift.field).collect();
+    let expected = [Field::ClientConfig, Field::NamespaceSelector, Field::MatchConditions];
+    assert_eq!(differing, BTreeSet::from(expected));
+}

@@ -1,0 +1,43 @@
+//! The registration as it is shipped: the very file of the manifests, so that the two cannot differ.
+//! It is read and never applied.
+
+use super::plan::Us;
+use fastrak_api::names;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+
+/// The file.
+const MANIFEST: &str = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
+
+/// Why the shipped registration cannot be had. It is a defect of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("the registration that is built in cannot be read")]
+pub struct ShippedError(#[source] serde_saphyr::Error);
+
+/// The webhooks that there should be, for a webhook that is installed as `us`.
+pub fn hooks(us: &Us) -> Result<Vec<MutatingWebhook>, ShippedError> {
+    let configuration: MutatingWebhookConfiguration =
+        serde_saphyr::from_str(MANIFEST).map_err(ShippedError)?;
+    let mut hooks = configuration.webhooks.unwrap_or_default();
+    hooks.iter_mut().for_each(|hook| install(hook, us));
+    Ok(hooks)
+}
+
+/// Puts our own names in place of the usual ones, as somebody who installs fastrak elsewhere has to.
+fn install(hook: &mut MutatingWebhook, us: &Us) {
+    if let Some(service) = &mut hook.client_config.service {
+        service.namespace.clone_from(&us.namespace);
+        service.name.clone_from(&us.service);
+    }
+    let selector = hook.namespace_selector.iter_mut();
+    let expressions = selector.flat_map(|selector| selector.match_expressions.iter_mut().flatten());
+    for value in expressions.flat_map(|expression| expression.values.iter_mut().flatten()) {
+        if value == names::NAMESPACE {
+            value.clone_from(&us.namespace);
+        }
+    }
+    let account = |namespace: &str| format!(":{namespace}:{}'", names::WEBHOOK);
+    for condition in hook.match_conditions.iter_mut().flatten() {
+        let (usual, ours) = (account(names::NAMESPACE), account(&us.namespace));
+        condition.expression = condition.expression.replace(&usual, &ours);
+    }
+}

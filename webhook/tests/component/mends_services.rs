@@ -1,0 +1,124 @@
+//! Services that nobody looked at when they were made or changed are put right when the webhook is
+//! back, just as it would have had them.
+
+use crate::rig::{Rig, SOON, annotation};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{ServiceBuilder, service};
+use fastrak_testkit::{Options, eventually, or_skip};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+type Said = (Option<String>, Option<String>, Option<String>);
+
+/// Current and older manage value, and the decision.
+fn said(service: &Service) -> Said {
+    let text = |key| annotation(&service.metadata, key);
+    (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
+}
+
+fn inlets() -> Said {
+    (Some("1".to_owned()), Some("true".to_owned()), Some("inlets".to_owned()))
+}
+
+fn web(name: &str) -> ServiceBuilder {
+    service(name).load_balancer().port(80)
+}
+
+async fn create(api: &Api<Service>, builder: ServiceBuilder, namespace: &str) -> Result<Service> {
+    Ok(api.create(&PostParams::default(), &builder.build(namespace)).await?)
+}
+
+async fn change(api: &Api<Service>, name: &str, patch: Value) -> Result<Service> {
+    Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
+}
+
+async fn becomes(api: &Api<Service>, name: &str, wanted: Said) -> Result<()> {
+    eventually(SOON, format!("Service {name} is put right"), || async {
+        let found = said(&api.get(name).await?);
+        ensure!(found == wanted, "{found:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until a repair of a Service is told on it.
+async fn is_told(rig: &Rig, name: &str, says: &str) -> Result<()> {
+    let events: Api<Event> = rig.api("default");
+    eventually(SOON, format!("the repair of {name} is told"), || async {
+        let all = events.list(&ListParams::default()).await?;
+        let told = all.items.into_iter().find(|event| {
+            event.reason.as_deref() == Some("BalancerRepaired")
+                && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
+        });
+        let note = told.and_then(|event| event.note).context("it is not")?;
+        ensure!(note.contains(says), "{note}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn services_that_were_missed_are_put_right() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
+    let opt_out = format!("{}={}", names::INJECT, names::INJECT_DISABLED);
+    rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
+    let (services, elsewhere): (Api<Service>, Api<Service>) =
+        (rig.api("default"), rig.api("opted-out"));
+    let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
+    let nothing: Said = (None, None, None);
+
+    let webhook = rig.webhook(&[]).await?;
+    for name in ["kept", "flipped", "asked"] {
+        assert_eq!(said(&create(&services, web(name), "default").await?), inlets());
+    }
+    webhook.stop().await?;
+
+    // Nobody looks now.
+    assert_eq!(said(&create(&services, web("missed"), "default").await?), nothing);
+    let cluster = json!({"spec": {"type": "ClusterIP"}});
+    assert_eq!(said(&change(&services, "flipped", cluster).await?), inlets());
+    let wish = json!({"metadata": {"annotations": {BALANCER: "none"}}});
+    assert_eq!(said(&change(&services, "asked", wish).await?), inlets());
+    create(&services, service("inner").port(80), "default").await?;
+    let out = web("out").label(names::INJECT, names::INJECT_DISABLED);
+    create(&services, out, "default").await?;
+    create(&elsewhere, web("far"), "opted-out").await?;
+    let system: Api<Service> = rig.api("kube-system");
+    create(&system, web("own"), "kube-system").await?;
+
+    // What is configured has changed meanwhile: what was decided stands.
+    let webhook = rig.run(&["--balancer=none"]).await?;
+    becomes(&services, "missed", none.clone()).await?;
+    becomes(&services, "flipped", nothing.clone()).await?;
+    becomes(&services, "asked", none.clone()).await?;
+    is_told(&rig, "missed", "none").await?;
+    is_told(&rig, "flipped", "taken back").await?;
+    let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
+    let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
+    eventually(SOON, "three repairs are counted, and nothing is left", || async {
+        let metrics = webhook.metrics().await?;
+        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+        ensure!(metrics.lines().any(|have| have == idle), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    // One task looks at them in turn, so a later one's turn says that the others have had theirs.
+    rig.register("127.0.0.1:9".parse()?).await?;
+    create(&services, web("later"), "default").await?;
+    becomes(&services, "later", none).await?;
+    assert_eq!(said(&services.get("kept").await?), inlets());
+    for (api, name) in
+        [(&services, "inner"), (&services, "out"), (&elsewhere, "far"), (&system, "own")]
+    {
+        assert_eq!(said(&api.get(name).await?), nothing, "{name}");
+    }
+    webhook.stop().await
+}

@@ -1,0 +1,137 @@
+//! Of two replicas one mends. When it is killed the other takes over, and nothing is lost; when it ends
+//! in order the other need not wait.
+
+use crate::rig::{Rig, Running, SOON, annotation};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::{self, BALANCER_DECISION};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::service;
+use fastrak_testkit::{Component, Options, eventually, or_skip};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Few enough for the one repair in a tenth of a second, and more than are done before the kill.
+const MISSED: usize = 40;
+
+async fn miss(services: &Api<Service>, names: impl Iterator<Item = String>) -> Result<()> {
+    for name in names {
+        let missed = service(&name).load_balancer().port(80).build("default");
+        let made = services.create(&PostParams::default(), &missed).await?;
+        ensure!(annotation(&made.metadata, BALANCER_DECISION).is_none(), "it was not missed");
+    }
+    Ok(())
+}
+
+async fn mended(services: &Api<Service>) -> Result<usize> {
+    let all = services.list(&ListParams::default()).await?.items.into_iter();
+    Ok(all.filter(|service| annotation(&service.metadata, BALANCER_DECISION).is_some()).count())
+}
+
+async fn holder(rig: &Rig) -> Result<String> {
+    let leases: Api<Lease> = rig.api(names::NAMESPACE);
+    eventually(SOON, "somebody leads", || async {
+        leases.get(names::WEBHOOK_LEASE).await.ok()?.spec?.holder_identity
+    })
+    .await
+}
+
+async fn repairs(replica: &Running) -> Result<usize> {
+    let start = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} "#;
+    let metrics = replica.metrics().await?;
+    let count = metrics.lines().find_map(|line| line.strip_prefix(start));
+    Ok(count.map_or(Ok(0), str::parse)?)
+}
+
+#[tokio::test]
+async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    miss(&services, (0..MISSED).map(|at| format!("missed-{at}"))).await?;
+
+    let flags = ["--lease-duration=2", "--repair-interval=0.1"];
+    let first = rig.run(&[&flags[..], &["--pod-name=first"]].concat()).await?;
+    ensure!(holder(&rig).await?.starts_with("first_"));
+    let second = rig.run(&[&flags[..], &["--pod-name=second"]].concat()).await?;
+    second.is_ready().await?;
+    eventually(SOON, "the leader is at work", || async {
+        let done = mended(&services).await?;
+        ensure!(done >= 5, "{done}");
+        Ok(())
+    })
+    .await?;
+    ensure!(repairs(&second).await? == 0, "only the leader mends");
+    first.kill().await;
+    let left = MISSED - mended(&services).await?;
+    ensure!(left > 0, "it was done before it was killed");
+
+    eventually(SOON, "the other has mended the rest", || async {
+        let done = mended(&services).await?;
+        ensure!(done == MISSED, "{done}");
+        Ok(())
+    })
+    .await?;
+    ensure!(holder(&rig).await?.starts_with("second_"));
+    let by_second = repairs(&second).await?;
+    ensure!((left..=left + 1).contains(&by_second), "{by_second} of {left}");
+
+    // Each was mended once: a repair is told in an event.
+    let events: Api<Event> = rig.api("default");
+    let all = events.list(&ListParams::default()).await?.items.into_iter();
+    let mut told = BTreeMap::<_, usize>::new();
+    for event in all.filter(|event| event.reason.as_deref() == Some("BalancerRepaired")) {
+        *told.entry(event.regarding.and_then(|on| on.name)).or_default() += 1;
+    }
+    ensure!(told.values().all(|count| *count == 1), "{told:?}");
+    // The one in whose repair the first was killed may not have been told.
+    ensure!(told.len() + 1 >= MISSED, "{} told", told.len());
+    second.stop().await
+}
+
+#[tokio::test]
+async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    // So long that nobody takes over by waiting.
+    let lasts = "--lease-duration=60";
+    let first = rig.run(&[lasts, "--pod-name=first"]).await?;
+    ensure!(holder(&rig).await?.starts_with("first_"));
+    let second = rig.run(&[lasts, "--pod-name=second"]).await?;
+    second.is_ready().await?;
+    first.stop().await?;
+    let start = Instant::now();
+    eventually(SOON, "the other leads", || async {
+        let leader = holder(&rig).await?;
+        leader.starts_with("second_").then_some(()).context(leader)
+    })
+    .await?;
+    ensure!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    second.stop().await
+}
+
+#[tokio::test]
+async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_back() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    let webhook = rig.run(&["--lease-duration=1", "--pod-name=first"]).await?;
+    let first = holder(&rig).await?;
+    webhook.is_ready().await?;
+    rig.plane.stop_component(Component::ApiServer)?;
+    rig.plane.start_component(Component::ApiServer).await?;
+
+    miss(&services, ["missed".to_owned()].into_iter()).await?;
+    eventually(SOON, "what was missed is put right", || async {
+        let done = mended(&services).await?;
+        ensure!(done == 1, "{done}");
+        Ok(())
+    })
+    .await?;
+    ensure!(holder(&rig).await? == first);
+    webhook.stop().await
+}

@@ -1,0 +1,61 @@
+//! A webhook that the API server does not reach says so itself, and stays ready: to send callers
+//! elsewhere would help nobody.
+
+use crate::http;
+use crate::rig::{Rig, SOON};
+use anyhow::{Result, ensure};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+
+#[tokio::test]
+async fn it_tells_that_the_api_server_does_not_reach_it() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&["--probe-interval=0.2"]).await?;
+    let tells = async |line: &str| {
+        eventually(SOON, line.to_owned(), || async {
+            let metrics = webhook.metrics().await?;
+            ensure!(metrics.lines().any(|have| have.starts_with(line)), "{metrics}");
+            Ok(())
+        })
+        .await
+    };
+    let remarks = async || anyhow::Ok(http::get(webhook.admin, "/readyz").await?);
+    tells("fastrak_webhook_probe_success{} 1").await?;
+
+    rig.register("127.0.0.1:9".parse()?).await?;
+    tells("fastrak_webhook_probe_success{} 0").await?;
+    tells(r#"fastrak_webhook_probe_failures_total{cause="refused"} "#).await?;
+    let (status, body) = remarks().await?;
+    ensure!(status == 200 && body.contains("[!] probe: refused: "), "{status}: {body}");
+
+    rig.register(webhook.address).await?;
+    tells("fastrak_webhook_probe_success{} 1").await?;
+    let (status, body) = remarks().await?;
+    ensure!(status == 200 && !body.contains("[!]"), "{status}: {body}");
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn only_the_leader_asks() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let leader = rig.webhook(&["--probe-interval=0.2"]).await?;
+    eventually(SOON, "the leader has asked", || async {
+        let metrics = leader.metrics().await?;
+        ensure!(metrics.contains("probe_success{} 1"), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    let other = rig.run(&["--probe-interval=0.2"]).await?;
+    other.is_ready().await?;
+    ensure!(!other.metrics().await?.contains("probe_success{} 1"));
+    leader.stop().await?;
+    eventually(SOON, "the other asks, now that it leads", || async {
+        let metrics = other.metrics().await?;
+        ensure!(metrics.contains("probe_success{} "), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    other.stop().await
+}
