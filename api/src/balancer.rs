@@ -2,7 +2,15 @@
 //!
 //! The decision itself is the webhook's.
 
+mod foreign;
+
+pub use self::foreign::PREFIXES as FOREIGN_PREFIXES;
+mod shape;
+
+pub use self::shape::{LoadBalancer, Port, ServiceShape, Spec, Status};
+
 use crate::names::{self, inlets, kubernetes};
+use crate::object::{Mapping, Metadata, Pairs, owned};
 use k8s_openapi::api::core::v1::Service;
 use std::fmt;
 
@@ -109,66 +117,57 @@ pub struct ChoiceError {
     value: String,
 }
 
-/// Beginnings of annotations by which another load balancer takes a Service for its own.
-pub const FOREIGN_PREFIXES: [&str; 12] = [
-    "metallb.io/",
-    "metallb.universe.tf/",
-    "kube-vip.io/",
-    "purelb.io/",
-    "lbipam.cilium.io/",
-    "io.cilium/",
-    "service.beta.kubernetes.io/",
-    "service.kubernetes.io/load-balancer-",
-    "cloud.google.com/",
-    "networking.gke.io/",
-    "tailscale.com/",
-    "ngrok.com/",
-];
-
 impl ServiceView {
     /// Reads a Service.
     #[must_use]
     pub fn read(service: &Service) -> Self {
-        let metadata = &service.metadata;
-        let annotation =
-            |key: &str| metadata.annotations.as_ref().and_then(|map| map.get(key)).cloned();
-        let label = metadata.labels.as_ref().and_then(|map| map.get(names::INJECT));
-        let mut keys = metadata.annotations.iter().flat_map(|map| map.keys());
-        let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-        let view = Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-            deleting: metadata.deletion_timestamp.is_some(),
-            opted_out: label.is_some_and(|value| value == names::INJECT_DISABLED),
-            has_ingress: status
-                .and_then(|status| status.ingress.as_ref())
-                .is_some_and(|ingress| !ingress.is_empty()),
-            has_foreign_finalizer: metadata
-                .finalizers
-                .iter()
-                .flatten()
-                .any(|finalizer| finalizer == kubernetes::SERVICE_FINALIZER),
-            foreign_annotation: keys
-                .find(|key| FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)))
-                .cloned(),
-            choice: annotation(names::BALANCER),
-            decision: annotation(names::BALANCER_DECISION),
-            manage: (annotation(inlets::MANAGE), annotation(inlets::MANAGE_LEGACY)),
-            ..Self::default()
-        };
-        view.with_spec(service)
+        Self::of(&ServiceShape::of(service))
     }
 
-    fn with_spec(mut self, service: &Service) -> Self {
-        let Some(spec) = &service.spec else { return self };
+    /// Reads a Service by its parts.
+    #[must_use]
+    pub fn of(service: &ServiceShape<'_>) -> Self {
+        let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        let ingress = status.and_then(|status| status.ingress.as_ref());
+        let mut this = Self {
+            has_ingress: ingress.is_some_and(|ingress| !ingress.is_empty()),
+            ..Self::default()
+        };
+        if let Some(Mapping(metadata)) = &service.metadata {
+            this.take_metadata(metadata);
+        }
+        if let Some(Mapping(spec)) = &service.spec {
+            this.take_spec(spec);
+        }
+        this
+    }
+
+    fn take_metadata(&mut self, metadata: &Metadata<'_>) {
+        let annotation = |key: &str| metadata.annotation(key).map(str::to_owned);
+        let mut finalizers = metadata.finalizers.iter().flatten();
+        self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
+        self.name = owned(metadata.name.as_ref()).unwrap_or_default();
+        self.deleting = metadata.deletion_timestamp.is_some();
+        self.opted_out = metadata.label(names::INJECT) == Some(names::INJECT_DISABLED);
+        self.has_foreign_finalizer =
+            finalizers.any(|finalizer| finalizer.as_str() == kubernetes::SERVICE_FINALIZER);
+        // The first by its name, in whatever order they came: the same Service gets the same words.
+        let keys = metadata.annotations.iter().flat_map(Pairs::keys);
+        self.foreign_annotation = keys.filter(|key| foreign::marks(key)).min().map(str::to_owned);
+        self.choice = annotation(names::BALANCER);
+        self.decision = annotation(names::BALANCER_DECISION);
+        self.manage = (annotation(inlets::MANAGE), annotation(inlets::MANAGE_LEGACY));
+    }
+
+    fn take_spec(&mut self, spec: &Spec<'_>) {
         self.is_load_balancer = spec.type_.as_deref() == Some("LoadBalancer");
         self.headless = spec.cluster_ip.as_deref() == Some("None");
-        self.class = spec.load_balancer_class.clone();
+        self.class = owned(spec.load_balancer_class.as_ref());
         self.has_external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
-        let ports = spec.ports.iter().flatten();
-        self.ports =
-            ports.map(|port| (port.port, Protocol::read(port.protocol.as_deref()))).collect();
-        self
+        let port = |port: &Port<'_>| {
+            (port.port.unwrap_or_default(), Protocol::read(port.protocol.as_deref()))
+        };
+        self.ports = spec.ports.iter().flatten().map(port).collect();
     }
 
     /// What the Service asks for.

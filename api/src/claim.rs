@@ -3,11 +3,15 @@
 //! Whoever may write a claim may write all of its annotations and labels: what is read here is data
 //! with a closed grammar, never authorisation.
 
+mod shape;
+
+pub use self::shape::{ClaimShape, ClaimSpec, ClaimStatus, Resources, Source};
+
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
+use crate::object::{Mapping, Metadata, OwnedFields, Text, owned};
 use crate::size::{Bytes, SizeError};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// A claim, reduced to what fastrak decides by.
@@ -99,9 +103,6 @@ pub enum PinnedBy {
     Scheduler,
 }
 
-/// The class within the fields that somebody owns.
-const CLASS_FIELD: &str = "f:storageClassName";
-
 /// An annotation whose value is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("annotation {key} is {value:?}: {problem}")]
@@ -132,42 +133,56 @@ impl Claim {
     /// Reads a claim.
     #[must_use]
     pub fn read(claim: &PersistentVolumeClaim) -> Self {
-        let metadata = &claim.metadata;
-        let annotation = |key: &str| get(metadata.annotations.as_ref(), key);
-        let label = |key: &str| get(metadata.labels.as_ref(), key);
-        let owner = metadata.owner_references.iter().flatten().find(|owner| {
-            owner.controller == Some(true) && owner.kind == "Pod" && owner.api_version == "v1"
-        });
-        let partial = Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-            generate_name: metadata.generate_name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone(),
-            resource_version: metadata.resource_version.clone(),
-            deleting: metadata.deletion_timestamp.is_some(),
-            owner_pod: owner.map(|owner| owner.uid.clone()),
-            pin: annotation(names::NODE),
-            pinned_by: annotation(names::PINNED_BY),
-            node_label: label(names::NODE),
-            selected_node: annotation(kubernetes::SELECTED_NODE),
-            storage_provisioner: (
-                annotation(kubernetes::STORAGE_PROVISIONER),
-                annotation(kubernetes::STORAGE_PROVISIONER_BETA),
-            ),
-            opted_out: label(names::INJECT).as_deref() == Some(names::INJECT_DISABLED),
-            class: annotation(kubernetes::STORAGE_CLASS_BETA)
-                .map_or(ClassChoice::Unset, ClassChoice::Beta),
-            class_unowned: is_class_unowned(claim),
-            phase: claim.status.as_ref().and_then(|status| status.phase.clone()),
-            probes: label(names::PROBE).as_deref() == Some(names::PROBE_ASKS),
-            probe_answer: annotation(names::PROBE),
-            ..Self::default()
-        };
-        partial.with_spec(claim)
+        Self::of(&ClaimShape::of(claim))
     }
 
-    fn with_spec(mut self, claim: &PersistentVolumeClaim) -> Self {
-        let Some(spec) = &claim.spec else { return self };
+    /// Reads a claim by its parts.
+    #[must_use]
+    pub fn of(claim: &ClaimShape<'_>) -> Self {
+        let mut this = Self {
+            phase: claim.status.as_ref().and_then(|status| owned(status.phase.as_ref())),
+            ..Self::default()
+        };
+        if let Some(Mapping(metadata)) = &claim.metadata {
+            this.take_metadata(metadata);
+        }
+        if let Some(Mapping(spec)) = &claim.spec {
+            this.take_spec(spec);
+        }
+        this
+    }
+
+    fn take_metadata(&mut self, metadata: &Metadata<'_>) {
+        let annotation = |key: &str| metadata.annotation(key).map(str::to_owned);
+        let owner = metadata.owner_references.iter().flatten().find(|owner| {
+            owner.controller == Some(true)
+                && owner.kind.as_deref() == Some("Pod")
+                && owner.api_version.as_deref() == Some("v1")
+        });
+        self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
+        self.name = owned(metadata.name.as_ref()).unwrap_or_default();
+        self.generate_name = owned(metadata.generate_name.as_ref()).unwrap_or_default();
+        self.uid = owned(metadata.uid.as_ref());
+        self.resource_version = owned(metadata.resource_version.as_ref());
+        self.deleting = metadata.deletion_timestamp.is_some();
+        self.owner_pod = owner.map(|owner| owned(owner.uid.as_ref()).unwrap_or_default());
+        self.pin = annotation(names::NODE);
+        self.pinned_by = annotation(names::PINNED_BY);
+        self.node_label = metadata.label(names::NODE).map(str::to_owned);
+        self.selected_node = annotation(kubernetes::SELECTED_NODE);
+        self.storage_provisioner = (
+            annotation(kubernetes::STORAGE_PROVISIONER),
+            annotation(kubernetes::STORAGE_PROVISIONER_BETA),
+        );
+        self.opted_out = metadata.label(names::INJECT) == Some(names::INJECT_DISABLED);
+        self.class = annotation(kubernetes::STORAGE_CLASS_BETA)
+            .map_or(ClassChoice::Unset, ClassChoice::Beta);
+        self.class_unowned = is_class_unowned(metadata);
+        self.probes = metadata.label(names::PROBE) == Some(names::PROBE_ASKS);
+        self.probe_answer = annotation(names::PROBE);
+    }
+
+    fn take_spec(&mut self, spec: &ClaimSpec<'_>) {
         if self.class == ClassChoice::Unset {
             self.class = match spec.storage_class_name.as_deref() {
                 None => ClassChoice::Unset,
@@ -175,20 +190,21 @@ impl Claim {
                 Some(name) => ClassChoice::Named(name.to_owned()),
             };
         }
-        self.volume_name = spec.volume_name.clone().filter(|name| !name.is_empty());
-        self.access_modes = spec.access_modes.clone().unwrap_or_default();
+        let named = |text: &Option<Text<'_>>| owned(text.as_ref()).filter(|name| !name.is_empty());
+        let modes = spec.access_modes.iter().flatten();
+        self.volume_name = named(&spec.volume_name);
+        self.access_modes = modes.map(|mode| mode.as_str().to_owned()).collect();
         self.block = spec.volume_mode.as_deref() == Some("Block");
         self.has_selector = spec.selector.is_some();
-        self.attributes_class =
-            spec.volume_attributes_class_name.clone().filter(|name| !name.is_empty());
+        self.attributes_class = named(&spec.volume_attributes_class_name);
         // The API server keeps both in step, save where the reference is to another namespace.
-        let reference = spec.data_source_ref.as_ref().map(|s| format!("{}/{}", s.kind, s.name));
-        let source = spec.data_source.as_ref().map(|s| format!("{}/{}", s.kind, s.name));
-        self.data_source = reference.or(source);
+        let source = spec.data_source_ref.as_ref().or(spec.data_source.as_ref());
+        self.data_source = source.map(|source| {
+            let part = |text: &Option<Text<'_>>| owned(text.as_ref()).unwrap_or_default();
+            format!("{}/{}", part(&source.kind), part(&source.name))
+        });
         let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        self.storage =
-            requests.and_then(|requests| requests.get("storage")).map(|size| size.0.clone());
-        self
+        self.storage = requests.and_then(|all| all.get("storage")).map(str::to_owned);
     }
 
     /// The class that the claim names, by either way of naming it.
@@ -250,19 +266,10 @@ impl fmt::Display for PinnedBy {
     }
 }
 
-fn get(map: Option<&BTreeMap<String, String>>, key: &str) -> Option<String> {
-    map.and_then(|map| map.get(key)).cloned()
-}
-
 /// Without a record of owners, or with one that cannot be read, a class counts as owned.
-fn is_class_unowned(claim: &PersistentVolumeClaim) -> bool {
-    let owners = claim.metadata.managed_fields.as_deref().unwrap_or_default();
-    let silent = owners.iter().all(|owner| {
-        let fields = owner.fields_v1.as_ref().and_then(|fields| fields.0.as_object());
-        let spec = fields.map(|fields| fields.get("f:spec"));
-        spec.is_some_and(|spec| spec.is_none_or(|spec| spec.get(CLASS_FIELD).is_none()))
-    });
-    !owners.is_empty() && silent
+fn is_class_unowned(metadata: &Metadata<'_>) -> bool {
+    let owners = metadata.managed_fields.as_deref().unwrap_or_default();
+    !owners.is_empty() && owners.iter().all(|owner| owner.fields_v1 == Some(OwnedFields::Others))
 }
 
 fn read_node(

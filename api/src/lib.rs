@@ -11,6 +11,7 @@ pub mod claim;
 pub mod class;
 pub mod names;
 pub mod node;
+pub mod object;
 pub mod pool;
 pub mod reason;
 pub mod size;

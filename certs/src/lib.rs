@@ -12,6 +12,7 @@ mod certificate;
 mod error;
 mod leaf;
 mod pem;
+mod subject;
 mod validity;
 
 pub use authority::{Authority, KeyPairPem, LeafRequest, Usage, signing_key_pem};
@@ -19,4 +20,5 @@ pub use bundle::Bundle;
 pub use certificate::Certificate;
 pub use error::CertError;
 pub use leaf::Leaf;
+pub use subject::common_names;
 pub use validity::{BACKDATE, Validity, Verdict};

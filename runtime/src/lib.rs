@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod crypto;
 mod deadline;
+pub mod descriptors;
 pub mod lease;
 pub mod log;
 pub mod ready;

@@ -7,6 +7,9 @@ use crate::command::Command;
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::registration::plan::Us;
 use crate::serve::Limits;
+use crate::serve::client_ca::ClientPolicy;
+use crate::serve::clients::ClientAuth;
+use crate::serve::http::Allowance;
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
@@ -71,6 +74,22 @@ pub struct Args {
     /// How long reviews are still taken after the end was asked for, in seconds.
     #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
     pub drain: Duration,
+    /// How many connections are served at a time; for one more, the longest silent one has to go.
+    #[arg(long, env = "MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// How many reviews are decided at a time; others wait, or go through undecided when late.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_in_flight: usize,
+    /// What is made of clients' certificates.
+    #[arg(long, env = "CLIENT_AUTH", value_enum, default_value = "off")]
+    pub client_auth: ClientAuth,
+    /// File with the authorities of clients' certificates (PEM), read again when it changes.
+    #[arg(long, env = "CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
+    pub client_ca: Option<PathBuf>,
+    /// Common name of a client that may ask, where not all may that those authorities have signed;
+    /// may be repeated.
+    #[arg(long = "client-name", value_name = "NAME")]
+    pub client_names: Vec<String>,
     /// How long an object is left alone before it is put right after the fact, in seconds.
     #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
     pub repair_delay: Duration,
@@ -99,6 +118,9 @@ pub struct Args {
     #[command(flatten)]
     pub log: LogArgs,
 }
+
+/// How long a request may take, where the API server asks for no less.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// What the flags come to.
 #[derive(Clone, Debug)]
@@ -143,8 +165,12 @@ pub struct Config {
     pub lease_duration: Duration,
     /// The name of this replica.
     pub pod_name: String,
-    /// How long things may take on a connection.
+    /// How many connections there may be, and how long things may take on one.
     pub limits: Limits,
+    /// How much may be asked at a time.
+    pub allowance: Allowance,
+    /// What is made of clients' certificates.
+    pub clients: ClientPolicy,
 }
 
 impl From<Args> for Config {
@@ -163,6 +189,11 @@ impl From<Args> for Config {
             bundle_settle,
             certificate_poll,
             drain,
+            max_connections,
+            max_in_flight,
+            client_auth,
+            client_ca,
+            client_names,
             repair_delay,
             repair_interval,
             registration_poll,
@@ -173,18 +204,14 @@ impl From<Args> for Config {
             client,
             log: _,
         } = args;
-        // The API server calls a Service by its short name; people and proxies use the long one.
-        let short = format!("{service_name}.{namespace}.svc");
-        let mut names = vec![short.clone(), format!("{short}.cluster.local")];
-        names.extend(tls_names);
         Self {
             listen,
             admin,
             client,
             services: Settings { balancer, alternative: balancer_alternative, shadow },
+            tls_names: [service_names(&service_name, &namespace), tls_names].concat(),
             namespace,
             service_name,
-            tls_names: names,
             tls_dir,
             ca_lifetime,
             certificate_lifetime,
@@ -198,7 +225,13 @@ impl From<Args> for Config {
             probe_interval,
             lease_duration,
             pod_name,
-            limits: Limits::default(),
+            limits: Limits { connections: max_connections, ..Limits::default() },
+            allowance: Allowance { request: REQUEST, in_flight: max_in_flight },
+            clients: ClientPolicy {
+                auth: client_auth,
+                authorities: client_ca,
+                names: client_names,
+            },
         }
     }
 }
@@ -212,6 +245,20 @@ impl Config {
             service: self.service_name.clone(),
             names: self.tls_names.clone(),
         }
+    }
+}
+
+/// The API server calls a Service by its short name; people and proxies use the long one.
+fn service_names(service: &str, namespace: &str) -> Vec<String> {
+    let short = format!("{service}.{namespace}.svc");
+    vec![short.clone(), format!("{short}.cluster.local")]
+}
+
+/// A bound that lets somebody through.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number from 1".to_owned()),
     }
 }
 
@@ -235,6 +282,26 @@ mod tests {
         for args in [["--balancer", "node-ip"], ["--balancer-alternative", "inlets"]] {
             let args = ["w"].into_iter().chain(args);
             assert!(Args::try_parse_from(args).is_err());
+        }
+    }
+
+    #[test]
+    fn clients_are_looked_at_by_a_file_that_says_whom_to_trust() {
+        let parse = |args: &[&str]| Args::try_parse_from([&["w"], args].concat());
+        assert!(parse(&["--client-auth", "require"]).is_err());
+        assert!(parse(&["--client-auth", "observe"]).is_err());
+        let args =
+            ["--client-auth=require", "--client-ca=ca.crt", "--client-name=a", "--client-name=b"];
+        let config = Config::from(parse(&args).unwrap());
+        assert_eq!(config.clients.names, ["a", "b"]);
+        assert_eq!(Config::from(parse(&[]).unwrap()).clients.auth, ClientAuth::Off);
+    }
+
+    #[test]
+    fn a_bound_lets_somebody_through() {
+        assert_eq!(at_least_one("1"), Ok(1));
+        for text in ["0", "-1", "", "many"] {
+            assert!(at_least_one(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,13 @@
 //! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
 //! enums, so that no tenant's text can ever become one.
 
+mod reviews;
+mod serving;
+
+pub use self::serving::{
+    ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
+};
+
 use crate::probe::cause::Cause;
 use crate::registration::plan::Field;
 use crate::review::{Effect, Subject};
@@ -29,10 +36,8 @@ pub struct Metrics {
     pub reviews: Family<ReviewLabels, Counter>,
     /// How long each took, from its header to its answer.
     pub review_duration: Family<SubjectLabel, Histogram, fn() -> Histogram>,
-    /// Handshakes that came to nothing.
-    pub handshake_failures: Counter,
-    /// Connections that are open.
-    pub connections: Gauge,
+    /// What the server does.
+    pub serving: Serving,
     /// StorageClasses that are marked as the default.
     pub default_classes: Gauge,
     /// What is measured of the certificates.
@@ -126,8 +131,7 @@ impl Metrics {
         let this = Self {
             reviews: Family::default(),
             review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            handshake_failures: Counter::default(),
-            connections: Gauge::default(),
+            serving: Serving::default(),
             default_classes: Gauge::default(),
             rotation: RotationMetrics::default(),
             repairs: Family::default(),
@@ -143,12 +147,7 @@ impl Metrics {
             "Time from a review's header to its answer",
             this.review_duration.clone(),
         );
-        registry.register(
-            "handshake_failures",
-            "TLS handshakes that came to nothing",
-            this.handshake_failures.clone(),
-        );
-        registry.register("connections", "Open connections", this.connections.clone());
+        this.register_serving(registry);
         registry.register(
             "default_classes",
             "StorageClasses marked as the default; more than one is a mistake",
@@ -158,6 +157,39 @@ impl Metrics {
         registry.register("repairs", "Objects that had been missed", this.repairs.clone());
         this.register_watches(registry);
         this
+    }
+
+    fn register_serving(&self, registry: &mut Registry) {
+        let Serving {
+            reviews_in_flight,
+            reviews_shed,
+            connections,
+            connections_evicted,
+            handshake_failures,
+            client_certificates,
+        } = self.serving.clone();
+        registry.register(
+            "reviews_in_flight",
+            "Reviews from their header to their answer",
+            reviews_in_flight,
+        );
+        registry.register("reviews_shed", "Reviews that there was no time for", reviews_shed);
+        registry.register("connections", "Open connections", connections);
+        registry.register(
+            "connections_evicted",
+            "Served connections that had to go for new ones",
+            connections_evicted,
+        );
+        registry.register(
+            "handshake_failures",
+            "TLS handshakes that came to nothing, by cause",
+            handshake_failures,
+        );
+        registry.register(
+            "client_certificates",
+            "Clients by the certificate that they showed",
+            client_certificates,
+        );
     }
 
     fn register_watches(&self, registry: &mut Registry) {
@@ -197,6 +229,7 @@ impl Metrics {
 
     /// Starts to measure a review.
     pub fn time(&self, subject: Subject) -> Timed<'_> {
+        self.serving.reviews_in_flight.inc();
         Timed { metrics: self, subject, start: Instant::now() }
     }
 }
@@ -216,39 +249,10 @@ impl Drop for Backlog {
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
+        self.metrics.serving.reviews_in_flight.dec();
         let label = SubjectLabel { resource: self.subject };
         let histogram = self.metrics.review_duration.get_or_create(&label);
         histogram.observe(self.start.elapsed().as_secs_f64());
-    }
-}
-
-impl EncodeLabelValue for Subject {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Claims => "persistentvolumeclaims",
-            Self::Services => "services",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Effect {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Untouched => "untouched",
-            Self::Patched => "patched",
-            Self::Denied => "denied",
-            Self::Shadow => "shadow",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Reason {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
     }
 }
 
@@ -293,7 +297,8 @@ mod tests {
         metrics.count(Subject::Claims, Effect::Patched, Reason::OnlyNode);
         metrics.count_repair(Subject::Services, RepairOutcome::Repaired);
         drop(metrics.backlog(Subject::Services));
-        metrics.handshake_failures.inc();
+        metrics.serving.count_failure(HandshakeFailure::Timeout);
+        metrics.serving.count_client(ClientCertificate::Trusted);
         drop(metrics.time(Subject::Services));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -302,8 +307,12 @@ mod tests {
             r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 1"#,
             r#"fastrak_webhook_repair_backlog{resource="services"} 0"#,
             r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,
-            "fastrak_webhook_handshake_failures_total 1",
+            r#"fastrak_webhook_handshake_failures_total{cause="timeout"} 1"#,
+            r#"fastrak_webhook_client_certificates_total{outcome="trusted"} 1"#,
+            "fastrak_webhook_reviews_in_flight 0",
+            "fastrak_webhook_reviews_shed_total 0",
             "fastrak_webhook_connections 0",
+            "fastrak_webhook_connections_evicted_total 0",
             "fastrak_webhook_default_classes 0",
             "fastrak_webhook_certificate_expiry_timestamp_seconds 0",
         ] {

@@ -1,15 +1,21 @@
 //! JSON Patches for the few fields that fastrak writes, built against the object as it was
 //! received. It does not decide what to write, and it has no way to replace a map.
 //!
+//! There is one list of steps and two forms of it: the text that goes into the answer to a review,
+//! and the operations that a repair sends.
+//!
 //! The API server rejects the user's request with a 500 when a patch does not apply, whatever
 //! `failurePolicy` says. So every parent that is missing is made, every key is escaped, and what
 //! is overwritten is tested first.
 
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+mod step;
+
+use self::step::{Content, Op, Path, Step, pointer, write};
+use fastrak_api::balancer::ServiceShape;
+use fastrak_api::claim::ClaimShape;
+use fastrak_api::object::{Mapping, Metadata, Text};
+use json_patch::PatchOperation;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A field that fastrak may write.
@@ -35,26 +41,18 @@ pub struct Edit {
 /// As much of an object as a patch has to know: what is there, and what it says. Read from the
 /// very bytes that the API server will apply the patch to.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Received {
-    #[serde(default)]
-    metadata: Option<Metadata>,
-    #[serde(default)]
-    spec: Option<Spec>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
+pub struct Received<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<Mapping<Metadata<'a>>>,
+    #[serde(borrow, default)]
+    spec: Option<Mapping<Spec<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Spec {
-    #[serde(default)]
-    storage_class_name: Option<String>,
+struct Spec<'a> {
+    #[serde(borrow, default)]
+    storage_class_name: Option<Text<'a>>,
 }
 
 impl Edit {
@@ -75,108 +73,160 @@ impl Field {
     /// The field as a JSON Pointer.
     #[must_use]
     pub fn pointer(self) -> String {
-        pointer(&self.tokens()).to_string()
+        pointer(self.path()).to_string()
+    }
+
+    /// What sort of field it is, for people to read before its name.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Self::Annotation(_) => "annotation ",
+            Self::Label(_) => "label ",
+            Self::ClassName => "",
+        }
+    }
+
+    /// Its name, for people to read.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Annotation(key) | Self::Label(key) => key,
+            Self::ClassName => "spec.storageClassName",
+        }
     }
 
     /// The path to the field, a part at a time.
-    fn tokens(self) -> Vec<&'static str> {
+    const fn tokens(self) -> ([&'static str; 2], Option<&'static str>) {
         match self {
-            Self::Annotation(key) => vec!["metadata", "annotations", key],
-            Self::Label(key) => vec!["metadata", "labels", key],
-            Self::ClassName => vec!["spec", "storageClassName"],
+            Self::Annotation(key) => (["metadata", "annotations"], Some(key)),
+            Self::Label(key) => (["metadata", "labels"], Some(key)),
+            Self::ClassName => (["spec", "storageClassName"], None),
         }
+    }
+
+    /// The path to the field.
+    fn path(self) -> Path {
+        let ([first, second], third) = self.tokens();
+        [Some(first), Some(second), third]
+    }
+
+    /// What must be there before the field can be, the outermost first.
+    fn parents(self) -> impl Iterator<Item = Path> {
+        let ([first, second], third) = self.tokens();
+        let inner = third.map(|_| [Some(first), Some(second), None]);
+        [Some([Some(first), None, None]), inner].into_iter().flatten()
     }
 }
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Annotation(key) => write!(f, "annotation {key}"),
-            Self::Label(key) => write!(f, "label {key}"),
-            Self::ClassName => f.write_str("spec.storageClassName"),
-        }
+        f.write_str(self.noun())?;
+        f.write_str(self.name())
     }
 }
 
-impl Received {
-    fn value(&self, field: Field) -> Option<&String> {
-        let metadata = self.metadata.as_ref();
+impl<'a> From<ClaimShape<'a>> for Received<'a> {
+    fn from(claim: ClaimShape<'a>) -> Self {
+        let spec = claim.spec.map(|spec| Spec { storage_class_name: spec.0.storage_class_name });
+        Self { metadata: claim.metadata, spec: spec.map(Mapping) }
+    }
+}
+
+impl<'a> From<ServiceShape<'a>> for Received<'a> {
+    fn from(service: ServiceShape<'a>) -> Self {
+        let spec = service.spec.map(|_| Mapping(Spec::default()));
+        Self { metadata: service.metadata, spec }
+    }
+}
+
+impl Received<'_> {
+    fn value(&self, field: Field) -> Option<&str> {
         match field {
-            Field::Annotation(key) => metadata?.annotations.as_ref()?.get(key),
-            Field::Label(key) => metadata?.labels.as_ref()?.get(key),
-            Field::ClassName => self.spec.as_ref()?.storage_class_name.as_ref(),
+            Field::Annotation(key) => self.metadata.as_ref()?.0.annotation(key),
+            Field::Label(key) => self.metadata.as_ref()?.0.label(key),
+            Field::ClassName => self.spec.as_ref()?.0.storage_class_name.as_deref(),
         }
     }
 
-    fn has(&self, parent: &[&str]) -> bool {
-        let metadata = self.metadata.as_ref();
+    fn has(&self, parent: Path) -> bool {
+        let metadata = self.metadata.as_ref().map(|metadata| &metadata.0);
         match parent {
-            ["metadata"] => metadata.is_some(),
-            ["metadata", "annotations"] => metadata.is_some_and(|m| m.annotations.is_some()),
-            ["metadata", "labels"] => metadata.is_some_and(|m| m.labels.is_some()),
-            ["spec"] => self.spec.is_some(),
+            [Some("metadata"), None, _] => metadata.is_some(),
+            [Some("metadata"), Some("annotations"), None] => {
+                metadata.is_some_and(|metadata| metadata.annotations.is_some())
+            }
+            [Some("metadata"), Some("labels"), None] => {
+                metadata.is_some_and(|metadata| metadata.labels.is_some())
+            }
+            [Some("spec"), None, _] => self.spec.is_some(),
             _ => false,
         }
     }
 
     /// The operations that bring the object to what `edits` say; none where it is so already.
-    /// Of several edits of one field the last counts.
     #[must_use]
     pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
-        let last: BTreeMap<Field, &Option<String>> =
-            edits.iter().map(|edit| (edit.field, &edit.value)).collect();
-        let mut made = BTreeSet::new();
-        let mut operations = Vec::new();
-        for (field, value) in last {
-            match (self.value(field), value) {
-                (None, None) => {}
-                (Some(old), Some(new)) if old == new => {}
-                (None, Some(new)) => {
-                    operations.extend(self.parents(field, &mut made));
-                    operations.push(add(&field.tokens(), json!(new)));
-                }
-                (Some(old), Some(new)) => {
-                    operations.push(test(&field.tokens(), json!(old)));
-                    operations.push(PatchOperation::Replace(ReplaceOperation {
-                        path: pointer(&field.tokens()),
-                        value: json!(new),
-                    }));
-                }
-                (Some(old), None) => {
-                    operations.push(test(&field.tokens(), json!(old)));
-                    let path = pointer(&field.tokens());
-                    operations.push(PatchOperation::Remove(RemoveOperation { path }));
-                }
-            }
-        }
-        operations
+        self.steps(edits).iter().map(Step::operation).collect()
     }
 
-    /// The parents of a field that are neither there nor made by an earlier operation.
-    fn parents(&self, field: Field, made: &mut BTreeSet<Vec<&'static str>>) -> Vec<PatchOperation> {
-        let tokens = field.tokens();
-        let parents = (1..tokens.len()).map(|end| tokens[..end].to_vec());
-        let missing = parents.filter(|parent| !self.has(parent) && made.insert(parent.clone()));
-        missing.map(|parent| add(&parent, json!({}))).collect()
+    /// Writes the patch that brings the object to what `edits` say; whether there is any.
+    pub fn write(&self, edits: &[Edit], out: &mut Vec<u8>) -> Result<bool, serde_json::Error> {
+        let steps = self.steps(edits);
+        if !steps.is_empty() {
+            write(&steps, out)?;
+        }
+        Ok(!steps.is_empty())
+    }
+
+    /// The steps that bring the object to what `edits` say. Of several edits of one field the last
+    /// counts.
+    fn steps<'s>(&'s self, edits: &'s [Edit]) -> Vec<Step<'s>> {
+        let mut last: Vec<&Edit> = Vec::with_capacity(edits.len());
+        for edit in edits {
+            match last.binary_search_by_key(&edit.field, |have| have.field) {
+                Ok(at) => last[at] = edit,
+                Err(at) => last.insert(at, edit),
+            }
+        }
+        let mut steps = Vec::with_capacity(2 * last.len() + 2);
+        for edit in last {
+            self.step(edit, &mut steps);
+        }
+        steps
+    }
+
+    fn step<'s>(&'s self, edit: &'s Edit, steps: &mut Vec<Step<'s>>) {
+        let path = edit.field.path();
+        let with = |op, text| Step { op, path, value: Content::Text(text) };
+        match (self.value(edit.field), edit.value.as_deref()) {
+            (None, None) => {}
+            (Some(old), Some(new)) if old == new => {}
+            (None, Some(new)) => {
+                for parent in edit.field.parents().filter(|parent| !self.has(*parent)) {
+                    make(parent, steps);
+                }
+                steps.push(with(Op::Add, new));
+            }
+            (Some(old), Some(new)) => steps.extend([with(Op::Test, old), with(Op::Replace, new)]),
+            (Some(old), None) => {
+                let removed = Step { op: Op::Remove, path, value: Content::Nothing };
+                steps.extend([with(Op::Test, old), removed]);
+            }
+        }
+    }
+}
+
+/// Makes a parent, once.
+fn make(parent: Path, steps: &mut Vec<Step<'_>>) {
+    let made = Step { op: Op::Add, path: parent, value: Content::Empty };
+    if !steps.contains(&made) {
+        steps.push(made);
     }
 }
 
 /// The first operation of a patch that must not touch any other version of an object.
 #[must_use]
 pub fn only_version(resource_version: &str) -> PatchOperation {
-    test(&["metadata", "resourceVersion"], json!(resource_version))
-}
-
-fn add(tokens: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: pointer(tokens), value })
-}
-
-fn test(tokens: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: pointer(tokens), value })
-}
-
-fn pointer(tokens: &[&str]) -> PointerBuf {
-    PointerBuf::from_tokens(tokens.iter().copied())
+    let path = [Some("metadata"), Some("resourceVersion"), None];
+    Step { op: Op::Test, path, value: Content::Text(resource_version) }.operation()
 }
 
 #[cfg(test)]

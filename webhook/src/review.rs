@@ -9,28 +9,30 @@
 //! least: `uid` is echoed, `apiVersion` and `kind` are exact, `patch` is a base64 string, and
 //! `patch` and `patchType` come together or not at all.
 
+mod decide;
+mod read;
 mod told;
 mod wire;
 
-use self::wire::{
-    API_VERSION, GroupVersionKind, Incoming, KIND, Outgoing, PatchFields, Request, Response, Status,
-};
+use self::decide::{Shape, decide};
+use self::read::{read, read_without_objects};
+use self::wire::{API_VERSION, KIND, Outgoing, Response, Status};
 use crate::facts::Facts;
-use crate::mutate::service::{ServiceAsk, Settings, service};
-use crate::mutate::{ClaimAsk, Operation, claim};
-use crate::patch::{Edit, Received};
+use crate::mutate::service::Settings;
+use crate::patch::Received;
 use crate::verdict::{Outcome, Reason, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fastrak_api::balancer::ServiceView;
-use fastrak_api::claim::Claim;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use serde_json::value::RawValue;
-use std::borrow::Cow;
+use fastrak_api::balancer::ServiceShape;
+use fastrak_api::claim::ClaimShape;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
 const UNPROCESSABLE: u16 = 422;
+/// As much as most patches take, before they are encoded.
+const PATCH_BYTES: usize = 1024;
+/// As much as most answers take beside their patch.
+const ANSWER_BYTES: usize = 1024;
 
 /// What is reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,116 +116,58 @@ pub fn examine(
     facts: Option<&Facts>,
     settings: Settings,
 ) -> Result<(Answer, Verdict), NotAReview> {
-    let request = read(body)?;
-    let decide = || decide(&request, subject, facts, settings);
+    match subject {
+        Subject::Claims => examined::<ClaimShape<'_>>(body, facts, settings),
+        Subject::Services => examined::<ServiceShape<'_>>(body, facts, settings),
+    }
+}
+
+/// Answers a review without looking at its object, for which there is no time left.
+pub fn shed(body: &[u8]) -> Result<Answer, NotAReview> {
+    let request = read_without_objects(body)?;
+    Ok(written(&request, &failed(Reason::Overloaded, ""), None, false))
+}
+
+/// A request without its objects.
+type Request<'a> = wire::Request<'a, ()>;
+
+fn examined<'a, S: Shape<'a>>(
+    body: &'a [u8],
+    facts: Option<&Facts>,
+    settings: Settings,
+) -> Result<(Answer, Verdict), NotAReview> {
+    let (request, objects) = read::<S>(body)?;
+    let decide = || decide(&request, objects.as_ref(), facts, settings);
     // A defect in a decision must cost its effect, not the connection that other reviews share.
     let verdict =
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
     // A probe asks whether the webhook is there, and in shadow it is.
     let shadow = settings.shadow && verdict.reason != Reason::Probe;
-    let answer = written(&request, &verdict, shadow);
+    let received = objects.ok().map(|objects| objects.object.into());
+    let answer = written(&request, &verdict, received.as_ref(), shadow);
     Ok((answer, verdict))
-}
-
-fn read(body: &[u8]) -> Result<Request<'_>, NotAReview> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(NotAReview::Empty);
-    }
-    let incoming: Incoming<'_> = serde_json::from_slice(body).map_err(|error| {
-        if error.is_eof() { NotAReview::Truncated(error) } else { NotAReview::Malformed(error) }
-    })?;
-    let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
-    let (kind, api_version) = (text(&incoming.kind), text(&incoming.api_version));
-    if kind != KIND || api_version != API_VERSION {
-        return Err(NotAReview::OtherKind { kind, api_version });
-    }
-    let request = incoming.request.ok_or(NotAReview::NoRequest)?;
-    if request.uid.is_empty() { Err(NotAReview::NoUid) } else { Ok(request) }
-}
-
-fn decide(
-    request: &Request<'_>,
-    subject: Subject,
-    facts: Option<&Facts>,
-    settings: Settings,
-) -> Verdict {
-    let operation = match (request.operation.as_str(), request.sub_resource.as_str()) {
-        ("CREATE", "") => Operation::Create,
-        ("UPDATE", "") => Operation::Update,
-        _ => return Verdict::untouched(Reason::Operation).about(request.operation.as_str()),
-    };
-    let GroupVersionKind { group, version, kind } = &request.kind;
-    if (group.as_str(), version.as_str(), kind.as_str()) != ("", "v1", subject.kind()) {
-        let about = format!("a {kind:?}, where a {} is expected", subject.kind());
-        return failed(Reason::WrongKind, &about);
-    }
-    let Some(facts) = facts else {
-        return failed(Reason::NotReady, "");
-    };
-    let decided = match subject {
-        Subject::Claims => decide_claim(request, operation, facts, settings),
-        Subject::Services => decide_service(request, facts, settings),
-    };
-    decided.unwrap_or_else(|error| failed(Reason::Unreadable, &error.to_string()))
-}
-
-fn decide_claim(
-    request: &Request<'_>,
-    operation: Operation,
-    facts: &Facts,
-    settings: Settings,
-) -> Result<Verdict, serde_json::Error> {
-    let view = |raw: &RawValue| {
-        let object: PersistentVolumeClaim = serde_json::from_str(raw.get())?;
-        let mut view = Claim::read(&object);
-        if view.namespace.is_empty() {
-            view.namespace.clone_from(&request.namespace);
-        }
-        Ok::<_, serde_json::Error>(view)
-    };
-    let object = view(request.object.unwrap_or(RawValue::NULL))?;
-    let old = request.old_object.map(view).transpose()?;
-    let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
-    let verdict = claim(&ask, facts);
-    let before = ask.old.filter(|_| settings.shadow);
-    let before = before.map(|old| claim(&ClaimAsk { claim: old, ..ask }, facts));
-    Ok(told::unless_before(verdict, before.as_ref()))
-}
-
-fn decide_service(
-    request: &Request<'_>,
-    facts: &Facts,
-    settings: Settings,
-) -> Result<Verdict, serde_json::Error> {
-    let view = |raw: &RawValue| {
-        let object: Service = serde_json::from_str(raw.get())?;
-        let mut view = ServiceView::read(&object);
-        if view.namespace.is_empty() {
-            view.namespace.clone_from(&request.namespace);
-        }
-        Ok::<_, serde_json::Error>(view)
-    };
-    let object = view(request.object.unwrap_or(RawValue::NULL))?;
-    let old = request.old_object.map(view).transpose()?;
-    let ask = ServiceAsk { service: &object, old: old.as_ref() };
-    let verdict = service(&ask, facts, settings);
-    let before = ask.old.filter(|_| settings.shadow);
-    let before = before.map(|old| service(&ServiceAsk { service: old, ..ask }, facts, settings));
-    Ok(told::unless_before(verdict, before.as_ref()))
 }
 
 fn failed(reason: Reason, about: &str) -> Verdict {
     Verdict::untouched(reason).about(about).told()
 }
 
-fn written(request: &Request<'_>, verdict: &Verdict, shadow: bool) -> Answer {
-    let patch = match &verdict.outcome {
-        Outcome::Patched(edits) if !shadow => patch(request, edits),
-        Outcome::Patched(_) | Outcome::Untouched | Outcome::Denied(_) => Ok(None),
+fn written(
+    request: &Request<'_>,
+    verdict: &Verdict,
+    received: Option<&Received<'_>>,
+    shadow: bool,
+) -> Answer {
+    let patch = match (&verdict.outcome, received) {
+        (Outcome::Patched(edits), Some(received)) if !shadow => {
+            let mut text = Vec::with_capacity(PATCH_BYTES);
+            received.write(edits, &mut text).map(|any| any.then(|| STANDARD.encode(text)))
+        }
+        _ => Ok(None),
     };
     let encoded = patch.and_then(|patch| {
         let effect = told::effect(verdict, patch.is_some(), shadow);
-        encode(request, verdict, patch, shadow).map(|body| (body, effect))
+        encode(request, verdict, patch.as_deref(), shadow).map(|body| (body, effect))
     });
     match encoded {
         Ok((body, effect)) => Answer { body, effect, reason: verdict.reason },
@@ -236,40 +180,36 @@ fn written(request: &Request<'_>, verdict: &Verdict, shadow: bool) -> Answer {
     }
 }
 
-fn patch(request: &Request<'_>, edits: &[Edit]) -> Result<Option<PatchFields>, serde_json::Error> {
-    let raw = request.object.unwrap_or(RawValue::NULL);
-    let operations = serde_json::from_str::<Received>(raw.get())?.patch(edits);
-    if operations.is_empty() {
-        return Ok(None);
-    }
-    let patch = STANDARD.encode(serde_json::to_vec(&json_patch::Patch(operations))?);
-    Ok(Some(PatchFields { patch, patch_type: "JSONPatch" }))
-}
-
 fn encode(
     request: &Request<'_>,
     verdict: &Verdict,
-    patch: Option<PatchFields>,
+    patch: Option<&str>,
     shadow: bool,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let status = match &verdict.outcome {
         Outcome::Denied(message) if !shadow => {
-            Some(Status { code: UNPROCESSABLE, reason: "Invalid", message: message.clone() })
+            Some(Status { code: UNPROCESSABLE, reason: "Invalid", message })
         }
         Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
     };
-    serde_json::to_vec(&Outgoing {
-        api_version: API_VERSION,
-        kind: KIND,
-        response: Response {
-            uid: &request.uid,
-            allowed: status.is_none(),
-            status,
-            patch,
-            warnings: told::warnings(verdict, shadow),
-            audit_annotations: told::audit(verdict, shadow),
+    let mut body = Vec::with_capacity(ANSWER_BYTES + patch.map_or(0, str::len));
+    serde_json::to_writer(
+        &mut body,
+        &Outgoing {
+            api_version: API_VERSION,
+            kind: KIND,
+            response: Response {
+                uid: &request.uid,
+                allowed: status.is_none(),
+                status,
+                patch,
+                patch_type: patch.map(|_| "JSONPatch"),
+                warnings: told::warnings(verdict, shadow),
+                audit_annotations: told::audit(verdict, shadow),
+            },
         },
-    })
+    )?;
+    Ok(body)
 }
 
 impl Subject {

@@ -7,8 +7,7 @@ use crate::metrics::Metrics;
 use crate::registration::controller::RegistrationWatch;
 use crate::registration::shipped::ShippedError;
 use crate::rotation::Certificates;
-use crate::serve::http::{Desk, router};
-use crate::serve::tls::{self, Slot, TlsError};
+use crate::serve::tls::Slot;
 use crate::serve::{self, Counter, ServeError};
 use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError};
@@ -22,7 +21,6 @@ use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_rustls::TlsAcceptor;
 
 /// A webhook whose sockets are bound.
 pub struct Webhook {
@@ -41,9 +39,6 @@ pub enum RunError {
     /// Reviews cannot be answered.
     #[error("reviews cannot be answered")]
     Serve(#[source] ServeError),
-    /// Connections cannot be secured.
-    #[error("connections cannot be secured")]
-    Tls(#[source] TlsError),
     /// Health and metrics cannot be told.
     #[error("health and metrics cannot be told")]
     Admin(#[source] AdminError),
@@ -86,19 +81,8 @@ impl Webhook {
         let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
 
-        let desk = Desk {
-            facts: board.facts(),
-            settings: config.services,
-            metrics: Arc::clone(&metrics),
-            limit: config.limits.request,
-        };
-        let tls = Arc::new(tls::config(Arc::clone(&slot)).map_err(RunError::Tls)?);
-        let counter = Counter {
-            tls: TlsAcceptor::from(tls),
-            router: router(desk),
-            metrics: Arc::clone(&metrics),
-            limits: config.limits,
-        };
+        let opened = Counter::open(&config, board.facts(), Arc::clone(&slot), &metrics).await;
+        let (counter, clients) = opened.map_err(RunError::Serve)?;
         let feed = Feed {
             board: board.clone(),
             namespace: config.namespace.clone(),
@@ -129,6 +113,9 @@ impl Webhook {
         parts.spawn("facts", feed.run(client, shutdown.clone()));
         parts.spawn("certificate", certificates.run(shutdown.clone()));
         parts.spawn("registration", registration.run(shutdown.clone()));
+        if let Some(clients) = clients {
+            parts.spawn("client-ca", clients.run(shutdown.clone()));
+        }
         lead.spawn(&mut parts, &shutdown);
         parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
         let grace = config.drain + config.limits.finish + Duration::from_secs(1);

@@ -1,7 +1,12 @@
 use super::*;
 
+/// What is read: the same from the text as from the object that a client makes of it.
 fn claim(json: serde_json::Value) -> Claim {
-    Claim::read(&serde_json::from_value(json).unwrap())
+    let text = json.to_string();
+    let shape: ClaimShape<'_> = serde_json::from_str(&text).unwrap();
+    let read = Claim::read(&serde_json::from_value(json).unwrap());
+    assert_eq!(Claim::of(&shape), read);
+    read
 }
 
 #[test]

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap())
+    let text = object.to_string();
+    let read = Claim::read(&serde_json::from_value(object.clone()).unwrap());
+    assert_eq!(Claim::of(&serde_json::from_str(&text).unwrap()), read, "a review reads the same");
+    read
 }
 
 fn decide(operation: Operation, old: Option<&Value>, object: &Value, facts: &Facts) -> Verdict {

@@ -1,5 +1,7 @@
 use super::*;
+use json_patch::jsonptr::PointerBuf;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const FIELDS: [Field; 5] = [
     Field::Annotation("example.com/a"),
@@ -9,7 +11,7 @@ const FIELDS: [Field; 5] = [
     Field::ClassName,
 ];
 
-fn received(object: &Value) -> Received {
+fn received(object: &Value) -> Received<'_> {
     Received::deserialize(object).unwrap()
 }
 
@@ -22,10 +24,11 @@ fn applied(object: &Value, edits: &[Edit]) -> Value {
 /// The object without the fields that an edit may name, and without what is left empty by that.
 fn rest(mut object: Value) -> Value {
     for field in FIELDS {
-        let tokens = field.tokens();
-        let (parents, key) = tokens.split_at(tokens.len() - 1);
-        if let Some(Value::Object(map)) = object.pointer_mut(pointer(parents).as_str()) {
-            map.remove(key[0]);
+        let tokens: Vec<_> = field.path().into_iter().flatten().collect();
+        let (key, parents) = tokens.split_last().unwrap();
+        let parent = PointerBuf::from_tokens(parents.iter().copied());
+        if let Some(Value::Object(map)) = object.pointer_mut(parent.as_str()) {
+            map.remove(*key);
         }
     }
     for parent in ["/metadata/annotations", "/metadata/labels", "/metadata", "/spec"] {
@@ -39,7 +42,7 @@ fn rest(mut object: Value) -> Value {
 }
 
 fn value_of(object: &Value, field: Field) -> Option<String> {
-    let at = object.pointer(pointer(&field.tokens()).as_str())?;
+    let at = object.pointer(pointer(field.path()).as_str())?;
     at.as_str().map(str::to_owned)
 }
 
@@ -138,6 +141,20 @@ proptest! {
             let wanted = edits.iter().rev().find(|edit| edit.field == field);
             let expected = wanted.map_or_else(|| value_of(&object, field), |edit| edit.value.clone());
             prop_assert_eq!(value_of(&after, field), expected);
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_patch_says_what_its_operations_say(object in objects(), edits in edits()) {
+        let (received, mut text) = (received(&object), Vec::new());
+        let any = received.write(&edits, &mut text).unwrap();
+        let operations = received.patch(&edits);
+        prop_assert_eq!(any, !operations.is_empty());
+        if any {
+            let read: Value = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(read, serde_json::to_value(&operations).unwrap());
+        } else {
+            prop_assert!(text.is_empty());
         }
     }
 

@@ -21,6 +21,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::{Event as Told, EventType, Recorder};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde::Deserialize as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +194,8 @@ fn operations(
     object: &(impl serde::Serialize + kube::Resource),
     edits: &[Edit],
 ) -> Result<Vec<PatchOperation>, serde_json::Error> {
-    let received: Received = serde_json::from_value(serde_json::to_value(object)?)?;
+    let value = serde_json::to_value(object)?;
+    let received = Received::deserialize(&value)?;
     let version = object.resource_version().unwrap_or_default();
     Ok([vec![only_version(&version)], received.patch(edits)].concat())
 }

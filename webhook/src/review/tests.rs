@@ -266,6 +266,29 @@ fn before_anything_is_known_objects_go_through_with_a_warning() {
 }
 
 #[test]
+fn what_there_is_no_time_for_goes_through_with_a_warning_whatever_it_is() {
+    for object in [claim_of(None), Value::Null, json!([]), json!({"metadata": 7})] {
+        let review = review(Subject::Claims, "CREATE", &object);
+        let answer = shed(review.to_string().as_bytes()).unwrap();
+        assert_eq!((answer.effect, answer.reason), (Effect::Failed, Reason::Overloaded));
+        assert_eq!(accepted(&review, &answer.body), Ok(Ok(object)));
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(text.contains("fastrak: left it alone for now: overloaded"), "{text}");
+    }
+    assert!(matches!(shed(b"{}"), Err(NotAReview::OtherKind { .. })));
+}
+
+#[test]
+fn an_answer_echoes_whatever_uid_it_was_asked_by() {
+    for uid in ["a\"b", "\u{7}", "é\\", " "] {
+        let mut review = review(Subject::Claims, "CREATE", &claim_of(None));
+        review["request"]["uid"] = json!(uid);
+        let answer = ask(Subject::Claims, &review);
+        assert!(accepted(&review, &answer.body).unwrap().is_ok(), "{uid:?}");
+    }
+}
+
+#[test]
 fn absurd_sizes_are_not_the_webhooks_to_judge() {
     for size in ["0", "-1Gi", "1Ei", "1e400", "", "many"] {
         let mut object = claim_of(Some("waits"));

@@ -2,17 +2,21 @@
 //! annotations for the audit log. In shadow all say what would have been done.
 
 use super::Effect;
+use super::wire::Audit;
 use crate::patch::Edit;
 use crate::verdict::{Outcome, Reason, Said, Verdict};
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// What an answer comes to.
 pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
     match (&verdict.outcome, verdict.reason) {
-        (_, Reason::WrongKind | Reason::Unreadable | Reason::NotReady | Reason::Internal) => {
-            Effect::Failed
-        }
+        (
+            _,
+            Reason::WrongKind
+            | Reason::Unreadable
+            | Reason::NotReady
+            | Reason::Overloaded
+            | Reason::Internal,
+        ) => Effect::Failed,
         (Outcome::Denied(_) | Outcome::Patched(_), _) if shadow => Effect::Shadow,
         (Outcome::Denied(_), _) => Effect::Denied,
         (Outcome::Patched(_), _) if patched => Effect::Patched,
@@ -29,30 +33,34 @@ pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> Vec<String> {
     warnings
 }
 
-/// The audit annotations of a verdict. The API server puts the webhook's name and a slash before
-/// each key, which can therefore have none.
-pub(super) fn audit(verdict: &Verdict, shadow: bool) -> BTreeMap<&'static str, Cow<'static, str>> {
-    let reason = verdict.reason;
-    let mut all = BTreeMap::from([
-        ("rule", Cow::Borrowed(reason.rule().as_str())),
-        ("reason", Cow::Borrowed(reason.as_str())),
-    ]);
-    let would = match &verdict.outcome {
-        Outcome::Untouched => None,
-        Outcome::Patched(edits) => {
-            all.insert("changed", Cow::Owned(changed(edits)));
-            Some("patched")
-        }
-        Outcome::Denied(_) => Some("denied"),
+/// The audit annotations of a verdict.
+pub(super) fn audit(verdict: &Verdict, shadow: bool) -> Audit {
+    let (changed, would) = match &verdict.outcome {
+        Outcome::Untouched => (None, None),
+        Outcome::Patched(edits) => (Some(changed(edits)), Some("patched")),
+        Outcome::Denied(_) => (None, Some("denied")),
     };
-    all.extend(would.filter(|_| shadow).map(|would| ("shadow", Cow::Borrowed(would))));
-    all
+    let reason = verdict.reason;
+    Audit {
+        changed,
+        reason: reason.as_str(),
+        rule: reason.rule().as_str(),
+        shadow: would.filter(|_| shadow),
+    }
 }
 
 /// The fields that are changed, in order.
 fn changed(edits: &[Edit]) -> String {
-    let fields: BTreeSet<_> = edits.iter().map(|edit| edit.field).collect();
-    fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let mut fields: Vec<_> = edits.iter().map(|edit| edit.field).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    let mut text = String::with_capacity(48 * fields.len());
+    for (at, field) in fields.iter().enumerate() {
+        text.push_str(if at == 0 { "" } else { ", " });
+        text.push_str(field.noun());
+        text.push_str(field.name());
+    }
+    text
 }
 
 /// A verdict that says nothing where the same was to be done before the update. In shadow it is not

@@ -1,142 +1,173 @@
-//! Requests: which are taken, how much of them is read, and the statuses of those that are not
+//! Requests: which are taken, how long they may take, and the statuses of those that are not
 //! reviews. The answer to a review is made in `review.rs`.
+//!
+//! There are two paths and one method, so nothing is routed: what a router does for each request is
+//! a part of what a review costs, and the API server waits for it.
 
-use super::pace::Pacer;
+use super::body::{self, BodyError, Budget};
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::mutate::service::Settings;
-use crate::review::{Effect, Subject, answer};
+use crate::review::{Answer, Effect, NotAReview, Subject, answer, shed};
 use crate::verdict::Reason;
 use arc_swap::ArcSwapOption;
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use fastrak_api::names;
-use fastrak_runtime::shutdown::Shutdown;
-use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::BodyExt as _;
-use std::convert::Infallible;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::Service;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
-/// The largest body. The API server takes objects of up to 3 MiB, and a review holds two.
-pub const LARGEST: usize = 7 * 1024 * 1024;
-/// The bodies that may be in memory at a time, in bytes.
-const BUDGET: usize = 4 * LARGEST;
+pub use super::body::LARGEST;
 
 /// What answering needs.
 #[derive(Debug)]
 pub struct Desk {
-    /// What is known of the cluster; none before the first lists are complete.
-    pub facts: Arc<ArcSwapOption<Facts>>,
-    /// What the operator has configured.
-    pub settings: Settings,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// How long a request may take.
-    pub limit: Duration,
+    facts: Arc<ArcSwapOption<Facts>>,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    limit: Duration,
+    turns: Semaphore,
+    budget: Budget,
+}
+
+/// How much may be asked at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// How long a request may take, where the API server asks for no less.
+    pub request: Duration,
+    /// How many reviews may be decided at a time.
+    pub in_flight: usize,
 }
 
 /// Why a request is not answered as a review.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
+    #[error(
+        "there is nothing here; reviews are taken at {} and {}",
+        names::CLAIMS_PATH,
+        names::SERVICES_PATH
+    )]
+    Path,
+    #[error("the method must be POST")]
+    Method,
     #[error("the content type must be application/json")]
     ContentType,
-    #[error("the body is larger than {LARGEST} bytes")]
-    TooLarge,
     #[error("the body did not come in time")]
     TooSlow,
-    #[error("too many bodies at a time")]
-    Busy,
-    #[error("the body could not be read: {0}")]
-    Broken(axum::Error),
     #[error("{0}")]
-    NotAReview(#[from] crate::review::NotAReview),
+    Body(BodyError),
+    #[error("{0}")]
+    NotAReview(NotAReview),
 }
 
-/// A body, and the memory that it takes of the budget.
-struct Received {
-    bytes: Vec<u8>,
-    _budget: Option<OwnedSemaphorePermit>,
-}
+/// The API server rounds the time that it has left up to whole seconds.
+const ROUNDING: Duration = Duration::from_secs(1);
 
-/// The routes.
-pub fn router(desk: Desk) -> Router {
-    let shared = (Arc::new(desk), Arc::new(Semaphore::new(BUDGET)));
-    let handler = |subject| {
-        post(move |State((desk, budget)), request| handle(subject, desk, budget, request))
-    };
-    Router::new()
-        .route(names::CLAIMS_PATH, handler(Subject::Claims))
-        .route(names::SERVICES_PATH, handler(Subject::Services))
-        .with_state(shared)
-}
+impl Desk {
+    /// Answers by these facts; none are known before the first lists are complete.
+    #[must_use]
+    pub fn new(
+        facts: Arc<ArcSwapOption<Facts>>,
+        settings: Settings,
+        metrics: &Arc<Metrics>,
+        allowance: Allowance,
+    ) -> Self {
+        let Allowance { request: limit, in_flight } = allowance;
+        let turns = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
+        let metrics = Arc::clone(metrics);
+        Self { facts, settings, metrics, limit, turns, budget: Budget::default() }
+    }
 
-async fn handle(
-    subject: Subject,
-    desk: Arc<Desk>,
-    budget: Arc<Semaphore>,
-    request: Request<Body>,
-) -> Response {
-    let _timed = desk.metrics.time(subject);
-    let limit = asked_limit(request.uri()).map_or(desk.limit, |asked| asked.min(desk.limit));
-    let answered = match tokio::time::timeout(limit, receive(request, budget)).await {
-        Err(_) => Err(Refusal::TooSlow),
-        Ok(received) => received.and_then(|received| {
-            let facts = desk.facts.load();
-            Ok(answer(&received.bytes, subject, facts.as_deref(), desk.settings)?)
-        }),
-    };
-    match answered {
-        Ok(answer) => {
-            desk.metrics.count(subject, answer.effect, answer.reason);
-            ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let subject = match request.uri().path() {
+            names::CLAIMS_PATH => Subject::Claims,
+            names::SERVICES_PATH => Subject::Services,
+            _ => return Refusal::Path.response(),
+        };
+        if request.method() != Method::POST {
+            return Refusal::Method.response();
         }
-        Err(refusal) => {
-            desk.metrics.count(subject, Effect::Rejected, Reason::NotAReview);
-            tracing::debug!(%refusal, "a request was refused");
-            (refusal.status(), format!("{refusal}\n")).into_response()
+        let _timed = self.metrics.time(subject);
+        match self.reviewed(subject, request).await {
+            Ok(answer) => {
+                self.metrics.count(subject, answer.effect, answer.reason);
+                let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }
+            Err(refusal) => {
+                self.metrics.count(subject, Effect::Rejected, Reason::NotAReview);
+                tracing::debug!(%refusal, "a request was refused");
+                refusal.response()
+            }
         }
+    }
+
+    async fn reviewed(
+        &self,
+        subject: Subject,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refusal> {
+        if !is_json(request.headers()) {
+            return Err(Refusal::ContentType);
+        }
+        let start = Instant::now();
+        let asked = asked_limit(request.uri()).map_or(self.limit, |asked| asked.min(self.limit));
+        let receiving = body::receive(request, &self.budget);
+        let received = match tokio::time::timeout_at(start + asked, receiving).await {
+            Err(_) => return Err(Refusal::TooSlow),
+            Ok(received) => received.map_err(Refusal::Body)?,
+        };
+        let answered = match self.turn(start + patience(asked)).await {
+            Some(_turn) => {
+                let facts = self.facts.load();
+                answer(received.bytes(), subject, facts.as_deref(), self.settings)
+            }
+            None => {
+                self.metrics.serving.reviews_shed.inc();
+                shed(received.bytes())
+            }
+        };
+        answered.map_err(Refusal::NotAReview)
+    }
+
+    /// A turn to decide, unless it comes too late to be of use.
+    async fn turn(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        let turn = match self.turns.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => tokio::time::timeout_at(deadline, self.turns.acquire()).await.ok()?.ok()?,
+        };
+        (Instant::now() < deadline).then_some(turn)
     }
 }
 
-async fn receive(request: Request<Body>, budget: Arc<Semaphore>) -> Result<Received, Refusal> {
-    if !is_json(request.headers()) {
-        return Err(Refusal::ContentType);
+impl Refusal {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Path => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Body(BodyError::Broken(_)) | Self::NotAReview(_) => StatusCode::BAD_REQUEST,
+        }
     }
-    if announced(request.headers()).is_some_and(|length| length > LARGEST) {
-        return Err(Refusal::TooLarge);
-    }
-    let mut body = request.into_body();
-    let mut received = Received { bytes: Vec::new(), _budget: None };
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Refusal::Broken)?.into_data() else { continue };
-        received.take(&data, &budget)?;
-    }
-    Ok(received)
-}
 
-impl Received {
-    /// Memory is taken from the budget as bytes come, and not as they are announced: to announce
-    /// much costs a peer nothing.
-    fn take(&mut self, data: &Bytes, budget: &Arc<Semaphore>) -> Result<(), Refusal> {
-        if self.bytes.len() + data.len() > LARGEST {
-            return Err(Refusal::TooLarge);
+    fn response(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(format!("{self}\n"))));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if matches!(self, Self::Method) {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
-        let count = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
-        let more = Arc::clone(budget).try_acquire_many_owned(count).map_err(|_| Refusal::Busy)?;
-        match &mut self._budget {
-            Some(held) => held.merge(more),
-            None => self._budget = Some(more),
-        }
-        self.bytes.extend_from_slice(data);
-        Ok(())
+        response
     }
 }
 
@@ -146,67 +177,17 @@ fn is_json(headers: &HeaderMap) -> bool {
     media.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn announced(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// The time that the API server says it has left, in its query `timeout=2s`.
 fn asked_limit(uri: &Uri) -> Option<Duration> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(key, _)| *key == "timeout")?;
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == "timeout")?;
     let seconds: u16 = value.strip_suffix('s')?.parse().ok()?;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-impl Refusal {
-    const fn status(&self) -> StatusCode {
-        match self {
-            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken(_) | Self::NotAReview(_) => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-/// What a connection does around each request: it says what it is at, and closes when the end
-/// is near.
-#[derive(Clone)]
-pub(super) struct Manners<S> {
-    pub(super) inner: S,
-    pub(super) pacer: Pacer,
-    pub(super) shutdown: Shutdown,
-}
-
-impl<S, B> Service<Request<B>> for Manners<S>
-where
-    S: Service<Request<B>, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.pacer.serving();
-        let (pacer, shutdown) = (self.pacer.clone(), self.shutdown.clone());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut response = answer.await?;
-            pacer.served();
-            if shutdown.is_requested() {
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
-        })
-    }
+/// How long to wait for a turn, so that the answer still comes in time to be heard.
+fn patience(asked: Duration) -> Duration {
+    asked - ROUNDING.min(asked / 2)
 }
 
 #[cfg(test)]
@@ -227,6 +208,14 @@ mod tests {
         ] {
             let uri: Uri = format!("/claims{query}").parse().unwrap();
             assert_eq!(asked_limit(&uri), seconds.map(Duration::from_secs), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_turn_is_waited_for_no_longer_than_the_api_server_surely_waits() {
+        for (asked, waited) in [(1.0, 0.5), (2.0, 1.0), (10.0, 9.0), (0.1, 0.05)] {
+            let asked = Duration::from_secs_f64(asked);
+            assert_eq!(patience(asked), Duration::from_secs_f64(waited), "{asked:?}");
         }
     }
 

@@ -1,62 +1,71 @@
-//! The webhook's own accept loop: connections, their limits, and how they end. What a request says
-//! is `http.rs`'s business, which certificate is shown `tls.rs`'s.
+//! The webhook's own accept loop: who comes in, and how all of it ends. What a connection goes through
+//! is `connection.rs`'s business, who has to go when there is no room `crowd.rs`'s, what a request
+//! says `http.rs`'s, which certificate is shown `tls.rs`'s.
 //!
 //! At the end it goes on answering for a while. The API server keeps using a connection after the
 //! pod has left the Service's endpoints, and endpoints take a moment to spread: so for the time
 //! of the drain everything is answered, each answer closes its connection, and only then the
 //! socket goes.
 
+mod body;
+pub mod client_ca;
+pub mod clients;
+mod connection;
+mod crowd;
+mod handshake;
 pub mod http;
 mod pace;
 pub mod tls;
 
+use self::client_ca::{ClientCa, ClientCaError};
+use self::crowd::{Crowd, Room};
+use self::http::Desk;
+use self::tls::{Security, Slot, TlsError};
+use crate::config::Config;
+use crate::facts::Facts;
 use crate::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use fastrak_runtime::descriptors;
 use fastrak_runtime::shutdown::Shutdown;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use pace::{Paced, Pacer};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceBuilder;
 
-/// How long each part of a connection may take.
+/// How many connections there may be, and how long each part of one may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait in the kernel's backlog.
+    /// Connections that are served at a time. For one more, the one that has been silent for the
+    /// longest has to go.
     pub connections: usize,
+    /// Connections that shake hands at a time. For one more, the oldest has to go.
+    pub handshakes: usize,
     /// The TLS handshake.
     pub handshake: Duration,
     /// A request's header, from its first byte; of the first request from the handshake.
     pub header: Duration,
-    /// A request with its body, where the API server asks for no less.
-    pub request: Duration,
     /// The silence between two requests. Longer than the API server's own, so that it is the one
     /// to close: a connection closed under a request that is on its way is a failed call.
     pub idle: Duration,
-    /// A connection in all, and up to half as much again: so that connections spread over new
-    /// replicas, and one that never reads its answer is not kept for ever.
+    /// The age of a connection, and up to half as much again, at which an answer closes it: so that
+    /// connections spread over new replicas.
     pub age: Duration,
     /// What is open when the end has come.
     pub finish: Duration,
 }
 
 /// What every connection needs.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Counter {
     /// How the connection is secured.
-    pub tls: TlsAcceptor,
+    pub security: Security,
     /// What answers.
-    pub router: axum::Router,
+    pub desk: Arc<Desk>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// How long things may take.
@@ -82,20 +91,24 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// Connections cannot be secured.
+    #[error("connections cannot be secured")]
+    Security(#[source] TlsError),
+    /// Clients cannot be told apart.
+    #[error("clients cannot be told apart")]
+    Clients(#[source] ClientCaError),
 }
 
 /// How long to wait when the system has no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// The largest request header.
-const HEADER_BYTES: usize = 32 * 1024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: 4096,
+            handshakes: 1024,
             handshake: Duration::from_secs(5),
             header: Duration::from_secs(5),
-            request: Duration::from_secs(10),
             idle: Duration::from_secs(120),
             age: Duration::from_secs(600),
             finish: Duration::from_secs(10),
@@ -103,8 +116,33 @@ impl Default for Limits {
     }
 }
 
-/// Binds the address, or its IPv4 counterpart where there is no IPv6.
+impl Counter {
+    /// One that answers by these facts and shows what is in the slot, with the file by which clients
+    /// are told apart, if they are.
+    pub async fn open(
+        config: &Config,
+        facts: Arc<ArcSwapOption<Facts>>,
+        slot: Arc<Slot>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Self, Option<ClientCa>), ServeError> {
+        let clients = ClientCa::load(&config.clients, config.certificate_poll, metrics)
+            .await
+            .map_err(ServeError::Clients)?;
+        let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));
+        let counter = Self {
+            security: security.map_err(ServeError::Security)?,
+            desk: Arc::new(Desk::new(facts, config.services, metrics, config.allowance)),
+            metrics: Arc::clone(metrics),
+            limits: config.limits,
+        };
+        Ok((counter, clients))
+    }
+}
+
+/// Binds the address, or its IPv4 counterpart where there is no IPv6. As many connections as may come
+/// want as many descriptors.
 pub async fn bind(address: SocketAddr) -> Result<Bound, ServeError> {
+    descriptors::raise();
     let listener = match TcpListener::bind(address).await {
         Err(source) if is_without_ipv6(address, &source) => {
             TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
@@ -137,135 +175,41 @@ impl Bound {
         drain: Duration,
         shutdown: Shutdown,
     ) -> Result<(), Infallible> {
+        let Limits { handshakes, connections, finish, .. } = counter.limits;
+        let room = Room { arriving: handshakes, seated: connections };
+        let crowd = Crowd::new(room, Arc::clone(&counter.metrics));
         let (open, closing) = (TaskTracker::new(), CancellationToken::new());
-        let room = Arc::new(Semaphore::new(counter.limits.connections));
+        let house =
+            connection::House { counter, closing: closing.clone(), shutdown: shutdown.clone() };
+        let house = Arc::new(house);
         let mut end = pin!(async {
             shutdown.requested().await;
             tokio::time::sleep(drain).await;
         });
         loop {
-            let next = async {
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (permit, self.listener.accept().await)
-            };
             let accepted = tokio::select! {
                 biased;
                 () = &mut end => break,
-                accepted = next => accepted,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                (Ok(permit), Ok((stream, peer))) => {
-                    let visit = Visit { stream, peer, permit, closing: closing.clone() };
-                    open.spawn(attend(visit, counter.clone(), shutdown.clone()));
+                Ok((stream, peer)) => {
+                    let visit = connection::Visit { stream, peer, guest: crowd.arrive() };
+                    open.spawn(connection::attend(visit, Arc::clone(&house)));
                 }
-                (_, Err(error)) => {
+                Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
+                    crowd.relieve();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                (Err(_), _) => break,
             }
         }
         drop(self.listener);
         closing.cancel();
         open.close();
-        if tokio::time::timeout(counter.limits.finish, open.wait()).await.is_err() {
+        if tokio::time::timeout(finish, open.wait()).await.is_err() {
             tracing::warn!(connections = open.len(), "connections did not end in time");
         }
         Ok(())
-    }
-}
-
-/// A connection that was accepted.
-struct Visit {
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    closing: CancellationToken,
-}
-
-/// Counts a connection as open until it is dropped.
-struct Open<'a>(&'a Metrics);
-
-impl<'a> Open<'a> {
-    fn count(metrics: &'a Metrics) -> Self {
-        metrics.connections.inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.connections.dec();
-    }
-}
-
-async fn attend(visit: Visit, counter: Counter, shutdown: Shutdown) {
-    let Visit { stream, peer, permit, closing } = visit;
-    let Counter { tls, router, metrics, limits } = counter;
-    let _open = Open::count(&metrics);
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "could not set TCP_NODELAY");
-    }
-    let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refuse(&metrics, peer, &error.to_string()),
-        Err(_) => return refuse(&metrics, peer, "no handshake in time"),
-    };
-    let pacer = Pacer::new();
-    let io = TokioIo::new(Paced::new(stream, pacer.clone(), limits.header, limits.idle));
-    let service = ServiceBuilder::new()
-        .layer_fn(|inner| http::Manners { inner, pacer: pacer.clone(), shutdown: shutdown.clone() })
-        .service(router);
-    // The pace of a header is kept by `Paced`, which tells it from the silence before it.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(io, TowerToHyperService::new(service));
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = closed_or_old(&closing, age(limits.age, peer)) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(limits.finish, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, %peer, "a connection ended");
-    }
-    drop(permit);
-}
-
-fn refuse(metrics: &Metrics, peer: SocketAddr, error: &str) {
-    metrics.handshake_failures.inc();
-    tracing::debug!(error, %peer, "a handshake came to nothing");
-}
-
-async fn closed_or_old(closing: &CancellationToken, age: Duration) {
-    tokio::select! {
-        () = closing.cancelled() => {}
-        () = tokio::time::sleep(age) => {}
-    }
-}
-
-/// The age a connection may reach. The peer's port, which its system chose at random, keeps those
-/// that were opened together from ending together.
-fn age(least: Duration, peer: SocketAddr) -> Duration {
-    least + least / 2 * u32::from(peer.port() % 64) / 64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_of_the_same_age_do_not_end_together() {
-        let least = Duration::from_secs(600);
-        let ages: Vec<_> = (40_000..40_064)
-            .map(|port| age(least, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))
-            .collect();
-        assert!(ages.iter().all(|age| (least..least + least / 2).contains(age)));
-        let distinct: std::collections::HashSet<_> = ages.iter().collect();
-        assert_eq!(distinct.len(), ages.len());
     }
 }

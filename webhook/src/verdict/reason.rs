@@ -179,6 +179,8 @@ reasons! {
     Unreadable = Review, "unreadable", Left, "left it alone: it cannot be read: {}";
     /// Nothing is known of the cluster yet.
     NotReady = Review, "not-ready", Left, "left it alone for now: still starting, will look again";
+    /// There was no time left to look at the object.
+    Overloaded = Review, "overloaded", Left, "left it alone for now: overloaded, will look again";
     /// A defect of fastrak's.
     Internal = Review, "internal", Left, "left it alone for now: a defect of its own, will look again";
 }

@@ -1,10 +1,13 @@
 //! At the end nobody is sent away: what is asked is answered until nobody asks any more.
 
-use crate::server::{Connection, LIMITS, Server, head, review};
+use crate::server::{Connection, LIMITS, Server, head, request, review};
 use anyhow::{Context as _, Result, ensure};
+use fastrak_webhook::serve::Limits;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+const START: &str = "POST /claims?timeout=2s";
 
 /// The next answer on a connection that may stay open.
 pub(crate) async fn answer(connection: &mut Connection) -> Result<String> {
@@ -26,27 +29,21 @@ pub(crate) async fn answer(connection: &mut Connection) -> Result<String> {
     }
 }
 
-fn request() -> Vec<u8> {
-    let body = review("PersistentVolumeClaim");
-    let head = head("POST /claims", "application/json", body.len());
-    [head.replace("Connection: close\r\n", "").as_bytes(), &body].concat()
-}
-
 #[tokio::test]
 async fn while_it_drains_everything_is_answered_and_each_answer_closes_its_connection() -> Result<()>
 {
     let drain = Duration::from_millis(1500);
     let server = Server::start(LIMITS, drain).await?;
     let mut kept = server.connect(&[b"http/1.1"]).await?;
-    kept.write_all(&request()).await?;
+    kept.write_all(&request(START)).await?;
     let before = answer(&mut kept).await?.to_ascii_lowercase();
     ensure!(!before.contains("connection: close"), "{before}");
 
     let start = Instant::now();
     server.shutdown.request();
-    kept.write_all(&request()).await?;
+    kept.write_all(&request(START)).await?;
     let mut new = server.connect(&[b"http/1.1"]).await?;
-    new.write_all(&request()).await?;
+    new.write_all(&request(START)).await?;
     for connection in [&mut kept, &mut new] {
         let text = answer(connection).await?;
         ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
@@ -63,7 +60,7 @@ async fn while_it_drains_everything_is_answered_and_each_answer_closes_its_conne
 async fn an_idle_connection_does_not_hold_up_the_end() -> Result<()> {
     let server = Server::start(LIMITS, Duration::ZERO).await?;
     let mut idle = server.connect(&[b"http/1.1"]).await?;
-    idle.write_all(&request()).await?;
+    idle.write_all(&request(START)).await?;
     answer(&mut idle).await?;
     let start = Instant::now();
     server.shutdown.request();
@@ -90,5 +87,35 @@ async fn what_is_being_asked_at_the_end_is_still_answered() -> Result<()> {
     let text = answer(&mut connection).await?;
     ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
     server.task.await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_ends_with_an_answer_and_not_before() -> Result<()> {
+    let age = Duration::from_millis(200);
+    let server = Server::start(Limits { age, ..LIMITS }, Duration::ZERO).await?;
+    let mut connection = server.connect(&[b"http/1.1"]).await?;
+    let start = Instant::now();
+    loop {
+        connection.write_all(&request(START)).await?;
+        let text = answer(&mut connection).await?;
+        ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
+        if text.to_ascii_lowercase().contains("connection: close") {
+            break;
+        }
+        ensure!(start.elapsed() < 3 * age, "it goes on after {:?}", start.elapsed());
+    }
+    ensure!(start.elapsed() >= age, "it ended after {:?}", start.elapsed());
+    ensure!(crate::server::rest(&mut connection).await?.is_empty(), "it is closed after");
+
+    // One that is silent is left open: a request may be on its way.
+    let mut silent = server.connect(&[b"http/1.1"]).await?;
+    silent.write_all(&request(START)).await?;
+    answer(&mut silent).await?;
+    let closed = tokio::time::timeout(2 * age, silent.read_u8()).await;
+    ensure!(closed.is_err(), "it was closed in silence");
+    silent.write_all(&request(START)).await?;
+    let text = answer(&mut silent).await?.to_ascii_lowercase();
+    ensure!(text.starts_with("http/1.1 200") && text.contains("connection: close"), "{text}");
     Ok(())
 }

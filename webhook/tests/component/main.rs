@@ -2,10 +2,13 @@
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
 mod answers_offline;
+mod client_certificates;
 mod decides_services;
 mod default_class_both_ways;
 mod defaults_claims;
 mod drains;
+mod floods;
+mod hostile_handshakes;
 mod hostile_input;
 mod http;
 mod impostor;
@@ -18,9 +21,11 @@ mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
 mod renders_policies;
+mod restarts;
 mod rig;
 mod runs_as_a_program;
 mod server;
 mod shadows;
+mod sheds;
 mod two_defaults_are_reported;
 mod watches_its_registration;

@@ -3,19 +3,23 @@
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;
-use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
+use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::{clock, crypto};
 use fastrak_webhook::facts::Facts;
 use fastrak_webhook::metrics::Metrics;
 use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
-use fastrak_webhook::serve::http::{Desk, router};
-use fastrak_webhook::serve::tls::{self, Slot};
+use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
+use fastrak_webhook::serve::clients::ClientAuth;
+use fastrak_webhook::serve::http::{Allowance, Desk};
+use fastrak_webhook::serve::tls::{Security, Slot};
 use fastrak_webhook::serve::{self, Counter, Limits};
+use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,22 +27,37 @@ use time::Duration as Time;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Limits that a test can wait for.
 pub(crate) const LIMITS: Limits = Limits {
     connections: 32,
+    handshakes: 32,
     handshake: Duration::from_millis(300),
     header: Duration::from_millis(300),
-    request: Duration::from_millis(600),
     idle: Duration::from_secs(20),
     age: Duration::from_secs(60),
     finish: Duration::from_secs(2),
 };
 
+/// How long a request may take.
+pub(crate) const REQUEST: Duration = Duration::from_millis(600);
+
 /// Longer than any limit.
 const LONG: Duration = Duration::from_secs(10);
+
+/// What a server is to be like, where it is not like the others.
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) drain: Duration,
+    /// How many reviews are decided at a time.
+    pub(crate) in_flight: usize,
+    /// What is made of clients.
+    pub(crate) clients: ClientPolicy,
+    /// Who signs its certificate.
+    pub(crate) authority: Authority,
+}
 
 /// A server that runs.
 pub(crate) struct Server {
@@ -47,68 +66,105 @@ pub(crate) struct Server {
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<()>,
     authority: String,
+    registry: Registry,
 }
 
 /// A connection to it.
 pub(crate) type Connection = TlsStream<TcpStream>;
 
+impl Setup {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            limits: LIMITS,
+            drain: Duration::ZERO,
+            in_flight: 8,
+            clients: ClientPolicy { auth: ClientAuth::Off, authorities: None, names: Vec::new() },
+            authority: authority("test")?,
+        })
+    }
+}
+
+/// An authority of this name.
+pub(crate) fn authority(name: &str) -> Result<Authority> {
+    Ok(Authority::generate(name, Validity::starting(clock::offset_now(), Time::days(1)))?)
+}
+
+/// A certificate of an authority's.
+pub(crate) fn leaf(authority: &Authority, name: &str, usage: Usage) -> Result<KeyPairPem> {
+    Ok(authority.issue(&LeafRequest {
+        common_name: name.to_owned(),
+        organizations: Vec::new(),
+        names: vec!["127.0.0.1".to_owned()],
+        usage,
+        validity: Validity::starting(clock::offset_now(), Time::days(1)),
+    })?)
+}
+
 impl Server {
     pub(crate) async fn start(limits: Limits, drain: Duration) -> Result<Self> {
-        let now = clock::offset_now();
-        let validity = Validity::starting(now, Time::days(1));
-        let authority = Authority::generate("test", validity)?;
-        let leaf = authority.issue(&LeafRequest {
-            common_name: "test".to_owned(),
-            organizations: Vec::new(),
-            names: vec!["127.0.0.1".to_owned()],
-            usage: Usage::Server,
-            validity,
-        })?;
+        Self::of(&Setup { limits, drain, ..Setup::new()? }).await
+    }
+
+    pub(crate) async fn of(setup: &Setup) -> Result<Self> {
+        let leaf = leaf(&setup.authority, "test", Usage::Server)?;
         let slot = Arc::new(Slot::default());
         slot.set(&leaf.cert_pem, &leaf.key_pem)?;
-        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::register(&mut registry));
         let facts = Facts { namespace: "own".to_owned(), ..Facts::default() };
-        let desk = Desk {
-            facts: Arc::new(ArcSwapOption::from_pointee(facts)),
-            settings: Settings {
-                balancer: Balancer::Inlets,
-                alternative: Alternative::None,
-                shadow: false,
-            },
-            metrics: Arc::clone(&metrics),
-            limit: limits.request,
-        };
+        let facts = Arc::new(ArcSwapOption::from_pointee(facts));
+        let settings =
+            Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+        let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
+        let shutdown = Shutdown::manual();
+        let poll = Duration::from_millis(20);
+        let clients = ClientCa::load(&setup.clients, poll, &metrics).await?;
+        let security = Security::new(slot, clients.as_ref().map(ClientCa::clients))?;
+        if let Some(clients) = clients {
+            tokio::spawn(clients.run(shutdown.clone()));
+        }
         let counter = Counter {
-            tls: TlsAcceptor::from(Arc::new(tls::config(slot)?)),
-            router: router(desk),
+            security,
+            desk: Arc::new(Desk::new(facts, settings, &metrics, allowance)),
             metrics: Arc::clone(&metrics),
-            limits,
+            limits: setup.limits,
         };
         let bound = serve::bind("127.0.0.1:0".parse()?).await?;
-        let (address, shutdown) = (bound.address(), Shutdown::manual());
-        let ending = shutdown.clone();
+        let (address, drain, ending) = (bound.address(), setup.drain, shutdown.clone());
         let task = tokio::spawn(async move {
             match bound.serve(counter, drain, ending).await {
                 Ok(()) => {}
                 Err(never) => match never {},
             }
         });
-        Ok(Self { address, metrics, shutdown, task, authority: authority.cert_pem().to_owned() })
+        let authority = setup.authority.cert_pem().to_owned();
+        Ok(Self { address, metrics, shutdown, task, authority, registry })
+    }
+
+    /// What it has counted, as it is shown.
+    pub(crate) fn shown_metrics(&self) -> Result<String> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// How a client goes about it that trusts the server and shows no certificate.
+    pub(crate) fn client(&self) -> Result<ClientConfig> {
+        Ok(trusting(&self.authority)?.with_no_client_auth())
+    }
+
+    /// How a client goes about it that trusts the server and shows this certificate.
+    pub(crate) fn client_with(&self, pair: &KeyPairPem) -> Result<ClientConfig> {
+        let chain = vec![CertificateDer::from_pem_slice(pair.cert_pem.as_bytes())?];
+        let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes())?;
+        Ok(trusting(&self.authority)?.with_client_auth_cert(chain, key)?)
     }
 
     /// A connection that offers these protocols inside TLS.
     pub(crate) async fn connect(&self, protocols: &[&[u8]]) -> Result<Connection> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes())?)?;
-        let mut config = ClientConfig::builder_with_provider(crypto::provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = self.client()?;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from("127.0.0.1")?;
-        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        tokio::time::timeout(LONG, connecting).await?.context("handshake")
+        connect(self.address, config).await
     }
 
     /// Sends bytes and returns all that comes back until the server closes the connection.
@@ -129,6 +185,32 @@ impl Server {
         let head = head(start, content_type, body.len());
         crate::http::parse(&self.tell(&[head.as_bytes(), body].concat()).await?)
     }
+}
+
+fn trusting(authority: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    Ok(ClientConfig::builder_with_provider(crypto::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots))
+}
+
+/// A connection to an address, of a client that goes about it this way.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    config: impl Into<Arc<ClientConfig>>,
+) -> Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("127.0.0.1")?;
+    let connecting = TlsConnector::from(config.into()).connect(name, stream);
+    tokio::time::timeout(LONG, connecting).await?.context("handshake")
+}
+
+/// A request that leaves its connection open.
+pub(crate) fn request(start: &str) -> Vec<u8> {
+    let body = review("PersistentVolumeClaim");
+    let head = head(start, "application/json", body.len());
+    [head.replace("Connection: close\r\n", "").as_bytes(), &body].concat()
 }
 
 /// A request's header that asks for its connection to be closed.

@@ -1,0 +1,103 @@
+//! A Service as it is on the wire, as far as fastrak reads it. What is read from it is `balancer.rs`'s
+//! to say.
+
+use crate::object::{Mapping, Metadata, Text, text, texts};
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// The parts of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ServiceShape<'a> {
+    /// Its metadata.
+    #[serde(borrow)]
+    pub metadata: Option<Mapping<Metadata<'a>>>,
+    /// Its spec.
+    #[serde(borrow)]
+    pub spec: Option<Mapping<Spec<'a>>>,
+    /// Its status.
+    pub status: Option<Status>,
+}
+
+/// The spec of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec<'a> {
+    /// Its type.
+    #[serde(borrow, rename = "type")]
+    pub type_: Option<Text<'a>>,
+    /// Its address in the cluster.
+    #[serde(borrow, rename = "clusterIP")]
+    pub cluster_ip: Option<Text<'a>>,
+    /// Its load balancer's class.
+    #[serde(borrow)]
+    pub load_balancer_class: Option<Text<'a>>,
+    /// Addresses that its user has given it.
+    #[serde(borrow, rename = "externalIPs")]
+    pub external_ips: Option<Vec<Text<'a>>>,
+    /// Its ports.
+    #[serde(borrow)]
+    pub ports: Option<Vec<Port<'a>>>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Port<'a> {
+    /// Its number.
+    pub port: Option<i32>,
+    /// Its protocol.
+    #[serde(borrow)]
+    pub protocol: Option<Text<'a>>,
+}
+
+/// The status of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// What its load balancer says.
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+/// What a load balancer says of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancer {
+    /// Its addresses.
+    pub ingress: Option<Vec<IgnoredAny>>,
+}
+
+impl<'a> ServiceShape<'a> {
+    /// The same of a Service that has been read already.
+    #[must_use]
+    pub fn of(service: &'a Service) -> Self {
+        let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
+        let ingress = ingress.map(|all| all.iter().map(|_| IgnoredAny).collect());
+        Self {
+            metadata: Some(Mapping(Metadata::of(&service.metadata))),
+            spec: service.spec.as_ref().map(|spec| Mapping(Spec::of(spec))),
+            status: Some(Status { load_balancer: Some(LoadBalancer { ingress }) }),
+        }
+    }
+}
+
+impl<'a> Spec<'a> {
+    fn of(spec: &'a ServiceSpec) -> Self {
+        let ports = spec.ports.as_ref().map(|ports| {
+            let port = |port: &'a k8s_openapi::api::core::v1::ServicePort| Port {
+                port: Some(port.port),
+                protocol: text(&port.protocol),
+            };
+            ports.iter().map(port).collect()
+        });
+        Self {
+            type_: text(&spec.type_),
+            cluster_ip: text(&spec.cluster_ip),
+            load_balancer_class: text(&spec.load_balancer_class),
+            external_ips: texts(&spec.external_ips),
+            ports,
+        }
+    }
+}

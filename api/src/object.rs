@@ -1,0 +1,286 @@
+//! The parts of an object that every kind has, borrowed from the text that it came in or from the
+//! object that a watch has shown. It holds what fastrak reads and skips the rest, most of all of
+//! `managedFields`, which are the larger half of many objects. It decides nothing.
+//!
+//! An object is read this way once for each review, so nothing is copied that can be borrowed.
+
+mod owned;
+
+pub use self::owned::{ManagedFields, OwnedFields};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
+};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A text: a part of what was read where that has no escapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Annotations, labels or quantities, in the order in which they were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+/// What is a JSON object and nothing else. Read without this, a list would do for a struct whose
+/// fields may all be missing, and a patch made for it would not apply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping<T>(pub T);
+
+/// As much of an object's metadata as fastrak decides by.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata<'a> {
+    /// Its namespace.
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
+    /// Its name.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// The beginning of a name that is to be generated.
+    #[serde(borrow)]
+    pub generate_name: Option<Text<'a>>,
+    /// Its uid.
+    #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
+    /// Its version.
+    #[serde(borrow)]
+    pub resource_version: Option<Text<'a>>,
+    /// There while it is being deleted.
+    pub deletion_timestamp: Option<IgnoredAny>,
+    /// Its annotations.
+    #[serde(borrow)]
+    pub annotations: Option<Pairs<'a>>,
+    /// Its labels.
+    #[serde(borrow)]
+    pub labels: Option<Pairs<'a>>,
+    /// Its finalizers.
+    #[serde(borrow)]
+    pub finalizers: Option<Vec<Text<'a>>>,
+    /// What owns it.
+    #[serde(borrow)]
+    pub owner_references: Option<Vec<Owner<'a>>>,
+    /// Who owns which of its fields.
+    pub managed_fields: Option<Vec<ManagedFields>>,
+}
+
+/// An owner of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Owner<'a> {
+    /// The version of its kind.
+    #[serde(borrow)]
+    pub api_version: Option<Text<'a>>,
+    /// Its kind.
+    #[serde(borrow)]
+    pub kind: Option<Text<'a>>,
+    /// Its uid.
+    #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
+    /// Whether it is the one that looks after the object.
+    pub controller: Option<bool>,
+}
+
+impl Text<'_> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<&'a String> for Text<'a> {
+    fn from(text: &'a String) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Pairs<'_> {
+    /// The value of a key. Of several the last counts, as it does for the API server.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(have, _)| have.as_str() == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+}
+
+impl<'a, V> FromIterator<(&'a String, V)> for Pairs<'a>
+where
+    V: Into<Text<'a>>,
+{
+    fn from_iter<I: IntoIterator<Item = (&'a String, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl<'a> Metadata<'a> {
+    /// The same of an object that has been read already.
+    #[must_use]
+    pub fn of(metadata: &'a ObjectMeta) -> Self {
+        Self {
+            namespace: text(&metadata.namespace),
+            name: text(&metadata.name),
+            generate_name: text(&metadata.generate_name),
+            uid: text(&metadata.uid),
+            resource_version: text(&metadata.resource_version),
+            deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
+            annotations: pairs(&metadata.annotations),
+            labels: pairs(&metadata.labels),
+            finalizers: texts(&metadata.finalizers),
+            owner_references: metadata.owner_references.as_ref().map(|owners| owners_of(owners)),
+            managed_fields: metadata.managed_fields.as_ref().map(|entries| {
+                let record = |fields: &FieldsV1| {
+                    OwnedFields::deserialize(&fields.0).unwrap_or(OwnedFields::Unreadable)
+                };
+                let entry = |entry: &ManagedFieldsEntry| ManagedFields {
+                    fields_v1: entry.fields_v1.as_ref().map(record),
+                };
+                entries.iter().map(entry).collect()
+            }),
+        }
+    }
+
+    /// The value of an annotation.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key)
+    }
+
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(key)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
+    }
+}
+
+struct PairsVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for PairsVisitor<'a> {
+    type Value = Pairs<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'a>, A::Error> {
+        let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or_default().clamp(8, 64));
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mapping<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MappingVisitor(PhantomData))
+    }
+}
+
+struct MappingVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MappingVisitor<T> {
+    type Value = Mapping<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mapping<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Mapping)
+    }
+}
+
+pub(crate) fn text(text: &Option<String>) -> Option<Text<'_>> {
+    text.as_ref().map(Text::from)
+}
+
+pub(crate) fn texts(texts: &Option<Vec<String>>) -> Option<Vec<Text<'_>>> {
+    texts.as_ref().map(|texts| texts.iter().map(Text::from).collect())
+}
+
+pub(crate) fn owned(text: Option<&Text<'_>>) -> Option<String> {
+    text.map(|text| text.as_str().to_owned())
+}
+
+fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {
+    let owners = owners.iter().map(|owner| Owner {
+        api_version: Some((&owner.api_version).into()),
+        kind: Some((&owner.kind).into()),
+        uid: Some((&owner.uid).into()),
+        controller: owner.controller,
+    });
+    owners.collect()
+}
+
+fn pairs(map: &Option<BTreeMap<String, String>>) -> Option<Pairs<'_>> {
+    map.as_ref().map(|map| map.iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_escapes_is_borrowed() {
+        let read: Metadata<'_> = serde_json::from_str(
+            r#"{"name": "plain", "annotations": {"a\"b": "c\n", "d": "e"}, "novel": [1]}"#,
+        )
+        .unwrap();
+        assert!(matches!(read.name, Some(Text(Cow::Borrowed("plain")))));
+        assert_eq!(read.annotation("a\"b"), Some("c\n"));
+        let pairs = read.annotations.unwrap();
+        assert!(matches!(&pairs.0[1], (Text(Cow::Borrowed("d")), Text(Cow::Borrowed("e")))));
+    }
+
+    #[test]
+    fn of_two_values_of_a_key_the_last_counts() {
+        let pairs: Pairs<'_> = serde_json::from_str(r#"{"a": "1", "b": "2", "a": "3"}"#).unwrap();
+        assert_eq!(pairs.get("a"), Some("3"));
+        assert_eq!(pairs.get("c"), None);
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        assert!(serde_json::from_str::<Metadata<'_>>("[]").is_ok());
+        assert!(serde_json::from_str::<Mapping<Metadata<'_>>>("[]").is_err());
+        assert!(serde_json::from_str::<Mapping<Metadata<'_>>>("{}").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error() {
+        for odd in [r#"{"a": 1}"#, r#"{"a": null}"#, "[]", "7"] {
+            assert!(serde_json::from_str::<Pairs<'_>>(odd).is_err(), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Whom a certificate is for, by its subject. It does not say whether to believe it.
+
+use x509_parser::parse_x509_certificate;
+
+/// The common names of a certificate in DER: usually one, none where it cannot be read.
+#[must_use]
+pub fn common_names(der: &[u8]) -> Vec<String> {
+    let Ok((_, cert)) = parse_x509_certificate(der) else { return Vec::new() };
+    let names = cert.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    names.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Authority, Validity};
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+    use time::{Duration, OffsetDateTime};
+
+    #[test]
+    fn a_certificate_says_its_common_name_and_rubbish_none() {
+        let validity = Validity::starting(OffsetDateTime::UNIX_EPOCH, Duration::days(1));
+        let authority = Authority::generate("kube-apiserver", validity).unwrap();
+        let der = CertificateDer::from_pem_slice(authority.cert_pem().as_bytes()).unwrap();
+        assert_eq!(common_names(&der), ["kube-apiserver"]);
+        assert!(common_names(b"rubbish").is_empty());
+        assert!(common_names(&der[..der.len() / 2]).is_empty());
+    }
+}

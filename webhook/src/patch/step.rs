@@ -1,0 +1,103 @@
+//! The operations of a patch, and the two forms they are sent in: a text, and the types of a library. What
+//! they are to bring about is `patch.rs`'s to say.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use serde_json::{Value, json};
+
+/// The parts of a path; ours has no more than three.
+pub(super) type Path = [Option<&'static str>; 3];
+
+/// One operation of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step<'a> {
+    pub(super) op: Op,
+    pub(super) path: Path,
+    pub(super) value: Content<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Add,
+    Test,
+    Replace,
+    Remove,
+}
+
+/// What an operation brings with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content<'a> {
+    Nothing,
+    Empty,
+    Text(&'a str),
+}
+
+/// Writes them as a JSON Patch.
+pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let mut before = b'[';
+    for step in steps {
+        out.push(before);
+        before = b',';
+        out.extend_from_slice(b"{\"op\":\"");
+        out.extend_from_slice(step.op.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"path\":\"");
+        write_path(step.path, out);
+        match step.value {
+            Content::Nothing => out.extend_from_slice(b"\"}"),
+            Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
+            Content::Text(text) => {
+                out.extend_from_slice(b"\",\"value\":");
+                serde_json::to_writer(&mut *out, text)?;
+                out.push(b'}');
+            }
+        }
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// The path's parts are ours, and none has what a JSON text would have to escape.
+fn write_path(path: Path, out: &mut Vec<u8>) {
+    for token in path.into_iter().flatten() {
+        out.push(b'/');
+        for byte in token.bytes() {
+            match byte {
+                b'~' => out.extend_from_slice(b"~0"),
+                b'/' => out.extend_from_slice(b"~1"),
+                other => out.push(other),
+            }
+        }
+    }
+}
+
+impl Op {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Test => "test",
+            Self::Replace => "replace",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+impl Step<'_> {
+    pub(super) fn operation(&self) -> PatchOperation {
+        let path = pointer(self.path);
+        let value = match self.value {
+            Content::Nothing => Value::Null,
+            Content::Empty => json!({}),
+            Content::Text(text) => json!(text),
+        };
+        match self.op {
+            Op::Add => PatchOperation::Add(AddOperation { path, value }),
+            Op::Test => PatchOperation::Test(TestOperation { path, value }),
+            Op::Replace => PatchOperation::Replace(ReplaceOperation { path, value }),
+            Op::Remove => PatchOperation::Remove(RemoveOperation { path }),
+        }
+    }
+}
+
+pub(super) fn pointer(path: Path) -> PointerBuf {
+    PointerBuf::from_tokens(path.into_iter().flatten())
+}

@@ -1,0 +1,141 @@
+//! Who may ask: nobody is looked at, everybody is looked at, or strangers are refused.
+
+use crate::server::{Server, Setup, authority, connect, leaf, request};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_certs::{Authority, KeyPairPem, Usage};
+use fastrak_testkit::eventually;
+use fastrak_webhook::metrics::{ClientCertificate, ClientLabel};
+use fastrak_webhook::serve::client_ca::ClientPolicy;
+use fastrak_webhook::serve::clients::ClientAuth;
+use rustls::{ClientConfig, HandshakeKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A server that looks at clients by this file.
+async fn server(auth: ClientAuth, file: &Path, names: &[&str]) -> Result<Server> {
+    let names = names.iter().map(ToString::to_string).collect();
+    let clients = ClientPolicy { auth, authorities: Some(file.to_owned()), names };
+    Server::of(&Setup { clients, ..Setup::new()? }).await
+}
+
+/// A file with the certificate of an authority.
+fn file(authority: &Authority) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), authority.cert_pem())?;
+    Ok(file)
+}
+
+fn client(authority: &Authority, name: &str) -> Result<KeyPairPem> {
+    leaf(authority, name, Usage::Client)
+}
+
+/// Whether a client is answered. One that is refused may learn of it only when it reads.
+async fn is_answered(server: &Server, config: ClientConfig) -> Result<()> {
+    let mut connection = connect(server.address, config).await?;
+    connection.write_all(&request("POST /claims")).await?;
+    let text = crate::drains::answer(&mut connection).await?;
+    ensure!(text.starts_with("HTTP/1.1 200"), "{text}");
+    Ok(())
+}
+
+fn counted(server: &Server) -> [u64; 3] {
+    let of = |outcome| {
+        server.metrics.serving.client_certificates.get_or_create(&ClientLabel { outcome }).get()
+    };
+    [ClientCertificate::None, ClientCertificate::Untrusted, ClientCertificate::Trusted].map(of)
+}
+
+#[tokio::test]
+async fn where_nobody_is_looked_at_nobody_is_counted() -> Result<()> {
+    let server = Server::of(&Setup::new()?).await?;
+    is_answered(&server, server.client_with(&client(&authority("any")?, "any")?)?).await?;
+    assert_eq!(counted(&server), [0, 0, 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_observed_is_counted_and_answered() -> Result<()> {
+    let (known, other) = (authority("known")?, authority("other")?);
+    let file = file(&known)?;
+    let server = server(ClientAuth::Observe, file.path(), &[]).await?;
+    is_answered(&server, server.client()?).await?;
+    is_answered(&server, server.client_with(&client(&other, "a")?)?).await?;
+    is_answered(&server, server.client_with(&client(&known, "a")?)?).await?;
+    assert_eq!(counted(&server), [1, 1, 1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn strangers_are_refused_where_a_certificate_is_required() -> Result<()> {
+    let (known, other) = (authority("known")?, authority("other")?);
+    let file = file(&known)?;
+    let server = server(ClientAuth::Require, file.path(), &["kube-apiserver"]).await?;
+    let with = |authority: &Authority, name: &str| server.client_with(&client(authority, name)?);
+    ensure!(is_answered(&server, server.client()?).await.is_err(), "one without any");
+    ensure!(is_answered(&server, with(&other, "kube-apiserver")?).await.is_err(), "a stranger");
+    ensure!(is_answered(&server, with(&known, "somebody")?).await.is_err(), "another name");
+    let servers = leaf(&known, "kube-apiserver", Usage::Server)?;
+    let servers = server.client_with(&servers)?;
+    ensure!(is_answered(&server, servers).await.is_err(), "one that is for servers");
+    is_answered(&server, with(&known, "kube-apiserver")?).await?;
+    assert_eq!(counted(&server), [1, 3, 1]);
+    let text = server.shown_metrics()?;
+    let refused = r#"handshake_failures_total{cause="client_certificate"} 4"#;
+    ensure!(text.contains(refused), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_authority_is_trusted_once_it_stands_in_the_file() -> Result<()> {
+    let (first, second) = (authority("first")?, authority("second")?);
+    let file = file(&first)?;
+    let server = server(ClientAuth::Require, file.path(), &[]).await?;
+    let with = |authority: &Authority| server.client_with(&client(authority, "a")?);
+    is_answered(&server, with(&first)?).await?;
+    ensure!(is_answered(&server, with(&second)?).await.is_err(), "it is not known yet");
+
+    // What cannot be used changes nothing, nor does a file that is gone.
+    for odd in ["", "rubbish", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(file.path(), odd)?;
+        is_answered(&server, with(&first)?).await.context(odd)?;
+    }
+    std::fs::remove_file(file.path())?;
+    is_answered(&server, with(&first)?).await?;
+
+    std::fs::write(file.path(), second.cert_pem())?;
+    eventually(SOON, "the other is trusted", || async {
+        is_answered(&server, with(&second)?).await
+    })
+    .await?;
+    ensure!(is_answered(&server, with(&first)?).await.is_err(), "the first is trusted no more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_not_taken_up_again_without_a_certificate() -> Result<()> {
+    let known = authority("known")?;
+    let file = file(&known)?;
+    let server = server(ClientAuth::Require, file.path(), &[]).await?;
+    let config = Arc::new(server.client_with(&client(&known, "a")?)?);
+    for _ in 0..3 {
+        let mut connection = connect(server.address, Arc::clone(&config)).await?;
+        connection.write_all(&request("POST /claims")).await?;
+        crate::drains::answer(&mut connection).await?;
+        assert_eq!(connection.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+    }
+    assert_eq!(counted(&server), [0, 0, 3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_says_nothing_at_the_start_is_an_error() -> Result<()> {
+    let gone = tempfile::tempdir()?.path().join("ca.crt");
+    ensure!(server(ClientAuth::Require, &gone, &[]).await.is_err(), "there is no file");
+    let empty = tempfile::NamedTempFile::new()?;
+    ensure!(server(ClientAuth::Observe, empty.path(), &[]).await.is_err(), "it is empty");
+    Ok(())
+}
