@@ -230,7 +230,7 @@ impl Care {
             Change::Remake { .. } => &[Kind::Authority, Kind::Leaf],
             Change::Introduce => &[Kind::Authority],
             Change::IssueLeaf(_) | Change::Promote => &[Kind::Leaf],
-            Change::Adopt(_) | Change::Confirm | Change::Retire => &[],
+            Change::Adopt(_) | Change::Confirm | Change::Retire(_) => &[],
         };
         made.iter().for_each(|kind| self.metrics.issue(*kind));
     }

@@ -115,7 +115,7 @@ impl Material {
             Change::IssueLeaf(_) => this.served = Ok(making.leaf(&this.authority)?),
             Change::Introduce => this.next = Some(making.authority()?),
             Change::Promote => this.promote(making)?,
-            Change::Retire => (this.old, this.retire_at) = (Bundle::new(), None),
+            Change::Retire(ids) => this.retire(ids)?,
         }
         Ok(this)
     }
@@ -213,6 +213,16 @@ impl Material {
         if !self.old.is_empty() {
             self.retire_at = self.retire_at.max(Some(recipe.lifetimes.retire_adopted(*now)));
         }
+        Ok(())
+    }
+
+    fn retire(&mut self, ids: &[Id]) -> Result<(), MaterialError> {
+        let mut kept = Bundle::new();
+        for pem in self.old.iter().filter(|pem| !ids.contains(&Id::of(pem))) {
+            kept.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
+        }
+        self.retire_at = self.retire_at.filter(|_| !kept.is_empty());
+        self.old = kept;
         Ok(())
     }
 

@@ -56,8 +56,8 @@ pub enum Change {
     Introduce,
     /// Make the next authority the current one, with a leaf of its own.
     Promote,
-    /// Trust those that signed before no longer.
-    Retire,
+    /// Trust these, which signed before, no longer.
+    Retire(Vec<Id>),
 }
 
 /// The next step.
@@ -195,7 +195,10 @@ fn authority_step(
             Verdict::Due | Verdict::Expired | Verdict::NotYet => {
                 Some(Step::Change(Change::Introduce))
             }
-            Verdict::Fresh => is_over(held, lifetimes, now).then_some(Step::Change(Change::Retire)),
+            Verdict::Fresh => {
+                let over = over(held, lifetimes, now);
+                (!over.is_empty()).then_some(Step::Change(Change::Retire(over)))
+            }
         };
     };
     if matches!(next.validity.verdict(now), Verdict::Expired | Verdict::NotYet) {
@@ -206,13 +209,13 @@ fn authority_step(
     if left.is_zero() { Some(Step::Change(Change::Promote)) } else { Some(Step::Rest(Some(left))) }
 }
 
-/// Whether nobody can serve a leaf of those that signed before. Where nothing says when, they are
-/// trusted until they end themselves.
-fn is_over(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> bool {
+/// Those that signed before and of which nobody can serve a leaf any more: all of them when the last
+/// leaf of the last one has ended, and each that has ended itself.
+fn over(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
+    let all = held.retire_at.is_some_and(|at| now >= at);
     let ended =
-        |old: &AuthorityFact| now > old.validity.not_after.saturating_add(lifetimes.grace());
-    !held.old.is_empty()
-        && held.retire_at.map_or_else(|| held.old.iter().all(ended), |at| now >= at)
+        |old: &&AuthorityFact| now > old.validity.not_after.saturating_add(lifetimes.grace());
+    held.old.iter().filter(|old| all || ended(old)).map(|old| old.id).collect()
 }
 
 #[cfg(test)]

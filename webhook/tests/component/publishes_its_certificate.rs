@@ -15,24 +15,25 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-struct Seen {
-    secrets: Api<Secret>,
-    configurations: Api<MutatingWebhookConfiguration>,
+/// What an administrator sees of the certificates.
+pub(crate) struct Seen {
+    pub(crate) secrets: Api<Secret>,
+    pub(crate) configurations: Api<MutatingWebhookConfiguration>,
 }
 
 impl Seen {
-    fn by(rig: &Rig) -> Self {
+    pub(crate) fn by(rig: &Rig) -> Self {
         let configurations = Api::all(rig.client.clone());
         Self { secrets: rig.api(names::NAMESPACE), configurations }
     }
 
-    async fn stored(&self, key: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn stored(&self, key: &str) -> Result<Vec<u8>> {
         let secret = self.secrets.get(names::WEBHOOK_SECRET).await?;
         let value = secret.data.and_then(|data| data.get(key).cloned());
         Ok(value.with_context(|| format!("the Secret has {key}"))?.0)
     }
 
-    async fn bundles(&self) -> Result<BTreeSet<Vec<u8>>> {
+    pub(crate) async fn bundles(&self) -> Result<BTreeSet<Vec<u8>>> {
         let configuration = self.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
         let hooks = configuration.webhooks.unwrap_or_default();
         let bundles = hooks.into_iter().map(|hook| hook.client_config.ca_bundle);
@@ -40,7 +41,7 @@ impl Seen {
     }
 
     /// Waits until every webhook has exactly the bundle of the Secret.
-    async fn is_published(&self) -> Result<Vec<u8>> {
+    pub(crate) async fn is_published(&self) -> Result<Vec<u8>> {
         eventually(SOON, "both webhooks have the bundle of the Secret", || async {
             let stored = self.stored(names::SECRET_CA_CERT).await?;
             let bundles = self.bundles().await?;
@@ -50,7 +51,7 @@ impl Seen {
         .await
     }
 
-    async fn spoil(&self, patch: serde_json::Value) -> Result<()> {
+    pub(crate) async fn spoil(&self, patch: serde_json::Value) -> Result<()> {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.secrets.patch(names::WEBHOOK_SECRET, &params, &patch).await?;
         Ok(())

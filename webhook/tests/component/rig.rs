@@ -101,7 +101,12 @@ impl Rig {
 
     /// A webhook that runs and of which nobody knows.
     pub(crate) async fn run(&self, flags: &[&str]) -> Result<Running> {
-        let webhook = Webhook::bind(self.config(flags)?).await?;
+        self.run_as(self.config(flags)?).await
+    }
+
+    /// The same, with settings that no flag has.
+    pub(crate) async fn run_as(&self, config: Config) -> Result<Running> {
+        let webhook = Webhook::bind(config).await?;
         let (address, admin) = (webhook.address(), webhook.admin_address());
         let shutdown = Shutdown::manual();
         let task = tokio::spawn(webhook.run(shutdown.clone()));

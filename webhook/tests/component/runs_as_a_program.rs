@@ -10,7 +10,7 @@ use fastrak_testkit::{Options, eventually, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 
 #[tokio::test]
 async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
@@ -51,7 +51,7 @@ async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
 }
 
 /// A port that was free a moment ago. The program cannot tell which one it was given.
-async fn free_port() -> Result<u16> {
+pub(crate) async fn free_port() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(listener.local_addr()?.port())
 }

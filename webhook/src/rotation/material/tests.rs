@@ -51,10 +51,13 @@ fn what_is_written_is_what_is_read() {
         Change::Promote,
         Change::Introduce,
         Change::Promote,
-        Change::Retire,
+        Change::Retire(Vec::new()),
     ];
-    for change in road {
+    for mut change in road {
         now += Duration::DAY;
+        if let Change::Retire(ids) = &mut change {
+            ids.extend(facts(&material).old.iter().map(|old| old.id));
+        }
         material = changed(material, &change, now);
         let read = Material::read(&data(&material)).unwrap();
         assert_eq!(facts(&read), facts(&material), "after {change:?}");

@@ -273,9 +273,9 @@ impl World {
                 held.old.insert(0, std::mem::replace(&mut held.current, next));
                 held.leaf = self.leaf(next, now);
             }
-            Change::Retire => {
-                held.old.clear();
-                held.retire_at = None;
+            Change::Retire(ids) => {
+                held.old.retain(|old| !ids.contains(&old.id));
+                held.retire_at = held.retire_at.filter(|_| !held.old.is_empty());
             }
         }
         held

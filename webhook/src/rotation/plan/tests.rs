@@ -199,12 +199,17 @@ fn the_old_one_is_forgotten_when_its_last_leaf_has_ended() {
     held.old = vec![authority(7, start() - Time::days(300))];
     held.retire_at = Some(start() + Time::days(10));
     assert_eq!(step(&settled(held.clone()), 9), Step::Rest(None));
-    assert_eq!(step(&settled(held.clone()), 10), change(Change::Retire));
+    assert_eq!(step(&settled(held.clone()), 10), change(Change::Retire(vec![id(7)])));
+    // One that has ended itself is forgotten also where others are not.
+    let mut two = held.clone();
+    two.old.push(authority(8, start() - Time::days(365)));
+    assert_eq!(step(&settled(two.clone()), 1), Step::Rest(None));
+    assert_eq!(step(&settled(two), 2), change(Change::Retire(vec![id(8)])));
     // Where nobody knows when that is: when it has ended itself.
     held.retire_at = None;
     held.leaf = Ok(leaf(11, 1, start() + Time::days(60)));
     assert_eq!(step(&settled(held.clone()), 65), Step::Rest(None));
-    assert_eq!(step(&settled(held), 67), change(Change::Retire));
+    assert_eq!(step(&settled(held), 67), change(Change::Retire(vec![id(7)])));
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! Somebody who calls all the time, as API servers do, and remembers every call that failed: over new
+//! connections that verify the bundle as it is published, and through the API server with a
+//! registration that insists on an answer. And what stands between it and several replicas.
+
+use crate::rig::{Rig, annotation};
+use crate::server::{head, review};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use fastrak_api::names;
+use fastrak_runtime::crypto;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::objects::service;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+/// Between two calls of one kind: often enough that no gap goes unseen, and a core is left.
+const PACE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What has been called, and what failed of it.
+#[derive(Default)]
+struct Book {
+    good: u64,
+    failed: Vec<String>,
+}
+
+/// Somebody who calls all the time.
+pub(crate) struct Caller {
+    over: Shutdown,
+    tasks: Vec<(&'static str, JoinHandle<Book>)>,
+}
+
+/// What is no failure of a direct call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excused {
+    Nothing,
+    /// Whatever becomes of a connection to a process that was killed; never its certificate.
+    Interruptions,
+}
+
+impl Caller {
+    /// Calls these replicas, each in its turn.
+    pub(crate) async fn direct(
+        rig: &Rig,
+        replicas: Vec<SocketAddr>,
+        excused: Excused,
+    ) -> Result<Self> {
+        let over = Shutdown::manual();
+        let configurations = Api::all(rig.client.clone());
+        let bundle = published(&configurations).await?;
+        let end = over.clone();
+        let calling = call_each(configurations, bundle, replicas, excused, end);
+        Ok(Self { tasks: vec![("direct", tokio::spawn(calling))], over })
+    }
+
+    /// Calls through the API server too.
+    pub(crate) fn and_through_the_api_server(mut self, rig: &Rig) -> Self {
+        let calling = call_through(rig.api("default"), self.over.clone());
+        self.tasks.push(("through the API server", tokio::spawn(calling)));
+        self
+    }
+
+    /// Ends it: how many calls there were of each kind. An error if one of them failed.
+    pub(crate) async fn finish(self) -> Result<Vec<u64>> {
+        self.over.request();
+        let (mut counts, mut failed) = (Vec::new(), Vec::new());
+        for (kind, task) in self.tasks {
+            let book = task.await?;
+            counts.push(book.good);
+            failed.extend(book.failed.into_iter().map(|failure| format!("{kind}: {failure}")));
+        }
+        ensure!(
+            failed.is_empty(),
+            "{} calls failed: {:#?}",
+            failed.len(),
+            &failed[..failed.len().min(5)]
+        );
+        ensure!(counts.iter().all(|count| *count > 0), "nobody was called: {counts:?}");
+        Ok(counts)
+    }
+}
+
+impl Book {
+    fn note(&mut self, outcome: Result<()>, excused: Excused) {
+        match outcome {
+            Ok(()) => self.good += 1,
+            Err(error) if excused == Excused::Interruptions && !is_about_trust(&error) => {}
+            Err(error) => self.failed.push(format!("{error:#}")),
+        }
+    }
+}
+
+fn is_about_trust(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}").to_lowercase();
+    text.contains("certificate") || text.contains("handshakefailure") || text.contains("status")
+}
+
+async fn call_each(
+    configurations: Api<MutatingWebhookConfiguration>,
+    mut bundle: Vec<u8>,
+    replicas: Vec<SocketAddr>,
+    excused: Excused,
+    end: Shutdown,
+) -> Book {
+    let mut book = Book::default();
+    let mut turns = replicas.iter().cycle();
+    while let (Some(()), Some(replica)) = (paced(&end).await, turns.next()) {
+        let read = tokio::time::timeout(PATIENCE, published(&configurations)).await;
+        // While the API server is away, it is what API servers knew last.
+        bundle = read.ok().and_then(Result::ok).unwrap_or(bundle);
+        let outcome = tokio::time::timeout(PATIENCE, call(*replica, &bundle)).await;
+        book.note(outcome.unwrap_or_else(|_| Err(anyhow!("no answer"))), excused);
+    }
+    book
+}
+
+async fn call_through(services: Api<Service>, end: Shutdown) -> Book {
+    let mut book = Book::default();
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    while paced(&end).await.is_some() {
+        let probe = service("called").load_balancer().port(80).build("default");
+        let answer = services.create(&params, &probe).await.context("create");
+        let decided = answer.and_then(|made| {
+            let decided = annotation(&made.metadata, names::BALANCER_DECISION);
+            decided.map(drop).context("stored as it was written")
+        });
+        book.note(decided, Excused::Nothing);
+    }
+    book
+}
+
+async fn paced(end: &Shutdown) -> Option<()> {
+    tokio::time::timeout(PACE, end.requested()).await.err().map(drop)
+}
+
+/// The bundle that every webhook has.
+async fn published(configurations: &Api<MutatingWebhookConfiguration>) -> Result<Vec<u8>> {
+    let configuration = configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+    let mut hooks = configuration.webhooks.unwrap_or_default().into_iter();
+    let hook = hooks.next().context("there is a webhook")?;
+    Ok(hook.client_config.ca_bundle.unwrap_or_default().0)
+}
+
+/// One review over a connection of its own, as somebody who trusts this bundle alone.
+pub(crate) async fn call(replica: SocketAddr, bundle: &[u8]) -> Result<()> {
+    let mut roots = RootCertStore::empty();
+    let readable = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
+    roots.add_parsable_certificates(readable);
+    let config = ClientConfig::builder_with_provider(crypto::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(replica).await.context("connect")?;
+    let name = ServerName::try_from("fastrak-webhook.fastrak-system.svc")?;
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let mut connection = connecting.await.context("handshake")?;
+    let body = review("PersistentVolumeClaim");
+    let head = head("POST /claims", "application/json", body.len());
+    connection.write_all(&[head.as_bytes(), &body].concat()).await.context("send")?;
+    let answer = crate::server::rest(&mut connection).await?;
+    let (status, body) = crate::http::parse(&answer)?;
+    ensure!(status == 200 && body.contains("\"allowed\":true"), "status {status}: {body}");
+    Ok(())
+}
+
+/// Has the API server refuse what the webhook does not answer: then every lost call is seen.
+pub(crate) async fn insist(rig: &Rig) -> Result<()> {
+    let api: Api<MutatingWebhookConfiguration> = Api::all(rig.client.clone());
+    let hooks = api.get(names::WEBHOOK_CONFIGURATION).await?.webhooks.unwrap_or_default();
+    let each = (0..hooks.len()).map(|at| {
+        json!({"op": "replace", "path": format!("/webhooks/{at}/failurePolicy"), "value": "Fail"})
+    });
+    let patch = Patch::Json::<()>(serde_json::from_value(each.collect())?);
+    api.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// What a Service is to replicas: one address, behind it whoever takes a connection.
+pub(crate) struct Balance {
+    pub(crate) address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Balance {
+    pub(crate) async fn start(mut targets: Vec<SocketAddr>) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // The next connection goes to another.
+                targets.rotate_left(1);
+                tokio::spawn(forward(stream, targets.clone()));
+            }
+        });
+        Ok(Self { address, task })
+    }
+}
+
+impl Drop for Balance {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn forward(mut from: TcpStream, order: Vec<SocketAddr>) -> Result<()> {
+    for target in order {
+        if let Ok(mut to) = TcpStream::connect(target).await {
+            tokio::io::copy_bidirectional(&mut from, &mut to).await?;
+            return Ok(());
+        }
+    }
+    bail!("nobody there")
+}

@@ -1,0 +1,129 @@
+//! Replicas that are killed at any moment of a rotation, and an API server that is away for a while.
+
+use crate::caller::{Caller, Excused};
+use crate::mends_its_certificates::left;
+use crate::publishes_its_certificate::Seen;
+use crate::rig::{Rig, SOON};
+use crate::rotates_without_a_gap::SHORT;
+use crate::runs_as_a_program::{PROGRAM, free_port};
+use anyhow::{Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::{Component, Options, eventually, or_skip};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use time::Duration as Time;
+
+struct Replica {
+    name: String,
+    address: SocketAddr,
+    process: Process,
+    invocation: Invocation,
+}
+
+impl Replica {
+    async fn start(rig: &Rig, number: usize) -> Result<Self> {
+        let address: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
+        let invocation = Invocation::new(Path::new(PROGRAM))
+            .arg(format!("--listen={address}"))
+            .arg("--admin-addr=127.0.0.1:0")
+            .arg("--certificate-poll=1")
+            .arg(format!("--kubeconfig={}", rig.kubeconfig()))
+            .args(SHORT);
+        let name = format!("replica-{number}");
+        let log = rig.plane.logs_dir().join(format!("{name}.log"));
+        let process = Process::start(&name, &invocation, &log)?;
+        Ok(Self { name, address, process, invocation })
+    }
+
+    /// Kills it as it stands, and starts it again.
+    fn kill(&mut self) -> Result<()> {
+        self.process.kill();
+        let log = self.process.log().to_owned();
+        self.process = Process::start(&self.name, &self.invocation, &log)?;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_trusted() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let mut replicas = [Replica::start(&rig, 0).await?, Replica::start(&rig, 1).await?];
+    let addresses = replicas.iter().map(|replica| replica.address).collect();
+    seen.is_published().await?;
+    let caller = Caller::direct(&rig, addresses, Excused::Interruptions).await?;
+
+    let (mut signed, mut kills) = (std::collections::BTreeSet::new(), 0);
+    let start = Instant::now();
+    // Each kill comes a little later after the last change of the Secret than the one before.
+    while signed.len() < 5 {
+        ensure!(start.elapsed() < 4 * SOON, "after {kills} kills: {} authorities", signed.len());
+        let before = seen.secrets.get_opt(names::WEBHOOK_SECRET).await?;
+        let version = |secret: &Option<k8s_openapi::api::core::v1::Secret>| {
+            secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone())
+        };
+        let changed = eventually(SOON, "the Secret changes", || async {
+            let now = seen.secrets.get_opt(names::WEBHOOK_SECRET).await?;
+            ensure!(version(&now) != version(&before), "not yet");
+            Ok(now)
+        });
+        let _changed = changed.await?;
+        let late = Duration::from_millis(kills * 7 % 120);
+        let until = Instant::now() + late;
+        eventually(SOON, "the moment", || std::future::ready(Instant::now() >= until)).await?;
+        replicas[usize::try_from(kills % 2)?].kill()?;
+        kills += 1;
+        signed.insert(seen.stored(names::SECRET_CA_KEY).await?);
+    }
+    // Left alone, both come to rest and serve what is trusted.
+    seen.is_published().await?;
+    for replica in &replicas {
+        eventually(SOON, "it serves what is trusted", || async {
+            let bundle = seen.stored(names::SECRET_CA_CERT).await?;
+            crate::caller::call(replica.address, &bundle).await
+        })
+        .await?;
+    }
+    let calls = caller.finish().await?;
+    ensure!(kills >= 8 && calls[0] > 100, "{kills} kills, {calls:?} calls");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_api_server_is_gone_for_two_minutes_no_call_fails() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    // Two thirds of the certificate's life are over in half a minute, when nobody can renew it.
+    left(&seen, Time::days(20) - Time::seconds(30)).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let leaf = seen.stored(names::SECRET_LEAF_CERT).await?;
+    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
+
+    rig.plane.stop_component(Component::ApiServer)?;
+    let back = Instant::now() + Duration::from_secs(120);
+    let gone = eventually(Duration::from_secs(150), "two minutes are over", || async {
+        let (status, body) = crate::http::get(webhook.admin, "/readyz").await?;
+        // What is served is good all the while; what is not is told at once.
+        ensure!(Instant::now() >= back || status != 200, "not yet");
+        Ok((status, body))
+    });
+    let (status, body) = gone.await?;
+    ensure!(status == 200, "{status}: {body}");
+    let metrics = webhook.metrics().await?;
+    ensure!(metrics.contains(r#"rotation_failures_total{cause="read-registration"}"#), "{metrics}");
+    rig.plane.start_component(Component::ApiServer).await?;
+
+    eventually(SOON, "the certificate is renewed", || async {
+        ensure!(seen.stored(names::SECRET_LEAF_CERT).await? != leaf, "not yet");
+        Ok(())
+    })
+    .await?;
+    rig.is_asked().await?;
+    caller.finish().await?;
+    webhook.stop().await
+}

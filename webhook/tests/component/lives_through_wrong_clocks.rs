@@ -1,0 +1,69 @@
+//! A clock that is a day off, stepped while the webhook runs: what it makes then, the API server with
+//! its right clock goes on trusting.
+
+use crate::caller::{Caller, Excused, insist};
+use crate::publishes_its_certificate::Seen;
+use crate::rig::{Rig, SOON};
+use anyhow::{Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+
+const DAY: i64 = 86_400;
+const FLAGS: [&str; 1] = ["--bundle-settle=1s"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let config = rig.config(&FLAGS)?;
+    let clock = config.clock.clone();
+    let webhook = rig.run_as(config).await?;
+    rig.register(webhook.address).await?;
+    webhook.is_ready().await?;
+    insist(&rig).await?;
+    rig.is_asked().await?;
+    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&rig);
+    let first = seen.stored(names::SECRET_CA_KEY).await?;
+
+    clock.step(DAY);
+    // The next look finds nothing to do; that it has looked is seen by what it mends.
+    let empty = serde_json::json!([{"op": "add", "path": "/data/own", "value": ""}]);
+    let empty = kube::api::Patch::Json::<()>(serde_json::from_value(empty)?);
+    seen.secrets.patch(names::WEBHOOK_SECRET, &Default::default(), &empty).await?;
+    seen.is_published().await?;
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == first);
+
+    // A day behind: what there is has not begun, and is replaced with all care.
+    clock.step(-2 * DAY);
+    eventually(SOON, "another authority signs", || async {
+        ensure!(seen.stored(names::SECRET_CA_KEY).await? != first, "still the first");
+        Ok(())
+    })
+    .await?;
+    let second = seen.stored(names::SECRET_CA_KEY).await?;
+    seen.is_published().await?;
+    clock.step(DAY);
+    rig.is_asked().await?;
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == second, "what was made then counts now");
+    caller.finish().await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn what_was_made_by_a_clock_that_was_ahead_is_replaced_once_it_is_right() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let config = rig.config(&FLAGS)?;
+    let clock = config.clock.clone();
+    clock.step(DAY);
+    let webhook = rig.run_as(config).await?;
+    rig.register(webhook.address).await?;
+    // To itself all is well; to the API server its certificate begins tomorrow.
+    webhook.is_ready().await?;
+    clock.step(-DAY);
+    rig.is_asked().await?;
+    webhook.stop().await
+}

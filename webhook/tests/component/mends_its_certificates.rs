@@ -1,0 +1,184 @@
+//! What another hand or the time has spoilt is put right, and whoever still serves something good is
+//! trusted all the while.
+
+use crate::caller::{Caller, Excused, call};
+use crate::publishes_its_certificate::Seen;
+use crate::rig::{Rig, Running, SOON};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names;
+use fastrak_runtime::clock;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+use fastrak_webhook::rotation::facts::Lifetimes;
+use fastrak_webhook::rotation::material::{Material, Recipe};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use std::time::Duration;
+use time::Duration as Time;
+
+/// A webhook that looks so seldom by itself that only a watch can have told it what it knows.
+async fn watching(rig: &Rig, flags: &[&str]) -> Result<Running> {
+    let mut config = rig.config(flags)?;
+    config.certificate_poll = Duration::from_secs(3600);
+    rig.run_as(config).await
+}
+
+/// The Secret as a webhook has left it this long ago.
+pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<Material> {
+    let names = [
+        "fastrak-webhook.fastrak-system.svc",
+        "fastrak-webhook.fastrak-system.svc.cluster.local",
+        "127.0.0.1",
+    ];
+    let recipe = Recipe {
+        names: names.map(str::to_owned).to_vec(),
+        lifetimes: Lifetimes {
+            authority: Time::days(365),
+            leaf: Time::days(30),
+            settle: Duration::from_secs(10),
+        },
+    };
+    let mut material = Material::create(&recipe.at(clock::offset_now() - ago))?;
+    material.inherits = false;
+    let data = material.data().into_iter();
+    let data =
+        data.filter_map(|(key, text)| Some((key.to_owned(), ByteString(text?.into_bytes()))));
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(names::WEBHOOK_SECRET.to_owned()),
+            ..ObjectMeta::default()
+        },
+        data: Some(data.collect()),
+        ..Secret::default()
+    };
+    seen.secrets.create(&PostParams::default(), &secret).await?;
+    Ok(material)
+}
+
+/// Waits until the Secret has something else than this, and all is published and asked for.
+async fn is_replaced(rig: &Rig, seen: &Seen, key: &str, before: &[u8]) -> Result<()> {
+    eventually(SOON, format!("there is another {key}"), || async {
+        ensure!(seen.stored(key).await? != before, "still the same");
+        Ok(())
+    })
+    .await?;
+    seen.is_published().await?;
+    rig.is_asked().await
+}
+
+async fn counts(webhook: &Running, line: &str) -> Result<()> {
+    let metrics = webhook.metrics().await?;
+    ensure!(metrics.lines().any(|have| have == format!("fastrak_webhook_{line}")), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let material = left(&seen, Time::days(40)).await?;
+    let webhook = rig.webhook(&[]).await?;
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == material.authority.key_pem().as_bytes());
+    counts(&webhook, r#"certificates_issued_total{kind="leaf"} 1"#).await?;
+    counts(&webhook, "bundle_match 1").await?;
+    counts(&webhook, r#"rotation_phase{phase="settled"} 1"#).await?;
+    counts(&webhook, r#"rotation_phase{phase="missing"} 0"#).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn an_expired_authority_is_made_anew() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let material = left(&seen, Time::days(400)).await?;
+    let webhook = rig.webhook(&[]).await?;
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? != material.authority.key_pem().as_bytes());
+    counts(&webhook, r#"certificates_issued_total{kind="ca"} 1"#).await?;
+    webhook.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let flags = ["--bundle-settle=1s"];
+    let (webhook, other) = tokio::try_join!(watching(&rig, &flags), watching(&rig, &flags))?;
+    rig.register(webhook.address).await?;
+    tokio::try_join!(webhook.is_ready(), other.is_ready())?;
+    rig.is_asked().await?;
+    crate::caller::insist(&rig).await?;
+    let caller =
+        Caller::direct(&rig, vec![webhook.address, other.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&rig);
+
+    let before = seen.stored(names::SECRET_CA_CERT).await?;
+    seen.secrets.delete(names::WEBHOOK_SECRET, &DeleteParams::default()).await?;
+    is_replaced(&rig, &seen, names::SECRET_CA_CERT, &before).await?;
+
+    // At once again: of whoever serves by the first authority, nobody can be sure.
+    let before = seen.stored(names::SECRET_CA_KEY).await?;
+    let garbage = ByteString(b"rubbish".to_vec());
+    seen.spoil(json!({"data": {names::SECRET_CA_KEY: garbage}})).await?;
+    is_replaced(&rig, &seen, names::SECRET_CA_KEY, &before).await?;
+
+    let leaf = ByteString(b"rubbish".to_vec());
+    let before = seen.stored(names::SECRET_LEAF_CERT).await?;
+    seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: leaf}})).await?;
+    is_replaced(&rig, &seen, names::SECRET_LEAF_CERT, &before).await?;
+    // What is new is served in the end, by both.
+    for replica in [&webhook, &other] {
+        eventually(SOON, "the new certificate is served", || async {
+            let text = seen.stored(names::SECRET_CA_CERT).await?;
+            let bundle = fastrak_certs::Bundle::parse(std::str::from_utf8(&text)?)?;
+            let newest = bundle.iter().next().context("somebody signs")?;
+            call(replica.address, newest.as_bytes()).await
+        })
+        .await?;
+    }
+    caller.finish().await?;
+    webhook.stop().await?;
+    other.stop().await
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_wiped_is_put_back_at_once_and_in_a_fight_seldom() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let webhook = watching(&rig, &[]).await?;
+    webhook.is_ready().await?;
+    let bundle = seen.is_published().await?;
+    let versions = || async {
+        let configuration = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+        configuration.metadata.resource_version.context("a version")
+    };
+
+    let wipe = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
+    let wipe = Patch::Json::<()>(serde_json::from_value(wipe)?);
+    let mut wiped = 0;
+    // Whenever it is put back it is wiped again, until it is not put back at once.
+    while wiped < 20 {
+        let params = PatchParams::default();
+        seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &wipe).await?;
+        wiped += 1;
+        let back = eventually(Duration::from_secs(2), "it is back", || async {
+            ensure!(seen.bundles().await?.len() == 1, "not yet");
+            Ok(())
+        });
+        if back.await.is_err() {
+            break;
+        }
+    }
+    ensure!(wiped == 4, "it was wiped {wiped} times before it was left for a while");
+    counts(&webhook, "bundle_match 0").await?;
+    let before = versions().await?;
+    ensure!(seen.is_published().await? == bundle, "and then it is put back");
+    ensure!(versions().await? != before);
+    webhook.stop().await
+}

@@ -1,0 +1,62 @@
+//! A cluster that is left alone: authority after authority, and nobody who calls notices.
+
+use crate::caller::{Balance, Caller, Excused, insist};
+use crate::publishes_its_certificate::Seen;
+use crate::rig::Rig;
+use anyhow::{Result, ensure};
+use fastrak_api::names;
+use fastrak_certs::Bundle;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// An authority is due after eight of its twelve seconds, and its successor signs a second and a
+/// bit later; a certificate is due after four.
+pub(crate) const SHORT: [&str; 3] =
+    ["--ca-lifetime=12s", "--certificate-lifetime=6s", "--bundle-settle=1s"];
+
+const ROTATIONS: usize = 10;
+
+/// Ten rotations take a minute and a half.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let (one, other) = tokio::try_join!(rig.run(&SHORT), rig.run(&SHORT))?;
+    let balance = Balance::start(vec![one.address, other.address]).await?;
+    rig.register(balance.address).await?;
+    insist(&rig).await?;
+    tokio::try_join!(one.is_ready(), other.is_ready())?;
+    rig.is_asked().await?;
+
+    let caller = Caller::direct(&rig, vec![one.address, other.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&rig);
+    let (signed, longest) = (Mutex::new(BTreeSet::new()), Mutex::new(0));
+    let waited = eventually(PATIENCE, "ten rotations", || async {
+        let text = seen.stored(names::SECRET_CA_CERT).await?;
+        let bundle = Bundle::parse(std::str::from_utf8(&text)?)?;
+        let mut signed = signed.lock().unwrap();
+        signed.extend(bundle.iter().next());
+        let mut longest = longest.lock().unwrap();
+        *longest = (*longest).max(bundle.len());
+        ensure!(signed.len() > ROTATIONS, "{} authorities", signed.len());
+        Ok(())
+    })
+    .await;
+    let calls = caller.finish().await?;
+    waited?;
+    ensure!(calls.iter().all(|calls| *calls > 500), "only {calls:?} calls");
+    let longest = longest.into_inner()?;
+    ensure!((2..=4).contains(&longest), "a bundle of {longest}");
+    for webhook in [&one, &other] {
+        let metrics = webhook.metrics().await?;
+        ensure!(!metrics.contains("rotation_failures_total{"), "{metrics}");
+    }
+    one.stop().await?;
+    other.stop().await
+}

@@ -1,0 +1,170 @@
+//! A certificate that the operator brings, mounted as Kubernetes mounts a Secret: published, read
+//! back, served, and served anew when it is swapped.
+
+use crate::caller::{Caller, Excused, call};
+use crate::publishes_its_certificate::Seen;
+use crate::rig::{Rig, SOON};
+use anyhow::{Result, ensure};
+use fastrak_api::names;
+use fastrak_certs::{Authority, Bundle, KeyPairPem, LeafRequest, Usage, Validity};
+use fastrak_runtime::clock;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, or_skip};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use time::Duration;
+
+const NAMES: [&str; 2] = ["fastrak-webhook.fastrak-system.svc", "127.0.0.1"];
+
+fn authority() -> Result<Authority> {
+    Ok(Authority::generate("theirs", Validity::starting(clock::offset_now(), Duration::days(10)))?)
+}
+
+fn issue(authority: &Authority, names: &[&str]) -> Result<KeyPairPem> {
+    Ok(authority.issue(&LeafRequest {
+        common_name: "theirs".to_owned(),
+        organizations: Vec::new(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        usage: Usage::Server,
+        validity: Validity::starting(clock::offset_now(), Duration::days(5)),
+    })?)
+}
+
+/// A folder as the kubelet makes it: files are links through `..data`, which is swapped as a whole.
+struct Volume {
+    folder: PathBuf,
+    count: usize,
+}
+
+impl Volume {
+    fn new(folder: PathBuf) -> Result<Self> {
+        for file in ["tls.crt", "tls.key", "ca.crt"] {
+            symlink(Path::new("..data").join(file), folder.join(file))?;
+        }
+        Ok(Self { folder, count: 0 })
+    }
+
+    fn swap(&mut self, pair: &KeyPairPem, authority: Option<&Authority>) -> Result<()> {
+        self.count += 1;
+        let name = format!("..{}", self.count);
+        let inner = self.folder.join(&name);
+        fs::create_dir(&inner)?;
+        fs::write(inner.join("tls.crt"), &pair.cert_pem)?;
+        fs::write(inner.join("tls.key"), &pair.key_pem)?;
+        if let Some(authority) = authority {
+            fs::write(inner.join("ca.crt"), authority.cert_pem())?;
+        }
+        let link = self.folder.join("..data_tmp");
+        symlink(&name, &link)?;
+        fs::rename(link, self.folder.join("..data"))?;
+        Ok(())
+    }
+
+    fn flag(&self) -> String {
+        format!("--tls-dir={}", self.folder.display())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_without_a_gap()
+-> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
+    let (first, second) = (authority()?, authority()?);
+    volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
+    let webhook = rig.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
+    ensure!(seen.secrets.get_opt(names::WEBHOOK_SECRET).await?.is_none(), "no Secret is made");
+    crate::caller::insist(&rig).await?;
+    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&rig);
+    let is_served = async |by: &Authority| {
+        eventually(SOON, "it is served", || call(webhook.address, by.cert_pem().as_bytes())).await
+    };
+    is_served(&first).await?;
+
+    // By another authority, whose certificate is published before anything is served by it.
+    volume.swap(&issue(&second, &NAMES)?, Some(&second))?;
+    is_served(&second).await?;
+    let bundles = seen.bundles().await?;
+    ensure!(bundles.len() == 1, "{bundles:?}");
+    let bundle = Bundle::salvage(&String::from_utf8_lossy(bundles.first().expect("one")));
+    let bundle: Vec<_> = bundle.iter().collect();
+    ensure!(bundle == [second.cert_pem(), first.cert_pem()], "{bundle:?}");
+
+    // What does not fit is not served, and is told.
+    let wrong = KeyPairPem {
+        cert_pem: issue(&second, &NAMES)?.cert_pem,
+        key_pem: issue(&second, &NAMES)?.key_pem,
+    };
+    let stranger = issue(&second, &["elsewhere.example"])?;
+    for (at, pair, trusted) in
+        [(1, &wrong, &second), (2, &stranger, &second), (3, &issue(&first, &NAMES)?, &second)]
+    {
+        volume.swap(pair, Some(trusted))?;
+        eventually(SOON, "it is told", || async {
+            let told = failures(&webhook.metrics().await?)?;
+            ensure!(told >= at, "{told} of {at}");
+            Ok(())
+        })
+        .await?;
+        is_served(&second).await?;
+    }
+    // And one that fits again is.
+    volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
+    is_served(&first).await?;
+    caller.finish().await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let seen = Seen::by(&rig);
+    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
+    let (first, second) = (authority()?, authority()?);
+    volume.swap(&issue(&first, &NAMES)?, None)?;
+    let webhook = rig.run(&[&volume.flag()]).await?;
+    webhook.is_ready().await?;
+    call(webhook.address, first.cert_pem().as_bytes()).await?;
+    ensure!(seen.bundles().await? == [Vec::new()].into(), "nothing is published");
+
+    // Another writes the bundle. What it does not trust yet is not served.
+    publish(&seen, first.cert_pem()).await?;
+    volume.swap(&issue(&second, &NAMES)?, None)?;
+    eventually(SOON, "it is seen that the new one is not trusted", || async {
+        let metrics = webhook.metrics().await?;
+        ensure!(metrics.contains("bundle_match 0"), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    call(webhook.address, first.cert_pem().as_bytes()).await?;
+    publish(&seen, &[first.cert_pem(), second.cert_pem()].concat()).await?;
+    eventually(SOON, "the new one is served", || {
+        call(webhook.address, second.cert_pem().as_bytes())
+    })
+    .await?;
+    webhook.stop().await
+}
+
+fn failures(metrics: &str) -> Result<u64> {
+    let name = r#"fastrak_webhook_rotation_failures_total{cause="mounted"} "#;
+    let told = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(told.unwrap_or("0").parse()?)
+}
+
+async fn publish(seen: &Seen, bundle: &str) -> Result<()> {
+    let bundle = k8s_openapi::ByteString(bundle.as_bytes().to_vec());
+    let found = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
+    let each = (0..found.webhooks.unwrap_or_default().len()).map(|at| {
+        let path = format!("/webhooks/{at}/clientConfig/caBundle");
+        serde_json::json!({"op": "add", "path": path, "value": bundle})
+    });
+    let patch = kube::api::Patch::Json::<()>(serde_json::from_value(each.collect())?);
+    let params = kube::api::PatchParams::default();
+    seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &patch).await?;
+    Ok(())
+}
