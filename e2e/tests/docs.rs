@@ -90,6 +90,8 @@ fn names_of_others_are_spelled_as_they_spell_them() {
         inlets::MANAGE_LEGACY,
         kubernetes::SELECTED_NODE,
         kubernetes::DEFAULT_CLASS,
+        kubernetes::STORAGE_PROVISIONER,
+        kubernetes::STORAGE_PROVISIONER_BETA,
         "pod-security.kubernetes.io/enforce",
         "kustomize.config.k8s.io/v1beta1",
     ];
