@@ -48,6 +48,10 @@ pub(super) fn explained(reason: Reason, about: &str) -> String {
 /// server drops a warning with a control character in silence.
 #[must_use]
 pub fn clipped(text: &str, most: usize) -> String {
+    // Most are short and plain, and each review has a few of them.
+    if text.len() <= most && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     if text.chars().count() <= most {
         return line.collect();
