@@ -1,6 +1,6 @@
 # One line for each recipe: what is longer is a script.
 .DEFAULT_GOAL := help
-.PHONY: help assets debian binaries images demo cluster cluster-down test bench lint fmt-check clippy tidy deny fmt
+.PHONY: help assets debian binaries images demo cluster cluster-down test bench fuzz lint fmt-check clippy tidy deny fmt
 
 # Nodes of `make cluster`.
 NODES ?= 2
@@ -36,6 +36,9 @@ test: debian assets binaries ## every test, against a real Kubernetes
 
 bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main, AREA=admission for a part)
 	@target/static/bench $(if $(AREA),--area $(AREA))
+
+fuzz: ## let the fuzzer try what must hold of every answer, a minute for each target
+	@.ci/fuzz
 
 lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, house rules, crates
 

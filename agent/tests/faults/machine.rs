@@ -287,7 +287,12 @@ impl State {
     fn guard(&mut self, verb: &str, dir: Ino, name: Option<&OsStr>) {
         let mut path = self.disk.path(dir);
         path.extend(name.map(OsStr::to_owned));
-        if !may_change(verb, &path, &self.places) {
+        let volume = path.get(1).and_then(|name| name.to_str()).unwrap_or_default();
+        let in_use =
+            self.mounted.iter().any(|mounted| mounted.strip_prefix("pvc-") == Some(volume));
+        // Its record may be written while it is in use; it may not be moved.
+        let moves = verb == "rename" && path.len() == 2 && in_use;
+        if moves || !may_change(verb, &path, &self.places) {
             let path: PathBuf = path.iter().collect();
             self.trespasses.push(format!("{verb} /{}", path.display()));
         }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many sequences are tried, each with a seed of its own.
-const SEEDS: u64 = 12_000;
+const SEEDS: u64 = 10_000;
 
 /// As many claims as there may be in one.
 const CLAIMS: usize = 5;

@@ -36,7 +36,7 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 fn scenarios() -> Vec<Scenario> {
     use Event::{
         Claim, Consent, Control, DeleteVolume, HalfMade, Keep, LetGo, Restart, Round, Scan, See,
-        Tend, Unclaim, Unmount, Wait,
+        Tend, Unclaim, Unmount, Use, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
@@ -57,6 +57,11 @@ fn scenarios() -> Vec<Scenario> {
             &[Restart, Round],
         ),
         scenario("deletion", &gone("near"), &[Round]),
+        scenario(
+            "a pod outlives its claim",
+            &[used(1, "near"), vec![Use(1), Unclaim(1), Control]].concat(),
+            &[Round],
+        ),
         scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
         scenario("trash is emptied", &trashed, &[Restart, Round]),
         scenario("a volume is to be kept", &kept, &[Round]),

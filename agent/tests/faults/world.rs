@@ -285,15 +285,10 @@ impl World {
     fn witness_trash(&mut self) {
         let Witness { let_go, problems } = &mut self.witness;
         let state = self.machine.state();
-        let in_use = |name: &str| state.mounted.iter().any(|volume| volume.ends_with(name));
         let trash = |root: &Ino| state.disk.find(*root, OsStr::new(layout::TRASH));
         for trash in state.places.values().filter_map(trash) {
             let names = entries(&state, trash).map(|(name, _)| name.to_string_lossy());
-            let names: Vec<_> = names.collect();
-            let used = names.iter().filter(|name| in_use(name));
-            problems.extend(used.map(|name| format!("{name} is in the trash, and a pod uses it")));
-            let held =
-                names.iter().filter(|name| !let_go.iter().any(|id| name.starts_with(id.as_str())));
+            let held = names.filter(|name| !let_go.iter().any(|id| name.starts_with(id.as_str())));
             problems.extend(held.map(|name| format!("{name} is in the trash, and was not let go")));
         }
     }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::fixtures::{SETTINGS, annotated, claim as claim_of, facts, node};
+use crate::mutate::DECLARED;
+use crate::patch::Field;
 use fastrak_api::names;
+use fastrak_testkit::admission::verify;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,62 +36,15 @@ fn ask(subject: Subject, review: &Value) -> Answer {
     answer(review.to_string().as_bytes(), subject, Some(&facts), SETTINGS).unwrap()
 }
 
-/// What the API server does with an answer; an error is what it would log or send to the user.
-/// Returns the object as it goes on, or the message of a denial.
+/// What the API server does with an answer; an error is the rule that it breaks. Returns the object
+/// as it goes on, or the message of a denial.
 fn accepted(review: &Value, answer: &[u8]) -> Result<Result<Value, String>, String> {
-    let answer: Value = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
-    if answer["apiVersion"] != "admission.k8s.io/v1" || answer["kind"] != "AdmissionReview" {
-        return Err("expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview".into());
-    }
-    let response = &answer["response"];
-    if response["uid"] != review["request"]["uid"] || !response["uid"].is_string() {
-        return Err("expected response.uid".into());
-    }
-    check_words(response)?;
-    let (patch, patch_type) = (response.get("patch"), response.get("patchType"));
-    match response["allowed"].as_bool() {
-        None => Err("allowed is no bool".into()),
-        Some(false) => {
-            let code = response["status"]["code"].as_u64().unwrap_or_default();
-            let message = response["status"]["message"].as_str().unwrap_or_default();
-            let sound = (400..600).contains(&code) && !message.is_empty() && patch.is_none();
-            if sound { Ok(Err(message.to_owned())) } else { Err("a denial without words".into()) }
-        }
-        Some(true) => match (patch, patch_type) {
-            (None, None) => Ok(Ok(review["request"]["object"].clone())),
-            (Some(Value::String(text)), Some(Value::String(of))) if of == "JSONPatch" => {
-                applied(&review["request"]["object"], text).map(Ok)
-            }
-            other => Err(format!("patch and patchType: {other:?}")),
-        },
-    }
-}
-
-fn applied(object: &Value, patch: &str) -> Result<Value, String> {
-    let bytes = STANDARD.decode(patch).map_err(|error| error.to_string())?;
-    let patch: json_patch::Patch =
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    if patch.is_empty() {
-        return Err("an empty patch: both fields are to be left out".into());
-    }
-    let mut object = object.clone();
-    json_patch::patch(&mut object, &patch).map_err(|error| format!("500 for the user: {error}"))?;
-    Ok(object)
-}
-
-fn check_words(response: &Value) -> Result<(), String> {
-    for warning in response["warnings"].as_array().into_iter().flatten() {
-        let text = warning.as_str().ok_or("a warning is a text")?;
-        if text.chars().count() > 120 || text.contains(char::is_control) || text.is_empty() {
-            return Err(format!("dropped or cut: {text:?}"));
-        }
-    }
-    for (key, value) in response["auditAnnotations"].as_object().into_iter().flatten() {
-        if key.contains('/') || key.len() > 63 || !value.is_string() {
-            return Err(format!("bad audit annotation {key}"));
-        }
-    }
-    Ok(())
+    let creates = review["request"]["operation"] == "CREATE";
+    let declared = DECLARED.into_iter().filter(|field| creates || *field != Field::ClassName);
+    let declared: Vec<_> = declared.map(Field::pointer).collect();
+    let admitted = verify(review.to_string().as_bytes(), answer, &declared);
+    let admitted = admitted.map_err(|defect| format!("{defect:?}"))?;
+    Ok(if admitted.allowed { Ok(admitted.object) } else { Err(admitted.message) })
 }
 
 #[test]

@@ -170,9 +170,9 @@ pub(crate) async fn call(replica: SocketAddr, bundle: &[u8]) -> Result<()> {
     let head = head("POST /claims", "application/json", body.len());
     connection.write_all(&[head.as_bytes(), &body].concat()).await.context("send")?;
     let answer = crate::server::rest(&mut connection).await?;
-    let (status, body) = crate::http::parse(&answer)?;
-    ensure!(status == 200 && body.contains("\"allowed\":true"), "status {status}: {body}");
-    Ok(())
+    let (status, text) = crate::http::parse(&answer)?;
+    ensure!(status == 200 && text.contains("\"allowed\":true"), "status {status}: {text}");
+    crate::server::is_sound(&body, text.as_bytes())
 }
 
 /// Has the API server refuse what the webhook does not answer: then every lost call is seen.

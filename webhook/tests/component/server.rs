@@ -6,9 +6,12 @@ use arc_swap::ArcSwapOption;
 use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::{clock, crypto};
+use fastrak_testkit::admission::verify;
 use fastrak_webhook::facts::Facts;
 use fastrak_webhook::metrics::Metrics;
+use fastrak_webhook::mutate::DECLARED;
 use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_webhook::patch::Field;
 use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
 use fastrak_webhook::serve::clients::ClientAuth;
 use fastrak_webhook::serve::http::{Allowance, Desk};
@@ -183,8 +186,18 @@ impl Server {
         body: &[u8],
     ) -> Result<(u16, String)> {
         let head = head(start, content_type, body.len());
-        crate::http::parse(&self.tell(&[head.as_bytes(), body].concat()).await?)
+        let answer = crate::http::parse(&self.tell(&[head.as_bytes(), body].concat()).await?)?;
+        if answer.0 == 200 {
+            is_sound(body, answer.1.as_bytes())?;
+        }
+        Ok(answer)
     }
+}
+
+/// Whether the API server would take an answer to a review as it is.
+pub(crate) fn is_sound(review: &[u8], answer: &[u8]) -> Result<()> {
+    let declared: Vec<_> = DECLARED.into_iter().map(Field::pointer).collect();
+    verify(review, answer, &declared).map(drop).context("an answer that is none")
 }
 
 fn trusting(authority: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
