@@ -16,7 +16,6 @@ use super::bed::{Bed, Replica};
 use super::published::Published;
 use crate::install::free_port;
 use anyhow::{Context, Result};
-use clap::CommandFactory as _;
 use fastrak_api::names;
 use fastrak_testkit::eventually;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -87,7 +86,7 @@ impl Plan {
             through_api: 500,
             direct: 1_500,
             restarts: 4,
-            rotations: usize::from(can_rotate()),
+            rotations: 1,
             authority_lasts: Duration::from_secs(20),
             spread: Duration::from_secs(15),
             limit: Duration::from_secs(50),
@@ -95,17 +94,7 @@ impl Plan {
     }
 }
 
-/// Whether this webhook can be given an authority that lasts for seconds.
-fn can_rotate() -> bool {
-    let command = fastrak_webhook::config::Args::command();
-    let mut flags = command.get_arguments().filter_map(clap::Arg::get_long);
-    flags.any(|flag| flag == "ca-lifetime")
-}
-
 fn rotation_flags(plan: &Plan) -> Vec<String> {
-    if !can_rotate() {
-        return Vec::new();
-    }
     let seconds = plan.authority_lasts.as_secs();
     vec![
         format!("--ca-lifetime={seconds}s"),
@@ -154,7 +143,7 @@ async fn on(bed: &Bed, port: u16, binary: &Path, plan: &Plan) -> Result<Report> 
 
 fn is_enough(plan: &Plan, callers: &Callers, restarts: usize) -> bool {
     let (through_api, direct) = callers.made();
-    let rotated = !can_rotate() || callers.published().rotations() >= plan.rotations;
+    let rotated = callers.published().rotations() >= plan.rotations;
     through_api >= plan.through_api && direct >= plan.direct && restarts >= plan.restarts && rotated
 }
 
