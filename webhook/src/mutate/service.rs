@@ -162,7 +162,13 @@ fn decided(
     let server = match (choice.or(kept), &fallback.server) {
         (Some(server), _) => server,
         (None, Ok(server)) => *server,
-        (None, Err(Unserved(text))) => return unserved(service, recorded, text),
+        // Nothing will be recorded any more, and whoever decides about that looks at marks first.
+        (None, Err(Unserved(text))) => {
+            return match foreign(service) {
+                Some((reason, mark)) => skipped(service, recorded, reason, &mark),
+                None => unserved(service, recorded, text),
+            };
+        }
     };
     let beyond = service.beyond_inlets().filter(|_| server == Server::Inlets);
     let Some(problem) = beyond else { return served(server) };
