@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod config;
+mod event;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;

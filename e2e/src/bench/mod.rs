@@ -83,8 +83,8 @@ impl Figure {
         unit: &'static str,
         limit: f64,
     ) -> Self {
-        let goal = format!("<= {limit}");
-        Self { area, name: name.to_owned(), value, unit, goal, met: value <= limit }
+        let (goal, met) = (format!("<= {limit}"), value <= limit);
+        Self { goal, met, ..Self::plain(area, name, value, unit) }
     }
 
     /// A figure that should be at least `limit`.
@@ -96,8 +96,8 @@ impl Figure {
         unit: &'static str,
         limit: f64,
     ) -> Self {
-        let goal = format!(">= {limit}");
-        Self { area, name: name.to_owned(), value, unit, goal, met: value >= limit }
+        let (goal, met) = (format!(">= {limit}"), value >= limit);
+        Self { goal, met, ..Self::plain(area, name, value, unit) }
     }
 
     /// A figure that only informs.

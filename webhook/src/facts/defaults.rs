@@ -4,13 +4,14 @@
 
 use super::ClassFact;
 use super::feed::Board;
+use crate::event::event;
 use crate::metrics::Metrics;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::Recorder;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -74,14 +75,7 @@ impl DefaultsWatch {
     }
 
     async fn record(&self, fact: &ClassFact, note: &str) {
-        let reason = EventReason::MultipleDefaultClasses;
-        let event = Event {
-            type_: if reason.is_warning() { EventType::Warning } else { EventType::Normal },
-            reason: reason.as_str().to_owned(),
-            note: Some(note.to_owned()),
-            action: "Watching".to_owned(),
-            secondary: None,
-        };
+        let event = event(EventReason::MultipleDefaultClasses, "Watching", note.to_owned());
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),

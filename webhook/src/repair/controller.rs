@@ -5,6 +5,7 @@
 use super::kind::{Claims, Kind, Services};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
+use crate::event::event;
 use crate::facts::Facts;
 use crate::facts::feed::Board;
 use crate::metrics::{Metrics, RepairOutcome};
@@ -18,7 +19,7 @@ use json_patch::PatchOperation;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::events::{Event as Told, EventType, Recorder};
+use kube::runtime::events::Recorder;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde::Deserialize as _;
@@ -156,13 +157,7 @@ impl Mender {
     }
 
     async fn tell<K: Kind>(&self, changed: &K::Object, reason: Reason) {
-        let event = Told {
-            type_: if K::EVENT.is_warning() { EventType::Warning } else { EventType::Normal },
-            reason: K::EVENT.as_str().to_owned(),
-            note: Some(K::note(changed, reason)),
-            action: "Repairing".to_owned(),
-            secondary: None,
-        };
+        let event = event(K::EVENT, "Repairing", K::note(changed, reason));
         let regarding: ObjectReference = changed.object_ref(&());
         if let Err(error) = self.recorder.publish(&event, &regarding).await {
             tracing::warn!(error = %Chain(&error), "no event recorded");

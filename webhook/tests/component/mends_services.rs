@@ -2,16 +2,15 @@
 //! back, just as it would have had them.
 
 use crate::rig::{Rig, SOON, annotation};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{ServiceBuilder, service};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 type Said = (Option<String>, Option<String>, Option<String>);
@@ -42,22 +41,6 @@ async fn becomes(api: &Api<Service>, name: &str, wanted: Said) -> Result<()> {
     eventually(SOON, format!("Service {name} is put right"), || async {
         let found = said(&api.get(name).await?);
         ensure!(found == wanted, "{found:?}");
-        Ok(())
-    })
-    .await
-}
-
-/// Waits until a repair of a Service is told on it.
-async fn is_told(rig: &Rig, name: &str, says: &str) -> Result<()> {
-    let events: Api<Event> = rig.api("default");
-    eventually(SOON, format!("the repair of {name} is told"), || async {
-        let all = events.list(&ListParams::default()).await?;
-        let told = all.items.into_iter().find(|event| {
-            event.reason.as_deref() == Some("BalancerRepaired")
-                && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
-        });
-        let note = told.and_then(|event| event.note).context("it is not")?;
-        ensure!(note.contains(says), "{note}");
         Ok(())
     })
     .await
@@ -99,8 +82,8 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     becomes(&services, "missed", none.clone()).await?;
     becomes(&services, "flipped", nothing.clone()).await?;
     becomes(&services, "asked", none.clone()).await?;
-    is_told(&rig, "missed", "none").await?;
-    is_told(&rig, "flipped", "taken back").await?;
+    rig.is_told("BalancerRepaired", "missed", "none").await?;
+    rig.is_told("BalancerRepaired", "flipped", "taken back").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     eventually(SOON, "three repairs are counted, and nothing is left", || async {

@@ -9,9 +9,8 @@ use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use k8s_openapi::api::events::v1::Event;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::PostParams;
 
 fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
@@ -56,22 +55,6 @@ async fn is_mended(rig: &Rig, name: &str, node: Option<&str>, by: Option<&str>) 
     .await
 }
 
-/// Waits until the repair of a claim is told on it.
-async fn is_told(rig: &Rig, name: &str, says: &str) -> Result<()> {
-    let events: Api<Event> = rig.api("default");
-    eventually(SOON, "the repair is told on the claim", || async {
-        let all = events.list(&ListParams::default()).await?;
-        let told = all.items.into_iter().find(|event| {
-            event.reason.as_deref() == Some("PinRepaired")
-                && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
-        });
-        let note = told.and_then(|event| event.note).context("it is not")?;
-        ensure!(note.contains(says), "{note}");
-        Ok(())
-    })
-    .await
-}
-
 #[tokio::test]
 async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
@@ -96,7 +79,7 @@ async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     is_mended(&rig, "plain", None, None).await?;
     is_mended(&rig, "scheduled", Some("node-b"), Some("scheduler")).await?;
     is_mended(&rig, "asked", Some("node-a"), Some("user")).await?;
-    is_told(&rig, "scheduled", "node-b").await?;
+    rig.is_told("PinRepaired", "scheduled", "node-b").await?;
     // Metrics are counted after the change is seen, so they are waited for too.
     let line =
         r#"fastrak_webhook_repairs_total{resource="persistentvolumeclaims",outcome="repaired"} 3"#;

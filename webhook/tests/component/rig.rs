@@ -12,7 +12,8 @@ use fastrak_webhook::config::{Args, Config};
 use fastrak_webhook::run::Webhook;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -159,6 +160,22 @@ impl Rig {
         })
         .await
         .map(drop)
+    }
+
+    /// Waits until an event of this reason is recorded on the object of this name in `default`.
+    pub(crate) async fn is_told(&self, reason: &str, name: &str, says: &str) -> Result<()> {
+        let events: Api<Event> = self.api("default");
+        eventually(SOON, format!("{reason} is told of {name}"), || async {
+            let all = events.list(&ListParams::default()).await?;
+            let told = all.items.into_iter().find(|event| {
+                event.reason.as_deref() == Some(reason)
+                    && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
+            });
+            let note = told.and_then(|event| event.note).context("it is not")?;
+            ensure!(note.contains(says), "{note}");
+            Ok(())
+        })
+        .await
     }
 
     /// Creates a claim.
