@@ -1,9 +1,12 @@
-//! StorageClasses as fastrak reads them, and the parameters of its own.
+//! StorageClasses as fastrak reads them.
 //!
-//! Whether a node has the pool that a class names is the agent's to find out.
+//! What the parameters of its own say is read in `params.rs`.
+
+mod params;
+
+pub use params::{ClassParams, Mode, OnDelete, ParamError, Quota};
 
 use crate::names::{self, kubernetes};
-use crate::pool::{PoolName, PoolNameError};
 use k8s_openapi::api::storage::v1::StorageClass;
 use std::collections::BTreeMap;
 
@@ -49,53 +52,6 @@ pub enum ReclaimPolicy {
     /// It is kept until someone decides.
     Retain,
 }
-
-/// The parameters of one of fastrak's own classes, read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClassParams {
-    /// The pool in which its volumes are made.
-    pub pool: PoolName,
-    /// The permissions that a new volume's root has.
-    pub mode: Mode,
-}
-
-/// Permission bits of a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-/// A parameter that cannot be what it says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParamError {
-    /// A parameter that no class of fastrak's has.
-    #[error("class {class} has an unknown parameter {key:?}; known are: pool, mode")]
-    Unknown {
-        /// The class.
-        class: String,
-        /// The parameter.
-        key: String,
-    },
-    /// A mode that is not octal, or more than permissions.
-    #[error("class {class} has mode {value:?}; write permissions in octal, such as \"0770\"")]
-    Mode {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-    },
-    /// A pool that cannot be named so.
-    #[error("class {class} has pool {value:?}; {problem}")]
-    Pool {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-        /// What is wrong with it.
-        problem: PoolNameError,
-    },
-}
-
-const PARAM_POOL: &str = "pool";
-const PARAM_MODE: &str = "mode";
 
 impl Class {
     /// Reads a StorageClass.
@@ -143,30 +99,6 @@ impl Class {
         };
         self.topologies.is_empty() || self.topologies.iter().any(|term| term.iter().all(holds))
     }
-
-    /// Reads the parameters. One that is not known is an error and not passed over: a misspelt
-    /// one would otherwise give a volume that is not what was asked for.
-    pub fn params(&self) -> Result<ClassParams, ParamError> {
-        let mut params = ClassParams { pool: PoolName::default(), mode: Mode::default() };
-        for (key, value) in &self.parameters {
-            let class = || self.name.clone();
-            match key.as_str() {
-                PARAM_POOL => {
-                    params.pool = PoolName::parse(value).map_err(|problem| ParamError::Pool {
-                        class: class(),
-                        value: value.clone(),
-                        problem,
-                    })?;
-                }
-                PARAM_MODE => {
-                    params.mode = Mode::parse(value)
-                        .ok_or_else(|| ParamError::Mode { class: class(), value: value.clone() })?;
-                }
-                _ => return Err(ParamError::Unknown { class: class(), key: key.clone() }),
-            }
-        }
-        Ok(params)
-    }
 }
 
 impl ReclaimPolicy {
@@ -177,24 +109,6 @@ impl ReclaimPolicy {
             Self::Delete => "Delete",
             Self::Retain => "Retain",
         }
-    }
-}
-
-impl Mode {
-    /// Reads permissions in octal, with or without leading zeros.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
-        let bits = u32::from_str_radix(text, 8).ok().filter(|_| octal)?;
-        (bits <= 0o7777).then_some(Self(bits))
-    }
-}
-
-impl Default for Mode {
-    /// Everyone may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
-    /// a container that runs as an ordinary user could otherwise write nothing. Others on the node are kept out one level up.
-    fn default() -> Self {
-        Self(0o777)
     }
 }
 

@@ -40,6 +40,26 @@ pub struct Identity {
     pub reclaim_policy: ReclaimRecord,
     /// The size that was granted.
     pub bytes: u64,
+    /// How the kernel holds it to that size.
+    #[serde(default)]
+    pub limit: LimitRecord,
+    /// For how many seconds its data can be had back when it was taken away; absent where it is
+    /// removed at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trash_seconds: Option<u64>,
+}
+
+/// How the kernel holds a volume to its size, as it is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LimitRecord {
+    /// It does not.
+    #[default]
+    None,
+    /// Its data is a subvolume of btrfs.
+    Subvolume,
+    /// Its files carry this project id.
+    Project(u32),
 }
 
 /// A reclaim policy as it is recorded.

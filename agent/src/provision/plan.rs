@@ -9,7 +9,7 @@ use fastrak_api::class::{Class, ParamError};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
 
 /// What is known of this node.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +221,8 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         node: here.node.to_string(),
         reclaim_policy: class.reclaim.into(),
         bytes: bytes.0,
+        limit: LimitRecord::None,
+        trash_seconds: None,
     };
     Ok(Some(Plan {
         order: Order { identity, pool: params.pool, mode: params.mode },

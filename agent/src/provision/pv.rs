@@ -98,7 +98,7 @@ mod tests {
     use fastrak_api::class::Mode;
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
 
     fn plan() -> Plan {
         let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
@@ -111,6 +111,8 @@ mod tests {
             node: "node-a".to_owned(),
             reclaim_policy: ReclaimRecord::Delete,
             bytes: 1_500_000_000,
+            limit: LimitRecord::None,
+            trash_seconds: None,
         };
         Plan {
             order: Order { identity, pool: PoolName::default(), mode: Mode::default() },

@@ -71,7 +71,7 @@ pub fn decide(evidence: &Evidence, seen: Option<Duration>, grace: Duration) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
 
     const GRACE: Duration = Duration::from_secs(60);
 
@@ -85,6 +85,8 @@ mod tests {
             node: "node-a".to_owned(),
             reclaim_policy,
             bytes: 1,
+            limit: LimitRecord::None,
+            trash_seconds: None,
         };
         Whereabouts::Here(PoolName::default(), Box::new(identity))
     }

@@ -58,7 +58,7 @@ fn judge(content: Option<&[u8]>, id: &VolumeId) -> Record {
 mod tests {
     use super::*;
     use crate::host::Kernel;
-    use fastrak_api::volume::ReclaimRecord;
+    use fastrak_api::volume::{LimitRecord, ReclaimRecord};
     use proptest::prelude::*;
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -73,6 +73,8 @@ mod tests {
             node: "node-a".to_owned(),
             reclaim_policy: ReclaimRecord::Delete,
             bytes: 1 << 30,
+            limit: LimitRecord::None,
+            trash_seconds: None,
         }
     }
 

@@ -56,6 +56,8 @@ fn order() -> Order {
             node: "node-a".to_owned(),
             reclaim_policy: ReclaimRecord::Delete,
             bytes: 1,
+            limit: fastrak_api::volume::LimitRecord::None,
+            trash_seconds: None,
         },
         pool: PoolName::default(),
         mode: Mode(0o2770),

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn class(parameters: &[(&str, &str)]) -> Class {
     let parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -25,6 +26,14 @@ fn a_class_without_parameters_uses_the_default_pool_and_is_writable_by_all() {
 fn parameters_are_read() {
     let params = class(&[("pool", "nvme"), ("mode", "0750")]).params().unwrap();
     assert_eq!((params.pool.as_str(), params.mode), ("nvme", Mode(0o750)));
+    assert_eq!((params.quota, params.on_delete), (Quota::Preferred, OnDelete::Delete));
+    let params = class(&[("quota", "required"), ("onDelete", "trash")]).params().unwrap();
+    let week = Duration::from_secs(7 * 24 * 3600);
+    assert_eq!((params.quota, params.on_delete), (Quota::Required, OnDelete::Trash(week)));
+    for (text, seconds) in [("0s", 0), ("90s", 90), ("30m", 1800), ("12h", 43200), ("1d", 86400)] {
+        let params = class(&[("onDelete", "trash"), ("trashTTL", text)]).params().unwrap();
+        assert_eq!(params.on_delete, OnDelete::Trash(Duration::from_secs(seconds)), "{text}");
+    }
 }
 
 #[test]
@@ -37,6 +46,14 @@ fn a_bad_parameter_is_named_with_what_to_write() {
         ("mode", "+755", "write permissions in octal"),
         ("mode", "17777", "write permissions in octal"),
         ("pool", "../etc", "a pool name has 1 to 63"),
+        ("quota", "yes", "write one of: required, preferred, off"),
+        ("onDelete", "Retain", "write one of: delete, trash"),
+        ("trashTTL", "1d", "without onDelete: trash"),
+        ("trashTTL", "1w", "write a time such as 30m"),
+        ("trashTTL", "+1d", "write a time such as 30m"),
+        ("trashTTL", "d", "write a time such as 30m"),
+        ("trashTTL", "4000d", "write a time such as 30m"),
+        ("trashTTL", "99999999999999999999d", "write a time such as 30m"),
     ] {
         let error = class(&[(key, value)]).params().unwrap_err().to_string();
         assert!(error.contains(said) && error.contains("fast"), "{error}");

@@ -2,7 +2,7 @@ use super::*;
 use crate::facts::volume::ClaimRef;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, ReclaimRecord};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord};
 use proptest::prelude::*;
 
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -40,6 +40,8 @@ fn here() -> Whereabouts {
         node: "node-a".to_owned(),
         reclaim_policy: ReclaimRecord::Delete,
         bytes: 1,
+        limit: LimitRecord::None,
+        trash_seconds: None,
     };
     Whereabouts::Here(PoolName::default(), Box::new(identity))
 }

@@ -1,0 +1,221 @@
+//! The parameters of fastrak's own classes.
+//!
+//! Whether a node has the pool that a class names, and can hold a volume to its size, is the agent's
+//! to find out.
+
+use super::Class;
+use crate::pool::{PoolName, PoolNameError};
+use std::time::Duration;
+
+/// The parameters of one of fastrak's own classes, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassParams {
+    /// The pool in which its volumes are made.
+    pub pool: PoolName,
+    /// The permissions that a new volume's root has.
+    pub mode: Mode,
+    /// Whether the kernel is to hold its volumes to their size.
+    pub quota: Quota,
+    /// What becomes of the data of a volume that is taken away.
+    pub on_delete: OnDelete,
+}
+
+/// Whether the kernel is to hold a volume to its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quota {
+    /// A volume that it would not hold is not made.
+    Required,
+    /// Where the filesystem can.
+    #[default]
+    Preferred,
+    /// Never.
+    Off,
+}
+
+/// What becomes of the data of a volume that is taken away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDelete {
+    /// It is removed at once.
+    #[default]
+    Delete,
+    /// It can be had back for this long, unless the pool needs the room.
+    Trash(Duration),
+}
+
+/// Permission bits of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+/// A parameter that cannot be what it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParamError {
+    /// A parameter that no class of fastrak's has.
+    #[error("class {class} has an unknown parameter {key:?}; known are: {KNOWN}")]
+    Unknown {
+        /// The class.
+        class: String,
+        /// The parameter.
+        key: String,
+    },
+    /// A mode that is not octal, or more than permissions.
+    #[error("class {class} has mode {value:?}; write permissions in octal, such as \"0770\"")]
+    Mode {
+        /// The class.
+        class: String,
+        /// What it says.
+        value: String,
+    },
+    /// A pool that cannot be named so.
+    #[error("class {class} has pool {value:?}; {problem}")]
+    Pool {
+        /// The class.
+        class: String,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        problem: PoolNameError,
+    },
+    /// A word that is none of the parameter's.
+    #[error("class {class} has {key} {value:?}; write one of: {known}")]
+    Word {
+        /// The class.
+        class: String,
+        /// The parameter.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it could say.
+        known: &'static str,
+    },
+    /// A time that is none, or is longer than anybody lives.
+    #[error("class {class} has {PARAM_TRASH_TTL} {value:?}; write a time such as 30m, 12h or 7d")]
+    TrashTtl {
+        /// The class.
+        class: String,
+        /// What it says.
+        value: String,
+    },
+    /// A time in a trash that is not used.
+    #[error(
+        "class {class} has {PARAM_TRASH_TTL} without {PARAM_ON_DELETE}: trash, and so keeps nothing"
+    )]
+    TrashTtlAlone {
+        /// The class.
+        class: String,
+    },
+}
+
+const PARAM_POOL: &str = "pool";
+const PARAM_MODE: &str = "mode";
+const PARAM_QUOTA: &str = "quota";
+const PARAM_ON_DELETE: &str = "onDelete";
+const PARAM_TRASH_TTL: &str = "trashTTL";
+const KNOWN: &str = "pool, mode, quota, onDelete, trashTTL";
+
+/// How long the trash keeps data where the class does not say.
+const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// No time is longer: it would be a mistake of the unit.
+const LONGEST_TTL: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+impl Class {
+    /// Reads the parameters. One that is not known is an error and not passed over: a misspelt
+    /// one would otherwise give a volume that is not what was asked for.
+    pub fn params(&self) -> Result<ClassParams, ParamError> {
+        let mut params = ClassParams::default();
+        let mut ttl = None;
+        for (key, value) in &self.parameters {
+            match key.as_str() {
+                PARAM_POOL => params.pool = self.pool(value)?,
+                PARAM_MODE => params.mode = self.mode(value)?,
+                PARAM_QUOTA => params.quota = self.quota(value)?,
+                PARAM_ON_DELETE => params.on_delete = self.on_delete(value)?,
+                PARAM_TRASH_TTL => ttl = Some(self.trash_ttl(value)?),
+                _ => {
+                    let class = self.name.clone();
+                    return Err(ParamError::Unknown { class, key: key.clone() });
+                }
+            }
+        }
+        match (&mut params.on_delete, ttl) {
+            (_, None) => Ok(params),
+            (OnDelete::Trash(kept), Some(ttl)) => {
+                *kept = ttl;
+                Ok(params)
+            }
+            (OnDelete::Delete, Some(_)) => {
+                Err(ParamError::TrashTtlAlone { class: self.name.clone() })
+            }
+        }
+    }
+
+    fn pool(&self, value: &str) -> Result<PoolName, ParamError> {
+        PoolName::parse(value).map_err(|problem| ParamError::Pool {
+            class: self.name.clone(),
+            value: value.to_owned(),
+            problem,
+        })
+    }
+
+    fn mode(&self, value: &str) -> Result<Mode, ParamError> {
+        let wrong = || ParamError::Mode { class: self.name.clone(), value: value.to_owned() };
+        Mode::parse(value).ok_or_else(wrong)
+    }
+
+    fn quota(&self, value: &str) -> Result<Quota, ParamError> {
+        match value {
+            "required" => Ok(Quota::Required),
+            "preferred" => Ok(Quota::Preferred),
+            "off" => Ok(Quota::Off),
+            _ => Err(self.word(PARAM_QUOTA, value, "required, preferred, off")),
+        }
+    }
+
+    fn on_delete(&self, value: &str) -> Result<OnDelete, ParamError> {
+        match value {
+            "delete" => Ok(OnDelete::Delete),
+            "trash" => Ok(OnDelete::Trash(TRASH_TTL)),
+            _ => Err(self.word(PARAM_ON_DELETE, value, "delete, trash")),
+        }
+    }
+
+    fn word(&self, key: &'static str, value: &str, known: &'static str) -> ParamError {
+        ParamError::Word { class: self.name.clone(), key, value: value.to_owned(), known }
+    }
+
+    fn trash_ttl(&self, value: &str) -> Result<Duration, ParamError> {
+        let wrong = || ParamError::TrashTtl { class: self.name.clone(), value: value.to_owned() };
+        duration(value).filter(|ttl| *ttl <= LONGEST_TTL).ok_or_else(wrong)
+    }
+}
+
+/// A whole number with a unit: `90s`, `30m`, `12h`, `7d`.
+fn duration(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix(['s', 'm', 'h', 'd'])?;
+    let seconds = match text.as_bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 60 * 60,
+        _ => 24 * 60 * 60,
+    };
+    let all_digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| all_digits)?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+impl Mode {
+    /// Reads permissions in octal, with or without leading zeros.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+        let bits = u32::from_str_radix(text, 8).ok().filter(|_| octal)?;
+        (bits <= 0o7777).then_some(Self(bits))
+    }
+}
+
+impl Default for Mode {
+    /// Everyone may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
+    /// a container that runs as an ordinary user could otherwise write nothing. Others on the node are kept out one level up.
+    fn default() -> Self {
+        Self(0o777)
+    }
+}
