@@ -10,6 +10,7 @@ pub mod files;
 mod kernel;
 pub mod machine;
 pub mod mounts;
+pub mod quota;
 pub mod reap;
 
 use rustix::io::Errno;

@@ -5,6 +5,7 @@
 
 pub mod identity;
 pub mod layout;
+pub mod projects;
 pub mod survey;
 pub mod trash;
 
