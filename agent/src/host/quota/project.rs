@@ -103,16 +103,15 @@ pub fn usage(fd: BorrowedFd<'_>, project: u32) -> Result<Usage, Errno> {
 /// The first project from `from` on of which there is a file or a limit.
 pub fn next_used(fd: BorrowedFd<'_>, from: u32) -> Result<Option<u32>, Errno> {
     let mut from = from;
-    loop {
+    // The last of all numbers stands for none, and the kernel does not take it.
+    while from != u32::MAX {
         match raw::next_quota(fd, from) {
             // ext4 shows records that are empty: of projects that somebody has just asked about.
-            Ok(quota) if quota.is_empty() => match quota.project.checked_add(1) {
-                Some(next) => from = next,
-                None => return Ok(None),
-            },
+            Ok(quota) if quota.is_empty() => from = quota.project.saturating_add(1),
             Ok(quota) => return Ok(Some(quota.project)),
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(errno),
         }
     }
+    Ok(None)
 }
