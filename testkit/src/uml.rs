@@ -90,6 +90,12 @@ impl Guest {
         Ok(())
     }
 
+    /// What stands in the arguments of every process of this machine that is a part of it.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("uml_dir={}", self.state.path().display())
+    }
+
     /// Switches it on: `init`, a program of this machine, is its first process. Whoever kills what is
     /// returned pulls its plug.
     pub fn start(&mut self, init: &Path, args: &[&str]) -> Result<Process> {

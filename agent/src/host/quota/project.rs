@@ -7,6 +7,7 @@
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use std::ops::RangeInclusive;
 
 mod raw;
 #[cfg(test)]
@@ -114,4 +115,18 @@ pub fn next_used(fd: BorrowedFd<'_>, from: u32) -> Result<Option<u32>, Errno> {
         }
     }
     Ok(None)
+}
+
+/// Takes away the limits of projects of these numbers that have no file; how many. One whose files are
+/// still to come must not be among them: whoever makes volumes waits meanwhile.
+pub fn sweep(fd: BorrowedFd<'_>, numbers: RangeInclusive<u32>) -> Result<usize, Errno> {
+    let (mut swept, mut from) = (0, *numbers.start());
+    while let Some(project) = next_used(fd, from)?.filter(|project| numbers.contains(project)) {
+        if usage(fd, project)?.inodes == 0 {
+            limit(fd, project, 0, None)?;
+            swept += 1;
+        }
+        from = project.saturating_add(1);
+    }
+    Ok(swept)
 }

@@ -36,6 +36,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("a number is chosen that is not in use", numbers::are_chosen),
     ("a number is forgotten with its last file and limit", numbers::are_forgotten),
     ("a number is in use as long as there is a file", numbers::stay_with_a_file),
+    ("limits without a file are swept, and no others", numbers::are_swept),
 ];
 
 /// What must be so elsewhere.

@@ -73,3 +73,22 @@ pub(super) fn stay_with_a_file(scene: &Scene) -> Result<()> {
     let usage = project::usage(file.as_fd(), volume.project)?;
     same("what it holds", &(usage.inodes, usage.limit), &(1, None))
 }
+
+pub(super) fn are_swept(scene: &Scene) -> Result<()> {
+    let root = scene.root()?;
+    let limited = |number| -> Result<_> { Ok(project::usage(root.as_fd(), number)?.limit) };
+    // One with a directory, one that was left by somebody who was cut off, one that is not ours.
+    let (kept, left, foreign) = (scene.volume(MIB)?, scene.number(), 7);
+    project::limit(root.as_fd(), left, MIB, Some(7))?;
+    project::limit(root.as_fd(), foreign, MIB, None)?;
+    // What other checks have left goes as well.
+    let swept = project::sweep(root.as_fd(), projects::OURS)?;
+    ensure!(swept >= 1, "nothing was swept");
+    same("again", &project::sweep(root.as_fd(), projects::OURS)?, &0)?;
+    same("of the one with a directory", &limited(kept.project)?, &Some(MIB))?;
+    same("of the one that was left", &limited(left)?, &None)?;
+    same("in use", &project::next_used(root.as_fd(), left)?, &None)?;
+    same("of a stranger", &limited(foreign)?, &Some(MIB))?;
+    project::limit(root.as_fd(), foreign, 0, None)?;
+    Ok(())
+}
