@@ -16,6 +16,7 @@ needed=(
     nftables:nft
     iptables:iptables
     util-linux:unshare
+    btrfs-progs:mkfs.btrfs
     xfsprogs:mkfs.xfs
     e2fsprogs:mkfs.ext4
 )

@@ -114,7 +114,12 @@ fn say_failure(context: &Context, claim: &Claim, text: &str) {
 impl ProvisionError {
     fn pace(&self) -> Pace {
         match self {
-            Self::Volume(VolumeError::Pool(_) | VolumeError::Taken { .. })
+            Self::Volume(
+                VolumeError::Pool(_)
+                | VolumeError::Taken { .. }
+                | VolumeError::Full(_)
+                | VolumeError::NoQuota { .. },
+            )
             | Self::NameTaken { .. } => Pace::Refused,
             Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,
         }
