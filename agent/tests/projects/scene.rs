@@ -2,7 +2,7 @@
 //! them.
 
 use anyhow::{Context as _, Result};
-use fastrak_agent::host::quota::project;
+use fastrak_agent::host::quota::{Usage, project};
 use fastrak_testkit::eventually;
 use rustix::fd::AsFd as _;
 use rustix::io::Errno;
@@ -116,7 +116,7 @@ impl Scene {
 
 impl Volume {
     /// What the kernel says of it.
-    pub(crate) fn usage(&self) -> Result<project::Usage> {
+    pub(crate) fn usage(&self) -> Result<Usage> {
         project::usage(self.dir.as_fd(), self.project).context("ask what it holds")
     }
 

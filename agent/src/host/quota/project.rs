@@ -5,9 +5,9 @@
 //! file is no secret and no lock: outside of a user namespace whoever owns a file may give it another
 //! one. So what a volume's number is must be read from where its tenant cannot write.
 
+use super::{Lack, Support, Usage};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use std::ops::RangeInclusive;
 
 mod raw;
 #[cfg(test)]
@@ -34,17 +34,6 @@ pub enum State {
     NoCall,
 }
 
-/// What the files of a project hold together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes on the disk.
-    pub bytes: u64,
-    /// Files, directories and what else has an inode.
-    pub inodes: u64,
-    /// The most bytes that they may hold; none where nothing limits them.
-    pub limit: Option<u64>,
-}
-
 /// The project of a file or directory; 0 where nobody has given it one.
 pub fn project_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     raw::attributes(fd).map(|attributes| attributes.project)
@@ -60,6 +49,20 @@ pub fn set_project(fd: BorrowedFd<'_>, project: u32, inherit: bool) -> Result<()
         false => attributes.flags & !INHERIT,
     };
     raw::set_attributes(fd, attributes)
+}
+
+/// Whether the filesystem that `fd` is on holds projects to limits; `could` says that its kind can.
+pub(super) fn support(fd: BorrowedFd<'_>, could: bool) -> Result<Support, Errno> {
+    Ok(match state(fd) {
+        Ok(State::Enforced) => Support::Projects,
+        Ok(State::Counted) => Support::None(Lack::ProjectsOff),
+        Ok(State::Off) if could => Support::None(Lack::ProjectsOff),
+        Ok(State::NoCall) if could => Support::None(Lack::OldKernel),
+        Ok(State::Off | State::NoCall) => Support::None(Lack::Filesystem),
+        Err(Errno::PERM | Errno::ACCESS) if could => Support::None(Lack::Forbidden),
+        Err(Errno::PERM | Errno::ACCESS) => Support::None(Lack::Filesystem),
+        Err(errno) => return Err(errno),
+    })
 }
 
 /// What the filesystem that `fd` is on does with projects.
@@ -91,12 +94,12 @@ pub fn limit(
 pub fn usage(fd: BorrowedFd<'_>, project: u32) -> Result<Usage, Errno> {
     match raw::quota(fd, project) {
         Ok(quota) => Ok(Usage {
-            bytes: quota.blocks.saturating_mul(BLOCK),
-            inodes: quota.inodes,
+            used: quota.blocks.saturating_mul(BLOCK),
+            inodes: Some(quota.inodes),
             limit: Some(quota.hard_blocks.saturating_mul(BLOCK)).filter(|bytes| *bytes != 0),
         }),
         // XFS has no record of a project of which there was never a file or a limit.
-        Err(Errno::NOENT) => Ok(Usage::default()),
+        Err(Errno::NOENT) => Ok(Usage { used: 0, inodes: Some(0), limit: None }),
         Err(errno) => Err(errno),
     }
 }
@@ -115,18 +118,4 @@ pub fn next_used(fd: BorrowedFd<'_>, from: u32) -> Result<Option<u32>, Errno> {
         }
     }
     Ok(None)
-}
-
-/// Takes away the limits of projects of these numbers that have no file; how many. One whose files are
-/// still to come must not be among them: whoever makes volumes waits meanwhile.
-pub fn sweep(fd: BorrowedFd<'_>, numbers: RangeInclusive<u32>) -> Result<usize, Errno> {
-    let (mut swept, mut from) = (0, *numbers.start());
-    while let Some(project) = next_used(fd, from)?.filter(|project| numbers.contains(project)) {
-        if usage(fd, project)?.inodes == 0 {
-            limit(fd, project, 0, None)?;
-            swept += 1;
-        }
-        from = project.saturating_add(1);
-    }
-    Ok(swept)
 }

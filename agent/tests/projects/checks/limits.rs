@@ -3,7 +3,7 @@
 use crate::same;
 use crate::scene::{Filesystem, MIB, Scene, as_tenant, fill, refusal, until, walked};
 use anyhow::{Result, ensure};
-use fastrak_agent::host::quota::project;
+use fastrak_agent::host::quota::{Usage, project};
 use rustix::fd::AsFd as _;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{File, create_dir_all, remove_file};
@@ -20,7 +20,7 @@ pub(super) fn stops_a_writer(scene: &Scene) -> Result<()> {
     ensure!((8 * MIB - SLACK..=8 * MIB).contains(&written), "{written} bytes were let in");
     file.sync_all()?;
     let usage = volume.usage()?;
-    ensure!(usage.bytes <= 8 * MIB, "{usage:?}");
+    ensure!(usage.used <= 8 * MIB, "{usage:?}");
     Ok(())
 }
 
@@ -34,9 +34,9 @@ pub(super) fn stops_reserving(scene: &Scene) -> Result<()> {
     drop(file);
     remove_file(volume.path.join("file"))?;
     let file = volume.file("less")?;
-    until("space is given back", || Ok(volume.usage()?.bytes < MIB))?;
+    until("space is given back", || Ok(volume.usage()?.used < MIB))?;
     as_tenant(|| Ok(fallocate(&file, FallocateFlags::empty(), 0, 7 * MIB)?))?;
-    let held = volume.usage()?.bytes;
+    let held = volume.usage()?.used;
     ensure!((7 * MIB..8 * MIB).contains(&held), "{held} bytes are held");
     Ok(())
 }
@@ -80,7 +80,7 @@ pub(super) fn may_be_below_use(scene: &Scene) -> Result<()> {
     same("refused with", &why, &Some(scene.on.full()))?;
     as_tenant(|| Ok(remove_file(volume.path.join("two"))?))?;
     remove_file(volume.path.join("one"))?;
-    until("space is given back", || Ok(volume.usage()?.bytes < MIB))?;
+    until("space is given back", || Ok(volume.usage()?.used < MIB))?;
     volume.file("three")?;
     let (written, _) = as_tenant(|| more("three"))?;
     ensure!(written >= MIB - SLACK, "only {written} bytes after there was room");
@@ -98,7 +98,7 @@ pub(super) fn of_inodes(scene: &Scene) -> Result<()> {
     };
     // The directory is one of the ten itself.
     same("files", &as_tenant(|| make(0))?, &9)?;
-    same("inodes", &volume.usage()?.inodes, &10)?;
+    same("inodes", &volume.usage()?.inodes, &Some(10))?;
     project::limit(volume.dir.as_fd(), volume.project, 8 * MIB, None)?;
     same("files without a limit", &as_tenant(|| make(100))?, &20)
 }
@@ -128,7 +128,7 @@ pub(super) fn is_what_statfs_shows(scene: &Scene) -> Result<()> {
 pub(super) fn usage_is_exact(scene: &Scene) -> Result<()> {
     let volume = scene.volume(32 * MIB)?;
     let first = volume.usage()?;
-    same("inodes of an empty one", &first.inodes, &1)?;
+    same("inodes of an empty one", &first.inodes, &Some(1))?;
     create_dir_all(volume.path.join("a/b/c"))?;
     for (name, bytes) in [("one", 1_usize), ("a/block", 4096), ("a/b/more", 1_234_567)] {
         let mut file = volume.file(name)?;
@@ -141,13 +141,13 @@ pub(super) fn usage_is_exact(scene: &Scene) -> Result<()> {
     drop(sparse);
     std::os::unix::fs::symlink("one", volume.path.join("link"))?;
     rustix::fs::syncfs(&volume.dir)?;
-    let (inodes, bytes) = walked(&volume.path)?;
-    ensure!(bytes > 1_200_000 && inodes == 9, "{inodes} inodes, {bytes} bytes by the walk");
-    let wanted = project::Usage { bytes, inodes, limit: Some(32 * MIB) };
+    let (inodes, used) = walked(&volume.path)?;
+    ensure!(used > 1_200_000 && inodes == 9, "{inodes} inodes, {used} bytes by the walk");
+    let wanted = Usage { used, inodes: Some(inodes), limit: Some(32 * MIB) };
     same("what it holds", &volume.usage()?, &wanted)?;
     remove_file(volume.path.join("a/b/more"))?;
-    let (inodes, bytes) = walked(&volume.path)?;
-    let wanted = project::Usage { bytes, inodes, ..wanted };
+    let (inodes, used) = walked(&volume.path)?;
+    let wanted = Usage { used, inodes: Some(inodes), ..wanted };
     until("what is removed is no longer counted", || Ok(volume.usage()? == wanted))
 }
 

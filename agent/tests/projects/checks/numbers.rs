@@ -3,12 +3,15 @@
 use crate::same;
 use crate::scene::{MIB, Scene, until};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_agent::host::quota::project;
+use fastrak_agent::host::quota::{Usage, project};
 use fastrak_agent::volumes::projects;
 use fastrak_api::volume::VolumeId;
 use rustix::fd::AsFd as _;
 use rustix::io::Errno;
 use std::fs::remove_dir_all;
+
+/// What there is of a number that nobody has.
+const NOTHING: Usage = Usage { used: 0, inodes: Some(0), limit: None };
 
 pub(super) fn are_listed(scene: &Scene) -> Result<()> {
     let volumes = [scene.volume(MIB)?, scene.volume(MIB)?, scene.volume(MIB)?];
@@ -25,8 +28,7 @@ pub(super) fn are_listed(scene: &Scene) -> Result<()> {
 
 pub(super) fn asking_uses_none(scene: &Scene) -> Result<()> {
     let (root, number) = (scene.root()?, scene.number());
-    let nothing = project::Usage::default();
-    same("of a new number", &project::usage(root.as_fd(), number)?, &nothing)?;
+    same("of a new number", &project::usage(root.as_fd(), number)?, &NOTHING)?;
     same("in use", &project::next_used(root.as_fd(), number)?, &None)
 }
 
@@ -54,12 +56,12 @@ pub(super) fn are_forgotten(scene: &Scene) -> Result<()> {
     drop(volume.dir);
     remove_dir_all(&volume.path)?;
     until("the last file is no longer counted", || {
-        Ok(project::usage(root.as_fd(), number)?.inodes == 0)
+        Ok(project::usage(root.as_fd(), number)?.inodes == Some(0))
     })?;
     same("with its limit", &project::next_used(root.as_fd(), number)?, &Some(number))?;
     project::limit(root.as_fd(), number, 0, None)?;
     same("without", &project::next_used(root.as_fd(), number)?, &None)?;
-    same("what it holds", &project::usage(root.as_fd(), number)?, &project::Usage::default())
+    same("what it holds", &project::usage(root.as_fd(), number)?, &NOTHING)
 }
 
 pub(super) fn stay_with_a_file(scene: &Scene) -> Result<()> {
@@ -71,24 +73,5 @@ pub(super) fn stay_with_a_file(scene: &Scene) -> Result<()> {
     project::set_project(volume.dir.as_fd(), 0, false)?;
     same("in use", &project::next_used(root.as_fd(), volume.project)?, &Some(volume.project))?;
     let usage = project::usage(file.as_fd(), volume.project)?;
-    same("what it holds", &(usage.inodes, usage.limit), &(1, None))
-}
-
-pub(super) fn are_swept(scene: &Scene) -> Result<()> {
-    let root = scene.root()?;
-    let limited = |number| -> Result<_> { Ok(project::usage(root.as_fd(), number)?.limit) };
-    // One with a directory, one that was left by somebody who was cut off, one that is not ours.
-    let (kept, left, foreign) = (scene.volume(MIB)?, scene.number(), 7);
-    project::limit(root.as_fd(), left, MIB, Some(7))?;
-    project::limit(root.as_fd(), foreign, MIB, None)?;
-    // What other checks have left goes as well.
-    let swept = project::sweep(root.as_fd(), projects::OURS)?;
-    ensure!(swept >= 1, "nothing was swept");
-    same("again", &project::sweep(root.as_fd(), projects::OURS)?, &0)?;
-    same("of the one with a directory", &limited(kept.project)?, &Some(MIB))?;
-    same("of the one that was left", &limited(left)?, &None)?;
-    same("in use", &project::next_used(root.as_fd(), left)?, &None)?;
-    same("of a stranger", &limited(foreign)?, &Some(MIB))?;
-    project::limit(root.as_fd(), foreign, 0, None)?;
-    Ok(())
+    same("what it holds", &(usage.inodes, usage.limit), &(Some(1), None))
 }

@@ -1,5 +1,6 @@
 //! What a filesystem is seen to do with projects, mounted in every way that there is.
 
+use super::store;
 use crate::same;
 use crate::scene::{Filesystem, MIB, Scene, fill};
 use anyhow::{Context as _, Result, ensure};
@@ -30,8 +31,10 @@ pub(super) fn ext4_without_feature(inside: &Inside) -> Result<()> {
 }
 
 pub(super) fn memory(inside: &Inside) -> Result<()> {
-    let folder = File::open(inside.folder("memory")?)?;
-    same("its state", &project::state(folder.as_fd())?, &State::Off)
+    let path = inside.folder("memory")?;
+    let folder = File::open(&path)?;
+    same("its state", &project::state(folder.as_fd())?, &State::Off)?;
+    store::says_what_is_lacking(&path, "no quotas that could be used")
 }
 
 /// Mounts a disk so, and says what it is seen to do. Where it does nothing, it must say no.
@@ -49,7 +52,7 @@ fn mounted_as(
         if limited.is_ok() {
             project::limit(root.as_fd(), 7, 0, None)?;
         }
-        Ok(())
+        store::says_what_is_lacking(&point, "mount it with prjquota")
     })();
     inside.unmount(&point)?;
     outcome
@@ -75,7 +78,7 @@ fn mounted_again(inside: &Inside, on: Filesystem) -> Result<()> {
     // XFS reserves more than a file needs while it is open.
     drop(file);
     let (project, before) = (volume.project, volume.usage()?);
-    ensure!(before.bytes >= 3 * MIB && before.limit == Some(8 * MIB), "{before:?}");
+    ensure!(before.used >= 3 * MIB && before.limit == Some(8 * MIB), "{before:?}");
     drop(volume);
     inside.unmount(&scene.root)?;
 
