@@ -5,6 +5,7 @@
 
 pub mod identity;
 pub mod layout;
+pub mod removals;
 pub mod survey;
 pub mod trash;
 
@@ -93,13 +94,14 @@ pub struct Store {
     pools: Arc<Pools>,
     // What is being made now, and so is no leftover. Held while a leftover is removed.
     making: Arc<Mutex<HashSet<OsString>>>,
+    removals: removals::Removals,
 }
 
 impl Store {
     /// The volumes in `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
-        Self { pools, making: Arc::default() }
+        Self { pools, making: Arc::default(), removals: removals::Removals::default() }
     }
 
     /// The pools.
@@ -254,7 +256,9 @@ fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
         Err(error) if error.is_missing() => return Ok(false),
         Err(error) => return Err(error),
     };
-    Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
+    let name = layout::trash_name(id, 0);
+    Ok(trash.kind_of(&name)?.is_some()
+        || trash.kind_of(&layout::condemned_name(&name, 0))?.is_some())
 }
 
 /// Makes the volume aside and moves it to its place when it is whole and on the disk: so there is
