@@ -4,7 +4,6 @@
 //! <pool>/.fastrak-pool      the marker
 //! <pool>/.staging/<uid>     a volume that is being made
 //! <pool>/.trash/<uid>[.n]   a volume that is being taken away
-//! <pool>/.trash/….removing  what is left of one
 //! <pool>/<uid>/volume.json  a volume's identity, for root alone
 //! <pool>/<uid>/data         what its pods see
 //! ```
@@ -25,9 +24,6 @@ pub const DATA: &str = "data";
 pub const IDENTITY: &str = "volume.json";
 /// The extended attribute of a volume's directory that repeats its uid, for backup tools and people.
 pub const TAG: &str = "user.fastrak.volume";
-
-/// How the name ends of what is left of a volume, in the trash.
-const REMOVING: &str = ".removing";
 
 /// What a name in a pool stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,24 +76,6 @@ pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
         0 => OsString::from(id.as_str()),
         n => OsString::from(format!("{id}.{n}")),
     }
-}
-
-/// The name of the volume `name` in the trash once its removal has begun; `n` counts those of the same
-/// name.
-#[must_use]
-pub fn condemned_name(name: &OsStr, n: u32) -> OsString {
-    let mut condemned = name.to_owned();
-    if n > 0 {
-        condemned.push(format!("-{n}"));
-    }
-    condemned.push(REMOVING);
-    condemned
-}
-
-/// Whether a name in the trash is that of a volume whose removal has begun. It is none any more.
-#[must_use]
-pub fn is_condemned(name: &OsStr) -> bool {
-    name.as_encoded_bytes().ends_with(REMOVING.as_bytes())
 }
 
 #[cfg(test)]
@@ -157,17 +135,6 @@ mod tests {
                 prop_assert_eq!(id.as_str(), name.as_str());
                 prop_assert!(!name.starts_with('.'));
             }
-        }
-    }
-
-    #[test]
-    fn what_is_being_removed_is_told_from_what_is_in_the_trash() {
-        let whole = [trash_name(&id(), 0), trash_name(&id(), 3)];
-        for name in &whole {
-            assert!(!is_condemned(name), "{name:?}");
-            let condemned = [0, 1, 2].map(|n| condemned_name(name, n));
-            assert!(condemned.iter().all(|name| is_condemned(name)), "{condemned:?}");
-            assert!(condemned[0] != condemned[1] && condemned[1] != condemned[2]);
         }
     }
 

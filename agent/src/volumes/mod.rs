@@ -256,9 +256,7 @@ fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
         Err(error) if error.is_missing() => return Ok(false),
         Err(error) => return Err(error),
     };
-    let name = layout::trash_name(id, 0);
-    Ok(trash.kind_of(&name)?.is_some()
-        || trash.kind_of(&layout::condemned_name(&name, 0))?.is_some())
+    Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
 }
 
 /// Makes the volume aside and moves it to its place when it is whole and on the disk: so there is

@@ -2,11 +2,11 @@
 //! that none begins anew each time: a large folder that is read again from its start for every few
 //! hundred names costs as many times more as it is larger.
 //!
-//! Which volume is to be removed is decided elsewhere.
+//! Which volume is to be removed is decided elsewhere, and nobody may bring one back whose removal has
+//! begun: what is open is emptied wherever it is.
 
-use super::layout;
+use crate::host::Dir;
 use crate::host::reap::{Budget, Progress, Removal};
-use crate::host::{Dir, HostError};
 use fastrak_api::pool::PoolName;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,8 +21,6 @@ pub struct Removals {
 /// What a step has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The name that the entry has now.
-    pub name: OsString,
     /// How the removal stands.
     pub progress: Progress,
     /// How many files and folders this step has removed.
@@ -30,27 +28,23 @@ pub struct Step {
 }
 
 impl Removals {
-    /// Removes a part of the entry `name` of a pool's trash. The removal is begun if it was not.
-    pub fn step(
-        &self,
-        pool: &PoolName,
-        (trash, name): (&Dir, &OsStr),
-        budget: Budget,
-    ) -> Result<Step, HostError> {
+    /// Removes a part of `name` in a pool's trash. The removal is begun if it was not.
+    pub fn step(&self, pool: &PoolName, (trash, name): (&Dir, &OsStr), budget: Budget) -> Step {
         // Taken out and not held: the disk may take its time.
         let under_way = self.lock().remove(pool).filter(|removal| removal.name() == name);
-        let mut removal = match under_way {
-            Some(removal) => removal,
-            None => Removal::new(&condemn(trash, name)?),
-        };
+        let mut removal = under_way.unwrap_or_else(|| Removal::new(name));
         let before = removal.removed();
         let progress = removal.step(trash, budget);
         let removed = removal.removed().saturating_sub(before);
-        let name = removal.name().to_owned();
         if progress == Progress::More {
             self.lock().insert(pool.clone(), removal);
         }
-        Ok(Step { name, progress, removed })
+        Step { progress, removed }
+    }
+
+    /// The name of what is being removed in a pool.
+    pub fn under_way(&self, pool: &PoolName) -> Option<OsString> {
+        self.lock().get(pool).map(|removal| removal.name().to_owned())
     }
 
     /// Forgets those in other pools: what they have open would keep a disk from being taken away.
@@ -60,25 +54,5 @@ impl Removals {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, Removal>> {
         self.by_pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Gives `name` the name of what is being removed, before anything in it is: so that no part of a
-/// volume is ever taken for the whole, also after a kill or a power cut.
-fn condemn(trash: &Dir, name: &OsStr) -> Result<OsString, HostError> {
-    if layout::is_condemned(name) {
-        return Ok(name.to_owned());
-    }
-    let mut n = 0;
-    loop {
-        let condemned = layout::condemned_name(name, n);
-        match trash.rename(name, trash, &condemned) {
-            Ok(()) => {
-                trash.sync()?;
-                return Ok(condemned);
-            }
-            Err(error) if error.is_taken() => n += 1,
-            Err(error) => return Err(error),
-        }
     }
 }

@@ -86,9 +86,10 @@ impl Store {
         names.retain(|name| !skipped.contains(name));
         state.skipped = state.entries - names.len();
         // What is begun is brought to its end first.
-        let begun = names.iter().find(|name| layout::is_condemned(name));
+        let under_way = self.removals.under_way(&pool.config.name);
+        let begun = names.iter().find(|name| Some(*name) == under_way.as_ref());
         let Some(name) = begun.or(names.first()) else { return Ok(state) };
-        let step = self.removals.step(&pool.config.name, (&trash, name), budget)?;
+        let step = self.removals.step(&pool.config.name, (&trash, name), budget);
         state.removed = step.removed;
         match step.progress {
             Progress::Gone => {
@@ -97,7 +98,7 @@ impl Store {
             }
             Progress::More => state.more = true,
             Progress::Stuck(obstacle) => {
-                state.stuck.push((step.name, obstacle.to_string()));
+                state.stuck.push((name.clone(), obstacle.to_string()));
                 state.more = true;
             }
         }
