@@ -13,6 +13,7 @@ pub mod projects;
 pub mod removals;
 pub mod survey;
 pub mod trash;
+pub mod usage;
 
 use crate::host::quota::Lack;
 use crate::host::{Dir, HostError, Kind, mounts};

@@ -2,7 +2,7 @@ use super::*;
 use crate::host::Kernel;
 use crate::host::reap::{self, Budget};
 use crate::pools::PoolConfig;
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ fn store_of(path: &Path) -> Store {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: Terms::default(),
+        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
     };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
@@ -208,7 +208,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
-        terms: Terms::default(),
+        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();

@@ -7,7 +7,7 @@
 use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
 use fastrak_agent::host::Kind;
-use fastrak_agent::host::calls::{Device, Handle, How, Machine, Room, There};
+use fastrak_agent::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
@@ -453,6 +453,13 @@ impl Handle for SimulatedFile {
 
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| state.look_up(self.ino, name).map(|ino| state.kind(ino)))
+    }
+
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+        self.call(Call::Examine, |state| {
+            let kind = state.kind(state.look_up(self.ino, name)?);
+            Ok(Extent { kind, bytes: 4096, links: 1 })
+        })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {
