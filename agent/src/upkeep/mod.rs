@@ -5,4 +5,5 @@
 
 pub mod pools;
 pub mod scan;
+pub mod stuck;
 pub mod trash;
