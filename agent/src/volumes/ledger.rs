@@ -10,7 +10,8 @@ use crate::host::{HostError, quota};
 use crate::pools::OpenPool;
 use fastrak_api::capacity::{Room, State};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, VolumeId};
+use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_runtime::chain::Chain;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub struct Ledger {
     books: BTreeMap<PoolName, Mutex<Book>>,
+    // Held while a number for a project is chosen and booked, and while those of nobody are forgotten.
+    numbering: Mutex<()>,
 }
 
 /// What was granted to a volume, and what is known of it.
@@ -28,6 +31,8 @@ pub struct Grant {
     pub bytes: u64,
     /// What it holds; none where that is not known.
     pub usage: Option<Held>,
+    /// How it is held to what was granted.
+    pub limit: LimitRecord,
 }
 
 /// What a volume holds.
@@ -49,7 +54,22 @@ struct Book {
 impl Ledger {
     /// Books for these pools, not read yet.
     pub(super) fn new<'a>(pools: impl Iterator<Item = &'a PoolName>) -> Self {
-        Self { books: pools.map(|pool| (pool.clone(), Mutex::default())).collect() }
+        let books = pools.map(|pool| (pool.clone(), Mutex::default())).collect();
+        Self { books, numbering: Mutex::default() }
+    }
+
+    /// The right to give numbers to projects, and to take them away.
+    pub(super) fn numbering(&self) -> MutexGuard<'_, ()> {
+        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a volume in any pool whose book was read has this project.
+    pub(super) fn has_project(&self, number: u32) -> bool {
+        let limit = LimitRecord::Project(number);
+        self.books
+            .keys()
+            .filter_map(|pool| self.book(pool))
+            .any(|book| book.grants.values().any(|grant| grant.limit == limit))
     }
 
     /// A volume is no more in the pool.
@@ -109,7 +129,8 @@ impl Store {
         state.free = state.free.saturating_add(held);
         let fits = pool.config.terms.check(&pool.config.name, state, identity.bytes);
         fits.map_err(|shortage| VolumeError::Full(Box::new(shortage)))?;
-        let grant = Grant { bytes: identity.bytes, usage: known.and_then(|grant| grant.usage) };
+        let usage = known.and_then(|grant| grant.usage);
+        let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
         book.grants.insert(identity.volume.clone(), grant);
         Ok(())
     }
@@ -118,7 +139,8 @@ impl Store {
     pub(super) fn rebook(&self, pool: &PoolName, identity: &Identity) {
         if let Some(mut book) = self.ledger.book(pool) {
             let usage = book.grants.get(&identity.volume).and_then(|grant| grant.usage);
-            book.grants.insert(identity.volume.clone(), Grant { bytes: identity.bytes, usage });
+            let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
+            book.grants.insert(identity.volume.clone(), grant);
         }
     }
 
@@ -126,6 +148,20 @@ impl Store {
     pub fn room(&self, pool: &OpenPool<'_>) -> Result<Room, VolumeError> {
         let state = self.open_book(pool)?.state(pool, None);
         Ok(pool.config.terms.room(state))
+    }
+
+    /// Has the books of all pools read that can be opened.
+    pub(super) fn read_books(&self) {
+        let is_read = |pool| self.ledger.book(pool).is_none_or(|book| book.is_read);
+        if self.pools.names().all(is_read) {
+            return;
+        }
+        for pool in self.pools.open_all().flatten() {
+            if let Err(error) = self.open_book(&pool) {
+                let pool = &pool.config.name;
+                tracing::warn!(%pool, error = %Chain(&error), "could not read who is in the pool");
+            }
+        }
     }
 
     /// What is granted to the volumes of a pool, and what they hold.
@@ -191,7 +227,7 @@ fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostE
         quota::usage(&data, group).ok()
     });
     let usage = usage.map(|usage| Held { bytes: usage.used, inodes: usage.inodes });
-    Ok(Some(Grant { bytes: identity.bytes, usage }))
+    Ok(Some(Grant { bytes: identity.bytes, usage, limit: identity.limit }))
 }
 
 fn volume(name: &OsStr) -> Option<VolumeId> {

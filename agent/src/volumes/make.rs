@@ -19,8 +19,7 @@ impl Store {
         order: &Order,
     ) -> Result<LimitRecord, VolumeError> {
         let mut identity = order.identity.clone();
-        identity.limit = choose(pool, order)?;
-        self.book(pool, &identity)?;
+        self.provide(pool, order, &mut identity)?;
         let mut made = build(&pool.dir, order, &identity);
         if let Err(error) = &made
             && may_not_limit(error)
@@ -41,18 +40,40 @@ impl Store {
         })?;
         Ok(identity.limit)
     }
+
+    /// Chooses how a new volume in this pool is held to its size, and books its room.
+    fn provide(
+        &self,
+        pool: &OpenPool<'_>,
+        order: &Order,
+        identity: &mut Identity,
+    ) -> Result<(), VolumeError> {
+        let lack = match support(pool, order)? {
+            None => None,
+            Some(Support::None(lack)) => Some(lack),
+            Some(Support::Subvolumes) => {
+                identity.limit = LimitRecord::Subvolume;
+                None
+            }
+            Some(Support::Projects) => match self.book_as_project(pool, identity)? {
+                None => return Ok(()),
+                lack => lack,
+            },
+        };
+        if let Some(lack) = lack.filter(|_| order.quota == Quota::Required) {
+            return Err(VolumeError::NoQuota { pool: pool.config.name.clone(), lack });
+        }
+        self.book(pool, identity)
+    }
 }
 
-/// How a new volume in this pool is held to its size.
-fn choose(pool: &OpenPool<'_>, order: &Order) -> Result<LimitRecord, VolumeError> {
-    if order.quota == Quota::Off {
-        return Ok(LimitRecord::None);
-    }
-    match quota::support(&pool.dir).map_err(VolumeError::Look)? {
-        Support::Subvolumes => Ok(LimitRecord::Subvolume),
-        Support::Projects => Ok(LimitRecord::None),
-        Support::None(_) if order.quota == Quota::Preferred => Ok(LimitRecord::None),
-        Support::None(lack) => Err(VolumeError::NoQuota { pool: pool.config.name.clone(), lack }),
+/// What the pool's filesystem offers; none where nothing is wanted.
+fn support(pool: &OpenPool<'_>, order: &Order) -> Result<Option<Support>, VolumeError> {
+    match order.quota {
+        Quota::Off => Ok(None),
+        Quota::Required | Quota::Preferred => {
+            quota::support(&pool.dir).map(Some).map_err(VolumeError::Look)
+        }
     }
 }
 

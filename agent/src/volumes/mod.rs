@@ -8,6 +8,8 @@ pub mod identity;
 pub mod layout;
 pub mod ledger;
 mod make;
+mod numbering;
+pub mod projects;
 pub mod removals;
 pub mod survey;
 pub mod trash;

@@ -36,6 +36,7 @@ impl Store {
             if let Err(error) = self.clear_staging(&pool) {
                 warn(&pool, &error);
             }
+            self.sweep_projects(&pool);
             match self.list(&pool) {
                 Ok(content) => Some(content),
                 Err(error) => {

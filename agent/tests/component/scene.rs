@@ -101,15 +101,7 @@ impl Scene {
         let config = Config::try_from(<Args as clap::Parser>::try_parse_from(words)?)?;
         let shutdown = Shutdown::manual();
         let run = fastrak_agent::run(config, shutdown.clone());
-        // A test that waits for what an agent does would otherwise not say why it waits in vain.
-        let task = tokio::spawn(async {
-            let outcome = run.await;
-            if let Err(error) = &outcome {
-                eprintln!("the agent has ended: {}", fastrak_runtime::chain::Chain(error));
-            }
-            outcome
-        });
-        Ok(Agent { shutdown, task: Some(task) })
+        Ok(Agent { shutdown, task: Some(tokio::spawn(told(run))) })
     }
 
     /// Starts the real program, through another one where `prefix` names it.
@@ -300,6 +292,18 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.shutdown.request();
     }
+}
+
+/// A test that waits for what an agent does would otherwise not say why it waits in vain.
+#[expect(clippy::print_stderr, reason = "it is what the test shows when it fails")]
+async fn told(
+    run: impl Future<Output = Result<(), fastrak_agent::RunError>>,
+) -> Result<(), fastrak_agent::RunError> {
+    let outcome = run.await;
+    if let Err(error) = &outcome {
+        eprintln!("the agent has ended: {}", fastrak_runtime::chain::Chain(error));
+    }
+    outcome
 }
 
 /// The path that the volume's object names.
