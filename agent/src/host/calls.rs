@@ -6,6 +6,7 @@
 
 use super::Kind;
 use super::quota::{Group, Support, Usage};
+use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
@@ -40,6 +41,12 @@ pub trait Handle: Any + Debug + Send + Sync {
 
     /// Writes an extended attribute of this file or directory.
     fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
+
+    /// The marks that chattr(1) sets.
+    fn flags(&self) -> Result<IFlags, Errno>;
+
+    /// Sets them.
+    fn set_flags(&self, flags: IFlags) -> Result<(), Errno>;
 
     /// What this is.
     fn kind(&self) -> Result<Kind, Errno>;

@@ -6,9 +6,9 @@ use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
-    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, mkdirat, open,
-    openat2, renameat_with, seek, statat, statx, unlinkat,
+    AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
+    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, ioctl_getflags,
+    ioctl_setflags, mkdirat, open, openat2, renameat_with, seek, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::any::Any;
@@ -80,6 +80,14 @@ impl Handle for Descriptor {
 
     fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
         fsetxattr(&self.0, name, value, XattrFlags::empty())
+    }
+
+    fn flags(&self) -> Result<IFlags, Errno> {
+        ioctl_getflags(&self.0)
+    }
+
+    fn set_flags(&self, flags: IFlags) -> Result<(), Errno> {
+        ioctl_setflags(&self.0, flags)
     }
 
     fn kind(&self) -> Result<Kind, Errno> {

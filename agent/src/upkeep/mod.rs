@@ -5,5 +5,6 @@
 
 pub mod pools;
 pub mod scan;
+pub mod stuck;
 pub mod trash;
 pub mod usage;

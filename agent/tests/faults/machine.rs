@@ -12,6 +12,7 @@ use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
+use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -447,6 +448,17 @@ impl Handle for SimulatedFile {
         })
     }
 
+    fn flags(&self) -> Result<IFlags, Errno> {
+        self.call(Call::Examine, |_| Ok(IFlags::empty()))
+    }
+
+    fn set_flags(&self, _: IFlags) -> Result<(), Errno> {
+        self.call(Call::Permit, |state| {
+            state.guard("permit", self.ino, None);
+            Ok(())
+        })
+    }
+
     fn kind(&self) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| Ok(state.kind(self.ino)))
     }
@@ -601,6 +613,9 @@ impl Handle for SimulatedFile {
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
         self.call(Call::Remove, |state| {
             let ino = state.look_up(self.ino, name)?;
+            if state.support(self.ino) != Support::Subvolumes {
+                return Err(Errno::NOTTY);
+            }
             state.guard("remove", self.ino, Some(name));
             state.disk.empty(ino);
             state.disk.remove(self.ino, name);
