@@ -16,9 +16,11 @@ use std::time::Instant;
 pub struct Metrics {
     provisions: Family<ProvisionLabels, Counter>,
     provision_duration: Histogram,
+    expansions: Family<ExpansionLabels, Counter>,
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
     pools: PoolGauges,
+    removed: Family<PoolLabels, Counter>,
 }
 
 /// How a try to make a volume has ended.
@@ -30,6 +32,18 @@ pub enum Provision {
     /// The claim cannot be served.
     rejected,
     /// It could not be made this time.
+    failed,
+}
+
+/// How a try to make a volume larger has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Expansion {
+    /// It may hold more, and its claim says so.
+    done,
+    /// There is no room.
+    refused,
+    /// It could not be done this time.
     failed,
 }
 
@@ -64,11 +78,18 @@ pub enum OfPool {
     Missing,
     /// Volumes in the trash.
     Trash,
+    /// Volumes in the trash that cannot be removed as things are.
+    Stuck,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProvisionLabels {
     outcome: Provision,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExpansionLabels {
+    outcome: Expansion,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +109,7 @@ struct PoolGauges {
     orphans: Family<PoolLabels, Gauge>,
     missing: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
+    stuck: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -104,9 +126,11 @@ impl Metrics {
         let this = Self {
             provisions: Family::default(),
             provision_duration: duration(),
+            expansions: Family::default(),
             deletes: Family::default(),
             delete_duration: duration(),
             pools: PoolGauges::default(),
+            removed: Family::default(),
         };
         registry.register(
             "fastrak_agent_provisions",
@@ -119,6 +143,11 @@ impl Metrics {
             this.provision_duration.clone(),
         );
         registry.register(
+            "fastrak_agent_expansions",
+            "Tries to make a volume larger, by how they ended",
+            this.expansions.clone(),
+        );
+        registry.register(
             "fastrak_agent_deletes",
             "Tries to take a volume away, by how they ended",
             this.deletes.clone(),
@@ -129,6 +158,11 @@ impl Metrics {
             this.delete_duration.clone(),
         );
         this.pools.register(registry);
+        registry.register(
+            "fastrak_agent_trash_removed",
+            "Files and folders removed from a pool's trash",
+            this.removed.clone(),
+        );
         this
     }
 
@@ -137,9 +171,19 @@ impl Metrics {
         self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
     }
 
+    /// Counts a try to make a volume larger.
+    pub fn expansion(&self, outcome: Expansion) {
+        self.expansions.get_or_create(&ExpansionLabels { outcome }).inc();
+    }
+
     /// Counts a try to take a volume away.
     pub fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+    }
+
+    /// Counts files and folders that were removed from a pool's trash.
+    pub fn removed(&self, pool: &PoolName, number: u64) {
+        self.removed.get_or_create(&PoolLabels { pool: pool.to_string() }).inc_by(number);
     }
 
     /// Measures how long it takes to make a volume.
@@ -171,6 +215,7 @@ impl Metrics {
             OfPool::Orphans => &self.pools.orphans,
             OfPool::Missing => &self.pools.missing,
             OfPool::Trash => &self.pools.trash,
+            OfPool::Stuck => &self.pools.stuck,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
     }
@@ -192,6 +237,11 @@ impl PoolGauges {
                 &self.missing,
             ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+            (
+                "fastrak_agent_trash_stuck",
+                "Volumes in a pool's trash that cannot be removed as things are",
+                &self.stuck,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }

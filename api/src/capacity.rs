@@ -75,6 +75,8 @@ pub struct State {
 pub struct Room {
     /// The most that a volume could be granted now.
     pub allocatable: u64,
+    /// As much of the filesystem as is the pool's.
+    pub total: u64,
     /// All that may be granted, taken together.
     pub grantable: u64,
     /// What is never given away.
@@ -123,7 +125,7 @@ impl Terms {
             .saturating_sub(state.granted)
             .min(percent_of(free, ratio).saturating_sub(state.unwritten))
             .min(free);
-        Room { allocatable, grantable, reserve, state }
+        Room { allocatable, total, grantable, reserve, state }
     }
 
     /// Whether a pool in this state can grant so many bytes more.
@@ -200,7 +202,7 @@ impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes { pool, asked, room } => {
-                let Room { allocatable, grantable, reserve, state } = room;
+                let Room { allocatable, total, grantable, reserve, state } = room;
                 write!(
                     f,
                     "pool {pool} has room for {}, not for {}: of {} it may grant {} and has granted {}, \
@@ -208,7 +210,7 @@ impl fmt::Display for Shortage {
                      is not needed, or use another pool or node",
                     About(*allocatable),
                     About(*asked),
-                    About(state.total),
+                    About(*total),
                     About(*grantable),
                     About(state.granted),
                     About(state.free),
