@@ -18,6 +18,7 @@ pub struct Metrics {
     provision_duration: Histogram,
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
+    restores: Family<RestoreLabels, Counter>,
     pools: PoolGauges,
 }
 
@@ -51,6 +52,32 @@ pub enum Delete {
     failed,
 }
 
+/// How a claim may get a volume that was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Act {
+    /// Out of the trash.
+    undelete,
+    /// One that was kept.
+    adopt,
+    /// One of another provisioner.
+    import,
+}
+
+/// How a try at that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Restore {
+    /// The claim has the volume.
+    done,
+    /// The claim cannot have it.
+    refused,
+    /// It must wait for something.
+    waiting,
+    /// It could not be done this time.
+    failed,
+}
+
 /// What is measured of every pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfPool {
@@ -64,6 +91,8 @@ pub enum OfPool {
     Missing,
     /// Volumes in the trash.
     Trash,
+    /// Sizes granted to those that can be had back.
+    TrashBytes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +103,12 @@ struct ProvisionLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeleteLabels {
     outcome: Delete,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RestoreLabels {
+    act: Act,
+    outcome: Restore,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +123,7 @@ struct PoolGauges {
     orphans: Family<PoolLabels, Gauge>,
     missing: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
+    trash_bytes: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -106,6 +142,7 @@ impl Metrics {
             provision_duration: duration(),
             deletes: Family::default(),
             delete_duration: duration(),
+            restores: Family::default(),
             pools: PoolGauges::default(),
         };
         registry.register(
@@ -128,6 +165,11 @@ impl Metrics {
             "From a released volume's turn to its data in the trash and its object deleted",
             this.delete_duration.clone(),
         );
+        registry.register(
+            "fastrak_agent_restores",
+            "Tries to give a claim a volume that was there before, by kind and how they ended",
+            this.restores.clone(),
+        );
         this.pools.register(registry);
         this
     }
@@ -140,6 +182,11 @@ impl Metrics {
     /// Counts a try to take a volume away.
     pub fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+    }
+
+    /// Counts a try to give a claim a volume that was there before.
+    pub fn restore(&self, act: Act, outcome: Restore) {
+        self.restores.get_or_create(&RestoreLabels { act, outcome }).inc();
     }
 
     /// Measures how long it takes to make a volume.
@@ -171,6 +218,7 @@ impl Metrics {
             OfPool::Orphans => &self.pools.orphans,
             OfPool::Missing => &self.pools.missing,
             OfPool::Trash => &self.pools.trash,
+            OfPool::TrashBytes => &self.pools.trash_bytes,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
     }
@@ -192,6 +240,11 @@ impl PoolGauges {
                 &self.missing,
             ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+            (
+                "fastrak_agent_trash_bytes",
+                "Sizes granted to the volumes in a pool's trash that can be had back",
+                &self.trash_bytes,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }

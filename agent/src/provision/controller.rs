@@ -44,7 +44,8 @@ pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
     }
 }
 
-fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
+/// Tells the claim's user that it cannot be served.
+pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
     context.metrics.provision(Provision::rejected);
     say_failure(context, claim, &rejection.to_string());
     Outcome::Again(Pace::Refused)

@@ -1,11 +1,19 @@
-//! Empties the trash, in short steps with pauses between, so that it is not in the way of pods that
-//! use the same disk.
+//! Looks through the trash and empties it, in short steps with pauses between, so that it is not in the
+//! way of pods that use the same disk.
 //!
-//! Nothing waits for it: a volume is gone for the cluster when it is in the trash.
+//! Nothing waits for it: a volume is gone for the cluster when it is in the trash. What can be had back
+//! stays for its time, unless the room is needed: then the oldest goes first, and an event says so.
 
 use crate::context::Context;
 use crate::metrics::OfPool;
+use crate::volumes::VolumeError;
+use crate::volumes::sort::{Lost, Sorted};
+use fastrak_api::claim::Claim;
+use fastrak_api::pool::PoolName;
+use fastrak_api::reason::EventReason;
+use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -16,24 +24,30 @@ use std::time::Duration;
 /// How many things are removed before a pause.
 const BUDGET: usize = 512;
 const PAUSE: Duration = Duration::from_millis(5);
-/// What could not be removed is tried again after this time.
+/// What could not be removed is tried again after this time, and the time of what can be had back is
+/// counted.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
 /// emptied.
 const AT_FIRST: Duration = Duration::from_secs(2);
 
-/// Empties the trash at intervals, and when woken, until shutdown is requested.
-pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
+/// Empties the trash at intervals, and when woken, until shutdown is requested. What can be had back may
+/// take `percent` of a pool.
+pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
     let mut stuck = BTreeSet::new();
     loop {
-        tokio::select! {
+        let is_due = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(wait) => stuck.clear(),
-            () = context.trash.notified(), if wait != AT_FIRST => {}
-        }
+            () = tokio::time::sleep(wait) => { stuck.clear(); true }
+            () = context.trash.notified(), if wait != AT_FIRST => false,
+        };
         wait = INTERVAL;
+        // Each volume that can be had back is looked at: not for every one that cannot.
+        if context.store.is_unsorted() || is_due {
+            sort(&context, percent).await;
+        }
         while step(&context, &mut stuck).await {
             tokio::select! {
                 biased;
@@ -42,6 +56,56 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
             }
         }
     }
+}
+
+/// Makes room in a pool for `bytes` more that are to be granted: volumes in its trash that could be had
+/// back give way, the oldest first, or none where that would not do. How much was freed.
+pub async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<u64, VolumeError> {
+    let (name, now) = (pool.clone(), clock::now().as_second());
+    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
+    lost.iter().for_each(|lost| tell(context, pool, lost));
+    context.trash.notify_one();
+    Ok(lost.iter().fold(0, |sum, lost| sum.saturating_add(lost.bytes)))
+}
+
+async fn sort(context: &Context, percent: u8) {
+    let now = clock::now().as_second();
+    match context.on_disk(move |store| Ok(store.sort_trash(percent, now))).await {
+        Ok(pools) => pools.iter().for_each(|sorted| report(context, sorted)),
+        Err(error) => tracing::warn!(error = %Chain(&error), "could not look through the trash"),
+    }
+}
+
+fn report(context: &Context, sorted: &Sorted) {
+    let pool = &sorted.pool;
+    let bytes = usize::try_from(sorted.bytes).unwrap_or(usize::MAX);
+    context.metrics.set(OfPool::TrashBytes, pool, bytes);
+    for lost in &sorted.over {
+        tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
+    }
+    sorted.gave_way.iter().for_each(|lost| tell(context, pool, lost));
+}
+
+/// The claim is gone, and so is the volume: an event is all by which its user can learn of it.
+fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
+    let Lost { id, owner, bytes } = lost;
+    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "trash gives way");
+    if owner.namespace.is_empty() {
+        return;
+    }
+    let claim = Claim {
+        namespace: owner.namespace.clone(),
+        name: owner.claim.clone(),
+        uid: Some(owner.uid.clone()),
+        ..Claim::default()
+    };
+    let size = Bytes(*bytes);
+    let text = format!(
+        "volume {name} of {size} can not be had back any more: pool {pool} of node {node} needed the room",
+        name = id.volume_name(),
+        node = context.node
+    );
+    context.events.on_claim(&claim, EventReason::TrashGaveWay, text);
 }
 
 /// Removes a little; whether there is more to remove.

@@ -3,8 +3,13 @@
 //! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
 //! that the next call finishes. It knows no API server and does not decide who may have what.
 
+pub mod back;
+pub mod discard;
 pub mod identity;
 pub mod layout;
+pub mod owner;
+pub mod plan;
+pub mod sort;
 pub mod survey;
 pub mod trash;
 
@@ -18,6 +23,7 @@ use identity::Record;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinError;
 
@@ -76,6 +82,12 @@ pub enum VolumeError {
     /// It could not be looked at.
     #[error("could not look for the volume's directory")]
     Look(#[source] HostError),
+    /// What is in the trash could not be sorted.
+    #[error("could not look through the trash")]
+    Sort(#[source] HostError),
+    /// It could not be brought back.
+    #[error("could not bring the volume's directory back")]
+    Restore(#[source] HostError),
     /// It could not be moved into the trash.
     #[error("could not move the volume's directory into the trash")]
     Discard(#[source] HostError),
@@ -93,13 +105,15 @@ pub struct Store {
     pools: Arc<Pools>,
     // What is being made now, and so is no leftover. Held while a leftover is removed.
     making: Arc<Mutex<HashSet<OsString>>>,
+    // Whether the trash has something in it that can be had back and has not been looked at.
+    unsorted: Arc<AtomicBool>,
 }
 
 impl Store {
     /// The volumes in `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
-        Self { pools, making: Arc::default() }
+        Self { pools, making: Arc::default(), unsorted: Arc::default() }
     }
 
     /// The pools.
@@ -167,20 +181,6 @@ impl Store {
             (false, Some(why)) => Whereabouts::Unknown(why),
             (false, None) => Whereabouts::Nowhere,
         })
-    }
-
-    /// Moves the volume's directory into the trash; `false` where there is none in the pool.
-    pub fn discard(&self, pool: &PoolName, id: &VolumeId) -> Result<bool, VolumeError> {
-        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        match look(&pool, id).map_err(VolumeError::Look)? {
-            None => return Ok(false),
-            Some(Record::Proven(_)) => {}
-            Some(Record::Doubtful(why)) => {
-                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
-            }
-        }
-        discard(&pool.dir, id).map_err(VolumeError::Discard)?;
-        Ok(true)
     }
 
     /// Records that the volume is to be kept when nothing in the cluster speaks of it any more.
@@ -254,7 +254,13 @@ fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
         Err(error) if error.is_missing() => return Ok(false),
         Err(error) => return Err(error),
     };
-    Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
+    // To be had back, or being removed.
+    for n in 0..2 {
+        if trash.kind_of(&layout::trash_name(id, n))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes the volume aside and moves it to its place when it is whole and on the disk: so there is
@@ -275,21 +281,6 @@ fn make(pool: &Dir, order: &Order) -> Result<(), HostError> {
     dir.sync()?;
     staging.rename(name, pool, name)?;
     // The object that follows must not outlive what it stands for.
-    pool.sync()
-}
-
-fn discard(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
-    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
-    let name = OsStr::new(id.as_str());
-    let mut n = 0;
-    while let Err(error) = pool.rename(name, &trash, &layout::trash_name(id, n)) {
-        if !error.is_taken() {
-            return Err(error);
-        }
-        n += 1;
-    }
-    // Both: a crash must bring back neither half of the move.
-    trash.sync()?;
     pool.sync()
 }
 

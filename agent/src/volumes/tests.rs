@@ -1,3 +1,4 @@
+use super::discard::Parting;
 use super::*;
 use crate::host::{Kernel, reap};
 use crate::pools::PoolConfig;
@@ -58,6 +59,7 @@ fn order() -> Order {
             bytes: 1,
             limit: fastrak_api::volume::LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         },
         pool: PoolName::default(),
         mode: Mode(0o2770),
@@ -120,7 +122,8 @@ fn a_place_that_is_taken_is_never_overwritten() {
         take(&scene.volume());
         let error = scene.store.ensure(&order()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
-        let error = scene.store.discard(&PoolName::default(), &id()).unwrap_err();
+        let error =
+            scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
         let found = scene.store.find(&id()).unwrap();
         assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
@@ -135,8 +138,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
     for round in 1..=2 {
         let (made, _) = scene.store.ensure(&order()).unwrap();
         fs::write(made.path.join("file"), "").unwrap();
-        assert!(scene.store.discard(&pool, &id()).unwrap());
-        assert!(!scene.store.discard(&pool, &id()).unwrap());
+        assert!(scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
+        assert!(!scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
         assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
         assert_eq!(fs::read_dir(scene.at(".trash")).unwrap().count(), round);
     }
@@ -151,8 +154,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
 fn trash_that_is_skipped_stays_and_the_rest_goes() {
     let scene = Scene::new();
     scene.store.ensure(&order()).unwrap();
-    scene.store.discard(&PoolName::default(), &id()).unwrap();
-    let skipped = BTreeSet::from([layout::trash_name(&id(), 0)]);
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    let skipped = BTreeSet::from([layout::trash_name(&id(), 1)]);
     let states = scene.store.empty_trash(100, &skipped);
     assert_eq!((states[0].entries, states[0].more), (1, false));
 }

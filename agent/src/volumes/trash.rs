@@ -1,7 +1,8 @@
 //! The trash and what unfinished work has left: seeing to it that it stays away, and emptying it in
 //! steps short enough to pause between.
 //!
-//! It removes nothing that has not been moved into the trash or the staging folder before.
+//! It removes nothing that has not been moved into the trash or the staging folder before, and nothing
+//! there that can be had back: that has to be given up first, in `sort.rs`.
 
 use super::{Store, VolumeError, layout};
 use crate::host::reap::{self, Progress};
@@ -70,13 +71,14 @@ fn empty_one(
     };
     let names = trash.names(usize::MAX)?;
     state.entries = names.len();
-    let Some(name) = names.iter().find(|name| !skipped.contains(*name)) else {
-        return Ok(state);
-    };
+    let goes = |name: &&OsString| layout::restorable(name).is_none();
+    let left = names.iter().filter(goes);
+    let mut open = left.filter(|name| !skipped.contains(*name));
+    let Some(name) = open.next() else { return Ok(state) };
     match reap::step(&trash, name, budget) {
         Progress::Gone => {
             state.entries -= 1;
-            state.more = state.entries > 0;
+            state.more = open.next().is_some();
         }
         Progress::More => state.more = true,
         Progress::Stuck { name: inner, errno } => {

@@ -13,6 +13,7 @@ use fastrak_agent::provision::plan::{self as provision, Decision, Here, Plan};
 use fastrak_agent::provision::pv;
 use fastrak_agent::reclaim::orphans::{self, Verdict};
 use fastrak_agent::reclaim::plan::{self as reclaim, Evidence, Interest, Step};
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Store, VolumeError, Whereabouts, layout};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
@@ -268,7 +269,7 @@ impl Agent {
         };
         if let Step::Trash(pool) = &step {
             witness.let_go.insert(id.clone());
-            self.store.discard(pool, id)?;
+            self.store.discard(pool, id, &Parting::default())?;
         } else {
             self.store.settle()?;
         }
@@ -317,7 +318,7 @@ impl Agent {
                     return Ok(());
                 }
                 witness.let_go.insert(id.clone());
-                self.store.discard(&pool, id)?;
+                self.store.discard(&pool, id, &Parting::default())?;
                 Ok(())
             }
         }
