@@ -115,7 +115,7 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
     let (claims, namespace_created) = match &data {
         Found::Known(known) => {
             let created = context.cluster.namespace_created(&ask.claim.namespace);
-            let asked = tokio::try_join!(claims(context, known), created);
+            let asked = tokio::try_join!(claims(context, ask, known), created);
             asked.map_err(RestoreError::Cluster)?
         }
         // Nothing that could be given: nobody needs to be asked.
@@ -127,13 +127,18 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
 }
 
 /// The claim that the volume was made for, and the one that had it last.
-async fn claims(context: &Context, known: &Known) -> Result<ClaimState, ClusterError> {
-    let first = Owner::first(&known.identity);
-    let state = context.cluster.claim(&ClaimRef::from(first.clone())).await?;
-    if state != ClaimState::Gone || known.owner == first || known.owner.claim.is_empty() {
-        return Ok(state);
+async fn claims(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: &Known,
+) -> Result<ClaimState, ClusterError> {
+    for owner in plan::others(ask, known) {
+        let state = context.cluster.claim(&ClaimRef::from(owner)).await?;
+        if state != ClaimState::Gone {
+            return Ok(state);
+        }
     }
-    context.cluster.claim(&ClaimRef::from(known.owner.clone())).await
+    Ok(ClaimState::Gone)
 }
 
 async fn publish(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<(), RestoreError> {

@@ -9,6 +9,7 @@ use crate::facts::volume::{Phase, Policy, Volume};
 use crate::provision::plan::Plan;
 use crate::volumes::back::{Found, Known};
 use crate::volumes::layout;
+use crate::volumes::owner::Owner;
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
@@ -141,6 +142,18 @@ pub enum Refusal {
         /// What it has.
         has: Bytes,
     },
+}
+
+/// The claims that must be gone before this one gets the volume: the one that it was made for, and the
+/// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
+#[must_use]
+pub fn others(ask: &Ask<'_>, known: &Known) -> Vec<Owner> {
+    let mut others = vec![Owner::first(&known.identity), known.owner.clone()];
+    others.dedup();
+    others.retain(|owner| {
+        !owner.claim.is_empty() && Some(owner.uid.as_str()) != ask.claim.uid.as_deref()
+    });
+    others
 }
 
 type Checked<T> = Result<T, Step>;

@@ -1,6 +1,5 @@
 use super::*;
 use crate::volumes::Order;
-use crate::volumes::owner::Owner;
 use fastrak_api::class::Mode;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -136,6 +135,23 @@ fn what_was_done_is_not_done_again() {
         let evidence = Evidence { volume: Some(forged), ..evidence };
         assert!(matches!(on(way, &evidence), Step::Refuse(_)));
     }
+}
+
+#[test]
+fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to() {
+    let (claim, plan, id) = (claim(), plan(), id(OLD));
+    let ask = Ask { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
+    let had = |claim: &str, uid: &str| Owner {
+        namespace: "shop".into(),
+        claim: claim.into(),
+        uid: uid.into(),
+    };
+    let others = |owner| others(&ask, &Known { owner, ..known() });
+    let (first, second) = (had("old", OLD), had("second", "2"));
+    assert_eq!(others(first.clone()), vec![first.clone()]);
+    assert_eq!(others(second.clone()), [first.clone(), second]);
+    let known_by_now = [had("new", NEW), Owner::default()];
+    assert!(known_by_now.map(others).iter().all(|others| *others == vec![first.clone()]));
 }
 
 #[test]
