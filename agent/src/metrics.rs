@@ -2,6 +2,10 @@
 //!
 //! Labels are enums and the configured pools, so their number is bounded.
 
+mod restores;
+
+pub use restores::{Act, Restore};
+
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use restores::Restores;
 use std::time::Instant;
 
 /// All counters. Clones count together.
@@ -16,10 +21,12 @@ use std::time::Instant;
 pub struct Metrics {
     provisions: Family<ProvisionLabels, Counter>,
     provision_duration: Histogram,
+    expansions: Family<ExpansionLabels, Counter>,
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
-    restores: Family<RestoreLabels, Counter>,
+    restores: Restores,
     pools: PoolGauges,
+    removed: Family<PoolLabels, Counter>,
 }
 
 /// How a try to make a volume has ended.
@@ -31,6 +38,18 @@ pub enum Provision {
     /// The claim cannot be served.
     rejected,
     /// It could not be made this time.
+    failed,
+}
+
+/// How a try to make a volume larger has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Expansion {
+    /// It may hold more, and its claim says so.
+    done,
+    /// There is no room.
+    refused,
+    /// It could not be done this time.
     failed,
 }
 
@@ -52,32 +71,6 @@ pub enum Delete {
     failed,
 }
 
-/// How a claim may get a volume that was there before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Act {
-    /// Out of the trash.
-    undelete,
-    /// One that was kept.
-    adopt,
-    /// One of another provisioner.
-    import,
-}
-
-/// How a try at that has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Restore {
-    /// The claim has the volume.
-    done,
-    /// The claim cannot have it.
-    refused,
-    /// It must wait for something.
-    waiting,
-    /// It could not be done this time.
-    failed,
-}
-
 /// What is measured of every pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfPool {
@@ -93,6 +86,8 @@ pub enum OfPool {
     Trash,
     /// Sizes granted to those that can be had back.
     TrashBytes,
+    /// Volumes in the trash that cannot be removed as things are.
+    Stuck,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,14 +96,13 @@ struct ProvisionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeleteLabels {
-    outcome: Delete,
+struct ExpansionLabels {
+    outcome: Expansion,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RestoreLabels {
-    act: Act,
-    outcome: Restore,
+struct DeleteLabels {
+    outcome: Delete,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -124,6 +118,7 @@ struct PoolGauges {
     missing: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
     trash_bytes: Family<PoolLabels, Gauge>,
+    stuck: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -140,10 +135,12 @@ impl Metrics {
         let this = Self {
             provisions: Family::default(),
             provision_duration: duration(),
+            expansions: Family::default(),
             deletes: Family::default(),
             delete_duration: duration(),
-            restores: Family::default(),
+            restores: Restores::default(),
             pools: PoolGauges::default(),
+            removed: Family::default(),
         };
         registry.register(
             "fastrak_agent_provisions",
@@ -156,6 +153,11 @@ impl Metrics {
             this.provision_duration.clone(),
         );
         registry.register(
+            "fastrak_agent_expansions",
+            "Tries to make a volume larger, by how they ended",
+            this.expansions.clone(),
+        );
+        registry.register(
             "fastrak_agent_deletes",
             "Tries to take a volume away, by how they ended",
             this.deletes.clone(),
@@ -165,18 +167,24 @@ impl Metrics {
             "From a released volume's turn to its data in the trash and its object deleted",
             this.delete_duration.clone(),
         );
-        registry.register(
-            "fastrak_agent_restores",
-            "Tries to give a claim a volume that was there before, by kind and how they ended",
-            this.restores.clone(),
-        );
+        this.restores.register(registry);
         this.pools.register(registry);
+        registry.register(
+            "fastrak_agent_trash_removed",
+            "Files and folders removed from a pool's trash",
+            this.removed.clone(),
+        );
         this
     }
 
     /// Counts a try to make a volume.
     pub fn provision(&self, outcome: Provision) {
         self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
+    }
+
+    /// Counts a try to make a volume larger.
+    pub fn expansion(&self, outcome: Expansion) {
+        self.expansions.get_or_create(&ExpansionLabels { outcome }).inc();
     }
 
     /// Counts a try to take a volume away.
@@ -186,7 +194,12 @@ impl Metrics {
 
     /// Counts a try to give a claim a volume that was there before.
     pub fn restore(&self, act: Act, outcome: Restore) {
-        self.restores.get_or_create(&RestoreLabels { act, outcome }).inc();
+        self.restores.count(act, outcome);
+    }
+
+    /// Counts files and folders that were removed from a pool's trash.
+    pub fn removed(&self, pool: &PoolName, number: u64) {
+        self.removed.get_or_create(&PoolLabels { pool: pool.to_string() }).inc_by(number);
     }
 
     /// Measures how long it takes to make a volume.
@@ -219,6 +232,7 @@ impl Metrics {
             OfPool::Missing => &self.pools.missing,
             OfPool::Trash => &self.pools.trash,
             OfPool::TrashBytes => &self.pools.trash_bytes,
+            OfPool::Stuck => &self.pools.stuck,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
     }
@@ -244,6 +258,11 @@ impl PoolGauges {
                 "fastrak_agent_trash_bytes",
                 "Sizes granted to the volumes in a pool's trash that can be had back",
                 &self.trash_bytes,
+            ),
+            (
+                "fastrak_agent_trash_stuck",
+                "Volumes in a pool's trash that cannot be removed as things are",
+                &self.stuck,
             ),
         ] {
             registry.register(name, help, family.clone());

@@ -11,6 +11,10 @@ pub enum EventReason {
     ProvisioningSucceeded,
     /// On a claim: its volume could not be made, and why.
     ProvisioningFailed,
+    /// On a claim: its volume has become larger.
+    VolumeResizeSuccessful,
+    /// On a claim: its volume could not become larger, and why.
+    VolumeResizeFailed,
     /// On a volume: its data could not be taken away, and why.
     VolumeFailedDelete,
     /// On a volume: its data is not where it should be.
@@ -35,10 +39,12 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
+        Self::VolumeResizeSuccessful,
+        Self::VolumeResizeFailed,
         Self::VolumeFailedDelete,
         Self::VolumeDataMissing,
         Self::VolumeUndeleted,
@@ -58,6 +64,8 @@ impl EventReason {
             Self::Provisioning => "Provisioning",
             Self::ProvisioningSucceeded => "ProvisioningSucceeded",
             Self::ProvisioningFailed => "ProvisioningFailed",
+            Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
+            Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
             Self::VolumeDataMissing => "VolumeDataMissing",
             Self::VolumeUndeleted => "VolumeUndeleted",
@@ -80,9 +88,11 @@ impl EventReason {
             | Self::VolumeUndeleted
             | Self::VolumeAdopted
             | Self::VolumeImported
+            | Self::VolumeResizeSuccessful
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
+            | Self::VolumeResizeFailed
             | Self::VolumeFailedDelete
             | Self::VolumeDataMissing
             | Self::RestoreRefused

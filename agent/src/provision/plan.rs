@@ -229,7 +229,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         claim_created: claim.created,
     };
     Ok(Some(Plan {
-        order: Order { identity, pool: params.pool, mode: params.mode },
+        order: Order { identity, pool: params.pool, mode: params.mode, quota: params.quota },
         claim_version,
         size,
         access_modes: claim.access_modes.clone(),

@@ -11,6 +11,7 @@
 use super::plan::{self, Evidence, Interest, Reason, Step};
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
+use crate::expand;
 use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
@@ -45,7 +46,7 @@ enum ReclaimError {
 pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
     let outcome = match plan::interest(volume, &context.node.key()) {
         Interest::NotOurs => return None,
-        Interest::InUse => note_owner(context, id, volume).await,
+        Interest::InUse => in_use(context, id, volume).await,
         Interest::Keep => record_keep(context, id, volume).await,
         Interest::Ending => end(context, id, volume).await,
     };
@@ -70,6 +71,15 @@ async fn record_keep(
         keep(context, &pool, id).await?;
     }
     Ok(Outcome::Done)
+}
+
+async fn in_use(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<Outcome, ReclaimError> {
+    note_owner(context, id, volume).await?;
+    Ok(expand::controller::tend(context, id, volume).await)
 }
 
 /// An administrator may have given it to another claim. The disk must know of that too: what the
@@ -217,6 +227,7 @@ async fn discard(
     if moved.map_err(ReclaimError::Volume)? {
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();
+        context.wake_waiting();
     }
     Ok(())
 }

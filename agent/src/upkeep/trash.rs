@@ -6,8 +6,8 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::volumes::VolumeError;
 use crate::volumes::sort::{Lost, Sorted};
+use crate::volumes::{Store, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -19,11 +19,16 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How many things are removed before a pause.
-const BUDGET: usize = 512;
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long a step works before it rests: nobody waits longer for what it holds.
+const WORK: Duration = Duration::from_millis(5);
+/// How much longer than it worked it rests. What counts is the time and not the number of files, since
+/// one disk removes a hundred while another removes one; and a disk that has others to serve takes
+/// longer for the same, and is left alone for longer.
+const REST: u32 = 4;
+/// However long one file has taken.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// What could not be removed is tried again after this time, and the time of what can be had back is
 /// counted.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -44,15 +49,19 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
             () = context.trash.notified(), if wait != AT_FIRST => false,
         };
         wait = INTERVAL;
-        // Each volume that can be had back is looked at: not for every one that cannot.
-        if context.store.is_unsorted() || is_due {
-            sort(&context, percent).await;
-        }
-        while step(&context, &mut stuck).await {
+        let mut sorted = None;
+        loop {
+            // Each volume that can be had back is looked at: not for every one that cannot.
+            let since = sorted.map_or(INTERVAL, |at: Instant| at.elapsed());
+            if context.store.is_unsorted() || (is_due && since >= INTERVAL) {
+                sort(&context, percent).await;
+                sorted = Some(Instant::now());
+            }
+            let Some(worked) = step(&context, &mut stuck).await else { break };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep((worked * REST).min(LONGEST_REST)) => {}
             }
         }
     }
@@ -108,25 +117,35 @@ fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
     context.events.on_claim(&claim, EventReason::TrashGaveWay, text);
 }
 
-/// Removes a little; whether there is more to remove.
-async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> bool {
+/// Removes a little. How long that took; `None` where there is no more to remove.
+async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Duration> {
     let skipped = stuck.clone();
-    let states = match context.on_disk(move |store| Ok(store.empty_trash(BUDGET, &skipped))).await {
-        Ok(states) => states,
+    let work = move |store: &Store| {
+        let start = Instant::now();
+        let states = store.empty_trash(WORK, &skipped);
+        Ok((states, start.elapsed()))
+    };
+    let (states, worked) = match context.on_disk(work).await {
+        Ok(done) => done,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "could not empty the trash");
-            return false;
+            return None;
         }
     };
     let mut more = false;
     for state in states {
         more |= state.more;
         context.metrics.set(OfPool::Trash, &state.pool, state.entries);
+        context.metrics.removed(&state.pool, state.removed);
+        if !state.more {
+            // Now all of them have been tried.
+            context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
+        }
         for (name, why) in state.stuck {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
             stuck.insert(name);
         }
     }
-    more
+    more.then_some(worked)
 }

@@ -4,6 +4,7 @@
 
 use super::discard::settle;
 use super::identity::{self, Record};
+use super::ledger::Held;
 use super::owner::{self, Owner};
 use super::{Made, Store, VolumeError, layout, look, made};
 use crate::host::{Dir, HostError};
@@ -75,20 +76,35 @@ impl Store {
         owner: &Owner,
     ) -> Result<Made, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        self.book_again(&pool, id)?;
         bring_back(&pool.dir, id).map_err(VolumeError::Restore)?;
-        match look(&pool, id).map_err(VolumeError::Look)? {
-            Some(Record::Proven(_)) => {}
-            other => {
-                let why = match other {
-                    Some(Record::Doubtful(why)) => why,
-                    _ => "it is gone".to_owned(),
-                };
+        let identity = match look(&pool, id).map_err(VolumeError::Look)? {
+            Some(Record::Proven(identity)) => identity,
+            Some(Record::Doubtful(why)) => {
                 return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
             }
-        }
+            None => return Err(VolumeError::Missing(pool.config.name.clone())),
+        };
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Restore)?;
         owner::write(&dir, owner, None).map_err(VolumeError::Restore)?;
-        Ok(made(&pool, id))
+        // A limit may have been taken away or raised meanwhile by whoever runs the node.
+        self.hold(&pool, id).map_err(VolumeError::Restore)?;
+        Ok(made(&pool, id, identity.limit))
+    }
+
+    /// What is in the trash is granted to nobody. Its data is on the disk already, and so is not to be
+    /// found there a second time: but what was promised to others must not be promised again.
+    fn book_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
+        let Found::Known(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
+            return Ok(());
+        };
+        let name = &pool.config.name;
+        self.rebook(name, &known.identity);
+        let held = Held { bytes: known.identity.bytes, inodes: None };
+        self.ledger.note(name, id, Some(held));
+        self.book(pool, &known.identity).inspect_err(|_| self.ledger.forget(name, id))?;
+        self.ledger.note(name, id, None);
+        Ok(())
     }
 
     /// Records whose the volume is where it has been given to another claim than it was made for.

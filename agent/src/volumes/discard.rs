@@ -46,6 +46,8 @@ impl Store {
             }
         };
         done.map_err(VolumeError::Discard)?;
+        // Also one that can be had back: it gives way to whoever needs the room.
+        self.ledger.forget(&pool.config.name, id);
         Ok(true)
     }
 }
@@ -66,6 +68,8 @@ fn keep(pool: &Dir, identity: &Identity, parting: &Parting) -> Result<(), HostEr
     let owner = parting.owner.clone().or(known).unwrap_or_else(|| Owner::first(identity));
     owner::write(&dir, &owner, Some(Trashed::begin(parting.now)))?;
     let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
+    // A volume must not outlive a power cut in a folder that does not: it can be had back.
+    pool.sync()?;
     while let Err(error) = pool.rename(name, &trash, name) {
         if !error.is_taken() {
             return Err(error);

@@ -9,7 +9,7 @@ use super::identity::{self, Record};
 use super::owner::{self, Owner};
 use super::plan::{self, Entry, Fate, Trashed};
 use super::{Store, VolumeError, layout};
-use crate::host::{Dir, HostError, machine};
+use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -89,8 +89,7 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
     let mut sorted =
         Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), gave_way: Vec::new() };
     let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
-    let room = machine::filesystem(&pool.dir)?.room;
-    let most = room.total / 100 * u64::from(percent);
+    let most = pool.room.total / 100 * u64::from(percent);
     for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
         match fate {
             Fate::Stays => {

@@ -1,7 +1,9 @@
 use super::discard::Parting;
 use super::*;
-use crate::host::{Kernel, reap};
+use crate::host::reap::{self, Budget};
+use crate::host::{Dir, Kernel};
 use crate::pools::PoolConfig;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -32,9 +34,18 @@ impl Scene {
     }
 }
 
+/// However full the machine is that runs the tests.
+fn terms() -> Terms {
+    Terms { reserve: Reserve::Percent(0), ..Terms::default() }
+}
+
 fn store_of(path: &Path) -> Store {
-    let config =
-        PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false };
+    let config = PoolConfig {
+        name: PoolName::default(),
+        path: path.to_owned(),
+        require_mount: false,
+        terms: terms(),
+    };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
         NodeName::parse("node-a").unwrap(),
@@ -57,12 +68,13 @@ fn order() -> Order {
             node: "node-a".to_owned(),
             reclaim_policy: ReclaimRecord::Delete,
             bytes: 1,
-            limit: fastrak_api::volume::LimitRecord::None,
+            limit: LimitRecord::None,
             trash_seconds: None,
             claim_created: None,
         },
         pool: PoolName::default(),
         mode: Mode(0o2770),
+        quota: Quota::Preferred,
     }
 }
 
@@ -188,7 +200,9 @@ fn what_is_in_a_pool_is_listed_by_identity() {
     let scene = Scene::new();
     scene.store.ensure(&order()).unwrap();
     fs::create_dir(scene.at("somebody's")).unwrap();
-    let content = survey::Content { pool: PoolName::default(), volumes: [id()].into(), foreign: 1 };
+    let (corrected, unlimited) = (0, 0);
+    let (pool, volumes) = (PoolName::default(), [id()].into());
+    let content = survey::Content { pool, volumes, foreign: 1, corrected, unlimited };
     assert_eq!(scene.store.survey(), [content]);
 }
 
@@ -202,6 +216,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
+        terms: terms(),
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
@@ -228,11 +243,8 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
     // The states in which a kill can leave the disk, each reached by undoing the later steps.
     let cuts: [fn(&Scene); 4] = [
         |scene| {
-            drop(reap::step(
-                &Dir::open_at(&Kernel, &scene.at(".staging")).unwrap(),
-                OsStr::new(UID),
-                9,
-            ))
+            let staging = Dir::open_at(&Kernel, &scene.at(".staging")).unwrap();
+            reap::remove(&staging, OsStr::new(UID)).unwrap();
         },
         |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
         |scene| {
@@ -254,4 +266,24 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
         let (made, _) = restarted.ensure(&order()).unwrap();
         assert_eq!(mode(&made.path), 0o2770);
     }
+}
+
+#[test]
+fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_gone() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    for number in 0..20 {
+        fs::write(scene.volume().join("data").join(number.to_string()), "").unwrap();
+    }
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    let none = BTreeSet::new();
+    let first = scene.store.empty_trash(10, &none);
+    assert!(first[0].more && first[0].removed > 0, "{first:?}");
+    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
+    // The next process knows nothing of the last one's removal.
+    let restarted = store_of(scene.folder.path());
+    let rest = restarted.empty_trash(Budget::UNLIMITED, &none);
+    assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
+    assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
+    assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
 }

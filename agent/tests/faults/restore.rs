@@ -47,15 +47,21 @@ impl Agent {
         let volume = self.machine.ask(|| cluster.volume(ask.id))?;
         let (mut claims, mut namespace_created) = (ClaimState::Gone, None);
         if let Found::Known(known) = &data {
-            for owner in plan::others(ask, known) {
-                if claims == ClaimState::Gone {
-                    claims = self.machine.ask(|| cluster.claim(&owner.into()))?;
-                }
-            }
+            claims = self.claims(&plan::others(ask, known), cluster)?;
             namespace_created = Some(self.machine.ask(|| NAMESPACE_CREATED)?);
         }
         let mounted = self.store.is_mounted(ask.id);
         Ok(Evidence { data, volume, claims, namespace_created, mounted })
+    }
+
+    fn claims(&self, owners: &[Owner], cluster: &Cluster) -> Result<ClaimState, Stop> {
+        for owner in owners {
+            let state = self.machine.ask(|| cluster.claim(&owner.clone().into()))?;
+            if state != ClaimState::Gone {
+                return Ok(state);
+            }
+        }
+        Ok(ClaimState::Gone)
     }
 
     fn publish(

@@ -79,7 +79,7 @@ fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     let (mut world, mut story) = (World::new(), Vec::new());
     let mut claimed = [false; CLAIMS];
     let mut fault = None;
-    for _ in 0..10 + random.below(25) {
+    for _ in 0..12 + random.below(29) {
         let event = any_event(&mut random);
         // A uid is given once.
         if let Event::Claim(n, _) | Event::Undelete(n, _) | Event::Adopt(n, _) = event

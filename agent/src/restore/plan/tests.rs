@@ -1,6 +1,6 @@
 use super::*;
 use crate::volumes::Order;
-use fastrak_api::class::Mode;
+use fastrak_api::class::{Mode, Quota};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord};
@@ -45,6 +45,7 @@ fn plan() -> Plan {
             identity: identity(NEW, "new"),
             pool: PoolName::default(),
             mode: Mode::default(),
+            quota: Quota::default(),
         },
         claim_version: "7".to_owned(),
         size: "1Gi".to_owned(),
