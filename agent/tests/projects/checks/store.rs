@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::Kernel;
 use fastrak_agent::host::quota::project;
 use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Made, Order, Store, VolumeError, Whereabouts, projects};
 use fastrak_api::capacity::Terms;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
@@ -86,6 +87,7 @@ pub(super) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             bytes,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         },
         pools: vec![PoolName::default()],
         policy: PoolPolicy::default(),
@@ -201,7 +203,7 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     let (one, other) = rivals();
     let (made, first) = pool.make(&one, 8 * MIB)?;
     fill(&mut File::create(made.path.join("file"))?, MIB);
-    ensure!(pool.store.discard(&PoolName::default(), &one)?, "there was none");
+    ensure!(pool.store.discard(&PoolName::default(), &one, &Parting::default())?, "there was none");
     drop(pool.store.survey());
     ensure!(pool.in_use(first)?, "a volume in the trash has lost its number");
     let (_, second) = pool.make(&other, MIB)?;
