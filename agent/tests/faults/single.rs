@@ -111,6 +111,18 @@ fn all_scenarios() -> Vec<Scenario> {
     all
 }
 
+/// A claim that has asked for more, on a disk that cannot limit it and on one that can.
+fn scenarios_of_growth() -> Vec<Scenario> {
+    use Event::{Grow, Round};
+    let asks = |class| [used(1, class), vec![Grow(1, "2Gi")]].concat();
+    vec![
+        scenario("growth", &asks("near"), &[Round]),
+        scenario("growth of a subvolume", &asks("far"), &[Round]),
+        with_projects(scenario("growth", &asks("near"), &[Round])),
+        scenario("growth, and more", &asks("far"), &[Round, Grow(1, "4Gi"), Round]),
+    ]
+}
+
 /// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
 fn scenarios_of_the_trash() -> Vec<Scenario> {
     use Event::{Adopt, Control, DeleteVolume, GiveWay, Round, See, Tend, Unclaim, Undelete, Wait};
@@ -211,6 +223,7 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     std::thread::scope(|scope| {
         let runs: Vec<_> = all_scenarios()
             .into_iter()
+            .chain(scenarios_of_growth())
             .chain(scenarios_of_the_trash())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
             .collect();
