@@ -10,5 +10,6 @@ mod hostile_tenant;
 mod knows_its_room;
 mod provisions;
 mod refuses;
+mod removes;
 mod scene;
 mod survives_kills;
