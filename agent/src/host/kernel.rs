@@ -3,7 +3,7 @@
 //! It adds nothing to them, and repeats none: what an error means is for the caller to know.
 
 use super::Kind;
-use super::calls::{Device, Handle, How, Machine, Room, There};
+use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
@@ -96,6 +96,13 @@ impl Handle for Descriptor {
 
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(stat.st_mode))
+    }
+
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+        let stat = statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
+        let bytes = stat.stx_blocks.saturating_mul(512);
+        let links = u64::from(stat.stx_nlink.max(1));
+        Ok(Extent { kind: kind(stat.stx_mode.into()), bytes, links })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {

@@ -10,7 +10,7 @@
 //! descriptors for it. A removal that is given up at any point leaves a smaller tree for the next.
 
 mod level;
-mod meter;
+pub(super) mod meter;
 mod obstacle;
 mod unlock;
 

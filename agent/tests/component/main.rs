@@ -1,6 +1,7 @@
 //! The agent against a real API server and controller manager, as the ServiceAccount with exactly
 //! the rights that `deploy/base` grants. No kubelet runs here: nothing is mounted unless a test does.
 
+mod adopts;
 mod bad_pools;
 mod collects_orphans;
 mod deletes;
@@ -13,3 +14,4 @@ mod refuses;
 mod removes;
 mod scene;
 mod survives_kills;
+mod undeletes;
