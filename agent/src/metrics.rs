@@ -2,6 +2,8 @@
 //!
 //! Labels are enums and the configured pools, so their number is bounded.
 
+pub mod room;
+
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use room::RoomGauges;
 use std::time::Instant;
 
 /// All counters. Clones count together.
@@ -20,6 +23,8 @@ pub struct Metrics {
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
     pools: PoolGauges,
+    /// The room in pools, and what volumes hold.
+    pub room: RoomGauges,
     removed: Family<PoolLabels, Counter>,
 }
 
@@ -130,6 +135,7 @@ impl Metrics {
             deletes: Family::default(),
             delete_duration: duration(),
             pools: PoolGauges::default(),
+            room: RoomGauges::default(),
             removed: Family::default(),
         };
         registry.register(
@@ -158,6 +164,7 @@ impl Metrics {
             this.delete_duration.clone(),
         );
         this.pools.register(registry);
+        this.room.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and folders removed from a pool's trash",

@@ -11,6 +11,7 @@ use crate::metrics::{OfPool, Provision};
 use crate::pace::Pace;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
+use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::LimitRecord;
 use fastrak_runtime::chain::Chain;
@@ -54,8 +55,10 @@ fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
 async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
     let id = &plan.order.identity.volume;
     if context.unfinished.since(id).is_none() {
-        let (size, pool, node) = (&plan.size, &plan.order.pool, &plan.node);
-        let text = format!("making a volume of {size} in pool {pool} on node {node}");
+        let (size, node) = (&plan.size, &plan.node);
+        let pools: Vec<_> = plan.order.pools.iter().map(PoolName::as_str).collect();
+        let pools = pools.join(" or ");
+        let text = format!("making a volume of {size} in pool {pools} on node {node}");
         context.events.on_claim(claim, EventReason::Provisioning, text);
     }
     let timer = context.metrics.time_provision();
@@ -123,7 +126,8 @@ impl ProvisionError {
                 VolumeError::Pool(_)
                 | VolumeError::Taken { .. }
                 | VolumeError::Full(_)
-                | VolumeError::NoQuota { .. },
+                | VolumeError::NoQuota { .. }
+                | VolumeError::NoPool(_),
             )
             | Self::NameTaken { .. } => Pace::Refused,
             Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,

@@ -5,12 +5,11 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
+use crate::upkeep::stuck::Stuck;
 use crate::volumes::Store;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +19,7 @@ const WORK: Duration = Duration::from_millis(5);
 /// one disk removes a hundred while another removes one; and a disk that has others to serve takes
 /// longer for the same, and is left alone for longer.
 const REST: u32 = 4;
-/// However long one file has taken.
-const LONGEST_REST: Duration = Duration::from_secs(10);
-/// What could not be removed is tried again after this time.
+/// The trash is looked through again after this time, for what could not be removed.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
 /// emptied.
@@ -31,12 +28,12 @@ const AT_FIRST: Duration = Duration::from_secs(2);
 /// Empties the trash at intervals, and when woken, until shutdown is requested.
 pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
-    let mut stuck = BTreeSet::new();
+    let mut stuck = Stuck::default();
     loop {
         tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(wait) => stuck.clear(),
+            () = tokio::time::sleep(wait) => {}
             () = context.trash.notified(), if wait != AT_FIRST => {}
         }
         wait = INTERVAL;
@@ -44,15 +41,15 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep((worked * REST).min(LONGEST_REST)) => {}
+                () = tokio::time::sleep(worked.saturating_mul(REST)) => {}
             }
         }
     }
 }
 
 /// Removes a little. How long that took; `None` where there is no more to remove.
-async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Duration> {
-    let skipped = stuck.clone();
+async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
+    let skipped = stuck.skipped(Instant::now());
     let work = move |store: &Store| {
         let start = Instant::now();
         let states = store.empty_trash(WORK, &skipped);
@@ -77,7 +74,7 @@ async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Durat
         for (name, why) in state.stuck {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
-            stuck.insert(name);
+            stuck.note(name, Instant::now());
         }
     }
     more.then_some(worked)

@@ -3,6 +3,7 @@
 //! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
 //! that the next call finishes. It knows no API server and does not decide who may have what.
 
+mod choose;
 pub mod grow;
 pub mod identity;
 pub mod layout;
@@ -13,12 +14,13 @@ pub mod projects;
 pub mod removals;
 pub mod survey;
 pub mod trash;
+pub mod usage;
 
 use crate::host::quota::Lack;
 use crate::host::{Dir, HostError, Kind, mounts};
 use crate::pools::{OpenPool, PoolError, Pools};
 use fastrak_api::capacity::Shortage;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -35,8 +37,10 @@ use tokio::task::JoinError;
 pub struct Order {
     /// What is recorded of it.
     pub identity: Identity,
-    /// The pool in which to make it.
-    pub pool: PoolName,
+    /// The pools in which it may be made.
+    pub pools: Vec<PoolName>,
+    /// In which of them.
+    pub policy: PoolPolicy,
     /// The permissions of its root.
     pub mode: Mode,
     /// Whether the kernel is to hold it to its size. How it does is found out when it is made.
@@ -86,6 +90,9 @@ pub enum VolumeError {
     /// There is no room for it.
     #[error("{0}")]
     Full(Box<Shortage>),
+    /// None of several pools can have it; why each cannot.
+    #[error("none of the pools can have it: {0}")]
+    NoPool(String),
     /// It would not be held to its size.
     #[error(
         "the class wants quota: required, and pool {pool} cannot hold a volume to its size: {lack}; \
@@ -149,24 +156,16 @@ impl Store {
     /// made is used as it is.
     pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
         let id = &order.identity.volume;
-        let mut own = None;
+        let mut opened = Vec::new();
         for pool in self.pools.open_all() {
             if let Ok(pool) = &pool
                 && let Some(made) = existing(pool, id)?
             {
                 return Ok((made, false));
             }
-            let name = pool.as_ref().map_or_else(PoolError::pool, |pool| &pool.config.name);
-            if *name == order.pool {
-                own = Some(pool);
-            }
+            opened.push(pool);
         }
-        let own = own.unwrap_or_else(|| Err(self.pools.unknown(&order.pool)));
-        let pool = own.map_err(VolumeError::Pool)?;
-        self.making().insert(OsString::from(id.as_str()));
-        let outcome = self.make(&pool, order);
-        self.making().remove(OsStr::new(id.as_str()));
-        outcome.map(|limit| (made(&pool, id, limit), true))
+        self.make_in_one(opened, order).map(|made| (made, true))
     }
 
     /// Where the volume's directory is.

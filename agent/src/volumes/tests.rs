@@ -2,7 +2,7 @@ use super::*;
 use crate::host::Kernel;
 use crate::host::reap::{self, Budget};
 use crate::pools::PoolConfig;
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ fn store_of(path: &Path) -> Store {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: Terms::default(),
+        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
     };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
@@ -65,7 +65,8 @@ fn order() -> Order {
             limit: LimitRecord::None,
             trash_seconds: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o2770),
         quota: Quota::Preferred,
     }
@@ -208,7 +209,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
-        terms: Terms::default(),
+        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
@@ -216,7 +217,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
     };
     let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
     store(vec![near.clone()]).ensure(&order()).unwrap();
-    store(vec![far.clone()]).ensure(&Order { pool: far.name.clone(), ..order() }).unwrap();
+    store(vec![far.clone()]).ensure(&Order { pools: vec![far.name.clone()], ..order() }).unwrap();
     let found = store(vec![near, far]).find(&id()).unwrap();
     assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
 }
@@ -278,4 +279,25 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
     assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
     assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
+}
+
+#[test]
+fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    let endless = scene.at(".trash/endless");
+    let others = ["a", "z"].map(|name| scene.at(".trash").join(name));
+    others.iter().for_each(|other| fs::create_dir_all(other.join("folder")).unwrap());
+    let none = BTreeSet::new();
+    let mut steps = 0;
+    while others.iter().any(|other| other.exists()) {
+        // More than a step removes.
+        for number in 0..3 {
+            fs::create_dir_all(endless.join(format!("{steps}-{number}/a"))).unwrap();
+        }
+        assert!(scene.store.empty_trash(2, &none)[0].more);
+        steps += 1;
+        assert!(steps < 5_000, "the others are never removed");
+    }
+    assert!(endless.exists());
 }

@@ -14,7 +14,7 @@ use fastrak_agent::provision::pv;
 use fastrak_agent::reclaim::orphans::{self, Verdict};
 use fastrak_agent::reclaim::plan::{self as reclaim, Evidence, Interest, Step};
 use fastrak_agent::volumes::{Store, VolumeError, Whereabouts, layout};
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -87,7 +87,7 @@ impl Agent {
             name: name.clone(),
             path: PathBuf::from(path),
             require_mount: false,
-            terms: Terms::default(),
+            terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
         });
         let configs = configs.collect();
         let store =
@@ -217,7 +217,7 @@ impl Agent {
     fn witness_publication(&self, plan: &Plan, witness: &mut Witness) {
         let state = self.machine.state();
         let (id, mode) = (&plan.order.identity.volume, plan.order.mode.0);
-        let place = PathBuf::from("/").join(plan.order.pool.as_str());
+        let place = PathBuf::from("/").join(plan.order.pools[0].as_str());
         if let Err(problem) = state.durable_volume(&place, id, mode) {
             witness.problems.push(format!("{id} is published, and on the disk {problem}"));
         }

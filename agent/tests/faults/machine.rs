@@ -8,11 +8,12 @@ use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
 use crate::projects;
 use fastrak_agent::host::Kind;
-use fastrak_agent::host::calls::{Device, Handle, How, Machine, Room, There};
+use fastrak_agent::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
+use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -459,12 +460,30 @@ impl Handle for SimulatedFile {
         })
     }
 
+    fn flags(&self) -> Result<IFlags, Errno> {
+        self.call(Call::Examine, |_| Ok(IFlags::empty()))
+    }
+
+    fn set_flags(&self, _: IFlags) -> Result<(), Errno> {
+        self.call(Call::Permit, |state| {
+            state.guard("permit", self.ino, None);
+            Ok(())
+        })
+    }
+
     fn kind(&self) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| Ok(state.kind(self.ino)))
     }
 
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| state.look_up(self.ino, name).map(|ino| state.kind(ino)))
+    }
+
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+        self.call(Call::Examine, |state| {
+            let kind = state.kind(state.look_up(self.ino, name)?);
+            Ok(Extent { kind, bytes: 4096, links: 1 })
+        })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {
@@ -606,6 +625,9 @@ impl Handle for SimulatedFile {
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
         self.call(Call::Remove, |state| {
             let ino = state.look_up(self.ino, name)?;
+            if state.support(self.ino) != Support::Subvolumes {
+                return Err(Errno::NOTTY);
+            }
             state.guard("remove", self.ino, Some(name));
             state.disk.empty(ino);
             state.disk.remove(self.ino, name);

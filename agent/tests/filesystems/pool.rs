@@ -6,7 +6,7 @@ use fastrak_agent::host::quota::project;
 use fastrak_agent::pools::{PoolConfig, Pools};
 use fastrak_agent::volumes::{Made, Order, Store, projects};
 use fastrak_api::capacity::Terms;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
@@ -85,7 +85,8 @@ pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             limit: LimitRecord::None,
             trash_seconds: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o777),
         quota,
     }
