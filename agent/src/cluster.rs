@@ -3,6 +3,8 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+pub mod repoint;
+
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
@@ -38,6 +40,12 @@ pub enum ClusterError {
     /// To the end of a volume.
     #[error("could not delete the PersistentVolume")]
     Delete(#[source] kube::Error),
+    /// To a look at a namespace.
+    #[error("could not read the namespace")]
+    ReadNamespace(#[source] kube::Error),
+    /// To giving a volume to another claim.
+    #[error("could not point the PersistentVolume to the claim")]
+    Repoint(#[source] kube::Error),
     /// To a volume's new size.
     #[error("could not write the size of the PersistentVolume")]
     Resize(#[source] kube::Error),

@@ -3,6 +3,7 @@
 //! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
 
 use super::growth::STORAGE;
+use crate::volumes::owner::Owner;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -77,6 +78,21 @@ pub struct ClaimRef {
     pub name: String,
     /// Its uid, where it is known.
     pub uid: Option<String>,
+}
+
+impl ClaimRef {
+    /// The claim as it is recorded on the disk, where its uid is known.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        let (namespace, claim) = (self.namespace.clone(), self.name.clone());
+        self.uid.clone().map(|uid| Owner { namespace, claim, uid })
+    }
+}
+
+impl From<Owner> for ClaimRef {
+    fn from(owner: Owner) -> Self {
+        Self { namespace: owner.namespace, name: owner.claim, uid: Some(owner.uid) }
+    }
 }
 
 impl Volume {

@@ -9,6 +9,7 @@ use crate::context::{Context, Outcome};
 use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
 use crate::pace::Pace;
+use crate::upkeep;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
@@ -46,7 +47,8 @@ pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
     }
 }
 
-fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
+/// Tells the claim's user that it cannot be served.
+pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
     context.metrics.provision(Provision::rejected);
     say_failure(context, claim, &rejection.to_string());
     Outcome::Again(Pace::Refused)
@@ -79,6 +81,11 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
         }
         Err(error) => {
             context.metrics.provision(Provision::failed);
+            if let ProvisionError::Volume(error) = &error
+                && upkeep::trash::make_way(context, error.shortages()).await
+            {
+                return Outcome::Again(Pace::Busy);
+            }
             say_failure(context, claim, &Chain(&error).to_string());
             Outcome::Again(error.pace())
         }
@@ -127,7 +134,7 @@ impl ProvisionError {
                 | VolumeError::Taken { .. }
                 | VolumeError::Full(_)
                 | VolumeError::NoQuota { .. }
-                | VolumeError::NoPool(_),
+                | VolumeError::NoPool { .. },
             )
             | Self::NameTaken { .. } => Pace::Refused,
             Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,

@@ -225,8 +225,9 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         limit: LimitRecord::None,
         trash_seconds: match params.on_delete {
             OnDelete::Delete => None,
-            OnDelete::Trash(kept) => Some(kept.as_secs()),
+            OnDelete::Trash(ttl) => Some(ttl.as_secs()),
         },
+        claim_created: claim.created,
     };
     Ok(Some(Plan {
         order: Order {

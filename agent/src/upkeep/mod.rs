@@ -8,3 +8,16 @@ pub mod scan;
 pub mod stuck;
 pub mod trash;
 pub mod usage;
+
+use std::time::Duration;
+
+/// How the pools are looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upkeep {
+    /// How often to look for directories that belong to nobody.
+    pub orphan_scan: Duration,
+    /// How much of a pool deleted volumes may take that can be had back, in percent.
+    pub trash_percent: u8,
+    /// How often to find out what volumes hold.
+    pub usage: Duration,
+}

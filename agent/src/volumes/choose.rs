@@ -82,7 +82,8 @@ fn all(mut refusals: Vec<VolumeError>) -> VolumeError {
         return only;
     }
     let texts: Vec<_> = refusals.iter().map(|error| Chain(error).to_string()).collect();
-    VolumeError::NoPool(texts.join("; "))
+    let shortages = refusals.iter().flat_map(VolumeError::shortages).cloned().collect();
+    VolumeError::NoPool { why: texts.join("; "), shortages }
 }
 
 #[cfg(test)]
@@ -130,6 +131,7 @@ mod tests {
             bytes: kib * 1024,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         };
         let pools = pools.iter().map(|pool| name(pool)).collect();
         Order { identity, pools, policy, mode: Mode::default(), quota: Quota::Off }

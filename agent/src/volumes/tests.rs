@@ -1,6 +1,7 @@
+use super::discard::Parting;
 use super::*;
-use crate::host::Kernel;
 use crate::host::reap::{self, Budget};
+use crate::host::{Dir, Kernel};
 use crate::pools::PoolConfig;
 use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
@@ -33,12 +34,17 @@ impl Scene {
     }
 }
 
+/// However full the machine is that runs the tests.
+fn terms() -> Terms {
+    Terms { reserve: Reserve::Percent(0), ..Terms::default() }
+}
+
 fn store_of(path: &Path) -> Store {
     let config = PoolConfig {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
+        terms: terms(),
     };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
@@ -64,6 +70,7 @@ fn order() -> Order {
             bytes: 1,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         },
         pools: vec![PoolName::default()],
         policy: PoolPolicy::default(),
@@ -128,7 +135,8 @@ fn a_place_that_is_taken_is_never_overwritten() {
         take(&scene.volume());
         let error = scene.store.ensure(&order()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
-        let error = scene.store.discard(&PoolName::default(), &id()).unwrap_err();
+        let error =
+            scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
         let found = scene.store.find(&id()).unwrap();
         assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
@@ -143,8 +151,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
     for round in 1..=2 {
         let (made, _) = scene.store.ensure(&order()).unwrap();
         fs::write(made.path.join("file"), "").unwrap();
-        assert!(scene.store.discard(&pool, &id()).unwrap());
-        assert!(!scene.store.discard(&pool, &id()).unwrap());
+        assert!(scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
+        assert!(!scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
         assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
         assert_eq!(fs::read_dir(scene.at(".trash")).unwrap().count(), round);
     }
@@ -159,8 +167,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
 fn trash_that_is_skipped_stays_and_the_rest_goes() {
     let scene = Scene::new();
     scene.store.ensure(&order()).unwrap();
-    scene.store.discard(&PoolName::default(), &id()).unwrap();
-    let skipped = BTreeSet::from([layout::trash_name(&id(), 0)]);
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    let skipped = BTreeSet::from([layout::trash_name(&id(), 1)]);
     let states = scene.store.empty_trash(100, &skipped);
     assert_eq!((states[0].entries, states[0].more), (1, false));
 }
@@ -209,7 +217,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
-        terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
+        terms: terms(),
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
@@ -268,7 +276,7 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     for number in 0..20 {
         fs::write(scene.volume().join("data").join(number.to_string()), "").unwrap();
     }
-    scene.store.discard(&PoolName::default(), &id()).unwrap();
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
     let none = BTreeSet::new();
     let first = scene.store.empty_trash(10, &none);
     assert!(first[0].more && first[0].removed > 0, "{first:?}");

@@ -357,12 +357,14 @@ fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) ->
         [] => verb == "permit",
         [layout::STAGING | layout::TRASH] => matches!(verb, "make" | "permit"),
         [layout::STAGING, ..] => true,
+        [layout::TRASH, _volume, "owner.json.new"] => true,
         [layout::TRASH, ..] => verb != "make" && verb != "create",
         [".fastrak-pool"] => verb == "rename",
         [".fastrak-pool.new"] => true,
         [_volume] => verb == "rename",
         [_volume, "volume.json"] => verb == "rename",
-        [_volume, "volume.json.new"] => true,
+        [_volume, "volume.json.new" | "owner.json.new"] => true,
+        [_volume, "owner.json"] => verb == "rename",
         _ => false,
     }
 }

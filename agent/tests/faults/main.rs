@@ -14,6 +14,7 @@ mod faults;
 mod forgetting;
 mod machine;
 mod projects;
+mod restore;
 mod sequences;
 mod single;
 mod world;

@@ -111,6 +111,28 @@ fn all_scenarios() -> Vec<Scenario> {
     all
 }
 
+/// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
+fn scenarios_of_the_trash() -> Vec<Scenario> {
+    use Event::{Adopt, Control, DeleteVolume, GiveWay, Round, See, Tend, Unclaim, Undelete, Wait};
+    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
+    let ended = [gone("kept"), vec![DeleteVolume(1), Round, Adopt(2, 1)]].concat();
+    let binned =
+        |class, more: &[Event]| [gone(class), vec![See, Tend(1), Control], more.to_vec()].concat();
+    vec![
+        scenario("deletion for a time", &gone("bin"), &[Round]),
+        scenario("undelete", &binned("bin", &[Undelete(2, 1)]), &[Round, Control, Round]),
+        scenario(
+            "undelete by a claim that goes",
+            &binned("bin", &[Undelete(2, 1)]),
+            &[See, Tend(2), Unclaim(2), Control, Round],
+        ),
+        scenario("time in the trash is over", &binned("soon", &[Wait, Wait, Wait]), &[Round]),
+        scenario("trash gives way", &binned("bin", &[]), &[GiveWay, Round]),
+        scenario("adopt", &[gone("kept"), vec![See, Adopt(2, 1)]].concat(), &[Round]),
+        scenario("adopt without an object", &ended, &[Round]),
+    ]
+}
+
 impl Scenario {
     fn run(&self, fault: Option<(usize, Fault)>) -> World {
         let mut world = World::after(&self.before);
@@ -189,6 +211,7 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     std::thread::scope(|scope| {
         let runs: Vec<_> = all_scenarios()
             .into_iter()
+            .chain(scenarios_of_the_trash())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
             .collect();
         runs.into_iter().for_each(|run| counts.add(run.join().expect("it runs")));

@@ -5,6 +5,7 @@ use crate::same;
 use crate::scene::{MIB, Scene, as_tenant, fill, until};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::quota::project;
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{VolumeError, Whereabouts, projects};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
@@ -121,7 +122,7 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     let (one, other) = rivals();
     let (made, first) = pool.make(&one, 8 * MIB)?;
     fill(&mut File::create(made.path.join("file"))?, MIB);
-    ensure!(pool.store.discard(&PoolName::default(), &one)?, "there was none");
+    ensure!(pool.store.discard(&PoolName::default(), &one, &Parting::default())?, "there was none");
     drop(pool.store.survey());
     ensure!(pool.in_use(first)?, "a volume in the trash has lost its number");
     let (_, second) = pool.make(&other, MIB)?;

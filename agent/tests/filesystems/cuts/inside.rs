@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::calls::Machine as _;
 use fastrak_agent::host::quota::{self, Group};
 use fastrak_agent::host::{Dir, Kernel};
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Whereabouts, layout};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
@@ -188,7 +189,10 @@ fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 
 fn discard(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
     println!("fact {disk} discarding {id} 0");
-    ensure!(pool.store.discard(&PoolName::default(), id)?, "{id} was not there");
+    ensure!(
+        pool.store.discard(&PoolName::default(), id, &Parting::default())?,
+        "{id} was not there"
+    );
     println!("fact {disk} discarded {id} 0");
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! and puts links to what is not his in their place. Not by threads, so that it is the same each time.
 
 use super::*;
-use crate::host::calls::{Device, Handle, How, Machine, Room, There};
+use crate::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use crate::host::dirs::Kind;
 use crate::host::quota::{Group, Support, Usage};
 use rustix::fd::OwnedFd;
@@ -139,6 +139,7 @@ impl Handle for Meddled<dyn Handle> {
         fn set_flags(flags: IFlags) -> ();
         fn kind() -> Kind;
         fn kind_of(name: &OsStr) -> Kind;
+        fn extent(name: &OsStr) -> Extent;
         fn names(limit: usize) -> Vec<OsString>;
         fn more_names() -> Option<Vec<OsString>>;
         fn rewind() -> ();
