@@ -6,6 +6,7 @@ use crate::scene::{MIB, Scene, as_tenant, fill, until};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::quota::project;
 use fastrak_agent::volumes::discard::Parting;
+use fastrak_agent::volumes::owner::Owner;
 use fastrak_agent::volumes::{VolumeError, Whereabouts, projects};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
@@ -136,6 +137,29 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     ensure!(pool.in_use(second)?, "the other one's number went too");
     let (_, third) = pool.make(&one, MIB)?;
     same("the number of whoever comes next", &third, &first)
+}
+
+/// Also where its tenant has taken all of it out of its project, so that the kernel counts nothing.
+pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "trash")?;
+    let (one, other) = rivals();
+    let mut wanted = order(&one, MIB, Quota::Required);
+    wanted.identity.trash_seconds = Some(3600);
+    let (made, _) = pool.store.ensure(&wanted)?;
+    let LimitRecord::Project(first) = made.limit else { anyhow::bail!("{:?}", made.limit) };
+    project::set_project(File::open(&made.path)?.as_fd(), 0, false)?;
+    pool.store.discard(&PoolName::default(), &one, &Parting::default())?;
+    // By this agent and by the next, which has never seen the volume.
+    for pool in [&pool, &Pool::of(pool.path.clone())?] {
+        drop(pool.store.survey());
+        ensure!(pool.in_use(first)?, "its number went");
+    }
+    let (_, second) = pool.make(&other, MIB)?;
+    ensure!(second != first, "its number was given away");
+    let back =
+        pool.store.bring_back(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
+    same("how it is held", &back.limit, &LimitRecord::Project(first))?;
+    same("whether it is", &pool.in_use(first)?, &true)
 }
 
 pub(super) fn forgets_what_was_half_made(scene: &Scene) -> Result<()> {
