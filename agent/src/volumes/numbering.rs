@@ -115,8 +115,7 @@ fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), Ho
         Err(error) => return Err(error),
     };
     for name in trash.names(usize::MAX)? {
-        // Under any other name it cannot be had back.
-        let layout::Entry::Volume(id) = layout::entry(&name) else { continue };
+        let Some(id) = layout::restorable(&name) else { continue };
         let dir = match trash.open(&name) {
             Ok(dir) => dir,
             // It was removed meanwhile.

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::calls::Machine as _;
 use fastrak_agent::host::quota::{self, Group};
 use fastrak_agent::host::{Dir, Kernel};
+use fastrak_agent::volumes::back::Found;
 use fastrak_agent::volumes::discard::Parting;
+use fastrak_agent::volumes::owner::Owner;
 use fastrak_agent::volumes::{Whereabouts, layout};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
@@ -89,7 +91,7 @@ fn work(disk: &str, point: &Path) -> Result<()> {
     let mut volumes: Vec<_> = look(disk, &pool)?.into_iter().map(|found| found.volume).collect();
     for step in 0.. {
         let id = VolumeId::parse(Kernel.random_uuid().context("a number")?.trim())?;
-        make(disk, &pool, &id)?;
+        make(disk, &pool, (&id, step % 3 == 1))?;
         volumes.push(id);
         if step % 2 == 0 {
             write(disk, &pool, volumes.last().context("one was made")?)?;
@@ -100,7 +102,14 @@ fn work(disk: &str, point: &Path) -> Result<()> {
         if volumes.len() > MANY {
             discard(disk, &pool, &volumes.remove(step % MANY))?;
         }
+        if step % 4 == 3
+            && let Some(id) = trashed(&pool)?.pop()
+        {
+            bring_back(disk, &pool, &id)?;
+            volumes.push(id);
+        }
         if step % 5 == 0 {
+            drop(pool.store.sort_trash(50, 0));
             drop(pool.store.empty_trash(3, &BTreeSet::new()));
         }
         if step % 20 == 19 {
@@ -115,6 +124,8 @@ fn remove_all(disk: &str, point: &Path) -> Result<()> {
     for found in look(disk, &pool)? {
         discard(disk, &pool, &found.volume)?;
     }
+    // What could be had back gives way as well.
+    drop(pool.store.sort_trash(0, 0));
     pool.empty_trash()?;
     let numbers = || quota::project_from(&Dir::open_at(&Kernel, point)?, 1);
     if disk != "btrfs" {
@@ -151,18 +162,44 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
         if let LimitRecord::Project(number) = identity.limit {
             ensure!(numbers.insert(number), "{id} has the number of another: {number:x}");
         }
-        let content = std::fs::read_to_string(data.join(PROOF)).unwrap_or_default();
-        let proof = if content == id.as_str() { "proof" } else { "none" };
-        println!("fact {disk} found {id} {} {proof}", identity.bytes);
+        println!("fact {disk} found {id} {} {}", identity.bytes, proof(&data, id));
         found.push(*identity);
+    }
+    for id in trashed(pool)? {
+        let Found::Known(known) = pool.store.search(&id)? else {
+            anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(&id)?);
+        };
+        ensure!(known.trashed, "{id} is there twice");
+        let data = pool.path.join(layout::TRASH).join(id.as_str()).join(layout::DATA);
+        println!("fact {disk} trashed {id} {} {}", known.identity.bytes, proof(&data, &id));
     }
     println!("fact {disk} looked");
     Ok(found)
 }
 
-fn make(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
+/// What can be had back.
+fn trashed(pool: &Pool) -> Result<Vec<VolumeId>> {
+    let trash = pool.path.join(layout::TRASH);
+    if !trash.exists() {
+        return Ok(Vec::new());
+    }
+    let names = trash.read_dir()?.flatten().map(|entry| entry.file_name());
+    Ok(names.filter_map(|name| layout::restorable(&name)).collect())
+}
+
+fn proof(data: &Path, id: &VolumeId) -> &'static str {
+    let content = std::fs::read_to_string(data.join(PROOF)).unwrap_or_default();
+    if content == id.as_str() { "proof" } else { "none" }
+}
+
+fn make(disk: &str, pool: &Pool, (id, keeps): (&VolumeId, bool)) -> Result<()> {
     println!("fact {disk} making {id} {SIZE}");
-    pool.store.ensure(&order(id, SIZE, Quota::Required))?;
+    let mut order = order(id, SIZE, Quota::Required);
+    if keeps {
+        println!("fact {disk} keeping {id} 0");
+        order.identity.trash_seconds = Some(3600);
+    }
+    pool.store.ensure(&order)?;
     println!("fact {disk} made {id} {SIZE}");
     Ok(())
 }
@@ -184,6 +221,16 @@ fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
     println!("fact {disk} growing {id} {bytes}");
     pool.store.grow(&PoolName::default(), id, bytes)?;
     println!("fact {disk} grew {id} {bytes}");
+    Ok(())
+}
+
+fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
+    let Found::Known(known) = pool.store.search(id)? else {
+        anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(id)?);
+    };
+    println!("fact {disk} returning {id} 0");
+    pool.store.bring_back(&PoolName::default(), id, &Owner::first(&known.identity))?;
+    println!("fact {disk} returned {id} 0");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The power fails, again and again, while the store makes, grows and removes volumes on real XFS,
+//! The power fails, again and again, while the store makes, grows, removes and brings back volumes on real XFS,
 //! ext4 and btrfs; after each cut, what it has answered is still true.
 //!
 //! The other Linux is killed, as a whole, at a moment of chance: all that its filesystems had not
@@ -43,7 +43,7 @@ async fn what_the_store_has_answered_outlives_a_power_cut() {
     assert!(problems.is_empty(), "{problems:#?} after\n{said}");
     assert!(story.ended().is_empty(), "{:#?} after\n{said}", story.ended());
     println!("{story}");
-    assert!(story.answers() > 300, "there was little to lose: {story}");
+    assert!(story.answers() > 100, "there was little to lose: {story}");
 }
 
 /// Starts the guest and lets its power fail at a moment of chance in its work; what it has said.

@@ -8,6 +8,7 @@ use std::fmt::{Display, Formatter};
 pub(super) struct Story {
     volumes: BTreeMap<(String, String), Told>,
     answers: usize,
+    returns: usize,
     looks: usize,
 }
 
@@ -18,6 +19,8 @@ struct Told {
     made: bool,
     /// Its tenant has synced a file.
     wrote: bool,
+    /// It can be had back when it was asked to go.
+    keeps: bool,
     /// The size that it was said to have, and the largest that was asked for.
     bytes: u64,
     most: u64,
@@ -30,8 +33,10 @@ enum End {
     #[default]
     NotAsked,
     Asked,
-    /// It was said to be gone.
+    /// It was said to be gone, or to be in the trash where it can be had back.
     Gone,
+    /// It was asked to come back from there.
+    Returning,
 }
 
 /// What was found of one volume.
@@ -39,6 +44,7 @@ enum End {
 struct Found {
     bytes: u64,
     proof: bool,
+    trashed: bool,
 }
 
 impl Story {
@@ -53,9 +59,11 @@ impl Story {
         for line in whole.lines() {
             let words: Vec<_> = line.split(' ').collect();
             match words.as_slice() {
-                ["fact", disk, "found", id, bytes, proof] => {
-                    let bytes = bytes.parse().unwrap_or(0);
-                    found.insert(key(disk, id), Found { bytes, proof: *proof == "proof" });
+                ["fact", disk, place @ ("found" | "trashed"), id, bytes, proof] => {
+                    let (bytes, proof) = (bytes.parse().unwrap_or(0), *proof == "proof");
+                    let here = Found { bytes, proof, trashed: *place == "trashed" };
+                    let other = found.insert(key(disk, id), here);
+                    problems.extend(other.map(|_| format!("{id} is there twice")));
                 }
                 ["fact", disk, "looked"] => {
                     looked.insert((*disk).to_owned());
@@ -78,6 +86,9 @@ impl Story {
         let told = self.volumes.entry(key).or_default();
         match verb {
             "making" | "growing" => told.most = told.most.max(bytes),
+            "keeping" => told.keeps = true,
+            "returning" => told.end = End::Returning,
+            "returned" => told.end = End::NotAsked,
             "made" => (told.made, told.bytes) = (true, bytes),
             "wrote" => told.wrote = true,
             "grew" => told.bytes = bytes,
@@ -85,6 +96,7 @@ impl Story {
             "discarded" => told.end = End::Gone,
             _ => return,
         }
+        self.returns += usize::from(verb == "returned");
         self.answers += usize::from(verb.ends_with('d') || verb == "grew" || verb == "wrote");
     }
 
@@ -95,7 +107,7 @@ impl Story {
             let here = found.get(key);
             problems.extend(told.agrees(here).err().map(|what| format!("{key:?}: {what}")));
             match here {
-                Some(here) => *told = Told { made: true, bytes: here.bytes, ..told.clone() },
+                Some(here) => *told = told.clone().found(here),
                 None => *told = Told { end: End::Gone, ..told.clone() },
             }
         }
@@ -117,15 +129,24 @@ impl Story {
 }
 
 impl Told {
+    /// What is known of it when it was found so.
+    fn found(self, found: &Found) -> Self {
+        let end = if found.trashed { End::Gone } else { End::NotAsked };
+        Self { made: true, bytes: found.bytes, end, ..self }
+    }
+
     fn agrees(&self, found: Option<&Found>) -> Result<(), String> {
         let Some(found) = found else {
-            return match self.made && self.end == End::NotAsked {
+            return match self.made && (self.keeps || self.end == End::NotAsked) {
                 true => Err("it was made, and is gone".to_owned()),
                 false => Ok(()),
             };
         };
-        if self.end == End::Gone {
-            return Err("it was gone, and is there again".to_owned());
+        match (found.trashed, self.end) {
+            (true, End::NotAsked) => return Err("it is in the trash".to_owned()),
+            (false, End::Gone) => return Err("it was gone, and is there again".to_owned()),
+            (true, _) if !self.keeps => return Err("it can be had back".to_owned()),
+            (_, _) => {}
         }
         if !(self.bytes..=self.most.max(self.bytes)).contains(&found.bytes) {
             return Err(format!("it is {} bytes large, and was {}", found.bytes, self.bytes));
@@ -139,8 +160,9 @@ impl Told {
 
 impl Display for Story {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let (volumes, answers, looks) = (self.volumes.len(), self.answers, self.looks);
-        write!(f, "{volumes} volumes, {answers} answers, looked at {looks} times")
+        let Self { answers, returns, looks, .. } = self;
+        let volumes = self.volumes.len();
+        write!(f, "{volumes} volumes, {answers} answers, {returns} had back, {looks} looks")
     }
 }
 
@@ -188,6 +210,14 @@ mod tests {
             ("fact xfs discarding a 0", "fact xfs found a 5 none", 0),
             ("fact xfs discarding a 0\nfact xfs discarded a 0", "", 0),
             ("fact xfs discarding a 0\nfact xfs discarded a 0", "fact xfs found a 5 none", 1),
+            ("fact xfs discarding a 0", "fact xfs trashed a 5 none", 1),
+            ("fact xfs keeping a 0", "fact xfs trashed a 5 none", 1),
+            ("fact xfs keeping a 0\nfact xfs discarding a 0", "fact xfs trashed a 5 none", 0),
+            ("fact xfs keeping a 0\nfact xfs discarding a 0", "fact xfs found a 5 none", 0),
+            ("fact xfs keeping a 0\nfact xfs discarding a 0", "", 1),
+            ("fact xfs keeping a 0\nfact xfs discarded a 0", "fact xfs found a 5 none", 1),
+            ("fact xfs keeping a 0\nfact xfs returning a 0", "fact xfs trashed a 5 none", 0),
+            ("fact xfs keeping a 0\nfact xfs returned a 0", "fact xfs trashed a 5 none", 1),
             // The power failed in the middle of a line.
             ("fact xfs discarded a", "fact xfs found a 5 none", 0),
         ] {
