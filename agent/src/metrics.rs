@@ -3,6 +3,7 @@
 //! Labels are enums and the configured pools, so their number is bounded.
 
 mod restores;
+pub mod room;
 
 pub use restores::{Act, Restore};
 
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use restores::Restores;
+use room::RoomGauges;
 use std::time::Instant;
 
 /// All counters. Clones count together.
@@ -26,6 +28,8 @@ pub struct Metrics {
     delete_duration: Histogram,
     restores: Restores,
     pools: PoolGauges,
+    /// The room in pools, and what volumes hold.
+    pub room: RoomGauges,
     removed: Family<PoolLabels, Counter>,
 }
 
@@ -140,6 +144,7 @@ impl Metrics {
             delete_duration: duration(),
             restores: Restores::default(),
             pools: PoolGauges::default(),
+            room: RoomGauges::default(),
             removed: Family::default(),
         };
         registry.register(
@@ -169,6 +174,7 @@ impl Metrics {
         );
         this.restores.register(registry);
         this.pools.register(registry);
+        this.room.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and folders removed from a pool's trash",

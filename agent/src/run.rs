@@ -12,7 +12,7 @@ use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError};
@@ -21,7 +21,6 @@ use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
 use prometheus_client::registry::Registry;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -31,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 const WATCHES: u32 = 4;
 /// How many volumes are worked on at the same time.
 const WORKERS: usize = 4;
+/// How often to find out what volumes hold.
+const USAGE: Duration = Duration::from_secs(60);
 /// How long work that is begun may take to end.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -121,20 +122,10 @@ fn work(
     supervisor.spawn("scan", after(gated(), shutdown.clone(), scan));
     let trash = upkeep::trash::run(Arc::clone(context), how.trash_percent, shutdown.clone());
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
+    let usage = upkeep::usage::run(Arc::clone(context), USAGE, shutdown.clone());
+    supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));
-    }
-}
-
-async fn after(
-    first: impl Future<Output = ()>,
-    shutdown: Shutdown,
-    then: impl Future<Output = Result<(), Infallible>>,
-) -> Result<(), Infallible> {
-    tokio::select! {
-        biased;
-        () = shutdown.requested() => Ok(()),
-        () = first => then.await,
     }
 }

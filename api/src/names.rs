@@ -29,6 +29,8 @@ pub const CLASS_RETAIN: &str = "local-storage-retain";
 pub const NODE: &str = domain!("node");
 /// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
 pub const PINNED_BY: &str = domain!("pinned-by");
+/// Annotation on a volume: how many bytes it holds, as of some minutes ago.
+pub const USED: &str = domain!("used-bytes");
 /// Label on a volume: the pool its data is in.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent has data to take away first.

@@ -1,12 +1,16 @@
 //! What is done at intervals: looking after the pools, comparing them with the cluster, emptying the
-//! trash.
+//! trash, finding out what volumes hold.
 //!
 //! It decides nothing about a volume: what it finds is handed to the workers.
 
 pub mod pools;
 pub mod scan;
+pub mod stuck;
 pub mod trash;
+pub mod usage;
 
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// How the pools are looked after.
@@ -16,4 +20,17 @@ pub struct Upkeep {
     pub orphan_scan: Duration,
     /// How much of a pool deleted volumes may take that can be had back, in percent.
     pub trash_percent: u8,
+}
+
+/// Does the one when the other is done, unless shutdown is requested before.
+pub async fn after(
+    first: impl Future<Output = ()>,
+    shutdown: Shutdown,
+    then: impl Future<Output = Result<(), Infallible>>,
+) -> Result<(), Infallible> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        () = first => then.await,
+    }
 }

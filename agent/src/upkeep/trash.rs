@@ -6,6 +6,7 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
+use crate::upkeep::stuck::Stuck;
 use crate::volumes::sort::{Lost, Sorted};
 use crate::volumes::{Store, VolumeError};
 use fastrak_api::claim::Claim;
@@ -15,9 +16,7 @@ use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,10 +26,8 @@ const WORK: Duration = Duration::from_millis(5);
 /// one disk removes a hundred while another removes one; and a disk that has others to serve takes
 /// longer for the same, and is left alone for longer.
 const REST: u32 = 4;
-/// However long one file has taken.
-const LONGEST_REST: Duration = Duration::from_secs(10);
-/// What could not be removed is tried again after this time, and the time of what can be had back is
-/// counted.
+/// The trash is looked through again after this time: for what could not be removed, and to count the
+/// time of what can be had back.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
 /// emptied.
@@ -40,12 +37,12 @@ const AT_FIRST: Duration = Duration::from_secs(2);
 /// take `percent` of a pool.
 pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
-    let mut stuck = BTreeSet::new();
+    let mut stuck = Stuck::default();
     loop {
         let is_due = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(wait) => { stuck.clear(); true }
+            () = tokio::time::sleep(wait) => true,
             () = context.trash.notified(), if wait != AT_FIRST => false,
         };
         wait = INTERVAL;
@@ -61,7 +58,7 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep((worked * REST).min(LONGEST_REST)) => {}
+                () = tokio::time::sleep(worked.saturating_mul(REST)) => {}
             }
         }
     }
@@ -118,8 +115,8 @@ fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
 }
 
 /// Removes a little. How long that took; `None` where there is no more to remove.
-async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Duration> {
-    let skipped = stuck.clone();
+async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
+    let skipped = stuck.skipped(Instant::now());
     let work = move |store: &Store| {
         let start = Instant::now();
         let states = store.empty_trash(WORK, &skipped);
@@ -144,7 +141,7 @@ async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Durat
         for (name, why) in state.stuck {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
-            stuck.insert(name);
+            stuck.note(name, Instant::now());
         }
     }
     more.then_some(worked)

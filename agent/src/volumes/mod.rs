@@ -18,6 +18,7 @@ pub mod removals;
 pub mod sort;
 pub mod survey;
 pub mod trash;
+pub mod usage;
 
 use crate::host::quota::Lack;
 use crate::host::{HostError, Kind, mounts};

@@ -287,3 +287,24 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
     assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
 }
+
+#[test]
+fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    let endless = scene.at(".trash/endless");
+    let others = ["a", "z"].map(|name| scene.at(".trash").join(name));
+    others.iter().for_each(|other| fs::create_dir_all(other.join("folder")).unwrap());
+    let none = BTreeSet::new();
+    let mut steps = 0;
+    while others.iter().any(|other| other.exists()) {
+        // More than a step removes.
+        for number in 0..3 {
+            fs::create_dir_all(endless.join(format!("{steps}-{number}/a"))).unwrap();
+        }
+        assert!(scene.store.empty_trash(2, &none)[0].more);
+        steps += 1;
+        assert!(steps < 5_000, "the others are never removed");
+    }
+    assert!(endless.exists());
+}

@@ -90,10 +90,8 @@ impl Store {
         let goes = names.len();
         names.retain(|name| !skipped.contains(name));
         state.skipped = goes - names.len();
-        // What is begun is brought to its end first.
-        let under_way = self.removals.under_way(&pool.config.name);
-        let begun = names.iter().find(|name| Some(*name) == under_way.as_ref());
-        let Some(name) = begun.or(names.first()) else { return Ok(state) };
+        let chosen = self.removals.choose(&pool.config.name, names.iter());
+        let Some(name) = chosen else { return Ok(state) };
         let step = self.removals.step(&pool.config.name, (&trash, name), budget);
         state.removed = step.removed;
         match step.progress {

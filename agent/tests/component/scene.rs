@@ -76,7 +76,7 @@ impl Scene {
     pub(crate) fn flags(&self) -> Vec<String> {
         vec![
             format!("--node={}", self.node),
-            // However full the machine is that runs the tests.
+            // However full the disk of the machine is that runs the test.
             format!("--pool=default={},reserve=0%", self.pool().display()),
             format!("--kubeconfig={}", self.identity.kubeconfig_path().display()),
             "--admin-addr=127.0.0.1:0".to_owned(),

@@ -77,6 +77,9 @@ fn any_fault(random: &mut Random) -> Fault {
 fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     let mut random = Random::new(seed);
     let (mut world, mut story) = (World::new(), Vec::new());
+    if random.one_in(2) {
+        world.happen(&Event::Projects);
+    }
     let mut claimed = [false; CLAIMS];
     let mut fault = None;
     for _ in 0..12 + random.below(29) {

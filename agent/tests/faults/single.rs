@@ -5,9 +5,21 @@ use crate::faults::{Call, Fault};
 use crate::world::{Event, World};
 use std::collections::BTreeMap;
 
+/// The situations that are tried on a disk with projects as well.
+const WITH_PROJECTS: [&str; 7] = [
+    "first volume of a new pool",
+    "a volume more",
+    "made anew",
+    "restart",
+    "deletion beside a volume",
+    "trash is emptied",
+    "a kept volume's object goes",
+];
+
 /// A situation, and what the agent does in it while something goes wrong.
+#[derive(Clone)]
 struct Scenario {
-    name: &'static str,
+    name: String,
     before: Vec<Event>,
     during: Vec<Event>,
 }
@@ -24,7 +36,7 @@ struct Counts {
 }
 
 fn scenario(name: &'static str, before: &[Event], during: &[Event]) -> Scenario {
-    Scenario { name, before: before.to_vec(), during: during.to_vec() }
+    Scenario { name: name.to_owned(), before: before.to_vec(), during: during.to_vec() }
 }
 
 /// A claim that is bound, used, and written to.
@@ -103,6 +115,24 @@ fn scenarios_of_the_trash() -> Vec<Scenario> {
     ]
 }
 
+/// The same where the disk holds projects to limits.
+fn with_projects(mut scenario: Scenario) -> Scenario {
+    scenario.name.push_str(", with projects");
+    scenario.before.insert(0, Event::Projects);
+    scenario
+}
+
+fn all_scenarios() -> Vec<Scenario> {
+    let mut all = scenarios();
+    let chosen = all.iter().filter(|scenario| WITH_PROJECTS.contains(&scenario.name.as_str()));
+    let mut more: Vec<_> = chosen.cloned().map(with_projects).collect();
+    assert_eq!(more.len(), WITH_PROJECTS.len(), "a situation has another name now");
+    // What was in the trash has given its number back by the second round.
+    more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
+    all.extend(more);
+    all
+}
+
 impl Scenario {
     fn run(&self, fault: Option<(usize, Fault)>) -> World {
         let mut world = World::after(&self.before);
@@ -179,7 +209,7 @@ impl Counts {
 fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     let mut counts = Counts::default();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = scenarios()
+        let runs: Vec<_> = all_scenarios()
             .into_iter()
             .chain(scenarios_of_the_trash())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))

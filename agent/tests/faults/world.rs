@@ -7,6 +7,7 @@ use crate::cluster::{CLASSES, Cluster};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::machine::{FaultyMachine, State};
+use crate::projects;
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_agent::volumes::layout;
 use fastrak_api::claim::{Claim, Wish};
@@ -71,6 +72,8 @@ pub(crate) enum Event {
     Consent,
     /// An earlier process has left a volume half made.
     HalfMade(u8),
+    /// The disk of the first pool is one that holds projects to limits.
+    Projects,
 }
 
 /// All there is.
@@ -162,6 +165,7 @@ impl World {
             Event::Mount => self.mount(true),
             Event::Consent => self.consent(),
             Event::HalfMade(n) => self.half_make(&id(*n)),
+            Event::Projects => self.machine.state().has_projects = true,
         }
         // Without a volume on it, nobody could tell a disk that is away from one that is new.
         if !self.has_volumes_far() {
@@ -215,6 +219,9 @@ impl World {
         problems.extend(self.trash_that_is_lost(&state));
         problems.extend(self.objects_that_should_be_gone());
         problems.extend(POOLS.iter().flat_map(|(_, path)| self.leaks(&state, Path::new(path))));
+        if state.has_projects {
+            problems.extend(projects::problems(&state.disk, state.places[Path::new(POOLS[0].1)]));
+        }
         let kept = self.kept.iter().filter_map(|id| {
             let volumes: Vec<_> = POOLS.iter().map(|(_, path)| own(&state, path, id)).collect();
             let there =

@@ -50,6 +50,8 @@ fn what_can_be_given_away_follows_from_all_three_tests() {
         assert!(terms.check(&pool(), state, gib * GIB).is_ok(), "{why}");
         assert!(terms.check(&pool(), state, gib * GIB + 1).is_err(), "{why}");
     }
+    let usual = |total| Terms::default().room(of(total, total, 0, 0)).reserve;
+    assert_eq!((usual(50), usual(100), usual(5000)), (5 * GIB, 10 * GIB, 10 * GIB));
     let part = Terms { size: Some(parse_size("50Gi").unwrap()), ..terms("10%", "1") };
     assert_eq!(part.room(of(100, 100, 20, 20)).allocatable, 25 * GIB);
 }
