@@ -9,6 +9,7 @@ use crate::context::{Context, Outcome};
 use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
 use crate::pace::Pace;
+use crate::upkeep;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
@@ -74,6 +75,11 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
             let text = format!("made volume {name} in pool {}{held}", made.pool);
             context.events.on_claim(claim, EventReason::ProvisioningSucceeded, text);
             Outcome::Done
+        }
+        Err(ProvisionError::Volume(VolumeError::Full(shortage)))
+            if upkeep::trash::make_room(context, &shortage).await =>
+        {
+            Outcome::Again(Pace::Busy)
         }
         Err(error) => {
             context.metrics.provision(Provision::failed);

@@ -7,8 +7,9 @@
 use crate::context::Context;
 use crate::metrics::OfPool;
 use crate::upkeep::stuck::Stuck;
+use crate::volumes::Store;
 use crate::volumes::sort::{Lost, Sorted};
-use crate::volumes::{Store, VolumeError};
+use fastrak_api::capacity::Shortage;
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -54,7 +55,10 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
                 sort(&context, percent).await;
                 sorted = Some(Instant::now());
             }
-            let Some(worked) = step(&context, &mut stuck).await else { break };
+            let Some(worked) = step(&context, &mut stuck).await else {
+                context.store.has_given_way();
+                break;
+            };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
@@ -64,14 +68,28 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
     }
 }
 
-/// Makes room in a pool for `bytes` more that are to be granted: volumes in its trash that could be had
-/// back give way, the oldest first, or none where that would not do. How much was freed.
-pub async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<u64, VolumeError> {
-    let (name, now) = (pool.clone(), clock::now().as_second());
-    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
+/// Makes room for what has met a shortage, where volumes in the trash that could be had back can give
+/// way: the oldest first, and none where that would not do. Whether it is worth another try.
+pub async fn make_room(context: &Context, shortage: &Shortage) -> bool {
+    let Shortage::Bytes { pool, asked, room } = shortage else { return false };
+    // What is promised to the volumes that are there no trash gives back.
+    if *asked > room.grantable.saturating_sub(room.state.granted) {
+        return false;
+    }
+    // More must not be given up before it is seen what that was good for.
+    if context.store.is_giving_way() {
+        return true;
+    }
+    let (name, bytes) = (pool.clone(), asked.saturating_sub(room.allocatable));
+    let now = clock::now().as_second();
+    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await;
+    let lost = lost.unwrap_or_else(|error| {
+        tracing::warn!(%pool, error = %Chain(&error), "could not make room");
+        Vec::new()
+    });
     lost.iter().for_each(|lost| tell(context, pool, lost));
     context.trash.notify_one();
-    Ok(lost.iter().fold(0, |sum, lost| sum.saturating_add(lost.bytes)))
+    !lost.is_empty()
 }
 
 async fn sort(context: &Context, percent: u8) {
