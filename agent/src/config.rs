@@ -49,6 +49,9 @@ pub struct Args {
     /// deleted volumes that can be had back. The oldest give way to others.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     trash_max_percent: u8,
+    /// How often to find out what volumes hold.
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
+    usage_interval: Duration,
     /// The kubelet's folder of pods, by which mounted volumes are recognised.
     #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
     pods_dir: PathBuf,
@@ -127,6 +130,7 @@ impl TryFrom<Args> for Config {
             mut pools,
             pools_file,
             orphan_scan,
+            usage_interval,
             orphan_grace,
             trash_max_percent,
             pods_dir,
@@ -144,7 +148,8 @@ impl TryFrom<Args> for Config {
             pools.push(default.map_err(ConfigError::Pool)?);
         }
         refuse_twins(&pools)?;
-        let upkeep = Upkeep { orphan_scan, trash_percent: trash_max_percent };
+        let upkeep =
+            Upkeep { orphan_scan, trash_percent: trash_max_percent, usage: usage_interval };
         Ok(Self { node, pools, upkeep, orphan_grace, pods_dir, admin, client })
     }
 }

@@ -86,6 +86,8 @@ pub enum OfPool {
     Orphans,
     /// Volumes whose directory is missing.
     Missing,
+    /// Volumes that the kernel should hold to their size, and may not.
+    Unlimited,
     /// Volumes in the trash.
     Trash,
     /// Sizes granted to those that can be had back.
@@ -120,6 +122,7 @@ struct PoolGauges {
     up: Family<PoolLabels, Gauge>,
     orphans: Family<PoolLabels, Gauge>,
     missing: Family<PoolLabels, Gauge>,
+    unlimited: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
     trash_bytes: Family<PoolLabels, Gauge>,
     stuck: Family<PoolLabels, Gauge>,
@@ -236,6 +239,7 @@ impl Metrics {
             OfPool::Up => &self.pools.up,
             OfPool::Orphans => &self.pools.orphans,
             OfPool::Missing => &self.pools.missing,
+            OfPool::Unlimited => &self.pools.unlimited,
             OfPool::Trash => &self.pools.trash,
             OfPool::TrashBytes => &self.pools.trash_bytes,
             OfPool::Stuck => &self.pools.stuck,
@@ -258,6 +262,11 @@ impl PoolGauges {
                 "fastrak_agent_volumes_missing",
                 "Bound volumes whose directory is not in their pool",
                 &self.missing,
+            ),
+            (
+                "fastrak_agent_volumes_unlimited",
+                "Volumes that the kernel should hold to their size, and does not or cannot be asked",
+                &self.unlimited,
             ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
             (

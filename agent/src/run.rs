@@ -30,8 +30,6 @@ use tokio_util::sync::CancellationToken;
 const WATCHES: u32 = 4;
 /// How many volumes are worked on at the same time.
 const WORKERS: usize = 4;
-/// How often to find out what volumes hold.
-const USAGE: Duration = Duration::from_secs(60);
 /// How long work that is begun may take to end.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -122,7 +120,7 @@ fn work(
     supervisor.spawn("scan", after(gated(), shutdown.clone(), scan));
     let trash = upkeep::trash::run(Arc::clone(context), how.trash_percent, shutdown.clone());
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
-    let usage = upkeep::usage::run(Arc::clone(context), USAGE, shutdown.clone());
+    let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
     supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());

@@ -150,6 +150,21 @@ impl Terms {
     }
 }
 
+impl Shortage {
+    /// In which pool, and how much would have to be removed from its disk for the request to fit; none
+    /// where that would not help.
+    #[must_use]
+    pub fn to_remove(&self) -> Option<(&PoolName, u64)> {
+        match self {
+            Self::Bytes { pool, asked, room } => {
+                let may = *asked <= room.grantable.saturating_sub(room.state.granted);
+                may.then(|| (pool, asked.saturating_sub(room.allocatable)))
+            }
+            Self::Inodes { .. } => None,
+        }
+    }
+}
+
 impl Reserve {
     /// Reads `10%` or `20Gi`.
     pub fn parse(text: &str) -> Result<Self, TermsError> {

@@ -95,7 +95,7 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
 mod tests {
     use super::*;
     use crate::volumes::Order;
-    use fastrak_api::class::{Mode, Quota};
+    use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
     use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
@@ -118,7 +118,8 @@ mod tests {
         Plan {
             order: Order {
                 identity,
-                pool: PoolName::default(),
+                pools: vec![PoolName::default()],
+                policy: PoolPolicy::default(),
                 mode: Mode::default(),
                 quota: Quota::default(),
             },

@@ -132,7 +132,7 @@ pub enum Refusal {
         /// The class.
         class: String,
         /// Where the class has its volumes.
-        wanted: PoolName,
+        wanted: String,
     },
     /// It is too small.
     #[error("the claim asks for {asked}, and the volume has {has}; ask for {has} or less")]
@@ -257,11 +257,11 @@ fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
 
 fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
     let order = &ask.plan.order;
-    if known.pool != order.pool {
+    if !order.pools.contains(&known.pool) {
         return Err(Step::Refuse(Refusal::OtherPool {
             has: known.pool.clone(),
             class: order.identity.class.clone(),
-            wanted: order.pool.clone(),
+            wanted: named(&order.pools),
         }));
     }
     let (asked, has) = (Bytes(order.identity.bytes), Bytes(known.identity.bytes));
@@ -269,6 +269,11 @@ fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
         return Err(Step::Refuse(Refusal::TooLarge { asked, has }));
     }
     Ok(())
+}
+
+fn named(pools: &[PoolName]) -> String {
+    let names: Vec<_> = pools.iter().map(PoolName::as_str).collect();
+    names.join(" or ")
 }
 
 #[cfg(test)]

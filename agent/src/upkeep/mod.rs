@@ -20,6 +20,8 @@ pub struct Upkeep {
     pub orphan_scan: Duration,
     /// How much of a pool deleted volumes may take that can be had back, in percent.
     pub trash_percent: u8,
+    /// How often to find out what volumes hold.
+    pub usage: Duration,
 }
 
 /// Does the one when the other is done, unless shutdown is requested before.

@@ -7,8 +7,8 @@
 use crate::context::Context;
 use crate::metrics::OfPool;
 use crate::upkeep::stuck::Stuck;
-use crate::volumes::Store;
 use crate::volumes::sort::{Lost, Sorted};
+use crate::volumes::{Store, VolumeError};
 use fastrak_api::capacity::Shortage;
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
@@ -68,28 +68,31 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
     }
 }
 
-/// Makes room for what has met a shortage, where volumes in the trash that could be had back can give
-/// way: the oldest first, and none where that would not do. Whether it is worth another try.
-pub async fn make_room(context: &Context, shortage: &Shortage) -> bool {
-    let Shortage::Bytes { pool, asked, room } = shortage else { return false };
-    // What is promised to the volumes that are there no trash gives back.
-    if *asked > room.grantable.saturating_sub(room.state.granted) {
-        return false;
+/// Has volumes in the trash that could be had back give way where that ends one of these shortages, the
+/// oldest first; whether any has. What they hold is free when it is removed, a little later.
+pub async fn make_way(context: &Context, shortages: &[Shortage]) -> bool {
+    for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
+        match give_way(context, pool, bytes).await {
+            Ok(false) => {}
+            Ok(true) => return true,
+            Err(error) => {
+                tracing::warn!(%pool, error = %Chain(&error), "trash could not give way");
+            }
+        }
     }
-    // More must not be given up before it is seen what that was good for.
+    false
+}
+
+async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool, VolumeError> {
+    // More must not be given up before it is seen what the last was good for.
     if context.store.is_giving_way() {
-        return true;
+        return Ok(true);
     }
-    let (name, bytes) = (pool.clone(), asked.saturating_sub(room.allocatable));
-    let now = clock::now().as_second();
-    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await;
-    let lost = lost.unwrap_or_else(|error| {
-        tracing::warn!(%pool, error = %Chain(&error), "could not make room");
-        Vec::new()
-    });
+    let (name, now) = (pool.clone(), clock::now().as_second());
+    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));
     context.trash.notify_one();
-    !lost.is_empty()
+    Ok(!lost.is_empty())
 }
 
 async fn sort(context: &Context, percent: u8) {
@@ -152,6 +155,9 @@ async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
         more |= state.more;
         context.metrics.set(OfPool::Trash, &state.pool, state.entries);
         context.metrics.removed(&state.pool, state.removed);
+        if state.removed > 0 && !state.more {
+            context.wake_waiting();
+        }
         if !state.more {
             // Now all of them have been tried.
             context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);

@@ -4,6 +4,7 @@
 //! that the next call finishes. It knows no API server and does not decide who may have what.
 
 pub mod back;
+mod choose;
 pub mod discard;
 pub mod grow;
 pub mod identity;
@@ -24,7 +25,7 @@ use crate::host::quota::Lack;
 use crate::host::{HostError, Kind, mounts};
 use crate::pools::{OpenPool, PoolError, Pools};
 use fastrak_api::capacity::Shortage;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -41,8 +42,10 @@ use tokio::task::JoinError;
 pub struct Order {
     /// What is recorded of it.
     pub identity: Identity,
-    /// The pool in which to make it.
-    pub pool: PoolName,
+    /// The pools in which it may be made.
+    pub pools: Vec<PoolName>,
+    /// In which of them.
+    pub policy: PoolPolicy,
     /// The permissions of its root.
     pub mode: Mode,
     /// Whether the kernel is to hold it to its size. How it does is found out when it is made.
@@ -92,6 +95,14 @@ pub enum VolumeError {
     /// There is no room for it.
     #[error("{0}")]
     Full(Box<Shortage>),
+    /// None of several pools can have it; why each cannot.
+    #[error("none of the pools can have it: {why}")]
+    NoPool {
+        /// Why not.
+        why: String,
+        /// What those that are full have too little of.
+        shortages: Vec<Shortage>,
+    },
     /// It would not be held to its size.
     #[error(
         "the class wants quota: required, and pool {pool} cannot hold a volume to its size: {lack}; \
@@ -132,6 +143,18 @@ pub enum VolumeError {
     CutOff(#[source] JoinError),
 }
 
+impl VolumeError {
+    /// What there was too little of.
+    #[must_use]
+    pub fn shortages(&self) -> &[Shortage] {
+        match self {
+            Self::Full(shortage) => std::slice::from_ref(&**shortage),
+            Self::NoPool { shortages, .. } => shortages,
+            _ => &[],
+        }
+    }
+}
+
 /// The volumes in the pools of this node.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -163,24 +186,16 @@ impl Store {
     /// made is used as it is.
     pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
         let id = &order.identity.volume;
-        let mut own = None;
+        let mut opened = Vec::new();
         for pool in self.pools.open_all() {
             if let Ok(pool) = &pool
                 && let Some(made) = existing(pool, id)?
             {
                 return Ok((made, false));
             }
-            let name = pool.as_ref().map_or_else(PoolError::pool, |pool| &pool.config.name);
-            if *name == order.pool {
-                own = Some(pool);
-            }
+            opened.push(pool);
         }
-        let own = own.unwrap_or_else(|| Err(self.pools.unknown(&order.pool)));
-        let pool = own.map_err(VolumeError::Pool)?;
-        self.making().insert(OsString::from(id.as_str()));
-        let outcome = self.make(&pool, order);
-        self.making().remove(OsStr::new(id.as_str()));
-        outcome.map(|limit| (made(&pool, id, limit), true))
+        self.make_in_one(opened, order).map(|made| (made, true))
     }
 
     /// Where the volume's directory is.

@@ -72,7 +72,8 @@ fn order() -> Order {
             trash_seconds: None,
             claim_created: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o2770),
         quota: Quota::Preferred,
     }
@@ -224,7 +225,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
     };
     let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
     store(vec![near.clone()]).ensure(&order()).unwrap();
-    store(vec![far.clone()]).ensure(&Order { pool: far.name.clone(), ..order() }).unwrap();
+    store(vec![far.clone()]).ensure(&Order { pools: vec![far.name.clone()], ..order() }).unwrap();
     let found = store(vec![near, far]).find(&id()).unwrap();
     assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
 }

@@ -228,7 +228,7 @@ impl Agent {
     fn witness_publication(&self, plan: &Plan, witness: &mut Witness) {
         let state = self.machine.state();
         let (id, mode) = (&plan.order.identity.volume, plan.order.mode.0);
-        let place = PathBuf::from("/").join(plan.order.pool.as_str());
+        let place = PathBuf::from("/").join(plan.order.pools[0].as_str());
         if let Err(problem) = state.durable_volume(&place, id, mode) {
             witness.problems.push(format!("{id} is published, and on the disk {problem}"));
         }

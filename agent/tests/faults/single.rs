@@ -93,6 +93,24 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// The same where the disk holds projects to limits.
+fn with_projects(mut scenario: Scenario) -> Scenario {
+    scenario.name.push_str(", with projects");
+    scenario.before.insert(0, Event::Projects);
+    scenario
+}
+
+fn all_scenarios() -> Vec<Scenario> {
+    let mut all = scenarios();
+    let chosen = all.iter().filter(|scenario| WITH_PROJECTS.contains(&scenario.name.as_str()));
+    let mut more: Vec<_> = chosen.cloned().map(with_projects).collect();
+    assert_eq!(more.len(), WITH_PROJECTS.len(), "a situation has another name now");
+    // What was in the trash has given its number back by the second round.
+    more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
+    all.extend(more);
+    all
+}
+
 /// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
 fn scenarios_of_the_trash() -> Vec<Scenario> {
     use Event::{Adopt, Control, DeleteVolume, GiveWay, Round, See, Tend, Unclaim, Undelete, Wait};
@@ -113,24 +131,6 @@ fn scenarios_of_the_trash() -> Vec<Scenario> {
         scenario("adopt", &[gone("kept"), vec![See, Adopt(2, 1)]].concat(), &[Round]),
         scenario("adopt without an object", &ended, &[Round]),
     ]
-}
-
-/// The same where the disk holds projects to limits.
-fn with_projects(mut scenario: Scenario) -> Scenario {
-    scenario.name.push_str(", with projects");
-    scenario.before.insert(0, Event::Projects);
-    scenario
-}
-
-fn all_scenarios() -> Vec<Scenario> {
-    let mut all = scenarios();
-    let chosen = all.iter().filter(|scenario| WITH_PROJECTS.contains(&scenario.name.as_str()));
-    let mut more: Vec<_> = chosen.cloned().map(with_projects).collect();
-    assert_eq!(more.len(), WITH_PROJECTS.len(), "a situation has another name now");
-    // What was in the trash has given its number back by the second round.
-    more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
-    all.extend(more);
-    all
 }
 
 impl Scenario {

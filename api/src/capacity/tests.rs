@@ -69,6 +69,14 @@ fn a_refusal_says_all_that_it_follows_from() {
 }
 
 #[test]
+fn what_would_have_to_be_removed_is_known_where_it_would_help() {
+    let refused = |state, gib: u64| terms("10%", "1").check(&pool(), state, gib * GIB).unwrap_err();
+    let full = refused(of(100, 30, 0, 0), 25);
+    assert_eq!(full.to_remove(), Some((&pool(), 5 * GIB)));
+    assert_eq!(refused(of(100, 100, 80, 80), 25).to_remove(), None);
+}
+
+#[test]
 fn a_filesystem_that_runs_out_of_files_is_full() {
     let state = |free_inodes| State { inodes: 1000, free_inodes, ..of(100, 100, 0, 0) };
     assert!(terms("0%", "1").check(&pool(), state(50), 1).is_ok());

@@ -1,4 +1,5 @@
 mod enemies;
+mod meddler;
 mod race;
 mod subvolumes;
 

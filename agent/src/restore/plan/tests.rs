@@ -43,7 +43,8 @@ fn plan() -> Plan {
     Plan {
         order: Order {
             identity: identity(NEW, "new"),
-            pool: PoolName::default(),
+            pools: vec![PoolName::default()],
+            policy: fastrak_api::class::PoolPolicy::default(),
             mode: Mode::default(),
             quota: Quota::default(),
         },

@@ -9,7 +9,7 @@ use fastrak_agent::pools::{PoolConfig, Pools};
 use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Made, Order, Store, VolumeError, Whereabouts, projects};
 use fastrak_api::capacity::Terms;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
@@ -89,7 +89,8 @@ pub(super) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             trash_seconds: None,
             claim_created: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o777),
         quota,
     }
