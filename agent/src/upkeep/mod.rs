@@ -10,6 +10,8 @@ pub mod stuck;
 pub mod trash;
 pub mod usage;
 
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// How the pools are looked after.
@@ -21,4 +23,17 @@ pub struct Upkeep {
     pub trash_percent: u8,
     /// How often to find out what volumes hold.
     pub usage: Duration,
+}
+
+/// Does the one when the other is done, unless shutdown is requested before.
+pub async fn after(
+    first: impl Future<Output = ()>,
+    shutdown: Shutdown,
+    then: impl Future<Output = Result<(), Infallible>>,
+) -> Result<(), Infallible> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        () = first => then.await,
+    }
 }
