@@ -16,6 +16,7 @@ needed=(
     nftables:nft
     iptables:iptables
     util-linux:unshare
+    btrfs-progs:mkfs.btrfs
 )
 
 say() { printf '%s\n' "$*" >&2; }

@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod assets;
 pub mod control_plane;
+pub mod disk;
 pub mod environment;
 pub mod eventually;
 pub mod fake_nodes;
@@ -20,6 +21,7 @@ mod access;
 mod state;
 
 pub use control_plane::{Component, ControlPlane, Options, shared};
+pub use disk::Disk;
 pub use eventually::eventually;
 pub use fake_nodes::{fake_node, fake_node_from};
 pub use identity::{Identity, apply_manifests, service_account_client};

@@ -5,6 +5,7 @@
 //! method does more than its one call, and none decides anything.
 
 use super::Kind;
+use super::quota::{Group, Support, Usage};
 use rustix::io::Errno;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
@@ -76,8 +77,33 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// On which device `name` in this directory is; with an empty name, this itself.
     fn device(&self, name: &str) -> Result<Device, Errno>;
 
-    /// Whether nothing can be written to this one's filesystem.
-    fn is_read_only(&self) -> Result<bool, Errno>;
+    /// What this one's filesystem is, and what room it has.
+    fn room(&self) -> Result<Room, Errno>;
+
+    /// How this one's filesystem can hold directories to limits.
+    fn support(&self) -> Result<Support, Errno>;
+
+    /// Makes `name` in this directory as a subvolume of btrfs.
+    fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno>;
+
+    /// Removes the subvolume `name` with all that is in it but other subvolumes.
+    fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno>;
+
+    /// Has this directory, which is empty, and all that is ever made in it counted as this project.
+    fn join_project(&self, project: u32) -> Result<(), Errno>;
+
+    /// The first project from this number on that anything is counted as, or limited by.
+    fn project_from(&self, first: u32) -> Result<Option<u32>, Errno>;
+
+    /// Limits what `group`, to which this directory belongs, may hold; with 0, no more.
+    fn limit(&self, group: Group, most: u64) -> Result<(), Errno>;
+
+    /// What `group`, to which this directory belongs, holds.
+    fn usage(&self, group: Group) -> Result<Usage, Errno>;
+
+    /// Forgets the groups of subvolumes that are gone; how many. More than one call, each of
+    /// which finds the rest of an earlier one's work.
+    fn sweep_groups(&self) -> Result<usize, Errno>;
 }
 
 /// What is to be opened, and how.
@@ -109,4 +135,21 @@ pub struct Device {
     pub number: (u32, u32),
     /// Whether the directory is where something is mounted; `None` where the kernel cannot tell.
     pub mount_root: Option<bool>,
+}
+
+/// What a filesystem is and has, as statfs(2) tells it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Its kind, by the number that `linux/magic.h` has for it.
+    pub kind: u32,
+    /// Whether nothing can be written to it.
+    pub read_only: bool,
+    /// All that it can hold.
+    pub total: u64,
+    /// What ordinary users can still write.
+    pub free: u64,
+    /// How many files it can have; 0 where it does not count them.
+    pub inodes: u64,
+    /// How many more.
+    pub free_inodes: u64,
 }

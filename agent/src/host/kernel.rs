@@ -3,16 +3,17 @@
 //! It adds nothing to them, and repeats none: what an error means is for the caller to know.
 
 use super::Kind;
-use super::calls::{Device, Handle, How, Machine, There};
+use super::calls::{Device, Handle, How, Machine, Room, There};
+use super::quota::{self, Group, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfsMountFlags,
-    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fstatvfs, fsync, mkdirat,
-    open, openat2, renameat_with, statat, statx, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
+    XattrFlags, fchmod, fsetxattr, fstat, fsync, mkdirat, open, openat2, renameat_with, statat,
+    statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -147,8 +148,46 @@ impl Handle for Descriptor {
         })
     }
 
-    fn is_read_only(&self) -> Result<bool, Errno> {
-        Ok(fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+    fn room(&self) -> Result<Room, Errno> {
+        quota::room(self.0.as_fd())
+    }
+
+    fn support(&self) -> Result<Support, Errno> {
+        quota::supported(self.0.as_fd())
+    }
+
+    fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
+        quota::btrfs::make(self.0.as_fd(), name)
+    }
+
+    fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
+        quota::btrfs::remove(self.0.as_fd(), name)
+    }
+
+    fn join_project(&self, _: u32) -> Result<(), Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    fn project_from(&self, _: u32) -> Result<Option<u32>, Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
+        match group {
+            Group::Subvolume => quota::btrfs::limit(self.0.as_fd(), most),
+            Group::Project(_) => Err(Errno::OPNOTSUPP),
+        }
+    }
+
+    fn usage(&self, group: Group) -> Result<Usage, Errno> {
+        match group {
+            Group::Subvolume => quota::btrfs::usage(self.0.as_fd()),
+            Group::Project(_) => Err(Errno::OPNOTSUPP),
+        }
+    }
+
+    fn sweep_groups(&self) -> Result<usize, Errno> {
+        quota::btrfs::sweep(self.0.as_fd())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It remembers nothing: whether something has changed is for the caller to see.
 
-use super::calls::Machine;
+use super::calls::{Machine, Room};
 use super::dirs::{Dir, failed};
 use super::{HostError, Verb};
 use std::path::Path;
@@ -14,8 +14,8 @@ pub struct Filesystem {
     pub device: (u32, u32),
     /// Whether the directory is where it is mounted.
     pub is_mount_point: bool,
-    /// Whether nothing can be written to it.
-    pub read_only: bool,
+    /// What it is, and what room it has.
+    pub room: Room,
 }
 
 /// The filesystem on which `dir` is.
@@ -26,8 +26,8 @@ pub fn filesystem(dir: &Dir) -> Result<Filesystem, HostError> {
         Some(known) => known,
         None => dir.handle().device("..").map_err(&wrong)?.number != here.number,
     };
-    let read_only = dir.handle().is_read_only().map_err(&wrong)?;
-    Ok(Filesystem { device: here.number, is_mount_point, read_only })
+    let room = dir.handle().room().map_err(&wrong)?;
+    Ok(Filesystem { device: here.number, is_mount_point, room })
 }
 
 /// A new random UUID.
@@ -48,8 +48,9 @@ mod tests {
         assert!(proc.is_mount_point);
         let folder = tempfile::tempdir().unwrap();
         let inner = filesystem(&Dir::open_at(&Kernel, folder.path()).unwrap()).unwrap();
-        assert!(!inner.is_mount_point && !inner.read_only);
+        assert!(!inner.is_mount_point && !inner.room.read_only);
         assert_ne!(inner.device, proc.device);
+        assert!(inner.room.total > 0 && inner.room.free <= inner.room.total);
     }
 
     #[test]

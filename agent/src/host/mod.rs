@@ -10,6 +10,7 @@ pub mod files;
 mod kernel;
 pub mod machine;
 pub mod mounts;
+pub mod quota;
 pub mod reap;
 
 use rustix::io::Errno;
@@ -33,6 +34,8 @@ pub enum Verb {
     Permit,
     /// Writing an extended attribute.
     Tag,
+    /// Limiting what it may hold.
+    Limit,
     /// Making sure that it is on the disk.
     Sync,
     /// Renaming.
@@ -79,6 +82,7 @@ impl fmt::Display for Verb {
             Self::Make => "make",
             Self::Permit => "set the permissions of",
             Self::Tag => "tag",
+            Self::Limit => "limit",
             Self::Sync => "sync",
             Self::Rename => "rename",
             Self::Remove => "remove",

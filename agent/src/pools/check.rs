@@ -36,7 +36,7 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String),
     if place.require_mount && !filesystem.is_mount_point {
         return Err(Problem::NotMounted);
     }
-    if filesystem.read_only {
+    if filesystem.room.read_only {
         return Err(Problem::ReadOnly);
     }
     let content = match files::read(&dir, OsStr::new(MARKER)) {

@@ -223,6 +223,15 @@ impl Disk {
         }
     }
 
+    /// Removes all that is in a directory, the innermost first.
+    pub(crate) fn empty(&mut self, dir: Ino) {
+        let entries = self.now[dir].node.entries().cloned().unwrap_or_default();
+        for (name, ino) in entries {
+            self.empty(ino);
+            self.remove(dir, &name);
+        }
+    }
+
     pub(crate) fn rename(&mut self, (from, name): (Ino, &OsStr), (to, new): (Ino, &OsStr)) {
         if let Some(ino) = self.find(from, name) {
             self.parents[ino] = to;

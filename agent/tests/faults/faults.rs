@@ -14,6 +14,7 @@ pub(crate) enum Call {
     Make,
     Permit,
     Tag,
+    Limit,
     Examine,
     List,
     Rename,
@@ -119,6 +120,7 @@ fn changes(call: Call) -> bool {
             | Call::Make
             | Call::Permit
             | Call::Tag
+            | Call::Limit
             | Call::Rename
             | Call::Remove
             | Call::Write

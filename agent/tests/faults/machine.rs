@@ -7,7 +7,8 @@
 use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
 use fastrak_agent::host::Kind;
-use fastrak_agent::host::calls::{Device, Handle, How, Machine, There};
+use fastrak_agent::host::calls::{Device, Handle, How, Machine, Room, There};
+use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -18,6 +19,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Where a limit is noted in the simulation: a subvolume has it as a file has an attribute.
+const LIMIT: &str = "limit";
+
+/// The place whose disk can limit.
+const FAR: &str = "far";
 
 /// More calls than anything takes.
 const ENOUGH: usize = 100_000;
@@ -237,6 +244,21 @@ impl State {
     }
 
     /// Whether the filesystem has become read-only.
+    fn room(&self) -> Room {
+        const ALL: u64 = 1 << 40;
+        let read_only = self.is_read_only();
+        Room { kind: 0, read_only, total: ALL, free: ALL, inodes: 0, free_inodes: 0 }
+    }
+
+    /// The disk of the second pool holds volumes to their size, that of the first has no means to.
+    fn support(&self, ino: Ino) -> Support {
+        let path = self.disk.path(ino);
+        match path.first().is_some_and(|place| place == FAR) {
+            true => Support::Subvolumes,
+            false => Support::None(Lack::Filesystem),
+        }
+    }
+
     fn is_read_only(&self) -> bool {
         matches!(self.plan, Some((at, Fault::Lasting(Errno::ROFS))) if self.calls.len() > at)
     }
@@ -527,7 +549,53 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |_| Ok(Device { number: (8, 1), mount_root: Some(false) }))
     }
 
-    fn is_read_only(&self) -> Result<bool, Errno> {
-        self.call(Call::Examine, |state| Ok(state.is_read_only()))
+    fn room(&self) -> Result<Room, Errno> {
+        self.call(Call::Examine, |state| Ok(state.room()))
+    }
+
+    fn support(&self) -> Result<Support, Errno> {
+        self.call(Call::Examine, |state| Ok(state.support(self.ino)))
+    }
+
+    fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
+        self.make(name, 0o755)
+    }
+
+    fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
+        self.call(Call::Remove, |state| {
+            let ino = state.look_up(self.ino, name)?;
+            state.guard("remove", self.ino, Some(name));
+            state.disk.empty(ino);
+            state.disk.remove(self.ino, name);
+            Ok(())
+        })
+    }
+
+    fn join_project(&self, _: u32) -> Result<(), Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    fn project_from(&self, _: u32) -> Result<Option<u32>, Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    fn limit(&self, _: Group, most: u64) -> Result<(), Errno> {
+        self.call(Call::Limit, |state| {
+            state.guard("limit", self.ino, None);
+            state.disk.tag(self.ino, LIMIT, &most.to_le_bytes());
+            Ok(())
+        })
+    }
+
+    fn usage(&self, _: Group) -> Result<Usage, Errno> {
+        self.call(Call::Examine, |state| {
+            let limit = state.disk.see(self.ino).tags.get(LIMIT);
+            let limit = limit.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).expect("8 bytes"));
+            Ok(Usage { used: 0, inodes: None, limit: limit.map(u64::from_le_bytes) })
+        })
+    }
+
+    fn sweep_groups(&self) -> Result<usize, Errno> {
+        self.call(Call::Examine, |_| Ok(0))
     }
 }

@@ -1,0 +1,118 @@
+//! Subvolumes of btrfs, the limits on them and what they hold. A subvolume is a directory to
+//! everybody but these calls; the group that counts it bears its number.
+//!
+//! The group outlives its subvolume, which the kernel takes away in the background: until then it
+//! lets nobody remove the group. So removing leaves groups, and [`sweep`] collects them.
+
+use super::{Lack, Support, Usage};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+/// The numbers of the trees of all trees and of the quota groups, and the kinds of their items.
+const ROOT_TREE: u64 = 1;
+const QUOTA_TREE: u64 = 8;
+const ROOT_ITEM: u32 = 132;
+const STATUS_ITEM: u32 = 240;
+const INFO_ITEM: u32 = 242;
+const LIMIT_ITEM: u32 = 244;
+/// The numbers that subvolumes can have. Larger ones are groups of groups, which are an administrator's.
+const FIRST_SUBVOLUME: u64 = 256;
+const LAST_SUBVOLUME: u64 = (1 << 48) - 1;
+/// How many groups are looked at by one call.
+const SWEPT: u32 = 32;
+/// The number of a subvolume's own root directory, wherever it is asked for.
+const ROOT_INODE: u64 = 256;
+/// The flag of a limit on what is referenced. What is shared with a snapshot counts as well: a tenant
+/// is told the size of what he sees.
+const REFERENCED: u64 = 1;
+/// The value that takes a limit off.
+const NO_LIMIT: u64 = u64::MAX;
+
+/// Whether quotas can be set on this filesystem of btrfs.
+pub(super) fn support(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
+    match item(fd, STATUS_ITEM, 0) {
+        Ok(Some(_)) => Ok(Support::Subvolumes),
+        // There is no such tree before quotas are switched on.
+        Ok(None) | Err(Errno::NOENT) => Ok(Support::None(Lack::BtrfsOff)),
+        Err(Errno::PERM | Errno::ACCESS) => Ok(Support::None(Lack::Forbidden)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Makes a subvolume.
+pub(in super::super) fn make(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    raw::create_subvolume(fd, name)
+}
+
+/// Removes a subvolume with all that is in it, at once. Its group is left for [`sweep`].
+pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    raw::destroy_subvolume(fd, name)
+}
+
+/// Limits what the subvolume may hold.
+pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: u64) -> Result<(), Errno> {
+    let most = if most == 0 { NO_LIMIT } else { most };
+    // 0 asks for the group of the subvolume that the descriptor is in.
+    raw::limit_group(fd, 0, REFERENCED, most)
+}
+
+/// What the subvolume holds, and may hold.
+pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
+    let group = raw::subvolume_number(fd)?;
+    let info = item(fd, INFO_ITEM, group)?.ok_or(Errno::NOENT)?;
+    let limit = item(fd, LIMIT_ITEM, group)?;
+    let limited = limit.filter(|words| words[0] & REFERENCED != 0).map(|words| words[1]);
+    Ok(Usage { used: info[1], inodes: None, limit: limited })
+}
+
+/// Removes the groups of subvolumes that are gone, some at a time; how many it has removed. Groups of
+/// subvolumes that are there are not touched: older kernels would let us.
+pub(in super::super) fn sweep(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let (mut removed, mut from) = (0, FIRST_SUBVOLUME);
+    loop {
+        let groups = raw::items(fd, QUOTA_TREE, (0, INFO_ITEM), from..=LAST_SUBVOLUME, SWEPT)?;
+        let Some((last, _)) = groups.last() else { return Ok(removed) };
+        from = last + 1;
+        for (group, _) in groups {
+            removed += usize::from(sweep_one(fd, group)?);
+        }
+    }
+}
+
+fn sweep_one(fd: BorrowedFd<'_>, group: u64) -> Result<bool, Errno> {
+    if !raw::items(fd, ROOT_TREE, (group, ROOT_ITEM), 0..=u64::MAX, 1)?.is_empty() {
+        return Ok(false);
+    }
+    match raw::destroy_group(fd, group) {
+        Ok(()) => Ok(true),
+        // Its last bytes are still being given back; or somebody else was first.
+        Err(Errno::BUSY | Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The first words of the item of a group in the quota tree: little-endian numbers of 8 bytes each.
+fn item(fd: BorrowedFd<'_>, kind: u32, group: u64) -> Result<Option<[u64; 4]>, Errno> {
+    let found = raw::items(fd, QUOTA_TREE, (0, kind), group..=group, 1)?;
+    let word = |bytes: &[u8], at: usize| {
+        let bytes = bytes.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u64::from_le_bytes)
+    };
+    Ok(found.first().map(|(_, bytes)| [0, 1, 2, 3].map(|at| word(bytes, at))))
+}
+
+/// A name as these calls take it: no longer than a file's may be, and no path.
+fn is_name(name: &OsStr) -> bool {
+    let bytes = name.as_bytes();
+    !bytes.is_empty()
+        && bytes.len() <= 255
+        && !bytes.contains(&b'/')
+        && bytes != b"."
+        && bytes != b".."
+}

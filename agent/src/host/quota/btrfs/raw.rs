@@ -1,0 +1,169 @@
+//! The calls of btrfs as the kernel takes them, one function for each: numbers and forms from
+//! `linux/btrfs.h`. It interprets nothing.
+#![expect(unsafe_code, reason = "an ioctl is a number and a form that only we can promise to fit")]
+
+use super::is_name;
+use rustix::fd::BorrowedFd;
+use rustix::io::{Errno, Result};
+use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
+use std::ffi::OsStr;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt as _;
+
+/// The group of ioctls that are btrfs's.
+const BTRFS: u8 = 0x94;
+
+#[repr(C)]
+struct SubvolumeArgs {
+    fd: i64,
+    transaction: u64,
+    flags: u64,
+    unused: [u64; 4],
+    name: [u8; 4040],
+}
+
+#[repr(C)]
+struct NameArgs {
+    fd: i64,
+    name: [u8; 4088],
+}
+
+#[repr(C)]
+struct LimitArgs {
+    group: u64,
+    flags: u64,
+    most_referenced: u64,
+    most_exclusive: u64,
+    reserved_referenced: u64,
+    reserved_exclusive: u64,
+}
+
+#[repr(C)]
+struct GroupArgs {
+    create: u64,
+    group: u64,
+}
+
+#[repr(C)]
+struct LookupArgs {
+    tree: u64,
+    object: u64,
+    name: [u8; 4080],
+}
+
+#[repr(C)]
+struct SearchArgs {
+    tree: u64,
+    least_object: u64,
+    most_object: u64,
+    least_offset: u64,
+    most_offset: u64,
+    least_transaction: u64,
+    most_transaction: u64,
+    least_kind: u32,
+    most_kind: u32,
+    items: u32,
+    unused: u32,
+    unused_more: [u64; 4],
+    found: [u8; 3992],
+}
+
+/// The length of what precedes each item that a search has found: transaction, object and offset of
+/// 8 bytes each, kind and length of 4.
+const HEADER: usize = 32;
+
+const CREATE: Opcode = opcode::write::<SubvolumeArgs>(BTRFS, 24);
+const DESTROY: Opcode = opcode::write::<NameArgs>(BTRFS, 15);
+const SEARCH: Opcode = opcode::read_write::<SearchArgs>(BTRFS, 17);
+const LOOKUP: Opcode = opcode::read_write::<LookupArgs>(BTRFS, 18);
+const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
+/// Declared as one that reads, and it writes.
+const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
+
+pub(super) fn create_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+    let args = SubvolumeArgs { fd: 0, transaction: 0, flags: 0, unused: [0; 4], name: text(name)? };
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<CREATE, _>::new(args)) }
+}
+
+pub(super) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+    let args = NameArgs { fd: 0, name: text(name)? };
+    // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<DESTROY, _>::new(args)) }
+}
+
+pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64) -> Result<()> {
+    let args = LimitArgs {
+        group,
+        flags,
+        most_referenced: most,
+        most_exclusive: 0,
+        reserved_referenced: 0,
+        reserved_exclusive: 0,
+    };
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_LIMIT, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<LIMIT, _>::new(args)) }
+}
+
+pub(super) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
+    let args = GroupArgs { create: 0, group };
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
+}
+
+/// The number of the subvolume that the directory is in.
+pub(super) fn subvolume_number(fd: BorrowedFd<'_>) -> Result<u64> {
+    let mut args = LookupArgs { tree: 0, object: super::ROOT_INODE, name: [0; 4080] };
+    // SAFETY: the number is that of BTRFS_IOC_INO_LOOKUP, whose form this is.
+    unsafe { ioctl(fd, Updater::<LOOKUP, _>::new(&mut args)) }?;
+    Ok(args.tree)
+}
+
+/// Up to `most` items of one kind of one object of a tree, whose offset is in a range: the offset and
+/// the content of each. Fewer where a call holds no more; none only where there is none.
+pub(super) fn items(
+    fd: BorrowedFd<'_>,
+    tree: u64,
+    (object, kind): (u64, u32),
+    offsets: RangeInclusive<u64>,
+    most: u32,
+) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut args = SearchArgs {
+        tree,
+        least_object: object,
+        most_object: object,
+        least_offset: *offsets.start(),
+        most_offset: *offsets.end(),
+        least_transaction: 0,
+        most_transaction: u64::MAX,
+        least_kind: kind,
+        most_kind: kind,
+        items: most,
+        unused: 0,
+        unused_more: [0; 4],
+        found: [0; 3992],
+    };
+    // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH, whose form this is.
+    unsafe { ioctl(fd, Updater::<SEARCH, _>::new(&mut args)) }?;
+    let mut rest = args.found.as_slice();
+    let mut items = Vec::new();
+    for _ in 0..args.items {
+        let Some((header, after)) = rest.split_at_checked(HEADER) else { break };
+        let offset = header[16..24].try_into().map_or(0, u64::from_ne_bytes);
+        let length = header[28..32].try_into().map_or(0, u32::from_ne_bytes);
+        let Some((content, after)) = after.split_at_checked(length as usize) else { break };
+        items.push((offset, content.to_vec()));
+        rest = after;
+    }
+    Ok(items)
+}
+
+/// A name in a field of fixed length, with zeros after it.
+fn text<const LENGTH: usize>(name: &OsStr) -> Result<[u8; LENGTH]> {
+    let mut field = [0; LENGTH];
+    match field.get_mut(..name.len()) {
+        Some(start) if is_name(name) => start.copy_from_slice(name.as_bytes()),
+        _ => return Err(Errno::INVAL),
+    }
+    Ok(field)
+}

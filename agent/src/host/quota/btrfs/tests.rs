@@ -1,0 +1,140 @@
+//! Against a real btrfs on a loop device.
+
+use super::super::{Lack, Support, Usage, limit, make_subvolume, remove_subvolume, support, sweep};
+use super::*;
+use crate::host::{Dir, Kernel};
+use fastrak_testkit::{Disk, eventually, or_skip};
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+const MIB: u64 = 1024 * 1024;
+
+fn os(text: &str) -> &OsStr {
+    OsStr::new(text)
+}
+
+fn open(path: &Path) -> Dir {
+    Dir::open_at(&Kernel, path).unwrap()
+}
+
+fn held(dir: &Dir) -> Usage {
+    super::super::usage(dir, super::super::Group::Subvolume).unwrap()
+}
+
+fn set(dir: &Dir, most: u64) {
+    limit(dir, super::super::Group::Subvolume, most).unwrap();
+}
+
+fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    for _ in 0..bytes / 65536 {
+        file.write_all(&[0x5A; 65536])?;
+    }
+    file.sync_all()
+}
+
+#[tokio::test]
+async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    let root = open(disk.path());
+    assert_eq!(support(&root).unwrap(), Support::None(Lack::BtrfsOff));
+    or_skip!(disk.switch_quotas_on().await);
+    assert_eq!(support(&root).unwrap(), Support::Subvolumes);
+
+    let volume = make_subvolume(&root, os("volume"), 0o2770).unwrap();
+    let mode = rustix::fs::stat(volume.path()).unwrap().st_mode;
+    assert_eq!(mode & 0o7777, 0o2770);
+    set(&volume, 8 * MIB);
+    assert_eq!(held(&volume).limit, Some(8 * MIB));
+
+    let full = fill(&volume.path().join("file"), 16 * MIB).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::QuotaExceeded, "{full}");
+    let used = held(&volume).used;
+    assert!((4 * MIB..=8 * MIB).contains(&used), "{used}");
+
+    set(&volume, 32 * MIB);
+    fill(&volume.path().join("more"), 12 * MIB).unwrap();
+    let Usage { used, limit, .. } = held(&volume);
+    assert!(used > 12 * MIB && limit == Some(32 * MIB), "{used} of {limit:?}");
+    set(&volume, 0);
+    assert_eq!(held(&volume).limit, None);
+}
+
+#[tokio::test]
+async fn a_limit_below_what_is_held_lets_only_less_be_held() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = open(disk.path());
+    let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
+    fill(&volume.path().join("file"), 8 * MIB).unwrap();
+    set(&volume, MIB);
+    assert!(fill(&volume.path().join("more"), MIB).is_err());
+    std::fs::remove_file(volume.path().join("file")).unwrap();
+    assert_eq!(held(&volume).limit, Some(MIB));
+}
+
+#[tokio::test]
+async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = open(disk.path());
+    let staged = root.make(os("staged"), 0o700).unwrap();
+    let volume = make_subvolume(&staged, os("data"), 0o777).unwrap();
+    set(&volume, 8 * MIB);
+    fill(&volume.path().join("file"), MIB).unwrap();
+    root.rename(os("staged"), &root, os("final")).unwrap();
+
+    let moved = root.open(os("final")).unwrap();
+    assert_eq!(held(&volume).limit, Some(8 * MIB));
+    let group = {
+        let data = std::fs::File::open(disk.path().join("final/data")).unwrap();
+        raw::subvolume_number(rustix::fd::AsFd::as_fd(&data)).unwrap()
+    };
+    assert!(!remove_subvolume(&root, os("final")).unwrap(), "it is an ordinary directory");
+    drop(volume);
+    assert!(remove_subvolume(&moved, os("data")).unwrap());
+    assert_eq!(moved.kind_of(os("data")).unwrap(), None);
+    assert!(remove_subvolume(&moved, os("data")).unwrap_err().is_missing());
+    let kept = make_subvolume(&moved, os("kept"), 0o777).unwrap();
+    set(&kept, MIB);
+    let file = std::fs::File::open(disk.path()).unwrap();
+    let fd = rustix::fd::AsFd::as_fd(&file);
+    eventually(std::time::Duration::from_secs(20), "the group is gone", || async {
+        rustix::fs::syncfs(fd)?;
+        sweep(&root)?;
+        let left = item(fd, LIMIT_ITEM, group)?;
+        left.map_or(Ok(()), |words| Err(anyhow::anyhow!("{words:?}")))
+    })
+    .await
+    .unwrap();
+    assert_eq!(sweep(&root).unwrap(), 0);
+    assert_eq!(held(&kept).limit, Some(MIB));
+}
+
+#[tokio::test]
+async fn a_subvolume_with_another_in_it_is_left_to_be_emptied() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = open(disk.path());
+    let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
+    make_subvolume(&volume, os("inner"), 0o777).unwrap();
+    assert!(!remove_subvolume(&root, os("volume")).unwrap());
+    // As an ordinary tree it goes: an empty subvolume can be removed like a directory.
+    std::fs::remove_dir_all(disk.path().join("volume")).unwrap();
+    assert_eq!(root.kind_of(os("volume")).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_name_is_no_path() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    let root = open(disk.path());
+    for name in ["", ".", "..", "a/b", "/etc"] {
+        assert!(make_subvolume(&root, os(name), 0o777).is_err(), "{name:?}");
+    }
+    assert_eq!(root.names(10).unwrap(), Vec::<std::ffi::OsString>::new());
+}
+
+#[test]
+fn a_filesystem_without_quotas_is_said_to_be_one() {
+    assert_eq!(support(&open(Path::new("/proc"))).unwrap(), Support::None(Lack::Filesystem));
+}

@@ -1,0 +1,193 @@
+//! Limits on what a directory may hold that the kernel itself enforces, and what it holds: no
+//! shell, no helper, no walk through files.
+//!
+//! It decides on no limit, and knows neither claims nor pools. What a filesystem can do is asked of
+//! that filesystem and not of its name: a quota that is built in may still be off.
+
+pub(super) mod btrfs;
+
+use super::calls::Room;
+use super::dirs::{Dir, PRIVATE, failed};
+use super::{HostError, Verb};
+use rustix::fd::BorrowedFd;
+use rustix::fs::fstatfs;
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::fmt;
+
+/// How a filesystem can hold directories to limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// By subvolumes of btrfs, each with a group of its own.
+    Subvolumes,
+    /// By projects, whose number files carry.
+    Projects,
+    /// Not at all, and why.
+    None(Lack),
+}
+
+/// Why a filesystem holds nothing to a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no quotas that could be set here.
+    Filesystem,
+    /// It is btrfs, and its quotas are off.
+    BtrfsOff,
+    /// It could count projects, and is mounted without.
+    ProjectsOff,
+    /// We may not ask for them.
+    Forbidden,
+}
+
+/// Whose files are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Those of the subvolume that the directory is in.
+    Subvolume,
+    /// Those of this project.
+    Project(u32),
+}
+
+/// What a group holds, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes.
+    pub used: u64,
+    /// Files and directories; none where they are not counted.
+    pub inodes: Option<u64>,
+    /// The most that it may hold; none where nothing limits it.
+    pub limit: Option<u64>,
+}
+
+/// `f_type` of btrfs, from `linux/magic.h`.
+const BTRFS: u32 = 0x9123_683E;
+
+/// How the filesystem of `dir` can hold directories to limits.
+pub fn support(dir: &Dir) -> Result<Support, HostError> {
+    dir.handle().support().map_err(failed(Verb::Examine, dir.path()))
+}
+
+/// Makes the directory `name` in `dir`, with exactly this mode, as a subvolume.
+pub fn make_subvolume(dir: &Dir, name: &OsStr, mode: u32) -> Result<Dir, HostError> {
+    let path = dir.path().join(name);
+    dir.handle().make_subvolume(name).map_err(failed(Verb::Make, &path))?;
+    let made = dir.open(name)?;
+    made.handle().permit(mode).map_err(failed(Verb::Permit, &path))?;
+    Ok(made)
+}
+
+/// Makes the directory `name` in `dir`, with exactly this mode, whose content is counted as `project`.
+pub fn make_in_project(
+    dir: &Dir,
+    (name, mode): (&OsStr, u32),
+    project: u32,
+) -> Result<Dir, HostError> {
+    let made = dir.make(name, PRIVATE)?;
+    made.handle().join_project(project).map_err(failed(Verb::Limit, made.path()))?;
+    made.handle().permit(mode).map_err(failed(Verb::Permit, made.path()))?;
+    Ok(made)
+}
+
+/// Limits what the group of `dir` may hold. Less than it holds already is a limit too: nothing can be
+/// added then until something is removed.
+pub fn limit(dir: &Dir, group: Group, most: u64) -> Result<(), HostError> {
+    dir.handle().limit(group, most).map_err(failed(Verb::Limit, dir.path()))
+}
+
+/// What the group of `dir` holds, and may hold.
+pub fn usage(dir: &Dir, group: Group) -> Result<Usage, HostError> {
+    dir.handle().usage(group).map_err(failed(Verb::Examine, dir.path()))
+}
+
+/// The first project from `first` on that is in use on the filesystem of `dir`.
+pub fn project_from(dir: &Dir, first: u32) -> Result<Option<u32>, HostError> {
+    dir.handle().project_from(first).map_err(failed(Verb::Examine, dir.path()))
+}
+
+/// Removes the subvolume `name` in `dir` with all that is in it; `false` where it cannot be removed
+/// so, and must be emptied like any directory.
+pub fn remove_subvolume(dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
+    match dir.handle().remove_subvolume(name) {
+        Ok(()) => Ok(true),
+        // A tenant has made subvolumes in it, or we may not, or it is none.
+        Err(Errno::NOTEMPTY | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTTY) => {
+            Ok(false)
+        }
+        Err(errno) => Err(failed(Verb::Remove, &dir.path().join(name))(errno)),
+    }
+}
+
+/// Forgets the groups of subvolumes on the filesystem of `dir` that are gone; how many. The kernel
+/// takes a subvolume away in the background, and until then lets nobody forget its group.
+pub fn sweep(dir: &Dir) -> Result<usize, HostError> {
+    dir.handle().sweep_groups().map_err(failed(Verb::Remove, dir.path()))
+}
+
+/// What the filesystem of this descriptor is, and what room it has.
+pub(super) fn room(fd: BorrowedFd<'_>) -> Result<Room, Errno> {
+    /// statfs(2): the flag of a filesystem that is read-only.
+    const RDONLY: i128 = 1;
+    let stat = fstatfs(fd)?;
+    let size = u64::try_from(stat.f_bsize).unwrap_or(0);
+    Ok(Room {
+        // The field is 32 bits wide in the kernel, and wider or signed on some platforms here.
+        kind: u32::try_from(i128::from(stat.f_type) & 0xFFFF_FFFF).unwrap_or(0),
+        read_only: i128::from(stat.f_flags) & RDONLY != 0,
+        total: stat.f_blocks.saturating_mul(size),
+        free: stat.f_bavail.saturating_mul(size),
+        inodes: stat.f_files,
+        free_inodes: stat.f_ffree,
+    })
+}
+
+/// How the filesystem of this descriptor can hold directories to limits.
+pub(super) fn supported(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
+    match room(fd)?.kind {
+        BTRFS => btrfs::support(fd),
+        _ => Ok(Support::None(Lack::Filesystem)),
+    }
+}
+
+impl From<Group> for fastrak_api::volume::LimitRecord {
+    fn from(group: Group) -> Self {
+        match group {
+            Group::Subvolume => Self::Subvolume,
+            Group::Project(project) => Self::Project(project),
+        }
+    }
+}
+
+impl Group {
+    /// The group of a record; none where nothing limits the volume.
+    #[must_use]
+    pub fn of(record: fastrak_api::volume::LimitRecord) -> Option<Self> {
+        use fastrak_api::volume::LimitRecord;
+        match record {
+            LimitRecord::None => None,
+            LimitRecord::Subvolume => Some(Self::Subvolume),
+            LimitRecord::Project(project) => Some(Self::Project(project)),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Filesystem => {
+                "its filesystem has no quotas that could be used; btrfs, XFS and ext4 have"
+            }
+            Self::BtrfsOff => {
+                "the quotas of its btrfs are off; switch them on with `btrfs quota enable --simple`, \
+                 or without --simple before Linux 6.7"
+            }
+            Self::ProjectsOff => {
+                "it is mounted without project quotas; mount it with prjquota (ext4 needs the \
+                 features quota and project as well)"
+            }
+            Self::Forbidden => {
+                "the agent may not set quotas; give it the capability SYS_ADMIN, as the overlay \
+                 deploy/quotas does"
+            }
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! Real filesystems for tests: one in a file, mounted through a loop device, gone when dropped.
+//!
+//! It knows nothing of quotas or pools. It needs root; a machine without is told by an error whose
+//! text says what is missing, for `or_skip!`.
+
+use crate::process::Invocation;
+use crate::state::StateFolder;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// A filesystem that is mounted.
+#[derive(Debug)]
+pub struct Disk {
+    point: PathBuf,
+    // Removed after the filesystem is unmounted; swept at the next start if this process is killed.
+    _state: StateFolder,
+}
+
+impl Disk {
+    /// An empty filesystem of btrfs.
+    pub async fn btrfs(mib: u64) -> Result<Self> {
+        // What was removed is given back after a commit, which comes every half minute otherwise.
+        Self::make("mkfs.btrfs", &["--quiet"], "loop,commit=1", mib).await
+    }
+
+    /// Has its subvolumes counted and limited.
+    pub async fn switch_quotas_on(&self) -> Result<()> {
+        let point = self.point.display().to_string();
+        let on = Invocation::new("btrfs").args(["quota", "enable", &point]).run().await;
+        on.context("switch quotas on").map(drop)
+    }
+
+    async fn make(program: &str, args: &[&str], options: &str, mib: u64) -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "a filesystem of a test's own needs root");
+        let state = StateFolder::create().await?;
+        let image = state.path().join("disk");
+        let file = std::fs::File::create(&image).context("make a file for a disk")?;
+        file.set_len(mib * 1024 * 1024).context("give a disk its size")?;
+        let path = image.display().to_string();
+        let made = Invocation::new(program).args(args).arg(&path).run().await;
+        made.with_context(|| format!("{program} (see testbed/debian.sh)"))?;
+        let point = state.subfolder("mounted")?;
+        let target = point.display().to_string();
+        let mount = Invocation::new("mount").args(["-o", options, &path, &target]);
+        mount.run().await.context("mount a disk")?;
+        Ok(Self { point, _state: state })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.point
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a test that failed may still have a file open, and the loop device goes with the last.
+        let point = self.point.display().to_string();
+        drop(Invocation::new("umount").args(["--lazy", &point]).run_blocking());
+    }
+}
