@@ -15,7 +15,7 @@ help: ## say what there is to make
 assets: ## find Kubernetes' own programs, or build them once (about 15 min on 2 cores)
 	@testbed/assets.sh
 
-debian: ## install what real nodes need (as root on Debian; says so elsewhere)
+debian: ## install what the test bed needs (as root on Debian; says so elsewhere)
 	@testbed/debian.sh
 
 binaries: ## build the two programs as they ship, into target/static

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the test bed's real nodes need, on Debian and as root; elsewhere
-# says what is missing and goes on, since everything but real nodes works without.
+# Installs what the test bed's real nodes and other kernels need, on Debian and as root;
+# elsewhere says what is missing and goes on, since everything else works without.
 # With CI=true a part that is missing and cannot be installed is a failure.
 #
 # It builds nothing (assets.sh does) and starts nothing.
@@ -17,7 +17,11 @@ needed=(
     iptables:iptables
     util-linux:unshare
     btrfs-progs:mkfs.btrfs
+    xfsprogs:mkfs.xfs
+    e2fsprogs:mkfs.ext4
 )
+# A kernel as a program, with project quotas on XFS and ext4. There is none for other machines.
+[[ "$(uname -m)" != x86_64 ]] || needed+=(user-mode-linux:linux.uml)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -29,7 +33,7 @@ for entry in "${needed[@]}"; do
     command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
 done
 if ((${#missing[@]} == 0)); then
-    say "everything that real nodes need is installed"
+    say "everything that the test bed needs is installed"
     exit 0
 fi
 
@@ -40,7 +44,7 @@ elif ! grep -qsE '^ID(_LIKE)?=.*debian' /etc/os-release || ! command -v apt-get 
     cannot="not Debian"
 fi
 if [[ -n "$cannot" ]]; then
-    say "real nodes need, and this machine lacks: ${missing[*]} ($cannot, so nothing was installed)"
+    say "the test bed needs, and this machine lacks: ${missing[*]} ($cannot, so nothing was installed)"
     [[ "${CI:-}" != true ]] || exit 1
     exit 0
 fi

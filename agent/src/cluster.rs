@@ -3,13 +3,18 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
+use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
+use json_patch::{
+    Patch as Operations, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use serde_json::Value;
 
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
@@ -32,6 +37,12 @@ pub enum ClusterError {
     /// To the end of a volume.
     #[error("could not delete the PersistentVolume")]
     Delete(#[source] kube::Error),
+    /// To a volume's new size.
+    #[error("could not write the size of the PersistentVolume")]
+    Resize(#[source] kube::Error),
+    /// To what a claim is to say of its size.
+    #[error("could not write the status of the claim")]
+    Status(#[source] kube::Error),
     /// To the removal of our finalizer.
     #[error("could not remove the finalizer from the PersistentVolume")]
     Finalize(#[source] kube::Error),
@@ -57,6 +68,17 @@ pub enum ClaimState {
     Waiting,
     /// It is there and has a volume.
     HasVolume,
+}
+
+/// What a claim's status is written upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub version: String,
+    /// What it says of its size.
+    pub growth: Growth,
 }
 
 /// The API server.
@@ -159,6 +181,45 @@ impl Cluster {
         }
     }
 
+    /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
+    pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
+        let patch: Patch<()> = Patch::Json(resized(volume, size));
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
+            Ok(patched) => Ok(done(&patched)),
+            Err(error) => match code(&error) {
+                Some(404) => Ok(Changed::Gone),
+                Some(409 | 422) => Ok(Changed::Conflict),
+                _ => Err(ClusterError::Resize(error)),
+            },
+        }
+    }
+
+    /// What the status of a claim can be written upon at this moment; none where that claim is gone.
+    pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &claim.namespace);
+        let found = claims.get_opt(&claim.name).await.map_err(ClusterError::ReadClaim)?;
+        let found = found.filter(|found| found.metadata.uid == claim.uid);
+        Ok(found.map(|found| Stand {
+            growth: Growth::read(&found),
+            uid: found.metadata.uid.unwrap_or_default(),
+            version: found.metadata.resource_version.unwrap_or_default(),
+        }))
+    }
+
+    /// Writes into the status of a claim; `false` where it is another than that which the patch was
+    /// made upon.
+    pub async fn write_status(&self, claim: &Claim, patch: &Value) -> Result<bool, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &claim.namespace);
+        let patch = Patch::Strategic(patch);
+        match claims.patch_status(&claim.name, &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(ClusterError::Status(error)),
+        }
+    }
+
     fn volumes(&self) -> Api<PersistentVolume> {
         Api::all(self.client.clone())
     }
@@ -181,6 +242,17 @@ fn without_finalizer(volume: &Volume, index: usize) -> Operations {
             value: names::VOLUME_FINALIZER.into(),
         }),
         PatchOperation::Remove(RemoveOperation { path }),
+    ])
+}
+
+fn resized(volume: &Volume, size: &str) -> Operations {
+    let path = PointerBuf::from_tokens(["spec", "capacity", STORAGE]);
+    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
+    let before = volume.capacity.as_deref().unwrap_or_default();
+    Operations(vec![
+        PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() }),
+        PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
+        PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
     ])
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Nothing is looked at here but the text of the flags and the file of pools.
 
+mod flags;
+
 use crate::pools::PoolConfig;
 use fastrak_api::node::{NodeName, NodeNameError};
-use fastrak_api::pool::{DEFAULT_POOL, PoolName};
+use fastrak_api::pool::DEFAULT_POOL;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
 use fastrak_runtime::log::LogArgs;
-use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the default pool is.
@@ -23,18 +24,25 @@ pub struct Args {
     /// Name of the node that the agent works for.
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     node: String,
-    /// A pool: a name and the directory of its volumes, the same on the host. With ",mount", the
-    /// directory must be a mount point. May be given several times.
-    #[arg(long = "pool", value_name = "NAME=PATH[,mount]", value_parser = pool)]
+    /// A pool: a name and the directory of its volumes, the same on the host. "mount": the directory
+    /// must be a mount point. "reserve" (10%, or 20Gi): what is never given away. "overcommit" (1.5):
+    /// how often the rest is. "size": how much of the filesystem is the pool's. May be given several
+    /// times.
+    #[arg(
+        long = "pool",
+        value_name = "NAME=PATH[,mount][,reserve=R][,overcommit=N][,size=S]",
+        value_parser = flags::pool
+    )]
     pools: Vec<PoolConfig>,
-    /// A JSON file with more pools: [{"name": "..", "path": "..", "requireMount": true}].
+    /// A JSON file with more pools: [{"name": "..", "path": "..", "requireMount": true,
+    /// "reserve": "10%", "overcommit": "1.5", "size": "100Gi"}].
     #[arg(long, value_name = "FILE")]
     pools_file: Option<PathBuf>,
     /// How often to look for directories that belong to nobody.
-    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = flags::duration)]
     orphan_scan: Duration,
     /// How long such a directory is left alone.
-    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     orphan_grace: Duration,
     /// The kubelet's folder of pods, by which mounted volumes are recognised.
     #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
@@ -105,15 +113,6 @@ pub enum ConfigError {
     Twice(String),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PoolEntry {
-    name: String,
-    path: PathBuf,
-    #[serde(default)]
-    require_mount: bool,
-}
-
 impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
@@ -135,7 +134,7 @@ impl TryFrom<Args> for Config {
             pools.extend(read_pools(&path)?);
         }
         if pools.is_empty() {
-            let default = checked_pool(DEFAULT_POOL, Path::new(DEFAULT_PATH), false);
+            let default = flags::pool(&format!("{DEFAULT_POOL}={DEFAULT_PATH}"));
             pools.push(default.map_err(ConfigError::Pool)?);
         }
         refuse_twins(&pools)?;
@@ -146,12 +145,9 @@ impl TryFrom<Args> for Config {
 fn read_pools(path: &Path) -> Result<Vec<PoolConfig>, ConfigError> {
     let text = std::fs::read(path)
         .map_err(|source| ConfigError::ReadPools { path: path.to_owned(), source })?;
-    let entries: Vec<PoolEntry> = serde_json::from_slice(&text)
+    let entries: Vec<flags::PoolEntry> = serde_json::from_slice(&text)
         .map_err(|source| ConfigError::ParsePools { path: path.to_owned(), source })?;
-    let read = entries.iter().map(|entry| {
-        checked_pool(&entry.name, &entry.path, entry.require_mount).map_err(ConfigError::Pool)
-    });
-    read.collect()
+    entries.iter().map(|entry| flags::checked_pool(entry).map_err(ConfigError::Pool)).collect()
 }
 
 fn refuse_twins(pools: &[PoolConfig]) -> Result<(), ConfigError> {
@@ -165,38 +161,6 @@ fn refuse_twins(pools: &[PoolConfig]) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-fn pool(text: &str) -> Result<PoolConfig, String> {
-    let usage = || format!("{text:?} is not NAME=PATH or NAME=PATH,mount");
-    let (name, rest) = text.split_once('=').ok_or_else(usage)?;
-    match rest.split_once(',') {
-        None => checked_pool(name, Path::new(rest), false),
-        Some((path, "mount")) => checked_pool(name, Path::new(path), true),
-        Some(_) => Err(usage()),
-    }
-}
-
-fn checked_pool(name: &str, path: &Path, require_mount: bool) -> Result<PoolConfig, String> {
-    let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
-    // The path is written into volumes, where the API server and the kubelet are as strict.
-    let plain = path.is_absolute()
-        && path.to_str().is_some()
-        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if !plain || path == Path::new("/") {
-        let path = path.display();
-        return Err(format!("pool {name}: {path} is not an absolute path without '..'"));
-    }
-    // Without a slash at its end, or two in a row.
-    Ok(PoolConfig { name, path: path.components().collect(), require_mount })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    let positive = parsed.ok().and_then(|duration| Duration::try_from(duration).ok());
-    positive
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("{text:?} is not a duration, such as 90s, 10m or 1h"))
 }
 
 #[cfg(test)]

@@ -74,6 +74,11 @@ struct Memory {
 }
 
 impl Context {
+    /// Has all claims that wait looked at again: there may be room for them now.
+    pub fn wake_waiting(&self) {
+        self.facts.all_waiting().into_iter().for_each(|id| self.queue.add(id));
+    }
+
     /// Works with the disk, on a thread that may wait for it.
     pub async fn on_disk<T: Send + 'static>(
         &self,

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod events;
+pub mod expand;
 pub mod facts;
 pub mod host;
 pub mod metrics;

@@ -16,6 +16,7 @@ use std::time::Instant;
 pub struct Metrics {
     provisions: Family<ProvisionLabels, Counter>,
     provision_duration: Histogram,
+    expansions: Family<ExpansionLabels, Counter>,
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
     pools: PoolGauges,
@@ -30,6 +31,18 @@ pub enum Provision {
     /// The claim cannot be served.
     rejected,
     /// It could not be made this time.
+    failed,
+}
+
+/// How a try to make a volume larger has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Expansion {
+    /// It may hold more, and its claim says so.
+    done,
+    /// There is no room.
+    refused,
+    /// It could not be done this time.
     failed,
 }
 
@@ -72,6 +85,11 @@ struct ProvisionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExpansionLabels {
+    outcome: Expansion,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeleteLabels {
     outcome: Delete,
 }
@@ -104,6 +122,7 @@ impl Metrics {
         let this = Self {
             provisions: Family::default(),
             provision_duration: duration(),
+            expansions: Family::default(),
             deletes: Family::default(),
             delete_duration: duration(),
             pools: PoolGauges::default(),
@@ -117,6 +136,11 @@ impl Metrics {
             "fastrak_agent_provision_duration_seconds",
             "From a claim's turn to its published PersistentVolume",
             this.provision_duration.clone(),
+        );
+        registry.register(
+            "fastrak_agent_expansions",
+            "Tries to make a volume larger, by how they ended",
+            this.expansions.clone(),
         );
         registry.register(
             "fastrak_agent_deletes",
@@ -135,6 +159,11 @@ impl Metrics {
     /// Counts a try to make a volume.
     pub fn provision(&self, outcome: Provision) {
         self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
+    }
+
+    /// Counts a try to make a volume larger.
+    pub fn expansion(&self, outcome: Expansion) {
+        self.expansions.get_or_create(&ExpansionLabels { outcome }).inc();
     }
 
     /// Counts a try to take a volume away.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balancer;
+pub mod capacity;
 pub mod claim;
 pub mod class;
 pub mod names;

@@ -11,6 +11,10 @@ pub enum EventReason {
     ProvisioningSucceeded,
     /// On a claim: its volume could not be made, and why.
     ProvisioningFailed,
+    /// On a claim: its volume has become larger.
+    VolumeResizeSuccessful,
+    /// On a claim: its volume could not become larger, and why.
+    VolumeResizeFailed,
     /// On a volume: its data could not be taken away, and why.
     VolumeFailedDelete,
     /// On a volume: its data is not where it should be.
@@ -25,10 +29,12 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
+        Self::VolumeResizeSuccessful,
+        Self::VolumeResizeFailed,
         Self::VolumeFailedDelete,
         Self::VolumeDataMissing,
         Self::MultipleDefaultClasses,
@@ -43,6 +49,8 @@ impl EventReason {
             Self::Provisioning => "Provisioning",
             Self::ProvisioningSucceeded => "ProvisioningSucceeded",
             Self::ProvisioningFailed => "ProvisioningFailed",
+            Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
+            Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
             Self::VolumeDataMissing => "VolumeDataMissing",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
@@ -57,9 +65,11 @@ impl EventReason {
         match self {
             Self::Provisioning
             | Self::ProvisioningSucceeded
+            | Self::VolumeResizeSuccessful
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
+            | Self::VolumeResizeFailed
             | Self::VolumeFailedDelete
             | Self::VolumeDataMissing
             | Self::MultipleDefaultClasses => true,

@@ -30,6 +30,13 @@ impl Disk {
         on.context("switch quotas on").map(drop)
     }
 
+    /// Lets the subvolume at this path hold any amount.
+    pub async fn forget_limit(&self, subvolume: &Path) -> Result<()> {
+        let path = subvolume.display().to_string();
+        let limit = Invocation::new("btrfs").args(["qgroup", "limit", "none", &path]).run().await;
+        limit.context("take a limit off").map(drop)
+    }
+
     async fn make(program: &str, args: &[&str], options: &str, mib: u64) -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "a filesystem of a test's own needs root");
         let state = StateFolder::create().await?;

@@ -16,6 +16,7 @@ pub mod namespace;
 pub mod nodes;
 pub mod objects;
 pub mod process;
+pub mod uml;
 
 mod access;
 mod state;

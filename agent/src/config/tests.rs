@@ -1,5 +1,6 @@
 use super::*;
 use clap::Parser;
+use fastrak_api::capacity::{self, Overcommit, Reserve, Terms};
 
 fn config(args: &[&str]) -> Result<Config, String> {
     let args = ["fastrak-agent", "--node", "node-a"].iter().chain(args);
@@ -35,6 +36,25 @@ fn pools_come_from_flags_and_from_a_file() {
 }
 
 #[test]
+fn a_pool_says_how_much_of_it_may_be_given_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pools.json");
+    let entry = r#"[{"name": "b", "path": "/b", "size": "1Gi", "overcommit": "2"}]"#;
+    std::fs::write(&file, entry).unwrap();
+    let file = file.to_str().unwrap();
+    let args = ["--pool", "a=/a,reserve=20Gi,overcommit=1.5,mount", "--pools-file", file];
+    let pools = config(&args).unwrap().pools;
+    let terms = |size: Option<&str>, reserve, overcommit| Terms {
+        size: size.map(|size| capacity::parse_size(size).unwrap()),
+        reserve,
+        overcommit: Overcommit::parse(overcommit).unwrap(),
+    };
+    assert_eq!(pools[0].terms, terms(None, Reserve::parse("20Gi").unwrap(), "1.5"));
+    assert!(pools[0].require_mount);
+    assert_eq!(pools[1].terms, terms(Some("1Gi"), Reserve::default(), "2"));
+}
+
+#[test]
 fn what_no_pool_can_be_is_refused_with_the_reason() {
     for (pool, words) in [
         ("default", "NAME=PATH"),
@@ -44,6 +64,10 @@ fn what_no_pool_can_be_is_refused_with_the_reason() {
         ("default=/a/../etc", "absolute path"),
         ("default=/", "absolute path"),
         ("default=", "absolute path"),
+        ("default=/a,reserve", "NAME=PATH"),
+        ("default=/a,reserve=all", "neither a part, such as 10%, nor a size"),
+        ("default=/a,overcommit=0.5", "from 1 to 100"),
+        ("default=/a,size=large", "size \"large\" is none"),
     ] {
         let error = config(&["--pool", pool]).unwrap_err();
         assert!(error.contains(words), "{pool}: {error}");

@@ -2,6 +2,7 @@
 //!
 //! Nothing is watched here.
 
+use super::growth::Growth;
 use super::volume::Volume;
 use super::{Facts, Seen};
 use fastrak_api::claim::Claim;
@@ -38,18 +39,24 @@ impl Kept for Claims {
 
     fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
         seen.claims.insert(key.clone(), Claim::read(object));
+        seen.growths.insert(key.clone(), Growth::read(object));
     }
 
     fn remove(&self, seen: &mut Seen, key: &VolumeId) {
         seen.claims.remove(key);
+        seen.growths.remove(key);
     }
 
     fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
         seen.claims.keys().cloned().collect()
     }
 
-    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
-        vec![key.clone()]
+    /// Its own volume, and where it has been given another's, that one.
+    fn concerns(&self, facts: &Facts, key: &VolumeId) -> Vec<VolumeId> {
+        let seen = facts.read();
+        let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
+        let other = name.and_then(VolumeId::from_volume_name).filter(|other| other != key);
+        [Some(key.clone()), other].into_iter().flatten().collect()
     }
 }
 

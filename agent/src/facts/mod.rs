@@ -3,6 +3,7 @@
 //!
 //! A memory, filled by `watch.rs`. It may be a moment behind: what destroys data asks again.
 
+pub mod growth;
 mod kinds;
 pub mod volume;
 pub mod watch;
@@ -10,6 +11,7 @@ pub mod watch;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
+use growth::Growth;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ pub struct Facts {
 #[derive(Debug, Default)]
 struct Seen {
     claims: HashMap<VolumeId, Claim>,
+    growths: HashMap<VolumeId, Growth>,
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
@@ -62,6 +65,16 @@ impl Facts {
             is_posted: seen.posted.get(id).is_some_and(|at| at.elapsed() < BEHIND),
             hostname: seen.hostname.clone(),
         }
+    }
+
+    /// The claim that a volume is for, and what it says of its size; none where it is not known.
+    #[must_use]
+    pub fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
+        let uid = volume.claim.as_ref()?.uid.as_deref()?;
+        let id = VolumeId::parse(uid).ok()?;
+        let seen = self.read();
+        let growth = seen.growths.get(&id).cloned().unwrap_or_default();
+        Some((seen.claims.get(&id)?.clone(), growth))
     }
 
     /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that

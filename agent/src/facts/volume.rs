@@ -2,6 +2,7 @@
 //!
 //! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
 
+use super::growth::STORAGE;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -33,6 +34,8 @@ pub struct Volume {
     pub claim: Option<ClaimRef>,
     /// The path it names.
     pub path: Option<String>,
+    /// How much it says that it holds.
+    pub capacity: Option<String>,
 }
 
 /// A volume's phase.
@@ -105,6 +108,9 @@ impl Volume {
             policy: if policy == Some("Delete") { Policy::Delete } else { Policy::Keep },
             claim,
             path: local.map(|local| local.path.clone()),
+            capacity: spec
+                .and_then(|spec| spec.capacity.as_ref()?.get(STORAGE))
+                .map(|quantity| quantity.0.clone()),
         }
     }
 
@@ -156,6 +162,7 @@ mod tests {
             },
             "spec": {
                 "persistentVolumeReclaimPolicy": "Delete", "local": { "path": "/pool/x/data" },
+                "capacity": { "storage": "1Gi" },
                 "claimRef": { "namespace": "n", "name": "c", "uid": "0b0a" },
             },
             "status": { "phase": "Released" },
@@ -164,7 +171,7 @@ mod tests {
         let volume = Volume::read(&object);
         assert_eq!(volume.id().unwrap().as_str(), "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59");
         assert!(volume.is_ours() && volume.deleting);
-        assert_eq!(volume.finalizer(), Some(1));
+        assert_eq!((volume.finalizer(), volume.capacity.as_deref()), (Some(1), Some("1Gi")));
         assert_eq!((volume.phase, volume.policy), (Phase::Released, Policy::Delete));
         assert_eq!(volume.claim.unwrap().uid.as_deref(), Some("0b0a"));
     }

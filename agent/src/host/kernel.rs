@@ -164,25 +164,25 @@ impl Handle for Descriptor {
         quota::btrfs::remove(self.0.as_fd(), name)
     }
 
-    fn join_project(&self, _: u32) -> Result<(), Errno> {
-        Err(Errno::OPNOTSUPP)
+    fn join_project(&self, project: u32) -> Result<(), Errno> {
+        quota::project::set_project(self.0.as_fd(), project, true)
     }
 
-    fn project_from(&self, _: u32) -> Result<Option<u32>, Errno> {
-        Err(Errno::OPNOTSUPP)
+    fn project_from(&self, first: u32) -> Result<Option<u32>, Errno> {
+        quota::project::next_used(self.0.as_fd(), first)
     }
 
     fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
         match group {
             Group::Subvolume => quota::btrfs::limit(self.0.as_fd(), most),
-            Group::Project(_) => Err(Errno::OPNOTSUPP),
+            Group::Project(number) => quota::project::limit(self.0.as_fd(), number, most, None),
         }
     }
 
     fn usage(&self, group: Group) -> Result<Usage, Errno> {
         match group {
             Group::Subvolume => quota::btrfs::usage(self.0.as_fd()),
-            Group::Project(_) => Err(Errno::OPNOTSUPP),
+            Group::Project(number) => quota::project::usage(self.0.as_fd(), number),
         }
     }
 

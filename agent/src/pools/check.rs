@@ -5,7 +5,7 @@
 
 use super::error::Problem;
 use super::marker::{self, Expected, Found, MARKER, MARKER_FORMAT, Marker, Verdict};
-use crate::host::calls::Machine;
+use crate::host::calls::{Machine, Room};
 use crate::host::{Dir, Kind, dirs, files, machine};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,19 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// As many names as are looked at to see whether a directory is empty.
 const NAMES: usize = 64;
 
-/// Opens the pool. Its directory and its id.
-pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String), Problem> {
+/// A directory that is the pool.
+#[derive(Debug)]
+pub struct Opened {
+    /// The directory.
+    pub dir: Dir,
+    /// The pool's id.
+    pub id: String,
+    /// What room its filesystem has.
+    pub room: Room,
+}
+
+/// Opens the pool.
+pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<Opened, Problem> {
     let dir = open_directory(place)?;
     let filesystem = machine::filesystem(&dir).map_err(Problem::Host)?;
     if place.require_mount && !filesystem.is_mount_point {
@@ -48,17 +59,18 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<(Dir, String),
     };
     let found = Found::read(content.as_deref());
     let others = if found == Found::Absent { others(&dir, place)? } else { Vec::new() };
-    match marker::judge(&found, &others, expected)? {
+    let id = match marker::judge(&found, &others, expected)? {
         Verdict::Accept(id) => {
             // A first start that was cut off may have left it where a power cut takes it away, and a
             // pool with volumes and without a marker is refused. Once in the life of a process.
             if expected.id.is_none() {
                 dir.sync().map_err(Problem::Host)?;
             }
-            Ok((dir, id))
+            id
         }
-        Verdict::Begin => begin(place.machine, dir, expected),
-    }
+        Verdict::Begin => begin(place.machine, &dir, expected)?,
+    };
+    Ok(Opened { dir, id, room: filesystem.room })
 }
 
 fn open_directory(place: &Place<'_>) -> Result<Dir, Problem> {
@@ -84,11 +96,7 @@ fn others(dir: &Dir, place: &Place<'_>) -> Result<Vec<String>, Problem> {
     Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
-fn begin(
-    machine: &dyn Machine,
-    dir: Dir,
-    expected: &Expected<'_>,
-) -> Result<(Dir, String), Problem> {
+fn begin(machine: &dyn Machine, dir: &Dir, expected: &Expected<'_>) -> Result<String, Problem> {
     let marker = Marker {
         format: MARKER_FORMAT,
         id: machine::random_uuid(machine).map_err(Problem::Host)?,
@@ -99,8 +107,8 @@ fn begin(
         .map_err(|error| Problem::MarkerUnreadable { why: error.to_string() })?;
     // Before anything is in it: volumes may be open to every user, and the pool must not be.
     dir.make_private().map_err(Problem::Host)?;
-    files::write(&dir, OsStr::new(MARKER), &content).map_err(Problem::Host)?;
+    files::write(dir, OsStr::new(MARKER), &content).map_err(Problem::Host)?;
     dir.sync().map_err(Problem::Host)?;
     tracing::info!(pool = %expected.pool, path = %dir.path().display(), id = marker.id, "pool begun");
-    Ok((dir, marker.id))
+    Ok(marker.id)
 }

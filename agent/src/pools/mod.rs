@@ -11,8 +11,9 @@ pub mod marker;
 pub use error::{PoolError, Problem};
 
 use crate::host::Dir;
-use crate::host::calls::Machine;
+use crate::host::calls::{Machine, Room};
 use check::Place;
+use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
@@ -30,6 +31,8 @@ pub struct PoolConfig {
     pub path: PathBuf,
     /// Whether something must be mounted there.
     pub require_mount: bool,
+    /// How much of it may be given away.
+    pub terms: Terms,
 }
 
 /// All pools of this node.
@@ -49,6 +52,8 @@ pub struct OpenPool<'a> {
     pub config: &'a PoolConfig,
     /// Its directory.
     pub dir: Dir,
+    /// What room its filesystem has.
+    pub room: Room,
 }
 
 /// A pool that has begun or ceased to work.
@@ -157,13 +162,13 @@ impl Pools {
             require_mount: config.require_mount,
             neighbours: &neighbours,
         };
-        let (dir, id) = check::open(&place, &expected).map_err(|problem| PoolError::Unusable {
+        let opened = check::open(&place, &expected).map_err(|problem| PoolError::Unusable {
             pool: config.name.clone(),
             path: config.path.clone(),
             problem,
         })?;
-        memory.id = Some(id);
-        Ok(OpenPool { config, dir })
+        memory.id = Some(opened.id);
+        Ok(OpenPool { config, dir: opened.dir, room: opened.room })
     }
 
     fn neighbours(&self, path: &Path) -> Vec<PathBuf> {

@@ -5,7 +5,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn config(path: &Path) -> PoolConfig {
-    PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false }
+    PoolConfig {
+        name: PoolName::default(),
+        path: path.to_owned(),
+        require_mount: false,
+        terms: Terms::default(),
+    }
 }
 
 fn pools(path: &Path) -> Pools {
@@ -145,8 +150,12 @@ fn a_pool_may_lie_inside_another() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("disks/fast");
     fs::create_dir_all(&inner).unwrap();
-    let fast =
-        PoolConfig { name: PoolName::parse("fast").unwrap(), path: inner, require_mount: false };
+    let fast = PoolConfig {
+        name: PoolName::parse("fast").unwrap(),
+        path: inner,
+        require_mount: false,
+        terms: Terms::default(),
+    };
     let pools = Pools::new(
         Arc::new(Kernel),
         NodeName::parse("node-a").unwrap(),

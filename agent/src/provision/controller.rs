@@ -12,6 +12,7 @@ use crate::pace::Pace;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
+use fastrak_api::volume::LimitRecord;
 use fastrak_runtime::chain::Chain;
 
 /// A volume could not be made this time.
@@ -65,7 +66,11 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
             let (name, path) = (id.volume_name(), made.path.display());
             tracing::info!(namespace = claim.namespace, claim = claim.name, volume = name, %path, "volume made");
             context.metrics.provision(Provision::made);
-            let text = format!("made volume {name} in pool {}", made.pool);
+            let held = match made.limit {
+                LimitRecord::None => "; nothing holds it to its size",
+                LimitRecord::Subvolume | LimitRecord::Project(_) => ", held to its size by a quota",
+            };
+            let text = format!("made volume {name} in pool {}{held}", made.pool);
             context.events.on_claim(claim, EventReason::ProvisioningSucceeded, text);
             Outcome::Done
         }
@@ -114,7 +119,12 @@ fn say_failure(context: &Context, claim: &Claim, text: &str) {
 impl ProvisionError {
     fn pace(&self) -> Pace {
         match self {
-            Self::Volume(VolumeError::Pool(_) | VolumeError::Taken { .. })
+            Self::Volume(
+                VolumeError::Pool(_)
+                | VolumeError::Taken { .. }
+                | VolumeError::Full(_)
+                | VolumeError::NoQuota { .. },
+            )
             | Self::NameTaken { .. } => Pace::Refused,
             Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,
         }

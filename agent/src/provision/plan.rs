@@ -5,7 +5,7 @@
 
 use crate::volumes::Order;
 use fastrak_api::claim::{Claim, RequestError};
-use fastrak_api::class::{Class, ParamError};
+use fastrak_api::class::{Class, OnDelete, ParamError};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -222,10 +222,13 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         reclaim_policy: class.reclaim.into(),
         bytes: bytes.0,
         limit: LimitRecord::None,
-        trash_seconds: None,
+        trash_seconds: match params.on_delete {
+            OnDelete::Delete => None,
+            OnDelete::Trash(kept) => Some(kept.as_secs()),
+        },
     };
     Ok(Some(Plan {
-        order: Order { identity, pool: params.pool, mode: params.mode },
+        order: Order { identity, pool: params.pool, mode: params.mode, quota: params.quota },
         claim_version,
         size,
         access_modes: claim.access_modes.clone(),

@@ -95,7 +95,7 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
 mod tests {
     use super::*;
     use crate::volumes::Order;
-    use fastrak_api::class::Mode;
+    use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
     use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
@@ -115,7 +115,12 @@ mod tests {
             trash_seconds: None,
         };
         Plan {
-            order: Order { identity, pool: PoolName::default(), mode: Mode::default() },
+            order: Order {
+                identity,
+                pool: PoolName::default(),
+                mode: Mode::default(),
+                quota: Quota::default(),
+            },
             claim_version: "7".to_owned(),
             size: "1.5G".to_owned(),
             access_modes: vec!["ReadWriteOnce".to_owned()],
@@ -128,7 +133,7 @@ mod tests {
     fn made() -> Made {
         let id = plan().order.identity.volume;
         let path = crate::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
-        Made { pool: PoolName::default(), path }
+        Made { pool: PoolName::default(), path, limit: LimitRecord::None }
     }
 
     #[test]

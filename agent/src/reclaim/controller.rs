@@ -11,6 +11,7 @@
 use super::plan::{self, Evidence, Interest, Reason, Step};
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
+use crate::expand;
 use crate::facts::volume::Volume;
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
@@ -42,7 +43,7 @@ enum ReclaimError {
 pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
     let outcome = match plan::interest(volume, &context.node.key()) {
         Interest::NotOurs => return None,
-        Interest::InUse => Ok(Outcome::Done),
+        Interest::InUse => Ok(expand::controller::tend(context, id, volume).await),
         Interest::Keep => record_keep(context, id).await,
         Interest::Ending => end(context, id, volume).await,
     };
@@ -183,6 +184,7 @@ async fn discard(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<()
     if moved.map_err(ReclaimError::Volume)? {
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();
+        context.wake_waiting();
     }
     Ok(())
 }

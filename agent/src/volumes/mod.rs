@@ -3,18 +3,26 @@
 //! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
 //! that the next call finishes. It knows no API server and does not decide who may have what.
 
+pub mod grow;
 pub mod identity;
 pub mod layout;
+pub mod ledger;
+mod make;
+mod numbering;
+pub mod projects;
 pub mod survey;
 pub mod trash;
 
+use crate::host::quota::Lack;
 use crate::host::{Dir, HostError, Kind, mounts};
 use crate::pools::{OpenPool, PoolError, Pools};
-use fastrak_api::class::Mode;
+use fastrak_api::capacity::Shortage;
+use fastrak_api::class::{Mode, Quota};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
+use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
 use identity::Record;
+use ledger::Ledger;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -30,6 +38,8 @@ pub struct Order {
     pub pool: PoolName,
     /// The permissions of its root.
     pub mode: Mode,
+    /// Whether the kernel is to hold it to its size. How it does is found out when it is made.
+    pub quota: Quota,
 }
 
 /// A volume that is there.
@@ -39,6 +49,8 @@ pub struct Made {
     pub pool: PoolName,
     /// The path of its data, on the host.
     pub path: PathBuf,
+    /// How the kernel holds it to its size.
+    pub limit: LimitRecord,
 }
 
 /// Where a volume's directory is.
@@ -70,6 +82,20 @@ pub enum VolumeError {
         /// How it is known.
         why: String,
     },
+    /// There is no room for it.
+    #[error("{0}")]
+    Full(Box<Shortage>),
+    /// It would not be held to its size.
+    #[error(
+        "the class wants quota: required, and pool {pool} cannot hold a volume to its size: {lack}; \
+         or use a class with quota: preferred"
+    )]
+    NoQuota {
+        /// The pool.
+        pool: PoolName,
+        /// What it lacks.
+        lack: Lack,
+    },
     /// It could not be made.
     #[error("could not make the volume's directory")]
     Make(#[source] HostError),
@@ -82,6 +108,12 @@ pub enum VolumeError {
     /// Its record could not be changed.
     #[error("could not record that the volume is to be kept")]
     Keep(#[source] HostError),
+    /// It is not where it should be.
+    #[error("the volume's directory is not in pool {0}")]
+    Missing(PoolName),
+    /// It could not be made larger.
+    #[error("could not raise what the volume may hold")]
+    Grow(#[source] HostError),
     /// The thread that did it has ended.
     #[error("the work on the disk was cut off")]
     CutOff(#[source] JoinError),
@@ -93,13 +125,16 @@ pub struct Store {
     pools: Arc<Pools>,
     // What is being made now, and so is no leftover. Held while a leftover is removed.
     making: Arc<Mutex<HashSet<OsString>>>,
+    // What is granted in each pool.
+    ledger: Arc<Ledger>,
 }
 
 impl Store {
     /// The volumes in `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
-        Self { pools, making: Arc::default() }
+        let ledger = Arc::new(Ledger::new(pools.names()));
+        Self { pools, making: Arc::default(), ledger }
     }
 
     /// The pools.
@@ -127,10 +162,9 @@ impl Store {
         let own = own.unwrap_or_else(|| Err(self.pools.unknown(&order.pool)));
         let pool = own.map_err(VolumeError::Pool)?;
         self.making().insert(OsString::from(id.as_str()));
-        let outcome = make(&pool.dir, order);
+        let outcome = self.make(&pool, order);
         self.making().remove(OsStr::new(id.as_str()));
-        outcome.map_err(VolumeError::Make)?;
-        Ok((made(&pool, id), true))
+        outcome.map(|limit| (made(&pool, id, limit), true))
     }
 
     /// Where the volume's directory is.
@@ -180,6 +214,7 @@ impl Store {
             }
         }
         discard(&pool.dir, id).map_err(VolumeError::Discard)?;
+        self.ledger.forget(&pool.config.name, id);
         Ok(true)
     }
 
@@ -217,18 +252,19 @@ impl Store {
     }
 }
 
-fn made(pool: &OpenPool<'_>, id: &VolumeId) -> Made {
-    Made { pool: pool.config.name.clone(), path: layout::data_path(&pool.config.path, id) }
+fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: LimitRecord) -> Made {
+    let path = layout::data_path(&pool.config.path, id);
+    Made { pool: pool.config.name.clone(), path, limit }
 }
 
 /// The volume that an earlier try has made in the pool.
 fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Made>, VolumeError> {
     match look(pool, id).map_err(VolumeError::Look)? {
         None => Ok(None),
-        Some(Record::Proven(_)) => {
+        Some(Record::Proven(identity)) => {
             // That try may have been cut off between the last two steps of `make`.
             pool.dir.sync().map_err(VolumeError::Make)?;
-            Ok(Some(made(pool, id)))
+            Ok(Some(made(pool, id, identity.limit)))
         }
         Some(Record::Doubtful(why)) => {
             Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why })
@@ -255,27 +291,6 @@ fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
         Err(error) => return Err(error),
     };
     Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
-}
-
-/// Makes the volume aside and moves it to its place when it is whole and on the disk: so there is
-/// never a directory with a volume's name that is not the whole volume.
-fn make(pool: &Dir, order: &Order) -> Result<(), HostError> {
-    let id = &order.identity.volume;
-    let name = OsStr::new(id.as_str());
-    let staging = pool.open_or_make(OsStr::new(layout::STAGING))?;
-    // What an earlier try has left half done.
-    trash::remove_now(&staging, name)?;
-    let dir = staging.make(name, crate::host::dirs::PRIVATE)?;
-    let data = dir.make(OsStr::new(layout::DATA), order.mode.0)?;
-    dir.tag(layout::TAG, id.as_str())?;
-    // Last of all changes, so that a filesystem with a journal has one commit to make and not three:
-    // what is to be synced after it has gone to the disk with it.
-    identity::create(&dir, &order.identity)?;
-    data.sync()?;
-    dir.sync()?;
-    staging.rename(name, pool, name)?;
-    // The object that follows must not outlive what it stands for.
-    pool.sync()
 }
 
 fn discard(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {

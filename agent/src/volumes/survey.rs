@@ -21,6 +21,10 @@ pub struct Content {
     pub volumes: HashSet<VolumeId>,
     /// How many other things are in it that nobody knows.
     pub foreign: usize,
+    /// How many volumes the kernel had to be told the size of once more.
+    pub corrected: usize,
+    /// How many it should hold to their size, and does not.
+    pub unlimited: usize,
 }
 
 impl Store {
@@ -32,7 +36,8 @@ impl Store {
             if let Err(error) = self.clear_staging(&pool) {
                 warn(&pool, &error);
             }
-            match list(&pool) {
+            self.sweep_projects(&pool);
+            match self.list(&pool) {
                 Ok(content) => Some(content),
                 Err(error) => {
                     warn(&pool, &error);
@@ -41,6 +46,29 @@ impl Store {
             }
         });
         read.collect()
+    }
+
+    fn list(&self, pool: &OpenPool<'_>) -> Result<Content, VolumeError> {
+        let (mut volumes, mut foreign) = (HashSet::new(), 0);
+        for name in self.reconcile(pool)? {
+            match layout::entry(&name) {
+                layout::Entry::Volume(id) => drop(volumes.insert(id)),
+                layout::Entry::Own => {}
+                layout::Entry::Foreign => foreign += 1,
+            }
+        }
+        let (mut corrected, mut unlimited) = (0, 0);
+        for id in &volumes {
+            match self.hold(pool, id) {
+                Ok(told) => corrected += usize::from(told),
+                Err(error) => {
+                    unlimited += 1;
+                    let volume = id.volume_name();
+                    tracing::warn!(volume, error = %Chain(&error), "cannot see to it that a volume is held to its size");
+                }
+            }
+        }
+        Ok(Content { pool: pool.config.name.clone(), volumes, foreign, corrected, unlimited })
     }
 
     /// Removes what an earlier process, or a try that failed, has left half made. Goes on past what
@@ -63,19 +91,6 @@ impl Store {
         }
         outcome
     }
-}
-
-fn list(pool: &OpenPool<'_>) -> Result<Content, VolumeError> {
-    let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
-    let (mut volumes, mut foreign) = (HashSet::new(), 0);
-    for name in names {
-        match layout::entry(&name) {
-            layout::Entry::Volume(id) => drop(volumes.insert(id)),
-            layout::Entry::Own => {}
-            layout::Entry::Foreign => foreign += 1,
-        }
-    }
-    Ok(Content { pool: pool.config.name.clone(), volumes, foreign })
 }
 
 fn warn(pool: &OpenPool<'_>, error: &VolumeError) {

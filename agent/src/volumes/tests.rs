@@ -1,6 +1,7 @@
 use super::*;
 use crate::host::{Kernel, reap};
 use crate::pools::PoolConfig;
+use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -32,8 +33,12 @@ impl Scene {
 }
 
 fn store_of(path: &Path) -> Store {
-    let config =
-        PoolConfig { name: PoolName::default(), path: path.to_owned(), require_mount: false };
+    let config = PoolConfig {
+        name: PoolName::default(),
+        path: path.to_owned(),
+        require_mount: false,
+        terms: Terms::default(),
+    };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
         NodeName::parse("node-a").unwrap(),
@@ -56,11 +61,12 @@ fn order() -> Order {
             node: "node-a".to_owned(),
             reclaim_policy: ReclaimRecord::Delete,
             bytes: 1,
-            limit: fastrak_api::volume::LimitRecord::None,
+            limit: LimitRecord::None,
             trash_seconds: None,
         },
         pool: PoolName::default(),
         mode: Mode(0o2770),
+        quota: Quota::Preferred,
     }
 }
 
@@ -185,7 +191,9 @@ fn what_is_in_a_pool_is_listed_by_identity() {
     let scene = Scene::new();
     scene.store.ensure(&order()).unwrap();
     fs::create_dir(scene.at("somebody's")).unwrap();
-    let content = survey::Content { pool: PoolName::default(), volumes: [id()].into(), foreign: 1 };
+    let (corrected, unlimited) = (0, 0);
+    let (pool, volumes) = (PoolName::default(), [id()].into());
+    let content = survey::Content { pool, volumes, foreign: 1, corrected, unlimited };
     assert_eq!(scene.store.survey(), [content]);
 }
 
@@ -199,6 +207,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
+        terms: Terms::default(),
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();

@@ -4,7 +4,10 @@
 mod bad_pools;
 mod collects_orphans;
 mod deletes;
+mod grows;
+mod holds_to_size;
 mod hostile_tenant;
+mod knows_its_room;
 mod provisions;
 mod refuses;
 mod scene;

@@ -103,13 +103,16 @@ async fn a_claim_is_served_at_once_when_its_class_is_put_right_and_is_told_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_size_there_is_is_served_as_it_is_written() -> Result<()> {
+async fn the_largest_size_there_is_is_refused_with_the_figures() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
-        let claim = scene.create(&namespace, scene.claim("data").asks("1Ei")).await?;
-        let capacity = scene.bound(&claim).await?.spec.and_then(|spec| spec.capacity);
-        ensure!(capacity.context("capacity")?["storage"].0 == "1Ei");
+        scene.create(&namespace, scene.claim("data").asks("7Ei")).await?;
+        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(
+            said.contains("pool default has room for ") && said.contains("not for 7Ei"),
+            "{said}"
+        );
         Ok(())
     })
     .await

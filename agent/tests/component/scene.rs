@@ -100,8 +100,8 @@ impl Scene {
         let words = std::iter::once("fastrak-agent".to_owned()).chain(flags);
         let config = Config::try_from(<Args as clap::Parser>::try_parse_from(words)?)?;
         let shutdown = Shutdown::manual();
-        let task = Some(tokio::spawn(fastrak_agent::run(config, shutdown.clone())));
-        Ok(Agent { shutdown, task })
+        let run = fastrak_agent::run(config, shutdown.clone());
+        Ok(Agent { shutdown, task: Some(tokio::spawn(told(run))) })
     }
 
     /// Starts the real program, through another one where `prefix` names it.
@@ -132,7 +132,7 @@ impl Scene {
     /// A new class of this scene's own; its name.
     pub(crate) async fn class(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let name = format!("{name}-{}", self.node);
-        let mut class = storage_class(&name, names::PROVISIONER);
+        let mut class = storage_class(&name, names::PROVISIONER).expandable();
         for (key, value) in parameters {
             class = class.parameter(key, value);
         }
@@ -292,6 +292,18 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.shutdown.request();
     }
+}
+
+/// A test that waits for what an agent does would otherwise not say why it waits in vain.
+#[expect(clippy::print_stderr, reason = "it is what the test shows when it fails")]
+async fn told(
+    run: impl Future<Output = Result<(), fastrak_agent::RunError>>,
+) -> Result<(), fastrak_agent::RunError> {
+    let outcome = run.await;
+    if let Err(error) = &outcome {
+        eprintln!("the agent has ended: {}", fastrak_runtime::chain::Chain(error));
+    }
+    outcome
 }
 
 /// The path that the volume's object names.

@@ -14,6 +14,7 @@ use fastrak_agent::provision::pv;
 use fastrak_agent::reclaim::orphans::{self, Verdict};
 use fastrak_agent::reclaim::plan::{self as reclaim, Evidence, Interest, Step};
 use fastrak_agent::volumes::{Store, VolumeError, Whereabouts, layout};
+use fastrak_api::capacity::Terms;
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -86,6 +87,7 @@ impl Agent {
             name: name.clone(),
             path: PathBuf::from(path),
             require_mount: false,
+            terms: Terms::default(),
         });
         let configs = configs.collect();
         let store =

@@ -5,6 +5,7 @@
 //! that filesystem and not of its name: a quota that is built in may still be off.
 
 pub(super) mod btrfs;
+pub mod project;
 
 use super::calls::Room;
 use super::dirs::{Dir, PRIVATE, failed};
@@ -35,6 +36,10 @@ pub enum Lack {
     BtrfsOff,
     /// It could count projects, and is mounted without.
     ProjectsOff,
+    /// It could count projects, and the kernel is too old to be asked.
+    OldKernel,
+    /// No number for a project is free.
+    NoNumber,
     /// We may not ask for them.
     Forbidden,
 }
@@ -61,6 +66,10 @@ pub struct Usage {
 
 /// `f_type` of btrfs, from `linux/magic.h`.
 const BTRFS: u32 = 0x9123_683E;
+/// That of XFS.
+const XFS: u32 = 0x5846_5342;
+/// That of ext4, and of its elders.
+const EXT4: u32 = 0xEF53;
 
 /// How the filesystem of `dir` can hold directories to limits.
 pub fn support(dir: &Dir) -> Result<Support, HostError> {
@@ -144,7 +153,7 @@ pub(super) fn room(fd: BorrowedFd<'_>) -> Result<Room, Errno> {
 pub(super) fn supported(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match room(fd)?.kind {
         BTRFS => btrfs::support(fd),
-        _ => Ok(Support::None(Lack::Filesystem)),
+        kind => project::support(fd, matches!(kind, XFS | EXT4)),
     }
 }
 
@@ -184,6 +193,10 @@ impl fmt::Display for Lack {
                 "it is mounted without project quotas; mount it with prjquota (ext4 needs the \
                  features quota and project as well)"
             }
+            Self::OldKernel => {
+                "the kernel cannot be asked for the quotas of its filesystem; Linux 5.14 and newer can"
+            }
+            Self::NoNumber => "so many project numbers are taken that none was found for it",
             Self::Forbidden => {
                 "the agent may not set quotas; give it the capability SYS_ADMIN, as the overlay \
                  deploy/quotas does"

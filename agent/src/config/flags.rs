@@ -1,0 +1,80 @@
+//! Texts of flags, and of the file of pools, read one by one.
+//!
+//! Whether they fit together is seen in `config.rs`.
+
+use crate::pools::PoolConfig;
+use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
+use fastrak_api::pool::PoolName;
+use serde::Deserialize;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// A pool as it is written.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PoolEntry {
+    name: String,
+    path: PathBuf,
+    #[serde(default)]
+    require_mount: bool,
+    reserve: Option<String>,
+    overcommit: Option<String>,
+    size: Option<String>,
+}
+
+/// `NAME=PATH` with what else there is to say, after commas.
+pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
+    let usage =
+        || format!("{text:?} is not NAME=PATH[,mount][,reserve=10%][,overcommit=1.5][,size=100Gi]");
+    let (name, rest) = text.split_once('=').ok_or_else(usage)?;
+    let mut parts = rest.split(',');
+    let path = parts.next().unwrap_or_default();
+    let mut entry = PoolEntry { name: name.to_owned(), path: path.into(), ..PoolEntry::default() };
+    for part in parts {
+        match part.split_once('=') {
+            None if part == "mount" => entry.require_mount = true,
+            Some(("reserve", value)) => entry.reserve = Some(value.to_owned()),
+            Some(("overcommit", value)) => entry.overcommit = Some(value.to_owned()),
+            Some(("size", value)) => entry.size = Some(value.to_owned()),
+            _ => return Err(usage()),
+        }
+    }
+    checked_pool(&entry)
+}
+
+/// A pool that can be one.
+pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
+    let PoolEntry { name, path, require_mount, .. } = entry;
+    let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
+    // The path is written into volumes, where the API server and the kubelet are as strict.
+    let plain = path.is_absolute()
+        && path.to_str().is_some()
+        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !plain || path == Path::new("/") {
+        let path = path.display();
+        return Err(format!("pool {name}: {path} is not an absolute path without '..'"));
+    }
+    let terms = terms(entry).map_err(|error| format!("pool {name}: {error}"))?;
+    // Without a slash at its end, or two in a row.
+    let path = path.components().collect();
+    Ok(PoolConfig { name, path, require_mount: *require_mount, terms })
+}
+
+fn terms(entry: &PoolEntry) -> Result<Terms, TermsError> {
+    let reserve = entry.reserve.as_deref().map(Reserve::parse).transpose()?;
+    let overcommit = entry.overcommit.as_deref().map(Overcommit::parse).transpose()?;
+    Ok(Terms {
+        size: entry.size.as_deref().map(capacity::parse_size).transpose()?,
+        reserve: reserve.unwrap_or_default(),
+        overcommit: overcommit.unwrap_or_default(),
+    })
+}
+
+/// A time that is longer than none.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    let positive = parsed.ok().and_then(|duration| Duration::try_from(duration).ok());
+    positive
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("{text:?} is not a duration, such as 90s, 10m or 1h"))
+}

@@ -1,0 +1,157 @@
+//! Carries out what was decided about a claim's size: the record and the kernel's limit, the
+//! volume's object, the claim's status, in this order.
+//!
+//! A kill between any two leaves something that the next look finds and goes on from. A running pod
+//! notices nothing but that it can write more.
+
+use super::plan::{self, Step};
+use super::status;
+use crate::cluster::{Changed, ClusterError, Stand};
+use crate::context::{Context, Outcome};
+use crate::facts::volume::Volume;
+use crate::metrics::Expansion;
+use crate::pace::Pace;
+use crate::volumes::{VolumeError, Whereabouts};
+use fastrak_api::claim::Claim;
+use fastrak_api::reason::EventReason;
+use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_runtime::chain::Chain;
+
+/// How often a status is written anew because somebody else was quicker.
+const TRIES: usize = 5;
+
+/// A volume could not grow this time.
+#[derive(Debug, thiserror::Error)]
+enum ExpandError {
+    #[error("the volume could not grow")]
+    Volume(#[source] VolumeError),
+    #[error("its directory cannot be found, or is not proven to be the volume's")]
+    NotFound,
+    #[error("what the volume may hold now could not be published")]
+    Publish(#[source] ClusterError),
+    #[error("the volume or its claim was changed by someone else at the same moment")]
+    Changed,
+}
+
+/// Looks at the size of a claim whose volume is in use.
+pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    let Some((claim, growth)) = context.facts.owner(volume) else { return Outcome::Done };
+    match plan::plan(&claim, &growth, volume) {
+        Step::Nothing => Outcome::Done,
+        Step::Tell { size } => finish(context, id, &claim, tell(context, &claim, &size).await),
+        Step::Grow { bytes, size } => {
+            let grown = grow(context, id, volume, (bytes, &size)).await;
+            let told = match grown {
+                Ok(limit) => {
+                    let told = tell(context, &claim, &size).await;
+                    if told.is_ok() {
+                        say_grown(context, &claim, volume, (&size, limit));
+                    }
+                    told
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(ExpandError::Volume(VolumeError::Full(shortage))) = &told {
+                refuse(context, &claim, &size, &shortage.to_string()).await;
+            }
+            finish(context, id, &claim, told)
+        }
+    }
+}
+
+fn finish(
+    context: &Context,
+    id: &VolumeId,
+    claim: &Claim,
+    outcome: Result<(), ExpandError>,
+) -> Outcome {
+    let Err(error) = outcome else {
+        context.metrics.expansion(Expansion::done);
+        return Outcome::Done;
+    };
+    let refused = matches!(&error, ExpandError::Volume(VolumeError::Full(_)));
+    context.metrics.expansion(if refused { Expansion::refused } else { Expansion::failed });
+    let text = Chain(&error).to_string();
+    if context.unfinished.is_news(id, &text) {
+        let (namespace, claim_name) = (&claim.namespace, &claim.name);
+        tracing::warn!(namespace, claim = claim_name, why = text, "volume not grown");
+        context.events.on_claim(claim, EventReason::VolumeResizeFailed, text);
+    }
+    Outcome::Again(if refused { Pace::Refused } else { Pace::Failed })
+}
+
+async fn grow(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+    (bytes, size): (u64, &str),
+) -> Result<LimitRecord, ExpandError> {
+    let wanted = id.clone();
+    let limit = context
+        .on_disk(move |store| match store.find(&wanted)? {
+            Whereabouts::Here(pool, identity) => {
+                store.grow(&pool, &wanted, bytes)?;
+                Ok(Some(identity.limit))
+            }
+            _ => Ok(None),
+        })
+        .await
+        .map_err(ExpandError::Volume)?
+        .ok_or(ExpandError::NotFound)?;
+    match context.cluster.resize(volume, size).await.map_err(ExpandError::Publish)? {
+        Changed::Done(_) => Ok(limit),
+        Changed::Conflict | Changed::Gone => Err(ExpandError::Changed),
+    }
+}
+
+/// Has the claim say what its volume may hold. The kubelet does so too, if a pod runs, and later.
+async fn tell(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
+    write(context, claim, |stand| Some(status::grown((&stand.uid, &stand.version), size))).await
+}
+
+/// Has the claim say that it asks for too much. It is told by an event as well, so that an error
+/// here is only logged.
+async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
+    let written = write(context, claim, |stand| {
+        let is_known = stand.growth.error.as_deref() == Some(why);
+        let now = fastrak_runtime::clock::now();
+        (!is_known).then(|| status::refused((&stand.uid, &stand.version), size, why, now))
+    });
+    if let Err(error) = written.await {
+        tracing::warn!(claim = claim.name, error = %Chain(&error), "could not say why it cannot grow");
+    }
+}
+
+/// Writes the claim's status as it is at this moment, unless it need not be written.
+async fn write(
+    context: &Context,
+    claim: &Claim,
+    status: impl Fn(&Stand) -> Option<serde_json::Value>,
+) -> Result<(), ExpandError> {
+    for _ in 0..TRIES {
+        let stand = context.cluster.stand(claim).await.map_err(ExpandError::Publish)?;
+        let Some(stand) = stand else { return Ok(()) };
+        let Some(patch) = status(&stand) else { return Ok(()) };
+        if context.cluster.write_status(claim, &patch).await.map_err(ExpandError::Publish)? {
+            return Ok(());
+        }
+    }
+    Err(ExpandError::Changed)
+}
+
+fn say_grown(
+    context: &Context,
+    claim: &Claim,
+    volume: &Volume,
+    (size, limit): (&str, LimitRecord),
+) {
+    let before = volume.capacity.as_deref().unwrap_or("less");
+    let held = match limit {
+        LimitRecord::None => "; nothing in its pool enforces it",
+        LimitRecord::Subvolume | LimitRecord::Project(_) => "",
+    };
+    let (namespace, name) = (&claim.namespace, &claim.name);
+    tracing::info!(namespace, claim = name, volume = volume.name, size, "volume grown");
+    let text = format!("the volume may hold {size} now, not {before}{held}");
+    context.events.on_claim(claim, EventReason::VolumeResizeSuccessful, text);
+}

@@ -1,0 +1,23 @@
+use super::*;
+use rustix::fd::AsFd as _;
+use std::fs::File;
+
+#[test]
+fn numbers_are_those_of_the_kernel() {
+    // `struct fsxattr` is 28 bytes: _IOR('X', 31, ..) and _IOW('X', 32, ..).
+    assert_eq!((raw::GET_ATTRIBUTES, raw::SET_ATTRIBUTES), (0x801C_581F, 0x401C_5820));
+    // QCMD(Q_XGETQSTATV, PRJQUOTA) and so on.
+    assert_eq!((raw::GET_QUOTA, raw::SET_LIMITS), (0x0058_0302, 0x0058_0402));
+    assert_eq!((raw::GET_STATE, raw::GET_NEXT_QUOTA), (0x0058_0802, 0x0058_0902));
+}
+
+#[test]
+fn a_filesystem_of_no_disk_has_no_projects_and_says_so() {
+    let file = File::open("/proc/self/status").unwrap();
+    assert!(matches!(state(file.as_fd()), Ok(State::Off | State::NoCall)));
+    assert!(project_of(file.as_fd()).is_err());
+    assert!(set_project(file.as_fd(), 7, true).is_err());
+    assert!(limit(file.as_fd(), 7, 1 << 20, None).is_err());
+    assert!(usage(file.as_fd(), 7).is_err());
+    assert!(next_used(file.as_fd(), 1).is_err());
+}

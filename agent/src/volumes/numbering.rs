@@ -1,0 +1,86 @@
+//! Giving volumes the numbers of projects, on filesystems that hold those to limits, and forgetting
+//! numbers that nobody has any more.
+//!
+//! Which number is tried first is for `projects.rs` to say. A number is somebody's when the record of a
+//! volume has it, when a volume that is being made has it, or when the kernel counts a file or has a
+//! limit for it: the files of a volume in the trash, and what others on the machine have set.
+
+use super::{Store, VolumeError, projects};
+use crate::host::HostError;
+use crate::host::quota::{self, Group, Lack, Support};
+use crate::pools::OpenPool;
+use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_runtime::chain::Chain;
+use rustix::io::Errno;
+
+impl Store {
+    /// Gives the volume the number of a project, records it in its identity and books its room with it;
+    /// what there was a lack of, if it has none.
+    pub(super) fn book_as_project(
+        &self,
+        pool: &OpenPool<'_>,
+        identity: &mut Identity,
+    ) -> Result<Option<Lack>, VolumeError> {
+        self.read_books();
+        // Until it is booked, when others see it in the book.
+        let _turn = self.ledger.numbering();
+        match self.free_number(pool, &identity.volume) {
+            Ok(Some(number)) => identity.limit = LimitRecord::Project(number),
+            Ok(None) => return Ok(Some(Lack::NoNumber)),
+            Err(error) if matches!(error.errno, Errno::PERM | Errno::ACCESS) => {
+                return Ok(Some(Lack::Forbidden));
+            }
+            Err(error) => return Err(VolumeError::Look(error)),
+        }
+        self.book(pool, identity).map(|()| None)
+    }
+
+    fn free_number(
+        &self,
+        pool: &OpenPool<'_>,
+        volume: &VolumeId,
+    ) -> Result<Option<u32>, HostError> {
+        projects::choose(volume, |number| {
+            Ok(self.ledger.has_project(number)
+                || quota::project_from(&pool.dir, number)? == Some(number))
+        })
+    }
+
+    /// Takes away the limits of projects that nobody has: of volumes that are gone from the trash, and
+    /// of those that were never made to their end.
+    pub(super) fn sweep_projects(&self, pool: &OpenPool<'_>) {
+        match self.try_sweep(pool) {
+            Ok(0) => {}
+            Ok(swept) => {
+                let pool = &pool.config.name;
+                tracing::debug!(%pool, swept, "took away limits of volumes that are gone");
+            }
+            Err(error) => {
+                let pool = &pool.config.name;
+                tracing::warn!(%pool, error = %Chain(&error), "could not take away limits of volumes that are gone");
+            }
+        }
+    }
+
+    fn try_sweep(&self, pool: &OpenPool<'_>) -> Result<usize, HostError> {
+        if quota::support(&pool.dir)? != Support::Projects {
+            return Ok(0);
+        }
+        self.read_books();
+        // A volume that is being made has no file yet, and is in the book already.
+        let _turn = self.ledger.numbering();
+        let (mut swept, mut from) = (0, *projects::OURS.start());
+        while let Some(number) = quota::project_from(&pool.dir, from)?
+            && projects::OURS.contains(&number)
+        {
+            let group = Group::Project(number);
+            if !self.ledger.has_project(number) && quota::usage(&pool.dir, group)?.inodes == Some(0)
+            {
+                quota::limit(&pool.dir, group, 0)?;
+                swept += 1;
+            }
+            from = number + 1;
+        }
+        Ok(swept)
+    }
+}

@@ -1,0 +1,134 @@
+//! Which number a volume's project gets, on a filesystem that limits projects: chosen here, and
+//! given by `host/quota/project.rs`.
+//!
+//! It asks nobody itself which numbers are taken: whoever calls it does, and lets no other volume
+//! be made on that filesystem from the question until the kernel has the limit of the chosen one.
+
+use fastrak_api::volume::VolumeId;
+use std::ops::RangeInclusive;
+
+/// The numbers that are ours. Others on the machine count up from 1 (`/etc/projid` as people write it,
+/// container engines) or from 2^20 (the kubelet for its scratch volumes); 0 is every file that
+/// was given to nobody. Within 31 bits, since there are tools that read the number as signed.
+pub const OURS: RangeInclusive<u32> = 0x4600_0000..=0x46FF_FFFF;
+
+/// How many numbers are tried for one volume. Where so many in a row are taken, something is wrong.
+const MOST_TRIES: u32 = 4096;
+
+/// The first number for the volume that is not taken; none where so many are taken that something must be
+/// wrong. The search begins where the volume's identity says: two volumes hardly ever want the same,
+/// and a number is hardly ever had by a second volume when a first one is gone.
+pub fn choose<E>(
+    volume: &VolumeId,
+    mut is_taken: impl FnMut(u32) -> Result<bool, E>,
+) -> Result<Option<u32>, E> {
+    for number in candidates(volume) {
+        if !is_taken(number)? {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// The numbers that are tried for the volume, in order, none twice.
+fn candidates(volume: &VolumeId) -> impl Iterator<Item = u32> + use<> {
+    let (first, last) = (*OURS.start(), *OURS.end());
+    let count = last - first + 1;
+    let start = hash(volume.as_str().as_bytes()) % count;
+    (0..MOST_TRIES.min(count)).map(move |step| first + (start + step) % count)
+}
+
+/// FNV-1a of 32 bits. A version of ours that came to another result would only look elsewhere first.
+fn hash(bytes: &[u8]) -> u32 {
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    bytes.iter().fold(0x811C_9DC5, mix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::convert::Infallible;
+
+    fn volume(bits: u128) -> VolumeId {
+        let text = format!("{bits:032x}");
+        let (a, b, c) = (&text[..8], &text[8..12], &text[12..16]);
+        VolumeId::parse(&format!("{a}-{b}-{c}-{}-{}", &text[16..20], &text[20..])).unwrap()
+    }
+
+    fn chosen(volume: &VolumeId, taken: &BTreeSet<u32>) -> Option<u32> {
+        let Ok(chosen) = choose::<Infallible>(volume, |number| Ok(taken.contains(&number)));
+        chosen
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_others_know_too() {
+        // From the tables of the FNV authors.
+        assert_eq!(
+            (hash(b""), hash(b"a"), hash(b"foobar")),
+            (0x811C_9DC5, 0xE40C_292C, 0xBF9C_F968)
+        );
+    }
+
+    #[test]
+    fn where_everything_is_taken_there_is_none() {
+        let mut asked = BTreeSet::new();
+        let all = choose::<Infallible>(&volume(7), |number| {
+            assert!(asked.insert(number), "{number} was asked for twice");
+            Ok(true)
+        });
+        assert_eq!((all, asked.len()), (Ok(None), MOST_TRIES as usize));
+    }
+
+    #[test]
+    fn a_question_that_fails_fails_the_choice() {
+        assert_eq!(choose(&volume(7), |_| Err("no answer")), Err("no answer"));
+    }
+
+    #[test]
+    fn ten_thousand_volumes_get_ten_thousand_numbers_and_few_look_twice() {
+        let (mut taken, mut asked) = (BTreeSet::new(), 0);
+        for bits in 0..10_000_u128 {
+            let look = |number: u32| {
+                asked += 1;
+                Ok::<_, Infallible>(taken.contains(&number))
+            };
+            let number = choose(&volume(bits.wrapping_mul(0x9E37_79B9_7F4A_7C15)), look);
+            taken.insert(number.unwrap().unwrap());
+        }
+        assert_eq!(taken.len(), 10_000);
+        assert!(asked < 10_100, "{asked} questions");
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_ours_and_never_one_that_is_taken(
+            bits: u128,
+            steps in btree_set(0..64_u32, 0..64),
+            others in vec(any::<u32>(), 0..64),
+        ) {
+            // Those that would be tried first are taken, in every pattern, and strangers' as well.
+            let volume = volume(bits);
+            let near: Vec<u32> = candidates(&volume).take(64).collect();
+            let mut taken: BTreeSet<u32> = others.into_iter().collect();
+            taken.extend(steps.iter().map(|step| near[*step as usize]));
+            let number = chosen(&volume, &taken).unwrap();
+            prop_assert!(OURS.contains(&number) && number != 0);
+            prop_assert!(!taken.contains(&number));
+            prop_assert_eq!(chosen(&volume, &taken), Some(number));
+        }
+
+        #[test]
+        fn volumes_that_are_made_one_after_the_other_share_no_number(bits in vec(any::<u128>(), 1..64)) {
+            let (mut taken, mut volumes) = (BTreeSet::new(), 0);
+            // The same identity twice stands for two that happen to begin at the same number.
+            for bits in bits.iter().chain(&bits) {
+                prop_assert!(taken.insert(chosen(&volume(*bits), &taken).unwrap()));
+                volumes += 1;
+            }
+            prop_assert_eq!(taken.len(), volumes);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A claim that asks for more gets it, and one that asks for too much is told, and can take it back.
+
+use crate::scene::{DEADLINE, Scene};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_api::volume::Identity;
+use fastrak_testkit::{eventually, or_skip, with_namespace};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus};
+use kube::ResourceExt;
+use serde_json::json;
+
+pub(crate) async fn ask(scene: &Scene, claim: &PersistentVolumeClaim, size: &str) -> Result<()> {
+    let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
+    scene.patch_claim(claim, patch).await
+}
+
+/// Waits until the claim shows this size; its status then.
+pub(crate) async fn shows(
+    scene: &Scene,
+    claim: &PersistentVolumeClaim,
+    size: &str,
+) -> Result<PersistentVolumeClaimStatus> {
+    let claims = scene.claims(&claim.namespace().unwrap_or_default());
+    eventually(DEADLINE, format!("the claim shows {size}"), || async {
+        let status = claims.get(&claim.name_any()).await?.status.context("a status")?;
+        let shown = status.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
+        ensure!(shown.is_some_and(|shown| shown.0 == size), "{status:?}");
+        Ok(status)
+    })
+    .await
+}
+
+/// Kubernetes itself has conditions of its own there, such as that no pod uses the claim.
+fn speaks_of_size(status: &PersistentVolumeClaimStatus) -> bool {
+    status.conditions.iter().flatten().any(|condition| condition.type_.contains("Resiz"))
+}
+
+fn record(scene: &Scene, claim: &PersistentVolumeClaim) -> Result<Identity> {
+    let path = scene.pool().join(claim.uid().context("a uid")?).join("volume.json");
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_asks_for_more_gets_it() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        scene.bound(&claim).await?;
+        ask(&scene, &claim, "5Mi").await?;
+        let status = shows(&scene, &claim, "5Mi").await?;
+        ensure!(!speaks_of_size(&status), "{status:?}");
+        let volume = scene.bound(&claim).await?;
+        assert_eq!(
+            volume.spec.context("a spec")?.capacity.context("a capacity")?["storage"].0,
+            "5Mi"
+        );
+        assert_eq!(record(&scene, &claim)?.bytes, 5 << 20);
+        let said = scene.event(&namespace, "data", "VolumeResizeSuccessful").await?;
+        ensure!(said.contains("5Mi now, not 1Mi"), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_asks_for_too_much_is_told_and_can_ask_for_less() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let class = scene.class("small", &[("pool", "small")]).await?;
+    let small = scene.folder.path().join("small");
+    std::fs::create_dir(&small)?;
+    let _agent =
+        scene.agent_with(&[&format!("--pool=small={},size=100Mi,reserve=10%", small.display())])?;
+    with_namespace(&scene.client, async |namespace| {
+        let other = scene.claim("other").class(&class).asks("30Mi");
+        scene.bound(&scene.create(&namespace, other).await?).await?;
+        let claim =
+            scene.create(&namespace, scene.claim("data").class(&class).asks("10Mi")).await?;
+        scene.bound(&claim).await?;
+        ask(&scene, &claim, "61Mi").await?;
+        let said = scene.event(&namespace, "data", "VolumeResizeFailed").await?;
+        let figures = "pool small has room for 60Mi, not for 61Mi";
+        ensure!(said.contains(figures), "{said}");
+        let claims = scene.claims(&namespace);
+        eventually(DEADLINE, "the claim says why", || async {
+            let status = claims.get("data").await?.status.context("a status")?;
+            let conditions = status.conditions.unwrap_or_default();
+            let told = conditions.iter().find(|told| told.type_ == "ControllerResizeError");
+            let message = told.and_then(|told| told.message.as_deref()).unwrap_or_default();
+            ensure!(message.contains(figures), "{conditions:?}");
+            let statuses = status.allocated_resource_statuses.unwrap_or_default();
+            ensure!(statuses["storage"] == "ControllerResizeInfeasible", "{statuses:?}");
+            Ok(())
+        })
+        .await?;
+        ask(&scene, &claim, "60Mi").await?;
+        let status = shows(&scene, &claim, "60Mi").await?;
+        ensure!(!speaks_of_size(&status), "{status:?}");
+        let statuses = status.allocated_resource_statuses.unwrap_or_default();
+        ensure!(statuses.is_empty(), "{statuses:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_growth_that_was_cut_off_is_finished_at_the_next_start() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    with_namespace(&scene.client, async |namespace| {
+        let agent = scene.agent()?;
+        let told = scene.create(&namespace, scene.claim("told")).await?;
+        let asked = scene.create(&namespace, scene.claim("asked")).await?;
+        let volume = scene.bound(&told).await?;
+        scene.bound(&asked).await?;
+        agent.end().await?;
+        // Of one the object is grown already and the claim not told, of the other nothing is done.
+        for claim in [&told, &asked] {
+            ask(&scene, claim, "3Mi").await?;
+        }
+        let capacity = json!({ "spec": { "capacity": { "storage": "3Mi" } } });
+        scene.patch_volume(&volume.name_any(), capacity).await?;
+        let _agent = scene.agent()?;
+        for claim in [&told, &asked] {
+            shows(&scene, claim, "3Mi").await?;
+        }
+        assert_eq!(record(&scene, &asked)?.bytes, 3 << 20);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubernetes_itself_refuses_a_claim_that_asks_for_less_than_it_has() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.claim("data").class(names::CLASS_DEFAULT).asks("4Mi");
+        let claim = scene.create(&namespace, claim).await?;
+        scene.bound(&claim).await?;
+        let refused = ask(&scene, &claim, "2Mi").await;
+        let words = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(words.contains("less than"), "{words:?}");
+        Ok(())
+    })
+    .await
+}

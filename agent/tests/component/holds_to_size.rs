@@ -1,0 +1,122 @@
+//! Volumes that the kernel holds to their size, on a real btrfs, and what is said where it cannot.
+
+use crate::grows::{ask, shows};
+use crate::scene::{Scene, path_of};
+use anyhow::{Context, Result, ensure};
+use fastrak_testkit::{Disk, or_skip, with_namespace};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+const MIB: usize = 1 << 20;
+
+/// Writes and syncs so much; what is written must reach the disk to be refused.
+fn write(file: &mut File, mib: usize) -> std::io::Result<()> {
+    for _ in 0..mib {
+        file.write_all(&[0x5A; MIB])?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+async fn on_btrfs(scene: &Scene, quotas: bool) -> Result<(Disk, String)> {
+    let disk = Disk::btrfs(512).await?;
+    if quotas {
+        disk.switch_quotas_on().await?;
+    }
+    let flag = format!("--pool=disk={},mount", disk.path().display());
+    ensure!(scene.directories().is_empty());
+    Ok((disk, flag))
+}
+
+fn overfill(path: &Path, mib: usize) -> Result<File> {
+    let mut file = File::create(path.join("file"))?;
+    let full = write(&mut file, mib).err().context("more than its size was written")?;
+    ensure!(full.kind() == ErrorKind::QuotaExceeded, "{full}");
+    Ok(file)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_holds_no_more_than_its_size_and_grows_while_it_is_written_to() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
+    let class = scene.class("disk", &[("pool", "disk"), ("quota", "required")]).await?;
+    let agent = scene.agent_with(&[&flag])?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.claim("data").class(&class).asks("16Mi");
+        let claim = scene.create(&namespace, claim).await?;
+        let volume = scene.bound(&claim).await?;
+        let said = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
+        ensure!(said.contains("held to its size"), "{said}");
+        let mut file = overfill(&path_of(&volume), 32)?;
+        ask(&scene, &claim, "64Mi").await?;
+        shows(&scene, &claim, "64Mi").await?;
+        // The same file, which was open all the while.
+        write(&mut file, 24).context("after it has grown")?;
+        drop(file);
+        scene.delete(&claim).await?;
+        scene.gone(&volume.metadata.name.unwrap_or_default()).await?;
+        agent.end().await?;
+        Ok(())
+    })
+    .await?;
+    drop(disk);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_served() -> Result<()>
+{
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let (disk, flag) = or_skip!(on_btrfs(&scene, false).await, Ok(()));
+    let required = scene.class("required", &[("pool", "disk"), ("quota", "required")]).await?;
+    let preferred = scene.class("preferred", &[("pool", "disk")]).await?;
+    let off = scene.class("off", &[("pool", "disk"), ("quota", "off")]).await?;
+    let agent = scene.agent_with(&[&flag])?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("strict").class(&required)).await?;
+        let said = scene.event(&namespace, "strict", "ProvisioningFailed").await?;
+        ensure!(said.contains("btrfs quota enable"), "{said}");
+        for (name, class) in [("lax", &preferred), ("free", &off)] {
+            let claim = scene.create(&namespace, scene.claim(name).class(class)).await?;
+            scene.bound(&claim).await?;
+            let said = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
+            ensure!(said.contains("nothing holds it to its size"), "{said}");
+        }
+        disk.switch_quotas_on().await?;
+        // Looked at again because something about it has changed.
+        scene
+            .patch_claim(&claim, serde_json::json!({ "metadata": { "labels": { "a": "b" } } }))
+            .await?;
+        let volume = scene.bound(&claim).await?;
+        overfill(&path_of(&volume), 8)?;
+        agent.end().await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
+    let class = scene.class("disk", &[("pool", "disk")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let agent = scene.agent_with(&[&flag])?;
+        let claim = scene.create(&namespace, scene.claim("data").class(&class)).await?;
+        let volume = scene.bound(&claim).await?;
+        agent.end().await?;
+        let path = path_of(&volume);
+        disk.forget_limit(&path).await?;
+        write(&mut File::create(path.join("more"))?, 4).context("without a limit")?;
+        std::fs::remove_file(path.join("more"))?;
+        let _agent = scene.agent_with(&[&flag])?;
+        fastrak_testkit::eventually(crate::scene::DEADLINE, "it is limited again", async || {
+            let outcome = overfill(&path, 4);
+            std::fs::remove_file(path.join("file"))?;
+            outcome.map(drop)
+        })
+        .await
+    })
+    .await
+}

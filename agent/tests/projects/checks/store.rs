@@ -1,0 +1,256 @@
+//! The store of the agent itself, on filesystems that hold projects to limits.
+
+use crate::same;
+use crate::scene::{MIB, Scene, as_tenant, fill, until};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_agent::host::Kernel;
+use fastrak_agent::host::quota::project;
+use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::volumes::{Made, Order, Store, VolumeError, Whereabouts, projects};
+use fastrak_api::capacity::Terms;
+use fastrak_api::class::{Mode, Quota};
+use fastrak_api::node::NodeName;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use rustix::fd::AsFd as _;
+use rustix::fs::statvfs;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, create_dir, remove_dir_all};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A size that is no whole number of any filesystem's blocks.
+const ODD: u64 = 10_000_001;
+
+/// A pool and the store on it, which is as an agent that has just started has it.
+pub(super) struct Pool {
+    pub(super) path: PathBuf,
+    pub(super) store: Store,
+}
+
+impl Pool {
+    /// A new pool of this name below `root`.
+    pub(super) fn new(root: &Path, name: &str) -> Result<Self> {
+        let path = root.join(name);
+        create_dir(&path)?;
+        Self::of(path)
+    }
+
+    /// The pool at `path`, for an agent that has just started.
+    pub(super) fn of(path: PathBuf) -> Result<Self> {
+        let config = PoolConfig {
+            name: PoolName::default(),
+            path: path.clone(),
+            require_mount: false,
+            terms: Terms::default(),
+        };
+        let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a")?, vec![config]);
+        Ok(Self { path, store: Store::new(Arc::new(pools)) })
+    }
+
+    pub(super) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(Made, u32)> {
+        let (made, _) = self.store.ensure(&order(id, bytes, Quota::Required))?;
+        let LimitRecord::Project(number) = made.limit else {
+            anyhow::bail!("it is held by {:?}", made.limit);
+        };
+        ensure!(projects::OURS.contains(&number), "its number is {number:x}");
+        Ok((made, number))
+    }
+
+    fn root(&self) -> Result<File> {
+        Ok(File::open(&self.path)?)
+    }
+
+    fn in_use(&self, number: u32) -> Result<bool> {
+        Ok(project::next_used(self.root()?.as_fd(), number)? == Some(number))
+    }
+
+    fn empty_trash(&self) -> Result<()> {
+        until("the trash is empty", || {
+            let states = self.store.empty_trash(512, &BTreeSet::new());
+            Ok(states.iter().all(|state| state.entries == 0))
+        })
+    }
+}
+
+pub(super) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
+    Order {
+        identity: Identity {
+            format: IDENTITY_FORMAT,
+            volume: id.clone(),
+            namespace: "shop".to_owned(),
+            claim: "data".to_owned(),
+            class: "local-storage".to_owned(),
+            node: "node-a".to_owned(),
+            reclaim_policy: ReclaimRecord::Delete,
+            bytes,
+            limit: LimitRecord::None,
+            trash_seconds: None,
+        },
+        pool: PoolName::default(),
+        mode: Mode(0o777),
+        quota,
+    }
+}
+
+pub(super) fn id(number: u32) -> VolumeId {
+    VolumeId::parse(&format!("00000000-0000-4000-9000-0000{number:08x}")).expect("a uid")
+}
+
+/// Two volumes that would both like the same number best.
+fn rivals() -> (VolumeId, VolumeId) {
+    let mut seen = HashMap::new();
+    for count in 0.. {
+        let id = id(count);
+        let first = projects::choose(&id, |_| Ok::<_, ()>(false));
+        if let Some(other) = seen.insert(first, id.clone()) {
+            return (other, id);
+        }
+    }
+    unreachable!("there are more identities than numbers")
+}
+
+fn size(path: &Path) -> Result<u64> {
+    let shown = statvfs(path)?;
+    Ok(shown.f_blocks * shown.f_frsize)
+}
+
+pub(super) fn holds_and_grows(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "grows")?;
+    let (made, _) = pool.make(&id(1), 8 * MIB)?;
+    same("its size", &size(&made.path)?, &(8 * MIB))?;
+    // A pod would have the data mounted: only root comes to it this way.
+    let mut file = File::create(made.path.join("file"))?;
+    let (before, why) = as_tenant(|| Ok(fill(&mut file, 64 * MIB)))?;
+    same("refused with", &why, &Some(scene.on.full()))?;
+    ensure!(before <= 8 * MIB, "{before} bytes were let in");
+
+    pool.store.grow(&PoolName::default(), &id(1), 12 * MIB)?;
+    let (after, why) = as_tenant(|| Ok(fill(&mut file, 64 * MIB)))?;
+    same("refused with", &why, &Some(scene.on.full()))?;
+    ensure!(after >= 3 * MIB && before + after <= 12 * MIB, "{before} and {after} bytes");
+    same("its size", &size(&made.path)?, &(12 * MIB))?;
+    // A full volume is in nobody's way but its tenant's: its record is not counted as its own.
+    pool.store.grow(&PoolName::default(), &id(1), 13 * MIB)?;
+    same("its size", &size(&made.path)?, &(13 * MIB))
+}
+
+pub(super) fn gives_each_its_number(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "numbers")?;
+    let (one, other) = rivals();
+    let made = std::thread::scope(|scope| {
+        let both = [&one, &other].map(|id| scope.spawn(|| pool.make(id, MIB)));
+        both.map(|made| made.join().expect("it does not panic"))
+    });
+    let [(_, first), (_, second)] = [made[0].as_ref(), made[1].as_ref()]
+        .map(|made| made.map(|(made, number)| (made, *number)).expect("it is made"));
+    ensure!(first.abs_diff(second) == 1, "{first:x} and {second:x}");
+    // Whoever asks again, also after a start, gets the volume as it is.
+    let (_, again) = Pool::of(pool.path.clone())?.make(&one, MIB)?;
+    same("its number after a start", &again, &first)
+}
+
+/// The kernel may know nothing of a number that a record has: a tenant who owns his files has taken
+/// them out of his project, and somebody has reset all limits.
+pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "records")?;
+    let (one, other) = rivals();
+    let (made, first) = pool.make(&one, MIB)?;
+    let data = File::open(&made.path)?;
+    project::set_project(data.as_fd(), 0, false)?;
+    project::limit(data.as_fd(), first, 0, None)?;
+    ensure!(!pool.in_use(first)?, "the kernel still knows the number");
+    let (_, second) = Pool::of(pool.path.clone())?.make(&other, MIB)?;
+    ensure!(first != second, "{first:x} was given twice");
+    Ok(())
+}
+
+pub(super) fn tells_the_kernel_again(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "again")?;
+    let (made, number) = pool.make(&id(1), ODD)?;
+    let told = |pool: &Pool| pool.store.survey().iter().map(|content| content.corrected).sum();
+    same::<usize>("told again, with nothing wrong", &told(&pool), &0)?;
+    project::limit(File::open(&made.path)?.as_fd(), number, 0, None)?;
+    same::<usize>("told again", &told(&Pool::of(pool.path.clone())?), &1)?;
+    let limit = project::usage(pool.root()?.as_fd(), number)?.limit.unwrap_or(0);
+    ensure!((ODD..ODD + 4096).contains(&limit), "the limit is {limit}");
+    Ok(())
+}
+
+pub(super) fn counts_what_is_held(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "counts")?;
+    let (made, number) = pool.make(&id(1), 8 * MIB)?;
+    let mut file = File::create(made.path.join("file"))?;
+    fill(&mut file, 2 * MIB);
+    file.sync_all()?;
+    drop(file);
+    let usage = project::usage(pool.root()?.as_fd(), number)?;
+    same("inodes", &usage.inodes, &Some(2))?;
+    let pool = Pool::of(pool.path.clone())?;
+    let opened = pool.store.pools().open(&PoolName::default())?;
+    let grants = pool.store.grants(&opened)?;
+    let held = grants.first().and_then(|(_, grant)| grant.usage).context("nothing is known")?;
+    same("what it is said to hold", &(held.bytes, held.inodes), &(usage.used, usage.inodes))?;
+    ensure!((2 * MIB..2 * MIB + 65536).contains(&held.bytes), "{held:?}");
+    Ok(())
+}
+
+pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "back")?;
+    let (one, other) = rivals();
+    let (made, first) = pool.make(&one, 8 * MIB)?;
+    fill(&mut File::create(made.path.join("file"))?, MIB);
+    ensure!(pool.store.discard(&PoolName::default(), &one)?, "there was none");
+    drop(pool.store.survey());
+    ensure!(pool.in_use(first)?, "a volume in the trash has lost its number");
+    let (_, second) = pool.make(&other, MIB)?;
+    ensure!(second != first, "the number of a volume in the trash was given away");
+    pool.empty_trash()?;
+    same("where it is", &pool.store.find(&one)?, &Whereabouts::Nowhere)?;
+    until("its number is free", || {
+        drop(pool.store.survey());
+        Ok(!pool.in_use(first)?)
+    })?;
+    ensure!(pool.in_use(second)?, "the other one's number went too");
+    let (_, third) = pool.make(&one, MIB)?;
+    same("the number of whoever comes next", &third, &first)
+}
+
+pub(super) fn forgets_what_was_half_made(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "half")?;
+    let (_, number) = pool.make(&id(1), MIB)?;
+    // As a kill would have left it, in the middle of making it and of removing it.
+    std::fs::rename(pool.path.join(id(1).as_str()), pool.path.join(".staging/left"))?;
+    let pool = Pool::of(pool.path.clone())?;
+    until("nothing is left of it", || {
+        drop(pool.store.survey());
+        Ok(!pool.in_use(number)?)
+    })?;
+    ensure!(std::fs::read_dir(pool.path.join(".staging"))?.next().is_none(), "it is still there");
+    // And a limit for which there was never a file.
+    project::limit(pool.root()?.as_fd(), number, MIB, None)?;
+    drop(pool.store.survey());
+    ensure!(!pool.in_use(number)?, "a limit was left");
+    // What others have set is theirs.
+    project::limit(pool.root()?.as_fd(), 7, MIB, None)?;
+    drop(pool.store.survey());
+    let foreign = pool.in_use(7)?;
+    project::limit(pool.root()?.as_fd(), 7, 0, None)?;
+    ensure!(foreign, "the limit of a stranger went");
+    Ok(())
+}
+
+/// On a filesystem that does not hold projects to limits.
+pub(super) fn says_what_is_lacking(root: &Path, wanted: &str) -> Result<()> {
+    let pool = Pool::new(root, "lacks")?;
+    let outcome = (|| {
+        let refused = pool.store.ensure(&order(&id(1), MIB, Quota::Required)).err();
+        let refused = refused.context("it was made")?;
+        ensure!(matches!(refused, VolumeError::NoQuota { .. }), "{refused:?}");
+        ensure!(refused.to_string().contains(wanted), "{refused}");
+        let (made, _) = pool.store.ensure(&order(&id(1), MIB, Quota::Preferred))?;
+        same("how it is held", &made.limit, &LimitRecord::None)
+    })();
+    remove_dir_all(&pool.path)?;
+    outcome
+}

@@ -1,0 +1,254 @@
+//! How much of a pool may still be given away, and why a request is refused. Pure arithmetic: it looks
+//! at no disk.
+//!
+//! A request must pass three tests. All that was ever granted must fit into the pool, or the pool
+//! promises what it has not. What was granted and is not yet written must fit into what is free at
+//! this moment, since on a disk that others use as well the first says nothing. And no single
+//! volume is larger than what is free, whatever is overcommitted.
+
+use crate::pool::PoolName;
+use crate::size::{Bytes, SizeError};
+use std::fmt;
+
+/// What an administrator says of a pool's room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// As much of the filesystem as is the pool's; none is all of it.
+    pub size: Option<Bytes>,
+    /// What is never given away.
+    pub reserve: Reserve,
+    /// How often the same room is given away.
+    pub overcommit: Overcommit,
+}
+
+/// What is never given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// A part of the pool, in percent.
+    Percent(u8),
+    /// This much.
+    Bytes(Bytes),
+}
+
+/// How often the same room is given away, in percent: 100 is once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overcommit(u32);
+
+/// A text that says nothing about a pool's room.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// A reserve.
+    #[error("reserve {0:?} is neither a part, such as 10%, nor a size, such as 20Gi")]
+    Reserve(String),
+    /// A ratio.
+    #[error("overcommit {0:?} is not a number from 1 to 100, such as 1.5")]
+    Overcommit(String),
+    /// A size.
+    #[error("size {text:?} is none: {problem}")]
+    Size {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        problem: SizeError,
+    },
+}
+
+/// What is so of a pool at one moment, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// What its filesystem can hold.
+    pub total: u64,
+    /// What can be written to it now.
+    pub free: u64,
+    /// What was granted to its volumes.
+    pub granted: u64,
+    /// What was granted to them and they have not written yet.
+    pub unwritten: u64,
+    /// How many files it can have; 0 where it does not count them.
+    pub inodes: u64,
+    /// How many more.
+    pub free_inodes: u64,
+}
+
+/// What can still be given away of a pool, and what that follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The most that a volume could be granted now.
+    pub allocatable: u64,
+    /// As much of the filesystem as is the pool's.
+    pub total: u64,
+    /// All that may be granted, taken together.
+    pub grantable: u64,
+    /// What is never given away.
+    pub reserve: u64,
+    /// What the room was reckoned from.
+    pub state: State,
+}
+
+/// A request that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// There is not so much.
+    Bytes {
+        /// The pool.
+        pool: PoolName,
+        /// What was asked for.
+        asked: u64,
+        /// What there is.
+        room: Room,
+    },
+    /// There are too few files left.
+    Inodes {
+        /// The pool.
+        pool: PoolName,
+        /// What there is.
+        room: Room,
+    },
+}
+
+/// So many of a filesystem's files are left to what is there already, in percent.
+const INODE_RESERVE: u32 = 5;
+
+impl Terms {
+    /// What can still be given away of a pool that is in this state.
+    #[must_use]
+    pub fn room(&self, state: State) -> Room {
+        let total = self.size.map_or(state.total, |size| size.0.min(state.total));
+        let reserve = match self.reserve {
+            Reserve::Percent(percent) => percent_of(total, u32::from(percent)),
+            Reserve::Bytes(bytes) => bytes.0,
+        };
+        let Overcommit(ratio) = self.overcommit;
+        let free = state.free.saturating_sub(reserve);
+        let grantable = percent_of(total.saturating_sub(reserve), ratio);
+        let allocatable = grantable
+            .saturating_sub(state.granted)
+            .min(percent_of(free, ratio).saturating_sub(state.unwritten))
+            .min(free);
+        Room { allocatable, total, grantable, reserve, state }
+    }
+
+    /// Whether a pool in this state can grant so many bytes more.
+    pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Room, Shortage> {
+        let room = self.room(state);
+        if asked > room.allocatable {
+            return Err(Shortage::Bytes { pool: pool.clone(), asked, room });
+        }
+        if state.free_inodes < percent_of(state.inodes, INODE_RESERVE) {
+            return Err(Shortage::Inodes { pool: pool.clone(), room });
+        }
+        Ok(room)
+    }
+}
+
+impl Reserve {
+    /// Reads `10%` or `20Gi`.
+    pub fn parse(text: &str) -> Result<Self, TermsError> {
+        let wrong = || TermsError::Reserve(text.to_owned());
+        match text.strip_suffix('%') {
+            None => Bytes::parse(text).map(Self::Bytes).map_err(|_| wrong()),
+            Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => number
+                .parse()
+                .ok()
+                .filter(|percent| *percent < 100)
+                .map(Self::Percent)
+                .ok_or_else(wrong),
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+impl Overcommit {
+    /// Reads `1`, `1.5` or `2.25`.
+    pub fn parse(text: &str) -> Result<Self, TermsError> {
+        let wrong = || TermsError::Overcommit(text.to_owned());
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || whole.len() > 3 || fraction.len() > 2 {
+            return Err(wrong());
+        }
+        let hundredths: u32 = format!("{fraction:0<2}").parse().map_err(|_| wrong())?;
+        let whole: u32 = whole.parse().map_err(|_| wrong())?;
+        let percent = whole * 100 + hundredths;
+        if (100..=10_000).contains(&percent) { Ok(Self(percent)) } else { Err(wrong()) }
+    }
+}
+
+/// Reads the part of a filesystem that is a pool's.
+pub fn parse_size(text: &str) -> Result<Bytes, TermsError> {
+    Bytes::parse(text).map_err(|problem| TermsError::Size { text: text.to_owned(), problem })
+}
+
+impl Default for Reserve {
+    /// As much as a kubelet wants to be free on its own filesystem before it evicts pods.
+    fn default() -> Self {
+        Self::Percent(10)
+    }
+}
+
+impl Default for Overcommit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+/// A part of a number, rounded down, without ever wrapping.
+fn percent_of(number: u64, percent: u32) -> u64 {
+    let part = u128::from(number) * u128::from(percent) / 100;
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes { pool, asked, room } => {
+                let Room { allocatable, total, grantable, reserve, state } = room;
+                write!(
+                    f,
+                    "pool {pool} has room for {}, not for {}: of {} it may grant {} and has granted {}, \
+                     {} are free on its disk, and {} are kept in reserve. Ask for less, delete what \
+                     is not needed, or use another pool or node",
+                    About(*allocatable),
+                    About(*asked),
+                    About(*total),
+                    About(*grantable),
+                    About(state.granted),
+                    About(state.free),
+                    About(*reserve),
+                )
+            }
+            Self::Inodes { pool, room } => {
+                let State { inodes, free_inodes, .. } = room.state;
+                write!(
+                    f,
+                    "pool {pool} can have hardly any more files: {free_inodes} of {inodes} are left, \
+                     and {INODE_RESERVE}% are kept for the volumes that are there. Delete what is \
+                     not needed, or use another pool or node"
+                )
+            }
+        }
+    }
+}
+
+/// A size for people: three digits or so.
+struct About(u64);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        let at = usize::try_from(self.0.checked_ilog2().unwrap_or(0) / 10).unwrap_or(0);
+        let (Some(unit), Some(divisor)) = (UNITS.get(at), 1_u64.checked_shl(10 * at as u32)) else {
+            return write!(f, "{}", self.0);
+        };
+        // Down and never up: what is said to be there is there.
+        let tenths = u128::from(self.0) * 10 / u128::from(divisor);
+        match (tenths / 10, tenths % 10) {
+            (whole, 0) => write!(f, "{whole}{unit}"),
+            (whole, _) if whole >= 100 => write!(f, "{whole}{unit}"),
+            (whole, tenth) => write!(f, "{whole}.{tenth}{unit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

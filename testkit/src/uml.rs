@@ -1,0 +1,153 @@
+//! Another Linux, run as a process of this one (user-mode Linux): for what the kernel that the tests
+//! run on lacks, such as quotas of projects on XFS and ext4, and for ends that no process survives.
+//!
+//! It has this machine's files as its root, which it cannot change, and disks of its own that keep
+//! what is on them from one start to the next. It installs nothing (`testbed/debian.sh` does), and
+//! has no network. What runs in it is the caller's program: `inside.rs` is for that one to use.
+
+pub mod inside;
+
+use crate::process::{Invocation, Process};
+use crate::state::StateFolder;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How much memory it has.
+const MEMORY: &str = "mem=256M";
+
+/// What is needed, and is not there on every machine.
+const PROGRAMS: [&str; 5] = ["linux.uml", "mkfs.xfs", "mkfs.ext4", "unshare", "setpriv"];
+
+/// Where programs are looked for in there.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// It runs what a test gives it in a namespace of process ids that ends with its first process. A
+/// kernel that is killed leaves its processes behind, and the moment nobody holds them their calls are
+/// those of this machine: so all of them are killed at once, and none has rights that could do harm.
+const CONFINED: [&str; 4] = ["unshare", "--pid", "--fork", "--kill-child"];
+const CONFINED_FOR_USERS: [&str; 2] = ["--user", "--map-current-user"];
+const WITHOUT_RIGHTS: [&str; 4] =
+    ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
+/// The first process of the namespace only waits, so that the kernel is an ordinary one and can abort.
+const WAITING: [&str; 4] = ["sh", "-c", "\"$@\"; exit $?", "sh"];
+
+/// A machine that can be switched on. Its disks are gone when it is dropped.
+#[derive(Debug)]
+pub struct Guest {
+    disks: Vec<PathBuf>,
+    starts: u32,
+    state: StateFolder,
+}
+
+/// How a disk is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// XFS.
+    Xfs,
+    /// ext4 with room for quotas of projects.
+    Ext4,
+    /// ext4 as it is made where nobody thought of quotas.
+    PlainExt4,
+}
+
+impl Guest {
+    /// Whether there can be one here; if not, why.
+    pub fn supported() -> Result<(), String> {
+        if std::env::consts::ARCH != "x86_64" {
+            return Err("user-mode Linux is for x86-64 alone".to_owned());
+        }
+        let missing: Vec<&str> =
+            PROGRAMS.into_iter().filter(|name| program(name).is_none()).collect();
+        if !missing.is_empty() {
+            return Err(format!("not installed: {} (see testbed/debian.sh)", missing.join(", ")));
+        }
+        let trial = confined(Invocation::new("true")).run_blocking();
+        trial.map(drop).map_err(|error| format!("no namespaces can be made: {error:#}"))
+    }
+
+    /// One without disks.
+    pub async fn create() -> Result<Self> {
+        Ok(Self { disks: Vec::new(), starts: 0, state: StateFolder::create().await? })
+    }
+
+    /// Adds a disk. The first is `/dev/ubda` in there, the next `/dev/ubdb`.
+    pub async fn add_disk(&mut self, layout: Layout, mib: u64) -> Result<()> {
+        let path = self.state.path().join(format!("disk-{}", self.disks.len()));
+        let file = std::fs::File::create(&path).context("make a file for a disk")?;
+        file.set_len(mib * 1024 * 1024).context("give a disk its size")?;
+        let (name, args): (_, &[&str]) = match layout {
+            Layout::Xfs => ("mkfs.xfs", &["-q"]),
+            Layout::Ext4 => {
+                ("mkfs.ext4", &["-q", "-O", "quota,project", "-E", "quotatype=usrquota:prjquota"])
+            }
+            Layout::PlainExt4 => ("mkfs.ext4", &["-q"]),
+        };
+        let program = program(name).with_context(|| format!("{name} is not installed"))?;
+        let make = Invocation::new(program).args(args).arg(path.display().to_string());
+        make.run().await.with_context(|| format!("lay out a disk with {name}"))?;
+        self.disks.push(path);
+        Ok(())
+    }
+
+    /// What stands in the arguments of every process of this machine that is a part of it.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("uml_dir={}", self.state.path().display())
+    }
+
+    /// Switches it on: `init`, a program of this machine, is its first process. Whoever kills what is
+    /// returned pulls its plug.
+    pub fn start(&mut self, init: &Path, args: &[&str]) -> Result<Process> {
+        self.starts += 1;
+        let own = self.state.subfolder(format!("uml-{}", self.starts))?;
+        let disks = self.disks.iter().zip('a'..='z');
+        let disks = disks.map(|(path, letter)| format!("ubd{letter}={}", path.display()));
+        let kernel = program("linux.uml").context("linux.uml is not installed")?;
+        let kernel = Invocation::new(kernel)
+            .args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
+            // Its console is what it writes, and nobody can type.
+            .args(["console=tty0", "con0=null,fd:1", "con=null", "ssl=null"])
+            .args([format!("uml_dir={}", own.display()), "umid=guest".to_owned()])
+            .args(disks)
+            // What it does not know it passes on, as settings of its first process.
+            .args([format!("TMPDIR={}", inside::POINTS), format!("PATH={PATH}")])
+            .args([format!("init={}", init.display()), "--".to_owned()])
+            .args(args);
+        let log = self.state.logs().join(format!("guest-{}.log", self.starts));
+        Process::start("the guest", &confined(kernel), &log)
+    }
+
+    /// Switches it on and waits until it switches itself off; what it wrote to its console.
+    pub fn run(&mut self, init: &Path, args: &[&str], deadline: Duration) -> Result<String> {
+        let mut guest = self.start(init, args)?;
+        let ended = guest.ended(deadline);
+        let console = console(&guest);
+        let status = ended.with_context(|| format!("the guest's console:\n{console}"))?;
+        anyhow::ensure!(status.success(), "the guest ended with {status}:\n{console}");
+        Ok(console)
+    }
+}
+
+/// What a guest has written to its console so far.
+#[must_use]
+pub fn console(guest: &Process) -> String {
+    guest.log_tail(usize::MAX).replace('\r', "")
+}
+
+fn confined(call: Invocation) -> Invocation {
+    let is_root = rustix::process::geteuid().is_root();
+    let call = call.through(&WAITING);
+    match is_root {
+        true => call.through(&WITHOUT_RIGHTS).through(&CONFINED),
+        // Who is not root has no rights to lose, and needs a namespace to make the other one.
+        false => call.through(&[&CONFINED[..], &CONFINED_FOR_USERS[..]].concat()),
+    }
+}
+
+/// Where a program is: in the superuser's folders too, which an ordinary user's `PATH` may lack.
+fn program(name: &str) -> Option<PathBuf> {
+    let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
+    let found = Invocation::new("sh").args(["-c", script, name]).run_blocking().ok()?;
+    Some(PathBuf::from(found.stdout.trim_end()))
+}

@@ -1,0 +1,82 @@
+//! For the program that is a guest's first process: it finds nothing mounted but the root, no
+//! module loaded, and nobody to end it.
+//!
+//! It works in a guest alone, and says so elsewhere: what it mounts and ends would be this machine's.
+
+use crate::environment;
+use anyhow::{Context as _, Result, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::system::{RebootCommand, finit_module, reboot, uname};
+use std::ffi::CString;
+use std::fs::{File, create_dir, create_dir_all};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where disks are mounted, and where else files can be made: every machine has it, and nothing of
+/// what is in it is needed.
+pub(super) const POINTS: &str = "/mnt";
+/// Where Debian has the modules of user-mode Linux.
+const MODULES: &str = "/usr/lib/uml/modules";
+
+/// A guest that has started, seen from inside.
+#[derive(Debug)]
+pub struct Inside(());
+
+impl Inside {
+    /// Mounts what every program expects. After `deadline` the machine is switched off, whatever the
+    /// program is doing then.
+    pub fn begin(deadline: Duration) -> Result<Self> {
+        let is_first = std::process::id() == 1;
+        ensure!(is_first && Path::new("/dev/ubda").exists(), "this is not the inside of a guest");
+        let watch = move || {
+            std::thread::sleep(deadline);
+            if let Err(error) = reboot(RebootCommand::PowerOff) {
+                environment::say(&format!("the guest cannot be switched off: {error}"));
+            }
+        };
+        std::thread::Builder::new().spawn(watch).context("watch the deadline")?;
+        let nowhere = MountFlags::NOSUID | MountFlags::NODEV;
+        mount("proc", "/proc", "proc", nowhere, None).context("mount /proc")?;
+        mount("sysfs", "/sys", "sysfs", nowhere, None).context("mount /sys")?;
+        mount("tmpfs", POINTS, "tmpfs", nowhere, None).context("mount a folder for others")?;
+        Ok(Self(()))
+    }
+
+    /// Loads a module by its path in the kernel's own tree, without its ending.
+    pub fn load(&self, module: &str) -> Result<()> {
+        let release = uname().release().to_string_lossy().into_owned();
+        let path = format!("{MODULES}/{release}/kernel/{module}.ko");
+        let file = File::open(&path).with_context(|| format!("open {path}"))?;
+        finit_module(file, c"", 0).with_context(|| format!("load {path}"))
+    }
+
+    /// Mounts the disk of this letter, and says where.
+    pub fn mount(&self, letter: char, kind: &str, options: &str) -> Result<PathBuf> {
+        let point = Path::new(POINTS).join(letter.to_string());
+        create_dir_all(&point).context("make a mount point")?;
+        let options = CString::new(options).context("options are text")?;
+        let (device, flags) = (format!("/dev/ubd{letter}"), MountFlags::NODEV);
+        let mounted = mount(&device, &point, kind, flags, options.as_c_str());
+        mounted.with_context(|| format!("mount {device} as {kind} with {options:?}"))?;
+        Ok(point)
+    }
+
+    /// Unmounts a disk.
+    pub fn unmount(&self, point: &Path) -> Result<()> {
+        unmount(point, UnmountFlags::empty())
+            .with_context(|| format!("unmount {}", point.display()))
+    }
+
+    /// A new folder in the guest's memory.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = Path::new(POINTS).join(name);
+        create_dir(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Switches the machine off, in order.
+    pub fn end(self) -> Result<()> {
+        rustix::fs::sync();
+        reboot(RebootCommand::PowerOff).context("switch off")
+    }
+}

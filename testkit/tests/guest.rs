@@ -1,0 +1,116 @@
+//! Another Linux as a process: it starts, keeps its disks, cannot change this machine, and ends as a
+//! whole however it is ended.
+#![cfg(test)]
+
+use fastrak_testkit::uml::inside::Inside;
+use fastrak_testkit::uml::{Guest, Layout, console};
+use fastrak_testkit::{eventually, or_skip};
+use std::fs::{read_dir, read_to_string, write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The arguments with which this program does one of the things below as a guest's first process.
+fn alone(name: &str) -> [&str; 5] {
+    ["--ignored", "--exact", "--nocapture", "--test-threads=1", name]
+}
+
+fn own() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+#[test]
+#[ignore = "not a test: another one starts it as the first process of another Linux"]
+fn writes_and_ends() {
+    let inside = Inside::begin(DEADLINE).unwrap();
+    let refused = write("/tmp/from-a-guest", "").unwrap_err();
+    println!("\nthis machine: {refused}");
+    let disk = inside.mount('a', "ext4", "").unwrap();
+    let before = read_to_string(disk.join("kept")).unwrap_or_default();
+    println!("on the disk: {before:?}");
+    write(disk.join("kept"), "what was there before").unwrap();
+    inside.unmount(&disk).unwrap();
+    inside.end().unwrap();
+}
+
+#[test]
+#[ignore = "not a test: another one starts it as the first process of another Linux"]
+fn never_ends() {
+    let inside = Inside::begin(DEADLINE).unwrap();
+    let disk = inside.mount('a', "ext4", "").unwrap();
+    write(disk.join("synced"), "synced").unwrap();
+    std::fs::File::open(disk.join("synced")).unwrap().sync_all().unwrap();
+    println!("\nit runs");
+    loop {
+        std::hint::black_box(read_to_string("/proc/uptime").unwrap());
+    }
+}
+
+#[test]
+#[ignore = "not a test: another one starts it as the first process of another Linux"]
+fn reads_what_was_synced() {
+    let inside = Inside::begin(DEADLINE).unwrap();
+    let disk = inside.mount('a', "ext4", "").unwrap();
+    println!("\nfound: {:?}", read_to_string(disk.join("synced")));
+    inside.end().unwrap();
+}
+
+#[test]
+#[ignore = "not a test: another one starts it as the first process of another Linux"]
+fn fails() {
+    panic!("as it is meant to");
+}
+
+async fn guest() -> Guest {
+    let mut guest = Guest::create().await.unwrap();
+    guest.add_disk(Layout::PlainExt4, 16).await.unwrap();
+    guest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_disk_keeps_what_this_machine_does_not_take() {
+    or_skip!(Guest::supported());
+    let mut guest = guest().await;
+    let first = guest.run(&own(), &alone("writes_and_ends"), DEADLINE).unwrap();
+    assert!(first.contains("this machine: Read-only file system"), "{first}");
+    assert!(first.contains("on the disk: \"\"\n"), "{first}");
+    assert!(!Path::new("/tmp/from-a-guest").exists());
+    let second = guest.run(&own(), &alone("writes_and_ends"), DEADLINE).unwrap();
+    assert!(second.contains("on the disk: \"what was there before\"\n"), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_first_process_fails_is_an_error_with_its_console() {
+    or_skip!(Guest::supported());
+    let error = guest().await.run(&own(), &alone("fails"), DEADLINE).unwrap_err().to_string();
+    assert!(error.contains("as it is meant to"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_it_runs_when_its_plug_is_pulled_and_its_disk_keeps_what_was_synced() {
+    or_skip!(Guest::supported());
+    let mut guest = guest().await;
+    let mut running = guest.start(&own(), &alone("never_ends")).unwrap();
+    eventually(DEADLINE, "it runs", || {
+        let alive = running.expect_running();
+        let said = console(&running);
+        async move { alive.map(|()| said.contains("it runs")).unwrap().then_some(()) }
+    })
+    .await
+    .unwrap();
+    let mark = guest.mark();
+    assert!(processes(&mark) > 2, "a kernel and its processes are not to be seen");
+    running.kill();
+    let gone = || async { processes(&mark) == 0 };
+    eventually(DEADLINE, "all of it is gone", gone).await.unwrap();
+    let said = guest.run(&own(), &alone("reads_what_was_synced"), DEADLINE).unwrap();
+    assert!(said.contains("found: Ok(\"synced\")"), "{said}");
+}
+
+/// How many processes of this machine have this in their arguments.
+fn processes(mark: &str) -> usize {
+    let folders = read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let lines = folders.filter_map(|path| std::fs::read(path.join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
+}
