@@ -20,6 +20,7 @@ pub struct Metrics {
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
     pools: PoolGauges,
+    removed: Family<PoolLabels, Counter>,
 }
 
 /// How a try to make a volume has ended.
@@ -77,6 +78,8 @@ pub enum OfPool {
     Missing,
     /// Volumes in the trash.
     Trash,
+    /// Volumes in the trash that cannot be removed as things are.
+    Stuck,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +109,7 @@ struct PoolGauges {
     orphans: Family<PoolLabels, Gauge>,
     missing: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
+    stuck: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -126,6 +130,7 @@ impl Metrics {
             deletes: Family::default(),
             delete_duration: duration(),
             pools: PoolGauges::default(),
+            removed: Family::default(),
         };
         registry.register(
             "fastrak_agent_provisions",
@@ -153,6 +158,11 @@ impl Metrics {
             this.delete_duration.clone(),
         );
         this.pools.register(registry);
+        registry.register(
+            "fastrak_agent_trash_removed",
+            "Files and folders removed from a pool's trash",
+            this.removed.clone(),
+        );
         this
     }
 
@@ -169,6 +179,11 @@ impl Metrics {
     /// Counts a try to take a volume away.
     pub fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+    }
+
+    /// Counts files and folders that were removed from a pool's trash.
+    pub fn removed(&self, pool: &PoolName, number: u64) {
+        self.removed.get_or_create(&PoolLabels { pool: pool.to_string() }).inc_by(number);
     }
 
     /// Measures how long it takes to make a volume.
@@ -200,6 +215,7 @@ impl Metrics {
             OfPool::Orphans => &self.pools.orphans,
             OfPool::Missing => &self.pools.missing,
             OfPool::Trash => &self.pools.trash,
+            OfPool::Stuck => &self.pools.stuck,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
     }
@@ -221,6 +237,11 @@ impl PoolGauges {
                 &self.missing,
             ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+            (
+                "fastrak_agent_trash_stuck",
+                "Volumes in a pool's trash that cannot be removed as things are",
+                &self.stuck,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }

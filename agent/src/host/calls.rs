@@ -50,6 +50,13 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Up to `limit` names in this directory, in the order in which it gives them.
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno>;
 
+    /// Some of the names that follow those read before; `None` at the end. Names that come or go
+    /// meanwhile may be among them or not; all others are, once.
+    fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno>;
+
+    /// Lets [`Handle::more_names`] begin again.
+    fn rewind(&self) -> Result<(), Errno>;
+
     /// Moves `name` into the directory `target` as `new`.
     fn rename(
         &self,

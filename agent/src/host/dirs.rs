@@ -99,6 +99,16 @@ impl Dir {
         self.handle.names(limit).map_err(failed(Verb::Read, &self.path))
     }
 
+    /// Some of the names that follow those read before; `None` at the end.
+    pub(super) fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno> {
+        self.handle.more_names()
+    }
+
+    /// Lets [`Dir::more_names`] begin again.
+    pub(super) fn rewind(&self) -> Result<(), Errno> {
+        self.handle.rewind()
+    }
+
     /// Writes an extended attribute; `false` where the filesystem has none.
     pub fn tag(&self, name: &str, value: &str) -> Result<bool, HostError> {
         match self.handle.tag(name, value.as_bytes()) {

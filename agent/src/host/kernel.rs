@@ -6,19 +6,24 @@ use super::Kind;
 use super::calls::{Device, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
-    XattrFlags, fchmod, fsetxattr, fstat, fsync, mkdirat, open, openat2, renameat_with, statat,
-    statx, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
+    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, mkdirat, open,
+    openat2, renameat_with, seek, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
+/// As much as is read of a directory at once: some hundred names, and never none, since the longest has
+/// 255 bytes.
+const NAMES: usize = 8 * 1024;
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -99,6 +104,28 @@ impl Handle for Descriptor {
             }
         }
         Ok(names)
+    }
+
+    fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno> {
+        let mut buffer = [MaybeUninit::uninit(); NAMES];
+        let mut entries = RawDir::new(&self.0, &mut buffer);
+        let mut names = Vec::new();
+        // Only the first look asks the kernel: the others take what it has given.
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+            if entries.is_buffer_empty() {
+                return Ok(Some(names));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rewind(&self) -> Result<(), Errno> {
+        seek(&self.0, SeekFrom::Start(0)).map(drop)
     }
 
     fn rename(

@@ -1,24 +1,30 @@
-//! Removing what is in a directory, in small steps, whatever tenants have left in it.
+//! Removing a tree, in steps as short as one likes, whatever tenants have left in it.
 //!
-//! It follows no link and crosses no mount, and holds two descriptors however deep the tree is: a
-//! folder inside a folder is not descended into but moved up, so that every step works on the first
-//! or second level and depth needs neither stack nor long paths. A step that is cut off anywhere
-//! leaves a smaller tree for the next.
+//! It follows no link and crosses no mount: a folder is opened by its name in the folder above, and
+//! what is removed is a name in a folder that is open. So whoever moves folders about meanwhile, or
+//! puts links in their place, can lead it nowhere: all that it has open was the tenant's when it was
+//! opened, and what is in there only a tenant can have put there.
+//!
+//! Neither its memory nor its descriptors grow with the tree. Each folder is read once, from its start
+//! to its end, and emptied on the way; a folder that is too deep is moved up to where there are
+//! descriptors for it. A removal that is given up at any point leaves a smaller tree for the next.
+
+mod level;
+mod meter;
+mod obstacle;
+
+pub use meter::Budget;
+pub use obstacle::Obstacle;
 
 use super::dirs::Dir;
+use level::{Level, Moves};
+use meter::Meter;
 use rustix::io::Errno;
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
-/// How many names are looked at before what they stand for is removed.
-const BATCH: usize = 256;
-
-/// Names that nobody else uses, for folders that are moved up.
-const MOVED: &str = ".moved-";
-
-/// Numbers those names. Shared by all steps, so that one need not find out what another has used.
-static MOVES: AtomicU64 = AtomicU64::new(0);
+/// As many folders are open at a time. Ordinary trees are less deep, and need no moves.
+const DEEPEST: usize = 32;
 
 /// What a step has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,148 +34,181 @@ pub enum Progress {
     /// Something is left, and a further step can remove more.
     More,
     /// What is left cannot be removed now.
-    Stuck {
-        /// One name that cannot be removed.
-        name: OsString,
-        /// What the kernel says.
-        errno: Errno,
-    },
+    Stuck(Obstacle),
 }
 
-/// Removes `name` in `parent`, at most about `budget` things at once.
-pub fn step(parent: &Dir, name: &OsStr, budget: usize) -> Progress {
-    let mut step = Step { budget };
-    match step.remove(parent, name) {
-        Ok(()) => Progress::Gone,
-        Err(Stop::Budget) => Progress::More,
-        Err(Stop::Stuck(name, errno)) => Progress::Stuck { name, errno },
-    }
+/// The removal of one tree, with all that it has open between two steps.
+#[derive(Debug)]
+pub struct Removal {
+    name: OsString,
+    // From the tree's root down. Each is in the one before it.
+    levels: Vec<Level>,
+    // Where it has moved folders to, and what those are called.
+    moves: Moves,
+    removed: u64,
+    obstacle: Option<Obstacle>,
 }
 
-struct Step {
-    budget: usize,
-}
-
-enum Stop {
-    Budget,
-    Stuck(OsString, Errno),
-}
-
-impl Step {
-    /// Removes `name`: its folders one by one, each with what was moved up into it.
-    fn remove(&mut self, parent: &Dir, name: &OsStr) -> Result<(), Stop> {
-        let Some(top) = self.remove_or_open(parent, name)? else { return Ok(()) };
-        self.each(&top, |step, entry| {
-            let Some(root) = step.remove_or_open(&top, entry)? else { return Ok(()) };
-            step.empty(&root)?;
-            step.finish(&top, entry)
-        })?;
-        self.finish(parent, name)
+impl Removal {
+    /// The removal of what `name` stands for. Nothing is done yet.
+    #[must_use]
+    pub fn new(name: &OsStr) -> Self {
+        Self {
+            name: name.to_owned(),
+            levels: Vec::new(),
+            moves: Moves::default(),
+            removed: 0,
+            obstacle: None,
+        }
     }
 
-    /// Empties `root`, with its folders' folders moved up into it on the way.
-    fn empty(&mut self, root: &Dir) -> Result<(), Stop> {
-        self.each(root, |step, entry| {
-            let Some(folder) = step.remove_or_open(root, entry)? else { return Ok(()) };
-            step.each(&folder, |step, inner| step.remove_or_move_up(&folder, inner, root))?;
-            step.finish(root, entry)
-        })
+    /// What it removes.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        &self.name
     }
 
-    /// Calls `act` for every name in `dir` until there is none, going on past those that fail.
-    fn each(
-        &mut self,
-        dir: &Dir,
-        mut act: impl FnMut(&mut Self, &OsStr) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        let mut stuck = HashSet::new();
-        let mut first = None;
-        loop {
-            let names = dir.names(BATCH + stuck.len());
-            let mut names = names.map_err(|error| Stop::Stuck(dir.path().into(), error.errno))?;
-            names.retain(|name| !stuck.contains(name));
-            if names.is_empty() {
-                return first.map_or(Ok(()), Err);
-            }
-            for (name, stop) in self.all(names, &mut act)? {
-                first.get_or_insert(stop);
-                stuck.insert(name);
+    /// How many files and folders it has removed by now.
+    #[must_use]
+    pub fn removed(&self) -> u64 {
+        self.removed
+    }
+
+    /// Goes on until `budget` is used up. `parent` is the directory that the tree is in; after
+    /// anything but [`Progress::More`] a further step begins anew.
+    pub fn step(&mut self, parent: &Dir, budget: Budget) -> Progress {
+        let mut meter = Meter::new(budget);
+        while meter.allows_one_more() {
+            self.advance(parent);
+            if self.levels.is_empty() {
+                return self.obstacle.take().map_or(Progress::Gone, Progress::Stuck);
             }
         }
+        Progress::More
     }
 
-    /// Calls `act` for each of `names`; those that failed, and why. Ends early without budget.
-    fn all(
-        &mut self,
-        names: Vec<OsString>,
-        act: &mut impl FnMut(&mut Self, &OsStr) -> Result<(), Stop>,
-    ) -> Result<Vec<(OsString, Stop)>, Stop> {
-        let mut failed = Vec::new();
-        for name in names {
-            match act(self, &name) {
-                Ok(()) => {}
-                Err(Stop::Budget) => return Err(Stop::Budget),
-                Err(stop) => failed.push((name, stop)),
-            }
-        }
-        Ok(failed)
-    }
-
-    /// Removes `name` unless it is a folder with something in it: that is opened.
-    fn remove_or_open(&mut self, dir: &Dir, name: &OsStr) -> Result<Option<Dir>, Stop> {
-        self.spend()?;
-        let stuck = |errno| Stop::Stuck(name.to_owned(), errno);
-        match dir.unlink(name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::ISDIR) => {}
-            Err(errno) => return Err(stuck(errno)),
-        }
-        match dir.remove_empty(name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(None),
-            // It may have been exchanged for a link since the look at it: opening follows none.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                dir.open_same_mount(name).map(Some).map_err(stuck)
-            }
-            Err(errno) => Err(stuck(errno)),
+    /// Deals with one thing.
+    fn advance(&mut self, parent: &Dir) {
+        let Some(level) = self.levels.last_mut() else {
+            let name = self.name.clone();
+            return self.remove(parent, &name);
+        };
+        match level.next() {
+            Ok(Some(name)) => self.remove(parent, &name),
+            Ok(None) => self.close(parent, None),
+            Err(errno) => self.close(parent, Some(errno)),
         }
     }
 
-    fn remove_or_move_up(&mut self, dir: &Dir, name: &OsStr, root: &Dir) -> Result<(), Stop> {
-        self.spend()?;
-        let stuck = |errno| Stop::Stuck(name.to_owned(), errno);
-        match dir.unlink(name) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR) => {}
-            Err(errno) => return Err(stuck(errno)),
-        }
-        if dir.remove_empty(name).is_ok() {
-            return Ok(());
-        }
-        loop {
-            let number = MOVES.fetch_add(1, Ordering::Relaxed);
-            let new = OsString::from(format!("{MOVED}{number}"));
-            match dir.rename(name, root, &new) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_taken() => {}
-                Err(error) if error.is_missing() => return Ok(()),
-                Err(error) => return Err(stuck(error.errno)),
-            }
+    /// Removes `name` in the last level, or enters it where it is a folder with something in it.
+    fn remove(&mut self, parent: &Dir, name: &OsStr) {
+        let dir = self.levels.last().map_or(parent, |level| &level.dir);
+        let refusal = match dir.unlink(name) {
+            Err(Errno::ISDIR) => dir.remove_empty(name).err(),
+            other => other.err(),
+        };
+        match refusal {
+            None => self.removed += 1,
+            Some(Errno::NOENT) => {}
+            // What may not be removed may have something in it that can be.
+            Some(refusal) => match dir.open_same_mount(name) {
+                Ok(folder) => self.enter(folder, name),
+                Err(opening) => {
+                    let path = dir.path().join(name);
+                    self.fail(path, if is_full(refusal) { opening } else { refusal });
+                }
+            },
         }
     }
 
-    fn finish(&self, dir: &Dir, name: &OsStr) -> Result<(), Stop> {
-        match dir.remove_empty(name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // Someone who still has it open has put something in: another step will see to it.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Stop::Budget),
-            Err(errno) => Err(Stop::Stuck(name.to_owned(), errno)),
+    fn enter(&mut self, folder: Dir, name: &OsStr) {
+        if self.levels.len() < DEEPEST {
+            self.levels.push(Level::new(folder, name));
+        } else if let Err(errno) = self.move_up(name) {
+            self.fail(folder.path().to_owned(), errno);
         }
     }
 
-    fn spend(&mut self) -> Result<(), Stop> {
-        self.budget = self.budget.checked_sub(1).ok_or(Stop::Budget)?;
+    /// Moves `name` from the last level to one above, which will meet it there. The highest will do,
+    /// unless a tenant has made a subvolume or a project of his own on the way: out of such a one
+    /// nothing can be moved, but it can be moved as a whole.
+    fn move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
+        let Some((last, above)) = self.levels.split_last_mut() else { return Ok(()) };
+        match self.moves.move_to_first(above, &last.dir, name) {
+            Err(Errno::XDEV) => {}
+            other => return other,
+        }
+        let whole = last.name.clone();
+        let Some((from, above)) = above.split_last_mut() else { return Ok(()) };
+        self.moves.move_to_first(above, &from.dir, &whole)?;
+        self.levels.pop();
         Ok(())
     }
+
+    /// Removes the last level, which has been read to its end, or to where that failed.
+    fn close(&mut self, parent: &Dir, reading: Option<Errno>) {
+        let Some(mut level) = self.levels.pop() else { return };
+        let dir = self.levels.last().map_or(parent, |level| &level.dir);
+        let refusal = match dir.remove_empty(&level.name) {
+            Ok(()) => return self.gone(),
+            Err(Errno::NOENT) => return,
+            Err(refusal) => reading.unwrap_or(refusal),
+        };
+        if is_full(refusal) && level.may_be_read_again() && self.moves.are_few() {
+            match level.read_again() {
+                Ok(()) => self.levels.push(level),
+                Err(errno) => self.fail(level.dir.path().to_owned(), errno),
+            }
+        } else if level.stuck {
+            // By something in it, which has been noted.
+            self.stick();
+        } else {
+            self.fail(level.dir.path().to_owned(), refusal);
+        }
+    }
+
+    fn gone(&mut self) {
+        self.removed += 1;
+        if self.levels.is_empty() {
+            // What was in the way has gone in another way.
+            self.obstacle = None;
+        }
+    }
+
+    fn fail(&mut self, path: PathBuf, errno: Errno) {
+        match self.levels.last_mut() {
+            // Someone has exchanged it since the last look: it is not what it was, and no obstacle.
+            Some(level) if is_exchanged(errno) => level.changed = true,
+            _ => {
+                self.obstacle.get_or_insert(Obstacle { path, errno });
+                self.stick();
+            }
+        }
+    }
+
+    fn stick(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.stuck = true;
+        }
+    }
+}
+
+/// Removes `name` in `parent`, which is something small, at once.
+pub fn remove(parent: &Dir, name: &OsStr) -> Result<(), Obstacle> {
+    match Removal::new(name).step(parent, Budget::UNLIMITED) {
+        Progress::Gone | Progress::More => Ok(()),
+        Progress::Stuck(obstacle) => Err(obstacle),
+    }
+}
+
+/// Whether a folder was not removed because there is something in it.
+fn is_full(errno: Errno) -> bool {
+    matches!(errno, Errno::NOTEMPTY | Errno::EXIST)
+}
+
+/// Whether a name that stood for a folder stands for something else, or for nothing.
+fn is_exchanged(errno: Errno) -> bool {
+    matches!(errno, Errno::NOTDIR | Errno::LOOP | Errno::NOENT)
 }
 
 #[cfg(test)]

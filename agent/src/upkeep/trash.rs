@@ -5,17 +5,23 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
+use crate::volumes::Store;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How many things are removed before a pause.
-const BUDGET: usize = 512;
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long a step works before it rests: nobody waits longer for what it holds.
+const WORK: Duration = Duration::from_millis(5);
+/// How much longer than it worked it rests. What counts is the time and not the number of files, since
+/// one disk removes a hundred while another removes one; and a disk that has others to serve takes
+/// longer for the same, and is left alone for longer.
+const REST: u32 = 4;
+/// However long one file has taken.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// What could not be removed is tried again after this time.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
@@ -34,35 +40,45 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
             () = context.trash.notified(), if wait != AT_FIRST => {}
         }
         wait = INTERVAL;
-        while step(&context, &mut stuck).await {
+        while let Some(worked) = step(&context, &mut stuck).await {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep((worked * REST).min(LONGEST_REST)) => {}
             }
         }
     }
 }
 
-/// Removes a little; whether there is more to remove.
-async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> bool {
+/// Removes a little. How long that took; `None` where there is no more to remove.
+async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Duration> {
     let skipped = stuck.clone();
-    let states = match context.on_disk(move |store| Ok(store.empty_trash(BUDGET, &skipped))).await {
-        Ok(states) => states,
+    let work = move |store: &Store| {
+        let start = Instant::now();
+        let states = store.empty_trash(WORK, &skipped);
+        Ok((states, start.elapsed()))
+    };
+    let (states, worked) = match context.on_disk(work).await {
+        Ok(done) => done,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "could not empty the trash");
-            return false;
+            return None;
         }
     };
     let mut more = false;
     for state in states {
         more |= state.more;
         context.metrics.set(OfPool::Trash, &state.pool, state.entries);
+        context.metrics.removed(&state.pool, state.removed);
+        if !state.more {
+            // Now all of them have been tried.
+            context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
+        }
         for (name, why) in state.stuck {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
             stuck.insert(name);
         }
     }
-    more
+    more.then_some(worked)
 }

@@ -10,6 +10,7 @@ pub mod ledger;
 mod make;
 mod numbering;
 pub mod projects;
+pub mod removals;
 pub mod survey;
 pub mod trash;
 
@@ -127,6 +128,7 @@ pub struct Store {
     making: Arc<Mutex<HashSet<OsString>>>,
     // What is granted in each pool.
     ledger: Arc<Ledger>,
+    removals: removals::Removals,
 }
 
 impl Store {
@@ -134,7 +136,7 @@ impl Store {
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
         let ledger = Arc::new(Ledger::new(pools.names()));
-        Self { pools, making: Arc::default(), ledger }
+        Self { pools, making: Arc::default(), ledger, removals: removals::Removals::default() }
     }
 
     /// The pools.

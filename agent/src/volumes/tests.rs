@@ -1,5 +1,6 @@
 use super::*;
-use crate::host::{Kernel, reap};
+use crate::host::Kernel;
+use crate::host::reap::{self, Budget};
 use crate::pools::PoolConfig;
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
@@ -234,11 +235,8 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
     // The states in which a kill can leave the disk, each reached by undoing the later steps.
     let cuts: [fn(&Scene); 4] = [
         |scene| {
-            drop(reap::step(
-                &Dir::open_at(&Kernel, &scene.at(".staging")).unwrap(),
-                OsStr::new(UID),
-                9,
-            ))
+            let staging = Dir::open_at(&Kernel, &scene.at(".staging")).unwrap();
+            reap::remove(&staging, OsStr::new(UID)).unwrap();
         },
         |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
         |scene| {
@@ -260,4 +258,24 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
         let (made, _) = restarted.ensure(&order()).unwrap();
         assert_eq!(mode(&made.path), 0o2770);
     }
+}
+
+#[test]
+fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_gone() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    for number in 0..20 {
+        fs::write(scene.volume().join("data").join(number.to_string()), "").unwrap();
+    }
+    scene.store.discard(&PoolName::default(), &id()).unwrap();
+    let none = BTreeSet::new();
+    let first = scene.store.empty_trash(10, &none);
+    assert!(first[0].more && first[0].removed > 0, "{first:?}");
+    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
+    // The next process knows nothing of the last one's removal.
+    let restarted = store_of(scene.folder.path());
+    let rest = restarted.empty_trash(Budget::UNLIMITED, &none);
+    assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
+    assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
+    assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
 }

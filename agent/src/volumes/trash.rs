@@ -4,15 +4,12 @@
 //! It removes nothing that has not been moved into the trash or the staging folder before.
 
 use super::{Store, VolumeError, layout};
-use crate::host::reap::{self, Progress};
+use crate::host::reap::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Verb};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-
-/// Enough for any volume that was just begun: those have two entries.
-const UNFINISHED: usize = 64;
 
 /// How one pool's trash stands after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +20,10 @@ pub struct TrashState {
     pub more: bool,
     /// How many volumes are still in it.
     pub entries: usize,
+    /// How many files and folders this step has removed.
+    pub removed: u64,
+    /// How many of them were skipped.
+    pub skipped: usize,
     /// Those that cannot be removed now, each with what is in the way.
     pub stuck: Vec<(OsString, String)>,
 }
@@ -39,53 +40,70 @@ impl Store {
         Ok(())
     }
 
-    /// Removes about `budget` things from the trash of every pool that can be used. Entries in
+    /// Removes as much as `budget` allows from the trash of every pool that can be used. Entries in
     /// `skipped` are left for later.
-    pub fn empty_trash(&self, budget: usize, skipped: &BTreeSet<OsString>) -> Vec<TrashState> {
-        let pools = self.pools.open_all().flatten();
-        pools
-            .filter_map(|pool| match empty_one(&pool, budget, skipped) {
-                Ok(state) => Some(state),
-                Err(error) => {
-                    let error = fastrak_runtime::chain::Chain(&error).to_string();
-                    tracing::warn!(pool = %pool.config.name, error, "could not look into the trash");
-                    None
-                }
-            })
-            .collect()
+    pub fn empty_trash(
+        &self,
+        budget: impl Into<Budget>,
+        skipped: &BTreeSet<OsString>,
+    ) -> Vec<TrashState> {
+        let budget = budget.into();
+        let pools: Vec<_> = self.pools.open_all().flatten().collect();
+        let names: Vec<_> = pools.iter().map(|pool| pool.config.name.clone()).collect();
+        self.removals.retain(&names);
+        let emptied = pools.iter().filter_map(|pool| match self.empty_one(pool, budget, skipped) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                let error = fastrak_runtime::chain::Chain(&error).to_string();
+                tracing::warn!(pool = %pool.config.name, error, "could not look into the trash");
+                None
+            }
+        });
+        emptied.collect()
     }
-}
 
-fn empty_one(
-    pool: &OpenPool<'_>,
-    budget: usize,
-    skipped: &BTreeSet<OsString>,
-) -> Result<TrashState, HostError> {
-    let mut state =
-        TrashState { pool: pool.config.name.clone(), more: false, entries: 0, stuck: Vec::new() };
-    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash,
-        Err(error) if error.is_missing() => return Ok(state),
-        Err(error) => return Err(error),
-    };
-    let names = trash.names(usize::MAX)?;
-    state.entries = names.len();
-    let Some(name) = names.iter().find(|name| !skipped.contains(*name)) else {
-        return Ok(state);
-    };
-    match reap::step(&trash, name, budget) {
-        Progress::Gone => {
-            state.entries -= 1;
-            state.more = state.entries > 0;
+    fn empty_one(
+        &self,
+        pool: &OpenPool<'_>,
+        budget: Budget,
+        skipped: &BTreeSet<OsString>,
+    ) -> Result<TrashState, HostError> {
+        let mut state = TrashState {
+            pool: pool.config.name.clone(),
+            more: false,
+            entries: 0,
+            removed: 0,
+            skipped: 0,
+            stuck: Vec::new(),
+        };
+        let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+            Ok(trash) => trash,
+            Err(error) if error.is_missing() => return Ok(state),
+            Err(error) => return Err(error),
+        };
+        let mut names = trash.names(usize::MAX)?;
+        state.entries = names.len();
+        names.retain(|name| !skipped.contains(name));
+        state.skipped = state.entries - names.len();
+        // What is begun is brought to its end first.
+        let under_way = self.removals.under_way(&pool.config.name);
+        let begun = names.iter().find(|name| Some(*name) == under_way.as_ref());
+        let Some(name) = begun.or(names.first()) else { return Ok(state) };
+        let step = self.removals.step(&pool.config.name, (&trash, name), budget);
+        state.removed = step.removed;
+        match step.progress {
+            Progress::Gone => {
+                state.entries -= 1;
+                state.more = state.entries > 0;
+            }
+            Progress::More => state.more = true,
+            Progress::Stuck(obstacle) => {
+                state.stuck.push((name.clone(), obstacle.to_string()));
+                state.more = true;
+            }
         }
-        Progress::More => state.more = true,
-        Progress::Stuck { name: inner, errno } => {
-            let why = format!("{}: {errno}", inner.to_string_lossy());
-            state.stuck.push((name.clone(), why));
-            state.more = true;
-        }
+        Ok(state)
     }
-    Ok(state)
 }
 
 fn sync_trash(pool: &Dir) -> Result<(), HostError> {
@@ -99,16 +117,9 @@ fn sync_trash(pool: &Dir) -> Result<(), HostError> {
 
 /// Removes something small at once.
 pub(super) fn remove_now(dir: &Dir, name: &OsStr) -> Result<(), HostError> {
-    let wrong = |errno| HostError {
+    reap::remove(dir, name).map_err(|Obstacle { path, errno }| HostError {
         verb: Verb::Remove,
-        what: dir.path().join(name).display().to_string(),
+        what: path.display().to_string(),
         errno,
-    };
-    loop {
-        match reap::step(dir, name, UNFINISHED) {
-            Progress::Gone => return Ok(()),
-            Progress::More => {}
-            Progress::Stuck { errno, .. } => return Err(wrong(errno)),
-        }
-    }
+    })
 }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,6 +29,9 @@ const FAR: &str = "far";
 
 /// More calls than anything takes.
 const ENOUGH: usize = 100_000;
+
+/// As many names as a reading of a directory gives at once.
+const A_FEW: usize = 3;
 
 /// The machine. Copies are the same machine.
 #[derive(Clone, Debug)]
@@ -70,6 +74,8 @@ struct SimulatedFile {
     machine: FaultyMachine,
     ino: Ino,
     offset: AtomicUsize,
+    // The name at which the reading of a directory has arrived.
+    last: Mutex<Option<OsString>>,
 }
 
 impl FaultyMachine {
@@ -123,7 +129,12 @@ impl FaultyMachine {
     }
 
     fn handle(&self, ino: Ino) -> Box<dyn Handle> {
-        Box::new(SimulatedFile { machine: self.clone(), ino, offset: AtomicUsize::new(0) })
+        Box::new(SimulatedFile {
+            machine: self.clone(),
+            ino,
+            offset: AtomicUsize::new(0),
+            last: Mutex::default(),
+        })
     }
 }
 
@@ -448,6 +459,25 @@ impl Handle for SimulatedFile {
         self.call(Call::List, |state| {
             let entries = state.disk.see(self.ino).node.entries().ok_or(Errno::NOTDIR)?;
             Ok(entries.keys().take(limit).cloned().collect())
+        })
+    }
+
+    fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno> {
+        self.call(Call::List, |state| {
+            let entries = state.disk.see(self.ino).node.entries().ok_or(Errno::NOTDIR)?;
+            let mut last = self.last.lock().expect("no test thread panics with it");
+            let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let following = entries.range::<OsString, _>((after, Bound::Unbounded));
+            let names: Vec<_> = following.take(A_FEW).map(|(name, _)| name.clone()).collect();
+            *last = names.last().cloned().or(last.take());
+            Ok(Some(names).filter(|names| !names.is_empty()))
+        })
+    }
+
+    fn rewind(&self) -> Result<(), Errno> {
+        self.call(Call::Examine, |_| {
+            *self.last.lock().expect("no test thread panics with it") = None;
+            Ok(())
         })
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -33,10 +33,11 @@ impl Scene {
     }
 
     /// Steps until there is nothing more to do; how many it took, and the last answer.
-    fn remove(&self, budget: usize) -> (usize, Progress) {
+    fn remove(&self, budget: impl Into<Budget> + Copy) -> (usize, Progress) {
         let trash = self.trash();
+        let mut removal = Removal::new(OsStr::new("volume"));
         for steps in 1..100_000 {
-            match step(&trash, OsStr::new("volume"), budget) {
+            match removal.step(&trash, budget.into()) {
                 Progress::More => {}
                 last => return (steps, last),
             }
@@ -67,7 +68,7 @@ fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
     let closed = data.join("closed");
     std::fs::create_dir_all(closed.join("inner/most")).unwrap();
     std::fs::write(scene.folder.path().join("trash/volume/volume.json"), "{}").unwrap();
-    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
     scene.assert_all_gone_and_precious_kept();
 }
 
@@ -80,7 +81,7 @@ fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
         dir = dir.make(OsStr::new("deeper"), 0o700).unwrap();
     }
     drop(dir);
-    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
     scene.assert_all_gone_and_precious_kept();
 }
 
@@ -103,7 +104,7 @@ fn small_steps_come_to_the_same_as_a_large_one() {
 #[test]
 fn what_is_not_there_is_gone() {
     let scene = Scene::new();
-    assert_eq!(step(&scene.trash(), OsStr::new("other"), 10), Progress::Gone);
+    assert_eq!(remove(&scene.trash(), OsStr::new("other")), Ok(()));
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn a_link_in_the_place_of_a_volume_is_removed_and_not_what_it_points_to() {
     let trash = scene.folder.path().join("trash");
     std::fs::remove_dir_all(trash.join("volume")).unwrap();
     symlink(scene.precious(), trash.join("volume")).unwrap();
-    assert_eq!(scene.remove(usize::MAX), (1, Progress::Gone));
+    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
     scene.assert_all_gone_and_precious_kept();
 }
 
@@ -128,12 +129,13 @@ fn a_folder_that_is_swapped_for_a_link_leads_nowhere() {
             }
         });
         let trash = scene.trash();
+        let mut removal = Removal::new(OsStr::new("volume"));
         for _ in 0..2_000 {
-            step(&trash, OsStr::new("volume"), 3);
+            removal.step(&trash, Budget::from(3));
         }
         stop.store(true, Ordering::Relaxed);
     });
-    scene.remove(usize::MAX);
+    scene.remove(Budget::UNLIMITED);
     scene.assert_all_gone_and_precious_kept();
 }
 
@@ -154,14 +156,13 @@ fn what_cannot_be_removed_is_named_and_the_rest_goes() {
     std::fs::create_dir_all(closed.join("inner")).unwrap();
     std::fs::write(scene.data().join("other"), "").unwrap();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let (_, last) = scene.remove(usize::MAX);
+    let (_, last) = scene.remove(Budget::UNLIMITED);
     if rustix::process::geteuid().is_root() {
         assert_eq!(last, Progress::Gone);
         return scene.assert_all_gone_and_precious_kept();
     }
-    let stuck = Progress::Stuck { name: OsString::from("closed"), errno: Errno::ACCESS };
-    assert_eq!(last, stuck);
+    assert_eq!(last, Progress::Stuck(Obstacle { path: closed.clone(), errno: Errno::ACCESS }));
     assert!(!scene.data().join("other").exists());
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(scene.remove(usize::MAX).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
 }
