@@ -18,7 +18,7 @@ use std::time::Duration;
 const SUPERVISE: &str = r#"
 trap 'kill "$agent"; wait "$agent"; exit' TERM
 while :; do
-    /fastrak-agent --orphan-scan=3s --orphan-grace=2s & agent=$!
+    /fastrak-agent --pool=default=/var/lib/fastrak,reserve=0% --orphan-scan=3s --orphan-grace=2s & agent=$!
     wait "$agent"
     echo "the agent has ended: $?"
 done"#;

@@ -2,20 +2,22 @@
 //! as processes for a node that is an object alone. The agent's disk is this machine's.
 
 use crate::install::{Binaries, Processes};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::objects::{claim, storage_class};
-use fastrak_testkit::{Component, ControlPlane, Options, fake_node};
+use fastrak_testkit::{Component, ControlPlane, Options, eventually, fake_node};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const NODE: &str = "bench-node";
 pub(super) const NAMESPACE: &str = "default";
 /// Removes what its claims leave at once, and lets them grow, whatever the classes that ship do.
 const CLASS: &str = "bench";
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All of it.
 pub(super) struct Bed {
@@ -51,6 +53,16 @@ impl Bed {
         let object = claim(name).class(CLASS).build(NAMESPACE);
         let made = self.claims.create(&PostParams::default(), &object).await;
         made.context("create a claim")?.uid().context("it has a uid")
+    }
+
+    /// Waits until this claim is Bound.
+    pub(super) async fn bound(&self, name: &str) -> Result<()> {
+        eventually(PATIENCE, format!("{name} is Bound"), || async {
+            let status = self.claims.get(name).await?.status.unwrap_or_default();
+            ensure!(status.phase.as_deref() == Some("Bound"), "{:?}", status.phase);
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn delete(&self, name: &str) -> Result<()> {

@@ -41,8 +41,9 @@ pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
         plain("volumes made", &volumes),
         plain("bare mkdir, fsync, rename", &bare),
         plain("the same and fsync of the parent", &lasting),
-        Figure::at_least(AREA, &name("volumes to bare"), against(&bare), "x", 0.5),
-        Figure::plain(AREA, &name("volumes to bare with parent"), against(&lasting), "x"),
+        // A volume is not made before its last rename is on the disk, and so is what it is held against.
+        Figure::at_least(AREA, &name("volumes to bare with parent"), against(&lasting), "x", 0.5),
+        Figure::plain(AREA, &name("volumes to bare"), against(&bare), "x"),
     ])
 }
 

@@ -7,7 +7,7 @@ use fastrak_agent::config::{Args, Config};
 use fastrak_agent::host::Kernel;
 use fastrak_agent::pools::Pools;
 use fastrak_agent::volumes::{Order, Store};
-use fastrak_api::class::Mode;
+use fastrak_api::class::{Mode, Quota};
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const NODE: &str = "bench-node";
-const BYTES: u64 = 64 << 20;
+const BYTES: u64 = 1 << 20;
 
 /// Makes volumes and directories on one filesystem.
 pub(super) struct Maker {
@@ -34,7 +34,8 @@ impl Maker {
         for path in [&pool, &staging] {
             std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
         }
-        let pool = format!("--pool=default={}", pool.display());
+        // How full the disk is on which it happens to run is no business of the bench.
+        let pool = format!("--pool=default={},reserve=0%", pool.display());
         let args = Args::try_parse_from(["fastrak-agent", "--node", NODE, &pool]);
         let config = Config::try_from(args.context("name a pool")?).context("name a pool")?;
         let pools = Pools::new(Arc::new(Kernel), config.node, config.pools);
@@ -82,6 +83,7 @@ impl Maker {
             limit: LimitRecord::None,
             trash_seconds: None,
         };
-        Ok(Order { identity, pool: PoolName::default(), mode: Mode::default() })
+        let quota = Quota::Preferred;
+        Ok(Order { identity, pool: PoolName::default(), mode: Mode::default(), quota })
     }
 }

@@ -1,10 +1,11 @@
 //! Volumes: how fast they are made beside a bare directory, whether many of them are slower to make
-//! than few, what a thousand of them cost the agent, and whether the removal of very many files is in
-//! the way of those who ask for a volume meanwhile.
+//! than few, what a thousand of them cost the agent, how soon one has grown, and whether the
+//! removal of very many files is in the way of those who ask for a volume meanwhile.
 
 mod bed;
 mod create;
 mod crowd;
+mod growth;
 mod maker;
 mod removal;
 
@@ -32,7 +33,8 @@ pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
         figures.extend(create::growth(disk.path())?);
     }
     let mut bed = Bed::start(binaries).await?;
-    figures.extend(removal::measure(&bed, full).await?);
     figures.extend(crowd::measure(&mut bed).await?);
+    figures.extend(growth::measure(&bed).await?);
+    figures.extend(removal::measure(&bed, full).await?);
     Ok(figures)
 }
