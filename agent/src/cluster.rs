@@ -3,13 +3,16 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+pub mod repoint;
+
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{
-    Patch as Operations, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+    AddOperation, Patch as Operations, PatchOperation, RemoveOperation, ReplaceOperation,
+    TestOperation,
 };
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -37,9 +40,18 @@ pub enum ClusterError {
     /// To the end of a volume.
     #[error("could not delete the PersistentVolume")]
     Delete(#[source] kube::Error),
+    /// To a look at a namespace.
+    #[error("could not read the namespace")]
+    ReadNamespace(#[source] kube::Error),
+    /// To giving a volume to another claim.
+    #[error("could not point the PersistentVolume to the claim")]
+    Repoint(#[source] kube::Error),
     /// To a volume's new size.
     #[error("could not write the size of the PersistentVolume")]
     Resize(#[source] kube::Error),
+    /// To what a volume holds.
+    #[error("could not write on the PersistentVolume what it holds")]
+    Note(#[source] kube::Error),
     /// To what a claim is to say of its size.
     #[error("could not write the status of the claim")]
     Status(#[source] kube::Error),
@@ -194,6 +206,17 @@ impl Cluster {
         }
     }
 
+    /// Writes on a volume how much it holds. A volume of another uid, or with other figures than those
+    /// that were seen, is left as it is.
+    pub async fn note_used(&self, volume: &Volume, bytes: u64) -> Result<(), ClusterError> {
+        let patch: Patch<()> = Patch::Json(noted(volume, bytes));
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(code(&error), Some(404 | 409 | 422)) => Ok(()),
+            Err(error) => Err(ClusterError::Note(error)),
+        }
+    }
+
     /// What the status of a claim can be written upon at this moment; none where that claim is gone.
     pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
         let claims: Api<PersistentVolumeClaim> =
@@ -254,6 +277,20 @@ fn resized(volume: &Volume, size: &str) -> Operations {
         PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
         PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
     ])
+}
+
+fn noted(volume: &Volume, bytes: u64) -> Operations {
+    let path = PointerBuf::from_tokens(["metadata", "annotations", names::USED]);
+    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
+    let mut operations =
+        vec![PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() })];
+    if let Some(used) = &volume.used {
+        let value = used.clone().into();
+        operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value }));
+    }
+    // Every volume of ours has annotations: who provisioned it.
+    operations.push(PatchOperation::Add(AddOperation { path, value: bytes.to_string().into() }));
+    Operations(operations)
 }
 
 fn code(error: &kube::Error) -> Option<u16> {

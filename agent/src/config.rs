@@ -5,6 +5,7 @@
 mod flags;
 
 use crate::pools::PoolConfig;
+use crate::upkeep::Upkeep;
 use fastrak_api::node::{NodeName, NodeNameError};
 use fastrak_api::pool::DEFAULT_POOL;
 use fastrak_runtime::admin::AdminArgs;
@@ -44,6 +45,13 @@ pub struct Args {
     /// How long such a directory is left alone.
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     orphan_grace: Duration,
+    /// How much of a pool's filesystem may be taken, in percent and by the sizes that were granted, by
+    /// deleted volumes that can be had back. The oldest give way to others.
+    #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    trash_max_percent: u8,
+    /// How often to find out what volumes hold.
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
+    usage_interval: Duration,
     /// The kubelet's folder of pods, by which mounted volumes are recognised.
     #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
     pods_dir: PathBuf,
@@ -63,9 +71,9 @@ pub struct Config {
     pub node: NodeName,
     /// The pools of that node; at least one.
     pub pools: Vec<PoolConfig>,
-    /// How often to look for directories that belong to nobody.
-    pub orphan_scan: Duration,
-    /// How long such a directory is left alone.
+    /// How its pools are looked after.
+    pub upkeep: Upkeep,
+    /// How long a directory that belongs to nobody is left alone.
     pub orphan_grace: Duration,
     /// The kubelet's folder of pods.
     pub pods_dir: PathBuf,
@@ -122,7 +130,9 @@ impl TryFrom<Args> for Config {
             mut pools,
             pools_file,
             orphan_scan,
+            usage_interval,
             orphan_grace,
+            trash_max_percent,
             pods_dir,
             admin,
             client,
@@ -138,7 +148,9 @@ impl TryFrom<Args> for Config {
             pools.push(default.map_err(ConfigError::Pool)?);
         }
         refuse_twins(&pools)?;
-        Ok(Self { node, pools, orphan_scan, orphan_grace, pods_dir, admin, client })
+        let upkeep =
+            Upkeep { orphan_scan, trash_percent: trash_max_percent, usage: usage_interval };
+        Ok(Self { node, pools, upkeep, orphan_grace, pods_dir, admin, client })
     }
 }
 

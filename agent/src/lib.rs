@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! facts/ (watches) ── queue ── worker ──┬── provision/   claim  → directory, then object
+//!                                       ├── restore/     claim  → directory that was there, then object
 //!                                       └── reclaim/     object → trash, then nothing
-//! upkeep/ (pools, scan, trash)          both through volumes/ → pools/ → host/
+//! upkeep/ (pools, scan, trash)          all through volumes/ → pools/ → host/
 //! ```
 
 pub mod cluster;
@@ -23,6 +24,7 @@ pub mod pools;
 pub mod provision;
 pub mod queue;
 pub mod reclaim;
+pub mod restore;
 pub mod run;
 pub mod upkeep;
 pub mod volumes;

@@ -2,6 +2,11 @@
 //!
 //! Labels are enums and the configured pools, so their number is bounded.
 
+mod restores;
+pub mod room;
+
+pub use restores::{Act, Restore};
+
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use restores::Restores;
+use room::RoomGauges;
 use std::time::Instant;
 
 /// All counters. Clones count together.
@@ -19,7 +26,10 @@ pub struct Metrics {
     expansions: Family<ExpansionLabels, Counter>,
     deletes: Family<DeleteLabels, Counter>,
     delete_duration: Histogram,
+    restores: Restores,
     pools: PoolGauges,
+    /// The room in pools, and what volumes hold.
+    pub room: RoomGauges,
     removed: Family<PoolLabels, Counter>,
 }
 
@@ -76,8 +86,12 @@ pub enum OfPool {
     Orphans,
     /// Volumes whose directory is missing.
     Missing,
+    /// Volumes that the kernel should hold to their size, and may not.
+    Unlimited,
     /// Volumes in the trash.
     Trash,
+    /// Sizes granted to those that can be had back.
+    TrashBytes,
     /// Volumes in the trash that cannot be removed as things are.
     Stuck,
 }
@@ -108,7 +122,9 @@ struct PoolGauges {
     up: Family<PoolLabels, Gauge>,
     orphans: Family<PoolLabels, Gauge>,
     missing: Family<PoolLabels, Gauge>,
+    unlimited: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
+    trash_bytes: Family<PoolLabels, Gauge>,
     stuck: Family<PoolLabels, Gauge>,
 }
 
@@ -129,7 +145,9 @@ impl Metrics {
             expansions: Family::default(),
             deletes: Family::default(),
             delete_duration: duration(),
+            restores: Restores::default(),
             pools: PoolGauges::default(),
+            room: RoomGauges::default(),
             removed: Family::default(),
         };
         registry.register(
@@ -157,7 +175,9 @@ impl Metrics {
             "From a released volume's turn to its data in the trash and its object deleted",
             this.delete_duration.clone(),
         );
+        this.restores.register(registry);
         this.pools.register(registry);
+        this.room.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and folders removed from a pool's trash",
@@ -179,6 +199,11 @@ impl Metrics {
     /// Counts a try to take a volume away.
     pub fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+    }
+
+    /// Counts a try to give a claim a volume that was there before.
+    pub fn restore(&self, act: Act, outcome: Restore) {
+        self.restores.count(act, outcome);
     }
 
     /// Counts files and folders that were removed from a pool's trash.
@@ -214,7 +239,9 @@ impl Metrics {
             OfPool::Up => &self.pools.up,
             OfPool::Orphans => &self.pools.orphans,
             OfPool::Missing => &self.pools.missing,
+            OfPool::Unlimited => &self.pools.unlimited,
             OfPool::Trash => &self.pools.trash,
+            OfPool::TrashBytes => &self.pools.trash_bytes,
             OfPool::Stuck => &self.pools.stuck,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
@@ -236,7 +263,17 @@ impl PoolGauges {
                 "Bound volumes whose directory is not in their pool",
                 &self.missing,
             ),
+            (
+                "fastrak_agent_volumes_unlimited",
+                "Volumes that the kernel should hold to their size, and does not or cannot be asked",
+                &self.unlimited,
+            ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+            (
+                "fastrak_agent_trash_bytes",
+                "Sizes granted to the volumes in a pool's trash that can be had back",
+                &self.trash_bytes,
+            ),
             (
                 "fastrak_agent_trash_stuck",
                 "Volumes in a pool's trash that cannot be removed as things are",

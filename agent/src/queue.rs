@@ -85,6 +85,18 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
+    /// Keeps `key` from all workers until what is returned is dropped; `None` where one has it now.
+    /// Nobody waits: two that have one key each and want the other's would wait for ever.
+    pub fn try_hold(&self, key: &K) -> Option<Held<'_, K>> {
+        let mut state = self.lock();
+        if !state.held.insert(key.clone()) {
+            return None;
+        }
+        // Wanted still, and so handed out when it is given back.
+        state.ready.retain(|ready| ready != key);
+        Some(Held { queue: self, key: key.clone() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,6 +202,23 @@ mod tests {
         drop(held);
         assert_eq!(key(&queue), Some(1));
         assert_eq!(key(&queue), None);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_held_for_another_is_handed_out_afterwards() {
+        let queue = Queue::new();
+        queue.add(1);
+        queue.add(2);
+        let held = queue.try_hold(&1).unwrap();
+        assert!(queue.try_hold(&1).is_none());
+        assert_eq!((key(&queue), key(&queue)), (Some(2), None));
+        drop(held);
+        assert_eq!((key(&queue), key(&queue)), (Some(1), None));
+        let worked_on = queue.try_hold(&3).unwrap();
+        queue.add(3);
+        assert_eq!(key(&queue), None);
+        drop(worked_on);
+        assert_eq!(key(&queue), Some(3));
     }
 
     #[tokio::test]

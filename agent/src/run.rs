@@ -12,6 +12,7 @@ use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
+use crate::upkeep::Upkeep;
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError};
@@ -49,7 +50,7 @@ pub enum RunError {
 
 /// Runs an agent until `shutdown` is requested.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let Config { node, pools, orphan_scan, orphan_grace, pods_dir, admin, client } = config;
+    let Config { node, pools, upkeep, orphan_grace, pods_dir, admin, client } = config;
     reclaim::warn_without(&pods_dir);
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
@@ -74,7 +75,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new();
     let synced = watch(&mut supervisor, &context, &client, &readiness);
-    work(&mut supervisor, &context, synced, (orphan_scan, &shutdown));
+    work(&mut supervisor, &context, synced, (upkeep, &shutdown));
     // What is left of it is held by the work: events end when that has.
     drop(context);
     supervisor.spawn("events", scribe.run());
@@ -109,17 +110,19 @@ fn work(
     supervisor: &mut Supervisor,
     context: &Arc<Context>,
     synced: Arc<Semaphore>,
-    (orphan_scan, shutdown): (Duration, &Shutdown),
+    (how, shutdown): (Upkeep, &Shutdown),
 ) {
     let gate = CancellationToken::new();
     let seen = async move { drop(synced.acquire_many(WATCHES).await) };
     let pools = upkeep::pools::run(Arc::clone(context), gate.clone(), shutdown.clone());
     supervisor.spawn("pools", after(seen, shutdown.clone(), pools));
     let gated = || gate.clone().cancelled_owned();
-    let scan = upkeep::scan::run(Arc::clone(context), orphan_scan, shutdown.clone());
+    let scan = upkeep::scan::run(Arc::clone(context), how.orphan_scan, shutdown.clone());
     supervisor.spawn("scan", after(gated(), shutdown.clone(), scan));
-    let trash = upkeep::trash::run(Arc::clone(context), shutdown.clone());
+    let trash = upkeep::trash::run(Arc::clone(context), how.trash_percent, shutdown.clone());
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
+    let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
+    supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));

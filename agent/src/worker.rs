@@ -4,7 +4,7 @@
 //! worker at a time.
 
 use crate::context::{Context, Outcome};
-use crate::{provision, reclaim};
+use crate::{provision, reclaim, restore};
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -35,6 +35,10 @@ async fn tend(context: &Context, id: &VolumeId) -> Outcome {
     }
     match &about.claim {
         Some(_) if about.is_posted => Outcome::Done,
+        // Never an empty volume in place of the one that it wants.
+        Some(claim) if let Some(wish) = &claim.wish => {
+            restore::controller::tend(context, claim, &about, wish).await
+        }
         Some(claim) => provision::controller::tend(context, claim, &about).await,
         None => reclaim::stray::tend(context, id).await,
     }

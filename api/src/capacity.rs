@@ -22,8 +22,11 @@ pub struct Terms {
 }
 
 /// What is never given away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reserve {
+    /// A tenth of the pool, and no more than 10Gi.
+    #[default]
+    Usual,
     /// A part of the pool, in percent.
     Percent(u8),
     /// This much.
@@ -106,6 +109,11 @@ pub enum Shortage {
     },
 }
 
+/// A kubelet evicts pods when less than a tenth of its own filesystem is free; of a large disk of its own
+/// that would be too much.
+const USUAL_PERCENT: u32 = 10;
+const USUAL_MOST: u64 = 10 << 30;
+
 /// So many of a filesystem's files are left to what is there already, in percent.
 const INODE_RESERVE: u32 = 5;
 
@@ -115,6 +123,7 @@ impl Terms {
     pub fn room(&self, state: State) -> Room {
         let total = self.size.map_or(state.total, |size| size.0.min(state.total));
         let reserve = match self.reserve {
+            Reserve::Usual => percent_of(total, USUAL_PERCENT).min(USUAL_MOST),
             Reserve::Percent(percent) => percent_of(total, u32::from(percent)),
             Reserve::Bytes(bytes) => bytes.0,
         };
@@ -138,6 +147,21 @@ impl Terms {
             return Err(Shortage::Inodes { pool: pool.clone(), room });
         }
         Ok(room)
+    }
+}
+
+impl Shortage {
+    /// In which pool, and how much would have to be removed from its disk for the request to fit; none
+    /// where that would not help.
+    #[must_use]
+    pub fn to_remove(&self) -> Option<(&PoolName, u64)> {
+        match self {
+            Self::Bytes { pool, asked, room } => {
+                let may = *asked <= room.grantable.saturating_sub(room.state.granted);
+                may.then(|| (pool, asked.saturating_sub(room.allocatable)))
+            }
+            Self::Inodes { .. } => None,
+        }
     }
 }
 
@@ -177,13 +201,6 @@ impl Overcommit {
 /// Reads the part of a filesystem that is a pool's.
 pub fn parse_size(text: &str) -> Result<Bytes, TermsError> {
     Bytes::parse(text).map_err(|problem| TermsError::Size { text: text.to_owned(), problem })
-}
-
-impl Default for Reserve {
-    /// As much as a kubelet wants to be free on its own filesystem before it evicts pods.
-    fn default() -> Self {
-        Self::Percent(10)
-    }
 }
 
 impl Default for Overcommit {

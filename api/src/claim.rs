@@ -4,8 +4,10 @@
 //! with a closed grammar, never authorisation.
 
 mod shape;
+mod wish;
 
 pub use self::shape::{ClaimShape, ClaimSpec, ClaimStatus, Resources, Source};
+pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
@@ -72,6 +74,10 @@ pub struct Claim {
     pub probes: bool,
     /// What it has been answered.
     pub probe_answer: Option<String>,
+    /// When it was made, in seconds since 1970. Read by [`Claim::whole`] alone.
+    pub created: Option<i64>,
+    /// What it wants in place of a new volume. Read by [`Claim::whole`] alone.
+    pub wish: Option<Result<Wish, WishError>>,
 }
 
 /// What a claim says of its class.

@@ -4,7 +4,7 @@
 
 mod params;
 
-pub use params::{ClassParams, Mode, OnDelete, ParamError, Quota};
+pub use params::{ClassParams, Mode, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;

@@ -29,10 +29,18 @@ pub const CLASS_RETAIN: &str = "local-storage-retain";
 pub const NODE: &str = domain!("node");
 /// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
 pub const PINNED_BY: &str = domain!("pinned-by");
+/// Annotation on a volume: how many bytes it holds, as of some minutes ago.
+pub const USED: &str = domain!("used-bytes");
 /// Label on a volume: the pool its data is in.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent has data to take away first.
 pub const VOLUME_FINALIZER: &str = domain!("volume");
+/// Annotation on a claim: the volume that it wants out of the trash ([`crate::claim::Wish`]).
+pub const UNDELETE: &str = domain!("undelete");
+/// Annotation on a claim: the kept volume that it wants.
+pub const ADOPT: &str = domain!("adopt");
+/// Annotation on a claim: the volume of another provisioner whose data it wants.
+pub const IMPORT: &str = domain!("import");
 /// Annotation on a Service: how it is to get an address ([`crate::balancer::Choice`]).
 pub const BALANCER: &str = domain!("balancer");
 /// Annotation on a Service: what was decided about it ([`crate::balancer::Decision`]).

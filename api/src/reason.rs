@@ -19,6 +19,16 @@ pub enum EventReason {
     VolumeFailedDelete,
     /// On a volume: its data is not where it should be.
     VolumeDataMissing,
+    /// On a claim: it has got a volume out of the trash.
+    VolumeUndeleted,
+    /// On a claim: it has got a volume that had been kept.
+    VolumeAdopted,
+    /// On a claim: it has got the data of another provisioner's volume; and on that volume.
+    VolumeImported,
+    /// On a claim: it cannot have the volume that it wants, and why.
+    RestoreRefused,
+    /// On a claim that is gone: its data was removed before its time.
+    TrashGaveWay,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
@@ -29,7 +39,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -37,6 +47,11 @@ impl EventReason {
         Self::VolumeResizeFailed,
         Self::VolumeFailedDelete,
         Self::VolumeDataMissing,
+        Self::VolumeUndeleted,
+        Self::VolumeAdopted,
+        Self::VolumeImported,
+        Self::RestoreRefused,
+        Self::TrashGaveWay,
         Self::MultipleDefaultClasses,
         Self::PinRepaired,
         Self::BalancerRepaired,
@@ -53,6 +68,11 @@ impl EventReason {
             Self::VolumeResizeFailed => "VolumeResizeFailed",
             Self::VolumeFailedDelete => "VolumeFailedDelete",
             Self::VolumeDataMissing => "VolumeDataMissing",
+            Self::VolumeUndeleted => "VolumeUndeleted",
+            Self::VolumeAdopted => "VolumeAdopted",
+            Self::VolumeImported => "VolumeImported",
+            Self::RestoreRefused => "RestoreRefused",
+            Self::TrashGaveWay => "TrashGaveWay",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
@@ -65,6 +85,9 @@ impl EventReason {
         match self {
             Self::Provisioning
             | Self::ProvisioningSucceeded
+            | Self::VolumeUndeleted
+            | Self::VolumeAdopted
+            | Self::VolumeImported
             | Self::VolumeResizeSuccessful
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
@@ -72,6 +95,8 @@ impl EventReason {
             | Self::VolumeResizeFailed
             | Self::VolumeFailedDelete
             | Self::VolumeDataMissing
+            | Self::RestoreRefused
+            | Self::TrashGaveWay
             | Self::MultipleDefaultClasses => true,
         }
     }

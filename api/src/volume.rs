@@ -47,6 +47,10 @@ pub struct Identity {
     /// removed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trash_seconds: Option<u64>,
+    /// When the claim was made that the volume was made for, in seconds since 1970 and by the clock of
+    /// the API server. A namespace that is younger is another than that claim's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_created: Option<i64>,
 }
 
 /// How the kernel holds a volume to its size, as it is recorded.

@@ -119,7 +119,7 @@ const RIGHTS: &[(&str, bool, bool)] = &[
     ("delete mutatingwebhookconfigurations/fastrak", false, false),
     ("create persistentvolumeclaims -n default", false, false),
     ("delete persistentvolumeclaims -n default", false, false),
-    ("patch persistentvolumeclaims --subresource=status -n default", false, false),
+    ("patch persistentvolumeclaims --subresource=status -n default", false, true),
     ("patch services -n default", true, false),
     ("watch services -A", true, false),
     ("patch services --subresource=status -n default", false, false),
@@ -210,4 +210,25 @@ async fn the_agent_asks_for_its_two_folders_and_nothing_else_beyond_the_baseline
     let only =
         r#"violates PodSecurity "baseline:latest": hostPath volumes (volumes "pools", "pods")"#;
     assert!(refused.trim_end().ends_with(only), "{refused}");
+}
+
+/// The objects that a kustomization of `deploy/` makes, by kind and name.
+async fn rendered(plane: &ControlPlane, folder: &str) -> BTreeMap<String, Value> {
+    let path = assets::repository().join("deploy").join(folder);
+    let text = plane.kubectl(&["kustomize", &path.to_string_lossy()]).await.unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let named =
+        |object: Value| (format!("{} {}", object["kind"], object["metadata"]["name"]), object);
+    objects.into_iter().map(named).collect()
+}
+
+#[tokio::test]
+async fn with_quotas_the_agent_has_one_right_more_and_nothing_else_differs() {
+    let plane = or_skip!(installed().await);
+    let (mut base, quotas) = (rendered(plane, "base").await, rendered(plane, "quotas").await);
+    let agent = base.get_mut("\"DaemonSet\" \"fastrak-agent\"").unwrap();
+    let pointer = "/spec/template/spec/containers/0/securityContext/capabilities/add";
+    let rights = agent.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap();
+    rights.push(json!("SYS_ADMIN"));
+    assert_eq!(base, quotas);
 }

@@ -3,6 +3,7 @@
 //! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
 
 use super::growth::STORAGE;
+use crate::volumes::owner::Owner;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -36,6 +37,8 @@ pub struct Volume {
     pub path: Option<String>,
     /// How much it says that it holds.
     pub capacity: Option<String>,
+    /// What we have written on it of what it holds.
+    pub used: Option<String>,
 }
 
 /// A volume's phase.
@@ -77,6 +80,21 @@ pub struct ClaimRef {
     pub uid: Option<String>,
 }
 
+impl ClaimRef {
+    /// The claim as it is recorded on the disk, where its uid is known.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        let (namespace, claim) = (self.namespace.clone(), self.name.clone());
+        self.uid.clone().map(|uid| Owner { namespace, claim, uid })
+    }
+}
+
+impl From<Owner> for ClaimRef {
+    fn from(owner: Owner) -> Self {
+        Self { namespace: owner.namespace, name: owner.claim, uid: Some(owner.uid) }
+    }
+}
+
 impl Volume {
     /// Reads a volume.
     #[must_use]
@@ -108,6 +126,7 @@ impl Volume {
             policy: if policy == Some("Delete") { Policy::Delete } else { Policy::Keep },
             claim,
             path: local.map(|local| local.path.clone()),
+            used: annotations.and_then(|map| map.get(names::USED)).cloned(),
             capacity: spec
                 .and_then(|spec| spec.capacity.as_ref()?.get(STORAGE))
                 .map(|quantity| quantity.0.clone()),

@@ -6,6 +6,7 @@
 
 use super::Kind;
 use super::quota::{Group, Support, Usage};
+use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
@@ -41,11 +42,20 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Writes an extended attribute of this file or directory.
     fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
 
+    /// The marks that chattr(1) sets.
+    fn flags(&self) -> Result<IFlags, Errno>;
+
+    /// Sets them.
+    fn set_flags(&self, flags: IFlags) -> Result<(), Errno>;
+
     /// What this is.
     fn kind(&self) -> Result<Kind, Errno>;
 
     /// What `name` in this directory is, a link not followed.
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno>;
+
+    /// What `name` in this directory takes, a link not followed.
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno>;
 
     /// Up to `limit` names in this directory, in the order in which it gives them.
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno>;
@@ -159,4 +169,15 @@ pub struct Room {
     pub inodes: u64,
     /// How many more.
     pub free_inodes: u64,
+}
+
+/// What a file or directory takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// How many names it has.
+    pub links: u64,
 }

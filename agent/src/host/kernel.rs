@@ -3,12 +3,12 @@
 //! It adds nothing to them, and repeats none: what an error means is for the caller to know.
 
 use super::Kind;
-use super::calls::{Device, Handle, How, Machine, Room, There};
+use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
-    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, mkdirat, open,
-    openat2, renameat_with, seek, statat, statx, unlinkat,
+    AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
+    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, ioctl_getflags,
+    ioctl_setflags, mkdirat, open, openat2, renameat_with, seek, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::any::Any;
@@ -82,12 +82,27 @@ impl Handle for Descriptor {
         fsetxattr(&self.0, name, value, XattrFlags::empty())
     }
 
+    fn flags(&self) -> Result<IFlags, Errno> {
+        ioctl_getflags(&self.0)
+    }
+
+    fn set_flags(&self, flags: IFlags) -> Result<(), Errno> {
+        ioctl_setflags(&self.0, flags)
+    }
+
     fn kind(&self) -> Result<Kind, Errno> {
         fstat(&self.0).map(|stat| kind(stat.st_mode))
     }
 
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(stat.st_mode))
+    }
+
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+        let stat = statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
+        let bytes = stat.stx_blocks.saturating_mul(512);
+        let links = u64::from(stat.stx_nlink.max(1));
+        Ok(Extent { kind: kind(stat.stx_mode.into()), bytes, links })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {

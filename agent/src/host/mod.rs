@@ -9,6 +9,7 @@ pub mod dirs;
 pub mod files;
 mod kernel;
 pub mod machine;
+pub mod measure;
 pub mod mounts;
 pub mod quota;
 pub mod reap;

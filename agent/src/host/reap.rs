@@ -10,8 +10,9 @@
 //! descriptors for it. A removal that is given up at any point leaves a smaller tree for the next.
 
 mod level;
-mod meter;
+pub(super) mod meter;
 mod obstacle;
+mod unlock;
 
 pub use meter::Budget;
 pub use obstacle::Obstacle;
@@ -22,6 +23,7 @@ use meter::Meter;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use unlock::unlock;
 
 /// As many folders are open at a time. Ordinary trees are less deep, and need no moves.
 const DEEPEST: usize = 32;
@@ -47,6 +49,8 @@ pub struct Removal {
     moves: Moves,
     removed: u64,
     obstacle: Option<Obstacle>,
+    // Whether subvolumes can be removed as a whole.
+    takes_wholes: bool,
 }
 
 impl Removal {
@@ -59,6 +63,7 @@ impl Removal {
             moves: Moves::default(),
             removed: 0,
             obstacle: None,
+            takes_wholes: true,
         }
     }
 
@@ -103,21 +108,39 @@ impl Removal {
     /// Removes `name` in the last level, or enters it where it is a folder with something in it.
     fn remove(&mut self, parent: &Dir, name: &OsStr) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
-        let refusal = match dir.unlink(name) {
-            Err(Errno::ISDIR) => dir.remove_empty(name).err(),
-            other => other.err(),
+        let refusal = match try_to_remove(dir, name) {
+            Err(Errno::PERM) if unlock(dir, name) => try_to_remove(dir, name),
+            other => other,
         };
         match refusal {
-            None => self.removed += 1,
-            Some(Errno::NOENT) => {}
-            // What may not be removed may have something in it that can be.
-            Some(refusal) => match dir.open_same_mount(name) {
-                Ok(folder) => self.enter(folder, name),
-                Err(opening) => {
-                    let path = dir.path().join(name);
-                    self.fail(path, if is_full(refusal) { opening } else { refusal });
-                }
-            },
+            Ok(()) => self.removed += 1,
+            Err(Errno::NOENT) => {}
+            Err(refusal) if is_full(refusal) && self.remove_whole(name) => self.removed += 1,
+            Err(refusal) => self.open(parent, name, refusal),
+        }
+    }
+
+    /// Removes the subvolume `name` in the last level with all that is in it, where it is one, and has
+    /// none in it in its turn, and we may.
+    fn remove_whole(&mut self, name: &OsStr) -> bool {
+        let Some(level) = self.levels.last().filter(|_| self.takes_wholes) else { return false };
+        let refusal = level.dir.handle().remove_subvolume(name).err();
+        // Of no other here, then.
+        self.takes_wholes &=
+            !matches!(refusal, Some(Errno::NOTTY | Errno::PERM | Errno::OPNOTSUPP));
+        refusal.is_none()
+    }
+
+    /// Opens the folder `name`, which was not removed. What may not be removed may have something in it
+    /// that can be.
+    fn open(&mut self, parent: &Dir, name: &OsStr, refusal: Errno) {
+        let dir = self.levels.last().map_or(parent, |level| &level.dir);
+        match dir.open_same_mount(name) {
+            Ok(folder) => self.enter(folder, name),
+            Err(opening) => {
+                let path = dir.path().join(name);
+                self.fail(path, if is_full(refusal) { opening } else { refusal });
+            }
         }
     }
 
@@ -198,6 +221,13 @@ pub fn remove(parent: &Dir, name: &OsStr) -> Result<(), Obstacle> {
     match Removal::new(name).step(parent, Budget::UNLIMITED) {
         Progress::Gone | Progress::More => Ok(()),
         Progress::Stuck(obstacle) => Err(obstacle),
+    }
+}
+
+fn try_to_remove(dir: &Dir, name: &OsStr) -> Result<(), Errno> {
+    match dir.unlink(name) {
+        Err(Errno::ISDIR) => dir.remove_empty(name),
+        other => other,
     }
 }
 

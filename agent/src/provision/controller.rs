@@ -9,8 +9,10 @@ use crate::context::{Context, Outcome};
 use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
 use crate::pace::Pace;
+use crate::upkeep;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
+use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::LimitRecord;
 use fastrak_runtime::chain::Chain;
@@ -45,7 +47,8 @@ pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
     }
 }
 
-fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
+/// Tells the claim's user that it cannot be served.
+pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
     context.metrics.provision(Provision::rejected);
     say_failure(context, claim, &rejection.to_string());
     Outcome::Again(Pace::Refused)
@@ -54,8 +57,10 @@ fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
 async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
     let id = &plan.order.identity.volume;
     if context.unfinished.since(id).is_none() {
-        let (size, pool, node) = (&plan.size, &plan.order.pool, &plan.node);
-        let text = format!("making a volume of {size} in pool {pool} on node {node}");
+        let (size, node) = (&plan.size, &plan.node);
+        let pools: Vec<_> = plan.order.pools.iter().map(PoolName::as_str).collect();
+        let pools = pools.join(" or ");
+        let text = format!("making a volume of {size} in pool {pools} on node {node}");
         context.events.on_claim(claim, EventReason::Provisioning, text);
     }
     let timer = context.metrics.time_provision();
@@ -76,6 +81,11 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
         }
         Err(error) => {
             context.metrics.provision(Provision::failed);
+            if let ProvisionError::Volume(error) = &error
+                && upkeep::trash::make_way(context, error.shortages()).await
+            {
+                return Outcome::Again(Pace::Busy);
+            }
             say_failure(context, claim, &Chain(&error).to_string());
             Outcome::Again(error.pace())
         }
@@ -123,7 +133,8 @@ impl ProvisionError {
                 VolumeError::Pool(_)
                 | VolumeError::Taken { .. }
                 | VolumeError::Full(_)
-                | VolumeError::NoQuota { .. },
+                | VolumeError::NoQuota { .. }
+                | VolumeError::NoPool { .. },
             )
             | Self::NameTaken { .. } => Pace::Refused,
             Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,

@@ -109,8 +109,8 @@ pub enum Rejection {
     Pool {
         /// The class.
         class: String,
-        /// The pool.
-        pool: PoolName,
+        /// The pool, or those it could be.
+        pool: String,
         /// This node.
         node: NodeName,
         /// Its pools.
@@ -195,11 +195,12 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
     check_what_is_asked(claim)?;
     let bytes = claim.request().map_err(Rejection::Request)?;
     let params = class.params().map_err(Rejection::Param)?;
-    if !here.pools.contains(&params.pool) {
+    let pools = params.pools.among(here.pools);
+    if pools.is_empty() {
         let known: Vec<_> = here.pools.iter().map(PoolName::as_str).collect();
         return Err(Rejection::Pool {
             class: class.name.clone(),
-            pool: params.pool,
+            pool: params.pools.to_string(),
             node: here.node.clone(),
             known: known.join(", "),
         });
@@ -224,11 +225,18 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         limit: LimitRecord::None,
         trash_seconds: match params.on_delete {
             OnDelete::Delete => None,
-            OnDelete::Trash(kept) => Some(kept.as_secs()),
+            OnDelete::Trash(ttl) => Some(ttl.as_secs()),
         },
+        claim_created: claim.created,
     };
     Ok(Some(Plan {
-        order: Order { identity, pool: params.pool, mode: params.mode, quota: params.quota },
+        order: Order {
+            identity,
+            pools,
+            policy: params.pool_policy,
+            mode: params.mode,
+            quota: params.quota,
+        },
         claim_version,
         size,
         access_modes: claim.access_modes.clone(),

@@ -95,7 +95,7 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
 mod tests {
     use super::*;
     use crate::volumes::Order;
-    use fastrak_api::class::{Mode, Quota};
+    use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
     use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
@@ -113,11 +113,13 @@ mod tests {
             bytes: 1_500_000_000,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         };
         Plan {
             order: Order {
                 identity,
-                pool: PoolName::default(),
+                pools: vec![PoolName::default()],
+                policy: PoolPolicy::default(),
                 mode: Mode::default(),
                 quota: Quota::default(),
             },

@@ -12,14 +12,17 @@ use super::plan::{self, Evidence, Interest, Reason, Step};
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::expand;
-use crate::facts::volume::Volume;
+use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
+use crate::volumes::discard::Parting;
+use crate::volumes::owner::Owner;
 use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
 use std::time::Duration;
 
 /// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
@@ -43,8 +46,8 @@ enum ReclaimError {
 pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
     let outcome = match plan::interest(volume, &context.node.key()) {
         Interest::NotOurs => return None,
-        Interest::InUse => Ok(expand::controller::tend(context, id, volume).await),
-        Interest::Keep => record_keep(context, id).await,
+        Interest::InUse => in_use(context, id, volume).await,
+        Interest::Keep => record_keep(context, id, volume).await,
         Interest::Ending => end(context, id, volume).await,
     };
     Some(outcome.unwrap_or_else(|error| {
@@ -56,11 +59,44 @@ pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<O
 
 /// An administrator may have asked for it after the volume was made. The disk must know, since one
 /// day it may be all that is left to ask.
-async fn record_keep(context: &Context, id: &VolumeId) -> Result<Outcome, ReclaimError> {
+async fn record_keep(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<Outcome, ReclaimError> {
+    note_owner(context, id, volume).await?;
     if let Whereabouts::Here(pool, identity) = find(context, id).await?
         && identity.reclaim_policy == ReclaimRecord::Delete
     {
         keep(context, &pool, id).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn in_use(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<Outcome, ReclaimError> {
+    note_owner(context, id, volume).await?;
+    Ok(expand::controller::tend(context, id, volume).await)
+}
+
+/// An administrator may have given it to another claim. The disk must know of that too: what the
+/// second has written is not the first one's to have back.
+async fn note_owner(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<Outcome, ReclaimError> {
+    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
+    let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else {
+        return Ok(Outcome::Done);
+    };
+    if let Whereabouts::Here(pool, _) = find(context, id).await? {
+        let id = id.clone();
+        let noted = context.on_disk(move |store| store.note_owner(&pool, &id, &owner)).await;
+        noted.map_err(ReclaimError::Volume)?;
     }
     Ok(Outcome::Done)
 }
@@ -123,13 +159,14 @@ async fn carry_out(
         Step::FinishMissing => Delete::missing,
     };
     let name = live.name.clone();
+    let owner = live.claim.as_ref().and_then(ClaimRef::owner);
     if step == Step::FinishMissing {
         let text = "its directory is in none of this node's pools; only its object is taken away";
         context.events.on_volume(&live, EventReason::VolumeDataMissing, text);
     }
     let marked = mark_deleted(context, live).await?;
     match step {
-        Step::Trash(pool) => discard(context, &pool, id).await?,
+        Step::Trash(pool) => discard(context, &pool, id, owner).await?,
         _ => settle(context).await?,
     }
     if let Some(marked) = marked {
@@ -178,9 +215,15 @@ async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), R
     context.on_disk(move |store| store.keep(&pool, &id)).await.map_err(ReclaimError::Volume)
 }
 
-async fn discard(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), ReclaimError> {
+async fn discard(
+    context: &Context,
+    pool: &PoolName,
+    id: &VolumeId,
+    owner: Option<Owner>,
+) -> Result<(), ReclaimError> {
     let (name, id) = (pool.clone(), id.clone());
-    let moved = context.on_disk(move |store| store.discard(&name, &id)).await;
+    let parting = Parting { owner, now: clock::now().as_second() };
+    let moved = context.on_disk(move |store| store.discard(&name, &id, &parting)).await;
     if moved.map_err(ReclaimError::Volume)? {
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();

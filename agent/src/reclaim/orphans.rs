@@ -87,6 +87,7 @@ mod tests {
             bytes: 1,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         };
         Whereabouts::Here(PoolName::default(), Box::new(identity))
     }

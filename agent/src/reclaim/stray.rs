@@ -9,10 +9,14 @@ use crate::context::{Context, Outcome};
 use crate::facts::volume::ClaimRef;
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
+use crate::volumes::back::Found;
+use crate::volumes::discard::Parting;
+use crate::volumes::owner::Owner;
 use crate::volumes::{VolumeError, Whereabouts, layout};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
 
 /// A directory without an owner could not be dealt with this time.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +61,26 @@ async fn gather(
         // Nothing that could be taken away: nobody needs to be asked.
         return Ok(Evidence { data, has_volume: false, claim: ClaimState::Gone, mounted: None });
     };
-    let claim = ClaimRef {
-        namespace: identity.namespace.clone(),
-        name: identity.claim.clone(),
-        uid: Some(id.to_string()),
+    let first = ClaimRef::from(Owner::first(identity));
+    // Whoever has it now, where that is somebody else: with its object gone too, nothing but the disk
+    // tells.
+    let of = id.clone();
+    let found =
+        context.on_disk(move |store| store.search(&of)).await.map_err(StrayError::Volume)?;
+    let owner = match found {
+        Found::Known(known) if known.owner.uid != id.as_str() => ClaimRef::from(known.owner),
+        _ => first.clone(),
     };
     let name = id.volume_name();
-    let asked = tokio::try_join!(context.cluster.volume(&name), context.cluster.claim(&claim));
+    let claims = async {
+        match context.cluster.claim(&first).await? {
+            ClaimState::Gone if owner != first && !owner.name.is_empty() => {
+                context.cluster.claim(&owner).await
+            }
+            state => Ok(state),
+        }
+    };
+    let asked = tokio::try_join!(context.cluster.volume(&name), claims);
     let (volume, claim) = asked.map_err(StrayError::Cluster)?;
     Ok(Evidence {
         data,
@@ -81,7 +98,8 @@ async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outc
         return Ok(Outcome::Done);
     }
     let (name, of) = (pool.clone(), id.clone());
-    let moved = context.on_disk(move |store| store.discard(&name, &of)).await;
+    let parting = Parting { owner: None, now: clock::now().as_second() };
+    let moved = context.on_disk(move |store| store.discard(&name, &of, &parting)).await;
     if moved.map_err(StrayError::Volume)? {
         tracing::info!(volume = %id, %pool, "directory of a claim that is gone taken away");
         context.metrics.delete(Delete::orphan);

@@ -46,6 +46,11 @@ async fn scan(context: &Context) {
         let orphans = strays.len() + content.foreign;
         context.metrics.set(OfPool::Volumes, &content.pool, content.volumes.len());
         context.metrics.set(OfPool::Orphans, &content.pool, orphans);
+        context.metrics.set(OfPool::Unlimited, &content.pool, content.unlimited);
+        if content.corrected > 0 {
+            let (pool, volumes) = (&content.pool, content.corrected);
+            tracing::warn!(%pool, volumes, "limits were lost, and are set again");
+        }
         strays.into_iter().for_each(|id| context.queue.add(id));
     }
     tell_missing(context, &known, &contents);

@@ -1,16 +1,23 @@
-//! Empties the trash, in short steps with pauses between, so that it is not in the way of pods that
-//! use the same disk.
+//! Looks through the trash and empties it, in short steps with pauses between, so that it is not in the
+//! way of pods that use the same disk.
 //!
-//! Nothing waits for it: a volume is gone for the cluster when it is in the trash.
+//! Nothing waits for it: a volume is gone for the cluster when it is in the trash. What can be had back
+//! stays for its time, unless the room is needed: then the oldest goes first, and an event says so.
 
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::volumes::Store;
+use crate::upkeep::stuck::Stuck;
+use crate::volumes::sort::{Lost, Sorted};
+use crate::volumes::{Store, VolumeError};
+use fastrak_api::capacity::Shortage;
+use fastrak_api::claim::Claim;
+use fastrak_api::pool::PoolName;
+use fastrak_api::reason::EventReason;
+use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
-use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,39 +27,110 @@ const WORK: Duration = Duration::from_millis(5);
 /// one disk removes a hundred while another removes one; and a disk that has others to serve takes
 /// longer for the same, and is left alone for longer.
 const REST: u32 = 4;
-/// However long one file has taken.
-const LONGEST_REST: Duration = Duration::from_secs(10);
-/// What could not be removed is tried again after this time.
+/// The trash is looked through again after this time: for what could not be removed, and for what has
+/// had its time.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
 /// emptied.
 const AT_FIRST: Duration = Duration::from_secs(2);
 
-/// Empties the trash at intervals, and when woken, until shutdown is requested.
-pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
+/// Empties the trash at intervals, and when woken, until shutdown is requested. What can be had back may
+/// take `percent` of a pool.
+pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
-    let mut stuck = BTreeSet::new();
+    let mut stuck = Stuck::default();
     loop {
-        tokio::select! {
+        let is_due = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(wait) => stuck.clear(),
-            () = context.trash.notified(), if wait != AT_FIRST => {}
-        }
+            () = tokio::time::sleep(wait) => true,
+            () = context.trash.notified(), if wait != AT_FIRST => false,
+        };
         wait = INTERVAL;
-        while let Some(worked) = step(&context, &mut stuck).await {
+        let mut sorted = None;
+        loop {
+            // Each volume that can be had back is looked at: not for every one that cannot.
+            let since = sorted.map_or(INTERVAL, |at: Instant| at.elapsed());
+            if context.store.is_unsorted() || (is_due && since >= INTERVAL) {
+                sort(&context, percent).await;
+                sorted = Some(Instant::now());
+            }
+            let Some(worked) = step(&context, &mut stuck).await else { break };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep((worked * REST).min(LONGEST_REST)) => {}
+                () = tokio::time::sleep(worked.saturating_mul(REST)) => {}
             }
         }
     }
 }
 
+/// Has volumes in the trash that could be had back give way where that ends one of these shortages, the
+/// oldest first; whether any has. What they hold is free when it is removed, a little later.
+pub async fn make_way(context: &Context, shortages: &[Shortage]) -> bool {
+    for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
+        match give_way(context, pool, bytes).await {
+            Ok(false) => {}
+            Ok(true) => return true,
+            Err(error) => {
+                tracing::warn!(%pool, error = %Chain(&error), "trash could not give way");
+            }
+        }
+    }
+    false
+}
+
+async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool, VolumeError> {
+    let (name, now) = (pool.clone(), clock::now().as_second());
+    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
+    lost.iter().for_each(|lost| tell(context, pool, lost));
+    context.trash.notify_one();
+    Ok(!lost.is_empty())
+}
+
+async fn sort(context: &Context, percent: u8) {
+    let now = clock::now().as_second();
+    match context.on_disk(move |store| Ok(store.sort_trash(percent, now))).await {
+        Ok(pools) => pools.iter().for_each(|sorted| report(context, sorted)),
+        Err(error) => tracing::warn!(error = %Chain(&error), "could not look through the trash"),
+    }
+}
+
+fn report(context: &Context, sorted: &Sorted) {
+    let pool = &sorted.pool;
+    let bytes = usize::try_from(sorted.bytes).unwrap_or(usize::MAX);
+    context.metrics.set(OfPool::TrashBytes, pool, bytes);
+    for lost in &sorted.over {
+        tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
+    }
+    sorted.gave_way.iter().for_each(|lost| tell(context, pool, lost));
+}
+
+/// The claim is gone, and so is the volume: an event is all by which its user can learn of it.
+fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
+    let Lost { id, owner, bytes } = lost;
+    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "trash gives way");
+    if owner.namespace.is_empty() {
+        return;
+    }
+    let claim = Claim {
+        namespace: owner.namespace.clone(),
+        name: owner.claim.clone(),
+        uid: Some(owner.uid.clone()),
+        ..Claim::default()
+    };
+    let size = Bytes(*bytes);
+    let text = format!(
+        "volume {name} of {size} can not be had back any more: pool {pool} of node {node} needed the room",
+        name = id.volume_name(),
+        node = context.node
+    );
+    context.events.on_claim(&claim, EventReason::TrashGaveWay, text);
+}
+
 /// Removes a little. How long that took; `None` where there is no more to remove.
-async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Duration> {
-    let skipped = stuck.clone();
+async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
+    let skipped = stuck.skipped(Instant::now());
     let work = move |store: &Store| {
         let start = Instant::now();
         let states = store.empty_trash(WORK, &skipped);
@@ -70,6 +148,9 @@ async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Durat
         more |= state.more;
         context.metrics.set(OfPool::Trash, &state.pool, state.entries);
         context.metrics.removed(&state.pool, state.removed);
+        if state.removed > 0 && !state.more {
+            context.wake_waiting();
+        }
         if !state.more {
             // Now all of them have been tried.
             context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
@@ -77,7 +158,7 @@ async fn step(context: &Context, stuck: &mut BTreeSet<OsString>) -> Option<Durat
         for (name, why) in state.stuck {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
-            stuck.insert(name);
+            stuck.note(name, Instant::now());
         }
     }
     more.then_some(worked)

@@ -75,6 +75,7 @@ mod tests {
             bytes: 1 << 30,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         }
     }
 

@@ -3,8 +3,10 @@
 //! ```text
 //! <pool>/.fastrak-pool      the marker
 //! <pool>/.staging/<uid>     a volume that is being made
-//! <pool>/.trash/<uid>[.n]   a volume that is being taken away
+//! <pool>/.trash/<uid>       a volume that was taken away and can be had back
+//! <pool>/.trash/<uid>.<n>   one that is being removed
 //! <pool>/<uid>/volume.json  a volume's identity, for root alone
+//! <pool>/<uid>/owner.json   whose it is, where that is not who it was made for
 //! <pool>/<uid>/data         what its pods see
 //! ```
 
@@ -69,13 +71,20 @@ pub fn is_mount_of(mount: &Mount, id: &VolumeId) -> bool {
     within || named || is_data_path(&mount.root, id)
 }
 
-/// The name of a volume in the trash; `n` counts those of the same identity.
+/// The name of a volume in the trash: with 0 it can be had back, and `n` counts those of the same
+/// identity that are being removed.
 #[must_use]
 pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
     match n {
         0 => OsString::from(id.as_str()),
         n => OsString::from(format!("{id}.{n}")),
     }
+}
+
+/// The volume that can be had back under this name in the trash. Whatever has another is removed.
+#[must_use]
+pub fn restorable(name: &OsStr) -> Option<VolumeId> {
+    name.to_str().and_then(|text| VolumeId::parse(text).ok())
 }
 
 #[cfg(test)]

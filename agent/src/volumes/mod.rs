@@ -3,22 +3,29 @@
 //! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
 //! that the next call finishes. It knows no API server and does not decide who may have what.
 
+pub mod back;
+mod choose;
+pub mod discard;
 pub mod grow;
 pub mod identity;
 pub mod layout;
 pub mod ledger;
 mod make;
 mod numbering;
+pub mod owner;
+pub mod plan;
 pub mod projects;
 pub mod removals;
+pub mod sort;
 pub mod survey;
 pub mod trash;
+pub mod usage;
 
 use crate::host::quota::Lack;
-use crate::host::{Dir, HostError, Kind, mounts};
+use crate::host::{HostError, Kind, mounts};
 use crate::pools::{OpenPool, PoolError, Pools};
 use fastrak_api::capacity::Shortage;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -27,6 +34,7 @@ use ledger::Ledger;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinError;
 
@@ -35,8 +43,10 @@ use tokio::task::JoinError;
 pub struct Order {
     /// What is recorded of it.
     pub identity: Identity,
-    /// The pool in which to make it.
-    pub pool: PoolName,
+    /// The pools in which it may be made.
+    pub pools: Vec<PoolName>,
+    /// In which of them.
+    pub policy: PoolPolicy,
     /// The permissions of its root.
     pub mode: Mode,
     /// Whether the kernel is to hold it to its size. How it does is found out when it is made.
@@ -86,6 +96,14 @@ pub enum VolumeError {
     /// There is no room for it.
     #[error("{0}")]
     Full(Box<Shortage>),
+    /// None of several pools can have it; why each cannot.
+    #[error("none of the pools can have it: {why}")]
+    NoPool {
+        /// Why not.
+        why: String,
+        /// What those that are full have too little of.
+        shortages: Vec<Shortage>,
+    },
     /// It would not be held to its size.
     #[error(
         "the class wants quota: required, and pool {pool} cannot hold a volume to its size: {lack}; \
@@ -103,6 +121,12 @@ pub enum VolumeError {
     /// It could not be looked at.
     #[error("could not look for the volume's directory")]
     Look(#[source] HostError),
+    /// What is in the trash could not be sorted.
+    #[error("could not look through the trash")]
+    Sort(#[source] HostError),
+    /// It could not be brought back.
+    #[error("could not bring the volume's directory back")]
+    Restore(#[source] HostError),
     /// It could not be moved into the trash.
     #[error("could not move the volume's directory into the trash")]
     Discard(#[source] HostError),
@@ -120,12 +144,26 @@ pub enum VolumeError {
     CutOff(#[source] JoinError),
 }
 
+impl VolumeError {
+    /// What there was too little of.
+    #[must_use]
+    pub fn shortages(&self) -> &[Shortage] {
+        match self {
+            Self::Full(shortage) => std::slice::from_ref(&**shortage),
+            Self::NoPool { shortages, .. } => shortages,
+            _ => &[],
+        }
+    }
+}
+
 /// The volumes in the pools of this node.
 #[derive(Clone, Debug)]
 pub struct Store {
     pools: Arc<Pools>,
     // What is being made now, and so is no leftover. Held while a leftover is removed.
     making: Arc<Mutex<HashSet<OsString>>>,
+    // Whether the trash has something in it that can be had back and has not been looked at.
+    unsorted: Arc<AtomicBool>,
     // What is granted in each pool.
     ledger: Arc<Ledger>,
     removals: removals::Removals,
@@ -135,8 +173,9 @@ impl Store {
     /// The volumes in `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
+        let (making, unsorted) = (Arc::default(), Arc::default());
         let ledger = Arc::new(Ledger::new(pools.names()));
-        Self { pools, making: Arc::default(), ledger, removals: removals::Removals::default() }
+        Self { pools, making, unsorted, ledger, removals: removals::Removals::default() }
     }
 
     /// The pools.
@@ -149,24 +188,16 @@ impl Store {
     /// made is used as it is.
     pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
         let id = &order.identity.volume;
-        let mut own = None;
+        let mut opened = Vec::new();
         for pool in self.pools.open_all() {
             if let Ok(pool) = &pool
                 && let Some(made) = existing(pool, id)?
             {
                 return Ok((made, false));
             }
-            let name = pool.as_ref().map_or_else(PoolError::pool, |pool| &pool.config.name);
-            if *name == order.pool {
-                own = Some(pool);
-            }
+            opened.push(pool);
         }
-        let own = own.unwrap_or_else(|| Err(self.pools.unknown(&order.pool)));
-        let pool = own.map_err(VolumeError::Pool)?;
-        self.making().insert(OsString::from(id.as_str()));
-        let outcome = self.make(&pool, order);
-        self.making().remove(OsStr::new(id.as_str()));
-        outcome.map(|limit| (made(&pool, id, limit), true))
+        self.make_in_one(opened, order).map(|made| (made, true))
     }
 
     /// Where the volume's directory is.
@@ -192,7 +223,7 @@ impl Store {
                     }
                 },
                 Some(Record::Doubtful(why)) => return Ok(Whereabouts::Doubtful(name, why)),
-                None => trashed |= is_trashed(&pool, id).map_err(VolumeError::Look)?,
+                None => trashed |= trash::has(&pool, id).map_err(VolumeError::Look)?,
             }
         }
         if let Some((name, identity)) = here {
@@ -203,21 +234,6 @@ impl Store {
             (false, Some(why)) => Whereabouts::Unknown(why),
             (false, None) => Whereabouts::Nowhere,
         })
-    }
-
-    /// Moves the volume's directory into the trash; `false` where there is none in the pool.
-    pub fn discard(&self, pool: &PoolName, id: &VolumeId) -> Result<bool, VolumeError> {
-        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        match look(&pool, id).map_err(VolumeError::Look)? {
-            None => return Ok(false),
-            Some(Record::Proven(_)) => {}
-            Some(Record::Doubtful(why)) => {
-                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
-            }
-        }
-        discard(&pool.dir, id).map_err(VolumeError::Discard)?;
-        self.ledger.forget(&pool.config.name, id);
-        Ok(true)
     }
 
     /// Records that the volume is to be kept when nothing in the cluster speaks of it any more.
@@ -284,30 +300,6 @@ fn look(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Record>, HostError>
             Ok(Some(Record::Doubtful("it is not a directory".to_owned())))
         }
     }
-}
-
-fn is_trashed(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
-    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash,
-        Err(error) if error.is_missing() => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    Ok(trash.kind_of(OsStr::new(id.as_str()))?.is_some())
-}
-
-fn discard(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
-    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
-    let name = OsStr::new(id.as_str());
-    let mut n = 0;
-    while let Err(error) = pool.rename(name, &trash, &layout::trash_name(id, n)) {
-        if !error.is_taken() {
-            return Err(error);
-        }
-        n += 1;
-    }
-    // Both: a crash must bring back neither half of the move.
-    trash.sync()?;
-    pool.sync()
 }
 
 #[cfg(test)]

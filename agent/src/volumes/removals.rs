@@ -12,10 +12,20 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// After so many steps of one removal, in a row, others have their turn: a volume to which someone still
+/// writes is never done.
+const TURN: u32 = 1_000;
+
 /// The removals that are under way. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Removals {
-    by_pool: Arc<Mutex<BTreeMap<PoolName, Removal>>>,
+    by_pool: Arc<Mutex<BTreeMap<PoolName, UnderWay>>>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    removal: Removal,
+    steps: u32,
 }
 
 /// What a step has come to.
@@ -28,23 +38,39 @@ pub struct Step {
 }
 
 impl Removals {
+    /// Which of `names` in a pool's trash is to be removed now: the one that is under way, or the next
+    /// when it has had its turn.
+    pub fn choose<'a>(
+        &self,
+        pool: &PoolName,
+        names: impl Iterator<Item = &'a OsString> + Clone,
+    ) -> Option<&'a OsString> {
+        let removals = self.lock();
+        let Some(UnderWay { removal, steps }) = removals.get(pool) else {
+            return names.min();
+        };
+        let of_this = names.clone().find(|name| *name == removal.name());
+        match of_this {
+            Some(name) if *steps < TURN => Some(name),
+            _ => names.clone().filter(|name| *name > removal.name()).min().or(names.min()),
+        }
+    }
+
     /// Removes a part of `name` in a pool's trash. The removal is begun if it was not.
     pub fn step(&self, pool: &PoolName, (trash, name): (&Dir, &OsStr), budget: Budget) -> Step {
         // Taken out and not held: the disk may take its time.
-        let under_way = self.lock().remove(pool).filter(|removal| removal.name() == name);
-        let mut removal = under_way.unwrap_or_else(|| Removal::new(name));
+        let known = self.lock().remove(pool).filter(|known| known.removal.name() == name);
+        let new = || UnderWay { removal: Removal::new(name), steps: 0 };
+        let UnderWay { mut removal, steps } = known.unwrap_or_else(new);
         let before = removal.removed();
         let progress = removal.step(trash, budget);
         let removed = removal.removed().saturating_sub(before);
         if progress == Progress::More {
-            self.lock().insert(pool.clone(), removal);
+            // Of the only one there is, the turn begins anew.
+            let steps = if steps < TURN { steps + 1 } else { 0 };
+            self.lock().insert(pool.clone(), UnderWay { removal, steps });
         }
         Step { progress, removed }
-    }
-
-    /// The name of what is being removed in a pool.
-    pub fn under_way(&self, pool: &PoolName) -> Option<OsString> {
-        self.lock().get(pool).map(|removal| removal.name().to_owned())
     }
 
     /// Forgets those in other pools: what they have open would keep a disk from being taken away.
@@ -52,7 +78,7 @@ impl Removals {
         self.lock().retain(|pool, _| pools.contains(pool));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, Removal>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, UnderWay>> {
         self.by_pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

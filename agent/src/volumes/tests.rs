@@ -1,8 +1,9 @@
+use super::discard::Parting;
 use super::*;
-use crate::host::Kernel;
 use crate::host::reap::{self, Budget};
+use crate::host::{Dir, Kernel};
 use crate::pools::PoolConfig;
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -33,12 +34,17 @@ impl Scene {
     }
 }
 
+/// However full the machine is that runs the tests.
+fn terms() -> Terms {
+    Terms { reserve: Reserve::Percent(0), ..Terms::default() }
+}
+
 fn store_of(path: &Path) -> Store {
     let config = PoolConfig {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: Terms::default(),
+        terms: terms(),
     };
     Store::new(Arc::new(Pools::new(
         Arc::new(Kernel),
@@ -64,8 +70,10 @@ fn order() -> Order {
             bytes: 1,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o2770),
         quota: Quota::Preferred,
     }
@@ -127,7 +135,8 @@ fn a_place_that_is_taken_is_never_overwritten() {
         take(&scene.volume());
         let error = scene.store.ensure(&order()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
-        let error = scene.store.discard(&PoolName::default(), &id()).unwrap_err();
+        let error =
+            scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap_err();
         assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
         let found = scene.store.find(&id()).unwrap();
         assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
@@ -142,8 +151,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
     for round in 1..=2 {
         let (made, _) = scene.store.ensure(&order()).unwrap();
         fs::write(made.path.join("file"), "").unwrap();
-        assert!(scene.store.discard(&pool, &id()).unwrap());
-        assert!(!scene.store.discard(&pool, &id()).unwrap());
+        assert!(scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
+        assert!(!scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
         assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
         assert_eq!(fs::read_dir(scene.at(".trash")).unwrap().count(), round);
     }
@@ -158,8 +167,8 @@ fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
 fn trash_that_is_skipped_stays_and_the_rest_goes() {
     let scene = Scene::new();
     scene.store.ensure(&order()).unwrap();
-    scene.store.discard(&PoolName::default(), &id()).unwrap();
-    let skipped = BTreeSet::from([layout::trash_name(&id(), 0)]);
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    let skipped = BTreeSet::from([layout::trash_name(&id(), 1)]);
     let states = scene.store.empty_trash(100, &skipped);
     assert_eq!((states[0].entries, states[0].more), (1, false));
 }
@@ -208,7 +217,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
-        terms: Terms::default(),
+        terms: terms(),
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
@@ -216,7 +225,7 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
     };
     let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
     store(vec![near.clone()]).ensure(&order()).unwrap();
-    store(vec![far.clone()]).ensure(&Order { pool: far.name.clone(), ..order() }).unwrap();
+    store(vec![far.clone()]).ensure(&Order { pools: vec![far.name.clone()], ..order() }).unwrap();
     let found = store(vec![near, far]).find(&id()).unwrap();
     assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
 }
@@ -267,7 +276,7 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     for number in 0..20 {
         fs::write(scene.volume().join("data").join(number.to_string()), "").unwrap();
     }
-    scene.store.discard(&PoolName::default(), &id()).unwrap();
+    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
     let none = BTreeSet::new();
     let first = scene.store.empty_trash(10, &none);
     assert!(first[0].more && first[0].removed > 0, "{first:?}");
@@ -278,4 +287,25 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
     assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
     assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
+}
+
+#[test]
+fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
+    let scene = Scene::new();
+    scene.store.ensure(&order()).unwrap();
+    let endless = scene.at(".trash/endless");
+    let others = ["a", "z"].map(|name| scene.at(".trash").join(name));
+    others.iter().for_each(|other| fs::create_dir_all(other.join("folder")).unwrap());
+    let none = BTreeSet::new();
+    let mut steps = 0;
+    while others.iter().any(|other| other.exists()) {
+        // More than a step removes.
+        for number in 0..3 {
+            fs::create_dir_all(endless.join(format!("{steps}-{number}/a"))).unwrap();
+        }
+        assert!(scene.store.empty_trash(2, &none)[0].more);
+        steps += 1;
+        assert!(steps < 5_000, "the others are never removed");
+    }
+    assert!(endless.exists());
 }

@@ -1,13 +1,15 @@
 //! The trash and what unfinished work has left: seeing to it that it stays away, and emptying it in
 //! steps short enough to pause between.
 //!
-//! It removes nothing that has not been moved into the trash or the staging folder before.
+//! It removes nothing that has not been moved into the trash or the staging folder before, and nothing
+//! there that can be had back: that has to be given up first, in `sort.rs`.
 
 use super::{Store, VolumeError, layout};
 use crate::host::reap::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Verb};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
@@ -83,18 +85,19 @@ impl Store {
         };
         let mut names = trash.names(usize::MAX)?;
         state.entries = names.len();
+        // What can be had back is given up first, in `sort.rs`.
+        names.retain(|name| layout::restorable(name).is_none());
+        let goes = names.len();
         names.retain(|name| !skipped.contains(name));
-        state.skipped = state.entries - names.len();
-        // What is begun is brought to its end first.
-        let under_way = self.removals.under_way(&pool.config.name);
-        let begun = names.iter().find(|name| Some(*name) == under_way.as_ref());
-        let Some(name) = begun.or(names.first()) else { return Ok(state) };
+        state.skipped = goes - names.len();
+        let chosen = self.removals.choose(&pool.config.name, names.iter());
+        let Some(name) = chosen else { return Ok(state) };
         let step = self.removals.step(&pool.config.name, (&trash, name), budget);
         state.removed = step.removed;
         match step.progress {
             Progress::Gone => {
                 state.entries -= 1;
-                state.more = state.entries > 0;
+                state.more = names.len() > 1;
             }
             Progress::More => state.more = true,
             Progress::Stuck(obstacle) => {
@@ -113,6 +116,21 @@ fn sync_trash(pool: &Dir) -> Result<(), HostError> {
         Err(error) => return Err(error),
     }
     pool.sync()
+}
+
+/// Whether the volume is in the pool's trash, to be had back or being removed.
+pub(super) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
+    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash,
+        Err(error) if error.is_missing() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for n in 0..2 {
+        if trash.kind_of(&layout::trash_name(id, n))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Removes something small at once.

@@ -1,6 +1,7 @@
 //! The agent against a real API server and controller manager, as the ServiceAccount with exactly
 //! the rights that `deploy/base` grants. No kubelet runs here: nothing is mounted unless a test does.
 
+mod adopts;
 mod bad_pools;
 mod collects_orphans;
 mod deletes;
@@ -12,3 +13,4 @@ mod provisions;
 mod refuses;
 mod scene;
 mod survives_kills;
+mod undeletes;

@@ -76,7 +76,8 @@ impl Scene {
     pub(crate) fn flags(&self) -> Vec<String> {
         vec![
             format!("--node={}", self.node),
-            format!("--pool=default={}", self.pool().display()),
+            // However full the disk of the machine is that runs the test.
+            format!("--pool=default={},reserve=0%", self.pool().display()),
             format!("--kubeconfig={}", self.identity.kubeconfig_path().display()),
             "--admin-addr=127.0.0.1:0".to_owned(),
             "--orphan-grace=1s".to_owned(),

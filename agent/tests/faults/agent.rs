@@ -13,8 +13,9 @@ use fastrak_agent::provision::plan::{self as provision, Decision, Here, Plan};
 use fastrak_agent::provision::pv;
 use fastrak_agent::reclaim::orphans::{self, Verdict};
 use fastrak_agent::reclaim::plan::{self as reclaim, Evidence, Interest, Step};
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Store, VolumeError, Whereabouts, layout};
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -35,10 +36,13 @@ pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// A few things are removed at once, so that the trash needs several steps.
 const BUDGET: usize = 5;
 
+/// How much of a pool the trash may hold.
+const PERCENT: u8 = 25;
+
 /// One process of the agent.
 pub(crate) struct Agent {
-    machine: FaultyMachine,
-    store: Store,
+    pub(crate) machine: FaultyMachine,
+    pub(crate) store: Store,
     node: NodeName,
     pools: Vec<PoolName>,
     // What its watches have shown it.
@@ -63,7 +67,7 @@ pub(crate) enum Stop {
     Changed,
 }
 
-type Done = Result<(), Stop>;
+pub(crate) type Done = Result<(), Stop>;
 
 impl From<Errno> for Stop {
     fn from(_: Errno) -> Self {
@@ -87,7 +91,7 @@ impl Agent {
             name: name.clone(),
             path: PathBuf::from(path),
             require_mount: false,
-            terms: Terms::default(),
+            terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
         });
         let configs = configs.collect();
         let store =
@@ -137,7 +141,8 @@ impl Agent {
     }
 
     /// `upkeep/trash.rs`.
-    pub(crate) fn empty_trash(&mut self) {
+    pub(crate) fn empty_trash(&mut self, now: Duration) {
+        self.store.sort_trash(PERCENT, seconds(now));
         let mut stuck: BTreeSet<OsString> = BTreeSet::new();
         loop {
             let mut more = false;
@@ -170,9 +175,12 @@ impl Agent {
         if let Some(volume) = &volume {
             match reclaim::interest(volume, &self.node.key()) {
                 Interest::NotOurs => {}
-                Interest::InUse => return Ok(()),
-                Interest::Keep => return self.record_keep(id),
-                Interest::Ending => return self.end(id, volume, (cluster, witness)),
+                Interest::InUse => return self.note_owner(id, volume),
+                Interest::Keep => {
+                    self.note_owner(id, volume)?;
+                    return self.record_keep(id);
+                }
+                Interest::Ending => return self.end(id, volume, (cluster, witness, now)),
             }
         }
         match claim {
@@ -194,6 +202,9 @@ impl Agent {
         let Decision::Make(plan) = provision::plan(claim, class.as_ref(), &here) else {
             return Ok(());
         };
+        if let Some(Ok(wish)) = &claim.wish {
+            return self.restore((claim, &plan, wish), (cluster, witness));
+        }
         let (made, _) = self.store.ensure(&plan.order)?;
         let object = Volume::read(&pv::object(&plan, &made));
         let id = &plan.order.identity.volume;
@@ -217,7 +228,7 @@ impl Agent {
     fn witness_publication(&self, plan: &Plan, witness: &mut Witness) {
         let state = self.machine.state();
         let (id, mode) = (&plan.order.identity.volume, plan.order.mode.0);
-        let place = PathBuf::from("/").join(plan.order.pool.as_str());
+        let place = PathBuf::from("/").join(plan.order.pools[0].as_str());
         if let Err(problem) = state.durable_volume(&place, id, mode) {
             witness.problems.push(format!("{id} is published, and on the disk {problem}"));
         }
@@ -237,7 +248,7 @@ impl Agent {
         &self,
         id: &VolumeId,
         _: &Volume,
-        (cluster, witness): (&mut Cluster, &mut Witness),
+        (cluster, witness, now): (&mut Cluster, &mut Witness, Duration),
     ) -> Done {
         let Some(live) = self.machine.ask(|| cluster.volume(id))? else { return Ok(()) };
         if reclaim::interest(&live, &self.node.key()) != Interest::Ending {
@@ -250,6 +261,7 @@ impl Agent {
         let data = self.store.find(id)?;
         let evidence = Evidence { claim, data, mounted: self.store.is_mounted(id) };
         let step = reclaim::decide(&live, id, &evidence);
+        let owner = live.claim.as_ref().and_then(ClaimRef::owner);
         match &step {
             Step::Wait(_) => return Ok(()),
             Step::LetGo => return self.finalize(id, &live, cluster),
@@ -270,7 +282,7 @@ impl Agent {
         };
         if let Step::Trash(pool) = &step {
             witness.let_go.insert(id.clone());
-            self.store.discard(pool, id)?;
+            self.store.discard(pool, id, &Parting { owner, now: seconds(now) })?;
         } else {
             self.store.settle()?;
         }
@@ -300,7 +312,11 @@ impl Agent {
             uid: Some(id.to_string()),
         };
         let has_volume = self.machine.ask(|| cluster.volume(id))?.is_some();
-        let claim = self.machine.ask(|| cluster.claim(&claim))?;
+        let last = self.last_claim(id, claim.clone())?;
+        let claim = match self.machine.ask(|| cluster.claim(&claim))? {
+            ClaimState::Gone if last != claim => self.machine.ask(|| cluster.claim(&last))?,
+            state => state,
+        };
         let mounted = self.store.is_mounted(id);
         let evidence = orphans::Evidence { data, has_volume, claim, mounted };
         let seen = since.map(|since| now.saturating_sub(since));
@@ -319,9 +335,14 @@ impl Agent {
                     return Ok(());
                 }
                 witness.let_go.insert(id.clone());
-                self.store.discard(&pool, id)?;
+                self.store.discard(&pool, id, &Parting { owner: None, now: seconds(now) })?;
                 Ok(())
             }
         }
     }
+}
+
+/// The time, as clocks tell it.
+pub(crate) fn seconds(now: Duration) -> i64 {
+    1_800_000_000 + i64::try_from(now.as_secs()).expect("not that late")
 }

@@ -6,7 +6,7 @@
 
 use fastrak_agent::cluster::{Changed, ClaimState};
 use fastrak_agent::facts::volume::{ClaimRef, Phase, Policy, Volume};
-use fastrak_api::claim::{Claim, ClassChoice};
+use fastrak_api::claim::{Claim, ClassChoice, Wish};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -16,8 +16,14 @@ use std::rc::Rc;
 
 pub(crate) const NODE: &str = "node-a";
 
-/// The classes: one for each pool, and one whose volumes are kept.
-pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 3] = [
+/// When the one namespace was made.
+pub(crate) const NAMESPACE_CREATED: i64 = 1_700_000_000;
+
+/// The classes: one for each pool, one whose volumes are kept, one whose volumes can be had back for
+/// longer than anything here takes, and one for a few minutes.
+pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
+    ("bin", "near", ReclaimPolicy::Delete),
+    ("soon", "near", ReclaimPolicy::Delete),
     ("near", "near", ReclaimPolicy::Delete),
     ("far", "far", ReclaimPolicy::Delete),
     ("kept", "near", ReclaimPolicy::Retain),
@@ -35,6 +41,12 @@ pub(crate) struct Cluster {
 /// The class of this name.
 pub(crate) fn class(name: &str) -> Option<Class> {
     let (name, pool, reclaim) = CLASSES.iter().find(|(known, ..)| *known == name)?;
+    let mut parameters = BTreeMap::from([("pool".to_owned(), (*pool).to_owned())]);
+    let ttl = [("bin", "7d"), ("soon", "2m")].into_iter().find(|(class, _)| class == name);
+    if let Some((_, ttl)) = ttl {
+        parameters.insert("onDelete".to_owned(), "trash".to_owned());
+        parameters.insert("trashTTL".to_owned(), ttl.to_owned());
+    }
     Some(Class {
         name: (*name).to_owned(),
         provisioner: names::PROVISIONER.to_owned(),
@@ -42,14 +54,14 @@ pub(crate) fn class(name: &str) -> Option<Class> {
         binding: Binding::Immediate,
         reclaim: *reclaim,
         mount_options: Vec::new(),
-        parameters: BTreeMap::from([("pool".to_owned(), (*pool).to_owned())]),
+        parameters,
         topologies: Vec::new(),
     })
 }
 
 impl Cluster {
     /// A user creates a claim that is pinned to the node.
-    pub(crate) fn create_claim(&mut self, id: &VolumeId, class: &str) {
+    pub(crate) fn create_claim(&mut self, id: &VolumeId, class: &str, wish: Option<Wish>) {
         self.version += 1;
         let node = NodeName::parse(NODE).expect("a name");
         let claim = Claim {
@@ -62,6 +74,8 @@ impl Cluster {
             class: ClassChoice::Named(class.to_owned()),
             access_modes: vec!["ReadWriteOnce".to_owned()],
             storage: Some("1Gi".to_owned()),
+            created: Some(NAMESPACE_CREATED + 1),
+            wish: wish.map(Ok),
             ..Claim::default()
         };
         self.claims.insert(id.clone(), Rc::new(claim));
@@ -126,6 +140,18 @@ impl Cluster {
         }
     }
 
+    /// The agent points a volume that is as it has seen it to another claim.
+    pub(crate) fn repoint(&mut self, id: &VolumeId, seen: &Volume, claim: ClaimRef) -> Changed {
+        match self.volumes.get(id) {
+            None => Changed::Gone,
+            Some(now) if now.resource_version != seen.resource_version => Changed::Conflict,
+            Some(_) => {
+                self.change(id, |volume| volume.claim = Some(claim));
+                Changed::Done(Box::new(self.volumes[id].clone()))
+            }
+        }
+    }
+
     /// The agent takes its finalizer off a volume.
     pub(crate) fn finalize(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
         match self.volumes.get(id) {
@@ -146,7 +172,10 @@ impl Cluster {
         let ids: Vec<_> = self.volumes.keys().cloned().collect();
         for id in ids {
             let volume = &self.volumes[&id];
-            let claim = self.claims.get(&id);
+            // The claim that it names, which need not be the one it was made for.
+            let uid = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+            let Some(of) = uid.and_then(|uid| VolumeId::parse(uid).ok()) else { continue };
+            let claim = self.claims.get(&of);
             let phase = match claim {
                 Some(_) if volume.deleting && volume.phase != Phase::Bound => continue,
                 Some(_) => Phase::Bound,
@@ -162,7 +191,7 @@ impl Cluster {
                     phase: Some("Bound".to_owned()),
                     ..claim.as_ref().clone()
                 };
-                self.claims.insert(id.clone(), Rc::new(bound));
+                self.claims.insert(of, Rc::new(bound));
             }
             self.change(&id, |volume| volume.phase = phase);
         }

@@ -6,12 +6,14 @@
 
 use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
+use crate::projects;
 use fastrak_agent::host::Kind;
-use fastrak_agent::host::calls::{Device, Handle, How, Machine, Room, There};
+use fastrak_agent::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
+use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<Call>,
     /// What was changed that the agent has no business with.
     pub(crate) trespasses: Vec<String>,
+    /// Whether the disk of the first pool holds projects to limits.
+    pub(crate) has_projects: bool,
     plan: Option<(usize, Fault)>,
     struck: bool,
     dead: bool,
@@ -104,6 +108,7 @@ impl FaultyMachine {
             mounted: Vec::new(),
             calls: Vec::new(),
             trespasses: Vec::new(),
+            has_projects: false,
             plan: None,
             struck: false,
             dead: false,
@@ -261,12 +266,20 @@ impl State {
         Room { kind: 0, read_only, total: ALL, free: ALL, inodes: 0, free_inodes: 0 }
     }
 
-    /// The disk of the second pool holds volumes to their size, that of the first has no means to.
+    /// The disk of the second pool holds subvolumes to their size; that of the first may have projects.
     fn support(&self, ino: Ino) -> Support {
         let path = self.disk.path(ino);
-        match path.first().is_some_and(|place| place == FAR) {
-            true => Support::Subvolumes,
-            false => Support::None(Lack::Filesystem),
+        let is_in = |name: &str| path.first().is_some_and(|place| place == name);
+        match (is_in(FAR), is_in(projects::NEAR) && self.has_projects) {
+            (true, _) => Support::Subvolumes,
+            (false, true) => Support::Projects,
+            (false, false) => Support::None(Lack::Filesystem),
+        }
+    }
+
+    fn limit_project(&mut self, ino: Ino, number: u32, most: u64) {
+        if !projects::limit(&mut self.disk, ino, number, most) {
+            self.trespasses.push(format!("limit project {number}"));
         }
     }
 
@@ -344,12 +357,14 @@ fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) ->
         [] => verb == "permit",
         [layout::STAGING | layout::TRASH] => matches!(verb, "make" | "permit"),
         [layout::STAGING, ..] => true,
+        [layout::TRASH, _volume, "owner.json.new"] => true,
         [layout::TRASH, ..] => verb != "make" && verb != "create",
         [".fastrak-pool"] => verb == "rename",
         [".fastrak-pool.new"] => true,
         [_volume] => verb == "rename",
         [_volume, "volume.json"] => verb == "rename",
-        [_volume, "volume.json.new"] => true,
+        [_volume, "volume.json.new" | "owner.json.new"] => true,
+        [_volume, "owner.json"] => verb == "rename",
         _ => false,
     }
 }
@@ -447,12 +462,30 @@ impl Handle for SimulatedFile {
         })
     }
 
+    fn flags(&self) -> Result<IFlags, Errno> {
+        self.call(Call::Examine, |_| Ok(IFlags::empty()))
+    }
+
+    fn set_flags(&self, _: IFlags) -> Result<(), Errno> {
+        self.call(Call::Permit, |state| {
+            state.guard("permit", self.ino, None);
+            Ok(())
+        })
+    }
+
     fn kind(&self) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| Ok(state.kind(self.ino)))
     }
 
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno> {
         self.call(Call::Examine, |state| state.look_up(self.ino, name).map(|ino| state.kind(ino)))
+    }
+
+    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+        self.call(Call::Examine, |state| {
+            let kind = state.kind(state.look_up(self.ino, name)?);
+            Ok(Extent { kind, bytes: 4096, links: 1 })
+        })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {
@@ -594,6 +627,9 @@ impl Handle for SimulatedFile {
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
         self.call(Call::Remove, |state| {
             let ino = state.look_up(self.ino, name)?;
+            if state.support(self.ino) != Support::Subvolumes {
+                return Err(Errno::NOTTY);
+            }
             state.guard("remove", self.ino, Some(name));
             state.disk.empty(ino);
             state.disk.remove(self.ino, name);
@@ -601,24 +637,35 @@ impl Handle for SimulatedFile {
         })
     }
 
-    fn join_project(&self, _: u32) -> Result<(), Errno> {
-        Err(Errno::OPNOTSUPP)
-    }
-
-    fn project_from(&self, _: u32) -> Result<Option<u32>, Errno> {
-        Err(Errno::OPNOTSUPP)
-    }
-
-    fn limit(&self, _: Group, most: u64) -> Result<(), Errno> {
+    fn join_project(&self, number: u32) -> Result<(), Errno> {
         self.call(Call::Limit, |state| {
+            state.guard("join", self.ino, None);
+            projects::join(&mut state.disk, self.ino, number);
+            Ok(())
+        })
+    }
+
+    fn project_from(&self, first: u32) -> Result<Option<u32>, Errno> {
+        self.call(Call::Examine, |state| Ok(projects::next(&state.disk, self.ino, first)))
+    }
+
+    fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
+        self.call(Call::Limit, |state| {
+            if let Group::Project(number) = group {
+                state.limit_project(self.ino, number, most);
+                return Ok(());
+            }
             state.guard("limit", self.ino, None);
             state.disk.tag(self.ino, LIMIT, &most.to_le_bytes());
             Ok(())
         })
     }
 
-    fn usage(&self, _: Group) -> Result<Usage, Errno> {
+    fn usage(&self, group: Group) -> Result<Usage, Errno> {
         self.call(Call::Examine, |state| {
+            if let Group::Project(number) = group {
+                return Ok(projects::usage(&state.disk, self.ino, number));
+            }
             let limit = state.disk.see(self.ino).tags.get(LIMIT);
             let limit = limit.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).expect("8 bytes"));
             Ok(Usage { used: 0, inodes: None, limit: limit.map(u64::from_le_bytes) })

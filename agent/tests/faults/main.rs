@@ -13,6 +13,8 @@ mod disk;
 mod faults;
 mod forgetting;
 mod machine;
+mod projects;
+mod restore;
 mod sequences;
 mod single;
 mod world;

@@ -26,7 +26,7 @@ struct Counts {
 
 fn any_event(random: &mut Random) -> Event {
     let n = random.below(CLAIMS) as u8;
-    match random.below(42) {
+    match random.below(48) {
         0..=5 => Event::Claim(n, CLASSES[random.below(CLASSES.len())].0),
         6..=8 => Event::Unclaim(n),
         9..=11 => Event::Use(n),
@@ -49,6 +49,9 @@ fn any_event(random: &mut Random) -> Event {
         38 => Event::HalfMade(n + 100),
         39 => Event::Unmount,
         40 => Event::Mount,
+        41..=43 => Event::Undelete(n, random.below(CLAIMS) as u8),
+        44..=45 => Event::Adopt(n, random.below(CLAIMS) as u8),
+        46 => Event::GiveWay,
         _ => Event::See,
     }
 }
@@ -74,12 +77,15 @@ fn any_fault(random: &mut Random) -> Fault {
 fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     let mut random = Random::new(seed);
     let (mut world, mut story) = (World::new(), Vec::new());
+    if random.one_in(2) {
+        world.happen(&Event::Projects);
+    }
     let mut claimed = [false; CLAIMS];
     let mut fault = None;
-    for _ in 0..10 + random.below(25) {
+    for _ in 0..12 + random.below(29) {
         let event = any_event(&mut random);
         // A uid is given once.
-        if let Event::Claim(n, _) = event
+        if let Event::Claim(n, _) | Event::Undelete(n, _) | Event::Adopt(n, _) = event
             && std::mem::replace(&mut claimed[usize::from(n)], true)
         {
             continue;

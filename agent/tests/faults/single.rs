@@ -5,9 +5,21 @@ use crate::faults::{Call, Fault};
 use crate::world::{Event, World};
 use std::collections::BTreeMap;
 
+/// The situations that are tried on a disk with projects as well.
+const WITH_PROJECTS: [&str; 7] = [
+    "first volume of a new pool",
+    "a volume more",
+    "made anew",
+    "restart",
+    "deletion beside a volume",
+    "trash is emptied",
+    "a kept volume's object goes",
+];
+
 /// A situation, and what the agent does in it while something goes wrong.
+#[derive(Clone)]
 struct Scenario {
-    name: &'static str,
+    name: String,
     before: Vec<Event>,
     during: Vec<Event>,
 }
@@ -24,7 +36,7 @@ struct Counts {
 }
 
 fn scenario(name: &'static str, before: &[Event], during: &[Event]) -> Scenario {
-    Scenario { name, before: before.to_vec(), during: during.to_vec() }
+    Scenario { name: name.to_owned(), before: before.to_vec(), during: during.to_vec() }
 }
 
 /// A claim that is bound, used, and written to.
@@ -78,6 +90,46 @@ fn scenarios() -> Vec<Scenario> {
             &[Claim(1, "near"), Round, DeleteVolume(1)],
             &[Round, Round],
         ),
+    ]
+}
+
+/// The same where the disk holds projects to limits.
+fn with_projects(mut scenario: Scenario) -> Scenario {
+    scenario.name.push_str(", with projects");
+    scenario.before.insert(0, Event::Projects);
+    scenario
+}
+
+fn all_scenarios() -> Vec<Scenario> {
+    let mut all = scenarios();
+    let chosen = all.iter().filter(|scenario| WITH_PROJECTS.contains(&scenario.name.as_str()));
+    let mut more: Vec<_> = chosen.cloned().map(with_projects).collect();
+    assert_eq!(more.len(), WITH_PROJECTS.len(), "a situation has another name now");
+    // What was in the trash has given its number back by the second round.
+    more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
+    all.extend(more);
+    all
+}
+
+/// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
+fn scenarios_of_the_trash() -> Vec<Scenario> {
+    use Event::{Adopt, Control, DeleteVolume, GiveWay, Round, See, Tend, Unclaim, Undelete, Wait};
+    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
+    let ended = [gone("kept"), vec![DeleteVolume(1), Round, Adopt(2, 1)]].concat();
+    let binned =
+        |class, more: &[Event]| [gone(class), vec![See, Tend(1), Control], more.to_vec()].concat();
+    vec![
+        scenario("deletion for a time", &gone("bin"), &[Round]),
+        scenario("undelete", &binned("bin", &[Undelete(2, 1)]), &[Round, Control, Round]),
+        scenario(
+            "undelete by a claim that goes",
+            &binned("bin", &[Undelete(2, 1)]),
+            &[See, Tend(2), Unclaim(2), Control, Round],
+        ),
+        scenario("time in the trash is over", &binned("soon", &[Wait, Wait, Wait]), &[Round]),
+        scenario("trash gives way", &binned("bin", &[]), &[GiveWay, Round]),
+        scenario("adopt", &[gone("kept"), vec![See, Adopt(2, 1)]].concat(), &[Round]),
+        scenario("adopt without an object", &ended, &[Round]),
     ]
 }
 
@@ -157,8 +209,9 @@ impl Counts {
 fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     let mut counts = Counts::default();
     std::thread::scope(|scope| {
-        let runs: Vec<_> = scenarios()
+        let runs: Vec<_> = all_scenarios()
             .into_iter()
+            .chain(scenarios_of_the_trash())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
             .collect();
         runs.into_iter().for_each(|run| counts.add(run.join().expect("it runs")));

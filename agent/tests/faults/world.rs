@@ -2,13 +2,15 @@
 //!
 //! Nothing goes wrong here by itself.
 
-use crate::agent::{Agent, GRACE, POOLS, Witness};
+use crate::agent::{Agent, GRACE, POOLS, Witness, seconds};
 use crate::cluster::{CLASSES, Cluster};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::machine::{FaultyMachine, State};
+use crate::projects;
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_agent::volumes::layout;
+use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -20,6 +22,10 @@ use std::time::Duration;
 pub(crate) enum Event {
     /// A user creates a claim of this class.
     Claim(u8, &'static str),
+    /// A user creates a claim that wants the volume of another one out of the trash.
+    Undelete(u8, u8),
+    /// A user creates a claim that wants the kept volume of another one.
+    Adopt(u8, u8),
     /// A user deletes a claim.
     Unclaim(u8),
     /// A pod begins to use the claim: its volume is mounted, and it writes and syncs a file.
@@ -46,6 +52,8 @@ pub(crate) enum Event {
     Scan,
     /// The agent empties the trash.
     Trash,
+    /// The agent gives up the oldest volume that can be had back, since the room is needed.
+    GiveWay,
     /// The agent does all that it does, once.
     Round,
     /// The agent is ended and started again.
@@ -64,6 +72,8 @@ pub(crate) enum Event {
     Consent,
     /// An earlier process has left a volume half made.
     HalfMade(u8),
+    /// The disk of the first pool is one that holds projects to limits.
+    Projects,
 }
 
 /// All there is.
@@ -77,6 +87,8 @@ pub(crate) struct World {
     proofs: BTreeSet<VolumeId>,
     // The volumes that an administrator has let outlive their objects.
     kept: BTreeSet<VolumeId>,
+    // The volumes that can be had back for as long as anything here takes.
+    bins: BTreeSet<VolumeId>,
 }
 
 /// More rounds than any recovery needs.
@@ -102,6 +114,7 @@ impl World {
             now: Duration::ZERO,
             proofs: BTreeSet::new(),
             kept: BTreeSet::new(),
+            bins: BTreeSet::new(),
         }
     }
 
@@ -120,20 +133,29 @@ impl World {
         let version = self.cluster.version;
         let before = self.cluster.volumes.clone();
         match event {
-            Event::Claim(n, class) => self.cluster.create_claim(&id(*n), class),
+            Event::Claim(n, class) => {
+                self.cluster.create_claim(&id(*n), class, None);
+                self.bins.extend((*class == "bin").then(|| id(*n)));
+            }
+            Event::Undelete(n, of) => self.wish(*n, "bin", Wish::Undelete(id(*of))),
+            Event::Adopt(n, of) => self.wish(*n, "kept", Wish::Adopt(id(*of))),
             Event::Unclaim(n) => self.cluster.delete_claim(&id(*n)),
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
-            Event::Leave(n) => self.machine.state().mounted.retain(|m| *m != id(*n).volume_name()),
+            Event::Leave(n) => {
+                let name = self.volume_of(&id(*n)).volume_name();
+                self.machine.state().mounted.retain(|mounted| *mounted != name);
+            }
             Event::DeleteVolume(n) => self.cluster.delete_volume(&id(*n)),
             Event::Keep(n) => self.cluster.set_policy(&id(*n), Policy::Keep),
-            Event::LetGo(n) => self.cluster.set_policy(&id(*n), Policy::Delete),
+            Event::LetGo(n) => self.let_go(&id(*n)),
             Event::Control => self.cluster.control(),
             Event::See => self.agent.see(&self.cluster),
             Event::Look => self.agent.look(),
             Event::Tend(n) => self.tend(&id(*n)),
             Event::Scan => self.scan(),
-            Event::Trash => self.agent.empty_trash(),
+            Event::Trash => self.agent.empty_trash(self.now),
+            Event::GiveWay => self.give_way(),
             Event::Round => self.round(),
             Event::Restart => self.restart(),
             Event::Wait => self.now += GRACE,
@@ -143,6 +165,7 @@ impl World {
             Event::Mount => self.mount(true),
             Event::Consent => self.consent(),
             Event::HalfMade(n) => self.half_make(&id(*n)),
+            Event::Projects => self.machine.state().has_projects = true,
         }
         // Without a volume on it, nobody could tell a disk that is away from one that is new.
         if !self.has_volumes_far() {
@@ -193,8 +216,12 @@ impl World {
         let trespasses = std::mem::take(&mut state.trespasses);
         problems.extend(trespasses.into_iter().map(|what| format!("trespass: {what}")));
         problems.extend(self.claims_without_their_data(&state));
+        problems.extend(self.trash_that_is_lost(&state));
         problems.extend(self.objects_that_should_be_gone());
         problems.extend(POOLS.iter().flat_map(|(_, path)| self.leaks(&state, Path::new(path))));
+        if state.has_projects {
+            problems.extend(projects::problems(&state.disk, state.places[Path::new(POOLS[0].1)]));
+        }
         let kept = self.kept.iter().filter_map(|id| {
             let volumes: Vec<_> = POOLS.iter().map(|(_, path)| own(&state, path, id)).collect();
             let there =
@@ -211,9 +238,14 @@ impl World {
             let class = claim.class_name().unwrap_or_default();
             let pool = CLASSES.iter().find(|(name, ..)| *name == class).map(|(_, pool, _)| *pool);
             let path = format!("/{}", pool.unwrap_or_default());
-            let volume = self.cluster.volumes.get(id);
+            let uid = Some(id.as_str());
+            let id = &wished(claim).unwrap_or_else(|| id.clone());
+            let owner =
+                |volume: &&Volume| volume.claim.as_ref().and_then(|c| c.uid.as_deref()) == uid;
+            let volume = self.cluster.volumes.get(id).filter(owner);
             let Some(volume) = volume.filter(|volume| volume.phase == Phase::Bound) else {
-                problems.push(format!("{id} has no volume"));
+                let refused = claim.wish.is_some() && !self.could_be_given(state, claim, id);
+                problems.extend((!refused).then(|| format!("{id} has no volume")));
                 continue;
             };
             let named = layout::data_path(Path::new(&path), id);
@@ -234,10 +266,48 @@ impl World {
         problems
     }
 
+    /// Whether nothing speaks against giving the volume to the claim that wishes it.
+    fn could_be_given(&self, state: &State, claim: &Claim, id: &VolumeId) -> bool {
+        let Cluster { claims, volumes, .. } = &self.cluster;
+        let (near, far) = (POOLS[0].1, POOLS[1].1);
+        if claims.contains_key(id) || own(state, far, id).is_some() {
+            return false;
+        }
+        let released = |volume: &Volume| volume.phase == Phase::Released && !volume.deleting;
+        match (&claim.wish, volumes.get(id)) {
+            (Some(Ok(Wish::Undelete(_))), None) => {
+                in_trash(state, near, id).is_some() || own(state, near, id).is_some()
+            }
+            (Some(Ok(Wish::Adopt(_))), None) => own(state, near, id).is_some(),
+            (Some(Ok(Wish::Adopt(_))), Some(volume)) => {
+                volume.policy == Policy::Keep && released(volume) && own(state, near, id).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// What can be had back is there, and is whole.
+    fn trash_that_is_lost(&self, state: &State) -> Vec<String> {
+        let near = POOLS[0].1;
+        let lost = self.proofs.intersection(&self.bins).filter(|id| {
+            let data = own(state, near, id).or_else(|| in_trash(state, near, id));
+            !data.is_some_and(|data| self.is_own(state, id, data))
+        });
+        let lost = lost.map(|id| format!("{id} could be had back, and is lost"));
+        let half = (0..=u8::MAX).map(id).filter(|id| {
+            let dir = in_trash_at_all(state, near, id);
+            let data = in_trash(state, near, id);
+            dir.is_some() && !data.is_some_and(|data| self.is_own(state, id, data))
+        });
+        lost.chain(half.map(|id| format!("{id} is half in the trash"))).collect()
+    }
+
     fn objects_that_should_be_gone(&self) -> Vec<String> {
         let lingers = |id: &VolumeId| {
             let volume = &self.cluster.volumes[id];
-            let orphan = !self.cluster.claims.contains_key(id);
+            let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+            let of = of.and_then(|uid| VolumeId::parse(uid).ok());
+            let orphan = !of.is_some_and(|of| self.cluster.claims.contains_key(&of));
             orphan && (volume.deleting || volume.policy == Policy::Delete)
         };
         let ids = self.cluster.volumes.keys().filter(|id| lingers(id));
@@ -251,7 +321,8 @@ impl World {
             let name = name.to_str().unwrap_or("?");
             match (name, VolumeId::parse(name)) {
                 (layout::STAGING | layout::TRASH, _) => {
-                    let inner = entries(state, *ino);
+                    let kept = |inner| name == layout::TRASH && can_be_had_back(state, inner);
+                    let inner = entries(state, *ino).filter(|(inner, _)| !kept(inner));
                     problems.extend(inner.map(|(inner, _)| format!("{name} has {inner:?} in it")));
                 }
                 (".fastrak-pool" | "of-an-administrator", _) => {}
@@ -320,7 +391,7 @@ impl World {
             self.tend(&id);
         }
         self.scan();
-        self.agent.empty_trash();
+        self.agent.empty_trash(self.now);
     }
 
     fn restart(&mut self) {
@@ -335,8 +406,35 @@ impl World {
         self.restart();
     }
 
-    fn use_volume(&mut self, id: &VolumeId) {
-        let Some(data) = self.data_of_bound(id) else { return };
+    fn wish(&mut self, n: u8, class: &str, wish: Wish) {
+        self.cluster.create_claim(&id(n), class, Some(wish));
+    }
+
+    fn let_go(&mut self, id: &VolumeId) {
+        // A kept volume that was adopted is an administrator's to let go.
+        if self.cluster.volumes.contains_key(id) {
+            self.kept.remove(id);
+        }
+        self.cluster.set_policy(id, Policy::Delete);
+    }
+
+    fn give_way(&mut self) {
+        let state = self.machine.state();
+        self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
+        drop(state);
+        self.agent.give_way(seconds(self.now));
+    }
+
+    /// The volume that a claim is bound to; its own where it is to none.
+    fn volume_of(&self, id: &VolumeId) -> VolumeId {
+        let claim = self.cluster.claims.get(id);
+        let name = claim.and_then(|claim| claim.volume_name.as_deref());
+        name.and_then(VolumeId::from_volume_name).unwrap_or_else(|| id.clone())
+    }
+
+    fn use_volume(&mut self, claim: &VolumeId) {
+        let Some(data) = self.data_of_bound(claim) else { return };
+        let id = &self.volume_of(claim);
         let mut state = self.machine.state();
         if !state.mounted.contains(&id.volume_name()) {
             state.mounted.push(id.volume_name());
@@ -350,8 +448,9 @@ impl World {
         }
     }
 
-    fn litter(&mut self, id: &VolumeId) {
-        let Some(data) = self.data_of_bound(id) else { return };
+    fn litter(&mut self, claim: &VolumeId) {
+        let Some(data) = self.data_of_bound(claim) else { return };
+        let id = &self.volume_of(claim);
         let mut state = self.machine.state();
         if !self.proofs.contains(id) || state.disk.find(data, OsStr::new("a")).is_some() {
             return;
@@ -369,6 +468,7 @@ impl World {
     /// The data that a kubelet would mount for a claim: what the object of its volume names.
     fn data_of_bound(&mut self, id: &VolumeId) -> Option<Ino> {
         self.cluster.claims.get(id)?.volume_name.as_ref()?;
+        let id = &self.volume_of(id);
         let path = PathBuf::from(self.cluster.volumes.get(id)?.path.as_deref()?);
         let state = self.machine.state();
         let pool = path.parent()?.parent()?.to_str()?.to_owned();
@@ -383,7 +483,8 @@ impl World {
 
     /// A pod whose claim is gone ends, sooner or later.
     fn end_pods(&mut self) {
-        let claims: Vec<_> = self.cluster.claims.keys().map(VolumeId::volume_name).collect();
+        let claims = self.cluster.claims.keys();
+        let claims: Vec<_> = claims.map(|id| self.volume_of(id).volume_name()).collect();
         self.machine.state().mounted.retain(|name| claims.contains(name));
     }
 
@@ -434,10 +535,40 @@ fn own(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
     state.disk.find(dir, OsStr::new(layout::DATA))
 }
 
+/// What stands in the trash of that pool under the volume's own name.
+fn in_trash_at_all(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
+    let root = *state.places.get(Path::new(pool))?;
+    let trash = state.disk.find(root, OsStr::new(layout::TRASH))?;
+    state.disk.find(trash, OsStr::new(id.as_str()))
+}
+
+/// The data of a volume that can be had back.
+fn in_trash(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
+    let dir = in_trash_at_all(state, pool, id)?;
+    identity(state, dir)?.trash_seconds?;
+    state.disk.find(dir, OsStr::new(layout::DATA))
+}
+
+fn can_be_had_back(state: &State, name: &OsStr) -> bool {
+    layout::restorable(name).is_some_and(|id| in_trash(state, POOLS[0].1, &id).is_some())
+}
+
+/// The volume that a claim wants in place of a new one.
+fn wished(claim: &Claim) -> Option<VolumeId> {
+    match &claim.wish {
+        Some(Ok(Wish::Undelete(id) | Wish::Adopt(id))) => Some(id.clone()),
+        _ => None,
+    }
+}
+
 fn record(state: &State, dir: Ino) -> Option<ReclaimRecord> {
+    identity(state, dir).map(|identity| identity.reclaim_policy)
+}
+
+fn identity(state: &State, dir: Ino) -> Option<Identity> {
     let record = state.disk.find(dir, OsStr::new(layout::IDENTITY))?;
     let Node::File(content) = &state.disk.see(record).node else { return None };
-    serde_json::from_slice::<Identity>(content).ok().map(|identity| identity.reclaim_policy)
+    serde_json::from_slice::<Identity>(content).ok()
 }
 
 fn entries(state: &State, dir: Ino) -> impl Iterator<Item = (&std::ffi::OsString, &Ino)> {

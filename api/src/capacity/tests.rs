@@ -50,6 +50,8 @@ fn what_can_be_given_away_follows_from_all_three_tests() {
         assert!(terms.check(&pool(), state, gib * GIB).is_ok(), "{why}");
         assert!(terms.check(&pool(), state, gib * GIB + 1).is_err(), "{why}");
     }
+    let usual = |total| Terms::default().room(of(total, total, 0, 0)).reserve;
+    assert_eq!((usual(50), usual(100), usual(5000)), (5 * GIB, 10 * GIB, 10 * GIB));
     let part = Terms { size: Some(parse_size("50Gi").unwrap()), ..terms("10%", "1") };
     assert_eq!(part.room(of(100, 100, 20, 20)).allocatable, 25 * GIB);
 }
@@ -64,6 +66,14 @@ fn a_refusal_says_all_that_it_follows_from() {
          70Gi, 40Gi are free on its disk, and 10Gi are kept in reserve. Ask for less, delete what is \
          not needed, or use another pool or node"
     );
+}
+
+#[test]
+fn what_would_have_to_be_removed_is_known_where_it_would_help() {
+    let refused = |state, gib: u64| terms("10%", "1").check(&pool(), state, gib * GIB).unwrap_err();
+    let full = refused(of(100, 30, 0, 0), 25);
+    assert_eq!(full.to_remove(), Some((&pool(), 5 * GIB)));
+    assert_eq!(refused(of(100, 100, 80, 80), 25).to_remove(), None);
 }
 
 #[test]

@@ -56,6 +56,8 @@ fn a_claim_is_read_as_it_was_written() {
             storage: Some("1Gi".into()),
             probes: true,
             probe_answer: None,
+            created: None,
+            wish: None,
         }
     );
 }
@@ -131,4 +133,14 @@ fn a_class_that_nobody_owns_was_filled_in_and_without_a_record_nobody_can_tell()
         let read = claim(serde_json::json!({"metadata": {"managedFields": owners}}));
         assert_eq!(read.class_unowned, unowned, "{owners:?}");
     }
+}
+
+#[test]
+fn who_makes_a_volume_reads_when_its_claim_was_made_and_what_it_wishes() {
+    let object = serde_json::from_value(serde_json::json!({ "metadata": {
+        "creationTimestamp": "1970-01-02T00:00:00Z", "annotations": { "fastrak.io/import": "old" },
+    } }));
+    let whole = Claim::whole(&object.unwrap());
+    assert_eq!(whole.created, Some(86_400));
+    assert_eq!(whole.wish, Some(Ok(Wish::Import("old".to_owned()))));
 }

@@ -5,19 +5,43 @@
 
 use super::Class;
 use crate::pool::{PoolName, PoolNameError};
+use std::fmt;
 use std::time::Duration;
 
 /// The parameters of one of fastrak's own classes, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassParams {
-    /// The pool in which its volumes are made.
-    pub pool: PoolName,
+    /// The pools in which its volumes may be made.
+    pub pools: PoolChoice,
+    /// In which of several.
+    pub pool_policy: PoolPolicy,
     /// The permissions that a new volume's root has.
     pub mode: Mode,
     /// Whether the kernel is to hold its volumes to their size.
     pub quota: Quota,
     /// What becomes of the data of a volume that is taken away.
     pub on_delete: OnDelete,
+}
+
+/// The pools in which a class's volumes may be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolChoice {
+    /// These, as many of them as a node has.
+    These(Vec<PoolName>),
+    /// All that a node has.
+    Any,
+}
+
+/// In which of several pools a volume is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolPolicy {
+    /// In the one that has most to give.
+    #[default]
+    MostFree,
+    /// In the one with the fewest volumes.
+    Spread,
+    /// In the first that has room, as the class names them.
+    InOrder,
 }
 
 /// Whether the kernel is to hold a volume to its size.
@@ -106,11 +130,14 @@ pub enum ParamError {
 }
 
 const PARAM_POOL: &str = "pool";
+const PARAM_POOL_POLICY: &str = "poolPolicy";
+/// Stands for all pools that a node has.
+const ANY_POOL: &str = "*";
 const PARAM_MODE: &str = "mode";
 const PARAM_QUOTA: &str = "quota";
 const PARAM_ON_DELETE: &str = "onDelete";
 const PARAM_TRASH_TTL: &str = "trashTTL";
-const KNOWN: &str = "pool, mode, quota, onDelete, trashTTL";
+const KNOWN: &str = "pool, poolPolicy, mode, quota, onDelete, trashTTL";
 
 /// How long the trash keeps data where the class does not say.
 const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -125,7 +152,8 @@ impl Class {
         let mut ttl = None;
         for (key, value) in &self.parameters {
             match key.as_str() {
-                PARAM_POOL => params.pool = self.pool(value)?,
+                PARAM_POOL => params.pools = self.pools(value)?,
+                PARAM_POOL_POLICY => params.pool_policy = self.pool_policy(value)?,
                 PARAM_MODE => params.mode = self.mode(value)?,
                 PARAM_QUOTA => params.quota = self.quota(value)?,
                 PARAM_ON_DELETE => params.on_delete = self.on_delete(value)?,
@@ -148,12 +176,26 @@ impl Class {
         }
     }
 
-    fn pool(&self, value: &str) -> Result<PoolName, ParamError> {
-        PoolName::parse(value).map_err(|problem| ParamError::Pool {
+    fn pools(&self, value: &str) -> Result<PoolChoice, ParamError> {
+        if value.trim() == ANY_POOL {
+            return Ok(PoolChoice::Any);
+        }
+        let names = value.split(',').map(|name| PoolName::parse(name.trim()));
+        let names = names.collect::<Result<_, _>>().map_err(|problem| ParamError::Pool {
             class: self.name.clone(),
             value: value.to_owned(),
             problem,
-        })
+        });
+        names.map(PoolChoice::These)
+    }
+
+    fn pool_policy(&self, value: &str) -> Result<PoolPolicy, ParamError> {
+        match value {
+            "most-free" => Ok(PoolPolicy::MostFree),
+            "spread" => Ok(PoolPolicy::Spread),
+            "in-order" => Ok(PoolPolicy::InOrder),
+            _ => Err(self.word(PARAM_POOL_POLICY, value, "most-free, spread, in-order")),
+        }
     }
 
     fn mode(&self, value: &str) -> Result<Mode, ParamError> {
@@ -209,6 +251,37 @@ impl Mode {
         let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
         let bits = u32::from_str_radix(text, 8).ok().filter(|_| octal)?;
         (bits <= 0o7777).then_some(Self(bits))
+    }
+}
+
+impl Default for PoolChoice {
+    fn default() -> Self {
+        Self::These(vec![PoolName::default()])
+    }
+}
+
+impl PoolChoice {
+    /// Those of a node's pools that may be chosen, in the order of the class where it has one.
+    #[must_use]
+    pub fn among(&self, known: &[PoolName]) -> Vec<PoolName> {
+        match self {
+            Self::Any => known.to_vec(),
+            Self::These(names) => {
+                names.iter().filter(|name| known.contains(name)).cloned().collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for PoolChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str(ANY_POOL),
+            Self::These(names) => {
+                let names: Vec<_> = names.iter().map(PoolName::as_str).collect();
+                f.write_str(&names.join(" or "))
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pool::PoolName;
 use std::time::Duration;
 
 fn class(parameters: &[(&str, &str)]) -> Class {
@@ -18,14 +19,14 @@ fn class(parameters: &[(&str, &str)]) -> Class {
 #[test]
 fn a_class_without_parameters_uses_the_default_pool_and_is_writable_by_all() {
     let params = class(&[]).params().unwrap();
-    assert_eq!(params.pool.as_str(), "default");
+    assert_eq!(params.pools, PoolChoice::These(vec![PoolName::default()]));
     assert_eq!(params.mode, Mode(0o777));
 }
 
 #[test]
 fn parameters_are_read() {
     let params = class(&[("pool", "nvme"), ("mode", "0750")]).params().unwrap();
-    assert_eq!((params.pool.as_str(), params.mode), ("nvme", Mode(0o750)));
+    assert_eq!((params.pools.to_string().as_str(), params.mode), ("nvme", Mode(0o750)));
     assert_eq!((params.quota, params.on_delete), (Quota::Preferred, OnDelete::Delete));
     let params = class(&[("quota", "required"), ("onDelete", "trash")]).params().unwrap();
     let week = Duration::from_secs(7 * 24 * 3600);
@@ -37,15 +38,33 @@ fn parameters_are_read() {
 }
 
 #[test]
+fn a_class_may_name_several_pools_or_all() {
+    let of = |pool, policy| class(&[("pool", pool), ("poolPolicy", policy)]).params().unwrap();
+    let known = ["a", "b", "c"].map(|name| PoolName::parse(name).unwrap());
+    let params = of("c, a,x", "spread");
+    assert_eq!(params.pools.among(&known), [known[2].clone(), known[0].clone()]);
+    assert_eq!(
+        (params.pools.to_string().as_str(), params.pool_policy),
+        ("c or a or x", PoolPolicy::Spread)
+    );
+    assert_eq!(of("*", "in-order").pools.among(&known), known);
+    assert_eq!(of("*", "most-free").pool_policy, PoolPolicy::default());
+    assert_eq!(of("x", "most-free").pools.among(&known), []);
+}
+
+#[test]
 fn a_bad_parameter_is_named_with_what_to_write() {
     for (key, value, said) in [
-        ("mdoe", "0750", "unknown parameter \"mdoe\"; known are: pool, mode"),
+        ("mdoe", "0750", "unknown parameter \"mdoe\"; known are: pool, poolPolicy, mode"),
         ("mode", "rwx", "write permissions in octal"),
         ("mode", "0888", "write permissions in octal"),
         ("mode", "", "write permissions in octal"),
         ("mode", "+755", "write permissions in octal"),
         ("mode", "17777", "write permissions in octal"),
         ("pool", "../etc", "a pool name has 1 to 63"),
+        ("pool", "a,,b", "a pool name has 1 to 63"),
+        ("pool", "a,*", "a pool name has 1 to 63"),
+        ("poolPolicy", "random", "write one of: most-free, spread, in-order"),
         ("quota", "yes", "write one of: required, preferred, off"),
         ("onDelete", "Retain", "write one of: delete, trash"),
         ("trashTTL", "1d", "without onDelete: trash"),

@@ -69,6 +69,12 @@ impl Level {
         }
     }
 
+    /// What of it is read and not yet dealt with.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> &[OsString] {
+        self.names.as_slice()
+    }
+
     /// Whether there can be something in it by now that is not stuck.
     pub(super) fn may_be_read_again(&self) -> bool {
         let is_alive = self.changed || !self.stuck;

@@ -15,7 +15,7 @@ pub struct Budget {
 
 /// What is left of a budget.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(in super::super) struct Meter {
     things: usize,
     // `None`: for ever.
     end: Option<Instant>,
@@ -42,12 +42,12 @@ impl From<Duration> for Budget {
 
 impl Meter {
     /// The whole budget, from now on.
-    pub(super) fn new(budget: Budget) -> Self {
+    pub(in super::super) fn new(budget: Budget) -> Self {
         Self { things: budget.things, end: Instant::now().checked_add(budget.time) }
     }
 
     /// Takes one thing from it; `false` where nothing is left.
-    pub(super) fn allows_one_more(&mut self) -> bool {
+    pub(in super::super) fn allows_one_more(&mut self) -> bool {
         let Some(left) = self.things.checked_sub(1) else { return false };
         self.things = left;
         self.end.is_none_or(|end| Instant::now() < end)

@@ -1,11 +1,15 @@
+mod enemies;
+mod meddler;
+mod race;
+mod subvolumes;
+
 use super::*;
 use crate::host::Kernel;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -47,6 +51,10 @@ impl Scene {
 
     fn assert_all_gone_and_precious_kept(&self) {
         assert_eq!(self.trash().names(10).unwrap(), Vec::<OsString>::new());
+        self.assert_precious_kept();
+    }
+
+    fn assert_precious_kept(&self) {
         assert_eq!(std::fs::read_to_string(self.precious().join("file")).unwrap(), "keep");
     }
 }
@@ -77,11 +85,18 @@ fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
     let scene = Scene::new();
     // Deeper than any path that the kernel takes whole, and than the descriptors of a process.
     let mut dir = Dir::open_at(&Kernel, &scene.data()).unwrap();
-    for _ in 0..5_000 {
-        dir = dir.make(OsStr::new("deeper"), 0o700).unwrap();
+    for _ in 0..10_000 {
+        dir = dir.make(OsStr::new("d"), 0o700).unwrap();
     }
     drop(dir);
-    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
+    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume")));
+    let mut deepest = 0;
+    while removal.step(&trash, Budget::from(100)) == Progress::More {
+        deepest = deepest.max(removal.levels.len());
+    }
+    // As many are open as that, and no more.
+    assert_eq!(deepest, DEEPEST);
+    assert_eq!(removal.removed(), 10_000 + 2);
     scene.assert_all_gone_and_precious_kept();
 }
 
@@ -102,6 +117,26 @@ fn small_steps_come_to_the_same_as_a_large_one() {
 }
 
 #[test]
+fn a_folder_with_many_names_is_read_once_and_not_again_for_each_step() {
+    let scene = Scene::new();
+    for number in 0..3_000 {
+        std::fs::write(scene.data().join(format!("a file with some name {number}")), "").unwrap();
+    }
+    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume")));
+    let (mut readings, mut most, mut left) = (0, 0, 0);
+    while removal.step(&trash, Budget::from(10)) == Progress::More {
+        let names = removal.levels.iter().map(|level| level.names().len()).sum();
+        readings += usize::from(names > left);
+        left = names;
+        most = most.max(names);
+    }
+    // Some hundred at a time, and a reading for each of those: not one for each of 300 steps.
+    assert!(most < 500 && readings < 60, "{most} {readings}");
+    assert_eq!(removal.removed(), 3_000 + 2);
+    scene.assert_all_gone_and_precious_kept();
+}
+
+#[test]
 fn what_is_not_there_is_gone() {
     let scene = Scene::new();
     assert_eq!(remove(&scene.trash(), OsStr::new("other")), Ok(()));
@@ -115,37 +150,6 @@ fn a_link_in_the_place_of_a_volume_is_removed_and_not_what_it_points_to() {
     symlink(scene.precious(), trash.join("volume")).unwrap();
     assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
     scene.assert_all_gone_and_precious_kept();
-}
-
-#[test]
-fn a_folder_that_is_swapped_for_a_link_leads_nowhere() {
-    let scene = Scene::new();
-    let (data, precious) = (scene.data(), scene.precious());
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                swap(&data.join("swapped"), &precious);
-            }
-        });
-        let trash = scene.trash();
-        let mut removal = Removal::new(OsStr::new("volume"));
-        for _ in 0..2_000 {
-            removal.step(&trash, Budget::from(3));
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
-    scene.remove(Budget::UNLIMITED);
-    scene.assert_all_gone_and_precious_kept();
-}
-
-/// One turn of an attacker: a folder with content, then a link in its place. The remover may be
-/// quicker at any point, so nothing here needs to succeed.
-fn swap(at: &Path, target: &Path) {
-    drop(std::fs::create_dir_all(at.join("content")));
-    drop(std::fs::rename(at, at.with_extension("away")));
-    drop(symlink(target, at));
-    drop(std::fs::remove_file(at));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_agent::host::Kernel;
 use fastrak_agent::host::quota::project;
 use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::{Made, Order, Store, VolumeError, Whereabouts, projects};
 use fastrak_api::capacity::Terms;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
@@ -86,8 +87,10 @@ pub(super) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             bytes,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: None,
         },
-        pool: PoolName::default(),
+        pools: vec![PoolName::default()],
+        policy: PoolPolicy::default(),
         mode: Mode(0o777),
         quota,
     }
@@ -200,7 +203,7 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     let (one, other) = rivals();
     let (made, first) = pool.make(&one, 8 * MIB)?;
     fill(&mut File::create(made.path.join("file"))?, MIB);
-    ensure!(pool.store.discard(&PoolName::default(), &one)?, "there was none");
+    ensure!(pool.store.discard(&PoolName::default(), &one, &Parting::default())?, "there was none");
     drop(pool.store.survey());
     ensure!(pool.in_use(first)?, "a volume in the trash has lost its number");
     let (_, second) = pool.make(&other, MIB)?;

@@ -1,0 +1,103 @@
+//! Giving a volume to another claim than it was for, and what is asked before.
+//!
+//! It decides nothing: the volume is changed only where it is still the one that was decided upon.
+
+use super::{Changed, Cluster, ClusterError, code, done};
+use crate::facts::volume::Volume;
+use fastrak_api::claim::Claim;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::Value;
+
+/// A claim, as a volume refers to it.
+#[must_use]
+pub fn reference(claim: &Claim) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("PersistentVolumeClaim".to_owned()),
+        namespace: Some(claim.namespace.clone()),
+        name: Some(claim.name.clone()),
+        uid: claim.uid.clone(),
+        resource_version: claim.resource_version.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+impl Cluster {
+    /// When the namespace of this name was made, in seconds since 1970; `None` where there is none.
+    pub async fn namespace_created(&self, name: &str) -> Result<Option<i64>, ClusterError> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let found = namespaces.get_metadata_opt(name).await;
+        let found = found.map_err(ClusterError::ReadNamespace)?;
+        let created = found.and_then(|found| found.metadata.creation_timestamp);
+        Ok(created.map(|time| time.0.as_second()))
+    }
+
+    /// Points a volume to `claim`, provided that it is still exactly the one that was decided upon.
+    pub async fn repoint(&self, volume: &Volume, claim: &Claim) -> Result<Changed, ClusterError> {
+        let reference = serde_json::to_value(reference(claim)).unwrap_or_default();
+        let class = claim.class_name().unwrap_or_default();
+        let patch: Patch<()> = Patch::Json(repointed(volume, reference, class));
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
+            Ok(patched) => Ok(done(&patched)),
+            Err(error) => match code(&error) {
+                Some(404) => Ok(Changed::Gone),
+                Some(409) => Ok(Changed::Conflict),
+                // What a patch whose test fails is answered with, and one that the API server refuses.
+                Some(422) if !self.is_unchanged(volume).await => Ok(Changed::Conflict),
+                _ => Err(ClusterError::Repoint(error)),
+            },
+        }
+    }
+
+    async fn is_unchanged(&self, volume: &Volume) -> bool {
+        let live = self.volume(&volume.name).await.ok().flatten();
+        live.is_some_and(|live| live.resource_version == volume.resource_version)
+    }
+}
+
+fn repointed(volume: &Volume, reference: Value, class: &str) -> Operations {
+    let test = |key, value: &str| {
+        let path = PointerBuf::from_tokens(["metadata", key]);
+        PatchOperation::Test(TestOperation { path, value: value.into() })
+    };
+    // Whatever is there is replaced as a whole: a part of the old reference would be another claim's.
+    let set = |key, value| {
+        let path = PointerBuf::from_tokens(["spec", key]);
+        PatchOperation::Add(AddOperation { path, value })
+    };
+    Operations(vec![
+        test("uid", &volume.uid),
+        test("resourceVersion", &volume.resource_version),
+        set("claimRef", reference),
+        set("storageClassName", class.into()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_repointed_only_where_it_is_unchanged() {
+        let volume =
+            Volume { uid: "u".to_owned(), resource_version: "7".to_owned(), ..Volume::default() };
+        let reference = serde_json::json!({ "name": "new", "uid": "c" });
+        let patch = repointed(&volume, reference, "local-storage");
+        let object = |uid, version| {
+            serde_json::json!({
+                "metadata": { "uid": uid, "resourceVersion": version },
+                "spec": { "claimRef": { "name": "old", "resourceVersion": "3" } },
+            })
+        };
+        let mut same = object("u", "7");
+        json_patch::patch(&mut same, &patch).unwrap();
+        assert_eq!(same["spec"]["claimRef"], serde_json::json!({ "name": "new", "uid": "c" }));
+        for mut other in [object("u", "8"), object("v", "7")] {
+            assert!(json_patch::patch(&mut other, &patch).is_err(), "{other}");
+        }
+    }
+}

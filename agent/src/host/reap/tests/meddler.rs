@@ -1,0 +1,191 @@
+//! A tenant who is quicker than any: between every two calls of the remover he moves his folders about,
+//! and puts links to what is not his in their place. Not by threads, so that it is the same each time.
+
+use super::*;
+use crate::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
+use crate::host::dirs::Kind;
+use crate::host::quota::{Group, Support, Usage};
+use rustix::fd::OwnedFd;
+use rustix::fs::{
+    IFlags, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, symlinkat,
+};
+use std::any::Any;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// So many volumes are removed, each under other moves.
+const SEEDS: u64 = 300;
+
+/// So many moves are made on each. Then the tenant's process has ended.
+const MOVES: u32 = 500;
+
+/// What the tenant does, one move at a time.
+#[derive(Debug)]
+struct Tenant {
+    data: OwnedFd,
+    random: u64,
+    moves: u32,
+    done: u32,
+}
+
+#[derive(Debug)]
+struct Meddled<T: ?Sized> {
+    tenant: Arc<Mutex<Tenant>>,
+    inner: Box<T>,
+}
+
+impl Tenant {
+    fn below(&mut self, limit: u64) -> u64 {
+        // splitmix64
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+
+    /// One of a few names, in one of the folders that he has, and how deep that is. He does not go
+    /// through his own links: what is not his he cannot reach himself.
+    fn place(&mut self) -> Option<(OwnedFd, &'static str, usize)> {
+        let names = ["a", "b", "c"];
+        let depth = self.below(3) as usize;
+        let folder: PathBuf = (0..depth).map(|_| names[self.below(3) as usize]).collect();
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let folder = Path::new(".").join(folder);
+        let folder = openat2(&self.data, folder, flags, Mode::empty(), resolve).ok()?;
+        Some((folder, names[self.below(3) as usize], depth))
+    }
+
+    fn make_a_move(&mut self) -> Option<()> {
+        self.moves = self.moves.checked_sub(1)?;
+        let kind = self.below(6);
+        let (from, old, depth) = self.place()?;
+        let done = match kind {
+            0 => mkdirat(&from, old, Mode::from_raw_mode(0o700)),
+            // Relative, since NO_XDEV alone refuses any other.
+            1 => symlinkat(Path::new(&"../".repeat(3 + depth)).join("precious"), &from, old),
+            _ => {
+                let (to, new, _) = self.place()?;
+                let flags = [RenameFlags::empty(), RenameFlags::EXCHANGE][usize::from(kind > 2)];
+                renameat_with(&from, old, &to, new, flags)
+            }
+        };
+        self.done += u32::from(done.is_ok());
+        Some(())
+    }
+}
+
+impl<T: ?Sized> Meddled<T> {
+    /// What is called next, after the tenant has made his move.
+    fn next(&self) -> &T {
+        self.tenant.lock().unwrap().make_a_move();
+        &self.inner
+    }
+
+    fn with(&self, inner: Box<dyn Handle>) -> Box<dyn Handle> {
+        Box::new(Meddled { tenant: Arc::clone(&self.tenant), inner })
+    }
+}
+
+impl Machine for Meddled<Kernel> {
+    fn open(&self, path: &Path) -> Result<Box<dyn Handle>, Errno> {
+        self.next().open(path).map(|inner| self.with(inner))
+    }
+
+    fn kind_at(&self, path: &Path) -> Result<Kind, Errno> {
+        self.next().kind_at(path)
+    }
+
+    fn mounts(&self) -> Result<Vec<u8>, Errno> {
+        self.next().mounts()
+    }
+
+    fn random_uuid(&self) -> Result<String, Errno> {
+        self.next().random_uuid()
+    }
+}
+
+/// Methods that do no more than hand on.
+macro_rules! hand_on {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($arg: $type),*) -> Result<$answer, Errno> {
+            self.next().$name($($arg),*)
+        })*
+    };
+}
+
+impl Handle for Meddled<dyn Handle> {
+    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
+        self.next().open(name, how).map(|inner| self.with(inner))
+    }
+
+    fn rename(
+        &self,
+        name: &OsStr,
+        target: &dyn Handle,
+        new: &OsStr,
+        there: There,
+    ) -> Result<(), Errno> {
+        let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?;
+        self.next().rename(name, &*target.inner, new, there)
+    }
+
+    hand_on! {
+        fn make(name: &OsStr, mode: u32) -> ();
+        fn permit(mode: u32) -> ();
+        fn tag(name: &str, value: &[u8]) -> ();
+        fn flags() -> IFlags;
+        fn set_flags(flags: IFlags) -> ();
+        fn kind() -> Kind;
+        fn kind_of(name: &OsStr) -> Kind;
+        fn extent(name: &OsStr) -> Extent;
+        fn names(limit: usize) -> Vec<OsString>;
+        fn more_names() -> Option<Vec<OsString>>;
+        fn rewind() -> ();
+        fn unlink(name: &OsStr) -> ();
+        fn remove_empty(name: &OsStr) -> ();
+        fn read(buffer: &mut [u8]) -> usize;
+        fn write(bytes: &[u8]) -> usize;
+        fn sync() -> ();
+        fn device(name: &str) -> Device;
+        fn room() -> Room;
+        fn support() -> Support;
+        fn make_subvolume(name: &OsStr) -> ();
+        fn remove_subvolume(name: &OsStr) -> ();
+        fn join_project(project: u32) -> ();
+        fn project_from(first: u32) -> Option<u32>;
+        fn limit(group: Group, most: u64) -> ();
+        fn usage(group: Group) -> Usage;
+        fn sweep_groups() -> usize;
+    }
+}
+
+#[test]
+fn no_move_between_two_calls_leads_anywhere() {
+    let mut done = 0;
+    for seed in 0..SEEDS {
+        let scene = Scene::new();
+        for number in 0..27 {
+            let name = |place: usize| ["a", "b", "c"][number / place % 3];
+            let path: PathBuf = [name(9), name(3), name(1), "inner"].iter().collect();
+            std::fs::create_dir_all(scene.data().join(path)).unwrap();
+        }
+        symlink("../../../precious", scene.data().join("link")).unwrap();
+        let tenant = Arc::new(Mutex::new(Tenant {
+            data: std::fs::File::open(scene.data()).unwrap().into(),
+            random: seed,
+            moves: MOVES,
+            done: 0,
+        }));
+        let machine = Meddled { tenant: Arc::clone(&tenant), inner: Box::new(Kernel) };
+        let trash = Dir::open_at(&machine, &scene.folder.path().join("trash")).unwrap();
+        let mut removal = Removal::new(OsStr::new("volume"));
+        // He may be too quick for it as long as he is there; it is not as long as he is not.
+        let last = (0..10).map(|_| removal.step(&trash, Budget::UNLIMITED)).last();
+        assert_eq!(last, Some(Progress::Gone), "seed {seed}");
+        scene.assert_all_gone_and_precious_kept();
+        done += tenant.lock().unwrap().done;
+    }
+    assert!(done > 10_000, "{done}");
+}

@@ -1,0 +1,60 @@
+//! Counts the tries to give a claim a volume that was there before.
+//!
+//! It decides nothing, and remembers nothing but the numbers.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// How a claim may get a volume that was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Act {
+    /// Out of the trash.
+    undelete,
+    /// One that was kept.
+    adopt,
+    /// One of another provisioner.
+    import,
+}
+
+/// How a try at that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Restore {
+    /// The claim has the volume.
+    done,
+    /// The claim cannot have it.
+    refused,
+    /// It must wait for something.
+    waiting,
+    /// It could not be done this time.
+    failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    act: Act,
+    outcome: Restore,
+}
+
+/// The counter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Restores {
+    tries: Family<Labels, Counter>,
+}
+
+impl Restores {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "fastrak_agent_restores",
+            "Tries to give a claim a volume that was there before, by kind and how they ended",
+            self.tries.clone(),
+        );
+    }
+
+    pub(super) fn count(&self, act: Act, outcome: Restore) {
+        self.tries.get_or_create(&Labels { act, outcome }).inc();
+    }
+}

@@ -1,0 +1,187 @@
+//! What is told of the room in pools, and of what each volume holds.
+//!
+//! There is one series for each volume of this node, and no more than a bound: a tenant who makes
+//! thousands of volumes must not fill the memory of whoever collects the figures.
+
+use fastrak_api::capacity::Room;
+use fastrak_api::pool::PoolName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// As many volumes have series of their own: the largest, where there are more.
+pub const MOST_VOLUMES: usize = 1000;
+
+/// The gauges. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct RoomGauges {
+    total: Family<PoolLabels, Gauge>,
+    free: Family<PoolLabels, Gauge>,
+    granted: Family<PoolLabels, Gauge>,
+    grantable: Family<PoolLabels, Gauge>,
+    allocatable: Family<PoolLabels, Gauge>,
+    free_inodes: Family<PoolLabels, Gauge>,
+    volumes: VolumeGauges,
+}
+
+#[derive(Clone, Debug, Default)]
+struct VolumeGauges {
+    granted: Family<VolumeLabels, Gauge>,
+    used: Family<VolumeLabels, Gauge>,
+    inodes: Family<VolumeLabels, Gauge>,
+}
+
+/// What is told of one volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfVolume {
+    /// Its pool.
+    pub pool: PoolName,
+    /// Namespace and name of the claim that has it.
+    pub claim: (String, String),
+    /// What was granted to it.
+    pub granted: u64,
+    /// What it holds, where that is known.
+    pub used: Option<u64>,
+    /// How many files it holds, where that is known.
+    pub inodes: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: String,
+}
+
+// The names are those of the kubelet's own figures of volumes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VolumeLabels {
+    pool: String,
+    namespace: String,
+    persistentvolumeclaim: String,
+}
+
+impl RoomGauges {
+    /// Registers all of them.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            ("total", "Size of a pool, as much as is its own", &self.total),
+            ("free", "What can still be written to a pool's filesystem", &self.free),
+            ("granted", "Sizes of all volumes of a pool, taken together", &self.granted),
+            (
+                "grantable",
+                "What may be granted in a pool, with its overcommitment",
+                &self.grantable,
+            ),
+            (
+                "allocatable",
+                "Size of the largest volume that a pool has room for",
+                &self.allocatable,
+            ),
+        ] {
+            let name = format!("fastrak_agent_pool_{name}");
+            registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+        }
+        registry.register(
+            "fastrak_agent_pool_free_inodes",
+            "How many files a pool's filesystem can still have; 0 where it does not count them",
+            self.free_inodes.clone(),
+        );
+        let VolumeGauges { granted, used, inodes } = &self.volumes;
+        for (name, help, family) in
+            [("granted", "Size of a volume", granted), ("used", "What a volume holds", used)]
+        {
+            let name = format!("fastrak_agent_volume_{name}");
+            registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+        }
+        registry.register(
+            "fastrak_agent_volume_inodes",
+            "How many files and directories a volume holds",
+            inodes.clone(),
+        );
+    }
+
+    /// Tells how a pool stands.
+    pub fn set_pool(&self, pool: &PoolName, room: &Room) {
+        let labels = PoolLabels { pool: pool.to_string() };
+        for (family, value) in [
+            (&self.total, room.total),
+            (&self.free, room.state.free),
+            (&self.granted, room.state.granted),
+            (&self.grantable, room.grantable),
+            (&self.allocatable, room.allocatable),
+            (&self.free_inodes, room.state.free_inodes),
+        ] {
+            family.get_or_create(&labels).set(number(value));
+        }
+    }
+
+    /// Tells what all volumes hold: those that are not named are forgotten.
+    pub fn set_volumes(&self, mut volumes: Vec<OfVolume>) {
+        let VolumeGauges { granted, used, inodes } = &self.volumes;
+        volumes.sort_by_key(|volume| std::cmp::Reverse(volume.used.unwrap_or(volume.granted)));
+        volumes.truncate(MOST_VOLUMES);
+        granted.clear();
+        used.clear();
+        inodes.clear();
+        for volume in volumes {
+            let (namespace, persistentvolumeclaim) = volume.claim;
+            let pool = volume.pool.to_string();
+            let labels = VolumeLabels { pool, namespace, persistentvolumeclaim };
+            granted.get_or_create(&labels).set(number(volume.granted));
+            if let Some(bytes) = volume.used {
+                used.get_or_create(&labels).set(number(bytes));
+            }
+            if let Some(count) = volume.inodes {
+                inodes.get_or_create(&labels).set(number(count));
+            }
+        }
+    }
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(name: usize) -> OfVolume {
+        OfVolume {
+            pool: PoolName::default(),
+            claim: ("shop".to_owned(), format!("data-{name}")),
+            granted: 10,
+            used: Some(name as u64),
+            inodes: None,
+        }
+    }
+
+    fn told(gauges: &RoomGauges) -> String {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        gauges.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_volume_that_is_gone_is_not_told_of_any_more() {
+        let gauges = RoomGauges::default();
+        gauges.set_volumes(vec![volume(1), volume(2)]);
+        let line = "fastrak_agent_volume_used_bytes{pool=\"default\",namespace=\"shop\",\
+                    persistentvolumeclaim=\"data-1\"} 1";
+        assert!(told(&gauges).contains(line), "{}", told(&gauges));
+        gauges.set_volumes(vec![volume(2)]);
+        assert!(!told(&gauges).contains("data-1") && told(&gauges).contains("data-2"));
+    }
+
+    #[test]
+    fn of_too_many_volumes_the_largest_are_told() {
+        let gauges = RoomGauges::default();
+        gauges.set_volumes((0..3000).map(volume).collect());
+        let text = told(&gauges);
+        let series =
+            text.lines().filter(|line| line.starts_with("fastrak_agent_volume_used_bytes{"));
+        assert_eq!(series.count(), MOST_VOLUMES);
+        assert!(text.contains("\"data-2999\"") && !text.contains("\"data-1999\""));
+    }
+}

@@ -1,0 +1,218 @@
+//! Carries out what was decided about a claim that wants a volume which was there before.
+//!
+//! The order is: the data in its place, whose it is recorded, both on the disk; then the object. A kill
+//! between any two leaves a directory without an object, which the claim's next look publishes; and if
+//! the claim is gone by then, the look for directories without an owner puts it back into the trash.
+
+use super::plan::{self, Ask, Evidence, Step, Wait, Way};
+use super::publish;
+use crate::cluster::{Changed, ClaimState, ClusterError};
+use crate::context::{Context, Outcome};
+use crate::facts::About;
+use crate::facts::volume::{ClaimRef, Volume};
+use crate::metrics::{Act, OfPool, Restore};
+use crate::pace::Pace;
+use crate::provision::controller as provision;
+use crate::provision::plan::{self as new, Decision, Here, Plan};
+use crate::volumes::back::{Found, Known};
+use crate::volumes::owner::Owner;
+use crate::volumes::{Made, VolumeError};
+use fastrak_api::claim::{Claim, Wish, WishError};
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+
+/// The claim could not get its volume this time.
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    #[error("the volume could not be brought back")]
+    Volume(#[source] VolumeError),
+    #[error("the API server could not be asked, or told")]
+    Cluster(#[source] ClusterError),
+    #[error("the volume was changed by someone else at the same moment")]
+    Changed,
+}
+
+/// Looks at a claim that wants a volume which was there before.
+pub async fn tend(
+    context: &Context,
+    claim: &Claim,
+    about: &About,
+    wish: &Result<Wish, WishError>,
+) -> Outcome {
+    let here =
+        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
+    let plan = match new::plan(claim, about.class.as_ref(), &here) {
+        Decision::Ignore(_) => return Outcome::Done,
+        Decision::Reject(rejection) => return provision::reject(context, claim, &rejection),
+        Decision::Make(plan) => plan,
+    };
+    let (id, way) = match wish {
+        Ok(Wish::Undelete(id)) => (id, Way::Undelete),
+        Ok(Wish::Adopt(id)) => (id, Way::Adopt),
+        Ok(Wish::Import(_)) => return Outcome::Again(Pace::Refused),
+        Err(error) => {
+            say(context, &plan, claim, &error.to_string());
+            return Outcome::Again(Pace::Refused);
+        }
+    };
+    let ask = Ask { claim, plan: &plan, id, way };
+    give(context, &ask).await.unwrap_or_else(|error| {
+        context.metrics.restore(way.into(), Restore::failed);
+        say(context, &plan, claim, &Chain(&error).to_string());
+        Outcome::Again(Pace::Failed)
+    })
+}
+
+async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError> {
+    let step = work(context, ask).await?;
+    let act = ask.way.into();
+    Ok(match step {
+        Step::Done => Outcome::Done,
+        Step::Wait(wait) => {
+            context.metrics.restore(act, Restore::waiting);
+            // What comes right by itself within a moment is no news.
+            if context.unfinished.since(&ask.plan.order.identity.volume).is_some() {
+                say(context, ask.plan, ask.claim, &wait.to_string());
+            }
+            Outcome::Again(Pace::Busy)
+        }
+        Step::Refuse(refusal) => {
+            context.metrics.restore(act, Restore::refused);
+            say(context, ask.plan, ask.claim, &refusal.to_string());
+            Outcome::Again(Pace::Refused)
+        }
+        Step::Publish(known) | Step::Repoint(known, _) => {
+            context.metrics.restore(act, Restore::done);
+            tell(context, ask, &known);
+            Outcome::Done
+        }
+    })
+}
+
+async fn work(context: &Context, ask: &Ask<'_>) -> Result<Step, RestoreError> {
+    let own = ask.plan.order.identity.volume == *ask.id;
+    // Nobody else works on the volume meanwhile: not the claim that it was of, nor whoever looks for
+    // directories without an owner. Its own uid the claim has already.
+    let held = context.queue.try_hold(ask.id);
+    if held.is_none() && !own {
+        return Ok(Step::Wait(Wait::Busy));
+    }
+    let step = plan::decide(ask, &gather(context, ask).await?);
+    match &step {
+        Step::Done | Step::Wait(_) | Step::Refuse(_) => {}
+        Step::Publish(known) => publish(context, ask, known).await?,
+        Step::Repoint(known, volume) => repoint(context, ask, known, volume).await?,
+    }
+    Ok(step)
+}
+
+async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreError> {
+    let id = ask.id.clone();
+    let data = context.on_disk(move |store| store.search(&id)).await;
+    let data = data.map_err(RestoreError::Volume)?;
+    let name = ask.id.volume_name();
+    let volume = context.cluster.volume(&name).await.map_err(RestoreError::Cluster)?;
+    let (claims, namespace_created) = match &data {
+        Found::Known(known) => {
+            let created = context.cluster.namespace_created(&ask.claim.namespace);
+            let asked = tokio::try_join!(claims(context, ask, known), created);
+            asked.map_err(RestoreError::Cluster)?
+        }
+        // Nothing that could be given: nobody needs to be asked.
+        _ => (ClaimState::Gone, None),
+    };
+    // Last, so that no mount can come between a claim that was there and this look.
+    let mounted = context.store.is_mounted(ask.id);
+    Ok(Evidence { data, volume, claims, namespace_created, mounted })
+}
+
+/// The claim that the volume was made for, and the one that had it last.
+async fn claims(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: &Known,
+) -> Result<ClaimState, ClusterError> {
+    for owner in plan::others(ask, known) {
+        let state = context.cluster.claim(&ClaimRef::from(owner)).await?;
+        if state != ClaimState::Gone {
+            return Ok(state);
+        }
+    }
+    Ok(ClaimState::Gone)
+}
+
+async fn publish(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<(), RestoreError> {
+    let made = bring_back(context, ask, known).await?;
+    let object = publish::object(ask.plan, known, &made, ask.claim);
+    if !context.cluster.create(&object).await.map_err(RestoreError::Cluster)? {
+        return Err(RestoreError::Changed);
+    }
+    context.facts.set_posted(ask.id);
+    context.facts.set_posted(&ask.plan.order.identity.volume);
+    Ok(())
+}
+
+async fn repoint(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: &Known,
+    volume: &Volume,
+) -> Result<(), RestoreError> {
+    bring_back(context, ask, known).await?;
+    match context.cluster.repoint(volume, ask.claim).await.map_err(RestoreError::Cluster)? {
+        Changed::Done(_) => Ok(()),
+        Changed::Conflict | Changed::Gone => Err(RestoreError::Changed),
+    }
+}
+
+async fn bring_back(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<Made, RestoreError> {
+    let (pool, id) = (known.pool.clone(), ask.id.clone());
+    let owner = Owner {
+        namespace: ask.claim.namespace.clone(),
+        claim: ask.claim.name.clone(),
+        uid: ask.plan.order.identity.volume.to_string(),
+    };
+    let made = context.on_disk(move |store| store.bring_back(&pool, &id, &owner)).await;
+    let made = made.map_err(RestoreError::Volume)?;
+    if known.trashed {
+        context.metrics.add(OfPool::Volumes, &known.pool, 1);
+        context.trash.notify_one();
+    }
+    Ok(made)
+}
+
+fn tell(context: &Context, ask: &Ask<'_>, known: &Known) {
+    let (claim, volume) = (ask.claim, ask.id.volume_name());
+    let reason = match ask.way {
+        Way::Undelete => EventReason::VolumeUndeleted,
+        Way::Adopt => EventReason::VolumeAdopted,
+    };
+    let from = &known.identity.claim;
+    tracing::info!(
+        namespace = claim.namespace,
+        claim = claim.name,
+        volume,
+        from,
+        ?reason,
+        "volume given"
+    );
+    let text = format!("has volume {volume}, which was claim {from}'s");
+    context.events.on_claim(claim, reason, text);
+}
+
+fn say(context: &Context, plan: &Plan, claim: &Claim, text: &str) {
+    if context.unfinished.is_news(&plan.order.identity.volume, text) {
+        let (namespace, name) = (&claim.namespace, &claim.name);
+        tracing::warn!(%namespace, claim = %name, why = text, "volume not given");
+        context.events.on_claim(claim, EventReason::RestoreRefused, text);
+    }
+}
+
+impl From<Way> for Act {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Undelete => Self::undelete,
+            Way::Adopt => Self::adopt,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Whether a claim may have a volume that was there before. Pure.
+//!
+//! That it names the volume proves nothing: whoever may write claims can name any. It gets one that was
+//! of its own namespace, and of that very namespace: a namespace of the same name that was made since is
+//! another tenant's. Both are read from what lies beside the data, which no tenant can reach.
+
+use crate::cluster::ClaimState;
+use crate::facts::volume::{Phase, Policy, Volume};
+use crate::provision::plan::Plan;
+use crate::volumes::back::{Found, Known};
+use crate::volumes::layout;
+use crate::volumes::owner::Owner;
+use fastrak_api::claim::Claim;
+use fastrak_api::names;
+use fastrak_api::pool::PoolName;
+use fastrak_api::size::Bytes;
+use fastrak_api::volume::VolumeId;
+
+/// In which way a claim wants a volume that was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Out of the trash.
+    Undelete,
+    /// One that was kept.
+    Adopt,
+}
+
+/// What a claim asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The claim.
+    pub claim: &'a Claim,
+    /// What a new volume for it would be.
+    pub plan: &'a Plan,
+    /// The volume that it wants.
+    pub id: &'a VolumeId,
+    /// In which way.
+    pub way: Way,
+}
+
+/// What was found out, all of it just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What is on the disk.
+    pub data: Found,
+    /// The object of the volume's name.
+    pub volume: Option<Volume>,
+    /// The claim that the volume was made for, and the one that had it last.
+    pub claims: ClaimState,
+    /// When the claim's namespace was made, in seconds since 1970.
+    pub namespace_created: Option<i64>,
+    /// Whether something has the volume mounted; `None` where that cannot be told.
+    pub mounted: Option<bool>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: the volume is the claim's.
+    Done,
+    /// Look again soon.
+    Wait(Wait),
+    /// Tell its user why not.
+    Refuse(Refusal),
+    /// Bring the data to its place, and publish it.
+    Publish(Box<Known>),
+    /// Point the object to the claim.
+    Repoint(Box<Known>, Box<Volume>),
+}
+
+/// Why a claim has to wait, in words for its user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wait {
+    /// The volume is being taken away.
+    #[error("volume {0} is still being taken away")]
+    Leaving(String),
+    /// Something has it mounted.
+    #[error("a pod on this node has the volume mounted still")]
+    Mounted,
+    /// Nobody knows.
+    #[error("it cannot be told whether a pod on this node has the volume mounted")]
+    MountsUnknown,
+    /// A pool cannot be used.
+    #[error("{0}")]
+    Pool(String),
+    /// Work on the volume is under way.
+    #[error("the volume is being worked on")]
+    Busy,
+}
+
+/// Why a claim cannot have the volume, in words for its user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is none, or it is not for this claim. One text, so that nobody learns of others' volumes.
+    #[error(
+        "node {node} has no volume {id} that a claim of this namespace may have. It is on one node \
+         only, which the claim has to name ({pin}); the trash keeps it for a time only; and it goes to \
+         the namespace that it was of, not to one that was made anew under the same name",
+        pin = names::NODE
+    )]
+    NotHere {
+        /// This node.
+        node: String,
+        /// The volume.
+        id: VolumeId,
+    },
+    /// It is this claim's own uid.
+    #[error("the claim names itself; name the volume that it is to have")]
+    Itself,
+    /// What is on the disk is not proven to be it.
+    #[error("the directory of the volume is not proven to be it ({0}); nothing was touched")]
+    Doubtful(String),
+    /// It is somebody's.
+    #[error("volume {0} is in use by another claim")]
+    InUse(String),
+    /// Its claim is there still.
+    #[error("the claim that volume {0} was of is there still; delete that first, or use it")]
+    ClaimLives(String),
+    /// It is not in the trash but kept.
+    #[error("volume {0} is not in the trash but kept; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
+    Kept(String),
+    /// It is not kept but in the trash.
+    #[error("volume {0} is in the trash; write {undelete} in place of {adopt}", adopt = names::ADOPT, undelete = names::UNDELETE)]
+    Trashed(String),
+    /// The class makes its volumes elsewhere.
+    #[error(
+        "the volume is in pool {has}, and class {class} is for pool {wanted}; use a class for {has}"
+    )]
+    OtherPool {
+        /// Where it is.
+        has: PoolName,
+        /// The class.
+        class: String,
+        /// Where the class has its volumes.
+        wanted: String,
+    },
+    /// It is too small.
+    #[error("the claim asks for {asked}, and the volume has {has}; ask for {has} or less")]
+    TooLarge {
+        /// What is asked for.
+        asked: Bytes,
+        /// What it has.
+        has: Bytes,
+    },
+}
+
+/// The claims that must be gone before this one gets the volume: the one that it was made for, and the
+/// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
+#[must_use]
+pub fn others(ask: &Ask<'_>, known: &Known) -> Vec<Owner> {
+    let mut others = vec![Owner::first(&known.identity), known.owner.clone()];
+    others.dedup();
+    others.retain(|owner| {
+        !owner.claim.is_empty() && Some(owner.uid.as_str()) != ask.claim.uid.as_deref()
+    });
+    others
+}
+
+type Checked<T> = Result<T, Step>;
+
+/// Decides whether the claim gets the volume.
+#[must_use]
+pub fn decide(ask: &Ask<'_>, evidence: &Evidence) -> Step {
+    if evidence.volume.as_ref().is_some_and(|volume| is_published(ask, volume)) {
+        return Step::Done;
+    }
+    match check(ask, evidence) {
+        Err(step) => step,
+        Ok(known) => match &evidence.volume {
+            None => Step::Publish(Box::new(known.clone())),
+            Some(volume) => Step::Repoint(Box::new(known.clone()), Box::new(volume.clone())),
+        },
+    }
+}
+
+/// Whether an earlier try has come to its end.
+fn is_published(ask: &Ask<'_>, volume: &Volume) -> bool {
+    let claim = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+    is_mine(ask, volume) && !volume.deleting && claim.is_some() && claim == ask.claim.uid.as_deref()
+}
+
+fn is_mine(ask: &Ask<'_>, volume: &Volume) -> bool {
+    volume.is_ours()
+        && volume.finalizer().is_some()
+        && volume.node_label.as_deref() == Some(ask.plan.node.key().as_str())
+}
+
+fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
+    if ask.claim.uid.as_deref() == Some(ask.id.as_str()) {
+        return Err(Step::Refuse(Refusal::Itself));
+    }
+    let known = proven(ask, evidence)?;
+    if let Some(volume) = &evidence.volume {
+        is_free(ask, volume)?;
+    }
+    let name = ask.id.volume_name();
+    if evidence.claims != ClaimState::Gone {
+        return Err(Step::Refuse(Refusal::ClaimLives(name)));
+    }
+    if ask.way == Way::Adopt && known.trashed {
+        return Err(Step::Refuse(Refusal::Trashed(name)));
+    }
+    fits(ask, known)?;
+    match evidence.mounted {
+        Some(false) => Ok(known),
+        Some(true) => Err(Step::Wait(Wait::Mounted)),
+        None => Err(Step::Wait(Wait::MountsUnknown)),
+    }
+}
+
+/// The volume, if it is there and was this very namespace's.
+fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
+    let not_here = || {
+        let node = ask.plan.node.to_string();
+        Step::Refuse(Refusal::NotHere { node, id: ask.id.clone() })
+    };
+    let known = match &evidence.data {
+        Found::Known(known) => known,
+        Found::Doubtful(why) => return Err(Step::Refuse(Refusal::Doubtful(why.clone()))),
+        Found::Unknown(why) => return Err(Step::Wait(Wait::Pool(why.clone()))),
+        Found::Nothing => return Err(not_here()),
+    };
+    let namespace = &ask.claim.namespace;
+    // Also of the one that had it last: what another namespace has written since is not the first
+    // one's to have, though the volume was made for it.
+    let same = *namespace == known.identity.namespace && *namespace == known.owner.namespace;
+    // A claim is younger than its namespace, by the same clock. So a namespace that is younger than the
+    // claim of the volume is not the one which that claim was in.
+    let older = match (evidence.namespace_created, known.identity.claim_created) {
+        (Some(namespace), Some(claim)) => namespace <= claim,
+        (None, _) | (_, None) => false,
+    };
+    if same && older { Ok(known) } else { Err(not_here()) }
+}
+
+/// Whether the object stands in nobody's use.
+fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
+    let name = volume.name.clone();
+    let ended = matches!(volume.phase, Phase::Released | Phase::Failed);
+    if !is_mine(ask, volume) {
+        return Err(Step::Refuse(Refusal::InUse(name)));
+    }
+    match (volume.policy, ask.way) {
+        _ if volume.deleting => Err(Step::Wait(Wait::Leaving(name))),
+        (Policy::Delete, _) if ended => Err(Step::Wait(Wait::Leaving(name))),
+        (Policy::Keep, Way::Undelete) if ended => Err(Step::Refuse(Refusal::Kept(name))),
+        (Policy::Keep, Way::Adopt) if ended || volume.phase == Phase::Available => {
+            let path = volume.path.as_deref().unwrap_or_default();
+            if layout::is_data_path(path.as_bytes(), ask.id) {
+                return Ok(());
+            }
+            Err(Step::Refuse(Refusal::Doubtful(format!("its object names the path {path:?}"))))
+        }
+        _ => Err(Step::Refuse(Refusal::InUse(name))),
+    }
+}
+
+fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
+    let order = &ask.plan.order;
+    if !order.pools.contains(&known.pool) {
+        return Err(Step::Refuse(Refusal::OtherPool {
+            has: known.pool.clone(),
+            class: order.identity.class.clone(),
+            wanted: named(&order.pools),
+        }));
+    }
+    let (asked, has) = (Bytes(order.identity.bytes), Bytes(known.identity.bytes));
+    if asked > has {
+        return Err(Step::Refuse(Refusal::TooLarge { asked, has }));
+    }
+    Ok(())
+}
+
+fn named(pools: &[PoolName]) -> String {
+    let names: Vec<_> = pools.iter().map(PoolName::as_str).collect();
+    names.join(" or ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+use super::*;
+use crate::volumes::Order;
+use fastrak_api::class::{Mode, Quota};
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord};
+use proptest::prelude::*;
+
+const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+const NEW: &str = "1b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+const MADE: i64 = 1_800_000_000;
+
+fn id(text: &str) -> VolumeId {
+    VolumeId::parse(text).unwrap()
+}
+
+fn identity(uid: &str, claim: &str) -> Identity {
+    Identity {
+        format: IDENTITY_FORMAT,
+        volume: id(uid),
+        namespace: "shop".to_owned(),
+        claim: claim.to_owned(),
+        class: "bin".to_owned(),
+        node: "node-a".to_owned(),
+        reclaim_policy: ReclaimRecord::Delete,
+        bytes: 1 << 30,
+        limit: LimitRecord::None,
+        trash_seconds: Some(60),
+        claim_created: Some(MADE),
+    }
+}
+
+fn claim() -> Claim {
+    Claim {
+        namespace: "shop".to_owned(),
+        name: "new".to_owned(),
+        uid: Some(NEW.to_owned()),
+        ..Claim::default()
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        order: Order {
+            identity: identity(NEW, "new"),
+            pools: vec![PoolName::default()],
+            policy: fastrak_api::class::PoolPolicy::default(),
+            mode: Mode::default(),
+            quota: Quota::default(),
+        },
+        claim_version: "7".to_owned(),
+        size: "1Gi".to_owned(),
+        access_modes: Vec::new(),
+        mount_options: Vec::new(),
+        hostname: "host-a".to_owned(),
+        node: NodeName::parse("node-a").unwrap(),
+    }
+}
+
+fn known() -> Known {
+    let identity = identity(OLD, "old");
+    let owner = Owner::first(&identity);
+    Known { pool: PoolName::default(), identity, owner, trashed: true }
+}
+
+fn volume(phase: Phase, policy: Policy) -> Volume {
+    Volume {
+        name: format!("pvc-{OLD}"),
+        node_label: Some("node-a".to_owned()),
+        provisioned_by: Some(names::PROVISIONER.to_owned()),
+        finalizers: vec![names::VOLUME_FINALIZER.to_owned()],
+        claim: Some(Owner::first(&identity(OLD, "old")).into()),
+        path: Some(format!("/var/lib/fastrak/{OLD}/data")),
+        phase,
+        policy,
+        ..Volume::default()
+    }
+}
+
+fn evidence() -> Evidence {
+    Evidence {
+        data: Found::Known(Box::new(known())),
+        volume: None,
+        claims: ClaimState::Gone,
+        namespace_created: Some(MADE),
+        mounted: Some(false),
+    }
+}
+
+fn with(known: Known) -> Evidence {
+    Evidence { data: Found::Known(Box::new(known)), ..evidence() }
+}
+
+fn on(way: Way, evidence: &Evidence) -> Step {
+    let (claim, plan, id) = (claim(), plan(), id(OLD));
+    decide(&Ask { claim: &claim, plan: &plan, id: &id, way }, evidence)
+}
+
+fn kept(phase: Phase) -> Evidence {
+    let data = Known { trashed: false, ..known() };
+    Evidence { volume: Some(volume(phase, Policy::Keep)), ..with(data) }
+}
+
+fn gives(step: &Step) -> bool {
+    matches!(step, Step::Publish(_) | Step::Repoint(..))
+}
+
+#[test]
+fn a_volume_comes_out_of_the_trash_for_its_own_namespace() {
+    assert_eq!(on(Way::Undelete, &evidence()), Step::Publish(Box::new(known())));
+    // An earlier try was cut off between the directory and the object.
+    let halfway = Known { trashed: false, ..known() };
+    let step = on(Way::Undelete, &with(halfway.clone()));
+    assert_eq!(step, Step::Publish(Box::new(halfway)));
+}
+
+#[test]
+fn a_kept_volume_is_repointed_and_published_where_it_has_no_object() {
+    for phase in [Phase::Released, Phase::Failed, Phase::Available] {
+        let evidence = kept(phase);
+        assert!(matches!(on(Way::Adopt, &evidence), Step::Repoint(..)), "{phase:?}");
+    }
+    let bare = Evidence { volume: None, ..kept(Phase::Released) };
+    assert!(matches!(on(Way::Adopt, &bare), Step::Publish(_)));
+}
+
+#[test]
+fn what_was_done_is_not_done_again() {
+    let mine = volume(Phase::Pending, Policy::Delete);
+    let claim = Owner { namespace: "shop".into(), claim: "new".into(), uid: NEW.into() };
+    let mine = Volume { claim: Some(claim.into()), ..mine };
+    for way in [Way::Undelete, Way::Adopt] {
+        let evidence = Evidence { volume: Some(mine.clone()), ..evidence() };
+        assert_eq!(on(way, &evidence), Step::Done);
+        // That an object says so is not enough: it has to be ours.
+        let forged = Volume { provisioned_by: None, ..mine.clone() };
+        let evidence = Evidence { volume: Some(forged), ..evidence };
+        assert!(matches!(on(way, &evidence), Step::Refuse(_)));
+    }
+}
+
+#[test]
+fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to() {
+    let (claim, plan, id) = (claim(), plan(), id(OLD));
+    let ask = Ask { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
+    let had = |claim: &str, uid: &str| Owner {
+        namespace: "shop".into(),
+        claim: claim.into(),
+        uid: uid.into(),
+    };
+    let others = |owner| others(&ask, &Known { owner, ..known() });
+    let (first, second) = (had("old", OLD), had("second", "2"));
+    assert_eq!(others(first.clone()), vec![first.clone()]);
+    assert_eq!(others(second.clone()), [first.clone(), second]);
+    let known_by_now = [had("new", NEW), Owner::default()];
+    assert!(known_by_now.map(others).iter().all(|others| *others == vec![first.clone()]));
+}
+
+#[test]
+fn no_other_namespace_gets_it_and_all_are_told_the_same() {
+    let refused = on(Way::Undelete, &Evidence { data: Found::Nothing, ..evidence() });
+    assert!(matches!(refused, Step::Refuse(Refusal::NotHere { .. })));
+    let theirs = |namespace: &str| Owner { namespace: namespace.into(), ..known().owner };
+    let elsewhere = Identity { namespace: "other".into(), ..known().identity };
+    for evidence in [
+        // It was made in another one.
+        with(Known { identity: elsewhere.clone(), owner: theirs("other"), ..known() }),
+        // It was given to another one since.
+        with(Known { owner: theirs("other"), ..known() }),
+        with(Known { identity: elsewhere, ..known() }),
+        with(Known { owner: Owner::default(), ..known() }),
+        // The namespace is another of the same name, or it cannot be told.
+        Evidence { namespace_created: Some(MADE + 1), ..evidence() },
+        Evidence { namespace_created: None, ..evidence() },
+        with(Known { identity: Identity { claim_created: None, ..known().identity }, ..known() }),
+    ] {
+        for way in [Way::Undelete, Way::Adopt] {
+            assert_eq!(on(way, &evidence), refused, "{evidence:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_in_use_or_on_its_way_is_left() {
+    let step = |way, volume| on(way, &Evidence { volume: Some(volume), ..kept(Phase::Released) });
+    let name = format!("pvc-{OLD}");
+    for way in [Way::Undelete, Way::Adopt] {
+        let bound = volume(Phase::Bound, Policy::Keep);
+        assert_eq!(step(way, bound.clone()), Step::Refuse(Refusal::InUse(name.clone())));
+        let leaving = Step::Wait(Wait::Leaving(name.clone()));
+        assert_eq!(step(way, Volume { deleting: true, ..bound.clone() }), leaving);
+        assert_eq!(step(way, volume(Phase::Released, Policy::Delete)), leaving);
+        let foreign = Volume { node_label: Some("node-b".into()), ..bound };
+        assert!(matches!(step(way, foreign), Step::Refuse(_)));
+    }
+    let free = volume(Phase::Released, Policy::Keep);
+    assert_eq!(step(Way::Undelete, free.clone()), Step::Refuse(Refusal::Kept(name.clone())));
+    let elsewhere = Volume { path: Some("/etc".into()), ..free };
+    assert!(matches!(step(Way::Adopt, elsewhere), Step::Refuse(Refusal::Doubtful(_))));
+    assert_eq!(on(Way::Adopt, &evidence()), Step::Refuse(Refusal::Trashed(name)));
+}
+
+#[test]
+fn on_any_doubt_nothing_is_given() {
+    let cases = [
+        Evidence { claims: ClaimState::Waiting, ..evidence() },
+        Evidence { claims: ClaimState::HasVolume, ..evidence() },
+        Evidence { mounted: Some(true), ..evidence() },
+        Evidence { mounted: None, ..evidence() },
+        Evidence { data: Found::Doubtful("why".into()), ..evidence() },
+        Evidence { data: Found::Unknown("why".into()), ..evidence() },
+        with(Known { pool: PoolName::parse("far").unwrap(), ..known() }),
+        with(Known { identity: Identity { bytes: (1 << 30) - 1, ..known().identity }, ..known() }),
+    ];
+    for evidence in cases {
+        assert!(!gives(&on(Way::Undelete, &evidence)), "{evidence:?}");
+    }
+    let (claim, plan) = (claim(), plan());
+    let own = Ask { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
+    assert_eq!(decide(&own, &evidence()), Step::Refuse(Refusal::Itself));
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_given_unless_all_of_it_is_proven(
+        namespaces in proptest::array::uniform2(prop_oneof![Just("shop"), Just("other"), Just("")]),
+        created in proptest::option::of(MADE - 1..MADE + 2),
+        claims in prop_oneof![Just(ClaimState::Gone), Just(ClaimState::Waiting), Just(ClaimState::HasVolume)],
+        mounted: Option<bool>,
+        trashed: bool,
+        object in proptest::option::of((0..6u8, any::<bool>(), any::<bool>())),
+        adopt: bool,
+    ) {
+        let [first, last] = namespaces.map(str::to_owned);
+        let identity = Identity { namespace: first.clone(), ..known().identity };
+        let owner = Owner { namespace: last.clone(), ..known().owner };
+        let phases = [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed];
+        let volume = object.map(|(phase, keep, deleting)| {
+            let policy = if keep { Policy::Keep } else { Policy::Delete };
+            Volume { deleting, ..volume(phases[usize::from(phase)], policy) }
+        });
+        let evidence = Evidence {
+            volume: volume.clone(), claims, namespace_created: created, mounted,
+            ..with(Known { identity, owner, trashed, ..known() })
+        };
+        let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);
+        if gives(&step) {
+            prop_assert!(first == "shop" && last == "shop" && created.is_some_and(|at| at <= MADE));
+            prop_assert!(claims == ClaimState::Gone && mounted == Some(false));
+            prop_assert!(volume.is_none_or(|v| v.policy == Policy::Keep && !v.deleting && v.phase != Phase::Bound));
+        }
+    }
+}

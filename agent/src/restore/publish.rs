@@ -1,0 +1,31 @@
+//! The PersistentVolume of a volume that was there before. Pure.
+
+use crate::cluster::repoint;
+use crate::provision::plan::Plan;
+use crate::provision::pv;
+use crate::volumes::Made;
+use crate::volumes::back::Known;
+use fastrak_api::claim::Claim;
+use fastrak_api::size::Bytes;
+use fastrak_api::volume::{Identity, ReclaimRecord};
+use k8s_openapi::api::core::v1::PersistentVolume;
+
+/// The object by which `claim`, for which a new volume would be as `plan` has it, gets `known`.
+#[must_use]
+pub fn object(plan: &Plan, known: &Known, made: &Made, claim: &Claim) -> PersistentVolume {
+    let (new, old) = (&plan.order.identity, &known.identity);
+    let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
+        (ReclaimRecord::Delete, ReclaimRecord::Delete) => ReclaimRecord::Delete,
+        // Whoever once asked for the data to be kept need not be the one who asks for it now.
+        _ => ReclaimRecord::Retain,
+    };
+    let identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };
+    let mut plan = plan.clone();
+    plan.size = Bytes(old.bytes).to_string();
+    plan.order.identity = identity;
+    let mut object = pv::object(&plan, made);
+    if let Some(spec) = &mut object.spec {
+        spec.claim_ref = Some(repoint::reference(claim));
+    }
+    object
+}

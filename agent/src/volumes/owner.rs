@@ -1,0 +1,101 @@
+//! Whose a volume was last, and how long it has been in the trash: `owner.json`, beside its identity.
+//!
+//! The identity says for whom a volume was made and never changes. This says who has it now where that
+//! is somebody else, and is written anew when it is put into the trash. Absent, the volume is still
+//! that of the claim it was made for.
+
+use super::plan::Trashed;
+use crate::host::{Dir, HostError, files};
+use fastrak_api::volume::Identity;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+
+/// A claim that has or had a volume; without a name, nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub claim: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerRecord {
+    /// The layout of this record.
+    pub format: u32,
+    /// Whose the volume was last.
+    pub owner: Owner,
+    /// The time it has spent in the trash, where it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trashed: Option<Trashed>,
+}
+
+/// The layout that this version writes and reads.
+pub const OWNER_FORMAT: u32 = 1;
+
+/// The record, in a volume's directory.
+pub const OWNER: &str = "owner.json";
+
+impl Owner {
+    /// The claim that the volume was made for.
+    #[must_use]
+    pub fn first(identity: &Identity) -> Self {
+        Self {
+            namespace: identity.namespace.clone(),
+            claim: identity.claim.clone(),
+            uid: identity.volume.to_string(),
+        }
+    }
+}
+
+impl OwnerRecord {
+    fn nobody() -> Self {
+        Self { format: OWNER_FORMAT, owner: Owner::default(), trashed: None }
+    }
+}
+
+/// Reads the record. One that cannot be understood says that the volume is nobody's: it may have been
+/// another's than the identity's.
+pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
+    let Some(content) = files::read(dir, OsStr::new(OWNER))? else { return Ok(None) };
+    let record = serde_json::from_slice::<OwnerRecord>(&content).ok();
+    let record = record.filter(|record| record.format == OWNER_FORMAT);
+    Ok(Some(record.unwrap_or_else(OwnerRecord::nobody)))
+}
+
+/// Writes the record, and returns when it is on the disk.
+pub fn write(dir: &Dir, owner: &Owner, trashed: Option<Trashed>) -> Result<(), HostError> {
+    let record = OwnerRecord { format: OWNER_FORMAT, owner: owner.clone(), trashed };
+    // Texts and numbers always serialise; if not, an empty record makes the volume nobody's.
+    let content = serde_json::to_vec_pretty(&record).unwrap_or_default();
+    files::write(dir, OsStr::new(OWNER), &content)?;
+    dir.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Kernel;
+
+    #[test]
+    fn a_record_is_read_back_and_one_that_cannot_be_makes_the_volume_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        assert_eq!(read(&dir).unwrap(), None);
+        let owner = Owner { namespace: "n".to_owned(), claim: "c".to_owned(), uid: "u".to_owned() };
+        for trashed in [None, Some(Trashed::begin(7))] {
+            write(&dir, &owner, trashed).unwrap();
+            let record = OwnerRecord { format: 1, owner: owner.clone(), trashed };
+            assert_eq!(read(&dir).unwrap(), Some(record));
+        }
+        for text in ["", "{}", "\0\0\0", r#"{"format": 2, "owner": {}}"#] {
+            std::fs::write(folder.path().join(OWNER), text).unwrap();
+            assert_eq!(read(&dir).unwrap(), Some(OwnerRecord::nobody()), "{text:?}");
+        }
+    }
+}

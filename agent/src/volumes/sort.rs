@@ -1,0 +1,174 @@
+//! Looks through the volumes that can be had back, and gives up those whose time is over or whose room
+//! is needed.
+//!
+//! What is given up gets another name, and that is on the disk before anything of it is removed: so
+//! nothing that can be had back is ever half there. Which ones is decided in `plan.rs`.
+
+use super::discard::give_up;
+use super::identity::{self, Record};
+use super::owner::{self, Owner};
+use super::plan::{self, Entry, Fate, Trashed};
+use super::{Store, VolumeError, layout};
+use crate::host::{Dir, HostError};
+use crate::pools::OpenPool;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{Identity, VolumeId};
+use fastrak_runtime::chain::Chain;
+use std::ffi::OsStr;
+use std::sync::atomic::Ordering;
+
+/// What can be had back from one pool's trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sorted {
+    /// The pool.
+    pub pool: PoolName,
+    /// How many volumes.
+    pub volumes: usize,
+    /// The sizes that were granted to them, together.
+    pub bytes: u64,
+    /// Those whose time was over.
+    pub over: Vec<Lost>,
+    /// Those that have given way.
+    pub gave_way: Vec<Lost>,
+}
+
+/// A volume that cannot be had back any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The volume.
+    pub id: VolumeId,
+    /// Whose it was.
+    pub owner: Owner,
+    /// The size that was granted.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Whether a volume that can be had back has come into the trash since this was asked last.
+    #[must_use]
+    pub fn is_unsorted(&self) -> bool {
+        self.unsorted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Looks through the trash of every pool that can be used, in which volumes may hold `percent` of
+    /// its filesystem.
+    pub fn sort_trash(&self, percent: u8, now: i64) -> Vec<Sorted> {
+        let pools = self.pools.open_all().flatten();
+        let sorted = pools.filter_map(|pool| match sort(&pool, percent, now) {
+            Ok(sorted) => Some(sorted),
+            Err(error) => {
+                warn(&pool.config.name, &error);
+                None
+            }
+        });
+        sorted.collect()
+    }
+
+    /// Gives up the oldest volumes in a pool's trash, so that `bytes` of what was granted to them get
+    /// free; none where all of them would not do.
+    pub fn give_way(
+        &self,
+        pool: &PoolName,
+        bytes: u64,
+        now: i64,
+    ) -> Result<Vec<Lost>, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let Some((trash, entries)) = open(&pool, now).map_err(VolumeError::Sort)? else {
+            return Ok(Vec::new());
+        };
+        let leaving = plan::leave(&entries, bytes);
+        let leaving = leaving.iter().filter_map(|at| entries.get(*at));
+        let lost = leaving.filter_map(|entry| part_with(&trash, entry)).collect();
+        trash.sync().map_err(VolumeError::Sort)?;
+        Ok(lost)
+    }
+}
+
+fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError> {
+    let name = pool.config.name.clone();
+    let mut sorted =
+        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), gave_way: Vec::new() };
+    let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
+    let most = pool.room.total / 100 * u64::from(percent);
+    for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
+        match fate {
+            Fate::Stays => {
+                sorted.volumes += 1;
+                sorted.bytes = sorted.bytes.saturating_add(entry.bytes);
+            }
+            Fate::Over => sorted.over.extend(part_with(&trash, entry)),
+            Fate::GivesWay => sorted.gave_way.extend(part_with(&trash, entry)),
+        }
+    }
+    // Before anything of them is removed. Also what an earlier look has given up, whose sync failed.
+    trash.sync()?;
+    Ok(sorted)
+}
+
+/// The pool's trash, and the volumes in it that can be had back. Those that never could are given up
+/// on the way.
+fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<(Dir, Vec<Entry>)>, HostError> {
+    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let names = trash.names(usize::MAX)?;
+    let mut entries = Vec::new();
+    for id in names.iter().filter_map(|name| layout::restorable(name)) {
+        match examine(&trash, &id, now) {
+            Ok(Some(entry)) => entries.push(entry),
+            // Of an older version, or changed since by someone who is root.
+            Ok(None) => give_up(&trash, &trash, &id)?,
+            // It has just been brought back.
+            Err(error) if error.is_missing() => {}
+            Err(error) => warn(&pool.config.name, &error),
+        }
+    }
+    Ok(Some((trash, entries)))
+}
+
+/// What is to be known of a volume in the trash; `None` where it cannot be had back.
+fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Option<Entry>, HostError> {
+    let dir = trash.open(OsStr::new(id.as_str()))?;
+    let Record::Proven(identity) = identity::read(&dir, id)? else { return Ok(None) };
+    let Some(ttl) = identity.trash_seconds else { return Ok(None) };
+    let (owner, spent) = time(&dir, &identity, now, ttl)?;
+    Ok(Some(Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent }))
+}
+
+/// Counts the time of a volume in the trash, and writes it down where that is due.
+fn time(dir: &Dir, identity: &Identity, now: i64, ttl: u64) -> Result<(Owner, u64), HostError> {
+    let record = owner::read(dir)?;
+    let trashed = record.as_ref().and_then(|record| record.trashed);
+    let owner = record.map_or_else(|| Owner::first(identity), |record| record.owner);
+    // Without a record its time begins now.
+    let (due, spent) = match trashed {
+        Some(trashed) => (trashed.due(now, ttl), trashed.spent(now, ttl)),
+        None => (Some(Trashed::begin(now)), 0),
+    };
+    if let Some(due) = due
+        && let Err(error) = owner::write(dir, &owner, Some(due))
+    {
+        // On a full disk too its time goes on, up to the part that needs no record.
+        tracing::warn!(volume = %identity.volume, error = %Chain(&error), "time in the trash not recorded");
+    }
+    Ok((owner, spent))
+}
+
+fn part_with(trash: &Dir, entry: &Entry) -> Option<Lost> {
+    match give_up(trash, trash, &entry.id) {
+        Ok(()) => {
+            let (id, owner, bytes) = (entry.id.clone(), entry.owner.clone(), entry.bytes);
+            Some(Lost { id, owner, bytes })
+        }
+        Err(error) => {
+            tracing::warn!(volume = %entry.id, error = %Chain(&error), "trash not given up");
+            None
+        }
+    }
+}
+
+fn warn(pool: &PoolName, error: &HostError) {
+    tracing::warn!(%pool, error = %Chain(error), "could not look through the trash");
+}

@@ -1,0 +1,77 @@
+//! What the volumes of a pool hold: asked of the kernel where it counts that, else counted file by
+//! file, a little at a time.
+//!
+//! How often, and how fast, is for the caller to know.
+
+use super::identity::{self, Record};
+use super::ledger::{Grant, Held};
+use super::{Store, VolumeError, layout};
+use crate::host::measure::Count;
+use crate::host::quota::{self, Group};
+use fastrak_api::capacity::Room;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+use std::ffi::OsStr;
+
+/// How a pool stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The pool.
+    pub pool: PoolName,
+    /// What can be given away of it.
+    pub room: Room,
+    /// What was granted to its volumes, and what is known of what they hold.
+    pub grants: Vec<(VolumeId, Grant)>,
+}
+
+/// How it can be known what a volume holds.
+#[derive(Debug)]
+pub enum Look {
+    /// The kernel has said it.
+    Told,
+    /// By this count.
+    Count(Count),
+    /// Not at all: the volume is gone, or is not proven to be itself.
+    Gone,
+}
+
+impl Store {
+    /// How every pool stands that can be used.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        let pools = self.pools.open_all().flatten();
+        pools
+            .filter_map(|pool| {
+                let (room, grants) = (self.room(&pool).ok()?, self.grants(&pool).ok()?);
+                Some(Standing { pool: pool.config.name.clone(), room, grants })
+            })
+            .collect()
+    }
+
+    /// Finds out what a volume holds, or how that can be found out.
+    pub fn look_into(&self, pool: &PoolName, id: &VolumeId) -> Result<Look, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let dir = match pool.dir.open(OsStr::new(id.as_str())) {
+            Ok(dir) => dir,
+            Err(error) if error.is_missing() => return Ok(Look::Gone),
+            Err(error) => return Err(VolumeError::Look(error)),
+        };
+        let Record::Proven(identity) = identity::read(&dir, id).map_err(VolumeError::Look)? else {
+            return Ok(Look::Gone);
+        };
+        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Look)?;
+        if let Some(group) = Group::of(identity.limit)
+            && let Ok(usage) = quota::usage(&data, group)
+        {
+            let held = Held { bytes: usage.used, inodes: usage.inodes };
+            self.ledger.note(&pool.config.name, id, Some(held));
+            return Ok(Look::Told);
+        }
+        Ok(Look::Count(Count::new(data)))
+    }
+
+    /// Remembers what a volume holds.
+    pub fn note_usage(&self, pool: &PoolName, id: &VolumeId, held: Held) {
+        self.ledger.note(pool, id, Some(held));
+    }
+}

@@ -1,0 +1,173 @@
+//! A deleted volume can be had back for its time, by its own namespace and by nobody else.
+
+use crate::scene::{Scene, path_of};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::{eventually, objects, or_skip, with_namespace};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn uid(object: &impl ResourceExt) -> Result<String> {
+    object.uid().context("it has a uid")
+}
+
+/// A claim of this class with data in it, which is deleted and whose volume is in the trash.
+async fn deleted(scene: &Scene, namespace: &str, class: &str) -> Result<PersistentVolumeClaim> {
+    let claim = scene.create(namespace, scene.claim("old").class(class)).await?;
+    let volume = scene.bound(&claim).await?;
+    std::fs::write(path_of(&volume).join("file"), namespace)?;
+    scene.delete(&claim).await?;
+    scene.gone(&volume.name_any()).await?;
+    Ok(claim)
+}
+
+fn undelete(scene: &Scene, name: &str, class: &str, volume: &str) -> objects::Claim {
+    scene.claim(name).class(class).annotate(names::UNDELETE, volume)
+}
+
+fn spec_of(volume: PersistentVolume) -> Result<(String, String)> {
+    let spec = volume.spec.context("a spec")?;
+    let size = spec.capacity.context("a capacity")?["storage"].0.clone();
+    Ok((size, spec.storage_class_name.unwrap_or_default()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_volume_comes_back_with_its_data_and_goes_again() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("bin", &[("onDelete", "trash"), ("trashTTL", "1h")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let old = deleted(&scene, &namespace, &class).await?;
+        let trashed = scene.pool().join(".trash").join(uid(&old)?);
+        assert!(trashed.join("data/file").exists() && trashed.join("owner.json").exists());
+        for round in 0..2 {
+            let name = format!("new-{round}");
+            let claim = undelete(&scene, &name, &class, &format!("pvc-{}", uid(&old)?));
+            let claim = scene.create(&namespace, claim.asks("1Ki")).await?;
+            let volume = scene.bound(&claim).await?;
+            assert_eq!(volume.name_any(), format!("pvc-{}", uid(&old)?));
+            assert_eq!(std::fs::read_to_string(path_of(&volume).join("file"))?, namespace);
+            assert_eq!(scene.directories(), [uid(&old)?], "no other directory is made");
+            assert_eq!(spec_of(volume)?, ("1Mi".to_owned(), class.clone()));
+            let said = scene.event(&namespace, &name, "VolumeUndeleted").await?;
+            assert!(said.contains(&uid(&old)?), "{said}");
+            scene.delete(&claim).await?;
+            scene.gone(&format!("pvc-{}", uid(&old)?)).await?;
+            assert!(trashed.join("data/file").exists());
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_time_is_over_is_gone() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("bin", &[("onDelete", "trash"), ("trashTTL", "1s")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let old = deleted(&scene, &namespace, &class).await?;
+        let trashed = scene.pool().join(".trash").join(uid(&old)?);
+        // Each that comes into the trash has it looked through.
+        eventually(SOON, "it is removed", || async {
+            deleted(&scene, &namespace, &class).await?;
+            ensure!(!trashed.exists(), "it is there");
+            Ok(())
+        })
+        .await?;
+        let claim = undelete(&scene, "new", &class, &uid(&old)?);
+        scene.create(&namespace, claim).await?;
+        let said = scene.event(&namespace, "new", "RestoreRefused").await?;
+        assert!(said.contains("keeps it for a time"), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_its_own_namespace_gets_a_deleted_volume() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("bin", &[("onDelete", "trash")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let old = deleted(&scene, &namespace, &class).await?;
+        with_namespace(&scene.client, async |other| {
+            let claim = undelete(&scene, "thief", &class, &uid(&old)?);
+            scene.create(&other, claim).await?;
+            let said = scene.event(&other, "thief", "RestoreRefused").await?;
+            assert!(said.contains("no volume"), "{said}");
+            Ok(())
+        })
+        .await?;
+        assert!(scene.directories().is_empty(), "nothing was made in its place");
+        assert!(scene.pool().join(".trash").join(uid(&old)?).join("data/file").exists());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_was_made_anew_is_another() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("bin", &[("onDelete", "trash")]).await?;
+    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+    let name = format!("reused-{}", scene.node);
+    let object = Namespace {
+        metadata: kube::api::ObjectMeta { name: Some(name.clone()), ..Default::default() },
+        ..Namespace::default()
+    };
+    namespaces.create(&PostParams::default(), &object).await?;
+    let old = deleted(&scene, &name, &class).await?;
+    // Creation times have whole seconds.
+    let born = old.metadata.creation_timestamp.clone().context("a time")?.0.as_second();
+    namespaces.delete(&name, &DeleteParams::default()).await?;
+    eventually(SOON, "the namespace is another", || async {
+        if let Err(error) = namespaces.create(&PostParams::default(), &object).await {
+            ensure!(matches!(&error, kube::Error::Api(status) if status.code == 409), "{error}");
+        }
+        let made = namespaces.get(&name).await?.metadata;
+        let at = made.creation_timestamp.context("a time")?.0.as_second();
+        ensure!(made.deletion_timestamp.is_none() && at > born, "{at} {born}");
+        Ok(())
+    })
+    .await?;
+    scene.create(&name, undelete(&scene, "thief", &class, &uid(&old)?)).await?;
+    let said = scene.event(&name, "thief", "RestoreRefused").await?;
+    assert!(said.contains("made anew"), "{said}");
+    assert!(scene.pool().join(".trash").join(uid(&old)?).join("data/file").exists());
+    namespaces.delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    let class = scene.class("bin", &[("onDelete", "trash")]).await?;
+    with_namespace(&scene.client, async |namespace| {
+        let used = scene.create(&namespace, scene.claim("used").class(&class)).await?;
+        scene.bound(&used).await?;
+        scene.create(&namespace, undelete(&scene, "second", &class, &uid(&used)?)).await?;
+        let said = scene.event(&namespace, "second", "RestoreRefused").await?;
+        assert!(said.contains("in use"), "{said}");
+        let old = deleted(&scene, &namespace, &class).await?;
+        let more = undelete(&scene, "more", &class, &uid(&old)?).asks("2Mi");
+        scene.create(&namespace, more).await?;
+        let said = scene.event(&namespace, "more", "RestoreRefused").await?;
+        assert!(said.contains("asks for 2Mi") && said.contains("has 1Mi"), "{said}");
+        for text in ["nonsense", "../../etc"] {
+            let name = format!("bad-{}", text.len());
+            scene.create(&namespace, undelete(&scene, &name, &class, text)).await?;
+            let said = scene.event(&namespace, &name, "RestoreRefused").await?;
+            assert!(said.contains("no volume of fastrak's"), "{said}");
+        }
+        assert_eq!(scene.directories(), [uid(&used)?]);
+        Ok(())
+    })
+    .await
+}

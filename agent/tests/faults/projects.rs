@@ -1,0 +1,116 @@
+//! Projects on the simulated disk of the first pool, and what must be true of them.
+//!
+//! The project of a directory is an attribute of it, and limits are attributes of the place's root: so
+//! both are as lasting as what fsync(2) has written. A real filesystem promises no more of a limit.
+
+use crate::disk::{Disk, Ino, ROOT};
+use fastrak_agent::host::quota::Usage;
+use fastrak_agent::volumes::{layout, projects};
+use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+
+/// The place whose disk may hold projects to limits.
+pub(crate) const NEAR: &str = "near";
+
+const PROJECT: &str = "project";
+const LIMIT: &str = "limit of ";
+
+/// The root of the place in which this is.
+pub(crate) fn place(disk: &Disk, ino: Ino) -> Ino {
+    disk.path(ino).first().and_then(|name| disk.find(ROOT, name)).unwrap_or(ROOT)
+}
+
+/// Has this directory, and what is in it, counted as a project.
+pub(crate) fn join(disk: &mut Disk, ino: Ino, number: u32) {
+    disk.tag(ino, PROJECT, &number.to_le_bytes());
+}
+
+/// Limits a project; whether it is one that is ours to limit.
+pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, most: u64) -> bool {
+    let place = place(disk, ino);
+    disk.tag(place, &format!("{LIMIT}{number}"), &most.to_le_bytes());
+    projects::OURS.contains(&number)
+}
+
+/// What a project holds.
+pub(crate) fn usage(disk: &Disk, ino: Ino, number: u32) -> Usage {
+    let place = place(disk, ino);
+    let inodes = counted(disk, place).get(&number).copied();
+    Usage {
+        used: 0,
+        inodes: Some(inodes.unwrap_or(0)),
+        limit: limits(disk, place).get(&number).copied(),
+    }
+}
+
+/// The first project from a number on that has a file or a limit.
+pub(crate) fn next(disk: &Disk, ino: Ino, first: u32) -> Option<u32> {
+    let place = place(disk, ino);
+    let mut used: BTreeSet<u32> = counted(disk, place).into_keys().collect();
+    used.extend(limits(disk, place).into_keys());
+    used.range(first..).next().copied()
+}
+
+/// What is wrong with the projects of a place in which nobody works any more.
+pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (mut limits, mut numbers) = (limits(disk, place), BTreeSet::new());
+    for (name, dir) in disk.see(place).node.entries().into_iter().flatten() {
+        let Some(id) = name.to_str().and_then(|name| VolumeId::parse(name).ok()) else { continue };
+        let Some((data, identity)) = record(disk, *dir) else { continue };
+        let LimitRecord::Project(number) = identity.limit else {
+            problems.push(format!("{id} is held to its size by {:?}", identity.limit));
+            continue;
+        };
+        if project(disk, data) != Some(number) {
+            problems.push(format!("{id} is not counted as what its record says"));
+        }
+        let limit = limits.remove(&number);
+        if limit != Some(identity.bytes) {
+            problems.push(format!("{id} may hold {limit:?} bytes, not {}", identity.bytes));
+        }
+        if !numbers.insert(number) {
+            problems.push(format!("{id} has the number of another volume"));
+        }
+    }
+    problems
+        .extend(limits.keys().map(|number| format!("project {number:x} of nobody has a limit")));
+    problems
+}
+
+fn record(disk: &Disk, dir: Ino) -> Option<(Ino, Identity)> {
+    let data = disk.find(dir, OsStr::new(layout::DATA))?;
+    let record = disk.find(dir, OsStr::new(layout::IDENTITY))?;
+    let crate::disk::Node::File(content) = &disk.see(record).node else { return None };
+    Some((data, serde_json::from_slice(content).ok()?))
+}
+
+fn project(disk: &Disk, ino: Ino) -> Option<u32> {
+    let bytes = disk.see(ino).tags.get(PROJECT)?;
+    Some(u32::from_le_bytes(bytes.as_slice().try_into().expect("4 bytes")))
+}
+
+fn limits(disk: &Disk, place: Ino) -> BTreeMap<u32, u64> {
+    let tags = disk.see(place).tags.iter();
+    let limits = tags.filter_map(|(key, bytes)| {
+        let number = key.strip_prefix(LIMIT)?.parse().expect("a number");
+        let most = u64::from_le_bytes(bytes.as_slice().try_into().expect("8 bytes"));
+        (most != 0).then_some((number, most))
+    });
+    limits.collect()
+}
+
+/// How many files each project has.
+fn counted(disk: &Disk, place: Ino) -> BTreeMap<u32, u64> {
+    let mut counts = BTreeMap::new();
+    let mut left = vec![(place, None)];
+    while let Some((ino, above)) = left.pop() {
+        let own = project(disk, ino).or(above);
+        if let Some(number) = own {
+            *counts.entry(number).or_default() += 1;
+        }
+        left.extend(disk.see(ino).node.entries().into_iter().flatten().map(|(_, ino)| (*ino, own)));
+    }
+    counts
+}
