@@ -1,14 +1,16 @@
-//! Claims that come and go beside the set's, each bearing the mark of its owner while it lives.
+//! Claims that come, grow and go beside the set's, each bearing the mark of its owner while it lives.
 
 use crate::SOON;
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::objects::claim;
+use fastrak_testkit::objects::{claim, storage_class};
 use fastrak_testkit::{Cluster, Node, eventually};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{DeleteParams, PostParams};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -17,6 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// How many live at the same time.
 const ALIVE: usize = 6;
 const MARK: &str = "mark";
+/// A class whose data stays in the trash for a while.
+const TRASHED: &str = "trashed";
+const GROWN: &str = "2Mi";
 
 /// Makes claims on random nodes and deletes them, some at once.
 pub(crate) struct Churn<'a> {
@@ -34,6 +39,8 @@ pub(crate) struct Churned {
     pub(crate) claims: usize,
     /// Of these, how many were deleted before they could be bound.
     pub(crate) at_once: usize,
+    /// How many were larger in the end than at first.
+    pub(crate) grown: usize,
     /// Volumes whose claims are gone and whose data is to be there for ever.
     pub(crate) kept: Vec<(String, PathBuf)>,
 }
@@ -43,23 +50,23 @@ struct Volume {
     uid: String,
     data: PathBuf,
     kept: bool,
+    grown: bool,
 }
 
 impl<'a> Churn<'a> {
-    pub(crate) fn new(
+    pub(crate) async fn start(
         cluster: &'a Cluster,
         client: &Client,
         namespace: &str,
         random: Random,
-    ) -> Self {
-        Self {
-            cluster,
-            claims: Api::namespaced(client.clone(), namespace),
-            random,
-            number: 0,
-            alive: VecDeque::new(),
-            done: Churned::default(),
-        }
+    ) -> Result<Self> {
+        let classes: Api<StorageClass> = Api::all(client.clone());
+        let trashed = storage_class(TRASHED, names::PROVISIONER).expandable();
+        let trashed = trashed.parameter("onDelete", "trash").parameter("trashTTL", "5s").build();
+        classes.create(&PostParams::default(), &trashed).await.context("create a class")?;
+        let claims = Api::namespaced(client.clone(), namespace);
+        let (alive, done) = (VecDeque::new(), Churned::default());
+        Ok(Self { cluster, claims, random, number: 0, alive, done })
     }
 
     /// Goes on until it is over, and then deletes all that is left.
@@ -79,10 +86,14 @@ impl<'a> Churn<'a> {
     async fn one_more(&mut self) -> Result<()> {
         self.number += 1;
         self.done.claims += 1;
-        let kept = self.number % 8 == 7;
+        let (kept, grown) = (self.number % 8 == 7, self.number.is_multiple_of(3));
         let node = self.random.of(self.cluster.nodes());
         let name = format!("extra-{}", self.number);
-        let class = if kept { names::CLASS_RETAIN } else { names::CLASS_DEFAULT };
+        let class = match self.number % 8 {
+            7 => names::CLASS_RETAIN,
+            1 | 4 => TRASHED,
+            _ => names::CLASS_DEFAULT,
+        };
         let object = claim(&name).class(class).annotate(names::NODE, node.name());
         let object = object.build(self.claims.namespace().unwrap_or_default());
         let made = self.claims.create(&PostParams::default(), &object).await;
@@ -93,14 +104,21 @@ impl<'a> Churn<'a> {
         }
         self.bound(&name).await?;
         let data = mark(node, &uid)?;
-        self.alive.push_back(Volume { name, uid, data, kept });
+        if grown {
+            self.ask_for_more(&name).await?;
+        }
+        self.alive.push_back(Volume { name, uid, data, kept, grown });
         Ok(())
     }
 
     async fn one_less(&mut self) -> Result<()> {
-        let Some(Volume { name, uid, data, kept }) = self.alive.pop_front() else {
+        let Some(Volume { name, uid, data, kept, grown }) = self.alive.pop_front() else {
             return Ok(());
         };
+        if grown {
+            self.shows_growth(&name).await?;
+            self.done.grown += 1;
+        }
         let mark = std::fs::read_to_string(data.join(MARK));
         let mark = mark.with_context(|| format!("the data of {name} is gone"))?;
         ensure!(mark == uid, "{name} has the data of {mark}");
@@ -113,6 +131,22 @@ impl<'a> Churn<'a> {
     async fn delete(&self, name: &str) -> Result<()> {
         let deleted = self.claims.delete(name, &DeleteParams::default()).await;
         deleted.map(drop).context("delete a claim")
+    }
+
+    async fn ask_for_more(&self, name: &str) -> Result<()> {
+        let patch = json!({"spec": {"resources": {"requests": {"storage": GROWN}}}});
+        let asked = self.claims.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        asked.map(drop).context("ask for more")
+    }
+
+    async fn shows_growth(&self, name: &str) -> Result<()> {
+        eventually(SOON, format!("{name} has grown"), || async {
+            let status = self.claims.get(name).await?.status.unwrap_or_default();
+            let shown = status.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
+            ensure!(shown.is_some_and(|shown| shown.0 == GROWN), "{status:?}");
+            Ok(())
+        })
+        .await
     }
 
     async fn bound(&self, name: &str) -> Result<()> {

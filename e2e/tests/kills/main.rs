@@ -97,7 +97,7 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
     let (started, seed) = (Instant::now(), Random::new(seed));
     let decoys = Decoys::plant(cluster)?;
     let writers = Writers::start(client, namespace).await?;
-    let churn = Churn::new(cluster, client, namespace, seed.branch(2));
+    let churn = Churn::start(cluster, client, namespace, seed.branch(2)).await?;
     let Storm { scaled, restarted, witness, churned } =
         storm(cluster, &writers, churn, &seed).await?;
     let storm = started.elapsed();
@@ -112,7 +112,8 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
     let untouched = decoys.are_untouched(cluster)?;
     println!(
         "{KILLS} kills in {:.0} s; {} records in {} files, read back {} times; scaled {scaled} times, \
-         {restarted} pods restarted; {} claims besides, {} of them deleted at once, {kept} kept; \
+         {restarted} pods restarted; {} claims besides, {} of them deleted at once, {} grown, \
+         {kept} kept; \
          {untouched} things beside the volumes as before; {:.0} s",
         storm.as_secs_f64(),
         written.records,
@@ -120,10 +121,14 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
         written.read_back,
         churned.claims,
         churned.at_once,
+        churned.grown,
         started.elapsed().as_secs_f64(),
     );
     ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too little has happened");
-    ensure!(churned.claims > 20 && churned.at_once > 2 && kept > 1, "{churned:?}");
+    ensure!(
+        churned.claims > 20 && churned.at_once > 2 && churned.grown > 2 && kept > 1,
+        "{churned:?}"
+    );
     Ok(())
 }
 

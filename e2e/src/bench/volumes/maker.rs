@@ -7,7 +7,7 @@ use fastrak_agent::config::{Args, Config};
 use fastrak_agent::host::Kernel;
 use fastrak_agent::pools::Pools;
 use fastrak_agent::volumes::{Order, Store};
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
@@ -82,8 +82,14 @@ impl Maker {
             bytes: BYTES,
             limit: LimitRecord::None,
             trash_seconds: None,
+            claim_created: Some(0),
         };
-        let quota = Quota::Preferred;
-        Ok(Order { identity, pool: PoolName::default(), mode: Mode::default(), quota })
+        Ok(Order {
+            identity,
+            pools: vec![PoolName::default()],
+            policy: PoolPolicy::default(),
+            mode: Mode::default(),
+            quota: Quota::Preferred,
+        })
     }
 }
