@@ -32,7 +32,7 @@ const EAGER: Duration = Duration::from_millis(100);
 const EAGER_TRIES: u32 = 300;
 
 /// How many objects are asked for at once. A page is held whole while it is read, and what that takes
-/// stays with the process: a start with a thousand volumes came to 30 MiB with the usual 500, and to 17
+/// stays with the process: a start with a thousand volumes came to 32 MiB with the usual 500, and to 17
 /// with this.
 const PAGE: u32 = 50;
 

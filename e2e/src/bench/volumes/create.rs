@@ -3,7 +3,8 @@
 use super::AREA;
 use super::maker::Maker;
 use crate::bench::{Figure, median};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use fastrak_api::volume::LimitRecord;
 use std::path::Path;
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
     let (mut volumes, mut bare, mut lasting) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let times = [
-            seconds(EACH, || maker.volume())?,
+            seconds(EACH, || maker.volume().map(drop))?,
             seconds(EACH, || maker.directory())?,
             seconds(EACH, || maker.lasting_directory())?,
         ];
@@ -54,7 +55,12 @@ pub(super) fn growth(folder: &Path) -> Result<Vec<Figure>> {
     for _ in 0..HUNDREDS {
         let mut each = Vec::new();
         for _ in 0..HUNDRED {
-            each.push(seconds(1, || maker.volume())? * 1e3);
+            let limited = || {
+                let limit = maker.volume()?;
+                ensure!(limit == LimitRecord::Subvolume, "nothing holds it to its size: {limit:?}");
+                Ok(())
+            };
+            each.push(seconds(1, limited)? * 1e3);
         }
         hundreds.push((median(&each), each.iter().sum::<f64>() / HUNDRED as f64));
     }

@@ -42,12 +42,12 @@ impl Maker {
         Ok(Self { store: Store::new(Arc::new(pools)), bare, staging, made: 0 })
     }
 
-    /// Makes a volume as the agent makes it.
-    pub(super) fn volume(&mut self) -> Result<()> {
+    /// Makes a volume as the agent makes it; how it is held to its size.
+    pub(super) fn volume(&mut self) -> Result<LimitRecord> {
         let order = self.order()?;
-        let (_, is_new) = self.store.ensure(&order).context("make a volume")?;
+        let (made, is_new) = self.store.ensure(&order).context("make a volume")?;
         ensure!(is_new, "{} was there", order.identity.volume);
-        Ok(())
+        Ok(made.limit)
     }
 
     /// Makes a directory aside, has it on the disk, and moves it to its place.
