@@ -17,6 +17,7 @@ mod event;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;
+mod json;
 pub mod lead;
 pub mod metrics;
 pub mod mutate;

@@ -1,6 +1,7 @@
 //! The operations of a patch, and the two forms they are sent in: a text, and the types of a library. What
 //! they are to bring about is `patch.rs`'s to say.
 
+use crate::json::write_text;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub(super) enum Content<'a> {
 }
 
 /// Writes them as a JSON Patch.
-pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) {
     let mut before = b'[';
     for step in steps {
         out.push(before);
@@ -47,26 +48,25 @@ pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) -> Result<(), serde_j
             Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
             Content::Text(text) => {
                 out.extend_from_slice(b"\",\"value\":");
-                serde_json::to_writer(&mut *out, text)?;
+                write_text(text, out);
                 out.push(b'}');
             }
         }
     }
     out.push(b']');
-    Ok(())
 }
 
 /// The path's parts are ours, and none has what a JSON text would have to escape.
 fn write_path(path: Path, out: &mut Vec<u8>) {
     for token in path.into_iter().flatten() {
         out.push(b'/');
-        for byte in token.bytes() {
-            match byte {
-                b'~' => out.extend_from_slice(b"~0"),
-                b'/' => out.extend_from_slice(b"~1"),
-                other => out.push(other),
-            }
+        let mut rest = token.as_bytes();
+        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'~' | b'/')) {
+            out.extend_from_slice(&rest[..at]);
+            out.extend_from_slice(if rest[at] == b'~' { b"~0" } else { b"~1" });
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
     }
 }
 

@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn the_text_of_a_patch_says_what_its_operations_say(object in objects(), edits in edits()) {
         let (received, mut text) = (received(&object), Vec::new());
-        let any = received.write(&edits, &mut text).unwrap();
+        let any = received.write(&Settled::of(&edits), &mut text);
         let operations = received.patch(&edits);
         prop_assert_eq!(any, !operations.is_empty());
         if any {

@@ -6,6 +6,7 @@
 
 use super::NotAReview;
 use super::wire::{API_VERSION, Incoming, KIND, Request};
+use crate::json;
 use fastrak_api::object::{Mapping, Text};
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -25,8 +26,7 @@ pub(super) fn read<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Read<'a, S>
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(NotAReview::Empty);
     }
-    let whole = std::str::from_utf8(body).ok().map(serde_json::from_str);
-    let Some(Ok(incoming)) = whole else { return read_in_parts(body) };
+    let Some(incoming) = json::read(body) else { return read_in_parts(body) };
     let (request, object, old) = request::<Mapping<S>>(incoming)?.parted();
     let objects = object.map(|Mapping(object)| Objects { object, old: old.map(|old| old.0) });
     Ok((request, objects.ok_or_else(missing)))
