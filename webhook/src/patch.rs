@@ -16,6 +16,7 @@ use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
 use json_patch::PatchOperation;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A field that fastrak may write.
@@ -35,7 +36,7 @@ pub struct Edit {
     /// The field.
     pub field: Field,
     /// Its value.
-    pub value: Option<String>,
+    pub value: Option<Cow<'static, str>>,
 }
 
 /// Edits in the order of their fields. Of several edits of one field the last counts.
@@ -62,7 +63,7 @@ struct Spec<'a> {
 impl Edit {
     /// The field is to have this value.
     #[must_use]
-    pub fn set(field: Field, value: impl Into<String>) -> Self {
+    pub fn set(field: Field, value: impl Into<Cow<'static, str>>) -> Self {
         Self { field, value: Some(value.into()) }
     }
 

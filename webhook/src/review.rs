@@ -139,7 +139,7 @@ fn examined<'a, S: Shape<'a>>(
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
     // A probe asks whether the webhook is there, and in shadow it is.
     let shadow = settings.shadow && verdict.reason != Reason::Probe;
-    let received = objects.ok().map(|objects| objects.object.into());
+    let received = objects.ok().map(|objects| objects.object.0.into());
     let answer = written(&request, &verdict, received.as_ref(), shadow);
     Ok((answer, verdict))
 }

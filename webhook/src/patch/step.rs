@@ -39,9 +39,7 @@ pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) {
     for step in steps {
         out.push(before);
         before = b',';
-        out.extend_from_slice(b"{\"op\":\"");
-        out.extend_from_slice(step.op.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"path\":\"");
+        out.extend_from_slice(step.op.as_text().as_bytes());
         write_path(step.path, out);
         match step.value {
             Content::Nothing => out.extend_from_slice(b"\"}"),
@@ -71,12 +69,13 @@ fn write_path(path: Path, out: &mut Vec<u8>) {
 }
 
 impl Op {
-    const fn as_str(self) -> &'static str {
+    /// As a patch has it before the path.
+    const fn as_text(self) -> &'static str {
         match self {
-            Self::Add => "add",
-            Self::Test => "test",
-            Self::Replace => "replace",
-            Self::Remove => "remove",
+            Self::Add => r#"{"op":"add","path":""#,
+            Self::Test => r#"{"op":"test","path":""#,
+            Self::Replace => r#"{"op":"replace","path":""#,
+            Self::Remove => r#"{"op":"remove","path":""#,
         }
     }
 }
