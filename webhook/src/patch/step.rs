@@ -54,18 +54,22 @@ pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// The path's parts are ours, and none has what a JSON text would have to escape.
-fn write_path(path: Path, out: &mut Vec<u8>) {
-    for token in path.into_iter().flatten() {
+/// The path's parts are ours, and none has what a JSON text would have to escape. What a path has to
+/// escape, only a key has.
+fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
+    for name in [first, second].into_iter().flatten() {
         out.push(b'/');
-        let mut rest = token.as_bytes();
-        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'~' | b'/')) {
-            out.extend_from_slice(&rest[..at]);
-            out.extend_from_slice(if rest[at] == b'~' { b"~0" } else { b"~1" });
-            rest = &rest[at + 1..];
-        }
-        out.extend_from_slice(rest);
+        out.extend_from_slice(name.as_bytes());
     }
+    let Some(key) = key else { return };
+    out.push(b'/');
+    let mut rest = key.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'~' | b'/')) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(if rest[at] == b'~' { b"~0" } else { b"~1" });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 impl Op {
