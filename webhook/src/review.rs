@@ -27,8 +27,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
 const UNPROCESSABLE: u16 = 422;
-/// As much as most patches take, before they are encoded.
-const PATCH_BYTES: usize = 1024;
+/// As much as most patches take, before they are encoded. What is larger than this an allocator does
+/// not keep at hand.
+const PATCH_BYTES: usize = 1000;
 
 /// What is reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
