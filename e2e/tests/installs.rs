@@ -7,9 +7,15 @@
 
 use anyhow::{Context, Result};
 use fastrak_api::names;
-use fastrak_testkit::{ControlPlane, Options, assets, or_skip, shared};
+use fastrak_testkit::{
+    ControlPlane, Identity, Options, assets, eventually, fake_node, objects, or_skip, shared,
+};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 fn base() -> String {
@@ -133,6 +139,8 @@ const RIGHTS: &[(&str, bool, bool)] = &[
     ("create pods -n fastrak-system", false, false),
     ("create pods --subresource=exec -n default", false, false),
     ("patch nodes", false, false),
+    ("patch nodes --subresource=status", false, true),
+    ("get namespaces", true, true),
     ("patch namespaces", false, false),
     ("delete nodes", false, false),
     ("create storageclasses", false, false),
@@ -231,4 +239,50 @@ async fn with_quotas_the_agent_has_one_right_more_and_nothing_else_differs() {
     let rights = agent.pointer_mut(pointer).and_then(Value::as_array_mut).unwrap();
     rights.push(json!("SYS_ADMIN"));
     assert_eq!(base, quotas);
+}
+
+/// What the agent on a node is answered when it writes the status of a node.
+async fn writes_status(identity: &Identity, node: &str, status: Value) -> Result<(), String> {
+    let nodes: Api<Node> = Api::all(identity.client().await.unwrap());
+    let patch = Patch::Strategic(json!({ "status": status }));
+    let written = nodes.patch_status(node, &PatchParams::default(), &patch).await;
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() {
+    let plane = or_skip!(installed().await);
+    let client = plane.client().await.unwrap();
+    for node in ["own", "other"] {
+        fake_node(&client, node).await.unwrap();
+    }
+    let pods: Api<Pod> = Api::namespaced(client, names::NAMESPACE);
+    let object =
+        objects::pod("agent").on_node("own").service_account(names::AGENT).build(names::NAMESPACE);
+    let pod = pods.create(&PostParams::default(), &object).await.unwrap();
+    let agent = Identity::of_pod(plane, &pod).await.unwrap();
+    let condition = |kind: &str| json!({ "conditions": [{ "type": kind, "status": "False" }] });
+    let may = condition(names::POOLS_READY);
+    // The API server takes a moment to take up a policy that it has just been given.
+    let other = eventually(Duration::from_secs(30), "the policy is in force", || async {
+        match writes_status(&agent, "other", may.clone()).await {
+            Ok(()) => anyhow::bail!("written"),
+            Err(said) => Ok(said),
+        }
+    });
+    assert!(other.await.unwrap().contains("of its own node only"));
+    writes_status(&agent, "own", may).await.unwrap();
+    for status in [
+        condition("Ready"),
+        json!({ "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }] }),
+        json!({ "capacity": { "cpu": "1000" } }),
+        json!({ "daemonEndpoints": { "kubeletEndpoint": { "Port": 1 } } }),
+    ] {
+        let refused = writes_status(&agent, "own", status.clone()).await.unwrap_err();
+        assert!(refused.contains("the condition FastrakPoolsReady only"), "{status}: {refused}");
+    }
+    // A token that names no node, as it is when somebody has taken it from elsewhere.
+    let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await.unwrap();
+    let refused = writes_status(&loose, "own", condition(names::POOLS_READY)).await.unwrap_err();
+    assert!(refused.contains("of its own node only"), "{refused}");
 }

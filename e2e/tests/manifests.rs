@@ -10,6 +10,7 @@ use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Container, Namespace, PodSpec, Probe, Service, ServiceAccount};
@@ -122,6 +123,9 @@ fn every_object_is_one_that_kubernetes_knows_field_by_field() {
             ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy") => {
                 is_whole::<ValidatingAdmissionPolicy>
             }
+            ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding") => {
+                is_whole::<ValidatingAdmissionPolicyBinding>
+            }
             unknown => panic!("{file}: {unknown:?} is not read by this test"),
         };
         check(&file, &object);
@@ -168,6 +172,8 @@ fn objects_are_called_what_the_programs_call_them() {
         ("PodDisruptionBudget", names::WEBHOOK),
         ("DaemonSet", names::AGENT),
         ("MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION),
+        ("ValidatingAdmissionPolicy", names::AGENT_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::AGENT_POLICY),
     ];
     let expected = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -175,7 +181,7 @@ fn objects_are_called_what_the_programs_call_them() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 19, "an object is there twice");
+    assert_eq!(there.len(), 21, "an object is there twice");
 }
 
 #[test]
@@ -186,6 +192,8 @@ fn all_that_lives_in_a_namespace_lives_in_fastraks() {
         "ClusterRole",
         "ClusterRoleBinding",
         "MutatingWebhookConfiguration",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     ];
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();

@@ -10,9 +10,10 @@ use fastrak_e2e::install::{Binaries, pods};
 use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{Cluster, ClusterOptions, eventually, or_skip, with_namespace};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Service};
-use kube::api::{DeleteParams, ListParams, PostParams};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -130,6 +131,40 @@ async fn a_pod_finds_its_file_on_the_node_it_runs_on(
     Ok(())
 }
 
+async fn it_grows_while_its_pod_runs(scene: &Scene) -> Result<()> {
+    let before = scene.pods.get("writer").await?;
+    let request = json!({ "spec": { "resources": { "requests": { "storage": "24Mi" } } } });
+    let params = PatchParams::default();
+    scene.claims.patch("data", &params, &Patch::Merge(request)).await.context("ask for more")?;
+    eventually(SOON, "the claim has grown", || async {
+        let status = scene.claims.get("data").await?.status.unwrap_or_default();
+        let shown = status.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
+        ensure!(shown.is_some_and(|size| size.0 == "24Mi"), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    let after = scene.pods.get("writer").await?;
+    assert_eq!(before.uid(), after.uid());
+    let restarts = after.status.and_then(|status| status.container_statuses).unwrap_or_default();
+    assert!(restarts.iter().all(|container| container.restart_count == 0), "{restarts:?}");
+    Ok(())
+}
+
+/// The agents' condition is there beside the kubelet's own.
+async fn nodes_say_that_their_pools_can_be_used(client: &Client) -> Result<()> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    eventually(SOON, "every node says so", || async {
+        for node in nodes.list(&ListParams::default()).await?.items {
+            let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+            let is_true =
+                |kind: &str| conditions.iter().any(|c| c.type_ == kind && c.status == "True");
+            ensure!(is_true(names::POOLS_READY) && is_true("Ready"), "{conditions:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
 async fn scale_webhook(cluster: &Cluster, replicas: u8) -> Result<()> {
     let (deployment, replicas) =
         (format!("deployment/{}", names::WEBHOOK), format!("--replicas={replicas}"));
@@ -179,6 +214,8 @@ async fn on_two_nodes_data_is_where_its_pod_runs_also_when_the_webhook_was_down(
     with_namespace(&client, async |namespace| {
         let scene = Scene::of(&client, &namespace);
         a_pod_finds_its_file_on_the_node_it_runs_on(&cluster, &scene).await?;
+        it_grows_while_its_pod_runs(&scene).await?;
+        nodes_say_that_their_pools_can_be_used(&client).await?;
         scene.leaves_nothing(&cluster).await?;
         what_the_webhook_missed_is_put_right(&cluster, &scene).await?;
         scene.leaves_nothing(&cluster).await

@@ -8,7 +8,7 @@ use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 /// As many volumes have series of their own: the largest, where there are more.
 pub const MOST_VOLUMES: usize = 1000;
@@ -64,22 +64,33 @@ impl RoomGauges {
     /// Registers all of them.
     pub(super) fn register(&self, registry: &mut Registry) {
         for (name, help, family) in [
-            ("total", "Size of a pool, as much as is its own", &self.total),
-            ("free", "What can still be written to a pool's filesystem", &self.free),
-            ("granted", "Sizes of all volumes of a pool, taken together", &self.granted),
             (
-                "grantable",
+                "fastrak_agent_pool_total_bytes",
+                "Size of a pool, as much as is its own",
+                &self.total,
+            ),
+            (
+                "fastrak_agent_pool_free_bytes",
+                "What can still be written to a pool's filesystem",
+                &self.free,
+            ),
+            (
+                "fastrak_agent_pool_granted_bytes",
+                "Sizes of all volumes of a pool, taken together",
+                &self.granted,
+            ),
+            (
+                "fastrak_agent_pool_grantable_bytes",
                 "What may be granted in a pool, with its overcommitment",
                 &self.grantable,
             ),
             (
-                "allocatable",
+                "fastrak_agent_pool_allocatable_bytes",
                 "Size of the largest volume that a pool has room for",
                 &self.allocatable,
             ),
         ] {
-            let name = format!("fastrak_agent_pool_{name}");
-            registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+            registry.register(name, help, family.clone());
         }
         registry.register(
             "fastrak_agent_pool_free_inodes",
@@ -87,11 +98,11 @@ impl RoomGauges {
             self.free_inodes.clone(),
         );
         let VolumeGauges { granted, used, inodes } = &self.volumes;
-        for (name, help, family) in
-            [("granted", "Size of a volume", granted), ("used", "What a volume holds", used)]
-        {
-            let name = format!("fastrak_agent_volume_{name}");
-            registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+        for (name, help, family) in [
+            ("fastrak_agent_volume_granted_bytes", "Size of a volume", granted),
+            ("fastrak_agent_volume_used_bytes", "What a volume holds", used),
+        ] {
+            registry.register(name, help, family.clone());
         }
         registry.register(
             "fastrak_agent_volume_inodes",

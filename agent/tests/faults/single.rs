@@ -47,15 +47,14 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 
 fn scenarios() -> Vec<Scenario> {
     use Event::{
-        Claim, Consent, Control, DeleteVolume, Dig, HalfMade, Keep, Leave, LetGo, Restart, Round,
-        Scan, See, Tend, Unclaim, Unmount, Use, Wait,
+        Claim, Consent, Control, DeleteVolume, HalfMade, Keep, LetGo, Restart, Round, Scan, See,
+        Tend, Unclaim, Unmount, Use, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1)]].concat();
     let unpublished = [used(1, "near"), vec![Claim(2, "near"), See, Unclaim(2), Tend(2)]].concat();
     let trashed = [gone("near"), vec![See, Tend(1)]].concat();
-    let deep = [used(1, "near"), vec![Use(1), Dig(1), Leave(1), Unclaim(1), Control, See, Tend(1)]];
     vec![
         scenario("first start", &[], &[Round]),
         scenario("start where someone agreed", &[Consent], &[Round]),
@@ -77,7 +76,6 @@ fn scenarios() -> Vec<Scenario> {
         ),
         scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
         scenario("trash is emptied", &trashed, &[Restart, Round]),
-        scenario("deep trash is emptied", &deep.concat(), &[Restart, Round]),
         scenario("a volume is to be kept", &kept, &[Round]),
         scenario("a kept volume's object goes", &ended, &[Round]),
         scenario(

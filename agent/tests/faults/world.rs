@@ -33,8 +33,6 @@ pub(crate) enum Event {
     Use(u8),
     /// The same pod makes folders and files below, and waits for no disk.
     Litter(u8),
-    /// Its pod makes a folder in a folder, and so on, deeper than as many as are open at a time.
-    Dig(u8),
     /// The pod ends.
     Leave(u8),
     /// A user has a claim ask for more.
@@ -98,8 +96,6 @@ pub(crate) struct World {
 
 /// More rounds than any recovery needs.
 const ROUNDS: usize = 16;
-/// How deep a pod digs.
-const DEEP: usize = 40;
 
 const PROOF: &str = "proof";
 
@@ -150,7 +146,6 @@ impl World {
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
             Event::Grow(n, size) => self.cluster.grow_claim(&id(*n), size),
-            Event::Dig(n) => self.dig(&id(*n)),
             Event::Leave(n) => {
                 let name = self.volume_of(&id(*n)).volume_name();
                 self.machine.state().mounted.retain(|mounted| *mounted != name);
@@ -481,15 +476,6 @@ impl World {
         for dir in [data, a, b, c] {
             state.disk.make(dir, OsStr::new("file"), Node::File(b"not synced".to_vec()), 0o600);
             state.disk.make(dir, OsStr::new("link"), Node::Symlink, 0o777);
-        }
-    }
-
-    fn dig(&mut self, claim: &VolumeId) {
-        let Some(mut dir) = self.data_of_bound(claim) else { return };
-        let mut state = self.machine.state();
-        for _ in 0..DEEP {
-            let folder = Node::Directory(BTreeMap::new());
-            dir = state.disk.make(dir, OsStr::new("deeper"), folder, 0o700);
         }
     }
 

@@ -20,7 +20,10 @@ pub(super) fn unlock(dir: &Dir, name: &OsStr) -> bool {
         Ok(Kind::File) => dir.handle().open(name, How::Read),
         Ok(Kind::Symlink | Kind::Other) | Err(_) => return clear(dir.handle()),
     };
-    let inner = inner.is_ok_and(|inner| clear(&*inner));
+    // What is mounted over a file is not the tenant's.
+    let is_here =
+        |inner: &dyn Handle| inner.device("").is_ok_and(|at| at.mount_root == Some(false));
+    let inner = inner.is_ok_and(|inner| is_here(&*inner) && clear(&*inner));
     clear(dir.handle()) || inner
 }
 

@@ -159,3 +159,23 @@ fn a_mount_that_comes_between_two_looks_is_not_entered() {
     assert_eq!(opened.unwrap_err(), Errno::XDEV);
     unmount(&point, UnmountFlags::empty()).unwrap();
 }
+
+#[test]
+fn a_mark_on_what_is_mounted_over_a_marked_file_stays() {
+    let scene = Scene::new();
+    let (file, precious) = (scene.data().join("file"), scene.precious().join("file"));
+    write(&file, "").unwrap();
+    if !mark(&file, IFlags::IMMUTABLE) || !mark(&precious, IFlags::IMMUTABLE) || !unshare_mounts() {
+        return drop(missing("only root can mark files and mount"));
+    }
+    mount_bind(&precious, &file).unwrap();
+    let (_, last) = scene.remove(Budget::UNLIMITED);
+    let is_marked = ioctl_getflags(File::open(&precious).unwrap()).unwrap();
+    unmount(&file, UnmountFlags::empty()).unwrap();
+    unmark(&precious);
+    assert!(matches!(last, Progress::Stuck(_)), "{last:?}");
+    assert!(is_marked.contains(IFlags::IMMUTABLE));
+    scene.assert_precious_kept();
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    scene.assert_all_gone_and_precious_kept();
+}
