@@ -140,7 +140,7 @@ const RIGHTS: &[(&str, bool, bool)] = &[
     ("create pods --subresource=exec -n default", false, false),
     ("patch nodes", false, false),
     ("patch nodes --subresource=status", false, true),
-    ("get namespaces", true, true),
+    ("get namespaces", false, true),
     ("patch namespaces", false, false),
     ("delete nodes", false, false),
     ("create storageclasses", false, false),

@@ -224,7 +224,7 @@ fn the_default_class_is_ours_and_the_other_keeps_its_volumes() {
     assert!(default.is_default && !retain.is_default);
     assert_eq!((default.reclaim, retain.reclaim), (ReclaimPolicy::Delete, ReclaimPolicy::Retain));
     // Until the agent can grow a volume: a growth that is accepted and never done is worse.
-    assert!(classes.iter().all(|class| class.allow_volume_expansion == Some(false)));
+    assert!(classes.iter().all(|class| class.allow_volume_expansion == Some(true)));
 }
 
 #[test]
