@@ -8,6 +8,7 @@ mod choose;
 pub mod discard;
 pub mod grow;
 pub mod identity;
+pub mod import;
 pub mod layout;
 pub mod ledger;
 mod make;
@@ -123,6 +124,12 @@ pub enum VolumeError {
     /// What is in the trash could not be sorted.
     #[error("could not look through the trash")]
     Sort(#[source] HostError),
+    /// Data of another provisioner could not be taken over.
+    #[error("could not take the data over")]
+    Import(#[source] HostError),
+    /// It is on another filesystem than the pool.
+    #[error("{} is on another filesystem than the pools of the class, and so cannot be taken over by a rename", .0.display())]
+    Elsewhere(PathBuf),
     /// It could not be brought back.
     #[error("could not bring the volume's directory back")]
     Restore(#[source] HostError),
