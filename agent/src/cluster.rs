@@ -3,62 +3,28 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+mod error;
 pub mod repoint;
+
+pub use error::ClusterError;
 
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
+use fastrak_api::node::NodeName;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{
     AddOperation, Patch as Operations, PatchOperation, RemoveOperation, ReplaceOperation,
     TestOperation,
 };
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::Value;
 
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
-
-/// The API server said no, or nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// To a new volume.
-    #[error("could not create the PersistentVolume")]
-    Create(#[source] kube::Error),
-    /// To a look at a volume.
-    #[error("could not read the PersistentVolume")]
-    ReadVolume(#[source] kube::Error),
-    /// To a look at all volumes.
-    #[error("could not list the PersistentVolumes")]
-    ListVolumes(#[source] kube::Error),
-    /// To a look at a claim.
-    #[error("could not read the claim")]
-    ReadClaim(#[source] kube::Error),
-    /// To the end of a volume.
-    #[error("could not delete the PersistentVolume")]
-    Delete(#[source] kube::Error),
-    /// To a look at a namespace.
-    #[error("could not read the namespace")]
-    ReadNamespace(#[source] kube::Error),
-    /// To giving a volume to another claim.
-    #[error("could not point the PersistentVolume to the claim")]
-    Repoint(#[source] kube::Error),
-    /// To a volume's new size.
-    #[error("could not write the size of the PersistentVolume")]
-    Resize(#[source] kube::Error),
-    /// To what a volume holds.
-    #[error("could not write on the PersistentVolume what it holds")]
-    Note(#[source] kube::Error),
-    /// To what a claim is to say of its size.
-    #[error("could not write the status of the claim")]
-    Status(#[source] kube::Error),
-    /// To the removal of our finalizer.
-    #[error("could not remove the finalizer from the PersistentVolume")]
-    Finalize(#[source] kube::Error),
-}
 
 /// How a conditional change has gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,6 +207,14 @@ impl Cluster {
             Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(false),
             Err(error) => Err(ClusterError::Status(error)),
         }
+    }
+
+    /// Writes one condition of a node. Conditions are told apart by their types: others stay.
+    pub async fn set_condition(&self, node: &NodeName, patch: &Value) -> Result<(), ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch = Patch::Strategic(patch);
+        let written = nodes.patch_status(node.as_str(), &PatchParams::default(), &patch).await;
+        written.map(drop).map_err(ClusterError::Condition)
     }
 
     fn volumes(&self) -> Api<PersistentVolume> {

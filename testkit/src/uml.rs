@@ -7,6 +7,7 @@
 
 pub mod inside;
 
+use crate::eventually::eventually;
 use crate::process::{Invocation, Process};
 use crate::state::StateFolder;
 use anyhow::{Context as _, Result};
@@ -17,7 +18,11 @@ use std::time::Duration;
 const MEMORY: &str = "mem=256M";
 
 /// What is needed, and is not there on every machine.
-const PROGRAMS: [&str; 5] = ["linux.uml", "mkfs.xfs", "mkfs.ext4", "unshare", "setpriv"];
+const PROGRAMS: [&str; 6] =
+    ["linux.uml", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "unshare", "setpriv"];
+
+/// How long it takes at most until nothing of it is left when it is killed.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// Where programs are looked for in there.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,6 +54,8 @@ pub enum Layout {
     Ext4,
     /// ext4 as it is made where nobody thought of quotas.
     PlainExt4,
+    /// btrfs.
+    Btrfs,
 }
 
 impl Guest {
@@ -82,6 +89,7 @@ impl Guest {
                 ("mkfs.ext4", &["-q", "-O", "quota,project", "-E", "quotatype=usrquota:prjquota"])
             }
             Layout::PlainExt4 => ("mkfs.ext4", &["-q"]),
+            Layout::Btrfs => ("mkfs.btrfs", &["-q"]),
         };
         let program = program(name).with_context(|| format!("{name} is not installed"))?;
         let make = Invocation::new(program).args(args).arg(path.display().to_string());
@@ -90,14 +98,7 @@ impl Guest {
         Ok(())
     }
 
-    /// What stands in the arguments of every process of this machine that is a part of it.
-    #[must_use]
-    pub fn mark(&self) -> String {
-        format!("uml_dir={}", self.state.path().display())
-    }
-
-    /// Switches it on: `init`, a program of this machine, is its first process. Whoever kills what is
-    /// returned pulls its plug.
+    /// Switches it on: `init`, a program of this machine, is its first process.
     pub fn start(&mut self, init: &Path, args: &[&str]) -> Result<Process> {
         self.starts += 1;
         let own = self.state.subfolder(format!("uml-{}", self.starts))?;
@@ -118,6 +119,25 @@ impl Guest {
         Process::start("the guest", &confined(kernel), &log)
     }
 
+    /// Pulls its plug, and waits until nothing of it is left on this machine; what it wrote to its
+    /// console before.
+    pub async fn cut(&self, mut running: Process) -> Result<String> {
+        running.kill();
+        // The last of its processes end a moment after the first, and may write to its disks until then.
+        let gone = || async { (self.processes() == 0).then_some(()) };
+        eventually(DEATH, "the guest is gone as a whole", gone).await?;
+        Ok(console(&running))
+    }
+
+    /// How many processes of this machine are a part of it.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        let mark = format!("uml_dir={}", self.state.path().display());
+        let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let lines = folders.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.filter(|line| String::from_utf8_lossy(line).contains(&mark)).count()
+    }
+
     /// Switches it on and waits until it switches itself off; what it wrote to its console.
     pub fn run(&mut self, init: &Path, args: &[&str], deadline: Duration) -> Result<String> {
         let mut guest = self.start(init, args)?;
@@ -129,10 +149,11 @@ impl Guest {
     }
 }
 
-/// What a guest has written to its console so far.
+/// What a guest has written to its console so far. The last line may not be whole.
 #[must_use]
 pub fn console(guest: &Process) -> String {
-    guest.log_tail(usize::MAX).replace('\r', "")
+    let text = std::fs::read(guest.log()).unwrap_or_default();
+    String::from_utf8_lossy(&text).replace('\r', "")
 }
 
 fn confined(call: Invocation) -> Invocation {

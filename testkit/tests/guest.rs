@@ -5,7 +5,7 @@
 use fastrak_testkit::uml::inside::Inside;
 use fastrak_testkit::uml::{Guest, Layout, console};
 use fastrak_testkit::{eventually, or_skip};
-use std::fs::{read_dir, read_to_string, write};
+use std::fs::{read_to_string, write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,18 +99,9 @@ async fn nothing_of_it_runs_when_its_plug_is_pulled_and_its_disk_keeps_what_was_
     })
     .await
     .unwrap();
-    let mark = guest.mark();
-    assert!(processes(&mark) > 2, "a kernel and its processes are not to be seen");
-    running.kill();
-    let gone = || async { processes(&mark) == 0 };
-    eventually(DEADLINE, "all of it is gone", gone).await.unwrap();
+    assert!(guest.processes() > 2, "a kernel and its processes are not to be seen");
+    let said = guest.cut(running).await.unwrap();
+    assert!(said.contains("it runs\n") && guest.processes() == 0, "{said}");
     let said = guest.run(&own(), &alone("reads_what_was_synced"), DEADLINE).unwrap();
     assert!(said.contains("found: Ok(\"synced\")"), "{said}");
-}
-
-/// How many processes of this machine have this in their arguments.
-fn processes(mark: &str) -> usize {
-    let folders = read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
-    let lines = folders.filter_map(|path| std::fs::read(path.join("cmdline")).ok());
-    lines.filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
 }

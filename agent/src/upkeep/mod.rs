@@ -3,6 +3,7 @@
 //!
 //! It decides nothing about a volume: what it finds is handed to the workers.
 
+pub mod condition;
 pub mod pools;
 pub mod scan;
 pub mod stuck;

@@ -5,13 +5,16 @@
 //! volume has it, when a volume that is being made has it, or when the kernel counts a file or has a
 //! limit for it: the files of a volume in the trash, and what others on the machine have set.
 
-use super::{Store, VolumeError, projects};
+use super::identity::{self, Record};
+use super::{Store, VolumeError, layout, projects};
 use crate::host::HostError;
 use crate::host::quota::{self, Group, Lack, Support};
 use crate::pools::OpenPool;
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
 use rustix::io::Errno;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 impl Store {
     /// Gives the volume the number of a project, records it in its identity and books its room with it;
@@ -69,12 +72,14 @@ impl Store {
         self.read_books();
         // A volume that is being made has no file yet, and is in the book already.
         let _turn = self.ledger.numbering();
-        let (mut swept, mut from) = (0, *projects::OURS.start());
+        let (mut swept, mut from, mut trashed) = (0, *projects::OURS.start(), None);
         while let Some(number) = quota::project_from(&pool.dir, from)?
             && projects::OURS.contains(&number)
         {
             let group = Group::Project(number);
-            if !self.ledger.has_project(number) && quota::usage(&pool.dir, group)?.inodes == Some(0)
+            if !self.ledger.has_project(number)
+                && quota::usage(&pool.dir, group)?.inodes == Some(0)
+                && !self.is_trashed(&mut trashed, number)?
             {
                 quota::limit(&pool.dir, group, 0)?;
                 swept += 1;
@@ -83,4 +88,45 @@ impl Store {
         }
         Ok(swept)
     }
+
+    /// Whether a volume in the trash has the number. It can be had back, and its tenant may have taken
+    /// all of its files out of the project. The records are read once for a sweep, where one is to be
+    /// asked at all.
+    fn is_trashed(
+        &self,
+        known: &mut Option<BTreeSet<u32>>,
+        number: u32,
+    ) -> Result<bool, HostError> {
+        if let Some(known) = known {
+            return Ok(known.contains(&number));
+        }
+        let mut numbers = BTreeSet::new();
+        for pool in self.pools.open_all().flatten() {
+            read_trash(&pool, &mut numbers)?;
+        }
+        Ok(known.insert(numbers).contains(&number))
+    }
+}
+
+fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {
+    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
+        Ok(trash) => trash,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in trash.names(usize::MAX)? {
+        let Some(id) = layout::restorable(&name) else { continue };
+        let dir = match trash.open(&name) {
+            Ok(dir) => dir,
+            // It was removed meanwhile.
+            Err(error) if error.is_missing() => continue,
+            Err(error) => return Err(error),
+        };
+        if let Record::Proven(identity) = identity::read(&dir, &id)?
+            && let LimitRecord::Project(number) = identity.limit
+        {
+            numbers.insert(number);
+        }
+    }
+    Ok(())
 }

@@ -9,8 +9,9 @@ use std::ops::RangeInclusive;
 
 /// The numbers that are ours. Others on the machine count up from 1 (`/etc/projid` as people write it,
 /// container engines) or from 2^20 (the kubelet for its scratch volumes); 0 is every file that
-/// was given to nobody. Within 31 bits, since there are tools that read the number as signed.
-pub const OURS: RangeInclusive<u32> = 0x4600_0000..=0x46FF_FFFF;
+/// was given to nobody. Within 31 bits, since there are tools that read the number as signed. Many, since
+/// a tenant who owns his files may give them to any number, and one that is a volume's fills it.
+pub const OURS: RangeInclusive<u32> = 0x4600_0000..=0x7FFF_FFFF;
 
 /// How many numbers are tried for one volume. Where so many in a row are taken, something is wrong.
 const MOST_TRIES: u32 = 4096;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::system::{RebootCommand, finit_module, reboot, uname};
 use std::ffi::CString;
-use std::fs::{File, create_dir, create_dir_all};
+use std::fs::{File, create_dir, create_dir_all, read_to_string};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,12 +42,17 @@ impl Inside {
         Ok(Self(()))
     }
 
-    /// Loads a module by its path in the kernel's own tree, without its ending.
+    /// Loads a module by its path in the kernel's own tree, without its ending, unless it is built in.
     pub fn load(&self, module: &str) -> Result<()> {
         let release = uname().release().to_string_lossy().into_owned();
-        let path = format!("{MODULES}/{release}/kernel/{module}.ko");
-        let file = File::open(&path).with_context(|| format!("open {path}"))?;
-        finit_module(file, c"", 0).with_context(|| format!("load {path}"))
+        let folder = Path::new(MODULES).join(release);
+        let built_in = read_to_string(folder.join("modules.builtin")).unwrap_or_default();
+        if built_in.lines().any(|line| line == format!("kernel/{module}.ko")) {
+            return Ok(());
+        }
+        let path = folder.join(format!("kernel/{module}.ko"));
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        finit_module(file, c"", 0).with_context(|| format!("load {}", path.display()))
     }
 
     /// Mounts the disk of this letter, and says where.

@@ -1,12 +1,14 @@
-//! Projects on real XFS and real ext4: what `host/quota/project.rs` asks of the kernel, and what the
-//! kernel does to a tenant then.
+//! Real filesystems: what `host/quota/project.rs` asks of XFS and ext4 and what those do to a tenant
+//! then, and what is left on each filesystem when the power fails (`cuts/`).
 //!
-//! This machine's own kernel may have neither, so the checks run in one that has (user-mode Linux,
-//! `testkit/src/uml.rs`), whose first process is this very program again. Each check says a line of
-//! its own to the console, and the test here wants every one of them.
+//! This machine's own kernel may have neither, and its power is not ours to cut: so all of it runs in
+//! another one (user-mode Linux, `testkit/src/uml.rs`), whose first process is this very program again.
+//! Each check says a line of its own to the console, and the test here wants every one of them.
 #![cfg(test)]
 
 mod checks;
+mod cuts;
+mod pool;
 mod scene;
 
 use anyhow::{Context as _, Result};
@@ -23,7 +25,12 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(240);
 const DEADLINE_INSIDE: Duration = Duration::from_secs(200);
 
-#[tokio::test]
+/// The arguments with which this program does one thing as the first process of a guest.
+fn alone(name: &str) -> [&str; 5] {
+    ["--ignored", "--exact", "--nocapture", "--test-threads=1", name]
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_check_holds_on_xfs_and_on_ext4() {
     or_skip!(Guest::supported());
     let mut guest = Guest::create().await.unwrap();
@@ -31,9 +38,8 @@ async fn every_check_holds_on_xfs_and_on_ext4() {
         guest.add_disk(layout, mib).await.unwrap();
     }
     let own = std::env::current_exe().unwrap();
-    let args = ["--ignored", "--exact", "--nocapture", "--test-threads=1", "as_first_process"];
-    let ran = tokio::task::spawn_blocking(move || guest.run(&own, &args, DEADLINE)).await.unwrap();
-    let console = ran.unwrap();
+    let args = alone("as_first_process");
+    let console = tokio::task::block_in_place(|| guest.run(&own, &args, DEADLINE)).unwrap();
 
     let on_each = CHECKS.iter().map(|(name, _)| name);
     let expected = Filesystem::ALL

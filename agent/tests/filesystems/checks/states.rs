@@ -69,7 +69,7 @@ pub(super) fn ext4_mounted_again(inside: &Inside) -> Result<()> {
 fn mounted_again(inside: &Inside, on: Filesystem) -> Result<()> {
     let mut scene = Scene::new(on, inside.mount(on.letter(), on.kind(), "prjquota")?);
     // Beyond the numbers of all other checks.
-    let number = 0x46FF_FFF0;
+    let number = 0x7FFF_FFF0;
     scene.from(number);
     let volume = scene.volume(8 * MIB)?;
     let mut file = volume.file("kept")?;

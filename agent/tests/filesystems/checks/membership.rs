@@ -88,22 +88,28 @@ pub(super) fn a_volume_moves_whole(scene: &Scene) -> Result<()> {
 }
 
 /// What `docs/storage.md` says of it: the kernel lets the owner of a file choose its project, and so
-/// leave his limit behind, unless he is in a user namespace.
+/// leave his limit behind, or fill another's, unless he is in a user namespace.
 pub(super) fn who_can_leave(scene: &Scene) -> Result<()> {
-    let volume = scene.volume(8 * MIB)?;
-    volume.file("file")?;
+    let (volume, other) = (scene.volume(8 * MIB)?, scene.volume(8 * MIB)?);
+    let mut file = volume.file("file")?;
+    fill(&mut file, 2 * MIB);
+    file.sync_all()?;
+    drop(file);
     let path = volume.path.join("file");
     let user = format!("--reuid={TENANT}");
     let group = format!("--regid={TENANT}");
     let tenant = ["setpriv", &user, &group, "--clear-groups"];
-    let leave = Invocation::new("chattr").args(["-p", "0", &path.display().to_string()]);
+    let shown = path.display().to_string();
+    let give = |project: u32| Invocation::new("chattr").args(["-p", &project.to_string(), &shown]);
 
-    let within = leave.clone().through(&["unshare", "--user", "--map-root-user"]).through(&tenant);
+    let within = give(0).through(&["unshare", "--user", "--map-root-user"]).through(&tenant);
     let refused = within.run_blocking().err().context("he left from a user namespace")?;
     let refused = format!("{refused:#}");
     ensure!(refused.contains("Invalid argument") || refused.contains("not permitted"), "{refused}");
     same("still in", &project_at(&path)?, &volume.project)?;
 
-    leave.through(&tenant).run_blocking().context("outside of one")?;
+    give(other.project).through(&tenant).run_blocking().context("outside of one")?;
+    ensure!(other.usage()?.used >= 2 * MIB && volume.usage()?.used < MIB, "it is not charged");
+    give(0).through(&tenant).run_blocking().context("outside of one")?;
     same("out", &project_at(&path)?, &0)
 }

@@ -1,104 +1,24 @@
 //! The store of the agent itself, on filesystems that hold projects to limits.
 
+use crate::pool::{Pool, id, order};
 use crate::same;
 use crate::scene::{MIB, Scene, as_tenant, fill, until};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_agent::host::Kernel;
 use fastrak_agent::host::quota::project;
-use fastrak_agent::pools::{PoolConfig, Pools};
 use fastrak_agent::volumes::discard::Parting;
-use fastrak_agent::volumes::{Made, Order, Store, VolumeError, Whereabouts, projects};
-use fastrak_api::capacity::Terms;
-use fastrak_api::class::{Mode, PoolPolicy, Quota};
-use fastrak_api::node::NodeName;
+use fastrak_agent::volumes::owner::Owner;
+use fastrak_agent::volumes::{VolumeError, Whereabouts, projects};
+use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use fastrak_api::volume::{LimitRecord, VolumeId};
 use rustix::fd::AsFd as _;
 use rustix::fs::statvfs;
-use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, create_dir, remove_dir_all};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fs::{File, remove_dir_all};
+use std::path::Path;
 
 /// A size that is no whole number of any filesystem's blocks.
 const ODD: u64 = 10_000_001;
-
-/// A pool and the store on it, which is as an agent that has just started has it.
-pub(super) struct Pool {
-    pub(super) path: PathBuf,
-    pub(super) store: Store,
-}
-
-impl Pool {
-    /// A new pool of this name below `root`.
-    pub(super) fn new(root: &Path, name: &str) -> Result<Self> {
-        let path = root.join(name);
-        create_dir(&path)?;
-        Self::of(path)
-    }
-
-    /// The pool at `path`, for an agent that has just started.
-    pub(super) fn of(path: PathBuf) -> Result<Self> {
-        let config = PoolConfig {
-            name: PoolName::default(),
-            path: path.clone(),
-            require_mount: false,
-            terms: Terms::default(),
-        };
-        let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a")?, vec![config]);
-        Ok(Self { path, store: Store::new(Arc::new(pools)) })
-    }
-
-    pub(super) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(Made, u32)> {
-        let (made, _) = self.store.ensure(&order(id, bytes, Quota::Required))?;
-        let LimitRecord::Project(number) = made.limit else {
-            anyhow::bail!("it is held by {:?}", made.limit);
-        };
-        ensure!(projects::OURS.contains(&number), "its number is {number:x}");
-        Ok((made, number))
-    }
-
-    fn root(&self) -> Result<File> {
-        Ok(File::open(&self.path)?)
-    }
-
-    fn in_use(&self, number: u32) -> Result<bool> {
-        Ok(project::next_used(self.root()?.as_fd(), number)? == Some(number))
-    }
-
-    fn empty_trash(&self) -> Result<()> {
-        until("the trash is empty", || {
-            let states = self.store.empty_trash(512, &BTreeSet::new());
-            Ok(states.iter().all(|state| state.entries == 0))
-        })
-    }
-}
-
-pub(super) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
-    Order {
-        identity: Identity {
-            format: IDENTITY_FORMAT,
-            volume: id.clone(),
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
-            class: "local-storage".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
-            bytes,
-            limit: LimitRecord::None,
-            trash_seconds: None,
-            claim_created: None,
-        },
-        pools: vec![PoolName::default()],
-        policy: PoolPolicy::default(),
-        mode: Mode(0o777),
-        quota,
-    }
-}
-
-pub(super) fn id(number: u32) -> VolumeId {
-    VolumeId::parse(&format!("00000000-0000-4000-9000-0000{number:08x}")).expect("a uid")
-}
 
 /// Two volumes that would both like the same number best.
 fn rivals() -> (VolumeId, VolumeId) {
@@ -217,6 +137,29 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     ensure!(pool.in_use(second)?, "the other one's number went too");
     let (_, third) = pool.make(&one, MIB)?;
     same("the number of whoever comes next", &third, &first)
+}
+
+/// Also where its tenant has taken all of it out of its project, so that the kernel counts nothing.
+pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "trash")?;
+    let (one, other) = rivals();
+    let mut wanted = order(&one, MIB, Quota::Required);
+    wanted.identity.trash_seconds = Some(3600);
+    let (made, _) = pool.store.ensure(&wanted)?;
+    let LimitRecord::Project(first) = made.limit else { anyhow::bail!("{:?}", made.limit) };
+    project::set_project(File::open(&made.path)?.as_fd(), 0, false)?;
+    pool.store.discard(&PoolName::default(), &one, &Parting::default())?;
+    // By this agent and by the next, which has never seen the volume.
+    for pool in [&pool, &Pool::of(pool.path.clone())?] {
+        drop(pool.store.survey());
+        ensure!(pool.in_use(first)?, "its number went");
+    }
+    let (_, second) = pool.make(&other, MIB)?;
+    ensure!(second != first, "its number was given away");
+    let back =
+        pool.store.bring_back(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
+    same("how it is held", &back.limit, &LimitRecord::Project(first))?;
+    same("whether it is", &pool.in_use(first)?, &true)
 }
 
 pub(super) fn forgets_what_was_half_made(scene: &Scene) -> Result<()> {
