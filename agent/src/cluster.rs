@@ -3,7 +3,10 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+mod error;
 pub mod repoint;
+
+pub use error::ClusterError;
 
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
@@ -22,47 +25,6 @@ use serde_json::Value;
 
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
-
-/// The API server said no, or nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// To a new volume.
-    #[error("could not create the PersistentVolume")]
-    Create(#[source] kube::Error),
-    /// To a look at a volume.
-    #[error("could not read the PersistentVolume")]
-    ReadVolume(#[source] kube::Error),
-    /// To a look at all volumes.
-    #[error("could not list the PersistentVolumes")]
-    ListVolumes(#[source] kube::Error),
-    /// To a look at a claim.
-    #[error("could not read the claim")]
-    ReadClaim(#[source] kube::Error),
-    /// To the end of a volume.
-    #[error("could not delete the PersistentVolume")]
-    Delete(#[source] kube::Error),
-    /// To a look at a namespace.
-    #[error("could not read the namespace")]
-    ReadNamespace(#[source] kube::Error),
-    /// To giving a volume to another claim.
-    #[error("could not point the PersistentVolume to the claim")]
-    Repoint(#[source] kube::Error),
-    /// To a volume's new size.
-    #[error("could not write the size of the PersistentVolume")]
-    Resize(#[source] kube::Error),
-    /// To what a volume holds.
-    #[error("could not write on the PersistentVolume what it holds")]
-    Note(#[source] kube::Error),
-    /// To what a claim is to say of its size.
-    #[error("could not write the status of the claim")]
-    Status(#[source] kube::Error),
-    /// To what a node is to say of its pools.
-    #[error("could not write the condition of the node")]
-    Condition(#[source] kube::Error),
-    /// To the removal of our finalizer.
-    #[error("could not remove the finalizer from the PersistentVolume")]
-    Finalize(#[source] kube::Error),
-}
 
 /// How a conditional change has gone.
 #[derive(Clone, Debug, PartialEq, Eq)]

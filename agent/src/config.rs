@@ -52,6 +52,9 @@ pub struct Args {
     /// How often to find out what volumes hold.
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     usage_interval: Duration,
+    /// A folder whose volumes, of another provisioner, claims may take over. May be given several times.
+    #[arg(long, value_name = "PATH", value_parser = flags::folder)]
+    import_from: Vec<PathBuf>,
     /// The kubelet's folder of pods, by which mounted volumes are recognised.
     #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
     pods_dir: PathBuf,
@@ -75,6 +78,8 @@ pub struct Config {
     pub upkeep: Upkeep,
     /// How long a directory that belongs to nobody is left alone.
     pub orphan_grace: Duration,
+    /// Folders whose volumes, of other provisioners, claims may take over.
+    pub import_from: Vec<PathBuf>,
     /// The kubelet's folder of pods.
     pub pods_dir: PathBuf,
     /// Where to answer about health and metrics.
@@ -133,6 +138,7 @@ impl TryFrom<Args> for Config {
             usage_interval,
             orphan_grace,
             trash_max_percent,
+            import_from,
             pods_dir,
             admin,
             client,
@@ -150,7 +156,7 @@ impl TryFrom<Args> for Config {
         refuse_twins(&pools)?;
         let upkeep =
             Upkeep { orphan_scan, trash_percent: trash_max_percent, usage: usage_interval };
-        Ok(Self { node, pools, upkeep, orphan_grace, pods_dir, admin, client })
+        Ok(Self { node, pools, upkeep, orphan_grace, import_from, pods_dir, admin, client })
     }
 }
 

@@ -13,6 +13,7 @@ use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ pub struct Context {
     pub pools: Vec<PoolName>,
     /// How long a directory without an owner is left alone.
     pub orphan_grace: Duration,
+    /// Folders whose volumes, of other provisioners, claims may take over.
+    pub import_from: Vec<PathBuf>,
     /// What has been seen of the cluster.
     pub facts: Arc<Facts>,
     /// The volumes on the disk.

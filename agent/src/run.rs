@@ -49,7 +49,7 @@ pub enum RunError {
 
 /// Runs an agent until `shutdown` is requested.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let Config { node, pools, upkeep, orphan_grace, pods_dir, admin, client } = config;
+    let Config { node, pools, upkeep, orphan_grace, import_from, pods_dir, admin, client } = config;
     reclaim::warn_without(&pods_dir);
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
@@ -62,6 +62,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         node,
         pools: names,
         orphan_grace,
+        import_from,
         facts: Arc::new(Facts::default()),
         cluster: Cluster::new(client.clone()),
         events,

@@ -145,6 +145,14 @@ pub mod kubernetes {
     pub const SYSTEM_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
 }
 
+/// Names of other provisioners of local volumes.
+pub mod provisioners {
+    /// The one of Rancher.
+    pub const LOCAL_PATH: &str = "rancher.io/local-path";
+    /// The one of OpenEBS.
+    pub const OPENEBS_LOCAL: &str = "openebs.io/local";
+}
+
 /// Names of the inlets operator's.
 pub mod inlets {
     /// Whether the operator is to serve a Service, for operators of 0.17 and later.

@@ -7,7 +7,7 @@ use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference, PersistentVolume};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
@@ -34,6 +34,11 @@ impl Cluster {
         let found = found.map_err(ClusterError::ReadNamespace)?;
         let created = found.and_then(|found| found.metadata.creation_timestamp);
         Ok(created.map(|time| time.0.as_second()))
+    }
+
+    /// The volume of this name, whoever made it, as it is at this moment.
+    pub async fn object(&self, name: &str) -> Result<Option<PersistentVolume>, ClusterError> {
+        self.volumes().get_opt(name).await.map_err(ClusterError::ReadVolume)
     }
 
     /// Points a volume to `claim`, provided that it is still exactly the one that was decided upon.

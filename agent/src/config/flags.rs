@@ -42,14 +42,21 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
     checked_pool(&entry)
 }
 
+/// A folder, by a path that is the same everywhere.
+pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if is_plain(path) && path != Path::new("/") {
+        return Ok(path.components().collect());
+    }
+    Err(format!("{text} is not an absolute path without '..'"))
+}
+
 /// A pool that can be one.
 pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
     let PoolEntry { name, path, require_mount, .. } = entry;
     let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
     // The path is written into volumes, where the API server and the kubelet are as strict.
-    let plain = path.is_absolute()
-        && path.to_str().is_some()
-        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let plain = is_plain(path);
     if !plain || path == Path::new("/") {
         let path = path.display();
         return Err(format!("pool {name}: {path} is not an absolute path without '..'"));
@@ -77,4 +84,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     positive
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| format!("{text:?} is not a duration, such as 90s, 10m or 1h"))
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute()
+        && path.to_str().is_some()
+        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }

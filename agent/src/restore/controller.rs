@@ -5,7 +5,7 @@
 //! the claim is gone by then, the look for directories without an owner puts it back into the trash.
 
 use super::plan::{self, Ask, Evidence, Step, Wait, Way};
-use super::publish;
+use super::{import, publish};
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::facts::About;
@@ -49,7 +49,9 @@ pub async fn tend(
     let (id, way) = match wish {
         Ok(Wish::Undelete(id)) => (id, Way::Undelete),
         Ok(Wish::Adopt(id)) => (id, Way::Adopt),
-        Ok(Wish::Import(_)) => return Outcome::Again(Pace::Refused),
+        Ok(Wish::Import(name)) => {
+            return import::controller::tend(context, claim, &plan, name).await;
+        }
         Err(error) => {
             say(context, &plan, claim, &error.to_string());
             return Outcome::Again(Pace::Refused);
@@ -200,7 +202,8 @@ fn tell(context: &Context, ask: &Ask<'_>, known: &Known) {
     context.events.on_claim(claim, reason, text);
 }
 
-fn say(context: &Context, plan: &Plan, claim: &Claim, text: &str) {
+/// Tells the claim's user why it has no volume.
+pub(super) fn say(context: &Context, plan: &Plan, claim: &Claim, text: &str) {
     if context.unfinished.is_news(&plan.order.identity.volume, text) {
         let (namespace, name) = (&claim.namespace, &claim.name);
         tracing::warn!(%namespace, claim = %name, why = text, "volume not given");

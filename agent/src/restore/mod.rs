@@ -4,5 +4,6 @@
 //! A claim that wishes so never gets an empty volume: it waits, and an event says why.
 
 pub mod controller;
+pub mod import;
 pub mod plan;
 pub mod publish;

@@ -2,7 +2,7 @@
 //!
 //! A step that fails or is cut off leaves nothing under the volume's name.
 
-use super::{Order, Store, VolumeError, identity, layout, trash};
+use super::{Order, Store, VolumeError, identity, import, layout, trash};
 use crate::host::quota::{self, Group, Lack, Support};
 use crate::host::{Dir, HostError, Verb, dirs};
 use crate::pools::OpenPool;
@@ -88,7 +88,11 @@ fn build(pool: &Dir, order: &Order, identity: &Identity) -> Result<(), HostError
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
     let staging = pool.open_or_make(OsStr::new(layout::STAGING))?;
-    // What an earlier try has left half done.
+    // What an earlier try has left half done; but not the data that it has taken over.
+    if import::finish(pool, &staging, name)? {
+        let what = pool.path().join(name).display().to_string();
+        return Err(HostError { verb: Verb::Make, what, errno: Errno::EXIST });
+    }
     trash::remove_now(&staging, name)?;
     let dir = staging.make(name, dirs::PRIVATE)?;
     let data = make_data(&dir, order.mode.0, identity.limit)?;

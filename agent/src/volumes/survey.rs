@@ -4,7 +4,8 @@
 //! It does not know which of them have an owner.
 
 use super::trash::remove_now;
-use super::{Store, VolumeError, layout};
+use super::{Store, VolumeError, import, layout};
+use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -84,13 +85,18 @@ impl Store {
             // Held over the removal: a volume that is begun meanwhile under this name waits.
             let making = self.making();
             if !making.contains(&name)
-                && let Err(error) = remove_now(&staging, &name)
+                && let Err(error) = clear(&pool.dir, &staging, &name)
             {
                 outcome = Err(VolumeError::Discard(error));
             }
         }
         outcome
     }
+}
+
+/// A leftover that holds imported data is a volume but for its place.
+fn clear(pool: &Dir, staging: &Dir, name: &OsStr) -> Result<(), HostError> {
+    if import::finish(pool, staging, name)? { Ok(()) } else { remove_now(staging, name) }
 }
 
 fn warn(pool: &OpenPool<'_>, error: &VolumeError) {

@@ -8,6 +8,7 @@ mod deletes;
 mod grows;
 mod holds_to_size;
 mod hostile_tenant;
+mod imports;
 mod knows_its_room;
 mod provisions;
 mod refuses;

@@ -1,0 +1,151 @@
+//! Carries out what was decided about a claim that wants another provisioner's data: the directory,
+//! then the object, then word of it.
+//!
+//! The old object is left to the administrator, as is all else of the old provisioner.
+
+use super::plan::{self, Evidence, Place, Refusal};
+use super::source::Source;
+use crate::cluster::{ClaimState, ClusterError};
+use crate::context::{Context, Outcome};
+use crate::facts::volume::ClaimRef;
+use crate::host::mounts;
+use crate::metrics::{Act, OfPool, Restore};
+use crate::pace::Pace;
+use crate::provision::plan::Plan;
+use crate::provision::pv;
+use crate::restore::controller::say;
+use crate::volumes::import::Import;
+use crate::volumes::{Made, VolumeError};
+use fastrak_api::claim::Claim;
+use fastrak_api::reason::EventReason;
+use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord};
+use fastrak_runtime::chain::Chain;
+use std::path::Path;
+
+/// The claim could not get the data this time.
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error("the data could not be taken over")]
+    Volume(#[source] VolumeError),
+    #[error("the API server could not be asked, or told")]
+    Cluster(#[source] ClusterError),
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// Gives the claim the data of the volume of this name.
+pub async fn tend(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> Outcome {
+    let Err(error) = give(context, claim, plan, name).await else {
+        context.metrics.restore(Act::import, Restore::done);
+        return Outcome::Done;
+    };
+    let (outcome, pace) = match &error {
+        ImportError::Refused(_)
+        | ImportError::Volume(
+            VolumeError::Full(_)
+            | VolumeError::Elsewhere(_)
+            | VolumeError::Pool(_)
+            | VolumeError::Taken { .. },
+        ) => (Restore::refused, Pace::Refused),
+        ImportError::Volume(_) | ImportError::Cluster(_) => (Restore::failed, Pace::Failed),
+    };
+    context.metrics.restore(Act::import, outcome);
+    say(context, plan, claim, &Chain(&error).to_string());
+    Outcome::Again(pace)
+}
+
+async fn give(
+    context: &Context,
+    claim: &Claim,
+    plan: &Plan,
+    name: &str,
+) -> Result<(), ImportError> {
+    let identity = identity(plan);
+    let id = identity.volume.clone();
+    let found = context.on_disk(move |store| store.imported(&id)).await;
+    let made = match found.map_err(ImportError::Volume)? {
+        Some(made) => made,
+        None => take_over(context, claim, plan, (name, &identity)).await?,
+    };
+    let mut plan = plan.clone();
+    plan.order.identity = identity;
+    let object = pv::object(&plan, &made);
+    let created = context.cluster.create(&object).await.map_err(ImportError::Cluster)?;
+    if created {
+        context.facts.set_posted(&plan.order.identity.volume);
+        tell(context, claim, name, &made).await;
+    }
+    Ok(())
+}
+
+/// An imported volume is kept when its claim goes: whoever moves data away from elsewhere wants to look
+/// at it before it is let go.
+fn identity(plan: &Plan) -> Identity {
+    let identity = plan.order.identity.clone();
+    Identity { reclaim_policy: ReclaimRecord::Retain, limit: LimitRecord::None, ..identity }
+}
+
+async fn take_over(
+    context: &Context,
+    claim: &Claim,
+    plan: &Plan,
+    (name, identity): (&str, &Identity),
+) -> Result<Made, ImportError> {
+    let evidence = gather(context, claim, name).await?;
+    let here = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
+    let place = plan::decide(claim, name, here, &evidence).map_err(ImportError::Refused)?;
+    let Place { from, name: folder } = place;
+    let import = Import {
+        identity: identity.clone(),
+        pools: plan.order.pools.clone(),
+        from,
+        name: folder,
+        volume: name.to_owned(),
+    };
+    let made = context.on_disk(move |store| store.import(&import)).await;
+    let made = made.map_err(ImportError::Volume)?;
+    context.metrics.add(OfPool::Volumes, &made.pool, 1);
+    Ok(made)
+}
+
+async fn gather(context: &Context, claim: &Claim, name: &str) -> Result<Evidence, ImportError> {
+    let created = context.cluster.namespace_created(&claim.namespace);
+    let asked = tokio::try_join!(context.cluster.object(name), created);
+    let (object, namespace_created) = asked.map_err(ImportError::Cluster)?;
+    let source = object.as_ref().map(Source::read);
+    let of = source.as_ref().and_then(|source| source.volume.claim.clone());
+    let claim = match &of {
+        Some(of) => state(context, of).await?,
+        None => ClaimState::Gone,
+    };
+    let path = source.as_ref().and_then(|source| source.path.as_deref());
+    let mounted = path.and_then(|path| is_mounted(context, name, path));
+    Ok(Evidence { source, claim, namespace_created, mounted })
+}
+
+async fn state(context: &Context, of: &ClaimRef) -> Result<ClaimState, ImportError> {
+    context.cluster.claim(of).await.map_err(ImportError::Cluster)
+}
+
+/// Whether its folder, or one in it, is mounted anywhere, or anything in the name of its object.
+fn is_mounted(context: &Context, volume: &str, path: &Path) -> Option<bool> {
+    let folder = path.file_name()?.as_encoded_bytes();
+    let part = |path: &[u8], wanted: &[u8]| path.split(|b| *b == b'/').any(|part| part == wanted);
+    let mounts = mounts::all(context.store.pools().machine()).ok()?;
+    let of_it =
+        |mount: &mounts::Mount| part(&mount.root, folder) || part(&mount.point, volume.as_bytes());
+    Some(mounts.iter().any(of_it))
+}
+
+async fn tell(context: &Context, claim: &Claim, name: &str, made: &Made) {
+    let (namespace, claim_name) = (&claim.namespace, &claim.name);
+    tracing::info!(%namespace, claim = %claim_name, volume = name, pool = %made.pool, "data taken over");
+    let text = format!("has the data of volume {name}, which is in pool {} now", made.pool);
+    context.events.on_claim(claim, EventReason::VolumeImported, text);
+    if let Ok(Some(old)) = context.cluster.volume(name).await {
+        let text = format!(
+            "its data is claim {namespace}/{claim_name}'s now; delete this object, which has none"
+        );
+        context.events.on_volume(&old, EventReason::VolumeImported, text);
+    }
+}
