@@ -1,0 +1,114 @@
+//! What the agent tells on objects that are there: sizes, what volumes hold, how a node's pools are.
+//!
+//! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
+
+use super::{Changed, Cluster, ClusterError, code, done};
+use crate::facts::growth::{Growth, STORAGE};
+use crate::facts::volume::Volume;
+use fastrak_api::claim::Claim;
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{
+    AddOperation, Patch as Operations, PatchOperation, ReplaceOperation, TestOperation,
+};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::Value;
+
+/// What a claim's status is written upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub version: String,
+    /// What it says of its size.
+    pub growth: Growth,
+}
+
+impl Cluster {
+    /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
+    pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
+        let patch: Patch<()> = Patch::Json(resized(volume, size));
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
+            Ok(patched) => Ok(done(&patched)),
+            Err(error) => match code(&error) {
+                Some(404) => Ok(Changed::Gone),
+                Some(409 | 422) => Ok(Changed::Conflict),
+                _ => Err(ClusterError::Resize(error)),
+            },
+        }
+    }
+
+    /// Writes on a volume how much it holds. A volume of another uid, or with other figures than those
+    /// that were seen, is left as it is.
+    pub async fn note_used(&self, volume: &Volume, bytes: u64) -> Result<(), ClusterError> {
+        let patch: Patch<()> = Patch::Json(noted(volume, bytes));
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(code(&error), Some(404 | 409 | 422)) => Ok(()),
+            Err(error) => Err(ClusterError::Note(error)),
+        }
+    }
+
+    /// What the status of a claim can be written upon at this moment; none where that claim is gone.
+    pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &claim.namespace);
+        let found = claims.get_opt(&claim.name).await.map_err(ClusterError::ReadClaim)?;
+        let found = found.filter(|found| found.metadata.uid == claim.uid);
+        Ok(found.map(|found| Stand {
+            growth: Growth::read(&found),
+            uid: found.metadata.uid.unwrap_or_default(),
+            version: found.metadata.resource_version.unwrap_or_default(),
+        }))
+    }
+
+    /// Writes into the status of a claim; `false` where it is another than that which the patch was
+    /// made upon.
+    pub async fn write_status(&self, claim: &Claim, patch: &Value) -> Result<bool, ClusterError> {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.client.clone(), &claim.namespace);
+        let patch = Patch::Strategic(patch);
+        match claims.patch_status(&claim.name, &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(ClusterError::Status(error)),
+        }
+    }
+
+    /// Writes one condition of a node. Conditions are told apart by their types: others stay.
+    pub async fn set_condition(&self, node: &NodeName, patch: &Value) -> Result<(), ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch = Patch::Strategic(patch);
+        let written = nodes.patch_status(node.as_str(), &PatchParams::default(), &patch).await;
+        written.map(drop).map_err(ClusterError::Condition)
+    }
+}
+
+fn resized(volume: &Volume, size: &str) -> Operations {
+    let path = PointerBuf::from_tokens(["spec", "capacity", STORAGE]);
+    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
+    let before = volume.capacity.as_deref().unwrap_or_default();
+    Operations(vec![
+        PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() }),
+        PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
+        PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
+    ])
+}
+
+fn noted(volume: &Volume, bytes: u64) -> Operations {
+    let path = PointerBuf::from_tokens(["metadata", "annotations", names::USED]);
+    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
+    let mut operations =
+        vec![PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() })];
+    if let Some(used) = &volume.used {
+        let value = used.clone().into();
+        operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value }));
+    }
+    // Every volume of ours has annotations: who provisioned it.
+    operations.push(PatchOperation::Add(AddOperation { path, value: bytes.to_string().into() }));
+    Operations(operations)
+}
