@@ -74,6 +74,12 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
             problems.push(format!("{id} has the number of another volume"));
         }
     }
+    // What can be had back keeps its number.
+    let trash = disk.find(place, OsStr::new(layout::TRASH));
+    let trashed = trash.and_then(|trash| disk.see(trash).node.entries()).into_iter().flatten();
+    for (_, identity) in trashed.filter_map(|(_, dir)| record(disk, *dir)) {
+        limits.retain(|number, _| identity.limit != LimitRecord::Project(*number));
+    }
     problems
         .extend(limits.keys().map(|number| format!("project {number:x} of nobody has a limit")));
     problems
