@@ -6,6 +6,8 @@
 NODES ?= 2
 # What `make bench` measures; everything when it is empty.
 AREA ?=
+# Anything: with the largest sizes.
+FULL ?=
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -34,8 +36,8 @@ cluster-down: ## end what `make cluster` left running
 test: debian assets binaries ## every test, against a real Kubernetes
 	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
-bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main, AREA=admission for a part)
-	@target/static/bench $(if $(AREA),--area $(AREA))
+bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main, admission or volumes for a part)
+	@target/static/bench $(if $(AREA),--area $(AREA)) $(if $(FULL),--full)
 
 fuzz: ## let the fuzzer try what must hold of every answer, a minute for each target
 	@.ci/fuzz

@@ -9,12 +9,13 @@ use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
+use fastrak_api::node::NodeName;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{
     AddOperation, Patch as Operations, PatchOperation, RemoveOperation, ReplaceOperation,
     TestOperation,
 };
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::Value;
@@ -55,6 +56,9 @@ pub enum ClusterError {
     /// To what a claim is to say of its size.
     #[error("could not write the status of the claim")]
     Status(#[source] kube::Error),
+    /// To what a node is to say of its pools.
+    #[error("could not write the condition of the node")]
+    Condition(#[source] kube::Error),
     /// To the removal of our finalizer.
     #[error("could not remove the finalizer from the PersistentVolume")]
     Finalize(#[source] kube::Error),
@@ -241,6 +245,14 @@ impl Cluster {
             Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(false),
             Err(error) => Err(ClusterError::Status(error)),
         }
+    }
+
+    /// Writes one condition of a node. Conditions are told apart by their types: others stay.
+    pub async fn set_condition(&self, node: &NodeName, patch: &Value) -> Result<(), ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch = Patch::Strategic(patch);
+        let written = nodes.patch_status(node.as_str(), &PatchParams::default(), &patch).await;
+        written.map(drop).map_err(ClusterError::Condition)
     }
 
     fn volumes(&self) -> Api<PersistentVolume> {

@@ -97,6 +97,19 @@ impl Events {
         self.hand_in(regarding, reason, text.into());
     }
 
+    /// Hands in an event on a node.
+    pub fn on_node(&self, node: &NodeName, reason: EventReason, text: impl Into<String>) {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_string()),
+            // As the kubelet does: `kubectl describe node` looks for events of this uid too.
+            uid: Some(node.to_string()),
+            ..ObjectReference::default()
+        };
+        self.hand_in(regarding, reason, text.into());
+    }
+
     fn hand_in(&self, regarding: ObjectReference, reason: EventReason, text: String) {
         let at = fastrak_runtime::clock::now();
         if let Err(error) =

@@ -12,7 +12,7 @@ use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError};
@@ -21,7 +21,6 @@ use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
 use prometheus_client::registry::Registry;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -126,17 +125,5 @@ fn work(
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));
-    }
-}
-
-async fn after(
-    first: impl Future<Output = ()>,
-    shutdown: Shutdown,
-    then: impl Future<Output = Result<(), Infallible>>,
-) -> Result<(), Infallible> {
-    tokio::select! {
-        biased;
-        () = shutdown.requested() => Ok(()),
-        () = first => then.await,
     }
 }

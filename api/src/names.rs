@@ -29,6 +29,10 @@ pub const CLASS_RETAIN: &str = "local-storage-retain";
 pub const NODE: &str = domain!("node");
 /// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
 pub const PINNED_BY: &str = domain!("pinned-by");
+/// Condition on a node: whether all of its pools can be used.
+pub const POOLS_READY: &str = "FastrakPoolsReady";
+/// The policy that holds each agent to its own node's condition.
+pub const AGENT_POLICY: &str = "fastrak-agent-node-status";
 /// Annotation on a volume: how many bytes it holds, as of some minutes ago.
 pub const USED: &str = domain!("used-bytes");
 /// Label on a volume: the pool its data is in.

@@ -83,6 +83,12 @@ impl NodeKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
 }
 
 impl fmt::Display for NodeKey {

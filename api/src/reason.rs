@@ -29,6 +29,10 @@ pub enum EventReason {
     RestoreRefused,
     /// On a claim that is gone: its data was removed before its time.
     TrashGaveWay,
+    /// On a node: a pool of its cannot be used, and why.
+    PoolUnusable,
+    /// On a node: a pool of its can be used again.
+    PoolUsable,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
@@ -39,7 +43,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -52,6 +56,8 @@ impl EventReason {
         Self::VolumeImported,
         Self::RestoreRefused,
         Self::TrashGaveWay,
+        Self::PoolUnusable,
+        Self::PoolUsable,
         Self::MultipleDefaultClasses,
         Self::PinRepaired,
         Self::BalancerRepaired,
@@ -73,6 +79,8 @@ impl EventReason {
             Self::VolumeImported => "VolumeImported",
             Self::RestoreRefused => "RestoreRefused",
             Self::TrashGaveWay => "TrashGaveWay",
+            Self::PoolUnusable => "PoolUnusable",
+            Self::PoolUsable => "PoolUsable",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
@@ -89,6 +97,7 @@ impl EventReason {
             | Self::VolumeAdopted
             | Self::VolumeImported
             | Self::VolumeResizeSuccessful
+            | Self::PoolUsable
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
@@ -97,6 +106,7 @@ impl EventReason {
             | Self::VolumeDataMissing
             | Self::RestoreRefused
             | Self::TrashGaveWay
+            | Self::PoolUnusable
             | Self::MultipleDefaultClasses => true,
         }
     }

@@ -6,13 +6,15 @@ pub mod defaults;
 pub mod feed;
 mod mirror;
 pub mod namespace;
+pub(crate) mod node;
 
 use self::namespace::NamespaceFact;
+use self::node::{Condition, NodeShape, Taint};
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -136,6 +138,12 @@ impl NodeFact {
     /// Reads a Node.
     #[must_use]
     pub fn read(node: &Node) -> Self {
+        Self::of(&node.into())
+    }
+
+    /// Reads a Node by its parts.
+    #[must_use]
+    pub(crate) fn of(node: &NodeShape) -> Self {
         let labels = node.metadata.labels.clone().unwrap_or_default();
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
         let os = labels.get(kubernetes::OS).map(String::as_str);
@@ -173,7 +181,7 @@ fn repels(taint: &Taint) -> bool {
     matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
 }
 
-fn is_ready(condition: &NodeCondition) -> bool {
+fn is_ready(condition: &Condition) -> bool {
     condition.type_ == "Ready" && condition.status == "True"
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The road of a request: `serve/` (TLS, HTTP) → `review` (the wire format, and the one place
 //! that turns a decision or a failure into an answer) → `mutate/` (pure decisions over `facts`) →
-//! `patch`. On that road nothing is written and nothing is awaited but memory. Beside it,
+//! `patch`, and `json` at both ends. On that road nothing is written and nothing is awaited but memory. Beside it,
 //! `rotation/` looks after the certificate, `facts/feed` after what is known of the cluster, and
 //! `registration/` after what we are shown; of all replicas one (`lead`) mends what was missed
 //! (`repair/`) and asks whether the API server reaches us (`probe/`).
@@ -17,6 +17,7 @@ mod event;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;
+mod json;
 pub mod lead;
 pub mod metrics;
 pub mod mutate;

@@ -1,6 +1,7 @@
 //! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
 //! enums, so that no tenant's text can ever become one.
 
+mod found;
 mod reviews;
 mod serving;
 
@@ -8,6 +9,7 @@ pub use self::serving::{
     ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
 };
 
+use self::found::Found;
 use crate::probe::cause::Cause;
 use crate::registration::plan::Field;
 use crate::review::{Effect, Subject};
@@ -52,6 +54,7 @@ pub struct Metrics {
     pub probe_success: Family<Unlabelled, Gauge>,
     /// Probes that failed.
     pub probe_failures: Family<CauseLabel, Counter>,
+    found: Found,
 }
 
 /// Labels of a review.
@@ -139,6 +142,7 @@ impl Metrics {
             registration_drift: Family::default(),
             probe_success: Family::default(),
             probe_failures: Family::default(),
+            found: Found::default(),
         };
         let registry = registry.sub_registry_with_prefix("fastrak_webhook");
         registry.register("reviews", "Reviews by what came of them", this.reviews.clone());
@@ -213,7 +217,7 @@ impl Metrics {
 
     /// Counts a review.
     pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
-        self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
+        self.found.review(&self.reviews, &ReviewLabels { resource, outcome, reason }).inc();
     }
 
     /// Counts a repair.
@@ -234,6 +238,14 @@ impl Metrics {
     }
 }
 
+impl Timed<'_> {
+    /// When the review began.
+    #[must_use]
+    pub const fn start(&self) -> Instant {
+        self.start
+    }
+}
+
 impl Backlog {
     /// So many are still to be looked at.
     pub fn set(&self, count: usize) {
@@ -250,8 +262,8 @@ impl Drop for Backlog {
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         self.metrics.serving.reviews_in_flight.dec();
-        let label = SubjectLabel { resource: self.subject };
-        let histogram = self.metrics.review_duration.get_or_create(&label);
+        let Metrics { found, review_duration, .. } = self.metrics;
+        let histogram = found.duration(review_duration, self.subject);
         histogram.observe(self.start.elapsed().as_secs_f64());
     }
 }

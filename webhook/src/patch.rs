@@ -16,6 +16,7 @@ use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
 use json_patch::PatchOperation;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A field that fastrak may write.
@@ -35,8 +36,12 @@ pub struct Edit {
     /// The field.
     pub field: Field,
     /// Its value.
-    pub value: Option<String>,
+    pub value: Option<Cow<'static, str>>,
 }
+
+/// Edits in the order of their fields. Of several edits of one field the last counts.
+#[derive(Clone, Debug, Default)]
+pub struct Settled<'a>(Vec<&'a Edit>);
 
 /// As much of an object as a patch has to know: what is there, and what it says. Read from the
 /// very bytes that the API server will apply the patch to.
@@ -58,7 +63,7 @@ struct Spec<'a> {
 impl Edit {
     /// The field is to have this value.
     #[must_use]
-    pub fn set(field: Field, value: impl Into<String>) -> Self {
+    pub fn set(field: Field, value: impl Into<Cow<'static, str>>) -> Self {
         Self { field, value: Some(value.into()) }
     }
 
@@ -66,6 +71,31 @@ impl Edit {
     #[must_use]
     pub const fn remove(field: Field) -> Self {
         Self { field, value: None }
+    }
+}
+
+impl<'a> Settled<'a> {
+    /// These edits.
+    #[must_use]
+    pub fn of(edits: &'a [Edit]) -> Self {
+        let mut last: Vec<&Edit> = Vec::with_capacity(edits.len());
+        for edit in edits {
+            match last.binary_search_by_key(&edit.field, |have| have.field) {
+                Ok(at) => last[at] = edit,
+                Err(at) => last.insert(at, edit),
+            }
+        }
+        Self(last)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The fields that they are of.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field> {
+        self.0.iter().map(|edit| edit.field)
     }
 }
 
@@ -164,30 +194,21 @@ impl Received<'_> {
     /// The operations that bring the object to what `edits` say; none where it is so already.
     #[must_use]
     pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
-        self.steps(edits).iter().map(Step::operation).collect()
+        self.steps(&Settled::of(edits)).iter().map(Step::operation).collect()
     }
 
-    /// Writes the patch that brings the object to what `edits` say; whether there is any.
-    pub fn write(&self, edits: &[Edit], out: &mut Vec<u8>) -> Result<bool, serde_json::Error> {
+    /// Writes the patch that brings the object to what edits say; whether there is any.
+    pub fn write(&self, edits: &Settled<'_>, out: &mut Vec<u8>) -> bool {
         let steps = self.steps(edits);
         if !steps.is_empty() {
-            write(&steps, out)?;
+            write(&steps, out);
         }
-        Ok(!steps.is_empty())
+        !steps.is_empty()
     }
 
-    /// The steps that bring the object to what `edits` say. Of several edits of one field the last
-    /// counts.
-    fn steps<'s>(&'s self, edits: &'s [Edit]) -> Vec<Step<'s>> {
-        let mut last: Vec<&Edit> = Vec::with_capacity(edits.len());
+    fn steps<'s>(&'s self, Settled(edits): &Settled<'s>) -> Vec<Step<'s>> {
+        let mut steps = Vec::with_capacity(2 * edits.len() + 2);
         for edit in edits {
-            match last.binary_search_by_key(&edit.field, |have| have.field) {
-                Ok(at) => last[at] = edit,
-                Err(at) => last.insert(at, edit),
-            }
-        }
-        let mut steps = Vec::with_capacity(2 * last.len() + 2);
-        for edit in last {
             self.step(edit, &mut steps);
         }
         steps

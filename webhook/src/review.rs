@@ -16,23 +16,20 @@ mod wire;
 
 use self::decide::{Shape, decide};
 use self::read::{read, read_without_objects};
-use self::wire::{API_VERSION, KIND, Outgoing, Response, Status};
+use self::wire::{API_VERSION, KIND, Response, Status};
 use crate::facts::Facts;
 use crate::mutate::service::Settings;
-use crate::patch::Received;
+use crate::patch::{Received, Settled};
 use crate::verdict::{Outcome, Reason, Verdict};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use fastrak_api::balancer::ServiceShape;
 use fastrak_api::claim::ClaimShape;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
 const UNPROCESSABLE: u16 = 422;
-/// As much as most patches take, before they are encoded.
-const PATCH_BYTES: usize = 1024;
-/// As much as most answers take beside their patch.
-const ANSWER_BYTES: usize = 1024;
+/// As much as most patches take, before they are encoded. What is larger than this an allocator does
+/// not keep at hand.
+const PATCH_BYTES: usize = 1000;
 
 /// What is reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +140,7 @@ fn examined<'a, S: Shape<'a>>(
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
     // A probe asks whether the webhook is there, and in shadow it is.
     let shadow = settings.shadow && verdict.reason != Reason::Probe;
-    let received = objects.ok().map(|objects| objects.object.into());
+    let received = objects.ok().map(|objects| objects.object.0.into());
     let answer = written(&request, &verdict, received.as_ref(), shadow);
     Ok((answer, verdict))
 }
@@ -158,58 +155,29 @@ fn written(
     received: Option<&Received<'_>>,
     shadow: bool,
 ) -> Answer {
-    let patch = match (&verdict.outcome, received) {
-        (Outcome::Patched(edits), Some(received)) if !shadow => {
-            let mut text = Vec::with_capacity(PATCH_BYTES);
-            received.write(edits, &mut text).map(|any| any.then(|| STANDARD.encode(text)))
-        }
-        _ => Ok(None),
+    let edits = match &verdict.outcome {
+        Outcome::Patched(edits) => Settled::of(edits),
+        Outcome::Untouched | Outcome::Denied(_) => Settled::default(),
     };
-    let encoded = patch.and_then(|patch| {
-        let effect = told::effect(verdict, patch.is_some(), shadow);
-        encode(request, verdict, patch.as_deref(), shadow).map(|body| (body, effect))
+    let patch = received.filter(|_| !shadow && !edits.is_empty()).and_then(|received| {
+        let mut text = Vec::with_capacity(PATCH_BYTES);
+        received.write(&edits, &mut text).then_some(text)
     });
-    match encoded {
-        Ok((body, effect)) => Answer { body, effect, reason: verdict.reason },
-        Err(error) => {
-            tracing::error!(%error, reason = %verdict.reason, "an answer could not be written");
-            let verdict = failed(Reason::Internal, "");
-            let body = encode(request, &verdict, None, shadow).unwrap_or_default();
-            Answer { body, effect: Effect::Failed, reason: Reason::Internal }
-        }
-    }
-}
-
-fn encode(
-    request: &Request<'_>,
-    verdict: &Verdict,
-    patch: Option<&str>,
-    shadow: bool,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let status = match &verdict.outcome {
+    let refused = match &verdict.outcome {
         Outcome::Denied(message) if !shadow => {
             Some(Status { code: UNPROCESSABLE, reason: "Invalid", message })
         }
         Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
     };
-    let mut body = Vec::with_capacity(ANSWER_BYTES + patch.map_or(0, str::len));
-    serde_json::to_writer(
-        &mut body,
-        &Outgoing {
-            api_version: API_VERSION,
-            kind: KIND,
-            response: Response {
-                uid: &request.uid,
-                allowed: status.is_none(),
-                status,
-                patch,
-                patch_type: patch.map(|_| "JSONPatch"),
-                warnings: told::warnings(verdict, shadow),
-                audit_annotations: told::audit(verdict, shadow),
-            },
-        },
-    )?;
-    Ok(body)
+    let effect = told::effect(verdict, patch.is_some(), shadow);
+    let response = Response {
+        uid: &request.uid,
+        refused,
+        patch,
+        warnings: told::warnings(verdict, shadow),
+        audit: told::audit(verdict, &edits, shadow),
+    };
+    Answer { body: response.write(), effect, reason: verdict.reason }
 }
 
 impl Subject {

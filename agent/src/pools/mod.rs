@@ -63,6 +63,8 @@ pub struct Change {
     pub pool: PoolName,
     /// Why it does not work; `None` when it does.
     pub problem: Option<String>,
+    /// Whether nothing was known of it before.
+    pub is_first: bool,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,8 @@ struct Pool {
 #[derive(Debug, Default)]
 struct Memory {
     id: Option<String>,
-    last_told: Option<Change>,
+    // The problem, or none.
+    last_told: Option<Option<String>>,
 }
 
 impl Pools {
@@ -135,13 +138,12 @@ impl Pools {
 
     fn look_at(&self, pool: &Pool) -> Option<Change> {
         let problem = self.open_one(pool).err().map(|error| Chain(&error).to_string());
-        let change = Change { pool: pool.config.name.clone(), problem };
         let mut memory = lock(&pool.memory);
-        if memory.last_told.as_ref() == Some(&change) {
+        if memory.last_told.as_ref() == Some(&problem) {
             return None;
         }
-        memory.last_told = Some(change.clone());
-        Some(change)
+        let is_first = memory.last_told.replace(problem.clone()).is_none();
+        Some(Change { pool: pool.config.name.clone(), problem, is_first })
     }
 
     fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {

@@ -70,7 +70,7 @@ async fn record_keep(
     {
         keep(context, &pool, id).await?;
     }
-    Ok(Outcome::Done)
+    Ok(expand::controller::tend(context, id, volume).await)
 }
 
 async fn in_use(

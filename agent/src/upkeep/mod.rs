@@ -3,12 +3,15 @@
 //!
 //! It decides nothing about a volume: what it finds is handed to the workers.
 
+pub mod condition;
 pub mod pools;
 pub mod scan;
 pub mod stuck;
 pub mod trash;
 pub mod usage;
 
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// How the pools are looked after.
@@ -20,4 +23,17 @@ pub struct Upkeep {
     pub trash_percent: u8,
     /// How often to find out what volumes hold.
     pub usage: Duration,
+}
+
+/// Does the one when the other is done, unless shutdown is requested before.
+pub async fn after(
+    first: impl Future<Output = ()>,
+    shutdown: Shutdown,
+    then: impl Future<Output = Result<(), Infallible>>,
+) -> Result<(), Infallible> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        () = first => then.await,
+    }
 }

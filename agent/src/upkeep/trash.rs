@@ -27,8 +27,8 @@ const WORK: Duration = Duration::from_millis(5);
 /// one disk removes a hundred while another removes one; and a disk that has others to serve takes
 /// longer for the same, and is left alone for longer.
 const REST: u32 = 4;
-/// The trash is looked through again after this time: for what could not be removed, and for what has
-/// had its time.
+/// The trash is looked through again after this time: for what could not be removed, and to count the
+/// time of what can be had back.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A start lets volumes find their data in the trash, where a kill may have left it, before that is
 /// emptied.
@@ -55,7 +55,10 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
                 sort(&context, percent).await;
                 sorted = Some(Instant::now());
             }
-            let Some(worked) = step(&context, &mut stuck).await else { break };
+            let Some(worked) = step(&context, &mut stuck).await else {
+                context.store.has_given_way();
+                break;
+            };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
@@ -81,6 +84,10 @@ pub async fn make_way(context: &Context, shortages: &[Shortage]) -> bool {
 }
 
 async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool, VolumeError> {
+    // More must not be given up before it is seen what the last was good for.
+    if context.store.is_giving_way() {
+        return Ok(true);
+    }
     let (name, now) = (pool.clone(), clock::now().as_second());
     let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));

@@ -41,7 +41,7 @@ impl Store {
         let done = match identity.trash_seconds {
             None => away(&pool.dir, id),
             Some(_) => {
-                self.unsorted.store(true, Ordering::Relaxed);
+                self.haste.unsorted.store(true, Ordering::Relaxed);
                 keep(&pool.dir, &identity, parting)
             }
         };

@@ -34,7 +34,6 @@ use ledger::Ledger;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinError;
 
@@ -162,8 +161,7 @@ pub struct Store {
     pools: Arc<Pools>,
     // What is being made now, and so is no leftover. Held while a leftover is removed.
     making: Arc<Mutex<HashSet<OsString>>>,
-    // Whether the trash has something in it that can be had back and has not been looked at.
-    unsorted: Arc<AtomicBool>,
+    haste: Arc<sort::Haste>,
     // What is granted in each pool.
     ledger: Arc<Ledger>,
     removals: removals::Removals,
@@ -173,9 +171,9 @@ impl Store {
     /// The volumes in `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
-        let (making, unsorted) = (Arc::default(), Arc::default());
+        let (making, haste) = (Arc::default(), Arc::default());
         let ledger = Arc::new(Ledger::new(pools.names()));
-        Self { pools, making, unsorted, ledger, removals: removals::Removals::default() }
+        Self { pools, making, haste, ledger, removals: removals::Removals::default() }
     }
 
     /// The pools.

@@ -15,7 +15,7 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use std::ffi::OsStr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What can be had back from one pool's trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +43,35 @@ pub struct Lost {
     pub bytes: u64,
 }
 
+/// What the trash is to be looked at for before its time.
+#[derive(Debug, Default)]
+pub(super) struct Haste {
+    // Something that can be had back has come into it.
+    pub(super) unsorted: AtomicBool,
+    // Something in it is being removed because the room is needed.
+    wanted: AtomicBool,
+}
+
 impl Store {
+    /// Whether volumes have given way that are yet to be removed.
+    #[must_use]
+    pub fn is_giving_way(&self) -> bool {
+        self.haste.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Says that nothing is left in the trash that could be removed now.
+    pub fn has_given_way(&self) {
+        self.haste.wanted.store(false, Ordering::Relaxed);
+    }
+
     /// Whether a volume that can be had back has come into the trash since this was asked last.
     #[must_use]
     pub fn is_unsorted(&self) -> bool {
-        self.unsorted.swap(false, Ordering::Relaxed)
+        self.haste.unsorted.swap(false, Ordering::Relaxed)
     }
 
     /// Looks through the trash of every pool that can be used, in which volumes may hold `percent` of
-    /// its filesystem.
+    /// what is the pool's.
     pub fn sort_trash(&self, percent: u8, now: i64) -> Vec<Sorted> {
         let pools = self.pools.open_all().flatten();
         let sorted = pools.filter_map(|pool| match sort(&pool, percent, now) {
@@ -78,8 +98,11 @@ impl Store {
         };
         let leaving = plan::leave(&entries, bytes);
         let leaving = leaving.iter().filter_map(|at| entries.get(*at));
-        let lost = leaving.filter_map(|entry| part_with(&trash, entry)).collect();
+        let lost: Vec<_> = leaving.filter_map(|entry| part_with(&trash, entry)).collect();
         trash.sync().map_err(VolumeError::Sort)?;
+        if !lost.is_empty() {
+            self.haste.wanted.store(true, Ordering::Relaxed);
+        }
         Ok(lost)
     }
 }
@@ -89,7 +112,8 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
     let mut sorted =
         Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), gave_way: Vec::new() };
     let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
-    let most = pool.room.total / 100 * u64::from(percent);
+    let total = pool.config.terms.size.map_or(pool.room.total, |size| size.0.min(pool.room.total));
+    let most = total / 100 * u64::from(percent);
     for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
         match fate {
             Fate::Stays => {

@@ -45,9 +45,14 @@ async fn a_claim_that_asks_for_more_gets_it() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
+        // Also one whose volume is to outlive it.
+        let kept = scene.create(&namespace, scene.claim("kept").class(names::CLASS_RETAIN)).await?;
         let claim = scene.create(&namespace, scene.claim("data")).await?;
-        scene.bound(&claim).await?;
-        ask(&scene, &claim, "5Mi").await?;
+        for claim in [&kept, &claim] {
+            scene.bound(claim).await?;
+            ask(&scene, claim, "5Mi").await?;
+        }
+        shows(&scene, &kept, "5Mi").await?;
         let status = shows(&scene, &claim, "5Mi").await?;
         ensure!(!speaks_of_size(&status), "{status:?}");
         let volume = scene.bound(&claim).await?;

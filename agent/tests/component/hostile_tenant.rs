@@ -144,3 +144,100 @@ async fn links_in_a_volume_lead_its_removal_nowhere() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_names_anothers_directory_takes_nothing_of_it() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let owner = scene.create(&namespace, scene.claim("owner")).await?;
+        let victim = path_of(&scene.bound(&owner).await?);
+        std::fs::write(victim.join("file"), "precious")?;
+        let uid = scene.random_uid()?;
+        let name = format!("pvc-{uid}");
+        let claim = ObjectReference {
+            namespace: Some(namespace.clone()),
+            name: Some("gone".to_owned()),
+            uid: Some(uid),
+            ..ObjectReference::default()
+        };
+        let volume = forged(&scene, &name, &victim).with_spec(|spec| {
+            spec.persistent_volume_reclaim_policy = Some("Delete".to_owned());
+            spec.claim_ref = Some(claim);
+        });
+        create(&scene, volume, true).await?;
+        let said = scene.event("default", &name, "VolumeFailedDelete").await?;
+        assert!(said.contains("not this volume's"), "{said}");
+        assert_eq!(std::fs::read_to_string(victim.join("file"))?, "precious");
+        let bare = serde_json::json!({ "metadata": { "finalizers": null } });
+        scene.patch_volume(&name, bare).await?;
+        scene.volumes().delete(&name, &DeleteParams::default()).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_writes_into_his_volume_is_never_taken_for_a_record_of_ours() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let owner = scene.create(&namespace, scene.claim("owner")).await?;
+        let owned = path_of(&scene.bound(&owner).await?);
+        std::fs::write(owned.join("file"), "precious")?;
+        let thief = scene.create(&namespace, scene.claim("thief")).await?;
+        let volume = scene.bound(&thief).await?;
+        let (data, uid) = (path_of(&volume), owner.uid().context("it has a uid")?);
+        // A record, a mark and a whole pool of his own, which all speak of the other's volume.
+        let record = owned.with_file_name("volume.json");
+        for folder in ["", ".trash", ".staging"] {
+            let place = data.join(folder).join(&uid);
+            std::fs::create_dir_all(place.join("data"))?;
+            std::fs::copy(&record, place.join("volume.json"))?;
+        }
+        std::fs::copy(&record, data.join("volume.json"))?;
+        std::fs::copy(scene.pool().join(".fastrak-pool"), data.join(".fastrak-pool"))?;
+        let tag = fastrak_agent::volumes::layout::TAG;
+        let tagged = std::fs::File::open(&data)?;
+        rustix::fs::fsetxattr(&tagged, tag, uid.as_bytes(), rustix::fs::XattrFlags::empty())?;
+        scene.delete(&thief).await?;
+        scene.gone(&volume.name_any()).await?;
+        scene.only(&[&uid]).await?;
+        assert_eq!(std::fs::read_to_string(owned.join("file"))?, "precious");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_writes_all_our_words_gets_a_volume_of_its_own_like_any_other() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let victim = victim(&scene)?;
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene
+            .claim("data")
+            .annotate(names::PINNED_BY, "scheduler")
+            .annotate(names::POOL, "../victim")
+            .annotate(names::VOLUME_FINALIZER, "../../victim")
+            .annotate(kubernetes::PROVISIONED_BY, "../../../etc")
+            .annotate(fastrak_agent::volumes::layout::TAG, "../../victim")
+            .label(names::POOL, "another");
+        let claim = scene.create(&namespace, claim).await?;
+        let volume = scene.bound(&claim).await?;
+        let uid = claim.uid().context("it has a uid")?;
+        assert_eq!(path_of(&volume), scene.pool().join(&uid).join("data"));
+        for wish in ["../../victim", "..", "pvc-../victim"] {
+            let name = format!("asks-{}", wish.len());
+            let asked = scene.claim(&name).volume(wish);
+            // The API server takes any name of a volume here.
+            scene.create(&namespace, asked).await?;
+        }
+        let last = scene.create(&namespace, scene.claim("last")).await?;
+        scene.bound(&last).await?;
+        let last = last.uid().context("it has a uid")?;
+        scene.only(&[&uid, &last]).await?;
+        is_unharmed(&victim)
+    })
+    .await
+}

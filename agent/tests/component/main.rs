@@ -11,6 +11,7 @@ mod hostile_tenant;
 mod knows_its_room;
 mod provisions;
 mod refuses;
+mod removes;
 mod scene;
 mod survives_kills;
 mod undeletes;

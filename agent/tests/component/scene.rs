@@ -268,10 +268,18 @@ impl Scene {
 
     /// Waits until the pool has no directories of volumes and nothing in the trash or half made.
     pub(crate) async fn empty(&self) -> Result<()> {
-        eventually(DEADLINE, "the pool is empty", || async {
+        self.only(&[]).await
+    }
+
+    /// Waits until the pool has the directories of these volumes and nothing in the trash or half made.
+    pub(crate) async fn only(&self, wanted: &[&str]) -> Result<()> {
+        let mut wanted = wanted.to_vec();
+        wanted.sort_unstable();
+        eventually(DEADLINE, format!("the pool has only {wanted:?}"), || async {
             let left = [self.pool(), self.pool().join(".trash"), self.pool().join(".staging")];
-            let left: Vec<_> = left.iter().flat_map(|path| directories(path)).collect();
-            ensure!(left.is_empty(), "{left:?}");
+            let mut left: Vec<_> = left.iter().flat_map(|path| directories(path)).collect();
+            left.sort_unstable();
+            ensure!(left == wanted, "{left:?}");
             Ok(())
         })
         .await

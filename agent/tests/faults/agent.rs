@@ -46,7 +46,7 @@ pub(crate) struct Agent {
     node: NodeName,
     pools: Vec<PoolName>,
     // What its watches have shown it.
-    facts: Cluster,
+    pub(crate) facts: Cluster,
     strays: BTreeMap<VolumeId, Duration>,
 }
 
@@ -175,10 +175,14 @@ impl Agent {
         if let Some(volume) = &volume {
             match reclaim::interest(volume, &self.node.key()) {
                 Interest::NotOurs => {}
-                Interest::InUse => return self.note_owner(id, volume),
+                Interest::InUse => {
+                    self.note_owner(id, volume)?;
+                    return self.expand(id, volume, cluster);
+                }
                 Interest::Keep => {
                     self.note_owner(id, volume)?;
-                    return self.record_keep(id);
+                    self.record_keep(id)?;
+                    return self.expand(id, volume, cluster);
                 }
                 Interest::Ending => return self.end(id, volume, (cluster, witness, now)),
             }

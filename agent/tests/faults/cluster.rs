@@ -5,6 +5,7 @@
 //! do, and all else is left out.
 
 use fastrak_agent::cluster::{Changed, ClaimState};
+use fastrak_agent::facts::growth::Growth;
 use fastrak_agent::facts::volume::{ClaimRef, Phase, Policy, Volume};
 use fastrak_api::claim::{Claim, ClassChoice, Wish};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
@@ -34,6 +35,8 @@ pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
 pub(crate) struct Cluster {
     pub(crate) claims: BTreeMap<VolumeId, Rc<Claim>>,
     pub(crate) volumes: BTreeMap<VolumeId, Volume>,
+    /// What the status of each claim says of its size.
+    pub(crate) growths: BTreeMap<VolumeId, Growth>,
     /// Counts all changes.
     pub(crate) version: u64,
 }
@@ -85,6 +88,39 @@ impl Cluster {
     pub(crate) fn delete_claim(&mut self, id: &VolumeId) {
         self.version += 1;
         self.claims.remove(id);
+        self.growths.remove(id);
+    }
+
+    /// A user asks for more, which the API server lets him do when the claim is bound.
+    pub(crate) fn grow_claim(&mut self, id: &VolumeId, size: &str) {
+        let Some(claim) = self.claims.get(id) else { return };
+        if claim.phase.as_deref() != Some("Bound") || claim.storage.as_deref() >= Some(size) {
+            return;
+        }
+        self.version += 1;
+        let grown = Claim { storage: Some(size.to_owned()), ..claim.as_ref().clone() };
+        self.claims.insert(id.clone(), Rc::new(grown));
+    }
+
+    /// The agent has a volume say that it holds so much.
+    pub(crate) fn resize(&mut self, id: &VolumeId, seen: &Volume, size: &str) -> Changed {
+        match self.volumes.get(id) {
+            None => Changed::Gone,
+            Some(now) if now.uid != seen.uid || now.capacity != seen.capacity => Changed::Conflict,
+            Some(_) => {
+                self.change(id, |volume| volume.capacity = Some(size.to_owned()));
+                self.volume(id).map_or(Changed::Gone, |now| Changed::Done(Box::new(now)))
+            }
+        }
+    }
+
+    /// The agent has a claim say so.
+    pub(crate) fn tell(&mut self, claim: &Claim, size: &str) {
+        let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
+        let Some(id) = id.filter(|id| self.claims.contains_key(id)) else { return };
+        self.version += 1;
+        let shown = Some(size.to_owned());
+        self.growths.insert(id, Growth { shown, ..Growth::default() });
     }
 
     /// An administrator deletes a volume.
@@ -191,6 +227,8 @@ impl Cluster {
                     phase: Some("Bound".to_owned()),
                     ..claim.as_ref().clone()
                 };
+                let shown = volume.capacity.clone();
+                self.growths.insert(of.clone(), Growth { shown, ..Growth::default() });
                 self.claims.insert(of, Rc::new(bound));
             }
             self.change(&id, |volume| volume.phase = phase);

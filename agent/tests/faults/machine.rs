@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Where a limit is noted in the simulation: a subvolume has it as a file has an attribute.
-const LIMIT: &str = "limit";
+pub(crate) const LIMIT: &str = "limit";
 
 /// The place whose disk can limit.
 const FAR: &str = "far";
@@ -362,6 +362,8 @@ fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) ->
         [".fastrak-pool"] => verb == "rename",
         [".fastrak-pool.new"] => true,
         [_volume] => verb == "rename",
+        // A limit is no change of what is in it.
+        [_volume, layout::DATA] => verb == "limit",
         [_volume, "volume.json"] => verb == "rename",
         [_volume, "volume.json.new" | "owner.json.new"] => true,
         [_volume, "owner.json"] => verb == "rename",

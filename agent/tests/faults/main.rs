@@ -12,6 +12,7 @@ mod cluster;
 mod disk;
 mod faults;
 mod forgetting;
+mod growth;
 mod machine;
 mod projects;
 mod restore;

@@ -74,11 +74,16 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
             problems.push(format!("{id} has the number of another volume"));
         }
     }
-    // What can be had back keeps its number.
-    let trash = disk.find(place, OsStr::new(layout::TRASH));
-    let trashed = trash.and_then(|trash| disk.see(trash).node.entries()).into_iter().flatten();
-    for (_, identity) in trashed.filter_map(|(_, dir)| record(disk, *dir)) {
-        limits.retain(|number, _| identity.limit != LimitRecord::Project(*number));
+    // What can be had back keeps its number. Whether it has its limit is seen to when it comes back.
+    let trash = disk.find(place, OsStr::new(layout::TRASH)).map(|trash| &disk.see(trash).node);
+    let trashed = trash.and_then(|node| node.entries()).into_iter().flatten();
+    for (name, dir) in trashed.filter(|(name, _)| layout::restorable(name).is_some()) {
+        let Some((_, identity)) = record(disk, *dir) else { continue };
+        let LimitRecord::Project(number) = identity.limit else { continue };
+        limits.remove(&number);
+        if !numbers.insert(number) {
+            problems.push(format!("{name:?} in the trash has the number of another volume"));
+        }
     }
     problems
         .extend(limits.keys().map(|number| format!("project {number:x} of nobody has a limit")));

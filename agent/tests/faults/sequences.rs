@@ -26,7 +26,7 @@ struct Counts {
 
 fn any_event(random: &mut Random) -> Event {
     let n = random.below(CLAIMS) as u8;
-    match random.below(48) {
+    match random.below(52) {
         0..=5 => Event::Claim(n, CLASSES[random.below(CLASSES.len())].0),
         6..=8 => Event::Unclaim(n),
         9..=11 => Event::Use(n),
@@ -52,6 +52,7 @@ fn any_event(random: &mut Random) -> Event {
         41..=43 => Event::Undelete(n, random.below(CLAIMS) as u8),
         44..=45 => Event::Adopt(n, random.below(CLAIMS) as u8),
         46 => Event::GiveWay,
+        47..=50 => Event::Grow(n, ["2Gi", "4Gi", "7Gi"][random.below(3)]),
         _ => Event::See,
     }
 }

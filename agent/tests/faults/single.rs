@@ -47,14 +47,15 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 
 fn scenarios() -> Vec<Scenario> {
     use Event::{
-        Claim, Consent, Control, DeleteVolume, HalfMade, Keep, LetGo, Restart, Round, Scan, See,
-        Tend, Unclaim, Unmount, Use, Wait,
+        Claim, Consent, Control, DeleteVolume, Dig, HalfMade, Keep, Leave, LetGo, Restart, Round,
+        Scan, See, Tend, Unclaim, Unmount, Use, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1)]].concat();
     let unpublished = [used(1, "near"), vec![Claim(2, "near"), See, Unclaim(2), Tend(2)]].concat();
     let trashed = [gone("near"), vec![See, Tend(1)]].concat();
+    let deep = [used(1, "near"), vec![Use(1), Dig(1), Leave(1), Unclaim(1), Control, See, Tend(1)]];
     vec![
         scenario("first start", &[], &[Round]),
         scenario("start where someone agreed", &[Consent], &[Round]),
@@ -76,6 +77,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
         scenario("trash is emptied", &trashed, &[Restart, Round]),
+        scenario("deep trash is emptied", &deep.concat(), &[Restart, Round]),
         scenario("a volume is to be kept", &kept, &[Round]),
         scenario("a kept volume's object goes", &ended, &[Round]),
         scenario(
@@ -109,6 +111,18 @@ fn all_scenarios() -> Vec<Scenario> {
     more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
     all.extend(more);
     all
+}
+
+/// A claim that has asked for more, on a disk that cannot limit it and on one that can.
+fn scenarios_of_growth() -> Vec<Scenario> {
+    use Event::{Grow, Round};
+    let asks = |class| [used(1, class), vec![Grow(1, "2Gi")]].concat();
+    vec![
+        scenario("growth", &asks("near"), &[Round]),
+        scenario("growth of a subvolume", &asks("far"), &[Round]),
+        with_projects(scenario("growth", &asks("near"), &[Round])),
+        scenario("growth, and more", &asks("far"), &[Round, Grow(1, "4Gi"), Round]),
+    ]
 }
 
 /// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
@@ -211,6 +225,7 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     std::thread::scope(|scope| {
         let runs: Vec<_> = all_scenarios()
             .into_iter()
+            .chain(scenarios_of_growth())
             .chain(scenarios_of_the_trash())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
             .collect();

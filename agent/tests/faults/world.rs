@@ -6,6 +6,7 @@ use crate::agent::{Agent, GRACE, POOLS, Witness, seconds};
 use crate::cluster::{CLASSES, Cluster};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
+use crate::growth;
 use crate::machine::{FaultyMachine, State};
 use crate::projects;
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
@@ -32,8 +33,12 @@ pub(crate) enum Event {
     Use(u8),
     /// The same pod makes folders and files below, and waits for no disk.
     Litter(u8),
+    /// Its pod makes a folder in a folder, and so on, deeper than as many as are open at a time.
+    Dig(u8),
     /// The pod ends.
     Leave(u8),
+    /// A user has a claim ask for more.
+    Grow(u8, &'static str),
     /// An administrator deletes the claim's volume.
     DeleteVolume(u8),
     /// An administrator asks for the volume to be kept.
@@ -93,6 +98,8 @@ pub(crate) struct World {
 
 /// More rounds than any recovery needs.
 const ROUNDS: usize = 16;
+/// How deep a pod digs.
+const DEEP: usize = 40;
 
 const PROOF: &str = "proof";
 
@@ -142,6 +149,8 @@ impl World {
             Event::Unclaim(n) => self.cluster.delete_claim(&id(*n)),
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
+            Event::Grow(n, size) => self.cluster.grow_claim(&id(*n), size),
+            Event::Dig(n) => self.dig(&id(*n)),
             Event::Leave(n) => {
                 let name = self.volume_of(&id(*n)).volume_name();
                 self.machine.state().mounted.retain(|mounted| *mounted != name);
@@ -238,7 +247,7 @@ impl World {
             let class = claim.class_name().unwrap_or_default();
             let pool = CLASSES.iter().find(|(name, ..)| *name == class).map(|(_, pool, _)| *pool);
             let path = format!("/{}", pool.unwrap_or_default());
-            let uid = Some(id.as_str());
+            let (uid, of) = (Some(id.as_str()), id);
             let id = &wished(claim).unwrap_or_else(|| id.clone());
             let owner =
                 |volume: &&Volume| volume.claim.as_ref().and_then(|c| c.uid.as_deref()) == uid;
@@ -257,13 +266,23 @@ impl World {
                 Some(data) if !self.is_own(state, id, data) => {
                     problems.push(format!("{id} has not the data that its tenant has synced"));
                 }
-                Some(_) => {}
+                Some(data) => problems.extend(self.wrong_size((of, claim), volume, (state, data))),
             }
             if let Err(problem) = state.durable_volume(Path::new(&path), id, 0o777) {
                 problems.push(format!("{id} is Bound, and on the disk {problem}"));
             }
         }
         problems
+    }
+
+    fn wrong_size(
+        &self,
+        claim: (&VolumeId, &Claim),
+        volume: &Volume,
+        (state, data): (&State, Ino),
+    ) -> Option<String> {
+        let record = identity(state, state.disk.parent(data))?;
+        growth::problem(claim, (&self.cluster, volume), (state, data, &record))
     }
 
     /// Whether nothing speaks against giving the volume to the claim that wishes it.
@@ -462,6 +481,15 @@ impl World {
         for dir in [data, a, b, c] {
             state.disk.make(dir, OsStr::new("file"), Node::File(b"not synced".to_vec()), 0o600);
             state.disk.make(dir, OsStr::new("link"), Node::Symlink, 0o777);
+        }
+    }
+
+    fn dig(&mut self, claim: &VolumeId) {
+        let Some(mut dir) = self.data_of_bound(claim) else { return };
+        let mut state = self.machine.state();
+        for _ in 0..DEEP {
+            let folder = Node::Directory(BTreeMap::new());
+            dir = state.disk.make(dir, OsStr::new("deeper"), folder, 0o700);
         }
     }
 

@@ -4,19 +4,17 @@
 //! The yardstick of a claim is the same claim with a volume posted at once by a client that does
 //! nothing else: what is left is what the controller manager takes to bind, which is not ours.
 
+use super::bound::Bound;
 use super::resources::resident_mib;
 use super::{Figure, median};
 use crate::install::{Binaries, Processes};
 use anyhow::{Context, Result};
 use fastrak_api::names;
 use fastrak_testkit::{ControlPlane, Options};
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::{Api, DeleteParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
-use std::future::ready;
-use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 const AREA: &str = "main";
@@ -26,7 +24,6 @@ const CLAIMS: usize = 150;
 const STARTS: usize = 7;
 /// Long enough for first lists, caches and the allocator to come to rest.
 const SETTLE: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures all of it on a control plane of its own.
 pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
@@ -87,7 +84,7 @@ struct Took {
 /// The medians with fastrak and with the bare client, and that of their ratios. They take turns and
 /// are compared turn by turn, so that both see the same machine, however its speed changes.
 async fn claims(client: &Client) -> Result<(Took, Took, f64)> {
-    let mut bound = Bound::watch(client).await?;
+    let mut bound = Bound::watch(client, NAMESPACE).await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..CLAIMS {
         ours.push(by_fastrak(client, &mut bound, &format!("ours-{round}")).await?);
@@ -161,39 +158,4 @@ fn bare_volume(claim: &PersistentVolumeClaim) -> Result<PersistentVolume> {
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
                 {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}]}}}});
     serde_json::from_value(volume).context("make a volume")
-}
-
-/// A watch that is open before any claim is made, so that nothing is measured but the claim.
-struct Bound {
-    events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<PersistentVolumeClaim>>> + Send>>,
-}
-
-impl Bound {
-    async fn watch(client: &Client) -> Result<Self> {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
-        let version =
-            claims.list(&kube::api::ListParams::default()).await.context("list claims")?;
-        let version = version.metadata.resource_version.unwrap_or_default();
-        let events =
-            claims.watch(&WatchParams::default(), &version).await.context("watch claims")?;
-        Ok(Self { events: events.boxed() })
-    }
-
-    async fn wait_for(&mut self, name: &str) -> Result<()> {
-        let bound = self.events.by_ref().try_filter(|event| ready(is_bound(event, name)));
-        let mut bound = pin!(bound);
-        let seen = async {
-            let first = bound.try_next().await.context("watch claims")?;
-            first.map(drop).with_context(|| format!("the watch ended before {name} was Bound"))
-        };
-        tokio::time::timeout(PATIENCE, seen)
-            .await
-            .with_context(|| format!("{name} is not Bound"))?
-    }
-}
-
-fn is_bound(event: &WatchEvent<PersistentVolumeClaim>, name: &str) -> bool {
-    let WatchEvent::Modified(claim) = event else { return false };
-    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-    claim.name_any() == name && phase == Some("Bound")
 }

@@ -5,8 +5,10 @@
 //! fails a test: a machine that is busy gives a poor figure, not a wrong program.
 
 pub mod admission;
+mod bound;
 pub mod main_area;
 mod resources;
+pub mod volumes;
 
 use crate::install::{Binaries, repository};
 use crate::narrator::Narrator;
@@ -23,6 +25,19 @@ pub enum Area {
     Main,
     /// Reviews: speed, memory, and none that fails.
     Admission,
+    /// Volumes: how fast they are made and removed, and what many of them cost.
+    Volumes,
+}
+
+/// What is to be measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Wanted {
+    /// One area; all of them when this is left out.
+    #[arg(long)]
+    pub area: Option<Area>,
+    /// Take the largest sizes, which need minutes and gigabytes.
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// One figure.
@@ -43,9 +58,9 @@ pub struct Figure {
 }
 
 /// Measures one area or all of them, prints a table and writes `target/bench/summary.json`.
-pub async fn run(area: Option<Area>) -> ExitCode {
+pub async fn run(wanted: Wanted) -> ExitCode {
     let narrator = Narrator::default();
-    match measure(area).await {
+    match measure(wanted).await {
         Ok(figures) => {
             let unmet = figures.iter().filter(|figure| !figure.met).count();
             narrator.say(&table(&figures));
@@ -59,7 +74,7 @@ pub async fn run(area: Option<Area>) -> ExitCode {
     }
 }
 
-async fn measure(area: Option<Area>) -> Result<Vec<Figure>> {
+async fn measure(Wanted { area, full }: Wanted) -> Result<Vec<Figure>> {
     let binaries = Binaries::built()?;
     let mut figures = Vec::new();
     for area in Area::value_variants().iter().filter(|known| area.is_none_or(|one| one == **known))
@@ -67,6 +82,7 @@ async fn measure(area: Option<Area>) -> Result<Vec<Figure>> {
         figures.extend(match area {
             Area::Main => main_area::measure(&binaries).await?,
             Area::Admission => admission::measure(&binaries).await?,
+            Area::Volumes => volumes::measure(&binaries, full).await?,
         });
     }
     write_summary(&figures, &repository().join("target/bench/summary.json"))?;

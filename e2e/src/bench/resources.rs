@@ -26,6 +26,22 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(all)
 }
 
+/// The processor time that a process has taken, with that of threads that have ended: of one whose
+/// threads come and go. It counts in ticks of some 10 ms.
+pub(crate) fn whole_cpu_time(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let ticks = ticks(&stat).with_context(|| format!("{path} has no figures"))?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// The fields utime and stime. The second field is a name, which may have blanks and brackets in it.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
 /// The processor time that this very thread has taken.
 pub(crate) fn own_cpu_time() -> Result<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("read schedstat")?;
@@ -47,6 +63,13 @@ mod tests {
         assert!(own_cpu_time().unwrap() > own, "{sum}");
         assert!(cpu_time(std::process::id()).unwrap() > before);
         assert!(cpu_time(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 3 0 99";
+        assert_eq!(ticks(stat), Some(300));
+        assert_eq!(ticks("7 (a) S 1"), None);
     }
 
     #[test]

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 /// Measures what fastrak claims.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What to measure; all of it when this is left out.
-    #[arg(long)]
-    area: Option<fastrak_e2e::bench::Area>,
+    #[command(flatten)]
+    wanted: fastrak_e2e::bench::Wanted,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    fastrak_e2e::bench::run(Args::parse().area).await
+    fastrak_e2e::bench::run(Args::parse().wanted).await
 }

@@ -8,9 +8,14 @@ use fastrak_testkit::{Cluster, Image};
 
 /// Installs fastrak on a cluster and waits until all of it is ready.
 pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
-    for (name, path) in [(names::WEBHOOK, &binaries.webhook), (names::AGENT, &binaries.agent)] {
-        cluster.load_image(&Image::of_binary(path, &format!("{name}:dev"))?).await?;
-    }
+    let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
+    install_with(cluster, binaries, &agent).await
+}
+
+/// The same with an image of one's own in place of the agent's, which has to bear its [`tag`].
+pub async fn install_with(cluster: &Cluster, binaries: &Binaries, agent: &Image) -> Result<()> {
+    cluster.load_image(&Image::of_binary(&binaries.webhook, &tag(names::WEBHOOK))?).await?;
+    cluster.load_image(agent).await?;
     let plane = cluster.plane();
     apply_manifests(plane, &base()).await?;
     for workload in
@@ -21,4 +26,10 @@ pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
             .await?;
     }
     Ok(())
+}
+
+/// By which name the manifests mean the image of a program.
+#[must_use]
+pub fn tag(name: &str) -> String {
+    format!("{name}:dev")
 }

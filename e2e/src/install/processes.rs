@@ -136,7 +136,8 @@ impl Program {
 
     async fn agent(plane: &ControlPlane, program: &Path, node: &str, pool: &Path) -> Result<Self> {
         std::fs::create_dir_all(pool).with_context(|| format!("make {}", pool.display()))?;
-        let pool = format!("--pool=default={}", pool.display());
+        // How full this machine is is no business of what runs on it for a while.
+        let pool = format!("--pool=default={},reserve=0%", pool.display());
         let args = ["--node", node, pool.as_str()];
         let name = format!("{}-{node}", names::AGENT);
         Self::of(plane, &name, program, names::AGENT).await.map(|this| this.with(&args))

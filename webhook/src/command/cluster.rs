@@ -4,10 +4,12 @@
 use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
 use crate::facts::namespace::NamespaceFact;
+use crate::facts::node::NodeShape;
 use crate::facts::{ClassFact, Facts, NodeFact};
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::storage::v1::StorageClass;
+use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -44,12 +46,12 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
                 classes.insert(name, ClassFact::read(&class));
             }
             ("v1", "Node") => {
-                let node: Node = typed(object, from)?;
+                let node: NodeShape = typed(object, from)?;
                 let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
-                nodes.extend(name.ok().map(|name| (name, NodeFact::read(&node))));
+                nodes.extend(name.ok().map(|name| (name, NodeFact::of(&node))));
             }
             ("v1", "Namespace") => {
-                let metadata = typed::<Namespace>(object, from)?.metadata;
+                let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;
                 let fact = NamespaceFact::read(&metadata);
                 namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
             }
@@ -66,7 +68,8 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
 }
 
 fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {
-    serde_json::from_value(object.clone()).map_err(|source| CommandError::Object {
+    // From a text, as the server reads them: what reads them from values would be linked twice.
+    serde_json::from_str(&object.to_string()).map_err(|source| CommandError::Object {
         from: from.to_owned(),
         name: format!("{} {}", text(object, "/kind"), text(object, "/metadata/name")),
         source,

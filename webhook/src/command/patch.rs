@@ -68,7 +68,7 @@ fn stored(object: Value, facts: &Facts, config: &Config) -> Result<(Stored, End)
 
 /// What the API server's plugin for default classes does to a claim.
 fn filled_in(object: &Value, subject: Subject, facts: &Facts) -> Vec<PatchOperation> {
-    let claim = serde_json::from_value::<PersistentVolumeClaim>(object.clone());
+    let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
     let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
     let Some(default) = facts.defaults().first().map(|fact| &fact.class.name) else {
         return Vec::new();

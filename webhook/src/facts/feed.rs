@@ -3,6 +3,7 @@
 
 use super::mirror::Mirror;
 use super::namespace::NamespaceFact;
+use super::node::NodeShape;
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
 use fastrak_api::node::NodeName;
@@ -10,7 +11,7 @@ use fastrak_runtime::chain::Chain;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -95,7 +96,7 @@ impl Feed {
     /// Watches until shutdown is requested.
     pub async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
         let classes = watched(Api::<StorageClass>::all(client.clone()));
-        let nodes = watched(Api::<Node>::all(client.clone()));
+        let nodes = watched(Api::<NodeShape>::all(client.clone()));
         let namespaces = watched(Api::<PartialObjectMeta<Namespace>>::all(client));
         let (mut classes, mut nodes) = (pin!(classes), pin!(nodes));
         let mut namespaces = pin!(namespaces);
@@ -169,9 +170,9 @@ fn read_class(class: &StorageClass) -> Option<(String, ClassFact)> {
     Some((class.metadata.name.clone()?, ClassFact::read(class)))
 }
 
-fn read_node(node: &Node) -> Option<(NodeName, NodeFact)> {
+fn read_node(node: &NodeShape) -> Option<(NodeName, NodeFact)> {
     let name = NodeName::parse(node.metadata.name.as_deref()?).ok()?;
-    Some((name, NodeFact::read(node)))
+    Some((name, NodeFact::of(node)))
 }
 
 fn read_namespace(

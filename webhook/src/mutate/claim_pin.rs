@@ -92,7 +92,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
-        return Verdict::patched(Reason::UserPin, pin_edits(&node, by)).about(node.as_str());
+        return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(node.as_str());
     }
     let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
     pinned(&node, by, reason)
@@ -145,29 +145,32 @@ fn brings_pin(ask: &ClaimAsk<'_>) -> bool {
 }
 
 fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
-    let mut edits = pin_edits(node, by);
-    edits.extend([
-        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node.as_str()),
+    let [pin, why, label] = pin_edits(node, by);
+    let edits = vec![
+        pin,
+        why,
+        label,
+        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node.as_str().to_owned()),
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
-    ]);
+    ];
     Verdict::patched(reason, edits).about(node.as_str())
 }
 
 fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
-    Verdict::patched(Reason::Mirrored, pin_edits(node, by)).about(node.as_str())
+    Verdict::patched(Reason::Mirrored, pin_edits(node, by).into()).about(node.as_str())
 }
 
-fn pin_edits(node: &NodeName, by: PinnedBy) -> Vec<Edit> {
-    vec![
-        Edit::set(Field::Annotation(names::NODE), node.as_str()),
+fn pin_edits(node: &NodeName, by: PinnedBy) -> [Edit; 3] {
+    [
+        Edit::set(Field::Annotation(names::NODE), node.as_str().to_owned()),
         Edit::set(Field::Annotation(names::PINNED_BY), by.as_str()),
         label(node),
     ]
 }
 
 fn label(node: &NodeName) -> Edit {
-    Edit::set(Field::Label(names::NODE), node.key().as_str())
+    Edit::set(Field::Label(names::NODE), node.key().into_string())
 }
 
 /// A claim without a pin bears no remains of one: its label would show it to an agent.

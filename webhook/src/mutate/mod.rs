@@ -71,7 +71,7 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
         ClassOf::Neither(reason) => told(ask, Verdict::untouched(reason).about(about)),
         ClassOf::Named(class) => pinned(ask, class, facts),
         ClassOf::Default(class, reason) => {
-            let edits = vec![Edit::set(Field::ClassName, class.name.as_str())];
+            let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
             let given = Verdict::patched(reason, edits).about(class.name.as_str()).told();
             if class.is_ours() { both(given, pinned(ask, class, facts)) } else { given }
         }

@@ -1,6 +1,7 @@
 //! The operations of a patch, and the two forms they are sent in: a text, and the types of a library. What
 //! they are to bring about is `patch.rs`'s to say.
 
+use crate::json::write_text;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
@@ -33,50 +34,52 @@ pub(super) enum Content<'a> {
 }
 
 /// Writes them as a JSON Patch.
-pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) {
     let mut before = b'[';
     for step in steps {
         out.push(before);
         before = b',';
-        out.extend_from_slice(b"{\"op\":\"");
-        out.extend_from_slice(step.op.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"path\":\"");
+        out.extend_from_slice(step.op.as_text().as_bytes());
         write_path(step.path, out);
         match step.value {
             Content::Nothing => out.extend_from_slice(b"\"}"),
             Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
             Content::Text(text) => {
                 out.extend_from_slice(b"\",\"value\":");
-                serde_json::to_writer(&mut *out, text)?;
+                write_text(text, out);
                 out.push(b'}');
             }
         }
     }
     out.push(b']');
-    Ok(())
 }
 
-/// The path's parts are ours, and none has what a JSON text would have to escape.
-fn write_path(path: Path, out: &mut Vec<u8>) {
-    for token in path.into_iter().flatten() {
+/// The path's parts are ours, and none has what a JSON text would have to escape. What a path has to
+/// escape, only a key has.
+fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
+    for name in [first, second].into_iter().flatten() {
         out.push(b'/');
-        for byte in token.bytes() {
-            match byte {
-                b'~' => out.extend_from_slice(b"~0"),
-                b'/' => out.extend_from_slice(b"~1"),
-                other => out.push(other),
-            }
-        }
+        out.extend_from_slice(name.as_bytes());
     }
+    let Some(key) = key else { return };
+    out.push(b'/');
+    let mut rest = key.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'~' | b'/')) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(if rest[at] == b'~' { b"~0" } else { b"~1" });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 impl Op {
-    const fn as_str(self) -> &'static str {
+    /// As a patch has it before the path.
+    const fn as_text(self) -> &'static str {
         match self {
-            Self::Add => "add",
-            Self::Test => "test",
-            Self::Replace => "replace",
-            Self::Remove => "remove",
+            Self::Add => r#"{"op":"add","path":""#,
+            Self::Test => r#"{"op":"test","path":""#,
+            Self::Replace => r#"{"op":"replace","path":""#,
+            Self::Remove => r#"{"op":"remove","path":""#,
         }
     }
 }

@@ -1,22 +1,23 @@
-//! The registration as it is shipped: the very file of the manifests, so that the two cannot differ.
-//! It is read and never applied.
+//! The registration as it is shipped: what the manifests say, as JSON, which a test holds equal to
+//! them. A parser of YAML is larger than all of the webhook's own code, and every replica would load
+//! it for this one file. It is read and never applied.
 
 use super::plan::Us;
 use fastrak_api::names;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 
-/// The file.
-const MANIFEST: &str = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
+/// The registration.
+const SHIPPED: &str = include_str!("shipped.json");
 
 /// Why the shipped registration cannot be had. It is a defect of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("the registration that is built in cannot be read")]
-pub struct ShippedError(#[source] serde_saphyr::Error);
+pub struct ShippedError(#[source] serde_json::Error);
 
 /// The webhooks that there should be, for a webhook that is installed as `us`.
 pub fn hooks(us: &Us) -> Result<Vec<MutatingWebhook>, ShippedError> {
     let configuration: MutatingWebhookConfiguration =
-        serde_saphyr::from_str(MANIFEST).map_err(ShippedError)?;
+        serde_json::from_str(SHIPPED).map_err(ShippedError)?;
     let mut hooks = configuration.webhooks.unwrap_or_default();
     hooks.iter_mut().for_each(|hook| install(hook, us));
     Ok(hooks)
@@ -39,5 +40,19 @@ fn install(hook: &mut MutatingWebhook, us: &Us) {
     for condition in hook.match_conditions.iter_mut().flatten() {
         let (usual, ours) = (account(names::NAMESPACE), account(&us.namespace));
         condition.expression = condition.expression.replace(&usual, &ours);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SHIPPED;
+    use serde_json::Value;
+
+    #[test]
+    fn what_is_built_in_is_what_the_manifests_say() {
+        let manifest = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
+        let manifest: Value = serde_saphyr::from_str(manifest).unwrap();
+        let shipped: Value = serde_json::from_str(SHIPPED).unwrap();
+        assert_eq!(shipped, manifest, "what is built in has to be:\n{manifest:#}");
     }
 }

@@ -66,7 +66,7 @@ impl<'a> Shape<'a> for ClaimShape<'a> {
             ask.complete(&mut view.namespace);
             view
         };
-        let (object, old) = (view(&objects.object), objects.old.as_ref().map(view));
+        let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
         let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
         let verdict = claim(&ask, facts);
         let before = ask.old.filter(|_| settings.shadow);
@@ -85,7 +85,7 @@ impl<'a> Shape<'a> for ServiceShape<'a> {
             ask.complete(&mut view.namespace);
             view
         };
-        let (object, old) = (view(&objects.object), objects.old.as_ref().map(view));
+        let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
         let ask = ServiceAsk { service: &object, old: old.as_ref() };
         let verdict = service(&ask, facts, settings);
         let before = ask.old.filter(|_| settings.shadow);

@@ -6,6 +6,7 @@
 
 use super::NotAReview;
 use super::wire::{API_VERSION, Incoming, KIND, Request};
+use crate::json;
 use fastrak_api::object::{Mapping, Text};
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -13,9 +14,12 @@ use serde_json::value::RawValue;
 
 /// The objects of a review: as it is to be, and as it was before an update.
 pub(super) struct Objects<S> {
-    pub(super) object: S,
-    pub(super) old: Option<S>,
+    pub(super) object: Boxed<S>,
+    pub(super) old: Option<Boxed<S>>,
 }
+
+/// An object. It is large, and would be moved several times while its review is read.
+pub(super) type Boxed<S> = Box<Mapping<S>>;
 
 /// A review, and its objects if they could be read.
 pub(super) type Read<'a, S> = (Request<'a, ()>, Result<Objects<S>, serde_json::Error>);
@@ -25,11 +29,9 @@ pub(super) fn read<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Read<'a, S>
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(NotAReview::Empty);
     }
-    let whole = std::str::from_utf8(body).ok().map(serde_json::from_str);
-    let Some(Ok(incoming)) = whole else { return read_in_parts(body) };
-    let (request, object, old) = request::<Mapping<S>>(incoming)?.parted();
-    let objects = object.map(|Mapping(object)| Objects { object, old: old.map(|old| old.0) });
-    Ok((request, objects.ok_or_else(missing)))
+    let Some(incoming) = json::read(body) else { return read_in_parts(body) };
+    let (request, object, old) = request::<Boxed<S>>(incoming)?.parted();
+    Ok((request, object.map(|object| Objects { object, old }).ok_or_else(missing)))
 }
 
 /// Reads a review and skips its objects.
@@ -42,9 +44,7 @@ fn read_in_parts<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Read<'a, S>, 
         if error.is_eof() { NotAReview::Truncated(error) } else { NotAReview::Malformed(error) }
     })?;
     let (request, object, old) = request(incoming)?.parted();
-    let read = |raw: &'a RawValue| {
-        serde_json::from_str::<Mapping<S>>(raw.get()).map(|Mapping(object)| object)
-    };
+    let read = |raw: &'a RawValue| serde_json::from_str::<Boxed<S>>(raw.get());
     let object = object.ok_or_else(missing).and_then(read);
     let objects = object.and_then(|object| Ok(Objects { object, old: old.map(read).transpose()? }));
     Ok((request, objects))

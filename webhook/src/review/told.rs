@@ -3,7 +3,7 @@
 
 use super::Effect;
 use super::wire::Audit;
-use crate::patch::Edit;
+use crate::patch::Settled;
 use crate::verdict::{Outcome, Reason, Said, Verdict};
 
 /// What an answer comes to.
@@ -33,11 +33,11 @@ pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> Vec<String> {
     warnings
 }
 
-/// The audit annotations of a verdict.
-pub(super) fn audit(verdict: &Verdict, shadow: bool) -> Audit {
+/// The audit annotations of a verdict and its edits.
+pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, shadow: bool) -> Audit<'a> {
     let (changed, would) = match &verdict.outcome {
         Outcome::Untouched => (None, None),
-        Outcome::Patched(edits) => (Some(changed(edits)), Some("patched")),
+        Outcome::Patched(_) => (Some(edits), Some("patched")),
         Outcome::Denied(_) => (None, Some("denied")),
     };
     let reason = verdict.reason;
@@ -47,20 +47,6 @@ pub(super) fn audit(verdict: &Verdict, shadow: bool) -> Audit {
         rule: reason.rule().as_str(),
         shadow: would.filter(|_| shadow),
     }
-}
-
-/// The fields that are changed, in order.
-fn changed(edits: &[Edit]) -> String {
-    let mut fields: Vec<_> = edits.iter().map(|edit| edit.field).collect();
-    fields.sort_unstable();
-    fields.dedup();
-    let mut text = String::with_capacity(48 * fields.len());
-    for (at, field) in fields.iter().enumerate() {
-        text.push_str(if at == 0 { "" } else { ", " });
-        text.push_str(field.noun());
-        text.push_str(field.name());
-    }
-    text
 }
 
 /// A verdict that says nothing where the same was to be done before the update. In shadow it is not

@@ -1,11 +1,18 @@
 //! The form of an AdmissionReview on the wire, as the API server writes and reads it. Every field of a
 //! request may be missing here: what that means is `review.rs`'s to say.
+//!
+//! An answer is written by hand. Most of it is a patch in base64, which a serializer of any text
+//! would look through once more for what is to be escaped.
 
+use crate::json::{write_base64, write_text};
+use crate::patch::Settled;
 use fastrak_api::object::Text;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const KIND: &str = "AdmissionReview";
+/// As much as most answers take beside their patch.
+const REST: usize = 1024;
 
 /// A review whose objects are read as `O`.
 #[derive(Deserialize)]
@@ -49,31 +56,17 @@ pub(super) struct GroupVersionKind<'a> {
     pub(super) kind: Text<'a>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Outgoing<'a> {
-    pub(super) api_version: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// What an answer says.
 pub(super) struct Response<'a> {
     pub(super) uid: &'a str,
-    pub(super) allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) patch: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Why it is not allowed, if it is not.
+    pub(super) refused: Option<Status<'a>>,
+    /// The JSON Patch, if anything is to be changed.
+    pub(super) patch: Option<Vec<u8>>,
     pub(super) warnings: Vec<String>,
-    pub(super) audit_annotations: Audit,
+    pub(super) audit: Audit<'a>,
 }
 
-#[derive(Serialize)]
 pub(super) struct Status<'a> {
     pub(super) code: u16,
     pub(super) reason: &'static str,
@@ -82,13 +75,10 @@ pub(super) struct Status<'a> {
 
 /// The API server puts the webhook's name and a slash before each key, which can therefore have
 /// none.
-#[derive(Serialize)]
-pub(super) struct Audit {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) changed: Option<String>,
+pub(super) struct Audit<'a> {
+    pub(super) changed: Option<&'a Settled<'a>>,
     pub(super) reason: &'static str,
     pub(super) rule: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shadow: Option<&'static str>,
 }
 
@@ -106,6 +96,76 @@ impl<'a, O> Request<'a, O> {
             old_object: None,
         };
         (rest, object, old_object)
+    }
+}
+
+impl Response<'_> {
+    /// Writes the answer.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let patch = self.patch.as_ref().map_or(0, Vec::len);
+        let mut out = Vec::with_capacity(REST + patch.div_ceil(3) * 4);
+        let named = |name: &str, out: &mut Vec<u8>| out.extend_from_slice(name.as_bytes());
+        named("{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\"", &mut out);
+        named(",\"response\":{\"uid\":", &mut out);
+        write_text(self.uid, &mut out);
+        match &self.refused {
+            None => named(",\"allowed\":true", &mut out),
+            Some(status) => {
+                named(",\"allowed\":false,\"status\":", &mut out);
+                status.write(&mut out);
+            }
+        }
+        if let Some(patch) = &self.patch {
+            named(",\"patch\":\"", &mut out);
+            write_base64(patch, &mut out);
+            named("\",\"patchType\":\"JSONPatch\"", &mut out);
+        }
+        for (at, warning) in self.warnings.iter().enumerate() {
+            named(if at == 0 { ",\"warnings\":[" } else { "," }, &mut out);
+            write_text(warning, &mut out);
+        }
+        named(if self.warnings.is_empty() { "" } else { "]" }, &mut out);
+        named(",\"auditAnnotations\":", &mut out);
+        self.audit.write(&mut out);
+        named("}}", &mut out);
+        out
+    }
+}
+
+impl Status<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"code\":");
+        out.extend_from_slice(self.code.to_string().as_bytes());
+        out.extend_from_slice(b",\"reason\":");
+        write_text(self.reason, out);
+        out.extend_from_slice(b",\"message\":");
+        write_text(self.message, out);
+        out.push(b'}');
+    }
+}
+
+impl Audit<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"reason\":");
+        write_text(self.reason, out);
+        out.extend_from_slice(b",\"rule\":");
+        write_text(self.rule, out);
+        if let Some(edits) = self.changed {
+            out.extend_from_slice(b",\"changed\":\"");
+            let mut before = "";
+            for field in edits.fields() {
+                // Names of ours, in which there is nothing to escape.
+                let parts = [before, field.noun(), field.name()];
+                parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+                before = ", ";
+            }
+            out.push(b'"');
+        }
+        if let Some(shadow) = self.shadow {
+            out.extend_from_slice(b",\"shadow\":");
+            write_text(shadow, out);
+        }
+        out.push(b'}');
     }
 }
 

@@ -4,7 +4,7 @@
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The largest body. The API server takes objects of up to 3 MiB, and a review holds two.
 pub const LARGEST: usize = 7 * 1024 * 1024;
@@ -19,8 +19,19 @@ const FOR_LARGE: usize = 3 * LARGEST;
 /// The memory for bodies.
 #[derive(Debug)]
 pub(super) struct Budget {
-    small: Semaphore,
-    large: Semaphore,
+    small: Room,
+    large: Room,
+}
+
+/// Bytes that are still to be had. Nobody waits for them.
+#[derive(Debug)]
+struct Room(AtomicUsize);
+
+/// Bytes that were had, and are given back when this is dropped.
+#[derive(Debug)]
+struct Held<'a> {
+    room: &'a Room,
+    bytes: usize,
 }
 
 /// Why a body could not be had.
@@ -36,10 +47,9 @@ pub(super) enum BodyError {
 
 /// A body, and the memory that it takes of the budget.
 pub(super) struct Received<'a> {
-    budget: &'a Budget,
     content: Content,
-    small: Option<SemaphorePermit<'a>>,
-    large: Option<SemaphorePermit<'a>>,
+    small: Held<'a>,
+    large: Held<'a>,
 }
 
 /// Most bodies come in one piece, which is then not copied.
@@ -50,7 +60,8 @@ enum Content {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { small: Semaphore::new(FOR_SMALL), large: Semaphore::new(FOR_LARGE) }
+        let room = |bytes| Room(AtomicUsize::new(bytes));
+        Self { small: room(FOR_SMALL), large: room(FOR_LARGE) }
     }
 }
 
@@ -64,7 +75,8 @@ pub(super) async fn receive(
     }
     let mut body = request.into_body();
     let content = Content::Piece(Bytes::new());
-    let mut received = Received { budget, content, small: None, large: None };
+    let (small, large) = (budget.small.nothing(), budget.large.nothing());
+    let mut received = Received { content, small, large };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
         received.take(data)?;
@@ -88,17 +100,8 @@ impl Received<'_> {
         if length > LARGEST {
             return Err(BodyError::TooLarge);
         }
-        let count = u32::try_from(data.len()).map_err(|_| BodyError::TooLarge)?;
-        let (from, held) = if length <= SMALL {
-            (&self.budget.small, &mut self.small)
-        } else {
-            (&self.budget.large, &mut self.large)
-        };
-        let more = from.try_acquire_many(count).map_err(|_| BodyError::Busy)?;
-        match held {
-            Some(held) => held.merge(more),
-            None => *held = Some(more),
-        }
+        let held = if length <= SMALL { &mut self.small } else { &mut self.large };
+        held.take(data.len()).ok_or(BodyError::Busy)?;
         match &mut self.content {
             Content::Piece(piece) if piece.is_empty() => *piece = data,
             Content::Piece(piece) => {
@@ -113,6 +116,47 @@ impl Received<'_> {
     }
 }
 
+impl Room {
+    const fn nothing(&self) -> Held<'_> {
+        Held { room: self, bytes: 0 }
+    }
+}
+
+impl Held<'_> {
+    /// Takes so many more, if they are to be had.
+    fn take(&mut self, more: usize) -> Option<()> {
+        let less = |have: usize| have.checked_sub(more);
+        let taken = self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.bytes += taken.ok().map(|_| more)?;
+        Some(())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.room.0.fetch_add(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_given_back() {
+        let room = Room(AtomicUsize::new(10));
+        let (mut one, mut other) = (room.nothing(), room.nothing());
+        assert_eq!((one.take(4), one.take(3), other.take(3)), (Some(()), Some(()), Some(())));
+        assert_eq!((one.take(1), other.take(1)), (None, None));
+        drop(one);
+        assert_eq!((other.take(8), other.take(7)), (None, Some(())));
+        drop(other);
+        assert_eq!(room.0.into_inner(), 10);
+    }
 }

@@ -10,6 +10,8 @@ use super::handshake::{self, Failure};
 use super::http::Desk;
 use super::pace::{Paced, Pacer};
 use fastrak_runtime::shutdown::Shutdown;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -97,17 +99,26 @@ async fn serve(stream: TlsStream<TcpStream>, peer: SocketAddr, guest: &Guest, ho
         .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
+    let end = async {
+        tokio::select! {
+            () = house.closing.cancelled() => limits.finish,
+            () = guest.has_to_go() => FAREWELL,
+            // An answer would have closed it long ago: its peer reads none, or asks nothing.
+            () = tokio::time::sleep_until(born + 2 * limits.age + limits.idle) => FAREWELL,
+        }
+    };
+    // A set of one: it is looked at when something of it has happened, and not, with the three locks
+    // that this takes, at every byte that comes.
+    let mut ends: FuturesUnordered<_> = std::iter::once(end).collect();
     let patience = tokio::select! {
+        biased;
         result = connection.as_mut() => {
             if let Err(error) = result {
                 tracing::debug!(%error, %peer, "a connection ended");
             }
             return;
         }
-        () = house.closing.cancelled() => limits.finish,
-        () = guest.has_to_go() => FAREWELL,
-        // An answer would have closed it long ago: its peer reads none, or asks nothing.
-        () = tokio::time::sleep_until(born + 2 * limits.age + limits.idle) => FAREWELL,
+        Some(patience) = ends.next() => patience,
     };
     connection.as_mut().graceful_shutdown();
     if tokio::time::timeout(patience, connection).await.is_err() {

@@ -15,7 +15,9 @@ use fastrak_api::names;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -91,8 +93,8 @@ impl Desk {
         if request.method() != Method::POST {
             return Refusal::Method.response();
         }
-        let _timed = self.metrics.time(subject);
-        match self.reviewed(subject, request).await {
+        let timed = self.metrics.time(subject);
+        match self.reviewed(subject, request, timed.start().into()).await {
             Ok(answer) => {
                 self.metrics.count(subject, answer.effect, answer.reason);
                 let mut response = Response::new(Full::new(Bytes::from(answer.body)));
@@ -112,17 +114,19 @@ impl Desk {
         &self,
         subject: Subject,
         request: Request<Incoming>,
+        start: Instant,
     ) -> Result<Answer, Refusal> {
         if !is_json(request.headers()) {
             return Err(Refusal::ContentType);
         }
-        let start = Instant::now();
         let asked = asked_limit(request.uri()).map_or(self.limit, |asked| asked.min(self.limit));
-        let receiving = body::receive(request, &self.budget);
-        let received = match tokio::time::timeout_at(start + asked, receiving).await {
-            Err(_) => return Err(Refusal::TooSlow),
-            Ok(received) => received.map_err(Refusal::Body)?,
+        let mut receiving = pin!(body::receive(request, &self.budget));
+        // Most bodies come with their header, and want no timer.
+        let received = match futures::poll!(receiving.as_mut()) {
+            Poll::Ready(received) => Some(received),
+            Poll::Pending => tokio::time::timeout_at(start + asked, receiving).await.ok(),
         };
+        let received = received.ok_or(Refusal::TooSlow)?.map_err(Refusal::Body)?;
         let answered = match self.turn(start + patience(asked)).await {
             Some(_turn) => {
                 let facts = self.facts.load();

@@ -13,6 +13,9 @@ const WOULD: &str = "fastrak (shadow) would have ";
 /// Before a remark where nothing is done.
 const ASIDE: &str = "fastrak (shadow): ";
 
+/// Stands in words for what they are about.
+const BLANK: &str = "{}";
+
 /// Something that is said to whoever made a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -31,7 +34,10 @@ impl Said {
             (Self::Did(text), true) => (WOULD, text),
             (Self::Remark(text), true) => (ASIDE, text),
         };
-        clipped(&format!("{before}{text}"), LINE)
+        let mut line = String::with_capacity(before.len() + text.len());
+        line.push_str(before);
+        line.push_str(text);
+        if is_short_and_plain(&line, LINE) { line } else { cut(&line, LINE) }
     }
 }
 
@@ -40,18 +46,32 @@ impl Said {
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.words();
+    let Some((before, after)) = words.split_once(BLANK) else { return words.to_owned() };
     let room = LINE.saturating_sub(WOULD.len() + words.chars().count());
-    words.replace("{}", &clipped(about, room))
+    let mut text = String::with_capacity(LINE);
+    text.push_str(before);
+    if is_short_and_plain(about, room) {
+        text.push_str(about);
+    } else {
+        text.push_str(&cut(about, room));
+    }
+    text.push_str(after);
+    text
 }
 
 /// A text of a user's, fit to be shown to people: one line of at most `most` characters. The API
 /// server drops a warning with a control character in silence.
 #[must_use]
 pub fn clipped(text: &str, most: usize) -> String {
-    // Most are short and plain, and each review has a few of them.
-    if text.len() <= most && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return text.to_owned();
-    }
+    if is_short_and_plain(text, most) { text.to_owned() } else { cut(text, most) }
+}
+
+/// Most are, and each review has a few of them.
+fn is_short_and_plain(text: &str, most: usize) -> bool {
+    text.len() <= most && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+fn cut(text: &str, most: usize) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     if text.chars().count() <= most {
         return line.collect();

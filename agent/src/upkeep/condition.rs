@@ -1,0 +1,132 @@
+//! What a node says of its pools: a condition, kept true to what the last looks have found.
+//!
+//! It looks at no pool itself, and nothing waits for it: what cannot be written is written later.
+
+use crate::pools::Change;
+use fastrak_api::names;
+use fastrak_api::pool::PoolName;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What is said is said again after this time: someone may have made the node anew.
+const AGAIN: Duration = Duration::from_secs(10 * 60);
+/// What could not be written is tried again after this time.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// What is known of the pools, and what the node was last told.
+#[derive(Debug, Default)]
+pub struct Condition {
+    problems: BTreeMap<PoolName, Option<String>>,
+    since: Option<Timestamp>,
+    due: Option<Instant>,
+}
+
+impl Condition {
+    /// Takes up what has changed.
+    pub fn take(&mut self, changes: &[Change], now: Timestamp) {
+        if changes.is_empty() {
+            return;
+        }
+        let before = self.is_well();
+        for change in changes {
+            self.problems.insert(change.pool.clone(), change.problem.clone());
+        }
+        if self.since.is_none() || before != self.is_well() {
+            self.since = Some(now);
+        }
+        self.due = None;
+    }
+
+    /// What is to be written now; none where all has been said.
+    #[must_use]
+    pub fn to_write(&self, now: Timestamp, at: Instant) -> Option<Value> {
+        let since = self.since?;
+        if self.due.is_some_and(|due| at < due) {
+            return None;
+        }
+        let troubles: Vec<_> = self.problems.values().flatten().map(String::as_str).collect();
+        let well = troubles.is_empty();
+        let message = if well { self.all() } else { troubles.join("; ") };
+        let condition = json!({
+            "type": names::POOLS_READY,
+            "status": if well { "True" } else { "False" },
+            "reason": if well { "PoolsReady" } else { "PoolUnusable" },
+            "message": message,
+            "lastHeartbeatTime": Time(now),
+            "lastTransitionTime": Time(since),
+        });
+        Some(json!({ "status": { "conditions": [condition] } }))
+    }
+
+    /// It has been written, or could not be.
+    pub fn written(&mut self, is_done: bool, at: Instant) {
+        self.due = at.checked_add(if is_done { AGAIN } else { RETRY });
+    }
+
+    fn is_well(&self) -> bool {
+        self.problems.values().all(Option::is_none)
+    }
+
+    fn all(&self) -> String {
+        let names: Vec<_> = self.problems.keys().map(PoolName::as_str).collect();
+        format!("can be used: {}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(pool: &str, problem: Option<&str>) -> Change {
+        Change {
+            pool: PoolName::parse(pool).unwrap(),
+            problem: problem.map(str::to_owned),
+            is_first: false,
+        }
+    }
+
+    fn time(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn said(condition: &Condition) -> (String, String, String) {
+        let written = condition.to_write(time(9), Instant::now()).unwrap();
+        let text = |key: &str| written["status"]["conditions"][0][key].as_str().unwrap().to_owned();
+        (text("status"), text("message"), text("lastTransitionTime"))
+    }
+
+    #[test]
+    fn a_node_says_which_of_its_pools_cannot_be_used_and_since_when() {
+        let mut condition = Condition::default();
+        assert_eq!(condition.to_write(time(0), Instant::now()), None);
+        condition.take(&[change("a", None), change("b", None)], time(1));
+        let well = "can be used: a, b".to_owned();
+        assert_eq!(said(&condition), ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned()));
+        condition.take(&[change("b", Some("gone"))], time(2));
+        condition.take(&[change("a", Some("full of sand"))], time(3));
+        let (status, message, since) = said(&condition);
+        assert_eq!((status.as_str(), message.as_str()), ("False", "full of sand; gone"));
+        assert_eq!(since, "1970-01-01T00:00:02Z", "it has not been well in between");
+        condition.take(&[change("a", None), change("b", None)], time(4));
+        assert_eq!(said(&condition).2, "1970-01-01T00:00:04Z");
+    }
+
+    #[test]
+    fn it_is_said_once_and_again_when_something_changes_or_much_later() {
+        let (mut condition, now) = (Condition::default(), Instant::now());
+        condition.take(&[change("a", None)], time(1));
+        condition.written(true, now);
+        assert_eq!(condition.to_write(time(2), now), None);
+        assert_ne!(condition.to_write(time(2), now + AGAIN), None);
+        condition.take(&[], time(2));
+        assert_eq!(condition.to_write(time(2), now), None);
+        condition.take(&[change("a", Some("gone"))], time(2));
+        assert_ne!(condition.to_write(time(2), now), None);
+        condition.written(false, now);
+        assert_eq!(condition.to_write(time(2), now), None);
+        assert_ne!(condition.to_write(time(2), now + RETRY), None);
+    }
+}

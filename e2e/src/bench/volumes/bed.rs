@@ -1,0 +1,80 @@
+//! The cluster of the bench: a real API server, a controller manager that is not held back, and fastrak
+//! as processes for a node that is an object alone. The agent's disk is this machine's.
+
+use crate::install::{Binaries, Processes};
+use anyhow::{Context, Result, ensure};
+use fastrak_api::names;
+use fastrak_testkit::objects::{claim, storage_class};
+use fastrak_testkit::{Component, ControlPlane, Options, eventually, fake_node};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const NODE: &str = "bench-node";
+pub(super) const NAMESPACE: &str = "default";
+/// Removes what its claims leave at once, and lets them grow, whatever the classes that ship do.
+const CLASS: &str = "bench";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All of it.
+pub(super) struct Bed {
+    pub(super) client: Client,
+    pub(super) claims: Api<PersistentVolumeClaim>,
+    // Before the control plane, which it calls until it ends.
+    pub(super) processes: Processes,
+    _plane: ControlPlane,
+}
+
+impl Bed {
+    pub(super) async fn start(binaries: &Binaries) -> Result<Self> {
+        // At its usual rates the controller manager binds seven claims a second, and all that is
+        // measured would be the wait for it.
+        let quick = ["--kube-api-qps=1000", "--kube-api-burst=1000"];
+        let options = quick.into_iter().fold(Options::full(), |options, flag| {
+            options.flag(Component::ControllerManager, flag)
+        });
+        let plane = ControlPlane::start(options).await?;
+        let client = plane.client().await?;
+        fake_node(&client, NODE).await?;
+        let processes = Processes::install(&plane, binaries, &[NODE]).await?;
+        let classes: Api<StorageClass> = Api::all(client.clone());
+        let class = storage_class(CLASS, names::PROVISIONER).parameter("onDelete", "delete");
+        let class = class.expandable().build();
+        classes.create(&PostParams::default(), &class).await.context("create a class")?;
+        let claims = Api::namespaced(client.clone(), NAMESPACE);
+        Ok(Self { client, claims, processes, _plane: plane })
+    }
+
+    /// Asks for a volume; the uid of the claim.
+    pub(super) async fn ask(&self, name: &str) -> Result<String> {
+        let object = claim(name).class(CLASS).build(NAMESPACE);
+        let made = self.claims.create(&PostParams::default(), &object).await;
+        made.context("create a claim")?.uid().context("it has a uid")
+    }
+
+    /// Waits until this claim is Bound.
+    pub(super) async fn bound(&self, name: &str) -> Result<()> {
+        eventually(PATIENCE, format!("{name} is Bound"), || async {
+            let status = self.claims.get(name).await?.status.unwrap_or_default();
+            ensure!(status.phase.as_deref() == Some("Bound"), "{:?}", status.phase);
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn delete(&self, name: &str) -> Result<()> {
+        let deleted = self.claims.delete(name, &DeleteParams::default()).await;
+        deleted.map(drop).context("delete a claim")
+    }
+
+    pub(super) fn pool(&self) -> PathBuf {
+        self.processes.pool(NODE)
+    }
+
+    pub(super) fn agent_pid(&self) -> Result<u32> {
+        self.processes.agent_pid(0)
+    }
+}

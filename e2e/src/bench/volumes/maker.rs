@@ -1,0 +1,95 @@
+//! Who makes volumes in a folder as the agent does, and directories as a program does that does no
+//! more than it must.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser as _;
+use fastrak_agent::config::{Args, Config};
+use fastrak_agent::host::Kernel;
+use fastrak_agent::pools::Pools;
+use fastrak_agent::volumes::{Order, Store};
+use fastrak_api::class::{Mode, PoolPolicy, Quota};
+use fastrak_api::names;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const NODE: &str = "bench-node";
+const BYTES: u64 = 1 << 20;
+
+/// Makes volumes and directories on one filesystem.
+pub(super) struct Maker {
+    store: Store,
+    bare: PathBuf,
+    staging: PathBuf,
+    made: u32,
+}
+
+impl Maker {
+    /// In a folder, which may have been used before.
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        let (pool, bare) = (folder.join("pool"), folder.join("bare"));
+        let staging = bare.join(".staging");
+        for path in [&pool, &staging] {
+            std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
+        }
+        // How full the disk is on which it happens to run is no business of the bench.
+        let pool = format!("--pool=default={},reserve=0%", pool.display());
+        let args = Args::try_parse_from(["fastrak-agent", "--node", NODE, &pool]);
+        let config = Config::try_from(args.context("name a pool")?).context("name a pool")?;
+        let pools = Pools::new(Arc::new(Kernel), config.node, config.pools);
+        Ok(Self { store: Store::new(Arc::new(pools)), bare, staging, made: 0 })
+    }
+
+    /// Makes a volume as the agent makes it; how it is held to its size.
+    pub(super) fn volume(&mut self) -> Result<LimitRecord> {
+        let order = self.order()?;
+        let (made, is_new) = self.store.ensure(&order).context("make a volume")?;
+        ensure!(is_new, "{} was there", order.identity.volume);
+        Ok(made.limit)
+    }
+
+    /// Makes a directory aside, has it on the disk, and moves it to its place.
+    pub(super) fn directory(&mut self) -> Result<()> {
+        self.made += 1;
+        let name = self.made.to_string();
+        let (aside, place) = (self.staging.join(&name), self.bare.join(&name));
+        std::fs::create_dir(&aside).context("make a directory")?;
+        let dir = File::open(&aside).context("open a directory")?;
+        dir.sync_all().context("sync a directory")?;
+        std::fs::rename(&aside, &place).context("move a directory")
+    }
+
+    /// The same, and has the move on the disk too.
+    pub(super) fn lasting_directory(&mut self) -> Result<()> {
+        self.directory()?;
+        let parent = File::open(&self.bare).context("open a directory")?;
+        parent.sync_all().context("sync a directory")
+    }
+
+    fn order(&mut self) -> Result<Order> {
+        self.made += 1;
+        let id = format!("{:08x}-0000-4000-8000-000000000000", self.made);
+        let identity = Identity {
+            format: IDENTITY_FORMAT,
+            volume: VolumeId::parse(&id).context("name a volume")?,
+            namespace: "default".to_owned(),
+            claim: format!("claim-{}", self.made),
+            class: names::CLASS_DEFAULT.to_owned(),
+            node: NODE.to_owned(),
+            reclaim_policy: ReclaimRecord::Delete,
+            bytes: BYTES,
+            limit: LimitRecord::None,
+            trash_seconds: None,
+            claim_created: Some(0),
+        };
+        Ok(Order {
+            identity,
+            pools: vec![PoolName::default()],
+            policy: PoolPolicy::default(),
+            mode: Mode::default(),
+            quota: Quota::Preferred,
+        })
+    }
+}

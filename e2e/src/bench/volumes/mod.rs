@@ -1,0 +1,40 @@
+//! Volumes: how fast they are made beside a bare directory, whether many of them are slower to make
+//! than few, what a thousand of them cost the agent, how soon one has grown, and whether the
+//! removal of very many files is in the way of those who ask for a volume meanwhile.
+
+mod bed;
+mod create;
+mod crowd;
+mod growth;
+mod maker;
+mod removal;
+
+use super::Figure;
+use crate::install::{Binaries, repository};
+use anyhow::{Context, Result};
+use bed::Bed;
+use fastrak_testkit::disk::Disk;
+
+const AREA: &str = "volumes";
+
+/// Large enough for all that is made on it.
+const BTRFS_MIB: u64 = 4096;
+
+/// Measures all of it, on this machine's disk and on a filesystem of its own.
+pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    {
+        let folder = tempfile::tempdir_in(repository().join("target"));
+        let folder = folder.context("make a folder on this machine's disk")?;
+        figures.extend(create::rate("this machine's disk", folder.path())?);
+        let disk = Disk::btrfs(BTRFS_MIB).await?;
+        disk.switch_quotas_on().await?;
+        figures.extend(create::rate("btrfs on a loop device", disk.path())?);
+        figures.extend(create::growth(disk.path())?);
+    }
+    let mut bed = Bed::start(binaries).await?;
+    figures.extend(crowd::measure(&mut bed).await?);
+    figures.extend(growth::measure(&bed).await?);
+    figures.extend(removal::measure(&bed, full).await?);
+    Ok(figures)
+}

@@ -1,0 +1,128 @@
+//! Whether the removal of very many files is in the way of those who ask for a volume meanwhile.
+
+use super::AREA;
+use super::bed::{Bed, NAMESPACE};
+use crate::bench::bound::Bound;
+use crate::bench::{Figure, median};
+use anyhow::{Context, Result, ensure};
+use fastrak_testkit::eventually;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const FILES: usize = 200_000;
+const FULL_FILES: usize = 1_000_000;
+const IN_A_FOLDER: usize = 1_000;
+/// One in so many has something in it: to give blocks back is another thing than to remove names, and
+/// some disks are very slow at it.
+const NOT_EMPTY: usize = 10;
+/// Claims before, and again after.
+const IDLE: usize = 30;
+/// At most so many meanwhile, and with fewer there is nothing to compare.
+const BUSY: usize = 60;
+const LEAST: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(60);
+const VICTIM: &str = "victim";
+
+/// Measures claims while nothing else happens, during a removal, and while nothing happens again.
+pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
+    let files = if full { FULL_FILES } else { FILES };
+    let uid = bed.ask(VICTIM).await?;
+    bed.bound(VICTIM).await?;
+    let data = bed.pool().join(&uid).join("data");
+    tokio::task::block_in_place(|| fill(&data, files))?;
+    // Not earlier: a watch does not last for as long as it can take to fill a volume.
+    let mut claims = Claims { bed, bound: Bound::watch(&bed.client, NAMESPACE).await?, number: 0 };
+    let mut idle = claims.times(IDLE, || true).await?;
+    let trashed = bed.pool().join(".trash").join(&uid);
+    bed.delete(VICTIM).await?;
+    eventually(PATIENCE, "it is in the trash", || async { trashed.exists() }).await?;
+    let started = Instant::now();
+    let busy = claims.times(BUSY, || trashed.exists()).await?;
+    let took = started.elapsed().as_secs_f64();
+    let left = count(&trashed);
+    ensure!(busy.len() >= LEAST, "{files} files were gone within {took:.1} s: take more");
+    let clearing = Instant::now();
+    tokio::task::block_in_place(|| clear(&trashed))?;
+    let cleared = clearing.elapsed().as_secs_f64();
+    let mut claims = Claims { bound: Bound::watch(&bed.client, NAMESPACE).await?, ..claims };
+    idle.extend(claims.times(IDLE, || true).await?);
+    let (idle, busy) = (median(&idle), median(&busy));
+    let name = |what: &str| format!("removal of {files} files: {what}");
+    let rate = |files: usize, seconds: f64| files as f64 / seconds;
+    Ok(vec![
+        Figure::plain(AREA, &name("by the agent"), rate(files.saturating_sub(left), took), "/s"),
+        Figure::plain(AREA, &name("the rest, at once"), rate(left, cleared), "/s"),
+        Figure::plain(AREA, &name("claim to Bound before and after, p50"), idle, "ms"),
+        Figure::plain(AREA, &name("claim to Bound meanwhile, p50"), busy, "ms"),
+        Figure::at_most(AREA, &name("meanwhile to idle"), busy / idle, "x", 2.0),
+    ])
+}
+
+/// Claims that are made one after another.
+struct Claims<'a> {
+    bed: &'a Bed,
+    bound: Bound,
+    number: usize,
+}
+
+impl Claims<'_> {
+    /// How long each took from its creation to Bound, in milliseconds: at most so many, and as long as
+    /// it goes on.
+    async fn times(&mut self, most: usize, goes_on: impl Fn() -> bool) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        while times.len() < most {
+            self.number += 1;
+            let name = format!("claim-{}", self.number);
+            let started = Instant::now();
+            self.bed.ask(&name).await?;
+            self.bound.wait_for(&name).await?;
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            self.bed.delete(&name).await?;
+            // One that outlasted the removal was not measured during it.
+            if !goes_on() {
+                break;
+            }
+            times.push(took);
+        }
+        Ok(times)
+    }
+}
+
+/// Puts small files into a folder, and waits until the disk has them: what it still has to write would
+/// be measured as well.
+fn fill(folder: &Path, files: usize) -> Result<()> {
+    for inner in 0..files / IN_A_FOLDER {
+        let inner = folder.join(inner.to_string());
+        std::fs::create_dir(&inner).context("make a folder")?;
+        for file in 0..IN_A_FOLDER {
+            let content = if file % NOT_EMPTY == 0 { "small" } else { "" };
+            std::fs::write(inner.join(file.to_string()), content).context("write a file")?;
+        }
+    }
+    let folder = std::fs::File::open(folder).context("open a folder")?;
+    rustix::fs::syncfs(&folder).context("sync a filesystem")
+}
+
+/// How many files are still in it; what goes while they are counted is not.
+fn count(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => count(&entry.path()),
+        Ok(_) => 1,
+        Err(_) => 0,
+    };
+    entries.map(of).sum()
+}
+
+/// Removes the rest beside the agent, which may have been there first.
+fn clear(folder: &Path) -> Result<()> {
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(_) if !folder.exists() => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) => return Err(error).context("remove the rest"),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A StatefulSet writes while the agents are killed 200 times, claims come and go, pods restart, and
+//! the set is scaled: no byte is lost, nothing leaks, and nothing else is touched.
+//!
+//! What a kill at each single call leaves behind is tried in `agent/tests/faults`. Here all of it is
+//! real: the pods, the disk, the kills.
+#![cfg(test)]
+
+mod agents;
+mod churn;
+mod decoys;
+mod random;
+mod writers;
+
+use anyhow::{Context, Result, ensure};
+use churn::{Churn, Churned};
+use decoys::Decoys;
+use fastrak_api::names;
+use fastrak_e2e::play::pools;
+use fastrak_testkit::{Cluster, ClusterOptions, environment, eventually, or_skip, with_namespace};
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use random::Random;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use writers::{Witness, Writers};
+
+const NODES: u8 = 2;
+const KILLS: u32 = 200;
+pub(crate) const SOON: Duration = Duration::from_secs(90);
+
+/// What came of the time in which the agents were killed.
+#[derive(Debug)]
+struct Storm {
+    scaled: usize,
+    restarted: usize,
+    witness: Witness,
+    churned: Churned,
+}
+
+async fn storm(
+    cluster: &Cluster,
+    writers: &Writers,
+    churn: Churn<'_>,
+    seed: &Random,
+) -> Result<Storm> {
+    let over = AtomicBool::new(false);
+    let times = KILLS / u32::from(NODES);
+    let kills = async {
+        let nodes = cluster.nodes().iter().zip(10..);
+        let each = nodes.map(|(node, at)| agents::kill(cluster, node, times, seed.branch(at)));
+        futures::future::try_join_all(each).await?;
+        over.store(true, Ordering::Relaxed);
+        Ok(())
+    };
+    let ((), scaled, restarted, witness, churned) = tokio::try_join!(
+        kills,
+        writers.scale(&over),
+        writers.restart(seed.branch(1), &over),
+        writers.watch(cluster, &over),
+        churn.run(&over),
+    )?;
+    Ok(Storm { scaled, restarted, witness, churned })
+}
+
+/// Waits until every volume has its directory, every directory its volume, and there is no more.
+async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Result<()> {
+    let objects: Api<PersistentVolume> = Api::all(client.clone());
+    eventually(SOON, "volumes and directories are the same", || async {
+        let mut wanted = BTreeMap::new();
+        for volume in objects.list(&ListParams::default()).await?.items {
+            let node = volume.labels().get(names::NODE).context("it has a node")?.clone();
+            let uid = volume.name_any().trim_start_matches("pvc-").to_owned();
+            wanted.entry(node).or_insert_with(BTreeSet::new).insert(uid);
+        }
+        let count: usize = wanted.values().map(BTreeSet::len).sum();
+        ensure!(count == volumes, "{count} volumes, not {volumes}");
+        for node in cluster.nodes() {
+            // What is half made or in the trash counts too, and is in no volume's name there twice.
+            let found = pools::volumes(&node.pool_dir())?;
+            let found: Vec<_> = found
+                .into_iter()
+                .filter(|name| !decoys::IN_POOL.contains(&name.as_str()))
+                .collect();
+            let wanted = wanted.remove(node.name()).unwrap_or_default();
+            let set: BTreeSet<_> = found.iter().cloned().collect();
+            ensure!(set == wanted && found.len() == set.len(), "{found:?} and not {wanted:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
+    let (started, seed) = (Instant::now(), Random::new(seed));
+    let decoys = Decoys::plant(cluster)?;
+    let writers = Writers::start(client, namespace).await?;
+    let churn = Churn::start(cluster, client, namespace, seed.branch(2)).await?;
+    let Storm { scaled, restarted, witness, churned } =
+        storm(cluster, &writers, churn, &seed).await?;
+    let storm = started.elapsed();
+    let written = writers.add_up(cluster, witness).await?;
+    let ends = agents::ends(cluster).await?;
+    ensure!(ends == KILLS as usize, "{ends} ends of agents and {KILLS} kills");
+    let kept = churned.kept.len();
+    nothing_leaks(cluster, client, 3 + kept).await?;
+    writers.end().await?;
+    nothing_leaks(cluster, client, kept).await?;
+    churned.look_at_kept()?;
+    let untouched = decoys.are_untouched(cluster)?;
+    println!(
+        "{KILLS} kills in {:.0} s; {} records in {} files, read back {} times; scaled {scaled} times, \
+         {restarted} pods restarted; {} claims besides, {} of them deleted at once, {} grown, \
+         {kept} kept; \
+         {untouched} things beside the volumes as before; {:.0} s",
+        storm.as_secs_f64(),
+        written.records,
+        written.files,
+        written.read_back,
+        churned.claims,
+        churned.at_once,
+        churned.grown,
+        started.elapsed().as_secs_f64(),
+    );
+    ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too little has happened");
+    ensure!(
+        churned.claims > 20 && churned.at_once > 2 && churned.grown > 2 && kept > 1,
+        "{churned:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_is_lost_and_nothing_leaks_while_agents_are_killed() -> Result<()> {
+    or_skip!(Cluster::supported(), Ok(()));
+    let seed = environment::seed().unwrap_or_else(|| RandomState::new().hash_one(0));
+    println!("seed {seed}");
+    let started = Instant::now();
+    let cluster =
+        Cluster::start(ClusterOptions { nodes: NODES, ..ClusterOptions::default() }).await?;
+    agents::install(&cluster).await?;
+    println!("installed after {:.0} s", started.elapsed().as_secs_f64());
+    let client = cluster.client().await?;
+    with_namespace(&client, async |namespace| play(&cluster, &client, &namespace, seed).await).await
+}

@@ -1,0 +1,114 @@
+//! A Node as far as it is read: what decides whether it can hold a volume. A whole Node lists every
+//! image on its disk, and a watch would parse and hold all of that for a few words.
+
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// The parts of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeShape {
+    pub(crate) metadata: ObjectMeta,
+    pub(super) spec: Option<Spec>,
+    pub(super) status: Option<Status>,
+}
+
+/// The spec of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Spec {
+    pub(super) unschedulable: Option<bool>,
+    pub(super) taints: Option<Vec<Taint>>,
+}
+
+/// What keeps pods away.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Taint {
+    pub(super) effect: String,
+}
+
+/// The status of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Status {
+    pub(super) conditions: Option<Vec<Condition>>,
+    pub(super) node_info: Option<Info>,
+}
+
+/// What is said of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Condition {
+    #[serde(rename = "type")]
+    pub(super) type_: String,
+    pub(super) status: String,
+}
+
+/// What a Node runs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Info {
+    pub(super) operating_system: String,
+}
+
+impl From<&Node> for NodeShape {
+    fn from(node: &Node) -> Self {
+        let taints = |taints: &Vec<k8s_openapi::api::core::v1::Taint>| {
+            taints.iter().map(|taint| Taint { effect: taint.effect.clone() }).collect()
+        };
+        let conditions = |all: &Vec<k8s_openapi::api::core::v1::NodeCondition>| {
+            let conditions = all.iter().map(|condition| Condition {
+                type_: condition.type_.clone(),
+                status: condition.status.clone(),
+            });
+            conditions.collect()
+        };
+        Self {
+            metadata: node.metadata.clone(),
+            spec: node.spec.as_ref().map(|spec| Spec {
+                unschedulable: spec.unschedulable,
+                taints: spec.taints.as_ref().map(taints),
+            }),
+            status: node.status.as_ref().map(|status| Status {
+                conditions: status.conditions.as_ref().map(conditions),
+                node_info: status
+                    .node_info
+                    .as_ref()
+                    .map(|info| Info { operating_system: info.operating_system.clone() }),
+            }),
+        }
+    }
+}
+
+impl Resource for NodeShape {
+    type DynamicType = ();
+    type Scope = <Node as Resource>::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        Node::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        Node::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        Node::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        Node::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

@@ -1,0 +1,279 @@
+//! A JSON text, scanned from its front: what comes next, where a string ends, where a value ends. It
+//! makes nothing of what it passes.
+//!
+//! It passes only what is JSON. What it is not sure of, such as brackets that are open too deep, is
+//! `None` as well as what is wrong.
+
+/// A byte in each place of a word.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+
+/// A text, and what of it is yet to be read.
+#[derive(Debug)]
+pub(super) struct Scanner<'de> {
+    text: &'de str,
+    rest: &'de [u8],
+}
+
+/// The brackets that are open in what is skipped, of no more levels than there are bits.
+#[derive(Debug, Default)]
+struct Open {
+    depth: u32,
+    /// Of each level, the innermost lowest, whether it is an object.
+    objects: u64,
+}
+
+impl<'de> Scanner<'de> {
+    pub(super) const fn new(text: &'de str) -> Self {
+        Self { text, rest: text.as_bytes() }
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.peek().is_none() && self.rest.is_empty()
+    }
+
+    /// The next byte that is no space, which stays to be read.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        match self.rest {
+            [byte, ..] if *byte > b' ' => Some(*byte),
+            _ => self.peek_after_spaces(),
+        }
+    }
+
+    /// Passes this byte, which must be the next.
+    #[inline]
+    pub(super) fn pass(&mut self, wanted: u8) -> Option<()> {
+        let next = self.peek()?;
+        self.pass_byte();
+        (next == wanted).then_some(())
+    }
+
+    /// Passes this word, which must be the next.
+    pub(super) fn pass_word(&mut self, wanted: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(wanted.as_bytes())?;
+        Some(())
+    }
+
+    /// The string that is next, if it has no escapes. Otherwise nothing is passed but spaces.
+    #[inline]
+    pub(super) fn plain_string(&mut self) -> Option<&'de str> {
+        self.peek()?;
+        let inner = self.rest.strip_prefix(b"\"")?;
+        let length = plain(inner);
+        let rest = inner.get(length..)?.strip_prefix(b"\"")?;
+        let start = self.text.len() - inner.len();
+        self.rest = rest;
+        self.text.get(start..start + length)
+    }
+
+    /// The string that is next, with its quotes.
+    #[cold]
+    pub(super) fn quoted_string(&mut self) -> Option<&'de str> {
+        self.peek()?;
+        let start = self.text.len() - self.rest.len();
+        self.pass_string()?;
+        self.text.get(start..self.text.len() - self.rest.len())
+    }
+
+    /// The number that is next, if it is an integer that certainly fits 32 bits.
+    pub(super) fn small_integer(&mut self) -> Option<i32> {
+        self.peek()?;
+        let start = self.text.len() - self.rest.len();
+        self.pass_number()?;
+        let text = self.text.get(start..self.text.len() - self.rest.len())?;
+        (text != "-0").then(|| text.parse().ok())?
+    }
+
+    /// Passes the value that is next, whatever it is.
+    pub(super) fn skip(&mut self) -> Option<()> {
+        let mut open = Open::default();
+        loop {
+            let is_complete = match self.peek()? {
+                b'{' => self.enter(&mut open, b'}')?,
+                b'[' => self.enter(&mut open, b']')?,
+                _ => self.pass_scalar().map(|()| true)?,
+            };
+            if is_complete && self.leave(&mut open)? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Passes a bracket; whether with it all that it opens, as that is empty.
+    #[inline]
+    fn enter(&mut self, open: &mut Open, end: u8) -> Option<bool> {
+        self.pass_byte();
+        if self.peek()? == end {
+            self.pass_byte();
+            return Some(true);
+        }
+        open.push(end)?;
+        self.pass_key_within(end)?;
+        Some(false)
+    }
+
+    /// Passes what stands between a value and the next; whether there is no next, as nothing is open.
+    #[inline]
+    fn leave(&mut self, open: &mut Open) -> Option<bool> {
+        while let Some(end) = open.last() {
+            let next = self.peek()?;
+            self.pass_byte();
+            if next == b',' {
+                self.pass_key_within(end)?;
+                return Some(false);
+            }
+            if next != end {
+                return None;
+            }
+            open.pop();
+        }
+        Some(true)
+    }
+
+    /// Passes the key of an entry, where entries have one.
+    #[inline]
+    fn pass_key_within(&mut self, end: u8) -> Option<()> {
+        if end == b']' {
+            return Some(());
+        }
+        self.peek()?;
+        self.pass_string()?;
+        self.pass(b':')
+    }
+
+    #[inline]
+    fn pass_scalar(&mut self) -> Option<()> {
+        match self.rest.first()? {
+            b'"' => self.pass_string(),
+            b't' => self.pass_word("true"),
+            b'f' => self.pass_word("false"),
+            b'n' => self.pass_word("null"),
+            _ => self.pass_number(),
+        }
+    }
+
+    fn pass_number(&mut self) -> Option<()> {
+        self.pass_any(b"-");
+        if !self.pass_any(b"0") {
+            self.pass_digits()?;
+        }
+        if self.pass_any(b".") {
+            self.pass_digits()?;
+        }
+        if self.pass_any(b"eE") {
+            self.pass_any(b"+-");
+            self.pass_digits()?;
+        }
+        Some(())
+    }
+
+    fn pass_digits(&mut self) -> Option<()> {
+        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.rest = &self.rest[length..];
+        (length > 0).then_some(())
+    }
+
+    /// Passes a byte if it is one of these.
+    fn pass_any(&mut self, bytes: &[u8]) -> bool {
+        let is_next = self.rest.first().is_some_and(|byte| bytes.contains(byte));
+        if is_next {
+            self.pass_byte();
+        }
+        is_next
+    }
+
+    #[inline]
+    fn pass_string(&mut self) -> Option<()> {
+        let inner = self.rest.strip_prefix(b"\"")?;
+        let rest = inner.get(plain(inner)..)?;
+        self.rest = rest;
+        match rest.strip_prefix(b"\"") {
+            Some(rest) => self.rest = rest,
+            None => self.pass_rest_of_string()?,
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn pass_rest_of_string(&mut self) -> Option<()> {
+        loop {
+            match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    return Some(());
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => {
+                    self.rest = rest;
+                }
+                [b'\\', b'u', a, b, c, d, rest @ ..] => {
+                    self.rest = rest;
+                    [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
+                }
+                // A control character, which a string may not have, or the end.
+                _ => return None,
+            }
+            self.rest = self.rest.get(plain(self.rest)..)?;
+        }
+    }
+
+    #[cold]
+    fn peek_after_spaces(&mut self) -> Option<u8> {
+        let is_space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let spaces = self.rest.iter().take_while(is_space).count();
+        self.rest = self.rest.get(spaces..)?;
+        self.rest.first().copied()
+    }
+
+    #[inline]
+    fn pass_byte(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+}
+
+impl Open {
+    /// The bracket that ends the innermost.
+    #[inline]
+    fn last(&self) -> Option<u8> {
+        let end = if self.objects & 1 == 1 { b'}' } else { b']' };
+        (self.depth > 0).then_some(end)
+    }
+
+    #[inline]
+    fn push(&mut self, end: u8) -> Option<()> {
+        self.depth += 1;
+        self.objects = self.objects << 1 | u64::from(end == b'}');
+        (self.depth <= u64::BITS).then_some(())
+    }
+
+    #[inline]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+    }
+}
+
+/// How many bytes stand for themselves before one that does not.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let special = special(u64::from_le_bytes(*eight));
+        if special != 0 {
+            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
+        }
+        rest = after;
+    }
+    let is_plain = |byte: &&u8| **byte >= b' ' && **byte != b'"' && **byte != b'\\';
+    bytes.len() - rest.len() + rest.iter().take_while(is_plain).count()
+}
+
+/// Marks bytes that do not stand for themselves within a string, by the highest bit of each. The lowest
+/// mark is right; above it there may be too many, as a subtraction borrows from the byte above.
+#[inline]
+const fn special(eight: u64) -> u64 {
+    let control = eight.wrapping_sub(ONES * b' ' as u64);
+    let quote = (eight ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let escape = (eight ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (control | quote | escape) & !eight & (ONES << 7)
+}
