@@ -361,6 +361,7 @@ fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) ->
         [layout::TRASH, ..] => verb != "make" && verb != "create",
         [".fastrak-pool"] => verb == "rename",
         [".fastrak-pool.new"] => true,
+        ["left", _] => verb == "rename",
         [_volume] => verb == "rename",
         // A limit is no change of what is in it.
         [_volume, layout::DATA] => verb == "limit",

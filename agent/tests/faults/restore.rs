@@ -6,15 +6,21 @@ use crate::cluster::{Cluster, NAMESPACE_CREATED};
 use fastrak_agent::cluster::{Changed, ClaimState};
 use fastrak_agent::facts::volume::{ClaimRef, Volume};
 use fastrak_agent::provision::plan::Plan;
+use fastrak_agent::provision::pv;
 use fastrak_agent::restore::plan::{self, Ask, Evidence, Step, Way};
 use fastrak_agent::restore::publish;
 use fastrak_agent::volumes::Whereabouts;
 use fastrak_agent::volumes::back::{Found, Known};
+use fastrak_agent::volumes::import::Import;
 use fastrak_agent::volumes::owner::Owner;
 use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::VolumeId;
+use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// The folder of another provisioner, on the disk of the first pool.
+pub(crate) const LEFT: &str = "/near/left";
 
 impl Agent {
     pub(crate) fn restore(
@@ -25,7 +31,7 @@ impl Agent {
         let (id, way) = match wish {
             Wish::Undelete(id) => (id, Way::Undelete),
             Wish::Adopt(id) => (id, Way::Adopt),
-            Wish::Import(_) => return Ok(()),
+            Wish::Import(name) => return self.import(plan, name, (cluster, witness)),
         };
         let ask = Ask { claim, plan, id, way };
         match plan::decide(&ask, &self.gather(&ask, cluster)?) {
@@ -40,6 +46,40 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// `restore/import/controller.rs`, from where it is decided that the claim may have it.
+    fn import(
+        &self,
+        plan: &Plan,
+        name: &str,
+        (cluster, witness): (&mut Cluster, &mut Witness),
+    ) -> Done {
+        let identity = Identity {
+            reclaim_policy: ReclaimRecord::Retain,
+            limit: LimitRecord::None,
+            ..plan.order.identity.clone()
+        };
+        let id = identity.volume.clone();
+        let made = match self.store.imported(&id)? {
+            Some(made) => made,
+            None => self.store.import(&Import {
+                identity: identity.clone(),
+                pools: plan.order.pools.clone(),
+                from: PathBuf::from(LEFT),
+                name: OsString::from(name),
+                volume: name.to_owned(),
+            })?,
+        };
+        let mut plan = plan.clone();
+        plan.order.identity = identity;
+        let object = Volume::read(&pv::object(&plan, &made));
+        self.machine.ask(|| {
+            if cluster.create(&id, object) {
+                self.witness_durable(&made.pool, &id, witness);
+            }
+        })?;
+        Ok(())
     }
 
     fn gather(&self, ask: &Ask<'_>, cluster: &Cluster) -> Result<Evidence, Stop> {

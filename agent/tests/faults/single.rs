@@ -125,7 +125,9 @@ fn scenarios_of_growth() -> Vec<Scenario> {
 
 /// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
 fn scenarios_of_the_trash() -> Vec<Scenario> {
-    use Event::{Adopt, Control, DeleteVolume, GiveWay, Round, See, Tend, Unclaim, Undelete, Wait};
+    use Event::{
+        Adopt, Control, DeleteVolume, GiveWay, Import, Round, See, Tend, Unclaim, Undelete, Wait,
+    };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1), Round, Adopt(2, 1)]].concat();
     let binned =
@@ -140,6 +142,12 @@ fn scenarios_of_the_trash() -> Vec<Scenario> {
         ),
         scenario("time in the trash is over", &binned("soon", &[Wait, Wait, Wait]), &[Round]),
         scenario("trash gives way", &binned("bin", &[]), &[GiveWay, Round]),
+        scenario("import", &[used(2, "near"), vec![Import(1)]].concat(), &[Round]),
+        scenario(
+            "import by a claim that goes",
+            &[Round, Import(1)],
+            &[See, Tend(1), Unclaim(1), Control, Round],
+        ),
         scenario("adopt", &[gone("kept"), vec![See, Adopt(2, 1)]].concat(), &[Round]),
         scenario("adopt without an object", &ended, &[Round]),
     ]

@@ -9,6 +9,7 @@ use crate::faults::Fault;
 use crate::growth;
 use crate::machine::{FaultyMachine, State};
 use crate::projects;
+use crate::restore::LEFT;
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_agent::volumes::layout;
 use fastrak_api::claim::{Claim, Wish};
@@ -27,6 +28,8 @@ pub(crate) enum Event {
     Undelete(u8, u8),
     /// A user creates a claim that wants the kept volume of another one.
     Adopt(u8, u8),
+    /// A user creates a claim that wants the data that another provisioner has left, with a file in it.
+    Import(u8),
     /// A user deletes a claim.
     Unclaim(u8),
     /// A pod begins to use the claim: its volume is mounted, and it writes and syncs a file.
@@ -141,6 +144,7 @@ impl World {
                 self.bins.extend((*class == "bin").then(|| id(*n)));
             }
             Event::Undelete(n, of) => self.wish(*n, "bin", Wish::Undelete(id(*of))),
+            Event::Import(n) => self.import(*n),
             Event::Adopt(n, of) => self.wish(*n, "kept", Wish::Adopt(id(*of))),
             Event::Unclaim(n) => self.cluster.delete_claim(&id(*n)),
             Event::Use(n) => self.use_volume(&id(*n)),
@@ -221,6 +225,7 @@ impl World {
         problems.extend(trespasses.into_iter().map(|what| format!("trespass: {what}")));
         problems.extend(self.claims_without_their_data(&state));
         problems.extend(self.trash_that_is_lost(&state));
+        problems.extend(self.data_that_is_nowhere(&state));
         problems.extend(self.objects_that_should_be_gone());
         problems.extend(POOLS.iter().flat_map(|(_, path)| self.leaks(&state, Path::new(path))));
         if state.has_projects {
@@ -316,6 +321,21 @@ impl World {
         lost.chain(half.map(|id| format!("{id} is half in the trash"))).collect()
     }
 
+    /// Data of another provisioner is in its old place or in its new one, also when the claim has gone.
+    fn data_that_is_nowhere(&self, state: &State) -> Vec<String> {
+        let Some(left) = state.places.get(Path::new(LEFT)) else { return Vec::new() };
+        if state.disk.find(*left, OsStr::new("old")).is_some() {
+            return Vec::new();
+        }
+        let near = POOLS[0].1;
+        let there =
+            |id: &&VolumeId| own(state, near, id).is_some_and(|d| self.is_own(state, id, d));
+        if self.proofs.iter().any(|id| there(&id)) {
+            return Vec::new();
+        }
+        vec!["the data of another provisioner is nowhere".to_owned()]
+    }
+
     fn objects_that_should_be_gone(&self) -> Vec<String> {
         let lingers = |id: &VolumeId| {
             let volume = &self.cluster.volumes[id];
@@ -339,7 +359,7 @@ impl World {
                     let inner = entries(state, *ino).filter(|(inner, _)| !kept(inner));
                     problems.extend(inner.map(|(inner, _)| format!("{name} has {inner:?} in it")));
                 }
-                (".fastrak-pool" | "of-an-administrator", _) => {}
+                (".fastrak-pool" | "of-an-administrator" | "left", _) => {}
                 (_, Ok(id)) if self.has_owner(state, &id, *ino) => {}
                 (_, _) => problems.push(format!("{name} is left in {}", pool.display())),
             }
@@ -422,6 +442,20 @@ impl World {
 
     fn wish(&mut self, n: u8, class: &str, wish: Wish) {
         self.cluster.create_claim(&id(n), class, Some(wish));
+    }
+
+    fn import(&mut self, n: u8) {
+        let (id, mut state) = (id(n), self.machine.state());
+        let root = state.places[Path::new(POOLS[0].1)];
+        let folder = || Node::Directory(BTreeMap::new());
+        let left = state.disk.make(root, OsStr::new("left"), folder(), 0o755);
+        let data = state.disk.make(left, OsStr::new("old"), folder(), 0o777);
+        let content = Node::File(id.to_string().into_bytes());
+        state.disk.make(data, OsStr::new(PROOF), content, 0o644);
+        state.places.insert(PathBuf::from(LEFT), left);
+        drop(state);
+        self.proofs.insert(id);
+        self.wish(n, "near", Wish::Import("old".to_owned()));
     }
 
     fn let_go(&mut self, id: &VolumeId) {
