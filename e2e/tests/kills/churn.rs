@@ -62,7 +62,7 @@ impl<'a> Churn<'a> {
     ) -> Result<Self> {
         let classes: Api<StorageClass> = Api::all(client.clone());
         let trashed = storage_class(TRASHED, names::PROVISIONER).expandable();
-        let trashed = trashed.parameter("onDelete", "trash").parameter("trashTTL", "5s").build();
+        let trashed = trashed.parameter("onDelete", "trash").parameter("trashTTL", "1s").build();
         classes.create(&PostParams::default(), &trashed).await.context("create a class")?;
         let claims = Api::namespaced(client.clone(), namespace);
         let (alive, done) = (VecDeque::new(), Churned::default());

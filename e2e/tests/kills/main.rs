@@ -47,11 +47,8 @@ async fn storm(
     seed: &Random,
 ) -> Result<Storm> {
     let over = AtomicBool::new(false);
-    let times = KILLS / u32::from(NODES);
     let kills = async {
-        let nodes = cluster.nodes().iter().zip(10..);
-        let each = nodes.map(|(node, at)| agents::kill(cluster, node, times, seed.branch(at)));
-        futures::future::try_join_all(each).await?;
+        kill(cluster, KILLS / u32::from(NODES) - 1, seed, 10).await?;
         over.store(true, Ordering::Relaxed);
         Ok(())
     };
@@ -63,6 +60,13 @@ async fn storm(
         churn.run(&over),
     )?;
     Ok(Storm { scaled, restarted, witness, churned })
+}
+
+/// Kills the agent of every node so many times.
+async fn kill(cluster: &Cluster, times: u32, seed: &Random, branch: u64) -> Result<()> {
+    let nodes = cluster.nodes().iter().zip(branch..);
+    let each = nodes.map(|(node, at)| agents::kill(cluster, node, times, seed.branch(at)));
+    futures::future::try_join_all(each).await.map(drop)
 }
 
 /// Waits until every volume has its directory, every directory its volume, and there is no more.
@@ -102,8 +106,15 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
         storm(cluster, &writers, churn, &seed).await?;
     let storm = started.elapsed();
     let written = writers.add_up(cluster, witness).await?;
-    let ends = agents::ends(cluster).await?;
-    ensure!(ends == KILLS as usize, "{ends} ends of agents and {KILLS} kills");
+    // The last of all: an agent looks for what has been in the trash for long enough at its start, and
+    // then each minute.
+    kill(cluster, 1, &seed, 20).await?;
+    eventually(SOON, "agents have ended when they were killed and not else", || async {
+        let ends = agents::ends(cluster).await?;
+        ensure!(ends == KILLS as usize, "{ends} ends of agents and {KILLS} kills");
+        Ok(())
+    })
+    .await?;
     let kept = churned.kept.len();
     nothing_leaks(cluster, client, 3 + kept).await?;
     writers.end().await?;
