@@ -94,12 +94,10 @@ impl Security {
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&slot) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        if asks_clients {
-            // A session that is taken up again shows no certificate: it would outlive the trust in
-            // the one that it was begun with.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
+        // A session that is taken up again shows no certificate: it would outlive the trust in the one
+        // that it was begun with. And an API server takes none up, so to keep them were for nothing.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), slot, asks_clients })
     }
 }
