@@ -71,13 +71,18 @@ pub(crate) async fn kill(
     Ok(())
 }
 
-/// How many times the agents have ended; an error when one did so without having been killed.
+/// How many times the agents have ended; an error when one did so without having been killed. From
+/// the nodes' own files and not by `kubectl logs`, which shows the newest of them alone: a kubelet begins
+/// another, and packs the old one, when it is long or when it has started the container anew.
 pub(crate) async fn ends(cluster: &Cluster) -> Result<usize> {
-    let selector = format!("app.kubernetes.io/name={}", names::AGENT);
-    let args = ["-n", names::NAMESPACE, "logs", "-l", &selector, "--tail=-1"];
-    let log = cluster.kubectl(&args).await?;
-    let ends: Vec<_> = log.lines().filter_map(|line| line.strip_prefix(ENDED)).collect();
-    let other: Vec<_> = ends.iter().filter(|&&end| end != KILLED).collect();
+    let mut ends = Vec::new();
+    for node in cluster.nodes() {
+        let folders = format!("/var/log/pods/{}_{PROGRAM}-*/*/*.log*", names::NAMESPACE);
+        let log = node.run(&["sh", "-c", &format!("zcat -f {folders}")]).await?.stdout;
+        let own = log.lines().filter_map(|line| line.split_once(ENDED));
+        ends.extend(own.map(|(_, end)| end.trim_end().to_owned()));
+    }
+    let other: Vec<_> = ends.iter().filter(|&end| end != KILLED).collect();
     ensure!(other.is_empty(), "agents ended by themselves, with {other:?}");
     Ok(ends.len())
 }
