@@ -33,6 +33,8 @@ pub struct Entry {
     pub ttl: u64,
     /// How many of them are over.
     pub spent: u64,
+    /// When it was put there, which tells apart those that have spent the same.
+    pub since: i64,
 }
 
 /// What becomes of a volume in the trash.
@@ -107,7 +109,9 @@ pub fn leave(entries: &[Entry], bytes: u64) -> Vec<usize> {
 fn oldest(entries: &[Entry], bytes: u64) -> Vec<usize> {
     let mut order: Vec<_> = entries.iter().enumerate().collect();
     order.retain(|(_, entry)| entry.spent < entry.ttl);
-    order.sort_by(|(_, a), (_, b)| b.spent.cmp(&a.spent).then_with(|| a.id.cmp(&b.id)));
+    order.sort_by(|(_, a), (_, b)| {
+        b.spent.cmp(&a.spent).then(a.since.cmp(&b.since)).then_with(|| a.id.cmp(&b.id))
+    });
     let (mut freed, mut chosen) = (0u64, Vec::new());
     for (at, entry) in order {
         if freed >= bytes {
@@ -130,7 +134,7 @@ mod tests {
     fn entry(last: char, bytes: u64, spent: u64) -> Entry {
         let uid = format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{last}");
         let owner = Owner { namespace: "n".to_owned(), claim: "c".to_owned(), uid: uid.clone() };
-        Entry { id: VolumeId::parse(&uid).unwrap(), owner, bytes, ttl: DAY, spent }
+        Entry { id: VolumeId::parse(&uid).unwrap(), owner, bytes, ttl: DAY, spent, since: NOW }
     }
 
     /// Looks every minute, as the agent does, and records what is due.

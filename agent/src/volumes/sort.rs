@@ -157,12 +157,17 @@ fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Option<Entry>, HostEr
     let dir = trash.open(OsStr::new(id.as_str()))?;
     let Record::Proven(identity) = identity::read(&dir, id)? else { return Ok(None) };
     let Some(ttl) = identity.trash_seconds else { return Ok(None) };
-    let (owner, spent) = time(&dir, &identity, now, ttl)?;
-    Ok(Some(Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent }))
+    let (owner, since, spent) = time(&dir, &identity, now, ttl)?;
+    Ok(Some(Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent, since }))
 }
 
 /// Counts the time of a volume in the trash, and writes it down where that is due.
-fn time(dir: &Dir, identity: &Identity, now: i64, ttl: u64) -> Result<(Owner, u64), HostError> {
+fn time(
+    dir: &Dir,
+    identity: &Identity,
+    now: i64,
+    ttl: u64,
+) -> Result<(Owner, i64, u64), HostError> {
     let record = owner::read(dir)?;
     let trashed = record.as_ref().and_then(|record| record.trashed);
     let owner = record.map_or_else(|| Owner::first(identity), |record| record.owner);
@@ -177,7 +182,7 @@ fn time(dir: &Dir, identity: &Identity, now: i64, ttl: u64) -> Result<(Owner, u6
         // On a full disk too its time goes on, up to the part that needs no record.
         tracing::warn!(volume = %identity.volume, error = %Chain(&error), "time in the trash not recorded");
     }
-    Ok((owner, spent))
+    Ok((owner, trashed.map_or(now, |trashed| trashed.since), spent))
 }
 
 fn part_with(trash: &Dir, entry: &Entry) -> Option<Lost> {

@@ -25,6 +25,17 @@ async fn deleted(scene: &Scene, namespace: &str, class: &str) -> Result<Persiste
     Ok(claim)
 }
 
+/// Of two that come into the trash in the same second either may be the older one.
+async fn next_second() -> Result<()> {
+    let now = || fastrak_runtime::clock::now().as_second();
+    let came = now();
+    eventually(SOON, "the next second", || async {
+        ensure!(now() > came, "it is the same");
+        Ok(())
+    })
+    .await
+}
+
 fn undelete(scene: &Scene, name: &str, class: &str, volume: &str) -> objects::Claim {
     scene.claim(name).class(class).annotate(names::UNDELETE, volume)
 }
@@ -189,6 +200,7 @@ async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told()
             let volume = scene.bound(&claim).await?.name_any();
             scene.delete(&claim).await?;
             scene.gone(&volume).await?;
+            next_second().await?;
             trashed.push(small.join(".trash").join(uid(&claim)?));
         }
         let said = scene.event(&namespace, "first", "TrashGaveWay").await?;
