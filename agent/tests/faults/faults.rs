@@ -4,6 +4,7 @@
 
 use crate::disk::Cut;
 use rustix::io::Errno;
+use std::io::Write as _;
 
 /// A call that can go wrong: of the kernel, as `fastrak_agent::host::calls` has them, or of the API
 /// server.
@@ -52,6 +53,12 @@ const CUTS: u64 = 4;
 /// All errors that are tried.
 const ERRORS: [Errno; 6] =
     [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::MFILE, Errno::INTR];
+
+/// Tells how much was tried, also where a test that passes is not to say anything.
+pub(crate) fn tell(text: &str) {
+    let mut stderr = std::io::stderr();
+    stderr.write_all(format!("{text}\n").as_bytes()).expect("stderr can be written to");
+}
 
 impl Fault {
     /// All faults that are tried at a call.

@@ -3,7 +3,7 @@
 
 use crate::cluster::CLASSES;
 use crate::disk::{Cut, Random};
-use crate::faults::Fault;
+use crate::faults::{Fault, tell};
 use crate::world::{Event, World};
 use fastrak_testkit::environment;
 use std::hash::{BuildHasher, RandomState};
@@ -164,14 +164,14 @@ fn no_sequence_of_faults_loses_leaks_or_mixes_up_anything() {
         return;
     }
     let (base, next) = (RandomState::new().hash_one(0), AtomicUsize::new(0));
-    println!("{SEEDS} seeds from {base}");
+    tell(&format!("fault sequences: {SEEDS} seeds from {base}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let failed: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..threads).map(|_| scope.spawn(|| try_seeds(&next, base, &counts))).collect();
         threads.into_iter().filter_map(|thread| thread.join().expect("it runs")).collect()
     });
-    println!("{counts:?}");
+    tell(&format!("fault sequences: {counts:?}"));
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     let [events, faults, deaths, cuts] =
         [counts.events, counts.faults, counts.deaths, counts.cuts].map(AtomicUsize::into_inner);

@@ -1,7 +1,7 @@
 //! Every single fault at every call, in each of the situations that the agent can be in.
 
 use crate::disk::Cut;
-use crate::faults::{Call, Fault};
+use crate::faults::{Call, Fault, tell};
 use crate::world::{Event, World};
 use std::collections::BTreeMap;
 
@@ -237,10 +237,11 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
             .collect();
         runs.into_iter().for_each(|run| counts.add(run.join().expect("it runs")));
     });
-    println!(
-        "{} scenarios, {} calls, {} faults, {} recoveries, by call {:?}",
-        counts.scenarios, counts.calls, counts.faults, counts.recoveries, counts.by_call
-    );
+    let Counts { scenarios, calls, faults, recoveries, by_call, .. } = &counts;
+    tell(&format!(
+        "fault matrix: {scenarios} situations, {calls} calls, {faults} faults, {recoveries} \
+         recoveries, by call {by_call:?}"
+    ));
     let (failures, shown) = (&counts.failures, counts.failures.len().min(4000));
     assert!(
         failures.is_empty(),
