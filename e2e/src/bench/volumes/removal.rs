@@ -6,7 +6,7 @@ use crate::bench::bound::Bound;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result, ensure};
 use fastrak_testkit::eventually;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const FILES: usize = 200_000;
@@ -33,9 +33,10 @@ pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
     // Not earlier: a watch does not last for as long as it can take to fill a volume.
     let mut claims = Claims { bed, bound: Bound::watch(&bed.client, NAMESPACE).await?, number: 0 };
     let mut idle = claims.times(IDLE, || true).await?;
-    let trashed = bed.pool().join(".trash").join(&uid);
     bed.delete(VICTIM).await?;
-    eventually(PATIENCE, "it is in the trash", || async { trashed.exists() }).await?;
+    let trash = bed.pool().join(".trash");
+    let trashed = || async { in_trash(&trash, &uid).context("not yet") };
+    let trashed = eventually(PATIENCE, "it is in the trash", trashed).await?;
     let started = Instant::now();
     let busy = claims.times(BUSY, || trashed.exists()).await?;
     let took = started.elapsed().as_secs_f64();
@@ -86,6 +87,16 @@ impl Claims<'_> {
         }
         Ok(times)
     }
+}
+
+/// The volume in the trash, under the name by which it is removed: its own with a number after it.
+fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
+    let names = std::fs::read_dir(trash).ok()?.flatten().map(|entry| entry.path());
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_prefix(uid).is_some_and(|rest| rest.starts_with('.'))
+    };
+    names.into_iter().find(is_it)
 }
 
 /// Puts small files into a folder, and waits until the disk has them: what it still has to write would
