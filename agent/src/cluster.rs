@@ -93,9 +93,11 @@ impl Cluster {
 
     /// How the claim stands at this moment.
     pub async fn claim(&self, claim: &ClaimRef) -> Result<ClaimState, ClusterError> {
-        let claims: Api<PersistentVolumeClaim> =
-            Api::namespaced(self.client.clone(), &claim.namespace);
-        let found = claims.get_opt(&claim.name).await.map_err(ClusterError::ReadClaim)?;
+        let found = self
+            .claims(&claim.namespace)
+            .get_opt(&claim.name)
+            .await
+            .map_err(ClusterError::ReadClaim)?;
         let Some(found) =
             found.filter(|found| claim.uid.is_none() || found.metadata.uid == claim.uid)
         else {
@@ -130,17 +132,30 @@ impl Cluster {
         let Some(index) = volume.finalizer() else {
             return Ok(Changed::Done(Box::new(volume.clone())));
         };
-        let patch: Patch<()> = Patch::Json(without_finalizer(volume, index));
-        let params = PatchParams::default();
-        match self.volumes().patch(&volume.name, &params, &patch).await {
+        let patched = self.patch_tested(volume, without_finalizer(volume, index)).await;
+        patched.map_err(ClusterError::Finalize)
+    }
+
+    /// Changes a volume by a patch that first tests whether it is the one that was decided upon.
+    async fn patch_tested(
+        &self,
+        volume: &Volume,
+        patch: Operations,
+    ) -> Result<Changed, kube::Error> {
+        let patch: Patch<()> = Patch::Json(patch);
+        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
             Ok(patched) => Ok(done(&patched)),
             Err(error) => match code(&error) {
                 Some(404) => Ok(Changed::Gone),
                 // What a patch whose test fails is answered with.
                 Some(409 | 422) => Ok(Changed::Conflict),
-                _ => Err(ClusterError::Finalize(error)),
+                _ => Err(error),
             },
         }
+    }
+
+    fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     fn volumes(&self) -> Api<PersistentVolume> {
@@ -157,15 +172,20 @@ fn done(object: &PersistentVolume) -> Changed {
 fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     let index = index.to_string();
     let path = PointerBuf::from_tokens(["metadata", "finalizers", index.as_str()]);
-    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
     Operations(vec![
-        PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() }),
+        is_the_same(volume),
         PatchOperation::Test(TestOperation {
             path: path.clone(),
             value: names::VOLUME_FINALIZER.into(),
         }),
         PatchOperation::Remove(RemoveOperation { path }),
     ])
+}
+
+/// Tests that it is this very volume, and not another one of its name.
+fn is_the_same(volume: &Volume) -> PatchOperation {
+    let path = PointerBuf::from_tokens(["metadata", "uid"]);
+    PatchOperation::Test(TestOperation { path, value: volume.uid.clone().into() })
 }
 
 fn code(error: &kube::Error) -> Option<u16> {

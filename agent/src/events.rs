@@ -3,6 +3,7 @@
 //! What cannot be written in time is dropped: an event is for people, the state is in the objects.
 //! The same words about the same object are one event with a count.
 
+use crate::cluster::repoint;
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -72,16 +73,7 @@ pub fn channel(client: Client, node: NodeName) -> (Events, Scribe) {
 impl Events {
     /// Hands in an event on a claim.
     pub fn on_claim(&self, claim: &Claim, reason: EventReason, text: impl Into<String>) {
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("PersistentVolumeClaim".to_owned()),
-            namespace: Some(claim.namespace.clone()),
-            name: Some(claim.name.clone()),
-            uid: claim.uid.clone(),
-            resource_version: claim.resource_version.clone(),
-            ..ObjectReference::default()
-        };
-        self.hand_in(regarding, reason, text.into());
+        self.hand_in(repoint::reference(claim), reason, text.into());
     }
 
     /// Hands in an event on a volume.

@@ -118,10 +118,16 @@ const USUAL_MOST: u64 = 10 << 30;
 const INODE_RESERVE: u32 = 5;
 
 impl Terms {
+    /// As much of a filesystem of this size as is the pool's.
+    #[must_use]
+    pub fn total(&self, filesystem: u64) -> u64 {
+        self.size.map_or(filesystem, |size| size.0.min(filesystem))
+    }
+
     /// What can still be given away of a pool that is in this state.
     #[must_use]
     pub fn room(&self, state: State) -> Room {
-        let total = self.size.map_or(state.total, |size| size.0.min(state.total));
+        let total = self.total(state.total);
         let reserve = match self.reserve {
             Reserve::Usual => percent_of(total, USUAL_PERCENT).min(USUAL_MOST),
             Reserve::Percent(percent) => percent_of(total, u32::from(percent)),

@@ -2,7 +2,7 @@
 //!
 //! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
 
-use super::{Changed, Cluster, ClusterError, code, done};
+use super::{Changed, Cluster, ClusterError, code, is_the_same};
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
@@ -12,7 +12,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{
     AddOperation, Patch as Operations, PatchOperation, ReplaceOperation, TestOperation,
 };
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
@@ -31,33 +31,23 @@ pub struct Stand {
 impl Cluster {
     /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
     pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
-        let patch: Patch<()> = Patch::Json(resized(volume, size));
-        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
-            Ok(patched) => Ok(done(&patched)),
-            Err(error) => match code(&error) {
-                Some(404) => Ok(Changed::Gone),
-                Some(409 | 422) => Ok(Changed::Conflict),
-                _ => Err(ClusterError::Resize(error)),
-            },
-        }
+        self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
     }
 
     /// Writes on a volume how much it holds. A volume of another uid, or with other figures than those
     /// that were seen, is left as it is.
     pub async fn note_used(&self, volume: &Volume, bytes: u64) -> Result<(), ClusterError> {
-        let patch: Patch<()> = Patch::Json(noted(volume, bytes));
-        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(code(&error), Some(404 | 409 | 422)) => Ok(()),
-            Err(error) => Err(ClusterError::Note(error)),
-        }
+        let noted = self.patch_tested(volume, noted(volume, bytes)).await;
+        noted.map(drop).map_err(ClusterError::Note)
     }
 
     /// What the status of a claim can be written upon at this moment; none where that claim is gone.
     pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
-        let claims: Api<PersistentVolumeClaim> =
-            Api::namespaced(self.client.clone(), &claim.namespace);
-        let found = claims.get_opt(&claim.name).await.map_err(ClusterError::ReadClaim)?;
+        let found = self
+            .claims(&claim.namespace)
+            .get_opt(&claim.name)
+            .await
+            .map_err(ClusterError::ReadClaim)?;
         let found = found.filter(|found| found.metadata.uid == claim.uid);
         Ok(found.map(|found| Stand {
             growth: Growth::read(&found),
@@ -69,8 +59,7 @@ impl Cluster {
     /// Writes into the status of a claim; `false` where it is another than that which the patch was
     /// made upon.
     pub async fn write_status(&self, claim: &Claim, patch: &Value) -> Result<bool, ClusterError> {
-        let claims: Api<PersistentVolumeClaim> =
-            Api::namespaced(self.client.clone(), &claim.namespace);
+        let claims = self.claims(&claim.namespace);
         let patch = Patch::Strategic(patch);
         match claims.patch_status(&claim.name, &PatchParams::default(), &patch).await {
             Ok(_) => Ok(true),
@@ -90,10 +79,9 @@ impl Cluster {
 
 fn resized(volume: &Volume, size: &str) -> Operations {
     let path = PointerBuf::from_tokens(["spec", "capacity", STORAGE]);
-    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
     let before = volume.capacity.as_deref().unwrap_or_default();
     Operations(vec![
-        PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() }),
+        is_the_same(volume),
         PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
         PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
     ])
@@ -101,9 +89,7 @@ fn resized(volume: &Volume, size: &str) -> Operations {
 
 fn noted(volume: &Volume, bytes: u64) -> Operations {
     let path = PointerBuf::from_tokens(["metadata", "annotations", names::USED]);
-    let uid = PointerBuf::from_tokens(["metadata", "uid"]);
-    let mut operations =
-        vec![PatchOperation::Test(TestOperation { path: uid, value: volume.uid.clone().into() })];
+    let mut operations = vec![is_the_same(volume)];
     if let Some(used) = &volume.used {
         let value = used.clone().into();
         operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value }));

@@ -46,6 +46,15 @@ impl Dir {
         Ok(Self { handle, path: self.path.join(name) })
     }
 
+    /// Opens the directory `name` in this one; `None` where there is nothing of that name.
+    pub fn open_if_there(&self, name: &OsStr) -> Result<Option<Self>, HostError> {
+        match self.open(name) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Its path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

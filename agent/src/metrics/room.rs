@@ -3,6 +3,7 @@
 //! There is one series for each volume of this node, and no more than a bound: a tenant who makes
 //! thousands of volumes must not fill the memory of whoever collects the figures.
 
+use super::PoolLabels;
 use fastrak_api::capacity::Room;
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -45,11 +46,6 @@ pub struct OfVolume {
     pub used: Option<u64>,
     /// How many files it holds, where that is known.
     pub inodes: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PoolLabels {
-    pool: String,
 }
 
 // The names are those of the kubelet's own figures of volumes.

@@ -42,15 +42,14 @@ pub async fn run(
 ) -> Result<(), Infallible> {
     let mut written = Written::default();
     loop {
+        let look = async {
+            round(&context, &mut written).await;
+            tokio::time::sleep(interval).await;
+        };
         tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = round(&context, &mut written) => {}
-        }
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(interval) => {}
+            () = look => {}
         }
     }
 }

@@ -4,9 +4,8 @@
 
 use super::discard::settle;
 use super::identity::{self, Record};
-use super::ledger::Held;
 use super::owner::{self, Owner};
-use super::{Made, Store, VolumeError, layout, look, made};
+use super::{Made, Store, VolumeError, layout, look, made, proven};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
@@ -78,13 +77,8 @@ impl Store {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         self.book_again(&pool, id)?;
         bring_back(&pool.dir, id).map_err(VolumeError::Restore)?;
-        let identity = match look(&pool, id).map_err(VolumeError::Look)? {
-            Some(Record::Proven(identity)) => identity,
-            Some(Record::Doubtful(why)) => {
-                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
-            }
-            None => return Err(VolumeError::Missing(pool.config.name.clone())),
-        };
+        let missing = || VolumeError::Missing(pool.config.name.clone());
+        let identity = proven(&pool, id)?.ok_or_else(missing)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Restore)?;
         owner::write(&dir, owner, None).map_err(VolumeError::Restore)?;
         // A limit may have been taken away or raised meanwhile by whoever runs the node.
@@ -92,18 +86,13 @@ impl Store {
         Ok(made(&pool, id, identity.limit))
     }
 
-    /// What is in the trash is granted to nobody. Its data is on the disk already, and so is not to be
-    /// found there a second time: but what was promised to others must not be promised again.
+    /// What is in the trash is granted to nobody.
     fn book_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
         let Found::Known(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
             return Ok(());
         };
-        let name = &pool.config.name;
-        self.rebook(name, &known.identity);
-        let held = Held { bytes: known.identity.bytes, inodes: None };
-        self.ledger.note(name, id, Some(held));
-        self.book(pool, &known.identity).inspect_err(|_| self.ledger.forget(name, id))?;
-        self.ledger.note(name, id, None);
+        self.book_written(pool, &known.identity)?;
+        self.ledger.note(&pool.config.name, id, None);
         Ok(())
     }
 
@@ -149,12 +138,11 @@ fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Found, HostError> {
 }
 
 fn in_trash(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Found, HostError> {
-    let opened = pool.dir.open(OsStr::new(layout::TRASH));
-    let opened = opened.and_then(|trash| trash.open(OsStr::new(id.as_str())));
-    let dir = match opened {
-        Ok(dir) => dir,
-        Err(error) if error.is_missing() => return Ok(Found::Nothing),
-        Err(error) => return Err(error),
+    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
+        return Ok(Found::Nothing);
+    };
+    let Some(dir) = trash.open_if_there(OsStr::new(id.as_str()))? else {
+        return Ok(Found::Nothing);
     };
     match identity::read(&dir, id)? {
         Record::Doubtful(why) => Ok(Found::Doubtful(why)),

@@ -3,10 +3,9 @@
 //! It removes nothing. Where a volume can be had back, whose it was is recorded first, so that whatever
 //! is in the trash under its own name has that record, whenever a kill comes.
 
-use super::identity::Record;
 use super::owner::{self, Owner};
 use super::plan::Trashed;
-use super::{Store, VolumeError, layout, look};
+use super::{Store, VolumeError, layout, proven};
 use crate::host::{Dir, HostError};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -31,13 +30,7 @@ impl Store {
         parting: &Parting,
     ) -> Result<bool, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let identity = match look(&pool, id).map_err(VolumeError::Look)? {
-            None => return Ok(false),
-            Some(Record::Proven(identity)) => identity,
-            Some(Record::Doubtful(why)) => {
-                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
-            }
-        };
+        let Some(identity) = proven(&pool, id)? else { return Ok(false) };
         let done = match identity.trash_seconds {
             None => away(&pool.dir, id),
             Some(_) => {

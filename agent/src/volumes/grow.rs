@@ -4,7 +4,7 @@
 //! whoever finds the volume after a crash can tell the kernel again.
 
 use super::identity::{self, Record};
-use super::{Store, VolumeError, layout, look, make};
+use super::{Store, VolumeError, layout, make, proven};
 use crate::host::quota::{self, Group};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
@@ -18,13 +18,7 @@ impl Store {
     pub fn grow(&self, pool: &PoolName, id: &VolumeId, bytes: u64) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let name = pool.config.name.clone();
-        let mut identity = match look(&pool, id).map_err(VolumeError::Look)? {
-            Some(Record::Proven(identity)) => identity,
-            Some(Record::Doubtful(why)) => {
-                return Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why });
-            }
-            None => return Err(VolumeError::Missing(name)),
-        };
+        let mut identity = proven(&pool, id)?.ok_or_else(|| VolumeError::Missing(name.clone()))?;
         let before = identity.clone();
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Grow)?;
         if identity.bytes < bytes {
@@ -44,11 +38,7 @@ impl Store {
     /// Looks whether the kernel holds the volume to the size in its record, and tells it so where it does
     /// not: what was said before a power cut may be lost. Whether it had to be told.
     pub(super) fn hold(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
-        let dir = match pool.dir.open(OsStr::new(id.as_str())) {
-            Ok(dir) => dir,
-            Err(error) if error.is_missing() => return Ok(false),
-            Err(error) => return Err(error),
-        };
+        let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(false) };
         match identity::read(&dir, id)? {
             Record::Proven(identity) => hold(&dir, &identity),
             Record::Doubtful(_) => Ok(false),

@@ -6,7 +6,6 @@
 //! its end.
 
 use super::identity::{self, Record};
-use super::ledger::Held;
 use super::{Made, Store, VolumeError, layout, look, made, trash};
 use crate::host::{Dir, HostError, Kind, dirs, files, machine};
 use crate::pools::OpenPool;
@@ -38,7 +37,8 @@ impl Store {
     /// brought to its end.
     pub fn imported(&self, id: &VolumeId) -> Result<Option<Made>, VolumeError> {
         for pool in self.pools.open_all().flatten() {
-            if let Some(staging) = staging(&pool).map_err(VolumeError::Look)? {
+            let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
+            if let Some(staging) = staging.map_err(VolumeError::Look)? {
                 finish(&pool.dir, &staging, OsStr::new(id.as_str())).map_err(VolumeError::Make)?;
             }
             let Some(record) = look(&pool, id).map_err(VolumeError::Look)? else { continue };
@@ -65,7 +65,7 @@ impl Store {
         let source =
             Dir::open_at(self.pools.machine(), &import.from).map_err(VolumeError::Import)?;
         let pool = self.beside(&source, &import.pools)?;
-        self.book_import(&pool, &import.identity)?;
+        self.book_written(&pool, &import.identity)?;
         self.making().insert(OsString::from(id.as_str()));
         let done = take_over(&pool.dir, &source, import);
         self.making().remove(OsStr::new(id.as_str()));
@@ -84,23 +84,6 @@ impl Store {
             }
         }
         Err(VolumeError::Elsewhere(source.path().to_owned()))
-    }
-
-    /// The data is on the disk already, and so is not to be found there a second time.
-    fn book_import(&self, pool: &OpenPool<'_>, identity: &Identity) -> Result<(), VolumeError> {
-        let (name, id) = (&pool.config.name, &identity.volume);
-        self.room(pool)?;
-        self.rebook(name, identity);
-        self.ledger.note(name, id, Some(Held { bytes: identity.bytes, inodes: None }));
-        self.book(pool, identity).inspect_err(|_| self.ledger.forget(name, id))
-    }
-}
-
-fn staging(pool: &OpenPool<'_>) -> Result<Option<Dir>, HostError> {
-    match pool.dir.open(OsStr::new(layout::STAGING)) {
-        Ok(staging) => Ok(Some(staging)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

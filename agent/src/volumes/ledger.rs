@@ -6,7 +6,7 @@
 
 use super::identity::{self, Record};
 use super::{Store, VolumeError, layout};
-use crate::host::{HostError, quota};
+use crate::host::{Dir, HostError, quota};
 use crate::pools::OpenPool;
 use fastrak_api::capacity::{Room, State};
 use fastrak_api::pool::PoolName;
@@ -144,6 +144,21 @@ impl Store {
         }
     }
 
+    /// Books a volume whose data is on the disk already, if there is room: that is not to be found there a
+    /// second time, but what was promised to others must not be promised again.
+    pub(super) fn book_written(
+        &self,
+        pool: &OpenPool<'_>,
+        identity: &Identity,
+    ) -> Result<(), VolumeError> {
+        let (name, id) = (&pool.config.name, &identity.volume);
+        // Into a book that has been read: what is read later would take its place.
+        drop(self.open_book(pool)?);
+        self.rebook(name, identity);
+        self.ledger.note(name, id, Some(Held { bytes: identity.bytes, inodes: None }));
+        self.book(pool, identity).inspect_err(|_| self.ledger.forget(name, id))
+    }
+
     /// What can still be given away of a pool.
     pub fn room(&self, pool: &OpenPool<'_>) -> Result<Room, VolumeError> {
         let state = self.open_book(pool)?.state(pool, None);
@@ -216,18 +231,16 @@ fn read_grants(pool: &OpenPool<'_>) -> Result<HashMap<VolumeId, Grant>, HostErro
 
 /// What a directory's record says; none where it is gone or cannot be read.
 fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostError> {
-    let dir = match pool.dir.open(OsStr::new(id.as_str())) {
-        Ok(dir) => dir,
-        Err(error) if error.is_missing() => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
     let Record::Proven(identity) = identity::read(&dir, id)? else { return Ok(None) };
-    let usage = quota::Group::of(identity.limit).and_then(|group| {
-        let data = dir.open(OsStr::new(layout::DATA)).ok()?;
-        quota::usage(&data, group).ok()
-    });
-    let usage = usage.map(|usage| Held { bytes: usage.used, inodes: usage.inodes });
+    let usage = dir.open(OsStr::new(layout::DATA)).ok().and_then(|data| told(&data, &identity));
     Ok(Some(Grant { bytes: identity.bytes, usage, limit: identity.limit }))
+}
+
+/// What the kernel says that a volume holds; none where it does not count that.
+pub(super) fn told(data: &Dir, identity: &Identity) -> Option<Held> {
+    let usage = quota::usage(data, quota::Group::of(identity.limit)?).ok()?;
+    Some(Held { bytes: usage.used, inodes: usage.inodes })
 }
 
 fn volume(name: &OsStr) -> Option<VolumeId> {

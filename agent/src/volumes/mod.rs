@@ -199,13 +199,17 @@ fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: LimitRecord) -> Made {
 
 /// The volume that an earlier try has made in the pool.
 fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Made>, VolumeError> {
+    let Some(identity) = proven(pool, id)? else { return Ok(None) };
+    // That try may have been cut off between the last two steps of `make`.
+    pool.dir.sync().map_err(VolumeError::Make)?;
+    Ok(Some(made(pool, id, identity.limit)))
+}
+
+/// The volume that is in its place in the pool; an error where something else is.
+fn proven(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>, VolumeError> {
     match look(pool, id).map_err(VolumeError::Look)? {
         None => Ok(None),
-        Some(Record::Proven(identity)) => {
-            // That try may have been cut off between the last two steps of `make`.
-            pool.dir.sync().map_err(VolumeError::Make)?;
-            Ok(Some(made(pool, id, identity.limit)))
-        }
+        Some(Record::Proven(identity)) => Ok(Some(identity)),
         Some(Record::Doubtful(why)) => {
             Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why })
         }

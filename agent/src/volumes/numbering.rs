@@ -109,19 +109,11 @@ impl Store {
 }
 
 fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {
-    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash,
-        Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(()) };
     for name in trash.names(usize::MAX)? {
         let Some(id) = layout::restorable(&name) else { continue };
-        let dir = match trash.open(&name) {
-            Ok(dir) => dir,
-            // It was removed meanwhile.
-            Err(error) if error.is_missing() => continue,
-            Err(error) => return Err(error),
-        };
+        // It may have been removed meanwhile.
+        let Some(dir) = trash.open_if_there(&name)? else { continue };
         if let Record::Proven(identity) = identity::read(&dir, &id)?
             && let LimitRecord::Project(number) = identity.limit
         {

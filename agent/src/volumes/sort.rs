@@ -112,8 +112,7 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
     let mut sorted =
         Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), gave_way: Vec::new() };
     let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
-    let total = pool.config.terms.size.map_or(pool.room.total, |size| size.0.min(pool.room.total));
-    let most = total / 100 * u64::from(percent);
+    let most = pool.config.terms.total(pool.room.total) / 100 * u64::from(percent);
     for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
         match fate {
             Fate::Stays => {
@@ -132,11 +131,7 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
 /// The pool's trash, and the volumes in it that can be had back. Those that never could are given up
 /// on the way.
 fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<(Dir, Vec<Entry>)>, HostError> {
-    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash,
-        Err(error) if error.is_missing() => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
     let names = trash.names(usize::MAX)?;
     let mut entries = Vec::new();
     for id in names.iter().filter_map(|name| layout::restorable(name)) {

@@ -75,11 +75,8 @@ impl Store {
     /// Removes what an earlier process, or a try that failed, has left half made. Goes on past what
     /// cannot be removed.
     fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
-        let staging = match pool.dir.open(OsStr::new(layout::STAGING)) {
-            Ok(staging) => staging,
-            Err(error) if error.is_missing() => return Ok(()),
-            Err(error) => return Err(VolumeError::Look(error)),
-        };
+        let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
+        let Some(staging) = staging.map_err(VolumeError::Look)? else { return Ok(()) };
         let mut outcome = Ok(());
         for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
             // Held over the removal: a volume that is begun meanwhile under this name waits.

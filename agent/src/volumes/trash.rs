@@ -4,6 +4,7 @@
 //! It removes nothing that has not been moved into the trash or the staging folder before, and nothing
 //! there that can be had back: that has to be given up first, in `sort.rs`.
 
+use super::discard::settle;
 use super::{Store, VolumeError, layout};
 use crate::host::reap::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Verb};
@@ -78,10 +79,8 @@ impl Store {
             skipped: 0,
             stuck: Vec::new(),
         };
-        let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-            Ok(trash) => trash,
-            Err(error) if error.is_missing() => return Ok(state),
-            Err(error) => return Err(error),
+        let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
+            return Ok(state);
         };
         let mut names = trash.names(usize::MAX)?;
         state.entries = names.len();
@@ -110,21 +109,15 @@ impl Store {
 }
 
 fn sync_trash(pool: &Dir) -> Result<(), HostError> {
-    match pool.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash.sync()?,
-        Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(error),
+    match pool.open_if_there(OsStr::new(layout::TRASH))? {
+        Some(trash) => settle(pool, &trash),
+        None => Ok(()),
     }
-    pool.sync()
 }
 
 /// Whether the volume is in the pool's trash, to be had back or being removed.
 pub(super) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
-    let trash = match pool.dir.open(OsStr::new(layout::TRASH)) {
-        Ok(trash) => trash,
-        Err(error) if error.is_missing() => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(false) };
     for n in 0..2 {
         if trash.kind_of(&layout::trash_name(id, n))?.is_some() {
             return Ok(true);

@@ -4,10 +4,9 @@
 //! How often, and how fast, is for the caller to know.
 
 use super::identity::{self, Record};
-use super::ledger::{Grant, Held};
+use super::ledger::{Grant, Held, told};
 use super::{Store, VolumeError, layout};
 use crate::host::measure::Count;
-use crate::host::quota::{self, Group};
 use fastrak_api::capacity::Room;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -51,19 +50,13 @@ impl Store {
     /// Finds out what a volume holds, or how that can be found out.
     pub fn look_into(&self, pool: &PoolName, id: &VolumeId) -> Result<Look, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = match pool.dir.open(OsStr::new(id.as_str())) {
-            Ok(dir) => dir,
-            Err(error) if error.is_missing() => return Ok(Look::Gone),
-            Err(error) => return Err(VolumeError::Look(error)),
-        };
+        let dir = pool.dir.open_if_there(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
+        let Some(dir) = dir else { return Ok(Look::Gone) };
         let Record::Proven(identity) = identity::read(&dir, id).map_err(VolumeError::Look)? else {
             return Ok(Look::Gone);
         };
         let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Look)?;
-        if let Some(group) = Group::of(identity.limit)
-            && let Ok(usage) = quota::usage(&data, group)
-        {
-            let held = Held { bytes: usage.used, inodes: usage.inodes };
+        if let Some(held) = told(&data, &identity) {
             self.ledger.note(&pool.config.name, id, Some(held));
             return Ok(Look::Told);
         }
