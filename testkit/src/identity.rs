@@ -3,6 +3,9 @@
 //!
 //! It makes no account and grants nothing itself.
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -84,10 +87,22 @@ impl Identity {
             answer.status.and_then(|status| status.token).context("the answer has a token")?;
         let kubeconfig = kubeconfig_text(&plane.endpoint(), &Proof::Token(token));
         let name = format!("{namespace}-{account}-{}", suffix.unwrap_or_default());
-        let path = plane.scratch_dir("identities")?.join(name).with_extension("kubeconfig");
-        std::fs::write(&path, &kubeconfig).context("write the kubeconfig of an identity")?;
+        let path = keep(&plane.scratch_dir("identities")?, &name, &kubeconfig)?;
         Ok(Self { kubeconfig, path })
     }
+}
+
+/// Puts the kubeconfig into a file of its own: another test with the same account may be reading
+/// its own at this moment.
+fn keep(folder: &Path, name: &str, kubeconfig: &str) -> Result<PathBuf> {
+    let mut file = tempfile::Builder::new()
+        .prefix(name)
+        .suffix(".kubeconfig")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)
+        .context("a file for the kubeconfig of an identity")?;
+    file.write_all(kubeconfig.as_bytes()).context("write the kubeconfig of an identity")?;
+    Ok(file.keep()?.1)
 }
 
 /// A client that is this ServiceAccount.
