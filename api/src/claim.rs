@@ -3,20 +3,21 @@
 //! Whoever may write a claim may write all of its annotations and labels: what is read here is data
 //! with a closed grammar, never authorisation.
 
+mod read;
 mod shape;
 mod wish;
 
-pub use self::shape::{ClaimShape, ClaimSpec, ClaimStatus, Resources, Source};
+pub use self::shape::{ClaimShape, ClaimSpec};
 pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
-use crate::object::{Mapping, Metadata, OwnedFields, Text, owned};
+use crate::object::{Mapping, Metadata, OwnedFields, owned};
 use crate::size::{Bytes, SizeError};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::fmt;
 
-/// A claim, reduced to what fastrak decides by.
+/// A claim, reduced to what fastrak decides by. What says that [`Claim::read`] alone reads it has no part
+/// in a decision at admission, where each copy is a part of what a review costs.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"
@@ -29,9 +30,9 @@ pub struct Claim {
     pub name: String,
     /// The beginning of a name that is to be generated.
     pub generate_name: String,
-    /// Its uid. Absent at admission of a create.
+    /// Its uid. Read by [`Claim::read`] alone.
     pub uid: Option<String>,
-    /// Its version.
+    /// Its version. Read by [`Claim::read`] alone.
     pub resource_version: Option<String>,
     /// Whether it is being deleted.
     pub deleting: bool,
@@ -56,27 +57,28 @@ pub struct Claim {
     pub class_unowned: bool,
     /// The volume it is bound to, or asks for by name.
     pub volume_name: Option<String>,
-    /// Its phase.
+    /// Its phase. Read by [`Claim::read`] alone.
     pub phase: Option<String>,
-    /// How it is to be mounted.
+    /// How it is to be mounted. Read by [`Claim::read`] alone.
     pub access_modes: Vec<String>,
-    /// Whether it asks for a raw block device.
+    /// Whether it asks for a raw block device. Read by [`Claim::read`] alone.
     pub block: bool,
-    /// Whether it selects its volume by label.
+    /// Whether it selects its volume by label. Read by [`Claim::read`] alone.
     pub has_selector: bool,
-    /// What it is to be filled from, as `kind/name`.
+    /// What it is to be filled from, as `kind/name`. Read by [`Claim::read`] alone.
     pub data_source: Option<String>,
-    /// The VolumeAttributesClass it asks for.
+    /// The VolumeAttributesClass it asks for. Read by [`Claim::read`] alone.
     pub attributes_class: Option<String>,
     /// The size it asks for, unread; see [`Claim::request`].
+    /// Read by [`Claim::read`] alone.
     pub storage: Option<String>,
     /// Whether its label says that it only asks whether the webhook is there.
     pub probes: bool,
     /// What it has been answered.
     pub probe_answer: Option<String>,
-    /// When it was made, in seconds since 1970. Read by [`Claim::whole`] alone.
+    /// When it was made, in seconds since 1970. Read by [`Claim::read`] alone.
     pub created: Option<i64>,
-    /// What it wants in place of a new volume. Read by [`Claim::whole`] alone.
+    /// What it wants in place of a new volume. Read by [`Claim::read`] alone.
     pub wish: Option<Result<Wish, WishError>>,
 }
 
@@ -136,19 +138,10 @@ pub enum RequestError {
 }
 
 impl Claim {
-    /// Reads a claim.
-    #[must_use]
-    pub fn read(claim: &PersistentVolumeClaim) -> Self {
-        Self::of(&ClaimShape::of(claim))
-    }
-
-    /// Reads a claim by its parts.
+    /// Reads as much of a claim as is decided by at admission.
     #[must_use]
     pub fn of(claim: &ClaimShape<'_>) -> Self {
-        let mut this = Self {
-            phase: claim.status.as_ref().and_then(|status| owned(status.phase.as_ref())),
-            ..Self::default()
-        };
+        let mut this = Self::default();
         if let Some(Mapping(metadata)) = &claim.metadata {
             this.take_metadata(metadata);
         }
@@ -168,8 +161,6 @@ impl Claim {
         self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
         self.name = owned(metadata.name.as_ref()).unwrap_or_default();
         self.generate_name = owned(metadata.generate_name.as_ref()).unwrap_or_default();
-        self.uid = owned(metadata.uid.as_ref());
-        self.resource_version = owned(metadata.resource_version.as_ref());
         self.deleting = metadata.deletion_timestamp.is_some();
         self.owner_pod = owner.map(|owner| owned(owner.uid.as_ref()).unwrap_or_default());
         self.pin = annotation(names::NODE);
@@ -196,21 +187,7 @@ impl Claim {
                 Some(name) => ClassChoice::Named(name.to_owned()),
             };
         }
-        let named = |text: &Option<Text<'_>>| owned(text.as_ref()).filter(|name| !name.is_empty());
-        let modes = spec.access_modes.iter().flatten();
-        self.volume_name = named(&spec.volume_name);
-        self.access_modes = modes.map(|mode| mode.as_str().to_owned()).collect();
-        self.block = spec.volume_mode.as_deref() == Some("Block");
-        self.has_selector = spec.selector.is_some();
-        self.attributes_class = named(&spec.volume_attributes_class_name);
-        // The API server keeps both in step, save where the reference is to another namespace.
-        let source = spec.data_source_ref.as_ref().or(spec.data_source.as_ref());
-        self.data_source = source.map(|source| {
-            let part = |text: &Option<Text<'_>>| owned(text.as_ref()).unwrap_or_default();
-            format!("{}/{}", part(&source.kind), part(&source.name))
-        });
-        let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        self.storage = requests.and_then(|all| all.get("storage")).map(str::to_owned);
+        self.volume_name = owned(spec.volume_name.as_ref()).filter(|name| !name.is_empty());
     }
 
     /// The class that the claim names, by either way of naming it.

@@ -150,7 +150,7 @@ pub(crate) fn denial(verdict: &Verdict) -> &str {
 
 /// What whoever made the request is told.
 pub(crate) fn warned(verdict: &Verdict) -> Vec<String> {
-    verdict.warnings(false)
+    verdict.warnings(false).map(|warning| warning.to_string()).collect()
 }
 
 /// Asserts that nothing is done for this reason, and nothing said.

@@ -8,7 +8,7 @@
 mod scan;
 mod write;
 
-pub(crate) use self::write::{write_base64, write_text};
+pub(crate) use self::write::{write_base64, write_text, write_texts};
 
 use self::scan::Scanner;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};

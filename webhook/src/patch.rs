@@ -10,7 +10,7 @@
 
 mod step;
 
-use self::step::{Content, Op, Path, Step, pointer, write};
+use self::step::{Content, Op, Path, Step, pointer};
 use fastrak_api::balancer::ServiceShape;
 use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
@@ -194,52 +194,62 @@ impl Received<'_> {
     /// The operations that bring the object to what `edits` say; none where it is so already.
     #[must_use]
     pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
-        self.steps(&Settled::of(edits)).iter().map(Step::operation).collect()
+        let mut operations = Vec::new();
+        self.steps(&Settled::of(edits), |step| operations.push(step.operation()));
+        operations
     }
 
     /// Writes the patch that brings the object to what edits say; whether there is any.
     pub fn write(&self, edits: &Settled<'_>, out: &mut Vec<u8>) -> bool {
-        let steps = self.steps(edits);
-        if !steps.is_empty() {
-            write(&steps, out);
+        let start = out.len();
+        self.steps(edits, |step| {
+            out.push(if out.len() == start { b'[' } else { b',' });
+            step.write(out);
+        });
+        let any = out.len() > start;
+        if any {
+            out.push(b']');
         }
-        !steps.is_empty()
+        any
     }
 
-    fn steps<'s>(&'s self, Settled(edits): &Settled<'s>) -> Vec<Step<'s>> {
-        let mut steps = Vec::with_capacity(2 * edits.len() + 2);
+    /// Hands on the steps one by one: a list of them is larger than what an allocator keeps at hand.
+    fn steps(&self, Settled(edits): &Settled<'_>, mut take: impl FnMut(Step<'_>)) {
+        let mut made = Vec::new();
         for edit in edits {
-            self.step(edit, &mut steps);
+            self.step(edit, &mut made, &mut take);
         }
-        steps
     }
 
-    fn step<'s>(&'s self, edit: &'s Edit, steps: &mut Vec<Step<'s>>) {
+    fn step(&self, edit: &Edit, made: &mut Vec<Path>, take: &mut impl FnMut(Step<'_>)) {
         let path = edit.field.path();
-        let with = |op, text| Step { op, path, value: Content::Text(text) };
+        let mut with = |op, value| take(Step { op, path, value });
         match (self.value(edit.field), edit.value.as_deref()) {
             (None, None) => {}
             (Some(old), Some(new)) if old == new => {}
             (None, Some(new)) => {
-                for parent in edit.field.parents().filter(|parent| !self.has(*parent)) {
-                    make(parent, steps);
-                }
-                steps.push(with(Op::Add, new));
+                self.make_parents(edit.field, made, take);
+                take(Step { op: Op::Add, path, value: Content::Text(new) });
             }
-            (Some(old), Some(new)) => steps.extend([with(Op::Test, old), with(Op::Replace, new)]),
+            (Some(old), Some(new)) => {
+                with(Op::Test, Content::Text(old));
+                with(Op::Replace, Content::Text(new));
+            }
             (Some(old), None) => {
-                let removed = Step { op: Op::Remove, path, value: Content::Nothing };
-                steps.extend([with(Op::Test, old), removed]);
+                with(Op::Test, Content::Text(old));
+                with(Op::Remove, Content::Nothing);
             }
         }
     }
-}
 
-/// Makes a parent, once.
-fn make(parent: Path, steps: &mut Vec<Step<'_>>) {
-    let made = Step { op: Op::Add, path: parent, value: Content::Empty };
-    if !steps.contains(&made) {
-        steps.push(made);
+    /// Makes what is missing above a field, and has not been made.
+    fn make_parents(&self, field: Field, made: &mut Vec<Path>, take: &mut impl FnMut(Step<'_>)) {
+        for path in field.parents().filter(|parent| !self.has(*parent)) {
+            if !made.contains(&path) {
+                made.push(path);
+                take(Step { op: Op::Add, path, value: Content::Empty });
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod reason;
 mod words;
 
 pub use self::reason::{Reason, Rule, Voice};
-pub use self::words::{Said, clipped};
+pub use self::words::{Said, Warning, clipped};
 
 use crate::patch::Edit;
 
@@ -93,9 +93,8 @@ impl Verdict {
     }
 
     /// The warnings that come of it. In shadow they say what would have been done.
-    #[must_use]
-    pub fn warnings(&self, shadow: bool) -> Vec<String> {
-        self.said.iter().map(|said| said.warning(shadow)).collect()
+    pub fn warnings(&self, shadow: bool) -> impl Iterator<Item = Warning<'_>> {
+        self.said.iter().map(move |said| said.warning(shadow))
     }
 }
 
@@ -117,6 +116,7 @@ mod tests {
         assert!(Verdict::untouched(Reason::OnlyNode).told().said.is_empty());
         let told = Verdict::untouched(Reason::NoNodeAble).about("fast").told();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
-        assert_eq!(told.warnings(false), [text]);
+        let warnings: Vec<_> = told.warnings(false).map(|warning| warning.to_string()).collect();
+        assert_eq!(warnings, [text]);
     }
 }

@@ -38,7 +38,7 @@ impl Kept for Claims {
     }
 
     fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
-        seen.claims.insert(key.clone(), Claim::whole(object));
+        seen.claims.insert(key.clone(), Claim::read(object));
         seen.growths.insert(key.clone(), Growth::read(object));
     }
 

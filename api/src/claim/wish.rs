@@ -3,7 +3,6 @@
 //! It is the wish of whoever may write claims and proves nothing: whether the claim may have the
 //! volume is decided by what is recorded beside the data.
 
-use super::Claim;
 use crate::names;
 use crate::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -85,19 +84,6 @@ impl Wish {
             Self::Undelete(_) => names::UNDELETE,
             Self::Adopt(_) => names::ADOPT,
             Self::Import(_) => names::IMPORT,
-        }
-    }
-}
-
-impl Claim {
-    /// Reads a claim, with what nobody asks of it but who makes its volume.
-    #[must_use]
-    pub fn whole(claim: &PersistentVolumeClaim) -> Self {
-        let created = claim.metadata.creation_timestamp.as_ref();
-        Self {
-            created: created.map(|time| time.0.as_second()),
-            wish: Wish::read(claim),
-            ..Self::read(claim)
         }
     }
 }

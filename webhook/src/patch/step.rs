@@ -33,27 +33,6 @@ pub(super) enum Content<'a> {
     Text(&'a str),
 }
 
-/// Writes them as a JSON Patch.
-pub(super) fn write(steps: &[Step<'_>], out: &mut Vec<u8>) {
-    let mut before = b'[';
-    for step in steps {
-        out.push(before);
-        before = b',';
-        out.extend_from_slice(step.op.as_text().as_bytes());
-        write_path(step.path, out);
-        match step.value {
-            Content::Nothing => out.extend_from_slice(b"\"}"),
-            Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
-            Content::Text(text) => {
-                out.extend_from_slice(b"\",\"value\":");
-                write_text(text, out);
-                out.push(b'}');
-            }
-        }
-    }
-    out.push(b']');
-}
-
 /// The path's parts are ours, and none has what a JSON text would have to escape. What a path has to
 /// escape, only a key has.
 fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
@@ -85,6 +64,21 @@ impl Op {
 }
 
 impl Step<'_> {
+    /// Writes it as an operation of a JSON Patch.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.op.as_text().as_bytes());
+        write_path(self.path, out);
+        match self.value {
+            Content::Nothing => out.extend_from_slice(b"\"}"),
+            Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
+            Content::Text(text) => {
+                out.extend_from_slice(b"\",\"value\":");
+                write_text(text, out);
+                out.push(b'}');
+            }
+        }
+    }
+
     pub(super) fn operation(&self) -> PatchOperation {
         let path = pointer(self.path);
         let value = match self.value {

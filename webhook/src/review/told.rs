@@ -4,7 +4,7 @@
 use super::Effect;
 use super::wire::Audit;
 use crate::patch::Settled;
-use crate::verdict::{Outcome, Reason, Said, Verdict};
+use crate::verdict::{Outcome, Reason, Said, Verdict, Warning};
 
 /// What an answer comes to.
 pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
@@ -25,12 +25,10 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Ef
 }
 
 /// The warnings of a verdict. In shadow a denial is one, as nothing else tells of it.
-pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> Vec<String> {
-    let mut warnings = verdict.warnings(shadow);
-    if shadow && matches!(verdict.outcome, Outcome::Denied(_)) {
-        warnings.push(Said::Did(verdict.explained()).warning(shadow));
-    }
-    warnings
+pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> impl Iterator<Item = Warning<'_>> {
+    let denied = shadow && matches!(verdict.outcome, Outcome::Denied(_));
+    let denial = denied.then(|| Said::Did(verdict.explained()).warning(shadow).into_owned());
+    verdict.warnings(shadow).chain(denial)
 }
 
 /// The audit annotations of a verdict and its edits.

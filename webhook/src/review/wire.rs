@@ -4,8 +4,9 @@
 //! An answer is written by hand. Most of it is a patch in base64, which a serializer of any text
 //! would look through once more for what is to be escaped.
 
-use crate::json::{write_base64, write_text};
+use crate::json::{write_base64, write_text, write_texts};
 use crate::patch::Settled;
+use crate::verdict::Warning;
 use fastrak_api::object::Text;
 use serde::Deserialize;
 
@@ -57,13 +58,14 @@ pub(super) struct GroupVersionKind<'a> {
 }
 
 /// What an answer says.
-pub(super) struct Response<'a> {
+pub(super) struct Response<'a, W> {
     pub(super) uid: &'a str,
     /// Why it is not allowed, if it is not.
     pub(super) refused: Option<Status<'a>>,
     /// The JSON Patch, if anything is to be changed.
     pub(super) patch: Option<Vec<u8>>,
-    pub(super) warnings: Vec<String>,
+    /// The warnings, one by one.
+    pub(super) warnings: W,
     pub(super) audit: Audit<'a>,
 }
 
@@ -99,9 +101,9 @@ impl<'a, O> Request<'a, O> {
     }
 }
 
-impl Response<'_> {
+impl<'a, W: Iterator<Item = Warning<'a>>> Response<'_, W> {
     /// Writes the answer.
-    pub(super) fn write(&self) -> Vec<u8> {
+    pub(super) fn write(self) -> Vec<u8> {
         let patch = self.patch.as_ref().map_or(0, Vec::len);
         let mut out = Vec::with_capacity(REST + patch.div_ceil(3) * 4);
         let named = |name: &str, out: &mut Vec<u8>| out.extend_from_slice(name.as_bytes());
@@ -120,11 +122,13 @@ impl Response<'_> {
             write_base64(patch, &mut out);
             named("\",\"patchType\":\"JSONPatch\"", &mut out);
         }
-        for (at, warning) in self.warnings.iter().enumerate() {
-            named(if at == 0 { ",\"warnings\":[" } else { "," }, &mut out);
-            write_text(warning, &mut out);
+        let (mut before, mut after) = (",\"warnings\":[", "");
+        for Warning { before: who, text } in self.warnings {
+            named(before, &mut out);
+            write_texts(&[who, &text], &mut out);
+            (before, after) = (",", "]");
         }
-        named(if self.warnings.is_empty() { "" } else { "]" }, &mut out);
+        named(after, &mut out);
         named(",\"auditAnnotations\":", &mut out);
         self.audit.write(&mut out);
         named("}}", &mut out);

@@ -2,6 +2,8 @@
 //! what is said nor whether.
 
 use super::Reason;
+use std::borrow::Cow;
+use std::fmt;
 
 /// The longest text of a warning: what the API server's guide advises, since clients print each on
 /// one line.
@@ -25,19 +27,42 @@ pub enum Said {
     Remark(String),
 }
 
+/// A line that a client prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning<'a> {
+    /// Who speaks.
+    pub before: &'static str,
+    /// What is said.
+    pub text: Cow<'a, str>,
+}
+
 impl Said {
     /// It as a warning: one short line that says who speaks. In shadow nothing has been done.
     #[must_use]
-    pub fn warning(&self, shadow: bool) -> String {
+    pub fn warning(&self, shadow: bool) -> Warning<'_> {
         let (before, text) = match (self, shadow) {
             (Self::Did(text) | Self::Remark(text), false) => (DID, text),
             (Self::Did(text), true) => (WOULD, text),
             (Self::Remark(text), true) => (ASIDE, text),
         };
-        let mut line = String::with_capacity(before.len() + text.len());
-        line.push_str(before);
-        line.push_str(text);
-        if is_short_and_plain(&line, LINE) { line } else { cut(&line, LINE) }
+        let room = LINE.saturating_sub(before.len());
+        let fits = is_short_and_plain(text, room);
+        Warning { before, text: if fits { text.into() } else { cut(text, room).into() } }
+    }
+}
+
+impl Warning<'_> {
+    /// The same, of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Warning<'static> {
+        Warning { before: self.before, text: self.text.into_owned().into() }
+    }
+}
+
+impl fmt::Display for Warning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.before)?;
+        f.write_str(&self.text)
     }
 }
 
@@ -47,7 +72,7 @@ impl Said {
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.words();
     let Some((before, after)) = words.split_once(BLANK) else { return words.to_owned() };
-    let room = LINE.saturating_sub(WOULD.len() + words.chars().count());
+    let room = LINE.saturating_sub(WOULD.len() + words.len());
     let mut text = String::with_capacity(LINE);
     text.push_str(before);
     if is_short_and_plain(about, room) {
@@ -68,7 +93,9 @@ pub fn clipped(text: &str, most: usize) -> String {
 
 /// Most are, and each review has a few of them.
 fn is_short_and_plain(text: &str, most: usize) -> bool {
-    text.len() <= most && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    // All of it is looked at, as many bytes at a time as the processor can.
+    text.len() <= most && text.bytes().fold(true, |all, byte| all & is_plain(byte))
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -86,12 +113,13 @@ mod tests {
     #[test]
     fn a_warning_is_one_short_line_that_says_who_speaks() {
         let said = |text: &str| Said::Did(text.to_owned());
-        assert_eq!(said("left it").warning(false), "fastrak: left it");
-        assert_eq!(said("left it").warning(true), "fastrak (shadow) would have left it");
+        let warned = |said: &Said, shadow| said.warning(shadow).to_string();
+        assert_eq!(warned(&said("left it"), false), "fastrak: left it");
+        assert_eq!(warned(&said("left it"), true), "fastrak (shadow) would have left it");
         let remark = Said::Remark("a\nb\u{7}".to_owned());
-        assert_eq!(remark.warning(false), "fastrak: a b ");
-        assert_eq!(remark.warning(true), "fastrak (shadow): a b ");
-        let long = said(&"é".repeat(500)).warning(false);
+        assert_eq!(warned(&remark, false), "fastrak: a b ");
+        assert_eq!(warned(&remark, true), "fastrak (shadow): a b ");
+        let long = warned(&said(&"é".repeat(500)), false);
         assert_eq!(long.chars().count(), 120);
         assert!(long.ends_with('…'));
     }
@@ -99,7 +127,7 @@ mod tests {
     #[test]
     fn whatever_it_is_about_a_warning_ends_with_what_its_reason_says() {
         for reason in Reason::ALL {
-            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true);
+            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true).to_string();
             let end = reason.words().rsplit("{}").next().unwrap();
             assert!(text.chars().count() <= LINE && text.ends_with(end), "{text}");
             let name = "node-a.example";

@@ -406,7 +406,8 @@ proptest! {
     fn warnings_are_short(object in any_service(), text in ".{0,300}") {
         let object = annotated(&object, &[(BALANCER, &text)]);
         let verdict = create(&object);
-        for warning in [verdict.warnings(false), verdict.warnings(true)].concat() {
+        for warning in verdict.warnings(false).chain(verdict.warnings(true)) {
+            let warning = warning.to_string();
             prop_assert!(warning.chars().count() <= 120 && !warning.contains(char::is_control));
         }
     }

@@ -1,0 +1,37 @@
+//! A claim that a client has read: all of it that fastrak decides by, also what nobody asks about at
+//! admission.
+
+use super::{Claim, ClaimShape, Wish};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
+
+impl Claim {
+    /// Reads a claim, all of it.
+    #[must_use]
+    pub fn read(claim: &PersistentVolumeClaim) -> Self {
+        let metadata = &claim.metadata;
+        let mut this = Self::of(&ClaimShape::of(claim));
+        this.uid.clone_from(&metadata.uid);
+        this.resource_version.clone_from(&metadata.resource_version);
+        this.created = metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
+        this.phase = claim.status.as_ref().and_then(|status| status.phase.clone());
+        this.wish = Wish::read(claim);
+        if let Some(spec) = &claim.spec {
+            this.take_demands(spec);
+        }
+        this
+    }
+
+    fn take_demands(&mut self, spec: &PersistentVolumeClaimSpec) {
+        self.access_modes = spec.access_modes.clone().unwrap_or_default();
+        self.block = spec.volume_mode.as_deref() == Some("Block");
+        self.has_selector = spec.selector.is_some();
+        let attributes = spec.volume_attributes_class_name.clone();
+        self.attributes_class = attributes.filter(|name| !name.is_empty());
+        // The API server keeps both in step, save where the reference is to another namespace.
+        let wide = spec.data_source_ref.as_ref().map(|source| (&source.kind, &source.name));
+        let narrow = spec.data_source.as_ref().map(|source| (&source.kind, &source.name));
+        self.data_source = wide.or(narrow).map(|(kind, name)| format!("{kind}/{name}"));
+        let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        self.storage = requests.and_then(|all| all.get("storage")).map(|size| size.0.clone());
+    }
+}
