@@ -4,19 +4,23 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
-use fastrak_agent::host::Kernel;
+use fastrak_agent::host::quota::{self, Group};
+use fastrak_agent::host::{Dir, Kernel, dirs, files};
 use fastrak_agent::pools::Pools;
 use fastrak_agent::volumes::{Order, Store};
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const NODE: &str = "bench-node";
 const BYTES: u64 = 1 << 20;
+/// As long as what is recorded of a volume.
+const RECORD: usize = 400;
 
 /// Makes volumes and directories on one filesystem.
 pub(super) struct Maker {
@@ -66,6 +70,30 @@ impl Maker {
         self.directory()?;
         let parent = File::open(&self.bare).context("open a directory")?;
         parent.sync_all().context("sync a directory")
+    }
+
+    /// Makes what a volume is made of by the calls alone without which a power cut could take a part
+    /// of it: no look at pools, room or what is there already, and no way back.
+    pub(super) fn least(&mut self, limit: LimitRecord) -> Result<()> {
+        self.made += 1;
+        let name = format!("least-{}", self.made);
+        let name = OsStr::new(&name);
+        let open = |path: &Path| Dir::open_at(&Kernel, path).context("open a directory");
+        let (staging, place) = (open(&self.staging)?, open(&self.bare)?);
+        let dir = staging.make(name, dirs::PRIVATE)?;
+        let data = OsStr::new("data");
+        let data = if limit == LimitRecord::Subvolume {
+            let data = quota::make_subvolume(&dir, data, Mode::default().0)?;
+            quota::limit(&data, Group::Subvolume, BYTES)?;
+            data
+        } else {
+            dir.make(data, Mode::default().0)?
+        };
+        files::create(&dir, OsStr::new("record"), &[b'x'; RECORD])?;
+        data.sync()?;
+        dir.sync()?;
+        staging.rename(name, &place, name)?;
+        place.sync().context("sync a directory")
     }
 
     fn order(&mut self) -> Result<Order> {
