@@ -27,6 +27,7 @@ use self::plan::{Record, Seen, Step};
 use crate::chain::Chain;
 use crate::clock;
 use crate::shutdown::Shutdown;
+use crate::superseded::is_superseded;
 
 /// How long the end of a process may wait for the leader's own work, and then for the API server.
 const LETTING_GO: Duration = Duration::from_secs(1);
@@ -162,8 +163,7 @@ impl Election {
         let patch = Patch::Json::<()>(patch);
         match self.leases.patch(&self.name, &PatchParams::default(), &patch).await {
             Ok(_) => Ok(true),
-            // 422 is what the API server says of a test that does not hold.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(false),
+            Err(error) if is_superseded(&error) => Ok(false),
             Err(error) => Err(LeaseError::Write(error)),
         }
     }

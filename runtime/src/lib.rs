@@ -15,5 +15,6 @@ pub mod lease;
 pub mod log;
 pub mod ready;
 pub mod shutdown;
+pub mod superseded;
 pub mod supervise;
 pub mod termination;

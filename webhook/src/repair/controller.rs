@@ -14,6 +14,7 @@ use crate::patch::{Edit, Received, only_version};
 use crate::verdict::Reason;
 use fastrak_api::names;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::superseded::is_superseded;
 use futures::StreamExt as _;
 use json_patch::PatchOperation;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -193,13 +194,6 @@ fn operations(
     let received = Received::deserialize(&value)?;
     let version = object.resource_version().unwrap_or_default();
     Ok([vec![only_version(&version)], received.patch(edits)].concat())
-}
-
-/// Whether somebody else changed or took the object first. The API server says 422 of a JSON Patch
-/// whose test does not hold.
-fn is_superseded(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409)
-        || (status.code == 422 && status.message.contains("test")))
 }
 
 async fn reached(next: Option<(Instant, Arc<Facts>)>) -> Arc<Facts> {

@@ -4,6 +4,7 @@
 
 use super::material::{Material, MaterialError};
 use fastrak_api::names;
+use fastrak_runtime::superseded::is_superseded;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -52,9 +53,8 @@ pub async fn write(
     };
     match written {
         Ok(()) => Ok(true),
-        Err(SecretError::Create(error)) if says(&error, &[409]) => Ok(false),
-        // It is another version, or is gone: 422 is said of a JSON Patch whose test does not hold.
-        Err(SecretError::Change(error)) if says(&error, &[404, 409, 422]) => Ok(false),
+        Err(SecretError::Create(kube::Error::Api(status))) if status.code == 409 => Ok(false),
+        Err(SecretError::Change(error)) if is_superseded(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -99,9 +99,4 @@ fn merged(
         all.extend(text.map(|text| (key.to_owned(), ByteString(text.into_bytes()))));
     }
     all
-}
-
-/// Whether the API server answered with one of these codes.
-fn says(error: &kube::Error, codes: &[u16]) -> bool {
-    matches!(error, kube::Error::Api(status) if codes.contains(&status.code))
 }

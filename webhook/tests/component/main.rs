@@ -15,6 +15,7 @@ mod http;
 mod impostor;
 mod lives_through_outages;
 mod lives_through_wrong_clocks;
+mod loses_races;
 mod mends_its_certificates;
 mod mends_services;
 mod mends_what_it_missed;
