@@ -11,10 +11,11 @@ use crate::volumes::back::{Found, Known};
 use crate::volumes::layout;
 use crate::volumes::owner::Owner;
 use fastrak_api::claim::Claim;
+use fastrak_api::class::Quota;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
-use fastrak_api::volume::VolumeId;
+use fastrak_api::volume::{LimitRecord, VolumeId};
 
 /// In which way a claim wants a volume that was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,17 @@ pub enum Refusal {
         class: String,
         /// Where the class has its volumes.
         wanted: String,
+    },
+    /// The class promises what the volume does not keep.
+    #[error(
+        "nothing holds volume {volume} to its size, and class {class} requires a quota; use a class that \
+         does not"
+    )]
+    NoQuota {
+        /// The volume.
+        volume: String,
+        /// The class.
+        class: String,
     },
     /// It is too small.
     #[error("the claim asks for {asked}, and the volume has {has}; ask for {has} or less")]
@@ -263,6 +275,10 @@ fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
             class: order.identity.class.clone(),
             wanted: named(&order.pools),
         }));
+    }
+    if order.quota == Quota::Required && known.identity.limit == LimitRecord::None {
+        let class = order.identity.class.clone();
+        return Err(Step::Refuse(Refusal::NoQuota { volume: ask.id.volume_name(), class }));
     }
     let (asked, has) = (Bytes(order.identity.bytes), Bytes(known.identity.bytes));
     if asked > has {

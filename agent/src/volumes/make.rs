@@ -26,6 +26,8 @@ impl Store {
             && order.quota == Quota::Preferred
         {
             identity.limit = LimitRecord::None;
+            // Its number is nobody's again.
+            self.rebook(&pool.config.name, &identity);
             made = build(&pool.dir, order, &identity);
         }
         made.map_err(|error| {

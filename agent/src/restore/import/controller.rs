@@ -93,7 +93,8 @@ async fn take_over(
 ) -> Result<Made, ImportError> {
     let evidence = gather(context, claim, name).await?;
     let here = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
-    let place = plan::decide(claim, name, here, &evidence).map_err(ImportError::Refused)?;
+    let asked = (claim, plan.order.quota);
+    let place = plan::decide(asked, name, here, &evidence).map_err(ImportError::Refused)?;
     let Place { from, name: folder } = place;
     let import = Import {
         identity: identity.clone(),

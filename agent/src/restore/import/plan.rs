@@ -6,6 +6,7 @@
 use super::source::Source;
 use crate::cluster::ClaimState;
 use fastrak_api::claim::Claim;
+use fastrak_api::class::Quota;
 use fastrak_api::names::provisioners;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,12 @@ pub enum Refusal {
         /// What was asked for.
         volume: String,
     },
+    /// The class promises what taken over data cannot keep.
+    #[error(
+        "nothing would hold the data of volume {0} to its size, and the claim's class requires a quota; \
+         use a class that does not"
+    )]
+    NoQuota(String),
     /// Its data is in none of the folders.
     #[error(
         "volume {0} is in none of the folders from which this node takes volumes over (--import-from)"
@@ -65,10 +72,10 @@ pub enum Refusal {
     Mounted(String),
 }
 
-/// Decides whether `claim` may take over the volume of this name, on the node of this name and
-/// hostname; where its data is.
+/// Decides whether `claim`, whose class wants this `quota`, may take over the volume of this name, on the
+/// node of this name and hostname; where its data is.
 pub fn decide(
-    claim: &Claim,
+    (claim, quota): (&Claim, Quota),
     volume: &str,
     (node, hostname, folders): (&str, &str, &[PathBuf]),
     evidence: &Evidence,
@@ -93,6 +100,9 @@ pub fn decide(
     }
     if evidence.mounted != Some(false) {
         return Err(Refusal::Mounted(volume.to_owned()));
+    }
+    if quota == Quota::Required {
+        return Err(Refusal::NoQuota(volume.to_owned()));
     }
     let place = source.path.as_deref().and_then(|path| place(path, folders));
     place.ok_or_else(|| Refusal::OtherFolder(volume.to_owned()))

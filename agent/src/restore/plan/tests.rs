@@ -1,9 +1,9 @@
 use super::*;
 use crate::volumes::Order;
-use fastrak_api::class::{Mode, Quota};
+use fastrak_api::class::Mode;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, ReclaimRecord};
 use proptest::prelude::*;
 
 const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -103,6 +103,25 @@ fn kept(phase: Phase) -> Evidence {
 
 fn gives(step: &Step) -> bool {
     matches!(step, Step::Publish(_) | Step::Repoint(..))
+}
+
+#[test]
+fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
+    let mut plan = plan();
+    let limited = |limit| {
+        let identity = Identity { limit, ..known().identity };
+        Evidence { data: Found::Known(Box::new(Known { identity, ..known() })), ..evidence() }
+    };
+    let decided = |plan: &Plan, limit| {
+        let (claim, id) = (claim(), id(OLD));
+        let ask = Ask { claim: &claim, plan, id: &id, way: Way::Undelete };
+        decide(&ask, &limited(limit))
+    };
+    assert!(matches!(decided(&plan, LimitRecord::None), Step::Publish(_)));
+    plan.order.quota = Quota::Required;
+    let refused = Refusal::NoQuota { volume: format!("pvc-{OLD}"), class: "bin".to_owned() };
+    assert_eq!(decided(&plan, LimitRecord::None), Step::Refuse(refused));
+    assert!(matches!(decided(&plan, LimitRecord::Subvolume), Step::Publish(_)));
 }
 
 #[test]

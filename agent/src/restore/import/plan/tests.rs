@@ -34,9 +34,13 @@ fn evidence() -> Evidence {
 }
 
 fn decide_on(evidence: &Evidence) -> Result<Place, Refusal> {
+    decide_with(Quota::Preferred, evidence)
+}
+
+fn decide_with(quota: Quota, evidence: &Evidence) -> Result<Place, Refusal> {
     let claim = Claim { namespace: "shop".to_owned(), ..Claim::default() };
     let folders = ["/opt/other".into(), "/opt/old".into()];
-    decide(&claim, "pvc-1", ("node-a", "host-a", &folders), evidence)
+    decide((&claim, quota), "pvc-1", ("node-a", "host-a", &folders), evidence)
 }
 
 fn with(source: Source) -> Evidence {
@@ -45,6 +49,13 @@ fn with(source: Source) -> Evidence {
 
 fn of(volume: Volume) -> Evidence {
     with(Source { volume, ..source() })
+}
+
+#[test]
+fn a_class_that_requires_a_quota_takes_no_data_over() {
+    let refused = decide_with(Quota::Required, &evidence());
+    assert_eq!(refused, Err(Refusal::NoQuota("pvc-1".to_owned())));
+    assert!(decide_with(Quota::Off, &evidence()).is_ok());
 }
 
 #[test]
@@ -118,6 +129,6 @@ fn on_any_doubt_nothing_is_moved() {
         assert!(decide_on(&evidence).is_err(), "{evidence:?}");
     }
     let claim = Claim { namespace: "shop".to_owned(), ..Claim::default() };
-    let nothing = decide(&claim, "pvc-1", ("node-a", "host-a", &[]), &evidence());
+    let nothing = decide((&claim, Quota::Off), "pvc-1", ("node-a", "host-a", &[]), &evidence());
     assert_eq!(nothing, Err(Refusal::Nothing("node-a".to_owned())));
 }
