@@ -3,6 +3,7 @@
 //! Nothing here knows whether a node exists.
 
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// The longest name that Kubernetes gives a node (a DNS subdomain).
@@ -14,11 +15,11 @@ const HASH_DIGITS: usize = 16;
 
 /// A well-formed node name. The node need not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeName(String);
+pub struct NodeName(SmolStr);
 
 /// The node's name where a label can hold it, else a shortened form that ends in its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeKey(String);
+pub struct NodeKey(SmolStr);
 
 /// A text that no node can be named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +47,7 @@ impl NodeName {
             return Err(NodeNameError::TooLong(text.len()));
         }
         if text.split('.').all(is_dns_label) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(NodeNameError::NotASubdomain)
         }
@@ -67,7 +68,13 @@ impl NodeName {
         let digest = Sha256::digest(self.0.as_bytes());
         let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let head = &self.0[..MAX_LABEL - HASH_DIGITS - 1];
-        NodeKey(format!("{head}-{}", &hash[..HASH_DIGITS]))
+        NodeKey(format!("{head}-{}", &hash[..HASH_DIGITS]).into())
+    }
+}
+
+impl From<&NodeName> for SmolStr {
+    fn from(name: &NodeName) -> Self {
+        name.0.clone()
     }
 }
 
@@ -83,11 +90,11 @@ impl NodeKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// The same, to keep.
-    #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
+impl From<NodeKey> for SmolStr {
+    fn from(key: NodeKey) -> Self {
+        key.0
     }
 }
 

@@ -241,6 +241,29 @@ async fn with_quotas_the_agent_has_one_right_more_and_nothing_else_differs() {
     assert_eq!(base, quotas);
 }
 
+#[tokio::test]
+async fn with_imports_the_agent_has_one_mount_more_and_nothing_else_differs() {
+    let plane = or_skip!(installed().await);
+    let (mut base, mut imports) = (rendered(plane, "base").await, rendered(plane, "imports").await);
+    let class = imports.remove("\"StorageClass\" \"local-storage-old\"").unwrap();
+    assert_eq!(class["parameters"], json!({ "pool": "old" }));
+    let name = "\"DaemonSet\" \"fastrak-agent\"";
+    let (agent, other) = (base.get_mut(name).unwrap(), &imports[name]);
+    let args = "/spec/template/spec/containers/0/args";
+    agent["spec"]["template"]["spec"]["containers"][0]["args"] =
+        other.pointer(args).unwrap().clone();
+    let mount = json!({
+        "name": "old", "mountPath": "/var/lib/rancher", "mountPropagation": "HostToContainer",
+    });
+    let volume =
+        json!({ "name": "old", "hostPath": { "path": "/var/lib/rancher", "type": "Directory" } });
+    for (list, more) in [("containers/0/volumeMounts", mount), ("volumes", volume)] {
+        let list = agent.pointer_mut(&format!("/spec/template/spec/{list}")).unwrap();
+        list.as_array_mut().unwrap().push(more);
+    }
+    assert_eq!(base, imports);
+}
+
 /// What the agent on a node is answered when it writes the status of a node.
 async fn writes_status(identity: &Identity, node: &str, status: Value) -> Result<(), String> {
     let nodes: Api<Node> = Api::all(identity.client().await.unwrap());

@@ -16,7 +16,7 @@ use fastrak_api::claim::ClaimShape;
 use fastrak_api::object::{Mapping, Metadata, Text};
 use json_patch::PatchOperation;
 use serde::Deserialize;
-use std::borrow::Cow;
+use smol_str::SmolStr;
 use std::fmt;
 
 /// A field that fastrak may write.
@@ -36,7 +36,7 @@ pub struct Edit {
     /// The field.
     pub field: Field,
     /// Its value.
-    pub value: Option<Cow<'static, str>>,
+    pub value: Option<SmolStr>,
 }
 
 /// Edits in the order of their fields. Of several edits of one field the last counts.
@@ -63,7 +63,7 @@ struct Spec<'a> {
 impl Edit {
     /// The field is to have this value.
     #[must_use]
-    pub fn set(field: Field, value: impl Into<Cow<'static, str>>) -> Self {
+    pub fn set(field: Field, value: impl Into<SmolStr>) -> Self {
         Self { field, value: Some(value.into()) }
     }
 

@@ -9,6 +9,7 @@ pub use self::reason::{Reason, Rule, Voice};
 pub use self::words::{Said, Warning, clipped};
 
 use crate::patch::Edit;
+use smol_str::SmolStr;
 
 /// A decision with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Verdict {
     /// What whoever asked is to be told beside it.
     pub said: Vec<Said>,
     /// What the reason is about: a node, a class, an annotation. A user's text, unbounded.
-    pub about: String,
+    pub about: SmolStr,
 }
 
 /// What is to be done about an object.
@@ -38,7 +39,12 @@ impl Verdict {
     /// Nothing is to be done.
     #[must_use]
     pub const fn untouched(reason: Reason) -> Self {
-        Self { reason, outcome: Outcome::Untouched, said: Vec::new(), about: String::new() }
+        Self {
+            reason,
+            outcome: Outcome::Untouched,
+            said: Vec::new(),
+            about: SmolStr::new_static(""),
+        }
     }
 
     /// These changes are to be made; without any, nothing is to be done.
@@ -56,7 +62,7 @@ impl Verdict {
 
     /// With what the reason is about.
     #[must_use]
-    pub fn about(mut self, what: impl Into<String>) -> Self {
+    pub fn about(mut self, what: impl Into<SmolStr>) -> Self {
         self.about = what.into();
         self
     }

@@ -19,7 +19,9 @@ pub fn base() -> PathBuf {
     repository().join("deploy/base")
 }
 
-pub(crate) fn repository() -> &'static Path {
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
 }

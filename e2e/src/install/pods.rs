@@ -5,6 +5,7 @@ use anyhow::Result;
 use fastrak_api::names;
 use fastrak_testkit::apply_manifests;
 use fastrak_testkit::{Cluster, Image};
+use std::path::Path;
 
 /// Installs fastrak on a cluster and waits until all of it is ready.
 pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
@@ -14,10 +15,25 @@ pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
 
 /// The same with an image of one's own in place of the agent's, which has to bear its [`tag`].
 pub async fn install_with(cluster: &Cluster, binaries: &Binaries, agent: &Image) -> Result<()> {
+    roll_out(cluster, binaries, agent, &base()).await
+}
+
+/// The same from another folder of `deploy/` than the base.
+pub async fn install_overlay(cluster: &Cluster, binaries: &Binaries, overlay: &Path) -> Result<()> {
+    let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
+    roll_out(cluster, binaries, &agent, overlay).await
+}
+
+async fn roll_out(
+    cluster: &Cluster,
+    binaries: &Binaries,
+    agent: &Image,
+    manifests: &Path,
+) -> Result<()> {
     cluster.load_image(&Image::of_binary(&binaries.webhook, &tag(names::WEBHOOK))?).await?;
     cluster.load_image(agent).await?;
     let plane = cluster.plane();
-    apply_manifests(plane, &base()).await?;
+    apply_manifests(plane, manifests).await?;
     for workload in
         [format!("deployment/{}", names::WEBHOOK), format!("daemonset/{}", names::AGENT)]
     {

@@ -92,7 +92,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
-        return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(node.as_str());
+        return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(&node);
     }
     let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
     pinned(&node, by, reason)
@@ -150,27 +150,27 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
         pin,
         why,
         label,
-        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node.as_str().to_owned()),
+        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node),
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
         Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
     ];
-    Verdict::patched(reason, edits).about(node.as_str())
+    Verdict::patched(reason, edits).about(node)
 }
 
 fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
-    Verdict::patched(Reason::Mirrored, pin_edits(node, by).into()).about(node.as_str())
+    Verdict::patched(Reason::Mirrored, pin_edits(node, by).into()).about(node)
 }
 
 fn pin_edits(node: &NodeName, by: PinnedBy) -> [Edit; 3] {
     [
-        Edit::set(Field::Annotation(names::NODE), node.as_str().to_owned()),
+        Edit::set(Field::Annotation(names::NODE), node),
         Edit::set(Field::Annotation(names::PINNED_BY), by.as_str()),
         label(node),
     ]
 }
 
 fn label(node: &NodeName) -> Edit {
-    Edit::set(Field::Label(names::NODE), node.key().into_string())
+    Edit::set(Field::Label(names::NODE), node.key())
 }
 
 /// A claim without a pin bears no remains of one: its label would show it to an agent.
@@ -201,7 +201,7 @@ fn refused(node: &NodeName, why: Unfit, class: &Class, facts: &Facts) -> Verdict
     let problem = problem(why);
     let rest = would_do(class, facts);
     let message = format!("annotation {}: node {node} {problem}; {rest}", names::NODE);
-    Verdict::denied(reason, message).about(node.as_str())
+    Verdict::denied(reason, message).about(node)
 }
 
 fn contradiction(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {

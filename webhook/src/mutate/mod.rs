@@ -95,7 +95,7 @@ fn pinned(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         verdict.reason = Reason::PinWithdrawn;
     }
     if verdict.reason == Reason::PinWithdrawn {
-        verdict.about = names::NODE.to_owned();
+        verdict.about = names::NODE.into();
     }
     told(ask, verdict)
 }

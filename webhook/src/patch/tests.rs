@@ -82,7 +82,7 @@ prop_compose! {
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let edit = (0..FIELDS.len(), proptest::option::of("[a-z/~\"]{0,3}"))
-        .prop_map(|(at, value)| Edit { field: FIELDS[at], value: value.map(Cow::Owned) });
+        .prop_map(|(at, value)| Edit { field: FIELDS[at], value: value.map(SmolStr::from) });
     proptest::collection::vec(edit, 0..6)
 }
 
@@ -139,7 +139,7 @@ proptest! {
         let after = applied(&object, &edits);
         for field in FIELDS {
             let wanted = edits.iter().rev().find(|edit| edit.field == field);
-            let expected = wanted.map_or_else(|| value_of(&object, field), |edit| edit.value.clone().map(Cow::into_owned));
+            let expected = wanted.map_or_else(|| value_of(&object, field), |edit| edit.value.clone().map(String::from));
             prop_assert_eq!(value_of(&after, field), expected);
         }
     }
