@@ -10,6 +10,8 @@ use fastrak_testkit::{Cluster, ClusterOptions, eventually, or_skip, with_namespa
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -52,12 +54,14 @@ async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
     std::fs::create_dir_all(&old)?;
     std::fs::create_dir(rancher.join("fastrak"))?;
     std::fs::write(old.join("file"), "kept")?;
+    // As local-path-provisioner makes them.
+    std::fs::set_permissions(&old, Permissions::from_mode(0o777))?;
     let overlay = repository().join("deploy/imports");
     pods::install_overlay(&cluster, &Binaries::built()?, &overlay).await?;
     let client = cluster.client().await?;
     with_namespace(&client, async |namespace| {
         left_behind(&client, &namespace, node.name()).await?;
-        let wanted = claim("new")
+        let wanted = claim("data")
             .class("local-storage-old")
             .asks("1Mi")
             .annotate(names::NODE, node.name())
@@ -65,10 +69,10 @@ async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
         claims.create(&PostParams::default(), &wanted.build(&namespace)).await?;
         let reads = "test \"$(cat /data/file)\" = kept && echo new > /data/more && sleep 600";
-        let reader = pod("reader").shell(reads).mounts("new").build(&namespace);
+        let reader = pod("reader").shell(reads).mounts("data").build(&namespace);
         let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
         pods.create(&PostParams::default(), &reader).await?;
-        let uid = claims.get("new").await?.metadata.uid.context("it has a uid")?;
+        let uid = claims.get("data").await?.metadata.uid.context("it has a uid")?;
         let data = rancher.join("fastrak").join(uid).join("data");
         eventually(SOON, "the pod has read and written", || async {
             let status = pods.get("reader").await?.status.unwrap_or_default();
