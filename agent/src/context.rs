@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What was said is said again after this time, since the API server forgets events after an hour.
-const SAY_AGAIN: Duration = Duration::from_secs(30 * 60);
+pub(crate) const SAY_AGAIN: Duration = Duration::from_secs(30 * 60);
 
 /// What all work shares.
 pub struct Context {

@@ -29,6 +29,8 @@ pub enum EventReason {
     RestoreRefused,
     /// On a claim that is gone: its data was removed before its time.
     TrashGaveWay,
+    /// On a node: something in the trash of a pool cannot be removed, and what to do about it.
+    TrashStuck,
     /// On a node: a pool of its cannot be used, and why.
     PoolUnusable,
     /// On a node: a pool of its can be used again.
@@ -43,7 +45,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -56,6 +58,7 @@ impl EventReason {
         Self::VolumeImported,
         Self::RestoreRefused,
         Self::TrashGaveWay,
+        Self::TrashStuck,
         Self::PoolUnusable,
         Self::PoolUsable,
         Self::MultipleDefaultClasses,
@@ -79,6 +82,7 @@ impl EventReason {
             Self::VolumeImported => "VolumeImported",
             Self::RestoreRefused => "RestoreRefused",
             Self::TrashGaveWay => "TrashGaveWay",
+            Self::TrashStuck => "TrashStuck",
             Self::PoolUnusable => "PoolUnusable",
             Self::PoolUsable => "PoolUsable",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
@@ -106,6 +110,7 @@ impl EventReason {
             | Self::VolumeDataMissing
             | Self::RestoreRefused
             | Self::TrashGaveWay
+            | Self::TrashStuck
             | Self::PoolUnusable
             | Self::MultipleDefaultClasses => true,
         }

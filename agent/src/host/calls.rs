@@ -5,7 +5,7 @@
 //! method does more than its one call, and none decides anything.
 
 use super::Kind;
-use super::quota::{Group, Support, Usage};
+use super::quota::{Group, Subvolume, Support, Usage};
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
@@ -118,9 +118,17 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// What `group`, to which this directory belongs, holds.
     fn usage(&self, group: Group) -> Result<Usage, Errno>;
 
-    /// Forgets the groups of subvolumes that are gone; how many. More than one call, each of
-    /// which finds the rest of an earlier one's work.
-    fn sweep_groups(&self) -> Result<usize, Errno>;
+    /// Whether `name` in this directory is a subvolume, on a filesystem that has them.
+    fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno>;
+
+    /// The subvolume that this directory is in.
+    fn subvolume(&self) -> Result<Subvolume, Errno>;
+
+    /// The uuid of the subvolume that has this number now; `None` where none has it.
+    fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno>;
+
+    /// Removes the group of the subvolume of this number.
+    fn remove_group(&self, number: u64) -> Result<(), Errno>;
 }
 
 /// What is to be opened, and how.

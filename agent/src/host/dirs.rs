@@ -127,6 +127,14 @@ impl Dir {
         }
     }
 
+    /// Removes the file `name`; it may be gone already.
+    pub fn remove_file(&self, name: &OsStr) -> Result<(), HostError> {
+        match self.handle.unlink(name) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(Verb::Remove, &self.path.join(name))(errno)),
+        }
+    }
+
     /// Returns when its entries are on the disk.
     pub fn sync(&self) -> Result<(), HostError> {
         self.handle.sync().map_err(failed(Verb::Sync, &self.path))

@@ -4,7 +4,7 @@
 
 use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
-use super::quota::{self, Group, Support, Usage};
+use super::quota::{self, Group, Subvolume, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
     StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, ioctl_getflags,
@@ -228,8 +228,22 @@ impl Handle for Descriptor {
         }
     }
 
-    fn sweep_groups(&self) -> Result<usize, Errno> {
-        quota::btrfs::sweep(self.0.as_fd())
+    fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno> {
+        let stat = statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
+        let is_directory = kind(stat.stx_mode.into()) == Kind::Directory;
+        Ok(is_directory && stat.stx_ino == quota::btrfs::ROOT_INODE)
+    }
+
+    fn subvolume(&self) -> Result<Subvolume, Errno> {
+        quota::btrfs::subvolume(self.0.as_fd())
+    }
+
+    fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno> {
+        quota::btrfs::uuid(self.0.as_fd(), number)
+    }
+
+    fn remove_group(&self, number: u64) -> Result<(), Errno> {
+        quota::btrfs::remove_group(self.0.as_fd(), number)
     }
 }
 

@@ -11,10 +11,12 @@
 
 mod level;
 pub(super) mod meter;
+mod notes;
 mod obstacle;
 mod unlock;
 
 pub use meter::Budget;
+pub use notes::Notes;
 pub use obstacle::Obstacle;
 
 use super::dirs::Dir;
@@ -51,12 +53,13 @@ pub struct Removal {
     obstacle: Option<Obstacle>,
     // Whether subvolumes can be removed as a whole.
     takes_wholes: bool,
+    notes: Notes,
 }
 
 impl Removal {
-    /// The removal of what `name` stands for. Nothing is done yet.
+    /// The removal of what `name` stands for; subvolumes are noted before they go. Nothing is done yet.
     #[must_use]
-    pub fn new(name: &OsStr) -> Self {
+    pub fn new(name: &OsStr, notes: Notes) -> Self {
         Self {
             name: name.to_owned(),
             levels: Vec::new(),
@@ -64,6 +67,7 @@ impl Removal {
             removed: 0,
             obstacle: None,
             takes_wholes: true,
+            notes,
         }
     }
 
@@ -108,8 +112,8 @@ impl Removal {
     /// Removes `name` in the last level, or enters it where it is a folder with something in it.
     fn remove(&mut self, parent: &Dir, name: &OsStr) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
-        let refusal = match try_to_remove(dir, name) {
-            Err(Errno::PERM) if unlock(dir, name) => try_to_remove(dir, name),
+        let refusal = match self.try_to_remove(dir, name) {
+            Err(Errno::PERM) if unlock(dir, name) => self.try_to_remove(dir, name),
             other => other,
         };
         match refusal {
@@ -172,7 +176,7 @@ impl Removal {
     fn close(&mut self, parent: &Dir, reading: Option<Errno>) {
         let Some(mut level) = self.levels.pop() else { return };
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
-        let refusal = match dir.remove_empty(&level.name) {
+        let refusal = match self.remove_empty(dir, &level.name) {
             Ok(()) => return self.gone(),
             Err(Errno::NOENT) => return,
             Err(refusal) => reading.unwrap_or(refusal),
@@ -188,6 +192,20 @@ impl Removal {
         } else {
             self.fail(level.dir.path().to_owned(), refusal);
         }
+    }
+
+    fn try_to_remove(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
+        match dir.unlink(name) {
+            Err(Errno::ISDIR) => self.remove_empty(dir, name),
+            other => other,
+        }
+    }
+
+    /// An empty subvolume goes like a directory too. One that cannot be noted stays, and what is in it
+    /// goes all the same: on a disk that is too full for a note there is room for one then.
+    fn remove_empty(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
+        self.notes.note(dir, name)?;
+        dir.remove_empty(name)
     }
 
     fn gone(&mut self) {
@@ -217,17 +235,10 @@ impl Removal {
 }
 
 /// Removes `name` in `parent`, which is something small, at once.
-pub fn remove(parent: &Dir, name: &OsStr) -> Result<(), Obstacle> {
-    match Removal::new(name).step(parent, Budget::UNLIMITED) {
+pub fn remove(parent: &Dir, name: &OsStr, notes: Notes) -> Result<(), Obstacle> {
+    match Removal::new(name, notes).step(parent, Budget::UNLIMITED) {
         Progress::Gone | Progress::More => Ok(()),
         Progress::Stuck(obstacle) => Err(obstacle),
-    }
-}
-
-fn try_to_remove(dir: &Dir, name: &OsStr) -> Result<(), Errno> {
-    match dir.unlink(name) {
-        Err(Errno::ISDIR) => dir.remove_empty(name),
-        other => other,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::upkeep::stuck::Stuck;
+use crate::upkeep::stuck::{self, Stuck};
 use crate::volumes::sort::{Lost, Sorted};
 use crate::volumes::{Store, VolumeError};
 use fastrak_api::capacity::Shortage;
@@ -162,10 +162,13 @@ async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
             // Now all of them have been tried.
             context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
         }
-        for (name, why) in state.stuck {
+        for (name, obstacle) in state.stuck {
             let entry = name.to_string_lossy();
-            tracing::warn!(pool = %state.pool, %entry, why, "trash cannot be removed now");
-            stuck.note(name, Instant::now());
+            tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
+            let text = stuck::text(&state.pool, &context.node, &obstacle);
+            if stuck.note(name, obstacle, Instant::now()) {
+                context.events.on_node(&context.node, EventReason::TrashStuck, text);
+            }
         }
     }
     more.then_some(worked)

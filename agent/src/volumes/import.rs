@@ -93,7 +93,7 @@ fn take_over(pool: &Dir, source: &Dir, import: &Import) -> Result<(), HostError>
     if finish(pool, &staging, name)? {
         return Ok(());
     }
-    trash::remove_now(&staging, name)?;
+    trash::remove_now(pool, &staging, name)?;
     let dir = staging.make(name, dirs::PRIVATE)?;
     dir.tag(layout::TAG, import.identity.volume.as_str())?;
     files::create(&dir, OsStr::new(IMPORTED), import.volume.as_bytes())?;

@@ -5,6 +5,7 @@
 //! <pool>/.staging/<uid>     a volume that is being made
 //! <pool>/.trash/<uid>       a volume that was taken away and can be had back
 //! <pool>/.trash/<uid>.<n>   one that is being removed
+//! <pool>/.groups/<note>     a subvolume that was removed, whose quota group is still to go
 //! <pool>/<uid>/volume.json  a volume's identity, for root alone
 //! <pool>/<uid>/owner.json   whose it is, where that is not who it was made for
 //! <pool>/<uid>/data         what its pods see
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub const STAGING: &str = ".staging";
 /// Volumes that are being taken away.
 pub const TRASH: &str = ".trash";
+/// Notes of subvolumes of btrfs whose quota groups are to be removed.
+pub const GROUPS: &str = ".groups";
 /// What pods see of a volume, in its directory. Its own level keeps its identity out of their reach.
 pub const DATA: &str = "data";
 /// A volume's identity, in its directory.
@@ -42,7 +45,7 @@ pub enum Entry {
 #[must_use]
 pub fn entry(name: &OsStr) -> Entry {
     match name.to_str() {
-        Some(STAGING | TRASH | MARKER) => Entry::Own,
+        Some(STAGING | TRASH | GROUPS | MARKER) => Entry::Own,
         Some(text) => VolumeId::parse(text).map_or(Entry::Foreign, Entry::Volume),
         None => Entry::Foreign,
     }
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         assert_eq!(entry(OsStr::new(UID)), Entry::Volume(id()));
-        for own in [".staging", ".trash", ".fastrak-pool"] {
+        for own in [".staging", ".trash", ".groups", ".fastrak-pool"] {
             assert_eq!(entry(OsStr::new(own)), Entry::Own);
         }
         for foreign in ["lost+found", "data", "pvc-x", &UID.to_uppercase()] {

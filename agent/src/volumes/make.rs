@@ -95,7 +95,7 @@ fn build(pool: &Dir, order: &Order, identity: &Identity) -> Result<(), HostError
         let what = pool.path().join(name).display().to_string();
         return Err(HostError { verb: Verb::Make, what, errno: Errno::EXIST });
     }
-    trash::remove_now(&staging, name)?;
+    trash::remove_now(pool, &staging, name)?;
     let dir = staging.make(name, dirs::PRIVATE)?;
     let data = make_data(&dir, order.mode.0, identity.limit)?;
     enforce(&data, identity)?;

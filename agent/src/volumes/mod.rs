@@ -7,6 +7,7 @@ pub mod back;
 mod choose;
 pub mod discard;
 mod error;
+mod groups;
 pub mod grow;
 pub mod identity;
 pub mod import;
@@ -89,6 +90,7 @@ pub struct Store {
     // What is granted in each pool.
     ledger: Arc<Ledger>,
     removals: removals::Removals,
+    turns: groups::Turns,
 }
 
 impl Store {
@@ -97,7 +99,8 @@ impl Store {
     pub fn new(pools: Arc<Pools>) -> Self {
         let (making, haste) = (Arc::default(), Arc::default());
         let ledger = Arc::new(Ledger::new(pools.names()));
-        Self { pools, making, haste, ledger, removals: removals::Removals::default() }
+        let (removals, turns) = (removals::Removals::default(), groups::Turns::default());
+        Self { pools, making, haste, ledger, removals, turns }
     }
 
     /// The pools.

@@ -6,7 +6,7 @@
 //! begun: what is open is emptied wherever it is.
 
 use crate::host::Dir;
-use crate::host::reap::{Budget, Progress, Removal};
+use crate::host::reap::{Budget, Notes, Progress, Removal};
 use fastrak_api::pool::PoolName;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -56,11 +56,17 @@ impl Removals {
         }
     }
 
-    /// Removes a part of `name` in a pool's trash. The removal is begun if it was not.
-    pub fn step(&self, pool: &PoolName, (trash, name): (&Dir, &OsStr), budget: Budget) -> Step {
+    /// Removes a part of `name` in a pool's trash. The removal is begun if it was not, with `notes`.
+    pub fn step(
+        &self,
+        pool: &PoolName,
+        (trash, name): (&Dir, &OsStr),
+        notes: impl FnOnce() -> Notes,
+        budget: Budget,
+    ) -> Step {
         // Taken out and not held: the disk may take its time.
         let known = self.lock().remove(pool).filter(|known| known.removal.name() == name);
-        let new = || UnderWay { removal: Removal::new(name), steps: 0 };
+        let new = || UnderWay { removal: Removal::new(name, notes()), steps: 0 };
         let UnderWay { mut removal, steps } = known.unwrap_or_else(new);
         let before = removal.removed();
         let progress = removal.step(trash, budget);

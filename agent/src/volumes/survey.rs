@@ -38,6 +38,7 @@ impl Store {
                 warn(&pool, &error);
             }
             self.sweep_projects(&pool);
+            self.sweep_groups(&pool);
             match self.list(&pool) {
                 Ok(content) => Some(content),
                 Err(error) => {
@@ -93,7 +94,7 @@ impl Store {
 
 /// A leftover that holds imported data is a volume but for its place.
 fn clear(pool: &Dir, staging: &Dir, name: &OsStr) -> Result<(), HostError> {
-    if import::finish(pool, staging, name)? { Ok(()) } else { remove_now(staging, name) }
+    if import::finish(pool, staging, name)? { Ok(()) } else { remove_now(pool, staging, name) }
 }
 
 fn warn(pool: &OpenPool<'_>, error: &VolumeError) {

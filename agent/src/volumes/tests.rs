@@ -245,7 +245,7 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
     let cuts: [fn(&Scene); 4] = [
         |scene| {
             let staging = Dir::open_at(&Kernel, &scene.at(".staging")).unwrap();
-            reap::remove(&staging, OsStr::new(UID)).unwrap();
+            reap::remove(&staging, OsStr::new(UID), reap::Notes::Needless).unwrap();
         },
         |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
         |scene| {

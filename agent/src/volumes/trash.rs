@@ -5,7 +5,7 @@
 //! there that can be had back: that has to be given up first, in `sort.rs`.
 
 use super::discard::settle;
-use super::{Store, VolumeError, layout};
+use super::{Store, VolumeError, groups, layout};
 use crate::host::reap::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Verb};
 use crate::pools::OpenPool;
@@ -28,7 +28,7 @@ pub struct TrashState {
     /// How many of them were skipped.
     pub skipped: usize,
     /// Those that cannot be removed now, each with what is in the way.
-    pub stuck: Vec<(OsString, String)>,
+    pub stuck: Vec<(OsString, Obstacle)>,
 }
 
 impl Store {
@@ -91,7 +91,8 @@ impl Store {
         state.skipped = goes - names.len();
         let chosen = self.removals.choose(&pool.config.name, names.iter());
         let Some(name) = chosen else { return Ok(state) };
-        let step = self.removals.step(&pool.config.name, (&trash, name), budget);
+        let notes = || groups::notes(&pool.dir);
+        let step = self.removals.step(&pool.config.name, (&trash, name), notes, budget);
         state.removed = step.removed;
         match step.progress {
             Progress::Gone => {
@@ -100,7 +101,7 @@ impl Store {
             }
             Progress::More => state.more = true,
             Progress::Stuck(obstacle) => {
-                state.stuck.push((name.clone(), obstacle.to_string()));
+                state.stuck.push((name.clone(), obstacle));
                 state.more = true;
             }
         }
@@ -126,9 +127,13 @@ pub(super) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError>
     Ok(false)
 }
 
-/// Removes something small at once.
-pub(super) fn remove_now(dir: &Dir, name: &OsStr) -> Result<(), HostError> {
-    reap::remove(dir, name).map_err(|Obstacle { path, errno }| HostError {
+/// Removes something small in a directory of a pool at once.
+pub(super) fn remove_now(pool: &Dir, dir: &Dir, name: &OsStr) -> Result<(), HostError> {
+    // Most often there is nothing, and nothing more has to be asked.
+    if dir.kind_of(name)?.is_none() {
+        return Ok(());
+    }
+    reap::remove(dir, name, groups::notes(pool)).map_err(|Obstacle { path, errno }| HostError {
         verb: Verb::Remove,
         what: path.display().to_string(),
         errno,

@@ -1,9 +1,11 @@
 //! Volumes that the kernel holds to their size, on a real btrfs, and what is said where it cannot.
 
 use crate::grows::{ask, shows};
-use crate::scene::{Scene, path_of};
+use crate::scene::{DEADLINE, Scene, path_of};
 use anyhow::{Context, Result, ensure};
-use fastrak_testkit::{Disk, or_skip, with_namespace};
+use fastrak_testkit::process::Invocation;
+use fastrak_testkit::{Disk, eventually, or_skip, with_namespace};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -111,7 +113,7 @@ async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
         write(&mut File::create(path.join("more"))?, 4).context("without a limit")?;
         std::fs::remove_file(path.join("more"))?;
         let _agent = scene.agent_with(&[&flag])?;
-        fastrak_testkit::eventually(crate::scene::DEADLINE, "it is limited again", async || {
+        eventually(DEADLINE, "it is limited again", async || {
             let outcome = overfill(&path, 4);
             std::fs::remove_file(path.join("file"))?;
             outcome.map(drop)
@@ -119,4 +121,65 @@ async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
         .await
     })
     .await
+}
+
+/// The groups of all subvolumes, and their limits, as the kernel has them when it has written all.
+async fn groups(disk: &Disk) -> Result<BTreeSet<String>> {
+    rustix::fs::syncfs(File::open(disk.path())?)?;
+    let path = disk.path().display().to_string();
+    let shown =
+        Invocation::new("btrfs").args(["qgroup", "show", "-r", "--raw", &path]).run().await?;
+    let lines = shown.stdout.lines().filter(|line| line.starts_with("0/"));
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // The number and the most that it may hold; not what it holds.
+    Ok(lines.map(words).map(|words| format!("{} {}", words[0], words[3])).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_counts_a_volume_goes_with_it_and_nothing_else_does() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
+    let other = disk.path().join("other");
+    Invocation::new("btrfs")
+        .args(["subvolume", "create", &other.display().to_string()])
+        .run()
+        .await?;
+    let limit = ["qgroup", "limit", "64M", &other.display().to_string()];
+    Invocation::new("btrfs").args(limit).run().await?;
+    // A pool of a folder, so that there is something outside of it.
+    let pool = disk.path().join("pool");
+    std::fs::create_dir(&pool)?;
+    let flag = flag.replace(",mount", "/pool");
+    let class = scene.class("disk", &[("pool", "disk"), ("quota", "required")]).await?;
+    let before = groups(&disk).await?;
+    let agent = scene.agent_with(&[&flag])?;
+    with_namespace(&scene.client, async |namespace| {
+        let (mut claims, mut volumes) = (Vec::new(), Vec::new());
+        for name in ["empty", "full"] {
+            let claim = scene.claim(name).class(&class).asks("16Mi");
+            let claim = scene.create(&namespace, claim).await?;
+            volumes.push(scene.bound(&claim).await?);
+            claims.push(claim);
+        }
+        overfill(&path_of(&volumes[1]), 32)?;
+        ensure!(groups(&disk).await?.len() == before.len() + 2);
+        for (claim, volume) in claims.iter().zip(&volumes) {
+            scene.delete(claim).await?;
+            scene.gone(volume.metadata.name.as_deref().unwrap_or_default()).await?;
+        }
+        let notes = pool.join(".groups");
+        eventually(DEADLINE, "nothing of the volumes is left", || async {
+            let left = groups(&disk).await?;
+            ensure!(left == before, "{left:?}, and before there were {before:?}");
+            let trash = pool.join(".trash").read_dir()?.count();
+            let noted: Vec<_> = notes.read_dir()?.flatten().collect();
+            ensure!(trash == 0 && noted.is_empty(), "{trash} in the trash, noted {noted:?}");
+            Ok(())
+        })
+        .await?;
+        agent.end().await
+    })
+    .await?;
+    ensure!(other.exists());
+    Ok(())
 }

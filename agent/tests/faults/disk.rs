@@ -18,10 +18,13 @@
 //!   Systems Are Not Created Equal", OSDI 2014, found that of btrfs). Only what makes no sense without
 //!   an earlier change does not outlive its loss: a later change of the same name, of the same file's
 //!   place, and the removal of a directory before that of what was in it.
+//! - Subvolumes of btrfs come and go with whole transactions, also where a folder is synced: one that is
+//!   there, or is gone, is so only with every entry of its filesystem that was changed before. Its group
+//!   comes with it, and goes in a transaction too; so does what is done to a folder that nobody ever syncs.
 //! - A sync that fails may have dropped what it was to write, and the next one then succeeds without
 //!   having written it, as Linux does for the content of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 /// A file or directory, by number. Numbers are not used twice.
@@ -77,8 +80,23 @@ pub(crate) struct Disk {
     // Where each directory is, as processes see it now.
     parents: Vec<Ino>,
     pending: Vec<Change>,
+    order: Order,
     changes: u64,
 }
+
+/// What is known of the order in which changes reach the disk.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    subvolumes: BTreeSet<Ino>,
+    // Folders that are never synced, on a filesystem of transactions.
+    folders: BTreeSet<Ino>,
+    // The place that each file is in, for good.
+    places: Vec<Ino>,
+}
+
+/// Where it is noted that something is a subvolume, and whether it has its group.
+const GROUP: &str = "group";
+const THERE: &[u8] = b"there";
 
 /// The directory that all others are in.
 pub(crate) const ROOT: Ino = 0;
@@ -120,8 +138,11 @@ impl Change {
         }
     }
 
-    /// Whether it makes no sense without `earlier`.
-    fn needs(&self, earlier: &Self) -> bool {
+    /// Whether it is not on the disk without `earlier`.
+    fn needs(&self, earlier: &Self, order: &Order) -> bool {
+        if order.holds_back(self, earlier) {
+            return true;
+        }
         let (mine, ino) = self.places();
         let (theirs, other) = earlier.places();
         if mine[0].is_none() || theirs[0].is_none() {
@@ -136,7 +157,11 @@ impl Change {
 
     fn apply(&self, tree: &mut Tree) {
         match self {
-            Self::Link { dir, name, ino } => link(tree, *dir, name, *ino),
+            Self::Link { dir, name, ino } => {
+                link(tree, *dir, name, *ino);
+                // A subvolume has its group from the beginning.
+                tree[*ino].tags.entry(GROUP.to_owned()).and_modify(|group| *group = THERE.to_vec());
+            }
             Self::Unlink { dir, name, .. } => unlink(tree, *dir, name),
             Self::Move { from, name, to, new, ino } => {
                 unlink(tree, *from, name);
@@ -160,8 +185,63 @@ impl Disk {
             safe: vec![root],
             parents: vec![ROOT],
             pending: Vec::new(),
+            order: Order { places: vec![ROOT], ..Order::default() },
             changes: 0,
         }
+    }
+
+    /// Says that this folder is never synced, on a filesystem of transactions.
+    pub(crate) fn leave_to_transactions(&mut self, folder: Ino) {
+        self.order.folders.insert(folder);
+    }
+
+    /// Makes a subvolume of that name, which has a group.
+    pub(crate) fn make_subvolume(&mut self, dir: Ino, name: &OsStr, mode: u32) {
+        let ino = self.now.len();
+        self.order.subvolumes.insert(ino);
+        for tree in [&mut self.safe, &mut self.now] {
+            let mut made = Inode::of(Node::Directory(BTreeMap::new()), mode);
+            made.tags.insert(GROUP.to_owned(), Vec::new());
+            tree.push(made);
+        }
+        self.settle_in(dir, ino);
+        self.change(Change::Link { dir, name: name.to_owned(), ino });
+    }
+
+    /// Whether this is a subvolume.
+    pub(crate) fn is_subvolume(&self, ino: Ino) -> bool {
+        self.order.subvolumes.contains(&ino)
+    }
+
+    /// Whether others are in it.
+    pub(crate) fn has_subvolumes_in(&self, dir: Ino) -> bool {
+        let entries = self.now[dir].node.entries().into_iter().flatten();
+        entries.into_iter().any(|(_, ino)| self.is_subvolume(*ino) || self.has_subvolumes_in(*ino))
+    }
+
+    /// Whether this subvolume has a group.
+    pub(crate) fn has_group(&self, ino: Ino) -> bool {
+        self.is_subvolume(ino) && self.now[ino].tags[GROUP] == THERE
+    }
+
+    /// Removes the group of a subvolume.
+    pub(crate) fn remove_group(&mut self, ino: Ino) {
+        self.tag(ino, GROUP, b"");
+    }
+
+    /// Whether there is a name under which this can be reached.
+    pub(crate) fn is_linked(&self, ino: Ino) -> bool {
+        ino == ROOT
+            || self.now[self.parents[ino]]
+                .node
+                .entries()
+                .is_some_and(|entries| entries.values().any(|at| *at == ino))
+                && self.is_linked(self.parents[ino])
+    }
+
+    /// All subvolumes that there ever were.
+    pub(crate) fn subvolumes(&self) -> impl Iterator<Item = Ino> + '_ {
+        self.order.subvolumes.iter().copied()
     }
 
     /// A file as processes see it.
@@ -207,7 +287,7 @@ impl Disk {
         // Out of reach on the disk until its entry is there.
         self.safe.push(Inode::of(blank.clone(), mode));
         self.now.push(Inode::of(blank, mode));
-        self.parents.push(dir);
+        self.settle_in(dir, ino);
         self.change(Change::Link { dir, name: name.to_owned(), ino });
         if let Node::File(content) = node
             && !content.is_empty()
@@ -257,8 +337,9 @@ impl Disk {
         let mut written: Vec<_> = self.pending.iter().map(|change| change.is_of(ino)).collect();
         for (at, later) in self.pending.iter().enumerate().rev() {
             if written[at] {
+                let needed = |earlier: &Change| later.needs(earlier, &self.order);
                 let earlier = self.pending[..at].iter().zip(&mut written);
-                earlier.for_each(|(earlier, written)| *written |= later.needs(earlier));
+                earlier.for_each(|(earlier, written)| *written |= needed(earlier));
             }
         }
         self.keep(|at| written[at]);
@@ -292,7 +373,7 @@ impl Disk {
                 Cut::Everything => true,
                 Cut::Some(_) => random.one_in(2),
             };
-            if !chosen || lost.iter().any(|earlier| change.needs(earlier)) {
+            if !chosen || lost.iter().any(|earlier| change.needs(earlier, &self.order)) {
                 lost.push(change);
                 continue;
             }
@@ -318,6 +399,12 @@ impl Disk {
         self.changes
     }
 
+    /// Notes where a new file is. What is directly below the root is a place.
+    fn settle_in(&mut self, dir: Ino, ino: Ino) {
+        self.parents.push(dir);
+        self.order.places.push(if dir == ROOT { ino } else { self.order.places[dir] });
+    }
+
     fn change(&mut self, change: Change) {
         self.changes += 1;
         change.apply(&mut self.now);
@@ -341,6 +428,30 @@ impl Disk {
                 self.parents[*ino] = dir;
             }
         }
+    }
+}
+
+impl Order {
+    /// Whether `later` is not on the disk without `earlier`, although neither is of the other's files.
+    fn holds_back(&self, later: &Change, earlier: &Change) -> bool {
+        let with_transaction = |change: &Change| match change {
+            Change::Link { dir, ino, .. } | Change::Unlink { dir, ino, .. } => {
+                self.folders.contains(dir) || self.subvolumes.contains(ino)
+            }
+            Change::Tag { key, .. } => key == GROUP,
+            _ => false,
+        };
+        let place = |change: &Change| self.places[change.places().1];
+        // Nor is what was moved without the folder that it was moved to.
+        if let (Change::Move { to, .. }, Change::Link { ino, .. }) = (later, earlier)
+            && to == ino
+            && self.subvolumes.iter().any(|subvolume| self.places[*subvolume] == place(later))
+        {
+            return true;
+        }
+        with_transaction(later)
+            && place(later) == place(earlier)
+            && (with_transaction(earlier) || earlier.places().0[0].is_some())
     }
 }
 

@@ -6,17 +6,17 @@
 
 use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
-use crate::projects;
+use crate::{groups, projects};
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
-use fastrak_agent::host::quota::{Group, Lack, Support, Usage};
+use fastrak_agent::host::quota::{Group, Lack, Subvolume, Support, Usage};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) trespasses: Vec<String>,
     /// Whether the disk of the first pool holds projects to limits.
     pub(crate) has_projects: bool,
+    /// Subvolumes that the kernel is still taking away.
+    pub(crate) leaving: BTreeSet<Ino>,
     plan: Option<(usize, Fault)>,
     struck: bool,
     dead: bool,
@@ -109,6 +111,7 @@ impl FaultyMachine {
             calls: Vec::new(),
             trespasses: Vec::new(),
             has_projects: false,
+            leaving: BTreeSet::new(),
             plan: None,
             struck: false,
             dead: false,
@@ -277,6 +280,13 @@ impl State {
         }
     }
 
+    /// Removes an empty directory, which may be a subvolume: the kernel then has something left to do.
+    fn remove_directory(&mut self, dir: Ino, name: &OsStr) {
+        let removed = self.disk.find(dir, name).filter(|ino| self.disk.is_subvolume(*ino));
+        self.leaving.extend(removed);
+        self.disk.remove(dir, name);
+    }
+
     fn limit_project(&mut self, ino: Ino, number: u32, most: u64) {
         if !projects::limit(&mut self.disk, ino, number, most) {
             self.trespasses.push(format!("limit project {number}"));
@@ -355,7 +365,8 @@ fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) ->
     let rest: Vec<_> = rest.iter().map(|name| name.to_str().unwrap_or("?")).collect();
     match rest.as_slice() {
         [] => verb == "permit",
-        [layout::STAGING | layout::TRASH] => matches!(verb, "make" | "permit"),
+        [layout::STAGING | layout::TRASH | layout::GROUPS] => matches!(verb, "make" | "permit"),
+        [layout::GROUPS, _] => matches!(verb, "create" | "unlink"),
         [layout::STAGING, ..] => true,
         [layout::TRASH, _volume, "owner.json.new"] => true,
         [layout::TRASH, ..] => verb != "make" && verb != "create",
@@ -444,7 +455,10 @@ impl Handle for SimulatedFile {
                 return Err(Errno::EXIST);
             }
             state.guard("make", self.ino, Some(name));
-            state.disk.make(self.ino, name, Node::Directory(BTreeMap::new()), mode);
+            let made = state.disk.make(self.ino, name, Node::Directory(BTreeMap::new()), mode);
+            if name == layout::GROUPS {
+                state.disk.leave_to_transactions(made);
+            }
             Ok(())
         })
     }
@@ -558,7 +572,7 @@ impl Handle for SimulatedFile {
                 return Err(Errno::NOTEMPTY);
             }
             state.guard("rmdir", self.ino, Some(name));
-            state.disk.remove(self.ino, name);
+            state.remove_directory(self.ino, name);
             Ok(())
         })
     }
@@ -624,7 +638,14 @@ impl Handle for SimulatedFile {
     }
 
     fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
-        self.make(name, 0o755)
+        self.call(Call::Make, |state| {
+            if state.look_up(self.ino, name).is_ok() {
+                return Err(Errno::EXIST);
+            }
+            state.guard("make", self.ino, Some(name));
+            state.disk.make_subvolume(self.ino, name, 0o755);
+            Ok(())
+        })
     }
 
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
@@ -634,8 +655,14 @@ impl Handle for SimulatedFile {
                 return Err(Errno::NOTTY);
             }
             state.guard("remove", self.ino, Some(name));
+            if !state.disk.is_subvolume(ino) {
+                return Err(Errno::INVAL);
+            }
+            if state.disk.has_subvolumes_in(ino) {
+                return Err(Errno::NOTEMPTY);
+            }
             state.disk.empty(ino);
-            state.disk.remove(self.ino, name);
+            state.remove_directory(self.ino, name);
             Ok(())
         })
     }
@@ -675,7 +702,21 @@ impl Handle for SimulatedFile {
         })
     }
 
-    fn sweep_groups(&self) -> Result<usize, Errno> {
-        self.call(Call::Examine, |_| Ok(0))
+    fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno> {
+        self.call(Call::Examine, |state| {
+            state.look_up(self.ino, name).map(|ino| state.disk.is_subvolume(ino))
+        })
+    }
+
+    fn subvolume(&self) -> Result<Subvolume, Errno> {
+        self.call(Call::Examine, |state| groups::of(&state.disk, self.ino))
+    }
+
+    fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno> {
+        self.call(Call::Examine, |state| Ok(groups::uuid(&state.disk, number)))
+    }
+
+    fn remove_group(&self, number: u64) -> Result<(), Errno> {
+        self.call(Call::Limit, |state| groups::remove(state, number))
     }
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod disk;
 mod faults;
 mod forgetting;
+mod groups;
 mod growth;
 mod machine;
 mod projects;

@@ -53,7 +53,7 @@ fn any_event(random: &mut Random) -> Event {
         44..=45 => Event::Adopt(n, random.below(CLAIMS) as u8),
         46 => Event::GiveWay,
         47..=50 => Event::Grow(n, ["2Gi", "4Gi", "7Gi"][random.below(3)]),
-        _ => Event::See,
+        _ => Event::HalfMadeFar(n + 100),
     }
 }
 

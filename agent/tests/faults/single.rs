@@ -47,8 +47,8 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 
 fn scenarios() -> Vec<Scenario> {
     use Event::{
-        Claim, Consent, Control, DeleteVolume, HalfMade, Keep, LetGo, Restart, Round, Scan, See,
-        Tend, Unclaim, Unmount, Use, Wait,
+        Claim, Consent, Control, DeleteVolume, HalfMade, HalfMadeFar, Keep, LetGo, Restart, Round,
+        Scan, See, Tend, Unclaim, Unmount, Use, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
@@ -76,6 +76,12 @@ fn scenarios() -> Vec<Scenario> {
         ),
         scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
         scenario("trash is emptied", &trashed, &[Restart, Round]),
+        scenario("deletion of a subvolume", &gone("far"), &[Round, Round, Round]),
+        scenario(
+            "a half-made subvolume",
+            &[Claim(1, "far"), Round, HalfMadeFar(2)],
+            &[Round, Round],
+        ),
         scenario("a volume is to be kept", &kept, &[Round]),
         scenario("a kept volume's object goes", &ended, &[Round]),
         scenario(

@@ -8,8 +8,8 @@ use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::growth;
 use crate::machine::{FaultyMachine, State};
-use crate::projects;
 use crate::restore::LEFT;
+use crate::{groups, projects};
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_agent::volumes::layout;
 use fastrak_api::claim::{Claim, Wish};
@@ -78,6 +78,8 @@ pub(crate) enum Event {
     Consent,
     /// An earlier process has left a volume half made.
     HalfMade(u8),
+    /// The same in the second pool.
+    HalfMadeFar(u8),
     /// The disk of the first pool is one that holds projects to limits.
     Projects,
 }
@@ -172,7 +174,8 @@ impl World {
             Event::Unmount => self.mount(!self.has_volumes_far()),
             Event::Mount => self.mount(true),
             Event::Consent => self.consent(),
-            Event::HalfMade(n) => self.half_make(&id(*n)),
+            Event::HalfMade(n) => self.half_make(&id(*n), POOLS[0].1),
+            Event::HalfMadeFar(n) => self.half_make(&id(*n), POOLS[1].1),
             Event::Projects => self.machine.state().has_projects = true,
         }
         // Without a volume on it, nobody could tell a disk that is away from one that is new.
@@ -201,13 +204,15 @@ impl World {
         self.mount(true);
         for round in 0.. {
             let before = (self.cluster.version, self.machine.state().disk.changes());
+            // What the kernel has not done with now is asked for once more.
+            let is_still = self.machine.state().leaving.is_empty();
             self.cluster.control();
             self.end_pods();
             self.now += GRACE;
             self.happen(&Event::Round);
             let state = self.machine.state();
             let quiet = before.0 == self.cluster.version && before.1 == state.disk.changes();
-            if quiet && !self.agent.is_waiting() {
+            if quiet && !self.agent.is_waiting() && is_still {
                 return;
             }
             if round > ROUNDS {
@@ -227,6 +232,7 @@ impl World {
         problems.extend(self.trash_that_is_lost(&state));
         problems.extend(self.data_that_is_nowhere(&state));
         problems.extend(self.objects_that_should_be_gone());
+        problems.extend(groups::problems(&state.disk));
         problems.extend(POOLS.iter().flat_map(|(_, path)| self.leaks(&state, Path::new(path))));
         if state.has_projects {
             problems.extend(projects::problems(&state.disk, state.places[Path::new(POOLS[0].1)]));
@@ -354,7 +360,7 @@ impl World {
         for (name, ino) in entries(state, root) {
             let name = name.to_str().unwrap_or("?");
             match (name, VolumeId::parse(name)) {
-                (layout::STAGING | layout::TRASH, _) => {
+                (layout::STAGING | layout::TRASH | layout::GROUPS, _) => {
                     let kept = |inner| name == layout::TRASH && can_be_had_back(state, inner);
                     let inner = entries(state, *ino).filter(|(inner, _)| !kept(inner));
                     problems.extend(inner.map(|(inner, _)| format!("{name} has {inner:?} in it")));
@@ -436,6 +442,7 @@ impl World {
         let mut state = self.machine.state();
         state.disk.cut(cut);
         state.mounted.clear();
+        state.leaving.clear();
         drop(state);
         self.restart();
     }
@@ -507,6 +514,9 @@ impl World {
         let a = state.disk.make(data, OsStr::new("a"), folder(), 0o700);
         let b = state.disk.make(a, OsStr::new("b"), folder(), 0o000);
         let c = state.disk.make(b, OsStr::new("c"), folder(), 0o700);
+        if state.disk.is_subvolume(data) {
+            state.disk.make_subvolume(b, OsStr::new("of-his-own"), 0o700);
+        }
         for dir in [data, a, b, c] {
             state.disk.make(dir, OsStr::new("file"), Node::File(b"not synced".to_vec()), 0o600);
             state.disk.make(dir, OsStr::new("link"), Node::Symlink, 0o777);
@@ -555,9 +565,9 @@ impl World {
         }
     }
 
-    fn half_make(&mut self, id: &VolumeId) {
+    fn half_make(&mut self, id: &VolumeId, pool: &str) {
         let mut state = self.machine.state();
-        let root = state.places[Path::new(POOLS[0].1)];
+        let root = state.places[Path::new(pool)];
         // It had begun the pool before it left anything in it.
         let begun = state.disk.worst()[root].node.entries();
         if !begun.is_some_and(|entries| entries.contains_key(OsStr::new(".fastrak-pool"))) {
@@ -570,7 +580,11 @@ impl World {
         };
         if state.disk.find(staging, OsStr::new(id.as_str())).is_none() {
             let dir = state.disk.make(staging, OsStr::new(id.as_str()), folder(), 0o700);
-            state.disk.make(dir, OsStr::new(layout::DATA), folder(), 0o700);
+            if pool == POOLS[0].1 {
+                state.disk.make(dir, OsStr::new(layout::DATA), folder(), 0o700);
+            } else {
+                state.disk.make_subvolume(dir, OsStr::new(layout::DATA), 0o700);
+            }
         }
     }
 }

@@ -34,7 +34,9 @@ fn alone(name: &str) -> [&str; 5] {
 async fn every_check_holds_on_xfs_and_on_ext4() {
     or_skip!(Guest::supported());
     let mut guest = Guest::create().await.unwrap();
-    for (layout, mib) in [(Layout::Xfs, 512), (Layout::Ext4, 256), (Layout::PlainExt4, 32)] {
+    let disks =
+        [(Layout::Xfs, 512), (Layout::Ext4, 256), (Layout::PlainExt4, 32), (Layout::Btrfs, 256)];
+    for (layout, mib) in disks {
         guest.add_disk(layout, mib).await.unwrap();
     }
     let own = std::env::current_exe().unwrap();

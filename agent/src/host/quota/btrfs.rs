@@ -2,9 +2,10 @@
 //! everybody but these calls; the group that counts it bears its number.
 //!
 //! The group outlives its subvolume, which the kernel takes away in the background: until then it
-//! lets nobody remove the group. So removing leaves groups, and [`sweep`] collects them.
+//! lets nobody remove the group. Newer kernels then do so themselves, where no snapshot shares what
+//! the group has counted. Which groups are to be removed is for others to know.
 
-use super::{Lack, Support, Usage};
+use super::{Lack, Subvolume, Support, Usage};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -21,13 +22,10 @@ const ROOT_ITEM: u32 = 132;
 const STATUS_ITEM: u32 = 240;
 const INFO_ITEM: u32 = 242;
 const LIMIT_ITEM: u32 = 244;
-/// The numbers that subvolumes can have. Larger ones are groups of groups, which are an administrator's.
-const FIRST_SUBVOLUME: u64 = 256;
-const LAST_SUBVOLUME: u64 = (1 << 48) - 1;
-/// How many groups are looked at by one call.
-const SWEPT: u32 = 32;
-/// The number of a subvolume's own root directory, wherever it is asked for.
-const ROOT_INODE: u64 = 256;
+/// The inode number of a subvolume's own root directory, which nothing else has.
+pub(in super::super) const ROOT_INODE: u64 = 256;
+/// Where the item of a subvolume's root has its uuid.
+const UUID: usize = 247;
 /// The flag of a limit on what is referenced. What is shared with a snapshot counts as well: a tenant
 /// is told the size of what he sees.
 const REFERENCED: u64 = 1;
@@ -50,7 +48,7 @@ pub(in super::super) fn make(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Err
     raw::create_subvolume(fd, name)
 }
 
-/// Removes a subvolume with all that is in it, at once. Its group is left for [`sweep`].
+/// Removes a subvolume with all that is in it, at once. Its group is left.
 pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     raw::destroy_subvolume(fd, name)
 }
@@ -64,37 +62,32 @@ pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: u64) -> Result<(), Errno
 
 /// What the subvolume holds, and may hold.
 pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
-    let group = raw::subvolume_number(fd)?;
+    let group = raw::subvolume(fd)?.0;
     let info = item(fd, INFO_ITEM, group)?.ok_or(Errno::NOENT)?;
     let limit = item(fd, LIMIT_ITEM, group)?;
     let limited = limit.filter(|words| words[0] & REFERENCED != 0).map(|words| words[1]);
     Ok(Usage { used: info[1], inodes: None, limit: limited })
 }
 
-/// Removes the groups of subvolumes that are gone, some at a time; how many it has removed. Groups of
-/// subvolumes that are there are not touched: older kernels would let us.
-pub(in super::super) fn sweep(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
-    let (mut removed, mut from) = (0, FIRST_SUBVOLUME);
-    loop {
-        let groups = raw::items(fd, QUOTA_TREE, (0, INFO_ITEM), from..=LAST_SUBVOLUME, SWEPT)?;
-        let Some((last, _)) = groups.last() else { return Ok(removed) };
-        from = last + 1;
-        for (group, _) in groups {
-            removed += usize::from(sweep_one(fd, group)?);
-        }
-    }
+/// The subvolume that the descriptor is in.
+pub(in super::super) fn subvolume(fd: BorrowedFd<'_>) -> Result<Subvolume, Errno> {
+    let (number, uuid) = raw::subvolume(fd)?;
+    Ok(Subvolume { number, uuid })
 }
 
-fn sweep_one(fd: BorrowedFd<'_>, group: u64) -> Result<bool, Errno> {
-    if !raw::items(fd, ROOT_TREE, (group, ROOT_ITEM), 0..=u64::MAX, 1)?.is_empty() {
-        return Ok(false);
-    }
-    match raw::destroy_group(fd, group) {
-        Ok(()) => Ok(true),
-        // Its last bytes are still being given back; or somebody else was first.
-        Err(Errno::BUSY | Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    }
+/// The uuid of the subvolume of this number, also while the kernel still takes it away.
+pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[u8; 16]>, Errno> {
+    let found = raw::items(fd, ROOT_TREE, (number, ROOT_ITEM), 0..=u64::MAX, 1)?;
+    let Some((_, item)) = found.first() else { return Ok(None) };
+    // Subvolumes of before Linux 3.6 have none, and their items end earlier.
+    let uuid = item.get(UUID..UUID + 16).and_then(|bytes| bytes.try_into().ok());
+    Ok(Some(uuid.unwrap_or_default()))
+}
+
+/// Removes a group. The caller has seen that the subvolume is gone: older kernels take away also the
+/// group of one that is there.
+pub(in super::super) fn remove_group(fd: BorrowedFd<'_>, number: u64) -> Result<(), Errno> {
+    raw::destroy_group(fd, number)
 }
 
 /// The first words of the item of a group in the quota tree: little-endian numbers of 8 bytes each.

@@ -6,6 +6,9 @@
 
 pub(super) mod btrfs;
 pub mod project;
+mod subvolume;
+
+pub use subvolume::Subvolume;
 
 use super::calls::Room;
 use super::dirs::{Dir, PRIVATE, failed};
@@ -126,10 +129,21 @@ pub fn remove_subvolume(dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
     }
 }
 
-/// Forgets the groups of subvolumes on the filesystem of `dir` that are gone; how many. The kernel
-/// takes a subvolume away in the background, and until then lets nobody forget its group.
-pub fn sweep(dir: &Dir) -> Result<usize, HostError> {
-    dir.handle().sweep_groups().map_err(failed(Verb::Remove, dir.path()))
+/// The uuid of the subvolume of this number on the filesystem of `dir`; `None` where there is none.
+pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostError> {
+    dir.handle().subvolume_uuid(number).map_err(failed(Verb::Examine, dir.path()))
+}
+
+/// Sees to it that a subvolume that is gone has no group on the filesystem of `dir`; `false` where
+/// the kernel still needs it.
+pub fn remove_group(dir: &Dir, number: u64) -> Result<bool, HostError> {
+    match dir.handle().remove_group(number) {
+        // Since Linux 6.10 the kernel may have been first.
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        // The last bytes of the subvolume are still being given back, or a snapshot has them too.
+        Err(Errno::BUSY) => Ok(false),
+        Err(errno) => Err(failed(Verb::Remove, dir.path())(errno)),
+    }
 }
 
 /// What the filesystem of this descriptor is, and what room it has.

@@ -15,7 +15,8 @@ pub struct Obstacle {
 
 impl Obstacle {
     /// What can be done about it, where that is known.
-    fn advice(&self) -> Option<&'static str> {
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
         match self.errno {
             Errno::PERM => Some("it or its folder is immutable or append-only: chattr -R -ia"),
             Errno::BUSY | Errno::XDEV => Some("something is mounted on it: umount"),

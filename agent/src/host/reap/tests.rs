@@ -39,7 +39,7 @@ impl Scene {
     /// Steps until there is nothing more to do; how many it took, and the last answer.
     fn remove(&self, budget: impl Into<Budget> + Copy) -> (usize, Progress) {
         let trash = self.trash();
-        let mut removal = Removal::new(OsStr::new("volume"));
+        let mut removal = Removal::new(OsStr::new("volume"), Notes::Needless);
         for steps in 1..100_000 {
             match removal.step(&trash, budget.into()) {
                 Progress::More => {}
@@ -89,7 +89,7 @@ fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
         dir = dir.make(OsStr::new("d"), 0o700).unwrap();
     }
     drop(dir);
-    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume")));
+    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume"), Notes::Needless));
     let mut deepest = 0;
     while removal.step(&trash, Budget::from(100)) == Progress::More {
         deepest = deepest.max(removal.levels.len());
@@ -122,7 +122,7 @@ fn a_folder_with_many_names_is_read_once_and_not_again_for_each_step() {
     for number in 0..3_000 {
         std::fs::write(scene.data().join(format!("a file with some name {number}")), "").unwrap();
     }
-    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume")));
+    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume"), Notes::Needless));
     let (mut readings, mut most, mut left) = (0, 0, 0);
     while removal.step(&trash, Budget::from(10)) == Progress::More {
         let names = removal.levels.iter().map(|level| level.names().len()).sum();
@@ -139,7 +139,7 @@ fn a_folder_with_many_names_is_read_once_and_not_again_for_each_step() {
 #[test]
 fn what_is_not_there_is_gone() {
     let scene = Scene::new();
-    assert_eq!(remove(&scene.trash(), OsStr::new("other")), Ok(()));
+    assert_eq!(remove(&scene.trash(), OsStr::new("other"), Notes::Needless), Ok(()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is checked, by name.
 
+pub(crate) mod groups;
 mod limits;
 mod membership;
 mod numbers;
@@ -55,5 +56,9 @@ pub(crate) const OTHERS: &[(&str, Other)] = &[
     ("ext4 without the feature is off", states::ext4_without_feature),
     ("a filesystem in memory is off", states::memory),
     ("xfs keeps limits, usage and numbers when it is mounted again", states::xfs_mounted_again),
+    (
+        "btrfs keeps no group of a volume that is gone, and all others",
+        groups::go_with_their_volumes,
+    ),
     ("ext4 keeps limits, usage and numbers when it is mounted again", states::ext4_mounted_again),
 ];

@@ -2,6 +2,7 @@
 //! what there is, first, and every answer of the store, as soon as they have it.
 
 use super::DEADLINE;
+use crate::checks::groups;
 use crate::pool::{Pool, order};
 use crate::scene::until;
 use anyhow::{Context as _, Result, ensure};
@@ -132,6 +133,17 @@ fn remove_all(disk: &str, point: &Path) -> Result<()> {
         until("no number is in use", || {
             drop(pool.store.survey());
             Ok(numbers()?.is_none())
+        })?;
+    } else {
+        // What is removed is given back at these intervals, of half a minute otherwise.
+        let path = point.display().to_string();
+        Invocation::new("mount").args(["-o", "remount,commit=1", &path]).run_blocking()?;
+        until("no group is left", || {
+            drop(pool.store.survey());
+            let (mut left, noted) = (groups::groups(point)?, groups::notes(point)?);
+            left.retain(|number| *number >= 256);
+            ensure!(left.is_empty() && noted.is_empty(), "{left:?}, of which are noted {noted:?}");
+            Ok(true)
         })?;
     }
     let mut left: Vec<_> =

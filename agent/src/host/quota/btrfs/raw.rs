@@ -45,10 +45,18 @@ struct GroupArgs {
 }
 
 #[repr(C)]
-struct LookupArgs {
-    tree: u64,
-    object: u64,
-    name: [u8; 4080],
+struct SubvolumeInfo {
+    number: u64,
+    name: [u8; 256],
+    parent: u64,
+    directory: u64,
+    generation: u64,
+    flags: u64,
+    uuid: [u8; 16],
+    other_uuids: [u8; 32],
+    transactions: [u64; 4],
+    times: [u64; 8],
+    unused: [u64; 8],
 }
 
 #[repr(C)]
@@ -75,10 +83,10 @@ const HEADER: usize = 32;
 const CREATE: Opcode = opcode::write::<SubvolumeArgs>(BTRFS, 24);
 const DESTROY: Opcode = opcode::write::<NameArgs>(BTRFS, 15);
 const SEARCH: Opcode = opcode::read_write::<SearchArgs>(BTRFS, 17);
-const LOOKUP: Opcode = opcode::read_write::<LookupArgs>(BTRFS, 18);
 const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
 /// Declared as one that reads, and it writes.
 const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
+const INFO: Opcode = opcode::read::<SubvolumeInfo>(BTRFS, 60);
 
 pub(super) fn create_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let args = SubvolumeArgs { fd: 0, transaction: 0, flags: 0, unused: [0; 4], name: text(name)? };
@@ -111,12 +119,24 @@ pub(super) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
     unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
 }
 
-/// The number of the subvolume that the directory is in.
-pub(super) fn subvolume_number(fd: BorrowedFd<'_>) -> Result<u64> {
-    let mut args = LookupArgs { tree: 0, object: super::ROOT_INODE, name: [0; 4080] };
-    // SAFETY: the number is that of BTRFS_IOC_INO_LOOKUP, whose form this is.
-    unsafe { ioctl(fd, Updater::<LOOKUP, _>::new(&mut args)) }?;
-    Ok(args.tree)
+/// The number and the uuid of the subvolume that the directory is in.
+pub(super) fn subvolume(fd: BorrowedFd<'_>) -> Result<(u64, [u8; 16])> {
+    let mut info = SubvolumeInfo {
+        number: 0,
+        name: [0; 256],
+        parent: 0,
+        directory: 0,
+        generation: 0,
+        flags: 0,
+        uuid: [0; 16],
+        other_uuids: [0; 32],
+        transactions: [0; 4],
+        times: [0; 8],
+        unused: [0; 8],
+    };
+    // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO, whose form this is.
+    unsafe { ioctl(fd, Updater::<INFO, _>::new(&mut info)) }?;
+    Ok((info.number, info.uuid))
 }
 
 /// Up to `most` items of one kind of one object of a tree, whose offset is in a range: the offset and

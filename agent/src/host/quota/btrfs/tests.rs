@@ -1,6 +1,9 @@
 //! Against a real btrfs on a loop device.
 
-use super::super::{Lack, Support, Usage, limit, make_subvolume, remove_subvolume, support, sweep};
+use super::super::{
+    Lack, Support, Usage, limit, make_subvolume, remove_group, remove_subvolume, subvolume_uuid,
+    support,
+};
 use super::*;
 use crate::host::{Dir, Kernel};
 use fastrak_testkit::{Disk, eventually, or_skip};
@@ -86,10 +89,11 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
 
     let moved = root.open(os("final")).unwrap();
     assert_eq!(held(&volume).limit, Some(8 * MIB));
-    let group = {
-        let data = std::fs::File::open(disk.path().join("final/data")).unwrap();
-        raw::subvolume_number(rustix::fd::AsFd::as_fd(&data)).unwrap()
-    };
+    assert!(moved.handle().is_subvolume(os("data")).unwrap());
+    assert!(!root.handle().is_subvolume(os("final")).unwrap());
+    let Subvolume { number, uuid } = volume.handle().subvolume().unwrap();
+    assert_ne!(uuid, [0; 16]);
+    assert_eq!(subvolume_uuid(&root, number).unwrap(), Some(uuid));
     assert!(!remove_subvolume(&root, os("final")).unwrap(), "it is an ordinary directory");
     drop(volume);
     assert!(remove_subvolume(&moved, os("data")).unwrap());
@@ -101,13 +105,14 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
     let fd = rustix::fd::AsFd::as_fd(&file);
     eventually(std::time::Duration::from_secs(20), "the group is gone", || async {
         rustix::fs::syncfs(fd)?;
-        sweep(&root)?;
-        let left = item(fd, LIMIT_ITEM, group)?;
-        left.map_or(Ok(()), |words| Err(anyhow::anyhow!("{words:?}")))
+        let is_gone = subvolume_uuid(&root, number)?.is_none() && remove_group(&root, number)?;
+        let left = item(fd, LIMIT_ITEM, number)?;
+        anyhow::ensure!(is_gone && left.is_none(), "{left:?}");
+        Ok(())
     })
     .await
     .unwrap();
-    assert_eq!(sweep(&root).unwrap(), 0);
+    assert!(remove_group(&root, number).unwrap(), "what is gone is no error");
     assert_eq!(held(&kept).limit, Some(MIB));
 }
 

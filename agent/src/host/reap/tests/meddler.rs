@@ -4,7 +4,7 @@
 use super::*;
 use crate::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use crate::host::dirs::Kind;
-use crate::host::quota::{Group, Support, Usage};
+use crate::host::quota::{Group, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     IFlags, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, symlinkat,
@@ -157,7 +157,10 @@ impl Handle for Meddled<dyn Handle> {
         fn project_from(first: u32) -> Option<u32>;
         fn limit(group: Group, most: u64) -> ();
         fn usage(group: Group) -> Usage;
-        fn sweep_groups() -> usize;
+        fn is_subvolume(name: &OsStr) -> bool;
+        fn subvolume() -> Subvolume;
+        fn subvolume_uuid(number: u64) -> Option<[u8; 16]>;
+        fn remove_group(number: u64) -> ();
     }
 }
 
@@ -180,7 +183,7 @@ fn no_move_between_two_calls_leads_anywhere() {
         }));
         let machine = Meddled { tenant: Arc::clone(&tenant), inner: Box::new(Kernel) };
         let trash = Dir::open_at(&machine, &scene.folder.path().join("trash")).unwrap();
-        let mut removal = Removal::new(OsStr::new("volume"));
+        let mut removal = Removal::new(OsStr::new("volume"), Notes::Needless);
         // He may be too quick for it as long as he is there; it is not as long as he is not.
         let last = (0..10).map(|_| removal.step(&trash, Budget::UNLIMITED)).last();
         assert_eq!(last, Some(Progress::Gone), "seed {seed}");

@@ -34,7 +34,7 @@ fn under(turn: Turn) {
             }
         });
         let trash = scene.trash();
-        let mut removal = Removal::new(OsStr::new("volume"));
+        let mut removal = Removal::new(OsStr::new("volume"), Notes::Needless);
         while !is_over() {
             removal.step(&trash, Budget::from(7));
             removed.store(removal.removed(), Ordering::Relaxed);
