@@ -5,6 +5,7 @@
 //! the claim is gone by then, the look for directories without an owner puts it back into the trash.
 
 use super::plan::{self, Ask, Evidence, Step, Wait, Way};
+use super::told::say;
 use super::{import, publish};
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
@@ -13,7 +14,7 @@ use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Act, OfPool, Restore};
 use crate::pace::Pace;
 use crate::provision::controller as provision;
-use crate::provision::plan::{self as new, Decision, Here, Plan};
+use crate::provision::plan::{self as new, Decision, Here};
 use crate::volumes::back::{Found, Known};
 use crate::volumes::owner::Owner;
 use crate::volumes::{Made, VolumeError};
@@ -200,15 +201,6 @@ fn tell(context: &Context, ask: &Ask<'_>, known: &Known) {
     );
     let text = format!("has volume {volume}, which was claim {from}'s");
     context.events.on_claim(claim, reason, text);
-}
-
-/// Tells the claim's user why it has no volume.
-pub(super) fn say(context: &Context, plan: &Plan, claim: &Claim, text: &str) {
-    if context.unfinished.is_news(&plan.order.identity.volume, text) {
-        let (namespace, name) = (&claim.namespace, &claim.name);
-        tracing::warn!(%namespace, claim = %name, why = text, "volume not given");
-        context.events.on_claim(claim, EventReason::RestoreRefused, text);
-    }
 }
 
 impl From<Way> for Act {

@@ -7,3 +7,4 @@ pub mod controller;
 pub mod import;
 pub mod plan;
 pub mod publish;
+mod told;

@@ -4,7 +4,7 @@
 //! is in the trash under its own name has that record, whenever a kill comes.
 
 use super::owner::{self, Owner};
-use super::plan::Trashed;
+use super::trashed::Trashed;
 use super::{Store, VolumeError, layout, proven};
 use crate::host::{Dir, HostError};
 use fastrak_api::pool::PoolName;

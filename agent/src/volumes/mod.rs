@@ -22,6 +22,7 @@ pub mod removals;
 pub mod sort;
 pub mod survey;
 pub mod trash;
+pub mod trashed;
 pub mod usage;
 
 pub use error::VolumeError;

@@ -4,7 +4,7 @@
 //! is somebody else, and is written anew when it is put into the trash. Absent, the volume is still
 //! that of the claim it was made for.
 
-use super::plan::Trashed;
+use super::trashed::Trashed;
 use crate::host::{Dir, HostError, files};
 use fastrak_api::volume::Identity;
 use serde::{Deserialize, Serialize};

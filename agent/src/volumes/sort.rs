@@ -7,7 +7,8 @@
 use super::discard::give_up;
 use super::identity::{self, Record};
 use super::owner::{self, Owner};
-use super::plan::{self, Entry, Fate, Trashed};
+use super::plan::{self, Entry, Fate};
+use super::trashed::Trashed;
 use super::{Store, VolumeError, layout};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;

@@ -1,8 +1,8 @@
 //! The file that says which authorities' clients may ask, read again when it has changed. What cannot be
 //! read changes nothing: the last that could be read goes on to hold.
 
+use super::certificates::TlsError;
 use super::clients::{ClientAuth, Clients};
-use super::tls::TlsError;
 use crate::metrics::Metrics;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;

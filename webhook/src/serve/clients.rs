@@ -4,7 +4,7 @@
 //! Who is allowed in may send reviews, and learns nothing from the answers that it did not bring
 //! with it. What this keeps away is the cost of answering strangers.
 
-use super::tls::{TlsError, certificates};
+use super::certificates::{TlsError, certificates};
 use crate::metrics::{ClientCertificate, Metrics};
 use arc_swap::ArcSwap;
 use fastrak_certs::common_names;

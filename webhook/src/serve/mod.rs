@@ -8,6 +8,7 @@
 //! socket goes.
 
 mod body;
+pub mod certificates;
 pub mod client_ca;
 pub mod clients;
 mod connection;
@@ -17,10 +18,11 @@ pub mod http;
 mod pace;
 pub mod tls;
 
+use self::certificates::TlsError;
 use self::client_ca::{ClientCa, ClientCaError};
 use self::crowd::{Crowd, Room};
 use self::http::Desk;
-use self::tls::{Security, Slot, TlsError};
+use self::tls::{Security, Slot};
 use crate::config::Config;
 use crate::facts::Facts;
 use crate::metrics::Metrics;

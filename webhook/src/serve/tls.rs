@@ -2,15 +2,12 @@
 //! connection from then on. It makes no certificate and does not know when one ends; `rotation/`
 //! fills the slot.
 
+use super::certificates::{TlsError, pair};
 use super::clients::Clients;
 use arc_swap::ArcSwapOption;
 use fastrak_runtime::crypto;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError,
-};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
@@ -30,29 +27,6 @@ pub struct Slot {
     current: ArcSwapOption<CertifiedKey>,
 }
 
-/// Why a certificate cannot be shown.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The certificate is not PEM.
-    #[error("the certificate is not PEM")]
-    Certificate(#[source] pem::Error),
-    /// The key is not PEM.
-    #[error("the key is not PEM")]
-    Key(#[source] pem::Error),
-    /// The key cannot be used, or belongs to another certificate.
-    #[error("the key cannot be used with the certificate")]
-    Pair(#[source] rustls::Error),
-    /// An authority of the clients' is no certificate.
-    #[error("one of the authorities is not a certificate")]
-    Authority(#[source] rustls::Error),
-    /// There are no authorities.
-    #[error("nobody could be trusted by it")]
-    Authorities(#[source] VerifierBuilderError),
-    /// No such configuration can be made.
-    #[error("could not set up TLS")]
-    Setup(#[source] rustls::Error),
-}
-
 impl Slot {
     /// Shows this certificate from now on.
     pub fn set(&self, cert_pem: &str, key_pem: &str) -> Result<(), TlsError> {
@@ -65,13 +39,6 @@ impl Slot {
     pub fn is_set(&self) -> bool {
         self.current.load().is_some()
     }
-}
-
-/// A certificate with its chain, and the key that belongs to it.
-pub fn pair(cert_pem: &str, key_pem: &str) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(cert_pem.as_bytes())?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Key)?;
-    CertifiedKey::from_der(chain, key, &crypto::provider()).map_err(TlsError::Pair)
 }
 
 impl ResolvesServerCert for Slot {
@@ -106,8 +73,4 @@ impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Security").field("asks_clients", &self.asks_clients).finish_non_exhaustive()
     }
-}
-
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(TlsError::Certificate)
 }

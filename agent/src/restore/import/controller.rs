@@ -13,7 +13,7 @@ use crate::metrics::{Act, OfPool, Restore};
 use crate::pace::Pace;
 use crate::provision::plan::Plan;
 use crate::provision::pv;
-use crate::restore::controller::say;
+use crate::restore::told::say;
 use crate::volumes::import::Import;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;

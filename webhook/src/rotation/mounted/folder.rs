@@ -1,7 +1,7 @@
 //! The folder with the operator's certificate: read, and checked to be of one piece. A folder that
 //! is swapped while it is read does not fit, and is read again later. It serves nothing.
 
-use crate::serve::tls::{TlsError, pair};
+use crate::serve::certificates::{TlsError, pair};
 use fastrak_certs::{Bundle, CertError, Certificate};
 use fastrak_runtime::crypto;
 use rustls::RootCertStore;
