@@ -15,7 +15,8 @@ const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Long enough for events that are told late, and for the allocator to come to rest.
 const SETTLE: Duration = Duration::from_secs(15);
-const IDLE: Duration = Duration::from_secs(30);
+/// What volumes hold is found out once a minute: within less than that, the share would be a matter of luck.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// Has an agent make them, and weighs it; then weighs one that has found them at its start.
 pub(super) async fn measure(bed: &mut Bed) -> Result<Vec<Figure>> {
