@@ -6,10 +6,11 @@
 
 use crate::context::Context;
 use crate::facts::volume::Volume;
-use crate::host::measure::Count;
+use crate::host::measure::{Count, Size};
 use crate::metrics::room::OfVolume;
 use crate::volumes::ledger::{Grant, Held};
 use crate::volumes::usage::{Look, Standing};
+use crate::volumes::{Store, VolumeError};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
@@ -27,6 +28,15 @@ const REST: u32 = 9;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 /// On an object no figure is written sooner again: each is a write that every watcher sees.
 const ON_OBJECTS: Duration = Duration::from_secs(10 * 60);
+
+/// What was done between two rests.
+struct Spell {
+    /// How many volumes were looked into.
+    done: usize,
+    /// The count of the last of them, where there was not the time for all of it.
+    begun: Option<(VolumeId, Count)>,
+    took: Duration,
+}
 
 /// When something was last written on each object.
 #[derive(Default)]
@@ -56,9 +66,8 @@ pub async fn run(
 
 async fn round(context: &Context, written: &mut Written) {
     for standing in standings(context).await {
-        for (id, _) in standing.grants {
-            look(context, &standing.pool, &id).await;
-        }
+        let ids = standing.grants.into_iter().map(|(id, _)| id).collect();
+        look(context, &standing.pool, ids).await;
     }
     let standings = standings(context).await;
     tell(context, &standings);
@@ -82,29 +91,64 @@ async fn standings(context: &Context) -> Vec<Standing> {
     }
 }
 
-async fn look(context: &Context, pool: &PoolName, id: &VolumeId) {
-    let (name, wanted) = (pool.clone(), id.clone());
-    match context.on_disk(move |store| store.look_into(&name, &wanted)).await {
-        Ok(Look::Count(begun)) => count(context, (pool, id), begun).await,
-        Ok(Look::Told | Look::Gone) => {}
-        Err(error) => {
-            let volume = id.volume_name();
-            tracing::debug!(volume, error = %Chain(&error), "cannot see what a volume holds");
+/// Looks into these volumes, with a rest whenever it has worked for a while.
+async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
+    let (ids, mut done) = (Arc::<[VolumeId]>::from(ids), 0);
+    while done < ids.len() {
+        let (name, all) = (pool.clone(), Arc::clone(&ids));
+        let spell = match context.on_disk(move |store| work(store, &name, &all[done..])).await {
+            Ok(spell) => spell,
+            Err(error) => {
+                tracing::debug!(%pool, error = %Chain(&error), "cannot see what volumes hold");
+                return;
+            }
+        };
+        done += spell.done;
+        tokio::time::sleep((spell.took * REST).min(LONGEST_REST)).await;
+        if let Some((id, begun)) = spell.begun {
+            count(context, (pool, &id), begun).await;
         }
     }
 }
 
+/// Works for a while. Most volumes have few files, and many of those are counted in it.
+fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Spell, VolumeError> {
+    let start = Instant::now();
+    let (mut done, mut begun) = (0, None);
+    store.look_into_each(pool, ids, |id, look| {
+        done += 1;
+        match look {
+            Ok(Look::Count(mut count)) => {
+                match count.step(WORK.saturating_sub(start.elapsed()).into()) {
+                    Some(size) => store.note_usage(pool, id, held(size)),
+                    None => begun = Some((id.clone(), count)),
+                }
+            }
+            Ok(Look::Told | Look::Gone) => {}
+            Err(error) => {
+                let volume = id.volume_name();
+                tracing::debug!(volume, error = %Chain(&error), "cannot see what a volume holds");
+            }
+        }
+        begun.is_none() && start.elapsed() < WORK
+    })?;
+    Ok(Spell { done, begun, took: start.elapsed() })
+}
+
+const fn held(size: Size) -> Held {
+    Held { bytes: size.bytes, inodes: Some(size.inodes) }
+}
+
 async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count: Count) {
     loop {
-        let step = move |_: &crate::volumes::Store| {
+        let step = move |_: &Store| {
             let start = Instant::now();
             let size = count.step(WORK.into());
             Ok((count, size, start.elapsed()))
         };
         let Ok((begun, size, worked)) = context.on_disk(step).await else { return };
         if let Some(size) = size {
-            let held = Held { bytes: size.bytes, inodes: Some(size.inodes) };
-            return context.store.note_usage(pool, id, held);
+            return context.store.note_usage(pool, id, held(size));
         }
         count = begun;
         tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;

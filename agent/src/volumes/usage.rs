@@ -7,6 +7,7 @@ use super::identity::{self, Record};
 use super::ledger::{Grant, Held, told};
 use super::{Store, VolumeError, layout};
 use crate::host::measure::Count;
+use crate::pools::OpenPool;
 use fastrak_api::capacity::Room;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -47,9 +48,24 @@ impl Store {
             .collect()
     }
 
-    /// Finds out what a volume holds, or how that can be found out.
-    pub fn look_into(&self, pool: &PoolName, id: &VolumeId) -> Result<Look, VolumeError> {
+    /// Finds out what volumes of a pool hold, or how that can be found out: one after another, as long as
+    /// `wants_more` says so. The pool is looked at once for all of them, which costs as much as one does.
+    pub fn look_into_each(
+        &self,
+        pool: &PoolName,
+        ids: &[VolumeId],
+        mut wants_more: impl FnMut(&VolumeId, Result<Look, VolumeError>) -> bool,
+    ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        for id in ids {
+            if !wants_more(id, self.look_into(&pool, id)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_into(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<Look, VolumeError> {
         let dir = pool.dir.open_if_there(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
         let Some(dir) = dir else { return Ok(Look::Gone) };
         let Record::Proven(identity) = identity::read(&dir, id).map_err(VolumeError::Look)? else {
