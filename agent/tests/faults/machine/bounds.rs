@@ -1,0 +1,35 @@
+//! What of a disk the agent may touch. It does not know what the agent does.
+
+use crate::disk::Ino;
+use fastrak_agent::volumes::layout;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What of a machine the agent may change, and how: the marker, the folders of its own, the
+/// record of a volume; and a volume as a whole, by a rename.
+pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) -> bool {
+    let Some((pool, rest)) = path.split_first() else { return false };
+    if !places.contains_key(&Path::new("/").join(pool)) {
+        return false;
+    }
+    let rest: Vec<_> = rest.iter().map(|name| name.to_str().unwrap_or("?")).collect();
+    match rest.as_slice() {
+        [] => verb == "permit",
+        [layout::STAGING | layout::TRASH | layout::GROUPS] => matches!(verb, "make" | "permit"),
+        [layout::GROUPS, _] => matches!(verb, "create" | "unlink"),
+        [layout::STAGING, ..] => true,
+        [layout::TRASH, _volume, "owner.json.new"] => true,
+        [layout::TRASH, ..] => verb != "make" && verb != "create",
+        [".fastrak-pool"] => verb == "rename",
+        [".fastrak-pool.new"] => true,
+        ["left", _] => verb == "rename",
+        [_volume] => verb == "rename",
+        // A limit is no change of what is in it.
+        [_volume, layout::DATA] => verb == "limit",
+        [_volume, "volume.json"] => verb == "rename",
+        [_volume, "volume.json.new" | "owner.json.new"] => true,
+        [_volume, "owner.json"] => verb == "rename",
+        _ => false,
+    }
+}
