@@ -46,12 +46,6 @@ pub struct Metadata<'a> {
     /// The beginning of a name that is to be generated.
     #[serde(borrow)]
     pub generate_name: Option<Text<'a>>,
-    /// Its uid.
-    #[serde(borrow)]
-    pub uid: Option<Text<'a>>,
-    /// Its version.
-    #[serde(borrow)]
-    pub resource_version: Option<Text<'a>>,
     /// There while it is being deleted.
     pub deletion_timestamp: Option<IgnoredAny>,
     /// Its annotations.
@@ -145,8 +139,6 @@ impl<'a> Metadata<'a> {
             namespace: text(&metadata.namespace),
             name: text(&metadata.name),
             generate_name: text(&metadata.generate_name),
-            uid: text(&metadata.uid),
-            resource_version: text(&metadata.resource_version),
             deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
             annotations: pairs(&metadata.annotations),
             labels: pairs(&metadata.labels),

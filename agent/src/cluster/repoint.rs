@@ -5,6 +5,7 @@
 use super::{Changed, Cluster, ClusterError, code, done};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
+use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
 use k8s_openapi::api::core::v1::{Namespace, ObjectReference, PersistentVolume};
@@ -48,19 +49,10 @@ impl Cluster {
         let patch: Patch<()> = Patch::Json(repointed(volume, reference, class));
         match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
             Ok(patched) => Ok(done(&patched)),
-            Err(error) => match code(&error) {
-                Some(404) => Ok(Changed::Gone),
-                Some(409) => Ok(Changed::Conflict),
-                // What a patch whose test fails is answered with, and one that the API server refuses.
-                Some(422) if !self.is_unchanged(volume).await => Ok(Changed::Conflict),
-                _ => Err(ClusterError::Repoint(error)),
-            },
+            Err(error) if code(&error) == Some(404) => Ok(Changed::Gone),
+            Err(error) if is_superseded(&error) => Ok(Changed::Conflict),
+            Err(error) => Err(ClusterError::Repoint(error)),
         }
-    }
-
-    async fn is_unchanged(&self, volume: &Volume) -> bool {
-        let live = self.volume(&volume.name).await.ok().flatten();
-        live.is_some_and(|live| live.resource_version == volume.resource_version)
     }
 }
 

@@ -104,7 +104,7 @@ async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
             }
         };
         done += spell.done;
-        tokio::time::sleep((spell.took * REST).min(LONGEST_REST)).await;
+        rest(spell.took).await;
         if let Some((id, begun)) = spell.begun {
             count(context, (pool, &id), begun).await;
         }
@@ -135,6 +135,10 @@ fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Spell, Volum
     Ok(Spell { done, begun, took: start.elapsed() })
 }
 
+async fn rest(worked: Duration) {
+    tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
+}
+
 const fn held(size: Size) -> Held {
     Held { bytes: size.bytes, inodes: Some(size.inodes) }
 }
@@ -151,7 +155,7 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
             return context.store.note_usage(pool, id, held(size));
         }
         count = begun;
-        tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
+        rest(worked).await;
     }
 }
 

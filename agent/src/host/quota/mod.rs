@@ -116,19 +116,6 @@ pub fn project_from(dir: &Dir, first: u32) -> Result<Option<u32>, HostError> {
     dir.handle().project_from(first).map_err(failed(Verb::Examine, dir.path()))
 }
 
-/// Removes the subvolume `name` in `dir` with all that is in it; `false` where it cannot be removed
-/// so, and must be emptied like any directory.
-pub fn remove_subvolume(dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
-    match dir.handle().remove_subvolume(name) {
-        Ok(()) => Ok(true),
-        // A tenant has made subvolumes in it, or we may not, or it is none.
-        Err(Errno::NOTEMPTY | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTTY) => {
-            Ok(false)
-        }
-        Err(errno) => Err(failed(Verb::Remove, &dir.path().join(name))(errno)),
-    }
-}
-
 /// The uuid of the subvolume of this number on the filesystem of `dir`; `None` where there is none.
 pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostError> {
     dir.handle().subvolume_uuid(number).map_err(failed(Verb::Examine, dir.path()))

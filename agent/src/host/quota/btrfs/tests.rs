@@ -1,11 +1,11 @@
 //! Against a real btrfs on a loop device.
 
 use super::super::{
-    Lack, Support, Usage, limit, make_subvolume, remove_group, remove_subvolume, subvolume_uuid,
-    support,
+    Lack, Support, Usage, limit, make_subvolume, remove_group, subvolume_uuid, support,
 };
 use super::*;
-use crate::host::{Dir, Kernel};
+use crate::host::dirs::failed;
+use crate::host::{Dir, HostError, Kernel, Verb};
 use fastrak_testkit::{Disk, eventually, or_skip};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -34,6 +34,19 @@ fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {
         file.write_all(&[0x5A; 65536])?;
     }
     file.sync_all()
+}
+
+/// Removes the subvolume `name` in `dir` with all that is in it; `false` where it cannot be removed
+/// so, and must be emptied like any directory.
+fn remove_subvolume(dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
+    match dir.handle().remove_subvolume(name) {
+        Ok(()) => Ok(true),
+        // A tenant has made subvolumes in it, or we may not, or it is none.
+        Err(Errno::NOTEMPTY | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTTY) => {
+            Ok(false)
+        }
+        Err(errno) => Err(failed(Verb::Remove, &dir.path().join(name))(errno)),
+    }
 }
 
 #[tokio::test]
