@@ -275,7 +275,7 @@ impl PoolGauges {
                 &self.trash_bytes,
             ),
             (
-                "fastrak_agent_trash_stuck",
+                "fastrak_agent_trash_removal_blocked",
                 "Volumes in a pool's trash that cannot be removed as things are",
                 &self.stuck,
             ),

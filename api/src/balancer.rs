@@ -148,7 +148,7 @@ impl ServiceView {
         self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
         self.name = owned(metadata.name.as_ref()).unwrap_or_default();
         self.deleting = metadata.deletion_timestamp.is_some();
-        self.opted_out = metadata.label(names::INJECT) == Some(names::INJECT_DISABLED);
+        self.opted_out = metadata.label(names::ADMISSION) == Some(names::ADMISSION_DISABLED);
         self.has_foreign_finalizer =
             finalizers.any(|finalizer| finalizer.as_str() == kubernetes::SERVICE_FINALIZER);
         // The first by its name, in whatever order they came: the same Service gets the same words.

@@ -171,7 +171,7 @@ impl Claim {
             annotation(kubernetes::STORAGE_PROVISIONER),
             annotation(kubernetes::STORAGE_PROVISIONER_BETA),
         );
-        self.opted_out = metadata.label(names::INJECT) == Some(names::INJECT_DISABLED);
+        self.opted_out = metadata.label(names::ADMISSION) == Some(names::ADMISSION_DISABLED);
         self.class = annotation(kubernetes::STORAGE_CLASS_BETA)
             .map_or(ClassChoice::Unset, ClassChoice::Beta);
         self.class_unowned = is_class_unowned(metadata);

@@ -49,10 +49,10 @@ pub const IMPORT: &str = domain!("import");
 pub const BALANCER: &str = domain!("balancer");
 /// Annotation on a Service: what was decided about it ([`crate::balancer::Decision`]).
 pub const BALANCER_DECISION: &str = domain!("balancer-decision");
-/// Label on an object or a namespace: [`INJECT_DISABLED`] keeps the webhook away.
-pub const INJECT: &str = domain!("inject");
-/// The value of [`INJECT`] that opts out.
-pub const INJECT_DISABLED: &str = "disabled";
+/// Label on an object or a namespace: [`ADMISSION_DISABLED`] keeps the webhook away.
+pub const ADMISSION: &str = domain!("admission");
+/// The value of [`ADMISSION`] that opts out.
+pub const ADMISSION_DISABLED: &str = "disabled";
 
 /// Annotation on a namespace: the class of its claims that name none. Beside it, [`BALANCER`] on a
 /// namespace is the default of its Services.

@@ -28,9 +28,9 @@ pub enum EventReason {
     /// On a claim: it cannot have the volume that it wants, and why.
     RestoreRefused,
     /// On a claim that is gone: its data was removed before its time.
-    TrashGaveWay,
+    TrashEvicted,
     /// On a node: something in the trash of a pool cannot be removed, and what to do about it.
-    TrashStuck,
+    TrashRemovalBlocked,
     /// On a node: a pool of its cannot be used, and why.
     PoolUnusable,
     /// On a node: a pool of its can be used again.
@@ -57,8 +57,8 @@ impl EventReason {
         Self::VolumeAdopted,
         Self::VolumeImported,
         Self::RestoreRefused,
-        Self::TrashGaveWay,
-        Self::TrashStuck,
+        Self::TrashEvicted,
+        Self::TrashRemovalBlocked,
         Self::PoolUnusable,
         Self::PoolUsable,
         Self::MultipleDefaultClasses,
@@ -81,8 +81,8 @@ impl EventReason {
             Self::VolumeAdopted => "VolumeAdopted",
             Self::VolumeImported => "VolumeImported",
             Self::RestoreRefused => "RestoreRefused",
-            Self::TrashGaveWay => "TrashGaveWay",
-            Self::TrashStuck => "TrashStuck",
+            Self::TrashEvicted => "TrashEvicted",
+            Self::TrashRemovalBlocked => "TrashRemovalBlocked",
             Self::PoolUnusable => "PoolUnusable",
             Self::PoolUsable => "PoolUsable",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
@@ -109,8 +109,8 @@ impl EventReason {
             | Self::VolumeFailedDelete
             | Self::VolumeDataMissing
             | Self::RestoreRefused
-            | Self::TrashGaveWay
-            | Self::TrashStuck
+            | Self::TrashEvicted
+            | Self::TrashRemovalBlocked
             | Self::PoolUnusable
             | Self::MultipleDefaultClasses => true,
         }

@@ -63,7 +63,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::VOLUME_FINALIZER,
         names::BALANCER,
         names::BALANCER_DECISION,
-        names::INJECT,
+        names::ADMISSION,
         names::NAMESPACE_CLASS,
         names::PROBE,
     ];

@@ -319,7 +319,8 @@ fn kept_away(selector: Option<LabelSelector>) -> BTreeMap<String, BTreeSet<Strin
 
 #[test]
 fn system_namespaces_and_whatever_opts_out_are_not_shown_to_the_webhook() {
-    let opted_out = (names::INJECT.to_owned(), BTreeSet::from([names::INJECT_DISABLED.to_owned()]));
+    let opted_out =
+        (names::ADMISSION.to_owned(), BTreeSet::from([names::ADMISSION_DISABLED.to_owned()]));
     let system = kubernetes::SYSTEM_NAMESPACES.into_iter().chain([names::NAMESPACE]);
     let system = ("kubernetes.io/metadata.name".to_owned(), system.map(str::to_owned).collect());
     for name in [names::CLAIMS_HOOK, names::SERVICES_HOOK] {

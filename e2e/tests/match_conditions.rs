@@ -102,7 +102,7 @@ async fn start() -> Result<ControlPlane> {
     // The plugin would give every claim a class, and a claim without one has to be asked about too.
     let flag = "--disable-admission-plugins=DefaultStorageClass";
     let plane = ControlPlane::start(Options::api_only().flag(Component::ApiServer, flag)).await?;
-    let opted_out = json!({names::INJECT: names::INJECT_DISABLED});
+    let opted_out = json!({names::ADMISSION: names::ADMISSION_DISABLED});
     for (name, labels) in
         [(names::NAMESPACE, json!({})), (names::PROBE_NAMESPACE, json!({})), (OPTED_OUT, opted_out)]
     {
@@ -133,7 +133,7 @@ fn claims_made() -> Vec<Made> {
         ("of no class", no(), of_class(""), false),
         ("for a volume by name", no(), json!({"volumeName": "v"}), false),
         ("of a beta class", beta, no(), false),
-        ("a claim opted out", labelled(names::INJECT, names::INJECT_DISABLED), no(), false),
+        ("a claim opted out", labelled(names::ADMISSION, names::ADMISSION_DISABLED), no(), false),
     ]
 }
 
@@ -141,7 +141,7 @@ fn services_made() -> Vec<Made> {
     let no = || json!({});
     let of_type = |name: &str| json!({"type": name});
     let elsewhere = json!({"type": "ExternalName", "externalName": "a.b"});
-    let out = labelled(names::INJECT, names::INJECT_DISABLED);
+    let out = labelled(names::ADMISSION, names::ADMISSION_DISABLED);
     vec![
         ("a Service for an address", no(), of_type("LoadBalancer"), true),
         (

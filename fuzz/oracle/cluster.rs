@@ -56,7 +56,7 @@ impl Cluster {
             settings: Settings {
                 balancer,
                 alternative: Alternative::None,
-                shadow: picks.one(&[false, false, true]),
+                dry_run: picks.one(&[false, false, true]),
             },
         }
     }

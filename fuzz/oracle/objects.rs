@@ -36,7 +36,7 @@ pub(crate) fn claim(picks: &mut Picks<'_>) -> Value {
     put(
         &mut claim,
         "labels",
-        names::INJECT,
+        names::ADMISSION,
         picks.one(&[None, None, Some("disabled"), Some("enabled")]),
     );
     let classes =
@@ -85,7 +85,7 @@ pub(crate) fn service(picks: &mut Picks<'_>) -> Value {
     ] {
         put(&mut service, "annotations", key, picks.one(&values));
     }
-    put(&mut service, "labels", names::INJECT, picks.one(&[None, None, Some("disabled")]));
+    put(&mut service, "labels", names::ADMISSION, picks.one(&[None, None, Some("disabled")]));
     let types =
         [Some("LoadBalancer"), Some("ClusterIP"), Some("NodePort"), Some("ExternalName"), None];
     set(&mut service, "/spec", "type", picks.one(&types));

@@ -40,7 +40,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Debug, Clone, clap::Args)]
 pub struct AdminArgs {
     /// Address of /livez, /readyz and /metrics (plain HTTP).
-    #[arg(long, env = "ADMIN_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "FASTRAK_ADMIN_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub admin_addr: SocketAddr,
 }
 

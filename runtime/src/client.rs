@@ -27,7 +27,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How long the API server may take over any request but a watch, in seconds.
-    #[arg(long, env = "KUBE_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, env = "FASTRAK_KUBE_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub kube_timeout: Duration,
 }
 

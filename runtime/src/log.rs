@@ -16,10 +16,15 @@ use tracing_subscriber::fmt::time::FormatTime;
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
     /// What to log: a level, or target=level pairs separated by commas.
-    #[arg(long = "log", env = "LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long = "log", env = "FASTRAK_LOG", default_value = "info", value_name = "FILTER")]
     pub filter: String,
     /// One JSON object a line, or text for a terminal.
-    #[arg(long = "log-format", env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT")]
+    #[arg(
+        long = "log-format",
+        env = "FASTRAK_LOG_FORMAT",
+        default_value = "json",
+        value_name = "FORMAT"
+    )]
     pub format: LogFormat,
 }
 

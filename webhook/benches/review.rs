@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

@@ -36,19 +36,25 @@ pub struct Cli {
 #[command(name = "fastrak-webhook", version)]
 pub struct Args {
     /// Address at which reviews are answered (HTTPS).
-    #[arg(long, env = "LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
+    #[arg(long, env = "FASTRAK_LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Who gives an address to Services that ask for nobody.
-    #[arg(long, env = "BALANCER", value_enum, default_value = "inlets", global = true)]
+    #[arg(long, env = "FASTRAK_BALANCER", value_enum, default_value = "inlets", global = true)]
     pub balancer: Balancer,
     /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
-    #[arg(long, env = "BALANCER_ALTERNATIVE", value_enum, default_value = "none", global = true)]
+    #[arg(
+        long,
+        env = "FASTRAK_BALANCER_ALTERNATIVE",
+        value_enum,
+        default_value = "none",
+        global = true
+    )]
     pub balancer_alternative: Alternative,
     /// Decide everything and do nothing: changes and refusals become warnings and counts.
-    #[arg(long, env = "SHADOW", global = true)]
-    pub shadow: bool,
+    #[arg(long, env = "FASTRAK_DRY_RUN", global = true)]
+    pub dry_run: bool,
     /// Name of the Service by which the API server reaches this webhook.
-    #[arg(long, env = "SERVICE_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
+    #[arg(long, env = "FASTRAK_SERVICE_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
     pub service_name: String,
     /// Namespace that fastrak runs in.
     #[arg(long, env = "POD_NAMESPACE", default_value = names::NAMESPACE, value_name = "NAMESPACE", global = true)]
@@ -57,53 +63,53 @@ pub struct Args {
     #[arg(long = "tls-name", value_name = "NAME")]
     pub tls_names: Vec<String>,
     /// Folder with a certificate of your own (tls.crt, tls.key, perhaps ca.crt) to serve.
-    #[arg(long, env = "TLS_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
     pub tls_dir: Option<PathBuf>,
     /// How long an authority lasts; its successor is made at two thirds.
-    #[arg(long, env = "CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = some_duration)]
     pub ca_lifetime: Duration,
     /// How long a certificate lasts; its successor is made at two thirds.
-    #[arg(long, env = "CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = some_duration)]
     pub certificate_lifetime: Duration,
     /// How long API servers are given to learn of a new authority before it is served by.
-    #[arg(long, env = "BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub bundle_settle: Duration,
     /// How often the certificate is looked at where nothing says that it has changed.
-    #[arg(long, env = "CERTIFICATE_POLL", default_value = "30", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", default_value = "30", value_name = "TIME", value_parser = some_duration)]
     pub certificate_poll: Duration,
     /// How long reviews are still taken after the end was asked for, in seconds.
-    #[arg(long, env = "DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
     pub drain: Duration,
     /// How many connections are served at a time; for one more, the longest silent one has to go.
-    #[arg(long, env = "MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
+    #[arg(long, env = "FASTRAK_MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_connections: usize,
     /// How many reviews are decided at a time; others wait, or go through undecided when late.
-    #[arg(long, env = "MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
+    #[arg(long, env = "FASTRAK_MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_in_flight: usize,
     /// What is made of clients' certificates.
-    #[arg(long, env = "CLIENT_AUTH", value_enum, default_value = "off")]
+    #[arg(long, env = "FASTRAK_CLIENT_AUTH", value_enum, default_value = "off")]
     pub client_auth: ClientAuth,
     /// File with the authorities of clients' certificates (PEM), read again when it changes.
-    #[arg(long, env = "CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
+    #[arg(long, env = "FASTRAK_CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
     pub client_ca: Option<PathBuf>,
     /// Common name of a client that may ask, where not all may that those authorities have signed;
     /// may be repeated.
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
     /// How long an object is left alone before it is put right after the fact, in seconds.
-    #[arg(long, env = "REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
     pub repair_delay: Duration,
     /// The least time between two repairs, in seconds.
-    #[arg(long, env = "REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
     pub repair_interval: Duration,
     /// How often the registration is looked at, in seconds.
-    #[arg(long, env = "REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_duration)]
     pub registration_poll: Duration,
     /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
-    #[arg(long, env = "PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
     pub probe_interval: Duration,
     /// How long a replica that fell silent keeps the lead, in seconds.
-    #[arg(long, env = "LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_duration)]
     pub lease_duration: Duration,
     /// Name of the pod, by which people can tell which replica leads.
     #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
@@ -179,7 +185,7 @@ impl From<Args> for Config {
             listen,
             balancer,
             balancer_alternative,
-            shadow,
+            dry_run,
             service_name,
             namespace,
             tls_names,
@@ -208,7 +214,7 @@ impl From<Args> for Config {
             listen,
             admin,
             client,
-            services: Settings { balancer, alternative: balancer_alternative, shadow },
+            services: Settings { balancer, alternative: balancer_alternative, dry_run },
             tls_names: [service_names(&service_name, &namespace), tls_names].concat(),
             namespace,
             service_name,

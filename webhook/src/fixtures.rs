@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(crate) const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
 
 /// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
 /// east only), `foreign`. None is marked as the default.

@@ -60,8 +60,8 @@ pub enum Effect {
     Patched,
     /// The object is refused.
     Denied,
-    /// The object would be changed or refused, and goes through as it is: fastrak is in shadow.
-    Shadow,
+    /// The object would be changed or refused, and goes through as it is: fastrak is in dry_run.
+    DryRun,
     /// fastrak failed, and the object goes through as it is.
     Failed,
     /// What was sent is no review, and has no answer.
@@ -138,10 +138,10 @@ fn examined<'a, S: Shape<'a>>(
     // A defect in a decision must cost its effect, not the connection that other reviews share.
     let verdict =
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
-    // A probe asks whether the webhook is there, and in shadow it is.
-    let shadow = settings.shadow && verdict.reason != Reason::Probe;
+    // A probe asks whether the webhook is there, and in dry-run mode it is.
+    let dry_run = settings.dry_run && verdict.reason != Reason::Probe;
     let received = objects.ok().map(|objects| objects.object.0.into());
-    let answer = written(&request, &verdict, received.as_ref(), shadow);
+    let answer = written(&request, &verdict, received.as_ref(), dry_run);
     Ok((answer, verdict))
 }
 
@@ -153,29 +153,29 @@ fn written(
     request: &Request<'_>,
     verdict: &Verdict,
     received: Option<&Received<'_>>,
-    shadow: bool,
+    dry_run: bool,
 ) -> Answer {
     let edits = match &verdict.outcome {
         Outcome::Patched(edits) => Settled::of(edits),
         Outcome::Untouched | Outcome::Denied(_) => Settled::default(),
     };
-    let patch = received.filter(|_| !shadow && !edits.is_empty()).and_then(|received| {
+    let patch = received.filter(|_| !dry_run && !edits.is_empty()).and_then(|received| {
         let mut text = Vec::with_capacity(PATCH_BYTES);
         received.write(&edits, &mut text).then_some(text)
     });
     let refused = match &verdict.outcome {
-        Outcome::Denied(message) if !shadow => {
+        Outcome::Denied(message) if !dry_run => {
             Some(Status { code: UNPROCESSABLE, reason: "Invalid", message })
         }
         Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
     };
-    let effect = told::effect(verdict, patch.is_some(), shadow);
+    let effect = told::effect(verdict, patch.is_some(), dry_run);
     let response = Response {
         uid: &request.uid,
         refused,
         patch,
-        warnings: told::warnings(verdict, shadow),
-        audit: told::audit(verdict, &edits, shadow),
+        warnings: told::warnings(verdict, dry_run),
+        audit: told::audit(verdict, &edits, dry_run),
     };
     Answer { body: response.write(), effect, reason: verdict.reason }
 }

@@ -98,9 +98,9 @@ impl Verdict {
         }
     }
 
-    /// The warnings that come of it. In shadow they say what would have been done.
-    pub fn warnings(&self, shadow: bool) -> impl Iterator<Item = Warning<'_>> {
-        self.said.iter().map(move |said| said.warning(shadow))
+    /// The warnings that come of it. In dry-run mode they say what would have been done.
+    pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
+        self.said.iter().map(move |said| said.warning(dry_run))
     }
 }
 

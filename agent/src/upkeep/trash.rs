@@ -110,7 +110,7 @@ fn report(context: &Context, sorted: &Sorted) {
     for lost in &sorted.over {
         tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
     }
-    sorted.gave_way.iter().for_each(|lost| tell(context, pool, lost));
+    sorted.evicted.iter().for_each(|lost| tell(context, pool, lost));
 }
 
 /// The claim is gone, and so is the volume: an event is all by which its user can learn of it.
@@ -132,7 +132,7 @@ fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
         name = id.volume_name(),
         node = context.node
     );
-    context.events.on_claim(&claim, EventReason::TrashGaveWay, text);
+    context.events.on_claim(&claim, EventReason::TrashEvicted, text);
 }
 
 /// Removes a little. How long that took; `None` where there is no more to remove.
@@ -167,7 +167,7 @@ async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
             let text = stuck::text(&state.pool, &context.node, &obstacle);
             if stuck.note(name, obstacle, Instant::now()) {
-                context.events.on_node(&context.node, EventReason::TrashStuck, text);
+                context.events.on_node(&context.node, EventReason::TrashRemovalBlocked, text);
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct Sorted {
     /// Those whose time was over.
     pub over: Vec<Lost>,
     /// Those that have given way.
-    pub gave_way: Vec<Lost>,
+    pub evicted: Vec<Lost>,
 }
 
 /// A volume that cannot be had back any more.
@@ -111,7 +111,7 @@ impl Store {
 fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError> {
     let name = pool.config.name.clone();
     let mut sorted =
-        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), gave_way: Vec::new() };
+        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), evicted: Vec::new() };
     let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
     let most = pool.config.terms.total(pool.room.total) / 100 * u64::from(percent);
     for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
@@ -121,7 +121,7 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
                 sorted.bytes = sorted.bytes.saturating_add(entry.bytes);
             }
             Fate::Over => sorted.over.extend(part_with(&trash, entry)),
-            Fate::GivesWay => sorted.gave_way.extend(part_with(&trash, entry)),
+            Fate::GivesWay => sorted.evicted.extend(part_with(&trash, entry)),
         }
     }
     // Before anything of them is removed. Also what an earlier look has given up, whose sync failed.

@@ -139,7 +139,7 @@ async fn what_cannot_be_removed_is_named_holds_up_nothing_and_goes_when_it_can()
             Ok(())
         })
         .await?;
-        let said = scene.event("default", &scene.node, "TrashStuck").await?;
+        let said = scene.event("default", &scene.node, "TrashRemovalBlocked").await?;
         ensure!(said.contains("data/locked") && said.contains("chattr -R -ia"), "{said}");
         let data = in_trash(&scene, &volume);
         ensure!(data.join("locked").exists() && !data.join("other").exists());

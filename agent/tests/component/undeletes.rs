@@ -203,7 +203,7 @@ async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told()
             next_second().await?;
             trashed.push(small.join(".trash").join(uid(&claim)?));
         }
-        let said = scene.event(&namespace, "first", "TrashGaveWay").await?;
+        let said = scene.event(&namespace, "first", "TrashEvicted").await?;
         assert!(said.contains("40Mi") && said.contains("needed the room"), "{said}");
         eventually(SOON, "the first is removed", || async {
             ensure!(!trashed[0].exists(), "it is there");

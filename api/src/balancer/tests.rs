@@ -14,7 +14,7 @@ fn a_service_is_read_as_it_was_written() {
     let read = view(serde_json::json!({
         "metadata": {
             "namespace": "shop", "name": "web", "finalizers": ["service.kubernetes.io/load-balancer-cleanup"],
-            "labels": {"fastrak.io/inject": "disabled"},
+            "labels": {"fastrak.io/admission": "disabled"},
             "annotations": {
                 "fastrak.io/balancer": "none", "fastrak.io/balancer-decision": "inlets",
                 "operator.inlets.dev/manage": "1", "metallb.io/address-pool": "p"}},

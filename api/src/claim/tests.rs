@@ -34,7 +34,7 @@ fn a_claim_is_read_as_it_was_written() {
                 "volume.kubernetes.io/selected-node": "node-a",
                 "volume.kubernetes.io/storage-provisioner": "local.fastrak.io"},
             "labels": {
-                "fastrak.io/node": "node-a", "fastrak.io/inject": "disabled", "fastrak.io/probe": "true"},
+                "fastrak.io/node": "node-a", "fastrak.io/admission": "disabled", "fastrak.io/probe": "true"},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "pod-1", "controller": true}]},
         "spec": {

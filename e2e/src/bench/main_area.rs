@@ -120,7 +120,7 @@ async fn by_fastrak(client: &Client, bound: &mut Bound, name: &str) -> Result<To
 async fn by_bare_client(client: &Client, bound: &mut Bound, name: &str) -> Result<Took> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
-    let opt_out = json!({names::INJECT: names::INJECT_DISABLED});
+    let opt_out = json!({names::ADMISSION: names::ADMISSION_DISABLED});
     let started = Instant::now();
     let made = claims.create(&PostParams::default(), &claim(name, &opt_out)?).await;
     let answered = started.elapsed().as_secs_f64();

@@ -105,7 +105,7 @@ impl Space {
     fn object(self, way: Way) -> Result<Namespace> {
         let (labels, annotations) = match self {
             Self::Plain => (json!({}), json!({})),
-            Self::OptedOut => (json!({names::INJECT: names::INJECT_DISABLED}), json!({})),
+            Self::OptedOut => (json!({names::ADMISSION: names::ADMISSION_DISABLED}), json!({})),
             Self::Mute => (json!({}), json!({names::BALANCER: "none"})),
             Self::Odd => (json!({}), json!({names::BALANCER: "node-ip"})),
             Self::Classy => (json!({}), json!({names::NAMESPACE_CLASS: names::CLASS_RETAIN})),

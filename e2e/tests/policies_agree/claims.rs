@@ -115,9 +115,9 @@ fn creates() -> Vec<Case> {
             &[(STORAGE_PROVISIONER, "other"), (STORAGE_PROVISIONER_BETA, "other")],
         ),
         annotated(pinned_to("node-a"), &[("own.io/x~y", "kept"), ("own.io/a", "")]),
-        labelled(pinned_to("node-a"), &[(names::INJECT, names::INJECT_DISABLED)]),
-        labelled(pinned_to("node-a"), &[(names::INJECT, "enabled")]),
-        labelled(claim(None), &[(names::INJECT, names::INJECT_DISABLED)]),
+        labelled(pinned_to("node-a"), &[(names::ADMISSION, names::ADMISSION_DISABLED)]),
+        labelled(pinned_to("node-a"), &[(names::ADMISSION, "enabled")]),
+        labelled(claim(None), &[(names::ADMISSION, names::ADMISSION_DISABLED)]),
         volume,
     ]
     .map(Case::create)
@@ -139,7 +139,7 @@ fn updates() -> Vec<Case> {
         || marked(ours(), (Some("node-a"), Some("node-a"), Some("scheduler"), Some("node-a")));
     let by_user = || marked(ours(), (Some("node-a"), Some("node-a"), Some("user"), Some("node-a")));
     let fresh = |told| annotated(ours(), &[(SELECTED_NODE, told)]);
-    let opted = |claim| labelled(claim, &[(names::INJECT, names::INJECT_DISABLED)]);
+    let opted = |claim| labelled(claim, &[(names::ADMISSION, names::ADMISSION_DISABLED)]);
     let mut cases = vec![
         // The scheduler's choice, and its withdrawal.
         Case::update(ours(), fresh("node-a")),

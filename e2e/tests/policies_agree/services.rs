@@ -38,7 +38,7 @@ fn with(mut object: Value, field: &str, value: Value) -> Value {
 }
 
 fn opted(mut object: Value) -> Value {
-    object["metadata"]["labels"][names::INJECT] = json!(names::INJECT_DISABLED);
+    object["metadata"]["labels"][names::ADMISSION] = json!(names::ADMISSION_DISABLED);
     object
 }
 

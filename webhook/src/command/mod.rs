@@ -94,8 +94,8 @@ enum CommandError {
     Answer { source: serde_json::Error },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },
-    #[error("policies cannot run in shadow: leave --shadow out, or apply no bindings")]
-    ShadowPolicies,
+    #[error("policies cannot run in dry_run: leave --dry-run out, or apply no bindings")]
+    PoliciesInDryRun,
     #[error("could not write to standard output")]
     Write { source: io::Error },
 }

@@ -6,8 +6,8 @@ use crate::render::{Form, RenderArgs, policies, yaml};
 
 /// Prints the objects.
 pub(super) fn render(args: &RenderArgs, config: &Config) -> Result<End, CommandError> {
-    if config.services.shadow {
-        return Err(CommandError::ShadowPolicies);
+    if config.services.dry_run {
+        return Err(CommandError::PoliciesInDryRun);
     }
     let objects = match args.form {
         Form::MutatingAdmissionPolicy => {

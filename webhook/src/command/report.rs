@@ -44,7 +44,7 @@ const fn outcome(effect: Effect) -> &'static str {
         Effect::Untouched => "would be admitted as it is",
         Effect::Patched => "would be admitted, and changed",
         Effect::Denied => "would be refused",
-        Effect::Shadow => "would be admitted as it is, in shadow",
+        Effect::DryRun => "would be admitted as it is, in dry-run mode",
         Effect::Failed => "would be admitted as it is, since fastrak would fail",
         Effect::Rejected => "is no review",
     }

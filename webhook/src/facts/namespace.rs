@@ -21,9 +21,9 @@ impl NamespaceFact {
     #[must_use]
     pub fn read(metadata: &ObjectMeta) -> Option<Self> {
         let annotation = |key| metadata.annotations.as_ref().and_then(|map| map.get(key)).cloned();
-        let inject = metadata.labels.as_ref().and_then(|map| map.get(names::INJECT));
+        let admission = metadata.labels.as_ref().and_then(|map| map.get(names::ADMISSION));
         let fact = Self {
-            opted_out: inject.is_some_and(|value| value == names::INJECT_DISABLED),
+            opted_out: admission.is_some_and(|value| value == names::ADMISSION_DISABLED),
             default_class: annotation(names::NAMESPACE_CLASS),
             balancer: annotation(names::BALANCER),
         };
@@ -45,7 +45,7 @@ mod tests {
         for metadata in [
             json!({"name": "a"}),
             json!({"labels": {"team": "x"}, "annotations": {"own.io/x": "y"}}),
-            json!({"labels": {names::INJECT: "enabled"}}),
+            json!({"labels": {names::ADMISSION: "enabled"}}),
         ] {
             assert_eq!(read(metadata.clone()), None, "{metadata}");
         }
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_namespace_may_opt_out_and_have_defaults_of_its_own() {
         let fact = read(json!({
-            "labels": {names::INJECT: names::INJECT_DISABLED},
+            "labels": {names::ADMISSION: names::ADMISSION_DISABLED},
             "annotations": {names::NAMESPACE_CLASS: "fast", names::BALANCER: "none", "x/y": "z"},
         }));
         let wanted = NamespaceFact {

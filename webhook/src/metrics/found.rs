@@ -59,7 +59,7 @@ mod tests {
             Effect::Untouched,
             Effect::Patched,
             Effect::Denied,
-            Effect::Shadow,
+            Effect::DryRun,
             Effect::Failed,
             Effect::Rejected,
         ];

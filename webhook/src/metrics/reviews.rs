@@ -21,7 +21,7 @@ impl EncodeLabelValue for Effect {
             Self::Untouched => "untouched",
             Self::Patched => "patched",
             Self::Denied => "denied",
-            Self::Shadow => "shadow",
+            Self::DryRun => "dry_run",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
         };

@@ -93,7 +93,7 @@ mod scope {
             (deleting, Reason::Deleting),
             (claim_of(Some("foreign")), Reason::ForeignClass),
             (claim_of(Some("nobody")), Reason::UnknownClass),
-            (with_labels(&plain, &[(names::INJECT, "disabled")]), Reason::OptedOut),
+            (with_labels(&plain, &[(names::ADMISSION, "disabled")]), Reason::OptedOut),
             (system("kube-system"), Reason::SystemNamespace),
             (system("kube-node-lease"), Reason::SystemNamespace),
             (system(names::NAMESPACE), Reason::SystemNamespace),

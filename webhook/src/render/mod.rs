@@ -112,8 +112,11 @@ fn policy(rules: Rules, namespace: &str) -> Policy {
 /// through where either is let through; so a label that has just come is asked for again.
 fn scope() -> [(&'static str, String); 2] {
     let opted_out = cel::fill(
-        "object.metadata.?labels[?$inject].orValue('') != $disabled",
-        &[("inject", cel::text(names::INJECT)), ("disabled", cel::text(names::INJECT_DISABLED))],
+        "object.metadata.?labels[?$admission].orValue('') != $disabled",
+        &[
+            ("admission", cel::text(names::ADMISSION)),
+            ("disabled", cel::text(names::ADMISSION_DISABLED)),
+        ],
     );
     [
         ("not-deleted", "!has(object.metadata.deletionTimestamp)".to_owned()),
@@ -124,7 +127,7 @@ fn scope() -> [(&'static str, String); 2] {
 fn constraints(resource: &str, namespace: &str) -> MatchResources {
     let list = |values: &[&str]| Some(values.iter().map(|&value| value.to_owned()).collect());
     let system: Vec<_> = kubernetes::SYSTEM_NAMESPACES.into_iter().chain([namespace]).collect();
-    let opted_out = none_of(names::INJECT, &[names::INJECT_DISABLED]);
+    let opted_out = none_of(names::ADMISSION, &[names::ADMISSION_DISABLED]);
     MatchResources {
         resource_rules: Some(vec![NamedRuleWithOperations {
             api_groups: list(&[""]),

@@ -9,7 +9,7 @@ const SHIPPED: &str = include_str!("../../../deploy/policies/policies.yaml");
 const REGISTRATION: &str = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
 
 const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
 
 fn by_default() -> Vec<Policy> {
     let classes = [names::CLASS_DEFAULT, names::CLASS_RETAIN].map(str::to_owned);

@@ -63,8 +63,8 @@ enum RepairError {
 impl Mender {
     /// Mends until it is dropped.
     pub async fn run(&self) {
-        // In shadow everything is decided and nothing done.
-        if self.settings.shadow {
+        // In dry-run mode everything is decided and nothing done.
+        if self.settings.dry_run {
             std::future::pending::<()>().await;
         }
         tokio::join!(self.mend::<Claims>(), self.mend::<Services>());

@@ -69,7 +69,7 @@ impl<'a> Shape<'a> for ClaimShape<'a> {
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
         let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
         let verdict = claim(&ask, facts);
-        let before = ask.old.filter(|_| settings.shadow);
+        let before = ask.old.filter(|_| settings.dry_run);
         let before = before.map(|old| claim(&ClaimAsk { claim: old, ..ask }, facts));
         told::unless_before(verdict, before.as_ref())
     }
@@ -88,7 +88,7 @@ impl<'a> Shape<'a> for ServiceShape<'a> {
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
         let ask = ServiceAsk { service: &object, old: old.as_ref() };
         let verdict = service(&ask, facts, settings);
-        let before = ask.old.filter(|_| settings.shadow);
+        let before = ask.old.filter(|_| settings.dry_run);
         let before =
             before.map(|old| service(&ServiceAsk { service: old, ..ask }, facts, settings));
         told::unless_before(verdict, before.as_ref())

@@ -91,9 +91,9 @@ fn a_denial_reaches_the_user_in_words() {
     assert_eq!(answer.effect, Effect::Denied);
 }
 
-fn in_shadow(review: &Value) -> (Effect, Value) {
+fn in_dry_run(review: &Value) -> (Effect, Value) {
     let facts = facts(&[node("a")]);
-    let settings = Settings { shadow: true, ..SETTINGS };
+    let settings = Settings { dry_run: true, ..SETTINGS };
     let body = review.to_string();
     let answer = answer(body.as_bytes(), Subject::Claims, Some(&facts), settings).unwrap();
     assert_eq!(accepted(review, &answer.body), Ok(Ok(review["request"]["object"].clone())));
@@ -102,31 +102,32 @@ fn in_shadow(review: &Value) -> (Effect, Value) {
 }
 
 #[test]
-fn in_shadow_a_change_is_told_and_not_made() {
+fn in_dry_run_a_change_is_told_and_not_made() {
     let mut object = review(Subject::Claims, "CREATE", &claim_of(Some("waits")));
-    let (effect, response) = in_shadow(&object);
-    assert_eq!(effect, Effect::Shadow);
-    let text = "fastrak (shadow) would have pinned it to node a: no other can hold it";
+    let (effect, response) = in_dry_run(&object);
+    assert_eq!(effect, Effect::DryRun);
+    let text = "fastrak (dry run) would have pinned it to node a: no other can hold it";
     assert_eq!(response["warnings"], json!([text]));
     let audit = &response["auditAnnotations"];
-    assert_eq!((&audit["reason"], &audit["shadow"]), (&json!("only-node"), &json!("patched")));
+    assert_eq!((&audit["reason"], &audit["dry-run"]), (&json!("only-node"), &json!("patched")));
     // It is not made at the next update either, which therefore brings nothing new.
     object["request"]["operation"] = json!("UPDATE");
     object["request"]["oldObject"] = object["request"]["object"].clone();
-    let (effect, response) = in_shadow(&object);
-    assert_eq!((effect, &response["warnings"]), (Effect::Shadow, &Value::Null));
+    let (effect, response) = in_dry_run(&object);
+    assert_eq!((effect, &response["warnings"]), (Effect::DryRun, &Value::Null));
 }
 
 #[test]
-fn in_shadow_nobody_is_refused_anything() {
+fn in_dry_run_nobody_is_refused_anything() {
     let object = annotated(&claim_of(Some("waits")), &[(names::NODE, "nowhere")]);
-    let (effect, response) = in_shadow(&review(Subject::Claims, "CREATE", &object));
-    assert_eq!(effect, Effect::Shadow);
+    let (effect, response) = in_dry_run(&review(Subject::Claims, "CREATE", &object));
+    assert_eq!(effect, Effect::DryRun);
     let text = response["warnings"][0].as_str().unwrap();
-    let wanted = "fastrak (shadow) would have refused it: annotation fastrak.io/node: node nowhere";
+    let wanted =
+        "fastrak (dry run) would have refused it: annotation fastrak.io/node: node nowhere";
     assert!(text.starts_with(wanted), "{text}");
-    assert_eq!(response["auditAnnotations"]["shadow"], "denied");
-    let (effect, response) = in_shadow(&review(Subject::Claims, "CREATE", &claim_of(Some(""))));
+    assert_eq!(response["auditAnnotations"]["dry-run"], "denied");
+    let (effect, response) = in_dry_run(&review(Subject::Claims, "CREATE", &claim_of(Some(""))));
     assert_eq!((effect, &response["warnings"]), (Effect::Untouched, &Value::Null));
 }
 

@@ -1,5 +1,5 @@
 //! What an answer tells beside its patch: what it comes to, warnings for whoever made the request,
-//! annotations for the audit log. In shadow all say what would have been done.
+//! annotations for the audit log. In dry-run mode all say what would have been done.
 
 use super::Effect;
 use super::wire::Audit;
@@ -7,7 +7,7 @@ use crate::patch::Settled;
 use crate::verdict::{Outcome, Reason, Said, Verdict, Warning};
 
 /// What an answer comes to.
-pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Effect {
+pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> Effect {
     match (&verdict.outcome, verdict.reason) {
         (
             _,
@@ -17,22 +17,22 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, shadow: bool) -> Ef
             | Reason::Overloaded
             | Reason::Internal,
         ) => Effect::Failed,
-        (Outcome::Denied(_) | Outcome::Patched(_), _) if shadow => Effect::Shadow,
+        (Outcome::Denied(_) | Outcome::Patched(_), _) if dry_run => Effect::DryRun,
         (Outcome::Denied(_), _) => Effect::Denied,
         (Outcome::Patched(_), _) if patched => Effect::Patched,
         (Outcome::Patched(_) | Outcome::Untouched, _) => Effect::Untouched,
     }
 }
 
-/// The warnings of a verdict. In shadow a denial is one, as nothing else tells of it.
-pub(super) fn warnings(verdict: &Verdict, shadow: bool) -> impl Iterator<Item = Warning<'_>> {
-    let denied = shadow && matches!(verdict.outcome, Outcome::Denied(_));
-    let denial = denied.then(|| Said::Did(verdict.explained()).warning(shadow).into_owned());
-    verdict.warnings(shadow).chain(denial)
+/// The warnings of a verdict. In dry-run mode a denial is one, as nothing else tells of it.
+pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
+    let denied = dry_run && matches!(verdict.outcome, Outcome::Denied(_));
+    let denial = denied.then(|| Said::Did(verdict.explained()).warning(dry_run).into_owned());
+    verdict.warnings(dry_run).chain(denial)
 }
 
 /// The audit annotations of a verdict and its edits.
-pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, shadow: bool) -> Audit<'a> {
+pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, dry_run: bool) -> Audit<'a> {
     let (changed, would) = match &verdict.outcome {
         Outcome::Untouched => (None, None),
         Outcome::Patched(_) => (Some(edits), Some("patched")),
@@ -43,11 +43,11 @@ pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, shadow: bool)
         changed,
         reason: reason.as_str(),
         rule: reason.rule().as_str(),
-        shadow: would.filter(|_| shadow),
+        dry_run: would.filter(|_| dry_run),
     }
 }
 
-/// A verdict that says nothing where the same was to be done before the update. In shadow it is not
+/// A verdict that says nothing where the same was to be done before the update. In dry-run mode it is not
 /// done, so every update of the object would bring it up again.
 pub(super) fn unless_before(mut verdict: Verdict, before: Option<&Verdict>) -> Verdict {
     if before.is_some_and(|before| before.outcome == verdict.outcome) {

@@ -81,7 +81,7 @@ pub(super) struct Audit<'a> {
     pub(super) changed: Option<&'a Settled<'a>>,
     pub(super) reason: &'static str,
     pub(super) rule: &'static str,
-    pub(super) shadow: Option<&'static str>,
+    pub(super) dry_run: Option<&'static str>,
 }
 
 impl<'a, O> Request<'a, O> {
@@ -165,9 +165,9 @@ impl Audit<'_> {
             }
             out.push(b'"');
         }
-        if let Some(shadow) = self.shadow {
-            out.extend_from_slice(b",\"shadow\":");
-            write_text(shadow, out);
+        if let Some(dry_run) = self.dry_run {
+            out.extend_from_slice(b",\"dry-run\":");
+            write_text(dry_run, out);
         }
         out.push(b'}');
     }

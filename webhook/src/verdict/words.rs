@@ -11,9 +11,9 @@ const LINE: usize = 120;
 /// Before what was done.
 const DID: &str = "fastrak: ";
 /// Before what would have been done.
-const WOULD: &str = "fastrak (shadow) would have ";
+const WOULD: &str = "fastrak (dry run) would have ";
 /// Before a remark where nothing is done.
-const ASIDE: &str = "fastrak (shadow): ";
+const ASIDE: &str = "fastrak (dry run): ";
 
 /// Stands in words for what they are about.
 const BLANK: &str = "{}";
@@ -37,10 +37,10 @@ pub struct Warning<'a> {
 }
 
 impl Said {
-    /// It as a warning: one short line that says who speaks. In shadow nothing has been done.
+    /// It as a warning: one short line that says who speaks. In dry-run mode nothing has been done.
     #[must_use]
-    pub fn warning(&self, shadow: bool) -> Warning<'_> {
-        let (before, text) = match (self, shadow) {
+    pub fn warning(&self, dry_run: bool) -> Warning<'_> {
+        let (before, text) = match (self, dry_run) {
             (Self::Did(text) | Self::Remark(text), false) => (DID, text),
             (Self::Did(text), true) => (WOULD, text),
             (Self::Remark(text), true) => (ASIDE, text),
@@ -113,12 +113,12 @@ mod tests {
     #[test]
     fn a_warning_is_one_short_line_that_says_who_speaks() {
         let said = |text: &str| Said::Did(text.to_owned());
-        let warned = |said: &Said, shadow| said.warning(shadow).to_string();
+        let warned = |said: &Said, dry_run| said.warning(dry_run).to_string();
         assert_eq!(warned(&said("left it"), false), "fastrak: left it");
-        assert_eq!(warned(&said("left it"), true), "fastrak (shadow) would have left it");
+        assert_eq!(warned(&said("left it"), true), "fastrak (dry run) would have left it");
         let remark = Said::Remark("a\nb\u{7}".to_owned());
         assert_eq!(warned(&remark, false), "fastrak: a b ");
-        assert_eq!(warned(&remark, true), "fastrak (shadow): a b ");
+        assert_eq!(warned(&remark, true), "fastrak (dry run): a b ");
         let long = warned(&said(&"é".repeat(500)), false);
         assert_eq!(long.chars().count(), 120);
         assert!(long.ends_with('…'));

@@ -174,9 +174,9 @@ async fn a_review_is_answered_as_to_an_api_server() -> Result<()> {
     let text = refused(&["admit", &cluster], &pinned).await?;
     ensure!(text.contains("exit status: 2") && text.contains("\"allowed\": false"), "{text}");
     ensure!(text.contains("would be refused") && text.contains("class fast: node-a"), "{text}");
-    // In shadow nothing is refused.
-    let shadow = call(&["admit", &cluster, "--shadow"], &pinned).run().await?;
-    ensure!(shadow.stderr.contains("(shadow) would have refused it"), "{}", shadow.stderr);
+    // In dry-run mode nothing is refused.
+    let dry_run = call(&["admit", &cluster, "--dry-run"], &pinned).run().await?;
+    ensure!(dry_run.stderr.contains("(dry run) would have refused it"), "{}", dry_run.stderr);
 
     let service = json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
     let asked = review("Service", &service);

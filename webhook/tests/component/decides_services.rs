@@ -76,7 +76,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }
     let own = services.create(web("own").annotate(MANAGE, "1")).await?;
     assert_eq!(said(&own), saying(Some("1"), None, Some("skipped:user-managed")));
-    let out = web("out").label(names::INJECT, names::INJECT_DISABLED);
+    let out = web("out").label(names::ADMISSION, names::ADMISSION_DISABLED);
     assert_eq!(said(&services.create(out).await?), nothing);
     assert_eq!(said(&services.create(service("inner").port(80)).await?), nothing);
 

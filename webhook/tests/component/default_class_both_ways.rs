@@ -36,7 +36,7 @@ async fn the_default_class_is_set_with_and_without_the_mark() -> Result<()> {
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     eventually(SOON, "the plugin has lost its default too", || async {
         let untouched =
-            claim("probe").label(names::INJECT, names::INJECT_DISABLED).build("default");
+            claim("probe").label(names::ADMISSION, names::ADMISSION_DISABLED).build("default");
         let answer = claims.create(&dry, &untouched).await?;
         ensure!(class_of(&answer).is_none(), "{:?}", class_of(&answer));
         Ok(())

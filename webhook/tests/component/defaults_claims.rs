@@ -40,10 +40,14 @@ async fn a_claim_without_a_class_is_completed_and_others_are_left_alone() -> Res
         ("another provisioner", claim("b").class("foreign")),
         ("a class that does not exist", claim("c").class("nobody")),
         ("its volume is named", claim("d").volume("pv-1")),
-        ("opted out", claim("e").label(names::INJECT, names::INJECT_DISABLED)),
+        ("opted out", claim("e").label(names::ADMISSION, names::ADMISSION_DISABLED)),
     ] {
         let created = rig.claim(&other.build("default")).await?;
-        assert_eq!(marks(&created).iter().filter(|key| *key != names::INJECT).count(), 0, "{what}");
+        assert_eq!(
+            marks(&created).iter().filter(|key| *key != names::ADMISSION).count(),
+            0,
+            "{what}"
+        );
     }
     for namespace in ["kube-system", names::NAMESPACE] {
         let created = rig.claim(&claim("a").build(namespace)).await?;

@@ -51,7 +51,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
     rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
-    let opt_out = format!("{}={}", names::INJECT, names::INJECT_DISABLED);
+    let opt_out = format!("{}={}", names::ADMISSION, names::ADMISSION_DISABLED);
     rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
     let (services, elsewhere): (Api<Service>, Api<Service>) =
         (rig.api("default"), rig.api("opted-out"));
@@ -71,7 +71,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     let wish = json!({"metadata": {"annotations": {BALANCER: "none"}}});
     assert_eq!(said(&change(&services, "asked", wish).await?), inlets());
     create(&services, service("inner").port(80), "default").await?;
-    let out = web("out").label(names::INJECT, names::INJECT_DISABLED);
+    let out = web("out").label(names::ADMISSION, names::ADMISSION_DISABLED);
     create(&services, out, "default").await?;
     create(&elsewhere, web("far"), "opted-out").await?;
     let system: Api<Service> = rig.api("kube-system");

@@ -23,7 +23,7 @@ async fn abandoned() -> Result<Rig> {
     let unmark = format!("{DEFAULT_CLASS}-");
     rig.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
     rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
-    let opt_out = format!("{}={}", names::INJECT, names::INJECT_DISABLED);
+    let opt_out = format!("{}={}", names::ADMISSION, names::ADMISSION_DISABLED);
     rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
     for name in ["node-a", "node-b"] {
         fake_node(&rig.client, name).await?;

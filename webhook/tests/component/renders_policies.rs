@@ -21,9 +21,9 @@ async fn what_is_printed_is_what_ships() -> Result<()> {
 }
 
 #[tokio::test]
-async fn policies_have_no_shadow() -> Result<()> {
-    let Err(refused) = render(&["--shadow"]).run().await else { anyhow::bail!("it printed") };
+async fn policies_have_no_dry_run() -> Result<()> {
+    let Err(refused) = render(&["--dry-run"]).run().await else { anyhow::bail!("it printed") };
     let text = format!("{refused:#}");
-    ensure!(text.contains("policies cannot run in shadow"), "{text}");
+    ensure!(text.contains("policies have no dry-run mode"), "{text}");
     Ok(())
 }

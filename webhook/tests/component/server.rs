@@ -117,7 +117,7 @@ impl Server {
         let facts = Facts { namespace: "own".to_owned(), ..Facts::default() };
         let facts = Arc::new(ArcSwapOption::from_pointee(facts));
         let settings =
-            Settings { balancer: Balancer::Inlets, alternative: Alternative::None, shadow: false };
+            Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
         let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);

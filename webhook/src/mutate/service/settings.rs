@@ -9,7 +9,7 @@ pub struct Settings {
     /// Who serves what the inlets operator cannot carry.
     pub alternative: Alternative,
     /// Whether everything is decided and nothing done. Decisions do not depend on it.
-    pub shadow: bool,
+    pub dry_run: bool,
 }
 
 /// Who may be configured to serve Services.

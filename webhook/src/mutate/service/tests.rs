@@ -79,7 +79,7 @@ fn what_is_none_of_our_business_is_untouched() {
     deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let mut system = plain();
     system["metadata"]["namespace"] = json!("kube-system");
-    let opted_out = with_labels(&plain(), &[(names::INJECT, names::INJECT_DISABLED)]);
+    let opted_out = with_labels(&plain(), &[(names::ADMISSION, names::ADMISSION_DISABLED)]);
     for (object, reason) in [
         (deleting, Reason::Deleting),
         (system, Reason::SystemNamespace),
@@ -233,8 +233,8 @@ fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
 
 #[test]
 fn a_namespace_that_opts_out_keeps_its_services() {
-    let out = json!({"labels": {names::INJECT: names::INJECT_DISABLED}});
-    let enabled = with_labels(&plain(), &[(names::INJECT, "enabled")]);
+    let out = json!({"labels": {names::ADMISSION: names::ADMISSION_DISABLED}});
+    let enabled = with_labels(&plain(), &[(names::ADMISSION, "enabled")]);
     for object in [plain(), enabled] {
         is_silent(&decide_in(&out, None, &object), Reason::OptedOut);
     }

@@ -93,9 +93,9 @@ fn a_namespaces_class_that_does_not_exist_is_as_good_as_none_and_is_told() {
 
 #[test]
 fn a_namespace_that_opts_out_keeps_its_claims_whatever_they_say() {
-    let out = json!({"labels": {names::INJECT: names::INJECT_DISABLED}});
+    let out = json!({"labels": {names::ADMISSION: names::ADMISSION_DISABLED}});
     let facts = saying(&one_node(), &out);
-    let enabled = with_labels(&claim_of(None), &[(names::INJECT, "enabled")]);
+    let enabled = with_labels(&claim_of(None), &[(names::ADMISSION, "enabled")]);
     for object in [claim_of(None), enabled] {
         for verdict in [create(&object, &facts), repair(&object, &facts)] {
             is_silent(&verdict, Reason::OptedOut);

@@ -5,7 +5,7 @@ use crate::patch::Received;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{
-    BALANCER, BALANCER_DECISION, CLASS_DEFAULT, INJECT, INJECT_DISABLED, NODE,
+    ADMISSION, ADMISSION_DISABLED, BALANCER, BALANCER_DECISION, CLASS_DEFAULT, NODE,
 };
 use proptest::prelude::*;
 use serde::Deserialize as _;
@@ -113,7 +113,7 @@ fn a_service_that_is_none_of_our_business_is_left_alone() {
     for object in [
         service_of("ClusterIP", &[]),
         service_of("ClusterIP", &[(MANAGE, "1")]),
-        with("labels", json!({INJECT: INJECT_DISABLED})),
+        with("labels", json!({ADMISSION: ADMISSION_DISABLED})),
         with("namespace", json!("kube-system")),
         with("namespace", json!(fastrak_api::names::NAMESPACE)),
         with("deletionTimestamp", json!("2026-01-01T00:00:00Z")),
@@ -125,7 +125,7 @@ fn a_service_that_is_none_of_our_business_is_left_alone() {
 #[test]
 fn a_decision_stands_whatever_is_configured_by_now() {
     let other =
-        Settings { balancer: Balancer::None, alternative: Alternative::None, shadow: false };
+        Settings { balancer: Balancer::None, alternative: Alternative::None, dry_run: false };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
 

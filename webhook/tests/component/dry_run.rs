@@ -1,4 +1,4 @@
-//! In shadow the webhook decides and tells, and does nothing: not at admission, and not afterwards.
+//! In dry-run mode the webhook decides and tells, and does nothing: not at admission, and not afterwards.
 
 use crate::rig::{Rig, SOON};
 use anyhow::{Result, ensure};
@@ -23,32 +23,32 @@ fn claim(name: &str, annotations: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn in_shadow_everything_is_told_and_nothing_done() -> Result<()> {
+async fn in_dry_run_everything_is_told_and_nothing_done() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
     fake_node(&rig.client, "node-a").await?;
     // The rig waits for a first answer that changes something, so one who does is asked first.
     let bright = rig.webhook(&[]).await?;
-    let shadow = rig.run(&["--shadow"]).await?;
-    rig.register(shadow.address).await?;
-    shadow.is_ready().await?;
+    let dry_run = rig.run(&["--dry-run"]).await?;
+    rig.register(dry_run.address).await?;
+    dry_run.is_ready().await?;
     bright.stop().await?;
 
-    let (plain, told) = eventually(SOON, "the API server asks the one in shadow", || async {
+    let (plain, told) = eventually(SOON, "the API server asks the one in dry-run mode", || async {
         let command = rig.plane.kubectl_command();
         let command = command.args(["create", "--dry-run=server", "-o", "json", "-f", "-"]);
         let object = claim("plain", &json!({})).to_string();
         let output = command.stdin(object).run().await?;
-        ensure!(output.stderr.contains("(shadow)"), "{}", output.stderr);
+        ensure!(output.stderr.contains("(dry run)"), "{}", output.stderr);
         Ok((serde_json::from_str::<Value>(&output.stdout)?, output.stderr))
     })
     .await?;
     assert_eq!(plain["metadata"]["annotations"].get(NODE), None);
-    ensure!(told.contains("fastrak (shadow) would have pinned it to node node-a"), "{told}");
+    ensure!(told.contains("fastrak (dry run) would have pinned it to node node-a"), "{told}");
     made(&rig, &claim("plain", &json!({}))).await?;
 
     let (_, told) = made(&rig, &claim("refused", &json!({NODE: "nowhere"}))).await?;
-    ensure!(told.contains("fastrak (shadow) would have refused it"), "{told}");
+    ensure!(told.contains("fastrak (dry run) would have refused it"), "{told}");
     let web = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "web", "namespace": "default", "annotations": {BALANCER: "none"}},
@@ -56,13 +56,13 @@ async fn in_shadow_everything_is_told_and_nothing_done() -> Result<()> {
     });
     let (web, told) = made(&rig, &web).await?;
     assert_eq!(web["metadata"]["annotations"].get(BALANCER_DECISION), None);
-    ensure!(told.contains("fastrak (shadow) would have left it without an address"), "{told}");
+    ensure!(told.contains("fastrak (dry run) would have left it without an address"), "{told}");
 
-    let metrics = shadow.metrics().await?;
-    let line = "resource=\"persistentvolumeclaims\",outcome=\"shadow\",reason=\"only-node\"";
+    let metrics = dry_run.metrics().await?;
+    let line = "resource=\"persistentvolumeclaims\",outcome=\"dry_run\",reason=\"only-node\"";
     ensure!(metrics.contains(line), "{metrics}");
     ensure!(!metrics.contains("outcome=\"patched\""), "{metrics}");
     let stored = rig.plane.kubectl(&["get", "pvc", "plain", "-o", "json"]).await?;
     ensure!(!stored.contains(names::PINNED_BY), "{stored}");
-    shadow.stop().await
+    dry_run.stop().await
 }
