@@ -94,7 +94,7 @@ enum CommandError {
     Answer { source: serde_json::Error },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },
-    #[error("policies cannot run in dry_run: leave --dry-run out, or apply no bindings")]
+    #[error("policies have no dry-run mode: leave --dry-run out, or apply no bindings")]
     PoliciesInDryRun,
     #[error("could not write to standard output")]
     Write { source: io::Error },
