@@ -60,7 +60,7 @@ pub enum Effect {
     Patched,
     /// The object is refused.
     Denied,
-    /// The object would be changed or refused, and goes through as it is: fastrak is in dry_run.
+    /// The object would be changed or refused, and goes through as it is: it runs with `--dry-run`.
     DryRun,
     /// fastrak failed, and the object goes through as it is.
     Failed,
