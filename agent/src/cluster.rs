@@ -4,6 +4,7 @@
 //! decided here.
 
 mod error;
+pub mod identity;
 pub mod repoint;
 mod told;
 
@@ -12,14 +13,20 @@ pub use told::Stand;
 
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::names;
+use fastrak_runtime::not_found::is_not_found;
+use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 
+/// The resources by which the API server names what it does not have.
+const CLAIMS: &str = "persistentvolumeclaims";
+const VOLUMES: &str = "persistentvolumes";
+
 /// How many objects a page of a list has.
-const PAGE: u32 = 500;
+const PAGE: u32 = 50;
 
 /// How a conditional change has gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,33 +78,28 @@ impl Cluster {
 
     /// The volume of this name, as it is at this moment.
     pub async fn volume(&self, name: &str) -> Result<Option<Volume>, ClusterError> {
-        let found = self.volumes().get_opt(name).await.map_err(ClusterError::ReadVolume)?;
-        Ok(found.as_ref().map(Volume::read))
+        Ok(self.object(name).await?.as_ref().map(Volume::read))
     }
 
-    /// Whether any volume at all, labelled or not, is for a path that `wanted` picks.
-    pub async fn any_volume_at(&self, wanted: impl Fn(&str) -> bool) -> Result<bool, ClusterError> {
+    /// Calls `each` with every PersistentVolume of the cluster, labelled or not.
+    pub async fn each_volume(
+        &self,
+        each: &mut (dyn FnMut(&Volume) + Send),
+    ) -> Result<(), ClusterError> {
         let mut params = ListParams::default().limit(PAGE);
         loop {
             let page = self.volumes().list(&params).await.map_err(ClusterError::ListVolumes)?;
-            let mut paths = page.items.iter().filter_map(|volume| Volume::read(volume).path);
-            if paths.any(|path| wanted(&path)) {
-                return Ok(true);
-            }
+            page.items.iter().for_each(|volume| each(&Volume::read(volume)));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
-                None => return Ok(false),
+                None => return Ok(()),
             }
         }
     }
 
     /// How the claim stands at this moment.
     pub async fn claim(&self, claim: &ClaimRef) -> Result<ClaimState, ClusterError> {
-        let found = self
-            .claims(&claim.namespace)
-            .get_opt(&claim.name)
-            .await
-            .map_err(ClusterError::ReadClaim)?;
+        let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let Some(found) =
             found.filter(|found| claim.uid.is_none() || found.metadata.uid == claim.uid)
         else {
@@ -119,11 +121,9 @@ impl Cluster {
         };
         match self.volumes().delete(&volume.name, &params).await {
             Ok(deleted) => Ok(deleted.left().as_ref().map_or(Changed::Gone, done)),
-            Err(error) => match code(&error) {
-                Some(404) => Ok(Changed::Gone),
-                Some(409) => Ok(Changed::Conflict),
-                _ => Err(ClusterError::Delete(error)),
-            },
+            Err(error) if is_not_found(&error, VOLUMES, &volume.name) => Ok(Changed::Gone),
+            Err(error) if code(&error) == Some(409) => Ok(Changed::Conflict),
+            Err(error) => Err(ClusterError::Delete(error)),
         }
     }
 
@@ -145,13 +145,21 @@ impl Cluster {
         let patch: Patch<()> = Patch::Json(patch);
         match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
             Ok(patched) => Ok(done(&patched)),
-            Err(error) => match code(&error) {
-                Some(404) => Ok(Changed::Gone),
-                // What a patch whose test fails is answered with.
-                Some(409 | 422) => Ok(Changed::Conflict),
-                _ => Err(error),
-            },
+            Err(error) if is_not_found(&error, VOLUMES, &volume.name) => Ok(Changed::Gone),
+            Err(error) if code(&error) != Some(404) && is_superseded(&error) => {
+                Ok(Changed::Conflict)
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    async fn claim_object(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PersistentVolumeClaim>, ClusterError> {
+        let found = existing(self.claims(namespace).get(name).await, CLAIMS, name);
+        found.map_err(ClusterError::ReadClaim)
     }
 
     fn claims(&self, namespace: &str) -> Api<PersistentVolumeClaim> {
@@ -160,6 +168,19 @@ impl Cluster {
 
     fn volumes(&self) -> Api<PersistentVolume> {
         Api::all(self.client.clone())
+    }
+}
+
+/// What was read; `None` if the API server says that there is no such object.
+fn existing<T>(
+    answer: Result<T, kube::Error>,
+    resource: &str,
+    name: &str,
+) -> Result<Option<T>, kube::Error> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if is_not_found(&error, resource, name) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

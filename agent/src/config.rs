@@ -45,6 +45,10 @@ pub struct Args {
     /// How long such a directory is left alone.
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     orphan_grace: Duration,
+    /// How long an orphan that holds data can be restored from the trash (12h, 7d). Without it such a
+    /// directory is never removed.
+    #[arg(long, value_name = "DURATION", value_parser = flags::retention)]
+    orphan_retention: Option<Duration>,
     /// How much of a pool's filesystem may be taken, in percent and by the sizes that were granted, by
     /// deleted volumes that can be had back. The oldest give way to others.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
@@ -76,8 +80,8 @@ pub struct Config {
     pub pools: Vec<PoolConfig>,
     /// How its pools are looked after.
     pub upkeep: Upkeep,
-    /// How long a directory that belongs to nobody is left alone.
-    pub orphan_grace: Duration,
+    /// What becomes of directories that belong to nobody.
+    pub orphans: OrphanTerms,
     /// Folders whose volumes, of other provisioners, claims may take over.
     pub import_from: Vec<PathBuf>,
     /// The kubelet's folder of pods.
@@ -86,6 +90,15 @@ pub struct Config {
     pub admin: AdminArgs,
     /// How to reach the API server.
     pub client: ClientArgs,
+}
+
+/// What becomes of directories that belong to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrphanTerms {
+    /// How long one is left alone.
+    pub grace: Duration,
+    /// How long one that holds data stays in the trash; without a time it never goes there.
+    pub retention: Option<Duration>,
 }
 
 /// Why the flags cannot be followed.
@@ -137,6 +150,7 @@ impl TryFrom<Args> for Config {
             orphan_scan,
             usage_interval,
             orphan_grace,
+            orphan_retention,
             trash_max_percent,
             import_from,
             pods_dir,
@@ -156,7 +170,8 @@ impl TryFrom<Args> for Config {
         refuse_twins(&pools)?;
         let upkeep =
             Upkeep { orphan_scan, trash_percent: trash_max_percent, usage: usage_interval };
-        Ok(Self { node, pools, upkeep, orphan_grace, import_from, pods_dir, admin, client })
+        let orphans = OrphanTerms { grace: orphan_grace, retention: orphan_retention };
+        Ok(Self { node, pools, upkeep, orphans, import_from, pods_dir, admin, client })
     }
 }
 

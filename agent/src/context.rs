@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::queue::Queue;
+use crate::reclaim::orphans::Orphans;
 use crate::volumes::{Store, VolumeError};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -29,6 +30,11 @@ pub struct Context {
     pub pools: Vec<PoolName>,
     /// How long a directory without an owner is left alone.
     pub orphan_grace: Duration,
+    /// How long a directory without an owner that has data in it stays in the trash; without a time it is
+    /// kept where it is.
+    pub orphan_retention: Option<Duration>,
+    /// The directories without an owner, as the last scan has found them.
+    pub orphans: Orphans,
     /// Folders whose volumes, of other provisioners, claims may take over.
     pub import_from: Vec<PathBuf>,
     /// What has been seen of the cluster.
@@ -49,6 +55,8 @@ pub struct Context {
     pub trash: Notify,
     /// What is remembered of volumes whose work is not done.
     pub unfinished: Unfinished,
+    /// The cluster's id, once it is known.
+    pub identity: Mutex<String>,
 }
 
 /// What has come of a look at a volume.
@@ -80,6 +88,17 @@ impl Context {
     /// Has all claims that wait looked at again: there may be room for them now.
     pub fn wake_waiting(&self) {
         self.facts.all_waiting().into_iter().for_each(|id| self.queue.add(id));
+    }
+
+    /// The cluster's id: the uid of its namespace `kube-system`. Empty until it is known.
+    #[must_use]
+    pub fn cluster_id(&self) -> String {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the cluster's id.
+    pub fn set_cluster_id(&self, id: String) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
     /// Works with the disk, on a thread that may wait for it.

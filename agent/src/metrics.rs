@@ -82,7 +82,7 @@ pub enum OfPool {
     Volumes,
     /// Whether it can be used.
     Up,
-    /// Directories that belong to nobody known.
+    /// Directories of volumes that no PersistentVolume and no claim owns.
     Orphans,
     /// Volumes whose directory is missing.
     Missing,
@@ -94,6 +94,8 @@ pub enum OfPool {
     TrashBytes,
     /// Volumes in the trash that cannot be removed as things are.
     Stuck,
+    /// Volumes in the trash whose records cannot be read.
+    Unreadable,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -126,6 +128,7 @@ struct PoolGauges {
     trash: Family<PoolLabels, Gauge>,
     trash_bytes: Family<PoolLabels, Gauge>,
     stuck: Family<PoolLabels, Gauge>,
+    unreadable: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -243,6 +246,7 @@ impl Metrics {
             OfPool::Trash => &self.pools.trash,
             OfPool::TrashBytes => &self.pools.trash_bytes,
             OfPool::Stuck => &self.pools.stuck,
+            OfPool::Unreadable => &self.pools.unreadable,
         };
         family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
     }
@@ -255,7 +259,7 @@ impl PoolGauges {
             ("fastrak_agent_pool_up", "Whether a pool can be used (1) or not (0)", &self.up),
             (
                 "fastrak_agent_orphans",
-                "Things in a pool that belong to no known claim or volume",
+                "Directories of volumes in a pool that no PersistentVolume and no claim owns",
                 &self.orphans,
             ),
             (
@@ -278,6 +282,11 @@ impl PoolGauges {
                 "fastrak_agent_trash_removal_blocked",
                 "Volumes in a pool's trash that cannot be removed as things are",
                 &self.stuck,
+            ),
+            (
+                "fastrak_agent_trash_unreadable",
+                "Volumes in a pool's trash whose records cannot be read; they are never removed",
+                &self.unreadable,
             ),
         ] {
             registry.register(name, help, family.clone());

@@ -12,6 +12,7 @@ use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
+use crate::reclaim::orphans::Orphans;
 use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
@@ -21,7 +22,7 @@ use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ pub enum RunError {
 
 /// Runs an agent until `shutdown` is requested.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let Config { node, pools, upkeep, orphan_grace, import_from, pods_dir, admin, client } = config;
+    let Config { node, pools, upkeep, orphans, import_from, pods_dir, admin, client } = config;
     reclaim::warn_without(&pods_dir);
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
@@ -61,7 +62,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         store: Store::new(Arc::new(Pools::new(Arc::new(Kernel), node.clone(), pools))),
         node,
         pools: names,
-        orphan_grace,
+        orphan_grace: orphans.grace,
+        orphan_retention: orphans.retention,
+        orphans: Orphans::default(),
         import_from,
         facts: Arc::new(Facts::default()),
         cluster: Cluster::new(client.clone()),
@@ -71,6 +74,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         scan: Notify::new(),
         trash: Notify::new(),
         unfinished: Unfinished::default(),
+        identity: Mutex::default(),
     });
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new();

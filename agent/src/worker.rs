@@ -40,6 +40,6 @@ async fn tend(context: &Context, id: &VolumeId) -> Outcome {
             restore::controller::tend(context, claim, &about, wish).await
         }
         Some(claim) => provision::controller::tend(context, claim, &about).await,
-        None => reclaim::stray::tend(context, id).await,
+        None => reclaim::orphans::controller::tend(context, id).await,
     }
 }

@@ -4,7 +4,9 @@
 
 mod params;
 
-pub use params::{ClassParams, Mode, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
+pub use params::{
+    ClassParams, Mode, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, duration,
+};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;

@@ -35,6 +35,17 @@ pub const POOLS_READY: &str = "FastrakPoolsReady";
 pub const AGENT_POLICY: &str = "fastrak-agent-node-status";
 /// Annotation on a volume: how many bytes it holds, as of some minutes ago.
 pub const USED: &str = domain!("used-bytes");
+/// Annotation on a node: the pool of that node which an administrator lets this cluster adopt. The agent
+/// removes the annotation once it has done so.
+pub const ADOPT_POOL: &str = domain!("adopt-pool");
+/// Annotation on a node: the pool of that node whose many new orphans an administrator has confirmed. The
+/// agent removes the annotation once it has seen it.
+pub const CONFIRM_ORPHANS: &str = domain!("confirm-orphans");
+/// Annotation on a namespace: [`INHERIT_VOLUMES_YES`] lets its claims have the volumes of an earlier
+/// namespace of the same name.
+pub const INHERIT_VOLUMES: &str = domain!("inherit-volumes");
+/// The value of [`INHERIT_VOLUMES`] that lets them.
+pub const INHERIT_VOLUMES_YES: &str = "true";
 /// Label on a volume: the pool its data is in.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent has data to take away first.
@@ -141,8 +152,10 @@ pub mod kubernetes {
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
     /// The label by which a selector can name a namespace.
     pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+    /// The namespace that every cluster has; its uid identifies the cluster.
+    pub const SYSTEM_NAMESPACE: &str = "kube-system";
     /// Namespaces whose objects fastrak never touches, beside its own.
-    pub const SYSTEM_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
+    pub const SYSTEM_NAMESPACES: [&str; 2] = [SYSTEM_NAMESPACE, "kube-node-lease"];
 }
 
 /// Names of other provisioners of local volumes.

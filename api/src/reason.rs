@@ -35,6 +35,13 @@ pub enum EventReason {
     PoolUnusable,
     /// On a node: a pool of its can be used again.
     PoolUsable,
+    /// On a node: a pool of its belonged to another cluster, and is this cluster's from now on.
+    PoolAdopted,
+    /// On a node: directories in a pool belong to no PersistentVolume and no claim; they are kept.
+    OrphansFound,
+    /// On a node: so many directories lost their owners at once that none is removed until an
+    /// administrator has confirmed it.
+    OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
@@ -45,7 +52,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -61,6 +68,9 @@ impl EventReason {
         Self::TrashRemovalBlocked,
         Self::PoolUnusable,
         Self::PoolUsable,
+        Self::PoolAdopted,
+        Self::OrphansFound,
+        Self::OrphanRemovalStopped,
         Self::MultipleDefaultClasses,
         Self::PinRepaired,
         Self::BalancerRepaired,
@@ -85,6 +95,9 @@ impl EventReason {
             Self::TrashRemovalBlocked => "TrashRemovalBlocked",
             Self::PoolUnusable => "PoolUnusable",
             Self::PoolUsable => "PoolUsable",
+            Self::PoolAdopted => "PoolAdopted",
+            Self::OrphansFound => "OrphansFound",
+            Self::OrphanRemovalStopped => "OrphanRemovalStopped",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
@@ -102,6 +115,7 @@ impl EventReason {
             | Self::VolumeImported
             | Self::VolumeResizeSuccessful
             | Self::PoolUsable
+            | Self::PoolAdopted
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
@@ -112,6 +126,8 @@ impl EventReason {
             | Self::TrashEvicted
             | Self::TrashRemovalBlocked
             | Self::PoolUnusable
+            | Self::OrphansFound
+            | Self::OrphanRemovalStopped
             | Self::MultipleDefaultClasses => true,
         }
     }

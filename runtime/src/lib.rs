@@ -13,6 +13,7 @@ mod deadline;
 pub mod descriptors;
 pub mod lease;
 pub mod log;
+pub mod not_found;
 pub mod ready;
 pub mod shutdown;
 pub mod superseded;

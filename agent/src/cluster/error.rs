@@ -36,6 +36,9 @@ pub enum ClusterError {
     /// To what a node is to say of its pools.
     #[error("could not write the condition of the node")]
     Condition(#[source] kube::Error),
+    /// To the removal of an administrator's confirmation.
+    #[error("could not remove the confirmation from the node")]
+    Confirmation(#[source] kube::Error),
     /// To the removal of our finalizer.
     #[error("could not remove the finalizer from the PersistentVolume")]
     Finalize(#[source] kube::Error),

@@ -2,14 +2,14 @@
 //!
 //! It decides nothing: the volume is changed only where it is still the one that was decided upon.
 
-use super::{Changed, Cluster, ClusterError, code, done};
+use super::{Changed, Cluster, ClusterError, VOLUMES, code, done, existing};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
+use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, PersistentVolume};
-use kube::Api;
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
@@ -28,18 +28,10 @@ pub fn reference(claim: &Claim) -> ObjectReference {
 }
 
 impl Cluster {
-    /// When the namespace of this name was made, in seconds since 1970; `None` where there is none.
-    pub async fn namespace_created(&self, name: &str) -> Result<Option<i64>, ClusterError> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let found = namespaces.get_metadata_opt(name).await;
-        let found = found.map_err(ClusterError::ReadNamespace)?;
-        let created = found.and_then(|found| found.metadata.creation_timestamp);
-        Ok(created.map(|time| time.0.as_second()))
-    }
-
     /// The volume of this name, whoever made it, as it is at this moment.
     pub async fn object(&self, name: &str) -> Result<Option<PersistentVolume>, ClusterError> {
-        self.volumes().get_opt(name).await.map_err(ClusterError::ReadVolume)
+        let found = existing(self.volumes().get(name).await, VOLUMES, name);
+        found.map_err(ClusterError::ReadVolume)
     }
 
     /// Points a volume to `claim`, provided that it is still exactly the one that was decided upon.
@@ -49,8 +41,8 @@ impl Cluster {
         let patch: Patch<()> = Patch::Json(repointed(volume, reference, class));
         match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
             Ok(patched) => Ok(done(&patched)),
-            Err(error) if code(&error) == Some(404) => Ok(Changed::Gone),
-            Err(error) if is_superseded(&error) => Ok(Changed::Conflict),
+            Err(error) if is_not_found(&error, VOLUMES, &volume.name) => Ok(Changed::Gone),
+            Err(error) if code(&error) != Some(404) && is_superseded(&error) => Ok(Changed::Conflict),
             Err(error) => Err(ClusterError::Repoint(error)),
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
 
-use super::{Changed, Cluster, ClusterError, code, is_the_same};
+use super::{CLAIMS, Changed, Cluster, ClusterError, code, is_the_same};
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
+use fastrak_runtime::not_found::is_not_found;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{
     AddOperation, Patch as Operations, PatchOperation, ReplaceOperation, TestOperation,
@@ -43,11 +44,7 @@ impl Cluster {
 
     /// What the status of a claim can be written upon at this moment; none where that claim is gone.
     pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
-        let found = self
-            .claims(&claim.namespace)
-            .get_opt(&claim.name)
-            .await
-            .map_err(ClusterError::ReadClaim)?;
+        let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| found.metadata.uid == claim.uid);
         Ok(found.map(|found| Stand {
             growth: Growth::read(&found),
@@ -63,7 +60,11 @@ impl Cluster {
         let patch = Patch::Strategic(patch);
         match claims.patch_status(&claim.name, &PatchParams::default(), &patch).await {
             Ok(_) => Ok(true),
-            Err(error) if matches!(code(&error), Some(404 | 409)) => Ok(false),
+            Err(error)
+                if is_not_found(&error, CLAIMS, &claim.name) || code(&error) == Some(409) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(ClusterError::Status(error)),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::pools::PoolConfig;
 use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
+use fastrak_api::class;
 use fastrak_api::pool::PoolName;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
@@ -84,6 +85,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     positive
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| format!("{text:?} is not a duration, such as 90s, 10m or 1h"))
+}
+
+/// How long something stays in the trash, as the parameter `trashTTL` of a class has it.
+pub(super) fn retention(text: &str) -> Result<Duration, String> {
+    class::duration(text)
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| format!("{text:?} is not a time such as 30m, 12h or 7d"))
 }
 
 fn is_plain(path: &Path) -> bool {

@@ -16,7 +16,7 @@ fn without_a_pool_there_is_the_default_one() {
         (pool.name.as_str(), pool.path.as_path()),
         ("default", Path::new("/var/lib/fastrak"))
     );
-    assert_eq!((config.upkeep.orphan_scan.as_secs(), config.orphan_grace.as_secs()), (600, 60));
+    assert_eq!((config.upkeep.orphan_scan.as_secs(), config.orphans.grace.as_secs()), (600, 60));
 }
 
 #[test]

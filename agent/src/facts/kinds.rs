@@ -4,10 +4,10 @@
 
 use super::growth::Growth;
 use super::volume::Volume;
-use super::{Facts, Seen};
+use super::{Confirmations, Facts, Seen};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
-use fastrak_api::names::kubernetes;
+use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -131,9 +131,16 @@ impl Kept for OwnNode {
     fn put(&self, seen: &mut Seen, (): &(), object: &Node) {
         let labels = object.metadata.labels.as_ref();
         seen.hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
+        let annotations = object.metadata.annotations.as_ref();
+        let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
+        seen.confirmations = Confirmations {
+            adopt_pool: annotation(names::ADOPT_POOL),
+            orphans: annotation(names::CONFIRM_ORPHANS),
+        };
     }
 
     fn remove(&self, seen: &mut Seen, (): &()) {
+        seen.confirmations = Confirmations::default();
         seen.hostname = None;
     }
 

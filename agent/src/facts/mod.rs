@@ -30,7 +30,17 @@ struct Seen {
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
+    confirmations: Confirmations,
     posted: HashMap<VolumeId, Instant>,
+}
+
+/// What an administrator has confirmed by annotations of this node. Each names a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confirmations {
+    /// The pool that this cluster may adopt.
+    pub adopt_pool: Option<String>,
+    /// The pool whose many new orphans are as they should be.
+    pub orphans: Option<String>,
 }
 
 /// What is known of one volume at one moment.
@@ -107,6 +117,12 @@ impl Facts {
         let ours =
             seen.volumes.values().filter(|volume| volume.is_ours() && volume.finalizer().is_some());
         ours.filter_map(|volume| volume.pool_label.clone()).collect()
+    }
+
+    /// What an administrator has confirmed.
+    #[must_use]
+    pub fn confirmations(&self) -> Confirmations {
+        self.read().confirmations.clone()
     }
 
     /// The claims that wait, be it all or those of one class.

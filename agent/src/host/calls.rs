@@ -88,6 +88,10 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Writes on from where the last writing ended; how much.
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
 
+    /// Takes the exclusive lock of this file or directory (flock(2)), which is held until this handle is
+    /// closed; an error if another open file holds it.
+    fn lock(&self) -> Result<(), Errno>;
+
     /// Returns when what was done to this file or directory is on the disk.
     fn sync(&self) -> Result<(), Errno>;
 
@@ -158,6 +162,8 @@ pub enum There {
 pub struct Device {
     /// Its number, as the kernel counts it now.
     pub number: (u32, u32),
+    /// The inode of the directory on it.
+    pub inode: u64,
     /// Whether the directory is where something is mounted; `None` where the kernel cannot tell.
     pub mount_root: Option<bool>,
 }

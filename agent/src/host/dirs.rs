@@ -135,6 +135,17 @@ impl Dir {
         }
     }
 
+    /// Opens this directory a second time and takes its exclusive lock, which is held until what is
+    /// returned is dropped; `None` if somebody else holds it.
+    pub fn lock(&self) -> Result<Option<Self>, HostError> {
+        let held = self.open(OsStr::new("."))?;
+        match held.handle.lock() {
+            Ok(()) => Ok(Some(held)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(failed(Verb::Lock, &self.path)(errno)),
+        }
+    }
+
     /// Returns when its entries are on the disk.
     pub fn sync(&self) -> Result<(), HostError> {
         self.handle.sync().map_err(failed(Verb::Sync, &self.path))

@@ -6,8 +6,8 @@ use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Subvolume, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
-    StatxAttributes, StatxFlags, XattrFlags, fchmod, fsetxattr, fstat, fsync, ioctl_getflags,
+    AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
+    StatxAttributes, StatxFlags, XattrFlags, fchmod, flock, fsetxattr, fstat, fsync, ioctl_getflags,
     ioctl_setflags, mkdirat, open, openat2, renameat_with, seek, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
@@ -175,6 +175,10 @@ impl Handle for Descriptor {
         rustix::io::write(&self.0, bytes)
     }
 
+    fn lock(&self) -> Result<(), Errno> {
+        flock(&self.0, FlockOperation::NonBlockingLockExclusive)
+    }
+
     fn sync(&self) -> Result<(), Errno> {
         fsync(&self.0)
     }
@@ -186,6 +190,7 @@ impl Handle for Descriptor {
         let known = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
         Ok(Device {
             number: (stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
             mount_root: known.then(|| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         })
     }

@@ -12,6 +12,8 @@ use std::path::Path;
 pub struct Filesystem {
     /// The number of its device, as the kernel counts them now.
     pub device: (u32, u32),
+    /// The directory's inode on that device.
+    pub inode: u64,
     /// Whether the directory is where it is mounted.
     pub is_mount_point: bool,
     /// What it is, and what room it has.
@@ -27,7 +29,14 @@ pub fn filesystem(dir: &Dir) -> Result<Filesystem, HostError> {
         None => dir.handle().device("..").map_err(&wrong)?.number != here.number,
     };
     let room = dir.handle().room().map_err(&wrong)?;
-    Ok(Filesystem { device: here.number, is_mount_point, room })
+    Ok(Filesystem { device: here.number, inode: here.inode, is_mount_point, room })
+}
+
+/// The name of this process on its machine, for people: in a pod, the hostname is the pod's name.
+#[must_use]
+pub fn process_name() -> String {
+    let system = rustix::system::uname();
+    format!("process {} on host {}", std::process::id(), system.nodename().to_string_lossy())
 }
 
 /// A new random UUID.

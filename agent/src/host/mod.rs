@@ -37,6 +37,8 @@ pub enum Verb {
     Tag,
     /// Limiting what it may hold.
     Limit,
+    /// Taking its lock.
+    Lock,
     /// Making sure that it is on the disk.
     Sync,
     /// Renaming.
@@ -84,6 +86,7 @@ impl fmt::Display for Verb {
             Self::Permit => "set the permissions of",
             Self::Tag => "tag",
             Self::Limit => "limit",
+            Self::Lock => "lock",
             Self::Sync => "sync",
             Self::Rename => "rename",
             Self::Remove => "remove",

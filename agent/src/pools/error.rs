@@ -3,6 +3,7 @@
 //! These words reach users: they are what the events of the claims that wait for the pool say.
 
 use crate::host::HostError;
+use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use std::path::PathBuf;
 
@@ -59,8 +60,10 @@ pub enum Problem {
     },
     /// It has been the pool and is no more.
     #[error(
-        "its marker .fastrak-pool is missing, though it has had volumes: is its disk mounted? If \
-         the data is lost for good, create an empty file .fastrak-pool there to start afresh"
+        "its marker .fastrak-pool is missing, though the cluster has volumes in this pool; mount the \
+         pool's disk. To move the pool to another disk, copy all of the old directory, .fastrak-pool \
+         included, and mount the new disk at the same path. If the data is lost for good, create an \
+         empty file .fastrak-pool there to start afresh"
     )]
     MarkerLost,
     /// The marker cannot be read.
@@ -85,6 +88,36 @@ pub enum Problem {
     OtherNode {
         /// Which.
         node: String,
+    },
+    /// It belongs to another cluster, or to an earlier installation of this one.
+    #[error(
+        "its marker says that it belongs to {}; nothing in it was touched. If the data is to stay \
+         and this cluster is to use it from now on, run: kubectl annotate node {node} {adopt}={pool}",
+        cluster.as_ref().map_or_else(
+            || "no known cluster, and this cluster has no volumes in it".to_owned(),
+            |cluster| format!("another cluster (kube-system uid {cluster})"),
+        ),
+        adopt = names::ADOPT_POOL
+    )]
+    OtherCluster {
+        /// The cluster, if the marker names one.
+        cluster: Option<String>,
+        /// The name of the pool.
+        pool: String,
+        /// This node.
+        node: String,
+    },
+    /// The agent has not learned yet which cluster it is in.
+    #[error("the agent could not read the uid of the namespace kube-system yet, which identifies the cluster")]
+    ClusterUnknown,
+    /// Another agent works in it.
+    #[error(
+        "it is in use by another agent ({holder}); two agents must not share a pool: stop that one, \
+         or configure another directory"
+    )]
+    InUse {
+        /// Which agent.
+        holder: String,
     },
     /// It was another disk a moment ago.
     #[error(

@@ -6,17 +6,21 @@
 
 pub mod check;
 pub mod error;
+mod lock;
 pub mod marker;
 
 pub use error::{PoolError, Problem};
+pub use lock::HOLDER;
 
 use crate::host::Dir;
+use crate::host::machine::process_name;
 use crate::host::calls::{Machine, Room};
-use check::Place;
+use check::{Opened, Place};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
+use lock::Lock;
 use marker::Expected;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -41,8 +45,20 @@ pub struct Pools {
     machine: Arc<dyn Machine>,
     node: NodeName,
     pools: Vec<Pool>,
-    // Which pools the cluster has volumes in. Kept here so that every opening can ask.
-    in_use: Mutex<BTreeSet<String>>,
+    holder: String,
+    // What the cluster says of the pools. Kept here so that every opening can ask.
+    seen: Mutex<Arc<Seen>>,
+}
+
+/// What the cluster says of the pools of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The cluster's id: the uid of its namespace `kube-system`. Without it no pool is opened.
+    pub cluster: String,
+    /// The pools in which the cluster has volumes.
+    pub in_use: BTreeSet<String>,
+    /// The pool that an administrator lets this cluster adopt.
+    pub adopt: Option<String>,
 }
 
 /// A pool that has just proved to be the right one.
@@ -56,7 +72,7 @@ pub struct OpenPool<'a> {
     pub room: Room,
 }
 
-/// A pool that has begun or ceased to work.
+/// A pool that has begun or ceased to work, or was adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The pool.
@@ -65,6 +81,8 @@ pub struct Change {
     pub problem: Option<String>,
     /// Whether nothing was known of it before.
     pub is_first: bool,
+    /// Whether it became this cluster's.
+    pub adopted: bool,
 }
 
 #[derive(Debug)]
@@ -76,16 +94,20 @@ struct Pool {
 #[derive(Debug, Default)]
 struct Memory {
     id: Option<String>,
+    lock: Option<Lock>,
+    // Whether it was adopted since the last look.
+    adopted: bool,
     // The problem, or none.
-    last_told: Option<Option<String>>,
+    last_reported: Option<Option<String>>,
 }
 
 impl Pools {
-    /// The pools of `node`, which is `machine`. Nothing is looked at yet.
+    /// The pools of `node`, which is `machine`. None can be opened before [`Pools::set_seen`].
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>, node: NodeName, configs: Vec<PoolConfig>) -> Self {
         let pools = configs.into_iter().map(|config| Pool { config, memory: Mutex::default() });
-        Self { machine, node, pools: pools.collect(), in_use: Mutex::default() }
+        let holder = process_name();
+        Self { machine, node, pools: pools.collect(), holder, seen: Mutex::default() }
     }
 
     /// The machine that they are on.
@@ -99,9 +121,9 @@ impl Pools {
         self.pools.iter().map(|pool| &pool.config.name)
     }
 
-    /// Says in which pools the cluster has volumes.
-    pub fn set_in_use(&self, pools: BTreeSet<String>) {
-        *lock(&self.in_use) = pools;
+    /// Sets what the cluster says of the pools.
+    pub fn set_seen(&self, seen: Seen) {
+        *lock(&self.seen) = Arc::new(seen);
     }
 
     /// Opens one pool, if it is what it should be at this moment.
@@ -123,8 +145,8 @@ impl Pools {
         self.pools.iter().map(|pool| self.open_one(pool))
     }
 
-    /// Looks at all of them; which have begun or ceased to work, or fail for another reason now,
-    /// since the last look.
+    /// Looks at all of them; returns those that have begun or ceased to work, fail for another reason
+    /// now, or were adopted, since the last look.
     pub fn look(&self) -> Vec<Change> {
         self.pools.iter().filter_map(|pool| self.look_at(pool)).collect()
     }
@@ -139,23 +161,40 @@ impl Pools {
     fn look_at(&self, pool: &Pool) -> Option<Change> {
         let problem = self.open_one(pool).err().map(|error| Chain(&error).to_string());
         let mut memory = lock(&pool.memory);
-        if memory.last_told.as_ref() == Some(&problem) {
+        let adopted = std::mem::take(&mut memory.adopted);
+        if !adopted && memory.last_reported.as_ref() == Some(&problem) {
             return None;
         }
-        let is_first = memory.last_told.replace(problem.clone()).is_none();
-        Some(Change { pool: pool.config.name.clone(), problem, is_first })
+        let is_first = memory.last_reported.replace(problem.clone()).is_none();
+        Some(Change { pool: pool.config.name.clone(), problem, is_first, adopted })
     }
 
     fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {
         let config = &pool.config;
-        let has_volumes = lock(&self.in_use).contains(config.name.as_str());
         // Held while the directory is looked at: two first starts at once would both write a marker.
         let mut memory = lock(&pool.memory);
+        let opened = self.check(config, &memory).map_err(|problem| PoolError::Unusable {
+            pool: config.name.clone(),
+            path: config.path.clone(),
+            problem,
+        })?;
+        memory.id = Some(opened.id);
+        memory.adopted |= opened.adopted;
+        if opened.lock.is_some() {
+            memory.lock = opened.lock;
+        }
+        Ok(OpenPool { config, dir: opened.dir, room: opened.room })
+    }
+
+    fn check(&self, config: &PoolConfig, memory: &Memory) -> Result<Opened, Problem> {
+        let seen = Arc::clone(&lock(&self.seen));
         let expected = Expected {
             pool: &config.name,
             node: &self.node,
             id: memory.id.as_deref(),
-            has_volumes,
+            cluster: &seen.cluster,
+            has_volumes: seen.in_use.contains(config.name.as_str()),
+            adopt: seen.adopt.as_deref() == Some(config.name.as_str()),
         };
         let neighbours = self.neighbours(&config.path);
         let place = Place {
@@ -163,14 +202,10 @@ impl Pools {
             path: &config.path,
             require_mount: config.require_mount,
             neighbours: &neighbours,
+            lock: memory.lock.as_ref(),
+            holder: &self.holder,
         };
-        let opened = check::open(&place, &expected).map_err(|problem| PoolError::Unusable {
-            pool: config.name.clone(),
-            path: config.path.clone(),
-            problem,
-        })?;
-        memory.id = Some(opened.id);
-        Ok(OpenPool { config, dir: opened.dir, room: opened.room })
+        check::open(&place, &expected)
     }
 
     fn neighbours(&self, path: &Path) -> Vec<PathBuf> {

@@ -13,8 +13,22 @@ fn config(path: &Path) -> PoolConfig {
     }
 }
 
+fn seen() -> Seen {
+    Seen { cluster: "cluster-a".to_owned(), ..Seen::default() }
+}
+
+fn in_use() -> Seen {
+    Seen { in_use: BTreeSet::from(["default".to_owned()]), ..seen() }
+}
+
+fn pools_of(node: &str, configs: Vec<PoolConfig>) -> Pools {
+    let pools = Pools::new(Arc::new(Kernel), NodeName::parse(node).unwrap(), configs);
+    pools.set_seen(seen());
+    pools
+}
+
 fn pools(path: &Path) -> Pools {
-    Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![config(path)])
+    pools_of("node-a", vec![config(path)])
 }
 
 /// What is told to a user who waits for the pool.
@@ -33,7 +47,7 @@ fn an_empty_directory_becomes_the_pool_and_stays_it() {
     let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
     // Another process, with volumes in the cluster by now.
     let again = pools(folder.path());
-    again.set_in_use(BTreeSet::from(["default".to_owned()]));
+    again.set_seen(in_use());
     again.open(&PoolName::default()).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
 }
@@ -81,16 +95,17 @@ fn a_first_start_that_was_killed_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".fastrak-pool.new"), "{\"for").unwrap();
     pools(folder.path()).open(&PoolName::default()).unwrap();
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names, [MARKER]);
+    names.sort();
+    assert_eq!(names, [HOLDER, MARKER]);
 }
 
 #[test]
 fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
     let folder = tempfile::tempdir().unwrap();
     let required = PoolConfig { require_mount: true, ..config(folder.path()) };
-    let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![required]);
+    let pools = pools_of("node-a", vec![required]);
     assert!(refusal(&pools).contains("mount its disk"), "{}", refusal(&pools));
     assert!(!folder.path().join(MARKER).exists());
 }
@@ -99,8 +114,8 @@ fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
 fn an_empty_directory_is_refused_where_the_cluster_has_volumes() {
     let folder = tempfile::tempdir().unwrap();
     let pools = pools(folder.path());
-    pools.set_in_use(BTreeSet::from(["default".to_owned()]));
-    assert!(refusal(&pools).contains("is its disk mounted?"), "{}", refusal(&pools));
+    pools.set_seen(in_use());
+    assert!(refusal(&pools).contains("mount the pool's disk"), "{}", refusal(&pools));
     assert!(!folder.path().join(MARKER).exists());
 }
 
@@ -113,7 +128,7 @@ fn a_disk_that_goes_away_is_refused_until_it_is_back() {
     pools.open(&PoolName::default()).unwrap();
     fs::rename(&path, &away).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(refusal(&pools).contains("is its disk mounted?"), "{}", refusal(&pools));
+    assert!(refusal(&pools).contains("mount the pool's disk"), "{}", refusal(&pools));
     // Another disk in its place, with a marker of its own.
     drop(pools_elsewhere(&path));
     assert!(refusal(&pools).contains("another disk"), "{}", refusal(&pools));
@@ -132,15 +147,11 @@ fn pools_elsewhere(path: &Path) -> Pools {
 fn a_disk_of_another_node_or_pool_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     pools(folder.path()).open(&PoolName::default()).unwrap();
-    let node = Pools::new(
-        Arc::new(Kernel),
-        NodeName::parse("node-b").unwrap(),
-        vec![config(folder.path())],
-    );
+    let node = pools_of("node-b", vec![config(folder.path())]);
     assert!(refusal(&node).contains("belongs to node \"node-a\""), "{}", refusal(&node));
     let name = PoolName::parse("fast").unwrap();
     let renamed = PoolConfig { name: name.clone(), ..config(folder.path()) };
-    let pool = Pools::new(Arc::new(Kernel), NodeName::parse("node-a").unwrap(), vec![renamed]);
+    let pool = pools_of("node-a", vec![renamed]);
     let error = Chain(&pool.open(&name).unwrap_err()).to_string();
     assert!(error.contains("pool \"default\""), "{error}");
 }
@@ -156,11 +167,7 @@ fn a_pool_may_lie_inside_another() {
         require_mount: false,
         terms: Terms::default(),
     };
-    let pools = Pools::new(
-        Arc::new(Kernel),
-        NodeName::parse("node-a").unwrap(),
-        vec![config(folder.path()), fast],
-    );
+    let pools = pools_of("node-a", vec![config(folder.path()), fast]);
     assert!(pools.open_all().all(|pool| pool.is_ok()));
 }
 
@@ -183,4 +190,74 @@ fn a_change_is_told_once() {
     let told = pools.look();
     assert!(matches!(told.as_slice(), [Change { problem: None, .. }]), "{told:?}");
     assert_eq!(pools.look(), []);
+}
+
+#[test]
+fn no_pool_is_opened_before_the_cluster_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let pools = pools(folder.path());
+    pools.set_seen(Seen::default());
+    assert!(refusal(&pools).contains("kube-system"), "{}", refusal(&pools));
+    assert!(!folder.path().join(MARKER).exists());
+}
+
+#[test]
+fn a_pool_of_another_cluster_is_refused_with_the_command_that_adopts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    pools(folder.path()).open(&PoolName::default()).unwrap();
+    let rebuilt = pools(folder.path());
+    let other = Seen { cluster: "cluster-b".to_owned(), ..in_use() };
+    rebuilt.set_seen(other.clone());
+    let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+    let said = refusal(&rebuilt);
+    assert!(said.contains("kubectl annotate node node-a fastrak.io/adopt-pool=default"), "{said}");
+    assert!(said.contains("cluster-a"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
+    // The refusal is a change, and so is the adoption, once.
+    assert_eq!(rebuilt.look().len(), 1);
+    rebuilt.set_seen(Seen { adopt: Some("default".to_owned()), ..other });
+    let changes = rebuilt.look();
+    assert!(matches!(changes.as_slice(), [Change { problem: None, adopted: true, .. }]), "{changes:?}");
+    assert_eq!(rebuilt.look(), []);
+    drop(rebuilt);
+    // From now on it is the new cluster's alone.
+    assert!(refusal(&pools(folder.path())).contains("cluster-b"));
+}
+
+#[test]
+fn a_pool_without_a_cluster_becomes_this_ones_only_if_that_is_certain() {
+    for (content, seen, is_certain) in
+        [(None, seen(), true), (Some("volume"), in_use(), true), (Some("volume"), seen(), false)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
+        fs::write(folder.path().join(MARKER), old).unwrap();
+        fs::create_dir(folder.path().join(".trash")).unwrap();
+        content.map(|name| fs::create_dir(folder.path().join(name)).unwrap());
+        let pools = pools(folder.path());
+        pools.set_seen(seen);
+        assert_eq!(pools.open(&PoolName::default()).is_ok(), is_certain, "{content:?}");
+        let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+        assert_eq!(marker.contains("cluster-a"), is_certain, "{marker}");
+    }
+    // What can still be had back from the trash is data.
+    let folder = tempfile::tempdir().unwrap();
+    let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
+    fs::write(folder.path().join(MARKER), old).unwrap();
+    fs::create_dir_all(folder.path().join(".trash/volume")).unwrap();
+    assert!(refusal(&pools(folder.path())).contains("adopt-pool"));
+}
+
+#[test]
+fn a_pool_is_used_by_one_agent_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = pools(folder.path());
+    first.open(&PoolName::default()).unwrap();
+    let second = pools(folder.path());
+    let said = refusal(&second);
+    let holder = format!("process {}", std::process::id());
+    assert!(said.contains("in use by another agent") && said.contains(&holder), "{said}");
+    first.open(&PoolName::default()).unwrap();
+    drop(first);
+    second.open(&PoolName::default()).unwrap();
 }

@@ -1,10 +1,9 @@
-//! Taking volumes away whose claims are gone: decided in `plan.rs` and `orphans.rs`, done in
-//! `controller.rs` for those that have an object and in `stray.rs` for directories without one.
+//! Removing volumes whose claims are gone: decided in `plan.rs` and done in `controller.rs` for those that
+//! have a PersistentVolume, and in `orphans/` for directories without one.
 
 pub mod controller;
 pub mod orphans;
 pub mod plan;
-pub mod stray;
 
 use std::path::Path;
 

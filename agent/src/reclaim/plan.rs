@@ -26,8 +26,11 @@ pub enum Interest {
 /// What was found out about a volume that may be at its end, all of it just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The claim that it is for.
+    /// The claim that its PersistentVolume names.
     pub claim: ClaimState,
+    /// Another claim that is recorded beside the data and still exists, by namespace and name. Whoever may
+    /// write PersistentVolumes can have one name any claim.
+    pub recorded: Option<String>,
     /// Whether something has it mounted; `None` where that cannot be told.
     pub mounted: Option<bool>,
     /// Where its data is.
@@ -57,6 +60,15 @@ pub enum Reason {
     /// Its claim lives.
     #[error("its claim is there still")]
     ClaimAlive,
+    /// The claim whose data it holds lives, and its object names another one.
+    #[error(
+        "its data belongs to claim {claim}, which still exists, but its claimRef names another claim; \
+         nothing was touched. Delete that claim if its data may go, or restore the claimRef"
+    )]
+    RecordedClaimAlive {
+        /// The claim.
+        claim: String,
+    },
     /// Something has it mounted.
     #[error("a pod on this node has it mounted still; its data is taken away when that has ended")]
     Mounted,
@@ -109,6 +121,9 @@ pub fn interest(volume: &Volume, node: &NodeKey) -> Interest {
 /// Decides about a volume that may be at its end.
 #[must_use]
 pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
+    if let Some(claim) = &evidence.recorded {
+        return Step::Wait(Reason::RecordedClaimAlive { claim: claim.clone() });
+    }
     match evidence.claim {
         ClaimState::HasVolume => Step::Wait(Reason::ClaimAlive),
         // Deleted by hand before it was bound: the binder will not take it any more.

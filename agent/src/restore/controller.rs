@@ -115,10 +115,10 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
     let data = data.map_err(RestoreError::Volume)?;
     let name = ask.id.volume_name();
     let volume = context.cluster.volume(&name).await.map_err(RestoreError::Cluster)?;
-    let (claims, namespace_created) = match &data {
+    let (claims, namespace) = match &data {
         Found::Known(known) => {
-            let created = context.cluster.namespace_created(&ask.claim.namespace);
-            let asked = tokio::try_join!(claims(context, ask, known), created);
+            let namespace = context.cluster.namespace(&ask.claim.namespace);
+            let asked = tokio::try_join!(claims(context, ask, known), namespace);
             asked.map_err(RestoreError::Cluster)?
         }
         // Nothing that could be given: nobody needs to be asked.
@@ -126,7 +126,7 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
     };
     // Last, so that no mount can come between a claim that was there and this look.
     let mounted = context.store.is_mounted(ask.id);
-    Ok(Evidence { data, volume, claims, namespace_created, mounted })
+    Ok(Evidence { data, volume, claims, namespace, mounted })
 }
 
 /// The claim that the volume was made for, and the one that had it last.

@@ -5,6 +5,7 @@
 //! another tenant's. Both are read from what lies beside the data, which no tenant can reach.
 
 use crate::cluster::ClaimState;
+use crate::cluster::identity::NamespaceView;
 use crate::facts::volume::{Phase, Policy, Volume};
 use crate::provision::plan::Plan;
 use crate::volumes::back::{Found, Known};
@@ -48,8 +49,8 @@ pub struct Evidence {
     pub volume: Option<Volume>,
     /// The claim that the volume was made for, and the one that had it last.
     pub claims: ClaimState,
-    /// When the claim's namespace was made, in seconds since 1970.
-    pub namespace_created: Option<i64>,
+    /// The claim's namespace.
+    pub namespace: Option<NamespaceView>,
     /// Whether something has the volume mounted; `None` where that cannot be told.
     pub mounted: Option<bool>,
 }
@@ -96,8 +97,11 @@ pub enum Refusal {
     #[error(
         "node {node} has no volume {id} that a claim of this namespace may have. It is on one node \
          only, which the claim has to name ({pin}); the trash keeps it for a time only; and it goes to \
-         the namespace that it was of, not to one that was made anew under the same name",
-        pin = names::NODE
+         the namespace in which its claim was, not to a later one of the same name, unless an \
+         administrator annotates that namespace with {inherit}={yes}",
+        pin = names::NODE,
+        inherit = names::INHERIT_VOLUMES,
+        yes = names::INHERIT_VOLUMES_YES
     )]
     NotHere {
         /// This node.
@@ -236,13 +240,23 @@ fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
     // Also of the one that had it last: what another namespace has written since is not the first
     // one's to have, though the volume was made for it.
     let same = *namespace == known.identity.namespace && *namespace == known.owner.namespace;
-    // A claim is younger than its namespace, by the same clock. So a namespace that is younger than the
-    // claim of the volume is not the one which that claim was in.
-    let older = match (evidence.namespace_created, known.identity.claim_created) {
-        (Some(namespace), Some(claim)) => namespace <= claim,
-        (None, _) | (_, None) => false,
-    };
-    if same && older { Ok(known) } else { Err(not_here()) }
+    let is_it = evidence.namespace.as_ref().is_some_and(|namespace| is_that(namespace, known));
+    if same && is_it { Ok(known) } else { Err(not_here()) }
+}
+
+/// Whether this is the very namespace in which the volume's claim was. Its uid says so, if it was
+/// recorded when the claim was gone. Otherwise a claim is younger than its namespace, by the same clock,
+/// so a namespace that is younger than the claim of the volume is another one. An administrator may let a
+/// namespace have the volumes of an earlier one of its name, such as that of a cluster that is no more.
+fn is_that(namespace: &NamespaceView, known: &Known) -> bool {
+    if namespace.inherits {
+        return true;
+    }
+    match (&known.namespace_uid, namespace.created, known.identity.claim_created) {
+        (Some(uid), _, _) => *uid == namespace.uid,
+        (None, Some(created), Some(claim)) => created <= claim,
+        (None, _, _) => false,
+    }
 }
 
 /// Whether the object stands in nobody's use.

@@ -85,6 +85,7 @@ mod tests {
             pool: PoolName::parse(pool).unwrap(),
             problem: problem.map(str::to_owned),
             is_first: false,
+            adopted: false,
         }
     }
 

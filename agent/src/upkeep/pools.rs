@@ -3,9 +3,12 @@
 //! Work does not depend on it: every operation looks for itself.
 
 use crate::context::Context;
+use crate::facts::Confirmations;
 use crate::metrics::OfPool;
-use crate::pools::Change;
+use crate::pools::{Change, Seen};
 use crate::upkeep::condition::Condition;
+use fastrak_api::names;
+use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock;
@@ -16,6 +19,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
+/// How long the API server is left alone that could not say which cluster it is.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Looks at the pools at intervals until shutdown is requested. Opens `gate` after the first look.
 pub async fn run(
@@ -23,6 +29,11 @@ pub async fn run(
     gate: CancellationToken,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return Ok(()),
+        () = identify(&context) => {}
+    }
     let mut condition = Condition::default();
     look(&context, &mut condition).await;
     gate.cancel();
@@ -36,15 +47,52 @@ pub async fn run(
     }
 }
 
+/// Learns which cluster this is, without which no pool is opened.
+async fn identify(context: &Context) {
+    let mut delay = FIRST_RETRY;
+    loop {
+        match context.cluster.id().await {
+            Ok(Some(cluster)) => return context.set_cluster_id(cluster),
+            Ok(None) => tracing::warn!("cluster not identified: it has no namespace kube-system"),
+            Err(error) => tracing::warn!(error = %Chain(&error), "cluster not identified"),
+        }
+        tokio::time::sleep(delay).await;
+        delay = delay.saturating_mul(2).min(LAST_RETRY);
+    }
+}
+
 /// Looks at the pools once.
 async fn look(context: &Context, condition: &mut Condition) {
-    context.store.pools().set_in_use(context.facts.pools_in_use());
+    let Confirmations { adopt_pool: adopt, orphans } = context.facts.confirmations();
+    let cluster = context.cluster_id();
+    let in_use = context.facts.pools_in_use();
+    context.store.pools().set_seen(Seen { cluster, in_use, adopt: adopt.clone() });
     match context.on_disk(|store| Ok(store.pools().look())).await {
         Ok(changes) => {
             changes.iter().for_each(|change| tell(context, change));
             condition.take(&changes, clock::now());
         }
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
+    }
+    if let Some(pool) = adopt {
+        consume_adoption(context, &pool).await;
+    }
+    // Confirmed orphans do not wait for the next scan.
+    let names = context.pools.iter().map(PoolName::as_str);
+    if orphans.is_some_and(|pool| names.into_iter().any(|name| name == pool)) {
+        context.scan.notify_one();
+    }
+}
+
+/// A confirmation counts once: the next disk of another cluster needs one of its own.
+async fn consume_adoption(context: &Context, pool: &str) {
+    let Ok(name) = PoolName::parse(pool) else { return };
+    let is_open = context.on_disk(move |store| Ok(store.pools().open(&name).is_ok())).await;
+    if !is_open.unwrap_or(false) {
+        return;
+    }
+    if let Err(error) = context.cluster.consume(&context.node, names::ADOPT_POOL, pool).await {
+        tracing::warn!(pool, error = %Chain(&error), "confirmation not removed from the node");
     }
 }
 
@@ -67,6 +115,13 @@ fn tell(context: &Context, change: &Change) {
         }
         None => {
             tracing::info!(%pool, "pool can be used");
+            if change.adopted {
+                let text = format!(
+                    "pool {pool} of node {} belongs to this cluster from now on, with all that is in it",
+                    context.node
+                );
+                context.events.on_node(&context.node, EventReason::PoolAdopted, text);
+            }
             if !change.is_first {
                 let text = format!("pool {pool} can be used");
                 context.events.on_node(&context.node, EventReason::PoolUsable, text);

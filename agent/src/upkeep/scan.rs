@@ -1,20 +1,29 @@
 //! Compares the pools with the cluster: directories without an owner, volumes without a directory.
 //!
-//! The first are handed to the workers, who ask the API server before they believe it. The second
-//! are told of and left: nothing brings data back, and an empty directory in its place would hide
-//! the loss. What unfinished work has left half made is removed on the way.
+//! The first are handed to the workers where they may be removed, and reported where they stay. The
+//! second are reported and left: nothing brings data back, and an empty directory in its place would
+//! hide the loss. What unfinished work has left half made is removed on the way.
 
+use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::facts::volume::{Phase, Volume};
 use crate::metrics::OfPool;
+use crate::reclaim::orphans::Scanned;
+use crate::volumes::layout;
 use crate::volumes::survey::Content;
+use fastrak_api::names;
+use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// As many orphans are named in an event.
+const NAMED: usize = 5;
 
 /// Compares at intervals, and when woken, until shutdown is requested.
 pub async fn run(
@@ -41,22 +50,128 @@ async fn scan(context: &Context) {
         Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
     };
     for content in &contents {
-        let strays: Vec<_> =
-            content.volumes.iter().filter(|id| !context.facts.knows(id)).cloned().collect();
-        let orphans = strays.len() + content.foreign;
         context.metrics.set(OfPool::Volumes, &content.pool, content.volumes.len());
-        context.metrics.set(OfPool::Orphans, &content.pool, orphans);
         context.metrics.set(OfPool::Unlimited, &content.pool, content.unlimited);
         if content.corrected > 0 {
             let (pool, volumes) = (&content.pool, content.corrected);
             tracing::warn!(%pool, volumes, "limits were lost, and are set again");
         }
-        strays.into_iter().for_each(|id| context.queue.add(id));
     }
-    tell_missing(context, &known, &contents);
+    report_missing(context, &known, &contents);
+    if let Err(error) = find_orphans(context, &contents).await {
+        tracing::warn!(error = %Chain(&error), "could not look for orphans");
+    }
 }
 
-fn tell_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
+/// Finds the directories that no PersistentVolume owns. Without the API server's word nothing is one.
+async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), ClusterError> {
+    let unknown = |content: &Content| {
+        let ids = content.volumes.iter().filter(|id| !context.facts.knows(id));
+        ids.cloned().collect::<HashSet<_>>()
+    };
+    let unknown: Vec<_> = contents.iter().map(|content| (content, unknown(content))).collect();
+    let owned = if unknown.iter().all(|(_, ids)| ids.is_empty()) {
+        HashSet::new()
+    } else {
+        if !is_same_cluster(context).await? {
+            return Ok(());
+        }
+        owned(context, unknown.iter().flat_map(|(_, ids)| ids)).await?
+    };
+    for (content, mut orphans) in unknown {
+        orphans.retain(|id| !owned.contains(id));
+        examine(context, content, orphans).await;
+    }
+    Ok(())
+}
+
+/// Whether the API server is still that of the cluster to which the pools belong: another one knows none
+/// of their volumes. If it is not, the pools are refused from the next look at them.
+async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
+    let Some(cluster) = context.cluster.id().await? else { return Ok(false) };
+    let is_same = cluster == context.cluster_id();
+    if !is_same {
+        tracing::error!(cluster, "API server belongs to another cluster than before");
+        context.set_cluster_id(cluster);
+    }
+    Ok(is_same)
+}
+
+/// Those of the volumes that any PersistentVolume is for, labelled or not, by its name or its path.
+async fn owned(
+    context: &Context,
+    ids: impl Iterator<Item = &VolumeId>,
+) -> Result<HashSet<VolumeId>, ClusterError> {
+    let (ids, mut owned) = (ids.collect::<HashSet<_>>(), HashSet::new());
+    let mut note = |volume: &Volume| {
+        let by_path = volume.path.as_deref().and_then(layout::volume_at);
+        let all = [volume.id(), by_path].into_iter().flatten();
+        owned.extend(all.filter(|id| ids.contains(id)));
+    };
+    context.cluster.each_volume(&mut note).await?;
+    Ok(owned)
+}
+
+async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId>) {
+    let (pool, ids) = (content.pool.clone(), orphans.into_iter().collect::<Vec<_>>());
+    let name = pool.clone();
+    let found = match context.on_disk(move |store| store.contents(&name, &ids)).await {
+        Ok(found) => found.into_iter().collect::<BTreeMap<_, _>>(),
+        Err(error) => {
+            return tracing::warn!(%pool, error = %Chain(&error), "could not look into orphans");
+        }
+    };
+    let confirmed = context.facts.confirmations().orphans.as_deref() == Some(pool.as_str());
+    let (number, retention) = (found.len(), context.orphan_retention);
+    let scanned =
+        context.orphans.scanned(&pool, found, content.volumes.len(), (confirmed, retention));
+    context.metrics.set(OfPool::Orphans, &pool, number);
+    report(context, content, &scanned);
+    scanned.removable.into_iter().for_each(|id| context.queue.add(id));
+    if confirmed {
+        let node = &context.node;
+        let consumed = context.cluster.consume(node, names::CONFIRM_ORPHANS, pool.as_str()).await;
+        if let Err(error) = consumed {
+            tracing::warn!(%pool, error = %Chain(&error), "confirmation not removed from the node");
+        }
+    }
+}
+
+fn report(context: &Context, content: &Content, scanned: &Scanned) {
+    let (pool, node) = (&content.pool, &context.node);
+    if let Some(kept) = &scanned.kept {
+        let text = found_text(pool, node.as_str(), kept);
+        tracing::warn!(%pool, orphans = kept.len(), "orphans found, and kept");
+        context.events.on_node(node, EventReason::OrphansFound, text);
+    }
+    if let Some(number) = scanned.stopped {
+        let all = content.volumes.len();
+        tracing::warn!(%pool, orphans = number, directories = all, "removal of orphans stopped");
+        let text = format!(
+            "{number} of {all} volumes in pool \"{pool}\" of node {node} have neither a \
+             PersistentVolume nor a claim any more, and this cluster should know most of them; none is \
+             removed. If that is right, run: kubectl annotate node {node} {}={pool}",
+            names::CONFIRM_ORPHANS
+        );
+        context.events.on_node(node, EventReason::OrphanRemovalStopped, text);
+    }
+}
+
+fn found_text(pool: &PoolName, node: &str, kept: &[VolumeId]) -> String {
+    let named: Vec<_> = kept.iter().take(NAMED).map(VolumeId::volume_name).collect();
+    let more = kept.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "{number} volumes in pool \"{pool}\" of node {node} hold data and have neither a \
+         PersistentVolume nor a claim: {named}{more}. They are kept. To use one again, create a claim \
+         with the annotation {adopt}: <name>; to remove one, remove its directory on the node",
+        number = kept.len(),
+        named = named.join(", "),
+        adopt = names::ADOPT
+    )
+}
+
+fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
     for content in contents {
         let is_missing = |volume: &Volume| {
             volume.pool_label.as_deref() == Some(content.pool.as_str())

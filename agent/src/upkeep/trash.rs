@@ -107,6 +107,7 @@ fn report(context: &Context, sorted: &Sorted) {
     let pool = &sorted.pool;
     let bytes = usize::try_from(sorted.bytes).unwrap_or(usize::MAX);
     context.metrics.set(OfPool::TrashBytes, pool, bytes);
+    context.metrics.set(OfPool::Unreadable, pool, sorted.unreadable);
     for lost in &sorted.over {
         tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
     }

@@ -4,7 +4,7 @@
 
 use super::discard::settle;
 use super::identity::{self, Record};
-use super::owner::{self, Owner};
+use super::owner::{self, Owner, OwnerRecord};
 use super::{Made, Store, VolumeError, layout, look, made, proven};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
@@ -22,6 +22,8 @@ pub struct Known {
     pub identity: Identity,
     /// Whose it was last.
     pub owner: Owner,
+    /// The uid of that one's namespace, if it is recorded.
+    pub namespace_uid: Option<String>,
     /// Whether it is in the trash.
     pub trashed: bool,
 }
@@ -80,7 +82,8 @@ impl Store {
         let missing = || VolumeError::Missing(pool.config.name.clone());
         let identity = proven(&pool, id)?.ok_or_else(missing)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Restore)?;
-        owner::write(&dir, owner, None).map_err(VolumeError::Restore)?;
+        let record = OwnerRecord::new(owner.clone());
+        owner::write(&dir, &record).map_err(VolumeError::Restore)?;
         // A limit may have been taken away or raised meanwhile by whoever runs the node.
         self.hold(&pool, id).map_err(VolumeError::Restore)?;
         Ok(made(&pool, id, identity.limit))
@@ -96,20 +99,46 @@ impl Store {
         Ok(())
     }
 
-    /// Records whose the volume is where it has been given to another claim than it was made for.
+    /// The claim that had the volume last, if it is another than the one that it was made for.
+    pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<Owner>, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
+        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        Ok(record.map(|record| record.owner).filter(|owner| owner.uid != id.as_str()))
+    }
+
+    /// Whether the uid of the namespace of `owner`, who has the volume, is recorded.
+    pub fn knows_namespace_of(
+        &self,
+        pool: &PoolName,
+        id: &VolumeId,
+        owner: &Owner,
+    ) -> Result<bool, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
+        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        Ok(record.is_some_and(|record| record.owner == *owner && record.namespace_uid.is_some()))
+    }
+
+    /// Records whose the volume is, and the uid of that claim's namespace if it is known.
     pub fn note_owner(
         &self,
         pool: &PoolName,
         id: &VolumeId,
         owner: &Owner,
+        namespace_uid: Option<&str>,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
         let known = owner::read(&dir).map_err(VolumeError::Keep)?;
-        if known.is_some_and(|record| record.owner == *owner && record.trashed.is_none()) {
+        let known = known.filter(|record| record.owner == *owner);
+        let recorded = known.as_ref().and_then(|record| record.namespace_uid.clone());
+        let namespace_uid = namespace_uid.map(str::to_owned).or(recorded);
+        let record = OwnerRecord { namespace_uid, ..OwnerRecord::new(owner.clone()) };
+        if known.as_ref() == Some(&record) {
             return Ok(());
         }
-        owner::write(&dir, owner, None).map_err(VolumeError::Keep)
+        owner::write(&dir, &record).map_err(VolumeError::Keep)
     }
 }
 
@@ -158,10 +187,10 @@ fn known(
     identity: Identity,
     trashed: bool,
 ) -> Result<Found, HostError> {
-    let record = owner::read(dir)?;
-    let owner = record.map_or_else(|| Owner::first(&identity), |record| record.owner);
+    let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(&identity)));
+    let OwnerRecord { owner, namespace_uid, .. } = record;
     let pool = pool.config.name.clone();
-    Ok(Found::Known(Box::new(Known { pool, identity, owner, trashed })))
+    Ok(Found::Known(Box::new(Known { pool, identity, owner, namespace_uid, trashed })))
 }
 
 fn bring_back(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {

@@ -90,7 +90,7 @@ fn all(mut refusals: Vec<VolumeError>) -> VolumeError {
 mod tests {
     use super::*;
     use crate::host::Kernel;
-    use crate::pools::{PoolConfig, Pools};
+    use crate::pools::{PoolConfig, Pools, Seen};
     use fastrak_api::capacity::{Reserve, Terms, parse_size};
     use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
@@ -115,7 +115,9 @@ mod tests {
         };
         let node = NodeName::parse("node-a").unwrap();
         let configs = pools.iter().map(config).collect();
-        Store::new(Arc::new(Pools::new(Arc::new(Kernel), node, configs)))
+        let pools = Pools::new(Arc::new(Kernel), node, configs);
+        pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
+        Store::new(Arc::new(pools))
     }
 
     fn order(number: u32, kib: u64, pools: &[&str], policy: PoolPolicy) -> Order {

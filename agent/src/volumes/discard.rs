@@ -3,7 +3,7 @@
 //! It removes nothing. Where a volume can be had back, whose it was is recorded first, so that whatever
 //! is in the trash under its own name has that record, whenever a kill comes.
 
-use super::owner::{self, Owner};
+use super::owner::{self, Owner, OwnerRecord};
 use super::trashed::Trashed;
 use super::{Store, VolumeError, layout, proven};
 use crate::host::{Dir, HostError};
@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 pub struct Parting {
     /// Whose it was last; without a name, whose the disk says that it is.
     pub owner: Option<Owner>,
+    /// The uid of the owner's namespace, if it is known.
+    pub namespace_uid: Option<String>,
     /// The time now, in seconds since 1970.
     pub now: i64,
 }
@@ -57,9 +59,13 @@ fn keep(pool: &Dir, identity: &Identity, parting: &Parting) -> Result<(), HostEr
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
     let dir = pool.open(name)?;
-    let known = owner::read(&dir)?.map(|record| record.owner);
-    let owner = parting.owner.clone().or(known).unwrap_or_else(|| Owner::first(identity));
-    owner::write(&dir, &owner, Some(Trashed::begin(parting.now)))?;
+    let known = owner::read(&dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
+    let owner = parting.owner.clone().unwrap_or_else(|| known.owner.clone());
+    let same = owner == known.owner;
+    let recorded = known.namespace_uid.filter(|_| same);
+    let namespace_uid = parting.namespace_uid.clone().or(recorded);
+    let trashed = Some(Trashed::begin(parting.now));
+    owner::write(&dir, &OwnerRecord { namespace_uid, trashed, ..OwnerRecord::new(owner) })?;
     let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
     // A volume must not outlive a power cut in a folder that does not: it can be had back.
     pool.sync()?;

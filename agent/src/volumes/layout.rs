@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <pool>/.fastrak-pool      the marker
+//! <pool>/.fastrak-holder    which agent has locked the pool
 //! <pool>/.staging/<uid>     a volume that is being made
 //! <pool>/.trash/<uid>       a volume that was taken away and can be had back
 //! <pool>/.trash/<uid>.<n>   one that is being removed
@@ -12,6 +13,7 @@
 //! ```
 
 use crate::host::mounts::Mount;
+use crate::pools::HOLDER;
 use crate::pools::marker::MARKER;
 use fastrak_api::volume::VolumeId;
 use std::ffi::{OsStr, OsString};
@@ -45,7 +47,7 @@ pub enum Entry {
 #[must_use]
 pub fn entry(name: &OsStr) -> Entry {
     match name.to_str() {
-        Some(STAGING | TRASH | GROUPS | MARKER) => Entry::Own,
+        Some(STAGING | TRASH | GROUPS | MARKER | HOLDER) => Entry::Own,
         Some(text) => VolumeId::parse(text).map_or(Entry::Foreign, Entry::Volume),
         None => Entry::Foreign,
     }
@@ -61,6 +63,14 @@ pub fn data_path(pool: &Path, id: &VolumeId) -> PathBuf {
 #[must_use]
 pub fn is_data_path(path: &[u8], id: &VolumeId) -> bool {
     path.ends_with(format!("/{id}/{DATA}").as_bytes())
+}
+
+/// The volume whose data `path` could be, in whatever pool.
+#[must_use]
+pub fn volume_at(path: &str) -> Option<VolumeId> {
+    let (folder, data) = path.rsplit_once('/')?;
+    let (_, id) = folder.rsplit_once('/')?;
+    VolumeId::parse(id).ok().filter(|_| data == DATA)
 }
 
 /// Whether a mount is of this volume: of its data, or where a kubelet mounts it.
@@ -108,7 +118,7 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         assert_eq!(entry(OsStr::new(UID)), Entry::Volume(id()));
-        for own in [".staging", ".trash", ".groups", ".fastrak-pool"] {
+        for own in [".staging", ".trash", ".groups", ".fastrak-pool", ".fastrak-holder"] {
             assert_eq!(entry(OsStr::new(own)), Entry::Own);
         }
         for foreign in ["lost+found", "data", "pvc-x", &UID.to_uppercase()] {
@@ -153,8 +163,10 @@ mod tests {
     #[test]
     fn a_path_is_that_of_a_volume_only_with_whole_components() {
         assert!(is_data_path(format!("/a/{UID}/data").as_bytes(), &id()));
+        assert_eq!(volume_at(&format!("/a/{UID}/data")), Some(id()));
         for other in [format!("/a/x{UID}/data"), format!("/a/{UID}/data/x"), format!("/a/{UID}")] {
             assert!(!is_data_path(other.as_bytes(), &id()), "{other}");
+            assert_eq!(volume_at(&other), None, "{other}");
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod ledger;
 mod make;
 mod numbering;
+pub mod orphan;
 pub mod owner;
 pub mod plan;
 pub mod projects;
@@ -29,6 +30,7 @@ pub use error::VolumeError;
 
 use crate::host::{HostError, Kind, mounts};
 use crate::pools::{OpenPool, Pools};
+use discard::Parting;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};

@@ -6,7 +6,7 @@
 
 use super::discard::give_up;
 use super::identity::{self, Record};
-use super::owner::{self, Owner};
+use super::owner::{self, Owner, OwnerRecord};
 use super::plan::{self, Entry, Fate};
 use super::trashed::Trashed;
 use super::{Store, VolumeError, layout};
@@ -31,6 +31,8 @@ pub struct Sorted {
     pub over: Vec<Lost>,
     /// Those that have given way.
     pub evicted: Vec<Lost>,
+    /// How many have a record that cannot be read: they stay, whatever their time is.
+    pub unreadable: usize,
 }
 
 /// A volume that cannot be had back any more.
@@ -94,7 +96,7 @@ impl Store {
         now: i64,
     ) -> Result<Vec<Lost>, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let Some((trash, entries)) = open(&pool, now).map_err(VolumeError::Sort)? else {
+        let Some(Opened { trash, entries, .. }) = open(&pool, now).map_err(VolumeError::Sort)? else {
             return Ok(Vec::new());
         };
         let leaving = plan::leave(&entries, bytes);
@@ -111,8 +113,9 @@ impl Store {
 fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError> {
     let name = pool.config.name.clone();
     let mut sorted =
-        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), evicted: Vec::new() };
-    let Some((trash, entries)) = open(pool, now)? else { return Ok(sorted) };
+        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), evicted: Vec::new(), unreadable: 0 };
+    let Some(Opened { trash, entries, unreadable }) = open(pool, now)? else { return Ok(sorted) };
+    sorted.unreadable = unreadable;
     let most = pool.config.terms.total(pool.room.total) / 100 * u64::from(percent);
     for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
         match fate {
@@ -129,32 +132,60 @@ fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError>
     Ok(sorted)
 }
 
-/// The pool's trash, and the volumes in it that can be had back. Those that never could are given up
-/// on the way.
-fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<(Dir, Vec<Entry>)>, HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
-    let names = trash.names(usize::MAX)?;
-    let mut entries = Vec::new();
-    for id in names.iter().filter_map(|name| layout::restorable(name)) {
-        match examine(&trash, &id, now) {
-            Ok(Some(entry)) => entries.push(entry),
-            // Of an older version, or changed since by someone who is root.
-            Ok(None) => give_up(&trash, &trash, &id)?,
-            // It has just been brought back.
-            Err(error) if error.is_missing() => {}
-            Err(error) => warn(&pool.config.name, &error),
-        }
-    }
-    Ok(Some((trash, entries)))
+/// The trash of a pool.
+struct Opened {
+    trash: Dir,
+    /// The volumes in it that can be restored.
+    entries: Vec<Entry>,
+    /// How many there are whose records cannot be read.
+    unreadable: usize,
 }
 
-/// What is to be known of a volume in the trash; `None` where it cannot be had back.
-fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Option<Entry>, HostError> {
+/// What the records of a volume in the trash say.
+enum Examined {
+    /// It can be restored.
+    Restorable(Entry),
+    /// It cannot be restored, and never could.
+    Final,
+    /// They cannot be read; why.
+    Unreadable(String),
+}
+
+/// Opens the trash of a pool. Volumes that never could be restored are given up on the way; one whose
+/// record is damaged, or was written by a newer version, stays.
+fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
+    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
+    let names = trash.names(usize::MAX)?;
+    let (mut entries, mut unreadable) = (Vec::new(), 0);
+    for id in names.iter().filter_map(|name| layout::restorable(name)) {
+        match examine(&trash, &id, now) {
+            Ok(Examined::Restorable(entry)) => entries.push(entry),
+            Ok(Examined::Final) => give_up(&trash, &trash, &id)?,
+            Ok(Examined::Unreadable(why)) => {
+                tracing::debug!(pool = %pool.config.name, volume = %id, why, "trash record not readable");
+                unreadable += 1;
+            }
+            // It has just been restored.
+            Err(error) if error.is_missing() => {}
+            Err(error) => {
+                warn(&pool.config.name, &error);
+                unreadable += 1;
+            }
+        }
+    }
+    Ok(Some(Opened { trash, entries, unreadable }))
+}
+
+fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Examined, HostError> {
     let dir = trash.open(OsStr::new(id.as_str()))?;
-    let Record::Proven(identity) = identity::read(&dir, id)? else { return Ok(None) };
-    let Some(ttl) = identity.trash_seconds else { return Ok(None) };
+    let identity = match identity::read(&dir, id)? {
+        Record::Proven(identity) => identity,
+        Record::Doubtful(why) => return Ok(Examined::Unreadable(why)),
+    };
+    let Some(ttl) = identity.trash_seconds else { return Ok(Examined::Final) };
     let (owner, since, spent) = time(&dir, &identity, now, ttl)?;
-    Ok(Some(Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent, since }))
+    let entry = Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent, since };
+    Ok(Examined::Restorable(entry))
 }
 
 /// Counts the time of a volume in the trash, and writes it down where that is due.
@@ -164,21 +195,20 @@ fn time(
     now: i64,
     ttl: u64,
 ) -> Result<(Owner, i64, u64), HostError> {
-    let record = owner::read(dir)?;
-    let trashed = record.as_ref().and_then(|record| record.trashed);
-    let owner = record.map_or_else(|| Owner::first(identity), |record| record.owner);
-    // Without a record its time begins now.
-    let (due, spent) = match trashed {
+    let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
+    // Without a time its time begins now.
+    let (due, spent) = match record.trashed {
         Some(trashed) => (trashed.due(now, ttl), trashed.spent(now, ttl)),
         None => (Some(Trashed::begin(now)), 0),
     };
-    if let Some(due) = due
-        && let Err(error) = owner::write(dir, &owner, Some(due))
+    let since = record.trashed.map_or(now, |trashed| trashed.since);
+    if due.is_some()
+        && let Err(error) = owner::write(dir, &OwnerRecord { trashed: due, ..record.clone() })
     {
         // On a full disk too its time goes on, up to the part that needs no record.
         tracing::warn!(volume = %identity.volume, error = %Chain(&error), "time in the trash not recorded");
     }
-    Ok((owner, trashed.map_or(now, |trashed| trashed.since), spent))
+    Ok((record.owner, since, spent))
 }
 
 fn part_with(trash: &Dir, entry: &Entry) -> Option<Lost> {

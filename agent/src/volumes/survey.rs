@@ -1,5 +1,5 @@
-//! What is in the pools: whose directories, and how many that nobody knows. What unfinished work has
-//! left is removed on the way.
+//! What is in the pools: the directories of volumes. What unfinished work has left is removed on the
+//! way.
 //!
 //! It does not know which of them have an owner.
 
@@ -20,8 +20,6 @@ pub struct Content {
     pub pool: PoolName,
     /// The identities in the names of its directories.
     pub volumes: HashSet<VolumeId>,
-    /// How many other things are in it that nobody knows.
-    pub foreign: usize,
     /// How many volumes the kernel had to be told the size of once more.
     pub corrected: usize,
     /// How many it should hold to their size, and does not.
@@ -51,12 +49,10 @@ impl Store {
     }
 
     fn list(&self, pool: &OpenPool<'_>) -> Result<Content, VolumeError> {
-        let (mut volumes, mut foreign) = (HashSet::new(), 0);
+        let mut volumes = HashSet::new();
         for name in self.reconcile(pool)? {
-            match layout::entry(&name) {
-                layout::Entry::Volume(id) => drop(volumes.insert(id)),
-                layout::Entry::Own => {}
-                layout::Entry::Foreign => foreign += 1,
+            if let layout::Entry::Volume(id) = layout::entry(&name) {
+                volumes.insert(id);
             }
         }
         let (mut corrected, mut unlimited) = (0, 0);
@@ -70,7 +66,7 @@ impl Store {
                 }
             }
         }
-        Ok(Content { pool: pool.config.name.clone(), volumes, foreign, corrected, unlimited })
+        Ok(Content { pool: pool.config.name.clone(), volumes, corrected, unlimited })
     }
 
     /// Removes what an earlier process, or a try that failed, has left half made. Goes on past what

@@ -2,7 +2,7 @@ use super::discard::Parting;
 use super::*;
 use crate::host::reap::{self, Budget};
 use crate::host::{Dir, Kernel};
-use crate::pools::PoolConfig;
+use crate::pools::{PoolConfig, Seen};
 use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
@@ -21,6 +21,14 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let store = store_of(folder.path());
+        Self { folder, store }
+    }
+
+    /// The same pool in the hands of the next process.
+    fn restarted(self) -> Self {
+        let Self { folder, store } = self;
+        drop(store);
         let store = store_of(folder.path());
         Self { folder, store }
     }
@@ -46,11 +54,14 @@ fn store_of(path: &Path) -> Store {
         require_mount: false,
         terms: terms(),
     };
-    Store::new(Arc::new(Pools::new(
-        Arc::new(Kernel),
-        NodeName::parse("node-a").unwrap(),
-        vec![config],
-    )))
+    let node = NodeName::parse("node-a").unwrap();
+    let pools = Pools::new(Arc::new(Kernel), node, vec![config]);
+    pools.set_seen(seen());
+    Store::new(Arc::new(pools))
+}
+
+fn seen() -> Seen {
+    Seen { cluster: "cluster-a".to_owned(), ..Seen::default() }
 }
 
 fn id() -> VolumeId {
@@ -203,7 +214,7 @@ fn what_is_in_a_pool_is_listed_by_identity() {
     fs::create_dir(scene.at("somebody's")).unwrap();
     let (corrected, unlimited) = (0, 0);
     let (pool, volumes) = (PoolName::default(), [id()].into());
-    let content = survey::Content { pool, volumes, foreign: 1, corrected, unlimited };
+    let content = survey::Content { pool, volumes, corrected, unlimited };
     assert_eq!(scene.store.survey(), [content]);
 }
 
@@ -221,7 +232,9 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
-        Store::new(Arc::new(Pools::new(Arc::new(Kernel), node, configs)))
+        let pools = Pools::new(Arc::new(Kernel), node, configs);
+        pools.set_seen(seen());
+        Store::new(Arc::new(pools))
     };
     let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
     store(vec![near.clone()]).ensure(&order()).unwrap();
@@ -262,9 +275,9 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
         scene.store.ensure(&order()).unwrap();
         fs::rename(scene.volume(), scene.at(".staging").join(UID)).unwrap();
         cut(&scene);
-        let restarted = store_of(scene.folder.path());
-        assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
-        let (made, _) = restarted.ensure(&order()).unwrap();
+        let scene = scene.restarted();
+        assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
+        let (made, _) = scene.store.ensure(&order()).unwrap();
         assert_eq!(mode(&made.path), 0o2770);
     }
 }
@@ -282,11 +295,11 @@ fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_g
     assert!(first[0].more && first[0].removed > 0, "{first:?}");
     assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
     // The next process knows nothing of the last one's removal.
-    let restarted = store_of(scene.folder.path());
-    let rest = restarted.empty_trash(Budget::UNLIMITED, &none);
+    let scene = scene.restarted();
+    let rest = scene.store.empty_trash(Budget::UNLIMITED, &none);
     assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
     assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
-    assert_eq!(restarted.find(&id()).unwrap(), Whereabouts::Nowhere);
+    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
 }
 
 #[test]

@@ -139,7 +139,7 @@ async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()>
         let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
         let second = scene.create(&namespace, scene.claim("second")).await?;
         let said = scene.event(&namespace, "second", "ProvisioningFailed").await?;
-        ensure!(said.contains("is its disk mounted?"), "{said}");
+        ensure!(said.contains("mount the pool's disk"), "{said}");
         shows(port, "fastrak_agent_pool_up{pool=\"default\"} 0").await?;
         scene.delete(&first).await?;
         scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
@@ -154,12 +154,36 @@ async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()>
     .await
 }
 
-fn free_port() -> Result<u16> {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_agent_on_the_same_pool_is_refused_and_told_which_is_the_first() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    with_namespace(&scene.client, async |namespace| {
+        let first = scene.agent()?;
+        let claim = scene.create(&namespace, scene.claim("first")).await?;
+        scene.bound(&claim).await?;
+        let mut second = scene.program(&[])?;
+        let said = scene.event("default", &scene.node, "PoolUnusable").await?;
+        ensure!(said.contains("in use by another agent"), "{said}");
+        ensure!(said.contains(&format!("process {}", std::process::id())), "{said}");
+        // As soon as the first has ended, however it ended, the second goes on.
+        first.end().await?;
+        let claim = scene.create(&namespace, scene.claim("second")).await?;
+        scene.bound(&claim).await?;
+        second.kill();
+        let _third = scene.agent()?;
+        let claim = scene.create(&namespace, scene.claim("third")).await?;
+        scene.bound(&claim).await?;
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Waits until the metrics have this line. The agent is ready all the while.
-async fn shows(port: u16, line: &str) -> Result<()> {
+pub(crate) async fn shows(port: u16, line: &str) -> Result<()> {
     eventually(DEADLINE, format!("metric {line}"), || async {
         let metrics = get(port, "/metrics")?;
         ensure!(metrics.lines().any(|seen| seen == line), "{metrics}");

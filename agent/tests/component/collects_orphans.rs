@@ -1,5 +1,6 @@
 //! Directories that belong to nobody are taken away, and no others.
 
+use crate::bad_pools::{free_port, shows};
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context, Result, ensure};
 use fastrak_testkit::{eventually, or_skip, with_namespace};
@@ -24,6 +25,113 @@ async fn a_directory_without_an_owner_goes_and_what_may_be_of_value_stays() -> R
         Ok(())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_nobody_owns_stays_and_is_counted_and_reported() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let (data, empty) = (scene.plant_orphan("Delete")?, scene.plant_orphan("Delete")?);
+    std::fs::write(scene.pool().join(&data).join("data/file"), "precious")?;
+    std::fs::create_dir(scene.pool().join("somebody"))?;
+    let port = free_port()?;
+    let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
+    let said = scene.event("default", &scene.node, "OrphansFound").await?;
+    ensure!(said.contains(&format!("pvc-{data}")) && said.contains("fastrak.io/adopt"), "{said}");
+    ensure!(!said.contains(&empty), "{said}");
+    eventually(DEADLINE, "the empty one is gone", || async {
+        ensure!(!scene.pool().join(&empty).exists(), "it is there");
+        Ok(())
+    })
+    .await?;
+    shows(port, "fastrak_agent_orphans{pool=\"default\"} 1").await?;
+    let file = scene.pool().join(&data).join("data/file");
+    assert_eq!(std::fs::read_to_string(file)?, "precious");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_nobody_owns_goes_to_the_trash_for_as_long_as_an_administrator_says() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let data = scene.plant_orphan("Delete")?;
+    std::fs::write(scene.pool().join(&data).join("data/file"), "precious")?;
+    let flags = ["--orphan-retention=1h", "--trash-max-percent=100"];
+    let _agent = scene.agent_with(&flags)?;
+    let trashed = scene.pool().join(".trash").join(&data);
+    eventually(DEADLINE, "it is in the trash", || async {
+        ensure!(std::fs::read_to_string(trashed.join("data/file"))? == "precious", "another file");
+        Ok(())
+    })
+    .await?;
+    let record = std::fs::read_to_string(trashed.join("volume.json"))?;
+    ensure!(record.contains("\"trashSeconds\": 3600"), "{record}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_orphans_at_once_stay_until_an_administrator_confirms_them() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let orphans: Vec<_> = (0..8).map(|_| scene.plant_orphan("Delete")).collect::<Result<_>>()?;
+    let _agent = scene.agent()?;
+    let said = scene.event("default", &scene.node, "OrphanRemovalStopped").await?;
+    let command = format!("kubectl annotate node {} fastrak.io/confirm-orphans=default", scene.node);
+    ensure!(said.contains("8 of 8 volumes") && said.contains(&command), "{said}");
+    // By the time that a claim comes and goes, a scan has passed by.
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        scene.delete(&claim).await?;
+        scene.gone(&volume.name_any()).await
+    })
+    .await?;
+    let mut left = scene.directories();
+    left.sort();
+    let mut wanted = orphans.clone();
+    wanted.sort();
+    ensure!(left == wanted, "{left:?}");
+    scene.annotate_node("fastrak.io/confirm-orphans", "default").await?;
+    scene.empty().await?;
+    scene.no_annotation("fastrak.io/confirm-orphans").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_in_the_trash_that_cannot_be_read_stays_and_is_counted() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let newer = r#"{"format": 2, "volume": {"of": "a newer version"}}"#;
+    let contents = ["", "{", "\0\0\0\0", newer];
+    let trash = scene.pool().join(".trash");
+    let mut kept = Vec::new();
+    for content in contents {
+        let uid = scene.plant_orphan("Delete")?;
+        std::fs::create_dir_all(&trash)?;
+        std::fs::write(scene.pool().join(&uid).join("data/file"), "precious")?;
+        std::fs::write(scene.pool().join(&uid).join("volume.json"), content)?;
+        std::fs::rename(scene.pool().join(&uid), trash.join(&uid))?;
+        kept.push(trash.join(uid));
+    }
+    // One whose owner cannot be read.
+    let uid = scene.plant_orphan("Delete")?;
+    let record = std::fs::read_to_string(scene.pool().join(&uid).join("volume.json"))?;
+    let record = record.replacen('{', "{\"trashSeconds\": 1,", 1);
+    std::fs::write(scene.pool().join(&uid).join("volume.json"), record)?;
+    std::fs::write(scene.pool().join(&uid).join("data/file"), "precious")?;
+    std::fs::write(scene.pool().join(&uid).join("owner.json"), r#"{"format": 2}"#)?;
+    std::fs::rename(scene.pool().join(&uid), trash.join(&uid))?;
+    kept.push(trash.join(uid));
+    // And one that is to be removed, by which it can be seen that the trash was emptied.
+    let gone = trash.join(format!("{}.1", scene.random_uid()?));
+    std::fs::create_dir(&gone)?;
+    let port = free_port()?;
+    let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
+    eventually(DEADLINE, "the trash is emptied", || async {
+        ensure!(!gone.exists(), "it is there");
+        Ok(())
+    })
+    .await?;
+    shows(port, "fastrak_agent_trash_unreadable{pool=\"default\"} 5").await?;
+    for kept in kept {
+        assert_eq!(std::fs::read_to_string(kept.join("data/file"))?, "precious", "{kept:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

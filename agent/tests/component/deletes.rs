@@ -242,3 +242,30 @@ fn path(path: &Path) -> Result<String> {
 fn rustix_is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// Whoever may write PersistentVolumes can have one name any claim.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_claim_ref_was_changed_keeps_the_data_of_a_claim_that_lives() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.create(&namespace, scene.claim("data")).await?;
+        let volume = scene.bound(&claim).await?;
+        std::fs::write(path_of(&volume).join("file"), "precious")?;
+        let forged = json!({ "spec": { "claimRef": { "uid": scene.random_uid()? } } });
+        scene.patch_volume(&volume.name_any(), forged).await?;
+        let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
+        ensure!(said.contains(&format!("claim {namespace}/data, which still exists")), "{said}");
+        let file = path_of(&volume).join("file");
+        assert_eq!(std::fs::read_to_string(&file)?, "precious");
+        // Nor is a volume that is deleted outright.
+        scene.volumes().delete(&volume.name_any(), &DeleteParams::default()).await?;
+        after_a_scan(&scene).await?;
+        assert_eq!(std::fs::read_to_string(&file)?, "precious");
+        // The claim goes, and so does its data.
+        scene.delete(&claim).await?;
+        scene.gone(&volume.name_any()).await?;
+        scene.empty().await
+    })
+    .await
+}

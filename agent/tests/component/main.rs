@@ -12,6 +12,7 @@ mod imports;
 mod knows_its_room;
 mod provisions;
 mod refuses;
+mod reinstalls;
 mod removes;
 mod scene;
 mod survives_kills;

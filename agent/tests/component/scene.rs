@@ -10,7 +10,7 @@ use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, eventually, fake_node_from, shared,
 };
-use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -56,15 +56,26 @@ impl Scene {
     }
 
     async fn on(plane: &ControlPlane) -> Result<Self> {
-        let client = plane.client().await?;
         let node = format!("node-{}", NODES.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().context("a folder for pools")?;
+        std::fs::create_dir(folder.path().join("pool")).context("a pool")?;
+        Self::of(plane, node, folder).await
+    }
+
+    async fn of(plane: &ControlPlane, node: String, folder: tempfile::TempDir) -> Result<Self> {
+        let client = plane.client().await?;
         let hostname = format!("host-of-{node}");
         let object = objects::node(&node).label(kubernetes::HOSTNAME, hostname);
         fake_node_from(&client, object).await?;
         let identity = Identity::of(plane, names::NAMESPACE, names::AGENT).await?;
-        let folder = tempfile::tempdir().context("a folder for pools")?;
-        std::fs::create_dir(folder.path().join("pool")).context("a pool")?;
         Ok(Self { client, node, folder, identity })
+    }
+
+    /// The same node, with its disk, in another cluster.
+    pub(crate) async fn moved_to(self, plane: &ControlPlane) -> Result<Self> {
+        install(plane).await?;
+        let Self { node, folder, .. } = self;
+        Self::of(plane, node, folder).await
     }
 
     /// The directory of the default pool.
@@ -257,6 +268,26 @@ impl Scene {
             let seen = || all.items.iter().map(|e| e.message.clone()).collect::<Vec<_>>();
             let found = found.with_context(|| format!("{:?}", seen()))?;
             anyhow::Ok(found.message.clone().unwrap_or_default())
+        })
+        .await
+    }
+
+    /// Annotates the node, as an administrator does.
+    pub(crate) async fn annotate_node(&self, key: &str, value: &str) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch = serde_json::json!({ "metadata": { "annotations": { key: value } } });
+        let patch = Patch::Merge(patch);
+        nodes.patch(&self.node, &PatchParams::default(), &patch).await.context("annotate")?;
+        Ok(())
+    }
+
+    /// Waits until the node does not have this annotation.
+    pub(crate) async fn no_annotation(&self, key: &str) -> Result<()> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        eventually(DEADLINE, format!("the node does not have {key}"), || async {
+            let node = nodes.get(&self.node).await?;
+            ensure!(!node.annotations().contains_key(key), "{:?}", node.annotations());
+            Ok(())
         })
         .await
     }

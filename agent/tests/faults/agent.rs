@@ -8,12 +8,13 @@ use crate::cluster::{self, Cluster, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::cluster::{Changed, ClaimState};
 use fastrak_agent::facts::volume::{ClaimRef, Volume};
-use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::pools::{PoolConfig, Pools, Seen};
 use fastrak_agent::provision::plan::{self as provision, Decision, Here, Plan};
 use fastrak_agent::provision::pv;
-use fastrak_agent::reclaim::orphans::{self, Verdict};
+use fastrak_agent::reclaim::orphans::plan::{self as orphans, Verdict};
 use fastrak_agent::reclaim::plan::{self as reclaim, Evidence, Interest, Step};
 use fastrak_agent::volumes::discard::Parting;
+use fastrak_agent::volumes::owner::Owner;
 use fastrak_agent::volumes::{Store, VolumeError, Whereabouts, layout};
 use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::claim::Claim;
@@ -29,6 +30,9 @@ use std::time::Duration;
 
 /// The pools, and where they are.
 pub(crate) const POOLS: [(&str, &str); 2] = [("near", "/near"), ("far", "/far")];
+
+/// The cluster of the node.
+const CLUSTER: &str = "00000000-0000-4000-a000-000000000000";
 
 /// How long a directory without an owner is left alone.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
@@ -94,8 +98,9 @@ impl Agent {
             terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
         });
         let configs = configs.collect();
-        let store =
-            Store::new(Arc::new(Pools::new(Arc::new(machine.clone()), node.clone(), configs)));
+        let pools_of_node = Pools::new(Arc::new(machine.clone()), node.clone(), configs);
+        pools_of_node.set_seen(Seen { cluster: CLUSTER.to_owned(), ..Seen::default() });
+        let store = Store::new(Arc::new(pools_of_node));
         let facts = cluster.clone();
         let strays = BTreeMap::new();
         Self { machine: machine.clone(), store, node, pools, facts, strays }
@@ -125,7 +130,8 @@ impl Agent {
         let volumes = self.facts.volumes.values();
         let ours = volumes.filter(|volume| volume.is_ours() && volume.finalizer().is_some());
         let in_use = ours.filter_map(|volume| volume.pool_label.clone()).collect();
-        self.store.pools().set_in_use(in_use);
+        let cluster = CLUSTER.to_owned();
+        self.store.pools().set_seen(Seen { cluster, in_use, adopt: None });
         self.store.pools().look();
     }
 
@@ -263,7 +269,8 @@ impl Agent {
             None => ClaimState::Gone,
         };
         let data = self.store.find(id)?;
-        let evidence = Evidence { claim, data, mounted: self.store.is_mounted(id) };
+        let recorded = self.recorded(&live, &data, cluster)?;
+        let evidence = Evidence { claim, recorded, data, mounted: self.store.is_mounted(id) };
         let step = reclaim::decide(&live, id, &evidence);
         let owner = live.claim.as_ref().and_then(ClaimRef::owner);
         match &step {
@@ -286,7 +293,7 @@ impl Agent {
         };
         if let Step::Trash(pool) = &step {
             witness.let_go.insert(id.clone());
-            self.store.discard(pool, id, &Parting { owner, now: seconds(now) })?;
+            self.store.discard(pool, id, &Parting { owner, namespace_uid: None, now: seconds(now) })?;
         } else {
             self.store.settle()?;
         }
@@ -296,53 +303,70 @@ impl Agent {
         }
     }
 
+    fn recorded(
+        &self,
+        live: &Volume,
+        data: &Whereabouts,
+        cluster: &Cluster,
+    ) -> Result<Option<String>, Stop> {
+        let Whereabouts::Here(pool, identity) = data else { return Ok(None) };
+        let named = live.claim.as_ref().and_then(|claim| claim.uid.clone());
+        for owner in [Some(Owner::first(identity)), self.store.owner(pool, &identity.volume)?] {
+            let Some(owner) = owner.filter(|owner| Some(&owner.uid) != named.as_ref()) else {
+                continue;
+            };
+            let name = owner.claim.clone();
+            if self.machine.ask(|| cluster.claim(&owner.into()))? != ClaimState::Gone {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
     fn finalize(&self, id: &VolumeId, volume: &Volume, cluster: &mut Cluster) -> Done {
         self.machine.ask(|| cluster.finalize(id, volume))?;
         Ok(())
     }
 
-    /// `reclaim/stray.rs`.
+    /// `reclaim/orphans/controller.rs`.
     fn tend_stray(
         &mut self,
         id: &VolumeId,
         since: Option<Duration>,
         (cluster, witness, now): (&mut Cluster, &mut Witness, Duration),
     ) -> Done {
-        let data = self.store.find(id)?;
-        let Whereabouts::Here(_, identity) = &data else { return Ok(()) };
-        let claim = ClaimRef {
-            namespace: identity.namespace.clone(),
-            name: identity.claim.clone(),
-            uid: Some(id.to_string()),
+        let Whereabouts::Here(pool, identity) = self.store.find(id)? else { return Ok(()) };
+        // As the scan does for all of them.
+        let at = |volume: &Volume| {
+            let path = volume.path.as_deref().unwrap_or_default();
+            layout::is_data_path(path.as_bytes(), id)
         };
-        let has_volume = self.machine.ask(|| cluster.volume(id))?.is_some();
-        let last = self.last_claim(id, claim.clone())?;
-        let claim = match self.machine.ask(|| cluster.claim(&claim))? {
-            ClaimState::Gone if last != claim => self.machine.ask(|| cluster.claim(&last))?,
-            state => state,
-        };
-        let mounted = self.store.is_mounted(id);
-        let evidence = orphans::Evidence { data, has_volume, claim, mounted };
-        let seen = since.map(|since| now.saturating_sub(since));
-        match orphans::decide(&evidence, seen, GRACE) {
-            Verdict::Owned | Verdict::Keep(_) => Ok(()),
-            Verdict::LookAgain(_) => {
-                self.strays.insert(id.clone(), since.unwrap_or(now));
-                Ok(())
-            }
-            Verdict::Trash(pool) => {
-                let at = |volume: &Volume| {
-                    let path = volume.path.as_deref().unwrap_or_default();
-                    layout::is_data_path(path.as_bytes(), id)
-                };
-                if self.machine.ask(|| cluster.volumes.values().any(at))? {
-                    return Ok(());
-                }
-                witness.let_go.insert(id.clone());
-                self.store.discard(&pool, id, &Parting { owner: None, now: seconds(now) })?;
-                Ok(())
+        if self.machine.ask(|| cluster.volumes.values().any(at))? {
+            return Ok(());
+        }
+        let contents = self.store.contents(&pool, std::slice::from_ref(id))?;
+        let Some((_, content)) = contents.into_iter().next() else { return Ok(()) };
+        let mut claims = ClaimState::Gone;
+        for owner in [Some(Owner::first(&identity)), self.store.owner(&pool, id)?] {
+            if let (Some(owner), ClaimState::Gone) = (owner, claims) {
+                claims = self.machine.ask(|| cluster.claim(&owner.into()))?;
             }
         }
+        let has_volume = self.machine.ask(|| cluster.volume(id))?.is_some();
+        let mounted = self.store.is_mounted(id);
+        let evidence = orphans::Evidence { content, has_volume, claims, mounted };
+        let seen = since.map(|since| now.saturating_sub(since));
+        match orphans::decide(&evidence, seen, GRACE, None) {
+            Verdict::Owned | Verdict::Keep(_) => {}
+            Verdict::LookAgain(_) => {
+                self.strays.insert(id.clone(), since.unwrap_or(now));
+            }
+            Verdict::Trash => {
+                witness.let_go.insert(id.clone());
+                self.store.discard_orphan(&pool, id, None, seconds(now))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) enum Call {
     Remove,
     Read,
     Write,
+    Lock,
     Sync,
     Mounts,
     Random,

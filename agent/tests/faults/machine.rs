@@ -5,9 +5,11 @@
 
 mod bounds;
 mod handle;
+mod locks;
 
 use self::bounds::may_change;
 use self::handle::SimulatedFile;
+use self::locks::Locks;
 use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, fails_with};
 use crate::projects;
@@ -54,6 +56,7 @@ pub(crate) struct State {
     pub(crate) has_projects: bool,
     /// Subvolumes that the kernel is still taking away.
     pub(crate) leaving: BTreeSet<Ino>,
+    locks: Locks,
     plan: Option<(usize, Fault)>,
     struck: bool,
     dead: bool,
@@ -100,6 +103,7 @@ impl FaultyMachine {
             trespasses: Vec::new(),
             has_projects: false,
             leaving: BTreeSet::new(),
+            locks: Locks::default(),
             plan: None,
             struck: false,
             dead: false,
@@ -157,6 +161,11 @@ impl State {
     /// Whether the disk is mounted there.
     pub(crate) fn is_mounted(&self, path: &Path) -> bool {
         self.below.get(path).is_none_or(|(_, disk)| self.places[path] == *disk)
+    }
+
+    /// The process of the agent has ended: the kernel has closed its files.
+    pub(crate) fn end_process(&mut self) {
+        self.locks.end();
     }
 
     /// The cause of a lasting fault is removed, and a new process may be started.

@@ -3,6 +3,7 @@
 
 use crate::agent::{Agent, Done, Stop, Witness};
 use crate::cluster::{Cluster, NAMESPACE_CREATED};
+use fastrak_agent::cluster::identity::NamespaceView;
 use fastrak_agent::cluster::{Changed, ClaimState};
 use fastrak_agent::facts::volume::{ClaimRef, Volume};
 use fastrak_agent::provision::plan::Plan;
@@ -85,13 +86,14 @@ impl Agent {
     fn gather(&self, ask: &Ask<'_>, cluster: &Cluster) -> Result<Evidence, Stop> {
         let data = self.store.search(ask.id)?;
         let volume = self.machine.ask(|| cluster.volume(ask.id))?;
-        let (mut claims, mut namespace_created) = (ClaimState::Gone, None);
+        let (mut claims, mut namespace) = (ClaimState::Gone, None);
         if let Found::Known(known) = &data {
             claims = self.claims(&plan::others(ask, known), cluster)?;
-            namespace_created = Some(self.machine.ask(|| NAMESPACE_CREATED)?);
+            let created = Some(self.machine.ask(|| NAMESPACE_CREATED)?);
+            namespace = Some(NamespaceView { created, ..NamespaceView::default() });
         }
         let mounted = self.store.is_mounted(ask.id);
-        Ok(Evidence { data, volume, claims, namespace_created, mounted })
+        Ok(Evidence { data, volume, claims, namespace, mounted })
     }
 
     fn claims(&self, owners: &[Owner], cluster: &Cluster) -> Result<ClaimState, Stop> {
@@ -134,17 +136,9 @@ impl Agent {
         let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
         let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else { return Ok(()) };
         if let Whereabouts::Here(pool, _) = self.store.find(id)? {
-            self.store.note_owner(&pool, id, &owner)?;
+            self.store.note_owner(&pool, id, &owner, None)?;
         }
         Ok(())
-    }
-
-    /// `reclaim/stray.rs`: the claim that has a volume last, where it is another than the first.
-    pub(crate) fn last_claim(&self, id: &VolumeId, first: ClaimRef) -> Result<ClaimRef, Stop> {
-        Ok(match self.store.search(id)? {
-            Found::Known(known) if known.owner.uid != id.as_str() => known.owner.into(),
-            _ => first,
-        })
     }
 
     /// Room is needed in the first pool.

@@ -266,6 +266,7 @@ impl World {
     }
 
     fn restart(&mut self) {
+        self.machine.state().end_process();
         self.agent = Agent::start(&self.machine, &self.cluster);
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use fastrak_agent::host::Kernel;
 use fastrak_agent::host::quota::project;
-use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::pools::{PoolConfig, Pools, Seen};
 use fastrak_agent::volumes::{Made, Order, Store, projects};
 use fastrak_api::capacity::Terms;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
@@ -39,7 +39,16 @@ impl Pool {
             terms: Terms::default(),
         };
         let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a")?, vec![config]);
+        pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
         Ok(Self { path, store: Store::new(Arc::new(pools)) })
+    }
+
+    /// The same pool in the hands of the next agent.
+    pub(crate) fn restarted(self) -> Result<Self> {
+        let Self { path, store } = self;
+        // Its lock goes with it.
+        drop(store);
+        Self::of(path)
     }
 
     pub(crate) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(Made, u32)> {

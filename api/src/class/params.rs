@@ -231,7 +231,8 @@ impl Class {
 }
 
 /// A whole number with a unit: `90s`, `30m`, `12h`, `7d`.
-fn duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
     let number = text.strip_suffix(['s', 'm', 'h', 'd'])?;
     let seconds = match text.as_bytes().last()? {
         b's' => 1,

@@ -48,7 +48,7 @@ fn here() -> Whereabouts {
 }
 
 fn evidence() -> Evidence {
-    Evidence { claim: ClaimState::Gone, mounted: Some(false), data: here() }
+    Evidence { claim: ClaimState::Gone, recorded: None, mounted: Some(false), data: here() }
 }
 
 #[test]
@@ -94,6 +94,10 @@ fn each_doubt_is_a_reason_to_wait() {
     let table = [
         (Evidence { claim: ClaimState::HasVolume, ..evidence() }, Reason::ClaimAlive),
         (Evidence { claim: ClaimState::Waiting, ..evidence() }, Reason::ClaimAlive),
+        (
+            Evidence { recorded: Some("shop/data".to_owned()), ..evidence() },
+            Reason::RecordedClaimAlive { claim: "shop/data".to_owned() },
+        ),
         (Evidence { mounted: Some(true), ..evidence() }, Reason::Mounted),
         (Evidence { mounted: None, ..evidence() }, Reason::MountsUnknown),
         (
@@ -150,7 +154,7 @@ proptest! {
         phase in prop::sample::select(vec![Phase::Unknown, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed]),
         keep: bool, deleting: bool, ours: bool, right_path: bool,
         claim in prop::sample::select(vec![ClaimState::Gone, ClaimState::Waiting, ClaimState::HasVolume]),
-        mounted in prop::option::of(any::<bool>()), data in 0usize..5,
+        mounted in prop::option::of(any::<bool>()), data in 0usize..5, recorded: bool,
     ) {
         let data = [
             here(), Whereabouts::Trashed, Whereabouts::Nowhere,
@@ -163,12 +167,13 @@ proptest! {
             path: Some(if right_path { format!("/pool/{UID}/data") } else { "/etc".to_owned() }),
             ..volume()
         };
-        let evidence = Evidence { claim, mounted, data };
+        let recorded = recorded.then(|| "shop/data".to_owned());
+        let evidence = Evidence { claim, recorded, mounted, data };
         let taken = interest(&volume, &key()) == Interest::Ending
             && matches!(decide(&volume, &id(), &evidence), Step::Trash(_));
         let may = ours && right_path && !keep && claim == ClaimState::Gone
             && (deleting || matches!(phase, Phase::Released | Phase::Failed))
-            && mounted == Some(false) && evidence.data == here();
+            && evidence.recorded.is_none() && mounted == Some(false) && evidence.data == here();
         prop_assert_eq!(taken, may);
     }
 }

@@ -110,9 +110,10 @@ async fn take_over(
 }
 
 async fn gather(context: &Context, claim: &Claim, name: &str) -> Result<Evidence, ImportError> {
-    let created = context.cluster.namespace_created(&claim.namespace);
-    let asked = tokio::try_join!(context.cluster.object(name), created);
-    let (object, namespace_created) = asked.map_err(ImportError::Cluster)?;
+    let namespace = context.cluster.namespace(&claim.namespace);
+    let asked = tokio::try_join!(context.cluster.object(name), namespace);
+    let (object, namespace) = asked.map_err(ImportError::Cluster)?;
+    let namespace_created = namespace.and_then(|namespace| namespace.created);
     let source = object.as_ref().map(Source::read);
     let of = source.as_ref().and_then(|source| source.volume.claim.clone());
     let claim = match &of {

@@ -60,7 +60,7 @@ fn plan() -> Plan {
 fn known() -> Known {
     let identity = identity(OLD, "old");
     let owner = Owner::first(&identity);
-    Known { pool: PoolName::default(), identity, owner, trashed: true }
+    Known { pool: PoolName::default(), identity, owner, namespace_uid: None, trashed: true }
 }
 
 fn volume(phase: Phase, policy: Policy) -> Volume {
@@ -77,12 +77,16 @@ fn volume(phase: Phase, policy: Policy) -> Volume {
     }
 }
 
+fn namespace(created: Option<i64>) -> NamespaceView {
+    NamespaceView { uid: "namespace-1".to_owned(), created, inherits: false }
+}
+
 fn evidence() -> Evidence {
     Evidence {
         data: Found::Known(Box::new(known())),
         volume: None,
         claims: ClaimState::Gone,
-        namespace_created: Some(MADE),
+        namespace: Some(namespace(Some(MADE))),
         mounted: Some(false),
     }
 }
@@ -189,9 +193,11 @@ fn no_other_namespace_gets_it_and_all_are_told_the_same() {
         with(Known { identity: elsewhere, ..known() }),
         with(Known { owner: Owner::default(), ..known() }),
         // The namespace is another of the same name, or it cannot be told.
-        Evidence { namespace_created: Some(MADE + 1), ..evidence() },
-        Evidence { namespace_created: None, ..evidence() },
+        Evidence { namespace: Some(namespace(Some(MADE + 1))), ..evidence() },
+        Evidence { namespace: None, ..evidence() },
         with(Known { identity: Identity { claim_created: None, ..known().identity }, ..known() }),
+        // Its uid is known, and it is another one, whatever the clocks of the API servers say.
+        with(Known { namespace_uid: Some("namespace-0".to_owned()), ..known() }),
     ] {
         for way in [Way::Undelete, Way::Adopt] {
             assert_eq!(on(way, &evidence), refused, "{evidence:?}");
@@ -239,6 +245,28 @@ fn on_any_doubt_nothing_is_given() {
     assert_eq!(decide(&own, &evidence()), Step::Refuse(Refusal::Itself));
 }
 
+#[test]
+fn a_recorded_uid_proves_the_namespace_whatever_the_clocks_say() {
+    let recorded = Known { namespace_uid: Some("namespace-1".to_owned()), ..known() };
+    for created in [Some(MADE + 1), Some(MADE), None] {
+        let evidence = Evidence { namespace: Some(namespace(created)), ..with(recorded.clone()) };
+        assert!(gives(&on(Way::Undelete, &evidence)), "{created:?}");
+    }
+}
+
+#[test]
+fn an_administrator_lets_a_namespace_have_the_volumes_of_an_earlier_one_of_its_name() {
+    let heir = NamespaceView { inherits: true, ..namespace(Some(MADE + 1)) };
+    let evidence = Evidence { namespace: Some(heir), ..evidence() };
+    assert!(gives(&on(Way::Undelete, &evidence)));
+    // And no others.
+    let elsewhere = Identity { namespace: "other".into(), ..known().identity };
+    let theirs = Owner { namespace: "other".into(), ..known().owner };
+    let known = Known { identity: elsewhere, owner: theirs, ..known() };
+    let evidence = Evidence { data: Found::Known(Box::new(known)), ..evidence };
+    assert!(!gives(&on(Way::Undelete, &evidence)));
+}
+
 proptest! {
     #[test]
     fn nothing_is_given_unless_all_of_it_is_proven(
@@ -259,7 +287,7 @@ proptest! {
             Volume { deleting, ..volume(phases[usize::from(phase)], policy) }
         });
         let evidence = Evidence {
-            volume: volume.clone(), claims, namespace_created: created, mounted,
+            volume: volume.clone(), claims, namespace: Some(namespace(created)), mounted,
             ..with(Known { identity, owner, trashed, ..known() })
         };
         let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);

@@ -21,8 +21,8 @@ pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBu
         [layout::STAGING, ..] => true,
         [layout::TRASH, _volume, "owner.json.new"] => true,
         [layout::TRASH, ..] => verb != "make" && verb != "create",
-        [".fastrak-pool"] => verb == "rename",
-        [".fastrak-pool.new"] => true,
+        [".fastrak-pool" | ".fastrak-holder"] => verb == "rename",
+        [".fastrak-pool.new" | ".fastrak-holder.new"] => true,
         ["left", _] => verb == "rename",
         [_volume] => verb == "rename",
         // A limit is no change of what is in it.

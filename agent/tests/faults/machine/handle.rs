@@ -27,11 +27,13 @@ pub(super) struct SimulatedFile {
     offset: AtomicUsize,
     // The name at which the reading of a directory has arrived.
     last: Mutex<Option<OsString>>,
+    // The number of the lock that it holds.
+    locked: Mutex<Option<u64>>,
 }
 
 impl SimulatedFile {
     pub(super) fn new(machine: FaultyMachine, ino: Ino) -> Self {
-        Self { machine, ino, offset: AtomicUsize::new(0), last: Mutex::default() }
+        Self { machine, ino, offset: AtomicUsize::new(0), last: Mutex::default(), locked: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -54,10 +56,20 @@ impl SimulatedFile {
     }
 }
 
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
+        let number = self.locked.get_mut().expect("no test thread panics with it").take();
+        if let Some(number) = number {
+            self.state().locks.release(self.ino, number);
+        }
+    }
+}
+
 impl Handle for SimulatedFile {
     fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
         let call = if how == How::New { Call::Create } else { Call::Open };
         let ino = self.call(call, |state| match how {
+            How::Directory if name == "." => Ok(self.ino),
             How::New => state.create(self.ino, name),
             How::Directory | How::SameMount | How::Read => state.open(self.ino, name, how),
         })?;
@@ -222,6 +234,14 @@ impl Handle for SimulatedFile {
         }
     }
 
+    fn lock(&self) -> Result<(), Errno> {
+        self.call(Call::Lock, |state| {
+            let number = state.locks.take(self.ino).ok_or(Errno::WOULDBLOCK)?;
+            *self.locked.lock().expect("no test thread panics with it") = Some(number);
+            Ok(())
+        })
+    }
+
     fn sync(&self) -> Result<(), Errno> {
         let mut state = self.state();
         match state.enter(Call::Sync)? {
@@ -241,7 +261,8 @@ impl Handle for SimulatedFile {
     }
 
     fn device(&self, _: &str) -> Result<Device, Errno> {
-        self.call(Call::Examine, |_| Ok(Device { number: (8, 1), mount_root: Some(false) }))
+        let inode = u64::try_from(self.ino).unwrap_or_default();
+        self.call(Call::Examine, |_| Ok(Device { number: (8, 1), inode, mount_root: Some(false) }))
     }
 
     fn room(&self) -> Result<Room, Errno> {

@@ -159,8 +159,11 @@ impl World {
                     let inner = entries(state, *ino).filter(|(inner, _)| !kept(inner));
                     problems.extend(inner.map(|(inner, _)| format!("{name} has {inner:?} in it")));
                 }
-                (".fastrak-pool" | "of-an-administrator" | "left", _) => {}
+                (".fastrak-pool" | ".fastrak-holder" | ".fastrak-holder.new", _) => {}
+                ("of-an-administrator" | "left", _) => {}
                 (_, Ok(id)) if self.has_owner(state, &id, *ino) => {}
+                // Data that nobody owns stays: that the cluster does not know it proves nothing.
+                (_, Ok(id)) if self.is_kept_data(state, &id, *ino) => {}
                 (_, _) => problems.push(format!("{name} is left in {}", pool.display())),
             }
         }
@@ -176,6 +179,13 @@ impl World {
         owned
             || (!self.witness.let_go.contains(id)
                 && record(state, dir) == Some(ReclaimRecord::Retain))
+    }
+
+    /// Whether there is data in it that no plan has let go.
+    fn is_kept_data(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
+        let data = state.disk.find(dir, OsStr::new(layout::DATA));
+        let holds = data.is_some_and(|data| entries(state, data).next().is_some());
+        holds && !self.witness.let_go.contains(id)
     }
 
     /// Whether what is in the data is the tenant's of this volume, and nobody else's.

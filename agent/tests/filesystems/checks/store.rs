@@ -69,7 +69,7 @@ pub(super) fn gives_each_its_number(scene: &Scene) -> Result<()> {
         .map(|made| made.map(|(made, number)| (made, *number)).expect("it is made"));
     ensure!(first.abs_diff(second) == 1, "{first:x} and {second:x}");
     // Whoever asks again, also after a start, gets the volume as it is.
-    let (_, again) = Pool::of(pool.path.clone())?.make(&one, MIB)?;
+    let (_, again) = pool.restarted()?.make(&one, MIB)?;
     same("its number after a start", &again, &first)
 }
 
@@ -83,7 +83,7 @@ pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
     project::set_project(data.as_fd(), 0, false)?;
     project::limit(data.as_fd(), first, 0, None)?;
     ensure!(!pool.in_use(first)?, "the kernel still knows the number");
-    let (_, second) = Pool::of(pool.path.clone())?.make(&other, MIB)?;
+    let (_, second) = pool.restarted()?.make(&other, MIB)?;
     ensure!(first != second, "{first:x} was given twice");
     Ok(())
 }
@@ -94,7 +94,8 @@ pub(super) fn tells_the_kernel_again(scene: &Scene) -> Result<()> {
     let told = |pool: &Pool| pool.store.survey().iter().map(|content| content.corrected).sum();
     same::<usize>("told again, with nothing wrong", &told(&pool), &0)?;
     project::limit(File::open(&made.path)?.as_fd(), number, 0, None)?;
-    same::<usize>("told again", &told(&Pool::of(pool.path.clone())?), &1)?;
+    let pool = pool.restarted()?;
+    same::<usize>("told again", &told(&pool), &1)?;
     let limit = project::usage(pool.root()?.as_fd(), number)?.limit.unwrap_or(0);
     ensure!((ODD..ODD + 4096).contains(&limit), "the limit is {limit}");
     Ok(())
@@ -109,7 +110,7 @@ pub(super) fn counts_what_is_held(scene: &Scene) -> Result<()> {
     drop(file);
     let usage = project::usage(pool.root()?.as_fd(), number)?;
     same("inodes", &usage.inodes, &Some(2))?;
-    let pool = Pool::of(pool.path.clone())?;
+    let pool = pool.restarted()?;
     let opened = pool.store.pools().open(&PoolName::default())?;
     let grants = pool.store.grants(&opened)?;
     let held = grants.first().and_then(|(_, grant)| grant.usage).context("nothing is known")?;
@@ -150,10 +151,11 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     project::set_project(File::open(&made.path)?.as_fd(), 0, false)?;
     pool.store.discard(&PoolName::default(), &one, &Parting::default())?;
     // By this agent and by the next, which has never seen the volume.
-    for pool in [&pool, &Pool::of(pool.path.clone())?] {
-        drop(pool.store.survey());
-        ensure!(pool.in_use(first)?, "its number went");
-    }
+    drop(pool.store.survey());
+    ensure!(pool.in_use(first)?, "its number went");
+    let pool = pool.restarted()?;
+    drop(pool.store.survey());
+    ensure!(pool.in_use(first)?, "its number went after a start");
     let (_, second) = pool.make(&other, MIB)?;
     ensure!(second != first, "its number was given away");
     let back =
@@ -167,7 +169,7 @@ pub(super) fn forgets_what_was_half_made(scene: &Scene) -> Result<()> {
     let (_, number) = pool.make(&id(1), MIB)?;
     // As a kill would have left it, in the middle of making it and of removing it.
     std::fs::rename(pool.path.join(id(1).as_str()), pool.path.join(".staging/left"))?;
-    let pool = Pool::of(pool.path.clone())?;
+    let pool = pool.restarted()?;
     until("nothing is left of it", || {
         drop(pool.store.survey());
         Ok(!pool.in_use(number)?)

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
 use fastrak_agent::host::quota::{self, Group};
 use fastrak_agent::host::{Dir, Kernel, dirs, files};
-use fastrak_agent::pools::Pools;
+use fastrak_agent::pools::{Pools, Seen};
 use fastrak_agent::volumes::{Order, Store};
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::names;
@@ -43,6 +43,7 @@ impl Maker {
         let args = Args::try_parse_from(["fastrak-agent", "--node", NODE, &pool]);
         let config = Config::try_from(args.context("name a pool")?).context("name a pool")?;
         let pools = Pools::new(Arc::new(Kernel), config.node, config.pools);
+        pools.set_seen(Seen { cluster: NODE.to_owned(), ..Seen::default() });
         Ok(Self { store: Store::new(Arc::new(pools)), bare, staging, made: 0 })
     }
 

@@ -147,6 +147,7 @@ impl Handle for Meddled<dyn Handle> {
         fn remove_empty(name: &OsStr) -> ();
         fn read(buffer: &mut [u8]) -> usize;
         fn write(bytes: &[u8]) -> usize;
+        fn lock() -> ();
         fn sync() -> ();
         fn device(name: &str) -> Device;
         fn room() -> Room;

@@ -1,0 +1,80 @@
+//! What identifies a cluster and the namespaces in it, and the confirmations of administrators.
+//!
+//! It decides nothing.
+
+use super::{Cluster, ClusterError, existing};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
+use fastrak_runtime::not_found::is_not_found;
+use fastrak_runtime::superseded::is_superseded;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+
+const NAMESPACES: &str = "namespaces";
+const NODES: &str = "nodes";
+
+/// A namespace, as it is at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceView {
+    /// Its uid.
+    pub uid: String,
+    /// When it was created, in seconds since 1970 by the clock of the API server.
+    pub created: Option<i64>,
+    /// Whether an administrator lets it have the volumes of an earlier namespace of its name.
+    pub inherits: bool,
+}
+
+impl Cluster {
+    /// The uid of the namespace `kube-system`, which every cluster has from its first start to its end.
+    pub async fn id(&self) -> Result<Option<String>, ClusterError> {
+        let found = self.namespace(kubernetes::SYSTEM_NAMESPACE).await?;
+        Ok(found.map(|namespace| namespace.uid).filter(|uid| !uid.is_empty()))
+    }
+
+    /// The namespace of this name; `None` if there is none.
+    pub async fn namespace(&self, name: &str) -> Result<Option<NamespaceView>, ClusterError> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let found = existing(namespaces.get_metadata(name).await, NAMESPACES, name);
+        let found = found.map_err(ClusterError::ReadNamespace)?;
+        Ok(found.map(|found| {
+            let metadata = found.metadata;
+            let annotations = metadata.annotations.unwrap_or_default();
+            let inherits = annotations.get(names::INHERIT_VOLUMES);
+            NamespaceView {
+                uid: metadata.uid.unwrap_or_default(),
+                created: metadata.creation_timestamp.map(|time| time.0.as_second()),
+                inherits: inherits.is_some_and(|value| value == names::INHERIT_VOLUMES_YES),
+            }
+        }))
+    }
+
+    /// Removes an administrator's confirmation from this node, so that it counts once; nothing happens
+    /// if it has another value by now.
+    pub async fn consume(
+        &self,
+        node: &NodeName,
+        annotation: &str,
+        value: &str,
+    ) -> Result<(), ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patch: Patch<()> = Patch::Json(without_annotation(annotation, value));
+        match nodes.patch_status(node.as_str(), &PatchParams::default(), &patch).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_not_found(&error, NODES, node.as_str()) || is_superseded(&error) => {
+                Ok(())
+            }
+            Err(error) => Err(ClusterError::Confirmation(error)),
+        }
+    }
+}
+
+fn without_annotation(annotation: &str, value: &str) -> Operations {
+    let path = PointerBuf::from_tokens(["metadata", "annotations", annotation]);
+    Operations(vec![
+        PatchOperation::Test(TestOperation { path: path.clone(), value: value.into() }),
+        PatchOperation::Remove(RemoveOperation { path }),
+    ])
+}

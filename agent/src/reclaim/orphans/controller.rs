@@ -1,0 +1,128 @@
+//! Looks at the directory of a volume for which neither a claim nor a PersistentVolume has been seen:
+//! asks the API server, and carries out what `plan.rs` decides.
+
+use super::plan::{self, Evidence, Verdict};
+use crate::cluster::{ClaimState, ClusterError};
+use crate::context::{Context, Outcome};
+use crate::facts::volume::ClaimRef;
+use crate::metrics::{Delete, OfPool};
+use crate::pace::Pace;
+use crate::volumes::orphan::{Content, Discarded};
+use crate::volumes::owner::Owner;
+use crate::volumes::{VolumeError, Whereabouts};
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{Identity, VolumeId};
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
+
+/// An orphan could not be dealt with this time.
+#[derive(Debug, thiserror::Error)]
+enum OrphanError {
+    #[error("the directory could not be examined or moved")]
+    Volume(#[source] VolumeError),
+    #[error("the API server could not be asked for the owner")]
+    Cluster(#[source] ClusterError),
+}
+
+/// Looks at a volume that has neither claim nor PersistentVolume.
+pub async fn tend(context: &Context, id: &VolumeId) -> Outcome {
+    look(context, id).await.unwrap_or_else(|error| {
+        tracing::warn!(volume = %id, error = %Chain(&error), "orphan not examined");
+        Outcome::Again(Pace::Failed)
+    })
+}
+
+async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> {
+    let of = id.clone();
+    let found = context.on_disk(move |store| store.find(&of)).await.map_err(OrphanError::Volume)?;
+    let Whereabouts::Here(pool, identity) = found else { return Ok(Outcome::Done) };
+    match context.orphans.may_remove(&pool, id) {
+        Some(true) => {}
+        Some(false) => return Ok(Outcome::Done),
+        // A PersistentVolume of another name may own it: the scan looks through all of them.
+        None => {
+            context.scan.notify_one();
+            return Ok(Outcome::Done);
+        }
+    }
+    let Some(evidence) = gather(context, id, (&pool, &identity)).await? else {
+        return Ok(Outcome::Done);
+    };
+    let seen = context.unfinished.stray_since(id);
+    match plan::decide(&evidence, seen, context.orphan_grace, context.orphan_retention) {
+        Verdict::Owned => {
+            forget(context, &pool, id);
+            Ok(Outcome::Done)
+        }
+        Verdict::LookAgain(delay) => Ok(Outcome::Stray(delay)),
+        Verdict::Keep(why) => {
+            tracing::debug!(volume = %id, why, "orphan kept");
+            Ok(Outcome::Done)
+        }
+        Verdict::Trash => trash(context, id, &pool).await,
+    }
+}
+
+async fn gather(
+    context: &Context,
+    id: &VolumeId,
+    (pool, identity): (&PoolName, &Identity),
+) -> Result<Option<Evidence>, OrphanError> {
+    let content = content_of(context, pool, id).await.map_err(OrphanError::Volume)?;
+    let Some(content) = content else { return Ok(None) };
+    let claims = claims(context, pool, identity).await?;
+    let name = id.volume_name();
+    let volume = context.cluster.volume(&name).await.map_err(OrphanError::Cluster)?;
+    // Last, so that no mount can come between a claim that was there and this look.
+    let mounted = context.store.is_mounted(id);
+    Ok(Some(Evidence { content, has_volume: volume.is_some(), claims, mounted }))
+}
+
+async fn content_of(
+    context: &Context,
+    pool: &PoolName,
+    id: &VolumeId,
+) -> Result<Option<Content>, VolumeError> {
+    let (pool, ids) = (pool.clone(), vec![id.clone()]);
+    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await?;
+    Ok(contents.into_iter().next().map(|(_, content)| content))
+}
+
+/// The claim that the volume was made for, and the one that had it last.
+async fn claims(
+    context: &Context,
+    pool: &PoolName,
+    identity: &Identity,
+) -> Result<ClaimState, OrphanError> {
+    let (name, id) = (pool.clone(), identity.volume.clone());
+    let owner = context.on_disk(move |store| store.owner(&name, &id)).await;
+    let owner = owner.map_err(OrphanError::Volume)?;
+    for owner in [Some(Owner::first(identity)), owner].into_iter().flatten() {
+        let state = context.cluster.claim(&ClaimRef::from(owner)).await;
+        let state = state.map_err(OrphanError::Cluster)?;
+        if state != ClaimState::Gone {
+            return Ok(state);
+        }
+    }
+    Ok(ClaimState::Gone)
+}
+
+async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, OrphanError> {
+    let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_retention);
+    let now = clock::now().as_second();
+    let moved =
+        context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;
+    if moved.map_err(OrphanError::Volume)? == Discarded::Done {
+        tracing::info!(volume = %id, %pool, "orphan moved to the trash");
+        context.metrics.delete(Delete::orphan);
+        context.metrics.add(OfPool::Volumes, pool, -1);
+        context.trash.notify_one();
+    }
+    forget(context, pool, id);
+    Ok(Outcome::Done)
+}
+
+fn forget(context: &Context, pool: &PoolName, id: &VolumeId) {
+    let left = context.orphans.forget(pool, id);
+    context.metrics.set(OfPool::Orphans, pool, left);
+}

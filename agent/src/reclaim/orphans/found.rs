@@ -1,0 +1,178 @@
+//! The orphans of each pool as the last scan has found them, and the brake: many new ones at once stop
+//! all removal of orphans in their pool until an administrator has confirmed them.
+//!
+//! In memory alone: the next process finds them again, and stops again.
+
+use super::plan::{is_suspicious, may_go};
+use crate::volumes::orphan::Content;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The orphans of each pool.
+#[derive(Debug, Default)]
+pub struct Orphans {
+    pools: Mutex<HashMap<PoolName, Found>>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    orphans: BTreeMap<VolumeId, Content>,
+    // Those that were found before, or that an administrator has confirmed.
+    known: BTreeSet<VolumeId>,
+    stopped: bool,
+    reported: usize,
+}
+
+/// What a scan has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Those that may be removed, once they have been looked at more closely.
+    pub removable: Vec<VolumeId>,
+    /// Those that hold data and stay, if there are more of them than were reported.
+    pub kept: Option<Vec<VolumeId>>,
+    /// How many new ones there are, if the brake has just stopped their removal.
+    pub stopped: Option<usize>,
+}
+
+impl Orphans {
+    /// Takes up what a scan of a pool with this many `directories` has found. With `confirmed`, an
+    /// administrator has said that it is right.
+    pub fn scanned(
+        &self,
+        pool: &PoolName,
+        orphans: BTreeMap<VolumeId, Content>,
+        directories: usize,
+        (confirmed, retention): (bool, Option<Duration>),
+    ) -> Scanned {
+        let mut pools = self.lock();
+        let found = pools.entry(pool.clone()).or_default();
+        let new = orphans.iter().filter(|(id, _)| !found.known.contains(*id));
+        // What is meant to be kept is no surprise.
+        let new: Vec<_> = new.filter(|(_, content)| **content != Content::Retained).collect();
+        // Where nothing could be removed, nothing needs to be stopped.
+        let is_at_risk = new.iter().any(|(_, content)| may_go(**content, retention));
+        let stop = !confirmed && is_at_risk && is_suspicious(new.len(), directories);
+        let stopped = (stop && !found.stopped).then_some(new.len());
+        found.stopped = stop;
+        if !stop {
+            found.known = orphans.keys().cloned().collect();
+        }
+        let removable = orphans.iter().filter(|(_, content)| !stop && may_go(**content, retention));
+        let removable = removable.map(|(id, _)| id.clone()).collect();
+        let kept = orphans.iter().filter(|(_, content)| {
+            matches!(content, Content::Data | Content::Unreadable) && !may_go(**content, retention)
+        });
+        let kept: Vec<_> = kept.map(|(id, _)| id.clone()).collect();
+        let is_news = kept.len() > found.reported;
+        found.reported = kept.len();
+        found.orphans = orphans;
+        Scanned { removable, kept: is_news.then_some(kept), stopped }
+    }
+
+    /// Whether the last scan has found this directory, and its removal is not stopped.
+    #[must_use]
+    pub fn may_remove(&self, pool: &PoolName, id: &VolumeId) -> Option<bool> {
+        let pools = self.lock();
+        let found = pools.get(pool)?;
+        found.orphans.contains_key(id).then_some(!found.stopped)
+    }
+
+    /// Whether the removal of orphans is stopped in this pool.
+    #[must_use]
+    pub fn is_stopped(&self, pool: &PoolName) -> bool {
+        self.lock().get(pool).is_some_and(|found| found.stopped)
+    }
+
+    /// Forgets an orphan that has an owner or is gone; returns how many are left.
+    pub fn forget(&self, pool: &PoolName, id: &VolumeId) -> usize {
+        let mut pools = self.lock();
+        let found = pools.entry(pool.clone()).or_default();
+        found.orphans.remove(id);
+        found.orphans.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PoolName, Found>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEK: Option<Duration> = Some(Duration::from_secs(7 * 24 * 60 * 60));
+
+    fn id(number: u32) -> VolumeId {
+        VolumeId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap()
+    }
+
+    fn of(numbers: std::ops::Range<u32>, content: Content) -> BTreeMap<VolumeId, Content> {
+        numbers.map(|number| (id(number), content)).collect()
+    }
+
+    fn scan(
+        orphans: &Orphans,
+        found: BTreeMap<VolumeId, Content>,
+        how: (bool, Option<Duration>),
+    ) -> Scanned {
+        orphans.scanned(&PoolName::default(), found, 20, how)
+    }
+
+    #[test]
+    fn many_new_orphans_stop_their_removal_until_they_are_confirmed() {
+        let (orphans, pool) = (Orphans::default(), PoolName::default());
+        let many = of(0..10, Content::Empty);
+        let stopped = scan(&orphans, many.clone(), (false, None));
+        assert_eq!(stopped, Scanned { stopped: Some(10), ..Scanned::default() });
+        assert_eq!(orphans.may_remove(&pool, &id(1)), Some(false));
+        // That is said once, and stays so.
+        assert_eq!(scan(&orphans, many.clone(), (false, None)), Scanned::default());
+        assert!(orphans.is_stopped(&pool));
+        assert_eq!(scan(&orphans, many.clone(), (true, None)).removable.len(), 10);
+        assert!(!orphans.is_stopped(&pool));
+        // The confirmation is for these: a few more are ordinary, and many more are not.
+        let few = scan(&orphans, of(0..13, Content::Empty), (false, None));
+        assert_eq!((few.removable.len(), few.stopped), (13, None));
+        let more = scan(&orphans, of(0..20, Content::Empty), (false, None));
+        assert_eq!((more.removable.len(), more.stopped), (0, Some(7)));
+    }
+
+    #[test]
+    fn orphans_whose_owners_are_back_end_the_stop() {
+        let orphans = Orphans::default();
+        assert_eq!(scan(&orphans, of(0..10, Content::Empty), (false, None)).stopped, Some(10));
+        assert_eq!(scan(&orphans, of(0..1, Content::Empty), (false, None)).removable, [id(0)]);
+    }
+
+    #[test]
+    fn data_is_reported_and_kept_and_with_a_retention_counts_for_the_brake() {
+        let orphans = Orphans::default();
+        let data = of(0..10, Content::Data);
+        let kept = scan(&orphans, data.clone(), (false, None));
+        assert_eq!((kept.removable.len(), kept.kept.map(|kept| kept.len())), (0, Some(10)));
+        assert_eq!(kept.stopped, None);
+        assert_eq!(scan(&orphans, data.clone(), (false, None)), Scanned::default());
+        let removed = scan(&Orphans::default(), data.clone(), (false, WEEK));
+        assert_eq!((removed.removable.len(), removed.stopped), (0, Some(10)));
+        let confirmed = scan(&Orphans::default(), data, (true, WEEK));
+        assert_eq!((confirmed.removable.len(), confirmed.stopped), (10, None));
+        // One empty directory among much that lost its owner is not removed by itself either.
+        let mut mixed = of(0..10, Content::Data);
+        mixed.insert(id(10), Content::Empty);
+        assert_eq!(scan(&Orphans::default(), mixed, (false, None)).stopped, Some(11));
+    }
+
+    #[test]
+    fn what_is_meant_to_be_kept_is_no_surprise() {
+        let orphans = Orphans::default();
+        let mut found = of(0..10, Content::Retained);
+        found.insert(id(10), Content::Empty);
+        let scanned = scan(&orphans, found, (false, WEEK));
+        assert_eq!(scanned, Scanned { removable: vec![id(10)], ..Scanned::default() });
+        assert_eq!(orphans.forget(&PoolName::default(), &id(10)), 10);
+        assert_eq!(orphans.may_remove(&PoolName::default(), &id(10)), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Decides about the directory of a volume that neither a claim nor a PersistentVolume is known for.
+//! Pure.
+//!
+//! An empty one is left by a claim that was deleted before its volume was published. It is removed only
+//! when that is certain, and seen twice.
+
+use crate::cluster::ClaimState;
+use crate::volumes::orphan::Content;
+use std::time::Duration;
+
+/// However short the configured grace is, between two looks lies at least this.
+pub const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
+/// As many new orphans in one scan are ordinary...
+const ORDINARY: usize = 5;
+/// ...and so are more, up to this part of the directories in the pool.
+const ORDINARY_PART: usize = 10;
+
+/// What was found out about a directory, all of it just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What is in the directory.
+    pub content: Content,
+    /// Whether the cluster has a PersistentVolume of its name.
+    pub has_volume: bool,
+    /// The claims that are recorded for it.
+    pub claims: ClaimState,
+    /// Whether something has it mounted; `None` where that cannot be told.
+    pub mounted: Option<bool>,
+}
+
+/// What to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is no orphan.
+    Owned,
+    /// It stays; why.
+    Keep(&'static str),
+    /// Look again after this time.
+    LookAgain(Duration),
+    /// It goes into the trash.
+    Trash,
+}
+
+/// Decides about a directory that was first seen without an owner `seen` ago: never, at its first
+/// look. Data may go into the trash only if it has a `retention` there.
+#[must_use]
+pub fn decide(
+    evidence: &Evidence,
+    seen: Option<Duration>,
+    grace: Duration,
+    retention: Option<Duration>,
+) -> Verdict {
+    if evidence.has_volume || evidence.claims != ClaimState::Gone {
+        return Verdict::Owned;
+    }
+    if !may_go(evidence.content, retention) {
+        return Verdict::Keep("it holds data, or its record says that it stays or cannot be read");
+    }
+    let grace = grace.max(BETWEEN_LOOKS);
+    match (evidence.mounted, seen) {
+        (None, _) => Verdict::Keep("it cannot be told whether it is mounted"),
+        (Some(false), Some(seen)) if seen >= grace => Verdict::Trash,
+        (Some(false), Some(seen)) => Verdict::LookAgain(grace.saturating_sub(seen)),
+        (Some(false), None) | (Some(true), _) => Verdict::LookAgain(grace),
+    }
+}
+
+/// Whether an orphan with this content may go into the trash at all.
+#[must_use]
+pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
+    match content {
+        Content::Empty => true,
+        Content::Data => retention.is_some(),
+        Content::Retained | Content::Unreadable => false,
+    }
+}
+
+/// Whether so many `new` orphans, in a pool of this many directories, are a sign that the cluster is not
+/// the one it was.
+#[must_use]
+pub fn is_suspicious(new: usize, directories: usize) -> bool {
+    new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(60);
+    const WEEK: Option<Duration> = Some(Duration::from_secs(7 * 24 * 60 * 60));
+
+    fn evidence(content: Content) -> Evidence {
+        Evidence { content, has_volume: false, claims: ClaimState::Gone, mounted: Some(false) }
+    }
+
+    #[test]
+    fn an_empty_orphan_goes_at_the_second_look_and_after_the_grace() {
+        let seconds = Duration::from_secs;
+        let at = |seen| decide(&evidence(Content::Empty), seen, GRACE, None);
+        assert_eq!(at(None), Verdict::LookAgain(GRACE));
+        assert_eq!(at(Some(seconds(59))), Verdict::LookAgain(seconds(1)));
+        assert_eq!(at(Some(GRACE)), Verdict::Trash);
+        let hasty =
+            decide(&evidence(Content::Empty), Some(seconds(1)), Duration::ZERO, None);
+        assert_eq!(hasty, Verdict::LookAgain(seconds(1)));
+    }
+
+    #[test]
+    fn data_goes_only_if_it_has_a_time_in_the_trash() {
+        let at = |content, retention| decide(&evidence(content), Some(GRACE), GRACE, retention);
+        assert_eq!(at(Content::Data, WEEK), Verdict::Trash);
+        assert!(matches!(at(Content::Data, None), Verdict::Keep(_)));
+        for content in [Content::Retained, Content::Unreadable] {
+            for retention in [None, WEEK] {
+                assert!(matches!(at(content, retention), Verdict::Keep(_)), "{content:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_an_owner_or_is_in_use_stays() {
+        let at = |evidence| decide(&evidence, Some(GRACE), GRACE, WEEK);
+        let empty = evidence(Content::Empty);
+        assert_eq!(at(Evidence { has_volume: true, ..empty.clone() }), Verdict::Owned);
+        for claims in [ClaimState::HasVolume, ClaimState::Waiting] {
+            assert_eq!(at(Evidence { claims, ..empty.clone() }), Verdict::Owned);
+        }
+        let mounted = Evidence { mounted: Some(true), ..empty.clone() };
+        assert_eq!(at(mounted), Verdict::LookAgain(GRACE));
+        assert!(matches!(at(Evidence { mounted: None, ..empty }), Verdict::Keep(_)));
+    }
+
+    #[test]
+    fn many_at_once_are_suspicious_and_a_few_are_not() {
+        for (new, directories, suspicious) in [
+            (0, 0, false),
+            (5, 5, false),
+            (6, 6, true),
+            (6, 59, true),
+            (6, 60, false),
+            (100, 1000, false),
+            (101, 1000, true),
+        ] {
+            assert_eq!(is_suspicious(new, directories), suspicious, "{new} of {directories}");
+        }
+    }
+}
