@@ -2,7 +2,7 @@
 //!
 //! It decides nothing: the volume is changed only where it is still the one that was decided upon.
 
-use super::{Changed, Cluster, ClusterError, code, done};
+use super::{Changed, ClusterError, KubeCluster, code, done};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_runtime::superseded::is_superseded;
@@ -27,7 +27,7 @@ pub fn reference(claim: &Claim) -> ObjectReference {
     }
 }
 
-impl Cluster {
+impl KubeCluster {
     /// When the namespace of this name was made, in seconds since 1970; `None` where there is none.
     pub async fn namespace_created(&self, name: &str) -> Result<Option<i64>, ClusterError> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());

@@ -92,7 +92,8 @@ async fn gather(
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, StrayError> {
     // An object of another name, such as one that was restored by hand, may own it all the same.
-    let owned = context.cluster.any_volume_at(|path| layout::is_data_path(path.as_bytes(), id));
+    let is_its_path = |path: &str| layout::is_data_path(path.as_bytes(), id);
+    let owned = context.cluster.any_volume_at(&is_its_path);
     if owned.await.map_err(StrayError::Cluster)? {
         tracing::info!(volume = %id, "directory belongs to a volume of another name");
         return Ok(Outcome::Done);

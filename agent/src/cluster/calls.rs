@@ -1,0 +1,121 @@
+//! The calls of the API server that the agent makes besides watching, one method each, as a trait.
+//!
+//! This is the seam between the controllers and the cluster: an implementation sees every call, in
+//! order, and may refuse it or lose its answer. [`super::KubeCluster`] is the one that ships.
+
+use super::{Changed, ClaimState, ClusterError, KubeCluster, Stand};
+use crate::facts::volume::{ClaimRef, Volume};
+use fastrak_api::claim::Claim;
+use fastrak_api::node::NodeName;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde_json::Value;
+
+/// The answer to a call, when it comes.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
+
+/// The API server.
+pub trait Cluster: Send + Sync {
+    /// Creates a volume. Returns `false` if a volume of that name exists.
+    fn create<'a>(&'a self, volume: &'a PersistentVolume) -> Answer<'a, bool>;
+
+    /// Reads the volume of this name.
+    fn volume<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Volume>>;
+
+    /// Reads the volume of this name as an object, whoever made it.
+    fn object<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PersistentVolume>>;
+
+    /// Lists all volumes, labelled or not. Returns whether `wanted` picks the path of any.
+    fn any_volume_at<'a>(&'a self, wanted: &'a (dyn Fn(&str) -> bool + Sync)) -> Answer<'a, bool>;
+
+    /// Reads the state of a claim.
+    fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState>;
+
+    /// Deletes a volume if it is still exactly the one that was decided upon. Our finalizer keeps the
+    /// object until [`Cluster::finalize`].
+    fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed>;
+
+    /// Removes our finalizer from a volume, and nothing else.
+    fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed>;
+
+    /// Reads when the namespace of this name was created, in seconds since 1970.
+    fn namespace_created<'a>(&'a self, name: &'a str) -> Answer<'a, Option<i64>>;
+
+    /// Points a volume to `claim` if it is still exactly the one that was decided upon.
+    fn repoint<'a>(&'a self, volume: &'a Volume, claim: &'a Claim) -> Answer<'a, Changed>;
+
+    /// Writes the capacity of a volume if it still has the one that was decided upon.
+    fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed>;
+
+    /// Writes on a volume how much it holds. Leaves a volume of another uid, or with other figures
+    /// than those that were seen, as it is.
+    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()>;
+
+    /// Reads what the status of a claim can be written upon. Returns `None` if that claim is gone.
+    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>>;
+
+    /// Writes into the status of a claim. Returns `false` if the claim has changed since the patch was
+    /// made.
+    fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool>;
+
+    /// Writes one condition of a node.
+    fn set_condition<'a>(&'a self, node: &'a NodeName, patch: &'a Value) -> Answer<'a, ()>;
+}
+
+impl Cluster for KubeCluster {
+    fn create<'a>(&'a self, volume: &'a PersistentVolume) -> Answer<'a, bool> {
+        Box::pin(Self::create(self, volume))
+    }
+
+    fn volume<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Volume>> {
+        Box::pin(Self::volume(self, name))
+    }
+
+    fn object<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PersistentVolume>> {
+        Box::pin(Self::object(self, name))
+    }
+
+    fn any_volume_at<'a>(&'a self, wanted: &'a (dyn Fn(&str) -> bool + Sync)) -> Answer<'a, bool> {
+        Box::pin(Self::any_volume_at(self, wanted))
+    }
+
+    fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState> {
+        Box::pin(Self::claim(self, claim))
+    }
+
+    fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
+        Box::pin(Self::delete(self, volume))
+    }
+
+    fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
+        Box::pin(Self::finalize(self, volume))
+    }
+
+    fn namespace_created<'a>(&'a self, name: &'a str) -> Answer<'a, Option<i64>> {
+        Box::pin(Self::namespace_created(self, name))
+    }
+
+    fn repoint<'a>(&'a self, volume: &'a Volume, claim: &'a Claim) -> Answer<'a, Changed> {
+        Box::pin(Self::repoint(self, volume, claim))
+    }
+
+    fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed> {
+        Box::pin(Self::resize(self, volume, size))
+    }
+
+    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()> {
+        Box::pin(Self::note_used(self, volume, bytes))
+    }
+
+    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {
+        Box::pin(Self::stand(self, claim))
+    }
+
+    fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool> {
+        Box::pin(Self::write_status(self, claim, patch))
+    }
+
+    fn set_condition<'a>(&'a self, node: &'a NodeName, patch: &'a Value) -> Answer<'a, ()> {
+        Box::pin(Self::set_condition(self, node, patch))
+    }
+}
