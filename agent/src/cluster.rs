@@ -3,11 +3,13 @@
 //! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
 //! decided here.
 
+mod calls;
 mod error;
 pub mod identity;
 pub mod repoint;
 mod told;
 
+pub use calls::{Answer, Cluster};
 pub use error::ClusterError;
 pub use told::Stand;
 
@@ -50,14 +52,13 @@ pub enum ClaimState {
     HasVolume,
 }
 
-/// The API server.
-#[derive(Clone)]
-pub struct Cluster {
+/// The API server itself.
+pub struct KubeCluster {
     client: Client,
 }
 
-impl Cluster {
-    /// The API server that `client` reaches.
+impl KubeCluster {
+    /// Returns the API server that `client` reaches.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }

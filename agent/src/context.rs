@@ -42,7 +42,7 @@ pub struct Context {
     /// The volumes on the disk.
     pub store: Store,
     /// The API server.
-    pub cluster: Cluster,
+    pub cluster: Box<dyn Cluster>,
     /// Where events are handed in.
     pub events: Events,
     /// Where it is counted.

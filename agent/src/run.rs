@@ -2,7 +2,7 @@
 //!
 //! No decision is taken here.
 
-use crate::cluster::Cluster;
+use crate::cluster::KubeCluster;
 use crate::config::Config;
 use crate::context::{Context, Unfinished};
 use crate::events;
@@ -67,7 +67,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         orphans: Orphans::default(),
         import_from,
         facts: Arc::new(Facts::default()),
-        cluster: Cluster::new(client.clone()),
+        cluster: Box::new(KubeCluster::new(client.clone())),
         events,
         metrics: Metrics::register(&mut registry),
         queue: Arc::new(Queue::new()),

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing.
 
-use super::{Cluster, ClusterError, existing};
+use super::{ClusterError, KubeCluster, existing};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
@@ -27,7 +27,7 @@ pub struct NamespaceView {
     pub inherits: bool,
 }
 
-impl Cluster {
+impl KubeCluster {
     /// The uid of the namespace `kube-system`, which every cluster has from its first start to its end.
     pub async fn id(&self) -> Result<Option<String>, ClusterError> {
         let found = self.namespace(kubernetes::SYSTEM_NAMESPACE).await?;

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing: the volume is changed only where it is still the one that was decided upon.
 
-use super::{Changed, Cluster, ClusterError, VOLUMES, code, done, existing};
+use super::{Changed, ClusterError, KubeCluster, VOLUMES, code, done, existing};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_runtime::not_found::is_not_found;
@@ -27,7 +27,7 @@ pub fn reference(claim: &Claim) -> ObjectReference {
     }
 }
 
-impl Cluster {
+impl KubeCluster {
     /// The volume of this name, whoever made it, as it is at this moment.
     pub async fn object(&self, name: &str) -> Result<Option<PersistentVolume>, ClusterError> {
         let found = existing(self.volumes().get(name).await, VOLUMES, name);

@@ -2,7 +2,7 @@
 //!
 //! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
 
-use super::{CLAIMS, Changed, Cluster, ClusterError, code, is_the_same};
+use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
@@ -29,7 +29,7 @@ pub struct Stand {
     pub growth: Growth,
 }
 
-impl Cluster {
+impl KubeCluster {
     /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
     pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
         self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
