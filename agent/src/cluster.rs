@@ -221,6 +221,39 @@ fn code(error: &kube::Error) -> Option<u16> {
 mod tests {
     use super::*;
 
+    /// A server that answers every request with this.
+    fn server(status: u16, content_type: &'static str, body: &'static str) -> KubeCluster {
+        let answer = move |_: http::Request<kube::client::Body>| async move {
+            let answer = http::Response::builder().status(status);
+            let answer = answer.header(http::header::CONTENT_TYPE, content_type);
+            answer.body(kube::client::Body::from(body.as_bytes().to_vec()))
+        };
+        KubeCluster::new(Client::new(tower::service_fn(answer), "default"))
+    }
+
+    fn claim() -> ClaimRef {
+        ClaimRef { namespace: "shop".to_owned(), name: "data".to_owned(), uid: None }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_does_not_find_its_way_proves_nothing() {
+        let page = "<html><body>404 page not found</body></html>";
+        let other = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound",
+            "code":404,"details":{"name":"another","kind":"persistentvolumeclaims"}}"#;
+        for (kind, body) in [("text/html", page), ("text/plain", ""), ("application/json", other)] {
+            let proxy = server(404, kind, body);
+            assert!(proxy.claim(&claim()).await.is_err(), "{body}");
+            assert!(proxy.volume("pvc-1").await.is_err(), "{body}");
+            let volume = Volume { name: "pvc-1".to_owned(), ..Volume::default() };
+            assert!(proxy.delete(&volume).await.is_err(), "{body}");
+            assert!(proxy.resize(&volume, "1Gi").await.is_err(), "{body}");
+        }
+        let own = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound",
+            "code":404,"details":{"name":"data","kind":"persistentvolumeclaims"}}"#;
+        let found = server(404, "application/json", own).claim(&claim()).await;
+        assert_eq!(found.unwrap(), ClaimState::Gone);
+    }
+
     #[test]
     fn the_finalizer_is_removed_only_where_it_stands() {
         let volume = Volume {

@@ -25,14 +25,24 @@ pub const CLASS_DEFAULT: &str = "local-storage";
 /// The class beside it whose volumes outlive their claims.
 pub const CLASS_RETAIN: &str = "local-storage-retain";
 
-/// Annotation on a claim: the node it is pinned to. Label on claims and volumes: the node's key.
+/// Annotation on claims and volumes: the name of their node. Label on both: the node's key.
 pub const NODE: &str = domain!("node");
 /// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
 pub const PINNED_BY: &str = domain!("pinned-by");
 /// Condition on a node: whether all of its pools can be used.
 pub const POOLS_READY: &str = "FastrakPoolsReady";
-/// The policy that holds each agent to its own node's condition.
-pub const AGENT_POLICY: &str = "fastrak-agent-node-status";
+/// The policy that holds each agent to the status of its own node.
+pub const AGENT_NODES_POLICY: &str = "fastrak-agent-node-status";
+/// The policy that holds each agent to the status of its own node's claims.
+pub const AGENT_CLAIMS_POLICY: &str = "fastrak-agent-claim-status";
+/// The policy that holds each agent to the volumes of its own node.
+pub const AGENT_VOLUMES_POLICY: &str = "fastrak-agent-volumes";
+/// The policy that holds the webhook to its own fields of claims.
+pub const WEBHOOK_CLAIMS_POLICY: &str = "fastrak-webhook-claims";
+/// The policy that holds the webhook to its own fields of Services.
+pub const WEBHOOK_SERVICES_POLICY: &str = "fastrak-webhook-services";
+/// The priority level of fastrak's requests to the API server.
+pub const PRIORITY_LEVEL: &str = "fastrak";
 /// Annotation on a volume: how many bytes it holds, as of some minutes ago.
 pub const USED: &str = domain!("used-bytes");
 /// Annotation on a node: the pool of that node which an administrator lets this cluster adopt. The agent
@@ -78,6 +88,10 @@ pub const NAMESPACE: &str = "fastrak-system";
 pub const WEBHOOK: &str = "fastrak-webhook";
 /// Name of the agent's DaemonSet and ServiceAccount.
 pub const AGENT: &str = "fastrak-agent";
+/// The Role by which the webhook makes its own certificates.
+pub const WEBHOOK_CERTIFICATES: &str = "fastrak-webhook-certificates";
+/// The ClusterRole by which the webhook writes its own `caBundle`.
+pub const WEBHOOK_CA_BUNDLE: &str = "fastrak-webhook-ca-bundle";
 /// The Secret in which the webhook's replicas share their certificates.
 pub const WEBHOOK_SECRET: &str = "fastrak-webhook-certs";
 /// In that Secret: the authorities to trust, the one that signs first.

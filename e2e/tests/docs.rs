@@ -65,6 +65,8 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::BALANCER_DECISION,
         names::ADMISSION,
         names::NAMESPACE_CLASS,
+        names::ADOPT_POOL,
+        names::CONFIRM_ORPHANS,
         names::PROBE,
     ];
     let readme = source::read("README.md");
@@ -96,6 +98,7 @@ fn names_of_others_are_spelled_as_they_spell_them() {
         kubernetes::DEFAULT_CLASS,
         kubernetes::STORAGE_PROVISIONER,
         kubernetes::STORAGE_PROVISIONER_BETA,
+        kubernetes::HOSTNAME,
         "pod-security.kubernetes.io/enforce",
         "kustomize.config.k8s.io/v1beta1",
     ];

@@ -7,12 +7,9 @@
 
 use anyhow::{Context, Result};
 use fastrak_api::names;
-use fastrak_testkit::{
-    ControlPlane, Identity, Options, assets, eventually, fake_node, objects, or_skip, shared,
-};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use fastrak_testkit::{ControlPlane, Identity, Options, assets, eventually, or_skip, shared};
+use k8s_openapi::api::flowcontrol::v1::FlowSchema;
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -261,51 +258,84 @@ async fn with_imports_the_agent_has_one_mount_more_and_nothing_else_differs() {
         let list = agent.pointer_mut(&format!("/spec/template/spec/{list}")).unwrap();
         list.as_array_mut().unwrap().push(more);
     }
+    let name = "\"ValidatingAdmissionPolicy\" \"fastrak-agent-volumes\"";
+    let pools = base.get_mut(name).unwrap().pointer_mut("/spec/variables/0/expression").unwrap();
+    *pools = json!("['/var/lib/fastrak', '/var/lib/rancher/fastrak']");
     assert_eq!(base, imports);
 }
 
-/// What the agent on a node is answered when it writes the status of a node.
-async fn writes_status(identity: &Identity, node: &str, status: Value) -> Result<(), String> {
-    let nodes: Api<Node> = Api::all(identity.client().await.unwrap());
-    let patch = Patch::Strategic(json!({ "status": status }));
-    let written = nodes.patch_status(node, &PatchParams::default(), &patch).await;
-    written.map(drop).map_err(|error| error.to_string())
+#[tokio::test]
+async fn with_cert_manager_the_webhook_has_no_right_to_secrets_and_none_to_be_called_elsewhere() {
+    let plane = or_skip!(installed().await);
+    let (mut base, mut other) =
+        (rendered(plane, "base").await, rendered(plane, "cert-manager").await);
+    other.retain(|_, object| object["apiVersion"] != "cert-manager.io/v1");
+    for kind in ["Role", "RoleBinding"] {
+        base.remove(&format!("{:?} {:?}", kind, names::WEBHOOK_CERTIFICATES)).unwrap();
+        let kind = format!("Cluster{kind}");
+        base.remove(&format!("{:?} {:?}", kind, names::WEBHOOK_CA_BUNDLE)).unwrap();
+    }
+    for object in other.values() {
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let about = |kind: &str| rule["resources"].as_array().unwrap().contains(&json!(kind));
+            assert!(!about("secrets"), "{object}");
+            let writes = ["create", "update", "patch", "delete"].map(|verb| json!(verb));
+            let verbs = rule["verbs"].as_array().unwrap();
+            let writes = verbs.iter().any(|verb| writes.contains(verb));
+            assert!(!about("mutatingwebhookconfigurations") || !writes, "{object}");
+        }
+    }
+    let configuration = "\"MutatingWebhookConfiguration\" \"fastrak\"";
+    base.get_mut(configuration).unwrap()["metadata"]["annotations"] =
+        json!({ "cert-manager.io/inject-ca-from": "fastrak-system/fastrak-webhook" });
+    let webhook = "\"Deployment\" \"fastrak-webhook\"";
+    let pod = base.get_mut(webhook).unwrap().pointer_mut("/spec/template/spec").unwrap();
+    pod["volumes"] = json!([{ "name": "tls", "secret": {
+        "secretName": "fastrak-webhook-tls",
+        "items": [{ "key": "tls.crt", "path": "tls.crt" }, { "key": "tls.key", "path": "tls.key" }],
+    } }]);
+    pod["containers"][0]["args"] = json!(["--tls-dir=/etc/fastrak/tls"]);
+    pod["containers"][0]["volumeMounts"] =
+        json!([{ "name": "tls", "mountPath": "/etc/fastrak/tls", "readOnly": true }]);
+    assert_eq!(base, other);
+}
+
+/// The FlowSchema by which the API server has queued a request of this account.
+async fn schema_of(plane: &ControlPlane, account: &str, path: &str) -> Result<String> {
+    let client = Identity::of(plane, names::NAMESPACE, account).await?.client().await?;
+    let request = http::Request::get(path).body(kube::client::Body::empty())?;
+    let answer = client.send(request).await?;
+    let schema =
+        answer.headers().get("X-Kubernetes-PF-FlowSchema-UID").context("no such header")?;
+    Ok(schema.to_str()?.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() {
+async fn requests_of_the_programs_have_a_priority_level_of_their_own() {
     let plane = or_skip!(installed().await);
-    let client = plane.client().await.unwrap();
-    for node in ["own", "other"] {
-        fake_node(&client, node).await.unwrap();
-    }
-    let pods: Api<Pod> = Api::namespaced(client, names::NAMESPACE);
-    let object =
-        objects::pod("agent").on_node("own").service_account(names::AGENT).build(names::NAMESPACE);
-    let pod = pods.create(&PostParams::default(), &object).await.unwrap();
-    let agent = Identity::of_pod(plane, &pod).await.unwrap();
-    let condition = |kind: &str| json!({ "conditions": [{ "type": kind, "status": "False" }] });
-    let may = condition(names::POOLS_READY);
-    // The API server takes a moment to take up a policy that it has just been given.
-    let other = eventually(Duration::from_secs(30), "the policy is in force", || async {
-        match writes_status(&agent, "other", may.clone()).await {
-            Ok(()) => anyhow::bail!("written"),
-            Err(said) => Ok(said),
-        }
-    });
-    assert!(other.await.unwrap().contains("of its own node only"));
-    writes_status(&agent, "own", may).await.unwrap();
-    for status in [
-        condition("Ready"),
-        json!({ "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }] }),
-        json!({ "capacity": { "cpu": "1000" } }),
-        json!({ "daemonEndpoints": { "kubeletEndpoint": { "Port": 1 } } }),
+    let schemas: Api<FlowSchema> = Api::all(plane.client().await.unwrap());
+    for (account, path) in [
+        (names::AGENT, "/api/v1/persistentvolumes"),
+        (names::AGENT, "/api/v1/namespaces/default/persistentvolumeclaims"),
+        (names::WEBHOOK, "/api/v1/nodes"),
+        (names::WEBHOOK, "/api/v1/namespaces/default/services"),
     ] {
-        let refused = writes_status(&agent, "own", status.clone()).await.unwrap_err();
-        assert!(refused.contains("the condition FastrakPoolsReady only"), "{status}: {refused}");
+        let own = schemas.get(account).await.unwrap();
+        assert_eq!(own.spec.priority_level_configuration.name, names::PRIORITY_LEVEL);
+        let own = own.uid().unwrap();
+        // The API server takes a moment to take up a schema that it has just been given.
+        eventually(Duration::from_secs(30), format!("{path} is {account}'s"), || async {
+            let found = schema_of(plane, account, path).await?;
+            anyhow::ensure!(found == own, "{found}");
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
-    // A token that names no node, as it is when somebody has taken it from elsewhere.
-    let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await.unwrap();
-    let refused = writes_status(&loose, "own", condition(names::POOLS_READY)).await.unwrap_err();
-    assert!(refused.contains("of its own node only"), "{refused}");
+    for account in [names::AGENT, names::WEBHOOK] {
+        let taken = get(plane, &["flowschema", account]).await;
+        let conditions = taken["status"]["conditions"].as_array().unwrap().clone();
+        let dangling = conditions.iter().find(|condition| condition["type"] == "Dangling");
+        assert_eq!(dangling.unwrap()["status"], "False", "{conditions:?}");
+    }
 }

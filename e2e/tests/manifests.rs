@@ -8,12 +8,15 @@ mod source;
 
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes};
+use fastrak_webhook::mutate::DECLARED;
+use fastrak_webhook::patch::Field;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Container, Namespace, PodSpec, Probe, Service, ServiceAccount};
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -126,6 +129,10 @@ fn every_object_is_one_that_kubernetes_knows_field_by_field() {
             ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding") => {
                 is_whole::<ValidatingAdmissionPolicyBinding>
             }
+            ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema") => is_whole::<FlowSchema>,
+            ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration") => {
+                is_whole::<PriorityLevelConfiguration>
+            }
             unknown => panic!("{file}: {unknown:?} is not read by this test"),
         };
         check(&file, &object);
@@ -161,6 +168,10 @@ fn objects_are_called_what_the_programs_call_them() {
         ("ServiceAccount", names::AGENT),
         ("Role", names::WEBHOOK),
         ("RoleBinding", names::WEBHOOK),
+        ("Role", names::WEBHOOK_CERTIFICATES),
+        ("RoleBinding", names::WEBHOOK_CERTIFICATES),
+        ("ClusterRole", names::WEBHOOK_CA_BUNDLE),
+        ("ClusterRoleBinding", names::WEBHOOK_CA_BUNDLE),
         ("Role", names::PROBE_NAMESPACE),
         ("RoleBinding", names::PROBE_NAMESPACE),
         ("ClusterRole", names::WEBHOOK),
@@ -172,8 +183,19 @@ fn objects_are_called_what_the_programs_call_them() {
         ("PodDisruptionBudget", names::WEBHOOK),
         ("DaemonSet", names::AGENT),
         ("MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION),
-        ("ValidatingAdmissionPolicy", names::AGENT_POLICY),
-        ("ValidatingAdmissionPolicyBinding", names::AGENT_POLICY),
+        ("ValidatingAdmissionPolicy", names::AGENT_NODES_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::AGENT_NODES_POLICY),
+        ("ValidatingAdmissionPolicy", names::AGENT_CLAIMS_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::AGENT_CLAIMS_POLICY),
+        ("ValidatingAdmissionPolicy", names::AGENT_VOLUMES_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::AGENT_VOLUMES_POLICY),
+        ("ValidatingAdmissionPolicy", names::WEBHOOK_CLAIMS_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::WEBHOOK_CLAIMS_POLICY),
+        ("ValidatingAdmissionPolicy", names::WEBHOOK_SERVICES_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::WEBHOOK_SERVICES_POLICY),
+        ("PriorityLevelConfiguration", names::PRIORITY_LEVEL),
+        ("FlowSchema", names::WEBHOOK),
+        ("FlowSchema", names::AGENT),
     ];
     let expected = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -181,7 +203,7 @@ fn objects_are_called_what_the_programs_call_them() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 21, "an object is there twice");
+    assert_eq!(there.len(), 36, "an object is there twice");
 }
 
 #[test]
@@ -194,6 +216,8 @@ fn all_that_lives_in_a_namespace_lives_in_fastraks() {
         "MutatingWebhookConfiguration",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
+        "PriorityLevelConfiguration",
+        "FlowSchema",
     ];
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();
@@ -486,4 +510,78 @@ fn no_rule_is_wider_than_a_name_or_a_kind() {
             assert!(!named || creates || rule["resourceNames"].is_array(), "{file}: {rule}");
         }
     }
+}
+
+/// The list of texts that an expression of a policy is.
+fn variable(policy: &str, name: &str) -> BTreeSet<String> {
+    let policies: Vec<ValidatingAdmissionPolicy> = all("ValidatingAdmissionPolicy");
+    let found = policies.into_iter().find(|known| known.metadata.name.as_deref() == Some(policy));
+    let variables = found.unwrap().spec.unwrap().variables.unwrap();
+    let found = variables.into_iter().find(|variable| variable.name == name).unwrap();
+    let texts: Vec<String> = serde_saphyr::from_str(&found.expression).unwrap();
+    texts.into_iter().collect()
+}
+
+#[test]
+fn the_policies_of_the_webhook_name_the_fields_that_it_declares() {
+    let (claims, services) = (names::WEBHOOK_CLAIMS_POLICY, names::WEBHOOK_SERVICES_POLICY);
+    let mut annotations = variable(claims, "annotationKeys");
+    annotations.extend(variable(services, "annotationKeys"));
+    let declared = |pick: fn(&Field) -> Option<&'static str>| {
+        DECLARED.iter().filter_map(pick).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let annotation = |field: &Field| match field {
+        Field::Annotation(key) => Some(*key),
+        Field::Label(_) | Field::ClassName => None,
+    };
+    let label = |field: &Field| match field {
+        Field::Label(key) => Some(*key),
+        Field::Annotation(_) | Field::ClassName => None,
+    };
+    assert_eq!(annotations, declared(annotation));
+    assert_eq!(variable(claims, "labelKeys"), declared(label));
+}
+
+#[test]
+fn the_policy_of_volumes_names_the_pool_that_the_agent_has_by_default() {
+    let mounts = only_container(&agent_pod()).volume_mounts.clone().unwrap();
+    let pools: BTreeSet<_> = mounts
+        .into_iter()
+        .filter(|mount| mount.read_only != Some(true))
+        .map(|mount| mount.mount_path)
+        .collect();
+    assert_eq!(variable(names::AGENT_VOLUMES_POLICY, "pools"), pools);
+}
+
+#[test]
+fn every_policy_denies_with_a_403_and_is_about_one_account() {
+    let policies: Vec<ValidatingAdmissionPolicy> = all("ValidatingAdmissionPolicy");
+    for policy in policies {
+        let (name, spec) = (policy.metadata.name.unwrap(), policy.spec.unwrap());
+        assert_eq!(spec.failure_policy.as_deref(), Some("Fail"), "{name}");
+        // A parameter that is missing would be everybody's trouble: it is looked for first.
+        assert!(spec.param_kind.is_none(), "{name}");
+        for validation in spec.validations.unwrap() {
+            assert_eq!(validation.reason.as_deref(), Some("Forbidden"), "{name}");
+        }
+        let conditions = spec.match_conditions.unwrap();
+        let account = if name.starts_with(names::AGENT) { names::AGENT } else { names::WEBHOOK };
+        let user = format!("system:serviceaccount:{}:{account}", names::NAMESPACE);
+        let expected = format!("request.userInfo.username == '{user}'");
+        let found: Vec<_> = conditions.iter().map(|condition| &condition.expression).collect();
+        assert_eq!(found, [&expected], "{name}");
+    }
+}
+
+#[test]
+fn the_webhook_prefers_nodes_of_the_control_plane_and_needs_none() {
+    let affinity = webhook_pod().affinity.unwrap().node_affinity.unwrap();
+    assert!(affinity.required_during_scheduling_ignored_during_execution.is_none());
+    let preferred = affinity.preferred_during_scheduling_ignored_during_execution.unwrap();
+    let keys: Vec<_> = preferred
+        .iter()
+        .flat_map(|term| term.preference.match_expressions.iter().flatten())
+        .map(|expression| (expression.key.as_str(), expression.operator.as_str()))
+        .collect();
+    assert_eq!(keys, [("node-role.kubernetes.io/control-plane", "Exists")]);
 }

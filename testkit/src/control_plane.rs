@@ -26,7 +26,7 @@ pub(crate) use self::credentials::{
 };
 pub(crate) use self::options::Place;
 
-use self::arguments::Ports;
+use self::arguments::{AUDIT_LOG, Ports};
 use crate::assets::Assets;
 use crate::environment;
 use crate::process::{Invocation, Process};
@@ -110,6 +110,13 @@ impl ControlPlane {
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.state.logs()
+    }
+
+    /// What ServiceAccounts have asked for, one JSON object a line; there with
+    /// [`Options::audited`].
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.state.path().join(AUDIT_LOG)
     }
 
     /// Has the logs kept when it ends, as for a failed test; where they will be.

@@ -15,6 +15,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 
 use crate::control_plane::{ControlPlane, Proof, kubeconfig_text};
+use crate::objects::pod;
 use crate::process::Output;
 
 /// Longer than any test.
@@ -45,6 +46,19 @@ impl Identity {
             uid: pod.uid(),
         };
         Self::request(plane, &namespace, account.unwrap_or("default"), Some(reference)).await
+    }
+
+    /// The token of this ServiceAccount's pod on a node. The pod is made, and nothing runs it.
+    pub async fn on_node(
+        plane: &ControlPlane,
+        namespace: &str,
+        account: &str,
+        node: &str,
+    ) -> Result<Self> {
+        let pods: Api<Pod> = Api::namespaced(plane.client().await?, namespace);
+        let object = pod(&format!("{account}-{node}")).service_account(account).on_node(node);
+        let made = pods.create(&PostParams::default(), &object.build(namespace)).await;
+        Self::of_pod(plane, &made.with_context(|| format!("a pod of {account} on {node}"))?).await
     }
 
     /// A client that is this account. It belongs to the runtime that asks for it.

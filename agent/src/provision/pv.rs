@@ -16,15 +16,21 @@ use std::collections::BTreeMap;
 /// The object of a volume that has been made.
 #[must_use]
 pub fn object(plan: &Plan, made: &Made) -> PersistentVolume {
-    let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
-    let mut labels = one(names::NODE, plan.node.key().as_str());
-    labels.insert(names::POOL.to_owned(), made.pool.to_string());
+    let labels = [
+        (names::NODE.to_owned(), plan.node.key().as_str().to_owned()),
+        (names::POOL.to_owned(), made.pool.to_string()),
+    ];
+    let annotations = [
+        // By which policies hold an agent to the volumes of its node: a label may be too short for it.
+        (names::NODE.to_owned(), plan.node.to_string()),
+        // Without it the controller manager tries a deleter of its own, and fails.
+        (kubernetes::PROVISIONED_BY.to_owned(), names::PROVISIONER.to_owned()),
+    ];
     PersistentVolume {
         metadata: ObjectMeta {
             name: Some(plan.order.identity.volume.volume_name()),
-            labels: Some(labels),
-            // Without it the controller manager tries a deleter of its own, and fails.
-            annotations: Some(one(kubernetes::PROVISIONED_BY, names::PROVISIONER)),
+            labels: Some(labels.into()),
+            annotations: Some(annotations.into()),
             finalizers: Some(vec![names::VOLUME_FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
@@ -147,7 +153,10 @@ mod tests {
             "metadata": {
                 "name": "pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59",
                 "labels": { "fastrak.io/node": "node-a", "fastrak.io/pool": "default" },
-                "annotations": { "pv.kubernetes.io/provisioned-by": "local.fastrak.io" },
+                "annotations": {
+                    "fastrak.io/node": "node-a",
+                    "pv.kubernetes.io/provisioned-by": "local.fastrak.io",
+                },
                 "finalizers": ["fastrak.io/volume"],
             },
             "spec": {

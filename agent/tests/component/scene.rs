@@ -10,10 +10,13 @@ use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, eventually, fake_node_from, shared,
 };
-use k8s_openapi::api::core::v1::{Event, Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{
+    Event, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim,
+};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -67,7 +70,8 @@ impl Scene {
         let hostname = format!("host-of-{node}");
         let object = objects::node(&node).label(kubernetes::HOSTNAME, hostname);
         fake_node_from(&client, object).await?;
-        let identity = Identity::of(plane, names::NAMESPACE, names::AGENT).await?;
+        let identity = Identity::on_node(plane, names::NAMESPACE, names::AGENT, &node).await?;
+        policies_in_force(plane, &identity, &node).await?;
         Ok(Self { client, node, folder, identity })
     }
 
@@ -226,7 +230,7 @@ impl Scene {
 
     /// Puts the directory of a volume into the pool, as a kill might have left it.
     pub(crate) fn plant(&self, uid: &str, policy: &str, claim: (&str, &str)) -> Result<()> {
-        let identity = serde_json::json!({
+        let identity = json!({
             "format": 1, "volume": uid, "namespace": claim.0, "claim": claim.1,
             "class": names::CLASS_DEFAULT, "node": self.node, "reclaimPolicy": policy, "bytes": 1,
         });
@@ -358,10 +362,64 @@ fn directories(path: &Path) -> Vec<String> {
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// What the agent needs of `deploy/base`: its namespace, its rights, the classes.
+/// What the agent needs of `deploy/base`: its namespace, its rights, the classes. And what it is held
+/// to: the policies, with the pools and hostnames of scenes in them.
 async fn install(plane: &ControlPlane) -> Result<()> {
-    for file in ["namespace.yaml", "rbac-agent.yaml", "storageclasses.yaml"] {
+    let files = [
+        "namespace.yaml",
+        "rbac-agent.yaml",
+        "storageclasses.yaml",
+        "policy-agent-nodes.yaml",
+        "policy-agent-claims.yaml",
+        "policy-agent-volumes.yaml",
+    ];
+    for file in files {
         apply_manifests(plane, &repository().join("deploy/base").join(file)).await?;
     }
+    // Each scene has folders of its own, whose names nobody knows before.
+    let pools =
+        "[object.spec.local.path.replace('/' + object.metadata.name.substring(4) + '/data', '')]";
+    let hostname = "'host-of-' + variables.node";
+    let changes = [(0, "pools", pools), (2, "hostname", hostname)].map(|(at, name, expression)| {
+        let path = |key: &str| format!("/spec/variables/{at}/{key}");
+        [
+            json!({ "op": "test", "path": path("name"), "value": name }),
+            json!({ "op": "replace", "path": path("expression"), "value": expression }),
+        ]
+    });
+    let patch = json!(changes.concat()).to_string();
+    let policy = ["validatingadmissionpolicy", names::AGENT_VOLUMES_POLICY];
+    plane.kubectl(&[&["patch", "--type=json", "-p", &patch], &policy[..]].concat()).await?;
+    Ok(())
+}
+
+/// Waits until the API server has taken up the policies: a moment after it was given them.
+async fn policies_in_force(plane: &ControlPlane, agent: &Identity, node: &str) -> Result<()> {
+    let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await?.client().await?;
+    let (loose, agent) = (Api::all(loose), Api::all(agent.client().await?));
+    let uid = "00000000-0000-4000-8000-000000000000";
+    let hostname = format!("host-of-{node}");
+    let path = format!("/pool/{uid}/data");
+    let claim = ObjectReference {
+        kind: Some("PersistentVolumeClaim".to_owned()),
+        namespace: Some("default".to_owned()),
+        name: Some("none".to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    };
+    let name = format!("{}{uid}", names::VOLUME_NAME_PREFIX);
+    let mut volume = objects::local_volume(&name, names::CLASS_DEFAULT, &hostname, &path)
+        .annotate(names::NODE, node)
+        .annotate(kubernetes::PROVISIONED_BY, names::PROVISIONER)
+        .label(names::NODE, node)
+        .with_spec(|spec| spec.claim_ref = Some(claim))
+        .build();
+    volume.metadata.finalizers = Some(vec![names::VOLUME_FINALIZER.to_owned()]);
+    let trial = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(DEADLINE, "the policies are in force", || async {
+        ensure!(loose.create(&trial, &volume).await.is_err(), "a loose token makes volumes");
+        agent.create(&trial, &volume).await.context("the agent makes volumes")
+    })
+    .await?;
     Ok(())
 }

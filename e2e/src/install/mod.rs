@@ -5,11 +5,13 @@
 
 pub mod binaries;
 pub mod pods;
+pub mod policies;
 mod processes;
 
 pub use self::binaries::Binaries;
 pub use self::processes::Processes;
-pub(crate) use self::processes::{Program, free_port, register_by_url, remove_workloads};
+pub(crate) use self::processes::{Program, free_port};
+pub use self::processes::{register_by_url, remove_workloads};
 
 use std::path::{Path, PathBuf};
 

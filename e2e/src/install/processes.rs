@@ -3,7 +3,7 @@
 //! The manifests are those that ship, and so are the rights: each process is its ServiceAccount. Only
 //! the address at which the webhook is called differs, since nothing here routes a Service.
 
-use super::{Binaries, base};
+use super::{Binaries, base, policies};
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::{Invocation, Process};
@@ -56,6 +56,9 @@ impl Processes {
         register_by_url(&client, port).await?;
         let webhook = Program::webhook(plane, &binaries.webhook, port).await?;
         let mut agents = Vec::new();
+        let pools: Vec<_> = nodes.iter().map(|node| root.join(node)).collect();
+        policies::allow_pools(plane, &pools.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+            .await?;
         for node in nodes {
             let agent = Program::agent(plane, &binaries.agent, node, &root.join(node)).await?;
             agents.push(((*node).to_owned(), agent));
@@ -131,25 +134,27 @@ impl Program {
     async fn webhook(plane: &ControlPlane, program: &Path, port: u16) -> Result<Self> {
         let listen = format!("--listen=127.0.0.1:{port}");
         let args = [listen.as_str(), "--tls-name=127.0.0.1", "--drain=0s"];
-        Self::of(plane, names::WEBHOOK, program, names::WEBHOOK).await.map(|this| this.with(&args))
+        let identity = Identity::of(plane, names::NAMESPACE, names::WEBHOOK).await?;
+        Ok(Self::of(plane, names::WEBHOOK, program, &identity)?.with(&args))
     }
 
     async fn agent(plane: &ControlPlane, program: &Path, node: &str, pool: &Path) -> Result<Self> {
         std::fs::create_dir_all(pool).with_context(|| format!("make {}", pool.display()))?;
+        let identity = Identity::on_node(plane, names::NAMESPACE, names::AGENT, node).await?;
+        policies::allowed(&identity, node, pool).await?;
         // How full this machine is is no business of what runs on it for a while.
         let pool = format!("--pool=default={},reserve=0%", pool.display());
         let args = ["--node", node, pool.as_str()];
         let name = format!("{}-{node}", names::AGENT);
-        Self::of(plane, &name, program, names::AGENT).await.map(|this| this.with(&args))
+        Ok(Self::of(plane, &name, program, &identity)?.with(&args))
     }
 
-    pub(crate) async fn of(
+    pub(crate) fn of(
         plane: &ControlPlane,
         name: &str,
         program: &Path,
-        account: &str,
+        identity: &Identity,
     ) -> Result<Self> {
-        let identity = Identity::of(plane, names::NAMESPACE, account).await?;
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let invocation = Invocation::new(program)
             .arg(format!("--kubeconfig={}", identity.kubeconfig_path().display()))
@@ -204,7 +209,7 @@ impl Program {
 }
 
 /// No pod would ever run here, and events of pods that cannot start would only confuse.
-pub(crate) async fn remove_workloads(client: &Client) -> Result<()> {
+pub async fn remove_workloads(client: &Client) -> Result<()> {
     let params = DeleteParams::background();
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
     deployments.delete(names::WEBHOOK, &params).await.context("delete the Deployment")?;
@@ -214,7 +219,7 @@ pub(crate) async fn remove_workloads(client: &Client) -> Result<()> {
 }
 
 /// Has the API server call the webhook at an address of this machine in place of its Service.
-pub(crate) async fn register_by_url(client: &Client, port: u16) -> Result<()> {
+pub async fn register_by_url(client: &Client, port: u16) -> Result<()> {
     let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let paths = [names::CLAIMS_PATH, names::SERVICES_PATH, names::CLAIMS_PATH];
     let patch = paths.into_iter().enumerate().map(|(at, path)| {

@@ -8,6 +8,11 @@ use std::path::Path;
 use super::credentials::Credentials;
 use super::options::{Component, Options};
 
+/// What the API server records, in the folder of the control plane.
+pub(super) const AUDIT_POLICY: &str = "audit-policy.json";
+/// Where it records it.
+pub(super) const AUDIT_LOG: &str = "audit.log";
+
 /// The Service range.
 const SERVICE_CIDR: &str = "10.96.0.0/16";
 
@@ -63,7 +68,7 @@ impl Setting<'_> {
             true => ("127.0.0.1", "none"),
             false => ("0.0.0.0", "lease"),
         };
-        vec![
+        let mut arguments = vec![
             format!("--bind-address={bind}"),
             format!("--secure-port={}", self.ports.api),
             format!("--advertise-address={}", place.address),
@@ -84,7 +89,13 @@ impl Setting<'_> {
             "--enable-admission-plugins=NodeRestriction".to_owned(),
             "--allow-privileged=true".to_owned(),
             "--profiling=false".to_owned(),
-        ]
+        ];
+        if self.options.is_audited() {
+            let policy = self.data.join(AUDIT_POLICY);
+            arguments.push(format!("--audit-policy-file={}", policy.display()));
+            arguments.push(format!("--audit-log-path={}", self.data.join(AUDIT_LOG).display()));
+        }
+        arguments
     }
 
     fn controller_manager(&self) -> Vec<String> {

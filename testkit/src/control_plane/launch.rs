@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
+use serde_json::json;
 
-use super::arguments::Setting;
+use super::arguments::{AUDIT_POLICY, Setting};
 use super::{Component, ControlPlane, ports};
 use crate::eventually::eventually;
 use crate::process::{Invocation, Process};
@@ -19,6 +20,7 @@ const READY: Duration = Duration::from_secs(90);
 impl ControlPlane {
     pub(super) async fn launch(&mut self) -> Result<()> {
         self.write_kubeconfigs()?;
+        self.write_audit_policy()?;
         self.start_process(Component::Etcd)?;
         self.start_process(Component::ApiServer)?;
         self.await_api().await?;
@@ -51,6 +53,17 @@ impl ControlPlane {
             self.credentials.write_kubeconfig(name, &endpoint, pair)?;
         }
         Ok(())
+    }
+
+    fn write_audit_policy(&self) -> Result<()> {
+        let policy = json!({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{ "level": "Metadata", "userGroups": ["system:serviceaccounts"] }],
+        });
+        let path = self.state.path().join(AUDIT_POLICY);
+        std::fs::write(path, policy.to_string()).context("write the audit policy")
     }
 
     pub(super) fn start_process(&self, component: Component) -> Result<()> {

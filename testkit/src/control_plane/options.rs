@@ -43,6 +43,7 @@ pub struct Options {
     components: Vec<Component>,
     flags: Vec<(Component, String)>,
     node_lifecycle: bool,
+    audited: bool,
     pub(crate) place: Place,
 }
 
@@ -102,6 +103,14 @@ impl Options {
         self
     }
 
+    /// Has the API server record all requests of ServiceAccounts in
+    /// [`audit_log`](super::ControlPlane::audit_log).
+    #[must_use]
+    pub fn audited(mut self) -> Self {
+        self.audited = true;
+        self
+    }
+
     pub(crate) fn at(mut self, place: Place) -> Self {
         self.place = place;
         self
@@ -109,6 +118,10 @@ impl Options {
 
     pub(crate) fn has_node_lifecycle(&self) -> bool {
         self.node_lifecycle
+    }
+
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audited
     }
 
     pub(crate) fn components(&self) -> &[Component] {
@@ -122,6 +135,12 @@ impl Options {
 
     fn of(beyond_api: &[Component]) -> Self {
         let components = [&[Component::Etcd, Component::ApiServer], beyond_api].concat();
-        Self { components, flags: Vec::new(), node_lifecycle: false, place: Place::loopback() }
+        Self {
+            components,
+            flags: Vec::new(),
+            node_lifecycle: false,
+            audited: false,
+            place: Place::loopback(),
+        }
     }
 }

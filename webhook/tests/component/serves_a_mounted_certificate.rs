@@ -123,6 +123,7 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
 async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
+    without_rights_to_certificates(&rig).await?;
     let seen = Seen::by(&rig);
     let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
     let (first, second) = (authority()?, authority()?);
@@ -148,6 +149,14 @@ async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Resul
     })
     .await?;
     webhook.stop().await
+}
+
+/// As `deploy/cert-manager` has it: no Secret, and the webhook configuration to be read only.
+async fn without_rights_to_certificates(rig: &Rig) -> Result<()> {
+    let (role, cluster_role) = (names::WEBHOOK_CERTIFICATES, names::WEBHOOK_CA_BUNDLE);
+    rig.plane.kubectl(&["delete", "role", role, "-n", names::NAMESPACE]).await?;
+    rig.plane.kubectl(&["delete", "clusterrole", cluster_role]).await?;
+    Ok(())
 }
 
 fn failures(metrics: &str) -> Result<u64> {

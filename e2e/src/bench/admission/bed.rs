@@ -76,7 +76,8 @@ impl Bed {
     ) -> Result<Replica> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let listen = format!("--listen={address}");
-        let program = Program::of(&self.plane, name, binary, names::WEBHOOK).await?;
+        let account = Identity::of(&self.plane, names::NAMESPACE, names::WEBHOOK).await?;
+        let program = Program::of(&self.plane, name, binary, &account)?;
         let program = program.with(&[listen.as_str(), "--tls-name=127.0.0.1"]).with(args);
         Ok(Replica { program, address })
     }

@@ -1,0 +1,63 @@
+//! The policy of volumes, for agents whose pools are not where those of the manifests are.
+//!
+//! It changes what an administrator would change in an overlay, and nothing else of the policy.
+
+use anyhow::{Context, Result};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_testkit::{ControlPlane, Identity, eventually};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// The API server takes up a changed policy after a second or two.
+const SOON: Duration = Duration::from_secs(30);
+/// A volume that is never made.
+const UID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Names the pools in the policy.
+pub async fn allow_pools(plane: &ControlPlane, pools: &[&Path]) -> Result<()> {
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(plane.client().await?);
+    let pools: Vec<_> = pools.iter().map(|pool| format!("'{}'", pool.display())).collect();
+    let patch = json!([
+        { "op": "test", "path": "/spec/variables/0/name", "value": "pools" },
+        { "op": "replace", "path": "/spec/variables/0/expression",
+            "value": format!("[{}]", pools.join(", ")) },
+    ]);
+    let patch: json_patch::Patch = serde_json::from_value(patch).context("make a patch")?;
+    let patch = Patch::<()>::Json(patch);
+    let params = PatchParams::default();
+    let patched = policies.patch(names::AGENT_VOLUMES_POLICY, &params, &patch).await;
+    patched.map(drop).context("name the pools in the policy of volumes")
+}
+
+/// Waits until the agent of this node may make a volume in this pool.
+pub async fn allowed(agent: &Identity, node: &str, pool: &Path) -> Result<()> {
+    let volumes: Api<PersistentVolume> = Api::all(agent.client().await?);
+    let volume: PersistentVolume = serde_json::from_value(json!({
+        "metadata": {
+            "name": format!("{}{UID}", names::VOLUME_NAME_PREFIX),
+            "labels": { names::NODE: node },
+            "annotations": { names::NODE: node, kubernetes::PROVISIONED_BY: names::PROVISIONER },
+            "finalizers": [names::VOLUME_FINALIZER],
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": { "storage": "1Gi" },
+            "claimRef": {
+                "kind": "PersistentVolumeClaim", "namespace": "default", "name": "x", "uid": UID,
+            },
+            "local": { "path": pool.join(UID).join("data") },
+            "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [
+                { "key": kubernetes::HOSTNAME, "operator": "In", "values": [node] },
+            ] }] } },
+        },
+    }))
+    .context("write a volume")?;
+    let trial = PostParams { dry_run: true, ..PostParams::default() };
+    let what = format!("the agent of {node} may make volumes in {}", pool.display());
+    eventually(SOON, what, || volumes.create(&trial, &volume)).await.map(drop)
+}
