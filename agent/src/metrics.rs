@@ -8,6 +8,7 @@ pub mod room;
 pub use restores::{Act, Restore};
 
 use fastrak_api::pool::PoolName;
+use fastrak_runtime::admin::ScrapeMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +32,8 @@ pub struct Metrics {
     /// The room in pools, and what volumes hold.
     pub room: RoomGauges,
     removed: Family<PoolLabels, Counter>,
+    /// Scrapes of the metrics port.
+    pub scrapes: ScrapeMetrics,
 }
 
 /// How a try to make a volume has ended.
@@ -152,6 +155,7 @@ impl Metrics {
             pools: PoolGauges::default(),
             room: RoomGauges::default(),
             removed: Family::default(),
+            scrapes: ScrapeMetrics::default(),
         };
         registry.register(
             "fastrak_agent_provisions",
@@ -186,6 +190,7 @@ impl Metrics {
             "Files and folders removed from a pool's trash",
             this.removed.clone(),
         );
+        registry.register("fastrak_agent_metrics_scrapes", "TLS scrapes", this.scrapes.clone());
         this
     }
 

@@ -16,7 +16,7 @@ use crate::reclaim::orphans::Orphans;
 use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
-use fastrak_runtime::admin::{self, AdminError};
+use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};
 use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
@@ -80,10 +80,12 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let mut supervisor = Supervisor::new();
     let synced = watch(&mut supervisor, &context, &client, &readiness);
     work(&mut supervisor, &context, synced, (upkeep, &shutdown));
+    let scrapes = context.metrics.scrapes.clone();
+    let exposed = Exposed { readiness, registry, client, scrapes };
     // What is left of it is held by the work: events end when that has.
     drop(context);
     supervisor.spawn("events", scribe.run());
-    supervisor.spawn_companion("admin", bound.serve(readiness, registry, shutdown.clone()));
+    supervisor.spawn_companion("admin", bound.serve(exposed, shutdown.clone()));
     supervisor.run(shutdown, GRACE).await.map_err(RunError::Supervise)
 }
 

@@ -12,6 +12,7 @@ use k8s_openapi::api::flowcontrol::v1::FlowSchema;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -145,6 +146,8 @@ const RIGHTS: &[(&str, bool, bool)] = &[
     ("escalate clusterroles", false, false),
     ("impersonate users", false, false),
     ("create serviceaccounts --subresource=token -n fastrak-system", false, false),
+    ("create tokenreviews.authentication.k8s.io", false, false),
+    ("create subjectaccessreviews.authorization.k8s.io", false, false),
 ];
 
 #[tokio::test]
@@ -220,6 +223,11 @@ async fn the_agent_asks_for_its_two_folders_and_nothing_else_beyond_the_baseline
 /// The objects that a kustomization of `deploy/` makes, by kind and name.
 async fn rendered(plane: &ControlPlane, folder: &str) -> BTreeMap<String, Value> {
     let path = assets::repository().join("deploy").join(folder);
+    kustomize(plane, &path).await
+}
+
+/// The objects that a kustomization makes, by kind and name.
+async fn kustomize(plane: &ControlPlane, path: &Path) -> BTreeMap<String, Value> {
     let text = plane.kubectl(&["kustomize", &path.to_string_lossy()]).await.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let named =
@@ -262,6 +270,81 @@ async fn with_imports_the_agent_has_one_mount_more_and_nothing_else_differs() {
     let pools = base.get_mut(name).unwrap().pointer_mut("/spec/variables/0/expression").unwrap();
     *pools = json!("['/var/lib/fastrak', '/var/lib/rancher/fastrak']");
     assert_eq!(base, imports);
+}
+
+/// The objects that the base with a component of `deploy/` makes, by kind and name.
+async fn rendered_with(plane: &ControlPlane, component: &str) -> BTreeMap<String, Value> {
+    let folder = plane.scratch_dir(&format!("with-{component}")).unwrap();
+    // kustomize takes relative paths alone.
+    let up = "../".repeat(folder.canonicalize().unwrap().components().count() - 1);
+    let deploy = assets::repository().join("deploy").canonicalize().unwrap();
+    let deploy = format!("{up}{}", deploy.strip_prefix("/").unwrap().display());
+    let overlay = json!({
+        "resources": [format!("{deploy}/base")],
+        "components": [format!("{deploy}/{component}")],
+    });
+    std::fs::write(folder.join("kustomization.yaml"), overlay.to_string()).unwrap();
+    kustomize(plane, &folder).await
+}
+
+#[tokio::test]
+async fn with_metrics_auth_both_programs_ask_who_may_scrape_and_nothing_else_differs() {
+    let plane = or_skip!(installed().await);
+    let mut base = rendered(plane, "base").await;
+    let mut with = rendered_with(plane, "metrics-auth").await;
+    let mut added = Vec::new();
+    for name in [
+        "\"ClusterRole\" \"fastrak-metrics-auth\"",
+        "\"ClusterRole\" \"fastrak-metrics-reader\"",
+        "\"ClusterRoleBinding\" \"fastrak-metrics-auth\"",
+        "\"NetworkPolicy\" \"fastrak-metrics\"",
+    ] {
+        added.push(with.remove(name).unwrap_or_else(|| panic!("no {name}")));
+    }
+    for name in ["\"Deployment\" \"fastrak-webhook\"", "\"DaemonSet\" \"fastrak-agent\""] {
+        let pod = "/spec/template/spec";
+        let pod = base.get_mut(name).unwrap().pointer_mut(pod).unwrap().as_object_mut().unwrap();
+        let list = |pod: &mut Value, key: &str, more: &[Value]| {
+            let pod = pod.as_object_mut().unwrap();
+            let list = pod.entry(key).or_insert(json!([])).as_array_mut().unwrap();
+            list.splice(0..0, more.iter().cloned());
+        };
+        let container = &mut pod["containers"][0];
+        list(
+            container,
+            "env",
+            &[
+                json!({"name": "FASTRAK_METRICS_ADDR", "value": "[::]:8444"}),
+                json!({"name": "FASTRAK_METRICS_TLS_DIR", "value": "/etc/fastrak/metrics-tls"}),
+            ],
+        );
+        list(container, "ports", &[json!({"name": "metrics", "containerPort": 8444})]);
+        let mount = json!({
+            "name": "metrics-tls", "mountPath": "/etc/fastrak/metrics-tls", "readOnly": true,
+        });
+        list(container, "volumeMounts", &[mount]);
+        let secret = json!({"secretName": "fastrak-metrics-tls", "optional": true});
+        let volumes = pod.entry("volumes").or_insert(json!([])).as_array_mut().unwrap();
+        volumes.insert(0, json!({"name": "metrics-tls", "secret": secret}));
+        added.push(with[name].clone());
+    }
+    assert_eq!(base, with);
+
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": added}).to_string();
+    let apply = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"];
+    plane.kubectl_command().args(apply).stdin(list).run().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_documented_policy_for_a_collector_is_accepted() {
+    let plane = or_skip!(installed().await);
+    let operations = assets::repository().join("docs/operations.md");
+    let operations = std::fs::read_to_string(operations).unwrap();
+    let blocks =
+        operations.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let policy = blocks.into_iter().find(|block| block.contains("kind: NetworkPolicy")).unwrap();
+    let apply = ["apply", "--dry-run=server", "-f", "-"];
+    plane.kubectl_command().args(apply).stdin(policy).run().await.unwrap();
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Container, Namespace, PodSpec, Probe, Service, ServiceAccount};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -113,6 +114,7 @@ fn every_object_is_one_that_kubernetes_knows_field_by_field() {
             ("apps/v1", "Deployment") => is_whole::<Deployment>,
             ("apps/v1", "DaemonSet") => is_whole::<DaemonSet>,
             ("policy/v1", "PodDisruptionBudget") => is_whole::<PodDisruptionBudget>,
+            ("networking.k8s.io/v1", "NetworkPolicy") => is_whole::<NetworkPolicy>,
             ("rbac.authorization.k8s.io/v1", "Role") => is_whole::<Role>,
             ("rbac.authorization.k8s.io/v1", "RoleBinding") => is_whole::<RoleBinding>,
             ("rbac.authorization.k8s.io/v1", "ClusterRole") => is_whole::<ClusterRole>,
@@ -182,6 +184,8 @@ fn objects_are_called_what_the_programs_call_them() {
         ("Service", names::WEBHOOK),
         ("PodDisruptionBudget", names::WEBHOOK),
         ("DaemonSet", names::AGENT),
+        ("NetworkPolicy", names::WEBHOOK),
+        ("NetworkPolicy", names::AGENT),
         ("MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION),
         ("ValidatingAdmissionPolicy", names::AGENT_NODES_POLICY),
         ("ValidatingAdmissionPolicyBinding", names::AGENT_NODES_POLICY),
@@ -204,6 +208,7 @@ fn objects_are_called_what_the_programs_call_them() {
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
     assert_eq!(there.len(), 36, "an object is there twice");
+    assert_eq!(there.len(), 23, "an object is there twice");
 }
 
 #[test]
@@ -473,6 +478,38 @@ fn probes_ask_where_the_programs_answer() {
         };
         asks(&container.readiness_probe, "/readyz");
         asks(&container.liveness_probe, "/livez");
+    }
+}
+
+#[test]
+fn other_pods_reach_the_port_for_reviews_and_no_other() {
+    let port_of = |pod: &PodSpec, name: &str| {
+        let ports = only_container(pod).ports.clone().unwrap();
+        ports.into_iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
+    };
+    let policies: Vec<NetworkPolicy> = all("NetworkPolicy");
+    for (name, labels, open) in [
+        (
+            names::WEBHOOK,
+            one::<Deployment>("Deployment").spec.template.metadata.unwrap().labels,
+            vec![port_of(&webhook_pod(), "https")],
+        ),
+        (
+            names::AGENT,
+            one::<DaemonSet>("DaemonSet").spec.template.metadata.unwrap().labels,
+            vec![],
+        ),
+    ] {
+        let policy = policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
+        let spec = policy.unwrap().spec.clone().unwrap();
+        assert_eq!(spec.pod_selector.unwrap().match_labels, labels, "{name}");
+        assert_eq!(spec.policy_types.as_deref(), Some(&["Ingress".to_owned()][..]), "{name}");
+        let rules = spec.ingress.unwrap_or_default();
+        // An API server is no pod: where the port is open, it is open to all.
+        assert!(rules.iter().all(|rule| rule.from.is_none()), "{name}");
+        let ports = rules.into_iter().flat_map(|rule| rule.ports.unwrap());
+        let ports: Vec<_> = ports.map(|port| port.port.unwrap()).collect();
+        assert_eq!(ports, open.into_iter().map(IntOrString::Int).collect::<Vec<_>>(), "{name}");
     }
 }
 

@@ -1,70 +1,109 @@
-//! What a process says about itself over plain HTTP: `/livez`, `/readyz` and
-//! `/metrics`. It takes no orders, reads no body, and is meant for the node's
-//! kubelet and a metrics collector, not for the world.
+//! The HTTP endpoints of a process: `/livez` and `/readyz` for the kubelet, `/metrics` for a metrics
+//! collector. They read no body and change nothing.
+//!
+//! `/metrics` is on the same plain port, or on a TLS port of its own that asks the API server who
+//! may read it.
 
+mod access;
+mod certificate;
+mod endpoints;
+mod port;
+mod scrapes;
+
+pub use self::scrapes::{Scrape, ScrapeLabel, ScrapeMetrics};
+
+use self::access::Access;
+use self::certificate::CertificateFolder;
+use self::endpoints::{GuardedMetrics, Status};
+use self::port::Port;
+use crate::connections::ConnectionLimits;
+use crate::http1::Http1Limits;
+use crate::read_timeouts::ReadTimeouts;
+use crate::ready::Readiness;
+use crate::shutdown::Shutdown;
+use crate::tls::{Slot, TlsError, server_config};
+use kube::Client;
+use prometheus_client::registry::Registry;
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
 
-use axum::Router;
-use axum::extract::State as Shared;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+const METRICS_PATH: &str = "/metrics";
 
-use crate::ready::{Readiness, State};
-use crate::shutdown::Shutdown;
+const LIMITS: Limits = Limits {
+    connections: ConnectionLimits { pending: 256, established: 64 },
+    http: Http1Limits {
+        // Requests here have no body and a short header.
+        header_bytes: 16 * 1024,
+        // A collector that scrapes once a minute keeps its connection.
+        timeouts: ReadTimeouts { header: Duration::from_secs(2), idle: Duration::from_secs(90) },
+    },
+    age: Duration::from_secs(300),
+};
 
-/// More callers than these wait in the kernel's backlog.
-const CONNECTIONS: usize = 64;
-const LIMITS: Limits =
-    Limits { header: Duration::from_secs(10), connection: Duration::from_secs(300) };
-/// The largest request header. Requests here have no body.
-const HEADER_BYTES: usize = 16 * 1024;
-/// How long to wait when the system has no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Where to answer.
+/// Where health and metrics are served.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AdminArgs {
-    /// Address of /livez, /readyz and /metrics (plain HTTP).
+    /// Address of /livez and /readyz, and of /metrics unless --metrics-addr is set (plain HTTP).
     #[arg(long, env = "FASTRAK_ADMIN_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub admin_addr: SocketAddr,
+    /// Address of /metrics over TLS, for clients that the API server lets get /metrics.
+    #[arg(
+        long,
+        env = "FASTRAK_METRICS_ADDR",
+        value_name = "ADDRESS",
+        requires = "metrics_tls_dir"
+    )]
+    pub metrics_addr: Option<SocketAddr>,
+    /// Folder with the certificate of --metrics-addr (tls.crt, tls.key), read again when it changes.
+    #[arg(long, env = "FASTRAK_METRICS_TLS_DIR", value_name = "FOLDER", requires = "metrics_addr")]
+    pub metrics_tls_dir: Option<PathBuf>,
 }
 
-/// A socket that is bound and not yet answered.
-#[derive(Debug)]
+/// The sockets of the endpoints, bound and not yet served.
 pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-    limits: Limits,
+    plain: Port,
+    metrics: Option<MetricsPort>,
 }
 
-/// How long one caller may hold a place.
+struct MetricsPort {
+    port: Port,
+    folder: PathBuf,
+    slot: Arc<Slot>,
+}
+
+/// What the endpoints need.
+pub struct Exposed {
+    /// What `/readyz` says.
+    pub readiness: Readiness,
+    /// What `/metrics` says.
+    pub registry: Registry,
+    /// The client that asks who may read the metrics.
+    pub client: Client,
+    /// The count of scrapes of the metrics port.
+    pub scrapes: ScrapeMetrics,
+}
+
+/// The limits of a port. The kubelet ends the process if `/livez` does not answer, so connections
+/// are never refused, however many a peer holds open.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Over its request header, silence between two requests included.
-    header: Duration,
-    /// In all: a caller that never reads its answer is not kept for ever.
-    connection: Duration,
+    connections: ConnectionLimits,
+    http: Http1Limits,
+    /// The age at which a connection is closed: a peer that never reads its response does not keep
+    /// it for ever.
+    age: Duration,
 }
 
-/// Why nothing can be answered.
+/// Why the endpoints cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address cannot be had.
+    /// An address cannot be bound.
     #[error("could not listen on {address} for health and metrics")]
     Bind {
         /// The address.
@@ -73,134 +112,70 @@ pub enum AdminError {
         #[source]
         source: io::Error,
     },
+    /// TLS cannot be configured.
+    #[error("could not set up TLS for metrics")]
+    Tls(#[source] TlsError),
 }
 
-/// Binds the address, or its IPv4 counterpart where there is no IPv6.
+/// Binds the addresses.
 pub async fn bind(args: &AdminArgs) -> Result<Bound, AdminError> {
-    let address = args.admin_addr;
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(source) => match without_ipv6(address, &source) {
-            Some(other) => TcpListener::bind(other).await,
-            None => Err(source),
-        },
+    let plain = bind_port(args.admin_addr, None).await?;
+    let metrics = match (args.metrics_addr, &args.metrics_tls_dir) {
+        (Some(address), Some(folder)) => {
+            let slot = Arc::new(Slot::default());
+            let config = server_config(Arc::clone(&slot), None).map_err(AdminError::Tls)?;
+            let port = bind_port(address, Some(TlsAcceptor::from(Arc::new(config)))).await?;
+            Some(MetricsPort { port, folder: folder.clone(), slot })
+        }
+        _ => None,
     };
-    let with_address = |listener: TcpListener| {
-        listener.local_addr().map(|address| Bound { listener, address, limits: LIMITS })
-    };
-    listener.and_then(with_address).map_err(|source| AdminError::Bind { address, source })
+    Ok(Bound { plain, metrics })
+}
+
+async fn bind_port(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Port, AdminError> {
+    let port = Port::bind(address, LIMITS, tls).await;
+    port.map_err(|source| AdminError::Bind { address, source })
 }
 
 impl Bound {
-    /// The address that was bound.
+    /// The address of `/livez` and `/readyz`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.plain.address
     }
 
-    /// The port that was bound, also when any was asked for.
+    /// The address of `/metrics`, if it has a port of its own.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.address.port()
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.port.address)
     }
 
-    /// Answers until it is dropped. Once shutdown is requested `/readyz` says so
-    /// and answers go on, so that the end of the others can be watched: run it as
-    /// a companion ([`crate::supervise::Supervisor::spawn_companion`]).
-    pub async fn serve(
-        self,
-        readiness: Readiness,
-        registry: Registry,
-        shutdown: Shutdown,
-    ) -> Result<(), Infallible> {
-        let router = router(Arc::new(About { readiness, registry, shutdown }));
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut callers = JoinSet::new();
-        loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-                return Ok(());
-            };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    callers.spawn(attend(stream, router.clone(), self.limits, permit));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-            while callers.try_join_next().is_some() {}
-        }
+    /// Serves until it is dropped. Once shutdown is requested `/readyz` says so and answers go on, so
+    /// that the end of the other tasks can be watched: run it as a companion
+    /// ([`crate::supervise::Supervisor::spawn_companion`]).
+    pub async fn serve(self, exposed: Exposed, shutdown: Shutdown) -> Result<(), Infallible> {
+        let Exposed { readiness, registry, client, scrapes } = exposed;
+        let Some(metrics) = self.metrics else {
+            let health = endpoints::health(Status { readiness, shutdown });
+            return Err(self.plain.serve(health.merge(endpoints::metrics(registry))).await);
+        };
+        let remark = readiness.remark("metrics certificate");
+        let certificate = CertificateFolder { path: metrics.folder, slot: metrics.slot, remark };
+        let guarded = GuardedMetrics { registry, access: Access::new(client), scrapes };
+        let health = endpoints::health(Status { readiness, shutdown });
+        let (never, _, _) = tokio::join!(
+            self.plain.serve(health.merge(endpoints::moved_metrics())),
+            metrics.port.serve(endpoints::guarded_metrics(guarded)),
+            certificate.run(),
+        );
+        Err(never)
     }
 }
 
-/// Everything that is told.
-struct About {
-    readiness: Readiness,
-    registry: Registry,
-    shutdown: Shutdown,
-}
-
-fn router(about: Arc<About>) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(about)
-}
-
-async fn attend(stream: TcpStream, router: Router, limits: Limits, _permit: OwnedSemaphorePermit) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match tokio::time::timeout(limits.connection, connection).await {
-        Ok(Ok(())) | Err(_) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "connection for health or metrics"),
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("address", &self.address()).finish_non_exhaustive()
     }
-}
-
-async fn readyz(Shared(about): Shared<Arc<About>>) -> Response {
-    let ending = about.shutdown.is_requested();
-    let parts = about.readiness.snapshot();
-    let ready = !ending && parts.iter().all(|(_, state)| *state == State::Ready);
-    let mut body: String = parts.iter().map(line).collect();
-    let remarks = about.readiness.remarks();
-    body.extend(remarks.iter().map(|(name, text)| format!("[!] {name}: {text}\n")));
-    if ending {
-        body.push_str("[-] shutting down\n");
-    }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, body).into_response()
-}
-
-fn line((name, state): &(&'static str, State)) -> String {
-    match state {
-        State::Ready => format!("[+] {name}: ready\n"),
-        State::Waiting { reason } => format!("[-] {name}: {reason}\n"),
-    }
-}
-
-async fn metrics(Shared(about): Shared<Arc<About>>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &about.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "could not encode the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-/// What to bind instead of every IPv6 address on a machine without IPv6. A port
-/// that is taken or forbidden is not IPv6's fault and stays an error.
-fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
-    let other_reason =
-        matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
-    let any_ipv6 = address.is_ipv6() && address.ip().is_unspecified();
-    (any_ipv6 && !other_reason)
-        .then(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,13 @@ pub fn raise() -> Option<u64> {
     maximum
 }
 
+/// Returns how many files and sockets the process may have open.
+#[must_use]
+pub fn limit() -> usize {
+    let current = getrlimit(Resource::Nofile).current;
+    current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,5 +30,6 @@ mod tests {
         let raised = raise();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!((raised, current), (maximum, maximum));
+        assert!(maximum.is_none_or(|maximum| maximum == limit() as u64));
     }
 }

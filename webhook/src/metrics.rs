@@ -171,6 +171,7 @@ impl Metrics {
             connections_evicted,
             handshake_failures,
             client_certificates,
+            scrapes,
         } = self.serving.clone();
         registry.register(
             "reviews_in_flight",
@@ -179,11 +180,7 @@ impl Metrics {
         );
         registry.register("reviews_shed", "Reviews that there was no time for", reviews_shed);
         registry.register("connections", "Open connections", connections);
-        registry.register(
-            "connections_evicted",
-            "Served connections that had to go for new ones",
-            connections_evicted,
-        );
+        registry.register("connections_evicted", "Evicted connections", connections_evicted);
         registry.register(
             "handshake_failures",
             "TLS handshakes that came to nothing, by cause",
@@ -194,6 +191,7 @@ impl Metrics {
             "Clients by the certificate that they showed",
             client_certificates,
         );
+        registry.register("metrics_scrapes", "Scrapes of the metrics port", scrapes);
     }
 
     fn register_watches(&self, registry: &mut Registry) {

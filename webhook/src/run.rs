@@ -7,14 +7,14 @@ use crate::metrics::Metrics;
 use crate::registration::controller::RegistrationWatch;
 use crate::registration::shipped::ShippedError;
 use crate::rotation::Certificates;
-use crate::serve::tls::Slot;
 use crate::serve::{self, Counter, ServeError};
 use fastrak_api::names;
-use fastrak_runtime::admin::{self, AdminError};
+use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};
 use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
+use fastrak_runtime::tls::Slot;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use prometheus_client::registry::Registry;
@@ -71,6 +71,12 @@ impl Webhook {
         self.admin.address()
     }
 
+    /// The address of `/metrics`, if it has a port of its own.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.admin.metrics_address()
+    }
+
     /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self { config, client, reviews, admin } = self;
@@ -105,8 +111,10 @@ impl Webhook {
             metrics.rotation.clone(),
             readiness.handle("certificate"),
         );
+        let scrapes = metrics.serving.scrapes.clone();
         let registration = RegistrationWatch::new(client.clone(), &config, metrics);
         let registration = registration.map_err(RunError::Registration)?;
+        let exposed = Exposed { readiness, registry, client: client.clone(), scrapes };
 
         let mut parts = Supervisor::new();
         parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
@@ -117,7 +125,7 @@ impl Webhook {
             parts.spawn("client-ca", clients.run(shutdown.clone()));
         }
         lead.spawn(&mut parts, &shutdown);
-        parts.spawn_companion("admin", admin.serve(readiness, registry, shutdown.clone()));
+        parts.spawn_companion("admin", admin.serve(exposed, shutdown.clone()));
         let grace = config.drain + config.limits.finish + Duration::from_secs(1);
         parts.run(shutdown, grace).await.map_err(RunError::Supervise)
     }

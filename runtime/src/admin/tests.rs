@@ -1,6 +1,9 @@
 use super::*;
 use prometheus_client::metrics::counter::Counter;
+use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -12,21 +15,34 @@ struct Running {
     _task: JoinSet<Result<(), Infallible>>,
 }
 
+fn args(admin_addr: SocketAddr) -> AdminArgs {
+    AdminArgs { admin_addr, metrics_addr: None, metrics_tls_dir: None }
+}
+
+/// A client that is never used.
+fn nobody() -> Client {
+    let unused = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+        Err::<http::Response<kube::client::Body>, _>(io::Error::from(io::ErrorKind::NotConnected))
+    });
+    Client::new(unused, "default")
+}
+
 async fn start() -> Running {
     start_with(LIMITS).await
 }
 
 async fn start_with(limits: Limits) -> Running {
-    let args = AdminArgs { admin_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
-    let mut bound = bind(&args).await.unwrap();
-    bound.limits = limits;
+    let mut bound = bind(&args(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).await.unwrap();
+    bound.plain.limits = limits;
     let address = bound.address();
-    assert_ne!(bound.port(), 0);
     let (readiness, shutdown) = (Readiness::new(), Shutdown::manual());
     let (mut registry, requests) = (Registry::default(), Counter::default());
     registry.register("requests", "Requests answered", requests.clone());
     let mut task = JoinSet::new();
-    task.spawn(bound.serve(readiness.clone(), registry, shutdown.clone()));
+    let (readiness_shown, client) = (readiness.clone(), nobody());
+    let scrapes = ScrapeMetrics::default();
+    let exposed = Exposed { readiness: readiness_shown, registry, client, scrapes };
+    task.spawn(bound.serve(exposed, shutdown.clone()));
     Running { address, readiness, shutdown, requests, _task: task }
 }
 
@@ -97,7 +113,12 @@ async fn metrics_are_open_metrics_text() {
     running.requests.inc_by(3);
     let (status, answer) = ask(running.address, "GET", "/metrics").await;
     assert_eq!(status, 200);
-    assert!(answer.to_lowercase().contains(&format!("content-type: {OPEN_METRICS}")), "{answer}");
+    assert!(
+        answer
+            .to_lowercase()
+            .contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{answer}"
+    );
     let body = body(&answer);
     assert!(body.contains("requests_total 3\n") && body.ends_with("# EOF\n"), "{body}");
 }
@@ -116,22 +137,27 @@ async fn nonsense_and_endless_headers_are_refused() {
     let running = start().await;
     let answer = exchange(running.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    let long = format!("GET /livez HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(2 * HEADER_BYTES));
+    let long = format!(
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX: {}",
+        "x".repeat(2 * LIMITS.http.header_bytes)
+    );
     let answer = exchange(running.address, long.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert_eq!(ask(running.address, "GET", "/livez").await.0, 200);
 }
 
 #[tokio::test]
-async fn callers_who_say_nothing_half_a_header_or_never_stop_are_put_out() {
+async fn silent_trickling_idle_and_old_connections_are_closed() {
     let short = Duration::from_millis(50);
-    let running = start_with(Limits { header: short, ..LIMITS }).await;
+    let timeouts = ReadTimeouts { header: short, idle: short };
+    let http = Http1Limits { timeouts, ..LIMITS.http };
+    let running = start_with(Limits { http, ..LIMITS }).await;
     for said in
         [b"".as_slice(), b"GET /livez HTTP/1.1\r\nHo", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"]
     {
         put_out(running.address, said).await;
     }
-    let running = start_with(Limits { connection: short, ..LIMITS }).await;
+    let running = start_with(Limits { age: short, ..LIMITS }).await;
     put_out(running.address, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await;
 }
 
@@ -144,42 +170,56 @@ async fn put_out(address: SocketAddr, said: &[u8]) {
     assert!(closed.is_ok(), "still open after {said:?} and {answer:?}");
 }
 
-#[tokio::test]
-async fn more_callers_than_there_is_room_for_are_served_as_others_leave() {
-    let running = start().await;
-    let mut idle = Vec::new();
-    for _ in 0..CONNECTIONS {
-        idle.push(TcpStream::connect(running.address).await.unwrap());
+/// Every path is answered while others hold connections: the kubelet waits for one second.
+async fn all_paths_answer(address: SocketAddr) {
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let asked = tokio::time::timeout(Duration::from_secs(1), ask(address, "GET", path));
+        assert_eq!(asked.await.unwrap_or_else(|_| panic!("no answer: {path}")).0, 200);
     }
-    let asked = tokio::spawn(ask(running.address, "GET", "/livez"));
-    drop(idle);
-    let (status, _) = tokio::time::timeout(DEADLINE, asked).await.unwrap().unwrap();
-    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn silent_and_trickling_connections_keep_no_request_from_its_answer() {
+    // Nothing ends by its age or its header's limit during the test.
+    let timeouts = ReadTimeouts { header: DEADLINE * 6, ..LIMITS.http.timeouts };
+    let http = Http1Limits { timeouts, ..LIMITS.http };
+    let running = start_with(Limits { http, ..LIMITS }).await;
+    let mut held = Vec::new();
+    for count in 0..600 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        if count % 3 == 0 {
+            stream.write_all(b"GET /livez HTTP/1.1\r\nX").await.unwrap();
+        }
+        held.push(stream);
+        if count % 100 == 99 {
+            all_paths_answer(running.address).await;
+        }
+    }
+    // Those that are still open trickle. Those that were evicted cannot.
+    for stream in held.iter_mut().rev().take(LIMITS.connections.pending / 2) {
+        stream.write_all(b"x").await.unwrap();
+    }
+    all_paths_answer(running.address).await;
+}
+
+#[tokio::test]
+async fn idle_connections_keep_no_request_from_its_answer() {
+    let running = start().await;
+    let mut held = Vec::new();
+    for _ in 0..2 * LIMITS.connections.established {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut first = [0; 15];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        held.push(stream);
+    }
+    all_paths_answer(running.address).await;
 }
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_an_error_that_names_it() {
     let running = start().await;
-    let error = bind(&AdminArgs { admin_addr: running.address }).await.unwrap_err();
+    let error = bind(&args(running.address)).await.unwrap_err();
     assert!(error.to_string().contains(&running.address.to_string()), "{error}");
-}
-
-#[tokio::test]
-async fn the_default_address_works_with_and_without_ipv6() {
-    let any: SocketAddr = "[::]:0".parse().unwrap();
-    let bound = bind(&AdminArgs { admin_addr: any }).await.unwrap();
-    assert!(bound.address().ip().is_unspecified());
-}
-
-#[test]
-fn only_a_missing_ipv6_is_worked_around() {
-    let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
-    let missing = io::Error::from_raw_os_error(97); // EAFNOSUPPORT
-    let taken = io::Error::from(io::ErrorKind::AddrInUse);
-    let forbidden = io::Error::from(io::ErrorKind::PermissionDenied);
-    assert_eq!(without_ipv6(parse("[::]:8080"), &missing), Some(parse("0.0.0.0:8080")));
-    assert_eq!(without_ipv6(parse("[::]:8080"), &taken), None);
-    assert_eq!(without_ipv6(parse("[::]:80"), &forbidden), None);
-    assert_eq!(without_ipv6(parse("[::1]:8080"), &missing), None);
-    assert_eq!(without_ipv6(parse("0.0.0.0:8080"), &missing), None);
 }

@@ -1,5 +1,6 @@
 //! What the server counts: connections, handshakes, and reviews on their way.
 
+use fastrak_runtime::admin::ScrapeMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,12 +16,14 @@ pub struct Serving {
     pub reviews_shed: Counter,
     /// Connections that are open.
     pub connections: Gauge,
-    /// Served connections that had to go for new ones.
+    /// Established connections that were evicted for new ones.
     pub connections_evicted: Counter,
     /// Handshakes that came to nothing.
     pub handshake_failures: Family<HandshakeLabel, Counter>,
     /// Clients by the certificate that they showed.
     pub client_certificates: Family<ClientLabel, Counter>,
+    /// Scrapes of the metrics port.
+    pub scrapes: ScrapeMetrics,
 }
 
 /// The label of a handshake that came to nothing.

@@ -5,7 +5,7 @@ use super::ca_bundle::BundleError;
 use super::material::MaterialError;
 use super::metrics::Cause;
 use super::secret::SecretError;
-use crate::serve::certificates::TlsError;
+use fastrak_runtime::tls::TlsError;
 
 /// Why a turn came to nothing.
 #[derive(Debug, thiserror::Error)]

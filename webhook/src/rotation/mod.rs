@@ -20,11 +20,11 @@ pub mod seen;
 pub mod watch;
 
 use crate::config::Config;
-use crate::serve::tls::Slot;
 use controller::{Care, Rotation};
 use facts::Lifetimes;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::tls::Slot;
 use kube::{Api, Client};
 use material::Recipe;
 use metrics::RotationMetrics;

@@ -1,11 +1,11 @@
 //! The file that says which authorities' clients may ask, read again when it has changed. What cannot be
 //! read changes nothing: the last that could be read goes on to hold.
 
-use super::certificates::TlsError;
 use super::clients::{ClientAuth, Clients};
 use crate::metrics::Metrics;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::tls::TlsError;
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;

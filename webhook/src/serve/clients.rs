@@ -4,11 +4,11 @@
 //! Who is allowed in may send reviews, and learns nothing from the answers that it did not bring
 //! with it. What this keeps away is the cost of answering strangers.
 
-use super::certificates::{TlsError, certificates};
 use crate::metrics::{ClientCertificate, Metrics};
 use arc_swap::ArcSwap;
 use fastrak_certs::common_names;
 use fastrak_runtime::crypto;
+use fastrak_runtime::tls::{TlsError, certificates};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -80,11 +80,11 @@ impl Trusted {
     fn read(authorities: &[u8]) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
         for authority in certificates(authorities)? {
-            roots.add(authority).map_err(TlsError::Authority)?;
+            roots.add(authority).map_err(TlsError::Ca)?;
         }
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto::provider());
-        verifier.build().map(Self).map_err(TlsError::Authorities)
+        verifier.build().map(Self).map_err(TlsError::NoCa)
     }
 }
 

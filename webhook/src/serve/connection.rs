@@ -1,26 +1,21 @@
-//! One connection, from its handshake to its end. What it is asked is `http.rs`'s business.
+//! One connection, from its handshake to its end. What a request asks for is answered in `http.rs`.
 //!
-//! A connection ends by an answer that says so wherever that can be had. Closed while it is silent, it
-//! may be closed under a request that is on its way, which is a failed call: a server of HTTP/1.1
-//! has no other way to tell a client not to use it again.
+//! A connection ends by a response that says so, if there is one. Closed in silence, it may be closed
+//! under a request that is on its way, which is a failed call: an HTTP/1.1 server has no other way
+//! to tell a client not to use a connection again.
 
 use super::Counter;
-use super::crowd::Guest;
 use super::handshake::{self, Failure};
 use super::http::Desk;
-use super::pace::{Paced, Pacer};
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::connections::{Accepted, Connection, EVICTION_GRACE};
+use fastrak_runtime::http1::{self, Http1Limits};
+use fastrak_runtime::read_timeouts::ReadTimeouts;
 use fastrak_runtime::shutdown::Shutdown;
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -28,49 +23,40 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-/// What connections share.
-pub(super) struct House {
+/// What all connections share.
+pub(super) struct ServerState {
     pub(super) counter: Counter,
-    /// Cancelled when nothing new is taken any more.
+    /// Cancelled when no further connection is accepted.
     pub(super) closing: CancellationToken,
     pub(super) shutdown: Shutdown,
 }
 
-/// A connection that was accepted.
-pub(super) struct Visit {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) guest: Guest,
-}
-
-/// What a connection does around each request: it says what it is at, and closes when its end is near.
-struct Manners {
+/// Answers the requests of one connection, and closes it when its end is near.
+struct ConnectionService {
     desk: Arc<Desk>,
-    pacer: Pacer,
     shutdown: Shutdown,
-    old: Instant,
+    /// From here on each response closes the connection.
+    closes_at: Instant,
 }
 
 /// The largest request header.
 const HEADER_BYTES: usize = 32 * 1024;
-/// What one that has to go may still take to be answered.
-const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Attends to a connection until its end.
-pub(super) async fn attend(visit: Visit, house: Arc<House>) {
-    let Visit { stream, peer, guest } = visit;
+/// Serves a connection until its end.
+pub(super) async fn serve(accepted: Accepted, state: Arc<ServerState>) {
+    let Accepted { stream, peer, connection } = accepted;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "could not set TCP_NODELAY");
     }
-    let metrics = &house.counter.metrics.serving;
+    let metrics = &state.counter.metrics.serving;
     let secured = tokio::select! {
-        secured = handshake::shake(stream, &house.counter) => secured,
-        () = guest.has_to_go() => Err(Failure::evicted()),
+        secured = handshake::shake(stream, &state.counter) => secured,
+        _ = connection.evicted() => Err(Failure::evicted()),
     };
     match secured {
         Ok(stream) => {
-            guest.sit();
-            serve(stream, peer, &guest, &house).await;
+            connection.promote();
+            serve_requests(stream, peer, &connection, &state).await;
         }
         Err(failure) => {
             metrics.count_failure(failure.cause);
@@ -80,70 +66,49 @@ pub(super) async fn attend(visit: Visit, house: Arc<House>) {
     }
 }
 
-async fn serve(stream: TlsStream<TcpStream>, peer: SocketAddr, guest: &Guest, house: &House) {
-    let (limits, born) = (house.counter.limits, Instant::now());
-    let manners = Arc::new(Manners {
-        desk: Arc::clone(&house.counter.desk),
-        pacer: guest.pacer().clone(),
-        shutdown: house.shutdown.clone(),
-        old: born + age(limits.age, peer),
+async fn serve_requests(
+    stream: TlsStream<TcpStream>,
+    peer: SocketAddr,
+    connection: &Connection,
+    state: &ServerState,
+) {
+    let (limits, born) = (state.counter.limits, Instant::now());
+    let service = Arc::new(ConnectionService {
+        desk: Arc::clone(&state.counter.desk),
+        shutdown: state.shutdown.clone(),
+        closes_at: born + age(limits.age, peer),
     });
-    let io = Paced::new(stream, guest.pacer().clone(), limits.header, limits.idle);
-    let service = service_fn(move |request| {
-        let manners = Arc::clone(&manners);
-        async move { manners.answer(request).await }
-    });
-    // The pace of a header is kept by `Paced`, which tells it from the silence before it.
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(io), service);
-    let mut connection = pin!(connection);
     let end = async {
         tokio::select! {
-            () = house.closing.cancelled() => limits.finish,
-            () = guest.has_to_go() => FAREWELL,
-            // An answer would have closed it long ago: its peer reads none, or asks nothing.
-            () = tokio::time::sleep_until(born + 2 * limits.age + limits.idle) => FAREWELL,
+            () = state.closing.cancelled() => limits.finish,
+            // A response would have closed it long ago: its peer reads none, or asks nothing.
+            () = tokio::time::sleep_until(born + 2 * limits.age + limits.idle) => EVICTION_GRACE,
         }
     };
-    // A set of one: it is looked at when something of it has happened, and not, with the three locks
-    // that this takes, at every byte that comes.
-    let mut ends: FuturesUnordered<_> = std::iter::once(end).collect();
-    let patience = tokio::select! {
-        biased;
-        result = connection.as_mut() => {
-            if let Err(error) = result {
-                tracing::debug!(%error, %peer, "a connection ended");
-            }
-            return;
-        }
-        Some(patience) = ends.next() => patience,
-    };
-    connection.as_mut().graceful_shutdown();
-    if tokio::time::timeout(patience, connection).await.is_err() {
-        tracing::debug!(%peer, "a connection did not end in time");
+    let timeouts = ReadTimeouts { header: limits.header, idle: limits.idle };
+    let limits = Http1Limits { header_bytes: HEADER_BYTES, timeouts };
+    let served = http1::serve(stream, connection, limits, end, |request| {
+        let service = Arc::clone(&service);
+        async move { service.answer(request).await }
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(error = %Chain(&error), %peer, "a connection ended");
     }
 }
 
-impl Manners {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        self.pacer.serving();
+impl ConnectionService {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let mut response = self.desk.answer(request).await;
-        self.pacer.served();
-        if self.shutdown.is_requested() || Instant::now() >= self.old {
+        if self.shutdown.is_requested() || Instant::now() >= self.closes_at {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        Ok(response)
+        response
     }
 }
 
-/// The age a connection may reach. The peer's port, which its system chose at random, keeps those
-/// that were opened together from ending together.
+/// The age at which a connection is closed. The peer's port, which its system chose at random,
+/// keeps connections that were opened together from ending together.
 fn age(least: Duration, peer: SocketAddr) -> Duration {
     least + least / 2 * u32::from(peer.port() % 64) / 64
 }

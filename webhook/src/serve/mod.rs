@@ -1,6 +1,5 @@
-//! The webhook's own accept loop: who comes in, and how all of it ends. What a connection goes through
-//! is `connection.rs`'s business, who has to go when there is no room `crowd.rs`'s, what a request
-//! says `http.rs`'s, which certificate is shown `tls.rs`'s.
+//! The webhook's server: accepts connections and ends them. `connection.rs` serves one connection,
+//! `http.rs` one request, `tls.rs` holds the certificate.
 //!
 //! At the end it goes on answering for a while. The API server keeps using a connection after the
 //! pod has left the Service's endpoints, and endpoints take a moment to spread: so for the time
@@ -8,30 +7,27 @@
 //! socket goes.
 
 mod body;
-pub mod certificates;
 pub mod client_ca;
 pub mod clients;
 mod connection;
-mod crowd;
 mod handshake;
 pub mod http;
-mod pace;
 pub mod tls;
 
-use self::certificates::TlsError;
 use self::client_ca::{ClientCa, ClientCaError};
-use self::crowd::{Crowd, Room};
 use self::http::Desk;
-use self::tls::{Security, Slot};
+use self::tls::Security;
 use crate::config::Config;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
-use fastrak_runtime::descriptors;
+use fastrak_runtime::connections::{ConnectionLimits, ConnectionMetrics, ConnectionTable};
+use fastrak_runtime::listener;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::tls::{Slot, TlsError};
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,9 +97,6 @@ pub enum ServeError {
     Clients(#[source] ClientCaError),
 }
 
-/// How long to wait when the system has no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -141,26 +134,11 @@ impl Counter {
     }
 }
 
-/// Binds the address, or its IPv4 counterpart where there is no IPv6. As many connections as may come
-/// want as many descriptors.
+/// Binds the address.
 pub async fn bind(address: SocketAddr) -> Result<Bound, ServeError> {
-    descriptors::raise();
-    let listener = match TcpListener::bind(address).await {
-        Err(source) if is_without_ipv6(address, &source) => {
-            TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
-                .await
-        }
-        other => other,
-    };
-    let bound =
-        listener.and_then(|listener| Ok(Bound { address: listener.local_addr()?, listener }));
-    bound.map_err(|source| ServeError::Bind { address, source })
-}
-
-fn is_without_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    let other_reason =
-        matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
-    address.is_ipv6() && address.ip().is_unspecified() && !other_reason
+    let bound = listener::bind(address).await;
+    let (listener, bound) = bound.map_err(|source| ServeError::Bind { address, source })?;
+    Ok(Bound { listener, address: bound })
 }
 
 impl Bound {
@@ -178,31 +156,29 @@ impl Bound {
         shutdown: Shutdown,
     ) -> Result<(), Infallible> {
         let Limits { handshakes, connections, finish, .. } = counter.limits;
-        let room = Room { arriving: handshakes, seated: connections };
-        let crowd = Crowd::new(room, Arc::clone(&counter.metrics));
+        let connection_limits = ConnectionLimits { pending: handshakes, established: connections };
+        let serving = &counter.metrics.serving;
+        let metrics = ConnectionMetrics {
+            open: serving.connections.clone(),
+            evicted: serving.connections_evicted.clone(),
+        };
+        let table = ConnectionTable::new(connection_limits, metrics);
         let (open, closing) = (TaskTracker::new(), CancellationToken::new());
-        let house =
-            connection::House { counter, closing: closing.clone(), shutdown: shutdown.clone() };
-        let house = Arc::new(house);
+        let state = Arc::new(connection::ServerState {
+            counter,
+            closing: closing.clone(),
+            shutdown: shutdown.clone(),
+        });
         let mut end = pin!(async {
             shutdown.requested().await;
             tokio::time::sleep(drain).await;
         });
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
                 biased;
                 () = &mut end => break,
-                accepted = self.listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let visit = connection::Visit { stream, peer, guest: crowd.arrive() };
-                    open.spawn(connection::attend(visit, Arc::clone(&house)));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    crowd.relieve();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                accepted = table.accept_from(&self.listener) => {
+                    open.spawn(connection::serve(accepted, Arc::clone(&state)));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The webhook against a real API server, as its own ServiceAccount with the rights that the
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
+mod admin_port;
 mod answers_offline;
 mod caller;
 mod client_certificates;
@@ -10,6 +11,7 @@ mod defaults_claims;
 mod drains;
 mod dry_run;
 mod floods;
+mod guarded_metrics;
 mod hostile_handshakes;
 mod hostile_input;
 mod http;

@@ -41,6 +41,8 @@ pub(crate) struct Rig {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The port of the guarded metrics, if there is one.
+    pub(crate) metrics_port: Option<SocketAddr>,
     shutdown: Shutdown,
     task: JoinHandle<Result<(), fastrak_webhook::run::RunError>>,
 }
@@ -109,9 +111,10 @@ impl Rig {
     pub(crate) async fn run_as(&self, config: Config) -> Result<Running> {
         let webhook = Webhook::bind(config).await?;
         let (address, admin) = (webhook.address(), webhook.admin_address());
+        let metrics_port = webhook.metrics_address();
         let shutdown = Shutdown::manual();
         let task = tokio::spawn(webhook.run(shutdown.clone()));
-        Ok(Running { address, admin, shutdown, task })
+        Ok(Running { address, admin, metrics_port, shutdown, task })
     }
 
     /// A webhook that runs, is ready, and is asked by the API server.

@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;
 use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::tls::Slot;
 use fastrak_runtime::{clock, crypto};
 use fastrak_testkit::admission::verify;
 use fastrak_webhook::facts::Facts;
@@ -15,7 +16,7 @@ use fastrak_webhook::patch::Field;
 use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
 use fastrak_webhook::serve::clients::ClientAuth;
 use fastrak_webhook::serve::http::{Allowance, Desk};
-use fastrak_webhook::serve::tls::{Security, Slot};
+use fastrak_webhook::serve::tls::Security;
 use fastrak_webhook::serve::{self, Counter, Limits};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -200,7 +201,8 @@ pub(crate) fn is_sound(review: &[u8], answer: &[u8]) -> Result<()> {
     verify(review, answer, &declared).map(drop).context("an answer that is none")
 }
 
-fn trusting(authority: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+/// How a client goes about it that trusts this CA.
+pub(crate) fn trusting(authority: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
     Ok(ClientConfig::builder_with_provider(crypto::provider())

@@ -1,9 +1,9 @@
 //! The folder with the operator's certificate: read, and checked to be of one piece. A folder that
 //! is swapped while it is read does not fit, and is read again later. It serves nothing.
 
-use crate::serve::certificates::{TlsError, pair};
 use fastrak_certs::{Bundle, CertError, Certificate};
 use fastrak_runtime::crypto;
+use fastrak_runtime::tls::{TlsError, pair};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;

@@ -1,0 +1,99 @@
+//! The certificate of the metrics port, loaded from a folder whenever its content changes. What cannot
+//! be loaded changes nothing: the certificate before it is still presented.
+//!
+//! The content is compared, not the files watched: a mounted Secret is replaced by a change of a
+//! link, of which inotify reports the first at most.
+
+use crate::chain::Chain;
+use crate::ready::Remark;
+use crate::tls::Slot;
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The keys of a `kubernetes.io/tls` Secret.
+const CERT: &str = "tls.crt";
+const KEY: &str = "tls.key";
+/// Two small reads. The kubelet takes about a minute to show a change.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Loads the certificate of a folder into a slot.
+#[derive(Debug)]
+pub(super) struct CertificateFolder {
+    pub(super) path: PathBuf,
+    pub(super) slot: Arc<Slot>,
+    /// Says what is wrong with the folder.
+    pub(super) remark: Remark,
+}
+
+/// The content of the folder, or why it cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    Pair { cert_pem: String, key_pem: String },
+    Unreadable(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not read {path}", path = path.display())]
+struct ReadError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl CertificateFolder {
+    /// Loads the certificate for ever.
+    pub(super) async fn run(self) -> Infallible {
+        let mut last = None;
+        loop {
+            let content = Content::of(&self.path).await;
+            if last.as_ref() != Some(&content) {
+                self.load(&content);
+                last = Some(content);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn load(&self, content: &Content) {
+        let loaded = match content {
+            Content::Pair { cert_pem, key_pem } => {
+                self.slot.set(cert_pem, key_pem).map_err(|error| Chain(&error).to_string())
+            }
+            Content::Unreadable(reason) => Err(reason.clone()),
+        };
+        match loaded {
+            Ok(()) => {
+                self.remark.take_back();
+                tracing::info!(folder = %self.path.display(), "loaded the certificate of /metrics");
+            }
+            Err(reason) => {
+                let kept = self.slot.is_set();
+                tracing::warn!(
+                    error = reason, kept, folder = %self.path.display(),
+                    "could not load the certificate of /metrics"
+                );
+                self.remark.say(format!("could not load {}: {reason}", self.path.display()));
+            }
+        }
+    }
+}
+
+impl Content {
+    async fn of(folder: &Path) -> Self {
+        let read = async |file| {
+            let path = folder.join(file);
+            let text = tokio::fs::read_to_string(&path).await;
+            text.map_err(|source| ReadError { path, source })
+        };
+        let pair = async {
+            Ok::<_, ReadError>(Self::Pair {
+                cert_pem: read(CERT).await?,
+                key_pem: read(KEY).await?,
+            })
+        };
+        pair.await.unwrap_or_else(|error| Self::Unreadable(Chain(&error).to_string()))
+    }
+}
