@@ -22,7 +22,6 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 use std::time::Duration;
 
 /// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
@@ -222,7 +221,7 @@ async fn discard(
     owner: Option<Owner>,
 ) -> Result<(), ReclaimError> {
     let (name, id) = (pool.clone(), id.clone());
-    let parting = Parting { owner, now: clock::now().as_second() };
+    let parting = Parting { owner, now: context.clock.now().as_second() };
     let moved = context.on_disk(move |store| store.discard(&name, &id, &parting)).await;
     if moved.map_err(ReclaimError::Volume)? {
         context.metrics.add(OfPool::Volumes, pool, -1);

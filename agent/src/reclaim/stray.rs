@@ -16,7 +16,6 @@ use crate::volumes::{VolumeError, Whereabouts, layout};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 
 /// A directory without an owner could not be dealt with this time.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +98,7 @@ async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outc
         return Ok(Outcome::Done);
     }
     let (name, of) = (pool.clone(), id.clone());
-    let parting = Parting { owner: None, now: clock::now().as_second() };
+    let parting = Parting { owner: None, now: context.clock.now().as_second() };
     let moved = context.on_disk(move |store| store.discard(&name, &of, &parting)).await;
     if moved.map_err(StrayError::Volume)? {
         tracing::info!(volume = %id, %pool, "directory of a claim that is gone taken away");

@@ -8,11 +8,10 @@ use crate::pools::Change;
 use crate::upkeep::condition::Condition;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -37,21 +36,23 @@ pub async fn run(
 }
 
 /// Looks at the pools once.
-async fn look(context: &Context, condition: &mut Condition) {
+pub async fn look(context: &Context, condition: &mut Condition) {
     context.store.pools().set_in_use(context.facts.pools_in_use());
     match context.on_disk(|store| Ok(store.pools().look())).await {
         Ok(changes) => {
             changes.iter().for_each(|change| tell(context, change));
-            condition.take(&changes, clock::now());
+            condition.take(&changes, context.clock.now());
         }
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
     }
 }
 
-async fn report(context: &Context, condition: &mut Condition) {
-    let Some(patch) = condition.to_write(clock::now(), Instant::now()) else { return };
+/// Has the node say how its pools are, if that is due.
+pub async fn report(context: &Context, condition: &mut Condition) {
+    let clock = &context.clock;
+    let Some(patch) = condition.to_write(clock.now(), clock.instant()) else { return };
     let written = context.cluster.set_condition(&context.node, &patch).await;
-    condition.written(written.is_ok(), Instant::now());
+    condition.written(written.is_ok(), clock.instant());
     if let Err(error) = written {
         tracing::warn!(error = %Chain(&error), "the node does not say how its pools are");
     }
