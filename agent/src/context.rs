@@ -2,6 +2,7 @@
 //!
 //! It does nothing by itself.
 
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::events::Events;
 use crate::facts::Facts;
@@ -57,6 +58,19 @@ pub struct Context {
     pub unfinished: Unfinished,
     /// The cluster's id, once it is known.
     pub identity: Mutex<String>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The thread that works with the disk.
+    pub disk_thread: DiskThread,
+}
+
+/// The thread that works with the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskThread {
+    /// One of its own: the disk may take its time.
+    Own,
+    /// The caller's: the disk answers at once and nothing else waits for the thread.
+    Callers,
 }
 
 /// What has come of a look at a volume.
@@ -71,9 +85,10 @@ pub enum Outcome {
 }
 
 /// What is remembered of volumes whose work is not done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Unfinished {
     volumes: Mutex<HashMap<VolumeId, Memory>>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -101,11 +116,14 @@ impl Context {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
-    /// Works with the disk, on a thread that may wait for it.
+    /// Works with the disk, on the thread for that.
     pub async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, VolumeError> + Send + 'static,
     ) -> Result<T, VolumeError> {
+        if self.disk_thread == DiskThread::Callers {
+            return work(&self.store);
+        }
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.map_err(VolumeError::CutOff)?
@@ -113,48 +131,54 @@ impl Context {
 }
 
 impl Unfinished {
+    /// Returns an empty memory that measures time by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { volumes: Mutex::default(), clock }
+    }
+
     /// How long ago the first look at this volume was that came to no end; `None` at the first.
     #[must_use]
     pub fn since(&self, id: &VolumeId) -> Option<Duration> {
-        self.lock().get(id).map(|memory| memory.since.elapsed())
+        self.lock().get(id).map(|memory| self.elapsed(memory.since))
     }
 
     /// How long ago this volume was first seen to belong to nobody; `None` if it was not. Work on it
     /// while it had an owner does not count.
     #[must_use]
     pub fn stray_since(&self, id: &VolumeId) -> Option<Duration> {
-        self.lock().get(id)?.stray_since.map(|since| since.elapsed())
+        self.lock().get(id)?.stray_since.map(|since| self.elapsed(since))
     }
 
     /// Whether `text` is to be said about this volume, or has been said lately.
     #[must_use]
     pub fn is_news(&self, id: &VolumeId, text: &str) -> bool {
-        let mut volumes = self.lock();
-        let memory = volumes.entry(id.clone()).or_default();
+        let (mut volumes, now) = (self.lock(), self.clock.instant());
+        let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
         let said = memory.said.as_ref();
-        if said.is_some_and(|(last, at)| last == text && at.elapsed() < SAY_AGAIN) {
+        if said.is_some_and(|(last, at)| last == text && self.elapsed(*at) < SAY_AGAIN) {
             return false;
         }
-        memory.said = Some((text.to_owned(), Instant::now()));
+        memory.said = Some((text.to_owned(), now));
         true
     }
 
     /// Remembers or forgets, as `outcome` says; after which time to look again, if at all.
     #[must_use]
     pub fn settle(&self, id: &VolumeId, outcome: Outcome) -> Option<Duration> {
-        let mut volumes = self.lock();
+        let (mut volumes, now) = (self.lock(), self.clock.instant());
         match outcome {
             Outcome::Done => {
                 volumes.remove(id);
                 None
             }
             Outcome::Stray(delay) => {
-                let memory = volumes.entry(id.clone()).or_default();
-                memory.stray_since.get_or_insert_with(Instant::now);
+                let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
+                memory.stray_since.get_or_insert(now);
                 Some(delay)
             }
             Outcome::Again(pace) => {
-                let memory = volumes.entry(id.clone()).or_default();
+                let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
                 let times = match memory.looks {
                     Some((last, times)) if last == pace => times.saturating_add(1),
                     _ => 1,
@@ -165,25 +189,30 @@ impl Unfinished {
         }
     }
 
+    fn elapsed(&self, since: Instant) -> Duration {
+        self.clock.instant().saturating_duration_since(since)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Memory>> {
         self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self { since: Instant::now(), stray_since: None, looks: None, said: None }
+impl Memory {
+    fn new(now: Instant) -> Self {
+        Self { since: now, stray_since: None, looks: None, said: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
     fn what_is_unfinished_is_looked_at_ever_later_and_forgotten_when_done() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
-        let unfinished = Unfinished::default();
+        let unfinished = Unfinished::new(Arc::new(SystemClock));
         assert_eq!(unfinished.since(&id), None);
         let again = Outcome::Again(Pace::Refused);
         assert_eq!(unfinished.settle(&id, again), Some(Duration::from_secs(60)));
@@ -198,7 +227,7 @@ mod tests {
     #[test]
     fn only_the_time_without_an_owner_counts_against_a_directory() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
-        let unfinished = Unfinished::default();
+        let unfinished = Unfinished::new(Arc::new(SystemClock));
         let _delay = unfinished.settle(&id, Outcome::Again(Pace::Refused));
         assert_eq!(unfinished.stray_since(&id), None);
         let _delay = unfinished.settle(&id, Outcome::Stray(Duration::from_secs(1)));
@@ -210,7 +239,7 @@ mod tests {
     #[test]
     fn the_same_is_not_said_twice_in_a_row() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
-        let unfinished = Unfinished::default();
+        let unfinished = Unfinished::new(Arc::new(SystemClock));
         let said = ["no", "no", "not so", "no"].map(|text| unfinished.is_news(&id, text));
         assert_eq!(said, [true, false, true, true]);
     }

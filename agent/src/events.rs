@@ -43,9 +43,15 @@ pub struct Events {
     sender: mpsc::Sender<(Instant, Note)>,
 }
 
+/// The events that were handed in and wait to be written.
+#[derive(Debug)]
+pub struct Waiting {
+    receiver: mpsc::Receiver<(Instant, Note)>,
+}
+
 /// Writes the events that are handed in.
 pub struct Scribe {
-    receiver: mpsc::Receiver<(Instant, Note)>,
+    waiting: Waiting,
     client: Client,
     node: NodeName,
     repeats: Repeats,
@@ -63,11 +69,11 @@ pub struct Note {
     at: Timestamp,
 }
 
-/// Both ends.
+/// Returns both ends.
 #[must_use]
-pub fn channel(client: Client, node: NodeName) -> (Events, Scribe) {
+pub fn channel() -> (Events, Waiting) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Events { sender }, Scribe { receiver, client, node, repeats: Repeats::default() })
+    (Events { sender }, Waiting { receiver })
 }
 
 impl Events {
@@ -113,9 +119,15 @@ impl Events {
 }
 
 impl Scribe {
+    /// Returns one that writes by `client` what is `waiting`, as the agent of `node`.
+    #[must_use]
+    pub fn new(waiting: Waiting, client: Client, node: NodeName) -> Self {
+        Self { waiting, client, node, repeats: Repeats::default() }
+    }
+
     /// Writes until nobody is left who could hand in more.
     pub async fn run(self) -> Result<(), Infallible> {
-        let Self { mut receiver, client, node, repeats } = self;
+        let Self { waiting: Waiting { mut receiver }, client, node, repeats } = self;
         let notes = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let notes = notes.then(|(handed_in, note)| async move {
             tokio::time::sleep_until(handed_in + COURTESY).await;

@@ -11,6 +11,7 @@
 //! upkeep/ (pools, scan, trash)          all through volumes/ → pools/ → host/
 //! ```
 
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod context;

@@ -2,10 +2,11 @@
 //!
 //! No decision is taken here.
 
+use crate::clock::{Clock, SystemClock};
 use crate::cluster::KubeCluster;
 use crate::config::Config;
-use crate::context::{Context, Unfinished};
-use crate::events;
+use crate::context::{Context, DiskThread, Unfinished};
+use crate::events::{self, Scribe};
 use crate::facts::Facts;
 use crate::facts::watch::{Ready, Watches};
 use crate::host::Kernel;
@@ -55,7 +56,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
-    let (events, scribe) = events::channel(client.clone(), node.clone());
+    let (events, notes) = events::channel();
+    let scribe = Scribe::new(notes, client.clone(), node.clone());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let names = pools.iter().map(|pool| pool.name.clone()).collect();
     tracing::info!(%node, address = %bound.address(), pools = pools.len(), "agent starts");
     let context = Arc::new(Context {
@@ -66,15 +69,17 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         orphan_retention: orphans.retention,
         orphans: Orphans::default(),
         import_from,
-        facts: Arc::new(Facts::default()),
+        facts: Arc::new(Facts::new(Arc::clone(&clock))),
         cluster: Box::new(KubeCluster::new(client.clone())),
         events,
         metrics: Metrics::register(&mut registry),
         queue: Arc::new(Queue::new()),
         scan: Notify::new(),
         trash: Notify::new(),
-        unfinished: Unfinished::default(),
         identity: Mutex::default(),
+        unfinished: Unfinished::new(Arc::clone(&clock)),
+        clock,
+        disk_thread: DiskThread::Own,
     });
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new();

@@ -9,6 +9,7 @@ use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Works until shutdown is requested. What is begun is brought to its end.
 pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
@@ -19,11 +20,16 @@ pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infal
             held = context.queue.next() => held,
         };
         let id = held.key();
-        let outcome = tend(&context, id).await;
-        if let Some(delay) = context.unfinished.settle(id, outcome) {
+        if let Some(delay) = look(&context, id).await {
             context.queue.add_after(id.clone(), delay);
         }
     }
+}
+
+/// Looks at one volume. Returns after which time to look again, if at all.
+pub async fn look(context: &Context, id: &VolumeId) -> Option<Duration> {
+    let outcome = tend(context, id).await;
+    context.unfinished.settle(id, outcome)
 }
 
 async fn tend(context: &Context, id: &VolumeId) -> Outcome {

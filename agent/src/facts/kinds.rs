@@ -38,13 +38,11 @@ impl Kept for Claims {
     }
 
     fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
-        seen.claims.insert(key.clone(), Claim::read(object));
-        seen.growths.insert(key.clone(), Growth::read(object));
+        seen.put_claim(key, Some((Claim::read(object), Growth::read(object))));
     }
 
     fn remove(&self, seen: &mut Seen, key: &VolumeId) {
-        seen.claims.remove(key);
-        seen.growths.remove(key);
+        seen.put_claim(key, None);
     }
 
     fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
@@ -72,12 +70,11 @@ impl Kept for Volumes {
     }
 
     fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolume) {
-        seen.posted.remove(key);
-        seen.volumes.insert(key.clone(), Volume::read(object));
+        seen.put_volume(key, Some(Volume::read(object)));
     }
 
     fn remove(&self, seen: &mut Seen, key: &VolumeId) {
-        seen.volumes.remove(key);
+        seen.put_volume(key, None);
     }
 
     fn keys(&self, seen: &Seen) -> Vec<VolumeId> {

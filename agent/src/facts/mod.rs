@@ -8,19 +8,21 @@ mod kinds;
 pub mod volume;
 pub mod watch;
 
+use crate::clock::Clock;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
 use growth::Growth;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use volume::Volume;
 
 /// The memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Facts {
     seen: RwLock<Seen>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +64,32 @@ pub struct About {
 const BEHIND: Duration = Duration::from_secs(5);
 
 impl Facts {
+    /// Returns an empty memory that measures time by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { seen: RwLock::default(), clock }
+    }
+
+    /// Takes over what was seen of the claim with this uid; `None` if it is gone.
+    pub fn show_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
+        self.write().put_claim(id, claim);
+    }
+
+    /// Takes over what was seen of the volume of this name; `None` if it is gone.
+    pub fn show_volume(&self, id: &VolumeId, volume: Option<Volume>) {
+        self.write().put_volume(id, volume);
+    }
+
+    /// Takes over what was seen of a class.
+    pub fn show_class(&self, class: Class) {
+        self.write().classes.insert(class.name.clone(), class);
+    }
+
+    /// Takes over what was seen of this node's hostname label.
+    pub fn show_hostname(&self, hostname: Option<String>) {
+        self.write().hostname = hostname;
+    }
+
     /// All that is known of one volume.
     #[must_use]
     pub fn about(&self, id: &VolumeId) -> About {
@@ -72,7 +100,7 @@ impl Facts {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
             claim,
             volume: seen.volumes.get(id).cloned(),
-            is_posted: seen.posted.get(id).is_some_and(|at| at.elapsed() < BEHIND),
+            is_posted: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
             hostname: seen.hostname.clone(),
         }
     }
@@ -91,9 +119,9 @@ impl Facts {
     /// is a change that would have the volume made a second time.
     pub fn set_posted(&self, id: &VolumeId) {
         let mut seen = self.write();
-        seen.posted.retain(|_, at| at.elapsed() < BEHIND);
+        seen.posted.retain(|_, at| self.is_recent(*at));
         if !seen.volumes.contains_key(id) {
-            seen.posted.insert(id.clone(), Instant::now());
+            seen.posted.insert(id.clone(), self.clock.instant());
         }
     }
 
@@ -139,6 +167,10 @@ impl Facts {
         self.waiting(None)
     }
 
+    fn is_recent(&self, at: Instant) -> bool {
+        self.clock.instant().saturating_duration_since(at) < BEHIND
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Seen> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,9 +180,35 @@ impl Facts {
     }
 }
 
+impl Seen {
+    fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
+        match claim {
+            Some((claim, growth)) => {
+                self.claims.insert(id.clone(), claim);
+                self.growths.insert(id.clone(), growth);
+            }
+            None => {
+                self.claims.remove(id);
+                self.growths.remove(id);
+            }
+        }
+    }
+
+    fn put_volume(&mut self, id: &VolumeId, volume: Option<Volume>) {
+        match volume {
+            Some(volume) => {
+                self.posted.remove(id);
+                self.volumes.insert(id.clone(), volume);
+            }
+            None => drop(self.volumes.remove(id)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use fastrak_api::claim::ClassChoice;
     use fastrak_api::names;
 
@@ -160,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_volume_that_was_posted_is_known_to_be_until_the_watch_shows_it() {
-        let facts = Facts::default();
+        let facts = Facts::new(Arc::new(SystemClock));
         assert!(!facts.about(&id('0')).is_posted);
         facts.set_posted(&id('0'));
         assert!(facts.about(&id('0')).is_posted && !facts.about(&id('1')).is_posted);
@@ -171,7 +229,7 @@ mod tests {
 
     #[test]
     fn claims_that_wait_are_found_by_class() {
-        let facts = Facts::default();
+        let facts = Facts::new(Arc::new(SystemClock));
         let claim =
             |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
         facts.write().claims.insert(id('0'), claim("fast"));
@@ -185,7 +243,7 @@ mod tests {
 
     #[test]
     fn only_volumes_with_data_here_tell_that_a_pool_is_in_use() {
-        let facts = Facts::default();
+        let facts = Facts::new(Arc::new(SystemClock));
         let ours = Volume {
             pool_label: Some("default".to_owned()),
             provisioned_by: Some(names::PROVISIONER.to_owned()),

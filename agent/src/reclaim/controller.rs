@@ -23,7 +23,6 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 use std::time::Duration;
 
 /// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
@@ -282,7 +281,7 @@ async fn parting(
     owner: Option<Owner>,
     data: &Whereabouts,
 ) -> Result<Parting, ReclaimError> {
-    let now = clock::now().as_second();
+    let now = context.clock.now().as_second();
     let namespace_uid = match (data, &owner) {
         (Whereabouts::Here(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
             namespace_uid(context, owner, identity).await?

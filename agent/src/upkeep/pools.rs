@@ -11,11 +11,10 @@ use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -62,7 +61,7 @@ async fn identify(context: &Context) {
 }
 
 /// Looks at the pools once.
-async fn look(context: &Context, condition: &mut Condition) {
+pub async fn look(context: &Context, condition: &mut Condition) {
     let Confirmations { adopt_pool: adopt, orphans } = context.facts.confirmations();
     let cluster = context.cluster_id();
     let in_use = context.facts.pools_in_use();
@@ -70,7 +69,7 @@ async fn look(context: &Context, condition: &mut Condition) {
     match context.on_disk(|store| Ok(store.pools().look())).await {
         Ok(changes) => {
             changes.iter().for_each(|change| tell(context, change));
-            condition.take(&changes, clock::now());
+            condition.take(&changes, context.clock.now());
         }
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
     }
@@ -96,10 +95,12 @@ async fn consume_adoption(context: &Context, pool: &str) {
     }
 }
 
-async fn report(context: &Context, condition: &mut Condition) {
-    let Some(patch) = condition.to_write(clock::now(), Instant::now()) else { return };
+/// Has the node say how its pools are, if that is due.
+pub async fn report(context: &Context, condition: &mut Condition) {
+    let clock = &context.clock;
+    let Some(patch) = condition.to_write(clock.now(), clock.instant()) else { return };
     let written = context.cluster.set_condition(&context.node, &patch).await;
-    condition.written(written.is_ok(), Instant::now());
+    condition.written(written.is_ok(), clock.instant());
     if let Err(error) = written {
         tracing::warn!(error = %Chain(&error), "the node does not say how its pools are");
     }

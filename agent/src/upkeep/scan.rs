@@ -42,7 +42,8 @@ pub async fn run(
     }
 }
 
-async fn scan(context: &Context) {
+/// Compares once.
+pub async fn scan(context: &Context) {
     // Before the pools are read: the directory of a volume that is known by now is there.
     let known = context.facts.volumes();
     let contents = match context.on_disk(|store| Ok(store.survey())).await {

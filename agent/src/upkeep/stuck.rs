@@ -48,6 +48,12 @@ impl Stuck {
         is_new
     }
 
+    /// Returns whether anything waits for its next try.
+    #[must_use]
+    pub fn is_waiting(&self, now: Instant) -> bool {
+        self.entries.values().any(|entry| now < entry.due)
+    }
+
     /// What is not to be tried now.
     pub fn skipped(&mut self, now: Instant) -> BTreeSet<OsString> {
         self.entries.retain(|_, entry| now < entry.due + FORGOTTEN);

@@ -5,6 +5,7 @@
 //! stays for its time, unless the room is needed: then the oldest goes first, and an event says so.
 
 use crate::context::Context;
+use crate::host::reap::Budget;
 use crate::metrics::OfPool;
 use crate::upkeep::stuck::{self, Stuck};
 use crate::volumes::sort::{Lost, Sorted};
@@ -15,7 +16,6 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,11 +34,21 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// emptied.
 const AT_FIRST: Duration = Duration::from_secs(2);
 
+/// How the trash is emptied, and what is remembered between the steps of that.
+#[derive(Debug)]
+pub struct Emptying {
+    percent: u8,
+    budget: Budget,
+    stuck: Stuck,
+    is_due: bool,
+    sorted: Option<Instant>,
+}
+
 /// Empties the trash at intervals, and when woken, until shutdown is requested. What can be had back may
 /// take `percent` of a pool.
 pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
-    let mut stuck = Stuck::default();
+    let mut emptying = Emptying::new(percent, WORK.into());
     loop {
         let is_due = tokio::select! {
             biased;
@@ -47,24 +57,52 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
             () = context.trash.notified(), if wait != AT_FIRST => false,
         };
         wait = INTERVAL;
-        let mut sorted = None;
-        loop {
-            // Each volume that can be had back is looked at: not for every one that cannot.
-            let since = sorted.map_or(INTERVAL, |at: Instant| at.elapsed());
-            if context.store.is_unsorted() || (is_due && since >= INTERVAL) {
-                sort(&context, percent).await;
-                sorted = Some(Instant::now());
-            }
-            let Some(worked) = step(&context, &mut stuck).await else {
-                context.store.has_given_way();
-                break;
-            };
+        emptying.begin(is_due);
+        while let Some(worked) = emptying.step(&context).await {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ok(()),
                 () = tokio::time::sleep(worked.saturating_mul(REST)) => {}
             }
         }
+    }
+}
+
+impl Emptying {
+    /// Returns one that has done nothing yet. What can be had back may take `percent` of a pool, and a
+    /// step may do as much as `budget` allows.
+    #[must_use]
+    pub fn new(percent: u8, budget: Budget) -> Self {
+        Self { percent, budget, stuck: Stuck::default(), is_due: false, sorted: None }
+    }
+
+    /// Begins to empty the trash. `is_due` says whether it is to be looked through as well.
+    pub fn begin(&mut self, is_due: bool) {
+        self.is_due = is_due;
+        self.sorted = None;
+    }
+
+    /// Removes a little. Returns how long that took, or `None` if there is no more to remove.
+    pub async fn step(&mut self, context: &Context) -> Option<Duration> {
+        let clock = &context.clock;
+        // Each volume that can be had back is looked at: not for every one that cannot.
+        let since = self.sorted.map(|at| clock.instant().saturating_duration_since(at));
+        let is_due = self.is_due && since.is_none_or(|since| since >= INTERVAL);
+        if context.store.is_unsorted() || is_due {
+            sort(context, self.percent).await;
+            self.sorted = Some(clock.instant());
+        }
+        let worked = remove(context, self.budget, &mut self.stuck).await;
+        if worked.is_none() {
+            context.store.has_given_way();
+        }
+        worked
+    }
+
+    /// Returns whether something could not be removed and waits for its next try.
+    #[must_use]
+    pub fn is_waiting(&self, now: Instant) -> bool {
+        self.stuck.is_waiting(now)
     }
 }
 
@@ -88,7 +126,7 @@ async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool
     if context.store.is_giving_way() {
         return Ok(true);
     }
-    let (name, now) = (pool.clone(), clock::now().as_second());
+    let (name, now) = (pool.clone(), context.clock.now().as_second());
     let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));
     context.trash.notify_one();
@@ -96,7 +134,7 @@ async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool
 }
 
 async fn sort(context: &Context, percent: u8) {
-    let now = clock::now().as_second();
+    let now = context.clock.now().as_second();
     match context.on_disk(move |store| Ok(store.sort_trash(percent, now))).await {
         Ok(pools) => pools.iter().for_each(|sorted| report(context, sorted)),
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look through the trash"),
@@ -137,11 +175,11 @@ fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
 }
 
 /// Removes a little. How long that took; `None` where there is no more to remove.
-async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
-    let skipped = stuck.skipped(Instant::now());
+async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<Duration> {
+    let skipped = stuck.skipped(context.clock.instant());
     let work = move |store: &Store| {
         let start = Instant::now();
-        let states = store.empty_trash(WORK, &skipped);
+        let states = store.empty_trash(budget, &skipped);
         Ok((states, start.elapsed()))
     };
     let (states, worked) = match context.on_disk(work).await {
@@ -167,7 +205,7 @@ async fn step(context: &Context, stuck: &mut Stuck) -> Option<Duration> {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
             let text = stuck::text(&state.pool, &context.node, &obstacle);
-            if stuck.note(name, obstacle, Instant::now()) {
+            if stuck.note(name, obstacle, context.clock.instant()) {
                 context.events.on_node(&context.node, EventReason::TrashRemovalBlocked, text);
             }
         }

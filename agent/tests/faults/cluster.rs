@@ -4,18 +4,31 @@
 //! It is modelled: versions, preconditions, finalizers and phases behave as those of an API server
 //! do, and all else is left out.
 
-use fastrak_agent::cluster::{Changed, ClaimState};
-use fastrak_agent::facts::growth::Growth;
+use fastrak_agent::cluster::{Changed, ClaimState, Stand};
+use fastrak_agent::facts::growth::{Growth, STORAGE};
 use fastrak_agent::facts::volume::{ClaimRef, Phase, Policy, Volume};
 use fastrak_api::claim::{Claim, ClassChoice, Wish};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
-use fastrak_api::names;
+use fastrak_api::names::{self, kubernetes, provisioners};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::VolumeId;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub(crate) const NODE: &str = "node-a";
+pub(crate) const HOSTNAME: &str = "host-a";
+
+/// The folder of another provisioner, on the disk of the first pool, and the volume that it has left.
+pub(crate) const LEFT: &str = "/near/left";
+pub(crate) const OLD: &str = "old";
+
+/// The finalizer of somebody else, who takes it off a little later.
+const MEDDLER: &str = "example.com/meddler";
+
+/// The uid of the namespace `kube-system`.
+pub(crate) const CLUSTER: &str = "00000000-0000-4000-a000-000000000000";
 
 /// When the one namespace was made.
 pub(crate) const NAMESPACE_CREATED: i64 = 1_700_000_000;
@@ -33,10 +46,12 @@ pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
 /// The objects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
-    pub(crate) claims: BTreeMap<VolumeId, Rc<Claim>>,
+    pub(crate) claims: BTreeMap<VolumeId, Arc<Claim>>,
     pub(crate) volumes: BTreeMap<VolumeId, Volume>,
     /// What the status of each claim says of its size.
     pub(crate) growths: BTreeMap<VolumeId, Growth>,
+    /// Whether another provisioner has left a volume.
+    pub(crate) has_left: bool,
     /// Counts all changes.
     pub(crate) version: u64,
 }
@@ -81,7 +96,7 @@ impl Cluster {
             wish: wish.map(Ok),
             ..Claim::default()
         };
-        self.claims.insert(id.clone(), Rc::new(claim));
+        self.claims.insert(id.clone(), Arc::new(claim));
     }
 
     /// A user deletes a claim.
@@ -97,9 +112,34 @@ impl Cluster {
         if claim.phase.as_deref() != Some("Bound") || claim.storage.as_deref() >= Some(size) {
             return;
         }
-        self.version += 1;
         let grown = Claim { storage: Some(size.to_owned()), ..claim.as_ref().clone() };
-        self.claims.insert(id.clone(), Rc::new(grown));
+        self.put_claim(id, grown);
+    }
+
+    fn put_claim(&mut self, id: &VolumeId, claim: Claim) {
+        self.version += 1;
+        let resource_version = Some(self.version.to_string());
+        self.claims.insert(id.clone(), Arc::new(Claim { resource_version, ..claim }));
+    }
+
+    /// Somebody else changes every object.
+    pub(crate) fn meddle(&mut self) {
+        for id in self.volumes.keys().cloned().collect::<Vec<_>>() {
+            self.change(&id, |volume| match volume.finalizers.first().map(String::as_str) {
+                Some(MEDDLER) => drop(volume.finalizers.remove(0)),
+                _ => volume.finalizers.insert(0, MEDDLER.to_owned()),
+            });
+        }
+        for (id, claim) in self.claims.clone() {
+            self.put_claim(&id, claim.as_ref().clone());
+        }
+    }
+
+    /// An administrator asks at the last moment for every volume to be kept.
+    pub(crate) fn keep_all(&mut self) {
+        for id in self.volumes.keys().cloned().collect::<Vec<_>>() {
+            self.set_policy(&id, Policy::Keep);
+        }
     }
 
     /// The agent has a volume say that it holds so much.
@@ -114,13 +154,41 @@ impl Cluster {
         }
     }
 
-    /// The agent has a claim say so.
-    pub(crate) fn tell(&mut self, claim: &Claim, size: &str) {
-        let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
-        let Some(id) = id.filter(|id| self.claims.contains_key(id)) else { return };
-        self.version += 1;
-        let shown = Some(size.to_owned());
-        self.growths.insert(id, Growth { shown, ..Growth::default() });
+    /// The agent writes on a volume how much it holds.
+    pub(crate) fn note_used(&mut self, id: &VolumeId, seen: &Volume, bytes: u64) {
+        if self.volumes.get(id).is_some_and(|now| now.uid == seen.uid && now.used == seen.used) {
+            self.change(id, |volume| volume.used = Some(bytes.to_string()));
+        }
+    }
+
+    /// What the status of a claim can be written upon.
+    pub(crate) fn stand(&self, claim: &Claim) -> Option<Stand> {
+        let id = id(claim)?;
+        let now = self.claims.get(&id)?;
+        Some(Stand {
+            uid: now.uid.clone()?,
+            version: now.resource_version.clone()?,
+            growth: self.growths.get(&id).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// The agent writes into the status of a claim; `false` where it has changed.
+    pub(crate) fn write_status(&mut self, claim: &Claim, patch: &Value) -> bool {
+        let Some(id) = id(claim) else { return false };
+        let Some(now) = self.claims.get(&id).cloned() else { return false };
+        let written = &patch["metadata"];
+        let is_same = written["uid"].as_str() == now.uid.as_deref()
+            && written["resourceVersion"].as_str() == now.resource_version.as_deref();
+        if !is_same {
+            return false;
+        }
+        let shown = patch["status"]["capacity"][STORAGE].as_str();
+        let unsettled = patch["status"]["allocatedResourceStatuses"][STORAGE].is_string();
+        let growth = self.growths.entry(id.clone()).or_default();
+        growth.unsettled = unsettled;
+        growth.shown = shown.map(str::to_owned).or(growth.shown.take());
+        self.put_claim(&id, now.as_ref().clone());
+        true
     }
 
     /// An administrator deletes a volume.
@@ -152,6 +220,39 @@ impl Cluster {
 
     pub(crate) fn volume(&self, id: &VolumeId) -> Option<Volume> {
         self.volumes.get(id).cloned()
+    }
+
+    /// The volume of this name, whoever made it.
+    pub(crate) fn named(&self, name: &str) -> Option<Volume> {
+        match VolumeId::from_volume_name(name) {
+            Some(id) => self.volume(&id),
+            None => self.left(name).as_ref().map(Volume::read),
+        }
+    }
+
+    /// The volume that another provisioner has left, if this is its name.
+    pub(crate) fn left(&self, name: &str) -> Option<PersistentVolume> {
+        let hostname =
+            json!({ "key": kubernetes::HOSTNAME, "operator": "In", "values": [HOSTNAME] });
+        let object = json!({
+            "metadata": {
+                "name": OLD,
+                "uid": OLD,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "annotations": { kubernetes::PROVISIONED_BY: provisioners::LOCAL_PATH },
+            },
+            "spec": {
+                "claimRef": { "namespace": "shop", "name": "before", "uid": OLD },
+                "hostPath": { "path": format!("{LEFT}/{OLD}") },
+                "nodeAffinity": { "required": { "nodeSelectorTerms": [
+                    { "matchExpressions": [hostname] },
+                ] } },
+                "persistentVolumeReclaimPolicy": "Retain",
+            },
+            "status": { "phase": "Released" },
+        });
+        let is_there = self.has_left && name == OLD;
+        is_there.then(|| serde_json::from_value(object).expect("a volume"))
     }
 
     /// How a claim stands.
@@ -192,7 +293,10 @@ impl Cluster {
     pub(crate) fn finalize(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
         match self.volumes.get(id) {
             None => Changed::Gone,
-            Some(now) if now.uid != seen.uid => Changed::Conflict,
+            // Its place in the list is tested, and somebody else may have moved it.
+            Some(now) if now.uid != seen.uid || now.finalizer() != seen.finalizer() => {
+                Changed::Conflict
+            }
             Some(now) => {
                 let done = now.clone();
                 self.change(id, |volume| {
@@ -203,10 +307,16 @@ impl Cluster {
         }
     }
 
-    /// The controller manager does what there is to do.
+    /// The controller manager does what there is to do, and so does whoever has meddled.
     pub(crate) fn control(&mut self) {
         let ids: Vec<_> = self.volumes.keys().cloned().collect();
         for id in ids {
+            if self.volumes[&id].finalizers.iter().any(|finalizer| finalizer == MEDDLER) {
+                self.change(&id, |volume| volume.finalizers.retain(|f| f != MEDDLER));
+            }
+            if !self.volumes.contains_key(&id) {
+                continue;
+            }
             let volume = &self.volumes[&id];
             // The claim that it names, which need not be the one it was made for.
             let uid = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
@@ -229,7 +339,7 @@ impl Cluster {
                 };
                 let shown = volume.capacity.clone();
                 self.growths.insert(of.clone(), Growth { shown, ..Growth::default() });
-                self.claims.insert(of, Rc::new(bound));
+                self.put_claim(&of, bound);
             }
             self.change(&id, |volume| volume.phase = phase);
         }
@@ -245,4 +355,9 @@ impl Cluster {
             self.volumes.remove(id);
         }
     }
+}
+
+/// The identity of a claim.
+fn id(claim: &Claim) -> Option<VolumeId> {
+    claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
 }

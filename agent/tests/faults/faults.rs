@@ -26,7 +26,26 @@ pub(crate) enum Call {
     Sync,
     Mounts,
     Random,
-    Api,
+    Api(Verb),
+}
+
+/// What is asked of the API server, as `fastrak_agent::cluster::Cluster` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verb {
+    Create,
+    ReadVolume,
+    ReadObject,
+    ListVolumes,
+    ReadClaim,
+    Delete,
+    Finalize,
+    ReadNamespace,
+    Repoint,
+    Resize,
+    NoteUsed,
+    ReadStatus,
+    WriteStatus,
+    SetCondition,
 }
 
 /// One way in which a call goes wrong.
@@ -38,6 +57,8 @@ pub(crate) enum Fault {
     Lasting(Errno),
     /// It is done, and fails all the same.
     Late(Errno),
+    /// Somebody else changes all objects just before it.
+    Meddled,
     /// The process is killed before it.
     KillBefore,
     /// The process is killed after it.
@@ -72,7 +93,7 @@ impl Fault {
         // A call that is interrupted is made again: no kernel interrupts it for ever.
         let lasting = ERRORS.into_iter().filter(|error| *error != Errno::INTR);
         all.extend(lasting.map(Self::Lasting));
-        all.push(Self::Late(Errno::IO));
+        all.extend([Self::Late(Errno::IO), Self::Meddled]);
         all
     }
 
@@ -80,10 +101,13 @@ impl Fault {
     pub(crate) fn fits(self, call: Call) -> bool {
         match self {
             Self::Once(errno) | Self::Lasting(errno) => fails_with(call, errno),
-            Self::Late(_) => matches!(call, Call::Sync | Call::Api | Call::Rename | Call::Remove),
+            Self::Late(_) => {
+                matches!(call, Call::Sync | Call::Api(_) | Call::Rename | Call::Remove)
+            }
+            Self::Meddled => matches!(call, Call::Api(verb) if verb.is_conditional()),
             // At a call that changes nothing it is the same as at the last one that did.
             Self::CutBefore(Cut::Some(_)) | Self::CutAfter(Cut::Some(_)) => {
-                changes(call) || matches!(call, Call::Sync | Call::Api)
+                changes(call) || matches!(call, Call::Sync | Call::Api(_))
             }
             Self::KillBefore | Self::KillAfter | Self::CutBefore(_) | Self::CutAfter(_) => true,
         }
@@ -93,7 +117,7 @@ impl Fault {
     pub(crate) fn is_deadly(self) -> bool {
         match self {
             Self::KillBefore | Self::KillAfter | Self::CutBefore(_) | Self::CutAfter(_) => true,
-            Self::Once(_) | Self::Lasting(_) | Self::Late(_) => false,
+            Self::Once(_) | Self::Lasting(_) | Self::Late(_) | Self::Meddled => false,
         }
     }
 
@@ -103,6 +127,16 @@ impl Fault {
             Self::CutBefore(cut) | Self::CutAfter(cut) => Some(cut),
             _ => None,
         }
+    }
+}
+
+impl Verb {
+    /// Whether it is refused where the object has changed since it was read.
+    fn is_conditional(self) -> bool {
+        matches!(
+            self,
+            Self::Delete | Self::Finalize | Self::Repoint | Self::Resize | Self::WriteStatus
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use self::bounds::may_change;
 use self::handle::SimulatedFile;
 use self::locks::Locks;
 use crate::disk::{Disk, Ino, Node, ROOT};
-use crate::faults::{Call, Fault, fails_with};
+use crate::faults::{Call, Fault, Verb, fails_with};
 use crate::projects;
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Handle, How, Machine, Room, There};
@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<Call>,
     /// What was changed that the agent has no business with.
     pub(crate) trespasses: Vec<String>,
+    /// What was moved into the trash, and what was given to a claim, in this order.
+    pub(crate) moved: Vec<Moved>,
     /// Whether the disk of the first pool holds projects to limits.
     pub(crate) has_projects: bool,
     /// Subvolumes that the kernel is still taking away.
@@ -65,12 +67,23 @@ pub(crate) struct State {
     below: BTreeMap<PathBuf, (Ino, Ino)>,
 }
 
+/// What became of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// Its data was moved into the trash.
+    Trashed(VolumeId),
+    /// It was published.
+    Given(VolumeId),
+}
+
 /// How a call goes on that was let through.
 enum Pass {
     /// As it should.
     Well,
     /// It does half of what it can, and fails.
     Half(Errno),
+    /// As it should, and somebody else is quicker.
+    Late,
     /// It does all, and this is said.
     ThenFail(Errno),
 }
@@ -101,6 +114,7 @@ impl FaultyMachine {
             mounted: Vec::new(),
             calls: Vec::new(),
             trespasses: Vec::new(),
+            moved: Vec::new(),
             has_projects: false,
             leaving: BTreeSet::new(),
             locks: Locks::default(),
@@ -118,12 +132,13 @@ impl FaultyMachine {
         self.state.lock().expect("no test thread panics with it")
     }
 
-    /// One call of the API server: `act` is what it does there.
-    pub(crate) fn ask<T>(&self, act: impl FnOnce() -> T) -> Result<T, Errno> {
-        let pass = self.state().enter(Call::Api)?;
-        let answer = act();
+    /// One call of the API server: `act` is what it does there, and is told if somebody else changes
+    /// all objects before.
+    pub(crate) fn ask<T>(&self, verb: Verb, act: impl FnOnce(bool) -> T) -> Result<T, Errno> {
+        let pass = self.state().enter(Call::Api(verb))?;
+        let answer = act(matches!(pass, Pass::Late));
         match pass {
-            Pass::Well => Ok(answer),
+            Pass::Well | Pass::Late => Ok(answer),
             Pass::Half(errno) | Pass::ThenFail(errno) => Err(errno),
         }
     }
@@ -233,6 +248,7 @@ impl State {
         match fault {
             Fault::Once(errno) | Fault::Lasting(errno) => Self::fail(call, errno),
             Fault::Late(errno) => Ok(Pass::ThenFail(errno)),
+            Fault::Meddled => Ok(Pass::Late),
             Fault::KillBefore | Fault::CutBefore(_) => {
                 self.dead = true;
                 Err(Errno::IO)
@@ -318,6 +334,15 @@ impl State {
         }
         self.guard("create", dir, Some(name));
         Ok(self.disk.make(dir, name, Node::File(Vec::new()), 0o600))
+    }
+
+    /// Notes that a volume has left its place for the trash.
+    fn note_move(&mut self, dir: Ino, target: Ino, new: &OsStr) {
+        let (from, to) = (self.disk.path(dir), self.disk.path(target));
+        if from.len() == 1 && to.len() == 2 && to[1] == layout::TRASH {
+            let id = new.to_str().and_then(|name| VolumeId::parse(name.get(..36)?).ok());
+            self.moved.extend(id.map(Moved::Trashed));
+        }
     }
 
     /// Whether something may be renamed to `name`.

@@ -6,20 +6,19 @@
 mod truths;
 
 use self::truths::{entries, in_trash_at_all, own};
-use crate::agent::{Agent, GRACE, POOLS, Witness, seconds};
-use crate::cluster::Cluster;
+use crate::agent::{Agent, GRACE, POOLS, Witness};
+use crate::clock::SimulatedClock;
+use crate::cluster::{Cluster, LEFT, OLD};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
-use crate::machine::FaultyMachine;
-use crate::restore::LEFT;
+use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::facts::volume::{Policy, Volume};
 use fastrak_agent::volumes::layout;
-use fastrak_api::claim::Wish;
+use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// One thing that happens. Claims are known by small numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ pub(crate) struct World {
     cluster: Cluster,
     agent: Agent,
     witness: Witness,
-    now: Duration,
+    clock: SimulatedClock,
     // What its tenant has synced into each volume.
     proofs: BTreeSet<VolumeId>,
     // The volumes that an administrator has let outlive their objects.
@@ -114,14 +113,14 @@ pub(crate) fn id(number: u8) -> VolumeId {
 impl World {
     pub(crate) fn new() -> Self {
         let machine = FaultyMachine::new(&POOLS.map(|(_, path)| path));
-        let cluster = Cluster::default();
-        let agent = Agent::new(&machine, &cluster);
+        let clock = SimulatedClock::new();
+        let agent = Agent::new(&machine, &clock);
         Self {
             machine,
-            cluster,
+            cluster: Cluster::default(),
             agent,
             witness: Witness::default(),
-            now: Duration::ZERO,
+            clock,
             proofs: BTreeSet::new(),
             kept: BTreeSet::new(),
             bins: BTreeSet::new(),
@@ -163,14 +162,14 @@ impl World {
             Event::LetGo(n) => self.let_go(&id(*n)),
             Event::Control => self.cluster.control(),
             Event::See => self.agent.see(&self.cluster),
-            Event::Look => self.agent.look(),
+            Event::Look => self.agent.look((&mut self.cluster, &mut self.witness)),
             Event::Tend(n) => self.tend(&id(*n)),
             Event::Scan => self.scan(),
-            Event::Trash => self.agent.empty_trash(self.now),
+            Event::Trash => self.agent.empty_trash((&mut self.cluster, &mut self.witness)),
             Event::GiveWay => self.give_way(),
             Event::Round => self.round(),
             Event::Restart => self.restart(),
-            Event::Wait => self.now += GRACE,
+            Event::Wait => self.clock.pass(GRACE),
             Event::Settle => self.machine.state().disk.settle(),
             Event::Cut(cut) => self.cut(*cut),
             Event::Unmount => self.mount(!self.has_volumes_far()),
@@ -184,6 +183,7 @@ impl World {
         if !self.has_volumes_far() {
             self.mount(true);
         }
+        self.witness_moves(&before);
         self.witness_trash();
         if version != self.cluster.version {
             self.witness_keeping(&before);
@@ -210,7 +210,7 @@ impl World {
             let is_still = self.machine.state().leaving.is_empty();
             self.cluster.control();
             self.end_pods();
-            self.now += GRACE;
+            self.clock.pass(GRACE);
             self.happen(&Event::Round);
             let state = self.machine.state();
             let quiet = before.0 == self.cluster.version && before.1 == state.disk.changes();
@@ -222,6 +222,54 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// Data goes into the trash only when nobody has it any more. Claims and mounts are the same before
+    /// and after what the agent does; an object may have gone since, or be one to keep.
+    fn witness_moves(&mut self, before: &BTreeMap<VolumeId, Volume>) {
+        let moved = std::mem::take(&mut self.machine.state().moved);
+        for moved in moved {
+            match moved {
+                // From now on it is a claim's again, and has to be let go anew.
+                Moved::Given(id) => {
+                    self.witness.let_go.remove(&id);
+                }
+                Moved::Trashed(id) => {
+                    if let Some(why) = self.needed(&id, before.get(&id)) {
+                        self.witness.problems.push(format!("{id} is let go, and {why}"));
+                    }
+                    self.witness.let_go.insert(id);
+                }
+            }
+        }
+    }
+
+    /// Why the data of a volume must not go.
+    fn needed(&self, id: &VolumeId, volume: Option<&Volume>) -> Option<&'static str> {
+        let (name, claims) = (id.volume_name(), &self.cluster.claims);
+        if self.machine.state().mounted.contains(&name) {
+            return Some("is mounted");
+        }
+        let has = |claim: &Claim| claim.volume_name.as_ref() == Some(&name);
+        if claims.values().any(|claim| has(claim)) {
+            return Some("a claim has it");
+        }
+        let Some(volume) = volume else {
+            let kept = self.kept.contains(id).then_some("was to be kept");
+            let claimed = claims.contains_key(id).then_some("its claim is there");
+            // That the cluster does not know it proves nothing.
+            let holds_data = self.proofs.contains(id).then_some("it holds data");
+            return kept.or(claimed).or(holds_data);
+        };
+        let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+        let of = of.and_then(|uid| VolumeId::parse(uid).ok());
+        if of.is_some_and(|of| claims.contains_key(&of)) {
+            return Some("the claim that it is for is there");
+        }
+        let is_kept = |volume: &Volume| volume.policy == Policy::Keep;
+        let now = self.cluster.volumes.get(id);
+        let kept = is_kept(volume) || now.is_some_and(is_kept);
+        kept.then_some("its object says that it is to be kept")
     }
 
     fn witness_trash(&mut self) {
@@ -245,29 +293,29 @@ impl World {
     }
 
     fn tend(&mut self, id: &VolumeId) {
-        let with = (&mut self.cluster, &mut self.witness, self.now);
-        drop(self.agent.tend(id, with));
+        self.agent.tend(id, (&mut self.cluster, &mut self.witness));
     }
 
     fn scan(&mut self) {
-        for id in self.agent.scan() {
+        for id in self.agent.scan((&mut self.cluster, &mut self.witness)) {
             self.tend(&id);
         }
     }
 
     fn round(&mut self) {
         self.agent.see(&self.cluster);
-        self.agent.look();
+        self.agent.look((&mut self.cluster, &mut self.witness));
         for id in self.agent.known() {
             self.tend(&id);
         }
         self.scan();
-        self.agent.empty_trash(self.now);
+        self.agent.empty_trash((&mut self.cluster, &mut self.witness));
     }
 
     fn restart(&mut self) {
         self.machine.state().end_process();
-        self.agent = Agent::start(&self.machine, &self.cluster);
+        let with = (&mut self.cluster, &mut self.witness);
+        self.agent = Agent::start(&self.machine, &self.clock, with);
     }
 
     fn cut(&mut self, cut: Cut) {
@@ -288,13 +336,14 @@ impl World {
         let root = state.places[Path::new(POOLS[0].1)];
         let folder = || Node::Directory(BTreeMap::new());
         let left = state.disk.make(root, OsStr::new("left"), folder(), 0o755);
-        let data = state.disk.make(left, OsStr::new("old"), folder(), 0o777);
+        let data = state.disk.make(left, OsStr::new(OLD), folder(), 0o777);
         let content = Node::File(id.to_string().into_bytes());
         state.disk.make(data, OsStr::new(PROOF), content, 0o644);
         state.places.insert(PathBuf::from(LEFT), left);
         drop(state);
         self.proofs.insert(id);
-        self.wish(n, "near", Wish::Import("old".to_owned()));
+        self.cluster.has_left = true;
+        self.wish(n, "near", Wish::Import(OLD.to_owned()));
     }
 
     fn let_go(&mut self, id: &VolumeId) {
@@ -309,7 +358,7 @@ impl World {
         let state = self.machine.state();
         self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
         drop(state);
-        self.agent.give_way(seconds(self.now));
+        self.agent.make_way((&mut self.cluster, &mut self.witness));
     }
 
     /// The volume that a claim is bound to; its own where it is to none.

@@ -13,7 +13,6 @@ use crate::volumes::{VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::clock;
 
 /// An orphan could not be dealt with this time.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +108,7 @@ async fn claims(
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, OrphanError> {
     let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_retention);
-    let now = clock::now().as_second();
+    let now = context.clock.now().as_second();
     let moved =
         context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;
     if moved.map_err(OrphanError::Volume)? == Discarded::Done {

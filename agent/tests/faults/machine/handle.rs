@@ -50,7 +50,7 @@ impl SimulatedFile {
         let pass = state.enter(call)?;
         let answer = act(&mut state)?;
         match pass {
-            Pass::Well => Ok(answer),
+            Pass::Well | Pass::Late => Ok(answer),
             Pass::Half(errno) | Pass::ThenFail(errno) => Err(errno),
         }
     }
@@ -175,6 +175,7 @@ impl Handle for SimulatedFile {
             state.guard("rename", self.ino, Some(name));
             state.guard("rename", target, Some(new));
             state.disk.rename((self.ino, name), (target, new));
+            state.note_move(self.ino, target, new);
             Ok(())
         })
     }
@@ -229,7 +230,7 @@ impl Handle for SimulatedFile {
         content.extend_from_slice(&bytes[..length]);
         state.disk.write(self.ino, content);
         match pass {
-            Pass::Well => Ok(length),
+            Pass::Well | Pass::Late => Ok(length),
             Pass::Half(errno) | Pass::ThenFail(errno) => Err(errno),
         }
     }
@@ -245,7 +246,7 @@ impl Handle for SimulatedFile {
     fn sync(&self) -> Result<(), Errno> {
         let mut state = self.state();
         match state.enter(Call::Sync)? {
-            Pass::Well => {
+            Pass::Well | Pass::Late => {
                 state.disk.sync(self.ino);
                 Ok(())
             }

@@ -3,10 +3,9 @@
 
 use super::{PROOF, World, id};
 use crate::agent::POOLS;
-use crate::cluster::{CLASSES, Cluster};
+use crate::cluster::{CLASSES, Cluster, LEFT, OLD};
 use crate::disk::{Ino, Node};
 use crate::machine::State;
-use crate::restore::LEFT;
 use crate::{groups, growth, projects};
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_agent::volumes::layout;
@@ -124,7 +123,7 @@ impl World {
     /// Data of another provisioner is in its old place or in its new one, also when the claim has gone.
     fn data_that_is_nowhere(&self, state: &State) -> Vec<String> {
         let Some(left) = state.places.get(Path::new(LEFT)) else { return Vec::new() };
-        if state.disk.find(*left, OsStr::new("old")).is_some() {
+        if state.disk.find(*left, OsStr::new(OLD)).is_some() {
             return Vec::new();
         }
         let near = POOLS[0].1;

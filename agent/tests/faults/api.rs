@@ -1,0 +1,191 @@
+//! The simulated cluster as the agent reaches it: each call counted, and done, refused, done without
+//! an answer, or done when somebody else was quicker.
+//!
+//! What a call does is in `cluster.rs`.
+
+use crate::agent::{With, Witness};
+use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED};
+use crate::faults::Verb;
+use crate::machine::{FaultyMachine, Moved};
+use fastrak_agent::cluster::identity::NamespaceView;
+use fastrak_agent::cluster::{Answer, Changed, ClaimState, ClusterError, Stand};
+use fastrak_agent::facts::volume::{ClaimRef, Volume};
+use fastrak_api::claim::Claim;
+use fastrak_api::node::NodeName;
+use fastrak_api::volume::VolumeId;
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The API server. Copies are the same server.
+#[derive(Clone)]
+pub(crate) struct Api {
+    machine: FaultyMachine,
+    lent: Arc<Mutex<Lent>>,
+}
+
+/// What belongs to the world, while the agent works.
+#[derive(Default)]
+struct Lent {
+    cluster: Cluster,
+    witness: Witness,
+}
+
+impl Api {
+    /// One whose calls go wrong when those of `machine` do.
+    pub(crate) fn new(machine: &FaultyMachine) -> Self {
+        Self { machine: machine.clone(), lent: Arc::default() }
+    }
+
+    /// Serves the cluster while the agent does `work`, which waits for nothing else.
+    pub(crate) fn serve<T>(&self, with: With<'_>, work: impl Future<Output = T>) -> T {
+        let (cluster, witness) = with;
+        let swap = |cluster: &mut Cluster, witness: &mut Witness| {
+            let mut lent = self.lent();
+            std::mem::swap(&mut lent.cluster, cluster);
+            std::mem::swap(&mut lent.witness, witness);
+        };
+        swap(cluster, witness);
+        let done = work.now_or_never().expect("no step waits for anything");
+        swap(cluster, witness);
+        done
+    }
+
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        verb: Verb,
+        error: fn(kube::Error) -> ClusterError,
+        act: impl FnOnce(&mut Lent) -> T + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move {
+            let answer = self.machine.ask(verb, |is_late| {
+                let mut lent = self.lent();
+                if is_late {
+                    lent.cluster.meddle();
+                }
+                if is_late && verb == Verb::Delete {
+                    lent.cluster.keep_all();
+                }
+                act(&mut lent)
+            });
+            answer.map_err(|errno| error(kube::Error::Service(errno.into())))
+        })
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Lent> {
+        self.lent.lock().expect("no test thread panics with it")
+    }
+
+    /// Whatever happens from now on, the volume must be there: also when the power fails at once.
+    fn witness_durable(&self, pool: &str, id: &VolumeId, witness: &mut Witness) {
+        let mut state = self.machine.state();
+        let place = PathBuf::from("/").join(pool);
+        if let Err(problem) = state.durable_volume(&place, id, 0o777) {
+            witness.problems.push(format!("{id} is published, and on the disk {problem}"));
+        }
+        state.moved.push(Moved::Given(id.clone()));
+    }
+}
+
+/// The identity of a volume that the agent has decided upon.
+fn id(volume: &Volume) -> VolumeId {
+    volume.id().expect("the agent changes none but its own")
+}
+
+impl fastrak_agent::cluster::Cluster for Api {
+    fn create<'a>(&'a self, volume: &'a PersistentVolume) -> Answer<'a, bool> {
+        self.call(Verb::Create, ClusterError::Create, move |Lent { cluster, witness }| {
+            let volume = Volume::read(volume);
+            let (id, pool) = (id(&volume), volume.pool_label.clone().unwrap_or_default());
+            let created = cluster.create(&id, volume);
+            if created {
+                self.witness_durable(&pool, &id, witness);
+            }
+            created
+        })
+    }
+
+    fn volume<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Volume>> {
+        self.call(Verb::ReadVolume, ClusterError::ReadVolume, move |lent| lent.cluster.named(name))
+    }
+
+    fn object<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PersistentVolume>> {
+        self.call(Verb::ReadObject, ClusterError::ReadVolume, move |lent| lent.cluster.left(name))
+    }
+
+    fn each_volume<'a>(&'a self, each: &'a mut (dyn FnMut(&Volume) + Send)) -> Answer<'a, ()> {
+        self.call(Verb::ListVolumes, ClusterError::ListVolumes, move |lent| {
+            lent.cluster.volumes.values().for_each(each);
+        })
+    }
+
+    fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState> {
+        self.call(Verb::ReadClaim, ClusterError::ReadClaim, move |lent| lent.cluster.claim(claim))
+    }
+
+    fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
+        self.call(Verb::Delete, ClusterError::Delete, move |lent| {
+            lent.cluster.delete(&id(volume), volume)
+        })
+    }
+
+    fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
+        self.call(Verb::Finalize, ClusterError::Finalize, move |lent| {
+            lent.cluster.finalize(&id(volume), volume)
+        })
+    }
+
+    fn id(&self) -> Answer<'_, Option<String>> {
+        self.call(Verb::ReadNamespace, ClusterError::ReadNamespace, |_| Some(CLUSTER.to_owned()))
+    }
+
+    fn namespace<'a>(&'a self, name: &'a str) -> Answer<'a, Option<NamespaceView>> {
+        self.call(Verb::ReadNamespace, ClusterError::ReadNamespace, move |_| {
+            let created = Some(NAMESPACE_CREATED);
+            Some(NamespaceView { uid: format!("uid-of-{name}"), created, inherits: false })
+        })
+    }
+
+    fn consume<'a>(&'a self, _: &'a NodeName, _: &'a str, _: &'a str) -> Answer<'a, ()> {
+        self.call(Verb::SetCondition, ClusterError::Confirmation, |_| ())
+    }
+
+    fn repoint<'a>(&'a self, volume: &'a Volume, claim: &'a Claim) -> Answer<'a, Changed> {
+        self.call(Verb::Repoint, ClusterError::Repoint, move |lent| {
+            let claim = ClaimRef {
+                namespace: claim.namespace.clone(),
+                name: claim.name.clone(),
+                uid: claim.uid.clone(),
+            };
+            lent.cluster.repoint(&id(volume), volume, claim)
+        })
+    }
+
+    fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed> {
+        self.call(Verb::Resize, ClusterError::Resize, move |lent| {
+            lent.cluster.resize(&id(volume), volume, size)
+        })
+    }
+
+    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()> {
+        self.call(Verb::NoteUsed, ClusterError::Note, move |lent| {
+            lent.cluster.note_used(&id(volume), volume, bytes);
+        })
+    }
+
+    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {
+        self.call(Verb::ReadStatus, ClusterError::ReadClaim, move |lent| lent.cluster.stand(claim))
+    }
+
+    fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool> {
+        self.call(Verb::WriteStatus, ClusterError::Status, move |lent| {
+            lent.cluster.write_status(claim, patch)
+        })
+    }
+
+    fn set_condition<'a>(&'a self, _: &'a NodeName, _: &'a Value) -> Answer<'a, ()> {
+        self.call(Verb::SetCondition, ClusterError::Condition, move |_| ())
+    }
+}
