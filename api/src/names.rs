@@ -33,8 +33,6 @@ pub const PINNED_BY: &str = domain!("pinned-by");
 pub const POOLS_READY: &str = "FastrakPoolsReady";
 /// The policy that holds each agent to its own node's condition.
 pub const AGENT_POLICY: &str = "fastrak-agent-node-status";
-/// Annotation on a volume: how many bytes it holds, as of some minutes ago.
-pub const USED: &str = domain!("used-bytes");
 /// Label on a volume: the pool its data is in.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent has data to take away first.
