@@ -30,7 +30,26 @@ struct Seen {
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
+    node_uid: Option<String>,
     posted: HashMap<VolumeId, Instant>,
+}
+
+impl Seen {
+    /// Whether a claim is of another provisioner's class and has no volume of ours.
+    fn is_foreign(&self, claim: &Claim) -> bool {
+        let class = claim.class_name().and_then(|name| self.classes.get(name));
+        let volume = claim.volume_name.as_deref().and_then(VolumeId::from_volume_name);
+        class.is_some_and(|class| !class.is_ours()) && volume.is_none()
+    }
+
+    /// Forgets the claims of another provisioner's classes, which were seen before their classes.
+    fn forget_foreign(&mut self) {
+        let claims = self.claims.iter().filter(|(_, claim)| self.is_foreign(claim));
+        for id in claims.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.claims.remove(&id);
+            self.growths.remove(&id);
+        }
+    }
 }
 
 /// What is known of one volume at one moment.
@@ -115,6 +134,12 @@ impl Facts {
         let of_class = |claim: &Claim| class.is_none() || claim.class_name() == class;
         let waits = |claim: &Claim| claim.volume_name.is_none() && of_class(claim);
         seen.claims.iter().filter(|(_, claim)| waits(claim)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The uid of this node's object; none while there is no such object.
+    #[must_use]
+    pub fn node_uid(&self) -> Option<String> {
+        self.read().node_uid.clone()
     }
 
     /// All claims that wait for a volume.

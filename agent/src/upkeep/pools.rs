@@ -49,11 +49,14 @@ async fn look(context: &Context, condition: &mut Condition) {
 }
 
 async fn report(context: &Context, condition: &mut Condition) {
-    let Some(patch) = condition.to_write(clock::now(), Instant::now()) else { return };
-    let written = context.cluster.set_condition(&context.node, &patch).await;
-    condition.written(written.is_ok(), Instant::now());
-    if let Err(error) = written {
-        tracing::warn!(error = %Chain(&error), "the node does not say how its pools are");
+    let Some(node) = context.facts.node_uid() else { return };
+    let Some(patch) = condition.to_write(&node, clock::now(), Instant::now()) else { return };
+    match context.cluster.set_condition(&context.node, &patch).await {
+        Ok(()) => condition.written(node),
+        Err(error) => {
+            condition.failed(Instant::now());
+            tracing::warn!(error = %Chain(&error), "could not write the condition of the node");
+        }
     }
 }
 

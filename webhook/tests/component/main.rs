@@ -2,6 +2,7 @@
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
 mod answers_offline;
+mod bounded_memory;
 mod caller;
 mod client_certificates;
 mod decides_services;
