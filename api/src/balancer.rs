@@ -10,7 +10,7 @@ mod shape;
 pub use self::shape::{LoadBalancer, Port, ServiceShape, Spec, Status};
 
 use crate::names::{self, inlets, kubernetes};
-use crate::object::{Mapping, Metadata, Pairs, owned};
+use crate::object::{Mapping, Metadata, Pairs, clipped, owned};
 use k8s_openapi::api::core::v1::Service;
 use std::fmt;
 
@@ -35,8 +35,8 @@ pub struct ServiceView {
     pub headless: bool,
     /// The load balancer's class that it names.
     pub class: Option<String>,
-    /// Its ports, with their protocols.
-    pub ports: Vec<(i32, Protocol)>,
+    /// The first of its ports that inlets cannot carry.
+    pub beyond_inlets: Option<(i32, Protocol)>,
     /// Whether its status bears an address.
     pub has_ingress: bool,
     /// Whether its spec bears external addresses.
@@ -143,7 +143,7 @@ impl ServiceView {
     }
 
     fn take_metadata(&mut self, metadata: &Metadata<'_>) {
-        let annotation = |key: &str| metadata.annotation(key).map(str::to_owned);
+        let annotation = |key: &str| metadata.annotation(key).map(clipped);
         let mut finalizers = metadata.finalizers.iter().flatten();
         self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
         self.name = owned(metadata.name.as_ref()).unwrap_or_default();
@@ -153,7 +153,7 @@ impl ServiceView {
             finalizers.any(|finalizer| finalizer.as_str() == kubernetes::SERVICE_FINALIZER);
         // The first by its name, in whatever order they came: the same Service gets the same words.
         let keys = metadata.annotations.iter().flat_map(Pairs::keys);
-        self.foreign_annotation = keys.filter(|key| foreign::marks(key)).min().map(str::to_owned);
+        self.foreign_annotation = keys.filter(|key| foreign::marks(key)).min().map(clipped);
         self.choice = annotation(names::BALANCER);
         self.decision = annotation(names::BALANCER_DECISION);
         self.manage = (annotation(inlets::MANAGE), annotation(inlets::MANAGE_LEGACY));
@@ -167,7 +167,10 @@ impl ServiceView {
         let port = |port: &Port<'_>| {
             (port.port.unwrap_or_default(), Protocol::read(port.protocol.as_deref()))
         };
-        self.ports = spec.ports.iter().flatten().map(port).collect();
+        let beyond = |(port, protocol): &(i32, Protocol)| {
+            *protocol != Protocol::Tcp || *port == inlets::CONTROL_PORT
+        };
+        self.beyond_inlets = spec.ports.iter().flatten().map(port).find(beyond);
     }
 
     /// What the Service asks for.
@@ -184,13 +187,10 @@ impl ServiceView {
     /// What the inlets operator cannot carry of it, for people to read.
     #[must_use]
     pub fn beyond_inlets(&self) -> Option<String> {
-        self.ports.iter().find_map(|(port, protocol)| match protocol {
-            Protocol::Tcp if *port == inlets::CONTROL_PORT => {
-                Some(format!("port {port} is the tunnel's own"))
-            }
-            Protocol::Tcp => None,
-            Protocol::Udp => Some(format!("port {port} is UDP")),
-            Protocol::Sctp => Some(format!("port {port} is SCTP")),
+        self.beyond_inlets.map(|(port, protocol)| match protocol {
+            Protocol::Tcp => format!("port {port} is the tunnel's own"),
+            Protocol::Udp => format!("port {port} is UDP"),
+            Protocol::Sctp => format!("port {port} is SCTP"),
         })
     }
 }

@@ -12,12 +12,16 @@ pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
-use crate::object::{Mapping, Metadata, OwnedFields, owned};
+use crate::object::{Mapping, Metadata, OwnedFields, clipped, owned};
 use crate::size::{Bytes, SizeError};
 use std::fmt;
 
-/// A claim, reduced to what fastrak decides by. What says that [`Claim::read`] alone reads it has no part
-/// in a decision at admission, where each copy is a part of what a review costs.
+/// How many access modes are read: there are four.
+const MODES: usize = 8;
+
+/// A claim, reduced to what fastrak decides by. No text in it is longer than
+/// [`crate::object::LONGEST`]. What says that [`Claim::read`] alone reads it has no part in a decision
+/// at admission, where each copy is a part of what a review costs.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"
@@ -152,7 +156,7 @@ impl Claim {
     }
 
     fn take_metadata(&mut self, metadata: &Metadata<'_>) {
-        let annotation = |key: &str| metadata.annotation(key).map(str::to_owned);
+        let annotation = |key: &str| metadata.annotation(key).map(clipped);
         let owner = metadata.owner_references.iter().flatten().find(|owner| {
             owner.controller == Some(true)
                 && owner.kind.as_deref() == Some("Pod")
@@ -165,7 +169,7 @@ impl Claim {
         self.owner_pod = owner.map(|owner| owned(owner.uid.as_ref()).unwrap_or_default());
         self.pin = annotation(names::NODE);
         self.pinned_by = annotation(names::PINNED_BY);
-        self.node_label = metadata.label(names::NODE).map(str::to_owned);
+        self.node_label = metadata.label(names::NODE).map(clipped);
         self.selected_node = annotation(kubernetes::SELECTED_NODE);
         self.storage_provisioner = (
             annotation(kubernetes::STORAGE_PROVISIONER),
@@ -184,7 +188,7 @@ impl Claim {
             self.class = match spec.storage_class_name.as_deref() {
                 None => ClassChoice::Unset,
                 Some("") => ClassChoice::Empty,
-                Some(name) => ClassChoice::Named(name.to_owned()),
+                Some(name) => ClassChoice::Named(clipped(name)),
             };
         }
         self.volume_name = owned(spec.volume_name.as_ref()).filter(|name| !name.is_empty());

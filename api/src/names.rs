@@ -43,8 +43,6 @@ pub const WEBHOOK_CLAIMS_POLICY: &str = "fastrak-webhook-claims";
 pub const WEBHOOK_SERVICES_POLICY: &str = "fastrak-webhook-services";
 /// The priority level of fastrak's requests to the API server.
 pub const PRIORITY_LEVEL: &str = "fastrak";
-/// Annotation on a volume: how many bytes it holds, as of some minutes ago.
-pub const USED: &str = domain!("used-bytes");
 /// Annotation on a node: the pool of that node which an administrator lets this cluster adopt. The agent
 /// removes the annotation once it has done so.
 pub const ADOPT_POOL: &str = domain!("adopt-pool");

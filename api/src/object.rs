@@ -5,6 +5,7 @@
 //! An object is read this way once for each review, so nothing is copied that can be borrowed.
 
 mod owned;
+pub mod trimmed;
 
 pub use self::owned::{ManagedFields, OwnedFields};
 
@@ -19,6 +20,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
+
+/// How long a text is at most that is kept of an object. Whatever has a meaning is shorter: names of
+/// objects have 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
+pub const LONGEST: usize = 512;
 
 /// A text: a part of what was read where that has no escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -222,7 +227,13 @@ pub(crate) fn texts(texts: &Option<Vec<String>>) -> Option<Vec<Text<'_>>> {
 }
 
 pub(crate) fn owned(text: Option<&Text<'_>>) -> Option<String> {
-    text.map(|text| text.as_str().to_owned())
+    text.map(|text| clipped(text))
+}
+
+/// Returns a copy of a text, without what is beyond [`LONGEST`].
+#[must_use]
+pub fn clipped(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
 fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {

@@ -59,7 +59,6 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::UNDELETE,
         names::ADOPT,
         names::IMPORT,
-        names::USED,
         names::VOLUME_FINALIZER,
         names::BALANCER,
         names::BALANCER_DECISION,

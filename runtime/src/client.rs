@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The socket may be silent this long. The server ends a watch after at most 290 s
-/// (kube's watcher asks for that and gives up at 295), so this never cuts a healthy
+/// (`watch` asks for that and gives up 5 s later), so this never cuts a healthy
 /// one; it catches a peer that vanished under a stream nobody else times.
 const SILENCE: Duration = Duration::from_secs(330);
 

@@ -1,5 +1,5 @@
 //! A limit on how long the API server may keep a request waiting. It does not
-//! limit how long a watch lasts: the server ends those itself, and kube's watcher
+//! limit how long a watch lasts: the server ends those itself, and `watch`
 //! notices one that has died.
 
 use std::error::Error;

@@ -5,6 +5,7 @@
 //! another one: no object, name or label of ours appears here.
 
 pub mod admin;
+pub mod backoff;
 pub mod chain;
 pub mod client;
 pub mod clock;
@@ -24,3 +25,4 @@ pub mod superseded;
 pub mod supervise;
 pub mod termination;
 pub mod tls;
+pub mod watch;

@@ -12,6 +12,7 @@ pub mod eventually;
 pub mod fake_nodes;
 pub mod identity;
 pub mod image;
+pub mod memory;
 pub mod namespace;
 pub mod nodes;
 pub mod objects;

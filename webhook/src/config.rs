@@ -74,9 +74,10 @@ pub struct Args {
     /// How long API servers are given to learn of a new authority before it is served by.
     #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub bundle_settle: Duration,
-    /// How often the certificate is looked at where nothing says that it has changed.
-    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", default_value = "30", value_name = "TIME", value_parser = some_duration)]
-    pub certificate_poll: Duration,
+    /// How often the certificate is looked at if nothing says that it has changed [default: 10m, and
+    /// 30s for files: --tls-dir, --client-ca].
+    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", value_name = "TIME", value_parser = some_duration)]
+    pub certificate_poll: Option<Duration>,
     /// How long reviews are still taken after the end was asked for, in seconds.
     #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
     pub drain: Duration,
@@ -102,9 +103,6 @@ pub struct Args {
     /// The least time between two repairs, in seconds.
     #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
     pub repair_interval: Duration,
-    /// How often the registration is looked at, in seconds.
-    #[arg(long, env = "FASTRAK_REGISTRATION_POLL", default_value = "30", value_name = "SECONDS", value_parser = some_duration)]
-    pub registration_poll: Duration,
     /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
     #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
     pub probe_interval: Duration,
@@ -127,6 +125,11 @@ pub struct Args {
 
 /// How long a request may take, where the API server asks for no less.
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// How often a certificate of our own is looked at, if no flag says so.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(10 * 60);
+/// How often files with certificates are read, if no flag says so.
+const FILE_POLL: Duration = Duration::from_secs(30);
 
 /// What the flags come to.
 #[derive(Clone, Debug)]
@@ -153,8 +156,11 @@ pub struct Config {
     pub certificate_lifetime: Duration,
     /// How long API servers are given to learn of a new authority.
     pub bundle_settle: Duration,
-    /// How often the certificate is looked at.
+    /// How often a certificate of our own is looked at. Watches say when it has changed, and it says
+    /// itself when it has to be renewed; but timers stand still while a machine is suspended.
     pub certificate_poll: Duration,
+    /// How often files with certificates are read: nothing says that they have changed.
+    pub file_poll: Duration,
     /// The wall clock by which certificates are made and judged.
     pub clock: Clock,
     /// How long reviews are still taken after the end was asked for.
@@ -163,8 +169,6 @@ pub struct Config {
     pub repair_delay: Duration,
     /// The least time between two repairs.
     pub repair_interval: Duration,
-    /// How often the registration is looked at.
-    pub registration_poll: Duration,
     /// How often the API server is asked whether it reaches us; never when it is zero.
     pub probe_interval: Duration,
     /// How long a replica that fell silent keeps the lead.
@@ -202,7 +206,6 @@ impl From<Args> for Config {
             client_names,
             repair_delay,
             repair_interval,
-            registration_poll,
             probe_interval,
             lease_duration,
             pod_name,
@@ -222,12 +225,12 @@ impl From<Args> for Config {
             ca_lifetime,
             certificate_lifetime,
             bundle_settle,
-            certificate_poll,
+            certificate_poll: certificate_poll.unwrap_or(CERTIFICATE_POLL),
+            file_poll: certificate_poll.unwrap_or(FILE_POLL),
             clock: Clock::default(),
             drain,
             repair_delay,
             repair_interval,
-            registration_poll,
             probe_interval,
             lease_duration,
             pod_name,

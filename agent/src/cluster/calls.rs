@@ -60,10 +60,6 @@ pub trait Cluster: Send + Sync {
     /// Writes the capacity of a volume if it still has the one that was decided upon.
     fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed>;
 
-    /// Writes on a volume how much it holds. Leaves a volume of another uid, or with other figures
-    /// than those that were seen, as it is.
-    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()>;
-
     /// Reads what the status of a claim can be written upon. Returns `None` if that claim is gone.
     fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>>;
 
@@ -127,10 +123,6 @@ impl Cluster for KubeCluster {
 
     fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed> {
         Box::pin(Self::resize(self, volume, size))
-    }
-
-    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()> {
-        Box::pin(Self::note_used(self, volume, bytes))
     }
 
     fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {

@@ -27,9 +27,6 @@ pub enum ClusterError {
     /// To a volume's new size.
     #[error("could not write the size of the PersistentVolume")]
     Resize(#[source] kube::Error),
-    /// To what a volume holds.
-    #[error("could not write on the PersistentVolume what it holds")]
-    Note(#[source] kube::Error),
     /// To what a claim is to say of its size.
     #[error("could not write the status of the claim")]
     Status(#[source] kube::Error),

@@ -1,4 +1,4 @@
-//! What the agent tells on objects that are there: sizes, what volumes hold, how a node's pools are.
+//! What the agent tells on objects that are there: sizes, and how a node's pools are.
 //!
 //! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
 
@@ -6,13 +6,10 @@ use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
 use crate::facts::growth::{Growth, STORAGE};
 use crate::facts::volume::Volume;
 use fastrak_api::claim::Claim;
-use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{
-    AddOperation, Patch as Operations, PatchOperation, ReplaceOperation, TestOperation,
-};
+use json_patch::{Patch as Operations, PatchOperation, ReplaceOperation, TestOperation};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -33,13 +30,6 @@ impl KubeCluster {
     /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
     pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
         self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
-    }
-
-    /// Writes on a volume how much it holds. A volume of another uid, or with other figures than those
-    /// that were seen, is left as it is.
-    pub async fn note_used(&self, volume: &Volume, bytes: u64) -> Result<(), ClusterError> {
-        let noted = self.patch_tested(volume, noted(volume, bytes)).await;
-        noted.map(drop).map_err(ClusterError::Note)
     }
 
     /// What the status of a claim can be written upon at this moment; none where that claim is gone.
@@ -86,16 +76,4 @@ fn resized(volume: &Volume, size: &str) -> Operations {
         PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
         PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
     ])
-}
-
-fn noted(volume: &Volume, bytes: u64) -> Operations {
-    let path = PointerBuf::from_tokens(["metadata", "annotations", names::USED]);
-    let mut operations = vec![is_the_same(volume)];
-    if let Some(used) = &volume.used {
-        let value = used.clone().into();
-        operations.push(PatchOperation::Test(TestOperation { path: path.clone(), value }));
-    }
-    // Every volume of ours has annotations: who provisioned it.
-    operations.push(PatchOperation::Add(AddOperation { path, value: bytes.to_string().into() }));
-    Operations(operations)
 }

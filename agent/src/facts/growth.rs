@@ -2,6 +2,7 @@
 //!
 //! What it asks for is in the claim itself.
 
+use fastrak_api::object::clipped;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 /// What a claim's status says of its size.
@@ -34,9 +35,9 @@ impl Growth {
         let pending = conditions().any(|known| CONDITIONS.contains(&known.type_.as_str()));
         let statuses = status.allocated_resource_statuses.as_ref();
         Self {
-            shown: shown.map(|quantity| quantity.0.clone()),
+            shown: shown.map(|quantity| clipped(&quantity.0)),
             unsettled: pending || statuses.is_some_and(|statuses| !statuses.is_empty()),
-            error: failed.and_then(|condition| condition.message.clone()),
+            error: failed.and_then(|condition| condition.message.as_deref()).map(clipped),
         }
     }
 }

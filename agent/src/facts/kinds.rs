@@ -8,18 +8,22 @@ use super::{Confirmations, Facts, Seen};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
+use fastrak_api::object::trimmed;
 use fastrak_api::volume::VolumeId;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::core::v1::Node;
+use serde_json::Error;
 use std::hash::Hash;
 
 /// One kind of object in the memory.
 pub(super) trait Kept: Send + 'static {
-    type Object;
+    /// What is kept of an object. The object itself is gone once it has been read.
+    type Object: Send + 'static;
     type Key: Clone + Eq + Hash + Send;
 
+    fn read(text: &str) -> Result<Self::Object, Error>;
     fn key(object: &Self::Object) -> Option<Self::Key>;
-    fn put(&self, seen: &mut Seen, key: &Self::Key, object: &Self::Object);
+    /// Returns whether anybody is concerned.
+    fn put(&self, seen: &mut Seen, key: &Self::Key, object: &Self::Object) -> bool;
     fn remove(&self, seen: &mut Seen, key: &Self::Key);
     fn keys(&self, seen: &Seen) -> Vec<Self::Key>;
     /// Whose volumes a change of this object concerns.
@@ -30,15 +34,27 @@ pub(super) trait Kept: Send + 'static {
 pub(super) struct Claims;
 
 impl Kept for Claims {
-    type Object = PersistentVolumeClaim;
+    type Object = (Claim, Growth);
     type Key = VolumeId;
 
-    fn key(object: &PersistentVolumeClaim) -> Option<VolumeId> {
-        object.metadata.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
+    fn read(text: &str) -> Result<(Claim, Growth), Error> {
+        let claim = trimmed::claim(text)?;
+        Ok((Claim::read(&claim), Growth::read(&claim)))
     }
 
-    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolumeClaim) {
-        seen.put_claim(key, Some((Claim::read(object), Growth::read(object))));
+    fn key((claim, _): &(Claim, Growth)) -> Option<VolumeId> {
+        claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
+    }
+
+    /// Whoever may write claims may write our label on those of other classes too: they are not kept.
+    fn put(&self, seen: &mut Seen, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
+        if seen.is_foreign(claim) {
+            let is_known = seen.claims.contains_key(key);
+            seen.put_claim(key, None);
+            return is_known;
+        }
+        seen.put_claim(key, Some((claim.clone(), growth.clone())));
+        true
     }
 
     fn remove(&self, seen: &mut Seen, key: &VolumeId) {
@@ -62,15 +78,20 @@ impl Kept for Claims {
 pub(super) struct Volumes;
 
 impl Kept for Volumes {
-    type Object = PersistentVolume;
+    type Object = Volume;
     type Key = VolumeId;
 
-    fn key(object: &PersistentVolume) -> Option<VolumeId> {
-        object.metadata.name.as_deref().and_then(VolumeId::from_volume_name)
+    fn read(text: &str) -> Result<Volume, Error> {
+        trimmed::volume(text).map(|volume| Volume::read(&volume))
     }
 
-    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &PersistentVolume) {
-        seen.put_volume(key, Some(Volume::read(object)));
+    fn key(object: &Volume) -> Option<VolumeId> {
+        object.id()
+    }
+
+    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &Volume) -> bool {
+        seen.put_volume(key, Some(object.clone()));
+        true
     }
 
     fn remove(&self, seen: &mut Seen, key: &VolumeId) {
@@ -90,15 +111,23 @@ impl Kept for Volumes {
 pub(super) struct Classes;
 
 impl Kept for Classes {
-    type Object = StorageClass;
+    type Object = Class;
     type Key = String;
 
-    fn key(object: &StorageClass) -> Option<String> {
-        object.metadata.name.clone()
+    fn read(text: &str) -> Result<Class, Error> {
+        serde_json::from_str(text).map(|class| Class::read(&class))
     }
 
-    fn put(&self, seen: &mut Seen, key: &String, object: &StorageClass) {
-        seen.classes.insert(key.clone(), Class::read(object));
+    fn key(object: &Class) -> Option<String> {
+        Some(object.name.clone())
+    }
+
+    fn put(&self, seen: &mut Seen, key: &String, object: &Class) -> bool {
+        seen.classes.insert(key.clone(), object.clone());
+        if !object.is_ours() {
+            seen.forget_foreign();
+        }
+        object.is_ours()
     }
 
     fn remove(&self, seen: &mut Seen, key: &String) {
@@ -121,31 +150,115 @@ impl Kept for OwnNode {
     type Object = Node;
     type Key = ();
 
+    fn read(text: &str) -> Result<Node, Error> {
+        trimmed::node(text)
+    }
+
     fn key(_: &Node) -> Option<()> {
         Some(())
     }
 
-    fn put(&self, seen: &mut Seen, (): &(), object: &Node) {
+    /// A kubelet writes its node every few seconds; the label is what claims wait for.
+    fn put(&self, seen: &mut Seen, (): &(), object: &Node) -> bool {
         let labels = object.metadata.labels.as_ref();
-        seen.hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
+        let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
+        let changed = seen.hostname != hostname;
+        seen.hostname = hostname;
+        seen.node_uid.clone_from(&object.metadata.uid);
         let annotations = object.metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
         seen.confirmations = Confirmations {
             adopt_pool: annotation(names::ADOPT_POOL),
             orphans: annotation(names::CONFIRM_ORPHANS),
         };
+        changed
     }
 
     fn remove(&self, seen: &mut Seen, (): &()) {
         seen.confirmations = Confirmations::default();
         seen.hostname = None;
+        seen.node_uid = None;
     }
 
     fn keys(&self, seen: &Seen) -> Vec<()> {
-        seen.hostname.iter().map(|_| ()).collect()
+        seen.node_uid.iter().map(|_| ()).collect()
     }
 
     fn concerns(&self, facts: &Facts, (): &()) -> Vec<VolumeId> {
         facts.all_waiting()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn node(hostname: Option<&str>, annotation: &str) -> Node {
+        let labels = hostname.map(|name| json!({ kubernetes::HOSTNAME: name, "team": "x" }));
+        let object = json!({ "metadata": {
+            "uid": "u", "labels": labels, "annotations": { "fastrak.io/novel": annotation },
+        }, "status": { "images": [{ "names": ["a"] }] } });
+        OwnNode::read(&object.to_string()).unwrap()
+    }
+
+    fn claim(class: &str, volume: Option<&str>) -> (Claim, Growth) {
+        let object = json!({
+            "metadata": { "uid": "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59" },
+            "spec": { "storageClassName": class, "volumeName": volume },
+        });
+        Claims::read(&object.to_string()).unwrap()
+    }
+
+    fn class(name: &str, provisioner: &str) -> Class {
+        let object = json!({ "metadata": { "name": name }, "provisioner": provisioner });
+        Classes::read(&object.to_string()).unwrap()
+    }
+
+    #[test]
+    fn waiting_claims_are_looked_at_again_when_the_hostname_has_changed_and_not_at_each_heartbeat()
+    {
+        let mut seen = Seen::default();
+        let puts = [(None, "a"), (Some("h"), "a"), (Some("h"), "b"), (Some("i"), "b"), (None, "b")]
+            .map(|(hostname, annotation)| OwnNode.put(&mut seen, &(), &node(hostname, annotation)));
+        assert_eq!(puts, [false, true, false, true, true]);
+        let read = node(None, "b").metadata.annotations.unwrap();
+        assert_eq!(read["fastrak.io/novel"], "b", "annotations of ours can be read");
+    }
+
+    #[test]
+    fn claims_of_another_provisioner_are_not_kept_whichever_is_seen_first() {
+        let (ours, other) =
+            (class("fast", fastrak_api::names::PROVISIONER), class("slow", "example.com/nfs"));
+        for classes_first in [true, false] {
+            let mut seen = Seen::default();
+            let put_classes = |seen: &mut Seen| {
+                Classes.put(seen, &"fast".to_owned(), &ours);
+                Classes.put(seen, &"slow".to_owned(), &other);
+            };
+            if classes_first {
+                put_classes(&mut seen);
+            }
+            for (at, class) in ["fast", "slow", "novel"].into_iter().enumerate() {
+                let id = format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{at}");
+                Claims.put(&mut seen, &VolumeId::parse(&id).unwrap(), &claim(class, None));
+            }
+            put_classes(&mut seen);
+            let mut kept: Vec<_> = seen.claims.values().filter_map(Claim::class_name).collect();
+            kept.sort_unstable();
+            assert_eq!(kept, ["fast", "novel"], "classes first: {classes_first}");
+        }
+    }
+
+    #[test]
+    fn a_claim_with_a_volume_of_ours_is_kept_whatever_its_class_has_become() {
+        let mut seen = Seen::default();
+        let slow = class("slow", "example.com/nfs");
+        Classes.put(&mut seen, &"slow".to_owned(), &slow);
+        let bound = claim("slow", Some("pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"));
+        let id = Claims::key(&bound).unwrap();
+        assert!(Claims.put(&mut seen, &id, &bound) && seen.claims.contains_key(&id));
+        assert!(Claims.put(&mut seen, &id, &claim("slow", Some("pv-1"))), "it was known");
+        assert!(!Claims.put(&mut seen, &id, &claim("slow", Some("pv-1"))), "it is not");
     }
 }

@@ -32,6 +32,7 @@ struct Seen {
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
+    node_uid: Option<String>,
     confirmations: Confirmations,
     posted: HashMap<VolumeId, Instant>,
 }
@@ -43,6 +44,24 @@ pub struct Confirmations {
     pub adopt_pool: Option<String>,
     /// The pool whose many new orphans are as they should be.
     pub orphans: Option<String>,
+}
+
+impl Seen {
+    /// Whether a claim is of another provisioner's class and has no volume of ours.
+    fn is_foreign(&self, claim: &Claim) -> bool {
+        let class = claim.class_name().and_then(|name| self.classes.get(name));
+        let volume = claim.volume_name.as_deref().and_then(VolumeId::from_volume_name);
+        class.is_some_and(|class| !class.is_ours()) && volume.is_none()
+    }
+
+    /// Forgets the claims of another provisioner's classes, which were seen before their classes.
+    fn forget_foreign(&mut self) {
+        let claims = self.claims.iter().filter(|(_, claim)| self.is_foreign(claim));
+        for id in claims.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.claims.remove(&id);
+            self.growths.remove(&id);
+        }
+    }
 }
 
 /// What is known of one volume at one moment.
@@ -85,9 +104,11 @@ impl Facts {
         self.write().classes.insert(class.name.clone(), class);
     }
 
-    /// Takes over what was seen of this node's hostname label.
-    pub fn show_hostname(&self, hostname: Option<String>) {
-        self.write().hostname = hostname;
+    /// Takes over what was seen of this node: the uid of its object, and its hostname label.
+    pub fn show_node(&self, uid: Option<String>, hostname: Option<String>) {
+        let mut seen = self.write();
+        seen.node_uid = uid;
+        seen.hostname = hostname;
     }
 
     /// All that is known of one volume.
@@ -159,6 +180,12 @@ impl Facts {
         let of_class = |claim: &Claim| class.is_none() || claim.class_name() == class;
         let waits = |claim: &Claim| claim.volume_name.is_none() && of_class(claim);
         seen.claims.iter().filter(|(_, claim)| waits(claim)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The uid of this node's object; none while there is no such object.
+    #[must_use]
+    pub fn node_uid(&self) -> Option<String> {
+        self.read().node_uid.clone()
     }
 
     /// All claims that wait for a volume.

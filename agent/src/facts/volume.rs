@@ -37,8 +37,6 @@ pub struct Volume {
     pub path: Option<String>,
     /// How much it says that it holds.
     pub capacity: Option<String>,
-    /// What we have written on it of what it holds.
-    pub used: Option<String>,
 }
 
 /// A volume's phase.
@@ -126,7 +124,6 @@ impl Volume {
             policy: if policy == Some("Delete") { Policy::Delete } else { Policy::Keep },
             claim,
             path: local.map(|local| local.path.clone()),
-            used: annotations.and_then(|map| map.get(names::USED)).cloned(),
             capacity: spec
                 .and_then(|spec| spec.capacity.as_ref()?.get(STORAGE))
                 .map(|quantity| quantity.0.clone()),

@@ -1,6 +1,8 @@
 //! What a node says of its pools: a condition, kept true to what the last looks have found.
 //!
-//! It looks at no pool itself, and nothing waits for it: what cannot be written is written later.
+//! It looks at no pool itself, and nothing waits for it: what cannot be written is written later. What
+//! has been written is written again only on a node of another uid: whoever makes a node anew makes it
+//! without the condition, and the watch of the node shows it.
 
 use crate::pools::Change;
 use fastrak_api::names;
@@ -11,8 +13,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What is said is said again after this time: someone may have made the node anew.
-const AGAIN: Duration = Duration::from_secs(10 * 60);
 /// What could not be written is tried again after this time.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,9 @@ const RETRY: Duration = Duration::from_secs(60);
 pub struct Condition {
     problems: BTreeMap<PoolName, Option<String>>,
     since: Option<Timestamp>,
-    due: Option<Instant>,
+    /// The uid of the node that says all of it.
+    written: Option<String>,
+    retry: Option<Instant>,
 }
 
 impl Condition {
@@ -37,14 +39,15 @@ impl Condition {
         if self.since.is_none() || before != self.is_well() {
             self.since = Some(now);
         }
-        self.due = None;
+        (self.written, self.retry) = (None, None);
     }
 
-    /// What is to be written now; none where all has been said.
+    /// Returns what is to be written on the node of this uid; none if the node says all of it.
     #[must_use]
-    pub fn to_write(&self, now: Timestamp, at: Instant) -> Option<Value> {
+    pub fn to_write(&self, node: &str, now: Timestamp, at: Instant) -> Option<Value> {
         let since = self.since?;
-        if self.due.is_some_and(|due| at < due) {
+        let is_written = self.written.as_deref() == Some(node);
+        if is_written || self.retry.is_some_and(|retry| at < retry) {
             return None;
         }
         let troubles: Vec<_> = self.problems.values().flatten().map(String::as_str).collect();
@@ -61,9 +64,14 @@ impl Condition {
         Some(json!({ "status": { "conditions": [condition] } }))
     }
 
-    /// It has been written, or could not be.
-    pub fn written(&mut self, is_done: bool, at: Instant) {
-        self.due = at.checked_add(if is_done { AGAIN } else { RETRY });
+    /// Records that the node of this uid says it.
+    pub fn written(&mut self, node: String) {
+        (self.written, self.retry) = (Some(node), None);
+    }
+
+    /// Records that it could not be written.
+    pub fn failed(&mut self, at: Instant) {
+        self.retry = at.checked_add(RETRY);
     }
 
     fn is_well(&self) -> bool {
@@ -94,7 +102,7 @@ mod tests {
     }
 
     fn said(condition: &Condition) -> (String, String, String) {
-        let written = condition.to_write(time(9), Instant::now()).unwrap();
+        let written = condition.to_write("u", time(9), Instant::now()).unwrap();
         let text = |key: &str| written["status"]["conditions"][0][key].as_str().unwrap().to_owned();
         (text("status"), text("message"), text("lastTransitionTime"))
     }
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn a_node_says_which_of_its_pools_cannot_be_used_and_since_when() {
         let mut condition = Condition::default();
-        assert_eq!(condition.to_write(time(0), Instant::now()), None);
+        assert_eq!(condition.to_write("u", time(0), Instant::now()), None);
         condition.take(&[change("a", None), change("b", None)], time(1));
         let well = "can be used: a, b".to_owned();
         assert_eq!(said(&condition), ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned()));
@@ -116,18 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_once_and_again_when_something_changes_or_much_later() {
-        let (mut condition, now) = (Condition::default(), Instant::now());
+    fn it_is_written_once_and_again_when_something_changes_or_the_node_is_another() {
+        let (mut condition, start) = (Condition::default(), Instant::now());
+        let is_due = |condition: &Condition, node: &str, at: Instant| {
+            condition.to_write(node, time(2), at).is_some()
+        };
         condition.take(&[change("a", None)], time(1));
-        condition.written(true, now);
-        assert_eq!(condition.to_write(time(2), now), None);
-        assert_ne!(condition.to_write(time(2), now + AGAIN), None);
+        condition.written("u".to_owned());
         condition.take(&[], time(2));
-        assert_eq!(condition.to_write(time(2), now), None);
+        let much_later = start + Duration::from_secs(24 * 3600);
+        assert!(!is_due(&condition, "u", start) && !is_due(&condition, "u", much_later));
+        assert!(is_due(&condition, "v", start), "the node was made anew");
         condition.take(&[change("a", Some("gone"))], time(2));
-        assert_ne!(condition.to_write(time(2), now), None);
-        condition.written(false, now);
-        assert_eq!(condition.to_write(time(2), now), None);
-        assert_ne!(condition.to_write(time(2), now + RETRY), None);
+        assert!(is_due(&condition, "u", start));
+        condition.failed(start);
+        assert!(!is_due(&condition, "u", start) && is_due(&condition, "u", start + RETRY));
     }
 }

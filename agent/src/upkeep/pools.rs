@@ -98,11 +98,14 @@ async fn consume_adoption(context: &Context, pool: &str) {
 /// Has the node say how its pools are, if that is due.
 pub async fn report(context: &Context, condition: &mut Condition) {
     let clock = &context.clock;
-    let Some(patch) = condition.to_write(clock.now(), clock.instant()) else { return };
-    let written = context.cluster.set_condition(&context.node, &patch).await;
-    condition.written(written.is_ok(), clock.instant());
-    if let Err(error) = written {
-        tracing::warn!(error = %Chain(&error), "the node does not say how its pools are");
+    let Some(node) = context.facts.node_uid() else { return };
+    let Some(patch) = condition.to_write(&node, clock.now(), clock.instant()) else { return };
+    match context.cluster.set_condition(&context.node, &patch).await {
+        Ok(()) => condition.written(node),
+        Err(error) => {
+            condition.failed(clock.instant());
+            tracing::warn!(error = %Chain(&error), "could not write the condition of the node");
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Finds out what volumes hold and tells it: as metrics, and slowly on the objects of the volumes.
+//! Finds out what volumes hold and tells it as metrics. No object says it: at a hundred thousand
+//! volumes that would be more than a hundred writes a second, which every watcher sees.
 //!
 //! Where the kernel counts, it is asked. Elsewhere files are counted one by one, in short steps with
 //! long rests, so that pods that use the same disk do not feel it: then the figures are as old as a
 //! round takes.
 
 use crate::context::Context;
-use crate::facts::volume::Volume;
 use crate::host::measure::{Count, Size};
 use crate::metrics::room::OfVolume;
 use crate::volumes::ledger::{Grant, Held};
@@ -15,7 +15,6 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,8 +25,6 @@ const WORK: Duration = Duration::from_millis(5);
 const REST: u32 = 9;
 /// However long one look at the disk has taken.
 const LONGEST_REST: Duration = Duration::from_secs(10);
-/// On an object no figure is written sooner again: each is a write that every watcher sees.
-const ON_OBJECTS: Duration = Duration::from_secs(10 * 60);
 
 /// What was done between two rests.
 struct Spell {
@@ -38,22 +35,15 @@ struct Spell {
     took: Duration,
 }
 
-/// When something was last written on each object.
-#[derive(Default)]
-struct Written {
-    by_volume: HashMap<VolumeId, Instant>,
-}
-
 /// Looks at all volumes at intervals until shutdown is requested.
 pub async fn run(
     context: Arc<Context>,
     interval: Duration,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
-    let mut written = Written::default();
     loop {
         let look = async {
-            round(&context, &mut written).await;
+            round(&context).await;
             tokio::time::sleep(interval).await;
         };
         tokio::select! {
@@ -64,19 +54,12 @@ pub async fn run(
     }
 }
 
-async fn round(context: &Context, written: &mut Written) {
+async fn round(context: &Context) {
     for standing in standings(context).await {
         let ids = standing.grants.into_iter().map(|(id, _)| id).collect();
         look(context, &standing.pool, ids).await;
     }
-    let standings = standings(context).await;
-    tell(context, &standings);
-    written.forget(&standings);
-    for standing in &standings {
-        for (id, grant) in &standing.grants {
-            annotate(context, written, (id, grant)).await;
-        }
-    }
+    tell(context, &standings(context).await);
     // What was found out may make room.
     context.wake_waiting();
 }
@@ -177,61 +160,4 @@ fn of_volume(context: &Context, pool: &PoolName, id: &VolumeId, grant: &Grant) -
         used: grant.usage.map(|held| held.bytes),
         inodes: grant.usage.and_then(|held| held.inodes),
     })
-}
-
-async fn annotate(context: &Context, written: &mut Written, (id, grant): (&VolumeId, &Grant)) {
-    let Some(held) = grant.usage else { return };
-    let Some(volume) = context.facts.about(id).volume.filter(Volume::is_ours) else { return };
-    if volume.deleting || !written.is_due(id, &volume, held.bytes) {
-        return;
-    }
-    match context.cluster.note_used(&volume, held.bytes).await {
-        Ok(()) => written.set(id),
-        Err(error) => {
-            tracing::debug!(volume = volume.name, error = %Chain(&error), "figure not written");
-        }
-    }
-}
-
-impl Written {
-    /// Whether a figure is to be written: one that differs by a twentieth from the one that is there.
-    fn is_due(&self, id: &VolumeId, volume: &Volume, bytes: u64) -> bool {
-        if self.by_volume.get(id).is_some_and(|at| at.elapsed() < ON_OBJECTS) {
-            return false;
-        }
-        let shown: Option<u64> = volume.used.as_deref().and_then(|text| text.parse().ok());
-        shown.is_none_or(|shown| shown.abs_diff(bytes) > shown / 20)
-    }
-
-    fn set(&mut self, id: &VolumeId) {
-        self.by_volume.insert(id.clone(), Instant::now());
-    }
-
-    fn forget(&mut self, standings: &[Standing]) {
-        let known: std::collections::HashSet<_> =
-            standings.iter().flat_map(|standing| &standing.grants).map(|(id, _)| id).collect();
-        self.by_volume.retain(|id, _| known.contains(id));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_figure_is_written_when_it_has_changed_and_not_too_often() {
-        let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
-        let shows =
-            |text: Option<&str>| Volume { used: text.map(str::to_owned), ..Volume::default() };
-        let mut written = Written::default();
-        assert!(written.is_due(&id, &shows(None), 0));
-        assert!(written.is_due(&id, &shows(Some("not a number")), 0));
-        assert!(!written.is_due(&id, &shows(Some("1000")), 1050));
-        assert!(written.is_due(&id, &shows(Some("1000")), 1051));
-        assert!(written.is_due(&id, &shows(Some("1000")), 900));
-        written.set(&id);
-        assert!(!written.is_due(&id, &shows(Some("900")), 10));
-        written.forget(&[]);
-        assert!(written.is_due(&id, &shows(Some("900")), 10));
-    }
 }

@@ -3,6 +3,7 @@
 
 mod adopts;
 mod bad_pools;
+mod bounded_memory;
 mod collects_orphans;
 mod deletes;
 mod grows;

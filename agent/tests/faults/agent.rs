@@ -109,7 +109,7 @@ impl Agent {
             clock,
             disk_thread: DiskThread::Callers,
         };
-        context.facts.show_hostname(Some(HOSTNAME.to_owned()));
+        context.facts.show_node(Some(NODE.to_owned()), Some(HOSTNAME.to_owned()));
         CLASSES.iter().filter_map(|(name, ..)| cluster::class(name)).for_each(|class| {
             context.facts.show_class(class);
         });

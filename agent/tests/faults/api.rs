@@ -169,12 +169,6 @@ impl fastrak_agent::cluster::Cluster for Api {
         })
     }
 
-    fn note_used<'a>(&'a self, volume: &'a Volume, bytes: u64) -> Answer<'a, ()> {
-        self.call(Verb::NoteUsed, ClusterError::Note, move |lent| {
-            lent.cluster.note_used(&id(volume), volume, bytes);
-        })
-    }
-
     fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {
         self.call(Verb::ReadStatus, ClusterError::ReadClaim, move |lent| lent.cluster.stand(claim))
     }

@@ -154,13 +154,6 @@ impl Cluster {
         }
     }
 
-    /// The agent writes on a volume how much it holds.
-    pub(crate) fn note_used(&mut self, id: &VolumeId, seen: &Volume, bytes: u64) {
-        if self.volumes.get(id).is_some_and(|now| now.uid == seen.uid && now.used == seen.used) {
-            self.change(id, |volume| volume.used = Some(bytes.to_string()));
-        }
-    }
-
     /// What the status of a claim can be written upon.
     pub(crate) fn stand(&self, claim: &Claim) -> Option<Stand> {
         let id = id(claim)?;

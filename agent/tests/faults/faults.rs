@@ -42,7 +42,6 @@ pub(crate) enum Verb {
     ReadNamespace,
     Repoint,
     Resize,
-    NoteUsed,
     ReadStatus,
     WriteStatus,
     SetCondition,

@@ -32,7 +32,7 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            ports: vec![(80, Protocol::Tcp), (53, Protocol::Udp), (9, Protocol::Sctp)],
+            beyond_inlets: Some((53, Protocol::Udp)),
             has_ingress: true,
             has_external_ips: true,
             has_foreign_finalizer: true,
@@ -73,11 +73,15 @@ fn every_decision_is_read_back() {
 
 #[test]
 fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
-    let with = |ports: &[(i32, Protocol)]| {
-        ServiceView { ports: ports.to_vec(), ..ServiceView::default() }.beyond_inlets()
+    let with = |ports: &[(i32, &str)]| {
+        let ports: Vec<_> = ports
+            .iter()
+            .map(|(port, protocol)| serde_json::json!({"port": port, "protocol": protocol}))
+            .collect();
+        view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets()
     };
-    assert_eq!(with(&[(80, Protocol::Tcp), (443, Protocol::Tcp)]), None);
-    assert_eq!(with(&[(80, Protocol::Tcp), (53, Protocol::Udp)]).unwrap(), "port 53 is UDP");
-    assert_eq!(with(&[(9, Protocol::Sctp)]).unwrap(), "port 9 is SCTP");
-    assert_eq!(with(&[(8123, Protocol::Tcp)]).unwrap(), "port 8123 is the tunnel's own");
+    assert_eq!(with(&[(80, "TCP"), (443, "TCP")]), None);
+    assert_eq!(with(&[(80, "TCP"), (53, "UDP")]).unwrap(), "port 53 is UDP");
+    assert_eq!(with(&[(9, "SCTP")]).unwrap(), "port 9 is SCTP");
+    assert_eq!(with(&[(8123, "TCP")]).unwrap(), "port 8123 is the tunnel's own");
 }

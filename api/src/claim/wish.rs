@@ -4,6 +4,7 @@
 //! volume is decided by what is recorded beside the data.
 
 use crate::names;
+use crate::object::clipped;
 use crate::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
@@ -67,13 +68,13 @@ impl Wish {
     fn of(key: &'static str, value: &str) -> Result<Self, WishError> {
         let volume = || {
             let id = VolumeId::from_volume_name(value).or_else(|| VolumeId::parse(value).ok());
-            id.ok_or_else(|| WishError::NoVolume { key, value: value.to_owned() })
+            id.ok_or_else(|| WishError::NoVolume { key, value: clipped(value) })
         };
         match key {
             names::UNDELETE => volume().map(Self::Undelete),
             names::ADOPT => volume().map(Self::Adopt),
             _ if is_name(value) => Ok(Self::Import(value.to_owned())),
-            _ => Err(WishError::NoName { key, value: value.to_owned() }),
+            _ => Err(WishError::NoName { key, value: clipped(value) }),
         }
     }
 

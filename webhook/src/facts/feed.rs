@@ -7,16 +7,14 @@ use super::node::NodeShape;
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
 use fastrak_api::node::NodeName;
-use fastrak_runtime::chain::Chain;
+use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Namespace;
+use fastrak_runtime::watch::Watch;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt as _, watcher::Config};
-use kube::{Api, Client};
+use kube::Client;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -95,21 +93,18 @@ impl Mirrors {
 impl Feed {
     /// Watches until shutdown is requested.
     pub async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
-        let classes = watched(Api::<StorageClass>::all(client.clone()));
-        let nodes = watched(Api::<NodeShape>::all(client.clone()));
-        let namespaces = watched(Api::<PartialObjectMeta<Namespace>>::all(client));
-        let (mut classes, mut nodes) = (pin!(classes), pin!(nodes));
-        let mut namespaces = pin!(namespaces);
+        let namespaces = Watch::all::<Namespace>(client.clone(), read_namespace).metadata_only();
+        let mut namespaces = pin!(namespaces.events());
+        let mut nodes = pin!(Watch::all::<Node>(client.clone(), read_node).events());
+        let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
         let mut mirrors = Mirrors::default();
         let mut due: Option<Instant> = None;
         loop {
             let changed = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                Some(event) = classes.next() => mirrors.classes.take(event, read_class),
-                Some(event) = nodes.next() => mirrors.nodes.take(event, read_node),
-                Some(event) = namespaces.next() => {
-                    mirrors.namespaces.take_some(event, read_namespace)
-                }
+                Some(event) = classes.next() => mirrors.classes.take(event),
+                Some(event) = nodes.next() => mirrors.nodes.take(event),
+                Some(event) = namespaces.next() => mirrors.namespaces.take(event),
                 () = reached(due) => {
                     due = None;
                     self.publish(&mirrors);
@@ -143,41 +138,23 @@ async fn reached(due: Option<Instant>) {
     }
 }
 
-/// The events of a watch that never ends. What fails is logged and tried again; until then the
-/// facts stay as they were.
-fn watched<K>(api: Api<K>) -> impl Stream<Item = Event<K>>
-where
-    K: kube::Resource<DynamicType = ()>
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + 'static,
-{
-    let events = watcher(api, Config::default()).default_backoff();
-    events.filter_map(|event: watcher::Result<Event<K>>| {
-        let event = event
-            .inspect_err(|error| {
-                let kind = K::kind(&());
-                tracing::warn!(error = %Chain(error), %kind, "a watch failed; trying again");
-            })
-            .ok();
-        std::future::ready(event)
-    })
+/// What there is of an object by its key; none if the object says nothing.
+type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
+
+fn read_class(text: &str) -> Read<String, ClassFact> {
+    let class: StorageClass = serde_json::from_str(text)?;
+    let fact = ClassFact::read(&class);
+    Ok((fact.class.name.clone(), Some(fact)))
 }
 
-fn read_class(class: &StorageClass) -> Option<(String, ClassFact)> {
-    Some((class.metadata.name.clone()?, ClassFact::read(class)))
+fn read_node(text: &str) -> Read<NodeName, NodeFact> {
+    let node: NodeShape = serde_json::from_str(text)?;
+    let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
+    Ok((name.map_err(serde::de::Error::custom)?, Some(NodeFact::of(&node))))
 }
 
-fn read_node(node: &NodeShape) -> Option<(NodeName, NodeFact)> {
-    let name = NodeName::parse(node.metadata.name.as_deref()?).ok()?;
-    Some((name, NodeFact::of(node)))
-}
-
-fn read_namespace(
-    namespace: &PartialObjectMeta<Namespace>,
-) -> Option<(String, Option<NamespaceFact>)> {
-    let metadata = &namespace.metadata;
-    Some((metadata.name.clone()?, NamespaceFact::read(metadata)))
+fn read_namespace(text: &str) -> Read<String, NamespaceFact> {
+    let metadata = trimmed::metadata(text)?;
+    let fact = NamespaceFact::read(&metadata);
+    Ok((metadata.name.unwrap_or_default(), fact))
 }

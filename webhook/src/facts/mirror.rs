@@ -20,24 +20,13 @@ impl<K, V> Default for Mirror<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone + PartialEq> Mirror<K, V> {
-    /// Takes in what a watch has to say; whether anything that is kept has changed. An object
-    /// that `read` can make nothing of is as good as absent.
-    pub(crate) fn take<O>(&mut self, event: Event<O>, read: impl Fn(&O) -> Option<(K, V)>) -> bool {
-        self.take_some(event, |object| read(object).map(|(key, value)| (key, Some(value))))
-    }
-
-    /// The same where an object that is there may have nothing to be kept. Then nothing is kept,
-    /// and what it said before is gone.
-    pub(crate) fn take_some<O>(
-        &mut self,
-        event: Event<O>,
-        read: impl Fn(&O) -> Option<(K, Option<V>)>,
-    ) -> bool {
+    /// Takes in an event of a watch. Returns whether anything that is kept has changed. An object
+    /// that is there may have nothing to be kept: then what it said before is gone.
+    pub(crate) fn take(&mut self, event: Event<(K, Option<V>)>) -> bool {
         match event {
             Event::Init => self.relisted.clear(),
-            Event::InitApply(object) => {
-                let kept = read(&object).and_then(|(key, value)| Some((key, value?)));
-                self.relisted.extend(kept);
+            Event::InitApply((key, value)) => {
+                self.relisted.extend(value.map(|value| (key, value)));
             }
             Event::InitDone => {
                 let all = std::mem::take(&mut self.relisted);
@@ -48,14 +37,8 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Mirror<K, V> {
                 }
                 return changed;
             }
-            Event::Apply(object) => {
-                let Some((key, value)) = read(&object) else { return false };
-                return self.put(key, value);
-            }
-            Event::Delete(object) => {
-                let Some((key, _)) = read(&object) else { return false };
-                return self.put(key, None);
-            }
+            Event::Apply((key, value)) => return self.put(key, value),
+            Event::Delete((key, _)) => return self.put(key, None),
         }
         false
     }
@@ -82,10 +65,6 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Mirror<K, V> {
 mod tests {
     use super::*;
 
-    fn read(object: &(&'static str, i32)) -> Option<(&'static str, i32)> {
-        (object.1 >= 0).then_some(*object)
-    }
-
     fn shown(mirror: &Mirror<&'static str, i32>) -> Option<Vec<(&'static str, i32)>> {
         mirror.all().map(|all| all.iter().map(|(key, value)| (*key, *value)).collect())
     }
@@ -93,61 +72,60 @@ mod tests {
     #[test]
     fn nothing_is_known_before_the_first_list_is_complete() {
         let mut mirror = Mirror::default();
-        assert!(!mirror.take(Event::Init, read));
-        assert!(!mirror.take(Event::InitApply(("a", 1)), read));
+        assert!(!mirror.take(Event::Init));
+        assert!(!mirror.take(Event::InitApply(("a", Some(1)))));
         assert_eq!(shown(&mirror), None);
-        assert!(mirror.take(Event::InitDone, read));
+        assert!(mirror.take(Event::InitDone));
         assert_eq!(shown(&mirror), Some(vec![("a", 1)]));
     }
 
     #[test]
     fn an_empty_cluster_is_known_too() {
         let mut mirror = Mirror::<&str, i32>::default();
-        assert!(mirror.take(Event::InitDone, read));
+        assert!(mirror.take(Event::InitDone));
         assert_eq!(shown(&mirror), Some(vec![]));
     }
 
     #[test]
     fn only_changes_count() {
         let mut mirror = Mirror::default();
-        assert!(mirror.take(Event::InitDone, read));
-        assert!(mirror.take(Event::Apply(("a", 1)), read));
-        assert!(!mirror.take(Event::Apply(("a", 1)), read));
-        assert!(!mirror.take(Event::Apply(("b", -1)), read));
-        assert!(mirror.take(Event::Apply(("a", 2)), read));
-        assert!(!mirror.take(Event::Delete(("b", 0)), read));
-        assert!(mirror.take(Event::Delete(("a", 0)), read));
+        assert!(mirror.take(Event::InitDone));
+        assert!(mirror.take(Event::Apply(("a", Some(1)))));
+        assert!(!mirror.take(Event::Apply(("a", Some(1)))));
+        assert!(mirror.take(Event::Apply(("a", Some(2)))));
+        assert!(!mirror.take(Event::Delete(("b", Some(0)))));
+        assert!(mirror.take(Event::Delete(("a", Some(0)))));
         assert_eq!(shown(&mirror), Some(vec![]));
     }
 
     #[test]
     fn an_object_that_ceases_to_say_anything_is_no_longer_kept() {
-        let read =
-            |object: &(&'static str, i32)| Some((object.0, Some(object.1).filter(|n| *n > 0)));
         let mut mirror = Mirror::default();
-        for event in [Event::InitApply(("a", 1)), Event::InitApply(("b", 0)), Event::InitDone] {
-            mirror.take_some(event, read);
+        for event in
+            [Event::InitApply(("a", Some(1))), Event::InitApply(("b", None)), Event::InitDone]
+        {
+            mirror.take(event);
         }
         assert_eq!(shown(&mirror), Some(vec![("a", 1)]));
-        assert!(!mirror.take_some(Event::Apply(("b", 0)), read));
-        assert!(mirror.take_some(Event::Apply(("a", 0)), read));
+        assert!(!mirror.take(Event::Apply(("b", None))));
+        assert!(mirror.take(Event::Apply(("a", None))));
         assert_eq!(shown(&mirror), Some(vec![]));
-        assert!(!mirror.take_some(Event::Delete(("a", 0)), read));
+        assert!(!mirror.take(Event::Delete(("a", None))));
     }
 
     #[test]
     fn a_second_list_replaces_the_first_at_once() {
         let mut mirror = Mirror::default();
-        for event in [Event::InitApply(("a", 1)), Event::InitDone, Event::Init] {
-            mirror.take(event, read);
+        for event in [Event::InitApply(("a", Some(1))), Event::InitDone, Event::Init] {
+            mirror.take(event);
         }
-        assert!(!mirror.take(Event::InitApply(("b", 2)), read));
+        assert!(!mirror.take(Event::InitApply(("b", Some(2)))));
         assert_eq!(shown(&mirror), Some(vec![("a", 1)]));
-        assert!(mirror.take(Event::InitDone, read));
+        assert!(mirror.take(Event::InitDone));
         assert_eq!(shown(&mirror), Some(vec![("b", 2)]));
-        for event in [Event::Init, Event::InitApply(("b", 2))] {
-            mirror.take(event, read);
+        for event in [Event::Init, Event::InitApply(("b", Some(2)))] {
+            mirror.take(event);
         }
-        assert!(!mirror.take(Event::InitDone, read));
+        assert!(!mirror.take(Event::InitDone));
     }
 }

@@ -3,6 +3,7 @@
 //! served, is for `mutate/`.
 
 use fastrak_api::names;
+use fastrak_api::object::clipped;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// What a namespace says.
@@ -20,7 +21,8 @@ impl NamespaceFact {
     /// Reads a namespace's metadata; nothing where it has nothing to say, as most have not.
     #[must_use]
     pub fn read(metadata: &ObjectMeta) -> Option<Self> {
-        let annotation = |key| metadata.annotations.as_ref().and_then(|map| map.get(key)).cloned();
+        let annotations = metadata.annotations.as_ref();
+        let annotation = |key| annotations.and_then(|map| map.get(key)).map(|text| clipped(text));
         let admission = metadata.labels.as_ref().and_then(|map| map.get(names::ADMISSION));
         let fact = Self {
             opted_out: admission.is_some_and(|value| value == names::ADMISSION_DISABLED),

@@ -2,18 +2,26 @@
 //! image on its disk, and a watch would parse and hold all of that for a few words.
 
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use serde::Deserialize;
-use std::borrow::Cow;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 
 /// The parts of a Node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeShape {
-    pub(crate) metadata: ObjectMeta,
+    pub(crate) metadata: Metadata,
     pub(super) spec: Option<Spec>,
     pub(super) status: Option<Status>,
+}
+
+/// The metadata of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Metadata {
+    pub(crate) name: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) deletion_timestamp: Option<IgnoredAny>,
 }
 
 /// The spec of a Node.
@@ -68,7 +76,11 @@ impl From<&Node> for NodeShape {
             conditions.collect()
         };
         Self {
-            metadata: node.metadata.clone(),
+            metadata: Metadata {
+                name: node.metadata.name.clone(),
+                labels: node.metadata.labels.clone(),
+                deletion_timestamp: node.metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
+            },
             spec: node.spec.as_ref().map(|spec| Spec {
                 unschedulable: spec.unschedulable,
                 taints: spec.taints.as_ref().map(taints),
@@ -81,34 +93,5 @@ impl From<&Node> for NodeShape {
                     .map(|info| Info { operating_system: info.operating_system.clone() }),
             }),
         }
-    }
-}
-
-impl Resource for NodeShape {
-    type DynamicType = ();
-    type Scope = <Node as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        Node::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        Node::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        Node::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        Node::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
     }
 }

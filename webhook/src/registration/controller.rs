@@ -1,27 +1,35 @@
-//! Looks at our registration again and again, and tells what is not as it should be: a gauge for each
-//! part, and a line in the log for each change. Every replica does so for itself.
+//! Watches our webhook configuration, and tells what is not as it should be: a gauge for each part, and
+//! a line in the log for each change. Every replica does so for itself.
 
 use super::plan::{Drift, Field, Us, drift};
 use super::shipped::{ShippedError, hooks};
 use crate::config::Config;
 use crate::metrics::{DriftLabel, Metrics};
 use fastrak_api::names;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::watch::Watch;
+use futures::StreamExt as _;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
-use kube::{Api, Client};
+use kube::Client;
+use kube::runtime::watcher::Event;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The task that watches the registration.
 pub struct RegistrationWatch {
-    configurations: Api<MutatingWebhookConfiguration>,
+    configuration: Watch<Vec<MutatingWebhook>>,
     wanted: Vec<MutatingWebhook>,
     us: Us,
-    poll: Duration,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    #[serde(default)]
+    webhooks: Option<Vec<MutatingWebhook>>,
 }
 
 impl RegistrationWatch {
@@ -31,36 +39,36 @@ impl RegistrationWatch {
         config: &Config,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ShippedError> {
-        let (us, poll) = (config.us(), config.registration_poll);
+        let us = config.us();
         let wanted = hooks(&us)?;
-        Ok(Self { configurations: Api::all(client), wanted, us, poll, metrics })
+        let configuration = Watch::all::<MutatingWebhookConfiguration>(client, read);
+        let configuration = configuration.named(names::WEBHOOK_CONFIGURATION);
+        Ok(Self { configuration, wanted, us, metrics })
     }
 
-    /// Watches until shutdown is requested.
+    /// Watches until shutdown is requested. An API server that does not answer says nothing of the
+    /// registration.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut told = BTreeSet::new();
+        let mut events = pin!(self.configuration.clone().events());
+        let (mut told, mut listed) = (BTreeSet::new(), None);
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                () = self.look(&mut told) => {}
-            }
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(self.poll) => {}
+                Some(event) = events.next() => event,
+            };
+            match event {
+                Event::Init => listed = None,
+                Event::InitApply(found) => listed = Some(found),
+                Event::InitDone => self.look(&mut told, &listed.take().unwrap_or_default()),
+                Event::Apply(found) => self.look(&mut told, &found),
+                Event::Delete(_) => self.look(&mut told, &[]),
             }
         }
     }
 
-    /// Looks once. An API server that does not answer says nothing of the registration.
-    async fn look(&self, told: &mut BTreeSet<Drift>) {
-        let found = match self.configurations.get_opt(names::WEBHOOK_CONFIGURATION).await {
-            Ok(found) => found.and_then(|found| found.webhooks).unwrap_or_default(),
-            Err(error) => {
-                tracing::debug!(error = %Chain(&error), "the registration could not be read");
-                return;
-            }
-        };
-        let drift: BTreeSet<_> = drift(&self.wanted, &found, &self.us).into_iter().collect();
+    /// Tells what is not as it should be of the webhooks that were found.
+    fn look(&self, told: &mut BTreeSet<Drift>, found: &[MutatingWebhook]) {
+        let drift: BTreeSet<_> = drift(&self.wanted, found, &self.us).into_iter().collect();
         for field in Field::ALL {
             let drifted = drift.iter().any(|drift| drift.field == *field);
             let label = DriftLabel { field: *field };
@@ -83,4 +91,9 @@ impl RegistrationWatch {
         }
         *told = drift;
     }
+}
+
+fn read(text: &str) -> Result<Vec<MutatingWebhook>, serde_json::Error> {
+    let configuration: Configuration = serde_json::from_str(text)?;
+    Ok(configuration.webhooks.unwrap_or_default())
 }

@@ -1,8 +1,10 @@
-//! Carries repairs out: watches what may need one, looks at each object a while after it has
-//! changed, and changes the very version that it looked at. It decides nothing, and it does not
-//! know whether this replica leads: whoever runs it does.
+//! Carries repairs out: watches what may need one, and looks at each object a while after it has
+//! changed. Of an object that is watched only a few bounded words are kept. One that needs a change is
+//! got whole from the API server, decided about again, and changed in the very version that was got.
+//! It decides nothing, and it does not know whether this replica leads: whoever runs it does.
 
 use super::kind::{Claims, Kind, Services};
+use super::object::{Object, RepairError};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
 use crate::event::event;
@@ -10,23 +12,17 @@ use crate::facts::Facts;
 use crate::facts::feed::Board;
 use crate::metrics::{Metrics, RepairOutcome};
 use crate::mutate::service::Settings;
-use crate::patch::{Edit, Received, only_version};
 use crate::verdict::Reason;
-use fastrak_api::names;
 use fastrak_runtime::chain::Chain;
-use fastrak_runtime::superseded::is_superseded;
+use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use json_patch::PatchOperation;
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::events::Recorder;
-use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
-use serde::Deserialize as _;
+use kube::runtime::watcher::Event;
+use kube::{Client, Resource as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 /// How long after a failure an object is tried again: whatever refused it is not gone at once.
@@ -51,15 +47,6 @@ pub struct Mender {
     pub interval: Duration,
 }
 
-/// Why a repair came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum RepairError {
-    #[error("could not write the patch")]
-    Encode(#[source] serde_json::Error),
-    #[error("could not change the object")]
-    Change(#[source] kube::Error),
-}
-
 impl Mender {
     /// Mends until it is dropped.
     pub async fn run(&self) {
@@ -71,27 +58,40 @@ impl Mender {
     }
 
     async fn mend<K: Kind>(&self) {
-        let objects = Api::<K::Object>::all(self.client.clone());
-        let mut events = pin!(watcher(objects, Config::default()).default_backoff());
         let mut news = self.board.subscribe();
         let mut queue = Queue::new(self.delay);
+        loop {
+            // Without facts nothing can be decided; their arrival is news.
+            match self.board.latest() {
+                Some(facts) => self.mend_by::<K>(facts, &mut queue, &mut news).await,
+                None => drop(news.changed().await),
+            }
+        }
+    }
+
+    /// Mends until the facts have changed so much that everything has to be listed again.
+    async fn mend_by<K: Kind>(
+        &self,
+        mut facts: Arc<Facts>,
+        queue: &mut Queue<K::View>,
+        news: &mut Receiver<()>,
+    ) {
+        let mut events = pin!(Watch::all::<K::Object>(self.client.clone(), K::read).events());
         let backlog = self.metrics.backlog(K::SUBJECT);
         let mut turn = Instant::now();
         loop {
             backlog.set(queue.backlog());
-            // Without facts nothing can be decided; their arrival is news.
-            let facts = self.board.latest();
-            let next = facts.and_then(|facts| Some((queue.next_due()?.max(turn), facts)));
+            let next = queue.next_due().map(|due| due.max(turn));
             tokio::select! {
-                Some(event) = events.next() => match event {
-                    Ok(event) => take::<K>(&mut queue, event),
-                    Err(error) => {
-                        let kind = K::Object::kind(&());
-                        tracing::warn!(error = %Chain(&error), %kind, "a watch failed; trying again");
+                Some(event) = events.next() => take::<K>(queue, event, &facts),
+                Ok(()) = news.changed() => {
+                    let before = std::mem::replace(&mut facts, self.board.latest().unwrap_or_default());
+                    if K::is_outdated(&before, &facts) {
+                        return;
                     }
-                },
-                Ok(()) = news.changed() => queue.look_at_all(Instant::now()),
-                facts = reached(next) => if self.look::<K>(&mut queue, &facts).await {
+                    queue.look_at_all(Instant::now());
+                }
+                () = reached(next) => if self.look::<K>(queue, &facts).await {
                     turn = Instant::now() + self.interval;
                 },
             }
@@ -99,12 +99,12 @@ impl Mender {
     }
 
     /// Looks at the object whose turn it is; whether there was something to do about it.
-    async fn look<K: Kind>(&self, queue: &mut Queue<Arc<K::Object>>, facts: &Facts) -> bool {
-        let Some((key, object)) = queue.take_next(Instant::now()) else { return false };
-        let Repair::Change(edits, reason) = K::plan(&object, facts, self.settings) else {
+    async fn look<K: Kind>(&self, queue: &mut Queue<K::View>, facts: &Facts) -> bool {
+        let Some((key, view)) = queue.take_next(Instant::now()) else { return false };
+        let Repair::Change(_, reason) = K::plan(&view, facts, self.settings) else {
             return false;
         };
-        match self.tried::<K>(&key, &object, &edits, reason).await {
+        match self.tried::<K>(&key, facts, reason).await {
             RepairOutcome::Failed => queue.look_again(&key, Instant::now() + AGAIN),
             // The watch will show what has become of it.
             RepairOutcome::Repaired | RepairOutcome::Superseded => {}
@@ -113,16 +113,10 @@ impl Mender {
     }
 
     /// What came of a repair, counted and logged.
-    async fn tried<K: Kind>(
-        &self,
-        key: &Key,
-        object: &K::Object,
-        edits: &[Edit],
-        reason: Reason,
-    ) -> RepairOutcome {
+    async fn tried<K: Kind>(&self, key: &Key, facts: &Facts, reason: Reason) -> RepairOutcome {
         let (namespace, name) = key;
         let kind = K::Object::kind(&());
-        let outcome = self.change::<K>(object, edits, reason).await.unwrap_or_else(|error| {
+        let outcome = self.change::<K>(key, facts).await.unwrap_or_else(|error| {
             let error = Chain(&error);
             tracing::warn!(%error, %kind, namespace, name, "could not be put right");
             RepairOutcome::Failed
@@ -132,76 +126,53 @@ impl Mender {
         outcome
     }
 
-    /// Puts an object right.
+    /// Puts an object right, by what it says at this moment.
     async fn change<K: Kind>(
         &self,
-        object: &K::Object,
-        edits: &[Edit],
-        reason: Reason,
+        key: &Key,
+        facts: &Facts,
     ) -> Result<RepairOutcome, RepairError> {
-        let namespace = object.namespace().unwrap_or_default();
-        let operations = operations(object, edits).map_err(RepairError::Encode)?;
-        let objects = Api::<K::Object>::namespaced(self.client.clone(), &namespace);
-        let params = PatchParams {
-            field_manager: Some(names::MANAGER_REPAIR.to_owned()),
-            ..Default::default()
+        let Some(object) = Object::<K>::get(&self.client, key).await? else {
+            return Ok(RepairOutcome::Superseded);
         };
-        let patch = Patch::Json::<()>(json_patch::Patch(operations));
-        match objects.patch(&object.name_any(), &params, &patch).await {
-            Ok(changed) => {
+        let Repair::Change(edits, reason) = K::plan(&object.view, facts, self.settings) else {
+            return Ok(RepairOutcome::Superseded);
+        };
+        match object.change(&self.client, &edits).await? {
+            Some(changed) => {
                 self.tell::<K>(&changed, reason).await;
                 Ok(RepairOutcome::Repaired)
             }
-            Err(error) if is_superseded(&error) => Ok(RepairOutcome::Superseded),
-            Err(error) => Err(RepairError::Change(error)),
+            None => Ok(RepairOutcome::Superseded),
         }
     }
 
-    async fn tell<K: Kind>(&self, changed: &K::Object, reason: Reason) {
-        let event = event(K::EVENT, "Repairing", K::note(changed, reason));
-        let regarding: ObjectReference = changed.object_ref(&());
-        if let Err(error) = self.recorder.publish(&event, &regarding).await {
+    async fn tell<K: Kind>(&self, changed: &Object<K>, reason: Reason) {
+        let event = event(K::EVENT, "Repairing", K::note(&changed.view, reason));
+        if let Err(error) = self.recorder.publish(&event, &changed.reference()).await {
             tracing::warn!(error = %Chain(&error), "no event recorded");
         }
     }
 }
 
-fn take<K: Kind>(queue: &mut Queue<Arc<K::Object>>, event: Event<K::Object>) {
+fn take<K: Kind>(queue: &mut Queue<K::View>, event: Event<K::View>, facts: &Facts) {
     match event {
         Event::Init => queue.relist(),
         Event::InitDone => queue.relisted(),
-        Event::Delete(object) => queue.remove(&key(&object)),
+        Event::Delete(view) => queue.remove(&K::key(&view)),
         // What can need nothing is not kept for a moment: most Services of a cluster are such.
-        Event::Apply(object) | Event::InitApply(object) if !K::concerns(&object) => {
-            queue.remove(&key(&object));
+        Event::Apply(view) | Event::InitApply(view) if !K::concerns(&view, facts) => {
+            queue.remove(&K::key(&view));
         }
-        Event::Apply(mut object) | Event::InitApply(mut object) => {
-            object.managed_fields_mut().clear();
-            queue.put(key(&object), Arc::new(object), Instant::now());
+        Event::Apply(view) | Event::InitApply(view) => {
+            queue.put(K::key(&view), view, Instant::now());
         }
     }
 }
 
-fn key(object: &impl kube::Resource) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
-}
-
-fn operations(
-    object: &(impl serde::Serialize + kube::Resource),
-    edits: &[Edit],
-) -> Result<Vec<PatchOperation>, serde_json::Error> {
-    let value = serde_json::to_value(object)?;
-    let received = Received::deserialize(&value)?;
-    let version = object.resource_version().unwrap_or_default();
-    Ok([vec![only_version(&version)], received.patch(edits)].concat())
-}
-
-async fn reached(next: Option<(Instant, Arc<Facts>)>) -> Arc<Facts> {
+async fn reached(next: Option<Instant>) {
     match next {
-        Some((due, facts)) => {
-            tokio::time::sleep_until(due).await;
-            facts
-        }
+        Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
@@ -209,43 +180,54 @@ async fn reached(next: Option<(Instant, Arc<Facts>)>) -> Arc<Facts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{facts, node};
     use serde_json::json;
 
-    fn service(name: &str, kind: &str) -> k8s_openapi::api::core::v1::Service {
+    fn service(name: &str, kind: &str) -> <Services as Kind>::View {
         let object = json!({
             "metadata": {
                 "name": name, "namespace": "shop", "resourceVersion": "7",
-                "managedFields": [{"manager": "kubectl", "operation": "Apply"}],
+                "labels": {"team": "x".repeat(100_000)},
             },
             "spec": {"type": kind, "ports": [{"port": 80}]},
         });
-        serde_json::from_value(object).unwrap()
+        Services::read(&object.to_string()).unwrap()
     }
 
     #[test]
-    fn what_can_need_nothing_is_not_kept_in_memory_and_the_rest_is_trimmed() {
-        let mut queue = Queue::new(Duration::ZERO);
-        take::<Services>(&mut queue, Event::Init);
-        take::<Services>(&mut queue, Event::InitApply(service("inner", "ClusterIP")));
-        take::<Services>(&mut queue, Event::InitApply(service("outer", "LoadBalancer")));
-        take::<Services>(&mut queue, Event::InitDone);
-        take::<Services>(&mut queue, Event::Apply(service("node", "NodePort")));
+    fn what_can_need_nothing_is_not_kept_in_memory() {
+        let (mut queue, facts) = (Queue::new(Duration::ZERO), Facts::default());
+        let mut take = |event| take::<Services>(&mut queue, event, &facts);
+        take(Event::Init);
+        take(Event::InitApply(service("inner", "ClusterIP")));
+        take(Event::InitApply(service("outer", "LoadBalancer")));
+        take(Event::InitDone);
+        take(Event::Apply(service("node", "NodePort")));
         assert_eq!(queue.backlog(), 1);
-        let (key, object) = queue.take_next(Instant::now()).unwrap();
+        let (key, _) = queue.take_next(Instant::now()).unwrap();
         assert_eq!(key.1, "outer");
-        assert!(object.managed_fields().is_empty());
         // One that ceases to matter is let go.
-        take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")));
+        super::take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")), &facts);
         queue.look_at_all(Instant::now());
         assert_eq!(queue.backlog(), 0);
     }
 
     #[test]
-    fn a_repair_is_of_the_version_that_was_looked_at() {
-        let edit = Edit::set(crate::patch::Field::Annotation(names::BALANCER_DECISION), "inlets");
-        let operations = operations(&service("outer", "LoadBalancer"), &[edit]).unwrap();
-        let first = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
-        assert_eq!(json!(operations)[0], first);
-        assert_eq!(operations.len(), 3, "{operations:?}");
+    fn claims_of_another_provisioner_are_not_kept_until_the_classes_have_changed() {
+        let known = facts(&[node("a")]);
+        let other = facts(&[node("a")]);
+        let claim = |class: &str| {
+            let object = json!({
+                "metadata": {"name": "data", "namespace": "shop"},
+                "spec": {"storageClassName": class},
+            });
+            Claims::read(&object.to_string()).unwrap()
+        };
+        for (class, is_kept) in [("waits", true), ("foreign", false), ("novel", true)] {
+            assert_eq!(Claims::concerns(&claim(class), &known), is_kept, "{class}");
+        }
+        assert!(
+            Claims::is_outdated(&known, &other) && !Claims::is_outdated(&known, &known.clone())
+        );
     }
 }

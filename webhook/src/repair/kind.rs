@@ -6,37 +6,38 @@ use crate::facts::Facts;
 use crate::mutate::service::Settings;
 use crate::review::Subject;
 use crate::verdict::Reason;
-use fastrak_api::balancer::ServiceView;
-use fastrak_api::claim::Claim;
+use fastrak_api::balancer::{ServiceShape, ServiceView};
+use fastrak_api::claim::{Claim, ClaimShape};
 use fastrak_api::reason::EventReason;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
+use serde_json::Error;
+use std::sync::Arc;
 
 /// A kind of object that is mended.
 pub(super) trait Kind {
     /// The object as the API has it.
-    type Object: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static;
+    type Object: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>;
+    /// What is kept of one while it may need something. Its texts are bounded, whatever the object's
+    /// owner writes.
+    type View: Clone + Send + 'static;
     /// What metrics call it.
     const SUBJECT: Subject;
     /// The event that tells of a repair.
     const EVENT: EventReason;
 
-    /// Whether the object may ever need anything as it is.
-    fn concerns(object: &Self::Object) -> bool;
+    /// Reads an object.
+    fn read(text: &str) -> Result<Self::View, Error>;
+    /// Its namespace and its name.
+    fn key(view: &Self::View) -> (String, String);
+    /// Whether the object may ever need anything as it is, as long as these facts hold.
+    fn concerns(view: &Self::View, facts: &Facts) -> bool;
+    /// Whether objects that were of no concern before may be now.
+    fn is_outdated(before: &Facts, now: &Facts) -> bool;
     /// Decides.
-    fn plan(object: &Self::Object, facts: &Facts, settings: Settings) -> Repair;
+    fn plan(view: &Self::View, facts: &Facts, settings: Settings) -> Repair;
     /// What was done, for people to read.
-    fn note(changed: &Self::Object, reason: Reason) -> String;
+    fn note(changed: &Self::View, reason: Reason) -> String;
 }
 
 /// Claims that wait for their volumes.
@@ -47,38 +48,67 @@ pub(super) enum Services {}
 
 impl Kind for Claims {
     type Object = PersistentVolumeClaim;
+    type View = Claim;
     const SUBJECT: Subject = Subject::Claims;
     const EVENT: EventReason = EventReason::PinRepaired;
 
-    fn concerns(object: &Self::Object) -> bool {
-        plan::waits(&Claim::read(object))
+    fn read(text: &str) -> Result<Claim, Error> {
+        serde_json::from_str::<ClaimShape<'_>>(text).map(|claim| Claim::of(&claim))
     }
 
-    fn plan(object: &Self::Object, facts: &Facts, _settings: Settings) -> Repair {
-        plan::claim(&Claim::read(object), facts)
+    fn key(claim: &Claim) -> (String, String) {
+        (claim.namespace.clone(), claim.name.clone())
     }
 
-    fn note(changed: &Self::Object, reason: Reason) -> String {
-        let node = Claim::read(changed).pin.map(|node| format!(", node {node}"));
+    /// A claim whose class is another provisioner's needs nothing until there is another class of
+    /// that name.
+    fn concerns(claim: &Claim, facts: &Facts) -> bool {
+        let class = claim.class_name().and_then(|name| facts.class(name));
+        plan::waits(claim) && class.is_none_or(|class| class.is_ours())
+    }
+
+    fn is_outdated(before: &Facts, now: &Facts) -> bool {
+        !Arc::ptr_eq(&before.classes, &now.classes)
+    }
+
+    fn plan(claim: &Claim, facts: &Facts, _settings: Settings) -> Repair {
+        plan::claim(claim, facts)
+    }
+
+    fn note(changed: &Claim, reason: Reason) -> String {
+        let node = changed.pin.as_ref().map(|node| format!(", node {node}"));
         format!("put right after the fact: {reason}{}", node.unwrap_or_default())
     }
 }
 
 impl Kind for Services {
     type Object = Service;
+    type View = ServiceView;
     const SUBJECT: Subject = Subject::Services;
     const EVENT: EventReason = EventReason::BalancerRepaired;
 
-    fn concerns(object: &Self::Object) -> bool {
-        plan::asks(&ServiceView::read(object))
+    fn read(text: &str) -> Result<ServiceView, Error> {
+        serde_json::from_str::<ServiceShape<'_>>(text).map(|service| ServiceView::of(&service))
     }
 
-    fn plan(object: &Self::Object, facts: &Facts, settings: Settings) -> Repair {
-        plan::service(&ServiceView::read(object), facts, settings)
+    fn key(service: &ServiceView) -> (String, String) {
+        (service.namespace.clone(), service.name.clone())
     }
 
-    fn note(changed: &Self::Object, reason: Reason) -> String {
-        match ServiceView::read(changed).decision {
+    fn concerns(service: &ServiceView, _facts: &Facts) -> bool {
+        plan::asks(service)
+    }
+
+    fn is_outdated(_before: &Facts, _now: &Facts) -> bool {
+        false
+    }
+
+    fn plan(service: &ServiceView, facts: &Facts, settings: Settings) -> Repair {
+        plan::service(service, facts, settings)
+    }
+
+    fn note(changed: &ServiceView, reason: Reason) -> String {
+        match changed.decision() {
             Some(decision) => format!("decided after the fact: {decision}"),
             None => format!("what was decided is taken back after the fact: {reason}"),
         }

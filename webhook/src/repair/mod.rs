@@ -4,5 +4,6 @@
 
 pub mod controller;
 mod kind;
+mod object;
 pub mod plan;
 mod queue;

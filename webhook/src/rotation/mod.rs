@@ -58,7 +58,6 @@ impl Certificates {
             leaf: days(config.certificate_lifetime),
             settle: config.bundle_settle,
         };
-        let poll = config.certificate_poll;
         match &config.tls_dir {
             Some(folder) => {
                 let (folder, settle) = (folder.clone(), lifetimes.settle);
@@ -67,7 +66,7 @@ impl Certificates {
                     configurations,
                     names,
                     settle,
-                    poll,
+                    poll: config.file_poll,
                     slot,
                     metrics,
                     ready,
@@ -80,7 +79,7 @@ impl Certificates {
                     secrets: Api::namespaced(client, &config.namespace),
                     configurations,
                     recipe: Recipe { names, lifetimes },
-                    poll,
+                    poll: config.certificate_poll,
                     slot,
                     metrics,
                     ready,

@@ -120,7 +120,7 @@ impl Counter {
         slot: Arc<Slot>,
         metrics: &Arc<Metrics>,
     ) -> Result<(Self, Option<ClientCa>), ServeError> {
-        let clients = ClientCa::load(&config.clients, config.certificate_poll, metrics)
+        let clients = ClientCa::load(&config.clients, config.file_poll, metrics)
             .await
             .map_err(ServeError::Clients)?;
         let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));

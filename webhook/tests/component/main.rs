@@ -3,6 +3,7 @@
 
 mod admin_port;
 mod answers_offline;
+mod bounded_memory;
 mod caller;
 mod client_certificates;
 mod decides_services;

@@ -39,8 +39,8 @@ async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
 async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&["--registration-poll=1"]).await?;
-    let other = rig.run(&["--registration-poll=1"]).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let other = rig.run(&[]).await?;
     let tells = async |fields: &[&str]| {
         drift_is(&webhook, fields).await?;
         drift_is(&other, fields).await

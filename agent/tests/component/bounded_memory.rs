@@ -1,0 +1,50 @@
+//! However large the claims of a node are made, the program that ships stays within the memory that its
+//! manifest allows.
+
+use crate::scene::{DEADLINE, Scene};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Component, ControlPlane, Options, eventually, memory, or_skip};
+use futures::StreamExt as _;
+use futures::TryStreamExt as _;
+use kube::api::{ListParams, PostParams};
+
+/// The largest that an API server takes: etcd's limit of a request is 1.5 MiB.
+const LABELS: usize = 1_200_000;
+
+/// Makes so many claims that are as large as can be, and has an agent serve them.
+async fn serves_large_claims(options: Options, count: usize) -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let plane = ControlPlane::start(options).await?;
+    let scene = Scene::without_controllers(&plane).await?;
+    let claims = scene.claims("default");
+    let make = |number: usize| {
+        let claims = claims.clone();
+        let mut claim = scene.claim(&format!("data-{number}")).build("default");
+        claim.metadata.labels.get_or_insert_default().extend(memory::labels(LABELS));
+        async move { claims.create(&PostParams::default(), &claim).await.map(drop) }
+    };
+    let made = futures::stream::iter((0..count).map(make)).buffer_unordered(4);
+    made.try_collect::<()>().await.context("make the claims")?;
+    let agent = scene.program(&[])?;
+    eventually(DEADLINE * 3, "every claim has its volume", || async {
+        let volumes = scene.volumes().list_metadata(&ListParams::default()).await?.items.len();
+        ensure!(volumes == count, "{volumes} of {count}: {}", agent.log_tail(5));
+        Ok(())
+    })
+    .await?;
+    let (peak, limit) = (memory::peak(agent.pid())?, memory::limit("agent.yaml")?);
+    ensure!(peak <= limit, "{} KiB of {} KiB", peak >> 10, limit >> 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_claims_of_more_than_a_megabyte_fit_if_lists_are_streamed() -> Result<()> {
+    serves_large_claims(Options::api_only(), 200).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_claims_fit_if_lists_come_in_pages() -> Result<()> {
+    let pages = Options::api_only().flag(Component::ApiServer, "--feature-gates=WatchList=false");
+    serves_large_claims(pages, 40).await
+}

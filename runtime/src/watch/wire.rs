@@ -1,0 +1,117 @@
+//! What an API server sends to a watch: lines of events, and pages of lists. Decides nothing.
+
+use super::Read;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::core::response::Status;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The annotation of the bookmark that ends a streamed list.
+const LISTED: &str = "k8s.io/initial-events-end";
+
+/// One line of a watch.
+pub(super) enum Line<T> {
+    /// There is an object, of this version. It is none if the object could not be read.
+    Applied(Option<T>, String),
+    /// An object is gone, in this version.
+    Deleted(Option<T>, String),
+    /// The watch has come to this version, and perhaps to the end of a streamed list.
+    Bookmark { version: String, is_listed: bool },
+    /// The API server cannot go on.
+    Failed(Box<Status>),
+}
+
+/// One page of a list.
+pub(super) struct Page<T> {
+    pub(super) objects: VecDeque<T>,
+    pub(super) items: usize,
+    pub(super) version: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawLine<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct RawPage<'a> {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    metadata: Mark,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mark {
+    resource_version: String,
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMark,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMark {
+    resource_version: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+/// Reads a line of a watch of objects of this kind.
+pub(super) fn line<T>(text: &str, kind: &str, read: Read<T>) -> Result<Line<T>, serde_json::Error> {
+    let RawLine { kind: what, object } = serde_json::from_str(text)?;
+    let object = object.get();
+    match &*what {
+        "BOOKMARK" => {
+            let Bookmark { metadata } = serde_json::from_str(object)?;
+            let is_listed = metadata.annotations.contains_key(LISTED);
+            Ok(Line::Bookmark { version: metadata.resource_version, is_listed })
+        }
+        "ERROR" => Ok(Line::Failed(serde_json::from_str(object)?)),
+        what => {
+            let Versioned { metadata } = serde_json::from_str(object)?;
+            let (found, version) = (reduced(object, kind, read), metadata.resource_version);
+            Ok(match what {
+                "DELETED" => Line::Deleted(found, version),
+                _ => Line::Applied(found, version),
+            })
+        }
+    }
+}
+
+/// Reads a page of a list of objects of this kind.
+pub(super) fn page<T>(text: &str, kind: &str, read: Read<T>) -> Result<Page<T>, serde_json::Error> {
+    let RawPage { metadata, items } = serde_json::from_str(text)?;
+    let items = items.unwrap_or_default();
+    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(Page {
+        objects: items.iter().filter_map(|item| reduced(item.get(), kind, read)).collect(),
+        items: items.len(),
+        version: some(metadata.resource_version),
+        token: some(metadata.continue_),
+    })
+}
+
+/// One object that cannot be read must not keep the others from being seen.
+fn reduced<T>(object: &str, kind: &str, read: Read<T>) -> Option<T> {
+    let found = read(object);
+    found
+        .inspect_err(
+            |error| tracing::warn!(%error, kind, "skipping an object that is not as it should be"),
+        )
+        .ok()
+}
