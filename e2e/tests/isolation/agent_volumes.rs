@@ -7,6 +7,7 @@ use crate::bed::{
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_testkit::or_skip;
+use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -18,8 +19,6 @@ async fn an_agent_does_all_that_it_has_to_with_the_volumes_of_its_node() -> Resu
     let name = made(&a, A).await?;
     let volumes = volumes(&a);
     patch(&volumes, &name, json!({ "spec": { "capacity": { "storage": "2Gi" } } })).await?;
-    let used = json!({ "metadata": { "annotations": { names::USED: "1" } } });
-    patch(&volumes, &name, used).await?;
     delete(&a, &name).await?;
     let left = json!({ "metadata": { "finalizers": [PROTECTION] } });
     let volume = patch(&volumes, &name, left).await?;
@@ -36,7 +35,7 @@ async fn a_stolen_token_does_nothing_to_a_volume_of_another_node() -> Result<()>
         json!({ "spec": { "capacity": { "storage": "2Gi" } } }),
         json!({ "spec": { "claimRef": { "name": "other", "uid": uid() } } }),
         json!({ "metadata": { "annotations": { names::NODE: B } } }),
-        json!({ "metadata": { "annotations": { names::USED: "1" } } }),
+        json!({ "metadata": { "annotations": { names::PINNED_BY: "user" } } }),
         json!({ "metadata": { "finalizers": [] } }),
     ];
     for change in &changes {
@@ -100,7 +99,7 @@ fn set(object: &mut Value, pointer: &str, value: &Value) -> Result<()> {
     Ok(())
 }
 
-fn affinity(requirements: Value) -> Value {
+fn affinity(requirements: &[Value]) -> Value {
     json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": requirements }] } })
 }
 
@@ -108,13 +107,11 @@ fn hosts(operator: &str, values: &[&str]) -> Value {
     json!({ "key": kubernetes::HOSTNAME, "operator": operator, "values": values })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
-    let id = uid();
+/// What an agent must not make of the volume with this uid.
+fn cases(id: &str) -> Vec<Case> {
     let path = |path: String| json!({ "path": path });
     let (source, node) = ("at <pool>/<uid>/data", "exactly the node affinity");
-    let cases: Vec<Case> = vec![
+    vec![
         ("/spec/local", path("/etc".to_owned()), source),
         ("/spec/local", path("/".to_owned()), source),
         ("/spec/local", path(format!("/var/lib/fastrak/{}/data", uid())), source),
@@ -129,9 +126,9 @@ async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()>
         ),
         ("/spec/volumeMode", json!("Block"), source),
         ("/metadata/name", json!("other"), source),
-        ("/spec/nodeAffinity", affinity(json!([hosts("In", &[B])])), "variable \"hostname\""),
-        ("/spec/nodeAffinity", affinity(json!([hosts("In", &[A, B])])), node),
-        ("/spec/nodeAffinity", affinity(json!([hosts("NotIn", &[A])])), node),
+        ("/spec/nodeAffinity", affinity(&[hosts("In", &[B])]), "variable \"hostname\""),
+        ("/spec/nodeAffinity", affinity(&[hosts("In", &[A, B])]), node),
+        ("/spec/nodeAffinity", affinity(&[hosts("NotIn", &[A])]), node),
         ("/metadata/annotations", json!({ names::NODE: A }), "as its provisioner"),
         ("/metadata/labels", json!({ names::NODE: B }), "the annotation and the label"),
         ("/metadata/labels", Value::Null, "the annotation and the label"),
@@ -147,26 +144,41 @@ async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()>
             json!({ "kind": "PersistentVolumeClaim", "namespace": "default", "name": "data" }),
             "names its claim",
         ),
-    ];
+    ]
+}
+
+/// What the API server itself refuses, before it asks a policy.
+fn invalid(id: &str) -> [(&'static str, Value); 2] {
+    let path = format!("/var/lib/fastrak/{id}/../{id}/data");
+    [("/spec/local", json!({ "path": path })), ("/spec/nodeAffinity", Value::Null)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()> {
+    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let id = uid();
     let volumes = volumes(&a);
+    let changed = |pointer: &str, value: &Value| -> Result<PersistentVolume> {
+        let mut object = volume_json(A, &id);
+        set(&mut object, pointer, value)?;
+        Ok(serde_json::from_value(object)?)
+    };
     volumes.create(&dry_run(), &volume(A, &id)).await.context("as it should be")?;
-    for (pointer, value, why) in cases {
-        let mut object = volume_json(A, &id);
-        set(&mut object, pointer, &value)?;
-        let object = serde_json::from_value(object)?;
-        let refusal = refused_for(volumes.create(&dry_run(), &object).await, why);
-        refusal.with_context(|| format!("{pointer}: {value}"))?;
+    for (pointer, value, why) in cases(&id) {
+        let made = volumes.create(&dry_run(), &changed(pointer, &value)?).await;
+        refused_for(made, why).with_context(|| format!("{pointer}: {value}"))?;
     }
-    // What the API server itself refuses, before it asks a policy.
-    for (pointer, value) in [
-        ("/spec/local", path(format!("/var/lib/fastrak/{id}/../{id}/data"))),
-        ("/spec/nodeAffinity", Value::Null),
-    ] {
-        let mut object = volume_json(A, &id);
-        set(&mut object, pointer, &value)?;
-        let object = serde_json::from_value(object)?;
-        ensure!(volumes.create(&dry_run(), &object).await.is_err(), "{pointer}: {value}");
+    for (pointer, value) in invalid(&id) {
+        let made = volumes.create(&dry_run(), &changed(pointer, &value)?).await;
+        ensure!(made.is_err(), "{pointer}: {value}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_makes_volumes_of_no_other_source() -> Result<()> {
+    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let (id, volumes) = (uid(), volumes(&a));
     for source in [
         json!({ "hostPath": { "path": "/etc" } }),
         json!({ "nfs": { "server": "192.0.2.1", "path": "/" } }),
