@@ -121,6 +121,9 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Whether `name` in this directory is a subvolume, on a filesystem that has them.
     fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno>;
 
+    /// Makes the subvolume writable whose root this directory is, also if it is writable already.
+    fn make_writable(&self) -> Result<(), Errno>;
+
     /// The subvolume that this directory is in.
     fn subvolume(&self) -> Result<Subvolume, Errno>;
 

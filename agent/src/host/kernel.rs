@@ -234,6 +234,10 @@ impl Handle for Descriptor {
         Ok(is_directory && stat.stx_ino == quota::btrfs::ROOT_INODE)
     }
 
+    fn make_writable(&self) -> Result<(), Errno> {
+        quota::btrfs::make_writable(self.0.as_fd())
+    }
+
     fn subvolume(&self) -> Result<Subvolume, Errno> {
         quota::btrfs::subvolume(self.0.as_fd())
     }

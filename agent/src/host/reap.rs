@@ -114,6 +114,7 @@ impl Removal {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         let refusal = match self.try_to_remove(dir, name) {
             Err(Errno::PERM) if unlock(dir, name) => self.try_to_remove(dir, name),
+            Err(Errno::ROFS) if self.make_writable() => self.try_to_remove(dir, name),
             other => other,
         };
         match refusal {
@@ -151,15 +152,35 @@ impl Removal {
     fn enter(&mut self, folder: Dir, name: &OsStr) {
         if self.levels.len() < DEEPEST {
             self.levels.push(Level::new(folder, name));
-        } else if let Err(errno) = self.move_up(name) {
+        } else if let Err(errno) = self.move_up(&folder, name) {
             self.fail(folder.path().to_owned(), errno);
         }
     }
 
-    /// Moves `name` from the last level to one above, which will meet it there. The highest will do,
-    /// unless a tenant has made a subvolume or a project of his own on the way: out of such a one
-    /// nothing can be moved, but it can be moved as a whole.
-    fn move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
+    /// Makes every subvolume writable whose root is open. A tenant may have made them read-only, and
+    /// only the owner or CAP_FOWNER can undo that. Returns whether there is one: what is open is the
+    /// tenant's, so every subvolume that it is in below the trash is among them.
+    fn make_writable(&self) -> bool {
+        let tried = self.levels.iter().map(|level| level.dir.handle().make_writable().is_ok());
+        tried.fold(false, |any, done| any | done)
+    }
+
+    /// Moves `folder`, which is `name` in the last level, to one above, which will meet it there.
+    fn move_up(&mut self, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
+        match self.try_to_move_up(name) {
+            Err(Errno::ROFS) => {
+                // A read-only subvolume cannot be moved either.
+                let is_one = folder.handle().make_writable().is_ok();
+                let any = self.make_writable() || is_one;
+                if any { self.try_to_move_up(name) } else { Err(Errno::ROFS) }
+            }
+            other => other,
+        }
+    }
+
+    /// The highest level will do, unless a tenant has made a subvolume or a project of his own on the
+    /// way: out of such a one nothing can be moved, but it can be moved as a whole.
+    fn try_to_move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
         let Some((last, above)) = self.levels.split_last_mut() else { return Ok(()) };
         match self.moves.move_to_first(above, &last.dir, name) {
             Err(Errno::XDEV) => {}

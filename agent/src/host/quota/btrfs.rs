@@ -53,6 +53,12 @@ pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), E
     raw::destroy_subvolume(fd, name)
 }
 
+/// Clears the read-only flag of the subvolume whose root this is. The owner may do that, and so may we
+/// with CAP_FOWNER.
+pub(in super::super) fn make_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    raw::set_subvolume_flags(fd, 0)
+}
+
 /// Limits what the subvolume may hold.
 pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: u64) -> Result<(), Errno> {
     let most = if most == 0 { NO_LIMIT } else { most };

@@ -20,7 +20,10 @@ impl Obstacle {
         match self.errno {
             Errno::PERM => Some("it or its folder is immutable or append-only: chattr -R -ia"),
             Errno::BUSY | Errno::XDEV => Some("something is mounted on it: umount"),
-            Errno::ROFS => Some("it is in a subvolume that was made read-only"),
+            Errno::ROFS => Some(
+                "it is in a subvolume that is read-only and cannot be made writable now, such as \
+                 while it is sent: btrfs property set -ts <subvolume> ro false",
+            ),
             Errno::NOTEMPTY | Errno::EXIST => Some("something still writes to it"),
             _ => None,
         }

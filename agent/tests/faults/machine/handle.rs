@@ -323,6 +323,14 @@ impl Handle for SimulatedFile {
         })
     }
 
+    fn make_writable(&self) -> Result<(), Errno> {
+        self.call(Call::Permit, |state| match state.disk.is_subvolume(self.ino) {
+            // None here is read-only.
+            true => Ok(()),
+            false => Err(Errno::INVAL),
+        })
+    }
+
     fn subvolume(&self) -> Result<Subvolume, Errno> {
         self.call(Call::Examine, |state| groups::of(&state.disk, self.ino))
     }

@@ -83,6 +83,7 @@ const HEADER: usize = 32;
 const CREATE: Opcode = opcode::write::<SubvolumeArgs>(BTRFS, 24);
 const DESTROY: Opcode = opcode::write::<NameArgs>(BTRFS, 15);
 const SEARCH: Opcode = opcode::read_write::<SearchArgs>(BTRFS, 17);
+const SET_FLAGS: Opcode = opcode::write::<u64>(BTRFS, 26);
 const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
 /// Declared as one that reads, and it writes.
 const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
@@ -98,6 +99,12 @@ pub(super) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> 
     let args = NameArgs { fd: 0, name: text(name)? };
     // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY, whose form this is; it is only read.
     unsafe { ioctl(fd, Setter::<DESTROY, _>::new(args)) }
+}
+
+/// Sets the flags of the subvolume whose root this is. The kernel has one that can be set: read-only.
+pub(super) fn set_subvolume_flags(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<SET_FLAGS, u64>::new(flags)) }
 }
 
 pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64) -> Result<()> {

@@ -158,6 +158,7 @@ impl Handle for Meddled<dyn Handle> {
         fn limit(group: Group, most: u64) -> ();
         fn usage(group: Group) -> Usage;
         fn is_subvolume(name: &OsStr) -> bool;
+        fn make_writable() -> ();
         fn subvolume() -> Subvolume;
         fn subvolume_uuid(number: u64) -> Option<[u8; 16]>;
         fn remove_group(number: u64) -> ();
