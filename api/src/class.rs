@@ -2,9 +2,13 @@
 //!
 //! What the parameters of its own say is read in `params.rs`.
 
+mod inodes;
+mod mode;
 mod params;
 
-pub use params::{ClassParams, Mode, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
+pub use inodes::BytesPerInode;
+pub use mode::Mode;
+pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;

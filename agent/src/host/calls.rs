@@ -5,7 +5,7 @@
 //! method does more than its one call, and none decides anything.
 
 use super::Kind;
-use super::quota::{Group, Subvolume, Support, Usage};
+use super::quota::{Group, Limits, Subvolume, Support, Usage};
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
@@ -112,8 +112,8 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// The first project from this number on that anything is counted as, or limited by.
     fn project_from(&self, first: u32) -> Result<Option<u32>, Errno>;
 
-    /// Limits what `group`, to which this directory belongs, may hold; with 0, no more.
-    fn limit(&self, group: Group, most: u64) -> Result<(), Errno>;
+    /// Sets the limits of `group`, to which this directory belongs, and takes away those it lacks.
+    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno>;
 
     /// What `group`, to which this directory belongs, holds.
     fn usage(&self, group: Group) -> Result<Usage, Errno>;

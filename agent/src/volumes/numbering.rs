@@ -8,7 +8,7 @@
 use super::identity::{self, Record};
 use super::{Store, VolumeError, layout, projects};
 use crate::host::HostError;
-use crate::host::quota::{self, Group, Lack, Support};
+use crate::host::quota::{self, Group, Lack, Limits, Support};
 use crate::pools::OpenPool;
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -81,7 +81,7 @@ impl Store {
                 && quota::usage(&pool.dir, group)?.inodes == Some(0)
                 && !self.is_trashed(&mut trashed, number)?
             {
-                quota::limit(&pool.dir, group, 0)?;
+                quota::limit(&pool.dir, group, Limits::NONE)?;
                 swept += 1;
             }
             from = number + 1;

@@ -70,6 +70,7 @@ fn order() -> Order {
             bytes: 1,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         },
         pools: vec![PoolName::default()],

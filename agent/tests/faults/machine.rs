@@ -13,7 +13,7 @@ use crate::faults::{Call, Fault, fails_with};
 use crate::projects;
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Handle, How, Machine, Room, There};
-use fastrak_agent::host::quota::{Lack, Support};
+use fastrak_agent::host::quota::{Lack, Limits, Support};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -269,8 +269,8 @@ impl State {
         self.disk.remove(dir, name);
     }
 
-    fn limit_project(&mut self, ino: Ino, number: u32, most: u64) {
-        if !projects::limit(&mut self.disk, ino, number, most) {
+    fn limit_project(&mut self, ino: Ino, number: u32, limits: Limits) {
+        if !projects::limit(&mut self.disk, ino, number, limits) {
             self.trespasses.push(format!("limit project {number}"));
         }
     }

@@ -60,10 +60,9 @@ pub(in super::super) fn make_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Limits what the subvolume may hold.
-pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: u64) -> Result<(), Errno> {
-    let most = if most == 0 { NO_LIMIT } else { most };
+pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(), Errno> {
     // 0 asks for the group of the subvolume that the descriptor is in.
-    raw::limit_group(fd, 0, REFERENCED, most)
+    raw::limit_group(fd, 0, REFERENCED, most.unwrap_or(NO_LIMIT))
 }
 
 /// What the subvolume holds, and may hold.
@@ -72,7 +71,7 @@ pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
     let info = item(fd, INFO_ITEM, group)?.ok_or(Errno::NOENT)?;
     let limit = item(fd, LIMIT_ITEM, group)?;
     let limited = limit.filter(|words| words[0] & REFERENCED != 0).map(|words| words[1]);
-    Ok(Usage { used: info[1], inodes: None, limit: limited })
+    Ok(Usage { used: info[1], limit: limited, ..Usage::default() })
 }
 
 /// The subvolume that the descriptor is in.

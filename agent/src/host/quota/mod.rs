@@ -63,8 +63,20 @@ pub struct Usage {
     pub used: u64,
     /// Files and directories; none where they are not counted.
     pub inodes: Option<u64>,
-    /// The most that it may hold; none where nothing limits it.
+    /// The most bytes that it may hold; none where nothing limits them.
     pub limit: Option<u64>,
+    /// The most files and directories that it may hold; none where nothing limits them.
+    pub inode_limit: Option<u64>,
+}
+
+/// The most that a group may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes; none for any number.
+    pub bytes: Option<u64>,
+    /// Files and directories; none for any number. Only projects can be held to it: what files take of
+    /// a btrfs beside their content is counted in bytes there.
+    pub inodes: Option<u64>,
 }
 
 /// `f_type` of btrfs, from `linux/magic.h`.
@@ -102,8 +114,8 @@ pub fn make_in_project(
 
 /// Limits what the group of `dir` may hold. Less than it holds already is a limit too: nothing can be
 /// added then until something is removed.
-pub fn limit(dir: &Dir, group: Group, most: u64) -> Result<(), HostError> {
-    dir.handle().limit(group, most).map_err(failed(Verb::Limit, dir.path()))
+pub fn limit(dir: &Dir, group: Group, limits: Limits) -> Result<(), HostError> {
+    dir.handle().limit(group, limits).map_err(failed(Verb::Limit, dir.path()))
 }
 
 /// What the group of `dir` holds, and may hold.
@@ -155,6 +167,23 @@ pub(super) fn supported(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match room(fd)?.kind {
         BTRFS => btrfs::support(fd),
         kind => project::support(fd, matches!(kind, XFS | EXT4)),
+    }
+}
+
+impl Limits {
+    /// No limit at all.
+    pub const NONE: Self = Self { bytes: None, inodes: None };
+
+    /// A limit on bytes alone.
+    #[must_use]
+    pub const fn bytes(bytes: u64) -> Self {
+        Self { bytes: Some(bytes), inodes: None }
+    }
+}
+
+impl From<&fastrak_api::volume::Identity> for Limits {
+    fn from(identity: &fastrak_api::volume::Identity) -> Self {
+        Self { bytes: Some(identity.bytes), inodes: identity.inodes() }
     }
 }
 

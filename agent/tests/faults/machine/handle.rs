@@ -6,7 +6,7 @@ use crate::faults::Call;
 use crate::{groups, projects};
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Device, Extent, Handle, How, Room, There};
-use fastrak_agent::host::quota::{Group, Subvolume, Support, Usage};
+use fastrak_agent::host::quota::{Group, Limits, Subvolume, Support, Usage};
 use fastrak_agent::volumes::layout;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
@@ -294,14 +294,14 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |state| Ok(projects::next(&state.disk, self.ino, first)))
     }
 
-    fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
+    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno> {
         self.call(Call::Limit, |state| {
             if let Group::Project(number) = group {
-                state.limit_project(self.ino, number, most);
+                state.limit_project(self.ino, number, limits);
                 return Ok(());
             }
             state.guard("limit", self.ino, None);
-            state.disk.tag(self.ino, LIMIT, &most.to_le_bytes());
+            state.disk.tag(self.ino, LIMIT, &limits.bytes.unwrap_or(0).to_le_bytes());
             Ok(())
         })
     }
@@ -313,7 +313,7 @@ impl Handle for SimulatedFile {
             }
             let limit = state.disk.see(self.ino).tags.get(LIMIT);
             let limit = limit.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).expect("8 bytes"));
-            Ok(Usage { used: 0, inodes: None, limit: limit.map(u64::from_le_bytes) })
+            Ok(Usage { limit: limit.map(u64::from_le_bytes), ..Usage::default() })
         })
     }
 

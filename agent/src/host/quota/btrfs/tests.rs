@@ -1,7 +1,7 @@
 //! Against a real btrfs on a loop device.
 
 use super::super::{
-    Lack, Support, Usage, limit, make_subvolume, remove_group, subvolume_uuid, support,
+    Lack, Limits, Support, Usage, limit, make_subvolume, remove_group, subvolume_uuid, support,
 };
 use super::*;
 use crate::host::dirs::failed;
@@ -25,7 +25,8 @@ fn held(dir: &Dir) -> Usage {
 }
 
 fn set(dir: &Dir, most: u64) {
-    limit(dir, super::super::Group::Subvolume, most).unwrap();
+    let bytes = Some(most).filter(|most| *most != 0);
+    limit(dir, super::super::Group::Subvolume, Limits { bytes, inodes: None }).unwrap();
 }
 
 fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {
