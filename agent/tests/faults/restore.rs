@@ -150,7 +150,7 @@ impl Agent {
     /// Room is needed in the first pool.
     pub(crate) fn give_way(&self, now: i64) {
         let pool = PoolName::parse("near").expect("a name");
-        drop(self.store.give_way(&pool, 1, now));
+        drop(self.store.give_way(&pool, (1, "other"), now));
     }
 
     /// Whatever happens from now on, the volume must be there: also when the power fails at once.

@@ -14,6 +14,7 @@ use crate::machine::FaultyMachine;
 use crate::restore::LEFT;
 use fastrak_agent::facts::volume::{Policy, Volume};
 use fastrak_agent::volumes::layout;
+use fastrak_agent::volumes::plan::MIN_AGE;
 use fastrak_api::claim::Wish;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,6 +309,8 @@ impl World {
         let state = self.machine.state();
         self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
         drop(state);
+        // What has just come into the trash is not evicted.
+        self.now += Duration::from_secs(MIN_AGE);
         self.agent.give_way(seconds(self.now));
     }
 
