@@ -2,7 +2,7 @@
 //!
 //! This is the seam below everything that the agent does to a machine: whoever implements it sees
 //! every call, in order, and may refuse it. `kernel.rs` is the one implementation that ships. No
-//! method does more than its one call, and none decides anything.
+//! method does more than its one call, or the few that set one thing, and none decides anything.
 
 use super::Kind;
 use super::quota::{Group, Limits, Subvolume, Support, Usage};
@@ -130,7 +130,7 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// The uuid of the subvolume that has this number now; `None` where none has it.
     fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno>;
 
-    /// Removes the group of the subvolume of this number.
+    /// Removes the group of this number, which is that of a subvolume or one above it.
     fn remove_group(&self, number: u64) -> Result<(), Errno>;
 }
 

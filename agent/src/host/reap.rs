@@ -20,6 +20,7 @@ pub use notes::Notes;
 pub use obstacle::Obstacle;
 
 use super::dirs::Dir;
+use super::quota::{Group, Limits};
 use level::{Level, Moves};
 use meter::Meter;
 use rustix::io::Errno;
@@ -226,7 +227,19 @@ impl Removal {
     /// goes all the same: on a disk that is too full for a note there is room for one then.
     fn remove_empty(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
         self.notes.note(dir, name)?;
-        dir.remove_empty(name)
+        match dir.remove_empty(name) {
+            Err(Errno::DQUOT) if self.lift_limits() => dir.remove_empty(name),
+            other => other,
+        }
+    }
+
+    /// Takes the limits off all subvolumes whose root is open. The removal of a subvolume is counted for
+    /// the one it is in, and a volume that is full of empty subvolumes could lose none of them. Returns
+    /// whether there may be one less.
+    fn lift_limits(&self) -> bool {
+        let lift = |level: &Level| level.dir.handle().limit(Group::Subvolume, Limits::NONE);
+        let tried = self.levels.iter().map(|level| lift(level).is_ok());
+        tried.fold(false, |any, done| any | done)
     }
 
     fn gone(&mut self) {

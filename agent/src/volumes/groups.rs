@@ -28,7 +28,7 @@ pub(super) struct Turns {
 /// Where subvolumes are to be noted that are removed from this pool.
 pub(super) fn notes(pool: &Dir) -> Notes {
     let notes = quota::support(pool).and_then(|support| match support {
-        Support::Subvolumes => pool.open_or_make(OsStr::new(layout::GROUPS)).map(Notes::In),
+        Support::Subvolumes { .. } => pool.open_or_make(OsStr::new(layout::GROUPS)).map(Notes::In),
         Support::Projects | Support::None(_) => Ok(Notes::Needless),
     });
     notes.unwrap_or_else(|error| Notes::Impossible(error.errno))
@@ -54,7 +54,7 @@ impl Store {
         let names = folder.names(usize::MAX)?;
         let mut noted: Vec<_> = names.iter().filter_map(|name| Subvolume::of_note(name)).collect();
         // While quotas are off there are no groups, and nothing to ask.
-        if noted.is_empty() || quota::support(&pool.dir)? != Support::Subvolumes {
+        if noted.is_empty() || !matches!(quota::support(&pool.dir)?, Support::Subvolumes { .. }) {
             return Ok(0);
         }
         self.turns.choose(&pool.config.name, &mut noted);
@@ -76,7 +76,7 @@ fn is_over(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
         Some(uuid) if uuid == subvolume.uuid => Ok(false),
         // Another has the number now, and the group.
         Some(_) => Ok(true),
-        None => quota::remove_group(folder, subvolume.number),
+        None => quota::remove_groups(folder, subvolume.number),
     }
 }
 

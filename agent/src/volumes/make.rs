@@ -53,9 +53,9 @@ impl Store {
         let lack = match support(pool, order)? {
             None => None,
             Some(Support::None(lack)) => Some(lack),
-            Some(Support::Subvolumes) => {
+            Some(Support::Subvolumes { nested }) => {
                 identity.limit = LimitRecord::Subvolume;
-                None
+                (!nested).then_some(Lack::BtrfsNested)
             }
             Some(Support::Projects) => match self.book_as_project(pool, identity)? {
                 None => return Ok(()),

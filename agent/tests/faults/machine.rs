@@ -256,7 +256,7 @@ impl State {
         let path = self.disk.path(ino);
         let is_in = |name: &str| path.first().is_some_and(|place| place == name);
         match (is_in(FAR), is_in(projects::NEAR) && self.has_projects) {
-            (true, _) => Support::Subvolumes,
+            (true, _) => Support::Subvolumes { nested: true },
             (false, true) => Support::Projects,
             (false, false) => Support::None(Lack::Filesystem),
         }

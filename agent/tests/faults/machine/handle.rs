@@ -266,7 +266,7 @@ impl Handle for SimulatedFile {
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
         self.call(Call::Remove, |state| {
             let ino = state.look_up(self.ino, name)?;
-            if state.support(self.ino) != Support::Subvolumes {
+            if !matches!(state.support(self.ino), Support::Subvolumes { .. }) {
                 return Err(Errno::NOTTY);
             }
             state.guard("remove", self.ino, Some(name));
@@ -299,6 +299,9 @@ impl Handle for SimulatedFile {
             if let Group::Project(number) = group {
                 state.limit_project(self.ino, number, limits);
                 return Ok(());
+            }
+            if !state.disk.is_subvolume(self.ino) {
+                return Err(Errno::INVAL);
             }
             state.guard("limit", self.ino, None);
             state.disk.tag(self.ino, LIMIT, &limits.bytes.unwrap_or(0).to_le_bytes());

@@ -206,7 +206,9 @@ fn proof(data: &Path, id: &VolumeId) -> &'static str {
 
 fn make(disk: &str, pool: &Pool, (id, keeps): (&VolumeId, bool)) -> Result<()> {
     println!("fact {disk} making {id} {SIZE}");
-    let mut order = order(id, SIZE, Quota::Required);
+    // Linux 6.1 has no simple quotas.
+    let quota = if disk == "btrfs" { Quota::Preferred } else { Quota::Required };
+    let mut order = order(id, SIZE, quota);
     if keeps {
         println!("fact {disk} keeping {id} 0");
         order.identity.trash_seconds = Some(3600);

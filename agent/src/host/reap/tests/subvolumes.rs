@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::host::dirs::PRIVATE;
-use crate::host::quota::{Subvolume, make_subvolume};
+use crate::host::quota::{Group, Limits, Subvolume, limit, make_subvolume};
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{Disk, or_skip};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -224,4 +224,24 @@ async fn a_read_only_subvolume_that_cannot_be_made_writable_says_how_it_can() {
     assert!(stuck.path.starts_with(volume.path().join("one")), "{stuck}");
     assert_eq!(stuck.errno, Errno::ROFS);
     assert!(stuck.to_string().contains("btrfs property set -ts <subvolume> ro false"), "{stuck}");
+}
+
+#[tokio::test]
+async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_takes() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = Dir::open_at(&Kernel, disk.path()).unwrap();
+    let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
+    let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
+    limit(&data, Group::Subvolume, Limits::bytes(1 << 20)).unwrap();
+    let names = (0..1000).map(|number| OsString::from(number.to_string()));
+    let made = names.map_while(|name| make_subvolume(&data, &name, PRIVATE).ok()).count();
+    assert!((10..1000).contains(&made), "{made}");
+    with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER);
+    let stuck = remove(&root, OsStr::new("volume"), Notes::Needless);
+    with_rights();
+    let stuck = stuck.unwrap_err();
+    assert_eq!(stuck.errno, Errno::DQUOT);
+    assert!(stuck.to_string().contains("deploy/quotas"), "{stuck}");
+    assert_eq!(remove(&root, OsStr::new("volume"), Notes::Needless), Ok(()));
 }
