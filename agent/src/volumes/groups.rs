@@ -23,6 +23,8 @@ const MOST: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     by_pool: Arc<Mutex<BTreeMap<PoolName, Subvolume>>>,
+    // The project at which the next scan begins.
+    projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
 }
 
 /// Where subvolumes are to be noted that are removed from this pool.
@@ -81,6 +83,16 @@ fn is_over(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
 }
 
 impl Turns {
+    /// The project at which the sweep of a pool begins.
+    pub(super) fn project(&self, pool: &PoolName) -> Option<u32> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(pool).copied()
+    }
+
+    /// Lets the next sweep of a pool begin at this project.
+    pub(super) fn set_project(&self, pool: &PoolName, from: u32) {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), from);
+    }
+
     /// Leaves of what is noted as much as this scan may look at, beginning where the last one ended.
     fn choose(&self, pool: &PoolName, noted: &mut Vec<Subvolume>) {
         let mut turns = self.by_pool.lock().unwrap_or_else(PoisonError::into_inner);

@@ -348,3 +348,24 @@ fn a_claim_evicts_by_the_last_look_and_nothing_that_was_undeleted_since() {
     scene.store.sort_trash(100, minute(22));
     assert_eq!(give_way(1, minute(22)), [own]);
 }
+
+#[test]
+fn the_trash_is_read_once_for_many_steps_and_what_comes_meanwhile_goes_too() {
+    let scene = Scene::new();
+    let trash = scene.at(".trash");
+    let put = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            fs::create_dir_all(trash.join(format!("00000000-0000-4000-8000-{number:012}.1")))
+                .unwrap();
+        }
+    };
+    scene.store.ensure(&order()).unwrap();
+    put(0..10);
+    let step = || scene.store.empty_trash(Budget::UNLIMITED, &BTreeSet::new()).remove(0);
+    let first = step();
+    assert_eq!((first.entries, first.more), (9, true));
+    put(10..30);
+    assert_eq!(step().entries, 8, "it was read again");
+    let steps = (0..100).map(|_| step()).take_while(|state| state.more).count();
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0, "after {steps} steps");
+}

@@ -46,6 +46,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("the store knows what a volume holds", store::counts_what_is_held),
     ("the store gives a number back when the trash is empty", store::gives_a_number_back),
     ("the store keeps the number of what can be had back", store::keeps_a_number_in_the_trash),
+    ("the store looks through many numbers in several scans", store::sweeps_a_part_at_a_time),
     ("the store forgets what was half made, and nothing else", store::forgets_what_was_half_made),
 ];
 

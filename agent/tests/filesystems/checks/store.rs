@@ -242,3 +242,22 @@ pub(super) fn says_what_is_lacking(root: &Path, wanted: &str) -> Result<()> {
     remove_dir_all(&pool.path)?;
     outcome
 }
+
+pub(super) fn sweeps_a_part_at_a_time(scene: &Scene) -> Result<()> {
+    /// More than one scan looks at.
+    const MANY: u32 = 4200;
+    let pool = Pool::new(&scene.root, "many")?;
+    let first = *projects::OURS.start();
+    pool.store.ensure(&order(&id(1), MIB, Quota::Required))?;
+    let root = pool.root()?;
+    for number in first..first + MANY {
+        project::limit(root.as_fd(), number, Limits::bytes(MIB))?;
+    }
+    drop(pool.store.survey());
+    ensure!(!pool.in_use(first)?, "the first scan took no limit away");
+    ensure!(pool.in_use(first + MANY - 1)?, "one scan took all of them away");
+    until("all are gone", || {
+        drop(pool.store.survey());
+        Ok(!pool.in_use(first + MANY - 1)?)
+    })
+}
