@@ -2,10 +2,14 @@
 //!
 //! What the parameters of its own say is read in `params.rs`.
 
+mod inodes;
+mod mode;
 mod params;
 
+pub use inodes::BytesPerInode;
+pub use mode::Mode;
 pub use params::{
-    ClassParams, Mode, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, duration,
+    ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, duration,
 };
 
 use crate::names::{self, kubernetes};

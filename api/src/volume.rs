@@ -47,10 +47,24 @@ pub struct Identity {
     /// removed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trash_seconds: Option<u64>,
+    /// How many bytes of its size allow it one more file; absent if its files are not limited, as those
+    /// of volumes that were made before there was such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_inode: Option<u64>,
     /// When the claim was made that the volume was made for, in seconds since 1970 and by the clock of
     /// the API server. A namespace that is younger is another than that claim's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_created: Option<i64>,
+}
+
+impl Identity {
+    /// The number of files and directories that the volume may have; `None` if they are not limited.
+    /// A small volume may have [`FEWEST_INODES`] all the same.
+    #[must_use]
+    pub fn inodes(&self) -> Option<u64> {
+        let allowed = self.bytes.checked_div(self.bytes_per_inode?)?;
+        Some(allowed.max(FEWEST_INODES))
+    }
 }
 
 /// How the kernel holds a volume to its size, as it is recorded.
@@ -77,6 +91,9 @@ pub enum ReclaimRecord {
 
 /// The layout of [`Identity`] that this version writes and reads.
 pub const IDENTITY_FORMAT: u32 = 1;
+
+/// The smallest limit on files. An inode of ext4 has 256 bytes, so it is a quarter of a MiB.
+pub const FEWEST_INODES: u64 = 1024;
 
 impl VolumeId {
     /// Reads a uid as the API server makes it: a UUID in lower case.
@@ -143,6 +160,32 @@ mod tests {
     use proptest::prelude::*;
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+
+    fn identity(bytes: u64, bytes_per_inode: Option<u64>) -> Identity {
+        Identity {
+            format: IDENTITY_FORMAT,
+            volume: VolumeId::parse(UID).unwrap(),
+            namespace: "shop".to_owned(),
+            claim: "data".to_owned(),
+            class: "local-storage".to_owned(),
+            node: "node-a".to_owned(),
+            reclaim_policy: ReclaimRecord::Delete,
+            bytes,
+            limit: LimitRecord::None,
+            trash_seconds: None,
+            bytes_per_inode,
+            claim_created: None,
+        }
+    }
+
+    #[test]
+    fn a_volume_may_have_files_in_proportion_to_its_size_and_a_small_one_a_few() {
+        assert_eq!(identity(200 << 20, Some(16384)).inodes(), Some(12800));
+        assert_eq!(identity(1, Some(16384)).inodes(), Some(FEWEST_INODES));
+        assert_eq!(identity(200 << 20, None).inodes(), None);
+        // A record that was changed by hand.
+        assert_eq!(identity(200 << 20, Some(0)).inodes(), None);
+    }
 
     #[test]
     fn only_a_uid_is_an_identity() {

@@ -6,6 +6,8 @@
 use crate::process::Invocation;
 use crate::state::StateFolder;
 use anyhow::{Context, Result, ensure};
+use rustix::fd::{AsFd as _, BorrowedFd};
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use std::path::{Path, PathBuf};
 
 /// A filesystem that is mounted.
@@ -23,18 +25,32 @@ impl Disk {
         Self::make("mkfs.btrfs", &["--quiet"], "loop,commit=1", mib).await
     }
 
-    /// Has its subvolumes counted and limited.
+    /// Has its subvolumes counted and limited, with the subvolumes in them, by simple quotas. Linux has
+    /// them since 6.7, and Debian's `btrfs quota enable` no option for them.
     pub async fn switch_quotas_on(&self) -> Result<()> {
+        let point = std::fs::File::open(&self.point).context("open a disk")?;
+        enable_simple_quotas(point.as_fd()).context("switch simple quotas on")
+    }
+
+    /// Has its subvolumes counted and limited, each for itself.
+    pub async fn switch_full_quotas_on(&self) -> Result<()> {
         let point = self.point.display().to_string();
         let on = Invocation::new("btrfs").args(["quota", "enable", &point]).run().await;
         on.context("switch quotas on").map(drop)
     }
 
-    /// Lets the subvolume at this path hold any amount.
-    pub async fn forget_limit(&self, subvolume: &Path) -> Result<()> {
-        let path = subvolume.display().to_string();
-        let limit = Invocation::new("btrfs").args(["qgroup", "limit", "none", &path]).run().await;
-        limit.context("take a limit off").map(drop)
+    /// Takes all limits off.
+    pub async fn forget_limits(&self) -> Result<()> {
+        let point = self.point.display().to_string();
+        let shown = Invocation::new("btrfs").args(["qgroup", "show", "--raw", &point]).run().await;
+        let shown = shown.context("list the quota groups")?.stdout;
+        let groups = shown.lines().filter_map(|line| line.split_whitespace().next());
+        for group in groups.filter(|group| group.contains('/')) {
+            let limit =
+                Invocation::new("btrfs").args(["qgroup", "limit", "none", group, &point]).run();
+            limit.await.context("take a limit off")?;
+        }
+        Ok(())
     }
 
     async fn make(program: &str, args: &[&str], options: &str, mib: u64) -> Result<Self> {
@@ -58,6 +74,21 @@ impl Disk {
     pub fn path(&self) -> &Path {
         &self.point
     }
+}
+
+#[expect(unsafe_code, reason = "an ioctl is a number and a form that only we can promise to fit")]
+fn enable_simple_quotas(fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    /// `struct btrfs_ioctl_quota_ctl_args`.
+    #[repr(C)]
+    struct Args {
+        command: u64,
+        status: u64,
+    }
+    const QUOTA: Opcode = opcode::read_write::<Args>(0x94, 40);
+    const ENABLE_SIMPLE: u64 = 4;
+    let mut args = Args { command: ENABLE_SIMPLE, status: 0 };
+    // SAFETY: the number is that of BTRFS_IOC_QUOTA_CTL, whose form this is.
+    unsafe { ioctl(fd, Updater::<QUOTA, _>::new(&mut args)) }
 }
 
 impl Drop for Disk {

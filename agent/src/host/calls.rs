@@ -2,10 +2,10 @@
 //!
 //! This is the seam below everything that the agent does to a machine: whoever implements it sees
 //! every call, in order, and may refuse it. `kernel.rs` is the one implementation that ships. No
-//! method does more than its one call, and none decides anything.
+//! method does more than its one call, or the few that set one thing, and none decides anything.
 
 use super::Kind;
-use super::quota::{Group, Subvolume, Support, Usage};
+use super::quota::{Group, Limits, Subvolume, Support, Usage};
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
@@ -116,8 +116,8 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// The first project from this number on that anything is counted as, or limited by.
     fn project_from(&self, first: u32) -> Result<Option<u32>, Errno>;
 
-    /// Limits what `group`, to which this directory belongs, may hold; with 0, no more.
-    fn limit(&self, group: Group, most: u64) -> Result<(), Errno>;
+    /// Sets the limits of `group`, to which this directory belongs, and takes away those it lacks.
+    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno>;
 
     /// What `group`, to which this directory belongs, holds.
     fn usage(&self, group: Group) -> Result<Usage, Errno>;
@@ -125,13 +125,16 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Whether `name` in this directory is a subvolume, on a filesystem that has them.
     fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno>;
 
+    /// Makes the subvolume writable whose root this directory is, also if it is writable already.
+    fn make_writable(&self) -> Result<(), Errno>;
+
     /// The subvolume that this directory is in.
     fn subvolume(&self) -> Result<Subvolume, Errno>;
 
     /// The uuid of the subvolume that has this number now; `None` where none has it.
     fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno>;
 
-    /// Removes the group of the subvolume of this number.
+    /// Removes the group of this number, which is that of a subvolume or one above it.
     fn remove_group(&self, number: u64) -> Result<(), Errno>;
 }
 

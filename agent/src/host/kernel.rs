@@ -4,7 +4,7 @@
 
 use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
-use super::quota::{self, Group, Subvolume, Support, Usage};
+use super::quota::{self, Group, Limits, Subvolume, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
     StatxAttributes, StatxFlags, XattrFlags, fchmod, flock, fsetxattr, fstat, fsync, ioctl_getflags,
@@ -219,10 +219,10 @@ impl Handle for Descriptor {
         quota::project::next_used(self.0.as_fd(), first)
     }
 
-    fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
+    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno> {
         match group {
-            Group::Subvolume => quota::btrfs::limit(self.0.as_fd(), most),
-            Group::Project(number) => quota::project::limit(self.0.as_fd(), number, most, None),
+            Group::Subvolume => quota::btrfs::limit(self.0.as_fd(), limits.bytes),
+            Group::Project(number) => quota::project::limit(self.0.as_fd(), number, limits),
         }
     }
 
@@ -237,6 +237,10 @@ impl Handle for Descriptor {
         let stat = statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
         let is_directory = kind(stat.stx_mode.into()) == Kind::Directory;
         Ok(is_directory && stat.stx_ino == quota::btrfs::ROOT_INODE)
+    }
+
+    fn make_writable(&self) -> Result<(), Errno> {
+        quota::btrfs::make_writable(self.0.as_fd())
     }
 
     fn subvolume(&self) -> Result<Subvolume, Errno> {

@@ -20,6 +20,7 @@ pub use notes::Notes;
 pub use obstacle::Obstacle;
 
 use super::dirs::Dir;
+use super::quota::{Group, Limits};
 use level::{Level, Moves};
 use meter::Meter;
 use rustix::io::Errno;
@@ -114,6 +115,7 @@ impl Removal {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         let refusal = match self.try_to_remove(dir, name) {
             Err(Errno::PERM) if unlock(dir, name) => self.try_to_remove(dir, name),
+            Err(Errno::ROFS) if self.make_writable() => self.try_to_remove(dir, name),
             other => other,
         };
         match refusal {
@@ -151,15 +153,35 @@ impl Removal {
     fn enter(&mut self, folder: Dir, name: &OsStr) {
         if self.levels.len() < DEEPEST {
             self.levels.push(Level::new(folder, name));
-        } else if let Err(errno) = self.move_up(name) {
+        } else if let Err(errno) = self.move_up(&folder, name) {
             self.fail(folder.path().to_owned(), errno);
         }
     }
 
-    /// Moves `name` from the last level to one above, which will meet it there. The highest will do,
-    /// unless a tenant has made a subvolume or a project of his own on the way: out of such a one
-    /// nothing can be moved, but it can be moved as a whole.
-    fn move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
+    /// Makes every subvolume writable whose root is open. A tenant may have made them read-only, and
+    /// only the owner or CAP_FOWNER can undo that. Returns whether there is one: what is open is the
+    /// tenant's, so every subvolume that it is in below the trash is among them.
+    fn make_writable(&self) -> bool {
+        let tried = self.levels.iter().map(|level| level.dir.handle().make_writable().is_ok());
+        tried.fold(false, |any, done| any | done)
+    }
+
+    /// Moves `folder`, which is `name` in the last level, to one above, which will meet it there.
+    fn move_up(&mut self, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
+        match self.try_to_move_up(name) {
+            Err(Errno::ROFS) => {
+                // A read-only subvolume cannot be moved either.
+                let is_one = folder.handle().make_writable().is_ok();
+                let any = self.make_writable() || is_one;
+                if any { self.try_to_move_up(name) } else { Err(Errno::ROFS) }
+            }
+            other => other,
+        }
+    }
+
+    /// The highest level will do, unless a tenant has made a subvolume or a project of his own on the
+    /// way: out of such a one nothing can be moved, but it can be moved as a whole.
+    fn try_to_move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
         let Some((last, above)) = self.levels.split_last_mut() else { return Ok(()) };
         match self.moves.move_to_first(above, &last.dir, name) {
             Err(Errno::XDEV) => {}
@@ -205,7 +227,19 @@ impl Removal {
     /// goes all the same: on a disk that is too full for a note there is room for one then.
     fn remove_empty(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
         self.notes.note(dir, name)?;
-        dir.remove_empty(name)
+        match dir.remove_empty(name) {
+            Err(Errno::DQUOT) if self.lift_limits() => dir.remove_empty(name),
+            other => other,
+        }
+    }
+
+    /// Takes the limits off all subvolumes whose root is open. The removal of a subvolume is counted for
+    /// the one it is in, and a volume that is full of empty subvolumes could lose none of them. Returns
+    /// whether there may be one less.
+    fn lift_limits(&self) -> bool {
+        let lift = |level: &Level| level.dir.handle().limit(Group::Subvolume, Limits::NONE);
+        let tried = self.levels.iter().map(|level| lift(level).is_ok());
+        tried.fold(false, |any, done| any | done)
     }
 
     fn gone(&mut self) {

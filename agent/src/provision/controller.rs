@@ -82,7 +82,7 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
         Err(error) => {
             context.metrics.provision(Provision::failed);
             if let ProvisionError::Volume(error) = &error
-                && upkeep::trash::make_way(context, error.shortages()).await
+                && upkeep::trash::make_way(context, error.shortages(), &claim.namespace).await
             {
                 return Outcome::Again(Pace::Busy);
             }

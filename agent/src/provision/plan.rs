@@ -227,6 +227,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
             OnDelete::Delete => None,
             OnDelete::Trash(ttl) => Some(ttl.as_secs()),
         },
+        bytes_per_inode: params.bytes_per_inode.0,
         claim_created: claim.created,
     };
     Ok(Some(Plan {

@@ -119,6 +119,7 @@ mod tests {
             bytes: 1_500_000_000,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         };
         Plan {

@@ -2,7 +2,8 @@
 //! way of pods that use the same disk.
 //!
 //! Nothing waits for it: a volume is gone for the cluster when it is in the trash. What can be had back
-//! stays for its time, unless the room is needed: then the oldest goes first, and an event says so.
+//! stays for its time, unless the room is needed: then some are evicted, as `volumes/plan.rs` decides, and
+//! an event says so.
 
 use crate::context::Context;
 use crate::host::reap::Budget;
@@ -106,11 +107,11 @@ impl Emptying {
     }
 }
 
-/// Has volumes in the trash that could be had back give way where that ends one of these shortages, the
-/// oldest first; whether any has. What they hold is free when it is removed, a little later.
-pub async fn make_way(context: &Context, shortages: &[Shortage]) -> bool {
+/// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
+/// `requester`. Returns whether any was evicted. Their room is free when they are removed, a little later.
+pub async fn make_way(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
     for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
-        match give_way(context, pool, bytes).await {
+        match give_way(context, pool, (bytes, requester)).await {
             Ok(false) => {}
             Ok(true) => return true,
             Err(error) => {
@@ -121,13 +122,18 @@ pub async fn make_way(context: &Context, shortages: &[Shortage]) -> bool {
     false
 }
 
-async fn give_way(context: &Context, pool: &PoolName, bytes: u64) -> Result<bool, VolumeError> {
+async fn give_way(
+    context: &Context,
+    pool: &PoolName,
+    (bytes, requester): (u64, &str),
+) -> Result<bool, VolumeError> {
     // More must not be given up before it is seen what the last was good for.
     if context.store.is_giving_way() {
         return Ok(true);
     }
-    let (name, now) = (pool.clone(), context.clock.now().as_second());
-    let lost = context.on_disk(move |store| store.give_way(&name, bytes, now)).await?;
+    let (name, now, requester) = (pool.clone(), context.clock.now().as_second(), requester.to_owned());
+    let work = move |store: &Store| store.give_way(&name, (bytes, &requester), now);
+    let lost = context.on_disk(work).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));
     context.trash.notify_one();
     Ok(!lost.is_empty())

@@ -133,6 +133,7 @@ mod tests {
             bytes: kib * 1024,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         };
         let pools = pools.iter().map(|pool| name(pool)).collect();

@@ -23,12 +23,14 @@ const MOST: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     by_pool: Arc<Mutex<BTreeMap<PoolName, Subvolume>>>,
+    // The project at which the next scan begins.
+    projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
 }
 
 /// Where subvolumes are to be noted that are removed from this pool.
 pub(super) fn notes(pool: &Dir) -> Notes {
     let notes = quota::support(pool).and_then(|support| match support {
-        Support::Subvolumes => pool.open_or_make(OsStr::new(layout::GROUPS)).map(Notes::In),
+        Support::Subvolumes { .. } => pool.open_or_make(OsStr::new(layout::GROUPS)).map(Notes::In),
         Support::Projects | Support::None(_) => Ok(Notes::Needless),
     });
     notes.unwrap_or_else(|error| Notes::Impossible(error.errno))
@@ -54,7 +56,7 @@ impl Store {
         let names = folder.names(usize::MAX)?;
         let mut noted: Vec<_> = names.iter().filter_map(|name| Subvolume::of_note(name)).collect();
         // While quotas are off there are no groups, and nothing to ask.
-        if noted.is_empty() || quota::support(&pool.dir)? != Support::Subvolumes {
+        if noted.is_empty() || !matches!(quota::support(&pool.dir)?, Support::Subvolumes { .. }) {
             return Ok(0);
         }
         self.turns.choose(&pool.config.name, &mut noted);
@@ -76,11 +78,21 @@ fn is_over(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
         Some(uuid) if uuid == subvolume.uuid => Ok(false),
         // Another has the number now, and the group.
         Some(_) => Ok(true),
-        None => quota::remove_group(folder, subvolume.number),
+        None => quota::remove_groups(folder, subvolume.number),
     }
 }
 
 impl Turns {
+    /// The project at which the sweep of a pool begins.
+    pub(super) fn project(&self, pool: &PoolName) -> Option<u32> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(pool).copied()
+    }
+
+    /// Lets the next sweep of a pool begin at this project.
+    pub(super) fn set_project(&self, pool: &PoolName, from: u32) {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), from);
+    }
+
     /// Leaves of what is noted as much as this scan may look at, beginning where the last one ended.
     fn choose(&self, pool: &PoolName, noted: &mut Vec<Subvolume>) {
         let mut turns = self.by_pool.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@
 
 use super::identity::{self, Record};
 use super::{Store, VolumeError, layout, make, proven};
-use crate::host::quota::{self, Group};
+use crate::host::quota::{self, Group, Usage};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
@@ -49,11 +49,20 @@ impl Store {
 fn hold(dir: &Dir, identity: &Identity) -> Result<bool, HostError> {
     let Some(group) = Group::of(identity.limit) else { return Ok(false) };
     let data = dir.open(OsStr::new(layout::DATA))?;
-    // Filesystems count in blocks, and round up: 64 KiB is the largest that any has.
-    let wanted = identity.bytes..=identity.bytes.saturating_add(0xFFFF);
-    if quota::usage(&data, group)?.limit.is_some_and(|limit| wanted.contains(&limit)) {
+    if is_as_recorded(quota::usage(&data, group)?, group, identity) {
         return Ok(false);
     }
     make::enforce(&data, identity)?;
     Ok(true)
+}
+
+fn is_as_recorded(usage: Usage, group: Group, identity: &Identity) -> bool {
+    // Filesystems count in blocks, and round up: 64 KiB is the largest that any has.
+    let wanted = identity.bytes..=identity.bytes.saturating_add(0xFFFF);
+    let bytes = usage.limit.is_some_and(|limit| wanted.contains(&limit));
+    let inodes = match group {
+        Group::Subvolume => true,
+        Group::Project(_) => usage.inode_limit == identity.inodes(),
+    };
+    bytes && inodes
 }

@@ -75,6 +75,7 @@ mod tests {
             bytes: 1 << 30,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         }
     }
@@ -86,6 +87,16 @@ mod tests {
         write(&dir, &identity()).unwrap();
         let record = read(&dir, &identity().volume).unwrap();
         assert_eq!(record, Record::Proven(Box::new(identity())));
+    }
+
+    #[test]
+    fn a_record_of_before_files_were_limited_limits_none() {
+        let text = String::from_utf8(content(&identity())).unwrap();
+        assert!(!text.contains("bytesPerInode"), "{text}");
+        let Record::Proven(old) = judge(Some(text.as_bytes()), &identity().volume) else {
+            panic!("{text}");
+        };
+        assert_eq!((old.bytes_per_inode, old.inodes()), (None, None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use fastrak_api::capacity::{Room, State};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -70,6 +70,18 @@ impl Ledger {
             .keys()
             .filter_map(|pool| self.book(pool))
             .any(|book| book.grants.values().any(|grant| grant.limit == limit))
+    }
+
+    /// The projects of all volumes in the pools whose books were read.
+    pub(super) fn projects(&self) -> BTreeSet<u32> {
+        let mut projects = BTreeSet::new();
+        for book in self.books.keys().filter_map(|pool| self.book(pool)) {
+            projects.extend(book.grants.values().filter_map(|grant| match grant.limit {
+                LimitRecord::Project(number) => Some(number),
+                LimitRecord::None | LimitRecord::Subvolume => None,
+            }));
+        }
+        projects
     }
 
     /// A volume is no more in the pool.

@@ -53,9 +53,9 @@ impl Store {
         let lack = match support(pool, order)? {
             None => None,
             Some(Support::None(lack)) => Some(lack),
-            Some(Support::Subvolumes) => {
+            Some(Support::Subvolumes { nested }) => {
                 identity.limit = LimitRecord::Subvolume;
-                None
+                (!nested).then_some(Lack::BtrfsNested)
             }
             Some(Support::Projects) => match self.book_as_project(pool, identity)? {
                 None => return Ok(()),
@@ -119,10 +119,11 @@ fn make_data(dir: &Dir, mode: u32, limit: LimitRecord) -> Result<Dir, HostError>
     }
 }
 
-/// Has the kernel hold the volume's data to the size in its record, if it is to be held at all.
+/// Has the kernel hold the volume's data to the size in its record, and to the number of files that
+/// follows from it, if it is to be held at all.
 pub(super) fn enforce(data: &Dir, identity: &Identity) -> Result<(), HostError> {
     match Group::of(identity.limit) {
-        Some(group) => quota::limit(data, group, identity.bytes),
+        Some(group) => quota::limit(data, group, identity.into()),
         None => Ok(()),
     }
 }

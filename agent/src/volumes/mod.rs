@@ -7,6 +7,7 @@ pub mod back;
 mod choose;
 pub mod discard;
 mod error;
+mod evict;
 mod groups;
 pub mod grow;
 pub mod identity;

@@ -8,13 +8,16 @@
 use super::identity::{self, Record};
 use super::{Store, VolumeError, layout, projects};
 use crate::host::HostError;
-use crate::host::quota::{self, Group, Lack, Support};
+use crate::host::quota::{self, Group, Lack, Limits, Support};
 use crate::pools::OpenPool;
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+
+/// As many numbers are looked at by one scan. Each takes two calls of some microseconds.
+const MOST: usize = 4096;
 
 impl Store {
     /// Gives the volume the number of a project, records it in its identity and books its room with it;
@@ -70,42 +73,59 @@ impl Store {
             return Ok(0);
         }
         self.read_books();
-        // A volume that is being made has no file yet, and is in the book already.
-        let _turn = self.ledger.numbering();
-        let (mut swept, mut from, mut trashed) = (0, *projects::OURS.start(), None);
-        while let Some(number) = quota::project_from(&pool.dir, from)?
-            && projects::OURS.contains(&number)
-        {
-            let group = Group::Project(number);
-            if !self.ledger.has_project(number)
-                && quota::usage(&pool.dir, group)?.inodes == Some(0)
-                && !self.is_trashed(&mut trashed, number)?
-            {
-                quota::limit(&pool.dir, group, 0)?;
+        let unused = self.unused_projects(pool)?;
+        if unused.is_empty() {
+            return Ok(0);
+        }
+        // What had a number of these then and is not in the trash now is in the book again, or gone.
+        let trashed = self.trashed_projects()?;
+        let mut swept = 0;
+        for number in unused.into_iter().filter(|number| !trashed.contains(number)) {
+            // For one number at a time: whoever makes a volume waits for it. A volume that is being made
+            // has no file yet, and is in the book already.
+            let _turn = self.ledger.numbering();
+            if !self.ledger.has_project(number) && is_empty(pool, number)? {
+                quota::limit(&pool.dir, Group::Project(number), Limits::NONE)?;
                 swept += 1;
             }
-            from = number + 1;
         }
         Ok(swept)
     }
 
-    /// Whether a volume in the trash has the number. It can be had back, and its tenant may have taken
-    /// all of its files out of the project. The records are read once for a sweep, where one is to be
-    /// asked at all.
-    fn is_trashed(
-        &self,
-        known: &mut Option<BTreeSet<u32>>,
-        number: u32,
-    ) -> Result<bool, HostError> {
-        if let Some(known) = known {
-            return Ok(known.contains(&number));
+    /// Some of the numbers that have a limit, and neither a file nor a place in a book. Each scan goes on
+    /// where the last one ended.
+    fn unused_projects(&self, pool: &OpenPool<'_>) -> Result<Vec<u32>, HostError> {
+        let name = &pool.config.name;
+        let (first, known) = (*projects::OURS.start(), self.ledger.projects());
+        let (mut from, mut unused) = (self.turns.project(name).unwrap_or(first), Vec::new());
+        for _ in 0..MOST {
+            let number = quota::project_from(&pool.dir, from)?;
+            let Some(number) = number.filter(|number| projects::OURS.contains(number)) else {
+                from = first;
+                break;
+            };
+            from = number + 1;
+            if !known.contains(&number) && is_empty(pool, number)? {
+                unused.push(number);
+            }
         }
+        self.turns.set_project(name, from);
+        Ok(unused)
+    }
+
+    /// The numbers of the volumes in the trash. They can be had back, and their tenants may have taken all
+    /// of their files out of the project.
+    fn trashed_projects(&self) -> Result<BTreeSet<u32>, HostError> {
         let mut numbers = BTreeSet::new();
         for pool in self.pools.open_all().flatten() {
             read_trash(&pool, &mut numbers)?;
         }
-        Ok(known.insert(numbers).contains(&number))
+        Ok(numbers)
     }
+}
+
+fn is_empty(pool: &OpenPool<'_>, number: u32) -> Result<bool, HostError> {
+    Ok(quota::usage(&pool.dir, Group::Project(number))?.inodes == Some(0))
 }
 
 fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {

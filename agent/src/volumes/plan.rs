@@ -2,6 +2,7 @@
 
 use super::owner::Owner;
 use fastrak_api::volume::VolumeId;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A volume in the trash that can be had back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,20 +28,24 @@ pub enum Fate {
     Stays,
     /// Its time is over.
     Over,
-    /// Its time is not over, but the trash has no room for it.
+    /// It is evicted: its time is not over, but the trash has no room for it.
     GivesWay,
 }
+
+/// An entry is not evicted before it has been in the trash for so many seconds: whoever deletes a volume
+/// by mistake has this time to undelete it, whatever others claim. A deleted volume may so keep its room
+/// for ten minutes, also beyond what the trash may hold.
+pub const MIN_AGE: u64 = 10 * 60;
 
 /// What becomes of each of `entries` where the trash may hold `most` bytes; without a number, any.
 #[must_use]
 pub fn fates(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
-    let is_over = |entry: &Entry| entry.spent >= entry.ttl;
-    let fate = |entry: &Entry| if is_over(entry) { Fate::Over } else { Fate::Stays };
+    let fate = |entry: &Entry| if entry.is_over() { Fate::Over } else { Fate::Stays };
     let mut fates: Vec<_> = entries.iter().map(fate).collect();
-    let stay = entries.iter().filter(|entry| !is_over(entry));
+    let stay = entries.iter().filter(|entry| !entry.is_over());
     let held = stay.fold(0u64, |sum, entry| sum.saturating_add(entry.bytes));
     let excess = most.map_or(0, |most| held.saturating_sub(most));
-    for at in oldest(entries, excess) {
+    for at in evict(entries, excess, None) {
         if let Some(fate) = fates.get_mut(at) {
             *fate = Fate::GivesWay;
         }
@@ -48,94 +53,102 @@ pub fn fates(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
     fates
 }
 
-/// Which of `entries` leave so that `bytes` get free: the oldest, and none where all would not do.
+/// Which of `entries` are evicted so that a claim in the namespace `requester` gets `bytes`. None are if
+/// all that may be evicted would not do.
 #[must_use]
-pub fn leave(entries: &[Entry], bytes: u64) -> Vec<usize> {
-    let leaving = oldest(entries, bytes);
-    let sizes = leaving.iter().filter_map(|at| entries.get(*at)).map(|entry| entry.bytes);
-    if sizes.fold(0u64, u64::saturating_add) < bytes { Vec::new() } else { leaving }
+pub fn leave(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
+    if evictable(entries) < bytes { Vec::new() } else { evict(entries, bytes, Some(requester)) }
 }
 
-/// The oldest of `entries` whose time is not over, up to `bytes` of them at least.
-fn oldest(entries: &[Entry], bytes: u64) -> Vec<usize> {
-    let mut order: Vec<_> = entries.iter().enumerate().collect();
-    order.retain(|(_, entry)| entry.spent < entry.ttl);
-    order.sort_by(|(_, a), (_, b)| {
-        b.spent.cmp(&a.spent).then(a.since.cmp(&b.since)).then_with(|| a.id.cmp(&b.id))
-    });
+/// How many bytes can be evicted.
+#[must_use]
+pub fn evictable(entries: &[Entry]) -> u64 {
+    let may = entries.iter().filter(|entry| entry.may_be_evicted());
+    may.fold(0, |sum, entry| sum.saturating_add(entry.bytes))
+}
+
+impl Entry {
+    /// Whether it may be evicted: its time is not over, and it has been in the trash for a while.
+    #[must_use]
+    pub const fn may_be_evicted(&self) -> bool {
+        !self.is_over() && self.spent >= MIN_AGE
+    }
+
+    const fn is_over(&self) -> bool {
+        self.spent >= self.ttl
+    }
+}
+
+/// The entries that are evicted to free `bytes` at least, or all that may be: those of the requester's
+/// namespace first, then again and again one of the namespace that holds most of the trash. So no
+/// namespace loses what it can get back to one that fills the trash, or that asks for much. Within a
+/// namespace the oldest goes first.
+fn evict(entries: &[Entry], bytes: u64, requester: Option<&str>) -> Vec<usize> {
+    let mut shares = Shares::of(entries);
     let (mut freed, mut chosen) = (0u64, Vec::new());
-    for (at, entry) in order {
-        if freed >= bytes {
-            break;
-        }
+    while freed < bytes {
+        let own = requester.and_then(|requester| shares.take_oldest_of(requester));
+        let Some((at, entry)) = own.or_else(|| shares.take_oldest_of_largest()) else { break };
         freed = freed.saturating_add(entry.bytes);
         chosen.push(at);
     }
     chosen
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// What each namespace holds of the trash.
+struct Shares<'a> {
+    by_namespace: BTreeMap<&'a str, Share<'a>>,
+    /// Those that have an entry that may be evicted, by what they hold.
+    by_size: BTreeSet<(u64, &'a str)>,
+}
 
-    const DAY: u64 = 24 * 60 * 60;
-    const NOW: i64 = 1_800_000_000;
+#[derive(Default)]
+struct Share<'a> {
+    bytes: u64,
+    /// Those that may be evicted, the oldest at the end.
+    evictable: Vec<(usize, &'a Entry)>,
+}
 
-    fn entry(last: char, bytes: u64, spent: u64) -> Entry {
-        let uid = format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{last}");
-        let owner = Owner { namespace: "n".to_owned(), claim: "c".to_owned(), uid: uid.clone() };
-        Entry { id: VolumeId::parse(&uid).unwrap(), owner, bytes, ttl: DAY, spent, since: NOW }
-    }
-
-    #[test]
-    fn what_is_over_goes_and_the_oldest_give_way() {
-        use Fate::{GivesWay, Over, Stays};
-        let entries = [entry('0', 5, 10), entry('1', 5, DAY), entry('2', 5, 30), entry('3', 5, 20)];
-        for (most, wanted) in [
-            (None, [Stays, Over, Stays, Stays]),
-            (Some(15), [Stays, Over, Stays, Stays]),
-            (Some(14), [Stays, Over, GivesWay, Stays]),
-            (Some(5), [Stays, Over, GivesWay, GivesWay]),
-            (Some(4), [GivesWay, Over, GivesWay, GivesWay]),
-            (Some(0), [GivesWay, Over, GivesWay, GivesWay]),
-        ] {
-            assert_eq!(fates(&entries, most), wanted, "{most:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_given_up_for_a_volume_that_would_not_fit_all_the_same() {
-        let entries = [entry('0', 5, 10), entry('1', 7, 20)];
-        assert_eq!(leave(&entries, 0), Vec::<usize>::new());
-        assert_eq!(leave(&entries, 6), [1]);
-        assert_eq!(leave(&entries, 8), [1, 0]);
-        assert_eq!(leave(&entries, 13), Vec::<usize>::new());
-    }
-
-    proptest! {
-        #[test]
-        fn the_trash_holds_no_more_than_it_may_and_gives_up_no_more_than_it_must(
-            sizes in proptest::collection::vec((0u64..100, 0..2 * DAY), 0..12),
-            most in 0u64..600,
-        ) {
-            let entries: Vec<_> = sizes.iter().zip('0'..).map(|((bytes, spent), last)| {
-                entry(if last > '9' { char::from(last as u8 - b'9' + b'`') } else { last }, *bytes, *spent)
-            }).collect();
-            let fates = fates(&entries, Some(most));
-            let sum = |fate| -> u64 {
-                entries.iter().zip(&fates).filter(|(_, f)| **f == fate).map(|(e, _)| e.bytes).sum()
-            };
-            prop_assert!(sum(Fate::Stays) <= most);
-            let young = entries.iter().zip(&fates).filter(|(_, f)| **f == Fate::GivesWay);
-            if let Some(last) = young.map(|(entry, _)| entry).min_by_key(|entry| entry.spent) {
-                // Of several of the same age, the largest has to be enough.
-                let alike = entries.iter().filter(|entry| entry.spent == last.spent);
-                let largest = alike.map(|entry| entry.bytes).max().unwrap_or_default();
-                prop_assert!(sum(Fate::Stays) + largest > most);
-                let mut stays = entries.iter().zip(&fates).filter(|(_, f)| **f == Fate::Stays);
-                prop_assert!(stays.all(|(entry, _)| entry.spent <= last.spent));
+impl<'a> Shares<'a> {
+    fn of(entries: &'a [Entry]) -> Self {
+        let mut by_namespace = BTreeMap::<_, Share<'_>>::new();
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_over()) {
+            let share = by_namespace.entry(entry.owner.namespace.as_str()).or_default();
+            share.bytes = share.bytes.saturating_add(entry.bytes);
+            if entry.may_be_evicted() {
+                share.evictable.push((at, entry));
             }
         }
+        let mut by_size = BTreeSet::new();
+        for (namespace, share) in &mut by_namespace {
+            share.evictable.sort_by(|(_, a), (_, b)| {
+                a.spent.cmp(&b.spent).then(b.since.cmp(&a.since)).then_with(|| b.id.cmp(&a.id))
+            });
+            if !share.evictable.is_empty() {
+                by_size.insert((share.bytes, *namespace));
+            }
+        }
+        Self { by_namespace, by_size }
+    }
+
+    fn take_oldest_of_largest(&mut self) -> Option<(usize, &'a Entry)> {
+        let (_, namespace) = self.by_size.last().copied()?;
+        self.take_oldest_of(namespace)
+    }
+
+    fn take_oldest_of(&mut self, namespace: &str) -> Option<(usize, &'a Entry)> {
+        let (namespace, share) = self.by_namespace.get_key_value(namespace)?;
+        let (namespace, before) = (*namespace, share.bytes);
+        let share = self.by_namespace.get_mut(namespace)?;
+        let (at, entry) = share.evictable.pop()?;
+        share.bytes = before.saturating_sub(entry.bytes);
+        self.by_size.remove(&(before, namespace));
+        if !share.evictable.is_empty() {
+            self.by_size.insert((share.bytes, namespace));
+        }
+        Some((at, entry))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,9 @@ use std::ops::RangeInclusive;
 
 /// The numbers that are ours. Others on the machine count up from 1 (`/etc/projid` as people write it,
 /// container engines) or from 2^20 (the kubelet for its scratch volumes); 0 is every file that
-/// was given to nobody. Within 31 bits, since there are tools that read the number as signed. Many, since
-/// a tenant who owns his files may give them to any number, and one that is a volume's fills it.
+/// was given to nobody. Within 31 bits, since there are tools that read the number as signed. Many, so that
+/// two volumes hardly ever want the same. They are no secret: a tenant who owns his files may give them to
+/// any number, and statfs(2) then shows whether it has a limit. Only a user namespace keeps him from that.
 pub const OURS: RangeInclusive<u32> = 0x4600_0000..=0x7FFF_FFFF;
 
 /// How many numbers are tried for one volume. Where so many in a row are taken, something is wrong.

@@ -5,11 +5,12 @@
 //! nothing that can be had back is ever half there. Which ones is decided in `plan.rs`.
 
 use super::discard::give_up;
+use super::evict::Listings;
 use super::identity::{self, Record};
 use super::owner::{self, Owner, OwnerRecord};
 use super::plan::{self, Entry, Fate};
 use super::trashed::Trashed;
-use super::{Store, VolumeError, layout};
+use super::{Store, layout};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use fastrak_api::pool::PoolName;
@@ -52,7 +53,9 @@ pub(super) struct Haste {
     // Something that can be had back has come into it.
     pub(super) unsorted: AtomicBool,
     // Something in it is being removed because the room is needed.
-    wanted: AtomicBool,
+    pub(super) wanted: AtomicBool,
+    // What can be had back, as the last look has found it.
+    pub(super) listings: Listings,
 }
 
 impl Store {
@@ -78,71 +81,57 @@ impl Store {
     pub fn sort_trash(&self, percent: u8, now: i64) -> Vec<Sorted> {
         let pools = self.pools.open_all().flatten();
         let sorted = pools.filter_map(|pool| match sort(&pool, percent, now) {
-            Ok(sorted) => Some(sorted),
+            Ok((sorted, stay)) => {
+                self.haste.listings.set(&pool.config.name, stay);
+                Some(sorted)
+            }
             Err(error) => {
+                self.haste.listings.forget(&pool.config.name);
                 warn(&pool.config.name, &error);
                 None
             }
         });
         sorted.collect()
     }
-
-    /// Gives up the oldest volumes in a pool's trash, so that `bytes` of what was granted to them get
-    /// free; none where all of them would not do.
-    pub fn give_way(
-        &self,
-        pool: &PoolName,
-        bytes: u64,
-        now: i64,
-    ) -> Result<Vec<Lost>, VolumeError> {
-        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let Some(Opened { trash, entries, .. }) = open(&pool, now).map_err(VolumeError::Sort)? else {
-            return Ok(Vec::new());
-        };
-        let leaving = plan::leave(&entries, bytes);
-        let leaving = leaving.iter().filter_map(|at| entries.get(*at));
-        let lost: Vec<_> = leaving.filter_map(|entry| part_with(&trash, entry)).collect();
-        trash.sync().map_err(VolumeError::Sort)?;
-        if !lost.is_empty() {
-            self.haste.wanted.store(true, Ordering::Relaxed);
-        }
-        Ok(lost)
-    }
 }
 
-fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<Sorted, HostError> {
+/// What was done, and the volumes that stay.
+fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<(Sorted, Vec<Entry>), HostError> {
     let name = pool.config.name.clone();
     let mut sorted =
         Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), evicted: Vec::new(), unreadable: 0 };
-    let Some(Opened { trash, entries, unreadable }) = open(pool, now)? else { return Ok(sorted) };
+    let Some(opened) = open(pool, now)? else { return Ok((sorted, Vec::new())) };
+    let Opened { trash, entries, unreadable } = opened;
     sorted.unreadable = unreadable;
     let most = pool.config.terms.total(pool.room.total) / 100 * u64::from(percent);
-    for (entry, fate) in entries.iter().zip(plan::fates(&entries, Some(most))) {
+    let (fates, mut stay) = (plan::fates(&entries, Some(most)), Vec::new());
+    for (entry, fate) in entries.into_iter().zip(fates) {
         match fate {
             Fate::Stays => {
                 sorted.volumes += 1;
                 sorted.bytes = sorted.bytes.saturating_add(entry.bytes);
+                stay.push(entry);
             }
-            Fate::Over => sorted.over.extend(part_with(&trash, entry)),
-            Fate::GivesWay => sorted.evicted.extend(part_with(&trash, entry)),
+            Fate::Over => sorted.over.extend(part_with(&trash, &entry)),
+            Fate::GivesWay => sorted.evicted.extend(part_with(&trash, &entry)),
         }
     }
     // Before anything of them is removed. Also what an earlier look has given up, whose sync failed.
     trash.sync()?;
-    Ok(sorted)
+    Ok((sorted, stay))
 }
 
 /// The trash of a pool.
-struct Opened {
-    trash: Dir,
+pub(super) struct Opened {
+    pub(super) trash: Dir,
     /// The volumes in it that can be restored.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// How many there are whose records cannot be read.
     unreadable: usize,
 }
 
 /// What the records of a volume in the trash say.
-enum Examined {
+pub(super) enum Examined {
     /// It can be restored.
     Restorable(Entry),
     /// It cannot be restored, and never could.
@@ -153,7 +142,7 @@ enum Examined {
 
 /// Opens the trash of a pool. Volumes that never could be restored are given up on the way; one whose
 /// record is damaged, or was written by a newer version, stays.
-fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
+pub(super) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
     let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
     let names = trash.names(usize::MAX)?;
     let (mut entries, mut unreadable) = (Vec::new(), 0);
@@ -176,7 +165,7 @@ fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
     Ok(Some(Opened { trash, entries, unreadable }))
 }
 
-fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Examined, HostError> {
+pub(super) fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Examined, HostError> {
     let dir = trash.open(OsStr::new(id.as_str()))?;
     let identity = match identity::read(&dir, id)? {
         Record::Proven(identity) => identity,
@@ -211,7 +200,7 @@ fn time(
     Ok((record.owner, since, spent))
 }
 
-fn part_with(trash: &Dir, entry: &Entry) -> Option<Lost> {
+pub(super) fn part_with(trash: &Dir, entry: &Entry) -> Option<Lost> {
     match give_up(trash, trash, &entry.id) {
         Ok(()) => {
             let (id, owner, bytes) = (entry.id.clone(), entry.owner.clone(), entry.bytes);

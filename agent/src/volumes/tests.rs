@@ -1,4 +1,5 @@
 use super::discard::Parting;
+use super::owner::Owner;
 use super::*;
 use crate::host::reap::{self, Budget};
 use crate::host::{Dir, Kernel};
@@ -81,6 +82,7 @@ fn order() -> Order {
             bytes: 1,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         },
         pools: vec![PoolName::default()],
@@ -321,4 +323,62 @@ fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
         assert!(steps < 5_000, "the others are never removed");
     }
     assert!(endless.exists());
+}
+
+/// Makes a volume of a namespace's, and puts it into the trash at `now`.
+fn trashed(scene: &Scene, number: u32, namespace: &str, now: i64) -> VolumeId {
+    let mut order = order();
+    let volume = VolumeId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap();
+    order.identity.volume = volume.clone();
+    order.identity.namespace = namespace.to_owned();
+    order.identity.trash_seconds = Some(7 * 24 * 3600);
+    scene.store.ensure(&order).unwrap();
+    scene.store.discard(&PoolName::default(), &volume, &Parting { now, ..Parting::default() }).unwrap();
+    volume
+}
+
+#[test]
+fn a_claim_evicts_by_the_last_look_and_nothing_that_was_undeleted_since() {
+    let scene = Scene::new();
+    let pool = PoolName::default();
+    let minute = |minute: i64| 1_800_000_000 + 60 * minute;
+    let [own, other] = [("own", 1), ("other", 2)]
+        .map(|(namespace, number)| trashed(&scene, number, namespace, minute(0)));
+    let give_way = |bytes, now| {
+        let lost = scene.store.give_way(&pool, (bytes, "own"), now).unwrap();
+        lost.into_iter().map(|lost| lost.id).collect::<Vec<_>>()
+    };
+    assert_eq!(give_way(1, minute(9)), [], "both are young");
+    scene.store.sort_trash(100, minute(11));
+    assert_eq!(give_way(3, minute(11)), [], "both are too small");
+    // Undeleted and deleted again: it is young once more, whatever the last look has found.
+    let owner = Owner { namespace: "own".into(), claim: "data".into(), uid: own.to_string() };
+    scene.store.bring_back(&pool, &own, &owner).unwrap();
+    scene.store.discard(&pool, &own, &Parting { now: minute(11), ..Parting::default() }).unwrap();
+    assert_eq!(give_way(1, minute(12)), []);
+    scene.store.sort_trash(100, minute(12));
+    assert_eq!(give_way(1, minute(12)), [other]);
+    scene.store.sort_trash(100, minute(22));
+    assert_eq!(give_way(1, minute(22)), [own]);
+}
+
+#[test]
+fn the_trash_is_read_once_for_many_steps_and_what_comes_meanwhile_goes_too() {
+    let scene = Scene::new();
+    let trash = scene.at(".trash");
+    let put = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            fs::create_dir_all(trash.join(format!("00000000-0000-4000-8000-{number:012}.1")))
+                .unwrap();
+        }
+    };
+    scene.store.ensure(&order()).unwrap();
+    put(0..10);
+    let step = || scene.store.empty_trash(Budget::UNLIMITED, &BTreeSet::new()).remove(0);
+    let first = step();
+    assert_eq!((first.entries, first.more), (9, true));
+    put(10..30);
+    assert_eq!(step().entries, 8, "it was read again");
+    let steps = (0..100).map(|_| step()).take_while(|state| state.more).count();
+    assert_eq!(fs::read_dir(&trash).unwrap().count(), 0, "after {steps} steps");
 }

@@ -5,6 +5,7 @@
 //! there that can be had back: that has to be given up first, in `sort.rs`.
 
 use super::discard::settle;
+use super::removals::Listing;
 use super::{Store, VolumeError, groups, layout};
 use crate::host::reap::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Verb};
@@ -82,28 +83,36 @@ impl Store {
         let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
             return Ok(state);
         };
-        let mut names = trash.names(usize::MAX)?;
-        state.entries = names.len();
-        // What can be had back is given up first, in `sort.rs`.
-        names.retain(|name| layout::restorable(name).is_none());
-        let goes = names.len();
-        names.retain(|name| !skipped.contains(name));
-        state.skipped = goes - names.len();
-        let chosen = self.removals.choose(&pool.config.name, names.iter());
-        let Some(name) = chosen else { return Ok(state) };
+        let mut listing = match self.removals.take_listing(&pool.config.name) {
+            Some(listing) => listing,
+            None => Listing::read(&trash)?,
+        };
+        state.skipped = listing.count(skipped);
+        state.entries = listing.entries;
+        let Some(name) = self.removals.choose(&pool.config.name, &listing, skipped) else {
+            return Ok(state);
+        };
         let notes = || groups::notes(&pool.dir);
-        let step = self.removals.step(&pool.config.name, (&trash, name), notes, budget);
+        let step = self.removals.step(&pool.config.name, (&trash, &name), notes, budget);
         state.removed = step.removed;
         match step.progress {
             Progress::Gone => {
-                state.entries -= 1;
-                state.more = names.len() > 1;
+                listing.remove(&name);
+                if listing.after(None, skipped).is_none() {
+                    // More may have come meanwhile.
+                    listing = Listing::read(&trash)?;
+                }
+                state.more = listing.after(None, skipped).is_some();
             }
             Progress::More => state.more = true,
             Progress::Stuck(obstacle) => {
-                state.stuck.push((name.clone(), obstacle));
+                state.stuck.push((name, obstacle));
                 state.more = true;
             }
+        }
+        state.entries = listing.entries;
+        if state.more {
+            self.removals.keep_listing(&pool.config.name, listing);
         }
         Ok(state)
     }

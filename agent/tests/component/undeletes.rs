@@ -2,11 +2,14 @@
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
+use fastrak_agent::volumes::plan::MIN_AGE;
 use fastrak_api::names;
 use fastrak_testkit::{eventually, objects, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -184,6 +187,19 @@ async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> 
     .await
 }
 
+/// Has a volume be in the trash for longer than it is, so that it may be evicted.
+async fn age(trashed: &Path) -> Result<()> {
+    let record = trashed.join("owner.json");
+    // It is moved first and recorded then.
+    eventually(SOON, "its time is recorded", || async {
+        let mut value: Value = serde_json::from_slice(&std::fs::read(&record)?)?;
+        ensure!(value["trashed"]["spent"].is_u64(), "{value}");
+        value["trashed"]["spent"] = MIN_AGE.into();
+        Ok(std::fs::write(&record, value.to_string())?)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
@@ -201,7 +217,9 @@ async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told()
             scene.delete(&claim).await?;
             scene.gone(&volume).await?;
             next_second().await?;
-            trashed.push(small.join(".trash").join(uid(&claim)?));
+            let path = small.join(".trash").join(uid(&claim)?);
+            age(&path).await?;
+            trashed.push(path);
         }
         let said = scene.event(&namespace, "first", "TrashEvicted").await?;
         assert!(said.contains("40Mi") && said.contains("needed the room"), "{said}");

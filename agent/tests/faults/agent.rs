@@ -191,7 +191,7 @@ impl Agent {
         let room =
             Room { allocatable: 0, total: 1, grantable: 1, reserve: 0, state: State::default() };
         let shortage = Shortage::Bytes { pool, asked: 1, room };
-        self.api.serve(with, trash::make_way(&self.context, &[shortage]));
+        self.api.serve(with, trash::make_way(&self.context, &[shortage], "other"));
     }
 
     /// All volumes that it knows of, and all that wait for a worker.

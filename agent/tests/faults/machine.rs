@@ -15,7 +15,7 @@ use crate::faults::{Call, Fault, Verb, fails_with};
 use crate::projects;
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Handle, How, Machine, Room, There};
-use fastrak_agent::host::quota::{Lack, Support};
+use fastrak_agent::host::quota::{Lack, Limits, Support};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -281,7 +281,7 @@ impl State {
         let path = self.disk.path(ino);
         let is_in = |name: &str| path.first().is_some_and(|place| place == name);
         match (is_in(FAR), is_in(projects::NEAR) && self.has_projects) {
-            (true, _) => Support::Subvolumes,
+            (true, _) => Support::Subvolumes { nested: true },
             (false, true) => Support::Projects,
             (false, false) => Support::None(Lack::Filesystem),
         }
@@ -294,8 +294,8 @@ impl State {
         self.disk.remove(dir, name);
     }
 
-    fn limit_project(&mut self, ino: Ino, number: u32, most: u64) {
-        if !projects::limit(&mut self.disk, ino, number, most) {
+    fn limit_project(&mut self, ino: Ino, number: u32, limits: Limits) {
+        if !projects::limit(&mut self.disk, ino, number, limits) {
             self.trespasses.push(format!("limit project {number}"));
         }
     }

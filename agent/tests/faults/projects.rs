@@ -4,7 +4,7 @@
 //! both are as lasting as what fsync(2) has written. A real filesystem promises no more of a limit.
 
 use crate::disk::{Disk, Ino, ROOT};
-use fastrak_agent::host::quota::Usage;
+use fastrak_agent::host::quota::{Limits, Usage};
 use fastrak_agent::volumes::{layout, projects};
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,9 +27,10 @@ pub(crate) fn join(disk: &mut Disk, ino: Ino, number: u32) {
 }
 
 /// Limits a project; whether it is one that is ours to limit.
-pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, most: u64) -> bool {
+pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, limits: Limits) -> bool {
     let place = place(disk, ino);
-    disk.tag(place, &format!("{LIMIT}{number}"), &most.to_le_bytes());
+    let words = [limits.bytes, limits.inodes].map(|limit| limit.unwrap_or(0).to_le_bytes());
+    disk.tag(place, &format!("{LIMIT}{number}"), words.as_flattened());
     projects::OURS.contains(&number)
 }
 
@@ -37,11 +38,9 @@ pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, most: u64) -> bool {
 pub(crate) fn usage(disk: &Disk, ino: Ino, number: u32) -> Usage {
     let place = place(disk, ino);
     let inodes = counted(disk, place).get(&number).copied();
-    Usage {
-        used: 0,
-        inodes: Some(inodes.unwrap_or(0)),
-        limit: limits(disk, place).get(&number).copied(),
-    }
+    let Limits { bytes, inodes: inode_limit } =
+        limits(disk, place).remove(&number).unwrap_or_default();
+    Usage { used: 0, inodes: Some(inodes.unwrap_or(0)), limit: bytes, inode_limit }
 }
 
 /// The first project from a number on that has a file or a limit.
@@ -67,8 +66,8 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
             problems.push(format!("{id} is not counted as what its record says"));
         }
         let limit = limits.remove(&number);
-        if limit != Some(identity.bytes) {
-            problems.push(format!("{id} may hold {limit:?} bytes, not {}", identity.bytes));
+        if limit != Some(Limits::from(&identity)) {
+            problems.push(format!("{id} may hold {limit:?}, and its record is {identity:?}"));
         }
         if !numbers.insert(number) {
             problems.push(format!("{id} has the number of another volume"));
@@ -102,12 +101,14 @@ fn project(disk: &Disk, ino: Ino) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.as_slice().try_into().expect("4 bytes")))
 }
 
-fn limits(disk: &Disk, place: Ino) -> BTreeMap<u32, u64> {
+fn limits(disk: &Disk, place: Ino) -> BTreeMap<u32, Limits> {
     let tags = disk.see(place).tags.iter();
     let limits = tags.filter_map(|(key, bytes)| {
         let number = key.strip_prefix(LIMIT)?.parse().expect("a number");
-        let most = u64::from_le_bytes(bytes.as_slice().try_into().expect("8 bytes"));
-        (most != 0).then_some((number, most))
+        let (words, _) = bytes.as_chunks::<8>();
+        let word = |at: usize| Some(u64::from_le_bytes(words[at])).filter(|word| *word != 0);
+        let limits = Limits { bytes: word(0), inodes: word(1) };
+        (limits != Limits::NONE).then_some((number, limits))
     });
     limits.collect()
 }

@@ -14,6 +14,7 @@ use crate::faults::Fault;
 use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::facts::volume::{Policy, Volume};
 use fastrak_agent::volumes::layout;
+use fastrak_agent::volumes::plan::MIN_AGE;
 use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -358,6 +359,8 @@ impl World {
         let state = self.machine.state();
         self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
         drop(state);
+        // What has just come into the trash is not evicted.
+        self.clock.pass(Duration::from_secs(MIN_AGE));
         self.agent.make_way((&mut self.cluster, &mut self.witness));
     }
 

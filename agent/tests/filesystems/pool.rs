@@ -93,6 +93,7 @@ pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             bytes,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: None,
         },
         pools: vec![PoolName::default()],

@@ -2,7 +2,7 @@
 //! them.
 
 use anyhow::{Context as _, Result};
-use fastrak_agent::host::quota::{Usage, project};
+use fastrak_agent::host::quota::{Limits, Usage, project};
 use fastrak_testkit::eventually;
 use rustix::fd::AsFd as _;
 use rustix::io::Errno;
@@ -108,7 +108,7 @@ impl Scene {
         create_dir(&path)?;
         set_permissions(&path, Permissions::from_mode(0o777))?;
         let dir = File::open(&path)?;
-        project::limit(dir.as_fd(), project, bytes, None).context("limit it")?;
+        project::limit(dir.as_fd(), project, Limits::bytes(bytes)).context("limit it")?;
         project::set_project(dir.as_fd(), project, true).context("give it its project")?;
         Ok(Volume { project, path, dir })
     }

@@ -3,7 +3,7 @@
 //! Whether a node has the pool that a class names, and can hold a volume to its size, is the agent's
 //! to find out.
 
-use super::Class;
+use super::{BytesPerInode, Class, Mode};
 use crate::pool::{PoolName, PoolNameError};
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct ClassParams {
     pub mode: Mode,
     /// Whether the kernel is to hold its volumes to their size.
     pub quota: Quota,
+    /// How many files its volumes may have, by their size.
+    pub bytes_per_inode: BytesPerInode,
     /// What becomes of the data of a volume that is taken away.
     pub on_delete: OnDelete,
 }
@@ -66,10 +68,6 @@ pub enum OnDelete {
     Trash(Duration),
 }
 
-/// Permission bits of a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
 /// A parameter that cannot be what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
@@ -111,6 +109,17 @@ pub enum ParamError {
         /// What it could say.
         known: &'static str,
     },
+    /// A ratio that is no size, or is none that a filesystem has.
+    #[error(
+        "class {class} has {PARAM_BYTES_PER_INODE} {value:?}; write a size from 1Ki to 64Mi, such as \
+         16Ki, or none"
+    )]
+    BytesPerInode {
+        /// The class.
+        class: String,
+        /// What it says.
+        value: String,
+    },
     /// A time that is none, or is longer than anybody lives.
     #[error("class {class} has {PARAM_TRASH_TTL} {value:?}; write a time such as 30m, 12h or 7d")]
     TrashTtl {
@@ -135,9 +144,10 @@ const PARAM_POOL_POLICY: &str = "poolPolicy";
 const ANY_POOL: &str = "*";
 const PARAM_MODE: &str = "mode";
 const PARAM_QUOTA: &str = "quota";
+const PARAM_BYTES_PER_INODE: &str = "bytesPerInode";
 const PARAM_ON_DELETE: &str = "onDelete";
 const PARAM_TRASH_TTL: &str = "trashTTL";
-const KNOWN: &str = "pool, poolPolicy, mode, quota, onDelete, trashTTL";
+const KNOWN: &str = "pool, poolPolicy, mode, quota, bytesPerInode, onDelete, trashTTL";
 
 /// How long the trash keeps data where the class does not say.
 const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -156,6 +166,7 @@ impl Class {
                 PARAM_POOL_POLICY => params.pool_policy = self.pool_policy(value)?,
                 PARAM_MODE => params.mode = self.mode(value)?,
                 PARAM_QUOTA => params.quota = self.quota(value)?,
+                PARAM_BYTES_PER_INODE => params.bytes_per_inode = self.bytes_per_inode(value)?,
                 PARAM_ON_DELETE => params.on_delete = self.on_delete(value)?,
                 PARAM_TRASH_TTL => ttl = Some(self.trash_ttl(value)?),
                 _ => {
@@ -212,6 +223,11 @@ impl Class {
         }
     }
 
+    fn bytes_per_inode(&self, value: &str) -> Result<BytesPerInode, ParamError> {
+        let (class, value) = (self.name.clone(), value.to_owned());
+        BytesPerInode::parse(&value).ok_or(ParamError::BytesPerInode { class, value })
+    }
+
     fn on_delete(&self, value: &str) -> Result<OnDelete, ParamError> {
         match value {
             "delete" => Ok(OnDelete::Delete),
@@ -245,16 +261,6 @@ pub fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
-impl Mode {
-    /// Reads permissions in octal, with or without leading zeros.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
-        let bits = u32::from_str_radix(text, 8).ok().filter(|_| octal)?;
-        (bits <= 0o7777).then_some(Self(bits))
-    }
-}
-
 impl Default for PoolChoice {
     fn default() -> Self {
         Self::These(vec![PoolName::default()])
@@ -283,13 +289,5 @@ impl fmt::Display for PoolChoice {
                 f.write_str(&names.join(" or "))
             }
         }
-    }
-}
-
-impl Default for Mode {
-    /// Everyone may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
-    /// a container that runs as an ordinary user could otherwise write nothing. Others on the node are kept out one level up.
-    fn default() -> Self {
-        Self(0o777)
     }
 }

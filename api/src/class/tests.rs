@@ -38,6 +38,16 @@ fn parameters_are_read() {
 }
 
 #[test]
+fn files_are_limited_by_the_size_unless_the_class_says_none() {
+    let of = |text| class(&[("bytesPerInode", text)]).params().unwrap().bytes_per_inode;
+    assert_eq!(class(&[]).params().unwrap().bytes_per_inode, BytesPerInode(Some(16384)));
+    for (text, bytes) in [("16384", 16384), ("16Ki", 16384), ("1024", 1024), ("64Mi", 64 << 20)] {
+        assert_eq!(of(text), BytesPerInode(Some(bytes)), "{text}");
+    }
+    assert_eq!(of("none"), BytesPerInode(None));
+}
+
+#[test]
 fn a_class_may_name_several_pools_or_all() {
     let of = |pool, policy| class(&[("pool", pool), ("poolPolicy", policy)]).params().unwrap();
     let known = ["a", "b", "c"].map(|name| PoolName::parse(name).unwrap());
@@ -66,6 +76,12 @@ fn a_bad_parameter_is_named_with_what_to_write() {
         ("pool", "a,*", "a pool name has 1 to 63"),
         ("poolPolicy", "random", "write one of: most-free, spread, in-order"),
         ("quota", "yes", "write one of: required, preferred, off"),
+        ("bytesPerInode", "0", "write a size from 1Ki to 64Mi, such as 16Ki, or none"),
+        ("bytesPerInode", "1023", "write a size from 1Ki to 64Mi"),
+        ("bytesPerInode", "65Mi", "write a size from 1Ki to 64Mi"),
+        ("bytesPerInode", "-16Ki", "write a size from 1Ki to 64Mi"),
+        ("bytesPerInode", "", "write a size from 1Ki to 64Mi"),
+        ("bytesPerInode", "None", "write a size from 1Ki to 64Mi"),
         ("onDelete", "Retain", "write one of: delete, trash"),
         ("trashTTL", "1d", "without onDelete: trash"),
         ("trashTTL", "1w", "write a time such as 30m"),

@@ -2,11 +2,21 @@
 //! everybody but these calls; the group that counts it bears its number.
 //!
 //! The group outlives its subvolume, which the kernel takes away in the background: until then it
-//! lets nobody remove the group. Newer kernels then do so themselves, where no snapshot shares what
+//! lets nobody remove the group.
+//!
+//! A subvolume that a tenant makes in his volume has a group of its own. Simple quotas make it a member
+//! of the groups above that of the subvolume it is made in, full quotas of none
+//! (`qgroup_auto_inherit` in `fs/btrfs/qgroup.c`). So with simple quotas the limit is on a group above,
+//! which a volume shares with all subvolumes in it. That holds what ordinary programs make; a tenant who
+//! calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups of his own is in those alone, and Linux asks
+//! for no right.
+//! Newer kernels then do so themselves, where no snapshot shares what
 //! the group has counted. Which groups are to be removed is for others to know.
 
+use super::subvolume::shared_group;
 use super::{Lack, Subvolume, Support, Usage};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd as _, BorrowedFd};
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -29,13 +39,15 @@ const UUID: usize = 247;
 /// The flag of a limit on what is referenced. What is shared with a snapshot counts as well: a tenant
 /// is told the size of what he sees.
 const REFERENCED: u64 = 1;
+/// The flag of simple quotas in the status.
+const SIMPLE: u64 = 1 << 3;
 /// The value that takes a limit off.
 const NO_LIMIT: u64 = u64::MAX;
 
 /// Whether quotas can be set on this filesystem of btrfs.
 pub(super) fn support(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match item(fd, STATUS_ITEM, 0) {
-        Ok(Some(_)) => Ok(Support::Subvolumes),
+        Ok(Some(status)) => Ok(Support::Subvolumes { nested: is_simple(status) }),
         // There is no such tree before quotas are switched on.
         Ok(None) | Err(Errno::NOENT) => Ok(Support::None(Lack::BtrfsOff)),
         Err(Errno::PERM | Errno::ACCESS) => Ok(Support::None(Lack::Forbidden)),
@@ -53,20 +65,80 @@ pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), E
     raw::destroy_subvolume(fd, name)
 }
 
-/// Limits what the subvolume may hold.
-pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: u64) -> Result<(), Errno> {
-    let most = if most == 0 { NO_LIMIT } else { most };
-    // 0 asks for the group of the subvolume that the descriptor is in.
-    raw::limit_group(fd, 0, REFERENCED, most)
+/// Clears the read-only flag of the subvolume whose root this is. The owner may do that, and so may we
+/// with CAP_FOWNER.
+pub(in super::super) fn make_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    raw::set_subvolume_flags(fd, 0)
 }
 
-/// What the subvolume holds, and may hold.
+/// Limits what the subvolume may hold whose root this is, with the subvolumes in it if the filesystem has
+/// simple quotas; or takes its limits off.
+pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(), Errno> {
+    // Any other directory is in a subvolume that may be somebody else's.
+    if fstat(fd)?.st_ino != ROOT_INODE {
+        return Err(Errno::INVAL);
+    }
+    let Some(most) = most else { return lift(fd) };
+    let status = item(fd, STATUS_ITEM, 0)?;
+    if !status.is_some_and(is_simple) {
+        // 0 asks for the group of the subvolume that the descriptor is in.
+        return raw::limit_group(fd, 0, REFERENCED, most);
+    }
+    let number = raw::subvolume(fd)?.0;
+    let shared = shared_group(number);
+    // From outside: what a call writes is first counted for the subvolume that its descriptor is in, and
+    // one that is full refuses that, also where the call raises its limit. Tenants cannot move the root.
+    let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let fd = outside.as_fd();
+    // The limit comes last: where it is, the rest is.
+    for done in [raw::create_group(fd, shared), raw::assign_group(fd, number, shared)] {
+        match done {
+            Ok(()) | Err(Errno::EXIST) => {}
+            other => return other,
+        }
+    }
+    raw::limit_group(fd, shared, REFERENCED, most)?;
+    // A volume that was made before the shared groups has a limit that does not grow with it.
+    match limit_of(fd, number)? {
+        Some(_) => raw::limit_group(fd, number, REFERENCED, NO_LIMIT),
+        None => Ok(()),
+    }
+}
+
+/// Takes the limits off that the subvolume has, alone or with those in it.
+fn lift(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let number = raw::subvolume(fd)?.0;
+    let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    for group in [number, shared_group(number)] {
+        if limit_of(fd, group)?.is_some() {
+            raw::limit_group(outside.as_fd(), group, REFERENCED, NO_LIMIT)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the subvolume holds, and may hold; with the subvolumes in it if the filesystem has simple quotas.
 pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
-    let group = raw::subvolume(fd)?.0;
-    let info = item(fd, INFO_ITEM, group)?.ok_or(Errno::NOENT)?;
-    let limit = item(fd, LIMIT_ITEM, group)?;
-    let limited = limit.filter(|words| words[0] & REFERENCED != 0).map(|words| words[1]);
-    Ok(Usage { used: info[1], inodes: None, limit: limited })
+    let number = raw::subvolume(fd)?.0;
+    let shared = shared_group(number);
+    if let Some(info) = item(fd, INFO_ITEM, shared)? {
+        return Ok(Usage { used: info[1], limit: limit_of(fd, shared)?, ..Usage::default() });
+    }
+    let info = item(fd, INFO_ITEM, number)?.ok_or(Errno::NOENT)?;
+    // A limit that does not hold the subvolumes in it is set again, on the shared group.
+    let is_simple = item(fd, STATUS_ITEM, 0)?.is_some_and(is_simple);
+    let limit = if is_simple { None } else { limit_of(fd, number)? };
+    Ok(Usage { used: info[1], limit, ..Usage::default() })
+}
+
+fn limit_of(fd: BorrowedFd<'_>, group: u64) -> Result<Option<u64>, Errno> {
+    let limit = item(fd, LIMIT_ITEM, group)?.filter(|words| words[0] & REFERENCED != 0);
+    Ok(limit.map(|words| words[1]).filter(|most| *most != NO_LIMIT))
+}
+
+/// Whether the status of quotas is that of simple ones.
+const fn is_simple(status: [u64; 4]) -> bool {
+    status[2] & SIMPLE != 0
 }
 
 /// The subvolume that the descriptor is in.

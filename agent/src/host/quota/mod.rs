@@ -23,7 +23,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
     /// By subvolumes of btrfs, each with a group of its own.
-    Subvolumes,
+    Subvolumes {
+        /// Whether subvolumes that are made in one are held to its limit with it.
+        nested: bool,
+    },
     /// By projects, whose number files carry.
     Projects,
     /// Not at all, and why.
@@ -37,6 +40,8 @@ pub enum Lack {
     Filesystem,
     /// It is btrfs, and its quotas are off.
     BtrfsOff,
+    /// It is btrfs with full quotas, which do not hold subvolumes in a volume to the volume's limit.
+    BtrfsNested,
     /// It could count projects, and is mounted without.
     ProjectsOff,
     /// It could count projects, and the kernel is too old to be asked.
@@ -63,8 +68,20 @@ pub struct Usage {
     pub used: u64,
     /// Files and directories; none where they are not counted.
     pub inodes: Option<u64>,
-    /// The most that it may hold; none where nothing limits it.
+    /// The most bytes that it may hold; none where nothing limits them.
     pub limit: Option<u64>,
+    /// The most files and directories that it may hold; none where nothing limits them.
+    pub inode_limit: Option<u64>,
+}
+
+/// The most that a group may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes; none for any number.
+    pub bytes: Option<u64>,
+    /// Files and directories; none for any number. Only projects can be held to it: what files take of
+    /// a btrfs beside their content is counted in bytes there.
+    pub inodes: Option<u64>,
 }
 
 /// `f_type` of btrfs, from `linux/magic.h`.
@@ -102,8 +119,8 @@ pub fn make_in_project(
 
 /// Limits what the group of `dir` may hold. Less than it holds already is a limit too: nothing can be
 /// added then until something is removed.
-pub fn limit(dir: &Dir, group: Group, most: u64) -> Result<(), HostError> {
-    dir.handle().limit(group, most).map_err(failed(Verb::Limit, dir.path()))
+pub fn limit(dir: &Dir, group: Group, limits: Limits) -> Result<(), HostError> {
+    dir.handle().limit(group, limits).map_err(failed(Verb::Limit, dir.path()))
 }
 
 /// What the group of `dir` holds, and may hold.
@@ -121,16 +138,20 @@ pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostEr
     dir.handle().subvolume_uuid(number).map_err(failed(Verb::Examine, dir.path()))
 }
 
-/// Sees to it that a subvolume that is gone has no group on the filesystem of `dir`; `false` where
-/// the kernel still needs it.
-pub fn remove_group(dir: &Dir, number: u64) -> Result<bool, HostError> {
-    match dir.handle().remove_group(number) {
-        // Since Linux 6.10 the kernel may have been first.
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        // The last bytes of the subvolume are still being given back, or a snapshot has them too.
-        Err(Errno::BUSY) => Ok(false),
-        Err(errno) => Err(failed(Verb::Remove, dir.path())(errno)),
+/// Sees to it that a subvolume that is gone has no groups on the filesystem of `dir`: neither its own nor
+/// the one that it shared with the subvolumes in it. Returns `false` where the kernel still needs one.
+pub fn remove_groups(dir: &Dir, number: u64) -> Result<bool, HostError> {
+    for group in [number, subvolume::shared_group(number)] {
+        match dir.handle().remove_group(group) {
+            // Since Linux 6.10 the kernel may have been first, and only a volume has the second.
+            Ok(()) | Err(Errno::NOENT) => {}
+            // The last bytes of the subvolume are still being given back, or a snapshot has them too,
+            // or a subvolume that was in it is not gone yet.
+            Err(Errno::BUSY) => return Ok(false),
+            Err(errno) => return Err(failed(Verb::Remove, dir.path())(errno)),
+        }
     }
+    Ok(true)
 }
 
 /// What the filesystem of this descriptor is, and what room it has.
@@ -155,6 +176,23 @@ pub(super) fn supported(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match room(fd)?.kind {
         BTRFS => btrfs::support(fd),
         kind => project::support(fd, matches!(kind, XFS | EXT4)),
+    }
+}
+
+impl Limits {
+    /// No limit at all.
+    pub const NONE: Self = Self { bytes: None, inodes: None };
+
+    /// A limit on bytes alone.
+    #[must_use]
+    pub const fn bytes(bytes: u64) -> Self {
+        Self { bytes: Some(bytes), inodes: None }
+    }
+}
+
+impl From<&fastrak_api::volume::Identity> for Limits {
+    fn from(identity: &fastrak_api::volume::Identity) -> Self {
+        Self { bytes: Some(identity.bytes), inodes: identity.inodes() }
     }
 }
 
@@ -189,6 +227,11 @@ impl fmt::Display for Lack {
             Self::BtrfsOff => {
                 "the quotas of its btrfs are off; switch them on with `btrfs quota enable --simple`, \
                  or without --simple before Linux 6.7"
+            }
+            Self::BtrfsNested => {
+                "the quotas of its btrfs do not hold subvolumes that a pod makes in its volume to the \
+                 volume's size; simple quotas do (Linux 6.7 and newer): `btrfs quota disable`, then \
+                 `btrfs quota enable --simple`"
             }
             Self::ProjectsOff => {
                 "it is mounted without project quotas; mount it with prjquota (ext4 needs the \

@@ -5,7 +5,7 @@
 //! file is no secret and no lock: outside of a user namespace whoever owns a file may give it another
 //! one. So what a volume's number is must be read from where its tenant cannot write.
 
-use super::{Lack, Support, Usage};
+use super::{Lack, Limits, Support, Usage};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
@@ -78,15 +78,10 @@ pub fn state(fd: BorrowedFd<'_>) -> Result<State, Errno> {
     }
 }
 
-/// Limits what the files of a project may hold; 0 bytes, or no number of inodes, is no limit. Less
+/// Limits what the files of a project may hold; the kernel takes 0 for no limit, and so do we. Less
 /// than they hold already is a limit too: nothing can be added then until something is removed.
-pub fn limit(
-    fd: BorrowedFd<'_>,
-    project: u32,
-    bytes: u64,
-    inodes: Option<u64>,
-) -> Result<(), Errno> {
-    let (blocks, inodes) = (bytes.div_ceil(BLOCK), inodes.unwrap_or(0));
+pub fn limit(fd: BorrowedFd<'_>, project: u32, limits: Limits) -> Result<(), Errno> {
+    let (blocks, inodes) = (limits.bytes.unwrap_or(0).div_ceil(BLOCK), limits.inodes.unwrap_or(0));
     raw::set_limits(fd, raw::Quota::limiting(project, blocks, inodes))
 }
 
@@ -97,9 +92,10 @@ pub fn usage(fd: BorrowedFd<'_>, project: u32) -> Result<Usage, Errno> {
             used: quota.blocks.saturating_mul(BLOCK),
             inodes: Some(quota.inodes),
             limit: Some(quota.hard_blocks.saturating_mul(BLOCK)).filter(|bytes| *bytes != 0),
+            inode_limit: Some(quota.hard_inodes).filter(|inodes| *inodes != 0),
         }),
         // XFS has no record of a project of which there was never a file or a limit.
-        Err(Errno::NOENT) => Ok(Usage { used: 0, inodes: Some(0), limit: None }),
+        Err(Errno::NOENT) => Ok(Usage { inodes: Some(0), ..Usage::default() }),
         Err(errno) => Err(errno),
     }
 }

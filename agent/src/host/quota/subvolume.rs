@@ -10,6 +10,16 @@ use std::ffi::{OsStr, OsString};
 const FIRST: u64 = 256;
 const LAST: u64 = (1 << 48) - 1;
 
+/// The level of the groups that a volume shares with the subvolumes in it, which only we use: people
+/// count levels from 1. The level is above the bits of the number.
+const SHARED: u64 = 0x4654;
+
+/// The number of the group that the subvolume of this number shares with those in it.
+#[must_use]
+pub(super) const fn shared_group(number: u64) -> u64 {
+    SHARED << 48 | number
+}
+
 /// A subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subvolume {

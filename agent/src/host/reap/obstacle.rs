@@ -19,8 +19,15 @@ impl Obstacle {
     pub fn advice(&self) -> Option<&'static str> {
         match self.errno {
             Errno::PERM => Some("it or its folder is immutable or append-only: chattr -R -ia"),
+            Errno::DQUOT => Some(
+                "the quota of the volume is full, and the agent may not take it off: \
+                 apply deploy/quotas, or btrfs qgroup limit none <group> <pool>",
+            ),
             Errno::BUSY | Errno::XDEV => Some("something is mounted on it: umount"),
-            Errno::ROFS => Some("it is in a subvolume that was made read-only"),
+            Errno::ROFS => Some(
+                "it is in a subvolume that is read-only and cannot be made writable now, such as \
+                 while it is sent: btrfs property set -ts <subvolume> ro false",
+            ),
             Errno::NOTEMPTY | Errno::EXIST => Some("something still writes to it"),
             _ => None,
         }

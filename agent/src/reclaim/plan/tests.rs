@@ -42,6 +42,7 @@ fn here() -> Whereabouts {
         bytes: 1,
         limit: LimitRecord::None,
         trash_seconds: None,
+        bytes_per_inode: None,
         claim_created: None,
     };
     Whereabouts::Here(PoolName::default(), Box::new(identity))

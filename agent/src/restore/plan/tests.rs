@@ -26,6 +26,7 @@ fn identity(uid: &str, claim: &str) -> Identity {
         bytes: 1 << 30,
         limit: LimitRecord::None,
         trash_seconds: Some(60),
+        bytes_per_inode: None,
         claim_created: Some(MADE),
     }
 }

@@ -6,7 +6,7 @@ use crate::faults::Call;
 use crate::{groups, projects};
 use fastrak_agent::host::Kind;
 use fastrak_agent::host::calls::{Device, Extent, Handle, How, Room, There};
-use fastrak_agent::host::quota::{Group, Subvolume, Support, Usage};
+use fastrak_agent::host::quota::{Group, Limits, Subvolume, Support, Usage};
 use fastrak_agent::volumes::layout;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
@@ -288,7 +288,7 @@ impl Handle for SimulatedFile {
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
         self.call(Call::Remove, |state| {
             let ino = state.look_up(self.ino, name)?;
-            if state.support(self.ino) != Support::Subvolumes {
+            if !matches!(state.support(self.ino), Support::Subvolumes { .. }) {
                 return Err(Errno::NOTTY);
             }
             state.guard("remove", self.ino, Some(name));
@@ -316,14 +316,17 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |state| Ok(projects::next(&state.disk, self.ino, first)))
     }
 
-    fn limit(&self, group: Group, most: u64) -> Result<(), Errno> {
+    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno> {
         self.call(Call::Limit, |state| {
             if let Group::Project(number) = group {
-                state.limit_project(self.ino, number, most);
+                state.limit_project(self.ino, number, limits);
                 return Ok(());
             }
+            if !state.disk.is_subvolume(self.ino) {
+                return Err(Errno::INVAL);
+            }
             state.guard("limit", self.ino, None);
-            state.disk.tag(self.ino, LIMIT, &most.to_le_bytes());
+            state.disk.tag(self.ino, LIMIT, &limits.bytes.unwrap_or(0).to_le_bytes());
             Ok(())
         })
     }
@@ -335,13 +338,21 @@ impl Handle for SimulatedFile {
             }
             let limit = state.disk.see(self.ino).tags.get(LIMIT);
             let limit = limit.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).expect("8 bytes"));
-            Ok(Usage { used: 0, inodes: None, limit: limit.map(u64::from_le_bytes) })
+            Ok(Usage { limit: limit.map(u64::from_le_bytes), ..Usage::default() })
         })
     }
 
     fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno> {
         self.call(Call::Examine, |state| {
             state.look_up(self.ino, name).map(|ino| state.disk.is_subvolume(ino))
+        })
+    }
+
+    fn make_writable(&self) -> Result<(), Errno> {
+        self.call(Call::Permit, |state| match state.disk.is_subvolume(self.ino) {
+            // None here is read-only.
+            true => Ok(()),
+            false => Err(Errno::INVAL),
         })
     }
 

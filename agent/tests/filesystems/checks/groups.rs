@@ -38,11 +38,19 @@ pub(crate) fn notes(pool: &Path) -> Result<Vec<std::ffi::OsString>> {
     Ok(folder.read_dir()?.flatten().map(|entry| entry.file_name()).collect())
 }
 
+/// A kernel whose quotas do not hold nested subvolumes gives no volume to a class that requires a quota.
+fn required_is_refused(pool: &Pool) -> Result<()> {
+    let refused = pool.store.ensure(&order(&id(9), 8 * MIB, Quota::Required));
+    let text = format!("{:#}", anyhow::Error::from(refused.err().context("it was made")?));
+    ensure!(text.contains("btrfs quota enable --simple") && text.contains("Linux 6.7"), "{text}");
+    Ok(())
+}
+
 /// Makes some volumes: an empty one, one with a file in it, one in which a tenant has made a subvolume.
 fn fill(pool: &Pool) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for number in 1..=3 {
-        let (made, _) = pool.store.ensure(&order(&id(number), 8 * MIB, Quota::Required))?;
+        let (made, _) = pool.store.ensure(&order(&id(number), 8 * MIB, Quota::Preferred))?;
         same("how it is held", &made.limit, &LimitRecord::Subvolume)?;
         paths.push(made.path);
     }
@@ -58,6 +66,7 @@ pub(super) fn go_with_their_volumes(inside: &Inside) -> Result<()> {
     let foreign = point.join("foreign");
     btrfs(&["subvolume", "create"], &foreign)?;
     let pool = Pool::new(&point, "pool")?;
+    required_is_refused(&pool)?;
     let before = groups(&point)?;
     // Made before any of the pool, and gone before them: nobody has noted it.
     btrfs(&["subvolume", "delete", "--commit-after"], &foreign)?;
@@ -82,7 +91,7 @@ pub(super) fn go_with_their_volumes(inside: &Inside) -> Result<()> {
 fn numbers_come_again(inside: &Inside, point: &Path, pool: Pool) -> Result<()> {
     // The highest that is there when the filesystem is mounted anew.
     btrfs(&["subvolume", "create"], &point.join("last"))?;
-    pool.store.ensure(&order(&id(4), 8 * MIB, Quota::Required))?;
+    pool.store.ensure(&order(&id(4), 8 * MIB, Quota::Preferred))?;
     ensure!(pool.store.discard(&PoolName::default(), &id(4), &Parting::default())?);
     pool.empty_trash()?;
     let noted = notes(&pool.path)?;

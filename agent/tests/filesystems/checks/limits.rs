@@ -3,7 +3,7 @@
 use crate::same;
 use crate::scene::{Filesystem, MIB, Scene, as_tenant, fill, refusal, until, walked};
 use anyhow::{Result, ensure};
-use fastrak_agent::host::quota::{Usage, project};
+use fastrak_agent::host::quota::{Limits, Usage, project};
 use rustix::fd::AsFd as _;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{File, create_dir_all, remove_file};
@@ -56,7 +56,7 @@ pub(super) fn is_raised_online(scene: &Scene) -> Result<()> {
     let mut file = volume.file("file")?;
     let (before, why) = as_tenant(|| Ok(fill(&mut file, 16 * MIB)))?;
     same("refused with", &why, &Some(scene.on.full()))?;
-    project::limit(volume.dir.as_fd(), volume.project, 12 * MIB, None)?;
+    project::limit(volume.dir.as_fd(), volume.project, Limits::bytes(12 * MIB))?;
     let (after, why) = as_tenant(|| Ok(fill(&mut file, 16 * MIB)))?;
     same("refused with", &why, &Some(scene.on.full()))?;
     let all = before + after;
@@ -71,7 +71,7 @@ pub(super) fn may_be_below_use(scene: &Scene) -> Result<()> {
         fill(&mut file, 2 * MIB);
         file.sync_all()?;
     }
-    project::limit(volume.dir.as_fd(), volume.project, MIB, None)?;
+    project::limit(volume.dir.as_fd(), volume.project, Limits::bytes(MIB))?;
     let more = |name: &str| {
         let mut file = File::options().append(true).open(volume.path.join(name))?;
         Ok(fill(&mut file, MIB))
@@ -89,7 +89,11 @@ pub(super) fn may_be_below_use(scene: &Scene) -> Result<()> {
 
 pub(super) fn of_inodes(scene: &Scene) -> Result<()> {
     let volume = scene.volume(8 * MIB)?;
-    project::limit(volume.dir.as_fd(), volume.project, 8 * MIB, Some(10))?;
+    project::limit(
+        volume.dir.as_fd(),
+        volume.project,
+        Limits { bytes: Some(8 * MIB), inodes: Some(10) },
+    )?;
     let make = |from: u32| {
         let paths = (from..from + 20).map(|n| volume.path.join(n.to_string()));
         let mut made = paths.map(|path| refusal(File::create(path)));
@@ -99,7 +103,7 @@ pub(super) fn of_inodes(scene: &Scene) -> Result<()> {
     // The directory is one of the ten itself.
     same("files", &as_tenant(|| make(0))?, &9)?;
     same("inodes", &volume.usage()?.inodes, &Some(10))?;
-    project::limit(volume.dir.as_fd(), volume.project, 8 * MIB, None)?;
+    project::limit(volume.dir.as_fd(), volume.project, Limits::bytes(8 * MIB))?;
     same("files without a limit", &as_tenant(|| make(100))?, &20)
 }
 
@@ -117,7 +121,7 @@ pub(super) fn is_what_statfs_shows(scene: &Scene) -> Result<()> {
         let free = shown.f_bavail * shown.f_frsize;
         ensure!((12 * MIB - SLACK..=12 * MIB).contains(&free), "{free} bytes are free");
     }
-    project::limit(volume.dir.as_fd(), volume.project, 32 * MIB, None)?;
+    project::limit(volume.dir.as_fd(), volume.project, Limits::bytes(32 * MIB))?;
     let shown = statvfs(&volume.path)?;
     same("its size when it has grown", &(shown.f_blocks * shown.f_frsize), &(32 * MIB))?;
     let whole = statvfs(&scene.root)?;
@@ -143,7 +147,7 @@ pub(super) fn usage_is_exact(scene: &Scene) -> Result<()> {
     rustix::fs::syncfs(&volume.dir)?;
     let (inodes, used) = walked(&volume.path)?;
     ensure!(used > 1_200_000 && inodes == 9, "{inodes} inodes, {used} bytes by the walk");
-    let wanted = Usage { used, inodes: Some(inodes), limit: Some(32 * MIB) };
+    let wanted = Usage { used, inodes: Some(inodes), limit: Some(32 * MIB), inode_limit: None };
     same("what it holds", &volume.usage()?, &wanted)?;
     remove_file(volume.path.join("a/b/more"))?;
     let (inodes, used) = walked(&volume.path)?;

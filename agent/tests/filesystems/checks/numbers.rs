@@ -3,7 +3,7 @@
 use crate::same;
 use crate::scene::{MIB, Scene, until};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_agent::host::quota::{Usage, project};
+use fastrak_agent::host::quota::{Limits, Usage, project};
 use fastrak_agent::volumes::projects;
 use fastrak_api::volume::VolumeId;
 use rustix::fd::AsFd as _;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use std::fs::remove_dir_all;
 
 /// What there is of a number that nobody has.
-const NOTHING: Usage = Usage { used: 0, inodes: Some(0), limit: None };
+const NOTHING: Usage = Usage { used: 0, inodes: Some(0), limit: None, inode_limit: None };
 
 pub(super) fn are_listed(scene: &Scene) -> Result<()> {
     let volumes = [scene.volume(MIB)?, scene.volume(MIB)?, scene.volume(MIB)?];
@@ -42,10 +42,10 @@ pub(super) fn are_chosen(scene: &Scene) -> Result<()> {
         chosen?.context("every number is taken")
     };
     let first = choose()?;
-    project::limit(root.as_fd(), first, MIB, None)?;
+    project::limit(root.as_fd(), first, Limits::bytes(MIB))?;
     let second = choose()?;
     ensure!(second == first + 1 || first == *projects::OURS.end(), "{first:x}, then {second:x}");
-    project::limit(root.as_fd(), first, 0, None)?;
+    project::limit(root.as_fd(), first, Limits::NONE)?;
     same("chosen when it is free again", &choose()?, &first)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn are_forgotten(scene: &Scene) -> Result<()> {
         Ok(project::usage(root.as_fd(), number)?.inodes == Some(0))
     })?;
     same("with its limit", &project::next_used(root.as_fd(), number)?, &Some(number))?;
-    project::limit(root.as_fd(), number, 0, None)?;
+    project::limit(root.as_fd(), number, Limits::NONE)?;
     same("without", &project::next_used(root.as_fd(), number)?, &None)?;
     same("what it holds", &project::usage(root.as_fd(), number)?, &NOTHING)
 }
@@ -69,7 +69,7 @@ pub(super) fn stay_with_a_file(scene: &Scene) -> Result<()> {
     let root = scene.root()?;
     // Empty, without a limit, and of another owner than its directory: one inode is enough.
     let file = volume.file("file")?;
-    project::limit(root.as_fd(), volume.project, 0, None)?;
+    project::limit(root.as_fd(), volume.project, Limits::NONE)?;
     project::set_project(volume.dir.as_fd(), 0, false)?;
     same("in use", &project::next_used(root.as_fd(), volume.project)?, &Some(volume.project))?;
     let usage = project::usage(file.as_fd(), volume.project)?;

@@ -4,6 +4,7 @@ use super::store;
 use crate::same;
 use crate::scene::{Filesystem, MIB, Scene, fill};
 use anyhow::{Context as _, Result, ensure};
+use fastrak_agent::host::quota::Limits;
 use fastrak_agent::host::quota::project::{self, State};
 use fastrak_testkit::uml::inside::Inside;
 use rustix::fd::AsFd as _;
@@ -47,10 +48,10 @@ fn mounted_as(
     let outcome = (|| {
         let root = File::open(&point)?;
         same("its state", &project::state(root.as_fd())?, &wanted)?;
-        let limited = project::limit(root.as_fd(), 7, MIB, None);
+        let limited = project::limit(root.as_fd(), 7, Limits::bytes(MIB));
         ensure!(wanted != State::Off || limited.is_err(), "a limit was accepted");
         if limited.is_ok() {
-            project::limit(root.as_fd(), 7, 0, None)?;
+            project::limit(root.as_fd(), 7, Limits::NONE)?;
         }
         store::says_what_is_lacking(&point, "mount it with prjquota")
     })();

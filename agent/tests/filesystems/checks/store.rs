@@ -2,9 +2,9 @@
 
 use crate::pool::{Pool, id, order};
 use crate::same;
-use crate::scene::{MIB, Scene, as_tenant, fill, until};
+use crate::scene::{MIB, Scene, as_tenant, fill, refusal, until};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_agent::host::quota::project;
+use fastrak_agent::host::quota::{Limits, project};
 use fastrak_agent::volumes::discard::Parting;
 use fastrak_agent::volumes::owner::Owner;
 use fastrak_agent::volumes::{VolumeError, Whereabouts, projects};
@@ -13,6 +13,7 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{LimitRecord, VolumeId};
 use rustix::fd::AsFd as _;
 use rustix::fs::statvfs;
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::{File, remove_dir_all};
 use std::path::Path;
@@ -58,6 +59,47 @@ pub(super) fn holds_and_grows(scene: &Scene) -> Result<()> {
     same("its size", &size(&made.path)?, &(13 * MIB))
 }
 
+/// Makes empty files as a tenant until it is refused. Returns how many, and why no more.
+fn make_files(folder: &Path, prefix: &str, most: usize) -> Result<(usize, Option<Errno>)> {
+    as_tenant(|| {
+        let mut refused = None;
+        let paths = (0..most).map(|number| folder.join(format!("{prefix}{number}")));
+        let made = paths.map_while(|path| {
+            refused = refusal(File::create(path));
+            refused.is_none().then_some(())
+        });
+        let made = made.count();
+        Ok((made, refused))
+    })
+}
+
+pub(super) fn limits_files(scene: &Scene) -> Result<()> {
+    let pool = Pool::new(&scene.root, "files")?;
+    let mut wanted = order(&id(1), 8 * MIB, Quota::Required);
+    wanted.identity.bytes_per_inode = Some(4096);
+    let (made, _) = pool.store.ensure(&wanted)?;
+    let LimitRecord::Project(number) = made.limit else { anyhow::bail!("{:?}", made.limit) };
+    // The pool's folders are closed to tenants, as on a node: a pod has the data mounted.
+    let folder = scene.root.join("files-mounted");
+    std::fs::create_dir(&folder)?;
+    rustix::mount::mount_bind(&made.path, &folder)?;
+    let full = Some(scene.on.full());
+    // The directory itself is one.
+    same("files", &make_files(&folder, "a", 3000)?, &(2047, full))?;
+    pool.store.grow(&PoolName::default(), &id(1), 12 * MIB)?;
+    same("files after it has grown", &make_files(&folder, "b", 3000)?, &(1024, full))?;
+    let usage = project::usage(pool.root()?.as_fd(), number)?;
+    same("the limits", &(usage.inodes, usage.inode_limit), &(Some(3072), Some(3072)))?;
+    // By the next agent, which goes by the record.
+    project::limit(File::open(&made.path)?.as_fd(), number, Limits::bytes(12 * MIB))?;
+    let pool = Pool::of(pool.path.clone())?;
+    let corrected = pool.store.survey().iter().map(|content| content.corrected).sum();
+    same::<usize>("limits that were set again", &corrected, &1)?;
+    same("files after that", &make_files(&folder, "c", 10)?, &(0, full))?;
+    rustix::mount::unmount(&folder, rustix::mount::UnmountFlags::empty())?;
+    Ok(())
+}
+
 pub(super) fn gives_each_its_number(scene: &Scene) -> Result<()> {
     let pool = Pool::new(&scene.root, "numbers")?;
     let (one, other) = rivals();
@@ -81,7 +123,7 @@ pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
     let (made, first) = pool.make(&one, MIB)?;
     let data = File::open(&made.path)?;
     project::set_project(data.as_fd(), 0, false)?;
-    project::limit(data.as_fd(), first, 0, None)?;
+    project::limit(data.as_fd(), first, Limits::NONE)?;
     ensure!(!pool.in_use(first)?, "the kernel still knows the number");
     let (_, second) = pool.restarted()?.make(&other, MIB)?;
     ensure!(first != second, "{first:x} was given twice");
@@ -93,7 +135,7 @@ pub(super) fn tells_the_kernel_again(scene: &Scene) -> Result<()> {
     let (made, number) = pool.make(&id(1), ODD)?;
     let told = |pool: &Pool| pool.store.survey().iter().map(|content| content.corrected).sum();
     same::<usize>("told again, with nothing wrong", &told(&pool), &0)?;
-    project::limit(File::open(&made.path)?.as_fd(), number, 0, None)?;
+    project::limit(File::open(&made.path)?.as_fd(), number, Limits::NONE)?;
     let pool = pool.restarted()?;
     same::<usize>("told again", &told(&pool), &1)?;
     let limit = project::usage(pool.root()?.as_fd(), number)?.limit.unwrap_or(0);
@@ -176,14 +218,14 @@ pub(super) fn forgets_what_was_half_made(scene: &Scene) -> Result<()> {
     })?;
     ensure!(std::fs::read_dir(pool.path.join(".staging"))?.next().is_none(), "it is still there");
     // And a limit for which there was never a file.
-    project::limit(pool.root()?.as_fd(), number, MIB, None)?;
+    project::limit(pool.root()?.as_fd(), number, Limits::bytes(MIB))?;
     drop(pool.store.survey());
     ensure!(!pool.in_use(number)?, "a limit was left");
     // What others have set is theirs.
-    project::limit(pool.root()?.as_fd(), 7, MIB, None)?;
+    project::limit(pool.root()?.as_fd(), 7, Limits::bytes(MIB))?;
     drop(pool.store.survey());
     let foreign = pool.in_use(7)?;
-    project::limit(pool.root()?.as_fd(), 7, 0, None)?;
+    project::limit(pool.root()?.as_fd(), 7, Limits::NONE)?;
     ensure!(foreign, "the limit of a stranger went");
     Ok(())
 }
@@ -201,4 +243,23 @@ pub(super) fn says_what_is_lacking(root: &Path, wanted: &str) -> Result<()> {
     })();
     remove_dir_all(&pool.path)?;
     outcome
+}
+
+pub(super) fn sweeps_a_part_at_a_time(scene: &Scene) -> Result<()> {
+    /// More than one scan looks at.
+    const MANY: u32 = 4200;
+    let pool = Pool::new(&scene.root, "many")?;
+    let first = *projects::OURS.start();
+    pool.store.ensure(&order(&id(1), MIB, Quota::Required))?;
+    let root = pool.root()?;
+    for number in first..first + MANY {
+        project::limit(root.as_fd(), number, Limits::bytes(MIB))?;
+    }
+    drop(pool.store.survey());
+    ensure!(!pool.in_use(first)?, "the first scan took no limit away");
+    ensure!(pool.in_use(first + MANY - 1)?, "one scan took all of them away");
+    until("all are gone", || {
+        drop(pool.store.survey());
+        Ok(!pool.in_use(first + MANY - 1)?)
+    })
 }

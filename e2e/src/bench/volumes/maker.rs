@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
-use fastrak_agent::host::quota::{self, Group};
+use fastrak_agent::host::quota::{self, Group, Limits};
 use fastrak_agent::host::{Dir, Kernel, dirs, files};
 use fastrak_agent::pools::{Pools, Seen};
 use fastrak_agent::volumes::{Order, Store};
@@ -85,7 +85,7 @@ impl Maker {
         let data = OsStr::new("data");
         let data = if limit == LimitRecord::Subvolume {
             let data = quota::make_subvolume(&dir, data, Mode::default().0)?;
-            quota::limit(&data, Group::Subvolume, BYTES)?;
+            quota::limit(&data, Group::Subvolume, Limits::bytes(BYTES))?;
             data
         } else {
             dir.make(data, Mode::default().0)?
@@ -111,6 +111,7 @@ impl Maker {
             bytes: BYTES,
             limit: LimitRecord::None,
             trash_seconds: None,
+            bytes_per_inode: None,
             claim_created: Some(0),
         };
         Ok(Order {

@@ -45,6 +45,13 @@ struct GroupArgs {
 }
 
 #[repr(C)]
+struct AssignArgs {
+    assign: u64,
+    member: u64,
+    group: u64,
+}
+
+#[repr(C)]
 struct SubvolumeInfo {
     number: u64,
     name: [u8; 256],
@@ -83,6 +90,8 @@ const HEADER: usize = 32;
 const CREATE: Opcode = opcode::write::<SubvolumeArgs>(BTRFS, 24);
 const DESTROY: Opcode = opcode::write::<NameArgs>(BTRFS, 15);
 const SEARCH: Opcode = opcode::read_write::<SearchArgs>(BTRFS, 17);
+const SET_FLAGS: Opcode = opcode::write::<u64>(BTRFS, 26);
+const ASSIGN: Opcode = opcode::write::<AssignArgs>(BTRFS, 41);
 const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
 /// Declared as one that reads, and it writes.
 const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
@@ -100,6 +109,12 @@ pub(super) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> 
     unsafe { ioctl(fd, Setter::<DESTROY, _>::new(args)) }
 }
 
+/// Sets the flags of the subvolume whose root this is. The kernel has one that can be set: read-only.
+pub(super) fn set_subvolume_flags(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<SET_FLAGS, u64>::new(flags)) }
+}
+
 pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64) -> Result<()> {
     let args = LimitArgs {
         group,
@@ -111,6 +126,19 @@ pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64)
     };
     // SAFETY: the number is that of BTRFS_IOC_QGROUP_LIMIT, whose form this is; it is only read.
     unsafe { ioctl(fd, Setter::<LIMIT, _>::new(args)) }
+}
+
+pub(super) fn create_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
+    let args = GroupArgs { create: 1, group };
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
+}
+
+/// Makes one group a member of another.
+pub(super) fn assign_group(fd: BorrowedFd<'_>, member: u64, group: u64) -> Result<()> {
+    let args = AssignArgs { assign: 1, member, group };
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_ASSIGN, whose form this is; it is only read.
+    unsafe { ioctl(fd, Setter::<ASSIGN, _>::new(args)) }
 }
 
 pub(super) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Against a real btrfs on a loop device.
 
 use super::super::{
-    Lack, Support, Usage, limit, make_subvolume, remove_group, subvolume_uuid, support,
+    Lack, Limits, Support, Usage, limit, make_subvolume, remove_groups, subvolume_uuid, support,
 };
 use super::*;
 use crate::host::dirs::failed;
@@ -25,7 +25,8 @@ fn held(dir: &Dir) -> Usage {
 }
 
 fn set(dir: &Dir, most: u64) {
-    limit(dir, super::super::Group::Subvolume, most).unwrap();
+    let bytes = Some(most).filter(|most| *most != 0);
+    limit(dir, super::super::Group::Subvolume, Limits { bytes, inodes: None }).unwrap();
 }
 
 fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {
@@ -55,7 +56,7 @@ async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
     let root = open(disk.path());
     assert_eq!(support(&root).unwrap(), Support::None(Lack::BtrfsOff));
     or_skip!(disk.switch_quotas_on().await);
-    assert_eq!(support(&root).unwrap(), Support::Subvolumes);
+    assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: true });
 
     let volume = make_subvolume(&root, os("volume"), 0o2770).unwrap();
     let mode = rustix::fs::stat(volume.path()).unwrap().st_mode;
@@ -118,14 +119,14 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
     let fd = rustix::fd::AsFd::as_fd(&file);
     eventually(std::time::Duration::from_secs(20), "the group is gone", || async {
         rustix::fs::syncfs(fd)?;
-        let is_gone = subvolume_uuid(&root, number)?.is_none() && remove_group(&root, number)?;
-        let left = item(fd, LIMIT_ITEM, number)?;
+        let is_gone = subvolume_uuid(&root, number)?.is_none() && remove_groups(&root, number)?;
+        let left = item(fd, LIMIT_ITEM, shared_group(number))?;
         anyhow::ensure!(is_gone && left.is_none(), "{left:?}");
         Ok(())
     })
     .await
     .unwrap();
-    assert!(remove_group(&root, number).unwrap(), "what is gone is no error");
+    assert!(remove_groups(&root, number).unwrap(), "what is gone is no error");
     assert_eq!(held(&kept).limit, Some(MIB));
 }
 
@@ -155,4 +156,74 @@ async fn a_name_is_no_path() {
 #[test]
 fn a_filesystem_without_quotas_is_said_to_be_one() {
     assert_eq!(support(&open(Path::new("/proc"))).unwrap(), Support::None(Lack::Filesystem));
+}
+
+#[tokio::test]
+async fn full_quotas_hold_a_subvolume_and_none_that_is_in_it() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_full_quotas_on().await);
+    let root = open(disk.path());
+    assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: false });
+    let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
+    set(&volume, 8 * MIB);
+    assert_eq!(held(&volume).limit, Some(8 * MIB));
+    let inner = make_subvolume(&volume, os("inner"), 0o777).unwrap();
+    fill(&inner.path().join("file"), 16 * MIB).unwrap();
+    let full = fill(&volume.path().join("file"), 16 * MIB).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::QuotaExceeded, "{full}");
+}
+
+#[tokio::test]
+async fn with_simple_quotas_subvolumes_in_a_volume_share_its_limit() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = open(disk.path());
+    let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
+    set(&volume, 8 * MIB);
+    let inner = make_subvolume(&volume, os("inner"), 0o777).unwrap();
+    let innermost = make_subvolume(&inner, os("innermost"), 0o777).unwrap();
+    let full = fill(&innermost.path().join("file"), 16 * MIB).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::QuotaExceeded, "{full}");
+    for dir in [&inner, &volume] {
+        let full = fill(&dir.path().join("file"), 8 * MIB).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::QuotaExceeded, "{full}");
+    }
+    let used = held(&volume).used;
+    assert!((4 * MIB..=8 * MIB).contains(&used), "{used}");
+    set(&volume, 32 * MIB);
+    fill(&inner.path().join("more"), 16 * MIB).unwrap();
+    // They go with the volume, and so do their groups.
+    let numbers = [&volume, &inner, &innermost].map(|dir| dir.handle().subvolume().unwrap().number);
+    drop((volume, inner, innermost));
+    std::fs::remove_dir_all(disk.path().join("volume")).unwrap();
+    let file = std::fs::File::open(disk.path()).unwrap();
+    let fd = rustix::fd::AsFd::as_fd(&file);
+    eventually(std::time::Duration::from_secs(20), "the groups are gone", || async {
+        rustix::fs::syncfs(fd)?;
+        let mut gone = true;
+        for number in numbers.iter().rev() {
+            gone &= subvolume_uuid(&root, *number)?.is_none() && remove_groups(&root, *number)?;
+        }
+        anyhow::ensure!(gone, "not yet");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(item(fd, INFO_ITEM, shared_group(numbers[0])).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_limit_of_before_the_shared_groups_is_seen_as_none_and_gives_way_to_theirs() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = open(disk.path());
+    let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
+    let file = std::fs::File::open(volume.path()).unwrap();
+    raw::limit_group(rustix::fd::AsFd::as_fd(&file), 0, REFERENCED, 8 * MIB).unwrap();
+    fill(&volume.path().join("file"), 4 * MIB).unwrap();
+    assert_eq!(held(&volume).limit, None);
+    set(&volume, 32 * MIB);
+    assert_eq!(held(&volume).limit, Some(32 * MIB));
+    fill(&volume.path().join("more"), 16 * MIB).unwrap();
+    assert!(held(&volume).used > 20 * MIB - 1);
 }

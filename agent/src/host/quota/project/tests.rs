@@ -17,7 +17,7 @@ fn a_filesystem_of_no_disk_has_no_projects_and_says_so() {
     assert!(matches!(state(file.as_fd()), Ok(State::Off | State::NoCall)));
     assert!(project_of(file.as_fd()).is_err());
     assert!(set_project(file.as_fd(), 7, true).is_err());
-    assert!(limit(file.as_fd(), 7, 1 << 20, None).is_err());
+    assert!(limit(file.as_fd(), 7, Limits::bytes(1 << 20)).is_err());
     assert!(usage(file.as_fd(), 7).is_err());
     assert!(next_used(file.as_fd(), 1).is_err());
 }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use crate::host::dirs::Kind;
-use crate::host::quota::{Group, Subvolume, Support, Usage};
+use crate::host::quota::{Group, Limits, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     IFlags, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, symlinkat,
@@ -156,9 +156,10 @@ impl Handle for Meddled<dyn Handle> {
         fn remove_subvolume(name: &OsStr) -> ();
         fn join_project(project: u32) -> ();
         fn project_from(first: u32) -> Option<u32>;
-        fn limit(group: Group, most: u64) -> ();
+        fn limit(group: Group, limits: Limits) -> ();
         fn usage(group: Group) -> Usage;
         fn is_subvolume(name: &OsStr) -> bool;
+        fn make_writable() -> ();
         fn subvolume() -> Subvolume;
         fn subvolume_uuid(number: u64) -> Option<[u8; 16]>;
         fn remove_group(number: u64) -> ();

@@ -2,10 +2,22 @@
 
 use super::*;
 use crate::host::dirs::PRIVATE;
-use crate::host::quota::{Subvolume, make_subvolume};
+use crate::host::quota::{Group, Limits, Subvolume, limit, make_subvolume};
+use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{Disk, or_skip};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The user that a tenant's container runs as.
+const TENANT: u32 = 1000;
+
+/// Leaves this thread these rights alone.
+fn with_only(rights: CapabilitySet) {
+    let mut sets = capabilities(None).unwrap();
+    sets.effective = rights;
+    set_capabilities(None, sets).unwrap();
+}
 
 /// Takes from this thread the right to remove a subvolume with all that is in it.
 fn without_rights() {
@@ -116,4 +128,120 @@ async fn a_subvolume_that_cannot_be_noted_is_emptied_and_stays_until_it_can() {
     let folder = root.make(OsStr::new("notes"), PRIVATE).unwrap();
     assert_eq!(remove(&root, OsStr::new("volume"), Notes::In(folder)), Ok(()));
     assert_eq!(std::fs::read_dir(disk.path().join("notes")).unwrap().count(), 1);
+}
+
+fn btrfs(args: &[&str], paths: &[&Path]) {
+    let paths = paths.iter().map(|path| path.display().to_string());
+    Invocation::new("btrfs").args(args).args(paths).run_blocking().unwrap();
+}
+
+fn make_read_only(subvolume: &Path) {
+    btrfs(&["property", "set", "-ts"], &[subvolume, Path::new("ro"), Path::new("true")]);
+}
+
+/// Makes a subvolume of a tenant's: with a file, a closed folder and another subvolume in it.
+fn of_a_tenant(dir: &Dir, name: &str) -> Dir {
+    let made = make_subvolume(dir, OsStr::new(name), PRIVATE).unwrap();
+    std::fs::write(made.path().join("file"), "").unwrap();
+    std::fs::create_dir(made.path().join("closed")).unwrap();
+    std::fs::write(made.path().join("closed/file"), "").unwrap();
+    drop(make_subvolume(&made, OsStr::new("inner"), PRIVATE).unwrap());
+    for path in ["", "file", "closed/file", "closed", "inner"] {
+        let path = made.path().join(path);
+        std::os::unix::fs::chown(&path, Some(TENANT), Some(TENANT)).unwrap();
+    }
+    rustix::fs::chmod(made.path().join("closed"), rustix::fs::Mode::empty()).unwrap();
+    made
+}
+
+#[tokio::test]
+async fn subvolumes_that_a_tenant_made_read_only_are_removed_with_the_rights_of_the_base() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    let root = Dir::open_at(&Kernel, disk.path()).unwrap();
+    let base = CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER;
+    for (rights, options) in [
+        (base, "nouser_subvol_rm_allowed"),
+        (base, "user_subvol_rm_allowed"),
+        (base | CapabilitySet::SYS_ADMIN, "user_subvol_rm_allowed"),
+    ] {
+        if options.starts_with("user") {
+            let point = disk.path().display().to_string();
+            let option = format!("remount,{options}");
+            Invocation::new("mount").args(["-o", &option, &point]).run_blocking().unwrap();
+        }
+        let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
+        let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
+        let (one, other) = (of_a_tenant(&data, "one"), of_a_tenant(&data, "other"));
+        // Where the inner subvolume was, a snapshot has a folder that is nothing else's either.
+        let snapshot = data.path().join("snapshot");
+        btrfs(&["subvolume", "snapshot", "-r"], &[one.path(), &snapshot]);
+        for path in [&one.path().join("inner"), one.path(), data.path()] {
+            make_read_only(path);
+        }
+        drop((volume, data, one, other));
+        with_only(rights);
+        let removed = remove(&root, OsStr::new("volume"), Notes::Needless);
+        with_rights();
+        assert_eq!(removed, Ok(()), "{rights:?} {options}");
+    }
+}
+
+#[tokio::test]
+async fn read_only_subvolumes_are_removed_however_deep_they_are() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    let root = Dir::open_at(&Kernel, disk.path()).unwrap();
+    for one_in in [1, 3, 100] {
+        let mut dir = root.make(OsStr::new("volume"), PRIVATE).unwrap();
+        let mut subvolumes = Vec::new();
+        for number in 0..100 {
+            let is_subvolume = number % one_in == 0;
+            dir = match is_subvolume {
+                true => make_subvolume(&dir, OsStr::new("s"), PRIVATE).unwrap(),
+                false => dir.make(OsStr::new("d"), PRIVATE).unwrap(),
+            };
+            std::os::unix::fs::chown(dir.path(), Some(TENANT), Some(TENANT)).unwrap();
+            subvolumes.extend(is_subvolume.then(|| dir.path().to_owned()));
+        }
+        drop(dir);
+        subvolumes.iter().rev().for_each(|path| make_read_only(path));
+        with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER);
+        let removed = remove(&root, OsStr::new("volume"), Notes::Needless);
+        with_rights();
+        assert_eq!(removed, Ok(()), "one in {one_in}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_subvolume_that_cannot_be_made_writable_says_how_it_can() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    let root = Dir::open_at(&Kernel, disk.path()).unwrap();
+    let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
+    make_read_only(of_a_tenant(&volume, "one").path());
+    with_only(CapabilitySet::DAC_OVERRIDE);
+    let stuck = remove(&root, OsStr::new("volume"), Notes::Needless);
+    with_rights();
+    let stuck = stuck.unwrap_err();
+    assert!(stuck.path.starts_with(volume.path().join("one")), "{stuck}");
+    assert_eq!(stuck.errno, Errno::ROFS);
+    assert!(stuck.to_string().contains("btrfs property set -ts <subvolume> ro false"), "{stuck}");
+}
+
+#[tokio::test]
+async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_takes() {
+    let disk = or_skip!(Disk::btrfs(256).await);
+    or_skip!(disk.switch_quotas_on().await);
+    let root = Dir::open_at(&Kernel, disk.path()).unwrap();
+    let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
+    let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
+    limit(&data, Group::Subvolume, Limits::bytes(1 << 20)).unwrap();
+    let names = (0..1000).map(|number| OsString::from(number.to_string()));
+    let made = names.map_while(|name| make_subvolume(&data, &name, PRIVATE).ok()).count();
+    assert!((10..1000).contains(&made), "{made}");
+    with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER);
+    let stuck = remove(&root, OsStr::new("volume"), Notes::Needless);
+    with_rights();
+    let stuck = stuck.unwrap_err();
+    assert_eq!(stuck.errno, Errno::DQUOT);
+    assert!(stuck.to_string().contains("deploy/quotas"), "{stuck}");
+    assert_eq!(remove(&root, OsStr::new("volume"), Notes::Needless), Ok(()));
 }

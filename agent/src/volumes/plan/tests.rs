@@ -1,0 +1,152 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+const DAY: u64 = 24 * 60 * 60;
+const NOW: i64 = 1_800_000_000;
+
+fn entry(number: usize, namespace: &str, bytes: u64, spent: u64) -> Entry {
+    let uid = format!("0b0a3a2e-0d6c-4f5f-9e57-{number:012x}");
+    let owner = Owner { namespace: namespace.to_owned(), claim: "c".to_owned(), uid: uid.clone() };
+    Entry { id: VolumeId::parse(&uid).unwrap(), owner, bytes, ttl: DAY, spent, since: NOW }
+}
+
+fn entries(all: &[(&str, u64, u64)]) -> Vec<Entry> {
+    let entry = |(number, (namespace, bytes, spent)): (usize, &(&str, u64, u64))| {
+        entry(number, namespace, *bytes, *spent)
+    };
+    all.iter().enumerate().map(entry).collect()
+}
+
+#[test]
+fn what_is_over_goes_and_the_oldest_give_way() {
+    use Fate::{GivesWay, Over, Stays};
+    let (old, older, oldest) = (MIN_AGE, MIN_AGE + 1, MIN_AGE + 2);
+    let entries = entries(&[("n", 5, old), ("n", 5, DAY), ("n", 5, oldest), ("n", 5, older)]);
+    for (most, wanted) in [
+        (None, [Stays, Over, Stays, Stays]),
+        (Some(15), [Stays, Over, Stays, Stays]),
+        (Some(14), [Stays, Over, GivesWay, Stays]),
+        (Some(5), [Stays, Over, GivesWay, GivesWay]),
+        (Some(4), [GivesWay, Over, GivesWay, GivesWay]),
+        (Some(0), [GivesWay, Over, GivesWay, GivesWay]),
+    ] {
+        assert_eq!(fates(&entries, most), wanted, "{most:?}");
+    }
+}
+
+#[test]
+fn nothing_is_given_up_for_a_volume_that_would_not_fit_all_the_same() {
+    let entries = entries(&[("n", 5, MIN_AGE), ("n", 7, MIN_AGE + 1), ("n", 100, MIN_AGE - 1)]);
+    assert_eq!(leave(&entries, 0, "n"), Vec::<usize>::new());
+    assert_eq!(leave(&entries, 6, "n"), [1]);
+    assert_eq!(leave(&entries, 8, "other"), [1, 0]);
+    assert_eq!(leave(&entries, 13, "n"), Vec::<usize>::new());
+}
+
+#[test]
+fn a_claim_evicts_from_its_own_namespace_and_then_from_the_one_that_holds_most() {
+    let entries = entries(&[
+        ("small", 1, DAY - 1),
+        ("large", 6, MIN_AGE),
+        ("large", 6, MIN_AGE + 1),
+        ("own", 2, MIN_AGE),
+        ("other", 7, MIN_AGE),
+    ]);
+    assert_eq!(leave(&entries, 2, "own"), [3]);
+    // 12 of "large" are more than 7 of "other", and 6 are less.
+    assert_eq!(leave(&entries, 9, "own"), [3, 2, 4]);
+    assert_eq!(leave(&entries, 8, "own"), [3, 2]);
+    assert_eq!(leave(&entries, 22, "own"), [3, 2, 4, 1, 0]);
+    // Without a requester it is the largest share alone that counts.
+    let gone = |most| {
+        let fates = fates(&entries, Some(most));
+        (0..entries.len()).filter(|at| fates[*at] == Fate::GivesWay).collect::<Vec<_>>()
+    };
+    assert_eq!((gone(22), gone(21), gone(10)), (vec![], vec![2], vec![2, 4]));
+}
+
+fn some_entries() -> impl Strategy<Value = Vec<Entry>> {
+    let one = ("[a-d]", 0_u64..100, prop_oneof![0..2 * MIN_AGE, 0..2 * DAY]);
+    proptest::collection::vec(one, 0..16).prop_map(|all| {
+        let entry = |(number, (namespace, bytes, spent)): (usize, &(String, u64, u64))| {
+            entry(number, namespace, *bytes, *spent)
+        };
+        all.iter().enumerate().map(entry).collect()
+    })
+}
+
+/// What each namespace holds, its requester's apart, if `gone` have left.
+fn held(entries: &[Entry], gone: &[usize]) -> HashMap<String, u64> {
+    let mut held = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if !gone.contains(&at) && entry.spent < entry.ttl {
+            *held.entry(entry.owner.namespace.clone()).or_default() += entry.bytes;
+        }
+    }
+    held
+}
+
+/// What must be true of entries that were evicted in this order.
+fn check(entries: &[Entry], order: &[usize], requester: Option<&str>) -> Result<(), TestCaseError> {
+    let is_own = |entry: &Entry| requester == Some(entry.owner.namespace.as_str());
+    for (nth, at) in order.iter().enumerate() {
+        let (leaving, before) = (&entries[*at], &order[..nth]);
+        prop_assert!((MIN_AGE..leaving.ttl).contains(&leaving.spent), "{leaving:?}");
+        let left = (0..entries.len()).filter(|at| !before.contains(at)).map(|at| &entries[at]);
+        let left: Vec<_> = left.filter(|entry| entry.may_be_evicted()).collect();
+        let held = held(entries, before);
+        let share = held[&leaving.owner.namespace];
+        for entry in left {
+            let is_of_same = entry.owner.namespace == leaving.owner.namespace;
+            prop_assert!(!is_of_same || entry.spent <= leaving.spent, "an older one stays");
+            if !is_own(leaving) {
+                prop_assert!(!is_own(entry), "one of the requester's own stays");
+                prop_assert!(held[&entry.owner.namespace] <= share, "not the largest share");
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_claim_evicts_what_it_needs_in_order_or_nothing(
+        entries in some_entries(),
+        bytes in 0_u64..800,
+        requester in "[a-e]",
+    ) {
+        let order = leave(&entries, bytes, &requester);
+        check(&entries, &order, Some(&requester))?;
+        let sum = |order: &[usize]| order.iter().map(|at| entries[*at].bytes).sum::<u64>();
+        match order.split_last() {
+            None => prop_assert!(bytes == 0 || evictable(&entries) < bytes),
+            Some((_, others)) => prop_assert!(sum(&order) >= bytes && sum(others) < bytes),
+        }
+    }
+
+    #[test]
+    fn the_trash_holds_no_more_than_it_may_but_what_is_young_and_gives_up_no_more_than_it_must(
+        entries in some_entries(),
+        most in 0_u64..800,
+    ) {
+        let fates = fates(&entries, Some(most));
+        let of = |fate| (0..entries.len()).filter(move |at| fates[*at] == fate).collect::<Vec<_>>();
+        let (stay, leave) = (of.clone()(Fate::Stays), of.clone()(Fate::GivesWay));
+        let sum = |all: &[usize]| all.iter().map(|at| entries[*at].bytes).sum::<u64>();
+        let young = stay.iter().all(|at| entries[*at].spent < MIN_AGE);
+        prop_assert!(sum(&stay) <= most || young, "{stay:?} stay");
+        let order = evict(&entries, sum(&leave), None);
+        check(&entries, &order, None)?;
+        if let Some((last, others)) = order.split_last() {
+            let all: BTreeSet<_> = order.iter().copied().collect();
+            prop_assert!(all.iter().all(|at| leave.contains(at)));
+            // Without the last one it would have been too much still.
+            let before = sum(&stay) + sum(&leave) - sum(others);
+            prop_assert!(before > most || entries[*last].bytes == 0);
+        }
+        for at in of(Fate::Over) {
+            prop_assert!(entries[at].spent >= entries[at].ttl);
+        }
+    }
+}
