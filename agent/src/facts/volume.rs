@@ -17,7 +17,9 @@ pub struct Volume {
     pub uid: String,
     /// Its version.
     pub resource_version: String,
-    /// The label that says whose it is.
+    /// The name of its node.
+    pub node: Option<String>,
+    /// The label by which its agent finds it.
     pub node_label: Option<String>,
     /// The label that says in which pool it is.
     pub pool_label: Option<String>,
@@ -113,6 +115,7 @@ impl Volume {
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            node: annotations.and_then(|map| map.get(names::NODE)).cloned(),
             node_label: label(names::NODE),
             pool_label: label(names::POOL),
             provisioned_by: annotations

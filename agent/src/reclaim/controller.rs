@@ -44,7 +44,7 @@ enum ReclaimError {
 
 /// Looks at a volume; `None` where it is not this agent's.
 pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
-    let outcome = match plan::interest(volume, &context.node.key()) {
+    let outcome = match plan::interest(volume, &context.node) {
         Interest::NotOurs => return None,
         Interest::InUse => in_use(context, id, volume).await,
         Interest::Keep => record_keep(context, id, volume).await,
@@ -139,7 +139,7 @@ async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome,
     // What was seen may be old, and a lost race here would cost somebody's data.
     let live = context.cluster.volume(&seen.name).await.map_err(ReclaimError::Cluster)?;
     let Some(live) = live else { return Ok(Outcome::Done) };
-    if plan::interest(&live, &context.node.key()) != Interest::Ending {
+    if plan::interest(&live, &context.node) != Interest::Ending {
         return Ok(Outcome::Done);
     }
     let evidence = gather(context, id, &live).await?;

@@ -6,7 +6,7 @@
 use crate::cluster::ClaimState;
 use crate::facts::volume::{Phase, Policy, Volume};
 use crate::volumes::{Whereabouts, layout};
-use fastrak_api::node::NodeKey;
+use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 
@@ -102,10 +102,12 @@ pub enum Reason {
     },
 }
 
-/// Whether `volume` concerns the agent of the node with this key, and how.
+/// Whether `volume` concerns the agent of this node, and how.
 #[must_use]
-pub fn interest(volume: &Volume, node: &NodeKey) -> Interest {
-    let mine = volume.node_label.as_deref() == Some(node.as_str());
+pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
+    // Policies hold other agents to the annotation. The label may be a hash, which they cannot compute.
+    let mine = volume.node_label.as_deref() == Some(node.key().as_str())
+        && volume.node.as_deref().is_none_or(|name| name == node.as_str());
     if !mine || !volume.is_ours() || volume.finalizer().is_none() || volume.id().is_none() {
         return Interest::NotOurs;
     }

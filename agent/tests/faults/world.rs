@@ -20,6 +20,7 @@ use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One thing that happens. Claims are known by small numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
