@@ -27,9 +27,7 @@ mod tests {
     #[test]
     fn only_a_status_that_names_the_object_says_that_it_does_not_exist() {
         let details = |kind, name| serde_json::json!({ "kind": kind, "name": name });
-        let status = |code, reason, details| {
-            serde_json::json!({ "status": "Failure", "code": code, "reason": reason, "details": details })
-        };
+        let status = |code, reason, details| serde_json::json!({ "status": "Failure", "code": code, "reason": reason, "details": details });
         let claims = "persistentvolumeclaims";
         let real = answer(status(404, "NotFound", details(claims, "data")));
         assert!(is_not_found(&real, claims, "data"));

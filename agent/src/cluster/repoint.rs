@@ -42,7 +42,9 @@ impl KubeCluster {
         match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
             Ok(patched) => Ok(done(&patched)),
             Err(error) if is_not_found(&error, VOLUMES, &volume.name) => Ok(Changed::Gone),
-            Err(error) if code(&error) != Some(404) && is_superseded(&error) => Ok(Changed::Conflict),
+            Err(error) if code(&error) != Some(404) && is_superseded(&error) => {
+                Ok(Changed::Conflict)
+            }
             Err(error) => Err(ClusterError::Repoint(error)),
         }
     }

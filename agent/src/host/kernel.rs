@@ -6,9 +6,10 @@ use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
 use super::quota::{self, Group, Limits, Subvolume, Support, Usage};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
-    StatxAttributes, StatxFlags, XattrFlags, fchmod, flock, fsetxattr, fstat, fsync, ioctl_getflags,
-    ioctl_setflags, mkdirat, open, openat2, renameat_with, seek, statat, statx, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags,
+    ResolveFlags, SeekFrom, StatxAttributes, StatxFlags, XattrFlags, fchmod, flock, fsetxattr,
+    fstat, fsync, ioctl_getflags, ioctl_setflags, mkdirat, open, openat2, renameat_with, seek,
+    statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use std::any::Any;

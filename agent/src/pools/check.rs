@@ -123,9 +123,9 @@ fn matters_not(
 ) -> Result<bool, crate::host::HostError> {
     let path = place.path.join(name);
     // A first start that was killed has left its marker half written, and nothing else.
-    let is_own = [MARKER, lock::HOLDER].iter().any(|own| {
-        *name == OsStr::new(own) || *name == files::temporary(OsStr::new(own))
-    });
+    let is_own = [MARKER, lock::HOLDER]
+        .iter()
+        .any(|own| *name == OsStr::new(own) || *name == files::temporary(OsStr::new(own)));
     if is_own
         || name == LOST_AND_FOUND
         || place.neighbours.iter().any(|other| other.starts_with(&path))

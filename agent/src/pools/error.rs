@@ -108,7 +108,9 @@ pub enum Problem {
         node: String,
     },
     /// The agent has not learned yet which cluster it is in.
-    #[error("the agent could not read the uid of the namespace kube-system yet, which identifies the cluster")]
+    #[error(
+        "the agent could not read the uid of the namespace kube-system yet, which identifies the cluster"
+    )]
     ClusterUnknown,
     /// Another agent works in it.
     #[error(

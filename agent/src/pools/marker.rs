@@ -109,11 +109,7 @@ pub fn judge(
     }
 }
 
-fn accept(
-    marker: &Marker,
-    others: &[String],
-    expected: &Expected<'_>,
-) -> Result<Verdict, Problem> {
+fn accept(marker: &Marker, others: &[String], expected: &Expected<'_>) -> Result<Verdict, Problem> {
     if marker.pool != expected.pool.as_str() {
         return Err(Problem::OtherPool { pool: marker.pool.clone() });
     }
@@ -166,8 +162,7 @@ mod tests {
         let (pool, node) = (PoolName::default(), NodeName::parse("node-a").unwrap());
         let others: Vec<_> = others.iter().map(|&name| name.to_owned()).collect();
         let Known { id, has_volumes, adopt } = known;
-        let expected =
-            Expected { pool: &pool, node: &node, id, cluster: HERE, has_volumes, adopt };
+        let expected = Expected { pool: &pool, node: &node, id, cluster: HERE, has_volumes, adopt };
         judge(found, &others, &expected)
     }
 

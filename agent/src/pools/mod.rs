@@ -13,8 +13,8 @@ pub use error::{PoolError, Problem};
 pub use lock::HOLDER;
 
 use crate::host::Dir;
-use crate::host::machine::process_name;
 use crate::host::calls::{Machine, Room};
+use crate::host::machine::process_name;
 use check::{Opened, Place};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;

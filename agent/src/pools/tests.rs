@@ -217,7 +217,10 @@ fn a_pool_of_another_cluster_is_refused_with_the_command_that_adopts_it() {
     assert_eq!(rebuilt.look().len(), 1);
     rebuilt.set_seen(Seen { adopt: Some("default".to_owned()), ..other });
     let changes = rebuilt.look();
-    assert!(matches!(changes.as_slice(), [Change { problem: None, adopted: true, .. }]), "{changes:?}");
+    assert!(
+        matches!(changes.as_slice(), [Change { problem: None, adopted: true, .. }]),
+        "{changes:?}"
+    );
     assert_eq!(rebuilt.look(), []);
     drop(rebuilt);
     // From now on it is the new cluster's alone.

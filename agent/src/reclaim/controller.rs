@@ -87,11 +87,7 @@ async fn in_use(
 
 /// An administrator may have given it to another claim. The disk must know of that too: what the
 /// second has written is not the first one's to have back.
-async fn note_owner(
-    context: &Context,
-    id: &VolumeId,
-    volume: &Volume,
-) -> Result<(), ReclaimError> {
+async fn note_owner(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), ReclaimError> {
     let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
     let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else { return Ok(()) };
     if let Whereabouts::Here(pool, _) = find(context, id).await? {
@@ -116,7 +112,8 @@ async fn note_namespace(
     }
     let Some(uid) = namespace_uid(context, &owner, identity).await? else { return Ok(()) };
     let (pool, id) = (pool.clone(), identity.volume.clone());
-    let noted = context.on_disk(move |store| store.note_owner(&pool, &id, &owner, Some(&uid))).await;
+    let noted =
+        context.on_disk(move |store| store.note_owner(&pool, &id, &owner, Some(&uid))).await;
     noted.map_err(ReclaimError::Volume)
 }
 

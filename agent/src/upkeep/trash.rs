@@ -131,7 +131,8 @@ async fn give_way(
     if context.store.is_giving_way() {
         return Ok(true);
     }
-    let (name, now, requester) = (pool.clone(), context.clock.now().as_second(), requester.to_owned());
+    let (name, now, requester) =
+        (pool.clone(), context.clock.now().as_second(), requester.to_owned());
     let work = move |store: &Store| store.give_way(&name, (bytes, &requester), now);
     let lost = context.on_disk(work).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));

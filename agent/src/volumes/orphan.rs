@@ -88,7 +88,11 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
     let data = dir.open_if_there(OsStr::new(layout::DATA))?;
     // A folder that is not there has no data in it; whatever else is wrong with it is an error.
     let names = data.map(|data| data.names(1)).transpose()?;
-    Ok(Some(if names.is_none_or(|names| names.is_empty()) { Content::Empty } else { Content::Data }))
+    Ok(Some(if names.is_none_or(|names| names.is_empty()) {
+        Content::Empty
+    } else {
+        Content::Data
+    }))
 }
 
 /// Records for how long the volume can be restored once it is in the trash.

@@ -98,8 +98,14 @@ impl Store {
 /// What was done, and the volumes that stay.
 fn sort(pool: &OpenPool<'_>, percent: u8, now: i64) -> Result<(Sorted, Vec<Entry>), HostError> {
     let name = pool.config.name.clone();
-    let mut sorted =
-        Sorted { pool: name, volumes: 0, bytes: 0, over: Vec::new(), evicted: Vec::new(), unreadable: 0 };
+    let mut sorted = Sorted {
+        pool: name,
+        volumes: 0,
+        bytes: 0,
+        over: Vec::new(),
+        evicted: Vec::new(),
+        unreadable: 0,
+    };
     let Some(opened) = open(pool, now)? else { return Ok((sorted, Vec::new())) };
     let Opened { trash, entries, unreadable } = opened;
     sorted.unreadable = unreadable;

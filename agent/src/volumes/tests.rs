@@ -333,7 +333,10 @@ fn trashed(scene: &Scene, number: u32, namespace: &str, now: i64) -> VolumeId {
     order.identity.namespace = namespace.to_owned();
     order.identity.trash_seconds = Some(7 * 24 * 3600);
     scene.store.ensure(&order).unwrap();
-    scene.store.discard(&PoolName::default(), &volume, &Parting { now, ..Parting::default() }).unwrap();
+    scene
+        .store
+        .discard(&PoolName::default(), &volume, &Parting { now, ..Parting::default() })
+        .unwrap();
     volume
 }
 

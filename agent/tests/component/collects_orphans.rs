@@ -50,7 +50,8 @@ async fn data_that_nobody_owns_stays_and_is_counted_and_reported() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_nobody_owns_goes_to_the_trash_for_as_long_as_an_administrator_says() -> Result<()> {
+async fn data_that_nobody_owns_goes_to_the_trash_for_as_long_as_an_administrator_says() -> Result<()>
+{
     let scene = or_skip!(Scene::new().await, Ok(()));
     let data = scene.plant_orphan("Delete")?;
     std::fs::write(scene.pool().join(&data).join("data/file"), "precious")?;
@@ -73,7 +74,8 @@ async fn many_orphans_at_once_stay_until_an_administrator_confirms_them() -> Res
     let orphans: Vec<_> = (0..8).map(|_| scene.plant_orphan("Delete")).collect::<Result<_>>()?;
     let _agent = scene.agent()?;
     let said = scene.event("default", &scene.node, "OrphanRemovalStopped").await?;
-    let command = format!("kubectl annotate node {} fastrak.io/confirm-orphans=default", scene.node);
+    let command =
+        format!("kubectl annotate node {} fastrak.io/confirm-orphans=default", scene.node);
     ensure!(said.contains("8 of 8 volumes") && said.contains(&command), "{said}");
     // By the time that a claim comes and goes, a scan has passed by.
     with_namespace(&scene.client, async |namespace| {

@@ -23,18 +23,17 @@ impl Page {
         let text = std::fs::read_to_string(repository().join("docs/reinstall.md"))?;
         let text = text.replace(NODE, node).replace(VOLUME, volume);
         let blocks = |kind: &str| {
-            let mut blocks = Vec::new();
-            let mut block: Option<Vec<&str>> = None;
+            let start = format!("```{kind}");
+            let (mut lines, mut inside) = (Vec::new(), false);
             for line in text.lines() {
-                let bare = line.trim_start();
-                match &mut block {
-                    None if bare == format!("```{kind}") => block = Some(Vec::new()),
-                    Some(_) if bare == "```" => blocks.extend(block.take()),
-                    Some(lines) => lines.push(line.strip_prefix("   ").unwrap_or(line)),
-                    None => {}
+                match line.trim_start() {
+                    "```" => inside = false,
+                    bare if bare == start => inside = true,
+                    _ if inside => lines.push(line.strip_prefix("   ").unwrap_or(line)),
+                    _ => {}
                 }
             }
-            blocks.concat()
+            lines
         };
         let commands = blocks("sh").into_iter().map(|line| line.trim().to_owned()).collect();
         Ok(Self { commands, claim: blocks("yaml").join("\n") })
@@ -81,7 +80,8 @@ async fn shows(plane: &ControlPlane, command: &str, wanted: &str) -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_data_of_an_earlier_cluster_is_kept_and_adopted_by_the_documented_commands() -> Result<()> {
+async fn the_data_of_an_earlier_cluster_is_kept_and_adopted_by_the_documented_commands()
+-> Result<()> {
     let (scene, volume) = or_skip!(left_behind().await, Ok(()));
     let uid = volume.strip_prefix("pvc-").context("a name of ours")?.to_owned();
     let file = scene.pool().join(&uid).join("data/file");

@@ -101,8 +101,7 @@ mod tests {
         assert_eq!(at(None), Verdict::LookAgain(GRACE));
         assert_eq!(at(Some(seconds(59))), Verdict::LookAgain(seconds(1)));
         assert_eq!(at(Some(GRACE)), Verdict::Trash);
-        let hasty =
-            decide(&evidence(Content::Empty), Some(seconds(1)), Duration::ZERO, None);
+        let hasty = decide(&evidence(Content::Empty), Some(seconds(1)), Duration::ZERO, None);
         assert_eq!(hasty, Verdict::LookAgain(seconds(1)));
     }
 

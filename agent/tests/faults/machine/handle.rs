@@ -33,7 +33,13 @@ pub(super) struct SimulatedFile {
 
 impl SimulatedFile {
     pub(super) fn new(machine: FaultyMachine, ino: Ino) -> Self {
-        Self { machine, ino, offset: AtomicUsize::new(0), last: Mutex::default(), locked: Mutex::default() }
+        Self {
+            machine,
+            ino,
+            offset: AtomicUsize::new(0),
+            last: Mutex::default(),
+            locked: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
