@@ -8,8 +8,8 @@
 //! the same rules: with the object deleted the data is moved, with the data in the trash the
 //! finalizer goes.
 
+use super::owners;
 use super::plan::{self, Evidence, Interest, Reason, Step};
-use crate::cluster::identity::NamespaceView;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::expand;
@@ -17,11 +17,10 @@ use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
 use crate::volumes::discard::Parting;
-use crate::volumes::owner::Owner;
 use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
+use fastrak_api::volume::{ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ const FINALIZE_TRIES: usize = 5;
 
 /// A volume could not be taken away this time.
 #[derive(Debug, thiserror::Error)]
-enum ReclaimError {
+pub(super) enum ReclaimError {
     #[error("the volume's data could not be taken away")]
     Volume(#[source] VolumeError),
     #[error("the volume's end could not be written to the API server")]
@@ -64,13 +63,13 @@ async fn record_keep(
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
-    note_owner(context, id, volume).await?;
+    owners::note_owner(context, id, volume).await?;
     if let Whereabouts::Here(pool, identity) = find(context, id).await? {
         if identity.reclaim_policy == ReclaimRecord::Delete {
             keep(context, &pool, id).await?;
         }
         if volume.phase == Phase::Released {
-            note_namespace(context, (&pool, &identity), volume).await?;
+            owners::note_namespace(context, (&pool, &identity), volume).await?;
         }
     }
     Ok(expand::controller::tend(context, id, volume).await)
@@ -81,54 +80,8 @@ async fn in_use(
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
-    note_owner(context, id, volume).await?;
+    owners::note_owner(context, id, volume).await?;
     Ok(expand::controller::tend(context, id, volume).await)
-}
-
-/// An administrator may have given it to another claim. The disk must know of that too: what the
-/// second has written is not the first one's to have back.
-async fn note_owner(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), ReclaimError> {
-    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
-    let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else { return Ok(()) };
-    if let Whereabouts::Here(pool, _) = find(context, id).await? {
-        let id = id.clone();
-        let noted = context.on_disk(move |store| store.note_owner(&pool, &id, &owner, None)).await;
-        noted.map_err(ReclaimError::Volume)?;
-    }
-    Ok(())
-}
-
-/// Records in which namespace the claim was whose volume is kept, while that namespace exists.
-async fn note_namespace(
-    context: &Context,
-    (pool, identity): (&PoolName, &Identity),
-    volume: &Volume,
-) -> Result<(), ReclaimError> {
-    let Some(owner) = volume.claim.as_ref().and_then(ClaimRef::owner) else { return Ok(()) };
-    let (name, id, of) = (pool.clone(), identity.volume.clone(), owner.clone());
-    let is_known = context.on_disk(move |store| store.knows_namespace_of(&name, &id, &of)).await;
-    if is_known.map_err(ReclaimError::Volume)? {
-        return Ok(());
-    }
-    let Some(uid) = namespace_uid(context, &owner, identity).await? else { return Ok(()) };
-    let (pool, id) = (pool.clone(), identity.volume.clone());
-    let noted =
-        context.on_disk(move |store| store.note_owner(&pool, &id, &owner, Some(&uid))).await;
-    noted.map_err(ReclaimError::Volume)
-}
-
-/// The uid of the namespace that the claim was in; `None` if that is gone by now. One that is younger
-/// than the claim for which the volume was made is another namespace of the same name.
-async fn namespace_uid(
-    context: &Context,
-    owner: &Owner,
-    identity: &Identity,
-) -> Result<Option<String>, ReclaimError> {
-    let found = context.cluster.namespace(&owner.namespace).await.map_err(ReclaimError::Cluster)?;
-    let is_older = |namespace: &NamespaceView| {
-        namespace.created.zip(identity.claim_created).is_some_and(|(this, claim)| this <= claim)
-    };
-    Ok(found.filter(is_older).map(|namespace| namespace.uid))
 }
 
 async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
@@ -165,33 +118,9 @@ async fn gather(
         }
     };
     let (claim, data) = tokio::try_join!(claim, find(context, id))?;
-    let recorded = recorded(context, volume, &data).await?;
+    let recorded = owners::recorded(context, volume, &data).await?;
     // Last, so that no mount can come between a claim that was there and this look.
     Ok(Evidence { claim, recorded, data, mounted: context.store.is_mounted(id) })
-}
-
-/// A claim that is recorded beside the data, is not the one that the object names, and still exists.
-async fn recorded(
-    context: &Context,
-    volume: &Volume,
-    data: &Whereabouts,
-) -> Result<Option<String>, ReclaimError> {
-    let Whereabouts::Here(pool, identity) = data else { return Ok(None) };
-    let (pool, id) = (pool.clone(), identity.volume.clone());
-    let owner = context.on_disk(move |store| store.owner(&pool, &id)).await;
-    let owner = owner.map_err(ReclaimError::Volume)?;
-    let named = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
-    for owner in [Some(Owner::first(identity)), owner].into_iter().flatten() {
-        if named == Some(owner.uid.as_str()) || owner.claim.is_empty() {
-            continue;
-        }
-        let claim = format!("{}/{}", owner.namespace, owner.claim);
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await;
-        if state.map_err(ReclaimError::Cluster)? != ClaimState::Gone {
-            return Ok(Some(claim));
-        }
-    }
-    Ok(None)
 }
 
 async fn carry_out(
@@ -220,7 +149,7 @@ async fn carry_out(
         context.events.on_volume(&live, EventReason::VolumeDataMissing, text);
     }
     // Before the deletion: once that is done, the namespace may go.
-    let parting = parting(context, owner, &data).await?;
+    let parting = owners::parting(context, owner, &data).await?;
     let marked = mark_deleted(context, live).await?;
     match step {
         Step::Trash(pool) => discard(context, &pool, id, parting).await?,
@@ -262,7 +191,7 @@ async fn finalize(context: &Context, volume: Volume) -> Result<(), ReclaimError>
     Err(ReclaimError::Changed)
 }
 
-async fn find(context: &Context, id: &VolumeId) -> Result<Whereabouts, ReclaimError> {
+pub(super) async fn find(context: &Context, id: &VolumeId) -> Result<Whereabouts, ReclaimError> {
     let id = id.clone();
     context.on_disk(move |store| store.find(&id)).await.map_err(ReclaimError::Volume)
 }
@@ -270,22 +199,6 @@ async fn find(context: &Context, id: &VolumeId) -> Result<Whereabouts, ReclaimEr
 async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), ReclaimError> {
     let (pool, id) = (pool.clone(), id.clone());
     context.on_disk(move |store| store.keep(&pool, &id)).await.map_err(ReclaimError::Volume)
-}
-
-/// What is recorded of a volume that goes. Its namespace is of interest only if it can be restored.
-async fn parting(
-    context: &Context,
-    owner: Option<Owner>,
-    data: &Whereabouts,
-) -> Result<Parting, ReclaimError> {
-    let now = context.clock.now().as_second();
-    let namespace_uid = match (data, &owner) {
-        (Whereabouts::Here(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
-            namespace_uid(context, owner, identity).await?
-        }
-        _ => None,
-    };
-    Ok(Parting { owner, namespace_uid, now })
 }
 
 async fn discard(

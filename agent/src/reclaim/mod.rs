@@ -3,6 +3,7 @@
 
 pub mod controller;
 pub mod orphans;
+mod owners;
 pub mod plan;
 
 use std::path::Path;
