@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::config::OrphanTerms;
 use crate::events::Events;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
@@ -29,11 +30,8 @@ pub struct Context {
     pub node: NodeName,
     /// Its pools.
     pub pools: Vec<PoolName>,
-    /// How long a directory without an owner is left alone.
-    pub orphan_grace: Duration,
-    /// How long a directory without an owner that has data in it stays in the trash; without a time it is
-    /// kept where it is.
-    pub orphan_retention: Option<Duration>,
+    /// What becomes of directories without an owner.
+    pub orphan_terms: OrphanTerms,
     /// The directories without an owner, as the last scan has found them.
     pub orphans: Orphans,
     /// Folders whose volumes, of other provisioners, claims may take over.

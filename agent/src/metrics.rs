@@ -2,17 +2,19 @@
 //!
 //! Labels are enums and the configured pools, so their number is bounded.
 
+mod pools;
 mod restores;
 pub mod room;
 
+pub use pools::OfPool;
 pub use restores::{Act, Restore};
 
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::admin::ScrapeMetrics;
+use pools::{PoolGauges, PoolLabels};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use restores::Restores;
@@ -78,29 +80,6 @@ pub enum Delete {
     failed,
 }
 
-/// What is measured of every pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfPool {
-    /// Directories of volumes.
-    Volumes,
-    /// Whether it can be used.
-    Up,
-    /// Directories of volumes that no PersistentVolume and no claim owns.
-    Orphans,
-    /// Volumes whose directory is missing.
-    Missing,
-    /// Volumes that the kernel should hold to their size, and may not.
-    Unlimited,
-    /// Volumes in the trash.
-    Trash,
-    /// Sizes granted to those that can be had back.
-    TrashBytes,
-    /// Volumes in the trash that cannot be removed as things are.
-    Stuck,
-    /// Volumes in the trash whose records cannot be read.
-    Unreadable,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProvisionLabels {
     outcome: Provision,
@@ -114,24 +93,6 @@ struct ExpansionLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeleteLabels {
     outcome: Delete,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PoolLabels {
-    pool: String,
-}
-
-#[derive(Clone, Debug, Default)]
-struct PoolGauges {
-    volumes: Family<PoolLabels, Gauge>,
-    up: Family<PoolLabels, Gauge>,
-    orphans: Family<PoolLabels, Gauge>,
-    missing: Family<PoolLabels, Gauge>,
-    unlimited: Family<PoolLabels, Gauge>,
-    trash: Family<PoolLabels, Gauge>,
-    trash_bytes: Family<PoolLabels, Gauge>,
-    stuck: Family<PoolLabels, Gauge>,
-    unreadable: Family<PoolLabels, Gauge>,
 }
 
 /// Measures until it is dropped.
@@ -216,7 +177,7 @@ impl Metrics {
 
     /// Counts files and folders that were removed from a pool's trash.
     pub fn removed(&self, pool: &PoolName, number: u64) {
-        self.removed.get_or_create(&PoolLabels { pool: pool.to_string() }).inc_by(number);
+        self.removed.get_or_create(&PoolLabels::of(pool)).inc_by(number);
     }
 
     /// Measures how long it takes to make a volume.
@@ -233,69 +194,12 @@ impl Metrics {
 
     /// Sets what is measured of a pool.
     pub fn set(&self, what: OfPool, pool: &PoolName, value: usize) {
-        self.gauge(what, pool).set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.pools.of(what, pool).set(i64::try_from(value).unwrap_or(i64::MAX));
     }
 
     /// Changes what is measured of a pool.
     pub fn add(&self, what: OfPool, pool: &PoolName, difference: i64) {
-        self.gauge(what, pool).inc_by(difference);
-    }
-
-    fn gauge(&self, what: OfPool, pool: &PoolName) -> Gauge {
-        let family = match what {
-            OfPool::Volumes => &self.pools.volumes,
-            OfPool::Up => &self.pools.up,
-            OfPool::Orphans => &self.pools.orphans,
-            OfPool::Missing => &self.pools.missing,
-            OfPool::Unlimited => &self.pools.unlimited,
-            OfPool::Trash => &self.pools.trash,
-            OfPool::TrashBytes => &self.pools.trash_bytes,
-            OfPool::Stuck => &self.pools.stuck,
-            OfPool::Unreadable => &self.pools.unreadable,
-        };
-        family.get_or_create(&PoolLabels { pool: pool.to_string() }).clone()
-    }
-}
-
-impl PoolGauges {
-    fn register(&self, registry: &mut Registry) {
-        for (name, help, family) in [
-            ("fastrak_agent_volumes", "Directories of volumes in a pool", &self.volumes),
-            ("fastrak_agent_pool_up", "Whether a pool can be used (1) or not (0)", &self.up),
-            (
-                "fastrak_agent_orphans",
-                "Directories of volumes in a pool that no PersistentVolume and no claim owns",
-                &self.orphans,
-            ),
-            (
-                "fastrak_agent_volumes_missing",
-                "Bound volumes whose directory is not in their pool",
-                &self.missing,
-            ),
-            (
-                "fastrak_agent_volumes_unlimited",
-                "Volumes that the kernel should hold to their size, and does not or cannot be asked",
-                &self.unlimited,
-            ),
-            ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
-            (
-                "fastrak_agent_trash_bytes",
-                "Sizes granted to the volumes in a pool's trash that can be had back",
-                &self.trash_bytes,
-            ),
-            (
-                "fastrak_agent_trash_removal_blocked",
-                "Volumes in a pool's trash that cannot be removed as things are",
-                &self.stuck,
-            ),
-            (
-                "fastrak_agent_trash_unreadable",
-                "Volumes in a pool's trash whose records cannot be read; they are never removed",
-                &self.unreadable,
-            ),
-        ] {
-            registry.register(name, help, family.clone());
-        }
+        self.pools.of(what, pool).inc_by(difference);
     }
 }
 

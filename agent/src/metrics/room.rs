@@ -109,7 +109,7 @@ impl RoomGauges {
 
     /// Tells how a pool stands.
     pub fn set_pool(&self, pool: &PoolName, room: &Room) {
-        let labels = PoolLabels { pool: pool.to_string() };
+        let labels = PoolLabels::of(pool);
         for (family, value) in [
             (&self.total, room.total),
             (&self.free, room.state.free),

@@ -4,7 +4,8 @@
 //! between any two leaves a directory without an object, which the claim's next look publishes; and if
 //! the claim is gone by then, the look for directories without an owner puts it back into the trash.
 
-use super::plan::{self, Ask, Evidence, Step, Wait, Way};
+use super::plan::{self, Ask, Evidence, Step, Way};
+use super::refusal::Wait;
 use super::told::say;
 use super::{import, publish};
 use crate::cluster::{Changed, ClaimState, ClusterError};

@@ -7,4 +7,5 @@ pub mod controller;
 pub mod import;
 pub mod plan;
 pub mod publish;
+pub mod refusal;
 mod told;

@@ -9,6 +9,7 @@ use crate::clock::SimulatedClock;
 use crate::cluster::{self, CLASSES, CLUSTER, Cluster, HOSTNAME, LEFT, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::clock::Clock;
+use fastrak_agent::config::OrphanTerms;
 use fastrak_agent::context::{Context, DiskThread, Unfinished};
 use fastrak_agent::events::{self, Waiting};
 use fastrak_agent::facts::Facts;
@@ -92,8 +93,7 @@ impl Agent {
         let context = Context {
             node,
             pools: names,
-            orphan_grace: GRACE,
-            orphan_retention: None,
+            orphan_terms: OrphanTerms { grace: GRACE, retention: None },
             orphans: Orphans::default(),
             import_from: vec![PathBuf::from(LEFT)],
             facts: Arc::new(Facts::new(Arc::clone(&clock))),

@@ -48,7 +48,8 @@ async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> 
         return Ok(Outcome::Done);
     };
     let seen = context.unfinished.stray_since(id);
-    match plan::decide(&evidence, seen, context.orphan_grace, context.orphan_retention) {
+    match plan::decide(&evidence, seen, context.orphan_terms.grace, context.orphan_terms.retention)
+    {
         Verdict::Owned => {
             forget(context, &pool, id);
             Ok(Outcome::Done)
@@ -107,7 +108,7 @@ async fn claims(
 }
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, OrphanError> {
-    let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_retention);
+    let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_terms.retention);
     let now = context.clock.now().as_second();
     let moved =
         context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;

@@ -1,0 +1,112 @@
+//! What is measured of every pool.
+
+use fastrak_api::pool::PoolName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What is measured of every pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfPool {
+    /// Directories of volumes.
+    Volumes,
+    /// Whether it can be used.
+    Up,
+    /// Directories of volumes that no PersistentVolume and no claim owns.
+    Orphans,
+    /// Volumes whose directory is missing.
+    Missing,
+    /// Volumes that the kernel should hold to their size, and may not.
+    Unlimited,
+    /// Volumes in the trash.
+    Trash,
+    /// Sizes granted to those that can be had back.
+    TrashBytes,
+    /// Volumes in the trash that cannot be removed as things are.
+    Stuck,
+    /// Volumes in the trash whose records cannot be read.
+    Unreadable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PoolLabels {
+    pool: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct PoolGauges {
+    volumes: Family<PoolLabels, Gauge>,
+    up: Family<PoolLabels, Gauge>,
+    orphans: Family<PoolLabels, Gauge>,
+    missing: Family<PoolLabels, Gauge>,
+    unlimited: Family<PoolLabels, Gauge>,
+    trash: Family<PoolLabels, Gauge>,
+    trash_bytes: Family<PoolLabels, Gauge>,
+    stuck: Family<PoolLabels, Gauge>,
+    unreadable: Family<PoolLabels, Gauge>,
+}
+
+impl PoolLabels {
+    pub(super) fn of(pool: &PoolName) -> Self {
+        Self { pool: pool.to_string() }
+    }
+}
+
+impl PoolGauges {
+    /// The gauge of one pool.
+    pub(super) fn of(&self, what: OfPool, pool: &PoolName) -> Gauge {
+        let family = match what {
+            OfPool::Volumes => &self.volumes,
+            OfPool::Up => &self.up,
+            OfPool::Orphans => &self.orphans,
+            OfPool::Missing => &self.missing,
+            OfPool::Unlimited => &self.unlimited,
+            OfPool::Trash => &self.trash,
+            OfPool::TrashBytes => &self.trash_bytes,
+            OfPool::Stuck => &self.stuck,
+            OfPool::Unreadable => &self.unreadable,
+        };
+        family.get_or_create(&PoolLabels::of(pool)).clone()
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            ("fastrak_agent_volumes", "Directories of volumes in a pool", &self.volumes),
+            ("fastrak_agent_pool_up", "Whether a pool can be used (1) or not (0)", &self.up),
+            (
+                "fastrak_agent_orphans",
+                "Directories of volumes in a pool that no PersistentVolume and no claim owns",
+                &self.orphans,
+            ),
+            (
+                "fastrak_agent_volumes_missing",
+                "Bound volumes whose directory is not in their pool",
+                &self.missing,
+            ),
+            (
+                "fastrak_agent_volumes_unlimited",
+                "Volumes that the kernel should hold to their size, and does not or cannot be asked",
+                &self.unlimited,
+            ),
+            ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
+            (
+                "fastrak_agent_trash_bytes",
+                "Sizes granted to the volumes in a pool's trash that can be had back",
+                &self.trash_bytes,
+            ),
+            (
+                "fastrak_agent_trash_removal_blocked",
+                "Volumes in a pool's trash that cannot be removed as things are",
+                &self.stuck,
+            ),
+            (
+                "fastrak_agent_trash_unreadable",
+                "Volumes in a pool's trash whose records cannot be read; they are never removed",
+                &self.unreadable,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+    }
+}
