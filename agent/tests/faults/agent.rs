@@ -28,10 +28,10 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use futures::FutureExt;
 use prometheus_client::registry::Registry;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The pools, and where they are.
@@ -57,7 +57,8 @@ pub(crate) struct Agent {
     emptying: Emptying,
     // What its watches have shown it.
     seen: Cluster,
-    looked_at: BTreeSet<VolumeId>,
+    // When its workers look at volumes again.
+    due: BTreeMap<VolumeId, Instant>,
     // Dropped with the process, as events are that nobody has written yet.
     _events: Waiting,
 }
@@ -119,7 +120,7 @@ impl Agent {
             condition: Condition::default(),
             emptying: Emptying::new(PERCENT, BUDGET.into()),
             seen: Cluster::default(),
-            looked_at: BTreeSet::new(),
+            due: BTreeMap::new(),
             _events: waiting,
         }
     }
@@ -159,8 +160,7 @@ impl Agent {
     /// Whether it waits for time to pass.
     pub(crate) fn is_waiting(&self) -> bool {
         let is_stray = |id: &VolumeId| self.context.unfinished.stray_since(id).is_some();
-        self.looked_at.iter().any(is_stray)
-            || self.emptying.is_waiting(self.context.clock.instant())
+        self.due.keys().any(is_stray) || self.emptying.is_waiting(self.context.clock.instant())
     }
 
     /// It looks after its pools.
@@ -194,19 +194,22 @@ impl Agent {
         self.api.serve(with, trash::make_way(&self.context, &[shortage], "other"));
     }
 
-    /// All volumes that it knows of, and all that wait for a worker.
+    /// All volumes that it knows of, and all that wait for a worker or are to be looked at again.
     pub(crate) fn known(&self) -> BTreeSet<VolumeId> {
-        let mut known = self.queued();
+        let (mut known, now) = (self.queued(), self.context.clock.instant());
+        known.extend(self.due.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()));
         known.extend(self.seen.claims.keys().chain(self.seen.volumes.keys()).cloned());
         known
     }
 
     /// A worker looks at a volume.
     pub(crate) fn tend(&mut self, id: &VolumeId, with: With<'_>) {
-        self.looked_at.insert(id.clone());
-        // Nobody else is given the volume meanwhile. When to look again is for the world to say.
+        // Nobody else is given the volume meanwhile.
         let _held = self.context.queue.try_hold(id);
-        let _delay = self.api.serve(with, worker::look(&self.context, id));
+        self.due.remove(id);
+        if let Some(delay) = self.api.serve(with, worker::look(&self.context, id)) {
+            self.due.insert(id.clone(), self.context.clock.instant() + delay);
+        }
     }
 
     /// Takes all volumes off the queue: their order is the world's, so that it is the same each time.

@@ -189,6 +189,12 @@ impl Cluster {
         self.change(id, |volume| volume.deleting = true);
     }
 
+    /// An administrator removes a volume with all of its finalizers.
+    pub(crate) fn force_away(&mut self, id: &VolumeId) {
+        self.version += 1;
+        self.volumes.remove(id);
+    }
+
     /// An administrator says what is to become of a volume.
     pub(crate) fn set_policy(&mut self, id: &VolumeId, policy: Policy) {
         self.change(id, |volume| volume.policy = policy);

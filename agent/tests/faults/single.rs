@@ -47,13 +47,14 @@ fn used(n: u8, class: &'static str) -> Vec<Event> {
 
 fn scenarios() -> Vec<Scenario> {
     use Event::{
-        Claim, Consent, Control, DeleteVolume, HalfMade, HalfMadeFar, Keep, LetGo, Restart, Round,
-        Scan, See, Tend, Unclaim, Unmount, Use, Wait,
+        Claim, Consent, Control, DeleteVolume, Force, HalfMade, HalfMadeFar, Keep, LetGo, Restart,
+        Round, Scan, See, Tend, Unclaim, Unmount, Use, Wait,
     };
     let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
     let kept = [used(1, "near"), vec![Keep(1)]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1)]].concat();
     let unpublished = [used(1, "near"), vec![Claim(2, "near"), See, Unclaim(2), Tend(2)]].concat();
+    let orphaned = [gone("near"), vec![Force(1), See]].concat();
     let trashed = [gone("near"), vec![See, Tend(1)]].concat();
     vec![
         scenario("first start", &[], &[Round]),
@@ -91,6 +92,7 @@ fn scenarios() -> Vec<Scenario> {
         ),
         scenario("let go after all", &[gone("kept"), vec![LetGo(1)]].concat(), &[Round]),
         scenario("claim without object goes", &unpublished, &[Wait, Scan, Wait, Scan, Round]),
+        scenario("an object is taken away by force", &orphaned, &[Scan, Wait, Scan]),
         scenario(
             "object deleted before it was bound",
             &[Claim(1, "near"), Round, DeleteVolume(1)],

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Grow(u8, &'static str),
     /// An administrator deletes the claim's volume.
     DeleteVolume(u8),
+    /// An administrator takes the claim's volume away by force, finalizers and all.
+    Force(u8),
     /// An administrator asks for the volume to be kept.
     Keep(u8),
     /// An administrator asks for the volume to go with its claim.
@@ -160,6 +162,7 @@ impl World {
                 self.machine.state().mounted.retain(|mounted| *mounted != name);
             }
             Event::DeleteVolume(n) => self.cluster.delete_volume(&id(*n)),
+            Event::Force(n) => self.cluster.force_away(&id(*n)),
             Event::Keep(n) => self.cluster.set_policy(&id(*n), Policy::Keep),
             Event::LetGo(n) => self.let_go(&id(*n)),
             Event::Control => self.cluster.control(),
