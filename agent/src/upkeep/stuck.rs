@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// As much of a path is told from either of its ends, in bytes: an event has room for a thousand, and a
 /// tenant may nest his folders until a path has four.
-const END: usize = 256;
+const END: usize = 224;
 
 /// What cannot be removed.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ pub fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
     let advice = obstacle.advice().map_or(String::new(), |advice| format!(" ({advice})"));
     let path = path.display().to_string().replace(char::is_control, "\u{fffd}");
     let path = match path.len() {
-        ..=512 => path,
+        length if length <= 2 * END => path,
         length => {
             let (head, tail) =
                 (path.floor_char_boundary(END), path.ceil_char_boundary(length - END));

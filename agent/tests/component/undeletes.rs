@@ -153,7 +153,7 @@ async fn a_namespace_that_was_made_anew_is_another() -> Result<()> {
     .await?;
     scene.create(&name, undelete(&scene, "thief", &class, &uid(&old)?)).await?;
     let said = scene.event(&name, "thief", "RestoreRefused").await?;
-    assert!(said.contains("made anew"), "{said}");
+    assert!(said.contains("a later one of the same name"), "{said}");
     assert!(scene.pool().join(".trash").join(uid(&old)?).join("data/file").exists());
     namespaces.delete(&name, &DeleteParams::default()).await?;
     Ok(())
