@@ -163,10 +163,9 @@ fn found_text(pool: &PoolName, node: &str, kept: &[VolumeId]) -> String {
     let more = kept.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!(
-        "{number} volumes in pool \"{pool}\" of node {node} hold data and have neither a \
-         PersistentVolume nor a claim: {named}{more}. They are kept. To use one again, create a claim \
-         with the annotation {adopt}: <name>; to remove one, remove its directory on the node",
-        number = kept.len(),
+        "pool \"{pool}\" of node {node} holds data that neither a PersistentVolume nor a claim owns: \
+         {named}{more}. It is kept. To use it again, create a claim with the annotation {adopt}: <name>; \
+         to remove it, remove its directory on the node",
         named = named.join(", "),
         adopt = names::ADOPT
     )

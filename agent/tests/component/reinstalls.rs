@@ -53,7 +53,7 @@ async fn left_behind() -> Result<(Scene, String)> {
     let shop = Namespace { metadata, ..Namespace::default() };
     namespaces.create(&PostParams::default(), &shop).await.context("a namespace")?;
     let agent = scene.agent()?;
-    let claim = scene.create("shop", scene.claim("data")).await?;
+    let claim = scene.create("shop", scene.claim("data").asks("1Gi")).await?;
     let volume = scene.bound(&claim).await?;
     std::fs::write(path_of(&volume).join("file"), "precious")?;
     agent.end().await?;
