@@ -66,6 +66,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::NAMESPACE_CLASS,
         names::ADOPT_POOL,
         names::CONFIRM_ORPHANS,
+        names::INHERIT_VOLUMES,
         names::PROBE,
     ];
     let readme = source::read("README.md");
@@ -81,7 +82,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
         for (at, _) in file.text.match_indices(&format!("{}/", names::DOMAIN)) {
             let rest = &file.text[at..];
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"./-".contains(c));
-            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches(['.', '-']);
             unknown.extend((!known.contains(&name)).then(|| format!("{}: {name}", file.path)));
         }
     }

@@ -116,5 +116,7 @@ fn numbers_come_again(inside: &Inside, point: &Path, pool: Pool) -> Result<()> {
     btrfs(&["subvolume", "sync"], &point)?;
     drop(pool.store.survey());
     same("the groups", &groups(&point)?, &before)?;
+    // An agent holds the lock of its pool in it.
+    drop(pool);
     inside.unmount(&point)
 }

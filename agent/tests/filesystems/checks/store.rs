@@ -92,7 +92,7 @@ pub(super) fn limits_files(scene: &Scene) -> Result<()> {
     same("the limits", &(usage.inodes, usage.inode_limit), &(Some(3072), Some(3072)))?;
     // By the next agent, which goes by the record.
     project::limit(File::open(&made.path)?.as_fd(), number, Limits::bytes(12 * MIB))?;
-    let pool = Pool::of(pool.path.clone())?;
+    let pool = pool.restarted()?;
     let corrected = pool.store.survey().iter().map(|content| content.corrected).sum();
     same::<usize>("limits that were set again", &corrected, &1)?;
     same("files after that", &make_files(&folder, "c", 10)?, &(0, full))?;
