@@ -236,7 +236,9 @@ fn a_pool_without_a_cluster_becomes_this_ones_only_if_that_is_certain() {
         let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
         fs::write(folder.path().join(MARKER), old).unwrap();
         fs::create_dir(folder.path().join(".trash")).unwrap();
-        content.map(|name| fs::create_dir(folder.path().join(name)).unwrap());
+        if let Some(name) = content {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
         let pools = pools(folder.path());
         pools.set_seen(seen);
         assert_eq!(pools.open(&PoolName::default()).is_ok(), is_certain, "{content:?}");

@@ -22,22 +22,24 @@ impl Page {
     fn read(node: &str, volume: &str) -> Result<Self> {
         let text = std::fs::read_to_string(repository().join("docs/reinstall.md"))?;
         let text = text.replace(NODE, node).replace(VOLUME, volume);
-        let blocks = |kind: &str| {
-            let start = format!("```{kind}");
-            let (mut lines, mut inside) = (Vec::new(), false);
-            for line in text.lines() {
-                match line.trim_start() {
-                    "```" => inside = false,
-                    bare if bare == start => inside = true,
-                    _ if inside => lines.push(line.strip_prefix("   ").unwrap_or(line)),
-                    _ => {}
-                }
-            }
-            lines
-        };
-        let commands = blocks("sh").into_iter().map(|line| line.trim().to_owned()).collect();
-        Ok(Self { commands, claim: blocks("yaml").join("\n") })
+        let commands = blocks(&text, "sh").into_iter().map(|line| line.trim().to_owned()).collect();
+        Ok(Self { commands, claim: blocks(&text, "yaml").join("\n") })
     }
+}
+
+/// The lines of all blocks of this kind.
+fn blocks<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
+    let start = format!("```{kind}");
+    let (mut lines, mut inside) = (Vec::new(), false);
+    for line in text.lines() {
+        match line.trim_start() {
+            "```" => inside = false,
+            bare if bare == start => inside = true,
+            _ if inside => lines.push(line.strip_prefix("   ").unwrap_or(line)),
+            _ => {}
+        }
+    }
+    lines
 }
 
 async fn cluster() -> Result<ControlPlane> {

@@ -33,6 +33,19 @@ struct Lent {
     witness: Witness,
 }
 
+impl Lent {
+    /// Does what a call does; with `is_late`, after somebody else has been quicker.
+    fn serve<T>(&mut self, verb: Verb, is_late: bool, act: impl FnOnce(&mut Self) -> T) -> T {
+        if is_late {
+            self.cluster.meddle();
+        }
+        if is_late && verb == Verb::Delete {
+            self.cluster.keep_all();
+        }
+        act(self)
+    }
+}
+
 impl Api {
     /// One whose calls go wrong when those of `machine` do.
     pub(crate) fn new(machine: &FaultyMachine) -> Self {
@@ -60,16 +73,7 @@ impl Api {
         act: impl FnOnce(&mut Lent) -> T + Send + 'a,
     ) -> Answer<'a, T> {
         Box::pin(async move {
-            let answer = self.machine.ask(verb, |is_late| {
-                let mut lent = self.lent();
-                if is_late {
-                    lent.cluster.meddle();
-                }
-                if is_late && verb == Verb::Delete {
-                    lent.cluster.keep_all();
-                }
-                act(&mut lent)
-            });
+            let answer = self.machine.ask(verb, |is_late| self.lent().serve(verb, is_late, act));
             answer.map_err(|errno| error(kube::Error::Service(errno.into())))
         })
     }

@@ -240,9 +240,9 @@ impl World {
                     self.witness.let_go.remove(&id);
                 }
                 Moved::Trashed(id) => {
-                    if let Some(why) = self.needed(&id, before.get(&id)) {
-                        self.witness.problems.push(format!("{id} is let go, and {why}"));
-                    }
+                    let why = self.needed(&id, before.get(&id));
+                    let problem = why.map(|why| format!("{id} is let go, and {why}"));
+                    self.witness.problems.extend(problem);
                     self.witness.let_go.insert(id);
                 }
             }
