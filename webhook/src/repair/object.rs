@@ -103,7 +103,7 @@ impl<K: Kind> Object<K> {
             namespace: Some(namespace),
             name: Some(name),
             uid: Some(self.metadata.uid.clone()),
-            resource_version: Some(self.metadata.resource_version.clone()),
+            // Without its version: two repairs of one object are one event with a count.
             ..ObjectReference::default()
         }
     }
