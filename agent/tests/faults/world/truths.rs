@@ -180,11 +180,11 @@ impl World {
                 && record(state, dir) == Some(ReclaimRecord::Retain))
     }
 
-    /// Whether there is data in it that no plan has let go.
+    /// Whether there is data in it that no plan has let go, or that was on its way back from the trash.
     fn is_kept_data(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
         let data = state.disk.find(dir, OsStr::new(layout::DATA));
         let holds = data.is_some_and(|data| entries(state, data).next().is_some());
-        holds && !self.witness.let_go.contains(id)
+        holds && (!self.witness.let_go.contains(id) || self.bins.contains(id))
     }
 
     /// Whether what is in the data is the tenant's of this volume, and nobody else's.
