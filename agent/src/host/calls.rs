@@ -92,6 +92,9 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// closed; an error if another open file holds it.
     fn lock(&self) -> Result<(), Errno>;
 
+    /// Gives the lock up, also if a process that was just forked still has a copy of this handle.
+    fn unlock(&self) -> Result<(), Errno>;
+
     /// Returns when what was done to this file or directory is on the disk.
     fn sync(&self) -> Result<(), Errno>;
 

@@ -146,6 +146,11 @@ impl Dir {
         }
     }
 
+    /// Gives up the lock that [`Dir::lock`] has taken.
+    pub fn unlock(&self) -> Result<(), HostError> {
+        self.handle.unlock().map_err(failed(Verb::Lock, &self.path))
+    }
+
     /// Returns when its entries are on the disk.
     pub fn sync(&self) -> Result<(), HostError> {
         self.handle.sync().map_err(failed(Verb::Sync, &self.path))

@@ -180,6 +180,10 @@ impl Handle for Descriptor {
         flock(&self.0, FlockOperation::NonBlockingLockExclusive)
     }
 
+    fn unlock(&self) -> Result<(), Errno> {
+        flock(&self.0, FlockOperation::NonBlockingUnlock)
+    }
+
     fn sync(&self) -> Result<(), Errno> {
         fsync(&self.0)
     }

@@ -16,10 +16,18 @@ pub const HOLDER: &str = ".fastrak-holder";
 /// A lock that this process holds until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    // The lock goes with the descriptor.
-    _dir: Dir,
+    dir: Dir,
     device: (u32, u32),
     inode: u64,
+}
+
+impl Drop for Lock {
+    /// Closing the descriptor is not enough while a process that was just forked has a copy of it.
+    fn drop(&mut self) {
+        if let Err(error) = self.dir.unlock() {
+            tracing::debug!(error = %Chain(&error), "pool not unlocked");
+        }
+    }
 }
 
 /// Takes the lock of `dir`, unless `held` is that lock already; then there is none to return.
@@ -33,7 +41,7 @@ pub(super) fn take(
         return Ok(None);
     }
     match dir.lock().map_err(Problem::Host)? {
-        Some(locked) => Ok(Some(Lock { _dir: locked, device, inode })),
+        Some(locked) => Ok(Some(Lock { dir: locked, device, inode })),
         None => Err(Problem::InUse { holder: holder(dir) }),
     }
 }

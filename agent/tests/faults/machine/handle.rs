@@ -46,6 +46,13 @@ impl SimulatedFile {
         self.machine.state()
     }
 
+    fn release(&self) {
+        let number = self.locked.lock().expect("no test thread panics with it").take();
+        if let Some(number) = number {
+            self.state().locks.release(self.ino, number);
+        }
+    }
+
     /// Counts a call, and does what it does unless it goes wrong.
     fn call<T>(
         &self,
@@ -64,10 +71,7 @@ impl SimulatedFile {
 
 impl Drop for SimulatedFile {
     fn drop(&mut self) {
-        let number = self.locked.get_mut().expect("no test thread panics with it").take();
-        if let Some(number) = number {
-            self.state().locks.release(self.ino, number);
-        }
+        self.release();
     }
 }
 
@@ -247,6 +251,12 @@ impl Handle for SimulatedFile {
             *self.locked.lock().expect("no test thread panics with it") = Some(number);
             Ok(())
         })
+    }
+
+    /// No call that could go wrong: the kernel does the same when the process has ended.
+    fn unlock(&self) -> Result<(), Errno> {
+        self.release();
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), Errno> {

@@ -148,6 +148,7 @@ impl Handle for Meddled<dyn Handle> {
         fn read(buffer: &mut [u8]) -> usize;
         fn write(bytes: &[u8]) -> usize;
         fn lock() -> ();
+        fn unlock() -> ();
         fn sync() -> ();
         fn device(name: &str) -> Device;
         fn room() -> Room;
