@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config as agent;
 use fastrak_api::names;
+use fastrak_e2e::audit::{AuditLog, Request};
 use fastrak_e2e::install::{base, policies, register_by_url, remove_workloads};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::{claim, service};
@@ -94,43 +95,9 @@ fn each(account: &str, namespace: Option<&str>, rule: &PolicyRule) -> Vec<Right>
     rights
 }
 
-/// A request that was recorded, and whether it was allowed.
-#[derive(Debug)]
-struct Request {
-    right: Right,
-    is_allowed: bool,
-}
-
-/// What fastrak's accounts have asked for. The rules of discovery and the like are everybody's.
-fn recorded(log: &str) -> Vec<Request> {
-    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let requests = events.filter_map(|event| {
-        let prefix = format!("system:serviceaccount:{}:", names::NAMESPACE);
-        let account = event["user"]["username"].as_str()?.strip_prefix(&prefix)?.to_owned();
-        let object = event.get("objectRef")?;
-        let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-        let some = |key: &str| object[key].as_str().map(str::to_owned);
-        let resource = match object["subresource"].as_str() {
-            Some(sub) => format!("{}/{sub}", text("resource")),
-            None => text("resource"),
-        };
-        let right = Right {
-            account,
-            namespace: some("namespace"),
-            group: text("apiGroup"),
-            resource,
-            name: some("name"),
-            verb: event["verb"].as_str()?.to_owned(),
-        };
-        let decision = &event["annotations"]["authorization.k8s.io/decision"];
-        Some(Request { right, is_allowed: decision == "allow" })
-    });
-    requests.collect()
-}
-
 impl Right {
     /// Whether the request is one that this right allows.
-    fn covers(&self, request: &Self) -> bool {
+    fn covers(&self, request: &Request) -> bool {
         let fits = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
         self.account == request.account
             && self.group == request.group
@@ -145,7 +112,7 @@ impl Right {
 /// an older one is asked for the list itself.
 fn is_used(right: &Right, requests: &[Request]) -> bool {
     let watch = Right { verb: "watch".to_owned(), ..right.clone() };
-    let covers = |right: &Right| requests.iter().any(|request| right.covers(&request.right));
+    let covers = |right: &Right| requests.iter().any(|request| right.covers(request));
     covers(right) || (right.verb == "list" && covers(&watch))
 }
 
@@ -318,7 +285,7 @@ async fn every_right_is_used_and_none_is_missing() -> Result<()> {
     let webhook = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
     policies::allowed(&agent, NODE, &pool).await?;
     // What this test has asked for itself as the agent is not the agent's.
-    let before = std::fs::read_to_string(plane.audit_log())?.len();
+    let log = AuditLog::from_now(&plane.audit_log())?;
 
     let scene = Scene::of(&plane.client().await?);
     let running = (Running::agent(&agent, &pool).await?, Running::webhook(&webhook).await?);
@@ -344,15 +311,11 @@ async fn every_right_is_used_and_none_is_missing() -> Result<()> {
 
     let granted = granted();
     eventually(SOON, "every right is used", || async {
-        let log = std::fs::read_to_string(plane.audit_log())?;
-        let requests = recorded(&log[before..]);
-        let missing: BTreeSet<_> = requests
-            .iter()
-            .filter(|request| {
-                !request.is_allowed || !granted.iter().any(|right| right.covers(&request.right))
-            })
-            .map(|request| &request.right)
-            .collect();
+        let requests = log.requests()?;
+        let is_granted = |request: &&Request| {
+            request.is_allowed && granted.iter().any(|right| right.covers(request))
+        };
+        let missing: Vec<_> = requests.iter().filter(|request| !is_granted(request)).collect();
         let unused: Vec<_> = granted.iter().filter(|right| !is_used(right, &requests)).collect();
         ensure!(missing.is_empty(), "asked for and not granted: {missing:#?}");
         ensure!(unused.is_empty(), "granted and not used: {unused:#?}");

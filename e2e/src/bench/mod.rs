@@ -7,6 +7,7 @@
 pub mod admission;
 mod bound;
 pub mod main_area;
+mod requests;
 mod resources;
 pub mod volumes;
 

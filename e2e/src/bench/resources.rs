@@ -1,6 +1,7 @@
 //! What a process costs, as the kernel counts it.
 
 use anyhow::{Context, Result};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Resident memory of a process, in MiB.
@@ -48,6 +49,37 @@ pub(crate) fn own_cpu_time() -> Result<Duration> {
     on_cpu(&text).context("schedstat has no figures")
 }
 
+/// The established TCP connections of a process to a port.
+pub(crate) fn connections(pid: u32, port: u16) -> Result<usize> {
+    let folder = format!("/proc/{pid}/fd");
+    let files = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
+    let sockets: HashSet<String> = files
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .filter_map(|link| inode(link.to_str()?).map(str::to_owned))
+        .collect();
+    let mut count = 0;
+    for table in ["tcp", "tcp6"] {
+        let path = format!("/proc/{pid}/net/{table}");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let established = text.lines().filter_map(|line| established(line, port));
+        count += established.filter(|inode| sockets.contains(*inode)).count();
+    }
+    Ok(count)
+}
+
+/// The inode in the name of an open socket, `socket:[123]`.
+fn inode(link: &str) -> Option<&str> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')
+}
+
+/// The inode of a connection that is established to `port`, of a line of `/proc/net/tcp`; see proc(5).
+fn established(line: &str, port: u16) -> Option<&str> {
+    let fields: Vec<_> = line.split_whitespace().collect();
+    let remote = fields.get(2)?.rsplit_once(':')?.1;
+    let is_it = u16::from_str_radix(remote, 16) == Ok(port) && *fields.get(3)? == "01";
+    fields.get(9).filter(|_| is_it).copied()
+}
+
 fn on_cpu(schedstat: &str) -> Option<Duration> {
     schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
@@ -63,6 +95,16 @@ mod tests {
         assert!(own_cpu_time().unwrap() > own, "{sum}");
         assert!(cpu_time(std::process::id()).unwrap() > before);
         assert!(cpu_time(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn the_own_connections_are_counted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let count = || connections(std::process::id(), port).unwrap();
+        assert_eq!(count(), 0);
+        let _streams = [0; 2].map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
+        assert_eq!(count(), 2);
     }
 
     #[test]
