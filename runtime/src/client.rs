@@ -2,6 +2,8 @@
 //! kubeconfig: a developer's own, lying in the environment or the home folder,
 //! points at a cluster that nobody meant.
 
+mod connection;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,13 +12,6 @@ use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigErro
 use kube::{Client, Config};
 
 use crate::deadline::Deadline;
-
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// The socket may be silent this long. The server ends a watch after at most 290 s
-/// (`watch` asks for that and gives up 5 s later), so this never cuts a healthy
-/// one; it catches a peer that vanished under a stream nobody else times.
-const SILENCE: Duration = Duration::from_secs(330);
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -54,6 +49,12 @@ pub enum ClientError {
     /// What the kubeconfig names is missing or unusable.
     #[error("the kubeconfig's current context cannot be used")]
     Resolve(#[source] KubeconfigError),
+    /// The API server would have to be reached through a proxy.
+    #[error("the kubeconfig names the proxy {proxy}, which is not supported: remove its proxy-url")]
+    Proxy {
+        /// The proxy's address.
+        proxy: String,
+    },
     /// A client cannot be built from a configuration that was read.
     #[error("could not set up the connection to the API server")]
     Build(#[source] kube::Error),
@@ -81,27 +82,18 @@ fn read(path: &Path) -> Result<Kubeconfig, ClientError> {
 }
 
 async fn resolve(kubeconfig: Kubeconfig) -> Result<Config, ClientError> {
-    let named_proxy = kubeconfig
-        .clusters
-        .iter()
-        .filter_map(|named| named.cluster.as_ref())
-        .any(|cluster| cluster.proxy_url.is_some());
-    let options = KubeConfigOptions::default();
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClientError::Resolve)?;
-    if !named_proxy {
-        // kube falls back on HTTPS_PROXY, which a build machine has for other reasons.
-        config.proxy_url = None;
+    let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
+    let proxy = clusters.filter_map(|cluster| cluster.proxy_url.clone()).next();
+    if let Some(proxy) = proxy {
+        return Err(ClientError::Proxy { proxy });
     }
-    Ok(config)
+    let options = KubeConfigOptions::default();
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClientError::Resolve)
 }
 
-fn build(mut config: Config, limit: Duration) -> Result<Client, ClientError> {
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(SILENCE);
-    // Without this, the time that a pooled connection lay idle counts as silence.
-    config.reset_reader_on_write = true;
-    let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
+fn build(config: Config, limit: Duration) -> Result<Client, ClientError> {
+    let service = connection::service(&config, connection::PINGS).map_err(ClientError::Build)?;
+    let builder = ClientBuilder::new(service, config.default_namespace);
     Ok(builder.with_layer(&Deadline { limit }).build())
 }
 

@@ -156,6 +156,14 @@ async fn text_that_is_no_kubeconfig_is_refused() {
     assert!(matches!(error, ClientError::Resolve(_)), "{error:?}");
 }
 
+#[tokio::test]
+async fn a_proxy_is_refused_by_name() {
+    let text = kubeconfig("https://127.0.0.1:6443");
+    let text = text.replace("insecure-skip", "proxy-url: 'http://proxy:3128', insecure-skip");
+    let error = from_kubeconfig_text(&text).await.map(drop).unwrap_err();
+    assert!(matches!(&error, ClientError::Proxy { proxy } if proxy == "http://proxy:3128"));
+}
+
 #[test]
 fn outside_a_cluster_the_error_says_what_to_do() {
     let source = InClusterError::ReadEnvironmentVariable(std::env::VarError::NotPresent);
