@@ -5,12 +5,20 @@ use crate::assets::repository;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 
-/// Labels of so many bytes, in values as long as values may be.
+/// The longest prefix of a key: four parts of a domain name, each of at most 63 bytes.
+const PREFIX: usize = 253;
+const VALUE: usize = 63;
+/// What a label takes of its object: key, value, and the key again in the managed fields.
+const LABEL: usize = 2 * (PREFIX + "/l00000".len()) + VALUE;
+
+/// Labels with which an object has so many bytes more. Long keys make it a matter of a few thousand
+/// labels, which the API server takes ten times as fast as short ones.
 #[must_use]
 pub fn labels(bytes: usize) -> BTreeMap<String, String> {
-    let value = "v".repeat(63);
-    let label = |number: usize| (format!("l{number:05}"), value.clone());
-    (0..bytes / 69).map(label).collect()
+    let parts = [63, 63, 63, 61].map(|length| "k".repeat(length));
+    let (prefix, value) = (parts.join("."), "v".repeat(VALUE));
+    let label = |number: usize| (format!("{prefix}/l{number:05}"), value.clone());
+    (0..bytes / LABEL).map(label).collect()
 }
 
 /// The most memory, in bytes, that a process has had at one time.
@@ -39,6 +47,8 @@ mod tests {
     fn a_process_has_had_memory_and_a_manifest_says_how_much() {
         assert!(peak(std::process::id()).unwrap() > 1 << 20);
         assert_eq!(limit("agent.yaml").unwrap(), 64 << 20);
-        assert!((1_190_000..1_200_000).contains(&(labels(1_200_000).len() * 69)));
+        let labels = labels(1_200_000);
+        let bytes = |(key, value): (&String, &String)| 2 * key.len() + value.len();
+        assert!((1_190_000..1_200_000).contains(&labels.iter().map(bytes).sum::<usize>()));
     }
 }

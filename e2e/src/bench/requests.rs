@@ -101,7 +101,7 @@ impl Count {
         limit: Option<f64>,
     ) -> Vec<Figure> {
         let parts: Vec<_> = self.0.iter().filter(|((of, _), _)| of == account).collect();
-        let sum: f64 = parts.iter().map(|(_, value)| **value).sum();
+        let sum = parts.iter().fold(0.0, |sum, (_, value)| sum + **value);
         let name = format!("{account}: {each}");
         let sum = match limit {
             Some(limit) => Figure::at_most(area, &name, sum, "", limit),
