@@ -5,8 +5,6 @@
 /// Why an event was recorded. The names are those of Kubernetes' own provisioners where they have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventReason {
-    /// On a claim: its volume is being made.
-    Provisioning,
     /// On a claim: its volume has been made.
     ProvisioningSucceeded,
     /// On a claim: its volume could not be made, and why.
@@ -52,8 +50,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 21] = [
-        Self::Provisioning,
+    pub const ALL: [Self; 20] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -80,7 +77,6 @@ impl EventReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Provisioning => "Provisioning",
             Self::ProvisioningSucceeded => "ProvisioningSucceeded",
             Self::ProvisioningFailed => "ProvisioningFailed",
             Self::VolumeResizeSuccessful => "VolumeResizeSuccessful",
@@ -108,8 +104,7 @@ impl EventReason {
     #[must_use]
     pub const fn is_warning(self) -> bool {
         match self {
-            Self::Provisioning
-            | Self::ProvisioningSucceeded
+            Self::ProvisioningSucceeded
             | Self::VolumeUndeleted
             | Self::VolumeAdopted
             | Self::VolumeImported

@@ -12,7 +12,6 @@ use crate::pace::Pace;
 use crate::upkeep;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
-use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::LimitRecord;
 use fastrak_runtime::chain::Chain;
@@ -56,13 +55,6 @@ pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcom
 
 async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
     let id = &plan.order.identity.volume;
-    if context.unfinished.since(id).is_none() {
-        let (size, node) = (&plan.size, &plan.node);
-        let pools: Vec<_> = plan.order.pools.iter().map(PoolName::as_str).collect();
-        let pools = pools.join(" or ");
-        let text = format!("making a volume of {size} in pool {pools} on node {node}");
-        context.events.on_claim(claim, EventReason::Provisioning, text);
-    }
     let timer = context.metrics.time_provision();
     let made = make(context, plan).await;
     drop(timer);
@@ -75,7 +67,8 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
                 LimitRecord::None => "; nothing holds it to its size",
                 LimitRecord::Subvolume | LimitRecord::Project(_) => ", held to its size by a quota",
             };
-            let text = format!("made volume {name} in pool {}{held}", made.pool);
+            let (size, pool, node) = (&plan.size, &made.pool, &plan.node);
+            let text = format!("made volume {name} of {size} in pool {pool} on node {node}{held}");
             context.events.on_claim(claim, EventReason::ProvisioningSucceeded, text);
             Outcome::Done
         }
