@@ -42,6 +42,8 @@ pub enum EventReason {
     OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
+    /// On a StorageClass: it is another provisioner's and has the name that a class of ours would have.
+    ClassNameTaken,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
     /// On a Service: who gives it an address was decided, or taken back, after the fact.
@@ -50,7 +52,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -69,6 +71,7 @@ impl EventReason {
         Self::OrphansFound,
         Self::OrphanRemovalStopped,
         Self::MultipleDefaultClasses,
+        Self::ClassNameTaken,
         Self::PinRepaired,
         Self::BalancerRepaired,
     ];
@@ -95,6 +98,7 @@ impl EventReason {
             Self::OrphansFound => "OrphansFound",
             Self::OrphanRemovalStopped => "OrphanRemovalStopped",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
+            Self::ClassNameTaken => "ClassNameTaken",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
         }
@@ -123,7 +127,8 @@ impl EventReason {
             | Self::PoolUnusable
             | Self::OrphansFound
             | Self::OrphanRemovalStopped
-            | Self::MultipleDefaultClasses => true,
+            | Self::MultipleDefaultClasses
+            | Self::ClassNameTaken => true,
         }
     }
 }

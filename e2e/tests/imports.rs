@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
-use fastrak_e2e::install::{Binaries, pods, repository};
+use fastrak_e2e::install::{Binaries, overlay, pods};
 use fastrak_testkit::objects::{claim, local_volume, pod};
 use fastrak_testkit::{Cluster, ClusterOptions, eventually, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
@@ -56,7 +56,7 @@ async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
     std::fs::write(old.join("file"), "kept")?;
     // As local-path-provisioner makes them.
     std::fs::set_permissions(&old, Permissions::from_mode(0o777))?;
-    let overlay = repository().join("deploy/imports");
+    let overlay = overlay(cluster.plane(), &["imports"])?;
     pods::install_overlay(&cluster, &Binaries::built()?, &overlay).await?;
     let client = cluster.client().await?;
     with_namespace(&client, async |namespace| {

@@ -13,12 +13,39 @@ pub use self::processes::Processes;
 pub(crate) use self::processes::{Program, free_port};
 pub use self::processes::{register_by_url, remove_workloads};
 
+use anyhow::{Context as _, Result};
+use fastrak_testkit::ControlPlane;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The kustomize base that everyone installs.
 #[must_use]
 pub fn base() -> PathBuf {
     repository().join("deploy/base")
+}
+
+/// Writes an overlay of the base with components of `deploy/`, as an administrator has one, and returns
+/// its folder.
+pub fn overlay(plane: &ControlPlane, components: &[&str]) -> Result<PathBuf> {
+    overlay_with(plane, components, json!({}))
+}
+
+/// Writes an overlay with further fields of a kustomization.
+pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: Value) -> Result<PathBuf> {
+    let folder = plane.scratch_dir(&format!("overlay-{}", components.join("-")))?;
+    // kustomize takes relative paths alone.
+    let depth = folder.canonicalize().context("find the overlay")?.components().count() - 1;
+    let deploy = repository().join("deploy").canonicalize().context("find deploy/")?;
+    let deploy =
+        format!("{}{}", "../".repeat(depth), deploy.display().to_string().trim_start_matches('/'));
+    let mut kustomization = json!({
+        "resources": [format!("{deploy}/base")],
+        "components": components.iter().map(|name| format!("{deploy}/{name}")).collect::<Vec<_>>(),
+    });
+    json_patch::merge(&mut kustomization, &more);
+    let path = folder.join("kustomization.yaml");
+    std::fs::write(path, kustomization.to_string()).context("write the overlay")?;
+    Ok(folder)
 }
 
 /// The root of the repository.

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{self, BALANCER_DECISION, NODE, PINNED_BY};
-use fastrak_e2e::install::{Binaries, Processes};
+use fastrak_e2e::install::{Binaries, Processes, overlay};
 use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{
     ControlPlane, Options, apply_manifests, assets, eventually, fake_node, or_skip,
@@ -83,7 +83,7 @@ async fn with_the_webhook_down_claims_get_volumes_and_services_a_decision() -> R
 #[tokio::test]
 async fn what_is_installed_without_a_webhook_names_none() -> Result<()> {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
-    let overlay = assets::repository().join("deploy/webhookless");
+    let overlay = overlay(&plane, &["webhookless"])?;
     let text = plane.kubectl(&["kustomize", &overlay.to_string_lossy()]).await?;
     for absent in [names::WEBHOOK, "MutatingWebhookConfiguration", "kind: Deployment"] {
         ensure!(!text.contains(absent), "{absent} is there");

@@ -1,11 +1,13 @@
-//! Tells the cluster's operator of several StorageClasses that are all marked as the default: a
-//! gauge of every replica's; by the leader also a line in the log and an event on each of them, once
-//! for each change. It does not take a mark off, and it does nothing on the road of a request.
+//! Reports what is wrong with the StorageClasses of the cluster: several that are marked as the
+//! default, and a class of another provisioner that has the name of ours. Every replica counts the
+//! defaults; the leader writes a log line and an event on each class, once for each change. It takes
+//! no mark off, and no request waits for it.
 
-use super::ClassFact;
 use super::feed::Board;
+use super::{ClassFact, Facts};
 use crate::event::event;
 use crate::metrics::Metrics;
+use fastrak_api::names;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
@@ -15,8 +17,15 @@ use kube::runtime::events::Recorder;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// What has been reported: the classes in the order in which they win.
+/// The notes that have been reported.
 type Reported = Vec<String>;
+
+/// Something that is wrong with classes.
+struct Problem<'a> {
+    reason: EventReason,
+    note: String,
+    classes: Vec<&'a ClassFact>,
+}
 
 /// The task that watches the defaults.
 pub struct DefaultsWatch {
@@ -50,32 +59,27 @@ impl DefaultsWatch {
         }
     }
 
-    /// Counts, and reports what has not been reported yet. What was reported by a leader is nothing
-    /// to one that leads no longer.
+    /// Counts the defaults, and reports the problems that have not been reported. A replica that no
+    /// longer leads forgets what it has reported.
     async fn look(&self, leads: bool, reported: Reported) -> Reported {
         let Some(facts) = self.board.latest() else { return reported };
-        let defaults = facts.defaults();
-        self.metrics.default_classes.set(i64::try_from(defaults.len()).unwrap_or(i64::MAX));
+        let defaults = facts.defaults().len();
+        self.metrics.default_classes.set(i64::try_from(defaults).unwrap_or(i64::MAX));
         if !leads {
             return Reported::new();
         }
-        let names: Reported = defaults.iter().map(|fact| fact.class.name.clone()).collect();
-        if names == reported {
-            return names;
+        let problems = problems(&facts);
+        for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
+            tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
+            for class in &problem.classes {
+                self.record(class, problem).await;
+            }
         }
-        let Some(note) = note(&names) else {
-            tracing::info!(default = ?names, "default StorageClass");
-            return names;
-        };
-        tracing::warn!(classes = ?names, "{note}");
-        for fact in defaults {
-            self.record(fact, &note).await;
-        }
-        names
+        problems.into_iter().map(|problem| problem.note).collect()
     }
 
-    async fn record(&self, fact: &ClassFact, note: &str) {
-        let event = event(EventReason::MultipleDefaultClasses, "Watching", note.to_owned());
+    async fn record(&self, fact: &ClassFact, problem: &Problem<'_>) {
+        let event = event(problem.reason, "Watching", problem.note.clone());
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),
@@ -89,26 +93,81 @@ impl DefaultsWatch {
     }
 }
 
-/// What is wrong with these defaults, the winner first; nothing where there is one, or none.
-fn note(names: &[String]) -> Option<String> {
-    let [winner, _, ..] = names else { return None };
-    Some(format!(
+fn problems(facts: &Facts) -> Vec<Problem<'_>> {
+    [several_defaults(facts), name_taken(facts)].into_iter().flatten().collect()
+}
+
+fn several_defaults(facts: &Facts) -> Option<Problem<'_>> {
+    let classes = facts.defaults();
+    let names: Vec<_> = classes.iter().map(|fact| fact.class.name.as_str()).collect();
+    let [winner, _, ..] = names[..] else { return None };
+    let note = format!(
         "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
          Take the mark off all but one.",
         names.join(", ")
-    ))
+    );
+    Some(Problem { reason: EventReason::MultipleDefaultClasses, note, classes })
+}
+
+fn name_taken(facts: &Facts) -> Option<Problem<'_>> {
+    let fact = facts.classes.get(names::CLASS_DEFAULT).filter(|fact| !fact.class.is_ours())?;
+    if facts
+        .classes
+        .values()
+        .any(|other| other.class.is_ours() && other.class.name != names::CLASS_RETAIN)
+    {
+        return None;
+    }
+    let (name, provisioner) = (&fact.class.name, &fact.class.provisioner);
+    let note = format!(
+        "StorageClass {name} belongs to provisioner {provisioner}, so that fastrak could not install its \
+         own: claims of {name} are not fastrak's. Install fastrak's classes under other names, with \
+         deploy/class-names"
+    );
+    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![fact] })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::note;
+    use super::*;
+    use crate::fixtures::{marked, with_classes};
+    use serde_json::json;
+
+    fn class(name: &str, provisioner: &str) -> serde_json::Value {
+        json!({"metadata": {"name": name}, "provisioner": provisioner})
+    }
 
     #[test]
     fn several_defaults_are_named_with_the_one_that_wins() {
-        let names = ["b", "a", "c"].map(str::to_owned);
-        let text = note(&names).unwrap();
-        assert!(text.contains("b, a, c") && text.contains("get b."), "{text}");
-        assert_eq!(note(&names[..1]), None);
-        assert_eq!(note(&[]), None);
+        let classes = ["a", "b", "c"].map(|name| class(name, names::PROVISIONER));
+        let mut facts = with_classes(&classes, &[]);
+        for (name, created) in [
+            ("b", "2026-01-02T00:00:00Z"),
+            ("a", "2026-01-01T00:00:00Z"),
+            ("c", "2025-01-01T00:00:00Z"),
+        ] {
+            assert!(several_defaults(&facts).is_none() || name == "c");
+            facts = marked(&facts, name, created);
+        }
+        let problem = several_defaults(&facts).unwrap();
+        assert!(problem.note.contains("b, a, c"), "{}", problem.note);
+        assert!(problem.note.contains("get b."), "{}", problem.note);
+        assert_eq!(problem.classes.len(), 3);
+    }
+
+    #[test]
+    fn a_class_of_another_provisioner_with_our_name_is_named_with_the_way_out() {
+        let retain = class(names::CLASS_RETAIN, names::PROVISIONER);
+        let taken = class(names::CLASS_DEFAULT, "example.com/other");
+        let facts = with_classes(&[taken.clone(), retain.clone()], &[]);
+        let note = name_taken(&facts).unwrap().note;
+        assert!(note.contains("provisioner example.com/other"), "{note}");
+        assert!(note.contains("deploy/class-names"), "{note}");
+        // Under another name there is a class of ours.
+        let renamed = class("fastrak", names::PROVISIONER);
+        assert!(name_taken(&with_classes(&[taken, retain.clone(), renamed], &[])).is_none());
+        let ours = class(names::CLASS_DEFAULT, names::PROVISIONER);
+        assert!(name_taken(&with_classes(&[ours, retain], &[])).is_none());
+        assert!(name_taken(&with_classes(&[], &[])).is_none());
     }
 }

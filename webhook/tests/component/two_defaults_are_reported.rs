@@ -91,3 +91,23 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     assert_eq!(on, [names::CLASS_DEFAULT, "other"], "one replica speaks for all");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_class_of_another_provisioner_with_our_name_is_reported() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    classes.delete(names::CLASS_DEFAULT, &DeleteParams::default()).await?;
+    let other = storage_class(names::CLASS_DEFAULT, "example.com/other").build();
+    classes.create(&PostParams::default(), &other).await?;
+    let _webhook = rig.webhook(&[]).await?;
+    let events: Api<Event> = Api::all(rig.client.clone());
+    eventually(SOON, "the class bears the event", || async {
+        let all = events.list(&ListParams::default()).await?.items;
+        let event = all.iter().find(|event| event.reason.as_deref() == Some("ClassNameTaken"));
+        let note = event.and_then(|event| event.note.clone()).unwrap_or_default();
+        ensure!(note.contains("deploy/class-names"), "{} events: {note}", all.len());
+        Ok(())
+    })
+    .await
+}
