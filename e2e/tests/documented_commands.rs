@@ -169,6 +169,12 @@ async fn take_yaml(shell: &Shell, overlays: &mut Vec<PathBuf>, block: &Block) ->
             let path = shell.folder.join("object.json");
             std::fs::write(&path, object.to_string())?;
             shell.run("kubectl apply -f object.json").await?;
+            if object["kind"] == "Pod" {
+                // Its ephemeral volumes are bound, although the scheduler never sees it.
+                let bound =
+                    "kubectl wait --for=jsonpath='{.status.phase}'=Bound --timeout=60s pvc --all";
+                shell.run(bound).await?;
+            }
             if object["kind"] == "PersistentVolumeClaim"
                 && object["metadata"]["annotations"].is_null()
             {
