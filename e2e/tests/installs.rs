@@ -338,7 +338,7 @@ async fn components_compose_and_keep_the_images_of_the_overlay() {
     let images = [names::WEBHOOK, names::AGENT].map(|name| {
         json!({ "name": name, "newName": format!("registry.example/{name}"), "newTag": "v1" })
     });
-    let overlay = overlay_with(plane, &COMPONENTS, json!({ "images": images })).unwrap();
+    let overlay = overlay_with(plane, &COMPONENTS, &json!({ "images": images })).unwrap();
     let objects = kustomize(plane, &overlay).await;
     let container = |kind: &str, name: &str| {
         let object = &objects[&format!("{kind:?} {name:?}")];

@@ -27,11 +27,11 @@ pub fn base() -> PathBuf {
 /// Writes an overlay of the base with components of `deploy/`, as an administrator has one, and returns
 /// its folder.
 pub fn overlay(plane: &ControlPlane, components: &[&str]) -> Result<PathBuf> {
-    overlay_with(plane, components, json!({}))
+    overlay_with(plane, components, &json!({}))
 }
 
 /// Writes an overlay with further fields of a kustomization.
-pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: Value) -> Result<PathBuf> {
+pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: &Value) -> Result<PathBuf> {
     let folder = plane.scratch_dir(&format!("overlay-{}", components.join("-")))?;
     // kustomize takes relative paths alone.
     let depth = folder.canonicalize().context("find the overlay")?.components().count() - 1;
@@ -42,7 +42,7 @@ pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: Value) -> R
         "resources": [format!("{deploy}/base")],
         "components": components.iter().map(|name| format!("{deploy}/{name}")).collect::<Vec<_>>(),
     });
-    json_patch::merge(&mut kustomization, &more);
+    json_patch::merge(&mut kustomization, more);
     let path = folder.join("kustomization.yaml");
     std::fs::write(path, kustomization.to_string()).context("write the overlay")?;
     Ok(folder)

@@ -43,6 +43,18 @@ fn silent() -> impl Stream<Item = Result<&'static str, Infallible>> {
     futures::stream::once(async { Ok("{}\n") }).chain(futures::stream::pending())
 }
 
+async fn serve(acceptor: TlsAcceptor, router: Router, stream: TcpStream) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
+    let _closed = if is_http2 {
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder.serve_connection(io, service).await
+    } else {
+        hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
+    };
+}
+
 async fn server(protocols: &[&str]) -> Server {
     let acceptor = acceptor(protocols);
     let router = Router::new()
@@ -59,17 +71,7 @@ async fn server(protocols: &[&str]) -> Server {
             stream.set_nodelay(true).unwrap();
             let (acceptor, router) = (acceptor.clone(), router.clone());
             count.fetch_add(1, Ordering::Relaxed);
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
-                let _closed = if is_http2 {
-                    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    builder.serve_connection(io, service).await
-                } else {
-                    hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
-                };
-            });
+            tokio::spawn(serve(acceptor, router, stream));
         }
     });
     Server { port, connections }
