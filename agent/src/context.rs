@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
+use crate::upkeep::unmounts::Unmounts;
 use crate::volumes::{Store, VolumeError};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -52,6 +53,8 @@ pub struct Context {
     pub scan: Notify,
     /// Woken when there is something in the trash.
     pub trash: Notify,
+    /// What waits for a volume to be unmounted.
+    pub unmounts: Unmounts,
     /// What is remembered of volumes whose work is not done.
     pub unfinished: Unfinished,
     /// The cluster's id, once it is known.

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::pools::Pools;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
+use crate::upkeep::unmounts::{self, Unmounts};
 use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
@@ -75,6 +76,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         queue: Arc::new(Queue::new()),
         scan: Notify::new(),
         trash: Notify::new(),
+        unmounts: Unmounts::default(),
         identity: Mutex::default(),
         unfinished: Unfinished::new(Arc::clone(&clock)),
         clock,
@@ -133,6 +135,7 @@ fn work(
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
     let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
     supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
+    supervisor.spawn("unmounts", unmounts::run(Arc::clone(context), shutdown.clone()));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));

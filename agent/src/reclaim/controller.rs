@@ -226,6 +226,7 @@ fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> O
     let (is_news, pace) = match reason {
         Reason::ClaimAlive => (false, Pace::Refused),
         Reason::Mounted => {
+            context.unmounts.wake_after(id, id);
             let waited = context.unfinished.since(id).unwrap_or_default();
             (waited >= PATIENCE, Pace::Busy)
         }

@@ -74,6 +74,9 @@ async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError>
         Step::Done => Outcome::Done,
         Step::Wait(wait) => {
             context.metrics.restore(act, Restore::waiting);
+            if wait == Wait::Mounted {
+                context.unmounts.wake_after(ask.id, &ask.plan.order.identity.volume);
+            }
             // What comes right by itself within a moment is no news.
             if context.unfinished.since(&ask.plan.order.identity.volume).is_some() {
                 say(context, ask.plan, ask.claim, &wait.to_string());

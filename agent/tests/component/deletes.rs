@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -225,8 +225,12 @@ async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Resul
         let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
         assert!(said.contains("mounted"), "{said}");
         assert_eq!(scene.directories(), [uid(&claim)?]);
+        // It has just been looked at, and by itself would not be for ten seconds.
+        let unmounted = Instant::now();
         within.args(["umount", &point]).run().await?;
         scene.gone(&volume.name_any()).await?;
+        let took = unmounted.elapsed();
+        ensure!(took < Duration::from_secs(5), "gone {took:?} after it was unmounted");
         scene.empty().await
     })
     .await

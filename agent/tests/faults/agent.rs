@@ -19,6 +19,7 @@ use fastrak_agent::queue::Queue;
 use fastrak_agent::reclaim::orphans::Orphans;
 use fastrak_agent::upkeep::condition::Condition;
 use fastrak_agent::upkeep::trash::{self, Emptying};
+use fastrak_agent::upkeep::unmounts::{self, Unmounts};
 use fastrak_agent::upkeep::{pools, scan};
 use fastrak_agent::volumes::Store;
 use fastrak_agent::worker;
@@ -105,6 +106,7 @@ impl Agent {
             queue: Arc::new(Queue::new()),
             scan: Notify::new(),
             trash: Notify::new(),
+            unmounts: Unmounts::default(),
             unfinished: Unfinished::new(Arc::clone(&clock)),
             identity: Mutex::new(CLUSTER.to_owned()),
             clock,
@@ -175,6 +177,12 @@ impl Agent {
     /// It compares its pools with the cluster. Returns the volumes that wait for a worker then.
     pub(crate) fn scan(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
         self.api.serve(with, scan::scan(&self.context));
+        self.queued()
+    }
+
+    /// The kernel reports a change of the mounts: what waits for one to go is worked on.
+    pub(crate) fn see_mounts(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
+        self.api.serve(with, unmounts::look(&self.context));
         self.queued()
     }
 
