@@ -179,6 +179,8 @@ impl Cluster {
         let unsettled = patch["status"]["allocatedResourceStatuses"][STORAGE].is_string();
         let growth = self.growths.entry(id.clone()).or_default();
         growth.unsettled = unsettled;
+        let allocated = patch["status"]["allocatedResources"][STORAGE].as_str();
+        growth.allocated = allocated.map(str::to_owned).or(growth.allocated.take());
         growth.shown = shown.map(str::to_owned).or(growth.shown.take());
         self.put_claim(&id, now.as_ref().clone());
         true
