@@ -17,6 +17,7 @@ use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
 use crate::volumes::discard::Parting;
+use crate::volumes::orphan::Content;
 use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -129,8 +130,19 @@ async fn gather(
     };
     let (claim, data) = tokio::try_join!(claim, find(context, id))?;
     let recorded = owners::recorded(context, volume, &data).await?;
+    let is_empty = match (&claim, &data) {
+        (ClaimState::Bound(_), Whereabouts::Here(pool, _)) => is_empty(context, pool, id).await?,
+        _ => false,
+    };
     // Last, so that no mount can come between a claim that was there and this look.
-    Ok(Evidence { claim, recorded, data, mounted: context.store.is_mounted(id) })
+    Ok(Evidence { claim, is_empty, recorded, data, mounted: context.store.is_mounted(id) })
+}
+
+async fn is_empty(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<bool, ReclaimError> {
+    let (pool, ids) = (pool.clone(), vec![id.clone()]);
+    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await;
+    let contents = contents.map_err(ReclaimError::Volume)?;
+    Ok(matches!(contents[..], [(_, Content::Empty)]))
 }
 
 async fn carry_out(
@@ -244,6 +256,7 @@ fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> O
         }
         Reason::MountsUnknown => (true, Pace::Busy),
         Reason::RecordedClaimAlive { .. }
+        | Reason::UsedElsewhere { .. }
         | Reason::ForeignPath { .. }
         | Reason::Doubtful { .. }
         | Reason::PoolUnusable { .. } => (true, Pace::Refused),

@@ -261,8 +261,11 @@ impl Cluster {
         let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
         match id.and_then(|id| self.claims.get(&id)) {
             None => ClaimState::Gone,
-            Some(claim) if claim.volume_name.is_some() => ClaimState::HasVolume,
-            Some(_) => ClaimState::Waiting,
+            Some(claim) => match claim.volume_name.clone() {
+                None => ClaimState::Waiting,
+                Some(name) if claim.phase.as_deref() == Some("Bound") => ClaimState::Bound(name),
+                Some(name) => ClaimState::HasVolume(name),
+            },
         }
     }
 
