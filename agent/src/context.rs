@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::provision::hostname::OwnHostname;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
 use crate::upkeep::unmounts::Unmounts;
@@ -53,6 +54,8 @@ pub struct Context {
     pub scan: Notify,
     /// Woken when there is something in the trash.
     pub trash: Notify,
+    /// Whether this node's hostname label is known to be its own.
+    pub own_hostname: OwnHostname,
     /// What waits for a volume to be unmounted.
     pub unmounts: Unmounts,
     /// What is remembered of volumes whose work is not done.

@@ -12,6 +12,7 @@ use crate::facts::watch::{Ready, Watches};
 use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
+use crate::provision::hostname::OwnHostname;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
 use crate::upkeep::unmounts::{self, Unmounts};
@@ -76,6 +77,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         queue: Arc::new(Queue::new()),
         scan: Notify::new(),
         trash: Notify::new(),
+        own_hostname: OwnHostname::default(),
         unmounts: Unmounts::default(),
         identity: Mutex::default(),
         unfinished: Unfinished::new(Arc::clone(&clock)),

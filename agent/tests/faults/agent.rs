@@ -15,6 +15,7 @@ use fastrak_agent::events::{self, Waiting};
 use fastrak_agent::facts::Facts;
 use fastrak_agent::metrics::Metrics;
 use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::provision::hostname::OwnHostname;
 use fastrak_agent::queue::Queue;
 use fastrak_agent::reclaim::orphans::Orphans;
 use fastrak_agent::upkeep::condition::Condition;
@@ -106,6 +107,7 @@ impl Agent {
             queue: Arc::new(Queue::new()),
             scan: Notify::new(),
             trash: Notify::new(),
+            own_hostname: OwnHostname::default(),
             unmounts: Unmounts::default(),
             unfinished: Unfinished::new(Arc::clone(&clock)),
             identity: Mutex::new(CLUSTER.to_owned()),

@@ -42,3 +42,11 @@ fn a_volume_whose_object_is_deleted_already_is_read_before_its_data_goes() {
     let asked = requests(&mut world, &Tend(1));
     assert_eq!(asked, [Verb::ReadVolume, Verb::ReadClaim, Verb::Finalize]);
 }
+
+#[test]
+fn a_volume_is_made_with_one_request_once_the_hostname_label_was_looked_up() {
+    use Event::{Claim, Look, See, Tend};
+    let mut world = World::after(&[Look, Claim(1, "near"), Claim(2, "near"), See]);
+    assert_eq!(requests(&mut world, &Tend(1)), [Verb::ListNodes, Verb::Create]);
+    assert_eq!(requests(&mut world, &Tend(2)), [Verb::Create]);
+}
