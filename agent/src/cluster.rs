@@ -42,14 +42,17 @@ pub enum Changed {
 }
 
 /// The claim that a volume is for, as it is at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimState {
     /// There is none with that uid.
     Gone,
     /// It is there and has no volume.
     Waiting,
-    /// It is there and has a volume.
-    HasVolume,
+    /// It is there and names a volume: it asks for it, is bound to it, or has lost it.
+    HasVolume(String),
+    /// It is there and is bound to the volume of this name, which it is for as long as it lives: the API
+    /// server lets nobody change the name.
+    Bound(String),
 }
 
 /// The API server itself.
@@ -107,7 +110,12 @@ impl KubeCluster {
             return Ok(ClaimState::Gone);
         };
         let volume = found.spec.and_then(|spec| spec.volume_name).filter(|name| !name.is_empty());
-        Ok(if volume.is_some() { ClaimState::HasVolume } else { ClaimState::Waiting })
+        let phase = found.status.and_then(|status| status.phase);
+        Ok(match volume {
+            None => ClaimState::Waiting,
+            Some(name) if phase.as_deref() == Some("Bound") => ClaimState::Bound(name),
+            Some(name) => ClaimState::HasVolume(name),
+        })
     }
 
     /// Deletes a volume, provided that it is still exactly the one that was decided upon. Our
@@ -252,6 +260,29 @@ mod tests {
             "code":404,"details":{"name":"data","kind":"persistentvolumeclaims"}}"#;
         let found = server(404, "application/json", own).claim(&claim()).await;
         assert_eq!(found.unwrap(), ClaimState::Gone);
+    }
+
+    #[tokio::test]
+    async fn a_claim_has_a_volume_for_good_only_when_it_is_bound() {
+        for (body, state) in [
+            (r#"{"metadata":{},"spec":{}}"#, ClaimState::Waiting),
+            (r#"{"metadata":{},"spec":{"volumeName":""}}"#, ClaimState::Waiting),
+            (
+                r#"{"metadata":{},"spec":{"volumeName":"v"},"status":{"phase":"Pending"}}"#,
+                ClaimState::HasVolume("v".to_owned()),
+            ),
+            (
+                r#"{"metadata":{},"spec":{"volumeName":"v"},"status":{"phase":"Lost"}}"#,
+                ClaimState::HasVolume("v".to_owned()),
+            ),
+            (
+                r#"{"metadata":{},"spec":{"volumeName":"v"},"status":{"phase":"Bound"}}"#,
+                ClaimState::Bound("v".to_owned()),
+            ),
+        ] {
+            let found = server(200, "application/json", body).claim(&claim()).await;
+            assert_eq!(found.unwrap(), state, "{body}");
+        }
     }
 
     #[test]

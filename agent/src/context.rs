@@ -9,8 +9,10 @@ use crate::events::Events;
 use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::provision::hostname::OwnHostname;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
+use crate::upkeep::unmounts::Unmounts;
 use crate::volumes::{Store, VolumeError};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -52,6 +54,10 @@ pub struct Context {
     pub scan: Notify,
     /// Woken when there is something in the trash.
     pub trash: Notify,
+    /// Whether this node's hostname label is known to be its own.
+    pub own_hostname: OwnHostname,
+    /// What waits for a volume to be unmounted.
+    pub unmounts: Unmounts,
     /// What is remembered of volumes whose work is not done.
     pub unfinished: Unfinished,
     /// The cluster's id, once it is known.

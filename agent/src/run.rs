@@ -12,8 +12,10 @@ use crate::facts::watch::{Ready, Watches};
 use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
+use crate::provision::hostname::OwnHostname;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
+use crate::upkeep::unmounts::{self, Unmounts};
 use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
@@ -75,6 +77,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         queue: Arc::new(Queue::new()),
         scan: Notify::new(),
         trash: Notify::new(),
+        own_hostname: OwnHostname::default(),
+        unmounts: Unmounts::default(),
         identity: Mutex::default(),
         unfinished: Unfinished::new(Arc::clone(&clock)),
         clock,
@@ -133,6 +137,7 @@ fn work(
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
     let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
     supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
+    supervisor.spawn("unmounts", unmounts::run(Arc::clone(context), shutdown.clone()));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));

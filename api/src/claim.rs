@@ -67,7 +67,7 @@ pub struct Claim {
     pub access_modes: Vec<String>,
     /// Whether it asks for a raw block device. Read by [`Claim::read`] alone.
     pub block: bool,
-    /// Whether it selects its volume by label. Read by [`Claim::read`] alone.
+    /// Whether it selects its volume by label. An empty selector does not. Read by [`Claim::read`] alone.
     pub has_selector: bool,
     /// What it is to be filled from, as `kind/name`. Read by [`Claim::read`] alone.
     pub data_source: Option<String>,

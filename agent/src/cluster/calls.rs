@@ -45,6 +45,9 @@ pub trait Cluster: Send + Sync {
     /// Reads the namespace of this name.
     fn namespace<'a>(&'a self, name: &'a str) -> Answer<'a, Option<NamespaceView>>;
 
+    /// Reads the names of nodes that have this hostname label, two at most.
+    fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>>;
+
     /// Removes an annotation by which an administrator has confirmed something from a node, if it still
     /// has this value.
     fn consume<'a>(
@@ -106,6 +109,10 @@ impl Cluster for KubeCluster {
 
     fn namespace<'a>(&'a self, name: &'a str) -> Answer<'a, Option<NamespaceView>> {
         Box::pin(Self::namespace(self, name))
+    }
+
+    fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>> {
+        Box::pin(Self::nodes_with_hostname(self, hostname))
     }
 
     fn consume<'a>(

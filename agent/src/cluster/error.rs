@@ -21,6 +21,9 @@ pub enum ClusterError {
     /// To a look at a namespace.
     #[error("could not read the namespace")]
     ReadNamespace(#[source] kube::Error),
+    /// To a look at nodes.
+    #[error("could not list the nodes that have this node's hostname label")]
+    ListNodes(#[source] kube::Error),
     /// To giving a volume to another claim.
     #[error("could not point the PersistentVolume to the claim")]
     Repoint(#[source] kube::Error),

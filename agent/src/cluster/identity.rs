@@ -11,7 +11,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 
 const NAMESPACES: &str = "namespaces";
 const NODES: &str = "nodes";
@@ -49,6 +49,15 @@ impl KubeCluster {
                 inherits: inherits.is_some_and(|value| value == names::INHERIT_VOLUMES_YES),
             }
         }))
+    }
+
+    /// The names of nodes that have this hostname label, two at most.
+    pub async fn nodes_with_hostname(&self, hostname: &str) -> Result<Vec<String>, ClusterError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let label = format!("{}={hostname}", kubernetes::HOSTNAME);
+        let found = nodes.list_metadata(&ListParams::default().labels(&label).limit(2)).await;
+        let found = found.map_err(ClusterError::ListNodes)?;
+        Ok(found.items.into_iter().filter_map(|node| node.metadata.name).collect())
     }
 
     /// Removes an administrator's confirmation from this node, so that it counts once; nothing happens

@@ -1,10 +1,11 @@
-//! Carries out what was decided about a claim's size: the record and the kernel's limit, the
-//! volume's object, the claim's status, in this order.
+//! Carries out what was decided about a claim's size: the record and the kernel's limit, that the
+//! claim's status says so, the volume's object, and the status once more, in this order.
 //!
 //! A kill between any two leaves something that the next look finds and goes on from. A running pod
-//! notices nothing but that it can write more.
+//! notices nothing but that it can write more. The status is as KEP-1790 has it: the size is promised
+//! before the object says it (`allocatedResources`), and the promise stays when it has been kept.
 
-use super::plan::{self, Step};
+use super::plan::{self, Promise, Step};
 use super::status;
 use crate::cluster::{Changed, ClusterError, Stand};
 use crate::context::{Context, Outcome};
@@ -40,17 +41,7 @@ pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome 
         Step::Nothing => Outcome::Done,
         Step::Tell { size } => finish(context, id, &claim, tell(context, &claim, &size).await),
         Step::Grow { bytes, size } => {
-            let grown = grow(context, id, volume, (bytes, &size)).await;
-            let told = match grown {
-                Ok(limit) => {
-                    let told = tell(context, &claim, &size).await;
-                    if told.is_ok() {
-                        say_grown(context, &claim, volume, (&size, limit));
-                    }
-                    told
-                }
-                Err(error) => Err(error),
-            };
+            let told = grow(context, (id, &claim), volume, (bytes, &size)).await;
             if let Err(ExpandError::Volume(VolumeError::Full(shortage))) = &told {
                 refuse(context, &claim, &size, &shortage.to_string()).await;
             }
@@ -82,31 +73,52 @@ fn finish(
 
 async fn grow(
     context: &Context,
-    id: &VolumeId,
+    (id, claim): (&VolumeId, &Claim),
     volume: &Volume,
     (bytes, size): (u64, &str),
-) -> Result<LimitRecord, ExpandError> {
-    let wanted = id.clone();
-    let limit = context
-        .on_disk(move |store| match store.find(&wanted)? {
-            Whereabouts::Here(pool, identity) => {
-                store.grow(&pool, &wanted, bytes)?;
-                Ok(Some(identity.limit))
-            }
-            _ => Ok(None),
-        })
-        .await
-        .map_err(ExpandError::Volume)?
-        .ok_or(ExpandError::NotFound)?;
-    match context.cluster.resize(volume, size).await.map_err(ExpandError::Publish)? {
-        Changed::Done(_) => Ok(limit),
-        Changed::Conflict | Changed::Gone => Err(ExpandError::Changed),
+) -> Result<(), ExpandError> {
+    let limit = hold(context, id, bytes).await?;
+    if !promise(context, claim, size).await? {
+        return Ok(());
     }
+    match context.cluster.resize(volume, size).await.map_err(ExpandError::Publish)? {
+        Changed::Done(_) => {}
+        Changed::Conflict | Changed::Gone => return Err(ExpandError::Changed),
+    }
+    tell(context, claim, size).await?;
+    say_grown(context, claim, volume, (size, limit));
+    Ok(())
+}
+
+/// Lets the volume hold so much; returns how it is held to that.
+async fn hold(context: &Context, id: &VolumeId, bytes: u64) -> Result<LimitRecord, ExpandError> {
+    let wanted = id.clone();
+    let limit = context.on_disk(move |store| match store.find(&wanted)? {
+        Whereabouts::Here(pool, identity) => {
+            store.grow(&pool, &wanted, bytes)?;
+            Ok(Some(identity.limit))
+        }
+        _ => Ok(None),
+    });
+    limit.await.map_err(ExpandError::Volume)?.ok_or(ExpandError::NotFound)
+}
+
+/// Has the claim say that its volume is about to hold `size`. Returns `false` if the claim is gone, or
+/// has that already: then the memory is behind, and the watch is about to show it.
+async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, ExpandError> {
+    let now = context.clock.now();
+    let stand = write(context, claim, |stand| match plan::promised(&stand.growth, size) {
+        Promise::Kept | Promise::Made => None,
+        Promise::ToMake => Some(status::growing((&stand.uid, &stand.version), size, now)),
+    });
+    let stand = stand.await?;
+    Ok(stand.is_some_and(|stand| plan::promised(&stand.growth, size) != Promise::Kept))
 }
 
 /// Has the claim say what its volume may hold. The kubelet does so too, if a pod runs, and later.
 async fn tell(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
-    write(context, claim, |stand| Some(status::grown((&stand.uid, &stand.version), size))).await
+    let status = |stand: &Stand| Some(status::grown((&stand.uid, &stand.version), size));
+    write(context, claim, status).await.map(drop)
 }
 
 /// Has the claim say that it asks for too much. It is told by an event as well, so that an error
@@ -122,18 +134,19 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
     }
 }
 
-/// Writes the claim's status as it is at this moment, unless it need not be written.
+/// Writes the claim's status as it is at this moment, unless it need not be written. Returns what it
+/// was before; `None` if the claim is gone.
 async fn write(
     context: &Context,
     claim: &Claim,
     status: impl Fn(&Stand) -> Option<serde_json::Value>,
-) -> Result<(), ExpandError> {
+) -> Result<Option<Stand>, ExpandError> {
     for _ in 0..TRIES {
         let stand = context.cluster.stand(claim).await.map_err(ExpandError::Publish)?;
-        let Some(stand) = stand else { return Ok(()) };
-        let Some(patch) = status(&stand) else { return Ok(()) };
+        let Some(stand) = stand else { return Ok(None) };
+        let Some(patch) = status(&stand) else { return Ok(Some(stand)) };
         if context.cluster.write_status(claim, &patch).await.map_err(ExpandError::Publish)? {
-            return Ok(());
+            return Ok(Some(stand));
         }
     }
     Err(ExpandError::Changed)

@@ -51,5 +51,30 @@ pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
     }
 }
 
+/// Whether a claim has been promised a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// It has the size.
+    Kept,
+    /// It waits for it.
+    Made,
+    /// It does not know of it, or was refused it.
+    ToMake,
+}
+
+/// Reads from the status of a claim whether it has been promised `size`.
+#[must_use]
+pub fn promised(growth: &Growth, size: &str) -> Promise {
+    let bytes = |text: &str| Bytes::parse(text).ok();
+    let is = |shown: &Option<String>| shown.as_deref().and_then(bytes);
+    if !growth.unsettled && is(&growth.shown) >= bytes(size) {
+        Promise::Kept
+    } else if growth.unsettled && growth.error.is_none() && is(&growth.allocated) == bytes(size) {
+        Promise::Made
+    } else {
+        Promise::ToMake
+    }
+}
+
 #[cfg(test)]
 mod tests;

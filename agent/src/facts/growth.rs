@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 pub struct Growth {
     /// Its capacity.
     pub shown: Option<String>,
+    /// The size that it was last promised.
+    pub allocated: Option<String>,
     /// Whether it says that a change is under way or has failed.
     pub unsettled: bool,
     /// Why the last change failed, where it says so.
@@ -18,9 +20,11 @@ pub struct Growth {
 
 /// The condition of a change that its controller cannot carry out.
 pub const CONTROLLER_ERROR: &str = "ControllerResizeError";
+/// The condition of a change that is being carried out.
+pub const RESIZING: &str = "Resizing";
 /// All conditions of a change of size.
 pub const CONDITIONS: [&str; 4] =
-    ["Resizing", "FileSystemResizePending", CONTROLLER_ERROR, "NodeResizeError"];
+    [RESIZING, "FileSystemResizePending", CONTROLLER_ERROR, "NodeResizeError"];
 /// The name of a claim's one resource.
 pub const STORAGE: &str = "storage";
 
@@ -30,12 +34,14 @@ impl Growth {
     pub fn read(claim: &PersistentVolumeClaim) -> Self {
         let Some(status) = &claim.status else { return Self::default() };
         let shown = status.capacity.as_ref().and_then(|capacity| capacity.get(STORAGE));
+        let allocated = status.allocated_resources.as_ref().and_then(|all| all.get(STORAGE));
         let conditions = || status.conditions.iter().flatten();
         let failed = conditions().find(|condition| condition.type_ == CONTROLLER_ERROR);
         let pending = conditions().any(|known| CONDITIONS.contains(&known.type_.as_str()));
         let statuses = status.allocated_resource_statuses.as_ref();
         Self {
             shown: shown.map(|quantity| clipped(&quantity.0)),
+            allocated: allocated.map(|quantity| clipped(&quantity.0)),
             unsettled: pending || statuses.is_some_and(|statuses| !statuses.is_empty()),
             error: failed.and_then(|condition| condition.message.as_deref()).map(clipped),
         }

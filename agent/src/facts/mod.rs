@@ -99,6 +99,14 @@ impl Facts {
         self.write().put_volume(id, volume);
     }
 
+    /// Forgets the volume of this name if it has this uid: it is gone, which the watch is yet to show.
+    pub fn forget_volume(&self, id: &VolumeId, uid: &str) {
+        let mut seen = self.write();
+        if seen.volumes.get(id).is_some_and(|volume| volume.uid == uid) {
+            seen.put_volume(id, None);
+        }
+    }
+
     /// Takes over what was seen of a class.
     pub fn show_class(&self, class: Class) {
         self.write().classes.insert(class.name.clone(), class);
@@ -252,6 +260,16 @@ mod tests {
         facts.write().volumes.insert(id('2'), Volume::default());
         facts.set_posted(&id('2'));
         assert!(!facts.about(&id('2')).is_posted, "the watch was quicker");
+    }
+
+    #[test]
+    fn a_volume_that_is_gone_is_forgotten_and_one_of_its_name_is_not() {
+        let facts = Facts::new(Arc::new(SystemClock));
+        facts.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
+        facts.forget_volume(&id('0'), "old");
+        assert!(facts.knows(&id('0')));
+        facts.forget_volume(&id('0'), "new");
+        assert!(!facts.knows(&id('0')));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use super::Kind;
 use super::quota::{Group, Limits, Subvolume, Support, Usage};
+use futures::future::BoxFuture;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 use std::any::Any;
@@ -24,8 +25,18 @@ pub trait Machine: Debug + Send + Sync {
     /// The mounts that are visible now, as proc(5) writes them.
     fn mounts(&self) -> Result<Vec<u8>, Errno>;
 
+    /// Opens the list of mounts to wait for its changes. Fails if it cannot be waited for.
+    fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno>;
+
     /// A new random UUID.
     fn random_uuid(&self) -> Result<String, Errno>;
+}
+
+/// The list of mounts, open to wait for its changes.
+pub trait MountWatch: Debug + Send + Sync {
+    /// Returns when the list has changed since it was opened, or since the last change was returned.
+    /// Cancelling the wait loses no change.
+    fn changed(&self) -> BoxFuture<'_, Result<(), Errno>>;
 }
 
 /// An open file or directory. It is closed when it is dropped.

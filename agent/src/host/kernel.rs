@@ -2,8 +2,11 @@
 //!
 //! It adds nothing to them, and repeats none: what an error means is for the caller to know.
 
+mod mount_table;
+
+use self::mount_table::MountTable;
 use super::Kind;
-use super::calls::{Device, Extent, Handle, How, Machine, Room, There};
+use super::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
 use super::quota::{self, Group, Limits, Subvolume, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags,
@@ -48,6 +51,10 @@ impl Machine for Kernel {
 
     fn mounts(&self) -> Result<Vec<u8>, Errno> {
         std::fs::read(MOUNTINFO).map_err(|error| errno(&error))
+    }
+
+    fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno> {
+        Ok(Box::new(MountTable::open(Path::new(MOUNTINFO))?))
     }
 
     fn random_uuid(&self) -> Result<String, Errno> {

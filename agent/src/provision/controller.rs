@@ -2,6 +2,7 @@
 //!
 //! It does not bind: the object names its claim by uid, and the controller manager does the rest.
 
+use super::hostname;
 use super::plan::{self, Decision, Here, Plan, Rejection};
 use super::pv;
 use crate::cluster::ClusterError;
@@ -34,16 +35,43 @@ enum ProvisionError {
 
 /// Looks at a claim that has no volume of ours yet.
 pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
-    let here =
-        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
-    match plan::plan(claim, about.class.as_ref(), &here) {
-        Decision::Ignore(why) => {
+    match decide(context, claim, about).await {
+        Ok(Decision::Ignore(why)) => {
             tracing::debug!(namespace = claim.namespace, claim = claim.name, ?why, "left alone");
             Outcome::Done
         }
-        Decision::Reject(rejection) => reject(context, claim, &rejection),
-        Decision::Make(plan) => serve(context, claim, &plan).await,
+        Ok(Decision::Reject(rejection)) => reject(context, claim, &rejection),
+        Ok(Decision::Make(plan)) => serve(context, claim, &plan).await,
+        Err(error) => undecided(context, claim, &error),
     }
+}
+
+/// Decides about a claim, and looks whether this node is the only one that its volume would be tied to.
+pub async fn decide(
+    context: &Context,
+    claim: &Claim,
+    about: &About,
+) -> Result<Decision, ClusterError> {
+    let here =
+        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
+    let plan = match plan::plan(claim, about.class.as_ref(), &here) {
+        Decision::Make(plan) => plan,
+        other => return Ok(other),
+    };
+    Ok(match hostname::other_node(context, &plan.hostname).await? {
+        None => Decision::Make(plan),
+        Some(other) => {
+            let (node, hostname) = (context.node.clone(), plan.hostname);
+            Decision::Reject(Rejection::SharedHostname { node, other, hostname })
+        }
+    })
+}
+
+/// Reports that nothing could be decided about a claim this time.
+pub fn undecided(context: &Context, claim: &Claim, error: &ClusterError) -> Outcome {
+    context.metrics.provision(Provision::failed);
+    say_failure(context, claim, &Chain(error).to_string());
+    Outcome::Again(Pace::Failed)
 }
 
 /// Tells the claim's user that it cannot be served.

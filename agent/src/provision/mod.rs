@@ -2,5 +2,6 @@
 //! `controller.rs`.
 
 pub mod controller;
+pub mod hostname;
 pub mod plan;
 pub mod pv;

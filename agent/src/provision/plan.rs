@@ -126,6 +126,21 @@ pub enum Rejection {
         /// This node.
         node: NodeName,
     },
+    /// Another node would be taken for this one.
+    #[error(
+        "nodes {node} and {other} have the same label {label}={hostname}, by which a volume is tied to \
+         its node: pods on node {other} could not mount it; give the node without volumes a label of \
+         its own",
+        label = kubernetes::HOSTNAME
+    )]
+    SharedHostname {
+        /// This node.
+        node: NodeName,
+        /// The other node.
+        other: String,
+        /// The value of their labels.
+        hostname: String,
+    },
 }
 
 /// A volume that is to be made, and what its object is to say.

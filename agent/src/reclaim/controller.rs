@@ -17,6 +17,7 @@ use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
 use crate::volumes::discard::Parting;
+use crate::volumes::orphan::Content;
 use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -86,24 +87,34 @@ async fn in_use(
 
 async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
     let timer = context.metrics.time_delete();
-    // What was seen may be old, and a lost race here would cost somebody's data.
-    let live = context.cluster.volume(&seen.name).await.map_err(ReclaimError::Cluster)?;
-    let Some(live) = live else { return Ok(Outcome::Done) };
-    if plan::interest(&live, &context.node) != Interest::Ending {
-        return Ok(Outcome::Done);
-    }
-    let evidence = gather(context, id, &live).await?;
-    match plan::decide(&live, id, &evidence) {
+    let Some(volume) = to_decide_upon(context, seen).await? else { return Ok(Outcome::Done) };
+    let evidence = gather(context, id, &volume).await?;
+    match plan::decide(&volume, id, &evidence) {
         Step::Wait(reason) => {
             context.metrics.delete(Delete::waiting);
-            Ok(wait(context, id, &live, &reason))
+            Ok(wait(context, id, &volume, &reason))
         }
         step => {
-            carry_out(context, id, live, (step, evidence.data)).await?;
+            let outcome = carry_out(context, id, volume, (step, evidence.data)).await?;
             drop(timer);
-            Ok(Outcome::Done)
+            Ok(outcome)
         }
     }
+}
+
+/// The volume to decide upon; `None` if there is nothing to decide.
+///
+/// What the watch has shown may be old. That is enough if the object is not being deleted yet: all
+/// that is done to the data follows its deletion, which the API server refuses unless the object
+/// still has the uid and the version that were seen. An object that is being deleted cannot be
+/// deleted once more, so nothing conditional comes before the move of its data. It may have been
+/// given to another claim, or asked to be kept, since it was seen, and is read again.
+async fn to_decide_upon(context: &Context, seen: &Volume) -> Result<Option<Volume>, ReclaimError> {
+    if !seen.deleting {
+        return Ok(Some(seen.clone()));
+    }
+    let live = context.cluster.volume(&seen.name).await.map_err(ReclaimError::Cluster)?;
+    Ok(live.filter(|live| plan::interest(live, &context.node) == Interest::Ending))
 }
 
 async fn gather(
@@ -119,60 +130,73 @@ async fn gather(
     };
     let (claim, data) = tokio::try_join!(claim, find(context, id))?;
     let recorded = owners::recorded(context, volume, &data).await?;
+    let is_empty = match (&claim, &data) {
+        (ClaimState::Bound(_), Whereabouts::Here(pool, _)) => is_empty(context, pool, id).await?,
+        _ => false,
+    };
     // Last, so that no mount can come between a claim that was there and this look.
-    Ok(Evidence { claim, recorded, data, mounted: context.store.is_mounted(id) })
+    Ok(Evidence { claim, is_empty, recorded, data, mounted: context.store.is_mounted(id) })
+}
+
+async fn is_empty(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<bool, ReclaimError> {
+    let (pool, ids) = (pool.clone(), vec![id.clone()]);
+    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await;
+    let contents = contents.map_err(ReclaimError::Volume)?;
+    Ok(matches!(contents[..], [(_, Content::Empty)]))
 }
 
 async fn carry_out(
     context: &Context,
     id: &VolumeId,
-    live: Volume,
+    volume: Volume,
     (step, data): (Step, Whereabouts),
-) -> Result<(), ReclaimError> {
-    let outcome = match step {
-        Step::Wait(_) => return Ok(()),
-        Step::LetGo => return finalize(context, live).await,
+) -> Result<Outcome, ReclaimError> {
+    let outcome = match &step {
+        Step::Wait(_) => return Ok(Outcome::Done),
+        Step::LetGo => return finalize(context, volume).await.map(|()| Outcome::Done),
         Step::Keep(pool) => {
-            keep(context, &pool, id).await?;
-            tracing::info!(volume = live.name, %pool, directory = %id, "object goes, data is kept");
+            keep(context, pool, id).await?;
+            let name = &volume.name;
+            tracing::info!(volume = name, %pool, directory = %id, "object goes, data is kept");
             context.metrics.delete(Delete::kept);
-            return finalize(context, live).await;
+            return finalize(context, volume).await.map(|()| Outcome::Done);
         }
-        Step::Trash(_) => Delete::trashed,
-        Step::Finish => Delete::trashed,
+        Step::Trash(_) | Step::Finish => Delete::trashed,
         Step::FinishMissing => Delete::missing,
     };
-    let name = live.name.clone();
-    let owner = live.claim.as_ref().and_then(ClaimRef::owner);
-    if step == Step::FinishMissing {
-        let text = "its directory is in none of this node's pools; only its object is taken away";
-        context.events.on_volume(&live, EventReason::VolumeDataMissing, text);
-    }
+    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
     // Before the deletion: once that is done, the namespace may go.
     let parting = owners::parting(context, owner, &data).await?;
-    let marked = mark_deleted(context, live).await?;
+    let marked = match mark_deleted(context, volume).await? {
+        Changed::Done(marked) => *marked,
+        // The watch brings what it is now, and the volume is looked at again.
+        Changed::Conflict => return Ok(Outcome::Again(Pace::Busy)),
+        // It was seen before it went, and nobody can say whether its data was to go.
+        Changed::Gone => return Ok(Outcome::Done),
+    };
     match step {
         Step::Trash(pool) => discard(context, &pool, id, parting).await?,
         _ => settle(context).await?,
     }
-    if let Some(marked) = marked {
-        finalize(context, marked).await?;
+    if outcome == Delete::missing {
+        let text = "its directory is in none of this node's pools; only its object is taken away";
+        context.events.on_volume(&marked, EventReason::VolumeDataMissing, text);
     }
+    let (name, uid) = (marked.name.clone(), marked.uid.clone());
+    finalize(context, marked).await?;
+    // The watch is a moment behind: without this, the volume would be asked for once more.
+    context.facts.forget_volume(id, &uid);
     tracing::info!(volume = name, ?outcome, "volume taken away");
     context.metrics.delete(outcome);
-    Ok(())
+    Ok(Outcome::Done)
 }
 
-/// The object after its deletion; `None` where it has gone altogether.
-async fn mark_deleted(context: &Context, live: Volume) -> Result<Option<Volume>, ReclaimError> {
-    if live.deleting {
-        return Ok(Some(live));
+/// Deletes the object if it still is the one that was decided upon; returns what it is then.
+async fn mark_deleted(context: &Context, volume: Volume) -> Result<Changed, ReclaimError> {
+    if volume.deleting {
+        return Ok(Changed::Done(Box::new(volume)));
     }
-    match context.cluster.delete(&live).await.map_err(ReclaimError::Cluster)? {
-        Changed::Done(marked) => Ok(Some(*marked)),
-        Changed::Conflict => Err(ReclaimError::Changed),
-        Changed::Gone => Ok(None),
-    }
+    context.cluster.delete(&volume).await.map_err(ReclaimError::Cluster)
 }
 
 async fn finalize(context: &Context, volume: Volume) -> Result<(), ReclaimError> {
@@ -226,11 +250,13 @@ fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> O
     let (is_news, pace) = match reason {
         Reason::ClaimAlive => (false, Pace::Refused),
         Reason::Mounted => {
+            context.unmounts.wake_after(id, id);
             let waited = context.unfinished.since(id).unwrap_or_default();
             (waited >= PATIENCE, Pace::Busy)
         }
         Reason::MountsUnknown => (true, Pace::Busy),
         Reason::RecordedClaimAlive { .. }
+        | Reason::UsedElsewhere { .. }
         | Reason::ForeignPath { .. }
         | Reason::Doubtful { .. }
         | Reason::PoolUnusable { .. } => (true, Pace::Refused),

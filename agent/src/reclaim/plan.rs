@@ -28,6 +28,8 @@ pub enum Interest {
 pub struct Evidence {
     /// The claim that its PersistentVolume names.
     pub claim: ClaimState,
+    /// Whether its directory is known to hold nothing.
+    pub is_empty: bool,
     /// Another claim that is recorded beside the data and still exists, by namespace and name. Whoever may
     /// write PersistentVolumes can have one name any claim.
     pub recorded: Option<String>,
@@ -60,6 +62,16 @@ pub enum Reason {
     /// Its claim lives.
     #[error("its claim is there still")]
     ClaimAlive,
+    /// Its claim lives and uses another volume.
+    #[error(
+        "its claim uses volume {volume} and this volume holds data, or was made for another claim; \
+         nothing was touched. Remove its files if they may go, or set its policy to Retain and delete \
+         it to keep them"
+    )]
+    UsedElsewhere {
+        /// The volume that the claim uses.
+        volume: String,
+    },
     /// The claim whose data it holds lives, and its object names another one.
     #[error(
         "its data belongs to claim {claim}, which still exists, but its claimRef names another claim; \
@@ -126,8 +138,11 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     if let Some(claim) = &evidence.recorded {
         return Step::Wait(Reason::RecordedClaimAlive { claim: claim.clone() });
     }
-    match evidence.claim {
-        ClaimState::HasVolume => Step::Wait(Reason::ClaimAlive),
+    match &evidence.claim {
+        ClaimState::Bound(other) if *other != volume.name && volume.phase != Phase::Bound => {
+            unused(volume, id, evidence, other)
+        }
+        ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimAlive),
         // Deleted by hand before it was bound: the binder will not take it any more.
         ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
         ClaimState::Waiting => Step::Wait(Reason::ClaimAlive),
@@ -135,6 +150,22 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
             Policy::Keep => keep(evidence),
             Policy::Delete => take_away(volume, id, evidence),
         },
+    }
+}
+
+/// Its claim is bound to another volume, for good, and so never had this one: a volume that was made
+/// while the claim was bound elsewhere. Data that is in it all the same was imported, or was another
+/// claim's before, and stays.
+fn unused(volume: &Volume, id: &VolumeId, evidence: &Evidence, other: &str) -> Step {
+    let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
+    if volume.policy == Policy::Keep {
+        return keep(evidence);
+    }
+    match take_away(volume, id, evidence) {
+        Step::Trash(_) if of != Some(id.as_str()) || !evidence.is_empty => {
+            Step::Wait(Reason::UsedElsewhere { volume: other.to_owned() })
+        }
+        step => step,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Act, OfPool, Restore};
 use crate::pace::Pace;
 use crate::provision::controller as provision;
-use crate::provision::plan::{self as new, Decision, Here};
+use crate::provision::plan::Decision;
 use crate::volumes::back::{Found, Known};
 use crate::volumes::owner::Owner;
 use crate::volumes::{Made, VolumeError};
@@ -41,12 +41,11 @@ pub async fn tend(
     about: &About,
     wish: &Result<Wish, WishError>,
 ) -> Outcome {
-    let here =
-        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
-    let plan = match new::plan(claim, about.class.as_ref(), &here) {
-        Decision::Ignore(_) => return Outcome::Done,
-        Decision::Reject(rejection) => return provision::reject(context, claim, &rejection),
-        Decision::Make(plan) => plan,
+    let plan = match provision::decide(context, claim, about).await {
+        Ok(Decision::Ignore(_)) => return Outcome::Done,
+        Ok(Decision::Reject(rejection)) => return provision::reject(context, claim, &rejection),
+        Ok(Decision::Make(plan)) => plan,
+        Err(error) => return provision::undecided(context, claim, &error),
     };
     let (id, way) = match wish {
         Ok(Wish::Undelete(id)) => (id, Way::Undelete),
@@ -74,6 +73,9 @@ async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError>
         Step::Done => Outcome::Done,
         Step::Wait(wait) => {
             context.metrics.restore(act, Restore::waiting);
+            if wait == Wait::Mounted {
+                context.unmounts.wake_after(ask.id, &ask.plan.order.identity.volume);
+            }
             // What comes right by itself within a moment is no news.
             if context.unfinished.since(&ask.plan.order.identity.volume).is_some() {
                 say(context, ask.plan, ask.claim, &wait.to_string());

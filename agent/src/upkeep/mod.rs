@@ -8,6 +8,7 @@ pub mod pools;
 pub mod scan;
 pub mod stuck;
 pub mod trash;
+pub mod unmounts;
 pub mod usage;
 
 use fastrak_runtime::shutdown::Shutdown;

@@ -15,6 +15,7 @@
 use crate::host::mounts::Mount;
 use crate::pools::HOLDER;
 use crate::pools::marker::MARKER;
+use fastrak_api::names::VOLUME_NAME_PREFIX;
 use fastrak_api::volume::VolumeId;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -76,12 +77,20 @@ pub fn volume_at(path: &str) -> Option<VolumeId> {
 /// Whether a mount is of this volume: of its data, or where a kubelet mounts it.
 #[must_use]
 pub fn is_mount_of(mount: &Mount, id: &VolumeId) -> bool {
-    // A subPath has its own mount, of a folder below the data.
-    let data = format!("/{id}/{DATA}/");
-    let within = mount.root.windows(data.len()).any(|part| part == data.as_bytes());
-    let name = id.volume_name();
-    let named = mount.point.split(|byte| *byte == b'/').any(|part| part == name.as_bytes());
-    within || named || is_data_path(&mount.root, id)
+    volumes_of(mount).any(|name| name == id.as_str().as_bytes())
+}
+
+/// The names that a mount has for volumes, if it is of one. A name need not be that of any volume.
+pub fn volumes_of(mount: &Mount) -> impl Iterator<Item = &[u8]> {
+    fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+        path.split(|byte| *byte == b'/')
+    }
+    // A subPath has its own mount, of a folder below the data. A name has a folder above it.
+    let (names, below) = (folders(&mount.root).skip(1), folders(&mount.root).skip(2));
+    let shown = names.zip(below).filter(|(_, below)| *below == DATA.as_bytes());
+    let prefix = VOLUME_NAME_PREFIX.as_bytes();
+    let placed = folders(&mount.point).filter_map(move |name| name.strip_prefix(prefix));
+    shown.map(|(name, _)| name).chain(placed)
 }
 
 /// The name of a volume in the trash: with 0 it can be had back, and `n` counts those of the same

@@ -29,7 +29,8 @@ pub mod usage;
 
 pub use error::VolumeError;
 
-use crate::host::{HostError, Kind, mounts};
+use crate::host::mounts::{self, Mount};
+use crate::host::{HostError, Kind};
 use crate::pools::{OpenPool, Pools};
 use discard::Parting;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
@@ -185,8 +186,14 @@ impl Store {
     /// Whether something has the volume mounted; `None` where that cannot be told.
     #[must_use]
     pub fn is_mounted(&self, id: &VolumeId) -> Option<bool> {
+        Some(self.mounts()?.iter().any(|mount| layout::is_mount_of(mount, id)))
+    }
+
+    /// The mounts that are visible now; `None` where they cannot be seen.
+    #[must_use]
+    pub fn mounts(&self) -> Option<Vec<Mount>> {
         match mounts::all(self.pools.machine()) {
-            Ok(mounts) => Some(mounts.iter().any(|mount| layout::is_mount_of(mount, id))),
+            Ok(mounts) => Some(mounts),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "mounts cannot be seen");
                 None

@@ -5,11 +5,12 @@ use anyhow::{Context, Result, bail, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, Options, eventually, or_skip, with_namespace};
+use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -225,11 +226,60 @@ async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Resul
         let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
         assert!(said.contains("mounted"), "{said}");
         assert_eq!(scene.directories(), [uid(&claim)?]);
+        // It has just been looked at, and by itself would not be for ten seconds.
+        let unmounted = Instant::now();
         within.args(["umount", &point]).run().await?;
         scene.gone(&volume.name_any()).await?;
+        let took = unmounted.elapsed();
+        ensure!(took < Duration::from_secs(5), "gone {took:?} after it was unmounted");
         scene.empty().await
     })
     .await
+}
+
+/// A volume that was made for a claim which is then bound to another one, as happens if a volume was
+/// reserved for it; what is in its data.
+async fn unused(scene: &Scene, name: &str, content: Option<&str>) -> Result<PersistentVolume> {
+    let claim = scene.create("default", scene.claim(name)).await?;
+    let volume = format!("pvc-{}", uid(&claim)?);
+    let posted = || async { scene.volumes().get(&volume).await };
+    let posted = eventually(SOON, "the volume is posted", posted).await?;
+    if let Some(content) = content {
+        std::fs::write(path_of(&posted).join("file"), content)?;
+    }
+    scene.patch_claim(&claim, json!({ "spec": { "volumeName": "reserved" } })).await?;
+    // What the controller manager writes then.
+    let params = PatchParams::default();
+    let bound = Patch::Merge(json!({ "status": { "phase": "Bound" } }));
+    scene.claims("default").patch_status(name, &params, &bound).await?;
+    let released = Patch::Merge(json!({ "status": { "phase": "Released" } }));
+    scene.volumes().patch_status(&volume, &params, &released).await?;
+    Ok(posted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_claim_uses_another_one_goes_if_it_is_empty() -> Result<()> {
+    let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
+    let scene = Scene::without_controllers(&plane).await?;
+    let _agent = scene.agent()?;
+    let filled = unused(&scene, "filled", Some("precious")).await?;
+    let empty = unused(&scene, "empty", None).await?.name_any();
+    eventually(SOON, "the agent lets go of the empty one", || async {
+        let left = scene.volumes().get(&empty).await?.metadata.finalizers.unwrap_or_default();
+        ensure!(left == ["kubernetes.io/pv-protection"], "{left:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let said = scene.event("default", &filled.name_any(), "VolumeFailedDelete").await?;
+    ensure!(said.contains("its claim uses volume reserved"), "{said}");
+    let id = filled.name_any().trim_start_matches("pvc-").to_owned();
+    scene.only(&[&id]).await?;
+    assert_eq!(std::fs::read_to_string(path_of(&filled).join("file"))?, "precious");
+    // The administrator has looked at it.
+    std::fs::remove_file(path_of(&filled).join("file"))?;
+    let touch = json!({ "metadata": { "annotations": { "example.com/looked-at": "yes" } } });
+    scene.patch_volume(&filled.name_any(), touch).await?;
+    scene.empty().await
 }
 
 fn path(path: &Path) -> Result<String> {

@@ -35,6 +35,16 @@ fn speaks_of_size(status: &PersistentVolumeClaimStatus) -> bool {
     status.conditions.iter().flatten().any(|condition| condition.type_.contains("Resiz"))
 }
 
+/// The size that the claim was last promised, which its quota is counted by.
+fn promised(status: &PersistentVolumeClaimStatus) -> Option<&str> {
+    let size = status.allocated_resources.as_ref()?.get("storage")?;
+    Some(size.0.as_str())
+}
+
+fn is_under_way(status: &PersistentVolumeClaimStatus) -> bool {
+    status.allocated_resource_statuses.as_ref().is_some_and(|statuses| !statuses.is_empty())
+}
+
 fn record(scene: &Scene, claim: &PersistentVolumeClaim) -> Result<Identity> {
     let path = scene.pool().join(claim.uid().context("a uid")?).join("volume.json");
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
@@ -55,6 +65,7 @@ async fn a_claim_that_asks_for_more_gets_it() -> Result<()> {
         shows(&scene, &kept, "5Mi").await?;
         let status = shows(&scene, &claim, "5Mi").await?;
         ensure!(!speaks_of_size(&status), "{status:?}");
+        ensure!(promised(&status) == Some("5Mi") && !is_under_way(&status), "{status:?}");
         let volume = scene.bound(&claim).await?;
         assert_eq!(
             volume.spec.context("a spec")?.capacity.context("a capacity")?["storage"].0,
@@ -101,8 +112,7 @@ async fn a_claim_that_asks_for_too_much_is_told_and_can_ask_for_less() -> Result
         ask(&scene, &claim, "60Mi").await?;
         let status = shows(&scene, &claim, "60Mi").await?;
         ensure!(!speaks_of_size(&status), "{status:?}");
-        let statuses = status.allocated_resource_statuses.unwrap_or_default();
-        ensure!(statuses.is_empty(), "{statuses:?}");
+        ensure!(promised(&status) == Some("60Mi") && !is_under_way(&status), "{status:?}");
         Ok(())
     })
     .await
@@ -126,7 +136,8 @@ async fn a_growth_that_was_cut_off_is_finished_at_the_next_start() -> Result<()>
         scene.patch_volume(&volume.name_any(), capacity).await?;
         let _agent = scene.agent()?;
         for claim in [&told, &asked] {
-            shows(&scene, claim, "3Mi").await?;
+            let status = shows(&scene, claim, "3Mi").await?;
+            ensure!(promised(&status) == Some("3Mi") && !is_under_way(&status), "{status:?}");
         }
         assert_eq!(record(&scene, &asked)?.bytes, 3 << 20);
         Ok(())

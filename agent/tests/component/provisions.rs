@@ -5,7 +5,9 @@ use anyhow::{Context, Result};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::Identity;
 use fastrak_testkit::{or_skip, with_namespace};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
+use kube::api::PostParams;
 use std::os::unix::fs::PermissionsExt;
 
 fn mode(path: &std::path::Path) -> Result<u32> {
@@ -35,6 +37,22 @@ async fn a_pinned_claim_is_bound_to_a_directory_on_its_node() -> Result<()> {
             scene.event(&namespace, "data", reason).await?;
         }
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_with_an_empty_selector_is_served() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let mut claim = scene.claim("data").build(&namespace);
+        let spec = claim.spec.as_mut().context("a spec")?;
+        spec.selector = Some(LabelSelector::default());
+        let claims = scene.claims(&namespace);
+        let claim = claims.create(&PostParams::default(), &claim).await?;
+        assert!(claim.spec.as_ref().is_some_and(|spec| spec.selector.is_some()), "{claim:?}");
+        scene.bound(&claim).await.map(drop)
     })
     .await
 }

@@ -2,12 +2,15 @@
 
 use crate::scene::Scene;
 use anyhow::{Context, Result, ensure};
-use fastrak_testkit::{or_skip, with_namespace};
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, TypedLocalObjectReference};
+use fastrak_api::names::kubernetes;
+use fastrak_testkit::objects::node;
+use fastrak_testkit::{fake_node_from, or_skip, with_namespace};
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, TypedLocalObjectReference};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Creates the claim and waits for the refusal; nothing must have been made for it.
@@ -114,6 +117,29 @@ async fn the_largest_size_there_is_is_refused_with_the_figures() -> Result<()> {
             "{said}"
         );
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostname_label_that_another_node_has_too_is_refused_by_both_names() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let other = format!("{}-twin", scene.node);
+    let twin = node(&other).label(kubernetes::HOSTNAME, format!("host-of-{}", scene.node));
+    fake_node_from(&scene.client, twin).await?;
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let claim = scene.claim("data").build(&namespace);
+        let words = format!("nodes {} and {other} have the same label", scene.node);
+        refused(&scene, &namespace, &claim, &words).await?;
+        let nodes: Api<Node> = Api::all(scene.client.clone());
+        nodes.delete(&other, &DeleteParams::default()).await?;
+        // It is tried again after a minute, or when the claim changes.
+        let claim = scene.claims(&namespace).get("data").await?;
+        scene
+            .patch_claim(&claim, json!({ "metadata": { "labels": { "touched": "yes" } } }))
+            .await?;
+        scene.bound(&claim).await.map(drop)
     })
     .await
 }

@@ -15,10 +15,12 @@ use fastrak_agent::events::{self, Waiting};
 use fastrak_agent::facts::Facts;
 use fastrak_agent::metrics::Metrics;
 use fastrak_agent::pools::{PoolConfig, Pools};
+use fastrak_agent::provision::hostname::OwnHostname;
 use fastrak_agent::queue::Queue;
 use fastrak_agent::reclaim::orphans::Orphans;
 use fastrak_agent::upkeep::condition::Condition;
 use fastrak_agent::upkeep::trash::{self, Emptying};
+use fastrak_agent::upkeep::unmounts::{self, Unmounts};
 use fastrak_agent::upkeep::{pools, scan};
 use fastrak_agent::volumes::Store;
 use fastrak_agent::worker;
@@ -105,6 +107,8 @@ impl Agent {
             queue: Arc::new(Queue::new()),
             scan: Notify::new(),
             trash: Notify::new(),
+            own_hostname: OwnHostname::default(),
+            unmounts: Unmounts::default(),
             unfinished: Unfinished::new(Arc::clone(&clock)),
             identity: Mutex::new(CLUSTER.to_owned()),
             clock,
@@ -175,6 +179,12 @@ impl Agent {
     /// It compares its pools with the cluster. Returns the volumes that wait for a worker then.
     pub(crate) fn scan(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
         self.api.serve(with, scan::scan(&self.context));
+        self.queued()
+    }
+
+    /// The kernel reports a change of the mounts: what waits for one to go is worked on.
+    pub(crate) fn see_mounts(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
+        self.api.serve(with, unmounts::look(&self.context));
         self.queued()
     }
 

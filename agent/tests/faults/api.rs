@@ -4,7 +4,7 @@
 //! What a call does is in `cluster.rs`.
 
 use crate::agent::{With, Witness};
-use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED};
+use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED, NODE};
 use crate::faults::Verb;
 use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::cluster::identity::NamespaceView;
@@ -150,6 +150,10 @@ impl fastrak_agent::cluster::Cluster for Api {
             let created = Some(NAMESPACE_CREATED);
             Some(NamespaceView { uid: format!("uid-of-{name}"), created, inherits: false })
         })
+    }
+
+    fn nodes_with_hostname<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>> {
+        self.call(Verb::ListNodes, ClusterError::ListNodes, |_| vec![NODE.to_owned()])
     }
 
     fn consume<'a>(&'a self, _: &'a NodeName, _: &'a str, _: &'a str) -> Answer<'a, ()> {

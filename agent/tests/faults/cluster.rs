@@ -179,6 +179,8 @@ impl Cluster {
         let unsettled = patch["status"]["allocatedResourceStatuses"][STORAGE].is_string();
         let growth = self.growths.entry(id.clone()).or_default();
         growth.unsettled = unsettled;
+        let allocated = patch["status"]["allocatedResources"][STORAGE].as_str();
+        growth.allocated = allocated.map(str::to_owned).or(growth.allocated.take());
         growth.shown = shown.map(str::to_owned).or(growth.shown.take());
         self.put_claim(&id, now.as_ref().clone());
         true
@@ -259,8 +261,11 @@ impl Cluster {
         let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
         match id.and_then(|id| self.claims.get(&id)) {
             None => ClaimState::Gone,
-            Some(claim) if claim.volume_name.is_some() => ClaimState::HasVolume,
-            Some(_) => ClaimState::Waiting,
+            Some(claim) => match claim.volume_name.clone() {
+                None => ClaimState::Waiting,
+                Some(name) if claim.phase.as_deref() == Some("Bound") => ClaimState::Bound(name),
+                Some(name) => ClaimState::HasVolume(name),
+            },
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) enum Verb {
     Delete,
     Finalize,
     ReadNamespace,
+    ListNodes,
     Repoint,
     Resize,
     ReadStatus,

@@ -25,6 +25,14 @@ pub(crate) fn problem(
         let is = record.bytes;
         return Some(format!("{of} asks for {asks}, has {has}, shows {shows}, and is {is}"));
     }
+    let growth = cluster.growths.get(of);
+    let promised = growth.and_then(|growth| growth.allocated.as_ref());
+    // What was never asked to grow was promised nothing.
+    if promised.is_some_and(|promised| Some(promised) != shown.as_ref())
+        || growth.is_some_and(|growth| growth.unsettled)
+    {
+        return Some(format!("{of} shows {shows}, and is said to become {promised:?}"));
+    }
     // Projects have their own look.
     let limit = state.disk.see(data).tags.get(LIMIT);
     let held = record.limit != LimitRecord::Subvolume

@@ -14,7 +14,7 @@ use crate::disk::{Disk, Ino, Node, ROOT};
 use crate::faults::{Call, Fault, Verb, fails_with};
 use crate::projects;
 use fastrak_agent::host::Kind;
-use fastrak_agent::host::calls::{Handle, How, Machine, Room, There};
+use fastrak_agent::host::calls::{Handle, How, Machine, MountWatch, Room, There};
 use fastrak_agent::host::quota::{Lack, Limits, Support};
 use fastrak_agent::pools::marker::Marker;
 use fastrak_agent::volumes::layout;
@@ -397,6 +397,11 @@ impl Machine for FaultyMachine {
             text.push_str(&format!("{at} 21 8:1 /any {point}/{name} rw - ext4 /dev/a rw\n"));
         }
         Ok(text.into_bytes())
+    }
+
+    /// Nothing waits here: [`crate::agent::Agent::see_mounts`] is what a change leads to.
+    fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno> {
+        Err(Errno::NOSYS)
     }
 
     fn random_uuid(&self) -> Result<String, Errno> {

@@ -19,6 +19,7 @@ mod groups;
 mod growth;
 mod machine;
 mod projects;
+mod requests;
 mod sequences;
 mod single;
 mod world;

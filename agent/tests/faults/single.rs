@@ -101,6 +101,29 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// An administrator changes an object, and the agent goes by what it has seen before.
+fn scenarios_of_stale_views() -> Vec<Scenario> {
+    use Event::{Control, DeleteVolume, Force, Keep, Round, See, Tend, Unclaim};
+    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
+    vec![
+        scenario(
+            "kept before the watch shows it",
+            &[gone("near"), vec![See, Keep(1)]].concat(),
+            &[Tend(1), Round],
+        ),
+        scenario(
+            "kept while its object is deleted",
+            &[gone("near"), vec![DeleteVolume(1), See, Keep(1)]].concat(),
+            &[Tend(1), Round],
+        ),
+        scenario(
+            "taken away by force before the watch shows it",
+            &[gone("near"), vec![See, Force(1)]].concat(),
+            &[Tend(1), Round],
+        ),
+    ]
+}
+
 /// The same where the disk holds projects to limits.
 fn with_projects(mut scenario: Scenario) -> Scenario {
     scenario.name.push_str(", with projects");
@@ -243,6 +266,7 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
             .into_iter()
             .chain(scenarios_of_growth())
             .chain(scenarios_of_the_trash())
+            .chain(scenarios_of_stale_views())
             .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
             .collect();
         runs.into_iter().for_each(|run| counts.add(run.join().expect("it runs")));

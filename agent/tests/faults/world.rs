@@ -310,6 +310,9 @@ impl World {
     fn round(&mut self) {
         self.agent.see(&self.cluster);
         self.agent.look((&mut self.cluster, &mut self.witness));
+        for id in self.agent.see_mounts((&mut self.cluster, &mut self.witness)) {
+            self.tend(&id);
+        }
         for id in self.agent.known() {
             self.tend(&id);
         }

@@ -39,7 +39,7 @@ fn a_claim_is_read_as_it_was_written() {
                 {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "pod-1", "controller": true}]},
         "spec": {
             "storageClassName": "local-storage", "accessModes": ["ReadWriteOnce"], "volumeMode": "Block",
-            "volumeName": "pvc-u-1", "selector": {}, "volumeAttributesClassName": "gold",
+            "volumeName": "pvc-u-1", "selector": {"matchLabels": {"a": "b"}}, "volumeAttributesClassName": "gold",
             "dataSource": {"kind": "VolumeSnapshot", "name": "snap"},
             "resources": {"requests": {"storage": "1Gi"}}},
         "status": {"phase": "Pending"}}));
@@ -75,6 +75,24 @@ fn a_claim_is_read_as_it_was_written() {
             wish: None,
         }
     );
+}
+
+#[test]
+fn an_empty_selector_selects_nothing_in_particular() {
+    let selects =
+        |selector| claim(serde_json::json!({"spec": {"selector": selector}})).has_selector;
+    let exists = serde_json::json!({"key": "disk", "operator": "Exists"});
+    for (selector, wanted) in [
+        (serde_json::json!(null), false),
+        (serde_json::json!({}), false),
+        (serde_json::json!({"matchLabels": {}}), false),
+        (serde_json::json!({"matchExpressions": []}), false),
+        (serde_json::json!({"matchLabels": {}, "matchExpressions": []}), false),
+        (serde_json::json!({"matchLabels": {"disk": ""}}), true),
+        (serde_json::json!({"matchLabels": {}, "matchExpressions": [exists]}), true),
+    ] {
+        assert_eq!(selects(selector.clone()), wanted, "{selector}");
+    }
 }
 
 #[test]

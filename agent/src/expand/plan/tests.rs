@@ -72,3 +72,23 @@ fn a_volume_that_is_not_the_claims_own_or_is_at_its_end_does_not_grow() {
         assert_eq!(step, Step::Nothing, "{claim:?} {volume:?}");
     }
 }
+
+#[test]
+fn a_size_is_promised_once_and_again_after_a_refusal() {
+    let promised_to =
+        |size: &str| Growth { allocated: Some(size.to_owned()), unsettled: true, ..shown("1Gi") };
+    let refused = Growth { error: Some("no room".to_owned()), ..promised_to("2Gi") };
+    for (growth, promise) in [
+        (Growth::default(), Promise::ToMake),
+        (shown("1Gi"), Promise::ToMake),
+        (promised_to("2Gi"), Promise::Made),
+        (promised_to("2048Mi"), Promise::Made),
+        (promised_to("3Gi"), Promise::ToMake),
+        (refused, Promise::ToMake),
+        (shown("2Gi"), Promise::Kept),
+        (Growth { allocated: Some("2Gi".to_owned()), ..shown("2Gi") }, Promise::Kept),
+        (Growth { unsettled: true, ..shown("2Gi") }, Promise::ToMake),
+    ] {
+        assert_eq!(promised(&growth, "2Gi"), promise, "{growth:?}");
+    }
+}

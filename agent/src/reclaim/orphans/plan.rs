@@ -122,7 +122,7 @@ mod tests {
         let at = |evidence| decide(&evidence, Some(GRACE), GRACE, WEEK);
         let empty = evidence(Content::Empty);
         assert_eq!(at(Evidence { has_volume: true, ..empty.clone() }), Verdict::Owned);
-        for claims in [ClaimState::HasVolume, ClaimState::Waiting] {
+        for claims in [ClaimState::HasVolume(String::new()), ClaimState::Waiting] {
             assert_eq!(at(Evidence { claims, ..empty.clone() }), Verdict::Owned);
         }
         let mounted = Evidence { mounted: Some(true), ..empty.clone() };

@@ -49,7 +49,51 @@ fn here() -> Whereabouts {
 }
 
 fn evidence() -> Evidence {
-    Evidence { claim: ClaimState::Gone, recorded: None, mounted: Some(false), data: here() }
+    Evidence {
+        claim: ClaimState::Gone,
+        is_empty: false,
+        recorded: None,
+        mounted: Some(false),
+        data: here(),
+    }
+}
+
+fn has(volume: &str) -> ClaimState {
+    ClaimState::HasVolume(volume.to_owned())
+}
+
+fn bound(volume: &str) -> ClaimState {
+    ClaimState::Bound(volume.to_owned())
+}
+
+#[test]
+fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
+    let elsewhere = Evidence { claim: bound("other"), is_empty: true, ..evidence() };
+    assert_eq!(decide(&volume(), &id(), &elsewhere), Step::Trash(PoolName::default()));
+    let missing = Evidence { data: Whereabouts::Nowhere, is_empty: false, ..elsewhere.clone() };
+    assert_eq!(decide(&volume(), &id(), &missing), Step::FinishMissing);
+    let kept = Volume { policy: Policy::Keep, deleting: true, ..volume() };
+    assert_eq!(decide(&kept, &id(), &elsewhere), Step::Keep(PoolName::default()));
+    let of = |uid: Option<&str>| ClaimRef { uid: uid.map(str::to_owned), ..ClaimRef::default() };
+    let used = Reason::UsedElsewhere { volume: "other".to_owned() };
+    for (volume, evidence, reason) in [
+        (volume(), Evidence { is_empty: false, ..elsewhere.clone() }, used.clone()),
+        (Volume { claim: Some(of(Some("u"))), ..volume() }, elsewhere.clone(), used.clone()),
+        (Volume { claim: Some(of(None)), ..volume() }, elsewhere.clone(), used),
+        (volume(), Evidence { mounted: Some(true), ..elsewhere.clone() }, Reason::Mounted),
+        (
+            Volume { phase: Phase::Bound, deleting: true, ..volume() },
+            elsewhere.clone(),
+            Reason::ClaimAlive,
+        ),
+        (
+            volume(),
+            Evidence { recorded: Some("shop/data".to_owned()), ..elsewhere },
+            Reason::RecordedClaimAlive { claim: "shop/data".to_owned() },
+        ),
+    ] {
+        assert_eq!(decide(&volume, &id(), &evidence), Step::Wait(reason), "{volume:?}");
+    }
 }
 
 #[test]
@@ -95,7 +139,9 @@ fn each_doubt_is_a_reason_to_wait() {
     let unknown = Whereabouts::Unknown("not mounted".to_owned());
     let pool = PoolName::default();
     let table = [
-        (Evidence { claim: ClaimState::HasVolume, ..evidence() }, Reason::ClaimAlive),
+        (Evidence { claim: has(&id().volume_name()), ..evidence() }, Reason::ClaimAlive),
+        (Evidence { claim: has("other"), ..evidence() }, Reason::ClaimAlive),
+        (Evidence { claim: bound(&id().volume_name()), ..evidence() }, Reason::ClaimAlive),
         (Evidence { claim: ClaimState::Waiting, ..evidence() }, Reason::ClaimAlive),
         (
             Evidence { recorded: Some("shop/data".to_owned()), ..evidence() },
@@ -156,8 +202,11 @@ proptest! {
     fn nothing_is_taken_away_while_anything_speaks_against_it(
         phase in prop::sample::select(vec![Phase::Unknown, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed]),
         keep: bool, deleting: bool, ours: bool, right_path: bool,
-        claim in prop::sample::select(vec![ClaimState::Gone, ClaimState::Waiting, ClaimState::HasVolume]),
-        mounted in prop::option::of(any::<bool>()), data in 0usize..5, recorded: bool,
+        claim in prop::sample::select(vec![
+            ClaimState::Gone, ClaimState::Waiting, has("other"), has(&id().volume_name()),
+            bound("other"), bound(&id().volume_name()),
+        ]),
+        mounted in prop::option::of(any::<bool>()), data in 0usize..5, recorded: bool, is_empty: bool,
     ) {
         let data = [
             here(), Whereabouts::Trashed, Whereabouts::Nowhere,
@@ -171,10 +220,11 @@ proptest! {
             ..volume()
         };
         let recorded = recorded.then(|| "shop/data".to_owned());
-        let evidence = Evidence { claim, recorded, mounted, data };
+        let evidence = Evidence { claim, is_empty, recorded, mounted, data };
         let taken = interest(&volume, &node()) == Interest::Ending
             && matches!(decide(&volume, &id(), &evidence), Step::Trash(_));
-        let may = ours && right_path && !keep && claim == ClaimState::Gone
+        let is_unused = evidence.claim == bound("other") && is_empty && phase != Phase::Bound;
+        let may = ours && right_path && !keep && (evidence.claim == ClaimState::Gone || is_unused)
             && (deleting || matches!(phase, Phase::Released | Phase::Failed))
             && evidence.recorded.is_none() && mounted == Some(false) && evidence.data == here();
         prop_assert_eq!(taken, may);

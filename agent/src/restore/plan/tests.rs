@@ -230,7 +230,7 @@ fn what_is_in_use_or_on_its_way_is_left() {
 fn on_any_doubt_nothing_is_given() {
     let cases = [
         Evidence { claims: ClaimState::Waiting, ..evidence() },
-        Evidence { claims: ClaimState::HasVolume, ..evidence() },
+        Evidence { claims: ClaimState::HasVolume(String::new()), ..evidence() },
         Evidence { mounted: Some(true), ..evidence() },
         Evidence { mounted: None, ..evidence() },
         Evidence { data: Found::Doubtful("why".into()), ..evidence() },
@@ -273,7 +273,7 @@ proptest! {
     fn nothing_is_given_unless_all_of_it_is_proven(
         namespaces in proptest::array::uniform2(prop_oneof![Just("shop"), Just("other"), Just("")]),
         created in proptest::option::of(MADE - 1..MADE + 2),
-        claims in prop_oneof![Just(ClaimState::Gone), Just(ClaimState::Waiting), Just(ClaimState::HasVolume)],
+        claims in prop_oneof![Just(ClaimState::Gone), Just(ClaimState::Waiting), Just(ClaimState::HasVolume(String::new()))],
         mounted: Option<bool>,
         trashed: bool,
         object in proptest::option::of((0..6u8, any::<bool>(), any::<bool>())),
@@ -288,7 +288,7 @@ proptest! {
             Volume { deleting, ..volume(phases[usize::from(phase)], policy) }
         });
         let evidence = Evidence {
-            volume: volume.clone(), claims, namespace: Some(namespace(created)), mounted,
+            volume: volume.clone(), claims: claims.clone(), namespace: Some(namespace(created)), mounted,
             ..with(Known { identity, owner, trashed, ..known() })
         };
         let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);

@@ -2,7 +2,7 @@
 //! and puts links to what is not his in their place. Not by threads, so that it is the same each time.
 
 use super::*;
-use crate::host::calls::{Device, Extent, Handle, How, Machine, Room, There};
+use crate::host::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
 use crate::host::dirs::Kind;
 use crate::host::quota::{Group, Limits, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
@@ -99,6 +99,10 @@ impl Machine for Meddled<Kernel> {
 
     fn mounts(&self) -> Result<Vec<u8>, Errno> {
         self.next().mounts()
+    }
+
+    fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno> {
+        self.next().watch_mounts()
     }
 
     fn random_uuid(&self) -> Result<String, Errno> {

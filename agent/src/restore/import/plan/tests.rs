@@ -122,7 +122,7 @@ fn only_a_name_in_one_of_the_folders_is_a_place() {
 fn on_any_doubt_nothing_is_moved() {
     for evidence in [
         Evidence { claim: ClaimState::Waiting, ..evidence() },
-        Evidence { claim: ClaimState::HasVolume, ..evidence() },
+        Evidence { claim: ClaimState::HasVolume(String::new()), ..evidence() },
         Evidence { mounted: Some(true), ..evidence() },
         Evidence { mounted: None, ..evidence() },
     ] {
