@@ -44,6 +44,8 @@ pub enum EventReason {
     OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
+    /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait.
+    AgentNotReady,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
     /// On a Service: who gives it an address was decided, or taken back, after the fact.
@@ -52,7 +54,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -72,6 +74,7 @@ impl EventReason {
         Self::OrphansFound,
         Self::OrphanRemovalStopped,
         Self::MultipleDefaultClasses,
+        Self::AgentNotReady,
         Self::PinRepaired,
         Self::BalancerRepaired,
     ];
@@ -99,6 +102,7 @@ impl EventReason {
             Self::OrphansFound => "OrphansFound",
             Self::OrphanRemovalStopped => "OrphanRemovalStopped",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
+            Self::AgentNotReady => "AgentNotReady",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
         }
@@ -128,7 +132,8 @@ impl EventReason {
             | Self::PoolUnusable
             | Self::OrphansFound
             | Self::OrphanRemovalStopped
-            | Self::MultipleDefaultClasses => true,
+            | Self::MultipleDefaultClasses
+            | Self::AgentNotReady => true,
         }
     }
 }

@@ -56,8 +56,7 @@ pub fn choose<'a>(
     able: impl Iterator<Item = (&'a NodeName, &'a NodeFact)>,
 ) -> Option<&'a NodeName> {
     let weigh = |(name, node): (&'a NodeName, &'a NodeFact)| {
-        let good = node.schedulable && node.ready;
-        (good, score(&key.text, name), name)
+        (node.availability, score(&key.text, name), name)
     };
     able.map(weigh).max().map(|(_, _, name)| name)
 }

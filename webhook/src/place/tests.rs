@@ -1,9 +1,10 @@
 use super::*;
+use crate::facts::Availability;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn nodes(count: usize) -> BTreeMap<NodeName, NodeFact> {
-    let good = NodeFact { schedulable: true, ready: true, ..NodeFact::default() };
+    let good = NodeFact { availability: Availability::Open, ..NodeFact::default() };
     (0..count).map(|n| (NodeName::parse(&format!("node-{n}")).unwrap(), good.clone())).collect()
 }
 
@@ -53,13 +54,15 @@ fn no_node_is_no_choice() {
 fn a_node_that_takes_no_pods_is_the_last_resort() {
     let mut nodes = nodes(3);
     for (name, node) in &mut nodes {
-        node.schedulable = name.as_str() == "node-1";
+        if name.as_str() != "node-1" {
+            node.availability = Availability::Tainted;
+        }
     }
     for n in 0..50 {
         assert_eq!(choose(&key(&n.to_string()), nodes.iter()).unwrap().as_str(), "node-1");
     }
     for node in nodes.values_mut() {
-        node.schedulable = false;
+        node.availability = Availability::Tainted;
     }
     assert!(choose(&key("a"), nodes.iter()).is_some());
 }

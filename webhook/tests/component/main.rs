@@ -2,6 +2,7 @@
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
 mod admin_port;
+mod agents;
 mod answers_offline;
 mod bounded_memory;
 mod caller;
@@ -30,6 +31,7 @@ mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
 mod renders_policies;
+mod reports_agents;
 mod restarts;
 mod rig;
 mod rotates_without_a_gap;
