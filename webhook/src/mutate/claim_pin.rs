@@ -8,7 +8,7 @@
 //! volume on another. So no update is ever refused for what it did not itself bring.
 
 use super::{ClaimAsk, Operation};
-use crate::facts::{Facts, Unfit};
+use crate::facts::{Availability, Facts, Unfit};
 use crate::patch::{Edit, Field};
 use crate::place::{self, Key};
 use crate::verdict::{Reason, Verdict, clipped};
@@ -100,14 +100,25 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
 
 /// Nobody has chosen a node, or the choice was taken back.
 fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
-    let mut able = facts.able(class);
-    match (able.next(), able.next()) {
-        (None, _) => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
-        (Some((node, _)), None) => pinned(node, PinnedBy::OnlyNode, Reason::OnlyNode),
-        (Some(_), Some(_)) => match class.binding {
-            Binding::Immediate => chosen(ask, class, facts),
-            Binding::WaitForFirstConsumer => cleaned(otherwise),
-        },
+    let mut eligible = facts.eligible(class);
+    let Some((only, fact)) = eligible.next() else {
+        let none = facts.able(class).next().is_none();
+        let reason = if none { Reason::NoNodeAble } else { Reason::NoAgent };
+        return cleaned(reason).about(class.name.as_str());
+    };
+    let others = eligible.next().is_some();
+    match class.binding {
+        // Only the scheduler knows what the pod tolerates, so it has the last word on every node that
+        // not all pods can use. Of agents it knows nothing: what it could choose wrongly is left out.
+        Binding::WaitForFirstConsumer if others || fact.availability != Availability::Open => {
+            cleaned(otherwise)
+        }
+        Binding::Immediate if others || fact.availability == Availability::Unavailable => {
+            chosen(ask, class, facts)
+        }
+        Binding::WaitForFirstConsumer | Binding::Immediate => {
+            pinned(only, PinnedBy::OnlyNode, Reason::OnlyNode)
+        }
     }
 }
 
@@ -115,9 +126,9 @@ fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> 
 fn chosen(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let key = Key::of(ask.claim, ask.request);
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
-    match place::choose(&key, facts.able(class)) {
+    match place::choose(&key, facts.eligible(class)) {
         Some(node) => pinned(node, by, reason(by)),
-        None => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
+        None => cleaned(Reason::NoNodeAvailable).about(class.name.as_str()),
     }
 }
 
@@ -227,7 +238,7 @@ const fn problem(why: Unfit) -> &'static str {
 
 /// The nodes that could hold the claim, for people to read.
 fn would_do(class: &Class, facts: &Facts) -> String {
-    let able: Vec<_> = facts.able(class).map(|(name, _)| name.as_str()).collect();
+    let able: Vec<_> = facts.eligible(class).map(|(name, _)| name.as_str()).collect();
     let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let of = format!("for class {}", class.name);
     match able.len() {

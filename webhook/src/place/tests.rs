@@ -1,5 +1,4 @@
 use super::*;
-use crate::facts::Availability;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -51,7 +50,7 @@ fn no_node_is_no_choice() {
 }
 
 #[test]
-fn a_node_that_takes_no_pods_is_the_last_resort() {
+fn a_node_that_not_all_pods_tolerate_is_the_last_resort_and_one_that_takes_none_is_no_choice() {
     let mut nodes = nodes(3);
     for (name, node) in &mut nodes {
         if name.as_str() != "node-1" {
@@ -65,6 +64,10 @@ fn a_node_that_takes_no_pods_is_the_last_resort() {
         node.availability = Availability::Tainted;
     }
     assert!(choose(&key("a"), nodes.iter()).is_some());
+    for node in nodes.values_mut() {
+        node.availability = Availability::Unavailable;
+    }
+    assert_eq!(choose(&key("a"), nodes.iter()), None);
 }
 
 #[test]

@@ -128,6 +128,12 @@ reasons! {
     /// No node can hold it.
     NoNodeAble = Pin, "no-node-able", Left,
         "left it without a node: none can hold class {} now; add one";
+    /// No node that could hold it runs an agent that is Ready.
+    NoAgent = Pin, "no-agent", Left,
+        "left it without a node: none for class {} has a Ready agent; see their pods";
+    /// Its class binds at once, and no node takes pods now.
+    NoNodeAvailable = Pin, "no-node-available", Left,
+        "left it without a node until one for class {} is Ready and not cordoned";
     /// The pin is no node's name.
     MalformedPin = Pin, "malformed-pin", Left,
         "left it without a node: annotation {} names none; correct it";

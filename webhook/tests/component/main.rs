@@ -27,6 +27,7 @@ mod mends_what_it_missed;
 mod namespaces_have_defaults;
 mod one_replica_mends;
 mod pins_claims;
+mod pins_to_usable_nodes;
 mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
