@@ -44,8 +44,13 @@ pub enum EventReason {
     OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
-    /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait.
+    /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait. On
+    /// a claim: it waits for that agent.
     AgentNotReady,
+    /// On a claim: no agent will serve it as it is, and what to do.
+    ClaimNotServed,
+    /// On a claim: the node that was chosen for it is gone, and another is to be chosen.
+    SelectedNodeRemoved,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
     /// On a Service: who gives it an address was decided, or taken back, after the fact.
@@ -54,7 +59,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Provisioning,
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -75,6 +80,8 @@ impl EventReason {
         Self::OrphanRemovalStopped,
         Self::MultipleDefaultClasses,
         Self::AgentNotReady,
+        Self::ClaimNotServed,
+        Self::SelectedNodeRemoved,
         Self::PinRepaired,
         Self::BalancerRepaired,
     ];
@@ -103,6 +110,8 @@ impl EventReason {
             Self::OrphanRemovalStopped => "OrphanRemovalStopped",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::AgentNotReady => "AgentNotReady",
+            Self::ClaimNotServed => "ClaimNotServed",
+            Self::SelectedNodeRemoved => "SelectedNodeRemoved",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
         }
@@ -120,6 +129,7 @@ impl EventReason {
             | Self::VolumeResizeSuccessful
             | Self::PoolUsable
             | Self::PoolAdopted
+            | Self::SelectedNodeRemoved
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
@@ -133,7 +143,8 @@ impl EventReason {
             | Self::OrphansFound
             | Self::OrphanRemovalStopped
             | Self::MultipleDefaultClasses
-            | Self::AgentNotReady => true,
+            | Self::AgentNotReady
+            | Self::ClaimNotServed => true,
         }
     }
 }

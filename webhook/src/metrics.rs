@@ -2,11 +2,13 @@
 //! enums, so that no tenant's text can ever become one.
 
 mod agents;
+mod backlog;
 mod found;
 mod reviews;
 mod serving;
 
 pub use self::agents::{AgentLabel, AgentState};
+pub use self::backlog::Backlog;
 pub use self::serving::{
     ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
 };
@@ -125,12 +127,6 @@ pub struct Timed<'a> {
     start: Instant,
 }
 
-/// A backlog that somebody works on.
-#[derive(Debug)]
-pub struct Backlog {
-    gauge: Gauge,
-}
-
 impl Metrics {
     /// All of them, registered.
     #[must_use]
@@ -247,19 +243,6 @@ impl Timed<'_> {
     #[must_use]
     pub const fn start(&self) -> Instant {
         self.start
-    }
-}
-
-impl Backlog {
-    /// So many are still to be looked at.
-    pub fn set(&self, count: usize) {
-        self.gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-}
-
-impl Drop for Backlog {
-    fn drop(&mut self) {
-        self.gauge.set(0);
     }
 }
 
