@@ -84,7 +84,8 @@ pub const VOLUME_NAME_PREFIX: &str = "pvc-";
 pub const NAMESPACE: &str = "fastrak-system";
 /// Name of the webhook's Deployment, Service, `PodDisruptionBudget` and ServiceAccount.
 pub const WEBHOOK: &str = "fastrak-webhook";
-/// Name of the agent's DaemonSet and ServiceAccount.
+/// Name of the agent's DaemonSet and ServiceAccount, and the value of the label
+/// [`kubernetes::APP_NAME`] on its pods.
 pub const AGENT: &str = "fastrak-agent";
 /// The Role by which the webhook makes its own certificates.
 pub const WEBHOOK_CERTIFICATES: &str = "fastrak-webhook-certificates";
@@ -158,6 +159,12 @@ pub mod kubernetes {
     pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
     /// The label that ties a volume to its node. It may differ from the node's name.
     pub const HOSTNAME: &str = "kubernetes.io/hostname";
+    /// Label on a pod: the program that it runs.
+    pub const APP_NAME: &str = "app.kubernetes.io/name";
+    /// Prefixes of the taints that Kubernetes and cloud providers put on a node and take off again: a
+    /// node that is cordoned, not ready, or short of something.
+    pub const TRANSIENT_TAINTS: [&str; 2] =
+        ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
     /// The operating system of a node.
     pub const OS: &str = "kubernetes.io/os";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.

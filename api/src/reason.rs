@@ -44,6 +44,13 @@ pub enum EventReason {
     MultipleDefaultClasses,
     /// On a StorageClass: it is another provisioner's and has the name that a class of ours would have.
     ClassNameTaken,
+    /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait. On
+    /// a claim: it waits for that agent.
+    AgentNotReady,
+    /// On a claim: no agent will serve it as it is, and what to do.
+    ClaimNotServed,
+    /// On a claim: the node that was chosen for it is gone, and another is to be chosen.
+    SelectedNodeRemoved,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
     /// On a Service: who gives it an address was decided, or taken back, after the fact.
@@ -52,7 +59,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -72,6 +79,9 @@ impl EventReason {
         Self::OrphanRemovalStopped,
         Self::MultipleDefaultClasses,
         Self::ClassNameTaken,
+        Self::AgentNotReady,
+        Self::ClaimNotServed,
+        Self::SelectedNodeRemoved,
         Self::PinRepaired,
         Self::BalancerRepaired,
     ];
@@ -99,6 +109,9 @@ impl EventReason {
             Self::OrphanRemovalStopped => "OrphanRemovalStopped",
             Self::MultipleDefaultClasses => "MultipleDefaultClasses",
             Self::ClassNameTaken => "ClassNameTaken",
+            Self::AgentNotReady => "AgentNotReady",
+            Self::ClaimNotServed => "ClaimNotServed",
+            Self::SelectedNodeRemoved => "SelectedNodeRemoved",
             Self::PinRepaired => "PinRepaired",
             Self::BalancerRepaired => "BalancerRepaired",
         }
@@ -115,6 +128,7 @@ impl EventReason {
             | Self::VolumeResizeSuccessful
             | Self::PoolUsable
             | Self::PoolAdopted
+            | Self::SelectedNodeRemoved
             | Self::PinRepaired
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
@@ -128,7 +142,9 @@ impl EventReason {
             | Self::OrphansFound
             | Self::OrphanRemovalStopped
             | Self::MultipleDefaultClasses
-            | Self::ClassNameTaken => true,
+            | Self::ClassNameTaken
+            | Self::AgentNotReady
+            | Self::ClaimNotServed => true,
         }
     }
 }

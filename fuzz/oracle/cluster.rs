@@ -47,6 +47,7 @@ impl Cluster {
         let facts = Facts {
             classes: Arc::new(classes.into_iter().collect()),
             nodes: Arc::new(nodes.into_iter().collect()),
+            agents: None,
             namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
             namespace: names::NAMESPACE.to_owned(),
         };

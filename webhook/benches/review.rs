@@ -4,7 +4,7 @@
 use criterion::Criterion;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
+use fastrak_webhook::facts::{Availability, ClassFact, Facts, NodeFact};
 use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
 use fastrak_webhook::review::{Effect, Subject, answer};
 use serde_json::{Value, json};
@@ -46,10 +46,11 @@ fn facts() -> Facts {
     let classes =
         [class(names::CLASS_DEFAULT, names::PROVISIONER), class("foreign", "example.com/x")];
     let node = NodeName::parse("node-a")
-        .map(|name| (name, NodeFact { schedulable: true, ready: true, ..NodeFact::default() }));
+        .map(|name| (name, NodeFact { availability: Availability::Open, ..NodeFact::default() }));
     Facts {
         classes: Arc::new(classes.into_iter().flatten().collect()),
         nodes: Arc::new(node.into_iter().collect()),
+        agents: None,
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }

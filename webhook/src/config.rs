@@ -103,6 +103,9 @@ pub struct Args {
     /// The least time between two repairs, in seconds.
     #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
     pub repair_interval: Duration,
+    /// How long an agent may be not Ready before it counts as down and is reported, in seconds.
+    #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    pub agent_grace: Duration,
     /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
     #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
     pub probe_interval: Duration,
@@ -169,6 +172,8 @@ pub struct Config {
     pub repair_delay: Duration,
     /// The least time between two repairs.
     pub repair_interval: Duration,
+    /// How long an agent may be not Ready before it counts as down.
+    pub agent_grace: Duration,
     /// How often the API server is asked whether it reaches us; never when it is zero.
     pub probe_interval: Duration,
     /// How long a replica that fell silent keeps the lead.
@@ -206,6 +211,7 @@ impl From<Args> for Config {
             client_names,
             repair_delay,
             repair_interval,
+            agent_grace,
             probe_interval,
             lease_duration,
             pod_name,
@@ -231,6 +237,7 @@ impl From<Args> for Config {
             drain,
             repair_delay,
             repair_interval,
+            agent_grace,
             probe_interval,
             lease_duration,
             pod_name,

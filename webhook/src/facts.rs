@@ -2,12 +2,15 @@
 //! reduced, in memory.
 //! A snapshot; it asks the API server nothing. What keeps it up to date is `facts/feed.rs`.
 
+pub mod agent;
+pub mod agents;
 pub mod defaults;
 pub mod feed;
 mod mirror;
 pub mod namespace;
 pub(crate) mod node;
 
+use self::agent::Agent;
 use self::namespace::NamespaceFact;
 use self::node::{Condition, NodeShape, Taint};
 use fastrak_api::class::Class;
@@ -27,6 +30,9 @@ pub struct Facts {
     pub classes: Arc<BTreeMap<String, ClassFact>>,
     /// The nodes.
     pub nodes: Arc<BTreeMap<NodeName, NodeFact>>,
+    /// The agent of each node. None if that is not known: the pods of fastrak's namespace have not been
+    /// listed yet or may not be, or agents do not run in pods.
+    pub agents: Option<Arc<BTreeMap<NodeName, Agent>>>,
     /// The namespaces that have something to say to fastrak. Others are not kept: a cluster may
     /// have very many.
     pub namespaces: Arc<BTreeMap<String, NamespaceFact>>,
@@ -52,10 +58,20 @@ pub struct NodeFact {
     pub labels: BTreeMap<String, String>,
     /// Why it can never hold a volume, if so.
     pub unfit: Option<Unfit>,
-    /// Whether pods that tolerate nothing may be put on it.
-    pub schedulable: bool,
-    /// Whether its kubelet says that it is ready.
-    pub ready: bool,
+    /// Which pods can be put on it now.
+    pub availability: Availability,
+}
+
+/// Which pods can be put on a node now, the best last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Availability {
+    /// None until its state changes: it is cordoned, not ready, or short of something.
+    #[default]
+    Unavailable,
+    /// Those that tolerate a taint which an administrator put on it.
+    Tainted,
+    /// Any.
+    Open,
 }
 
 /// Why a node can never hold a volume of a class.
@@ -116,6 +132,27 @@ impl Facts {
         self.nodes.iter().filter(|(_, node)| node.fitness(class).is_ok())
     }
 
+    /// The nodes that could hold a volume of a class and run an agent that would make it. All that
+    /// could hold one if it is not known which nodes run an agent.
+    pub fn eligible<'a>(
+        &'a self,
+        class: &'a Class,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a NodeFact)> {
+        self.able(class).filter(|(name, _)| self.runs_agent(name))
+    }
+
+    /// Whether a node runs an agent, as far as that is known. One that is starting counts.
+    #[must_use]
+    pub fn runs_agent(&self, node: &NodeName) -> bool {
+        !matches!(self.agent(node), Some(Agent::Down { .. }))
+    }
+
+    /// The agent of a node, if its state is known.
+    #[must_use]
+    pub fn agent(&self, node: &NodeName) -> Option<&Agent> {
+        self.agents.as_ref()?.get(node)
+    }
+
     /// Whether a node could hold a volume of a class.
     pub fn fitness(&self, node: &NodeName, class: &Class) -> Result<(), Unfit> {
         self.nodes.get(node).ok_or(Unfit::Unknown)?.fitness(class)
@@ -150,7 +187,10 @@ impl NodeFact {
         let os = os.or(info.map(|info| info.operating_system.as_str()));
         let spec = node.spec.as_ref();
         let cordoned = spec.and_then(|spec| spec.unschedulable) == Some(true);
-        let tainted = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten().any(repels);
+        let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
+        let taints: Vec<_> = taints.filter(|taint| repels(taint)).collect();
+        let ready =
+            node.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(is_ready);
         Self {
             // Before its kubelet has reported, a node has no system; it is not another one.
             unfit: match os {
@@ -158,12 +198,14 @@ impl NodeFact {
                 Some("linux" | "") | None => None,
                 Some(_) => Some(Unfit::NotLinux),
             },
-            schedulable: !cordoned && !tainted,
-            ready: node
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten())
-                .any(is_ready),
+            availability: match taints.as_slice() {
+                _ if cordoned || !ready => Availability::Unavailable,
+                taints if taints.iter().any(|taint| is_transient(taint)) => {
+                    Availability::Unavailable
+                }
+                [] => Availability::Open,
+                [..] => Availability::Tainted,
+            },
             labels,
         }
     }
@@ -179,6 +221,10 @@ impl NodeFact {
 
 fn repels(taint: &Taint) -> bool {
     matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+}
+
+fn is_transient(taint: &Taint) -> bool {
+    kubernetes::TRANSIENT_TAINTS.iter().any(|prefix| taint.key.starts_with(prefix))
 }
 
 fn is_ready(condition: &Condition) -> bool {

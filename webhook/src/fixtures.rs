@@ -55,6 +55,7 @@ pub(crate) fn with_classes(classes: &[Value], nodes: &[Value]) -> Facts {
     Facts {
         classes: Arc::new(classes.iter().map(class).collect()),
         nodes: Arc::new(nodes.iter().map(node).collect()),
+        agents: None,
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }

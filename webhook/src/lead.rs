@@ -1,8 +1,9 @@
 //! What one replica does for all of them: which that is, and what work it has. Wiring; each part knows
-//! its own work and none knows of the election, save that the reports of several default classes ask
-//! whether this replica leads.
+//! its own work and none knows of the election, save that the reports of several default classes and of
+//! agents ask whether this replica leads.
 
 use crate::config::Config;
+use crate::facts::agents::AgentsWatch;
 use crate::facts::defaults::DefaultsWatch;
 use crate::facts::feed::Board;
 use crate::metrics::Metrics;
@@ -23,6 +24,7 @@ pub struct Lead {
     election: Election,
     leadership: Leadership,
     defaults: DefaultsWatch,
+    agents: AgentsWatch,
     mender: Mender,
     probe: Option<Probe>,
 }
@@ -55,6 +57,14 @@ impl Lead {
             recorder: needs.recorder.clone(),
             leadership: leadership.clone(),
         };
+        let agents = AgentsWatch {
+            board: needs.board.clone(),
+            metrics: Arc::clone(needs.metrics),
+            recorder: needs.recorder.clone(),
+            leadership: leadership.clone(),
+            namespace: config.namespace.clone(),
+            grace: config.agent_grace,
+        };
         let mender = Mender {
             client: needs.client.clone(),
             board: needs.board.clone(),
@@ -70,14 +80,15 @@ impl Lead {
             readiness: needs.readiness.clone(),
             metrics: Arc::clone(needs.metrics),
         });
-        Self { election, leadership, defaults, mender, probe }
+        Self { election, leadership, defaults, agents, mender, probe }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, defaults, mender, probe } = self;
+        let Self { election, leadership, defaults, agents, mender, probe } = self;
         parts.spawn("election", election.run(shutdown.clone()));
         parts.spawn("defaults", defaults.run(shutdown.clone()));
+        parts.spawn("agents", agents.run(shutdown.clone()));
         let (repairs, ending) = (leadership.clone(), shutdown.clone());
         parts.spawn("repair", async move {
             repairs.while_held(&ending, || mender.run()).await;

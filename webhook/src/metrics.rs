@@ -1,10 +1,14 @@
 //! What the webhook counts and measures. A struct that is passed in; there is no global. Labels are
 //! enums, so that no tenant's text can ever become one.
 
+mod agents;
+mod backlog;
 mod found;
 mod reviews;
 mod serving;
 
+pub use self::agents::{AgentLabel, AgentState};
+pub use self::backlog::Backlog;
 pub use self::serving::{
     ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
 };
@@ -42,6 +46,8 @@ pub struct Metrics {
     pub serving: Serving,
     /// StorageClasses that are marked as the default.
     pub default_classes: Gauge,
+    /// Nodes by the state of their agent; absent while that is not known.
+    pub agents: Family<AgentLabel, Gauge>,
     /// What is measured of the certificates.
     pub rotation: RotationMetrics,
     /// What became of what had been missed.
@@ -121,12 +127,6 @@ pub struct Timed<'a> {
     start: Instant,
 }
 
-/// A backlog that somebody works on.
-#[derive(Debug)]
-pub struct Backlog {
-    gauge: Gauge,
-}
-
 impl Metrics {
     /// All of them, registered.
     #[must_use]
@@ -136,6 +136,7 @@ impl Metrics {
             review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             serving: Serving::default(),
             default_classes: Gauge::default(),
+            agents: Family::default(),
             rotation: RotationMetrics::default(),
             repairs: Family::default(),
             repair_backlog: Family::default(),
@@ -157,6 +158,7 @@ impl Metrics {
             "StorageClasses marked as the default; more than one is a mistake",
             this.default_classes.clone(),
         );
+        registry.register("agents", "Nodes by the state of their agent", this.agents.clone());
         this.rotation.register(registry);
         registry.register("repairs", "Objects that had been missed", this.repairs.clone());
         this.register_watches(registry);
@@ -241,19 +243,6 @@ impl Timed<'_> {
     #[must_use]
     pub const fn start(&self) -> Instant {
         self.start
-    }
-}
-
-impl Backlog {
-    /// So many are still to be looked at.
-    pub fn set(&self, count: usize) {
-        self.gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-}
-
-impl Drop for Backlog {
-    fn drop(&mut self) {
-        self.gauge.set(0);
     }
 }
 

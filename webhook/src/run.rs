@@ -93,6 +93,7 @@ impl Webhook {
             board: board.clone(),
             namespace: config.namespace.clone(),
             ready: readiness.handle("facts"),
+            agent_grace: config.agent_grace,
         };
         let lead = Lead::new(
             &config,

@@ -243,7 +243,7 @@ type Row = (&'static str, fn(&Case) -> bool, Then);
 
 /// In what the policies differ. The first that applies to a case has to account for what is found.
 pub(crate) fn differences() -> Vec<Difference> {
-    let rows: [Row; 11] = [
+    let rows: [Row; 12] = [
         (
             "a class that `--class` does not name",
             |case| class(case) == Some(UNNAMED),
@@ -252,6 +252,11 @@ pub(crate) fn differences() -> Vec<Difference> {
         (
             "a new claim in a namespace with a default class of its own",
             is_of_another_default,
+            Then::PoliciesLeaveIt,
+        ),
+        (
+            "a new claim with a pin that fastrak recorded, as a backup keeps it",
+            is_restored,
             Then::PoliciesLeaveIt,
         ),
         (
@@ -298,6 +303,15 @@ pub(crate) fn differences() -> Vec<Difference> {
 fn is_of_another_default(case: &Case) -> bool {
     let other = class(case).is_none_or(|class| class == CLASS_DEFAULT);
     case.space == Space::Classy && case.old.is_none() && other
+}
+
+fn is_restored(case: &Case) -> bool {
+    let by = annotation(&case.new, PINNED_BY).and_then(PinnedBy::parse);
+    let labelled = label(&case.new).is_none_or(|label| Some(label) == pin(case));
+    case.old.is_none()
+        && pin(case).is_some()
+        && labelled
+        && by.is_some_and(|by| by != PinnedBy::User)
 }
 
 fn contradicts(case: &Case) -> bool {

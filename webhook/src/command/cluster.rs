@@ -62,6 +62,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
     Ok(Facts {
         classes: Arc::new(classes),
         nodes: Arc::new(nodes),
+        agents: None,
         namespaces: Arc::new(namespaces),
         namespace: own.to_owned(),
     })

@@ -1,18 +1,20 @@
-//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes and namespaces, of the last
-//! their metadata alone. Readers never wait for it: they see one snapshot after another, each whole.
+//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes, namespaces (their metadata alone)
+//! and the agents' pods. Readers never wait for it: they see one snapshot after another, each whole.
 
+use super::agent::{AgentPod, AgentTracker};
 use super::mirror::Mirror;
 use super::namespace::NamespaceFact;
 use super::node::NodeShape;
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
+use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Client;
 use std::convert::Infallible;
@@ -42,6 +44,8 @@ pub struct Feed {
     pub namespace: String,
     /// Ready once there is a first snapshot.
     pub ready: ReadyHandle,
+    /// How long an agent may be without a Ready pod before it counts as down.
+    pub agent_grace: Duration,
 }
 
 impl Default for Board {
@@ -80,13 +84,19 @@ struct Mirrors {
     classes: Mirror<String, ClassFact>,
     nodes: Mirror<NodeName, NodeFact>,
     namespaces: Mirror<String, NamespaceFact>,
+    agents: Mirror<String, AgentPod>,
 }
 
 impl Mirrors {
-    fn facts(&self, namespace: &str) -> Option<Facts> {
+    /// Returns the facts once all is listed. The agents' pods are not waited for: the webhook may lack
+    /// the right to see them.
+    fn facts(&self, namespace: &str, tracker: &mut AgentTracker) -> Option<Facts> {
         let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
         let namespaces = self.namespaces.all()?;
-        Some(Facts { classes, nodes, namespaces, namespace: namespace.to_owned() })
+        let agents = self.agents.all();
+        let agents = agents.and_then(|pods| tracker.track(&nodes, &pods, Instant::now()));
+        let agents = agents.map(Arc::new);
+        Some(Facts { classes, nodes, agents, namespaces, namespace: namespace.to_owned() })
     }
 }
 
@@ -96,8 +106,11 @@ impl Feed {
         let namespaces = Watch::all::<Namespace>(client.clone(), read_namespace).metadata_only();
         let mut namespaces = pin!(namespaces.events());
         let mut nodes = pin!(Watch::all::<Node>(client.clone(), read_node).events());
+        let agents = Watch::namespaced::<Pod>(client.clone(), &self.namespace, AgentPod::read);
+        let mut agents = pin!(agents.labels(&agent_selector()).events());
         let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
         let mut mirrors = Mirrors::default();
+        let mut tracker = AgentTracker::new(self.agent_grace);
         let mut due: Option<Instant> = None;
         loop {
             let changed = tokio::select! {
@@ -105,9 +118,10 @@ impl Feed {
                 Some(event) = classes.next() => mirrors.classes.take(event),
                 Some(event) = nodes.next() => mirrors.nodes.take(event),
                 Some(event) = namespaces.next() => mirrors.namespaces.take(event),
-                () = reached(due) => {
+                Some(event) = agents.next() => mirrors.agents.take(event),
+                () = reached(due.into_iter().chain(tracker.next()).min()) => {
                     due = None;
-                    self.publish(&mirrors);
+                    self.publish(&mirrors, &mut tracker);
                     false
                 }
             };
@@ -116,19 +130,24 @@ impl Feed {
             }
             match due {
                 // The first snapshot is waited for by every replica that starts.
-                None if self.board.latest().is_none() => self.publish(&mirrors),
+                None if self.board.latest().is_none() => self.publish(&mirrors, &mut tracker),
                 None => due = Some(Instant::now() + GATHER),
                 Some(_) => {}
             }
         }
     }
 
-    fn publish(&self, mirrors: &Mirrors) {
-        let Some(facts) = mirrors.facts(&self.namespace) else { return };
+    fn publish(&self, mirrors: &Mirrors, tracker: &mut AgentTracker) {
+        let Some(facts) = mirrors.facts(&self.namespace, tracker) else { return };
         tracing::debug!(classes = facts.classes.len(), nodes = facts.nodes.len(), "new facts");
         self.board.put(facts);
         self.ready.ready();
     }
+}
+
+/// Returns the label by which the pods of agents are told from others.
+fn agent_selector() -> String {
+    format!("{}={}", kubernetes::APP_NAME, names::AGENT)
 }
 
 async fn reached(due: Option<Instant>) {

@@ -36,6 +36,7 @@ pub(super) struct Spec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Taint {
+    pub(super) key: String,
     pub(super) effect: String,
 }
 
@@ -66,7 +67,10 @@ pub(super) struct Info {
 impl From<&Node> for NodeShape {
     fn from(node: &Node) -> Self {
         let taints = |taints: &Vec<k8s_openapi::api::core::v1::Taint>| {
-            taints.iter().map(|taint| Taint { effect: taint.effect.clone() }).collect()
+            taints
+                .iter()
+                .map(|taint| Taint { key: taint.key.clone(), effect: taint.effect.clone() })
+                .collect()
         };
         let conditions = |all: &Vec<k8s_openapi::api::core::v1::NodeCondition>| {
             let conditions = all.iter().map(|condition| Condition {

@@ -58,11 +58,11 @@ fn a_node_says_what_it_can() {
         "metadata": {"name": "a", "labels": {"kubernetes.io/os": "linux", "zone": "x"}},
         "status": ready,
     }));
-    assert_eq!((fact.unfit, fact.schedulable, fact.ready), (None, true, true));
+    assert_eq!((fact.unfit, fact.availability), (None, Availability::Open));
     assert_eq!(fact.labels["zone"], "x");
 
     let bare = node(&json!({"metadata": {"name": "a"}}));
-    assert_eq!((bare.unfit, bare.schedulable, bare.ready), (None, true, false));
+    assert_eq!((bare.unfit, bare.availability), (None, Availability::Unavailable));
 }
 
 #[test]
@@ -74,15 +74,57 @@ fn a_node_that_is_leaving_or_runs_another_system_is_unfit() {
 }
 
 #[test]
-fn cordons_and_taints_make_a_node_unschedulable_but_not_unfit() {
-    for spec in [
-        json!({"unschedulable": true}),
-        json!({"taints": [{"key": "k", "effect": "NoSchedule"}]}),
-        json!({"taints": [{"key": "k", "effect": "NoExecute"}]}),
+fn a_node_is_open_to_all_pods_to_those_that_tolerate_a_taint_or_to_none() {
+    let of = |spec: Value, ready: &str| {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        let object = json!({"metadata": {}, "spec": spec, "status": {"conditions": conditions}});
+        node(&object).availability
+    };
+    let taint = |key: &str, effect: &str| json!({"taints": [{"key": key, "effect": effect}]});
+    for (spec, ready, availability) in [
+        (json!({}), "True", Availability::Open),
+        (taint("k", "PreferNoSchedule"), "True", Availability::Open),
+        (
+            taint("node-role.kubernetes.io/control-plane", "NoSchedule"),
+            "True",
+            Availability::Tainted,
+        ),
+        (taint("dedicated", "NoExecute"), "True", Availability::Tainted),
+        (taint("dedicated", "NoExecute"), "Unknown", Availability::Unavailable),
+        (
+            taint("node.kubernetes.io/disk-pressure", "NoSchedule"),
+            "True",
+            Availability::Unavailable,
+        ),
+        (
+            taint("node.kubernetes.io/unschedulable", "NoSchedule"),
+            "True",
+            Availability::Unavailable,
+        ),
+        (json!({"unschedulable": true}), "True", Availability::Unavailable),
+        (json!({}), "False", Availability::Unavailable),
     ] {
-        let fact = node(&json!({"metadata": {}, "spec": spec}));
-        assert_eq!((fact.unfit, fact.schedulable), (None, false), "{spec}");
+        assert_eq!(of(spec.clone(), ready), availability, "{spec} {ready}");
     }
-    let preferred = json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]});
-    assert!(node(&json!({"metadata": {}, "spec": preferred})).schedulable);
+}
+
+#[test]
+fn a_node_without_a_ready_agent_is_able_and_not_eligible() {
+    let classes = Arc::new([class("ours", "2026-01-01T00:00:00Z", true)].into());
+    let name = |text: &str| NodeName::parse(text).unwrap();
+    let nodes = ["a", "b", "c"].map(|text| (name(text), node(&json!({"metadata": {}}))));
+    let facts = Facts { classes, nodes: Arc::new(nodes.into()), ..Facts::default() };
+    let eligible = |facts: &Facts| -> Vec<String> {
+        let class = facts.class("ours").unwrap();
+        assert_eq!(facts.able(class).count(), 3);
+        facts.eligible(class).map(|(name, _)| name.to_string()).collect()
+    };
+    assert_eq!(eligible(&facts), ["a", "b", "c"], "as long as nothing is known of agents");
+    let agents = [
+        (name("a"), Agent::Ready),
+        (name("b"), Agent::Starting),
+        (name("c"), Agent::Down { pod: None }),
+    ];
+    let facts = Facts { agents: Some(Arc::new(agents.into())), ..facts };
+    assert_eq!(eligible(&facts), ["a", "b"]);
 }

@@ -7,8 +7,15 @@
 //! What the scheduler wrote is the truth: a pod that is bound to one node is of no use with a
 //! volume on another. So no update is ever refused for what it did not itself bring.
 
+mod refusal;
+mod void;
+
+pub(crate) use self::refusal::problem;
+
+use self::refusal::{contradiction, refused, would_do};
+use self::void::{chosen_again, is_void};
 use super::{ClaimAsk, Operation};
-use crate::facts::{Facts, Unfit};
+use crate::facts::{Availability, Facts, Unfit};
 use crate::patch::{Edit, Field};
 use crate::place::{self, Key};
 use crate::verdict::{Reason, Verdict, clipped};
@@ -17,8 +24,6 @@ use fastrak_api::class::{Binding, Class};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::{NodeKey, NodeName};
 
-/// How many nodes a message names.
-const NAMED: usize = 10;
 /// How much of a user's text a message repeats.
 const QUOTED: usize = 80;
 
@@ -27,6 +32,7 @@ const QUOTED: usize = 80;
 pub fn pin(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let claim = ask.claim;
     match (claim.pin.is_some(), claim.selected_node.is_some()) {
+        _ if is_void(ask, class, facts) => chosen_again(ask, class, facts),
         (_, true) => told(ask, class, facts),
         // It only repeats what the scheduler said and has since taken back.
         (true, false) if is_stale_mirror(ask) => open(ask, class, facts, Reason::PinWithdrawn),
@@ -56,16 +62,27 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
             Err(why) => Verdict::untouched(Reason::StaleSelectedNode)
                 .about(format!("{node}, which {}", problem(why))),
         },
-        Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => mirrored(
-            &node,
-            PinnedBy::Scheduler,
-        )
-        .remark(format!("{} stays {node}: {} says so", names::NODE, kubernetes::SELECTED_NODE)),
+        Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => {
+            moved(ask, &node, class, facts)
+        }
         Operation::Update | Operation::Repair => {
             let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
             mirrored(&node, by)
         }
     }
+}
+
+/// The user writes another node than provisioning has been told. The agent there may be making the
+/// volume at this moment, so the claim stays; only of a node that is gone nobody can be at work.
+fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
+    let brings_both = ask.old.is_none_or(|old| old.selected_node != ask.claim.selected_node);
+    if !brings_both && facts.fitness(node, class) == Err(Unfit::Unknown) {
+        return explicit(ask, class, facts);
+    }
+    mirrored(node, PinnedBy::Scheduler).remark(format!(
+        "it stays on node {node}; to move it, delete it and create it again with {}",
+        names::NODE
+    ))
 }
 
 /// The claim bears a pin, and provisioning has not been told another node.
@@ -88,7 +105,7 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     if let (Err(why), true) = (facts.fitness(&node, class), brings_pin(ask)) {
         return refused(&node, why, class, facts);
     }
-    let by = recorded(ask).filter(|by| *by != PinnedBy::Scheduler).unwrap_or(PinnedBy::User);
+    let by = recorded(ask).unwrap_or(PinnedBy::User);
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
@@ -100,14 +117,25 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
 
 /// Nobody has chosen a node, or the choice was taken back.
 fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
-    let mut able = facts.able(class);
-    match (able.next(), able.next()) {
-        (None, _) => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
-        (Some((node, _)), None) => pinned(node, PinnedBy::OnlyNode, Reason::OnlyNode),
-        (Some(_), Some(_)) => match class.binding {
-            Binding::Immediate => chosen(ask, class, facts),
-            Binding::WaitForFirstConsumer => cleaned(otherwise),
-        },
+    let mut eligible = facts.eligible(class);
+    let Some((only, fact)) = eligible.next() else {
+        let none = facts.able(class).next().is_none();
+        let reason = if none { Reason::NoNodeAble } else { Reason::NoAgent };
+        return cleaned(reason).about(class.name.as_str());
+    };
+    let others = eligible.next().is_some();
+    match class.binding {
+        // Only the scheduler knows what the pod tolerates, so it has the last word on every node that
+        // not all pods can use. Of agents it knows nothing: what it could choose wrongly is left out.
+        Binding::WaitForFirstConsumer if others || fact.availability != Availability::Open => {
+            cleaned(otherwise)
+        }
+        Binding::Immediate if others || fact.availability == Availability::Unavailable => {
+            chosen(ask, class, facts)
+        }
+        Binding::WaitForFirstConsumer | Binding::Immediate => {
+            pinned(only, PinnedBy::OnlyNode, Reason::OnlyNode)
+        }
     }
 }
 
@@ -115,9 +143,9 @@ fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> 
 fn chosen(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let key = Key::of(ask.claim, ask.request);
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
-    match place::choose(&key, facts.able(class)) {
+    match place::choose(&key, facts.eligible(class)) {
         Some(node) => pinned(node, by, reason(by)),
-        None => cleaned(Reason::NoNodeAble).about(class.name.as_str()),
+        None => cleaned(Reason::NoNodeAvailable).about(class.name.as_str()),
     }
 }
 
@@ -126,11 +154,14 @@ fn is_stale_mirror(ask: &ClaimAsk<'_>) -> bool {
 }
 
 /// What is recorded about the pin. A pin that has just been brought is its user's, whatever was
-/// recorded for the one before; only we write the label at the same time.
+/// recorded for the one before; only we write the label at the same time. A new claim has no pin before
+/// it, and a tool that restores it may have left the label out.
 fn recorded(ask: &ClaimAsk<'_>) -> Option<PinnedBy> {
     let claim = ask.claim;
     let key = claim.pin().ok().flatten().map(|node| node.key());
-    let labelled = claim.node_label.as_deref() == key.as_ref().map(NodeKey::as_str);
+    let label = claim.node_label.as_deref();
+    let restored = ask.operation == Operation::Create && label.is_none();
+    let labelled = restored || label == key.as_ref().map(NodeKey::as_str);
     let text = claim.pinned_by.as_deref().filter(|_| labelled || !brings_pin(ask));
     text.and_then(PinnedBy::parse)
 }
@@ -190,51 +221,5 @@ const fn reason(by: PinnedBy) -> Reason {
         PinnedBy::Policy => Reason::Policy,
         PinnedBy::Sibling => Reason::Sibling,
         PinnedBy::Scheduler => Reason::Mirrored,
-    }
-}
-
-fn refused(node: &NodeName, why: Unfit, class: &Class, facts: &Facts) -> Verdict {
-    let reason = match why {
-        Unfit::Unknown => Reason::UnknownNode,
-        Unfit::NotLinux | Unfit::Deleting | Unfit::NotAllowed => Reason::ImpossibleNode,
-    };
-    let problem = problem(why);
-    let rest = would_do(class, facts);
-    let message = format!("annotation {}: node {node} {problem}; {rest}", names::NODE);
-    Verdict::denied(reason, message).about(node)
-}
-
-fn contradiction(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
-    let pin = clipped(ask.claim.pin.as_deref().unwrap_or_default(), QUOTED);
-    let message = format!(
-        "annotation {} is {pin:?} but {} is {:?}: leave one of them out; {}",
-        names::NODE,
-        kubernetes::SELECTED_NODE,
-        node.as_str(),
-        would_do(class, facts)
-    );
-    Verdict::denied(Reason::ContradictoryPin, message)
-}
-
-const fn problem(why: Unfit) -> &'static str {
-    match why {
-        Unfit::Unknown => "does not exist",
-        Unfit::NotLinux => "does not run Linux",
-        Unfit::Deleting => "is being deleted",
-        Unfit::NotAllowed => "is not among those that the class allows",
-    }
-}
-
-/// The nodes that could hold the claim, for people to read.
-fn would_do(class: &Class, facts: &Facts) -> String {
-    let able: Vec<_> = facts.able(class).map(|(name, _)| name.as_str()).collect();
-    let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let of = format!("for class {}", class.name);
-    match able.len() {
-        0 => format!("no node would do {of}"),
-        all if all > NAMED => {
-            format!("nodes that would do {of}: {named} and {} more", all - NAMED)
-        }
-        _ => format!("nodes that would do {of}: {named}"),
     }
 }

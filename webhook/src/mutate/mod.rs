@@ -64,7 +64,7 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
     if let Some((reason, about)) = beyond_scope(claim, facts) {
-        return Verdict::untouched(reason).about(about);
+        return told(ask, Verdict::untouched(reason).about(about));
     }
     let about = claim.class_name().unwrap_or_default();
     let verdict = match claim_default::class_of(ask, facts) {
@@ -120,8 +120,10 @@ fn beyond_scope<'a>(claim: &'a Claim, facts: &Facts) -> Option<(Reason, &'a str)
     let class = match &claim.class {
         ClassChoice::Empty => Some((Reason::ClassRefused, "")),
         // It cannot be changed and wins over the field, so a patch of the field would be a lie.
-        ClassChoice::Beta(name) => Some((Reason::BetaClass, name.as_str())),
-        ClassChoice::Unset | ClassChoice::Named(_) => None,
+        ClassChoice::Beta(name) if facts.class(name).is_some_and(Class::is_ours) => {
+            Some((Reason::BetaClass, name.as_str()))
+        }
+        ClassChoice::Beta(_) | ClassChoice::Unset | ClassChoice::Named(_) => None,
     };
     let namespace = claim.namespace.as_str();
     let rest = [

@@ -1,12 +1,15 @@
 use super::*;
+use crate::facts::agent::Agent;
 use crate::fixtures::{
     after, annotated, annotation, claim as claim_of, denial, facts, is_silent, label, labelled,
     marked, node, saying, warned, with_labels,
 };
 use fastrak_api::names::{CLASS_DEFAULT, NODE, PINNED_BY, PROVISIONER};
+use fastrak_api::node::NodeName;
 use kubernetes::{SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A claim as a review has it, which is less of it than a client reads.
 fn reviewed(object: &Value) -> Claim {
@@ -88,7 +91,14 @@ mod scope {
         };
         for (object, reason) in [
             (claim_of(Some("")), Reason::ClassRefused),
-            (annotated(&plain, &[(kubernetes::STORAGE_CLASS_BETA, "waits")]), Reason::BetaClass),
+            (
+                annotated(&plain, &[(kubernetes::STORAGE_CLASS_BETA, "foreign")]),
+                Reason::ForeignClass,
+            ),
+            (
+                annotated(&plain, &[(kubernetes::STORAGE_CLASS_BETA, "nobody")]),
+                Reason::UnknownClass,
+            ),
             (volume, Reason::VolumeNamed),
             (deleting, Reason::Deleting),
             (claim_of(Some("foreign")), Reason::ForeignClass),
@@ -103,6 +113,17 @@ mod scope {
                 is_silent(&verdict, reason);
             }
         }
+    }
+
+    #[test]
+    fn a_class_of_ours_in_the_old_annotation_is_left_alone_with_a_word() {
+        let object =
+            annotated(&claim_of(Some("waits")), &[(kubernetes::STORAGE_CLASS_BETA, "waits")]);
+        let verdict = create(&object, &one_node());
+        assert_eq!((verdict.reason, &verdict.outcome), (Reason::BetaClass, &Outcome::Untouched));
+        let text = "left it alone: an old annotation names its class; use spec.storageClassName";
+        assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
+        is_silent(&update(&object, &object, &one_node()), Reason::BetaClass);
     }
 
     #[test]
@@ -331,14 +352,34 @@ mod scheduler {
     }
 
     #[test]
-    fn a_user_who_writes_another_node_then_is_told_and_not_obeyed() {
+    fn a_user_who_writes_another_node_then_is_told_the_way_and_not_obeyed() {
         let old = claim_of(Some("waits"));
         let scheduled = annotated(&old, &[(SELECTED_NODE, "a")]);
         let old = after(&scheduled, &update(&old, &scheduled, &two_nodes()));
         let new = annotated(&old, &[(NODE, "b")]);
         let verdict = update(&old, &new, &two_nodes());
         assert_eq!(pin_of(&after(&new, &verdict)), (Some("a"), Some("scheduler"), Some("a")));
-        assert_eq!(verdict.said.len(), 1);
+        let text =
+            "it stays on node a; to move it, delete it and create it again with fastrak.io/node";
+        assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
+    }
+
+    #[test]
+    fn a_user_who_writes_another_node_in_place_of_one_that_is_gone_is_obeyed() {
+        let old = claim_of(Some("waits"));
+        let scheduled = annotated(&old, &[(SELECTED_NODE, "a")]);
+        let old = after(&scheduled, &update(&old, &scheduled, &two_nodes()));
+        let new = annotated(&old, &[(NODE, "b")]);
+        let without_a = facts(&[node("b"), node("c")]);
+        let changed = after(&new, &update(&old, &new, &without_a));
+        assert_eq!(pin_of(&changed), (Some("b"), Some("user"), Some("b")));
+        assert_eq!(annotation(&changed, SELECTED_NODE), Some("b"));
+        let worse = annotated(&old, &[(NODE, "x")]);
+        denial(&update(&old, &worse, &without_a));
+        // The scheduler may know of a node that has just joined.
+        let new = annotated(&new, &[(SELECTED_NODE, "d")]);
+        let changed = after(&new, &update(&old, &new, &without_a));
+        assert_eq!(pin_of(&changed).0, Some("d"));
     }
 
     #[test]
@@ -389,6 +430,128 @@ mod scheduler {
     }
 }
 
+/// Choices of fastrak's and the scheduler's that cannot be served.
+mod void {
+    use super::*;
+
+    const CHOICES: [&str; 4] = ["only-node", "policy", "sibling", "scheduler"];
+
+    /// A claim as a backup has it, pinned to node `a`.
+    fn restored(class: &str, by: &str, label: Option<&str>, selected: bool) -> Value {
+        let object = annotated(&claim_of(Some(class)), &[(NODE, "a"), (PINNED_BY, by)]);
+        let object = label.map_or(object.clone(), |key| with_labels(&object, &[(NODE, key)]));
+        if selected { annotated(&object, &[(SELECTED_NODE, "a")]) } else { object }
+    }
+
+    fn every(class: &str, mut check: impl FnMut(Value)) {
+        for by in CHOICES {
+            for (label, selected) in
+                [(None, false), (None, true), (Some("a"), false), (Some("a"), true)]
+            {
+                check(restored(class, by, label, selected));
+            }
+        }
+    }
+
+    #[test]
+    fn a_restored_claim_whose_node_is_gone_is_decided_about_again() {
+        let mut leaving = node("a");
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let rest = [node("b"), node("c")];
+        let down = Facts {
+            agents: Some(Arc::new(
+                [(NodeName::parse("a").unwrap(), Agent::Down { pod: None })].into(),
+            )),
+            ..facts(&[node("a"), node("b"), node("c")])
+        };
+        let leaving = facts(&[leaving, node("b"), node("c")]);
+        for facts in [facts(&rest), leaving, down] {
+            every("waits", |object| {
+                let verdict = create(&object, &facts);
+                let changed = after(&object, &verdict);
+                let found = (verdict.reason, pin_of(&changed), annotation(&changed, SELECTED_NODE));
+                assert_eq!(found, (Reason::NodeVoid, (None, None, None), None), "{object}");
+                let text = "removed its node a, which cannot serve it; another is to be chosen";
+                assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
+            });
+            every("now", |object| {
+                let changed = after(&object, &create(&object, &facts));
+                assert!(["b", "c"].contains(&pin_of(&changed).0.unwrap()), "{changed}");
+                assert_eq!(annotation(&changed, SELECTED_NODE), pin_of(&changed).0);
+            });
+        }
+        every("waits", |object| {
+            let changed = after(&object, &create(&object, &facts(&[node("b")])));
+            assert_eq!(pin_of(&changed), (Some("b"), Some("only-node"), Some("b")), "{object}");
+        });
+    }
+
+    #[test]
+    fn a_restored_claim_keeps_a_node_that_can_serve_it_and_its_record() {
+        for by in CHOICES {
+            let object = restored("waits", by, Some("a"), false);
+            let changed = after(&object, &create(&object, &two_nodes()));
+            assert_eq!(pin_of(&changed), (Some("a"), Some(by), Some("a")));
+        }
+    }
+
+    #[test]
+    fn what_a_user_wrote_is_no_choice_of_fastraks_whatever_is_recorded() {
+        let without = facts(&[node("b"), node("c")]);
+        for object in [
+            restored("waits", "user", Some("a"), true),
+            restored("waits", "nonsense", Some("a"), false),
+            // The node of a restored claim that its user has changed.
+            restored("waits", "scheduler", Some("b"), false),
+        ] {
+            denial(&create(&object, &without));
+        }
+    }
+
+    #[test]
+    fn a_repair_withdraws_the_choice_of_a_node_that_is_gone() {
+        let without = facts(&[node("b"), node("c")]);
+        for by in CHOICES {
+            let object = restored("waits", by, Some("a"), true);
+            let verdict = repair(&object, &without);
+            let changed = after(&object, &verdict);
+            assert_eq!(verdict.reason, Reason::NodeVoid, "{by}");
+            assert_eq!(pin_of(&changed), (None, None, None));
+            assert_eq!(annotation(&changed, SELECTED_NODE), None);
+            let one = facts(&[node("b")]);
+            let changed = after(&object, &repair(&object, &one));
+            assert_eq!(pin_of(&changed), (Some("b"), Some("only-node"), Some("b")));
+            assert_eq!(annotation(&changed, SELECTED_NODE), Some("b"));
+        }
+        let unseen = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
+        assert_eq!(annotation(&after(&unseen, &repair(&unseen, &without)), SELECTED_NODE), None);
+        // What the user wrote meanwhile counts.
+        let moved = annotated(&restored("waits", "scheduler", Some("a"), true), &[(NODE, "b")]);
+        let moved = annotated(&moved, &[(PINNED_BY, "user")]);
+        let changed = after(&moved, &repair(&moved, &without));
+        assert_eq!(pin_of(&changed), (Some("b"), Some("user"), Some("b")));
+        assert_eq!(annotation(&changed, SELECTED_NODE), Some("b"));
+        let by_user = restored("waits", "user", Some("a"), true);
+        assert_eq!(repair(&by_user, &without).outcome, Outcome::Untouched);
+    }
+
+    #[test]
+    fn the_choice_of_a_node_that_is_there_stands_whatever_its_agent_does() {
+        let name = |text: &str| NodeName::parse(text).unwrap();
+        let agents = [(name("a"), Agent::Down { pod: None }), (name("b"), Agent::Ready)];
+        let facts = Facts { agents: Some(Arc::new(agents.into())), ..two_nodes() };
+        let object = restored("waits", "scheduler", Some("a"), true);
+        assert_eq!(repair(&object, &facts).outcome, Outcome::Untouched);
+    }
+
+    #[test]
+    fn an_update_withdraws_nothing() {
+        let object = restored("waits", "scheduler", Some("a"), true);
+        let new = with_labels(&object, &[("other", "change")]);
+        assert_eq!(update(&object, &new, &facts(&[node("b")])).outcome, Outcome::Untouched);
+    }
+}
+
 mod labels {
     use super::*;
 
@@ -421,6 +584,103 @@ mod chosen {
         let changed = after(&object, &verdict);
         assert_eq!(pin_of(&changed), (Some("a"), Some("only-node"), Some("a")));
         assert_eq!(annotation(&changed, SELECTED_NODE), Some("a"));
+    }
+
+    /// A node that not every pod can use.
+    fn limited(name: &str, spec: &Value) -> Value {
+        let mut object = node(name);
+        object["spec"] = spec.clone();
+        object
+    }
+
+    fn tainted(name: &str) -> Value {
+        let taint = json!({"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"});
+        limited(name, &json!({"taints": [taint]}))
+    }
+
+    fn cordoned(name: &str) -> Value {
+        limited(name, &json!({"unschedulable": true}))
+    }
+
+    fn not_ready(name: &str) -> Value {
+        let mut object = node(name);
+        object["status"]["conditions"][0]["status"] = json!("Unknown");
+        object
+    }
+
+    #[test]
+    fn a_claim_that_can_wait_for_its_pod_is_not_pinned_to_a_node_that_the_pod_may_not_tolerate() {
+        for limited in [tainted("a"), cordoned("a"), not_ready("a")] {
+            let facts = facts(std::slice::from_ref(&limited));
+            is_silent(&create(&claim_of(Some("waits")), &facts), Reason::WaitsForPod);
+            // The scheduler's word and the user's stand.
+            let object = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "a")]);
+            let changed = after(&object, &update(&claim_of(Some("waits")), &object, &facts));
+            assert_eq!(pin_of(&changed).1, Some("scheduler"), "{limited}");
+            let object = annotated(&claim_of(Some("waits")), &[(NODE, "a")]);
+            let changed = after(&object, &create(&object, &facts));
+            assert_eq!(pin_of(&changed).1, Some("user"), "{limited}");
+        }
+    }
+
+    #[test]
+    fn what_the_scheduler_knows_does_not_narrow_its_choice() {
+        for limited in [tainted("b"), cordoned("b"), not_ready("b")] {
+            let verdict = create(&claim_of(Some("waits")), &facts(&[node("a"), limited]));
+            is_silent(&verdict, Reason::WaitsForPod);
+        }
+    }
+
+    #[test]
+    fn an_immediate_class_takes_an_open_node_then_a_tainted_one_and_waits_for_the_others() {
+        let object = claim_of(Some("now"));
+        let pin = |nodes: &[Value]| {
+            let verdict = create(&object, &facts(nodes));
+            (verdict.reason, pin_of(&after(&object, &verdict)).0.map(str::to_owned))
+        };
+        let at = |reason: Reason, node: &str| (reason, Some(node.to_owned()));
+        for limited in [tainted("b"), cordoned("b"), not_ready("b")] {
+            assert_eq!(pin(&[node("a"), limited]), at(Reason::Policy, "a"));
+        }
+        assert_eq!(pin(&[tainted("a")]), at(Reason::OnlyNode, "a"));
+        assert_eq!(pin(&[tainted("a"), cordoned("b")]), at(Reason::Policy, "a"));
+        for nodes in
+            [vec![cordoned("a")], vec![not_ready("a")], vec![cordoned("a"), not_ready("b")]]
+        {
+            assert_eq!(pin(&nodes), (Reason::NoNodeAvailable, None));
+        }
+        // It is repaired once a node is back.
+        assert_eq!(repair(&object, &one_node()).reason, Reason::OnlyNode);
+        let text = "left it without a node until one for class now is Ready and not cordoned";
+        let verdict = create(&object, &facts(&[cordoned("a")]));
+        assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
+    }
+
+    #[test]
+    fn only_nodes_with_an_agent_count_once_it_is_known_which_have_one() {
+        let nodes = [node("a"), node("b"), node("c")];
+        let with = |agents: &[(&str, Agent)]| {
+            let name = |text: &str| NodeName::parse(text).unwrap();
+            let agents = agents.iter().map(|(text, agent)| (name(text), agent.clone()));
+            Facts { agents: Some(Arc::new(agents.collect())), ..facts(&nodes) }
+        };
+        let down = Agent::Down { pod: None };
+        let one = with(&[("a", down.clone()), ("b", Agent::Ready), ("c", down.clone())]);
+        for class in ["waits", "now"] {
+            let object = claim_of(Some(class));
+            let changed = after(&object, &create(&object, &one));
+            assert_eq!(pin_of(&changed), (Some("b"), Some("only-node"), Some("b")), "{class}");
+        }
+        let two = with(&[("a", Agent::Starting), ("b", Agent::Ready), ("c", down.clone())]);
+        is_silent(&create(&claim_of(Some("waits")), &two), Reason::WaitsForPod);
+        let none = with(&[("a", down.clone()), ("b", down.clone()), ("c", down)]);
+        for class in ["waits", "now"] {
+            let verdict = create(&claim_of(Some(class)), &none);
+            assert_eq!((verdict.reason, verdict.said.len()), (Reason::NoAgent, 1), "{class}");
+        }
+        let object = annotated(&claim_of(Some("waits")), &[(NODE, "x")]);
+        let message = denial(&create(&object, &one)).to_owned();
+        assert!(message.ends_with("nodes that would do for class waits: b"), "{message}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! full a node is nor which pods will come: claims with the same key get the same node, other
 //! claims are spread evenly.
 
-use crate::facts::NodeFact;
+use crate::facts::{Availability, NodeFact};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use sha2::{Digest, Sha256};
@@ -46,20 +46,21 @@ fn replica(name: &str) -> Option<&str> {
     (!template.is_empty()).then(|| &name[template.len() + 1..])
 }
 
-/// The node for a key. Nodes on which a pod could run now are preferred: a claim on a cordoned
-/// node is of no use to anybody yet.
+/// Returns the node for a key. Nodes that take all pods come before those that only some pods
+/// tolerate: where every node has a taint, the pods of the cluster tolerate one. A node that takes no
+/// pods now is not chosen, since it may be on its way out.
 ///
 /// Rendezvous hashing: when a node comes or goes, only the keys that get it or had it move.
 #[must_use]
 pub fn choose<'a>(
     key: &Key,
-    able: impl Iterator<Item = (&'a NodeName, &'a NodeFact)>,
+    nodes: impl Iterator<Item = (&'a NodeName, &'a NodeFact)>,
 ) -> Option<&'a NodeName> {
     let weigh = |(name, node): (&'a NodeName, &'a NodeFact)| {
-        let good = node.schedulable && node.ready;
-        (good, score(&key.text, name), name)
+        (node.availability, score(&key.text, name), name)
     };
-    able.map(weigh).max().map(|(_, _, name)| name)
+    let available = nodes.filter(|(_, node)| node.availability != Availability::Unavailable);
+    available.map(weigh).max().map(|(_, _, name)| name)
 }
 
 fn score(key: &str, node: &NodeName) -> [u8; 32] {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn nodes(count: usize) -> BTreeMap<NodeName, NodeFact> {
-    let good = NodeFact { schedulable: true, ready: true, ..NodeFact::default() };
+    let good = NodeFact { availability: Availability::Open, ..NodeFact::default() };
     (0..count).map(|n| (NodeName::parse(&format!("node-{n}")).unwrap(), good.clone())).collect()
 }
 
@@ -50,18 +50,24 @@ fn no_node_is_no_choice() {
 }
 
 #[test]
-fn a_node_that_takes_no_pods_is_the_last_resort() {
+fn a_node_that_not_all_pods_tolerate_is_the_last_resort_and_one_that_takes_none_is_no_choice() {
     let mut nodes = nodes(3);
     for (name, node) in &mut nodes {
-        node.schedulable = name.as_str() == "node-1";
+        if name.as_str() != "node-1" {
+            node.availability = Availability::Tainted;
+        }
     }
     for n in 0..50 {
         assert_eq!(choose(&key(&n.to_string()), nodes.iter()).unwrap().as_str(), "node-1");
     }
     for node in nodes.values_mut() {
-        node.schedulable = false;
+        node.availability = Availability::Tainted;
     }
     assert!(choose(&key("a"), nodes.iter()).is_some());
+    for node in nodes.values_mut() {
+        node.availability = Availability::Unavailable;
+    }
+    assert_eq!(choose(&key("a"), nodes.iter()), None);
 }
 
 #[test]

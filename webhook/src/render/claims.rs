@@ -15,6 +15,7 @@ const NODE_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[
 
 /// The names that stand in the templates below.
 fn names(classes: &[String]) -> Vec<(&'static str, String)> {
+    let choices = [PinnedBy::OnlyNode, PinnedBy::Policy, PinnedBy::Sibling, PinnedBy::Scheduler];
     vec![
         ("node", text(names::NODE)),
         ("pinned_by", text(names::PINNED_BY)),
@@ -28,6 +29,7 @@ fn names(classes: &[String]) -> Vec<(&'static str, String)> {
         ("space_class", text(names::NAMESPACE_CLASS)),
         ("grammar", text(NODE_NAME)),
         ("whys", texts(PinnedBy::ALL.map(PinnedBy::as_str))),
+        ("choices", texts(choices.map(PinnedBy::as_str))),
         ("scheduler", text(PinnedBy::Scheduler.as_str())),
         ("user", text(PinnedBy::User.as_str())),
     ]
@@ -55,7 +57,7 @@ oldObject == null
     ),
 ];
 
-const VARIABLES: [(&str, &str); 15] = [
+const VARIABLES: [(&str, &str); 16] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
     ("labels", "object.metadata.?labels.orValue({})"),
     ("class", "object.spec.?storageClassName.orValue($default)"),
@@ -88,9 +90,18 @@ variables.brings && !(variables.pinFits
 ? '' : string(variables.annotations[$pinned_by])",
     ),
     (
+        "restored",
+        "
+// A pin that a backup has kept. Whether its node still serves is for the webhook to tell.
+oldObject == null
+&& $node in variables.annotations
+&& variables.annotations[?$pinned_by].orValue('') in $choices
+&& variables.labels[?$node].orValue(variables.pin) == variables.pin",
+    ),
+    (
         "doing",
         "
-variables.classOfNamespace ? 'leave'
+variables.classOfNamespace || variables.restored ? 'leave'
 : $selected in variables.annotations ? (
   !variables.toldFits ? 'leave'
   : oldObject != null ? 'mark'

@@ -4,9 +4,10 @@
 //! It decides nothing, and it does not know whether this replica leads: whoever runs it does.
 
 use super::kind::{Claims, Kind, Services};
-use super::object::{Object, RepairError};
+use super::object::{Object, RepairError, node_exists};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
+use super::report::Report;
 use crate::event::event;
 use crate::facts::Facts;
 use crate::facts::feed::Board;
@@ -101,8 +102,16 @@ impl Mender {
     /// Looks at the object whose turn it is; whether there was something to do about it.
     async fn look<K: Kind>(&self, queue: &mut Queue<K::View>, facts: &Facts) -> bool {
         let Some((key, view)) = queue.take_next(Instant::now()) else { return false };
-        let Repair::Change(_, reason) = K::plan(&view, facts, self.settings) else {
-            return false;
+        let reason = match K::plan(&view, facts, self.settings) {
+            Repair::Change(_, reason) => reason,
+            Repair::Report(report) => {
+                let new = queue.is_new(&key, &report.note, Instant::now());
+                if new {
+                    self.warn::<K>(&key, facts).await;
+                }
+                return new;
+            }
+            Repair::Nothing => return false,
         };
         match self.tried::<K>(&key, facts, reason).await {
             RepairOutcome::Failed => queue.look_again(&key, Instant::now() + AGAIN),
@@ -138,18 +147,42 @@ impl Mender {
         let Repair::Change(edits, reason) = K::plan(&object.view, facts, self.settings) else {
             return Ok(RepairOutcome::Superseded);
         };
+        if let Some(node) = K::absent(&object.view, &edits)
+            && node_exists(&self.client, &node).await?
+        {
+            return Ok(RepairOutcome::Superseded);
+        }
         match object.change(&self.client, &edits).await? {
             Some(changed) => {
-                self.tell::<K>(&changed, reason).await;
+                let report = K::report(&object.view, &changed.view, reason);
+                self.record(&changed, report, "Repairing").await;
                 Ok(RepairOutcome::Repaired)
             }
             None => Ok(RepairOutcome::Superseded),
         }
     }
 
-    async fn tell<K: Kind>(&self, changed: &Object<K>, reason: Reason) {
-        let event = event(K::EVENT, "Repairing", K::note(&changed.view, reason));
-        if let Err(error) = self.recorder.publish(&event, &changed.reference()).await {
+    /// Tells the owner of an object why nothing can be done about it, by what it says at this moment.
+    async fn warn<K: Kind>(&self, key: &Key, facts: &Facts) {
+        let (namespace, name) = key;
+        let kind = K::Object::kind(&());
+        match Object::<K>::get(&self.client, key).await {
+            Ok(Some(object)) => {
+                if let Repair::Report(report) = K::plan(&object.view, facts, self.settings) {
+                    tracing::info!(%kind, namespace, name, note = report.note, "not served");
+                    self.record(&object, report, "Watching").await;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), %kind, namespace, name, "could not report");
+            }
+        }
+    }
+
+    async fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: &str) {
+        let event = event(report.reason, action, report.note);
+        if let Err(error) = self.recorder.publish(&event, &object.reference()).await {
             tracing::warn!(error = %Chain(&error), "no event recorded");
         }
     }

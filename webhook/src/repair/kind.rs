@@ -2,12 +2,16 @@
 //! the same, and is in `controller.rs`.
 
 use super::plan::{self, Repair};
+use super::report::Report;
 use crate::facts::Facts;
 use crate::mutate::service::Settings;
+use crate::patch::{Edit, Field};
 use crate::review::Subject;
 use crate::verdict::Reason;
 use fastrak_api::balancer::{ServiceShape, ServiceView};
 use fastrak_api::claim::{Claim, ClaimShape};
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -23,9 +27,6 @@ pub(super) trait Kind {
     type View: Clone + Send + 'static;
     /// What metrics call it.
     const SUBJECT: Subject;
-    /// The event that tells of a repair.
-    const EVENT: EventReason;
-
     /// Reads an object.
     fn read(text: &str) -> Result<Self::View, Error>;
     /// Its namespace and its name.
@@ -36,8 +37,10 @@ pub(super) trait Kind {
     fn is_outdated(before: &Facts, now: &Facts) -> bool;
     /// Decides.
     fn plan(view: &Self::View, facts: &Facts, settings: Settings) -> Repair;
-    /// What was done, for people to read.
-    fn note(changed: &Self::View, reason: Reason) -> String;
+    /// The node whose absence these changes rely on, if any: the watch of nodes may be late.
+    fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
+    /// The event that tells of a repair of an object, which was as `before`.
+    fn report(before: &Self::View, changed: &Self::View, reason: Reason) -> Report;
 }
 
 /// Claims that wait for their volumes.
@@ -50,7 +53,6 @@ impl Kind for Claims {
     type Object = PersistentVolumeClaim;
     type View = Claim;
     const SUBJECT: Subject = Subject::Claims;
-    const EVENT: EventReason = EventReason::PinRepaired;
 
     fn read(text: &str) -> Result<Claim, Error> {
         serde_json::from_str::<ClaimShape<'_>>(text).map(|claim| Claim::of(&claim))
@@ -75,9 +77,26 @@ impl Kind for Claims {
         plan::claim(claim, facts)
     }
 
-    fn note(changed: &Claim, reason: Reason) -> String {
+    fn absent(claim: &Claim, edits: &[Edit]) -> Option<NodeName> {
+        let selects = Field::Annotation(kubernetes::SELECTED_NODE);
+        let node = claim.selected_node().ok().flatten()?;
+        edits.iter().any(|edit| edit.field == selects).then_some(node)
+    }
+
+    fn report(before: &Claim, changed: &Claim, reason: Reason) -> Report {
+        if let (Some(gone), true) =
+            (&before.selected_node, before.selected_node != changed.selected_node)
+        {
+            let now = match &changed.pin {
+                Some(node) => format!("pinned the claim to node {node}"),
+                None => "the scheduler chooses again with the claim's pod".to_owned(),
+            };
+            let note = format!("node {gone}, chosen for the claim, does not exist any more; {now}");
+            return Report { reason: EventReason::SelectedNodeRemoved, note };
+        }
         let node = changed.pin.as_ref().map(|node| format!(", node {node}"));
-        format!("put right after the fact: {reason}{}", node.unwrap_or_default())
+        let note = format!("put right after the fact: {reason}{}", node.unwrap_or_default());
+        Report { reason: EventReason::PinRepaired, note }
     }
 }
 
@@ -85,7 +104,6 @@ impl Kind for Services {
     type Object = Service;
     type View = ServiceView;
     const SUBJECT: Subject = Subject::Services;
-    const EVENT: EventReason = EventReason::BalancerRepaired;
 
     fn read(text: &str) -> Result<ServiceView, Error> {
         serde_json::from_str::<ServiceShape<'_>>(text).map(|service| ServiceView::of(&service))
@@ -107,10 +125,15 @@ impl Kind for Services {
         plan::service(service, facts, settings)
     }
 
-    fn note(changed: &ServiceView, reason: Reason) -> String {
-        match changed.decision() {
+    fn absent(_service: &ServiceView, _edits: &[Edit]) -> Option<NodeName> {
+        None
+    }
+
+    fn report(_before: &ServiceView, changed: &ServiceView, reason: Reason) -> Report {
+        let note = match changed.decision() {
             Some(decision) => format!("decided after the fact: {decision}"),
             None => format!("what was decided is taken back after the fact: {reason}"),
-        }
+        };
+        Report { reason: EventReason::BalancerRepaired, note }
     }
 }

@@ -7,3 +7,4 @@ mod kind;
 mod object;
 pub mod plan;
 mod queue;
+pub mod report;

@@ -7,12 +7,13 @@ use super::kind::Kind;
 use super::queue::Key;
 use crate::patch::{Edit, Received, only_version};
 use fastrak_api::names;
+use fastrak_api::node::NodeName;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::PatchOperation;
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{GetParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
 use kube::core::Request;
-use kube::{Client, Resource as _};
+use kube::{Api, Client, Resource as _};
 use serde::Deserialize;
 
 /// An object of a kind.
@@ -44,6 +45,16 @@ pub(super) enum RepairError {
     Read(#[source] serde_json::Error),
     #[error("could not change the object")]
     Change(#[source] kube::Error),
+    #[error("could not look for the node")]
+    Node(#[source] kube::Error),
+}
+
+/// Whether there is a node of this name at this moment. A list by name takes no further right.
+pub(super) async fn node_exists(client: &Client, node: &NodeName) -> Result<bool, RepairError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let params = ListParams::default().fields(&format!("metadata.name={node}"));
+    let found = nodes.list_metadata(&params).await.map_err(RepairError::Node)?;
+    Ok(!found.items.is_empty())
 }
 
 impl<K: Kind> Object<K> {

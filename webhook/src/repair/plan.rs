@@ -1,6 +1,7 @@
 //! What is to be done about an object that is there: the very decision that the webhook would have
 //! made, had it seen the object. Pure.
 
+use super::report::{self, Report};
 use crate::facts::Facts;
 use crate::mutate::service::{ServiceAsk, Settings};
 use crate::mutate::{self, ClaimAsk, Operation};
@@ -16,6 +17,8 @@ pub enum Repair {
     Nothing,
     /// These changes, and why.
     Change(Vec<Edit>, Reason),
+    /// Nothing that fastrak could do; its owner is to be told this.
+    Report(Report),
 }
 
 /// Whether a claim waits for its volume. Others need nothing any more.
@@ -46,7 +49,12 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
         // The claim has a name of its own by now, so nothing depends on a request.
         request: "",
     };
-    repair(mutate::claim(&ask, facts))
+    let verdict = mutate::claim(&ask, facts);
+    let report = report::claim(claim, &verdict, facts);
+    match (repair(verdict), report) {
+        (Repair::Nothing, Some(report)) => Repair::Report(report),
+        (repair, _) => repair,
+    }
 }
 
 /// Decides about a Service. Without an older state to compare with, a decision that is recorded

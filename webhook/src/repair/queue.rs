@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How long a report of an object is not repeated.
+const REPEAT: Duration = Duration::from_secs(30 * 60);
+
 /// Namespace and name of an object.
 pub(super) type Key = (String, String);
 
@@ -22,6 +25,8 @@ pub(super) struct Queue<T> {
 struct Waiting<T> {
     object: T,
     due: Option<Instant>,
+    /// What was reported of it last, and when.
+    told: Option<(String, Instant)>,
 }
 
 impl<T> Queue<T> {
@@ -49,17 +54,34 @@ impl<T> Queue<T> {
         if let Some(named) = &mut self.relisted {
             named.insert(key.clone());
         }
-        self.remove(&key);
+        let told = self.take(&key).and_then(|waiting| waiting.told);
         let due = now + self.delay;
         self.order.insert((due, key.clone()));
-        self.objects.insert(key, Waiting { object, due: Some(due) });
+        self.objects.insert(key, Waiting { object, due: Some(due), told });
     }
 
     /// An object needs nothing any more.
     pub(super) fn remove(&mut self, key: &Key) {
-        if let Some(due) = self.objects.remove(key).and_then(|waiting| waiting.due) {
+        self.take(key);
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Waiting<T>> {
+        let waiting = self.objects.remove(key)?;
+        if let Some(due) = waiting.due {
             self.order.remove(&(due, key.clone()));
         }
+        Some(waiting)
+    }
+
+    /// Records that this is reported of an object. Returns whether it has not been lately.
+    pub(super) fn is_new(&mut self, key: &Key, note: &str, now: Instant) -> bool {
+        let Some(waiting) = self.objects.get_mut(key) else { return true };
+        let told = waiting.told.as_ref();
+        if told.is_some_and(|(last, at)| last == note && now < *at + REPEAT) {
+            return false;
+        }
+        waiting.told = Some((note.to_owned(), now));
+        true
     }
 
     /// The world has changed: every object is to be looked at.
@@ -160,6 +182,20 @@ mod tests {
         queue.relisted();
         queue.look_at_all(start);
         assert_eq!(queue.backlog(), 1, "what is kept is kept once");
+    }
+
+    #[test]
+    fn a_report_is_repeated_only_after_a_while_or_if_it_says_something_else() {
+        let (mut queue, start) = (Queue::new(DELAY), Instant::now());
+        queue.put(key("a"), 1, start);
+        assert!(queue.is_new(&key("a"), "no node", start));
+        queue.put(key("a"), 2, start + DELAY);
+        assert!(!queue.is_new(&key("a"), "no node", start + DELAY));
+        assert!(queue.is_new(&key("a"), "no agent", start + DELAY));
+        assert!(queue.is_new(&key("a"), "no agent", start + DELAY + REPEAT));
+        queue.remove(&key("a"));
+        queue.put(key("a"), 1, start);
+        assert!(queue.is_new(&key("a"), "no agent", start), "it is another of that name");
     }
 
     #[test]

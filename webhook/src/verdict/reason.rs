@@ -92,7 +92,7 @@ reasons! {
     ClassRefused = Scope, "class-refused", Mute,
         "left it alone: its empty class asks for no provisioning";
     /// The claim names its class by the annotation from before the field.
-    BetaClass = Scope, "beta-class", Mute,
+    BetaClass = Scope, "beta-class", Left,
         "left it alone: an old annotation names its class; use spec.storageClassName";
     /// The claim's class is another provisioner's.
     ForeignClass = Scope, "foreign-class", Mute,
@@ -128,6 +128,14 @@ reasons! {
     /// No node can hold it.
     NoNodeAble = Pin, "no-node-able", Left,
         "left it without a node: none can hold class {} now; add one";
+    /// The node that was chosen for it cannot serve it any more, and another is to be chosen.
+    NodeVoid = Pin, "node-void", Changed, "removed its node {}, which cannot serve it; another is to be chosen";
+    /// No node that could hold it runs an agent that is Ready.
+    NoAgent = Pin, "no-agent", Left,
+        "left it without a node: none for class {} has a Ready agent; see their pods";
+    /// Its class binds at once, and no node takes pods now.
+    NoNodeAvailable = Pin, "no-node-available", Left,
+        "left it without a node until one for class {} is Ready and not cordoned";
     /// The pin is no node's name.
     MalformedPin = Pin, "malformed-pin", Left,
         "left it without a node: annotation {} names none; correct it";

@@ -2,9 +2,11 @@
 //! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
 
 mod admin_port;
+mod agents;
 mod answers_offline;
 mod bounded_memory;
 mod caller;
+mod chooses_again;
 mod client_certificates;
 mod decides_services;
 mod default_class_both_ways;
@@ -26,10 +28,13 @@ mod mends_what_it_missed;
 mod namespaces_have_defaults;
 mod one_replica_mends;
 mod pins_claims;
+mod pins_to_usable_nodes;
 mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
 mod renders_policies;
+mod reports_agents;
+mod reports_unserved_claims;
 mod restarts;
 mod rig;
 mod rotates_without_a_gap;

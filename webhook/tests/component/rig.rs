@@ -167,7 +167,18 @@ impl Rig {
 
     /// Waits until an event of this reason is recorded on the object of this name in `default`.
     pub(crate) async fn is_told(&self, reason: &str, name: &str, says: &str) -> Result<()> {
-        let events: Api<Event> = self.api("default");
+        self.is_told_in("default", reason, name, says).await
+    }
+
+    /// The same in another namespace.
+    pub(crate) async fn is_told_in(
+        &self,
+        namespace: &str,
+        reason: &str,
+        name: &str,
+        says: &str,
+    ) -> Result<()> {
+        let events: Api<Event> = self.api(namespace);
         eventually(SOON, format!("{reason} is told of {name}"), || async {
             let all = events.list(&ListParams::default()).await?;
             let told = all.items.into_iter().find(|event| {

@@ -52,9 +52,10 @@ fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
 }
 
 #[test]
-fn a_claim_that_would_have_been_refused_is_left_as_it_is() {
+fn a_claim_that_would_have_been_refused_is_reported_and_left_as_it_is() {
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
-    assert_eq!(super::claim(&view(&object), &facts(&[node("a")])), Repair::Nothing);
+    let repair = super::claim(&view(&object), &facts(&[node("a")]));
+    assert!(matches!(repair, Repair::Report(_)), "{repair:?}");
 }
 
 fn service_of(kind: &str, annotations: &[(&str, &str)]) -> Value {

@@ -1,0 +1,66 @@
+//! A choice that was made for a claim and that cannot be served, and the choice in its place.
+
+use super::{explicit, open, recorded};
+use crate::facts::{Facts, Unfit};
+use crate::mutate::{ClaimAsk, Operation};
+use crate::patch::{Edit, Field};
+use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_api::claim::PinnedBy;
+use fastrak_api::class::Class;
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
+
+/// Whether the claim's node was chosen by fastrak or the scheduler and cannot serve it: the claim comes
+/// from a backup, or the node has gone since. Of a node that exists the choice stands once provisioning
+/// has been told: the scheduler would choose the same node again. No update is looked at so, because
+/// the scheduler may know of a node that has just joined before it is known here.
+pub(super) fn is_void(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> bool {
+    let claim = ask.claim;
+    let by = recorded(ask);
+    let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());
+    match (ask.operation, selected, pin) {
+        (Operation::Update, _, _) => false,
+        (Operation::Create, selected, Some(pin)) => {
+            let agrees = claim.selected_node.is_none() || selected.as_ref() == Some(&pin);
+            agrees && by.is_some_and(is_choice) && !can_serve(&pin, class, facts)
+        }
+        (Operation::Repair, Some(node), pin) => {
+            let by_user = by == Some(PinnedBy::User) && pin.as_ref() == Some(&node);
+            !by_user && facts.fitness(&node, class) == Err(Unfit::Unknown)
+        }
+        (Operation::Repair, None, Some(pin)) => {
+            claim.selected_node.is_none()
+                && by.is_some_and(is_choice)
+                && !can_serve(&pin, class, facts)
+        }
+        (Operation::Create | Operation::Repair, _, None) => false,
+    }
+}
+
+fn can_serve(node: &NodeName, class: &Class, facts: &Facts) -> bool {
+    facts.fitness(node, class).is_ok() && facts.runs_agent(node)
+}
+
+const fn is_choice(by: PinnedBy) -> bool {
+    !matches!(by, PinnedBy::User)
+}
+
+/// Chooses in place of a choice that is void. What provisioning was told goes with it.
+pub(super) fn chosen_again(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let claim = ask.claim;
+    if let Ok(Some(pin)) = claim.pin()
+        && !recorded(ask).is_some_and(is_choice)
+        && can_serve(&pin, class, facts)
+    {
+        return explicit(ask, class, facts);
+    }
+    let void = claim.selected_node.as_deref().or(claim.pin.as_deref()).unwrap_or_default();
+    let mut verdict = open(ask, class, facts, Reason::NodeVoid);
+    if let Outcome::Patched(edits) = &mut verdict.outcome {
+        let selects = Field::Annotation(kubernetes::SELECTED_NODE);
+        if !edits.iter().any(|edit| edit.field == selects) {
+            edits.push(Edit::remove(selects));
+        }
+    }
+    if verdict.reason == Reason::NodeVoid { verdict.about(void) } else { verdict }
+}

@@ -1,0 +1,227 @@
+//! What is wrong with a claim that waits and that no agent will serve: the reason, and what to do about
+//! it. Pure. It says nothing of a claim that only waits for its pod, or for an agent that is starting.
+
+use crate::facts::agent::Agent;
+use crate::facts::{Facts, Unfit};
+use crate::mutate::claim_pin::problem;
+use crate::verdict::{Reason, Verdict};
+use fastrak_api::claim::Claim;
+use fastrak_api::class::Class;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
+use fastrak_api::reason::EventReason;
+
+/// Something to tell the owner of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The reason of the event.
+    pub reason: EventReason,
+    /// Its text.
+    pub note: String,
+}
+
+/// Returns what is wrong with a claim about which `verdict` has nothing to change.
+pub(super) fn claim(claim: &Claim, verdict: &Verdict, facts: &Facts) -> Option<Report> {
+    let class = facts.class(claim.class_name()?).filter(|class| class.is_ours())?;
+    match served_by(claim) {
+        Some(node) => on_node(&node, class, facts),
+        None => unserved(claim, class, verdict, facts),
+    }
+}
+
+/// The node whose agent looks at the claim: by the same rule as the agent.
+fn served_by(claim: &Claim) -> Option<NodeName> {
+    let chosen = match &claim.selected_node {
+        Some(_) => claim.selected_node().ok().flatten(),
+        None => claim.pin().ok().flatten(),
+    }?;
+    (claim.node_label.as_deref() == Some(chosen.key().as_str())).then_some(chosen)
+}
+
+fn on_node(node: &NodeName, class: &Class, facts: &Facts) -> Option<Report> {
+    if let Err(why) = facts.fitness(node, class) {
+        let note = format!(
+            "no agent serves the claim: it is pinned to node {node}, which {}; {}",
+            problem(why),
+            match why {
+                Unfit::Unknown | Unfit::Deleting => "add the node again, or recreate the claim",
+                Unfit::NotLinux | Unfit::NotAllowed => "recreate the claim for another node",
+            }
+        );
+        return Some(Report { reason: EventReason::ClaimNotServed, note });
+    }
+    let Agent::Down { pod } = facts.agent(node)? else { return None };
+    let namespace = &facts.namespace;
+    let note = match pod {
+        Some(pod) => format!(
+            "the claim waits for the agent of node {node}, which is not Ready; see kubectl --namespace \
+             {namespace} describe pod {pod}"
+        ),
+        None => format!(
+            "the claim waits for the agent of node {node}, of which there is no pod; let DaemonSet {} in \
+             namespace {namespace} run there, or recreate the claim and its pod for another node",
+            names::AGENT
+        ),
+    };
+    Some(Report { reason: EventReason::AgentNotReady, note })
+}
+
+fn unserved(claim: &Claim, class: &Class, verdict: &Verdict, facts: &Facts) -> Option<Report> {
+    let (class, namespace) = (&class.name, &claim.namespace);
+    let why = match verdict.reason {
+        Reason::OptedOut => format!(
+            "label {}={} of the claim or of namespace {namespace} opts out; remove the label, {}",
+            names::ADMISSION,
+            names::ADMISSION_DISABLED,
+            by_hand()
+        ),
+        Reason::SystemNamespace => format!(
+            "fastrak leaves namespace {namespace} alone; create the claim in another namespace, {}",
+            by_hand()
+        ),
+        Reason::BetaClass => format!(
+            "its class is named by annotation {}; create it again with spec.storageClassName: {class}",
+            kubernetes::STORAGE_CLASS_BETA
+        ),
+        Reason::MalformedPin => {
+            format!("annotation {} is no name of a node; correct it", names::NODE)
+        }
+        Reason::MalformedSelectedNode => {
+            format!("annotation {} is no name of a node; remove it", kubernetes::SELECTED_NODE)
+        }
+        Reason::NoNodeAble => format!(
+            "no node can hold class {class}; add a Linux node that its allowedTopologies allow"
+        ),
+        Reason::NoAgent => format!(
+            "no node that can hold class {class} has a Ready agent; see kubectl --namespace {} get pods \
+             --selector {}={}",
+            facts.namespace,
+            kubernetes::APP_NAME,
+            names::AGENT
+        ),
+        Reason::NoNodeAvailable => format!(
+            "all nodes that can hold class {class} are cordoned or not Ready; uncordon or repair one, or \
+             name one in annotation {}",
+            names::NODE
+        ),
+        _ => return None,
+    };
+    let note = format!("no agent serves the claim: {why}");
+    Some(Report { reason: EventReason::ClaimNotServed, note })
+}
+
+/// The way that is left for a claim which the webhook leaves alone.
+fn by_hand() -> String {
+    format!("or name its node in annotation and label {}", names::NODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{annotated, claim as claim_of, facts, node, with_labels};
+    use crate::repair::plan::{Repair, claim as plan};
+    use fastrak_api::names::kubernetes::{SELECTED_NODE, STORAGE_CLASS_BETA};
+    use fastrak_api::names::{NODE, PINNED_BY};
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn report(object: &Value, facts: &Facts) -> Option<(EventReason, String)> {
+        let claim = Claim::read(&serde_json::from_value(object.clone()).unwrap());
+        match plan(&claim, facts) {
+            Repair::Report(Report { reason, note }) => Some((reason, note)),
+            Repair::Nothing => None,
+            Repair::Change(edits, reason) => panic!("{reason}: {edits:?}"),
+        }
+    }
+
+    fn pinned(node: &str, by: &str) -> Value {
+        let pin = [(NODE, node), (PINNED_BY, by), (SELECTED_NODE, node)];
+        with_labels(&annotated(&claim_of(Some("waits")), &pin), &[(NODE, node)])
+    }
+
+    fn with_agents(agents: &[(&str, Agent)]) -> Facts {
+        let name = |text: &str| NodeName::parse(text).unwrap();
+        let agents = agents.iter().map(|(text, agent)| (name(text), agent.clone()));
+        Facts {
+            agents: Some(Arc::new(agents.collect())),
+            ..facts(&[node("a"), node("b"), node("c")])
+        }
+    }
+
+    #[test]
+    fn a_claim_that_only_waits_is_not_reported() {
+        let down = Agent::Down { pod: None };
+        let facts = with_agents(&[("a", Agent::Ready), ("b", Agent::Starting), ("c", down)]);
+        for object in [
+            claim_of(Some("waits")),
+            claim_of(Some("foreign")),
+            claim_of(Some("nobody")),
+            pinned("a", "scheduler"),
+            pinned("b", "user"),
+        ] {
+            assert_eq!(report(&object, &facts), None, "{object}");
+        }
+        let unknown = Facts { agents: None, ..facts };
+        assert_eq!(report(&pinned("c", "scheduler"), &unknown), None);
+    }
+
+    #[test]
+    fn a_claim_on_a_node_whose_agent_is_down_says_so() {
+        let broken = Agent::Down { pod: Some("agent-x".into()) };
+        let facts = with_agents(&[("a", broken), ("b", Agent::Down { pod: None })]);
+        for (node, says) in [
+            (
+                "a",
+                "node a, which is not Ready; see kubectl --namespace fastrak-system describe pod agent-x",
+            ),
+            ("b", "node b, of which there is no pod; let DaemonSet fastrak-agent"),
+        ] {
+            let (reason, note) = report(&pinned(node, "scheduler"), &facts).unwrap();
+            assert_eq!(reason, EventReason::AgentNotReady);
+            assert!(note.contains(says), "{note}");
+        }
+    }
+
+    #[test]
+    fn a_user_pin_to_a_node_that_cannot_serve_says_so() {
+        let mut windows = node("w");
+        windows["metadata"]["labels"]["kubernetes.io/os"] = json!("windows");
+        let facts = facts(&[node("a"), node("b"), windows]);
+        for (node, says) in [("gone", "which does not exist"), ("w", "which does not run Linux")] {
+            let (reason, note) = report(&pinned(node, "user"), &facts).unwrap();
+            assert_eq!(reason, EventReason::ClaimNotServed);
+            assert!(note.contains(says) && note.contains("recreate the claim"), "{note}");
+        }
+    }
+
+    #[test]
+    fn what_the_webhook_leaves_alone_is_reported_with_the_cure() {
+        let plain = claim_of(Some("waits"));
+        let mut system = plain.clone();
+        system["metadata"]["namespace"] = json!("kube-system");
+        let two = facts(&[node("a"), node("b")]);
+        for (object, facts, says) in [
+            (&system, &two, "create the claim in another namespace"),
+            (
+                &with_labels(&plain, &[(names::ADMISSION, "disabled")]),
+                &two,
+                "opts out; remove the label",
+            ),
+            (
+                &annotated(&plain, &[(STORAGE_CLASS_BETA, "waits")]),
+                &two,
+                "create it again with spec.storageClassName: waits",
+            ),
+            (&annotated(&plain, &[(NODE, "A B")]), &two, "correct it"),
+            (&annotated(&plain, &[(SELECTED_NODE, "A B")]), &two, "remove it"),
+            (&plain, &facts(&[]), "add a Linux node"),
+        ] {
+            let (reason, note) = report(object, facts).unwrap();
+            assert_eq!(reason, EventReason::ClaimNotServed);
+            assert!(note.contains(says), "{note}");
+        }
+        // One that bears annotation and label by hand is served.
+        let by_hand = annotated(&with_labels(&system, &[(NODE, "a")]), &[(NODE, "a")]);
+        assert_eq!(report(&by_hand, &two), None);
+    }
+}

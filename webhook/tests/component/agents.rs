@@ -1,0 +1,32 @@
+//! Pods of agents on nodes that exist only as objects: a test says whether they are Ready.
+
+use crate::rig::Rig;
+use anyhow::Result;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_testkit::objects::pod;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+/// Makes a Ready pod of the agent on a node.
+pub(crate) async fn runs_agent(rig: &Rig, node: &str) -> Result<()> {
+    let pods: Api<Pod> = rig.api(names::NAMESPACE);
+    let agent = pod(&format!("agent-{node}"))
+        .label(kubernetes::APP_NAME, names::AGENT)
+        .service_account(names::AGENT)
+        .on_node(node);
+    pods.create(&PostParams::default(), &agent.build(names::NAMESPACE)).await?;
+    is_ready(rig, node, true).await
+}
+
+/// Says whether the agent of a node is Ready.
+pub(crate) async fn is_ready(rig: &Rig, node: &str, ready: bool) -> Result<()> {
+    let pods: Api<Pod> = rig.api(names::NAMESPACE);
+    let status = if ready { "True" } else { "False" };
+    let conditions = json!([{"type": "Ready", "status": status}]);
+    let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+    let name = format!("agent-{node}");
+    pods.patch_status(&name, &PatchParams::default(), &patch).await?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! A node that fastrak or the scheduler chose and that is gone is no claim's fate: the choice is made
+//! again, at admission of a restored claim, or by the leader for one that waits.
+
+use crate::rig::{Rig, SOON, annotation, label};
+use anyhow::{Context as _, Result, ensure};
+use fastrak_api::names::kubernetes::SELECTED_NODE;
+use fastrak_api::names::{NODE, PINNED_BY};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::objects::{claim, pod};
+use fastrak_testkit::{Options, eventually, fake_node, or_skip};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+
+async fn scheduled(rig: &Rig, name: &str, but: &str) -> Result<String> {
+    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    eventually(SOON, "the scheduler has chosen", || async {
+        let metadata = claims.get(name).await?.metadata;
+        let node = annotation(&metadata, SELECTED_NODE).context("it has not")?;
+        ensure!(node != but, "it is still {node}");
+        ensure!(annotation(&metadata, PINNED_BY).as_deref() == Some("scheduler"), "{metadata:?}");
+        ensure!(annotation(&metadata, NODE).as_ref() == Some(&node), "{metadata:?}");
+        ensure!(label(&metadata, NODE).as_ref() == Some(&node), "{metadata:?}");
+        Ok(node)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_choice_of_a_deleted_node_is_withdrawn_and_the_scheduler_chooses_again() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::full()).await?;
+    for name in ["node-a", "node-b", "node-c"] {
+        fake_node(&rig.client, name).await?;
+    }
+    let webhook = rig.webhook(&["--repair-delay=0.2"]).await?;
+    rig.claim(&claim("data").build("default")).await?;
+    let pods: Api<Pod> = rig.api("default");
+    pods.create(&PostParams::default(), &pod("user").mounts("data").build("default")).await?;
+    let first = scheduled(&rig, "data", "").await?;
+
+    // A user who writes another node is told how to have it.
+    let other = if first == "node-a" { "node-b" } else { "node-a" };
+    let pin = format!("{NODE}={other}");
+    let annotate = ["annotate", "--overwrite", "pvc", "data", pin.as_str()];
+    let told = rig.plane.kubectl_command().args(annotate).run().await?.stderr;
+    let way = format!(
+        "Warning: fastrak: it stays on node {first}; to move it, delete it and create it again with {NODE}"
+    );
+    ensure!(told.contains(&way), "{told}");
+    assert_eq!(scheduled(&rig, "data", "").await?, first);
+
+    let nodes: Api<Node> = Api::all(rig.client.clone());
+    nodes.delete(&first, &DeleteParams::default()).await?;
+    scheduled(&rig, "data", &first).await?;
+    rig.is_told("SelectedNodeRemoved", "data", &first).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_claim_from_a_backup_is_let_in_though_its_recorded_node_is_gone() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    for name in ["node-a", "node-b"] {
+        fake_node(&rig.client, name).await?;
+    }
+    let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
+    let restored = |name: &str, by: &str| {
+        claim(name)
+            .annotate(NODE, "gone")
+            .annotate(PINNED_BY, by)
+            .annotate(SELECTED_NODE, "gone")
+            .label(NODE, "gone")
+            .build("default")
+    };
+    for by in ["only-node", "policy", "sibling", "scheduler"] {
+        let made = rig.claim(&restored(by, by)).await?.metadata;
+        assert_eq!((annotation(&made, NODE), annotation(&made, SELECTED_NODE)), (None, None));
+        assert_eq!((annotation(&made, PINNED_BY), label(&made, NODE)), (None, None), "{by}");
+    }
+    let refused = rig.claim(&restored("mine", "user")).await.err().context("it was let in")?;
+    let message = format!("{refused:#}");
+    ensure!(message.contains("node gone does not exist"), "{message}");
+    webhook.stop().await
+}

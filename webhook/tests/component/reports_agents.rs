@@ -1,0 +1,56 @@
+//! An agent that is not Ready is reported on its node, once, and only after a while.
+
+use crate::agents::{is_ready, runs_agent};
+use crate::rig::{Rig, Running, SOON};
+use anyhow::{Result, ensure};
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::{Options, eventually, fake_node, or_skip};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+
+/// Waits until so many agents are in each state.
+async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Result<()> {
+    eventually(SOON, format!("{ready} ready, {starting} starting, {down} down"), || async {
+        let metrics = replica.metrics().await?;
+        for (state, count) in [("ready", ready), ("starting", starting), ("down", down)] {
+            let line = format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}");
+            ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    for name in ["node-a", "node-b"] {
+        fake_node(&rig.client, name).await?;
+        runs_agent(&rig, name).await?;
+    }
+    let patient = rig.run(&["--agent-grace=3600"]).await?;
+    let webhook = rig.run(&["--agent-grace=1"]).await?;
+    counts(&patient, 2, 0, 0).await?;
+    counts(&webhook, 2, 0, 0).await?;
+
+    is_ready(&rig, "node-b", false).await?;
+    counts(&patient, 1, 1, 0).await?;
+    counts(&webhook, 1, 0, 1).await?;
+    // Whoever leads reports; the patient one has nothing to report.
+    patient.stop().await?;
+    rig.is_told("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
+    is_ready(&rig, "node-b", true).await?;
+    counts(&webhook, 2, 0, 0).await?;
+    webhook.stop().await?;
+
+    let events: Api<Event> = rig.api("default");
+    let all = events.list(&ListParams::default()).await?.items.into_iter();
+    let told: Vec<_> = all
+        .filter(|event| event.reason.as_deref() == Some("AgentNotReady"))
+        .filter_map(|event| event.regarding?.name)
+        .collect();
+    assert_eq!(told, ["node-b"]);
+    Ok(())
+}
