@@ -180,6 +180,8 @@ pub mod provisioners {
 
 /// Names of the inlets operator's.
 pub mod inlets {
+    /// The field manager of what the operator writes: the name of its program.
+    pub const OPERATOR: &str = "inlets-operator";
     /// Whether the operator is to serve a Service, for operators of 0.17 and later.
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.

@@ -4,7 +4,6 @@
 use crate::object::{Mapping, Metadata, Text, text, texts};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// The parts of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -17,7 +16,8 @@ pub struct ServiceShape<'a> {
     #[serde(borrow)]
     pub spec: Option<Mapping<Spec<'a>>>,
     /// Its status.
-    pub status: Option<Status>,
+    #[serde(borrow)]
+    pub status: Option<Status<'a>>,
 }
 
 /// The spec of a Service.
@@ -53,19 +53,30 @@ pub struct Port<'a> {
 }
 
 /// The status of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Status {
+pub struct Status<'a> {
     /// What its load balancer says.
-    pub load_balancer: Option<LoadBalancer>,
+    #[serde(borrow)]
+    pub load_balancer: Option<LoadBalancer<'a>>,
 }
 
 /// What a load balancer says of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct LoadBalancer {
+pub struct LoadBalancer<'a> {
     /// Its addresses.
-    pub ingress: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    pub ingress: Option<Vec<IngressEntry<'a>>>,
+}
+
+/// An address that a load balancer has given to a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IngressEntry<'a> {
+    /// Its IP; an address may be a host name instead.
+    #[serde(borrow)]
+    pub ip: Option<Text<'a>>,
 }
 
 impl<'a> ServiceShape<'a> {
@@ -74,7 +85,8 @@ impl<'a> ServiceShape<'a> {
     pub fn of(service: &'a Service) -> Self {
         let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
-        let ingress = ingress.map(|all| all.iter().map(|_| IgnoredAny).collect());
+        let ingress = ingress
+            .map(|all| all.iter().map(|entry| IngressEntry { ip: text(&entry.ip) }).collect());
         Self {
             metadata: Some(Mapping(Metadata::of(&service.metadata))),
             spec: service.spec.as_ref().map(|spec| Mapping(Spec::of(spec))),

@@ -33,7 +33,7 @@ fn a_service_is_read_as_it_was_written() {
             headless: true,
             class: Some("x/y".into()),
             beyond_inlets: Some((53, Protocol::Udp)),
-            has_ingress: true,
+            ingress: Ingress::Unknown,
             has_external_ips: true,
             has_foreign_finalizer: true,
             foreign_annotation: Some("metallb.io/address-pool".into()),
@@ -42,6 +42,36 @@ fn a_service_is_read_as_it_was_written() {
             manage: (Some("1".into()), None),
         }
     );
+}
+
+#[test]
+fn the_giver_of_an_address_is_known_by_who_wrote_the_status() {
+    let by = |manager: &str, ip: &str, external: &str| {
+        let status = serde_json::json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
+        let read = view(serde_json::json!({
+            "metadata": {"managedFields": [
+                {"manager": "inlets-operator", "fieldsV1": {"f:spec": {"f:externalIPs": {}}}},
+                {"manager": manager, "subresource": "status", "fieldsV1": status}]},
+            "spec": {"externalIPs": [external]},
+            "status": {"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"}]}}}));
+        read.ingress
+    };
+    assert_eq!(by("inlets-operator", "192.0.2.1", "192.0.2.1"), Ingress::Inlets);
+    assert_eq!(by("inlets-operator", "192.0.2.1", ""), Ingress::Inlets, "stripped since");
+    assert_eq!(by("controller", "192.0.2.1", "192.0.2.1"), Ingress::Unknown, "written by hand");
+    assert_eq!(by("controller", "192.0.2.1", "192.0.2.2"), Ingress::Foreign);
+    let address = |entry: serde_json::Value, entries: serde_json::Value| {
+        let balancer = serde_json::json!({"ingress": entry});
+        view(serde_json::json!({
+            "metadata": {"managedFields": entries}, "status": {"loadBalancer": balancer}}))
+        .ingress
+    };
+    let host = serde_json::json!([{"hostname": "a.example"}]);
+    let other = serde_json::json!([{"manager": "k3s", "fieldsV1": {
+        "f:status": {"f:loadBalancer": {"f:ingress": {}}}}}]);
+    assert_eq!(address(host.clone(), other.clone()), Ingress::Foreign);
+    assert_eq!(address(host, serde_json::json!([])), Ingress::Unknown);
+    assert_eq!(address(serde_json::json!([]), other), Ingress::Absent);
 }
 
 #[test]

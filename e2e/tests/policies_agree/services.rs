@@ -1,8 +1,8 @@
 //! The Services that are sent. On them the policies do all that the webhook does.
 
 use crate::bed::Space;
-use crate::cases::{Case, product, some};
-use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use crate::cases::{Case, STATUS_BY, product, some};
+use fastrak_api::names::inlets::{self, MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, kubernetes};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ApiResource;
@@ -149,6 +149,53 @@ fn addressed(mut object: Value) -> Value {
     object
 }
 
+/// With the address that the inlets operator has obtained, as the operator writes it.
+fn tunnelled(object: Value) -> Value {
+    let mut object = with(addressed(object), "externalIPs", json!(["192.0.2.1"]));
+    object[STATUS_BY] = json!(inlets::OPERATOR);
+    object
+}
+
+/// A Service as a client writes it that knows nothing of what others have written.
+fn replaced(old: &Value, annotations: &[(&str, &str)]) -> Value {
+    let mut new = annotated(balancer(), annotations);
+    for key in ["status", STATUS_BY] {
+        old.get(key).into_iter().for_each(|value| new[key] = value.clone());
+    }
+    new
+}
+
+fn replacements() -> Vec<Case> {
+    let olds = [
+        tunnelled(served()),
+        tunnelled(balancer()),
+        addressed(served()),
+        addressed(mute()),
+        annotated(tunnelled(served()), &[(BALANCER, "inlets")]),
+        annotated(balancer(), &[(BALANCER_DECISION, "skipped:user-managed"), (MANAGE, "1")]),
+    ];
+    let news: [&[(&str, &str)]; 9] = [
+        &[],
+        &[("own.io/x", "y")],
+        &[(BALANCER, "inlets")],
+        &[(BALANCER, "none")],
+        &[(BALANCER, "node-ip")],
+        &[(MANAGE, "1"), (MANAGE_LEGACY, "true")],
+        &[(MANAGE, "0")],
+        &[(MANAGE, "0"), (BALANCER_DECISION, "none")],
+        &[(BALANCER_DECISION, "x")],
+    ];
+    let mut cases = Vec::new();
+    for old in olds {
+        for annotations in news {
+            let new = replaced(&old, annotations);
+            cases.push(Case::update(old.clone(), new.clone()));
+            cases.push(Case::update(old.clone(), given_up(new)));
+        }
+    }
+    cases
+}
+
 fn updates() -> Vec<Case> {
     let managed = || annotated(balancer(), &[(MANAGE, "1")]);
     let mut cases = vec![
@@ -219,5 +266,5 @@ fn mixed_updates() -> Vec<Case> {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    [creates(), updates(), mixed_updates()].concat()
+    [creates(), updates(), replacements(), mixed_updates()].concat()
 }

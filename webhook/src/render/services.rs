@@ -33,6 +33,7 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("decision", text(names::BALANCER_DECISION)),
         ("manages", texts([inlets::MANAGE, inlets::MANAGE_LEGACY])),
         ("served", texts(served.iter().map(String::as_str))),
+        ("operator", text(inlets::OPERATOR)),
         ("inlets", text(&Choice::Inlets.to_string())),
         ("nobody", text(&Choice::None.to_string())),
         ("told_inlets", map(&told(Server::Inlets))),
@@ -62,26 +63,43 @@ object.spec.?type.orValue('') == 'LoadBalancer'
 || $decision in object.metadata.?annotations.orValue({})",
 )];
 
-const VARIABLES: [(&str, &str); 14] = [
+const VARIABLES: [(&str, &str); 19] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
+    ("before", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"),
+    // A client that does not know the record takes it off; the decision on the old object stands then.
     (
-        "recorded",
+        "records",
         "
-variables.annotations[?$decision].orValue('') in $served
-? string(variables.annotations[$decision]) : ''",
+[variables.annotations, variables.before]
+.map(all, string(all[?$decision].orValue('')))
+.filter(record, record in $served)",
     ),
+    ("recorded", "variables.records.size() > 0 ? variables.records[0] : ''"),
     (
         "told",
         "
-variables.recorded == $inlets ? $told_inlets
-: variables.recorded == $nobody ? $told_nobody
-: {}",
+variables.records.map(record, record == $inlets ? $told_inlets : $told_nobody)",
     ),
     (
         "userManaged",
         "
 $manages.exists(key, key in variables.annotations
-  && variables.annotations[?key] != variables.told[?key])",
+  && !variables.told.exists(told, told[key] == variables.annotations[key]))",
+    ),
+    ("hasIngress", "object.?status.?loadBalancer.?ingress.orValue([]).size() > 0"),
+    (
+        "tunnelled",
+        "
+// The inlets operator has given it its address.
+variables.hasIngress && object.metadata.?managedFields.orValue([]).exists(entry,
+  entry.?manager.orValue('') == $operator
+  && entry.?fieldsV1[?'f:status'][?'f:loadBalancer'][?'f:ingress'].hasValue())",
+    ),
+    (
+        "serving",
+        "
+variables.recorded != '' ? variables.recorded
+: variables.tunnelled && !($decision in variables.annotations) ? $inlets : ''",
     ),
     ("wish", "string(variables.annotations[?$wish].orValue(''))"),
     ("wishes", "$wish in variables.annotations"),
@@ -89,11 +107,11 @@ $manages.exists(key, key in variables.annotations
         "foreign",
         "
 // Asked only where nothing has been decided: afterwards the addresses are the operator's own work.
-variables.recorded != '' ? ''
+variables.serving != '' ? ''
 : object.spec.?clusterIP.orValue('') == 'None' ? $headless
 : has(object.spec.loadBalancerClass) ? $foreign_class
-: object.?status.?loadBalancer.?ingress.orValue([]).size() > 0
-  || object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
+: variables.hasIngress && !variables.tunnelled ? $foreign_address
+: !variables.hasIngress && object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
 : variables.annotations.exists(key, $prefixes.exists(prefix, key.startsWith(prefix)))
   || $finalizer in object.metadata.?finalizers.orValue([]) ? $foreign_mark
 : ''",
@@ -115,9 +133,9 @@ oldObject != null && oldObject.spec.?ports.orValue([]).exists(port,
         "
 // A decision stands until the choice that led to it is taken off, or the port that inlets could not
 // carry is gone.
-oldObject != null && ($wish in oldObject.metadata.?annotations.orValue({})
-  || (variables.recorded == $nobody && variables.wasBeyondInlets && !variables.beyondInlets))
-? '' : variables.recorded",
+$wish in variables.before
+|| (variables.before[?$decision].orValue('') == $nobody && variables.wasBeyondInlets && !variables.beyondInlets)
+? '' : variables.serving",
     ),
     (
         "server",
@@ -135,7 +153,7 @@ object.spec.?type.orValue('') != 'LoadBalancer' ? ''
 : variables.foreign != '' ? variables.foreign
 : !(variables.server in $served) ? $unserved
 // A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-: variables.server == $inlets && variables.beyondInlets && variables.recorded != $inlets
+: variables.server == $inlets && variables.beyondInlets && variables.serving != $inlets
   ? $alternative : variables.server",
     ),
     (
@@ -152,7 +170,8 @@ variables.decision == $inlets ? $set_inlets
 // What we told the operator is taken back, or it keeps a machine that somebody pays for; what the
 // user told it stays.
 variables.decision in $served ? []
-: variables.told.map(key, variables.annotations[?key] == variables.told[?key], key)
+: $manages.filter(key, key in variables.annotations
+  && variables.told.exists(told, told[key] == variables.annotations[key]))
 + (variables.decision == '' ? [$decision] : [])",
     ),
 ];

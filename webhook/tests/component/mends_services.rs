@@ -105,3 +105,29 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     }
     webhook.stop().await
 }
+
+/// Gives a Service an address in its status, as this client would.
+async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+    let params = PatchParams { field_manager: Some(by.to_owned()), ..PatchParams::default() };
+    api.patch_status(name, &params, &Patch::Merge(status)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_address()
+-> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    for name in ["ours", "others"] {
+        create(&services, web(name), "default").await?;
+    }
+    give_address(&services, "ours", names::inlets::OPERATOR).await?;
+    give_address(&services, "others", "controller").await?;
+    let webhook = rig.run(&["--balancer=none"]).await?;
+    becomes(&services, "ours", inlets()).await?;
+    let foreign = (None, None, Some("skipped:foreign-address".to_owned()));
+    becomes(&services, "others", foreign).await?;
+    webhook.stop().await
+}

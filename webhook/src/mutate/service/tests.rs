@@ -7,6 +7,8 @@ use inlets::{MANAGE, MANAGE_LEGACY};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod stripped;
+
 fn plain() -> Value {
     json!({
         "apiVersion": "v1",
