@@ -2,11 +2,13 @@
 //!
 //! The decision itself is the webhook's.
 
+mod beyond;
 mod decision;
 mod foreign;
 mod ingress;
 mod shape;
 
+pub use self::beyond::{BeyondInlets, EVERYBODY, Protocol};
 pub use self::decision::{Choice, ChoiceError, Decision, SkipReason};
 pub use self::foreign::PREFIXES as FOREIGN_PREFIXES;
 pub use self::ingress::Ingress;
@@ -37,8 +39,10 @@ pub struct ServiceView {
     pub headless: bool,
     /// The load balancer's class that it names.
     pub class: Option<String>,
-    /// The first of its ports that inlets cannot carry.
-    pub beyond_inlets: Option<(i32, Protocol)>,
+    /// Why it is not for inlets, which cannot do all that it asks for.
+    pub beyond_inlets: Option<BeyondInlets>,
+    /// Whether its pods are to see the addresses of their clients.
+    pub is_local: bool,
     /// Who has given it the addresses in its status.
     pub ingress: Ingress,
     /// Whether its spec bears external addresses.
@@ -53,17 +57,6 @@ pub struct ServiceView {
     pub decision: Option<String>,
     /// What it says to the inlets operator: to current ones, and to older ones.
     pub manage: (Option<String>, Option<String>),
-}
-
-/// A port's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
 }
 
 impl ServiceView {
@@ -98,6 +91,8 @@ impl ServiceView {
         // The first by its name, in whatever order they came: the same Service gets the same words.
         let keys = metadata.annotations.iter().flat_map(Pairs::keys);
         self.foreign_annotation = keys.filter(|key| foreign::marks(key)).min().map(clipped);
+        let ranges = metadata.annotation(kubernetes::SOURCE_RANGES).unwrap_or_default();
+        self.beyond_inlets = BeyondInlets::of_annotation(ranges);
         self.choice = annotation(names::BALANCER);
         self.decision = annotation(names::BALANCER_DECISION);
         self.manage = (annotation(inlets::MANAGE), annotation(inlets::MANAGE_LEGACY));
@@ -108,13 +103,8 @@ impl ServiceView {
         self.headless = spec.cluster_ip.as_deref() == Some("None");
         self.class = owned(spec.load_balancer_class.as_ref());
         self.has_external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
-        let port = |port: &Port<'_>| {
-            (port.port.unwrap_or_default(), Protocol::read(port.protocol.as_deref()))
-        };
-        let beyond = |(port, protocol): &(i32, Protocol)| {
-            *protocol != Protocol::Tcp || *port == inlets::CONTROL_PORT
-        };
-        self.beyond_inlets = spec.ports.iter().flatten().map(port).find(beyond);
+        self.is_local = spec.external_traffic_policy.as_deref() == Some("Local");
+        self.beyond_inlets = self.beyond_inlets.or_else(|| BeyondInlets::of(spec));
     }
 
     /// What the Service asks for.
@@ -126,26 +116,6 @@ impl ServiceView {
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         self.decision.as_deref().and_then(Decision::parse)
-    }
-
-    /// What the inlets operator cannot carry of it, for people to read.
-    #[must_use]
-    pub fn beyond_inlets(&self) -> Option<String> {
-        self.beyond_inlets.map(|(port, protocol)| match protocol {
-            Protocol::Tcp => format!("port {port} is the tunnel's own"),
-            Protocol::Udp => format!("port {port} is UDP"),
-            Protocol::Sctp => format!("port {port} is SCTP"),
-        })
-    }
-}
-
-impl Protocol {
-    fn read(text: Option<&str>) -> Self {
-        match text {
-            Some("UDP") => Self::Udp,
-            Some("SCTP") => Self::Sctp,
-            _ => Self::Tcp,
-        }
     }
 }
 

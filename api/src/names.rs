@@ -162,6 +162,8 @@ pub mod kubernetes {
     pub const OS: &str = "kubernetes.io/os";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+    /// The annotation that `spec.loadBalancerSourceRanges` was before it was a field.
+    pub const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
     /// The label by which a selector can name a namespace.
     pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
     /// The namespace that every cluster has; its uid identifies the cluster.

@@ -36,6 +36,15 @@ pub struct Spec<'a> {
     /// Addresses that its user has given it.
     #[serde(borrow, rename = "externalIPs")]
     pub external_ips: Option<Vec<Text<'a>>>,
+    /// The clients that may reach its load balancer.
+    #[serde(borrow)]
+    pub load_balancer_source_ranges: Option<Vec<Text<'a>>>,
+    /// The address that its load balancer is to have.
+    #[serde(borrow, rename = "loadBalancerIP")]
+    pub load_balancer_ip: Option<Text<'a>>,
+    /// How what comes from outside reaches its pods.
+    #[serde(borrow)]
+    pub external_traffic_policy: Option<Text<'a>>,
     /// Its ports.
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
@@ -109,6 +118,9 @@ impl<'a> Spec<'a> {
             cluster_ip: text(&spec.cluster_ip),
             load_balancer_class: text(&spec.load_balancer_class),
             external_ips: texts(&spec.external_ips),
+            load_balancer_source_ranges: texts(&spec.load_balancer_source_ranges),
+            load_balancer_ip: text(&spec.load_balancer_ip),
+            external_traffic_policy: text(&spec.external_traffic_policy),
             ports,
         }
     }

@@ -19,7 +19,7 @@ fn a_service_is_read_as_it_was_written() {
                 "fastrak.io/balancer": "none", "fastrak.io/balancer-decision": "inlets",
                 "operator.inlets.dev/manage": "1", "metallb.io/address-pool": "p"}},
         "spec": {
-            "type": "LoadBalancer", "clusterIP": "None", "loadBalancerClass": "x/y", "externalIPs": ["192.0.2.1"],
+            "type": "LoadBalancer", "externalTrafficPolicy": "Local", "clusterIP": "None", "loadBalancerClass": "x/y", "externalIPs": ["192.0.2.1"],
             "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}, {"port": 9, "protocol": "SCTP"}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}));
     assert_eq!(
@@ -32,7 +32,8 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            beyond_inlets: Some((53, Protocol::Udp)),
+            beyond_inlets: Some(BeyondInlets::Port(53, Protocol::Udp)),
+            is_local: true,
             ingress: Ingress::Unknown,
             has_external_ips: true,
             has_foreign_finalizer: true,
@@ -108,10 +109,34 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
             .iter()
             .map(|(port, protocol)| serde_json::json!({"port": port, "protocol": protocol}))
             .collect();
-        view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets()
+        let read = view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets;
+        read.map(|beyond| beyond.to_string())
     };
     assert_eq!(with(&[(80, "TCP"), (443, "TCP")]), None);
     assert_eq!(with(&[(80, "TCP"), (53, "UDP")]).unwrap(), "port 53 is UDP");
     assert_eq!(with(&[(9, "SCTP")]).unwrap(), "port 9 is SCTP");
     assert_eq!(with(&[(8123, "TCP")]).unwrap(), "port 8123 is the tunnel's own");
+}
+
+#[test]
+fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
+    let of = |spec: serde_json::Value| view(serde_json::json!({"spec": spec})).beyond_inlets;
+    let ranges = |ranges: &[&str]| of(serde_json::json!({"loadBalancerSourceRanges": ranges}));
+    assert_eq!(ranges(&["10.0.0.0/8"]), Some(BeyondInlets::SourceRanges));
+    assert_eq!(ranges(&["::/0"]), Some(BeyondInlets::SourceRanges));
+    assert_eq!(ranges(&["10.0.0.0/8", "0.0.0.0/0"]), None);
+    assert_eq!(ranges(&[]), None);
+    let udp = serde_json::json!([{"port": 53, "protocol": "UDP"}]);
+    let address = |ip: &str| serde_json::json!({"loadBalancerIP": ip, "ports": udp.clone()});
+    assert_eq!(of(address("192.0.2.1")), Some(BeyondInlets::RequestedAddress));
+    assert_eq!(of(address("")), Some(BeyondInlets::Port(53, Protocol::Udp)));
+    let annotated = |ranges: &str| {
+        let annotations = serde_json::json!({kubernetes::SOURCE_RANGES: ranges});
+        view(serde_json::json!({
+            "metadata": {"annotations": annotations}, "spec": {"loadBalancerIP": "192.0.2.1"}}))
+        .beyond_inlets
+    };
+    assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(BeyondInlets::SourceRanges));
+    assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(BeyondInlets::RequestedAddress));
+    assert_eq!(annotated(""), Some(BeyondInlets::RequestedAddress));
 }

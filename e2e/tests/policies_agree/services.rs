@@ -92,6 +92,11 @@ fn creates() -> Vec<Case> {
         with(balancer(), "externalIPs", json!(["192.0.2.1"])),
         with(balancer(), "externalIPs", json!([])),
         with(balancer(), "loadBalancerIP", json!("192.0.2.1")),
+        ranged(balancer()),
+        annotated(ranged(balancer()), &[(BALANCER, "inlets")]),
+        with(balancer(), "loadBalancerSourceRanges", json!(["10.0.0.0/8", "0.0.0.0/0"])),
+        with(balancer(), "externalTrafficPolicy", json!("Local")),
+        annotated(balancer(), &[(kubernetes::SOURCE_RANGES, "10.0.0.0/8")]),
         port(8123, "TCP"),
         port(8123, "UDP"),
         port(9, "SCTP"),
@@ -196,6 +201,32 @@ fn replacements() -> Vec<Case> {
     cases
 }
 
+fn ranged(object: Value) -> Value {
+    with(object, "loadBalancerSourceRanges", json!(["10.0.0.0/8"]))
+}
+
+/// What inlets cannot do comes and goes.
+fn limits() -> Vec<Case> {
+    let noted = |ranges| annotated(served(), &[(kubernetes::SOURCE_RANGES, ranges)]);
+    let address = |object| with(object, "loadBalancerIP", json!("192.0.2.1"));
+    vec![
+        Case::update(served(), ranged(served())),
+        Case::update(served(), ranged(balancer())),
+        Case::update(served(), annotated(ranged(served()), &[(BALANCER, "inlets")])),
+        Case::update(served(), beyond(ranged(served()))),
+        Case::update(ranged(mute()), mute()),
+        Case::update(ranged(mute()), touched(ranged(mute()))),
+        Case::update(ranged(served()), touched(ranged(served()))),
+        Case::update(served(), noted("10.0.0.0/8,172.16.0.0/12")),
+        Case::update(served(), noted("10.0.0.0/8,0.0.0.0/0")),
+        Case::update(served(), noted(",")),
+        Case::update(noted("10.0.0.0/8"), touched(noted("10.0.0.0/8"))),
+        Case::update(served(), address(served())),
+        Case::update(address(mute()), mute()),
+        Case::update(address(mute()), beyond(mute())),
+    ]
+}
+
 fn updates() -> Vec<Case> {
     let managed = || annotated(balancer(), &[(MANAGE, "1")]);
     let mut cases = vec![
@@ -266,5 +297,5 @@ fn mixed_updates() -> Vec<Case> {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    [creates(), updates(), replacements(), mixed_updates()].concat()
+    [creates(), updates(), replacements(), limits(), mixed_updates()].concat()
 }

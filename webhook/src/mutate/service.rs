@@ -2,6 +2,7 @@
 //! user says otherwise. It never writes a field of the spec, and it leaves alone what is another
 //! load balancer's.
 
+mod limits;
 mod record;
 mod server;
 mod settings;
@@ -158,25 +159,23 @@ fn decided(
             };
         }
     };
-    let beyond = service.beyond_inlets().filter(|_| server == Server::Inlets);
-    let Some(problem) = beyond else { return served(server) };
-    // A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-    let kept = recorded.filter(|server| *server == Server::Inlets);
-    let server = kept.unwrap_or(fallback.alternative);
-    let verdict = served(server);
-    let told = ask.old.is_some_and(|old| old.beyond_inlets() == service.beyond_inlets());
-    match server {
-        Server::Nobody => Verdict { reason: Reason::BeyondInlets, ..verdict.about(problem) },
-        Server::Inlets if told => verdict,
-        Server::Inlets => verdict.remark(format!("inlets cannot carry all of it: {problem}")),
+    match service.beyond_inlets.filter(|_| server == Server::Inlets) {
+        None => limits::remarked(ask, served(server)),
+        Some(beyond) if recorded == Some(Server::Inlets) && limits::spares_a_tunnel(beyond) => {
+            limits::remarked(ask, served(server))
+        }
+        Some(beyond) => {
+            let verdict = served(fallback.alternative).about(beyond.to_string());
+            Verdict { reason: limits::reason(beyond), ..verdict }
+        }
     }
 }
 
 /// Whether a recorded decision no longer stands, though no choice is written: the choice that led
-/// to it has been taken off, or the port that inlets could not carry is gone.
+/// to it has been taken off, or what inlets could not do is not asked for any more.
 fn is_to_be_redecided(ask: &ServiceAsk<'_>, record: Record) -> bool {
     let Some(old) = ask.old else { return false };
-    let carried_now = old.beyond_inlets().is_some() && ask.service.beyond_inlets().is_none();
+    let carried_now = old.beyond_inlets.is_some() && ask.service.beyond_inlets.is_none();
     old.choice.is_some() || (record.was_nobody() && carried_now)
 }
 

@@ -4,7 +4,7 @@
 
 use super::cel::{edits, fill, map, text, texts};
 use crate::mutate::service::{Server, Settings};
-use fastrak_api::balancer::{Choice, Decision, FOREIGN_PREFIXES, SkipReason};
+use fastrak_api::balancer::{Choice, Decision, EVERYBODY, FOREIGN_PREFIXES, SkipReason};
 use fastrak_api::names::{self, inlets, kubernetes};
 
 /// What the operator is told of a server's Services.
@@ -44,7 +44,10 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("alternative", decision(settings.alternative.server())),
         ("prefixes", texts(FOREIGN_PREFIXES)),
         ("finalizer", text(kubernetes::SERVICE_FINALIZER)),
-        ("control_port", inlets::CONTROL_PORT.to_string()),
+        ("restricted", restricted("object")),
+        ("was_restricted", restricted("oldObject")),
+        ("beyond", beyond("object")),
+        ("was_beyond", beyond("oldObject")),
         ("headless", skipped(SkipReason::Headless)),
         ("foreign_class", skipped(SkipReason::ForeignClass)),
         ("foreign_address", skipped(SkipReason::ForeignAddress)),
@@ -52,6 +55,31 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("user_managed", skipped(SkipReason::UserManaged)),
         ("unserved", skipped(SkipReason::UnservedChoice)),
     ]
+}
+
+/// Whether the source ranges of a Service keep anybody out.
+fn restricted(object: &str) -> String {
+    let names = [
+        ("object", object.to_owned()),
+        ("annotation", text(kubernetes::SOURCE_RANGES)),
+        ("everybody", text(EVERYBODY)),
+    ];
+    let template = "
+(($object.spec.?loadBalancerSourceRanges.orValue([]).size() > 0
+    && !($everybody in $object.spec.loadBalancerSourceRanges))
+  || ($object.metadata.?annotations[?$annotation].orValue('').replace(',', '') != ''
+    && !($everybody in $object.metadata.annotations[$annotation].split(','))))";
+    fill(template, &names)
+}
+
+/// Whether inlets cannot do something else that a Service asks for.
+fn beyond(object: &str) -> String {
+    let names = [("object", object.to_owned()), ("control_port", inlets::CONTROL_PORT.to_string())];
+    let template = "
+($object.spec.?loadBalancerIP.orValue('') != ''
+  || $object.spec.?ports.orValue([]).exists(port,
+    port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port))";
+    fill(template, &names)
 }
 
 /// Which Services are looked at: those that the webhook is shown.
@@ -63,7 +91,7 @@ object.spec.?type.orValue('') == 'LoadBalancer'
 || $decision in object.metadata.?annotations.orValue({})",
 )];
 
-const VARIABLES: [(&str, &str); 19] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
     ("before", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"),
     // A client that does not know the record takes it off; the decision on the old object stands then.
@@ -116,23 +144,14 @@ variables.serving != '' ? ''
   || $finalizer in object.metadata.?finalizers.orValue([]) ? $foreign_mark
 : ''",
     ),
-    (
-        "beyondInlets",
-        "
-object.spec.?ports.orValue([]).exists(port,
-  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
-    ),
-    (
-        "wasBeyondInlets",
-        "
-oldObject != null && oldObject.spec.?ports.orValue([]).exists(port,
-  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
-    ),
+    ("restricted", "$restricted"),
+    ("beyondInlets", "variables.restricted || $beyond"),
+    ("wasBeyondInlets", "oldObject != null && ($was_restricted || $was_beyond)"),
     (
         "kept",
         "
-// A decision stands until the choice that led to it is taken off, or the port that inlets could not
-// carry is gone.
+// A decision stands until the choice that led to it is taken off, or what inlets could not do is not
+// asked for any more.
 $wish in variables.before
 || (variables.before[?$decision].orValue('') == $nobody && variables.wasBeyondInlets && !variables.beyondInlets)
 ? '' : variables.serving",
@@ -152,9 +171,10 @@ object.spec.?type.orValue('') != 'LoadBalancer' ? ''
 : variables.wishes && !(variables.wish in $served) ? $unserved
 : variables.foreign != '' ? variables.foreign
 : !(variables.server in $served) ? $unserved
-// A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-: variables.server == $inlets && variables.beyondInlets && variables.serving != $inlets
-  ? $alternative : variables.server",
+// A tunnel that serves the other ports is not torn down for the one that it cannot carry. One that lets
+// in whom the Service is to keep out is.
+: variables.server == $inlets && variables.beyondInlets
+  && (variables.serving != $inlets || variables.restricted) ? $alternative : variables.server",
     ),
     (
         "set",

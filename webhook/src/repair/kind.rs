@@ -109,7 +109,7 @@ impl Kind for Services {
 
     fn note(changed: &ServiceView, reason: Reason) -> String {
         match changed.decision() {
-            Some(decision) => format!("decided after the fact: {decision}"),
+            Some(decision) => format!("decided after the fact: {decision} ({reason})"),
             None => format!("what was decided is taken back after the fact: {reason}"),
         }
     }

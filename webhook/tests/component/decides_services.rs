@@ -157,3 +157,35 @@ async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision()
     assert_eq!(said(&own), saying(Some("0"), None, Some("skipped:user-managed")));
     webhook.stop().await
 }
+
+#[tokio::test]
+async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let services = Services(rig.api("default"));
+    let inlets = saying(Some("1"), Some("true"), Some("inlets"));
+    let none = saying(Some("0"), Some("false"), Some("none"));
+    let ranges = |ranges: Value| json!({"spec": {"loadBalancerSourceRanges": ranges}});
+
+    let inner = web("inner").with_spec(|spec| {
+        spec.load_balancer_source_ranges = Some(vec!["10.0.0.0/8".to_owned()]);
+    });
+    assert_eq!(said(&services.create(inner).await?), none);
+    assert_eq!(said(&services.create(web("outer")).await?), inlets);
+    obtain_address(&services, "outer").await?;
+    assert_eq!(said(&services.change("outer", ranges(json!(["10.0.0.0/8"]))).await?), none);
+    assert_eq!(said(&services.change("outer", ranges(Value::Null)).await?), inlets);
+
+    let fixed = web("fixed").with_spec(|spec| spec.load_balancer_ip = Some("10.0.0.7".to_owned()));
+    assert_eq!(said(&services.create(fixed).await?), none);
+    let local = web("local")
+        .with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
+        .build("default");
+    let yaml = serde_json::to_string(&local)?;
+    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let told = command.run().await?.stderr;
+    assert!(told.contains("externalTrafficPolicy: Local has no effect"), "{told}");
+    assert_eq!(said(&services.0.get("local").await?), inlets);
+    webhook.stop().await
+}

@@ -131,3 +131,20 @@ async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_
     becomes(&services, "others", foreign).await?;
     webhook.stop().await
 }
+
+#[tokio::test]
+async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    let webhook = rig.webhook(&[]).await?;
+    assert_eq!(said(&create(&services, web("outer"), "default").await?), inlets());
+    webhook.stop().await?;
+    let ranges = json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}});
+    assert_eq!(said(&change(&services, "outer", ranges).await?), inlets());
+    let webhook = rig.run(&[]).await?;
+    let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
+    becomes(&services, "outer", none).await?;
+    rig.is_told("BalancerRepaired", "outer", "source-ranges").await?;
+    webhook.stop().await
+}
