@@ -169,6 +169,8 @@ pub mod kubernetes {
     pub const OS: &str = "kubernetes.io/os";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+    /// The annotation that `spec.loadBalancerSourceRanges` was before it was a field.
+    pub const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
     /// The label by which a selector can name a namespace.
     pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
     /// The namespace that every cluster has; its uid identifies the cluster.
@@ -187,6 +189,8 @@ pub mod provisioners {
 
 /// Names of the inlets operator's.
 pub mod inlets {
+    /// The field manager of what the operator writes: the name of its program.
+    pub const OPERATOR: &str = "inlets-operator";
     /// Whether the operator is to serve a Service, for operators of 0.17 and later.
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.

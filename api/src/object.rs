@@ -9,6 +9,7 @@ pub mod trimmed;
 
 pub use self::owned::{ManagedFields, OwnedFields};
 
+use crate::names::inlets;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
@@ -154,6 +155,7 @@ impl<'a> Metadata<'a> {
                     OwnedFields::deserialize(&fields.0).unwrap_or(OwnedFields::Unreadable)
                 };
                 let entry = |entry: &ManagedFieldsEntry| ManagedFields {
+                    by_inlets: entry.manager.as_deref() == Some(inlets::OPERATOR),
                     fields_v1: entry.fields_v1.as_ref().map(record),
                 };
                 entries.iter().map(entry).collect()

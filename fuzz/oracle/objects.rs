@@ -102,6 +102,17 @@ pub(crate) fn service(picks: &mut Picks<'_>) -> Value {
         picks.one(&[None, None, Some("None"), Some("10.0.0.1")]),
     );
     set(&mut service, "/spec", "externalIPs", picks.one(&[None, None, Some(json!(["192.0.2.1"]))]));
+    let ranges = [None, None, Some(json!(["10.0.0.0/8"])), Some(json!(["0.0.0.0/0"]))];
+    set(&mut service, "/spec", "loadBalancerSourceRanges", picks.one(&ranges));
+    set(&mut service, "/spec", "loadBalancerIP", picks.one(&[None, None, Some("10.0.0.7")]));
+    let policies = [None, Some("Local"), Some("Cluster")];
+    set(&mut service, "/spec", "externalTrafficPolicy", picks.one(&policies));
+    let by = |manager: &str| {
+        json!([{"manager": manager, "fieldsV1": {
+            "f:status": {"f:loadBalancer": {"f:ingress": {}}}}}])
+    };
+    let managers = [None, Some(by(inlets::OPERATOR)), Some(by("controller"))];
+    set(&mut service, "/metadata", "managedFields", picks.one(&managers));
     let ingress = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
     set(&mut service, "", "status", picks.one(&[None, None, Some(ingress)]));
     let cleanup = json!([kubernetes::SERVICE_FINALIZER]);

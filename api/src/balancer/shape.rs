@@ -4,7 +4,6 @@
 use crate::object::{Mapping, Metadata, Text, text, texts};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// The parts of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -17,7 +16,8 @@ pub struct ServiceShape<'a> {
     #[serde(borrow)]
     pub spec: Option<Mapping<Spec<'a>>>,
     /// Its status.
-    pub status: Option<Status>,
+    #[serde(borrow)]
+    pub status: Option<Status<'a>>,
 }
 
 /// The spec of a Service.
@@ -36,6 +36,15 @@ pub struct Spec<'a> {
     /// Addresses that its user has given it.
     #[serde(borrow, rename = "externalIPs")]
     pub external_ips: Option<Vec<Text<'a>>>,
+    /// The clients that may reach its load balancer.
+    #[serde(borrow)]
+    pub load_balancer_source_ranges: Option<Vec<Text<'a>>>,
+    /// The address that its load balancer is to have.
+    #[serde(borrow, rename = "loadBalancerIP")]
+    pub load_balancer_ip: Option<Text<'a>>,
+    /// How what comes from outside reaches its pods.
+    #[serde(borrow)]
+    pub external_traffic_policy: Option<Text<'a>>,
     /// Its ports.
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
@@ -53,19 +62,30 @@ pub struct Port<'a> {
 }
 
 /// The status of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Status {
+pub struct Status<'a> {
     /// What its load balancer says.
-    pub load_balancer: Option<LoadBalancer>,
+    #[serde(borrow)]
+    pub load_balancer: Option<LoadBalancer<'a>>,
 }
 
 /// What a load balancer says of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct LoadBalancer {
+pub struct LoadBalancer<'a> {
     /// Its addresses.
-    pub ingress: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    pub ingress: Option<Vec<IngressEntry<'a>>>,
+}
+
+/// An address that a load balancer has given to a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IngressEntry<'a> {
+    /// Its IP; an address may be a host name instead.
+    #[serde(borrow)]
+    pub ip: Option<Text<'a>>,
 }
 
 impl<'a> ServiceShape<'a> {
@@ -74,7 +94,8 @@ impl<'a> ServiceShape<'a> {
     pub fn of(service: &'a Service) -> Self {
         let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
-        let ingress = ingress.map(|all| all.iter().map(|_| IgnoredAny).collect());
+        let ingress = ingress
+            .map(|all| all.iter().map(|entry| IngressEntry { ip: text(&entry.ip) }).collect());
         Self {
             metadata: Some(Mapping(Metadata::of(&service.metadata))),
             spec: service.spec.as_ref().map(|spec| Mapping(Spec::of(spec))),
@@ -97,6 +118,9 @@ impl<'a> Spec<'a> {
             cluster_ip: text(&spec.cluster_ip),
             load_balancer_class: text(&spec.load_balancer_class),
             external_ips: texts(&spec.external_ips),
+            load_balancer_source_ranges: texts(&spec.load_balancer_source_ranges),
+            load_balancer_ip: text(&spec.load_balancer_ip),
+            external_traffic_policy: text(&spec.external_traffic_policy),
             ports,
         }
     }

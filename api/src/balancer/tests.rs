@@ -19,7 +19,7 @@ fn a_service_is_read_as_it_was_written() {
                 "fastrak.io/balancer": "none", "fastrak.io/balancer-decision": "inlets",
                 "operator.inlets.dev/manage": "1", "metallb.io/address-pool": "p"}},
         "spec": {
-            "type": "LoadBalancer", "clusterIP": "None", "loadBalancerClass": "x/y", "externalIPs": ["192.0.2.1"],
+            "type": "LoadBalancer", "externalTrafficPolicy": "Local", "clusterIP": "None", "loadBalancerClass": "x/y", "externalIPs": ["192.0.2.1"],
             "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}, {"port": 9, "protocol": "SCTP"}]},
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}));
     assert_eq!(
@@ -32,8 +32,9 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            beyond_inlets: Some((53, Protocol::Udp)),
-            has_ingress: true,
+            beyond_inlets: Some(BeyondInlets::Port(53, Protocol::Udp)),
+            is_local: true,
+            ingress: Ingress::Unknown,
             has_external_ips: true,
             has_foreign_finalizer: true,
             foreign_annotation: Some("metallb.io/address-pool".into()),
@@ -42,6 +43,36 @@ fn a_service_is_read_as_it_was_written() {
             manage: (Some("1".into()), None),
         }
     );
+}
+
+#[test]
+fn the_giver_of_an_address_is_known_by_who_wrote_the_status() {
+    let by = |manager: &str, ip: &str, external: &str| {
+        let status = serde_json::json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
+        let read = view(serde_json::json!({
+            "metadata": {"managedFields": [
+                {"manager": "inlets-operator", "fieldsV1": {"f:spec": {"f:externalIPs": {}}}},
+                {"manager": manager, "subresource": "status", "fieldsV1": status}]},
+            "spec": {"externalIPs": [external]},
+            "status": {"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"}]}}}));
+        read.ingress
+    };
+    assert_eq!(by("inlets-operator", "192.0.2.1", "192.0.2.1"), Ingress::Inlets);
+    assert_eq!(by("inlets-operator", "192.0.2.1", ""), Ingress::Inlets, "stripped since");
+    assert_eq!(by("controller", "192.0.2.1", "192.0.2.1"), Ingress::Unknown, "written by hand");
+    assert_eq!(by("controller", "192.0.2.1", "192.0.2.2"), Ingress::Foreign);
+    let address = |entry: serde_json::Value, entries: serde_json::Value| {
+        let balancer = serde_json::json!({"ingress": entry});
+        view(serde_json::json!({
+            "metadata": {"managedFields": entries}, "status": {"loadBalancer": balancer}}))
+        .ingress
+    };
+    let host = serde_json::json!([{"hostname": "a.example"}]);
+    let other = serde_json::json!([{"manager": "k3s", "fieldsV1": {
+        "f:status": {"f:loadBalancer": {"f:ingress": {}}}}}]);
+    assert_eq!(address(host.clone(), other.clone()), Ingress::Foreign);
+    assert_eq!(address(host, serde_json::json!([])), Ingress::Unknown);
+    assert_eq!(address(serde_json::json!([]), other), Ingress::Absent);
 }
 
 #[test]
@@ -78,10 +109,34 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
             .iter()
             .map(|(port, protocol)| serde_json::json!({"port": port, "protocol": protocol}))
             .collect();
-        view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets()
+        let read = view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets;
+        read.map(|beyond| beyond.to_string())
     };
     assert_eq!(with(&[(80, "TCP"), (443, "TCP")]), None);
     assert_eq!(with(&[(80, "TCP"), (53, "UDP")]).unwrap(), "port 53 is UDP");
     assert_eq!(with(&[(9, "SCTP")]).unwrap(), "port 9 is SCTP");
     assert_eq!(with(&[(8123, "TCP")]).unwrap(), "port 8123 is the tunnel's own");
+}
+
+#[test]
+fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
+    let of = |spec: serde_json::Value| view(serde_json::json!({"spec": spec})).beyond_inlets;
+    let ranges = |ranges: &[&str]| of(serde_json::json!({"loadBalancerSourceRanges": ranges}));
+    assert_eq!(ranges(&["10.0.0.0/8"]), Some(BeyondInlets::SourceRanges));
+    assert_eq!(ranges(&["::/0"]), Some(BeyondInlets::SourceRanges));
+    assert_eq!(ranges(&["10.0.0.0/8", "0.0.0.0/0"]), None);
+    assert_eq!(ranges(&[]), None);
+    let udp = serde_json::json!([{"port": 53, "protocol": "UDP"}]);
+    let address = |ip: &str| serde_json::json!({"loadBalancerIP": ip, "ports": udp.clone()});
+    assert_eq!(of(address("192.0.2.1")), Some(BeyondInlets::RequestedAddress));
+    assert_eq!(of(address("")), Some(BeyondInlets::Port(53, Protocol::Udp)));
+    let annotated = |ranges: &str| {
+        let annotations = serde_json::json!({kubernetes::SOURCE_RANGES: ranges});
+        view(serde_json::json!({
+            "metadata": {"annotations": annotations}, "spec": {"loadBalancerIP": "192.0.2.1"}}))
+        .beyond_inlets
+    };
+    assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(BeyondInlets::SourceRanges));
+    assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(BeyondInlets::RequestedAddress));
+    assert_eq!(annotated(""), Some(BeyondInlets::RequestedAddress));
 }

@@ -1,19 +1,26 @@
 //! Which fields of an object somebody owns, as far as fastrak asks: whether one of them is the class of
-//! a claim. A record that cannot be read is told from one that is silent.
+//! a claim or the ingress of a Service. A record that cannot be read is told from one that is silent.
 
+use crate::names::inlets;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// The class within the fields that somebody owns.
-const CLASS: &str = "f:storageClassName";
-/// The spec within them.
-const SPEC: &str = "f:spec";
+/// A path within the fields that somebody owns.
+type Path = &'static [&'static str];
+
+/// The class of a claim.
+const CLASS: Path = &["f:spec", "f:storageClassName"];
+/// The addresses that a load balancer has given to a Service.
+const INGRESS: Path = &["f:status", "f:loadBalancer", "f:ingress"];
 
 /// One entry of `managedFields`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ManagedFields {
+    /// Whether its manager is the inlets operator.
+    #[serde(rename = "manager", deserialize_with = "is_inlets_operator")]
+    pub by_inlets: bool,
     /// What its manager owns.
     pub fields_v1: Option<OwnedFields>,
 }
@@ -23,38 +30,62 @@ pub struct ManagedFields {
 pub enum OwnedFields {
     /// What stands there is no record.
     Unreadable,
-    /// Other fields than the class of a claim.
+    /// Other fields than those below.
     Others,
     /// The class of a claim, among others.
     Class,
+    /// The ingress of a Service, among others.
+    Ingress,
+}
+
+fn is_inlets_operator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let manager = Option::<super::Text<'de>>::deserialize(deserializer)?;
+    Ok(manager.is_some_and(|manager| manager.as_str() == inlets::OPERATOR))
 }
 
 impl<'de> Deserialize<'de> for OwnedFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let found = deserializer.deserialize_any(Keys { wanted: SPEC, within: Some(CLASS) })?;
-        Ok(match found {
+        let search = Search { left: [Some(CLASS), Some(INGRESS)] };
+        Ok(match deserializer.deserialize_any(search)? {
             Found::NoMap => Self::Unreadable,
-            Found::Absent => Self::Others,
-            Found::Present => Self::Class,
+            Found::Map([true, _]) => Self::Class,
+            Found::Map([false, true]) => Self::Ingress,
+            Found::Map([false, false]) => Self::Others,
         })
     }
 }
 
-/// Looks for a key, and for a second one within its value.
+/// Looks for paths, of each of which this much is left.
 #[derive(Clone, Copy)]
-struct Keys {
-    wanted: &'static str,
-    within: Option<&'static str>,
+struct Search {
+    left: [Option<Path>; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     NoMap,
-    Absent,
-    Present,
+    /// For each path, whether it leads somewhere.
+    Map([bool; 2]),
 }
 
-impl<'de> serde::de::DeserializeSeed<'de> for Keys {
+impl Search {
+    /// The search within the value of a key.
+    fn below(self, key: &str) -> Self {
+        let rest = |path: Path| path.split_first().filter(|(first, _)| **first == key);
+        Self { left: self.left.map(|path| path.and_then(rest).map(|(_, rest)| rest)) }
+    }
+
+    /// For each path, whether it ends here.
+    fn ends(self) -> [bool; 2] {
+        self.left.map(|path| path.is_some_and(<[_]>::is_empty))
+    }
+
+    fn goes_on(self) -> bool {
+        self.left.iter().flatten().any(|path| !path.is_empty())
+    }
+}
+
+impl<'de> serde::de::DeserializeSeed<'de> for Search {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
@@ -62,7 +93,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Keys {
     }
 }
 
-impl<'de> Visitor<'de> for Keys {
+impl<'de> Visitor<'de> for Search {
     type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,18 +101,19 @@ impl<'de> Visitor<'de> for Keys {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let mut found = Found::Absent;
+        let mut found = [false; 2];
         while let Some(key) = map.next_key::<super::Text<'de>>()? {
-            let here = match self.within {
-                _ if key.as_str() != self.wanted => map.next_value::<IgnoredAny>().map(|_| None)?,
-                None => map.next_value::<IgnoredAny>().map(|_| Some(Found::Present))?,
-                Some(wanted) => Some(map.next_value_seed(Self { wanted, within: None })?),
+            let below = self.below(key.as_str());
+            let here = if below.goes_on() {
+                map.next_value_seed(below)?
+            } else {
+                map.next_value::<IgnoredAny>().map(|_| Found::Map(below.ends()))?
             };
-            if here == Some(Found::Present) {
-                found = Found::Present;
+            if let Found::Map(here) = here {
+                found = [found[0] || here[0], found[1] || here[1]];
             }
         }
-        Ok(found)
+        Ok(Found::Map(found))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found, A::Error> {
@@ -119,12 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_is_owned_where_it_stands_below_the_spec() {
+    fn a_class_or_an_ingress_is_owned_where_it_stands_in_its_own_place() {
         for (record, owned) in [
             (r#"{"f:spec": {"f:storageClassName": {}, "f:volumeMode": {}}}"#, OwnedFields::Class),
             (r#"{"f:metadata": {"f:storageClassName": {}}}"#, OwnedFields::Others),
             (r#"{"f:spec": {"f:resources": {"f:storageClassName": {}}}}"#, OwnedFields::Others),
             (r#"{"f:spec": 7}"#, OwnedFields::Others),
+            (r#"{"f:status": {"f:loadBalancer": {"f:ingress": {}}}}"#, OwnedFields::Ingress),
+            (r#"{"f:status": {"f:loadBalancer": {}, "f:conditions": {}}}"#, OwnedFields::Others),
+            (r#"{"f:status": {"f:loadBalancer": 7}, "f:spec": {}}"#, OwnedFields::Others),
+            (r#"{"f:spec": {"f:ingress": {}}}"#, OwnedFields::Others),
             ("{}", OwnedFields::Others),
             ("[{}]", OwnedFields::Unreadable),
             ("\"text\"", OwnedFields::Unreadable),
@@ -133,6 +169,19 @@ mod tests {
             assert_eq!(serde_json::from_str::<OwnedFields>(record).unwrap(), owned, "{record}");
         }
         let none: ManagedFields = serde_json::from_str(r#"{"fieldsV1": null}"#).unwrap();
-        assert_eq!(none.fields_v1, None);
+        assert_eq!(none, ManagedFields::default());
+    }
+
+    #[test]
+    fn the_inlets_operator_is_known_by_its_name() {
+        for (entry, is_inlets) in [
+            (r#"{"manager": "inlets-operator"}"#, true),
+            (r#"{"manager": "inlets-operator-2"}"#, false),
+            (r#"{"manager": null}"#, false),
+            ("{}", false),
+        ] {
+            let read: ManagedFields = serde_json::from_str(entry).unwrap();
+            assert_eq!(read.by_inlets, is_inlets, "{entry}");
+        }
     }
 }

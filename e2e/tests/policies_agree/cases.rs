@@ -12,6 +12,9 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 /// Requests at a time.
 const AT_A_TIME: usize = 8;
 
+/// Beside the status of an object that is there before: who wrote it. No object has such a field.
+pub(crate) const STATUS_BY: &str = "statusBy";
+
 /// An object that is made, or changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
@@ -63,7 +66,9 @@ pub(crate) async fn store(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> 
             let Some(status) = old.get("status") else { return Ok(()) };
             let name = made.metadata.name.context("name")?;
             let patch = Patch::Merge(json!({"status": status}));
-            api.patch_status(&name, &PatchParams::default(), &patch).await?;
+            let field_manager = old[STATUS_BY].as_str().map(str::to_owned);
+            let params = PatchParams { field_manager, ..PatchParams::default() };
+            api.patch_status(&name, &params, &patch).await?;
             Ok(())
         })
         .buffer_unordered(AT_A_TIME)
@@ -124,6 +129,7 @@ fn api(bed: &Bed, resource: &ApiResource, space: Space, way: Way) -> Api<Dynamic
 fn named(prefix: &str, object: &Value) -> Result<DynamicObject> {
     let mut named = object.clone();
     named["metadata"]["name"] = json!(format!("{prefix}-{:016x}", hash(&object.to_string())));
+    named.as_object_mut().context("an object")?.remove(STATUS_BY);
     Ok(serde_json::from_value(named)?)
 }
 

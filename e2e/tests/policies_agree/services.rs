@@ -1,8 +1,8 @@
 //! The Services that are sent. On them the policies do all that the webhook does.
 
 use crate::bed::Space;
-use crate::cases::{Case, product, some};
-use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use crate::cases::{Case, STATUS_BY, product, some};
+use fastrak_api::names::inlets::{self, MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, kubernetes};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ApiResource;
@@ -92,6 +92,11 @@ fn creates() -> Vec<Case> {
         with(balancer(), "externalIPs", json!(["192.0.2.1"])),
         with(balancer(), "externalIPs", json!([])),
         with(balancer(), "loadBalancerIP", json!("192.0.2.1")),
+        ranged(balancer()),
+        annotated(ranged(balancer()), &[(BALANCER, "inlets")]),
+        with(balancer(), "loadBalancerSourceRanges", json!(["10.0.0.0/8", "0.0.0.0/0"])),
+        with(balancer(), "externalTrafficPolicy", json!("Local")),
+        annotated(balancer(), &[(kubernetes::SOURCE_RANGES, "10.0.0.0/8")]),
         port(8123, "TCP"),
         port(8123, "UDP"),
         port(9, "SCTP"),
@@ -147,6 +152,79 @@ fn touched(object: Value) -> Value {
 fn addressed(mut object: Value) -> Value {
     object["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
     object
+}
+
+/// With the address that the inlets operator has obtained, as the operator writes it.
+fn tunnelled(object: Value) -> Value {
+    let mut object = with(addressed(object), "externalIPs", json!(["192.0.2.1"]));
+    object[STATUS_BY] = json!(inlets::OPERATOR);
+    object
+}
+
+/// A Service as a client writes it that knows nothing of what others have written.
+fn replaced(old: &Value, annotations: &[(&str, &str)]) -> Value {
+    let mut new = annotated(balancer(), annotations);
+    for key in ["status", STATUS_BY] {
+        old.get(key).into_iter().for_each(|value| new[key] = value.clone());
+    }
+    new
+}
+
+fn replacements() -> Vec<Case> {
+    let olds = [
+        tunnelled(served()),
+        tunnelled(balancer()),
+        addressed(served()),
+        addressed(mute()),
+        annotated(tunnelled(served()), &[(BALANCER, "inlets")]),
+        annotated(balancer(), &[(BALANCER_DECISION, "skipped:user-managed"), (MANAGE, "1")]),
+    ];
+    let news: [&[(&str, &str)]; 9] = [
+        &[],
+        &[("own.io/x", "y")],
+        &[(BALANCER, "inlets")],
+        &[(BALANCER, "none")],
+        &[(BALANCER, "node-ip")],
+        &[(MANAGE, "1"), (MANAGE_LEGACY, "true")],
+        &[(MANAGE, "0")],
+        &[(MANAGE, "0"), (BALANCER_DECISION, "none")],
+        &[(BALANCER_DECISION, "x")],
+    ];
+    let mut cases = Vec::new();
+    for old in olds {
+        for annotations in news {
+            let new = replaced(&old, annotations);
+            cases.push(Case::update(old.clone(), new.clone()));
+            cases.push(Case::update(old.clone(), given_up(new)));
+        }
+    }
+    cases
+}
+
+fn ranged(object: Value) -> Value {
+    with(object, "loadBalancerSourceRanges", json!(["10.0.0.0/8"]))
+}
+
+/// What inlets cannot do comes and goes.
+fn limits() -> Vec<Case> {
+    let noted = |ranges| annotated(served(), &[(kubernetes::SOURCE_RANGES, ranges)]);
+    let address = |object| with(object, "loadBalancerIP", json!("192.0.2.1"));
+    vec![
+        Case::update(served(), ranged(served())),
+        Case::update(served(), ranged(balancer())),
+        Case::update(served(), annotated(ranged(served()), &[(BALANCER, "inlets")])),
+        Case::update(served(), beyond(ranged(served()))),
+        Case::update(ranged(mute()), mute()),
+        Case::update(ranged(mute()), touched(ranged(mute()))),
+        Case::update(ranged(served()), touched(ranged(served()))),
+        Case::update(served(), noted("10.0.0.0/8,172.16.0.0/12")),
+        Case::update(served(), noted("10.0.0.0/8,0.0.0.0/0")),
+        Case::update(served(), noted(",")),
+        Case::update(noted("10.0.0.0/8"), touched(noted("10.0.0.0/8"))),
+        Case::update(served(), address(served())),
+        Case::update(address(mute()), mute()),
+        Case::update(address(mute()), beyond(mute())),
+    ]
 }
 
 fn updates() -> Vec<Case> {
@@ -219,5 +297,5 @@ fn mixed_updates() -> Vec<Case> {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    [creates(), updates(), mixed_updates()].concat()
+    [creates(), updates(), replacements(), limits(), mixed_updates()].concat()
 }

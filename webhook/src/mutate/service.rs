@@ -2,16 +2,19 @@
 //! user says otherwise. It never writes a field of the spec, and it leaves alone what is another
 //! load balancer's.
 
+mod limits;
+mod record;
 mod server;
 mod settings;
 
 pub(crate) use self::server::Server;
 pub use self::settings::{Alternative, Balancer, Settings};
 
+use self::record::Record;
 use crate::facts::Facts;
 use crate::patch::{Edit, Field};
 use crate::verdict::{Outcome, Reason, Verdict, clipped};
-use fastrak_api::balancer::{Choice, Decision, ServiceView, SkipReason};
+use fastrak_api::balancer::{Choice, Decision, Ingress, ServiceView, SkipReason};
 use fastrak_api::names::{self, inlets};
 
 /// A Service, and what is happening to it.
@@ -44,18 +47,19 @@ pub fn service(ask: &ServiceAsk<'_>, facts: &Facts, settings: Settings) -> Verdi
     if let Some((reason, about)) = beyond_scope(service, facts) {
         return Verdict::untouched(reason).about(about);
     }
-    let recorded = service.decision().and_then(Server::recorded);
+    let record = Record::of(ask);
     let verdict = if !service.is_load_balancer {
-        given_up(service, recorded)
-    } else if let Some(mark) = own_manage(service, recorded) {
-        skipped(service, recorded, SkipReason::UserManaged, mark)
+        given_up(service, record)
+    } else if let Some(mark) = record.own_manage(service) {
+        skipped(service, record, SkipReason::UserManaged, mark)
     } else {
+        let record = record.or_tunnelled(service);
         let fallback = Fallback::of(service, facts, settings);
         match asked(service.choice.as_deref()) {
-            Err(Unserved(text)) => unserved(service, recorded, &text),
-            Ok(choice) => match foreign(service).filter(|_| recorded.is_none()) {
-                Some((reason, mark)) => skipped(service, recorded, reason, &mark),
-                None => decided(ask, choice, recorded, &fallback),
+            Err(Unserved(text)) => unserved(service, record, &text),
+            Ok(choice) => match foreign(service).filter(|_| record.decided().is_none()) {
+                Some((reason, mark)) => skipped(service, record, reason, &mark),
+                None => decided(ask, choice, record, &fallback),
             },
         }
     };
@@ -76,11 +80,11 @@ fn beyond_scope<'a>(service: &'a ServiceView, facts: &Facts) -> Option<(Reason, 
 
 /// The Service wants no address. What was asked for it is taken back, or the operator keeps a
 /// machine that somebody pays for.
-fn given_up(service: &ServiceView, recorded: Option<Server>) -> Verdict {
-    if service.decision.is_none() {
+fn given_up(service: &ServiceView, record: Record) -> Verdict {
+    if service.decision.is_none() && record.decided().is_none() {
         return Verdict::untouched(Reason::NotLoadBalancer);
     }
-    let mut edits = taken_back(service, recorded);
+    let mut edits = record.taken_back(service);
     edits.push(Edit::remove(Field::Annotation(names::BALANCER_DECISION)));
     Verdict::patched(Reason::GivenUp, edits)
 }
@@ -113,10 +117,11 @@ fn asked(choice: Option<&str>) -> Result<Option<Server>, Unserved> {
 /// comes later does not make a machine go away that is in use.
 fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
     let finalizer = service.has_foreign_finalizer.then(|| "a finalizer".to_owned());
-    let address = match (service.has_ingress, service.has_external_ips) {
-        (true, _) => Some("status.loadBalancer".to_owned()),
-        (false, true) => Some("spec.externalIPs".to_owned()),
-        (false, false) => None,
+    let address = match (service.ingress, service.has_external_ips) {
+        (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),
+        (Ingress::Absent, true) => Some("spec.externalIPs".to_owned()),
+        // The operator writes both.
+        (Ingress::Absent, false) | (Ingress::Inlets, _) => None,
     };
     let marks = [
         (SkipReason::Headless, service.headless.then(|| "spec.clusterIP".to_owned())),
@@ -127,25 +132,8 @@ fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
     marks.into_iter().find_map(|(reason, mark)| Some((reason, mark?)))
 }
 
-/// The annotation by which the Service's user, and not we, tells the operator what to do.
-fn own_manage(service: &ServiceView, recorded: Option<Server>) -> Option<&'static str> {
-    let ours = recorded.map(Server::manage);
-    let foreign = |value: &Option<String>, ours: Option<&str>| {
-        value.as_deref().is_some_and(|value| Some(value) != ours)
-    };
-    if foreign(&service.manage.0, ours.map(|(current, _)| current)) {
-        return Some(inlets::MANAGE);
-    }
-    foreign(&service.manage.1, ours.map(|(_, legacy)| legacy)).then_some(inlets::MANAGE_LEGACY)
-}
-
-fn skipped(
-    service: &ServiceView,
-    recorded: Option<Server>,
-    reason: SkipReason,
-    about: &str,
-) -> Verdict {
-    let mut edits = taken_back(service, recorded);
+fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &str) -> Verdict {
+    let mut edits = record.taken_back(service);
     let decision = Decision::Skipped(reason).to_string();
     edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
     Verdict::patched(reason_of(reason), edits).about(about)
@@ -154,42 +142,41 @@ fn skipped(
 fn decided(
     ask: &ServiceAsk<'_>,
     choice: Option<Server>,
-    recorded: Option<Server>,
+    record: Record,
     fallback: &Fallback,
 ) -> Verdict {
     let service = ask.service;
-    let kept = recorded.filter(|server| !is_to_be_redecided(ask, *server));
+    let recorded = record.decided();
+    let kept = recorded.filter(|_| !is_to_be_redecided(ask, record));
     let server = match (choice.or(kept), &fallback.server) {
         (Some(server), _) => server,
         (None, Ok(server)) => *server,
         // Nothing will be recorded any more, and whoever decides about that looks at marks first.
         (None, Err(Unserved(text))) => {
             return match foreign(service) {
-                Some((reason, mark)) => skipped(service, recorded, reason, &mark),
-                None => unserved(service, recorded, text),
+                Some((reason, mark)) => skipped(service, record, reason, &mark),
+                None => unserved(service, record, text),
             };
         }
     };
-    let beyond = service.beyond_inlets().filter(|_| server == Server::Inlets);
-    let Some(problem) = beyond else { return served(server) };
-    // A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-    let kept = recorded.filter(|server| *server == Server::Inlets);
-    let server = kept.unwrap_or(fallback.alternative);
-    let verdict = served(server);
-    let told = ask.old.is_some_and(|old| old.beyond_inlets() == service.beyond_inlets());
-    match server {
-        Server::Nobody => Verdict { reason: Reason::BeyondInlets, ..verdict.about(problem) },
-        Server::Inlets if told => verdict,
-        Server::Inlets => verdict.remark(format!("inlets cannot carry all of it: {problem}")),
+    match service.beyond_inlets.filter(|_| server == Server::Inlets) {
+        None => limits::remarked(ask, served(server)),
+        Some(beyond) if recorded == Some(Server::Inlets) && limits::spares_a_tunnel(beyond) => {
+            limits::remarked(ask, served(server))
+        }
+        Some(beyond) => {
+            let verdict = served(fallback.alternative).about(beyond.to_string());
+            Verdict { reason: limits::reason(beyond), ..verdict }
+        }
     }
 }
 
 /// Whether a recorded decision no longer stands, though no choice is written: the choice that led
-/// to it has been taken off, or the port that inlets could not carry is gone.
-fn is_to_be_redecided(ask: &ServiceAsk<'_>, recorded: Server) -> bool {
+/// to it has been taken off, or what inlets could not do is not asked for any more.
+fn is_to_be_redecided(ask: &ServiceAsk<'_>, record: Record) -> bool {
     let Some(old) = ask.old else { return false };
-    let carried_now = old.beyond_inlets().is_some() && ask.service.beyond_inlets().is_none();
-    old.choice.is_some() || (recorded == Server::Nobody && carried_now)
+    let carried_now = old.beyond_inlets.is_some() && ask.service.beyond_inlets.is_none();
+    old.choice.is_some() || (record.was_nobody() && carried_now)
 }
 
 fn served(server: Server) -> Verdict {
@@ -206,21 +193,9 @@ fn served(server: Server) -> Verdict {
     Verdict::patched(reason, edits).about(names::BALANCER)
 }
 
-fn unserved(service: &ServiceView, recorded: Option<Server>, choice: &str) -> Verdict {
+fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
     let about = format!("{} {:?}", names::BALANCER, clipped(choice, QUOTED));
-    skipped(service, recorded, SkipReason::UnservedChoice, &about)
-}
-
-/// What we told the operator is taken back; what the user told it stays.
-fn taken_back(service: &ServiceView, recorded: Option<Server>) -> Vec<Edit> {
-    let Some(server) = recorded else { return Vec::new() };
-    let (current, legacy) = server.manage();
-    let pairs = [
-        (&service.manage.0, current, inlets::MANAGE),
-        (&service.manage.1, legacy, inlets::MANAGE_LEGACY),
-    ];
-    let ours = pairs.into_iter().filter(|(value, ours, _)| value.as_deref() == Some(*ours));
-    ours.map(|(_, _, key)| Edit::remove(Field::Annotation(key))).collect()
+    skipped(service, record, SkipReason::UnservedChoice, &about)
 }
 
 fn without_idle_edits(service: &ServiceView, mut verdict: Verdict) -> Verdict {

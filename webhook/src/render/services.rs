@@ -4,7 +4,7 @@
 
 use super::cel::{edits, fill, map, text, texts};
 use crate::mutate::service::{Server, Settings};
-use fastrak_api::balancer::{Choice, Decision, FOREIGN_PREFIXES, SkipReason};
+use fastrak_api::balancer::{Choice, Decision, EVERYBODY, FOREIGN_PREFIXES, SkipReason};
 use fastrak_api::names::{self, inlets, kubernetes};
 
 /// What the operator is told of a server's Services.
@@ -33,6 +33,7 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("decision", text(names::BALANCER_DECISION)),
         ("manages", texts([inlets::MANAGE, inlets::MANAGE_LEGACY])),
         ("served", texts(served.iter().map(String::as_str))),
+        ("operator", text(inlets::OPERATOR)),
         ("inlets", text(&Choice::Inlets.to_string())),
         ("nobody", text(&Choice::None.to_string())),
         ("told_inlets", map(&told(Server::Inlets))),
@@ -43,7 +44,10 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("alternative", decision(settings.alternative.server())),
         ("prefixes", texts(FOREIGN_PREFIXES)),
         ("finalizer", text(kubernetes::SERVICE_FINALIZER)),
-        ("control_port", inlets::CONTROL_PORT.to_string()),
+        ("restricted", restricted("object")),
+        ("was_restricted", restricted("oldObject")),
+        ("beyond", beyond("object")),
+        ("was_beyond", beyond("oldObject")),
         ("headless", skipped(SkipReason::Headless)),
         ("foreign_class", skipped(SkipReason::ForeignClass)),
         ("foreign_address", skipped(SkipReason::ForeignAddress)),
@@ -51,6 +55,31 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("user_managed", skipped(SkipReason::UserManaged)),
         ("unserved", skipped(SkipReason::UnservedChoice)),
     ]
+}
+
+/// Whether the source ranges of a Service keep anybody out.
+fn restricted(object: &str) -> String {
+    let names = [
+        ("object", object.to_owned()),
+        ("annotation", text(kubernetes::SOURCE_RANGES)),
+        ("everybody", text(EVERYBODY)),
+    ];
+    let template = "
+(($object.spec.?loadBalancerSourceRanges.orValue([]).size() > 0
+    && !($everybody in $object.spec.loadBalancerSourceRanges))
+  || ($object.metadata.?annotations[?$annotation].orValue('').replace(',', '') != ''
+    && !($everybody in $object.metadata.annotations[$annotation].split(','))))";
+    fill(template, &names)
+}
+
+/// Whether inlets cannot do something else that a Service asks for.
+fn beyond(object: &str) -> String {
+    let names = [("object", object.to_owned()), ("control_port", inlets::CONTROL_PORT.to_string())];
+    let template = "
+($object.spec.?loadBalancerIP.orValue('') != ''
+  || $object.spec.?ports.orValue([]).exists(port,
+    port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port))";
+    fill(template, &names)
 }
 
 /// Which Services are looked at: those that the webhook is shown.
@@ -62,26 +91,43 @@ object.spec.?type.orValue('') == 'LoadBalancer'
 || $decision in object.metadata.?annotations.orValue({})",
 )];
 
-const VARIABLES: [(&str, &str); 14] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
+    ("before", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"),
+    // A client that does not know the record takes it off; the decision on the old object stands then.
     (
-        "recorded",
+        "records",
         "
-variables.annotations[?$decision].orValue('') in $served
-? string(variables.annotations[$decision]) : ''",
+[variables.annotations, variables.before]
+.map(all, string(all[?$decision].orValue('')))
+.filter(record, record in $served)",
     ),
+    ("recorded", "variables.records.size() > 0 ? variables.records[0] : ''"),
     (
         "told",
         "
-variables.recorded == $inlets ? $told_inlets
-: variables.recorded == $nobody ? $told_nobody
-: {}",
+variables.records.map(record, record == $inlets ? $told_inlets : $told_nobody)",
     ),
     (
         "userManaged",
         "
 $manages.exists(key, key in variables.annotations
-  && variables.annotations[?key] != variables.told[?key])",
+  && !variables.told.exists(told, told[key] == variables.annotations[key]))",
+    ),
+    ("hasIngress", "object.?status.?loadBalancer.?ingress.orValue([]).size() > 0"),
+    (
+        "tunnelled",
+        "
+// The inlets operator has given it its address.
+variables.hasIngress && object.metadata.?managedFields.orValue([]).exists(entry,
+  entry.?manager.orValue('') == $operator
+  && entry.?fieldsV1[?'f:status'][?'f:loadBalancer'][?'f:ingress'].hasValue())",
+    ),
+    (
+        "serving",
+        "
+variables.recorded != '' ? variables.recorded
+: variables.tunnelled && !($decision in variables.annotations) ? $inlets : ''",
     ),
     ("wish", "string(variables.annotations[?$wish].orValue(''))"),
     ("wishes", "$wish in variables.annotations"),
@@ -89,35 +135,26 @@ $manages.exists(key, key in variables.annotations
         "foreign",
         "
 // Asked only where nothing has been decided: afterwards the addresses are the operator's own work.
-variables.recorded != '' ? ''
+variables.serving != '' ? ''
 : object.spec.?clusterIP.orValue('') == 'None' ? $headless
 : has(object.spec.loadBalancerClass) ? $foreign_class
-: object.?status.?loadBalancer.?ingress.orValue([]).size() > 0
-  || object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
+: variables.hasIngress && !variables.tunnelled ? $foreign_address
+: !variables.hasIngress && object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
 : variables.annotations.exists(key, $prefixes.exists(prefix, key.startsWith(prefix)))
   || $finalizer in object.metadata.?finalizers.orValue([]) ? $foreign_mark
 : ''",
     ),
-    (
-        "beyondInlets",
-        "
-object.spec.?ports.orValue([]).exists(port,
-  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
-    ),
-    (
-        "wasBeyondInlets",
-        "
-oldObject != null && oldObject.spec.?ports.orValue([]).exists(port,
-  port.?protocol.orValue('TCP') != 'TCP' || port.port == $control_port)",
-    ),
+    ("restricted", "$restricted"),
+    ("beyondInlets", "variables.restricted || $beyond"),
+    ("wasBeyondInlets", "oldObject != null && ($was_restricted || $was_beyond)"),
     (
         "kept",
         "
-// A decision stands until the choice that led to it is taken off, or the port that inlets could not
-// carry is gone.
-oldObject != null && ($wish in oldObject.metadata.?annotations.orValue({})
-  || (variables.recorded == $nobody && variables.wasBeyondInlets && !variables.beyondInlets))
-? '' : variables.recorded",
+// A decision stands until the choice that led to it is taken off, or what inlets could not do is not
+// asked for any more.
+$wish in variables.before
+|| (variables.before[?$decision].orValue('') == $nobody && variables.wasBeyondInlets && !variables.beyondInlets)
+? '' : variables.serving",
     ),
     (
         "server",
@@ -134,9 +171,10 @@ object.spec.?type.orValue('') != 'LoadBalancer' ? ''
 : variables.wishes && !(variables.wish in $served) ? $unserved
 : variables.foreign != '' ? variables.foreign
 : !(variables.server in $served) ? $unserved
-// A tunnel that serves the other ports is not torn down for the one that it cannot carry.
-: variables.server == $inlets && variables.beyondInlets && variables.recorded != $inlets
-  ? $alternative : variables.server",
+// A tunnel that serves the other ports is not torn down for the one that it cannot carry. One that lets
+// in whom the Service is to keep out is.
+: variables.server == $inlets && variables.beyondInlets
+  && (variables.serving != $inlets || variables.restricted) ? $alternative : variables.server",
     ),
     (
         "set",
@@ -152,7 +190,8 @@ variables.decision == $inlets ? $set_inlets
 // What we told the operator is taken back, or it keeps a machine that somebody pays for; what the
 // user told it stays.
 variables.decision in $served ? []
-: variables.told.map(key, variables.annotations[?key] == variables.told[?key], key)
+: $manages.filter(key, key in variables.annotations
+  && variables.told.exists(told, told[key] == variables.annotations[key]))
 + (variables.decision == '' ? [$decision] : [])",
     ),
 ];

@@ -131,7 +131,7 @@ impl Kind for Services {
 
     fn report(_before: &ServiceView, changed: &ServiceView, reason: Reason) -> Report {
         let note = match changed.decision() {
-            Some(decision) => format!("decided after the fact: {decision}"),
+            Some(decision) => format!("decided after the fact: {decision} ({reason})"),
             None => format!("what was decided is taken back after the fact: {reason}"),
         };
         Report { reason: EventReason::BalancerRepaired, note }

@@ -163,6 +163,12 @@ reasons! {
     /// Nobody is to serve it, since the inlets operator cannot.
     BeyondInlets = Balancer, "beyond-inlets", Changed,
         "left it without an address: inlets cannot carry it, {}";
+    /// Nobody is to serve it: a tunnel would let in clients that it keeps out.
+    SourceRanges = Balancer, "source-ranges", Changed,
+        "left it without an address: inlets ignores {}; remove them";
+    /// Nobody is to serve it: a tunnel cannot have the address that it asks for.
+    RequestedAddress = Balancer, "requested-address", Changed,
+        "left it without an address: inlets ignores {}; remove it";
     /// It has no cluster address.
     Headless = Balancer, "headless", Left,
         "left it alone: without a cluster IP there is nothing to forward to";

@@ -9,6 +9,7 @@ use fastrak_testkit::objects::{ServiceBuilder, service};
 use fastrak_testkit::{Options, or_skip};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
+use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -105,5 +106,86 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     let touch = json!({"metadata": {"annotations": {"own.io/y": "z"}}});
     assert_eq!(said(&services.change("plain", touch).await?), inlets);
     assert_eq!(said(&services.create(web("late")).await?), none);
+    webhook.stop().await
+}
+
+/// The address that the inlets operator obtained, written as the operator writes it.
+async fn obtain_address(services: &Services, name: &str) -> Result<()> {
+    services.change(name, json!({"spec": {"externalIPs": ["192.0.2.1"]}})).await?;
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+    let params = PatchParams {
+        field_manager: Some(names::inlets::OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    services.0.patch_status(name, &params, &Patch::Merge(status)).await?;
+    Ok(())
+}
+
+/// Replaces a Service as a client does that writes nothing but what it knows itself.
+async fn replace(services: &Services, name: &str, builder: ServiceBuilder) -> Result<Service> {
+    let found = services.0.get(name).await?;
+    let mut object = builder.build("default");
+    object.metadata.resource_version = found.resource_version();
+    Ok(services.0.replace(name, &PostParams::default(), &object).await?)
+}
+
+#[tokio::test]
+async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let services = Services(rig.api("default"));
+    let inlets = saying(Some("1"), Some("true"), Some("inlets"));
+
+    services.create(web("plain")).await?;
+    obtain_address(&services, "plain").await?;
+    let replaced = replace(&services, "plain", web("plain").annotate("own.io/x", "y")).await?;
+    assert_eq!(said(&replaced), inlets, "or its tunnel and its address are lost");
+    assert_eq!(annotation(&replaced.metadata, "own.io/x").as_deref(), Some("y"));
+    let decision = json!({"metadata": {"annotations": {BALANCER_DECISION: null}}});
+    assert_eq!(said(&services.change("plain", decision).await?), inlets);
+    let manage = json!({"metadata": {"annotations": {MANAGE: null, MANAGE_LEGACY: null}}});
+    assert_eq!(said(&services.change("plain", manage).await?), inlets);
+
+    let chosen = replace(&services, "plain", web("plain").annotate(BALANCER, "none")).await?;
+    assert_eq!(said(&chosen), saying(Some("0"), Some("false"), Some("none")));
+    services.create(web("typed")).await?;
+    let typed = replace(&services, "typed", service("typed").port(80)).await?;
+    assert_eq!(said(&typed), saying(None, None, None));
+    services.create(web("own")).await?;
+    let own = replace(&services, "own", web("own").annotate(MANAGE, "0")).await?;
+    assert_eq!(said(&own), saying(Some("0"), None, Some("skipped:user-managed")));
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&[]).await?;
+    let services = Services(rig.api("default"));
+    let inlets = saying(Some("1"), Some("true"), Some("inlets"));
+    let none = saying(Some("0"), Some("false"), Some("none"));
+    let ranges = |ranges: Value| json!({"spec": {"loadBalancerSourceRanges": ranges}});
+
+    let inner = web("inner").with_spec(|spec| {
+        spec.load_balancer_source_ranges = Some(vec!["10.0.0.0/8".to_owned()]);
+    });
+    assert_eq!(said(&services.create(inner).await?), none);
+    assert_eq!(said(&services.create(web("outer")).await?), inlets);
+    obtain_address(&services, "outer").await?;
+    assert_eq!(said(&services.change("outer", ranges(json!(["10.0.0.0/8"]))).await?), none);
+    assert_eq!(said(&services.change("outer", ranges(Value::Null)).await?), inlets);
+
+    let fixed = web("fixed").with_spec(|spec| spec.load_balancer_ip = Some("10.0.0.7".to_owned()));
+    assert_eq!(said(&services.create(fixed).await?), none);
+    let local = web("local")
+        .with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
+        .build("default");
+    let yaml = serde_json::to_string(&local)?;
+    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let told = command.run().await?.stderr;
+    assert!(told.contains("externalTrafficPolicy: Local has no effect"), "{told}");
+    assert_eq!(said(&services.0.get("local").await?), inlets);
     webhook.stop().await
 }

@@ -105,3 +105,46 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     }
     webhook.stop().await
 }
+
+/// Gives a Service an address in its status, as this client would.
+async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+    let params = PatchParams { field_manager: Some(by.to_owned()), ..PatchParams::default() };
+    api.patch_status(name, &params, &Patch::Merge(status)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_address()
+-> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    for name in ["ours", "others"] {
+        create(&services, web(name), "default").await?;
+    }
+    give_address(&services, "ours", names::inlets::OPERATOR).await?;
+    give_address(&services, "others", "controller").await?;
+    let webhook = rig.run(&["--balancer=none"]).await?;
+    becomes(&services, "ours", inlets()).await?;
+    let foreign = (None, None, Some("skipped:foreign-address".to_owned()));
+    becomes(&services, "others", foreign).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    let webhook = rig.webhook(&[]).await?;
+    assert_eq!(said(&create(&services, web("outer"), "default").await?), inlets());
+    webhook.stop().await?;
+    let ranges = json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}});
+    assert_eq!(said(&change(&services, "outer", ranges).await?), inlets());
+    let webhook = rig.run(&[]).await?;
+    let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
+    becomes(&services, "outer", none).await?;
+    rig.is_told("BalancerRepaired", "outer", "source-ranges").await?;
+    webhook.stop().await
+}

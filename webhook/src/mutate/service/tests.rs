@@ -7,6 +7,9 @@ use inlets::{MANAGE, MANAGE_LEGACY};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod limits;
+mod stripped;
+
 fn plain() -> Value {
     json!({
         "apiVersion": "v1",
@@ -347,30 +350,41 @@ fn any_service() -> impl Strategy<Value = Value> {
         of(&["1", "0", "true"]),
         of(&["true", "false", "x"]),
         of(&["metallb.io/x"]),
-        any::<[bool; 3]>(),
+        any::<[bool; 5]>(),
+        of(&["inlets-operator", "controller"]),
     )
-        .prop_map(
-            |(type_, choice, decision, manage, legacy, foreign, [beyond, ingress, bare])| {
-                let mut object = if beyond { udp() } else { plain() };
-                object["spec"]["type"] = json!(type_);
-                if ingress {
-                    object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
-                }
-                if !bare {
-                    object["metadata"]["annotations"] = json!({"own.io/x": "kept"});
-                }
-                for (key, value) in [
-                    (BALANCER, choice),
-                    (BALANCER_DECISION, decision),
-                    (MANAGE, manage),
-                    (MANAGE_LEGACY, legacy),
-                ] {
-                    object =
-                        value.map_or(object.clone(), |value| annotated(&object, &[(key, value)]));
-                }
-                foreign.map_or(object.clone(), |key| annotated(&object, &[(key, "x")]))
-            },
-        )
+        .prop_map(|(type_, choice, decision, manage, legacy, foreign, flags, manager)| {
+            let [beyond, ingress, bare, ranges, address] = flags;
+            let mut object = if beyond { udp() } else { plain() };
+            if ranges {
+                object["spec"]["loadBalancerSourceRanges"] = json!(["10.0.0.0/8"]);
+            }
+            if address {
+                object["spec"]["loadBalancerIP"] = json!("10.0.0.7");
+            }
+            if let Some(manager) = manager {
+                object["metadata"]["managedFields"] = json!([{
+                    "manager": manager,
+                    "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
+                }]);
+            }
+            object["spec"]["type"] = json!(type_);
+            if ingress {
+                object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+            }
+            if !bare {
+                object["metadata"]["annotations"] = json!({"own.io/x": "kept"});
+            }
+            for (key, value) in [
+                (BALANCER, choice),
+                (BALANCER_DECISION, decision),
+                (MANAGE, manage),
+                (MANAGE_LEGACY, legacy),
+            ] {
+                object = value.map_or(object.clone(), |value| annotated(&object, &[(key, value)]));
+            }
+            foreign.map_or(object.clone(), |key| annotated(&object, &[(key, "x")]))
+        })
 }
 
 proptest! {
