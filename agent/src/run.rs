@@ -1,6 +1,4 @@
-//! Wiring: makes the parts, joins them, and runs them under supervision.
-//!
-//! No decision is taken here.
+//! Wiring: makes the parts, joins them, and runs them under supervision. It decides nothing.
 
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::KubeCluster;
@@ -12,10 +10,7 @@ use crate::facts::watch::{Ready, Watches};
 use crate::host::Kernel;
 use crate::metrics::Metrics;
 use crate::pools::Pools;
-use crate::provision::hostname::OwnHostname;
 use crate::queue::Queue;
-use crate::reclaim::orphans::Orphans;
-use crate::upkeep::unmounts::{self, Unmounts};
 use crate::upkeep::{Upkeep, after};
 use crate::volumes::Store;
 use crate::{reclaim, upkeep, worker};
@@ -68,7 +63,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         node,
         pools: names,
         orphan_terms: orphans,
-        orphans: Orphans::default(),
+        orphans: Default::default(),
         import_from,
         facts: Arc::new(Facts::new(Arc::clone(&clock))),
         cluster: Box::new(KubeCluster::new(client.clone())),
@@ -77,8 +72,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         queue: Arc::new(Queue::new()),
         scan: Notify::new(),
         trash: Notify::new(),
-        own_hostname: OwnHostname::default(),
-        unmounts: Unmounts::default(),
+        own_hostname: Default::default(),
+        unmounts: Default::default(),
         identity: Mutex::default(),
         unfinished: Unfinished::new(Arc::clone(&clock)),
         clock,
@@ -137,7 +132,7 @@ fn work(
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
     let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
     supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
-    supervisor.spawn("unmounts", unmounts::run(Arc::clone(context), shutdown.clone()));
+    supervisor.spawn("unmounts", upkeep::unmounts::run(Arc::clone(context), shutdown.clone()));
     for _ in 0..WORKERS {
         let worker = worker::work(Arc::clone(context), shutdown.clone());
         supervisor.spawn("worker", after(gated(), shutdown.clone(), worker));

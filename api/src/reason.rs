@@ -33,6 +33,8 @@ pub enum EventReason {
     PoolUnusable,
     /// On a node: a pool of its can be used again.
     PoolUsable,
+    /// On a node: a pool of its is in memory, and a restart of the node empties it.
+    PoolInMemory,
     /// On a node: a pool of its belonged to another cluster, and is this cluster's from now on.
     PoolAdopted,
     /// On a node: directories in a pool belong to no PersistentVolume and no claim; they are kept.
@@ -59,7 +61,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -74,6 +76,7 @@ impl EventReason {
         Self::TrashRemovalBlocked,
         Self::PoolUnusable,
         Self::PoolUsable,
+        Self::PoolInMemory,
         Self::PoolAdopted,
         Self::OrphansFound,
         Self::OrphanRemovalStopped,
@@ -104,6 +107,7 @@ impl EventReason {
             Self::TrashRemovalBlocked => "TrashRemovalBlocked",
             Self::PoolUnusable => "PoolUnusable",
             Self::PoolUsable => "PoolUsable",
+            Self::PoolInMemory => "PoolInMemory",
             Self::PoolAdopted => "PoolAdopted",
             Self::OrphansFound => "OrphansFound",
             Self::OrphanRemovalStopped => "OrphanRemovalStopped",
@@ -139,6 +143,7 @@ impl EventReason {
             | Self::TrashEvicted
             | Self::TrashRemovalBlocked
             | Self::PoolUnusable
+            | Self::PoolInMemory
             | Self::OrphansFound
             | Self::OrphanRemovalStopped
             | Self::MultipleDefaultClasses

@@ -202,6 +202,16 @@ pub struct Room {
     pub free_inodes: u64,
 }
 
+impl Room {
+    /// Whether the filesystem keeps what is in it in memory alone, as tmpfs and ramfs do.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        const TMPFS: u32 = 0x0102_1994;
+        const RAMFS: u32 = 0x8584_58F6;
+        matches!(self.kind, TMPFS | RAMFS)
+    }
+}
+
 /// What a file or directory takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {

@@ -135,6 +135,14 @@ impl Dir {
         }
     }
 
+    /// Removes the empty directory `name`; it may be gone already.
+    pub fn remove_directory(&self, name: &OsStr) -> Result<(), HostError> {
+        match self.handle.remove_empty(name) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(Verb::Remove, &self.path.join(name))(errno)),
+        }
+    }
+
     /// Opens this directory a second time and takes its exclusive lock, which is held until what is
     /// returned is dropped; `None` if somebody else holds it.
     pub fn lock(&self) -> Result<Option<Self>, HostError> {

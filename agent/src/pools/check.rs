@@ -6,6 +6,7 @@
 use super::error::Problem;
 use super::lock::{self, Lock};
 use super::marker::{self, Expected, Found, MARKER, MARKER_FORMAT, Marker, Verdict};
+use super::probe;
 use crate::host::calls::{Machine, Room};
 use crate::host::{Dir, Kind, dirs, files, machine};
 use fastrak_runtime::chain::Chain;
@@ -25,6 +26,8 @@ pub struct Place<'a> {
     pub neighbours: &'a [PathBuf],
     /// The lock that this process holds already.
     pub lock: Option<&'a Lock>,
+    /// Whether its filesystem is known already to rename without replacing.
+    pub is_probed: bool,
     /// How this process is named to others that want the pool.
     pub holder: &'a str,
 }
@@ -48,6 +51,8 @@ pub struct Opened {
     pub lock: Option<Lock>,
     /// Whether the pool became this cluster's just now.
     pub adopted: bool,
+    /// Whether its filesystem is known to rename without replacing.
+    pub probed: bool,
 }
 
 /// Opens the pool.
@@ -72,6 +77,8 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<Opened, Proble
     let found = Found::read(content.as_deref());
     let others = others(&dir, place, &found)?;
     let verdict = marker::judge(&found, &others, expected)?;
+    // Before anything is written that says that this is the pool.
+    let probed = place.is_probed || probe::probe(&dir)?;
     let adopted = matches!(verdict, Verdict::Adopt(_));
     let id = match verdict {
         Verdict::Accept(id) => {
@@ -88,7 +95,7 @@ pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<Opened, Proble
     if lock.is_some() {
         lock::sign(&dir, place.holder);
     }
-    Ok(Opened { dir, id, room: filesystem.room, lock, adopted })
+    Ok(Opened { dir, id, room: filesystem.room, lock, adopted, probed })
 }
 
 fn open_directory(place: &Place<'_>) -> Result<Dir, Problem> {

@@ -49,6 +49,13 @@ pub enum Problem {
     /// Nothing can be written.
     #[error("its filesystem is read-only; check the disk and mount it read-write")]
     ReadOnly,
+    /// Its filesystem lacks what volumes are made by.
+    #[error(
+        "its filesystem cannot rename without replacing (renameat2 with RENAME_NOREPLACE), by which \
+         volumes are made and removed; use a local filesystem such as ext4, XFS, btrfs, or ZFS 2.2 or \
+         newer. NFS and 9p cannot be used"
+    )]
+    NoSafeRename,
     /// It would become the pool, but has something else in it.
     #[error(
         "it is not empty (it has {name:?} in it) and has no pool's marker; name an empty \

@@ -8,9 +8,11 @@ pub mod check;
 pub mod error;
 mod lock;
 pub mod marker;
+mod probe;
 
 pub use error::{PoolError, Problem};
 pub use lock::HOLDER;
+pub use probe::{PROBE, PROBED};
 
 use crate::host::Dir;
 use crate::host::calls::{Machine, Room};
@@ -83,6 +85,8 @@ pub struct Change {
     pub is_first: bool,
     /// Whether it became this cluster's.
     pub adopted: bool,
+    /// Whether all that is in it is gone when the machine starts again.
+    pub is_volatile: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +99,8 @@ struct Pool {
 struct Memory {
     id: Option<String>,
     lock: Option<Lock>,
+    // Whether its filesystem is known to rename without replacing. Once in the life of a process.
+    probed: bool,
     // Whether it was adopted since the last look.
     adopted: bool,
     // The problem, or none.
@@ -159,14 +165,17 @@ impl Pools {
     }
 
     fn look_at(&self, pool: &Pool) -> Option<Change> {
-        let problem = self.open_one(pool).err().map(|error| Chain(&error).to_string());
+        let opened = self.open_one(pool);
+        let is_volatile = opened.as_ref().is_ok_and(|opened| opened.room.is_in_memory());
+        let problem = opened.err().map(|error| Chain(&error).to_string());
         let mut memory = lock(&pool.memory);
         let adopted = std::mem::take(&mut memory.adopted);
         if !adopted && memory.last_reported.as_ref() == Some(&problem) {
             return None;
         }
         let is_first = memory.last_reported.replace(problem.clone()).is_none();
-        Some(Change { pool: pool.config.name.clone(), problem, is_first, adopted })
+        let name = pool.config.name.clone();
+        Some(Change { pool: name, problem, is_first, adopted, is_volatile })
     }
 
     fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {
@@ -180,6 +189,7 @@ impl Pools {
         })?;
         memory.id = Some(opened.id);
         memory.adopted |= opened.adopted;
+        memory.probed = opened.probed;
         if opened.lock.is_some() {
             memory.lock = opened.lock;
         }
@@ -203,6 +213,7 @@ impl Pools {
             require_mount: config.require_mount,
             neighbours: &neighbours,
             lock: memory.lock.as_ref(),
+            is_probed: memory.probed,
             holder: &self.holder,
         };
         check::open(&place, &expected)

@@ -102,6 +102,30 @@ fn a_first_start_that_was_killed_is_begun_again() {
 }
 
 #[test]
+fn a_probe_that_was_killed_is_cleaned_up_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for left in [vec![PROBE], vec![PROBED], vec![PROBE, PROBED]] {
+        left.iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
+        pools(folder.path()).open(&PoolName::default()).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [HOLDER, MARKER], "{left:?}");
+    }
+}
+
+#[test]
+fn a_pool_in_memory_is_told_from_one_on_a_disk() {
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let changes = pools(memory.path()).look();
+    assert!(changes[0].problem.is_none() && changes[0].is_volatile, "{changes:?}");
+    let (ext4, btrfs, xfs) = (0xEF53, 0x9123_683E, 0x5846_5342);
+    for kind in [ext4, btrfs, xfs] {
+        assert!(!Room { kind, ..Room::default() }.is_in_memory(), "{kind:x}");
+    }
+}
+
+#[test]
 fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
     let folder = tempfile::tempdir().unwrap();
     let required = PoolConfig { require_mount: true, ..config(folder.path()) };

@@ -90,6 +90,7 @@ mod tests {
 
     fn change(pool: &str, problem: Option<&str>) -> Change {
         Change {
+            is_volatile: false,
             pool: PoolName::parse(pool).unwrap(),
             problem: problem.map(str::to_owned),
             is_first: false,

@@ -126,6 +126,9 @@ fn tell(context: &Context, change: &Change) {
                 );
                 context.events.on_node(&context.node, EventReason::PoolAdopted, text);
             }
+            if change.is_volatile {
+                warn_of_memory(context, pool);
+            }
             if !change.is_first {
                 let text = format!("pool {pool} can be used");
                 context.events.on_node(&context.node, EventReason::PoolUsable, text);
@@ -136,4 +139,14 @@ fn tell(context: &Context, change: &Change) {
             context.trash.notify_one();
         }
     }
+}
+
+fn warn_of_memory(context: &Context, pool: &PoolName) {
+    let text = format!(
+        "pool {pool} of node {} is in memory (tmpfs): a restart of the node empties it, and its volumes \
+         are lost; configure a directory on a disk if they should outlive that",
+        context.node
+    );
+    tracing::warn!(%pool, "pool is in memory: a restart of the node empties it");
+    context.events.on_node(&context.node, EventReason::PoolInMemory, text);
 }

@@ -13,8 +13,8 @@
 //! ```
 
 use crate::host::mounts::Mount;
-use crate::pools::HOLDER;
 use crate::pools::marker::MARKER;
+use crate::pools::{HOLDER, PROBE, PROBED};
 use fastrak_api::names::VOLUME_NAME_PREFIX;
 use fastrak_api::volume::VolumeId;
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ pub enum Entry {
 #[must_use]
 pub fn entry(name: &OsStr) -> Entry {
     match name.to_str() {
-        Some(STAGING | TRASH | GROUPS | MARKER | HOLDER) => Entry::Own,
+        Some(STAGING | TRASH | GROUPS | MARKER | HOLDER | PROBE | PROBED) => Entry::Own,
         Some(text) => VolumeId::parse(text).map_or(Entry::Foreign, Entry::Volume),
         None => Entry::Foreign,
     }

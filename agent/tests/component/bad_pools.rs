@@ -63,6 +63,21 @@ async fn a_pool_that_is_a_symbolic_link() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pool_in_memory_is_used_and_warned_about() -> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let memory = tempfile::tempdir_in("/dev/shm")?;
+    let pool = format!("--pool=memory={},reserve=0%", memory.path().display());
+    let _agent = scene.agent_with(&[&pool])?;
+    let said = scene.event("default", &scene.node, "PoolInMemory").await?;
+    ensure!(said.contains("is in memory (tmpfs): a restart of the node empties it"), "{said}");
+    eventually(DEADLINE, "the pool is begun", || async {
+        ensure!(memory.path().join(".fastrak-pool").exists(), "there is no marker");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pool_with_other_things_in_it() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join("precious"), "")?);
     let mends = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "")?);

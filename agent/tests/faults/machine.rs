@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) moved: Vec<Moved>,
     /// Whether the disk of the first pool holds projects to limits.
     pub(crate) has_projects: bool,
+    /// Which renames the disk of the first pool knows.
+    pub(crate) renames: Renames,
     /// Subvolumes that the kernel is still taking away.
     pub(crate) leaving: BTreeSet<Ino>,
     locks: Locks,
@@ -65,6 +67,15 @@ pub(crate) struct State {
     uuids: u64,
     // The empty directory below each place, and what is mounted on it.
     below: BTreeMap<PathBuf, (Ino, Ino)>,
+}
+
+/// Which renames a disk knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renames {
+    /// All.
+    All,
+    /// Only those that may replace, as NFS.
+    Replacing,
 }
 
 /// What became of a volume.
@@ -116,6 +127,7 @@ impl FaultyMachine {
             trespasses: Vec::new(),
             moved: Vec::new(),
             has_projects: false,
+            renames: Renames::All,
             leaving: BTreeSet::new(),
             locks: Locks::default(),
             plan: None,
@@ -343,6 +355,13 @@ impl State {
             let id = new.to_str().and_then(|name| VolumeId::parse(name.get(..36)?).ok());
             self.moved.extend(id.map(Moved::Trashed));
         }
+    }
+
+    /// Whether the filesystem of `dir` knows this kind of rename. The kernel asks it last.
+    fn knows_rename(&self, dir: Ino, there: There) -> Result<(), Errno> {
+        let is_near = self.disk.path(dir).first().is_some_and(|place| place == projects::NEAR);
+        let refused = self.renames == Renames::Replacing && is_near && there == There::Stays;
+        if refused { Err(Errno::INVAL) } else { Ok(()) }
     }
 
     /// Whether something may be renamed to `name`.

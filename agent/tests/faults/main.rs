@@ -19,6 +19,7 @@ mod groups;
 mod growth;
 mod machine;
 mod projects;
+mod renames;
 mod requests;
 mod sequences;
 mod single;

@@ -285,5 +285,5 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     );
     assert!(counts.calls > 2_000 && counts.faults > 20_000, "{counts:?}");
     // Every call of the machine, and every one of the API server.
-    assert!(counts.by_call.len() == 16 + 13, "{counts:?}");
+    assert!(counts.by_call.len() == 16 + 14, "{counts:?}");
 }

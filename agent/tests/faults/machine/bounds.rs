@@ -1,6 +1,7 @@
 //! What of a disk the agent may touch. It does not know what the agent does.
 
 use crate::disk::Ino;
+use fastrak_agent::pools::{PROBE, PROBED};
 use fastrak_agent::volumes::layout;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBu
         [layout::TRASH, _volume, "owner.json.new"] => true,
         [layout::TRASH, ..] => verb != "make" && verb != "create",
         [".fastrak-pool" | ".fastrak-holder"] => verb == "rename",
+        [PROBE | PROBED] => matches!(verb, "make" | "permit" | "rename" | "rmdir"),
         [".fastrak-pool.new" | ".fastrak-holder.new"] => true,
         ["left", _] => verb == "rename",
         [_volume] => verb == "rename",

@@ -182,6 +182,7 @@ impl Handle for SimulatedFile {
             if state.disk.path(self.ino).first() != state.disk.path(target).first() {
                 return Err(Errno::XDEV);
             }
+            state.knows_rename(self.ino, there)?;
             state.guard("rename", self.ino, Some(name));
             state.guard("rename", target, Some(new));
             state.disk.rename((self.ino, name), (target, new));

@@ -1,0 +1,58 @@
+//! A pool on a filesystem that cannot rename without replacing, such as NFS.
+
+use crate::machine::{FaultyMachine, Renames};
+use crate::world::{Event, World, id};
+use fastrak_agent::pools::{PoolConfig, Pools, Seen};
+use fastrak_api::capacity::Terms;
+use fastrak_api::node::NodeName;
+use fastrak_api::pool::PoolName;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[test]
+fn a_pool_without_safe_renames_is_refused_by_name_and_left_as_it_was() {
+    let machine = FaultyMachine::new(&["/near"]);
+    machine.state().renames = Renames::Replacing;
+    let config = PoolConfig {
+        name: PoolName::parse("near").expect("a name"),
+        path: PathBuf::from("/near"),
+        require_mount: false,
+        terms: Terms::default(),
+    };
+    let node = NodeName::parse("node-a").expect("a name");
+    let pools = Pools::new(Arc::new(machine.clone()), node, vec![config]);
+    pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
+    let problem = pools.look()[0].problem.clone().expect("it is refused");
+    assert!(
+        problem.contains("pool near at /near") && problem.contains("RENAME_NOREPLACE"),
+        "{problem}"
+    );
+    let state = machine.state();
+    let root = state.disk.see(state.places[Path::new("/near")]);
+    assert_eq!(root.node.entries().map(BTreeMap::len), Some(0), "{root:?}");
+    drop(state);
+    // Its disk is replaced by one that can.
+    machine.state().renames = Renames::All;
+    assert_eq!(pools.look()[0].problem, None);
+}
+
+#[test]
+fn claims_of_other_pools_are_served_meanwhile() {
+    use Event::{Claim, Control, Restart, Round};
+    let mut world = World::new();
+    world.machine.state().renames = Renames::Replacing;
+    for event in [Claim(1, "near"), Claim(2, "far"), Restart, Round, Control, Round] {
+        world.happen(&event);
+    }
+    let is_made = |pool: &str, n| {
+        let state = world.machine.state();
+        let root = state.places[Path::new(pool)];
+        state.disk.find(root, OsStr::new(id(n).as_str())).is_some()
+    };
+    assert!(!is_made("/near", 1) && is_made("/far", 2));
+    world.machine.state().renames = Renames::All;
+    world.recover();
+    assert_eq!(world.problems(), Vec::<String>::new());
+}
