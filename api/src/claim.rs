@@ -5,9 +5,11 @@
 
 mod read;
 mod shape;
+mod unservable;
 mod wish;
 
-pub use self::shape::{ClaimShape, ClaimSpec};
+pub use self::shape::{ClaimShape, ClaimSpec, DataSource, Selector};
+pub use self::unservable::Unservable;
 pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
@@ -63,15 +65,15 @@ pub struct Claim {
     pub volume_name: Option<String>,
     /// Its phase. Read by [`Claim::read`] alone.
     pub phase: Option<String>,
-    /// How it is to be mounted. Read by [`Claim::read`] alone.
+    /// How it is to be mounted.
     pub access_modes: Vec<String>,
-    /// Whether it asks for a raw block device. Read by [`Claim::read`] alone.
+    /// Whether it asks for a raw block device.
     pub block: bool,
-    /// Whether it selects its volume by label. An empty selector does not. Read by [`Claim::read`] alone.
+    /// Whether it selects its volume by label. An empty selector does not.
     pub has_selector: bool,
-    /// What it is to be filled from, as `kind/name`. Read by [`Claim::read`] alone.
+    /// What it is to be filled from, as `kind/name`.
     pub data_source: Option<String>,
-    /// The VolumeAttributesClass it asks for. Read by [`Claim::read`] alone.
+    /// The VolumeAttributesClass it asks for.
     pub attributes_class: Option<String>,
     /// The size it asks for, unread; see [`Claim::request`].
     /// Read by [`Claim::read`] alone.
@@ -192,6 +194,15 @@ impl Claim {
             };
         }
         self.volume_name = owned(spec.volume_name.as_ref()).filter(|name| !name.is_empty());
+        let modes = spec.access_modes.iter().flatten().take(MODES);
+        self.access_modes = modes.map(|mode| clipped(mode)).collect();
+        self.block = spec.volume_mode.as_deref() == Some("Block");
+        self.has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.0.is_empty());
+        let attributes = owned(spec.volume_attributes_class_name.as_ref());
+        self.attributes_class = attributes.filter(|name| !name.is_empty());
+        // The API server keeps both in step, save where the reference is to another namespace.
+        let source = spec.data_source_ref.as_ref().or(spec.data_source.as_ref());
+        self.data_source = source.map(|source| clipped(&source.0.to_string()));
     }
 
     /// The class that the claim names, by either way of naming it.

@@ -165,6 +165,10 @@ pub mod kubernetes {
     /// node that is cordoned, not ready, or short of something.
     pub const TRANSIENT_TAINTS: [&str; 2] =
         ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+    /// The kind of a claim, as a source of data: a clone.
+    pub const KIND_CLAIM: &str = "PersistentVolumeClaim";
+    /// The kind of a snapshot, as a source of data.
+    pub const KIND_SNAPSHOT: &str = "VolumeSnapshot";
     /// The operating system of a node.
     pub const OS: &str = "kubernetes.io/os";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.

@@ -116,6 +116,12 @@ impl Deref for Text<'_> {
 }
 
 impl Pairs<'_> {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of a key. Of several the last counts, as it does for the API server.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -248,7 +254,7 @@ fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {
     owners.collect()
 }
 
-fn pairs(map: &Option<BTreeMap<String, String>>) -> Option<Pairs<'_>> {
+pub(crate) fn pairs(map: &Option<BTreeMap<String, String>>) -> Option<Pairs<'_>> {
     map.as_ref().map(|map| map.iter().collect())
 }
 

@@ -4,7 +4,7 @@
 //! is found when it is to be made.
 
 use crate::volumes::Order;
-use fastrak_api::claim::{Claim, RequestError};
+use fastrak_api::claim::{Claim, RequestError, Unservable};
 use fastrak_api::class::{Class, OnDelete, ParamError};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
@@ -55,51 +55,14 @@ pub enum Ignored {
 /// Why a claim cannot be served, in words for its user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// A raw block device.
-    #[error(
-        "fastrak makes filesystem volumes only; use volumeMode: Filesystem, or a class of a driver \
-         that gives block devices"
-    )]
-    Block,
-    /// A mode of access that no local volume can have.
-    #[error(
-        "access mode {mode} cannot be had: the data is on one node. ReadWriteOnce already lets all \
-         pods of that node share it; for pods on several nodes use a class of a network filesystem"
-    )]
-    AccessMode {
-        /// The mode.
-        mode: String,
-    },
-    /// A source of data.
-    #[error(
-        "the claim is to be filled from {source_name}, which fastrak cannot do, and an empty volume \
-         in its place would be wrong; leave out dataSource and copy the data in, or use a class \
-         whose driver can"
-    )]
-    DataSource {
-        /// The source.
-        source_name: String,
-    },
-    /// A label selector.
-    #[error(
-        "the claim selects its volume by labels, which a volume that is yet to be made has not; \
-         leave out spec.selector, or make a volume with those labels by hand"
-    )]
-    Selector,
-    /// A VolumeAttributesClass.
-    #[error(
-        "the claim asks for VolumeAttributesClass {class:?}, and fastrak's volumes have no such \
-         attributes; leave out spec.volumeAttributesClassName"
-    )]
-    AttributesClass {
-        /// Its name.
-        class: String,
-    },
+    /// It asks for what no local volume can be.
+    #[error("{0}")]
+    Unservable(Unservable),
     /// A size that is none.
     #[error("{0}")]
     Request(RequestError),
     /// A parameter of the class.
-    #[error("{0}; the class must be made anew, since parameters cannot be changed")]
+    #[error("{0}; create the class again, since parameters cannot be changed")]
     Param(ParamError),
     /// A pool that this node does not have.
     #[error(
@@ -207,7 +170,7 @@ fn is_mine(claim: &Claim, node: &NodeName) -> bool {
 }
 
 fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, Rejection> {
-    check_what_is_asked(claim)?;
+    claim.check().map_err(Rejection::Unservable)?;
     let bytes = claim.request().map_err(Rejection::Request)?;
     let params = class.params().map_err(Rejection::Param)?;
     let pools = params.pools.among(here.pools);
@@ -260,26 +223,6 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         hostname,
         node: here.node.clone(),
     }))
-}
-
-fn check_what_is_asked(claim: &Claim) -> Result<(), Rejection> {
-    if claim.block {
-        return Err(Rejection::Block);
-    }
-    let local = |mode: &&String| !matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
-    if let Some(mode) = claim.access_modes.iter().find(local) {
-        return Err(Rejection::AccessMode { mode: mode.clone() });
-    }
-    if let Some(source) = &claim.data_source {
-        return Err(Rejection::DataSource { source_name: source.clone() });
-    }
-    if claim.has_selector {
-        return Err(Rejection::Selector);
-    }
-    match &claim.attributes_class {
-        Some(class) => Err(Rejection::AttributesClass { class: class.clone() }),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

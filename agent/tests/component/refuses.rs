@@ -49,9 +49,12 @@ async fn each_thing_that_cannot_be_served_is_refused_with_what_to_do_instead() -
         attributes.spec.get_or_insert_default().volume_attributes_class_name =
             Some("gold".to_owned());
         let table = [
-            (claim("block").block().build(&namespace), "volumeMode: Filesystem"),
-            (claim("many").access("ReadWriteMany").build(&namespace), "ReadWriteOnce already"),
-            (claim("readers").access("ReadOnlyMany").build(&namespace), "ReadWriteOnce already"),
+            (
+                claim("block").block().build(&namespace),
+                "volumeMode Block is not served; use Filesystem",
+            ),
+            (claim("many").access("ReadWriteMany").build(&namespace), "use ReadWriteOnce"),
+            (claim("readers").access("ReadOnlyMany").build(&namespace), "use ReadWriteOnce"),
             (claim("filled").data_source(source).build(&namespace), "PersistentVolumeClaim/other"),
             (selecting, "spec.selector"),
             (attributes, "spec.volumeAttributesClassName"),

@@ -10,11 +10,6 @@ fn claim(json: serde_json::Value) -> Claim {
         uid: None,
         resource_version: None,
         phase: None,
-        access_modes: Vec::new(),
-        block: false,
-        has_selector: false,
-        data_source: None,
-        attributes_class: None,
         storage: None,
         created: None,
         wish: None,
@@ -92,6 +87,32 @@ fn an_empty_selector_selects_nothing_in_particular() {
         (serde_json::json!({"matchLabels": {}, "matchExpressions": [exists]}), true),
     ] {
         assert_eq!(selects(selector.clone()), wanted, "{selector}");
+    }
+}
+
+#[test]
+fn what_no_local_volume_can_be_is_said_in_one_line_with_what_to_do() {
+    let check = |spec| claim(serde_json::json!({"spec": spec})).check();
+    let source = serde_json::json!({"kind": "VolumeSnapshot", "name": "n".repeat(16)});
+    for (spec, said) in [
+        (serde_json::json!({"volumeMode": "Block"}), "volumeMode Block"),
+        (serde_json::json!({"accessModes": ["ReadWriteOnce", "ReadWriteMany"]}), "ReadWriteMany"),
+        (serde_json::json!({"accessModes": ["ReadOnlyMany"]}), "ReadOnlyMany"),
+        (serde_json::json!({"dataSource": source}), "dataSource VolumeSnapshot/nnn"),
+        (serde_json::json!({"dataSourceRef": source}), "dataSource VolumeSnapshot/nnn"),
+        (serde_json::json!({"selector": {"matchLabels": {"a": "b"}}}), "spec.selector"),
+        (serde_json::json!({"volumeAttributesClassName": "gold"}), "volumeAttributesClassName"),
+    ] {
+        let text = check(spec.clone()).unwrap_err().to_string();
+        assert!(text.contains(said) && text.contains("; "), "{text}");
+        assert!(text.len() <= 111, "{} characters: {text}", text.len());
+    }
+    for spec in [
+        serde_json::json!({}),
+        serde_json::json!({"volumeMode": "Filesystem", "volumeAttributesClassName": ""}),
+        serde_json::json!({"accessModes": ["ReadWriteOnce", "ReadWriteOncePod"], "selector": {}}),
+    ] {
+        assert_eq!(check(spec), Ok(()));
     }
 }
 

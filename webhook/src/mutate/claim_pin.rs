@@ -111,8 +111,12 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
         return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(&node);
     }
-    let reason = if by == PinnedBy::User { Reason::UserPin } else { reason(by) };
-    pinned(&node, by, reason)
+    let verdict = pinned(&node, by, reason(by));
+    if brings_pin(ask) && !facts.runs_agent(&node) {
+        return verdict
+            .remark(format!("node {node} has no Ready agent now; the claim waits until it has"));
+    }
+    verdict
 }
 
 /// Nobody has chosen a node, or the choice was taken back.

@@ -5,6 +5,7 @@
 //! server may ask twice (`reinvocationPolicy: IfNeeded`), and so does the repair task.
 
 pub mod claim_default;
+pub mod claim_demands;
 pub mod claim_pin;
 pub mod service;
 
@@ -69,11 +70,11 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
     let about = claim.class_name().unwrap_or_default();
     let verdict = match claim_default::class_of(ask, facts) {
         ClassOf::Neither(reason) => told(ask, Verdict::untouched(reason).about(about)),
-        ClassOf::Named(class) => pinned(ask, class, facts),
+        ClassOf::Named(class) => served(ask, class, facts),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
             let given = Verdict::patched(reason, edits).about(class.name.as_str()).told();
-            if class.is_ours() { both(given, pinned(ask, class, facts)) } else { given }
+            if class.is_ours() { both(given, served(ask, class, facts)) } else { given }
         }
     };
     match claim_default::remark(ask, facts) {
@@ -86,6 +87,15 @@ pub fn claim(ask: &ClaimAsk<'_>, facts: &Facts) -> Verdict {
 fn is_probe(ask: &ClaimAsk<'_>) -> bool {
     let here = ask.claim.namespace == names::PROBE_NAMESPACE;
     here && ask.claim.probes && ask.operation == Operation::Create
+}
+
+/// A claim of one of fastrak's classes: its node, and what it asks for in vain.
+fn served(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
+    let verdict = pinned(ask, class, facts);
+    if matches!(verdict.outcome, Outcome::Denied(_)) {
+        return verdict;
+    }
+    claim_demands::remarks(ask, class).into_iter().fold(verdict, Verdict::remark)
 }
 
 fn pinned(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {

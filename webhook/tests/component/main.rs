@@ -43,4 +43,5 @@ mod server;
 mod serves_a_mounted_certificate;
 mod sheds;
 mod two_defaults_are_reported;
+mod warns_at_admission;
 mod watches_its_registration;

@@ -120,15 +120,18 @@ fn what_cannot_be_served_is_refused_with_what_to_do_instead() {
     let modes = |mode: &str| vec!["ReadWriteOnce".to_owned(), mode.to_owned()];
     let size = |text: &str| Claim { storage: Some(text.to_owned()), ..claim() };
     let table = [
-        (Claim { block: true, ..claim() }, "volumeMode: Filesystem"),
-        (Claim { access_modes: modes("ReadWriteMany"), ..claim() }, "ReadWriteOnce already"),
-        (Claim { access_modes: modes("ReadOnlyMany"), ..claim() }, "ReadOnlyMany cannot be had"),
+        (Claim { block: true, ..claim() }, "volumeMode Block is not served"),
+        (Claim { access_modes: modes("ReadWriteMany"), ..claim() }, "use ReadWriteOnce"),
+        (Claim { access_modes: modes("ReadOnlyMany"), ..claim() }, "ReadOnlyMany is not served"),
         (
             Claim { data_source: Some("PersistentVolumeClaim/old".to_owned()), ..claim() },
             "PersistentVolumeClaim/old",
         ),
         (Claim { has_selector: true, ..claim() }, "spec.selector"),
-        (Claim { attributes_class: Some("gold".to_owned()), ..claim() }, "\"gold\""),
+        (
+            Claim { attributes_class: Some("gold".to_owned()), ..claim() },
+            "volumeAttributesClassName",
+        ),
         (Claim { storage: None, ..claim() }, "no size"),
         (size("0"), "size of 0"),
         (size("-1Gi"), "below zero"),

@@ -53,6 +53,62 @@ fn what_a_new_claim_bears_already_is_not_told() {
     is_silent(&create(&changed, &one_node()), Reason::OnlyNode);
 }
 
+#[test]
+fn what_cannot_be_served_is_told_when_the_claim_is_made_and_not_again() {
+    let with = |key: &str, value: Value| {
+        let mut object = claim_of(Some("waits"));
+        object["spec"][key] = value;
+        object
+    };
+    let source = |kind: &str| json!({"kind": kind, "name": "old"});
+    for (object, says) in [
+        (with("accessModes", json!(["ReadWriteMany"])), "access mode ReadWriteMany is not served"),
+        (with("volumeMode", json!("Block")), "volumeMode Block is not served"),
+        (with("dataSource", source("VolumeSnapshot")), "dataSource VolumeSnapshot/old is not"),
+        (
+            with("dataSourceRef", source("PersistentVolumeClaim")),
+            "dataSource PersistentVolumeClaim/old is not",
+        ),
+        (with("selector", json!({"matchLabels": {"a": "b"}})), "spec.selector is not served"),
+        (with("volumeAttributesClassName", json!("gold")), "volumeAttributesClassName is not"),
+    ] {
+        let warnings = warned(&create(&object, &two_nodes()));
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
+        assert!(!warnings[0].ends_with('…'), "{warnings:?}");
+        let changed = with_labels(&object, &[("other", "change")]);
+        assert_eq!(warned(&update(&object, &changed, &two_nodes())), [""; 0], "{object}");
+        assert_eq!(warned(&repair(&object, &two_nodes())), [""; 0], "{object}");
+        // A class of ours that comes late is told of as well.
+        let mut unset = object.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        let warnings = warned(&update(&unset, &object, &two_nodes()));
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
+        // What is another provisioner's is not judged.
+        let mut foreign = object;
+        foreign["spec"]["storageClassName"] = json!("foreign");
+        assert_eq!(warned(&create(&foreign, &two_nodes())), [""; 0]);
+    }
+    for object in [with("selector", json!({})), with("dataSourceRef", source("Populator"))] {
+        assert_eq!(warned(&create(&object, &two_nodes())), [""; 0], "{object}");
+    }
+}
+
+#[test]
+fn parameters_that_are_not_known_are_told_to_whoever_uses_the_class() {
+    let class = json!({
+        "metadata": {"name": "odd"},
+        "provisioner": PROVISIONER,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "parameters": {"qouta": "off"},
+    });
+    let facts = crate::fixtures::with_classes(&[class], &[node("a"), node("b")]);
+    let object = claim_of(Some("odd"));
+    let warnings = warned(&create(&object, &facts));
+    let says = "fastrak: class odd has an unknown parameter \"qouta\"; known are: pool";
+    assert!(warnings.len() == 1 && warnings[0].starts_with(says), "{warnings:?}");
+    assert_eq!(warned(&update(&object, &object, &facts)), [""; 0]);
+}
+
 proptest! {
     #[test]
     fn what_was_told_is_not_told_again(

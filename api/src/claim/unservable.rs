@@ -1,0 +1,61 @@
+//! What a claim can ask for that no volume of fastrak's can be. Admission warns of it and the agent
+//! refuses it, in the same words; they are short, since a warning has one line.
+
+use super::Claim;
+
+/// Why no volume of fastrak's is what a claim asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unservable {
+    /// A raw block device.
+    #[error(
+        "volumeMode Block is not served; use Filesystem, or a class of a driver that has block devices"
+    )]
+    Block,
+    /// A mode of access that no local volume can have.
+    #[error(
+        "access mode {mode} is not served: the data is on one node; use ReadWriteOnce or a network \
+         filesystem"
+    )]
+    AccessMode {
+        /// The mode.
+        mode: String,
+    },
+    /// A source of data.
+    #[error(
+        "dataSource {source_name} is not served: volumes start empty; leave it out and copy the data"
+    )]
+    DataSource {
+        /// The source.
+        source_name: String,
+    },
+    /// A label selector.
+    #[error(
+        "spec.selector is not served: a new volume has no labels; leave it out, or make a volume"
+    )]
+    Selector,
+    /// A VolumeAttributesClass.
+    #[error(
+        "spec.volumeAttributesClassName is not served: volumes have no such attributes; leave it out"
+    )]
+    AttributesClass,
+}
+
+impl Claim {
+    /// Checks whether a volume of fastrak's can be what the claim asks for.
+    pub fn check(&self) -> Result<(), Unservable> {
+        if self.block {
+            return Err(Unservable::Block);
+        }
+        let local = |mode: &&String| !matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
+        if let Some(mode) = self.access_modes.iter().find(local) {
+            return Err(Unservable::AccessMode { mode: mode.clone() });
+        }
+        if let Some(source) = &self.data_source {
+            return Err(Unservable::DataSource { source_name: source.clone() });
+        }
+        if self.has_selector {
+            return Err(Unservable::Selector);
+        }
+        if self.attributes_class.is_some() { Err(Unservable::AttributesClass) } else { Ok(()) }
+    }
+}

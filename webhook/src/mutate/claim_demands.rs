@@ -1,0 +1,32 @@
+//! What a claim of one of fastrak's classes asks for in vain. Its owner is told when the claim is made,
+//! and not when a pod has been waiting for a while; the agent refuses it in the same words.
+
+use super::{ClaimAsk, Operation};
+use fastrak_api::claim::{Claim, Unservable};
+use fastrak_api::class::Class;
+use fastrak_api::names::kubernetes;
+
+/// Returns what the owner of the claim is to be told. An update is told only what it brings.
+#[must_use]
+pub fn remarks(ask: &ClaimAsk<'_>, class: &Class) -> Vec<String> {
+    if ask.operation == Operation::Repair {
+        return Vec::new();
+    }
+    let before = ask.old.map(|old| (old.class_name(), unservable(old)));
+    let now = unservable(ask.claim);
+    let same_class = |old: &Option<&str>| *old == Some(class.name.as_str());
+    let is_new = before.as_ref().is_none_or(|(old, was)| !same_class(old) || *was != now);
+    let unread = before.as_ref().is_none_or(|(old, _)| !same_class(old));
+    let claim = now.filter(|_| is_new).map(|why| why.to_string());
+    let params = class.params().err().filter(|_| unread).map(|why| why.to_string());
+    claim.into_iter().chain(params).collect()
+}
+
+/// What is wrong with the claim. A source of another kind than these may have a populator, which fills
+/// a volume in fastrak's place.
+fn unservable(claim: &Claim) -> Option<Unservable> {
+    let why = claim.check().err()?;
+    let Unservable::DataSource { source_name } = &why else { return Some(why) };
+    let kind = source_name.split('/').next().unwrap_or_default();
+    [kubernetes::KIND_CLAIM, kubernetes::KIND_SNAPSHOT].contains(&kind).then_some(why)
+}
