@@ -15,7 +15,7 @@ pub use self::ingress::Ingress;
 pub use self::shape::{IngressEntry, LoadBalancer, Port, ServiceShape, Spec, Status};
 
 use crate::names::{self, inlets, kubernetes};
-use crate::object::{Mapping, Metadata, Pairs, clipped, owned};
+use crate::object::{Mapping, Metadata, clipped, owned};
 use k8s_openapi::api::core::v1::Service;
 
 /// A Service, reduced to what fastrak decides by.
@@ -47,10 +47,8 @@ pub struct ServiceView {
     pub ingress: Ingress,
     /// Whether its spec bears external addresses.
     pub has_external_ips: bool,
-    /// Whether a controller of someone else's has put its finalizer on it.
-    pub has_foreign_finalizer: bool,
-    /// An annotation by which it is another load balancer's.
-    pub foreign_annotation: Option<String>,
+    /// An annotation, a label or a finalizer by which it is another load balancer's.
+    pub foreign_mark: Option<String>,
     /// What it asks for, unread; see [`ServiceView::choice`].
     pub choice: Option<String>,
     /// What was decided, unread; see [`ServiceView::decision`].
@@ -81,16 +79,11 @@ impl ServiceView {
 
     fn take_metadata(&mut self, metadata: &Metadata<'_>) {
         let annotation = |key: &str| metadata.annotation(key).map(clipped);
-        let mut finalizers = metadata.finalizers.iter().flatten();
         self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
         self.name = owned(metadata.name.as_ref()).unwrap_or_default();
         self.deleting = metadata.deletion_timestamp.is_some();
         self.opted_out = metadata.label(names::ADMISSION) == Some(names::ADMISSION_DISABLED);
-        self.has_foreign_finalizer =
-            finalizers.any(|finalizer| finalizer.as_str() == kubernetes::SERVICE_FINALIZER);
-        // The first by its name, in whatever order they came: the same Service gets the same words.
-        let keys = metadata.annotations.iter().flat_map(Pairs::keys);
-        self.foreign_annotation = keys.filter(|key| foreign::marks(key)).min().map(clipped);
+        self.foreign_mark = foreign::mark(metadata).map(clipped);
         let ranges = metadata.annotation(kubernetes::SOURCE_RANGES).unwrap_or_default();
         self.beyond_inlets = BeyondInlets::of_annotation(ranges);
         self.choice = annotation(names::BALANCER);

@@ -102,23 +102,28 @@ pub(crate) fn service(picks: &mut Picks<'_>) -> Value {
         picks.one(&[None, None, Some("None"), Some("10.0.0.1")]),
     );
     set(&mut service, "/spec", "externalIPs", picks.one(&[None, None, Some(json!(["192.0.2.1"]))]));
-    let ranges = [None, None, Some(json!(["10.0.0.0/8"])), Some(json!(["0.0.0.0/0"]))];
-    set(&mut service, "/spec", "loadBalancerSourceRanges", picks.one(&ranges));
-    set(&mut service, "/spec", "loadBalancerIP", picks.one(&[None, None, Some("10.0.0.7")]));
-    let policies = [None, Some("Local"), Some("Cluster")];
-    set(&mut service, "/spec", "externalTrafficPolicy", picks.one(&policies));
-    let by = |manager: &str| {
-        json!([{"manager": manager, "fieldsV1": {
-            "f:status": {"f:loadBalancer": {"f:ingress": {}}}}}])
-    };
-    let managers = [None, Some(by(inlets::OPERATOR)), Some(by("controller"))];
-    set(&mut service, "/metadata", "managedFields", picks.one(&managers));
+    set_limits(&mut service, picks);
     let ingress = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
     set(&mut service, "", "status", picks.one(&[None, None, Some(ingress)]));
     let cleanup = json!([kubernetes::SERVICE_FINALIZER]);
     set(&mut service, "/metadata", "finalizers", picks.one(&[None, None, Some(cleanup)]));
     bent(&mut service, picks);
     service
+}
+
+/// What inlets cannot do for a Service, and who wrote its status.
+fn set_limits(service: &mut Value, picks: &mut Picks<'_>) {
+    let ranges = [None, None, Some(json!(["10.0.0.0/8"])), Some(json!(["0.0.0.0/0"]))];
+    set(service, "/spec", "loadBalancerSourceRanges", picks.one(&ranges));
+    set(service, "/spec", "loadBalancerIP", picks.one(&[None, None, Some("10.0.0.7")]));
+    let policies = [None, Some("Local"), Some("Cluster")];
+    set(service, "/spec", "externalTrafficPolicy", picks.one(&policies));
+    let by = |manager: &str| {
+        json!([{"manager": manager, "fieldsV1": {
+            "f:status": {"f:loadBalancer": {"f:ingress": {}}}}}])
+    };
+    let managers = [None, Some(by(inlets::OPERATOR)), Some(by("controller"))];
+    set(service, "/metadata", "managedFields", picks.one(&managers));
 }
 
 /// What any object can be: on its way out, or with nothing where a map could be.

@@ -36,8 +36,7 @@ fn a_service_is_read_as_it_was_written() {
             is_local: true,
             ingress: Ingress::Unknown,
             has_external_ips: true,
-            has_foreign_finalizer: true,
-            foreign_annotation: Some("metallb.io/address-pool".into()),
+            foreign_mark: Some("metallb.io/address-pool".into()),
             choice: Some("none".into()),
             decision: Some("inlets".into()),
             manage: (Some("1".into()), None),
@@ -139,4 +138,60 @@ fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
     assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(BeyondInlets::SourceRanges));
     assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(BeyondInlets::RequestedAddress));
     assert_eq!(annotated(""), Some(BeyondInlets::RequestedAddress));
+}
+
+#[test]
+fn the_marks_of_other_load_balancers_are_known() {
+    let marked = |place: &str, key: &str| {
+        let entry = match place {
+            "finalizers" => serde_json::json!([key]),
+            _ => serde_json::json!({key: "x"}),
+        };
+        view(serde_json::json!({"metadata": {place: entry}})).foreign_mark
+    };
+    for (place, key) in [
+        ("annotations", "metallb.io/loadBalancerIPs"),
+        ("annotations", "load-balancer.hetzner.cloud/location"),
+        ("annotations", "loadbalancer.openstack.org/floating-network-id"),
+        ("annotations", "oci.oraclecloud.com/load-balancer-type"),
+        ("annotations", "lb.kubesphere.io/v1alpha1"),
+        ("annotations", "projectcalico.org/loadBalancerIPs"),
+        ("annotations", "loxilb.io/lbmode"),
+        ("annotations", "io.cilium/lb-ipam-ips"),
+        ("annotations", "service.beta.kubernetes.io/scw-loadbalancer-type"),
+        ("annotations", "service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type"),
+        ("annotations", "service.kubernetes.io/qcloud-loadbalancer-internal-subnetid"),
+        ("annotations", "kubernetes.io/elb.class"),
+        ("annotations", "kubernetes.civo.com/loadbalancer-algorithm"),
+        ("annotations", "networking.gke.io/load-balancer-type"),
+        ("labels", "svccontroller.k3s.cattle.io/lbpool"),
+        ("finalizers", kubernetes::SERVICE_FINALIZER),
+        ("finalizers", "service.k8s.aws/resources"),
+        ("finalizers", "gke.networking.io/l4-netlb-v2"),
+        ("finalizers", "finalizer.lb.kubesphere.io/v1alpha1"),
+    ] {
+        assert_eq!(marked(place, key).as_deref(), Some(key), "{place}");
+    }
+    for (place, key) in [
+        ("annotations", "io.cilium/global-service"),
+        ("annotations", "projectcalico.org/metadata"),
+        ("annotations", "kubernetes.io/description"),
+        ("annotations", "service.kubernetes.io/topology-mode"),
+        ("labels", "service.kubernetes.io/headless"),
+        ("labels", "app.kubernetes.io/name"),
+        ("finalizers", "foregroundDeletion"),
+    ] {
+        assert_eq!(marked(place, key), None, "{key}");
+    }
+}
+
+#[test]
+fn no_prefix_of_a_mark_is_covered_by_another_and_none_is_fastraks_or_the_operators() {
+    for prefix in FOREIGN_PREFIXES {
+        let others = FOREIGN_PREFIXES.iter().filter(|other| **other != prefix);
+        assert!(others.copied().all(|other| !prefix.starts_with(other)), "{prefix}");
+        for own in [names::DOMAIN, inlets::MANAGE, inlets::MANAGE_LEGACY] {
+            assert!(!own.starts_with(prefix) && !prefix.starts_with(own), "{prefix}");
+        }
+    }
 }

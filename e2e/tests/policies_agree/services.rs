@@ -37,6 +37,11 @@ fn with(mut object: Value, field: &str, value: Value) -> Value {
     object
 }
 
+fn labelled(mut object: Value, key: &str) -> Value {
+    object["metadata"]["labels"][key] = json!("x");
+    object
+}
+
 fn opted(mut object: Value) -> Value {
     object["metadata"]["labels"][names::ADMISSION] = json!(names::ADMISSION_DISABLED);
     object
@@ -84,6 +89,10 @@ fn creates() -> Vec<Case> {
         empty,
         finalizer,
         other,
+        labelled(balancer(), "svccontroller.k3s.cattle.io/lbpool"),
+        labelled(balancer(), "service.kubernetes.io/headless"),
+        annotated(balancer(), &[("load-balancer.hetzner.cloud/location", "x")]),
+        annotated(balancer(), &[("io.cilium/global-service", "true")]),
         plain("ClusterIP"),
         plain("NodePort"),
         external,

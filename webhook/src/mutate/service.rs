@@ -116,7 +116,6 @@ fn asked(choice: Option<&str>) -> Result<Option<Server>, Unserved> {
 /// nothing has been decided: afterwards the addresses are the operator's own work, and a mark that
 /// comes later does not make a machine go away that is in use.
 fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
-    let finalizer = service.has_foreign_finalizer.then(|| "a finalizer".to_owned());
     let address = match (service.ingress, service.has_external_ips) {
         (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),
         (Ingress::Absent, true) => Some("spec.externalIPs".to_owned()),
@@ -127,7 +126,7 @@ fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
         (SkipReason::Headless, service.headless.then(|| "spec.clusterIP".to_owned())),
         (SkipReason::ForeignClass, service.class.clone()),
         (SkipReason::ForeignAddress, address),
-        (SkipReason::ForeignMark, service.foreign_annotation.clone().or(finalizer)),
+        (SkipReason::ForeignMark, service.foreign_mark.clone()),
     ];
     marks.into_iter().find_map(|(reason, mark)| Some((reason, mark?)))
 }

@@ -43,7 +43,6 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("default", decision(settings.balancer.server())),
         ("alternative", decision(settings.alternative.server())),
         ("prefixes", texts(FOREIGN_PREFIXES)),
-        ("finalizer", text(kubernetes::SERVICE_FINALIZER)),
         ("restricted", restricted("object")),
         ("was_restricted", restricted("oldObject")),
         ("beyond", beyond("object")),
@@ -91,7 +90,7 @@ object.spec.?type.orValue('') == 'LoadBalancer'
 || $decision in object.metadata.?annotations.orValue({})",
 )];
 
-const VARIABLES: [(&str, &str); 20] = [
+const VARIABLES: [(&str, &str); 21] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
     ("before", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"),
     // A client that does not know the record takes it off; the decision on the old object stands then.
@@ -132,6 +131,13 @@ variables.recorded != '' ? variables.recorded
     ("wish", "string(variables.annotations[?$wish].orValue(''))"),
     ("wishes", "$wish in variables.annotations"),
     (
+        "marks",
+        "
+variables.annotations.map(key, key)
++ object.metadata.?labels.orValue({}).map(key, key)
++ object.metadata.?finalizers.orValue([])",
+    ),
+    (
         "foreign",
         "
 // Asked only where nothing has been decided: afterwards the addresses are the operator's own work.
@@ -140,8 +146,7 @@ variables.serving != '' ? ''
 : has(object.spec.loadBalancerClass) ? $foreign_class
 : variables.hasIngress && !variables.tunnelled ? $foreign_address
 : !variables.hasIngress && object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
-: variables.annotations.exists(key, $prefixes.exists(prefix, key.startsWith(prefix)))
-  || $finalizer in object.metadata.?finalizers.orValue([]) ? $foreign_mark
+: variables.marks.exists(key, $prefixes.exists(prefix, key.startsWith(prefix))) ? $foreign_mark
 : ''",
     ),
     ("restricted", "$restricted"),

@@ -101,6 +101,7 @@ fn what_is_another_load_balancers_is_left_and_says_so() {
     };
     let mut address = plain();
     address["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+    let label = with_labels(&plain(), &[("svccontroller.k3s.cattle.io/lbpool", "x")]);
     let mut finalizer = plain();
     finalizer["metadata"]["finalizers"] = json!(["service.kubernetes.io/load-balancer-cleanup"]);
     for (object, skip) in [
@@ -109,6 +110,8 @@ fn what_is_another_load_balancers_is_left_and_says_so() {
         (spec("externalIPs", json!(["192.0.2.1"])), "foreign-address"),
         (address, "foreign-address"),
         (finalizer, "foreign-mark"),
+        (label, "foreign-mark"),
+        (annotated(&plain(), &[("load-balancer.hetzner.cloud/location", "x")]), "foreign-mark"),
         (annotated(&plain(), &[("metallb.io/address-pool", "x")]), "foreign-mark"),
         (annotated(&plain(), &[(MANAGE, "1")]), "user-managed"),
         (annotated(&plain(), &[(MANAGE, "0")]), "user-managed"),
