@@ -99,6 +99,7 @@ fn names_of_others_are_spelled_as_they_spell_them() {
         kubernetes::STORAGE_PROVISIONER,
         kubernetes::STORAGE_PROVISIONER_BETA,
         kubernetes::HOSTNAME,
+        kubernetes::SOURCE_RANGES,
         "pod-security.kubernetes.io/enforce",
         "kustomize.config.k8s.io/v1beta1",
     ];
