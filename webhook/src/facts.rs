@@ -6,6 +6,7 @@ pub mod agent;
 pub mod agents;
 pub mod defaults;
 pub mod feed;
+mod follow;
 mod mirror;
 pub mod namespace;
 pub(crate) mod node;

@@ -5,6 +5,7 @@
 
 use super::agent::Agent;
 use super::feed::Board;
+use super::follow::Looks;
 use super::{Availability, Facts};
 use crate::event::event;
 use crate::metrics::{AgentLabel, AgentState, Metrics};
@@ -46,21 +47,12 @@ pub struct AgentsWatch {
 impl AgentsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut news = self.board.subscribe();
-        let mut leadership = self.leadership.clone();
+        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
         let mut reported = DownAgents::new();
-        loop {
-            let leads = leadership.is_held();
+        while let Some(leads) = looks.next().await {
             reported = self.look(leads, reported).await;
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = leadership.changed(leads) => {}
-                changed = news.changed() => if changed.is_err() {
-                    shutdown.requested().await;
-                    return Ok(());
-                },
-            }
         }
+        Ok(())
     }
 
     /// Counts the agents, and reports those that have gone down since the last look.

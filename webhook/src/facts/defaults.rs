@@ -4,6 +4,7 @@
 //! no mark off, and no request waits for it.
 
 use super::feed::Board;
+use super::follow::Looks;
 use super::{ClassFact, Facts};
 use crate::event::event;
 use crate::metrics::Metrics;
@@ -42,21 +43,12 @@ pub struct DefaultsWatch {
 impl DefaultsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut news = self.board.subscribe();
-        let mut leadership = self.leadership.clone();
+        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
         let mut reported = Reported::new();
-        loop {
-            let leads = leadership.is_held();
+        while let Some(leads) = looks.next().await {
             reported = self.look(leads, reported).await;
-            tokio::select! {
-                () = shutdown.requested() => return Ok(()),
-                () = leadership.changed(leads) => {}
-                changed = news.changed() => if changed.is_err() {
-                    shutdown.requested().await;
-                    return Ok(());
-                },
-            }
         }
+        Ok(())
     }
 
     /// Counts the defaults, and reports the problems that have not been reported. A replica that no
