@@ -27,6 +27,7 @@ pub mod queue;
 pub mod reclaim;
 pub mod restore;
 pub mod run;
+pub mod unmounts;
 pub mod upkeep;
 pub mod volumes;
 pub mod worker;

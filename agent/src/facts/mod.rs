@@ -4,6 +4,7 @@
 //! A memory, filled by `watch.rs`. It may be a moment behind: what destroys data asks again.
 
 pub mod growth;
+pub mod hostname;
 mod kinds;
 pub mod volume;
 pub mod watch;

@@ -6,16 +6,11 @@
 
 use crate::context::Context;
 use crate::host::calls::MountWatch;
-use crate::host::mounts::Mount;
-use crate::volumes::layout;
-use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
 use rustix::io::Errno;
-use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 /// The time in which changes are gathered. A node on which a hundred pods start and end changes its
 /// list some hundred times in a second.
@@ -26,44 +21,11 @@ const REST: u32 = 9;
 /// However long a reading has taken.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
-/// The volumes that work waits for until they are unmounted.
-#[derive(Debug, Default)]
-pub struct Unmounts {
-    // The volume, and the key of the work that waits for it.
-    waiting: Mutex<BTreeSet<(VolumeId, VolumeId)>>,
-    added: Notify,
-}
-
 /// The list of mounts, if it is watched.
 #[derive(Debug, Default)]
 struct Watched {
     list: Option<Box<dyn MountWatch>>,
     is_refused: bool,
-}
-
-impl Unmounts {
-    /// Wakes the work on `key` when `volume`, which was seen to be mounted, is not any more.
-    pub fn wake_after(&self, volume: &VolumeId, key: &VolumeId) {
-        self.lock().insert((volume.clone(), key.clone()));
-        // It may have been unmounted since it was seen: the list is read once more.
-        self.added.notify_one();
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Removes the volumes that none of `mounts` is of. Returns the keys of what waited for them.
-    fn take(&self, mounts: &[Mount]) -> Vec<VolumeId> {
-        let mounted: HashSet<&[u8]> = mounts.iter().flat_map(layout::volumes_of).collect();
-        let mut waiting = self.lock();
-        let is_free = |volume: &VolumeId| !mounted.contains(volume.as_str().as_bytes());
-        waiting.extract_if(.., |(volume, _)| is_free(volume)).map(|(_, key)| key).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<(VolumeId, VolumeId)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Watched {
@@ -105,7 +67,7 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
     loop {
         let step = async {
             tokio::select! {
-                () = context.unmounts.added.notified() => {}
+                () = context.unmounts.added() => {}
                 () = watched.changed() => {}
             }
             // Before the reading: what changes after it is a change that is waited for.
@@ -132,29 +94,5 @@ pub async fn look(context: &Context) {
     // An error is logged where it comes from. The work looks again by itself.
     if let Ok(Some(mounts)) = context.on_disk(|store| Ok(store.mounts())).await {
         context.unmounts.take(&mounts).into_iter().for_each(|key| context.queue.add(key));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(last: char) -> VolumeId {
-        VolumeId::parse(&format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{last}")).unwrap()
-    }
-
-    #[test]
-    fn only_what_waits_for_a_volume_that_is_not_mounted_any_more_is_woken() {
-        let unmounts = Unmounts::default();
-        unmounts.wake_after(&id('0'), &id('0'));
-        unmounts.wake_after(&id('1'), &id('2'));
-        unmounts.wake_after(&id('1'), &id('1'));
-        let mount = |root: String| Mount { root: root.into(), point: b"/pod".to_vec() };
-        let mounts = ['0', '1', '3'].map(|last| mount(format!("/pool/{}/data", id(last))));
-        assert_eq!(unmounts.take(&mounts), []);
-        assert_eq!(unmounts.take(&mounts[..1]), [id('1'), id('2')]);
-        assert_eq!(unmounts.take(&mounts[..1]), [], "each is woken once");
-        assert_eq!(unmounts.take(&mounts[1..]), [id('0')]);
-        assert!(unmounts.is_empty());
     }
 }

@@ -1,0 +1,40 @@
+//! The hostname label that was last found to be this node's own.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a label that was found to be this node's own is not looked up again. A node that gets the
+/// same one afterwards has all earlier volumes tied to it as well, so that a look at every claim would
+/// not prevent the mistake and would cost a request.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+
+/// The label that was last found to be this node's own, and when.
+#[derive(Debug, Default)]
+pub struct OwnHostname(Mutex<Option<(String, Instant)>>);
+
+impl OwnHostname {
+    pub(crate) fn is_known(&self, hostname: &str, now: Instant) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |at: &Instant| now.saturating_duration_since(*at) < FRESH;
+        known.as_ref().is_some_and(|(known, at)| known == hostname && is_fresh(at))
+    }
+
+    pub(crate) fn remember(&self, hostname: &str, now: Instant) {
+        let known = Some((hostname.to_owned(), now));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_looked_up_again_when_it_changes_and_after_some_minutes() {
+        let (own, start) = (OwnHostname::default(), Instant::now());
+        assert!(!own.is_known("a", start));
+        own.remember("a", start);
+        assert!(own.is_known("a", start) && !own.is_known("b", start));
+        assert!(own.is_known("a", start + FRESH / 2) && !own.is_known("a", start + FRESH));
+    }
+}
