@@ -67,6 +67,8 @@ pub struct Claim {
     pub phase: Option<String>,
     /// How it is to be mounted.
     pub access_modes: Vec<String>,
+    /// Whether a controller other than those of Kubernetes has put a finalizer on it.
+    pub has_foreign_finalizer: bool,
     /// Whether it asks for a raw block device.
     pub block: bool,
     /// Whether it selects its volume by label. An empty selector does not.
@@ -168,6 +170,9 @@ impl Claim {
         self.name = owned(metadata.name.as_ref()).unwrap_or_default();
         self.generate_name = owned(metadata.generate_name.as_ref()).unwrap_or_default();
         self.deleting = metadata.deletion_timestamp.is_some();
+        let mut finalizers = metadata.finalizers.iter().flatten();
+        self.has_foreign_finalizer = finalizers
+            .any(|finalizer| !finalizer.as_str().starts_with(kubernetes::FINALIZER_PREFIX));
         self.owner_pod = owner.map(|owner| owned(owner.uid.as_ref()).unwrap_or_default());
         self.pin = annotation(names::NODE);
         self.pinned_by = annotation(names::PINNED_BY);

@@ -171,6 +171,8 @@ pub mod kubernetes {
     pub const KIND_SNAPSHOT: &str = "VolumeSnapshot";
     /// The operating system of a node.
     pub const OS: &str = "kubernetes.io/os";
+    /// How the finalizers begin that Kubernetes itself puts on claims.
+    pub const FINALIZER_PREFIX: &str = "kubernetes.io/";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
     /// The annotation that `spec.loadBalancerSourceRanges` was before it was a field.

@@ -14,7 +14,7 @@ use crate::upkeep;
 use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::LimitRecord;
+use fastrak_api::volume::{LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
 
 /// A volume could not be made this time.
@@ -76,6 +76,10 @@ pub fn undecided(context: &Context, claim: &Claim, error: &ClusterError) -> Outc
 
 /// Tells the claim's user that it cannot be served.
 pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
+    let waited = volume_of(claim).and_then(|id| context.unfinished.since(&id)).unwrap_or_default();
+    if waited < rejection.patience() {
+        return Outcome::Again(Pace::Busy);
+    }
     context.metrics.provision(Provision::rejected);
     say_failure(context, claim, &rejection.to_string());
     Outcome::Again(Pace::Refused)
@@ -134,9 +138,12 @@ async fn make(context: &Context, plan: &Plan) -> Result<Made, ProvisionError> {
     }
 }
 
+fn volume_of(claim: &Claim) -> Option<VolumeId> {
+    claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
+}
+
 fn say_failure(context: &Context, claim: &Claim, text: &str) {
-    let id = claim.uid.as_deref().and_then(|uid| fastrak_api::volume::VolumeId::parse(uid).ok());
-    if id.is_some_and(|id| context.unfinished.is_news(&id, text)) {
+    if volume_of(claim).is_some_and(|id| context.unfinished.is_news(&id, text)) {
         tracing::warn!(
             namespace = claim.namespace,
             claim = claim.name,

@@ -10,6 +10,7 @@ use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
+use std::time::Duration;
 
 /// What is known of this node.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,8 @@ pub enum Ignored {
     ForeignClass,
     /// No node has been chosen, or not this one.
     OtherNode,
+    /// A volume populator fills another claim's volume, which becomes this claim's.
+    Populated,
     /// It has no usable uid, name or version: no object from an API server is so.
     Malformed,
 }
@@ -106,6 +109,21 @@ pub enum Rejection {
     },
 }
 
+/// How long a volume populator is given to take up a claim before its absence is reported.
+const POPULATOR_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Rejection {
+    /// How long the claim has to be waiting before this is reported: another controller may do
+    /// something about it.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        match self {
+            Self::Unservable(Unservable::NoPopulator { .. }) => POPULATOR_PATIENCE,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// A volume that is to be made, and what its object is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -155,7 +173,10 @@ fn ignored<'a>(
     if !class.is_ours() {
         return Err(Ignored::ForeignClass);
     }
-    if is_mine(claim, here.node) { Ok(class) } else { Err(Ignored::OtherNode) }
+    if !is_mine(claim, here.node) {
+        return Err(Ignored::OtherNode);
+    }
+    if claim.is_being_populated() { Err(Ignored::Populated) } else { Ok(class) }
 }
 
 /// The scheduler's word counts; the pin only where there is none. Both are the tenant's to write,

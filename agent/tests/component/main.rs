@@ -11,6 +11,7 @@ mod holds_to_size;
 mod hostile_tenant;
 mod imports;
 mod knows_its_room;
+mod populators;
 mod provisions;
 mod refuses;
 mod reinstalls;

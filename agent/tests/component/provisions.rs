@@ -1,7 +1,7 @@
 //! Claims get their volumes.
 
 use crate::scene::{Scene, path_of};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::Identity;
 use fastrak_testkit::{or_skip, with_namespace};
@@ -33,9 +33,8 @@ async fn a_pinned_claim_is_bound_to_a_directory_on_its_node() -> Result<()> {
         assert_eq!(spec.capacity.context("capacity")?["storage"].0, "1500M");
         let affinity = serde_json::to_string(&spec.node_affinity)?;
         assert!(affinity.contains(&format!("host-of-{}", scene.node)), "{affinity}");
-        for reason in ["Provisioning", "ProvisioningSucceeded"] {
-            scene.event(&namespace, "data", reason).await?;
-        }
+        let said = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
+        ensure!(said.contains(&format!("in pool default on node {}", scene.node)), "{said}");
         Ok(())
     })
     .await

@@ -30,6 +30,7 @@ fn a_claim_is_read_as_it_was_written() {
                 "volume.kubernetes.io/storage-provisioner": "local.fastrak.io"},
             "labels": {
                 "fastrak.io/node": "node-a", "fastrak.io/admission": "disabled", "fastrak.io/probe": "true"},
+            "finalizers": ["kubernetes.io/pvc-protection", "example.com/populates"],
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "pod-1", "controller": true}]},
         "spec": {
@@ -61,6 +62,7 @@ fn a_claim_is_read_as_it_was_written() {
             access_modes: vec!["ReadWriteOnce".into()],
             block: true,
             has_selector: true,
+            has_foreign_finalizer: true,
             data_source: Some("VolumeSnapshot/snap".into()),
             attributes_class: Some("gold".into()),
             storage: Some("1Gi".into()),

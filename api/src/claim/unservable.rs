@@ -2,6 +2,7 @@
 //! refuses it, in the same words; they are short, since a warning has one line.
 
 use super::Claim;
+use crate::names::kubernetes;
 
 /// Why no volume of fastrak's is what a claim asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,11 +21,20 @@ pub enum Unservable {
         /// The mode.
         mode: String,
     },
-    /// A source of data.
+    /// A claim or a snapshot to copy.
     #[error(
         "dataSource {source_name} is not served: volumes start empty; leave it out and copy the data"
     )]
     DataSource {
+        /// The source.
+        source_name: String,
+    },
+    /// Data that a volume populator brings, and no populator has begun to.
+    #[error(
+        "dataSource {source_name} is for a volume populator, and none has taken up the claim; install \
+         the one for this kind, or leave dataSource out"
+    )]
+    NoPopulator {
         /// The source.
         source_name: String,
     },
@@ -50,12 +60,31 @@ impl Claim {
         if let Some(mode) = self.access_modes.iter().find(local) {
             return Err(Unservable::AccessMode { mode: mode.clone() });
         }
-        if let Some(source) = &self.data_source {
-            return Err(Unservable::DataSource { source_name: source.clone() });
+        if let Some(source_name) = self.data_source.clone() {
+            return Err(match self.is_populators() {
+                true => Unservable::NoPopulator { source_name },
+                false => Unservable::DataSource { source_name },
+            });
         }
         if self.has_selector {
             return Err(Unservable::Selector);
         }
         if self.attributes_class.is_some() { Err(Unservable::AttributesClass) } else { Ok(()) }
+    }
+
+    /// Whether a volume populator is at work on the claim. It fills a volume of a second claim and then
+    /// gives that volume to this one; meanwhile its finalizer is on this one.
+    #[must_use]
+    pub fn is_being_populated(&self) -> bool {
+        self.is_populators() && self.has_foreign_finalizer
+    }
+
+    /// Whether it is to be filled from something that only a volume populator knows. A driver itself
+    /// would have to copy a claim or a snapshot.
+    fn is_populators(&self) -> bool {
+        let kind = self.data_source.as_deref().and_then(|source| source.split('/').next());
+        kind.is_some_and(|kind| {
+            ![kubernetes::KIND_CLAIM, kubernetes::KIND_SNAPSHOT].contains(&kind)
+        })
     }
 }

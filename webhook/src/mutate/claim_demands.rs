@@ -4,7 +4,6 @@
 use super::{ClaimAsk, Operation};
 use fastrak_api::claim::{Claim, Unservable};
 use fastrak_api::class::Class;
-use fastrak_api::names::kubernetes;
 
 /// Returns what the owner of the claim is to be told. An update is told only what it brings.
 #[must_use]
@@ -22,11 +21,7 @@ pub fn remarks(ask: &ClaimAsk<'_>, class: &Class) -> Vec<String> {
     claim.into_iter().chain(params).collect()
 }
 
-/// What is wrong with the claim. A source of another kind than these may have a populator, which fills
-/// a volume in fastrak's place.
+/// What is wrong with the claim. A populator may still take it up; if none does, the agent says so.
 fn unservable(claim: &Claim) -> Option<Unservable> {
-    let why = claim.check().err()?;
-    let Unservable::DataSource { source_name } = &why else { return Some(why) };
-    let kind = source_name.split('/').next().unwrap_or_default();
-    [kubernetes::KIND_CLAIM, kubernetes::KIND_SNAPSHOT].contains(&kind).then_some(why)
+    claim.check().err().filter(|why| !matches!(why, Unservable::NoPopulator { .. }))
 }

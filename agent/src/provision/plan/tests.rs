@@ -102,6 +102,11 @@ fn what_is_not_this_agents_to_serve_is_left_alone() {
             Ignored::OtherNode,
         ),
         (Claim { uid: some("../../etc"), ..claim() }, Some(class()), Ignored::Malformed),
+        (
+            Claim { data_source: some("Hello/world"), has_foreign_finalizer: true, ..claim() },
+            Some(class()),
+            Ignored::Populated,
+        ),
     ];
     for (claim, class, ignored) in table {
         assert_eq!(decide(&claim, class.as_ref()), Decision::Ignore(ignored), "{claim:?}");
@@ -112,6 +117,23 @@ fn rejection(claim: &Claim, class: &Class) -> String {
     match decide(claim, Some(class)) {
         Decision::Reject(rejection) => rejection.to_string(),
         other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[test]
+fn a_populator_is_given_time_and_a_copy_is_refused_at_once() {
+    let filled_from = |source: &str| Claim { data_source: Some(source.to_owned()), ..claim() };
+    let patience = |claim: &Claim| match decide(claim, Some(&class())) {
+        Decision::Reject(rejection) => rejection.patience(),
+        other => panic!("not rejected: {other:?}"),
+    };
+    assert!(patience(&filled_from("Hello/world")) >= Duration::from_secs(30));
+    let text = rejection(&filled_from("Hello/world"), &class());
+    assert!(text.contains("Hello/world is for a volume populator"), "{text}");
+    // A finalizer on a claim to be copied says nothing: no controller can give it a copy.
+    for source in ["PersistentVolumeClaim/old", "VolumeSnapshot/snap"] {
+        let copy = Claim { has_foreign_finalizer: true, ..filled_from(source) };
+        assert_eq!(patience(&copy), Duration::ZERO, "{source}");
     }
 }
 
