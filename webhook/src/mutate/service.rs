@@ -63,6 +63,10 @@ pub fn service(ask: &ServiceAsk<'_>, facts: &Facts, settings: Settings) -> Verdi
             },
         }
     };
+    let verdict = match facts.inlets_operator {
+        Some(false) => limits::remarked_absence(ask, verdict),
+        Some(true) | None => verdict,
+    };
     let verdict = without_idle_edits(service, verdict);
     // What was decided before has been told before.
     if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.told() } else { verdict }
