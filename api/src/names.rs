@@ -201,6 +201,8 @@ pub mod inlets {
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.
     pub const MANAGE_LEGACY: &str = "dev.inlets.manage";
+    /// The CustomResourceDefinition of operators of 0.17 and later.
+    pub const TUNNELS: &str = "tunnels.operator.inlets.dev";
     /// The port of the tunnel itself, which a Service can therefore not use.
     pub const CONTROL_PORT: i32 = 8123;
 }

@@ -48,6 +48,7 @@ impl Cluster {
             classes: Arc::new(classes.into_iter().collect()),
             nodes: Arc::new(nodes.into_iter().collect()),
             agents: None,
+            inlets_operator: None,
             namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
             namespace: names::NAMESPACE.to_owned(),
         };

@@ -51,6 +51,7 @@ fn facts() -> Facts {
         classes: Arc::new(classes.into_iter().flatten().collect()),
         nodes: Arc::new(node.into_iter().collect()),
         agents: None,
+        inlets_operator: None,
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }

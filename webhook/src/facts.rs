@@ -34,6 +34,9 @@ pub struct Facts {
     /// The agent of each node. None if that is not known: the pods of fastrak's namespace have not been
     /// listed yet or may not be, or agents do not run in pods.
     pub agents: Option<Arc<BTreeMap<NodeName, Agent>>>,
+    /// Whether an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition exists.
+    /// None if that is not known: it has not been listed yet, or may not be.
+    pub inlets_operator: Option<bool>,
     /// The namespaces that have something to say to fastrak. Others are not kept: a cluster may
     /// have very many.
     pub namespaces: Arc<BTreeMap<String, NamespaceFact>>,

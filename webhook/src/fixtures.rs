@@ -56,6 +56,7 @@ pub(crate) fn with_classes(classes: &[Value], nodes: &[Value]) -> Facts {
         classes: Arc::new(classes.iter().map(class).collect()),
         nodes: Arc::new(nodes.iter().map(node).collect()),
         agents: None,
+        inlets_operator: None,
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }

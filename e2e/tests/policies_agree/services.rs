@@ -150,6 +150,11 @@ fn mute() -> Value {
     annotated(balancer(), &NONE)
 }
 
+/// With the address of another load balancer, which has ended the record.
+fn withheld() -> Value {
+    addressed(annotated(mute(), &[(BALANCER_DECISION, "skipped:foreign-address")]))
+}
+
 fn given_up(object: Value) -> Value {
     with(object, "type", json!("ClusterIP"))
 }
@@ -185,6 +190,7 @@ fn replacements() -> Vec<Case> {
         tunnelled(balancer()),
         addressed(served()),
         addressed(mute()),
+        withheld(),
         annotated(tunnelled(served()), &[(BALANCER, "inlets")]),
         annotated(balancer(), &[(BALANCER_DECISION, "skipped:user-managed"), (MANAGE, "1")]),
     ];
@@ -243,6 +249,15 @@ fn updates() -> Vec<Case> {
         Case::update(served(), touched(served())),
         Case::update(addressed(served()), touched(addressed(served()))),
         Case::update(addressed(balancer()), touched(addressed(balancer()))),
+        Case::update(withheld(), touched(withheld())),
+        Case::update(withheld(), given_up(withheld())),
+        Case::update(withheld(), annotated(withheld(), &[(MANAGE, "1")])),
+        Case::update(addressed(mute()), annotated(addressed(mute()), &[(BALANCER, "inlets")])),
+        Case::update(annotated(addressed(mute()), &[(BALANCER, "none")]), addressed(mute())),
+        Case::update(
+            addressed(served()),
+            with(addressed(served()), "externalIPs", json!(["192.0.2.1"])),
+        ),
         Case::update(served(), balancer()),
         Case::update(served(), given_up(served())),
         Case::update(mute(), given_up(mute())),
@@ -286,6 +301,7 @@ fn mixed_updates() -> Vec<Case> {
         beyond(mute()),
         annotated(mute(), &[(BALANCER, "none")]),
         addressed(served()),
+        withheld(),
         given_up(served()),
         annotated(
             balancer(),

@@ -63,6 +63,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
         classes: Arc::new(classes),
         nodes: Arc::new(nodes),
         agents: None,
+        inlets_operator: None,
         namespaces: Arc::new(namespaces),
         namespace: own.to_owned(),
     })

@@ -1,5 +1,5 @@
-//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes, namespaces (their metadata alone)
-//! and the agents' pods. Readers never wait for it: they see one snapshot after another, each whole.
+//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes, namespaces (their metadata alone),
+//! the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait for it: they see one snapshot after another, each whole.
 
 use super::agent::{AgentPod, AgentTracker};
 use super::mirror::Mirror;
@@ -7,7 +7,7 @@ use super::namespace::NamespaceFact;
 use super::node::NodeShape;
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
-use fastrak_api::names::{self, kubernetes};
+use fastrak_api::names::{self, inlets, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
@@ -16,6 +16,7 @@ use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -85,18 +86,21 @@ struct Mirrors {
     nodes: Mirror<NodeName, NodeFact>,
     namespaces: Mirror<String, NamespaceFact>,
     agents: Mirror<String, AgentPod>,
+    tunnels: Mirror<String, ()>,
 }
 
 impl Mirrors {
-    /// Returns the facts once all is listed. The agents' pods are not waited for: the webhook may lack
-    /// the right to see them.
+    /// Returns the facts once all is listed. The agents' pods and the operator's
+    /// CustomResourceDefinition are not waited for: the webhook may lack the right to see them.
     fn facts(&self, namespace: &str, tracker: &mut AgentTracker) -> Option<Facts> {
         let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
         let namespaces = self.namespaces.all()?;
         let agents = self.agents.all();
         let agents = agents.and_then(|pods| tracker.track(&nodes, &pods, Instant::now()));
         let agents = agents.map(Arc::new);
-        Some(Facts { classes, nodes, agents, namespaces, namespace: namespace.to_owned() })
+        let inlets_operator = self.tunnels.all().map(|tunnels| !tunnels.is_empty());
+        let namespace = namespace.to_owned();
+        Some(Facts { classes, nodes, agents, inlets_operator, namespaces, namespace })
     }
 }
 
@@ -108,6 +112,8 @@ impl Feed {
         let mut nodes = pin!(Watch::all::<Node>(client.clone(), read_node).events());
         let agents = Watch::namespaced::<Pod>(client.clone(), &self.namespace, AgentPod::read);
         let mut agents = pin!(agents.labels(&agent_selector()).events());
+        let tunnels = Watch::all::<CustomResourceDefinition>(client.clone(), read_name);
+        let mut tunnels = pin!(tunnels.named(inlets::TUNNELS).metadata_only().events());
         let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
         let mut mirrors = Mirrors::default();
         let mut tracker = AgentTracker::new(self.agent_grace);
@@ -118,6 +124,7 @@ impl Feed {
                 Some(event) = classes.next() => mirrors.classes.take(event),
                 Some(event) = nodes.next() => mirrors.nodes.take(event),
                 Some(event) = namespaces.next() => mirrors.namespaces.take(event),
+                Some(event) = tunnels.next() => mirrors.tunnels.take(event),
                 Some(event) = agents.next() => mirrors.agents.take(event),
                 () = reached(due.into_iter().chain(tracker.next()).min()) => {
                     due = None;
@@ -170,6 +177,10 @@ fn read_node(text: &str) -> Read<NodeName, NodeFact> {
     let node: NodeShape = serde_json::from_str(text)?;
     let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
     Ok((name.map_err(serde::de::Error::custom)?, Some(NodeFact::of(&node))))
+}
+
+fn read_name(text: &str) -> Read<String, ()> {
+    Ok((trimmed::metadata(text)?.name.unwrap_or_default(), Some(())))
 }
 
 fn read_namespace(text: &str) -> Read<String, NamespaceFact> {

@@ -63,6 +63,10 @@ pub fn service(ask: &ServiceAsk<'_>, facts: &Facts, settings: Settings) -> Verdi
             },
         }
     };
+    let verdict = match facts.inlets_operator {
+        Some(false) => limits::remarked_absence(ask, verdict),
+        Some(true) | None => verdict,
+    };
     let verdict = without_idle_edits(service, verdict);
     // What was decided before has been told before.
     if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.told() } else { verdict }
@@ -81,7 +85,7 @@ fn beyond_scope<'a>(service: &'a ServiceView, facts: &Facts) -> Option<(Reason, 
 /// The Service wants no address. What was asked for it is taken back, or the operator keeps a
 /// machine that somebody pays for.
 fn given_up(service: &ServiceView, record: Record) -> Verdict {
-    if service.decision.is_none() && record.decided().is_none() {
+    if service.decision.is_none() && !record.is_there() {
         return Verdict::untouched(Reason::NotLoadBalancer);
     }
     let mut edits = record.taken_back(service);
@@ -112,9 +116,9 @@ fn asked(choice: Option<&str>) -> Result<Option<Server>, Unserved> {
     }
 }
 
-/// Why the Service is someone else's, with the mark by which that is seen. It is asked only where
-/// nothing has been decided: afterwards the addresses are the operator's own work, and a mark that
-/// comes later does not make a machine go away that is in use.
+/// Why the Service is someone else's, with the mark by which that is seen. A mark that comes after a
+/// decision does not make a machine go away that is in use; an address that another load balancer has
+/// given does, because both would write the same status.
 fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
     let address = match (service.ingress, service.has_external_ips) {
         (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),
@@ -132,7 +136,7 @@ fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
 }
 
 fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &str) -> Verdict {
-    let mut edits = record.taken_back(service);
+    let mut edits = record.ended(service, reason);
     let decision = Decision::Skipped(reason).to_string();
     edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
     Verdict::patched(reason_of(reason), edits).about(about)
@@ -158,6 +162,10 @@ fn decided(
             };
         }
     };
+    let is_taken = server == Server::Inlets && service.ingress == Ingress::Foreign;
+    if let Some((reason, mark)) = foreign(service).filter(|_| is_taken) {
+        return skipped(service, record, reason, &mark);
+    }
     match service.beyond_inlets.filter(|_| server == Server::Inlets) {
         None => limits::remarked(ask, served(server)),
         Some(beyond) if recorded == Some(Server::Inlets) && limits::spares_a_tunnel(beyond) => {
@@ -179,12 +187,9 @@ fn is_to_be_redecided(ask: &ServiceAsk<'_>, record: Record) -> bool {
 }
 
 fn served(server: Server) -> Verdict {
-    let (current, legacy) = server.manage();
-    let edits = vec![
-        Edit::set(Field::Annotation(inlets::MANAGE), current),
-        Edit::set(Field::Annotation(inlets::MANAGE_LEGACY), legacy),
-        Edit::set(Field::Annotation(names::BALANCER_DECISION), server.decision().to_string()),
-    ];
+    let mut edits = server.words();
+    let decision = server.decision().to_string();
+    edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
     let reason = match server {
         Server::Inlets => Reason::Inlets,
         Server::Nobody => Reason::NoBalancer,

@@ -19,6 +19,13 @@ fn set(server: Server) -> [(&'static str, String); 3] {
     [manage, legacy, (names::BALANCER_DECISION, server.decision().to_string())]
 }
 
+/// What is written on a Service that loses its record to a foreign address.
+fn withheld() -> [(&'static str, String); 3] {
+    let [manage, legacy] = told(Server::Nobody);
+    let decision = Decision::Skipped(SkipReason::ForeignAddress);
+    [manage, legacy, (names::BALANCER_DECISION, decision.to_string())]
+}
+
 fn skipped(reason: SkipReason) -> String {
     text(&Decision::Skipped(reason).to_string())
 }
@@ -40,6 +47,7 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("told_nobody", map(&told(Server::Nobody))),
         ("set_inlets", map(&set(Server::Inlets))),
         ("set_nobody", map(&set(Server::Nobody))),
+        ("set_withheld", map(&withheld())),
         ("default", decision(settings.balancer.server())),
         ("alternative", decision(settings.alternative.server())),
         ("prefixes", texts(FOREIGN_PREFIXES)),
@@ -90,7 +98,7 @@ object.spec.?type.orValue('') == 'LoadBalancer'
 || $decision in object.metadata.?annotations.orValue({})",
 )];
 
-const VARIABLES: [(&str, &str); 21] = [
+const VARIABLES: [(&str, &str); 24] = [
     ("annotations", "object.metadata.?annotations.orValue({})"),
     ("before", "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"),
     // A client that does not know the record takes it off; the decision on the old object stands then.
@@ -103,9 +111,17 @@ const VARIABLES: [(&str, &str); 21] = [
     ),
     ("recorded", "variables.records.size() > 0 ? variables.records[0] : ''"),
     (
+        "withheld",
+        "
+// A foreign address has ended the record, and the operator is kept away.
+[variables.annotations, variables.before]
+.exists(all, $set_withheld.all(key, string(all[?key].orValue('')) == $set_withheld[key]))",
+    ),
+    (
         "told",
         "
-variables.records.map(record, record == $inlets ? $told_inlets : $told_nobody)",
+variables.records.map(record, record == $inlets ? $told_inlets : $told_nobody)
++ (variables.withheld ? [$told_nobody] : [])",
     ),
     (
         "userManaged",
@@ -121,6 +137,16 @@ $manages.exists(key, key in variables.annotations
 variables.hasIngress && object.metadata.?managedFields.orValue([]).exists(entry,
   entry.?manager.orValue('') == $operator
   && entry.?fieldsV1[?'f:status'][?'f:loadBalancer'][?'f:ingress'].hasValue())",
+    ),
+    (
+        "foreignIngress",
+        "
+// Another load balancer has given it its address. The operator writes each to spec.externalIPs too.
+variables.hasIngress && !variables.tunnelled
+&& object.metadata.?managedFields.orValue([]).exists(entry,
+  entry.?fieldsV1[?'f:status'][?'f:loadBalancer'][?'f:ingress'].hasValue())
+&& !object.status.loadBalancer.ingress.all(entry,
+  has(entry.ip) && entry.ip in object.spec.?externalIPs.orValue([]))",
     ),
     (
         "serving",
@@ -140,9 +166,7 @@ variables.annotations.map(key, key)
     (
         "foreign",
         "
-// Asked only where nothing has been decided: afterwards the addresses are the operator's own work.
-variables.serving != '' ? ''
-: object.spec.?clusterIP.orValue('') == 'None' ? $headless
+object.spec.?clusterIP.orValue('') == 'None' ? $headless
 : has(object.spec.loadBalancerClass) ? $foreign_class
 : variables.hasIngress && !variables.tunnelled ? $foreign_address
 : !variables.hasIngress && object.spec.?externalIPs.orValue([]).size() > 0 ? $foreign_address
@@ -174,7 +198,9 @@ variables.wishes ? variables.wish
 object.spec.?type.orValue('') != 'LoadBalancer' ? ''
 : variables.userManaged ? $user_managed
 : variables.wishes && !(variables.wish in $served) ? $unserved
-: variables.foreign != '' ? variables.foreign
+: variables.foreign != ''
+  && (variables.serving == '' || !(variables.server in $served)
+    || (variables.server == $inlets && variables.foreignIngress)) ? variables.foreign
 : !(variables.server in $served) ? $unserved
 // A tunnel that serves the other ports is not torn down for the one that it cannot carry. One that lets
 // in whom the Service is to keep out is.
@@ -182,11 +208,17 @@ object.spec.?type.orValue('') != 'LoadBalancer' ? ''
   && (variables.serving != $inlets || variables.restricted) ? $alternative : variables.server",
     ),
     (
+        "withholds",
+        "
+variables.decision == $foreign_address && (variables.withheld || variables.serving != '')",
+    ),
+    (
         "set",
         "
 variables.decision == $inlets ? $set_inlets
 : variables.decision == $nobody ? $set_nobody
 : variables.decision == '' ? {}
+: variables.withholds ? $set_withheld
 : {$decision: variables.decision}",
     ),
     (
@@ -194,7 +226,7 @@ variables.decision == $inlets ? $set_inlets
         "
 // What we told the operator is taken back, or it keeps a machine that somebody pays for; what the
 // user told it stays.
-variables.decision in $served ? []
+variables.decision in $served || variables.withholds ? []
 : $manages.filter(key, key in variables.annotations
   && variables.told.exists(told, told[key] == variables.annotations[key]))
 + (variables.decision == '' ? [$decision] : [])",

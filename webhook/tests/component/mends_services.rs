@@ -133,6 +133,39 @@ async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_
 }
 
 #[tokio::test]
+async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let services: Api<Service> = rig.api("default");
+    let webhook = rig.webhook(&[]).await?;
+    for name in ["ours", "others"] {
+        let asking = web(name).annotate(BALANCER, "inlets");
+        assert_eq!(said(&create(&services, asking, "default").await?), inlets());
+    }
+    // Nothing but the status changes, which the webhook is not asked about.
+    give_address(&services, "ours", names::inlets::OPERATOR).await?;
+    give_address(&services, "others", "k3s").await?;
+    let text = |text: &str| Some(text.to_owned());
+    let withheld = (text("0"), text("false"), text("skipped:foreign-address"));
+    becomes(&services, "others", withheld.clone()).await?;
+    rig.is_told("BalancerRepaired", "others", "skipped:foreign-address").await?;
+    // A later Service's turn says that the others have had theirs; nothing is repaired twice.
+    rig.register("127.0.0.1:9".parse()?).await?;
+    create(&services, web("later"), "default").await?;
+    becomes(&services, "later", inlets()).await?;
+    assert_eq!(said(&services.get("others").await?), withheld);
+    assert_eq!(said(&services.get("ours").await?), inlets());
+    let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 2"#;
+    eventually(SOON, "two repairs are counted", || async {
+        let metrics = webhook.metrics().await?;
+        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
 async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;

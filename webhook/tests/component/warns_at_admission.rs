@@ -3,18 +3,19 @@
 use crate::agents::runs_agent;
 use crate::rig::Rig;
 use anyhow::{Result, ensure};
-use fastrak_api::names::{self, NODE};
+use fastrak_api::names::{self, BALANCER, NODE};
 use fastrak_testkit::assets::Assets;
-use fastrak_testkit::objects::{claim, storage_class};
-use fastrak_testkit::{Options, fake_node, or_skip};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use fastrak_testkit::objects::{claim, service, storage_class};
+use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::PostParams;
+use serde_json::json;
+use std::time::Duration;
 
-/// Applies a claim with kubectl. Returns what it prints beside the result.
-async fn apply(rig: &Rig, claim: &PersistentVolumeClaim) -> Result<String> {
-    let text = serde_json::to_string(claim)?;
+/// Applies an object with kubectl. Returns what it prints beside the result.
+async fn apply(rig: &Rig, object: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string(object)?;
     let command = rig.plane.kubectl_command().args(["apply", "-f", "-"]).stdin(text);
     Ok(command.run().await?.stderr)
 }
@@ -47,5 +48,70 @@ async fn what_cannot_be_served_is_told_to_whoever_applies_the_claim_once() -> Re
         let told = apply(&rig, &claim.label("other", "change").build("default")).await?;
         ensure!(!told.contains("fastrak:"), "{told}");
     }
+    webhook.stop().await
+}
+
+/// Defines the Tunnels of inlets-operator as its installation does.
+fn tunnels() -> serde_json::Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": names::inlets::TUNNELS},
+        "spec": {
+            "group": "operator.inlets.dev",
+            "scope": "Namespaced",
+            "names": {"plural": "tunnels", "singular": "tunnel", "kind": "Tunnel"},
+            "versions": [{
+                "name": "v1alpha1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": schema},
+            }],
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operator() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = Rig::start(Options::api_only()).await?;
+    let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
+    let absent = "fastrak: no inlets-operator (0.17 or later) is installed; install it or write";
+    let told = |name: String, choice: Option<&'static str>| {
+        let web = service(&name).load_balancer().port(80);
+        let web = choice.map_or(web.clone(), |choice| web.annotate(BALANCER, choice));
+        let rig = &rig;
+        async move { apply(rig, &web.build("default")).await }
+    };
+    // Readiness does not wait for this watch.
+    let soon = Duration::from_secs(30);
+    eventually(soon, "it is seen that there is no operator", || async {
+        let name = format!("a{}", jiff::Timestamp::now().as_millisecond());
+        let told = told(name, None).await?;
+        ensure!(told.contains(absent), "{told}");
+        Ok(())
+    })
+    .await?;
+    for choice in ["inlets", "none"] {
+        let told = told(format!("asks-{choice}"), Some(choice)).await?;
+        ensure!(told.contains("fastrak: left") && !told.contains(absent), "{told}");
+    }
+    apply(&rig, &tunnels()).await?;
+    eventually(soon, "it is seen that there is an operator", || async {
+        let name = format!("b{}", jiff::Timestamp::now().as_millisecond());
+        let told = told(name, None).await?;
+        ensure!(told.contains("left its address to the inlets operator"), "{told}");
+        ensure!(!told.contains(absent), "{told}");
+        Ok(())
+    })
+    .await?;
+    let tunnels = format!("crd/{}", names::inlets::TUNNELS);
+    rig.plane.kubectl(&["delete", &tunnels]).await?;
+    eventually(soon, "it is seen that the operator is gone", || async {
+        let name = format!("c{}", jiff::Timestamp::now().as_millisecond());
+        let told = told(name, None).await?;
+        ensure!(told.contains(absent), "{told}");
+        Ok(())
+    })
+    .await?;
     webhook.stop().await
 }

@@ -1,4 +1,4 @@
-//! What follows from it that inlets cannot do all that a Service asks for.
+//! What follows from it that inlets cannot do all that a Service asks for, or is not installed.
 
 use super::ServiceAsk;
 use crate::verdict::{Reason, Verdict};
@@ -36,6 +36,20 @@ pub(super) fn remarked(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdict {
     let remarks = [is_news(&beyond), is_news(&locality)];
     remarks.into_iter().flatten().fold(verdict, Verdict::remark)
 }
+
+/// The verdict with a remark if inlets serves the Service by default and is not installed, if the request
+/// has news of it. Who asks for inlets on the Service knows, and the operator may come later.
+pub(super) fn remarked_absence(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdict {
+    let is_served = |service: &ServiceView| service.decision() == Some(Decision::Inlets);
+    let is_old = is_served(ask.service) || ask.old.is_some_and(is_served);
+    if verdict.reason != Reason::Inlets || ask.service.choice.is_some() || is_old {
+        return verdict;
+    }
+    verdict.remark(ABSENT)
+}
+
+/// The remark on an operator that is not installed.
+const ABSENT: &str = "no inlets-operator (0.17 or later) is installed; install it or write fastrak.io/balancer: none";
 
 fn beyond(service: &ServiceView) -> Option<String> {
     match service.beyond_inlets? {

@@ -3,7 +3,7 @@
 
 use super::{Server, ServiceAsk};
 use crate::patch::{Edit, Field};
-use fastrak_api::balancer::{Ingress, ServiceView};
+use fastrak_api::balancer::{Decision, Ingress, ServiceView, SkipReason};
 use fastrak_api::names::inlets;
 
 /// Who was decided for.
@@ -16,13 +16,16 @@ pub(super) struct Record {
     now: Option<Server>,
     /// By the object before an update.
     before: Option<Server>,
+    /// Whether fastrak keeps the operator away from a Service that another load balancer serves.
+    withheld: bool,
 }
 
 impl Record {
     /// Reads the record.
     pub(super) fn of(ask: &ServiceAsk<'_>) -> Self {
         let read = |service: &ServiceView| service.decision().and_then(Server::recorded);
-        Self { now: read(ask.service), before: ask.old.and_then(read) }
+        let withheld = is_withheld(ask.service) || ask.old.is_some_and(is_withheld);
+        Self { now: read(ask.service), before: ask.old.and_then(read), withheld }
     }
 
     /// The same; without any record, the inlets operator if it has given the Service its address. A
@@ -38,13 +41,20 @@ impl Record {
         self.now.or(self.before)
     }
 
+    /// Whether fastrak has told the operator something.
+    pub(super) fn is_there(self) -> bool {
+        self.withheld || self.decided().is_some()
+    }
+
     /// Whether nobody was to serve the Service before the update.
     pub(super) fn was_nobody(self) -> bool {
         self.before == Some(Server::Nobody)
     }
 
+    /// The servers whose words to the operator are fastrak's.
     fn servers(self) -> impl Iterator<Item = Server> {
-        [self.now, self.before].into_iter().flatten()
+        let withheld = self.withheld.then_some(Server::Nobody);
+        [self.now, self.before, withheld].into_iter().flatten()
     }
 
     /// The words to the operator, each with whether they are fastrak's.
@@ -70,4 +80,24 @@ impl Record {
         let ours = self.words(service).into_iter().filter(|(_, ours)| *ours);
         ours.map(|(key, _)| Edit::remove(Field::Annotation(key))).collect()
     }
+
+    /// Returns what a skip does with fastrak's words to the operator.
+    ///
+    /// A Service that loses its record to a foreign address keeps the operator away. Without a word an
+    /// operator that runs without `-annotated-only` would build a tunnel again.
+    pub(super) fn ended(self, service: &ServiceView, reason: SkipReason) -> Vec<Edit> {
+        if reason == SkipReason::ForeignAddress && self.is_there() {
+            return Server::Nobody.words();
+        }
+        self.taken_back(service)
+    }
+}
+
+/// Whether the Service bears all that fastrak writes when a foreign address ends its record. Fastrak
+/// writes both words; one alone is the user's.
+fn is_withheld(service: &ServiceView) -> bool {
+    let (current, legacy) = Server::Nobody.manage();
+    service.decision() == Some(Decision::Skipped(SkipReason::ForeignAddress))
+        && service.manage.0.as_deref() == Some(current)
+        && service.manage.1.as_deref() == Some(legacy)
 }

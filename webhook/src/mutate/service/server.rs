@@ -2,7 +2,9 @@
 //! who is.
 
 use super::settings::{Alternative, Balancer};
+use crate::patch::{Edit, Field};
 use fastrak_api::balancer::Decision;
+use fastrak_api::names::inlets;
 
 /// Who serves a Service, of those that this version can ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,15 @@ impl Server {
             Self::Inlets => ("1", "true"),
             Self::Nobody => ("0", "false"),
         }
+    }
+
+    /// The edits that write these values.
+    pub(super) fn words(self) -> Vec<Edit> {
+        let (current, legacy) = self.manage();
+        vec![
+            Edit::set(Field::Annotation(inlets::MANAGE), current),
+            Edit::set(Field::Annotation(inlets::MANAGE_LEGACY), legacy),
+        ]
     }
 
     /// How that is recorded.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 mod limits;
 mod stripped;
+mod taken;
 
 fn plain() -> Value {
     json!({
@@ -349,7 +350,7 @@ fn any_service() -> impl Strategy<Value = Value> {
     (
         type_,
         of(&["inlets", "none", "node-ip", "rubbish"]),
-        of(&["inlets", "none", "skipped:headless", "skipped:user-managed", "rubbish"]),
+        of(&["inlets", "none", "skipped:foreign-address", "skipped:user-managed", "rubbish"]),
         of(&["1", "0", "true"]),
         of(&["true", "false", "x"]),
         of(&["metallb.io/x"]),

@@ -102,3 +102,46 @@ fn local_traffic_is_served_with_a_warning_that_clients_addresses_are_lost() {
     let mute = annotated(&local, &[(BALANCER, "none")]);
     assert_eq!(warned(&create(&mute)).len(), 1);
 }
+
+fn with_operator(
+    installed: Option<bool>,
+    old: Option<&Value>,
+    object: &Value,
+    settings: Settings,
+) -> Verdict {
+    let facts = Facts { inlets_operator: installed, ..facts(&[]) };
+    let (object, old) = (view(object), old.map(view));
+    service(&ServiceAsk { service: &object, old: old.as_ref() }, &facts, settings)
+}
+
+#[test]
+fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
+    let remark = "no inlets-operator (0.17 or later) is installed; install it or write \
+                  fastrak.io/balancer: none";
+    let did = "fastrak: left its address to the inlets operator".to_owned();
+    let absent =
+        |old: Option<&Value>, object: &Value| with_operator(Some(false), old, object, SETTINGS);
+    let verdict = absent(None, &plain());
+    assert_eq!(warned(&verdict), [format!("fastrak: {remark}"), did.clone()]);
+    let dry: Vec<_> = verdict.warnings(true).map(|warning| warning.to_string()).collect();
+    assert_eq!(dry[0], format!("fastrak (dry run): {remark}"));
+    let served = after(&plain(), &verdict);
+    assert_eq!(said(&served), INLETS, "the operator may come");
+    is_silent(&absent(None, &served), Reason::Inlets);
+    is_silent(&absent(Some(&served), &served), Reason::Inlets);
+    // Stripped and restored, it is not news.
+    assert_eq!(warned(&absent(Some(&served), &plain())), [did.clone()]);
+    // An update that makes it a LoadBalancer is.
+    let mut inner = plain();
+    inner["spec"]["type"] = json!("ClusterIP");
+    assert_eq!(warned(&absent(Some(&inner), &plain())).len(), 2);
+    let asking = annotated(&plain(), &[(BALANCER, "inlets")]);
+    assert_eq!(warned(&absent(None, &asking)), [did.clone()]);
+    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    for (object, settings) in [(udp(), SETTINGS), (plain(), none)] {
+        assert_eq!(warned(&with_operator(Some(false), None, &object, settings)).len(), 1);
+    }
+    for installed in [Some(true), None] {
+        assert_eq!(warned(&with_operator(installed, None, &plain(), SETTINGS)), [did.clone()]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Another load balancer gives an address to a Service that was decided.
+
+use super::*;
+
+const WITHHELD: (Option<&str>, Option<&str>, Option<&str>) =
+    (Some("0"), Some("false"), Some("skipped:foreign-address"));
+
+fn addressed(object: &Value, by: &str) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["managedFields"] = json!([{
+        "manager": by,
+        "subresource": "status",
+        "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
+    }]);
+    object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+    object
+}
+
+fn without_annotations(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"].as_object_mut().unwrap().remove("annotations");
+    object
+}
+
+fn withheld() -> Value {
+    let object = addressed(&created(&plain()), "k3s");
+    after(&object, &update(&object, &object))
+}
+
+#[test]
+fn an_address_of_another_load_balancer_ends_the_record_and_keeps_the_operator_away() {
+    for wish in [None, Some("inlets")] {
+        let object = wish.map_or(plain(), |wish| annotated(&plain(), &[(BALANCER, wish)]));
+        let object = addressed(&created(&object), "k3s");
+        for verdict in [update(&object, &object), create(&object)] {
+            assert_eq!(verdict.reason, Reason::ForeignAddress);
+            let texts = warned(&verdict);
+            assert_eq!(texts, ["fastrak: left it alone: status.loadBalancer has its address"]);
+            let changed = after(&object, &verdict);
+            assert_eq!(said(&changed), WITHHELD, "{wish:?}");
+            is_silent(&create(&changed), Reason::ForeignAddress);
+            is_silent(&update(&object, &changed), Reason::ForeignAddress);
+            is_silent(&update(&changed, &changed), Reason::ForeignAddress);
+        }
+    }
+}
+
+#[test]
+fn an_address_that_may_be_the_operators_ends_no_record() {
+    let inlets = created(&plain());
+    let mut by_hand = addressed(&inlets, "controller");
+    by_hand["spec"]["externalIPs"] = json!(["192.0.2.1"]);
+    let mut unknown = addressed(&inlets, "k3s");
+    unknown["metadata"].as_object_mut().unwrap().remove("managedFields");
+    for object in [addressed(&inlets, "inlets-operator"), by_hand, unknown] {
+        is_silent(&update(&object, &object), Reason::Inlets);
+        is_silent(&create(&object), Reason::Inlets);
+    }
+}
+
+#[test]
+fn a_record_of_none_stands_beside_an_address_until_inlets_is_asked_for() {
+    let none = addressed(&created(&annotated(&plain(), &[(BALANCER, "none")])), "k3s");
+    is_silent(&update(&none, &none), Reason::NoBalancer);
+    for wishing in [annotated(&none, &[(BALANCER, "inlets")]), {
+        let mut wishless = none.clone();
+        wishless["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
+        wishless
+    }] {
+        let changed = after(&wishing, &update(&none, &wishing));
+        assert_eq!(said(&changed), WITHHELD, "{wishing}");
+        is_silent(&create(&changed), Reason::ForeignAddress);
+    }
+}
+
+#[test]
+fn an_update_without_annotations_leaves_the_operator_away() {
+    let old = withheld();
+    let new = without_annotations(&old);
+    assert_eq!(said(&after(&new, &update(&old, &new))), WITHHELD);
+    let inlets = addressed(&created(&plain()), "k3s");
+    let new = without_annotations(&inlets);
+    assert_eq!(said(&after(&new, &update(&inlets, &new))), WITHHELD);
+    // If it also gives up its address, nothing of fastrak's is left on it.
+    let mut inner = annotated(&without_annotations(&old), &[(MANAGE, "0")]);
+    inner["spec"]["type"] = json!("ClusterIP");
+    assert_eq!(said(&after(&inner, &update(&old, &inner))), (None, None, None));
+}
+
+#[test]
+fn when_the_address_is_gone_the_service_is_decided_again() {
+    let old = withheld();
+    let mut new = old.clone();
+    new["status"]["loadBalancer"] = json!({});
+    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
+    new["spec"]["type"] = json!("ClusterIP");
+    assert_eq!(said(&after(&new, &update(&old, &new))), (None, None, None));
+}
+
+#[test]
+fn what_the_user_tells_the_operator_counts_more_than_the_address() {
+    let inlets = addressed(&created(&plain()), "k3s");
+    let new = annotated(&inlets, &[(MANAGE, "0")]);
+    let changed = after(&new, &update(&inlets, &new));
+    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+    let old = withheld();
+    let new = annotated(&old, &[(MANAGE, "1")]);
+    let changed = after(&new, &update(&old, &new));
+    assert_eq!(said(&changed), (Some("1"), None, Some("skipped:user-managed")));
+    // One word alone is the user's.
+    let fresh = addressed(&plain(), "k3s");
+    let skipped = after(&fresh, &create(&fresh));
+    assert_eq!(said(&skipped), (None, None, Some("skipped:foreign-address")));
+    let new = annotated(&skipped, &[(MANAGE, "0")]);
+    let changed = after(&new, &update(&skipped, &new));
+    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+}
