@@ -11,6 +11,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Applies an object with kubectl. Returns what it prints beside the result.
@@ -82,10 +83,11 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
         let rig = &rig;
         async move { apply(rig, &web.build("default")).await }
     };
+    let made = AtomicU32::new(0);
     // Readiness does not wait for this watch.
     let soon = Duration::from_secs(30);
     eventually(soon, "it is seen that there is no operator", || async {
-        let name = format!("a{}", jiff::Timestamp::now().as_millisecond());
+        let name = format!("a{}", made.fetch_add(1, Ordering::Relaxed));
         let told = told(name, None).await?;
         ensure!(told.contains(absent), "{told}");
         Ok(())
@@ -97,7 +99,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     }
     apply(&rig, &tunnels()).await?;
     eventually(soon, "it is seen that there is an operator", || async {
-        let name = format!("b{}", jiff::Timestamp::now().as_millisecond());
+        let name = format!("b{}", made.fetch_add(1, Ordering::Relaxed));
         let told = told(name, None).await?;
         ensure!(told.contains("left its address to the inlets operator"), "{told}");
         ensure!(!told.contains(absent), "{told}");
@@ -107,7 +109,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     let tunnels = format!("crd/{}", names::inlets::TUNNELS);
     rig.plane.kubectl(&["delete", &tunnels]).await?;
     eventually(soon, "it is seen that the operator is gone", || async {
-        let name = format!("c{}", jiff::Timestamp::now().as_millisecond());
+        let name = format!("c{}", made.fetch_add(1, Ordering::Relaxed));
         let told = told(name, None).await?;
         ensure!(told.contains(absent), "{told}");
         Ok(())

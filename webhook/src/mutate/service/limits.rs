@@ -3,6 +3,7 @@
 use super::ServiceAsk;
 use crate::verdict::{Reason, Verdict};
 use fastrak_api::balancer::{BeyondInlets, Decision, ServiceView};
+use fastrak_api::names;
 
 /// Why a Service gets no tunnel.
 pub(super) const fn reason(beyond: BeyondInlets) -> Reason {
@@ -45,11 +46,11 @@ pub(super) fn remarked_absence(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdic
     if verdict.reason != Reason::Inlets || ask.service.choice.is_some() || is_old {
         return verdict;
     }
-    verdict.remark(ABSENT)
+    verdict.remark(format!(
+        "no inlets-operator (0.17 or later) is installed; install it or write {}: none",
+        names::BALANCER
+    ))
 }
-
-/// The remark on an operator that is not installed.
-const ABSENT: &str = "no inlets-operator (0.17 or later) is installed; install it or write fastrak.io/balancer: none";
 
 fn beyond(service: &ServiceView) -> Option<String> {
     match service.beyond_inlets? {

@@ -118,11 +118,11 @@ fn with_operator(
 fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
     let remark = "no inlets-operator (0.17 or later) is installed; install it or write \
                   fastrak.io/balancer: none";
-    let did = "fastrak: left its address to the inlets operator".to_owned();
+    let did = "fastrak: left its address to the inlets operator";
     let absent =
         |old: Option<&Value>, object: &Value| with_operator(Some(false), old, object, SETTINGS);
     let verdict = absent(None, &plain());
-    assert_eq!(warned(&verdict), [format!("fastrak: {remark}"), did.clone()]);
+    assert_eq!(warned(&verdict), [format!("fastrak: {remark}"), did.to_owned()]);
     let dry: Vec<_> = verdict.warnings(true).map(|warning| warning.to_string()).collect();
     assert_eq!(dry[0], format!("fastrak (dry run): {remark}"));
     let served = after(&plain(), &verdict);
@@ -130,18 +130,18 @@ fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
     is_silent(&absent(None, &served), Reason::Inlets);
     is_silent(&absent(Some(&served), &served), Reason::Inlets);
     // Stripped and restored, it is not news.
-    assert_eq!(warned(&absent(Some(&served), &plain())), [did.clone()]);
+    assert_eq!(warned(&absent(Some(&served), &plain())), [did]);
     // An update that makes it a LoadBalancer is.
     let mut inner = plain();
     inner["spec"]["type"] = json!("ClusterIP");
     assert_eq!(warned(&absent(Some(&inner), &plain())).len(), 2);
     let asking = annotated(&plain(), &[(BALANCER, "inlets")]);
-    assert_eq!(warned(&absent(None, &asking)), [did.clone()]);
+    assert_eq!(warned(&absent(None, &asking)), [did]);
     let none = Settings { balancer: Balancer::None, ..SETTINGS };
     for (object, settings) in [(udp(), SETTINGS), (plain(), none)] {
         assert_eq!(warned(&with_operator(Some(false), None, &object, settings)).len(), 1);
     }
     for installed in [Some(true), None] {
-        assert_eq!(warned(&with_operator(installed, None, &plain(), SETTINGS)), [did.clone()]);
+        assert_eq!(warned(&with_operator(installed, None, &plain(), SETTINGS)), [did]);
     }
 }
