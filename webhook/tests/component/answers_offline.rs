@@ -20,7 +20,10 @@ items:
   kind: StorageClass
   metadata: {name: fast}
   provisioner: local.fastrak.io
-- {apiVersion: v1, kind: Node, metadata: {name: node-a}}
+- apiVersion: v1
+  kind: Node
+  metadata: {name: node-a}
+  status: {conditions: [{type: Ready, status: "True"}]}
 - apiVersion: v1
   kind: Namespace
   metadata: {name: team, annotations: {fastrak.io/default-class: fast, fastrak.io/balancer: none}}
