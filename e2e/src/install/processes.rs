@@ -7,11 +7,12 @@ use super::{Binaries, base, policies};
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::{Invocation, Process};
-use fastrak_testkit::{ControlPlane, Identity, apply_manifests};
+use fastrak_testkit::{ControlPlane, Identity, apply_manifests, eventually};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -208,14 +209,25 @@ impl Program {
     }
 }
 
-/// No pod would ever run here, and events of pods that cannot start would only confuse.
+/// Removes the workloads and their pods: no kubelet would ever run or end a pod here, and one of an agent
+/// that is never Ready would count as an agent that is down.
 pub async fn remove_workloads(client: &Client) -> Result<()> {
     let params = DeleteParams::background();
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
     deployments.delete(names::WEBHOOK, &params).await.context("delete the Deployment")?;
     let sets: Api<DaemonSet> = Api::namespaced(client.clone(), names::NAMESPACE);
     sets.delete(names::AGENT, &params).await.context("delete the DaemonSet")?;
-    Ok(())
+    let pods: Api<Pod> = Api::namespaced(client.clone(), names::NAMESPACE);
+    let (at_once, all) = (DeleteParams::default().grace_period(0), ListParams::default());
+    eventually(READY, "the pods are gone", || async {
+        pods.delete_collection(&at_once, &all).await.context("delete pods")?;
+        let left = pods.list_metadata(&all).await?.items.len();
+        ensure!(left == 0, "{left} are left");
+        let sets = sets.list_metadata(&all).await?.items.len();
+        ensure!(sets == 0, "the DaemonSet is there");
+        Ok(())
+    })
+    .await
 }
 
 /// Has the API server call the webhook at an address of this machine in place of its Service.
