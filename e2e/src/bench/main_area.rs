@@ -1,5 +1,5 @@
 //! The main job: how long one claim takes from `apply` to Bound, how soon the programs are ready, what
-//! they weigh, what they ask of the API server, and how soon a volume is gone with its pod.
+//! they weigh, and what they ask of the API server.
 //!
 //! The yardstick of a claim is the same claim with a volume posted at once by a client that does
 //! nothing else: what is left is what the controller manager takes to bind, which is not ours.
@@ -61,7 +61,6 @@ pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     figures.push(Figure::at_most(AREA, "claim apply to Bound: ratio", ratio, "x", 1.3));
     drop((processes, control_plane));
     figures.extend(super::requests::measure(AREA, binaries).await?);
-    figures.extend(super::unmount::measure(AREA, binaries).await?);
     Ok(figures)
 }
 

@@ -102,6 +102,8 @@ impl Count {
     ) -> Vec<Figure> {
         let parts: Vec<_> = self.0.iter().filter(|((of, _), _)| of == account).collect();
         let sum = parts.iter().fold(0.0, |sum, (_, value)| sum + **value);
+        // Hundredths are summed up: what is left of them is no request.
+        let sum = (sum * 1e6).round() / 1e6;
         let name = format!("{account}: {each}");
         let sum = match limit {
             Some(limit) => Figure::at_most(area, &name, sum, "", limit),
