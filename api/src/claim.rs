@@ -229,6 +229,18 @@ impl Claim {
         read_node(kubernetes::SELECTED_NODE, self.selected_node.as_deref())
     }
 
+    /// The node whose agent serves the claim. The scheduler's word counts; the pin only where there is
+    /// none. Both are the tenant's to write, who can so have an empty volume made on a node or not, and
+    /// nothing else. An agent watches by the label, so without it no agent sees the claim.
+    #[must_use]
+    pub fn served_by(&self) -> Option<NodeName> {
+        let chosen = match &self.selected_node {
+            Some(_) => self.selected_node().ok().flatten(),
+            None => self.pin().ok().flatten(),
+        };
+        chosen.filter(|node| self.node_label.as_deref() == Some(node.key().as_str()))
+    }
+
     /// The size it asks for.
     pub fn request(&self) -> Result<Bytes, RequestError> {
         let text = self.storage.as_deref().ok_or(RequestError::Missing)?;

@@ -6,7 +6,7 @@ pub mod agent;
 pub mod agents;
 pub mod defaults;
 pub mod feed;
-mod follow;
+mod looks;
 mod mirror;
 pub mod namespace;
 pub(crate) mod node;
@@ -193,8 +193,11 @@ impl NodeFact {
         let cordoned = spec.and_then(|spec| spec.unschedulable) == Some(true);
         let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
         let taints: Vec<_> = taints.filter(|taint| repels(taint)).collect();
-        let ready =
-            node.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(is_ready);
+        let ready = node
+            .status
+            .iter()
+            .flat_map(|status| status.conditions.iter().flatten())
+            .any(Condition::is_ready);
         Self {
             // Before its kubelet has reported, a node has no system; it is not another one.
             unfit: match os {
@@ -229,10 +232,6 @@ fn repels(taint: &Taint) -> bool {
 
 fn is_transient(taint: &Taint) -> bool {
     kubernetes::TRANSIENT_TAINTS.iter().any(|prefix| taint.key.starts_with(prefix))
-}
-
-fn is_ready(condition: &Condition) -> bool {
-    condition.type_ == "Ready" && condition.status == "True"
 }
 
 #[cfg(test)]

@@ -173,21 +173,10 @@ fn ignored<'a>(
     if !class.is_ours() {
         return Err(Ignored::ForeignClass);
     }
-    if !is_mine(claim, here.node) {
+    if claim.served_by().as_ref() != Some(here.node) {
         return Err(Ignored::OtherNode);
     }
     if claim.is_being_populated() { Err(Ignored::Populated) } else { Ok(class) }
-}
-
-/// The scheduler's word counts; the pin only where there is none. Both are the tenant's to write,
-/// who can so have an empty volume made on this node or not, and nothing else.
-fn is_mine(claim: &Claim, node: &NodeName) -> bool {
-    let labelled = claim.node_label.as_deref() == Some(node.key().as_str());
-    let chosen = match &claim.selected_node {
-        Some(_) => claim.selected_node().ok().flatten(),
-        None => claim.pin().ok().flatten(),
-    };
-    labelled && chosen.as_ref() == Some(node)
 }
 
 fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, Rejection> {

@@ -78,18 +78,21 @@ async fn lives(client: &Client) -> Result<()> {
     .await
 }
 
-/// Requests by account, verb and resource, in a unit of time or work.
-struct Count(BTreeMap<(String, String), f64>);
+/// Requests by account, verb and resource, and in how many units of time or work they were sent.
+struct Count {
+    requests: BTreeMap<(String, String), u32>,
+    units: f64,
+}
 
 impl Count {
     /// Counts what is asked beside watches, Leases and the probe.
     fn of(requests: &[Request], units: f64) -> Self {
-        let mut count = BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for request in requests.iter().filter(|request| is_counted(request)) {
             let what = format!("{} {}", request.verb, request.resource);
-            *count.entry((request.account.clone(), what)).or_default() += 1.0 / units;
+            *counts.entry((request.account.clone(), what)).or_default() += 1;
         }
-        Self(count)
+        Self { requests: counts, units }
     }
 
     /// The sum for an account, and below it what it is made of.
@@ -100,17 +103,16 @@ impl Count {
         each: &str,
         limit: Option<f64>,
     ) -> Vec<Figure> {
-        let parts: Vec<_> = self.0.iter().filter(|((of, _), _)| of == account).collect();
-        let sum = parts.iter().fold(0.0, |sum, (_, value)| sum + **value);
-        // Hundredths are summed up: what is left of them is no request.
-        let sum = (sum * 1e6).round() / 1e6;
+        let parts: Vec<_> = self.requests.iter().filter(|((of, _), _)| of == account).collect();
+        let per_unit = |count: u32| f64::from(count) / self.units;
+        let sum = per_unit(parts.iter().map(|(_, count)| **count).sum());
         let name = format!("{account}: {each}");
         let sum = match limit {
             Some(limit) => Figure::at_most(area, &name, sum, "", limit),
             None => Figure::plain(area, &name, sum, ""),
         };
-        let part = |((_, what), value): &(&(String, String), &f64)| {
-            Figure::plain(area, &format!("  {what}"), **value, "")
+        let part = |((_, what), count): &(&(String, String), &u32)| {
+            Figure::plain(area, &format!("  {what}"), per_unit(**count), "")
         };
         std::iter::once(sum).chain(parts.iter().map(part)).collect()
     }

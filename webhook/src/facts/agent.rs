@@ -2,6 +2,7 @@
 //! agent's DaemonSet names it. Pure: `now` is passed in.
 
 use super::NodeFact;
+use super::node::Condition;
 use fastrak_api::node::NodeName;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -66,22 +67,11 @@ struct Status {
     conditions: Vec<Condition>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
-}
-
 impl AgentPod {
     /// Reads a pod with its name. Returns no pod as long as it has no node.
     pub(crate) fn read(text: &str) -> Result<(String, Option<Self>), serde_json::Error> {
         let PodShape { metadata, spec, status } = serde_json::from_str(text)?;
-        let ready = status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let ready = status.conditions.iter().any(Condition::is_ready);
         let is_ready = ready && metadata.deletion_timestamp.is_none();
         let pod = NodeName::parse(&spec.node_name).ok().map(|node| Self { node, is_ready });
         Ok((metadata.name, pod))

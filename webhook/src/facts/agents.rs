@@ -5,7 +5,7 @@
 
 use super::agent::Agent;
 use super::feed::Board;
-use super::follow::Looks;
+use super::looks::Looks;
 use super::{Availability, Facts};
 use crate::event::event;
 use crate::metrics::{AgentLabel, AgentState, Metrics};

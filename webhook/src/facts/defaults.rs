@@ -4,7 +4,7 @@
 //! no mark off, and no request waits for it.
 
 use super::feed::Board;
-use super::follow::Looks;
+use super::looks::Looks;
 use super::{ClassFact, Facts};
 use crate::event::event;
 use crate::metrics::Metrics;

@@ -48,13 +48,20 @@ pub(super) struct Status {
     pub(super) node_info: Option<Info>,
 }
 
-/// What is said of a Node.
+/// What is said of a Node, or of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Condition {
     #[serde(rename = "type")]
     pub(super) type_: String,
     pub(super) status: String,
+}
+
+impl Condition {
+    /// Whether it says that the Node or the pod is Ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.type_ == "Ready" && self.status == "True"
+    }
 }
 
 /// What a Node runs.

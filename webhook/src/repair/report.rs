@@ -23,19 +23,10 @@ pub struct Report {
 /// Returns what is wrong with a claim about which `verdict` has nothing to change.
 pub(super) fn claim(claim: &Claim, verdict: &Verdict, facts: &Facts) -> Option<Report> {
     let class = facts.class(claim.class_name()?).filter(|class| class.is_ours())?;
-    match served_by(claim) {
+    match claim.served_by() {
         Some(node) => on_node(&node, class, facts),
         None => unserved(claim, class, verdict, facts),
     }
-}
-
-/// The node whose agent looks at the claim: by the same rule as the agent.
-fn served_by(claim: &Claim) -> Option<NodeName> {
-    let chosen = match &claim.selected_node {
-        Some(_) => claim.selected_node().ok().flatten(),
-        None => claim.pin().ok().flatten(),
-    }?;
-    (claim.node_label.as_deref() == Some(chosen.key().as_str())).then_some(chosen)
 }
 
 fn on_node(node: &NodeName, class: &Class, facts: &Facts) -> Option<Report> {
