@@ -15,7 +15,7 @@ pub const PROBE: &str = ".fastrak-probe";
 /// Its name afterwards. The kernel itself refuses a name that is taken, also for these filesystems.
 pub const PROBED: &str = ".fastrak-probe.renamed";
 
-/// Renames an empty directory in the pool. Returns whether that has told something: an error such as
+/// Renames an empty directory in the pool. Returns whether that has shown something: an error such as
 /// that of a full disk does not, and is no reason to refuse a pool that may have to remove volumes.
 pub(super) fn probe(dir: &Dir) -> Result<bool, Problem> {
     match rename(dir) {

@@ -1,5 +1,5 @@
 //! Which fields of an object somebody owns, as far as fastrak asks: whether one of them is the class of
-//! a claim or the ingress of a Service. A record that cannot be read is told from one that is silent.
+//! a claim or the ingress of a Service. A record that cannot be read is distinguished from one that is silent.
 
 use crate::names::inlets;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! The agent of each node, told from the agents' pods: a node runs an agent if a Ready pod of the
+//! The agent of each node, as the agents' pods show it: a node runs an agent if a Ready pod of the
 //! agent's DaemonSet names it. Pure: `now` is passed in.
 
 use super::NodeFact;

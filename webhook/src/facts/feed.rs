@@ -152,7 +152,7 @@ impl Feed {
     }
 }
 
-/// Returns the label by which the pods of agents are told from others.
+/// Returns the label by which the pods of agents are selected.
 fn agent_selector() -> String {
     format!("{}={}", kubernetes::APP_NAME, names::AGENT)
 }

@@ -72,7 +72,7 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     }
 }
 
-/// The user writes another node than provisioning has been told. The agent there may be making the
+/// The user writes another node than the selected one. The agent of that one may be making the
 /// volume at this moment, so the claim stays; only of a node that is gone nobody can be at work.
 fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
     let brings_both = ask.old.is_none_or(|old| old.selected_node != ask.claim.selected_node);

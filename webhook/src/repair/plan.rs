@@ -17,7 +17,7 @@ pub enum Repair {
     Nothing,
     /// These changes, and why.
     Change(Vec<Edit>, Reason),
-    /// Nothing that fastrak could do; its owner is to be told this.
+    /// There is nothing that fastrak could do, and an event says why.
     Report(Report),
 }
 

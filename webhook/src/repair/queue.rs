@@ -26,7 +26,7 @@ struct Waiting<T> {
     object: T,
     due: Option<Instant>,
     /// What was reported of it last, and when.
-    told: Option<(String, Instant)>,
+    reported: Option<(String, Instant)>,
 }
 
 impl<T> Queue<T> {
@@ -54,10 +54,10 @@ impl<T> Queue<T> {
         if let Some(named) = &mut self.relisted {
             named.insert(key.clone());
         }
-        let told = self.take(&key).and_then(|waiting| waiting.told);
+        let reported = self.take(&key).and_then(|waiting| waiting.reported);
         let due = now + self.delay;
         self.order.insert((due, key.clone()));
-        self.objects.insert(key, Waiting { object, due: Some(due), told });
+        self.objects.insert(key, Waiting { object, due: Some(due), reported });
     }
 
     /// An object needs nothing any more.
@@ -76,11 +76,11 @@ impl<T> Queue<T> {
     /// Records that this is reported of an object. Returns whether it has not been lately.
     pub(super) fn is_new(&mut self, key: &Key, note: &str, now: Instant) -> bool {
         let Some(waiting) = self.objects.get_mut(key) else { return true };
-        let told = waiting.told.as_ref();
-        if told.is_some_and(|(last, at)| last == note && now < *at + REPEAT) {
+        let reported = waiting.reported.as_ref();
+        if reported.is_some_and(|(last, at)| last == note && now < *at + REPEAT) {
             return false;
         }
-        waiting.told = Some((note.to_owned(), now));
+        waiting.reported = Some((note.to_owned(), now));
         true
     }
 

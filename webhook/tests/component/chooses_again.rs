@@ -39,15 +39,15 @@ async fn the_choice_of_a_deleted_node_is_withdrawn_and_the_scheduler_chooses_aga
     pods.create(&PostParams::default(), &pod("user").mounts("data").build("default")).await?;
     let first = scheduled(&rig, "data", "").await?;
 
-    // A user who writes another node is told how to have it.
+    // A user who writes another node gets a warning that says how to move the claim.
     let other = if first == "node-a" { "node-b" } else { "node-a" };
     let pin = format!("{NODE}={other}");
     let annotate = ["annotate", "--overwrite", "pvc", "data", pin.as_str()];
-    let told = rig.plane.kubectl_command().args(annotate).run().await?.stderr;
+    let warning = rig.plane.kubectl_command().args(annotate).run().await?.stderr;
     let way = format!(
         "Warning: fastrak: it stays on node {first}; to move it, delete it and create it again with {NODE}"
     );
-    ensure!(told.contains(&way), "{told}");
+    ensure!(warning.contains(&way), "{warning}");
     assert_eq!(scheduled(&rig, "data", "").await?, first);
 
     let nodes: Api<Node> = Api::all(rig.client.clone());

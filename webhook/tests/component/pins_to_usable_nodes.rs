@@ -118,6 +118,6 @@ async fn a_claim_is_pinned_to_the_only_node_with_an_agent_and_to_none_without_on
     becomes(&rig, "late", pinned("node-b", "only-node")).await?;
     let claims: Api<PersistentVolumeClaim> = rig.api("default");
     let found = claims.get("late").await?;
-    annotation(&found.metadata, SELECTED_NODE).context("it is told to provisioners")?;
+    annotation(&found.metadata, SELECTED_NODE).context("provisioners see it")?;
     webhook.stop().await
 }

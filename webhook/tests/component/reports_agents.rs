@@ -38,7 +38,7 @@ async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
     is_ready(&rig, "node-b", false).await?;
     counts(&patient, 1, 1, 0).await?;
     counts(&webhook, 1, 0, 1).await?;
-    // Whoever leads reports; the patient one has nothing to report.
+    // The leader reports; the patient one has nothing to report.
     patient.stop().await?;
     rig.is_told("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
     is_ready(&rig, "node-b", true).await?;
@@ -47,10 +47,10 @@ async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
 
     let events: Api<Event> = rig.api("default");
     let all = events.list(&ListParams::default()).await?.items.into_iter();
-    let told: Vec<_> = all
+    let reported: Vec<_> = all
         .filter(|event| event.reason.as_deref() == Some("AgentNotReady"))
         .filter_map(|event| event.regarding?.name)
         .collect();
-    assert_eq!(told, ["node-b"]);
+    assert_eq!(reported, ["node-b"]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What no volume of fastrak's can be is told by a warning when the claim is made, and not again.
+//! A warning says what no volume of fastrak's can be when the claim is made, and not again.
 
 use crate::agents::runs_agent;
 use crate::rig::Rig;
@@ -22,7 +22,7 @@ async fn apply(rig: &Rig, object: &impl serde::Serialize) -> Result<String> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_told_to_whoever_applies_the_claim_once() -> Result<()> {
+async fn what_cannot_be_served_is_warned_of_once_when_the_claim_is_applied() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
     let classes: Api<StorageClass> = Api::all(rig.client.clone());
@@ -41,13 +41,13 @@ async fn what_cannot_be_served_is_told_to_whoever_applies_the_claim_once() -> Re
         (both, vec!["access mode ReadWriteMany", "unknown parameter \"qouta\""]),
         (bare, vec!["node node-b has no Ready agent now; the claim waits until it has"]),
     ] {
-        let told = apply(&rig, &claim.clone().build("default")).await?;
+        let printed = apply(&rig, &claim.clone().build("default")).await?;
         for warning in warnings {
-            ensure!(told.contains(warning), "{warning}: {told}");
+            ensure!(printed.contains(warning), "{warning}: {printed}");
         }
         // kubectl has its own word about an object that it did not create.
-        let told = apply(&rig, &claim.label("other", "change").build("default")).await?;
-        ensure!(!told.contains("fastrak:"), "{told}");
+        let printed = apply(&rig, &claim.label("other", "change").build("default")).await?;
+        ensure!(!printed.contains("fastrak:"), "{printed}");
     }
     webhook.stop().await
 }
@@ -77,7 +77,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     let rig = Rig::start(Options::api_only()).await?;
     let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
     let absent = "fastrak: no inlets-operator (0.17 or later) is installed; install it or write";
-    let told = |name: String, choice: Option<&'static str>| {
+    let printed_for = |name: String, choice: Option<&'static str>| {
         let web = service(&name).load_balancer().port(80);
         let web = choice.map_or(web.clone(), |choice| web.annotate(BALANCER, choice));
         let rig = &rig;
@@ -88,21 +88,21 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     let soon = Duration::from_secs(30);
     eventually(soon, "it is seen that there is no operator", || async {
         let name = format!("a{}", made.fetch_add(1, Ordering::Relaxed));
-        let told = told(name, None).await?;
-        ensure!(told.contains(absent), "{told}");
+        let printed = printed_for(name, None).await?;
+        ensure!(printed.contains(absent), "{printed}");
         Ok(())
     })
     .await?;
     for choice in ["inlets", "none"] {
-        let told = told(format!("asks-{choice}"), Some(choice)).await?;
-        ensure!(told.contains("fastrak: left") && !told.contains(absent), "{told}");
+        let printed = printed_for(format!("asks-{choice}"), Some(choice)).await?;
+        ensure!(printed.contains("fastrak: left") && !printed.contains(absent), "{printed}");
     }
     apply(&rig, &tunnels()).await?;
     eventually(soon, "it is seen that there is an operator", || async {
         let name = format!("b{}", made.fetch_add(1, Ordering::Relaxed));
-        let told = told(name, None).await?;
-        ensure!(told.contains("left its address to the inlets operator"), "{told}");
-        ensure!(!told.contains(absent), "{told}");
+        let printed = printed_for(name, None).await?;
+        ensure!(printed.contains("left its address to the inlets operator"), "{printed}");
+        ensure!(!printed.contains(absent), "{printed}");
         Ok(())
     })
     .await?;
@@ -110,8 +110,8 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     rig.plane.kubectl(&["delete", &tunnels]).await?;
     eventually(soon, "it is seen that the operator is gone", || async {
         let name = format!("c{}", made.fetch_add(1, Ordering::Relaxed));
-        let told = told(name, None).await?;
-        ensure!(told.contains(absent), "{told}");
+        let printed = printed_for(name, None).await?;
+        ensure!(printed.contains(absent), "{printed}");
         Ok(())
     })
     .await?;

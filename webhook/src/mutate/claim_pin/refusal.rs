@@ -1,4 +1,4 @@
-//! What is said to whoever pins a claim to a node that cannot hold it, with the nodes that could.
+//! The answer to a pin to a node that cannot hold the claim, with the nodes that could.
 
 use super::QUOTED;
 use crate::facts::{Facts, Unfit};

@@ -11,9 +11,9 @@ use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 
 /// Whether the claim's node was chosen by fastrak or the scheduler and cannot serve it: the claim comes
-/// from a backup, or the node has gone since. Of a node that exists the choice stands once provisioning
-/// has been told: the scheduler would choose the same node again. No update is looked at so, because
-/// the scheduler may know of a node that has just joined before it is known here.
+/// from a backup, or the node has gone since. A node that exists stays the choice once it
+/// is the selected node: the scheduler would choose it again. Updates are left out, because the
+/// scheduler may know of a node that has just joined before it is known here.
 pub(super) fn is_void(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> bool {
     let claim = ask.claim;
     let by = recorded(ask);
@@ -45,7 +45,7 @@ const fn is_choice(by: PinnedBy) -> bool {
     !matches!(by, PinnedBy::User)
 }
 
-/// Chooses in place of a choice that is void. What provisioning was told goes with it.
+/// Chooses in place of a choice that is void. The selected node goes with it.
 pub(super) fn chosen_again(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let claim = ask.claim;
     if let Ok(Some(pin)) = claim.pin()

@@ -41,7 +41,7 @@ impl Record {
         self.now.or(self.before)
     }
 
-    /// Whether fastrak has told the operator something.
+    /// Whether fastrak has written something for the operator.
     pub(super) fn is_there(self) -> bool {
         self.withheld || self.decided().is_some()
     }
@@ -75,7 +75,7 @@ impl Record {
         words.filter(|((_, ours), is_there)| *is_there && !ours).map(|((key, _), _)| key).next()
     }
 
-    /// What fastrak told the operator is taken back; what the user told it stays.
+    /// What fastrak wrote for the operator is taken back; what the user wrote for it stays.
     pub(super) fn taken_back(self, service: &ServiceView) -> Vec<Edit> {
         let ours = self.words(service).into_iter().filter(|(_, ours)| *ours);
         ours.map(|(key, _)| Edit::remove(Field::Annotation(key))).collect()
