@@ -61,6 +61,7 @@ pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     figures.push(Figure::at_most(AREA, "claim apply to Bound: ratio", ratio, "x", 1.3));
     drop((processes, control_plane));
     figures.extend(super::requests::measure(AREA, binaries).await?);
+    figures.extend(super::unmount::measure(AREA, binaries).await?);
     Ok(figures)
 }
 

@@ -9,6 +9,7 @@ mod bound;
 pub mod main_area;
 mod requests;
 mod resources;
+mod unmount;
 pub mod volumes;
 
 use crate::install::{Binaries, repository};
