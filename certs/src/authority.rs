@@ -35,8 +35,8 @@ pub struct KeyPairPem {
 pub struct LeafRequest {
     /// The subject's common name: to a Kubernetes API server, the user.
     pub common_name: String,
-    /// The subject's organization: to a Kubernetes API server, the group. One at most.
-    pub organizations: Vec<String>,
+    /// The subject's organization: to a Kubernetes API server, the group.
+    pub organization: Option<String>,
     /// DNS names and IP addresses at which a server with this leaf is reached.
     pub names: Vec<String>,
     /// Which side of a connection it is for.
@@ -173,7 +173,7 @@ fn authority_params(common_name: &str, validity: Validity) -> CertificateParams 
 }
 
 fn leaf_params(request: &LeafRequest, validity: Validity) -> Result<CertificateParams, CertError> {
-    let mut params = base_params(leaf_subject(request)?, validity);
+    let mut params = base_params(leaf_subject(request), validity);
     for name in &request.names {
         params.subject_alt_names.push(alternative_name(name)?);
     }
@@ -190,17 +190,15 @@ fn leaf_params(request: &LeafRequest, validity: Validity) -> Result<CertificateP
     Ok(params)
 }
 
-fn leaf_subject(request: &LeafRequest) -> Result<DistinguishedName, CertError> {
+fn leaf_subject(request: &LeafRequest) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
-    match request.organizations.as_slice() {
-        [] => {}
-        [organization] => subject.push(DnType::OrganizationName, organization.as_str()),
-        several => return Err(CertError::TooManyOrganizations { count: several.len() }),
+    if let Some(organization) = &request.organization {
+        subject.push(DnType::OrganizationName, organization.as_str());
     }
     if !request.common_name.is_empty() {
         subject.push(DnType::CommonName, request.common_name.as_str());
     }
-    Ok(subject)
+    subject
 }
 
 fn alternative_name(name: &str) -> Result<rcgen::SanType, CertError> {

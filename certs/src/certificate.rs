@@ -51,7 +51,7 @@ mod tests {
         let authority = Authority::generate("test", validity).unwrap();
         let leaf = authority.issue(&LeafRequest {
             common_name: "test".to_owned(),
-            organizations: Vec::new(),
+            organization: None,
             names: vec!["hook.ns.svc".to_owned()],
             usage: Usage::Server,
             validity,

@@ -87,12 +87,6 @@ pub enum CertError {
         /// The name as it was given.
         name: String,
     },
-    /// More organizations than a distinguished name built here can carry.
-    #[error("leaf: {count} organizations asked for, at most one can be written")]
-    TooManyOrganizations {
-        /// How many there were.
-        count: usize,
-    },
     /// The random generator or the key generator failed.
     #[error("could not generate a key")]
     GenerateKey(#[source] rcgen::Error),

@@ -46,7 +46,7 @@ fn authority(days: i64) -> Authority {
 fn leaf(by: &Authority, usage: Usage) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: "leaf".to_owned(),
-        organizations: vec!["group".to_owned()],
+        organization: Some("group".to_owned()),
         names: vec!["hook.default.svc".to_owned(), "127.0.0.1".to_owned()],
         usage,
         validity: Validity::starting(now(), Duration::days(10)),

@@ -17,7 +17,6 @@ mod event;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;
-mod json;
 pub mod lead;
 pub mod metrics;
 pub mod mutate;

@@ -3,7 +3,6 @@
 
 mod agents;
 mod backlog;
-mod found;
 mod reviews;
 mod serving;
 
@@ -13,7 +12,6 @@ pub use self::serving::{
     ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
 };
 
-use self::found::Found;
 use crate::probe::cause::Cause;
 use crate::registration::plan::Field;
 use crate::review::{Effect, Subject};
@@ -60,7 +58,6 @@ pub struct Metrics {
     pub probe_success: Family<Unlabelled, Gauge>,
     /// Probes that failed.
     pub probe_failures: Family<CauseLabel, Counter>,
-    found: Found,
 }
 
 /// Labels of a review.
@@ -143,7 +140,6 @@ impl Metrics {
             registration_drift: Family::default(),
             probe_success: Family::default(),
             probe_failures: Family::default(),
-            found: Found::default(),
         };
         let registry = registry.sub_registry_with_prefix("fastrak_webhook");
         registry.register("reviews", "Reviews by what came of them", this.reviews.clone());
@@ -217,7 +213,7 @@ impl Metrics {
 
     /// Counts a review.
     pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
-        self.found.review(&self.reviews, &ReviewLabels { resource, outcome, reason }).inc();
+        self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
     }
 
     /// Counts a repair.
@@ -249,9 +245,9 @@ impl Timed<'_> {
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         self.metrics.serving.reviews_in_flight.dec();
-        let Metrics { found, review_duration, .. } = self.metrics;
-        let histogram = found.duration(review_duration, self.subject);
-        histogram.observe(self.start.elapsed().as_secs_f64());
+        let label = SubjectLabel { resource: self.subject };
+        let took = self.start.elapsed().as_secs_f64();
+        self.metrics.review_duration.get_or_create(&label).observe(took);
     }
 }
 

@@ -27,9 +27,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
 const UNPROCESSABLE: u16 = 422;
-/// As much as most patches take, before they are encoded. What is larger than this an allocator does
-/// not keep at hand.
-const PATCH_BYTES: usize = 1000;
 
 /// What is reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,25 +156,23 @@ fn written(
         Outcome::Patched(edits) => Settled::of(edits),
         Outcome::Untouched | Outcome::Denied(_) => Settled::default(),
     };
-    let patch = received.filter(|_| !dry_run && !edits.is_empty()).and_then(|received| {
-        let mut text = Vec::with_capacity(PATCH_BYTES);
-        received.write(&edits, &mut text).then_some(text)
-    });
-    let refused = match &verdict.outcome {
+    let patch = match received {
+        Some(received) if !dry_run => received.operations(&edits),
+        _ => Vec::new(),
+    };
+    let effect = told::effect(verdict, !patch.is_empty(), dry_run);
+    let audit = told::audit(verdict, &edits, dry_run);
+    let response = match &verdict.outcome {
         Outcome::Denied(message) if !dry_run => {
-            Some(Status { code: UNPROCESSABLE, reason: "Invalid", message })
+            let status = Status { code: UNPROCESSABLE, reason: "Invalid", message };
+            Response::denied(&request.uid, status, audit)
         }
-        Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
+        Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => {
+            Response::allowed(&request.uid, patch, audit)
+        }
     };
-    let effect = told::effect(verdict, patch.is_some(), dry_run);
-    let response = Response {
-        uid: &request.uid,
-        refused,
-        patch,
-        warnings: told::warnings(verdict, dry_run),
-        audit: told::audit(verdict, &edits, dry_run),
-    };
-    Answer { body: response.write(), effect, reason: verdict.reason }
+    let body = response.with_warnings(told::warnings(verdict, dry_run)).write();
+    Answer { body, effect, reason: verdict.reason }
 }
 
 impl Subject {

@@ -6,7 +6,7 @@ mod reason;
 mod words;
 
 pub use self::reason::{Reason, Rule, Voice};
-pub use self::words::{Said, Warning, clipped};
+pub use self::words::{Said, clipped};
 
 use crate::patch::Edit;
 use smol_str::SmolStr;
@@ -99,7 +99,7 @@ impl Verdict {
     }
 
     /// The warnings that come of it. In dry-run mode they say what would have been done.
-    pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
+    pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = String> {
         self.said.iter().map(move |said| said.warning(dry_run))
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         assert!(Verdict::untouched(Reason::OnlyNode).told().said.is_empty());
         let told = Verdict::untouched(Reason::NoNodeAble).about("fast").told();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
-        let warnings: Vec<_> = told.warnings(false).map(|warning| warning.to_string()).collect();
+        let warnings: Vec<_> = told.warnings(false).collect();
         assert_eq!(warnings, [text]);
     }
 }

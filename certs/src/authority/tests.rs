@@ -14,7 +14,7 @@ fn authority(days: i64) -> Authority {
 fn request(names: &[&str]) -> LeafRequest {
     LeafRequest {
         common_name: "someone".to_owned(),
-        organizations: Vec::new(),
+        organization: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         usage: Usage::Both,
         validity: Validity::starting(now(), Duration::days(10)),
@@ -75,7 +75,7 @@ fn key_identifiers_chain_a_leaf_to_its_authority() {
 #[test]
 fn a_leaf_says_what_was_asked() {
     let mut asked = request(&["web.example", "*.pods.example", "10.1.2.3", "fd00::1"]);
-    asked.organizations = vec!["system:masters".to_owned()];
+    asked.organization = Some("system:masters".to_owned());
     asked.usage = Usage::Client;
     let pair = authority(30).issue(&asked).unwrap();
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
@@ -206,14 +206,6 @@ fn what_is_no_name_is_refused_and_named() {
             "{name:?}: {error:?}"
         );
     }
-}
-
-#[test]
-fn more_organizations_than_can_be_written_are_refused() {
-    let mut asked = request(&["a"]);
-    asked.organizations = vec!["one".to_owned(), "two".to_owned()];
-    let error = authority(30).issue(&asked).unwrap_err();
-    assert!(matches!(error, CertError::TooManyOrganizations { count: 2 }), "{error:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn without_repeats(order: &[usize]) -> Vec<usize> {
 fn leaf(by: &Authority, from: OffsetDateTime, lifetime: Duration) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: "leaf".to_owned(),
-        organizations: Vec::new(),
+        organization: None,
         names: vec!["a.example".to_owned()],
         usage: Usage::Server,
         validity: Validity::starting(from, lifetime),

@@ -16,7 +16,7 @@ fn authority() -> Authority {
 fn issued(by: &Authority) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: String::new(),
-        organizations: Vec::new(),
+        organization: None,
         names: vec!["Web.example".to_owned(), "::1".to_owned()],
         usage: Usage::Server,
         validity: validity(),

@@ -73,12 +73,12 @@ impl Credentials {
 
     /// A certificate for a server with these names and addresses.
     pub(crate) fn server(&self, common_name: &str, names: &[String]) -> Result<KeyPairPem> {
-        self.issue(common_name, &[], names, Usage::Server)
+        self.issue(common_name, None, names, Usage::Server)
     }
 
     /// A certificate that says its holder is this user in this group.
     pub(crate) fn client(&self, user: &str, group: &str) -> Result<KeyPairPem> {
-        self.issue(user, &[group], &[], Usage::Client)
+        self.issue(user, Some(group), &[], Usage::Client)
     }
 
     /// A certificate for the administrator.
@@ -107,13 +107,13 @@ impl Credentials {
     fn issue(
         &self,
         common_name: &str,
-        organizations: &[&str],
+        organization: Option<&str>,
         names: &[String],
         usage: Usage,
     ) -> Result<KeyPairPem> {
         let request = LeafRequest {
             common_name: common_name.to_owned(),
-            organizations: organizations.iter().map(|&name| name.to_owned()).collect(),
+            organization: organization.map(str::to_owned),
             names: names.to_vec(),
             usage,
             validity: self.validity,

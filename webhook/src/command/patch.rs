@@ -8,6 +8,8 @@ use super::{CommandError, End, Format, PatchArgs, cluster, output, subject_of};
 use crate::config::Config;
 use crate::facts::Facts;
 use crate::review::{Subject, examine};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fastrak_api::claim::{Claim, ClassChoice};
 use json_patch::{Patch, PatchOperation};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -108,7 +110,7 @@ fn review(subject: Subject, object: &Value, is_filled_in: bool) -> Value {
 
 fn read_patch(response: &Value) -> Result<Vec<PatchOperation>, CommandError> {
     let Some(text) = response["patch"].as_str() else { return Ok(Vec::new()) };
-    let bytes = base64_simd::STANDARD.decode_to_vec(text).unwrap_or_default();
+    let bytes = STANDARD.decode(text).unwrap_or_default();
     serde_json::from_slice(&bytes).map_err(unread)
 }
 

@@ -273,7 +273,7 @@ impl Making<'_> {
     fn leaf(&self, authority: &Authority) -> Result<ServedLeaf, MaterialError> {
         let request = LeafRequest {
             common_name: COMMON_NAME.to_owned(),
-            organizations: Vec::new(),
+            organization: None,
             names: self.recipe.names.clone(),
             usage: Usage::Server,
             validity: Validity::starting(self.now, self.recipe.lifetimes.leaf),

@@ -2,8 +2,6 @@
 //! what is said nor whether.
 
 use super::Reason;
-use std::borrow::Cow;
-use std::fmt;
 
 /// The longest text of a warning: what the API server's guide advises, since clients print each on
 /// one line.
@@ -27,42 +25,16 @@ pub enum Said {
     Remark(String),
 }
 
-/// A line that a client prints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning<'a> {
-    /// Who speaks.
-    pub before: &'static str,
-    /// What is said.
-    pub text: Cow<'a, str>,
-}
-
 impl Said {
-    /// It as a warning: one short line that says who speaks. In dry-run mode nothing has been done.
+    /// Returns the warning: one short line that names fastrak. In dry-run mode nothing was done.
     #[must_use]
-    pub fn warning(&self, dry_run: bool) -> Warning<'_> {
+    pub fn warning(&self, dry_run: bool) -> String {
         let (before, text) = match (self, dry_run) {
             (Self::Did(text) | Self::Remark(text), false) => (DID, text),
             (Self::Did(text), true) => (WOULD, text),
             (Self::Remark(text), true) => (ASIDE, text),
         };
-        let room = LINE.saturating_sub(before.len());
-        let fits = is_short_and_plain(text, room);
-        Warning { before, text: if fits { text.into() } else { cut(text, room).into() } }
-    }
-}
-
-impl Warning<'_> {
-    /// The same, of its own.
-    #[must_use]
-    pub fn into_owned(self) -> Warning<'static> {
-        Warning { before: self.before, text: self.text.into_owned().into() }
-    }
-}
-
-impl fmt::Display for Warning<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.before)?;
-        f.write_str(&self.text)
+        format!("{before}{}", clipped(text, LINE.saturating_sub(before.len())))
     }
 }
 
@@ -75,11 +47,7 @@ pub(super) fn explained(reason: Reason, about: &str) -> String {
     let room = LINE.saturating_sub(WOULD.len() + words.len());
     let mut text = String::with_capacity(LINE);
     text.push_str(before);
-    if is_short_and_plain(about, room) {
-        text.push_str(about);
-    } else {
-        text.push_str(&cut(about, room));
-    }
+    text.push_str(&clipped(about, room));
     text.push_str(after);
     text
 }
@@ -88,17 +56,6 @@ pub(super) fn explained(reason: Reason, about: &str) -> String {
 /// server drops a warning with a control character in silence.
 #[must_use]
 pub fn clipped(text: &str, most: usize) -> String {
-    if is_short_and_plain(text, most) { text.to_owned() } else { cut(text, most) }
-}
-
-/// Most are, and each review has a few of them.
-fn is_short_and_plain(text: &str, most: usize) -> bool {
-    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    // All of it is looked at, as many bytes at a time as the processor can.
-    text.len() <= most && text.bytes().fold(true, |all, byte| all & is_plain(byte))
-}
-
-fn cut(text: &str, most: usize) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     if text.chars().count() <= most {
         return line.collect();
@@ -113,7 +70,7 @@ mod tests {
     #[test]
     fn a_warning_is_one_short_line_that_says_who_speaks() {
         let said = |text: &str| Said::Did(text.to_owned());
-        let warned = |said: &Said, dry_run| said.warning(dry_run).to_string();
+        let warned = |said: &Said, dry_run| said.warning(dry_run);
         assert_eq!(warned(&said("left it"), false), "fastrak: left it");
         assert_eq!(warned(&said("left it"), true), "fastrak (dry run) would have left it");
         let remark = Said::Remark("a\nb\u{7}".to_owned());
@@ -127,7 +84,7 @@ mod tests {
     #[test]
     fn whatever_it_is_about_a_warning_ends_with_what_its_reason_says() {
         for reason in Reason::ALL {
-            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true).to_string();
+            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true);
             let end = reason.words().rsplit("{}").next().unwrap();
             assert!(text.chars().count() <= LINE && text.ends_with(end), "{text}");
             let name = "node-a.example";

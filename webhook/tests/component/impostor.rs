@@ -60,7 +60,7 @@ impl Impostor {
         let authority = Authority::generate("impostor", lasting)?;
         let leaf = authority.issue(&LeafRequest {
             common_name: "impostor".to_owned(),
-            organizations: Vec::new(),
+            organization: None,
             names: vec![papers.name.to_owned()],
             usage: Usage::Server,
             validity: papers.validity,

@@ -97,7 +97,7 @@ pub(crate) fn authority(name: &str) -> Result<Authority> {
 pub(crate) fn leaf(authority: &Authority, name: &str, usage: Usage) -> Result<KeyPairPem> {
     Ok(authority.issue(&LeafRequest {
         common_name: name.to_owned(),
-        organizations: Vec::new(),
+        organization: None,
         names: vec!["127.0.0.1".to_owned()],
         usage,
         validity: Validity::starting(clock::offset_now(), Time::days(1)),

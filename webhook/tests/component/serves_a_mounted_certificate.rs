@@ -24,7 +24,7 @@ fn authority() -> Result<Authority> {
 fn issue(authority: &Authority, names: &[&str]) -> Result<KeyPairPem> {
     Ok(authority.issue(&LeafRequest {
         common_name: "theirs".to_owned(),
-        organizations: Vec::new(),
+        organization: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         usage: Usage::Server,
         validity: Validity::starting(clock::offset_now(), Duration::days(5)),

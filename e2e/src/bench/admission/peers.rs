@@ -152,7 +152,7 @@ fn certificate(folder: &Path) -> Result<Vec<u8>> {
     let authority = Authority::generate("bench", validity).context("make an authority")?;
     let request = LeafRequest {
         common_name: "bench".to_owned(),
-        organizations: Vec::new(),
+        organization: None,
         names: vec![Ipv4Addr::LOCALHOST.to_string()],
         usage: Usage::Server,
         validity,

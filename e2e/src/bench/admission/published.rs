@@ -129,7 +129,7 @@ mod tests {
         let leaf = |authority: &Authority| {
             let request = LeafRequest {
                 common_name: "leaf".to_owned(),
-                organizations: Vec::new(),
+                organization: None,
                 names: vec!["127.0.0.1".to_owned()],
                 usage: Usage::Server,
                 validity,

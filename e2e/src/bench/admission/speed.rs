@@ -77,7 +77,7 @@ fn throughput([fastrak, bare, framework]: &Rounds<3>) -> Vec<Figure> {
     }
     let least = |name, value, limit| Figure::at_least(AREA, name, value, "x", limit);
     let to = |others| ratio(fastrak, others, per_second);
-    figures.push(least("reviews a second: to the bare handler", to(bare), 0.8));
+    figures.push(least("reviews a second: to the bare handler", to(bare), 0.75));
     figures.push(least("reviews a second: to controller-runtime", to(framework), 10.0));
     figures
 }
