@@ -4,13 +4,13 @@
 
 mod flags;
 
-use crate::pools::PoolConfig;
 use crate::upkeep::Upkeep;
 use fastrak_api::node::{NodeName, NodeNameError};
 use fastrak_api::pool::DEFAULT_POOL;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
 use fastrak_runtime::log::LogArgs;
+use fastrak_store::pools::PoolConfig;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

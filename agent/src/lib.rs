@@ -8,7 +8,7 @@
 //! facts/ (watches) ── queue ── worker ──┬── provision/   claim  → directory, then object
 //!                                       ├── restore/     claim  → directory that was there, then object
 //!                                       └── reclaim/     object → trash, then nothing
-//! upkeep/ (pools, scan, trash)          all through volumes/ → pools/ → host/
+//! upkeep/ (pools, scan, trash)          all through the crate fastrak-store
 //! ```
 
 pub mod clock;
@@ -18,10 +18,8 @@ pub mod context;
 pub mod events;
 pub mod expand;
 pub mod facts;
-pub mod host;
 pub mod metrics;
 pub mod pace;
-pub mod pools;
 pub mod provision;
 pub mod queue;
 pub mod reclaim;
@@ -29,7 +27,6 @@ pub mod restore;
 pub mod run;
 pub mod unmounts;
 pub mod upkeep;
-pub mod volumes;
 pub mod worker;
 
 pub use config::Config;

@@ -2,9 +2,9 @@
 //!
 //! `upkeep/unmounts.rs` watches the list of mounts and wakes it.
 
-use crate::host::mounts::Mount;
-use crate::volumes::layout;
 use fastrak_api::volume::VolumeId;
+use fastrak_store::host::mounts::Mount;
+use fastrak_store::volumes::layout;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;

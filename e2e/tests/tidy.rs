@@ -10,18 +10,19 @@ use source::File;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The crates, and which of them each may use.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("api", &[]),
     ("certs", &[]),
     ("runtime", &[]),
     ("webhook", &["api", "certs", "runtime"]),
-    ("agent", &["api", "certs", "runtime"]),
+    ("store", &["api", "runtime"]),
+    ("agent", &["api", "runtime", "store"]),
     ("testkit", &["api", "certs", "runtime"]),
-    ("e2e", &["api", "certs", "runtime", "webhook", "agent", "testkit"]),
+    ("e2e", &["api", "certs", "runtime", "store", "webhook", "agent", "testkit"]),
 ];
 
 /// What is tested with the kit, as a development dependency.
-const TESTED_WITH_KIT: [&str; 2] = ["webhook", "agent"];
+const TESTED_WITH_KIT: [&str; 3] = ["webhook", "agent", "store"];
 
 /// A Rust file, as the rules see it.
 struct Rust {

@@ -2,10 +2,10 @@
 //!
 //! Whether they fit together is seen in `config.rs`.
 
-use crate::pools::PoolConfig;
 use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
 use fastrak_api::class;
 use fastrak_api::pool::PoolName;
+use fastrak_store::pools::PoolConfig;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;

@@ -12,11 +12,11 @@ use crate::context::{Context, Outcome};
 use crate::facts::volume::Volume;
 use crate::metrics::Expansion;
 use crate::pace::Pace;
-use crate::volumes::{VolumeError, Whereabouts};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
+use fastrak_store::volumes::{VolumeError, Whereabouts};
 
 /// How often a status is written anew because somebody else was quicker.
 const TRIES: usize = 5;

@@ -3,9 +3,9 @@
 //! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
 
 use super::growth::STORAGE;
-use crate::volumes::owner::Owner;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
+use fastrak_store::volumes::records::owner::Owner;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// A PersistentVolume, reduced to what the agent decides by.

@@ -11,11 +11,11 @@ use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
 use crate::pace::Pace;
 use crate::upkeep;
-use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{LimitRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
+use fastrak_store::volumes::{Made, VolumeError};
 
 /// A volume could not be made this time.
 #[derive(Debug, thiserror::Error)]

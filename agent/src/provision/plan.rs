@@ -3,13 +3,13 @@
 //! It does not look at the disk: making a volume is idempotent, and a volume that is there already
 //! is found when it is to be made.
 
-use crate::volumes::Order;
 use fastrak_api::claim::{Claim, RequestError, Unservable};
 use fastrak_api::class::{Class, OnDelete, ParamError};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
+use fastrak_store::volumes::Order;
 use std::time::Duration;
 
 /// What is known of this node.

@@ -2,9 +2,9 @@
 
 use super::plan::Plan;
 use crate::facts::volume::Volume;
-use crate::volumes::Made;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::ReclaimRecord;
+use fastrak_store::volumes::Made;
 use k8s_openapi::api::core::v1::{
     LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference,
     PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity,
@@ -100,11 +100,11 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volumes::Order;
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
     use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
+    use fastrak_store::volumes::Order;
 
     fn plan() -> Plan {
         let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
@@ -141,7 +141,7 @@ mod tests {
 
     fn made() -> Made {
         let id = plan().order.identity.volume;
-        let path = crate::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
+        let path = fastrak_store::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
         Made { pool: PoolName::default(), path, limit: LimitRecord::None }
     }
 

@@ -16,13 +16,13 @@ use crate::expand;
 use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
-use crate::volumes::discard::Parting;
-use crate::volumes::orphan::Content;
-use crate::volumes::{Store, VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{ReclaimRecord, VolumeId};
 use fastrak_runtime::chain::Chain;
+use fastrak_store::volumes::orphan::Content;
+use fastrak_store::volumes::trash::discard::Parting;
+use fastrak_store::volumes::{Store, VolumeError, Whereabouts};
 use std::time::Duration;
 
 /// A pod that is being ended keeps its volume mounted for a while; longer than this is news.

@@ -8,11 +8,11 @@ use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
 use crate::context::Context;
 use crate::facts::volume::{ClaimRef, Volume};
-use crate::volumes::Whereabouts;
-use crate::volumes::discard::Parting;
-use crate::volumes::owner::Owner;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
+use fastrak_store::volumes::Whereabouts;
+use fastrak_store::volumes::records::owner::Owner;
+use fastrak_store::volumes::trash::discard::Parting;
 
 /// An administrator may have given it to another claim. The disk must know of that too: what the
 /// second has written is not the first one's to have back.

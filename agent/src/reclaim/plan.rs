@@ -5,10 +5,10 @@
 
 use crate::cluster::ClaimState;
 use crate::facts::volume::{Phase, Policy, Volume};
-use crate::volumes::{Whereabouts, layout};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_store::volumes::{Whereabouts, layout};
 
 /// Whether a volume is to be looked at more closely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

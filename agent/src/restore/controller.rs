@@ -16,12 +16,12 @@ use crate::metrics::{Act, OfPool, Restore};
 use crate::pace::Pace;
 use crate::provision::controller as provision;
 use crate::provision::plan::Decision;
-use crate::volumes::back::{Found, Known};
-use crate::volumes::owner::Owner;
-use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::{Claim, Wish, WishError};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
+use fastrak_store::volumes::records::owner::Owner;
+use fastrak_store::volumes::trash::restore::{Found, Known};
+use fastrak_store::volumes::{Made, VolumeError};
 
 /// The claim could not get its volume this time.
 #[derive(Debug, thiserror::Error)]

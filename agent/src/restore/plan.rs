@@ -9,14 +9,14 @@ use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
 use crate::facts::volume::{Phase, Policy, Volume};
 use crate::provision::plan::Plan;
-use crate::volumes::back::{Found, Known};
-use crate::volumes::layout;
-use crate::volumes::owner::Owner;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_store::volumes::layout;
+use fastrak_store::volumes::records::owner::Owner;
+use fastrak_store::volumes::trash::restore::{Found, Known};
 
 /// In which way a claim wants a volume that was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

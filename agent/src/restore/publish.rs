@@ -3,11 +3,11 @@
 use crate::cluster::repoint;
 use crate::provision::plan::Plan;
 use crate::provision::pv;
-use crate::volumes::Made;
-use crate::volumes::back::Known;
 use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::{Identity, ReclaimRecord};
+use fastrak_store::volumes::Made;
+use fastrak_store::volumes::trash::restore::Known;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// The object by which `claim`, for which a new volume would be as `plan` has it, gets `known`.

@@ -4,9 +4,9 @@
 //! has been written is written again only on a node of another uid: whoever makes a node anew makes it
 //! without the condition, and the watch of the node shows it.
 
-use crate::pools::Change;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
+use fastrak_store::pools::Change;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};

@@ -5,13 +5,13 @@
 use crate::context::Context;
 use crate::facts::Confirmations;
 use crate::metrics::OfPool;
-use crate::pools::{Change, Seen};
 use crate::upkeep::condition::Condition;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_store::pools::{Change, Seen};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,10 +5,10 @@
 //! It forgets with the process. A start tries everything. It tells nobody itself.
 
 use crate::context::SAY_AGAIN;
-use crate::host::reap::Obstacle;
 use crate::pace::Pace;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
+use fastrak_store::host::reap::Obstacle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

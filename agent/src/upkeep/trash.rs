@@ -6,11 +6,8 @@
 //! an event says so.
 
 use crate::context::Context;
-use crate::host::reap::Budget;
 use crate::metrics::OfPool;
 use crate::upkeep::stuck::{self, Stuck};
-use crate::volumes::sort::{Lost, Sorted};
-use crate::volumes::{Store, VolumeError};
 use fastrak_api::capacity::Shortage;
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
@@ -18,6 +15,9 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_store::host::reap::Budget;
+use fastrak_store::volumes::trash::sort::{Lost, Sorted};
+use fastrak_store::volumes::{Store, VolumeError};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -5,8 +5,8 @@
 //! after a few seconds.
 
 use crate::context::Context;
-use crate::host::calls::MountWatch;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_store::host::calls::MountWatch;
 use rustix::io::Errno;
 use std::convert::Infallible;
 use std::sync::Arc;

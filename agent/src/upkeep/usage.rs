@@ -6,15 +6,15 @@
 //! round takes.
 
 use crate::context::Context;
-use crate::host::measure::{Count, Size};
 use crate::metrics::room::OfVolume;
-use crate::volumes::ledger::{Grant, Held};
-use crate::volumes::usage::{Look, Standing};
-use crate::volumes::{Store, VolumeError};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_store::host::measure::{Count, Size};
+use fastrak_store::volumes::ledger::{Grant, Held};
+use fastrak_store::volumes::usage::{Look, Standing};
+use fastrak_store::volumes::{Store, VolumeError};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -197,7 +197,7 @@ async fn what_a_tenant_writes_into_his_volume_is_never_taken_for_a_record_of_our
         }
         std::fs::copy(&record, data.join("volume.json"))?;
         std::fs::copy(scene.pool().join(".fastrak-pool"), data.join(".fastrak-pool"))?;
-        let tag = fastrak_agent::volumes::layout::TAG;
+        let tag = fastrak_store::volumes::layout::TAG;
         let tagged = std::fs::File::open(&data)?;
         rustix::fs::fsetxattr(&tagged, tag, uid.as_bytes(), rustix::fs::XattrFlags::empty())?;
         scene.delete(&thief).await?;
@@ -221,7 +221,7 @@ async fn a_claim_that_writes_all_our_words_gets_a_volume_of_its_own_like_any_oth
             .annotate(names::POOL, "../victim")
             .annotate(names::VOLUME_FINALIZER, "../../victim")
             .annotate(kubernetes::PROVISIONED_BY, "../../../etc")
-            .annotate(fastrak_agent::volumes::layout::TAG, "../../victim")
+            .annotate(fastrak_store::volumes::layout::TAG, "../../victim")
             .label(names::POOL, "another");
         let claim = scene.create(&namespace, claim).await?;
         let volume = scene.bound(&claim).await?;

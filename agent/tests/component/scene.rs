@@ -256,7 +256,7 @@ impl Scene {
 
     /// A uid that no object has.
     pub(crate) fn random_uid(&self) -> Result<String> {
-        fastrak_agent::host::machine::random_uuid(&fastrak_agent::host::Kernel)
+        fastrak_store::host::machine::random_uuid(&fastrak_store::host::Kernel)
             .context("a random uid")
     }
 

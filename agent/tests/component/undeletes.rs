@@ -2,8 +2,8 @@
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
-use fastrak_agent::volumes::plan::MIN_AGE;
 use fastrak_api::names;
+use fastrak_store::volumes::trash::plan::MIN_AGE;
 use fastrak_testkit::{eventually, objects, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, PostParams};

@@ -6,7 +6,7 @@ use crate::disk::Cut;
 use rustix::io::Errno;
 use std::io::Write as _;
 
-/// A call that can go wrong: of the kernel, as `fastrak_agent::host::calls` has them, or of the API
+/// A call that can go wrong: of the kernel, as `fastrak_store::host::calls` has them, or of the API
 /// server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {

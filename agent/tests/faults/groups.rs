@@ -5,7 +5,7 @@
 
 use crate::disk::{Disk, Ino};
 use crate::machine::State;
-use fastrak_agent::host::quota::Subvolume;
+use fastrak_store::host::quota::Subvolume;
 use rustix::io::Errno;
 
 /// Numbers that subvolumes have begin here.

@@ -4,9 +4,9 @@
 //! both are as lasting as what fsync(2) has written. A real filesystem promises no more of a limit.
 
 use crate::disk::{Disk, Ino, ROOT};
-use fastrak_agent::host::quota::{Limits, Usage};
-use fastrak_agent::volumes::{layout, projects};
 use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_store::host::quota::{Limits, Usage};
+use fastrak_store::volumes::{layout, quota::projects};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 

@@ -2,10 +2,10 @@
 
 use crate::machine::{FaultyMachine, Renames};
 use crate::world::{Event, World, id};
-use fastrak_agent::pools::{PoolConfig, Pools, Seen};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
+use fastrak_store::pools::{PoolConfig, Pools, Seen};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

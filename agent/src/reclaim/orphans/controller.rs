@@ -7,12 +7,12 @@ use crate::context::{Context, Outcome};
 use crate::facts::volume::ClaimRef;
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
-use crate::volumes::orphan::{Content, Discarded};
-use crate::volumes::owner::Owner;
-use crate::volumes::{VolumeError, Whereabouts};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
+use fastrak_store::volumes::orphan::{Content, Discarded};
+use fastrak_store::volumes::records::owner::Owner;
+use fastrak_store::volumes::{VolumeError, Whereabouts};
 
 /// An orphan could not be dealt with this time.
 #[derive(Debug, thiserror::Error)]

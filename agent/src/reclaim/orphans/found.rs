@@ -4,9 +4,9 @@
 //! In memory alone: the next process finds them again, and stops again.
 
 use super::plan::{is_suspicious, may_go};
-use crate::volumes::orphan::Content;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_store::volumes::orphan::Content;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

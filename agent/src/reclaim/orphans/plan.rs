@@ -5,7 +5,7 @@
 //! when that is certain, and seen twice.
 
 use crate::cluster::ClaimState;
-use crate::volumes::orphan::Content;
+use fastrak_store::volumes::orphan::Content;
 use std::time::Duration;
 
 /// However short the configured grace is, between two looks lies at least this.

@@ -8,18 +8,18 @@ use super::source::Source;
 use crate::cluster::{ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::facts::volume::ClaimRef;
-use crate::host::mounts;
 use crate::metrics::{Act, OfPool, Restore};
 use crate::pace::Pace;
 use crate::provision::plan::Plan;
 use crate::provision::pv;
 use crate::restore::told::say;
-use crate::volumes::import::Import;
-use crate::volumes::{Made, VolumeError};
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord};
 use fastrak_runtime::chain::Chain;
+use fastrak_store::host::mounts;
+use fastrak_store::volumes::import::Import;
+use fastrak_store::volumes::{Made, VolumeError};
 use std::path::Path;
 
 /// The claim could not get the data this time.

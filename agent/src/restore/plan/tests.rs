@@ -1,9 +1,9 @@
 use super::*;
-use crate::volumes::Order;
 use fastrak_api::class::Mode;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, ReclaimRecord};
+use fastrak_store::volumes::Order;
 use proptest::prelude::*;
 
 const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";

@@ -1,8 +1,8 @@
 //! What of a disk the agent may touch. It does not know what the agent does.
 
 use crate::disk::Ino;
-use fastrak_agent::pools::{PROBE, PROBED};
-use fastrak_agent::volumes::layout;
+use fastrak_store::pools::{PROBE, PROBED};
+use fastrak_store::volumes::layout;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

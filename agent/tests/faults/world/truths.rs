@@ -8,9 +8,9 @@ use crate::disk::{Ino, Node};
 use crate::machine::State;
 use crate::{groups, growth, projects};
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
-use fastrak_agent::volumes::layout;
 use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
+use fastrak_store::volumes::layout;
 use std::ffi::OsStr;
 use std::path::Path;
 

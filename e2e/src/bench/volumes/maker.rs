@@ -4,14 +4,14 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
-use fastrak_agent::host::quota::{self, Group, Limits};
-use fastrak_agent::host::{Dir, Kernel, dirs, files};
-use fastrak_agent::pools::{Pools, Seen};
-use fastrak_agent::volumes::{Order, Store};
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use fastrak_store::host::quota::{self, Group, Limits};
+use fastrak_store::host::{Dir, Kernel, dirs, files};
+use fastrak_store::pools::{Pools, Seen};
+use fastrak_store::volumes::{Order, Store};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
