@@ -12,6 +12,7 @@ pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quot
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A StorageClass, reduced to what fastrak decides by.
@@ -49,12 +50,30 @@ pub enum Binding {
 }
 
 /// What becomes of a volume when its claim is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReclaimPolicy {
-    /// It is taken away.
+    /// The volume is deleted.
     Delete,
-    /// It is kept until someone decides.
+    /// The volume is kept until someone decides.
+    #[default]
     Retain,
+}
+
+impl ReclaimPolicy {
+    /// The policy as Kubernetes spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+        }
+    }
+
+    /// Reads the policy of a PersistentVolume. An unknown one keeps the volume.
+    #[must_use]
+    pub fn of_volume(text: Option<&str>) -> Self {
+        if text == Some(Self::Delete.as_str()) { Self::Delete } else { Self::Retain }
+    }
 }
 
 impl Class {
@@ -102,17 +121,6 @@ impl Class {
             labels.get(key).is_some_and(|value| values.contains(value))
         };
         self.topologies.is_empty() || self.topologies.iter().any(|term| term.iter().all(holds))
-    }
-}
-
-impl ReclaimPolicy {
-    /// The policy as Kubernetes spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "Delete",
-            Self::Retain => "Retain",
-        }
     }
 }
 

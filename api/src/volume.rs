@@ -37,12 +37,12 @@ pub struct Identity {
     /// The node it was made on.
     pub node: String,
     /// What is to become of it when its claim is gone.
-    pub reclaim_policy: ReclaimRecord,
+    pub reclaim_policy: ReclaimPolicy,
     /// The size that was granted.
     pub bytes: u64,
-    /// How the kernel holds it to that size.
-    #[serde(default)]
-    pub limit: LimitRecord,
+    /// The group whose limit holds the volume to that size. If absent, nothing limits the volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<QuotaGroup>,
     /// For how many seconds its data can be had back when it was taken away; absent where it is
     /// removed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,26 +67,14 @@ impl Identity {
     }
 }
 
-/// How the kernel holds a volume to its size, as it is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum LimitRecord {
-    /// It does not.
-    #[default]
-    None,
-    /// Its data is a subvolume of btrfs.
-    Subvolume,
-    /// Its files carry this project id.
-    Project(u32),
-}
-
-/// A reclaim policy as it is recorded.
+/// The files that the kernel counts together and limits together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReclaimRecord {
-    /// The volume goes with its claim.
-    Delete,
-    /// The volume stays.
-    Retain,
+#[serde(rename_all = "camelCase")]
+pub enum QuotaGroup {
+    /// The files of a btrfs subvolume.
+    Subvolume,
+    /// The files of this project.
+    Project(u32),
 }
 
 /// The layout of [`Identity`] that this version writes and reads.
@@ -145,15 +133,6 @@ impl fmt::Display for VolumeId {
     }
 }
 
-impl From<ReclaimPolicy> for ReclaimRecord {
-    fn from(policy: ReclaimPolicy) -> Self {
-        match policy {
-            ReclaimPolicy::Delete => Self::Delete,
-            ReclaimPolicy::Retain => Self::Retain,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,9 +148,9 @@ mod tests {
             claim: "data".to_owned(),
             class: "local-storage".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode,
             claim_created: None,

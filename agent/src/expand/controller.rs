@@ -14,7 +14,7 @@ use crate::metrics::Expansion;
 use crate::pace::Pace;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::{VolumeError, Whereabouts};
 
@@ -91,7 +91,11 @@ async fn grow(
 }
 
 /// Lets the volume hold so much; returns how it is held to that.
-async fn hold(context: &Context, id: &VolumeId, bytes: u64) -> Result<LimitRecord, ExpandError> {
+async fn hold(
+    context: &Context,
+    id: &VolumeId,
+    bytes: u64,
+) -> Result<Option<QuotaGroup>, ExpandError> {
     let wanted = id.clone();
     let limit = context.on_disk(move |store| match store.find(&wanted)? {
         Whereabouts::Here(pool, identity) => {
@@ -156,12 +160,12 @@ fn say_grown(
     context: &Context,
     claim: &Claim,
     volume: &Volume,
-    (size, limit): (&str, LimitRecord),
+    (size, limit): (&str, Option<QuotaGroup>),
 ) {
     let before = volume.capacity.as_deref().unwrap_or("less");
     let held = match limit {
-        LimitRecord::None => "; nothing in its pool enforces it",
-        LimitRecord::Subvolume | LimitRecord::Project(_) => "",
+        None => "; nothing in its pool enforces it",
+        Some(_) => "",
     };
     let (namespace, name) = (&claim.namespace, &claim.name);
     tracing::info!(namespace, claim = name, volume = volume.name, size, "volume grown");

@@ -3,6 +3,7 @@
 //! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
 
 use super::growth::STORAGE;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::records::owner::Owner;
@@ -32,7 +33,7 @@ pub struct Volume {
     /// Its phase.
     pub phase: Phase,
     /// What becomes of it.
-    pub policy: Policy,
+    pub policy: ReclaimPolicy,
     /// Whose claim it is for.
     pub claim: Option<ClaimRef>,
     /// The path it names.
@@ -57,16 +58,6 @@ pub enum Phase {
     Released,
     /// The same, and someone else has failed to take it away.
     Failed,
-}
-
-/// What becomes of a volume when its claim is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// It is taken away.
-    Delete,
-    /// It is kept; so is anything that is not known here.
-    #[default]
-    Keep,
 }
 
 /// The claim that a volume is for.
@@ -124,7 +115,7 @@ impl Volume {
             finalizers: metadata.finalizers.clone().unwrap_or_default(),
             deleting: metadata.deletion_timestamp.is_some(),
             phase: Phase::read(phase),
-            policy: if policy == Some("Delete") { Policy::Delete } else { Policy::Keep },
+            policy: ReclaimPolicy::of_volume(policy),
             claim,
             path: local.map(|local| local.path.clone()),
             capacity: spec
@@ -191,7 +182,7 @@ mod tests {
         assert_eq!(volume.id().unwrap().as_str(), "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59");
         assert!(volume.is_ours() && volume.deleting);
         assert_eq!((volume.finalizer(), volume.capacity.as_deref()), (Some(1), Some("1Gi")));
-        assert_eq!((volume.phase, volume.policy), (Phase::Released, Policy::Delete));
+        assert_eq!((volume.phase, volume.policy), (Phase::Released, ReclaimPolicy::Delete));
         assert_eq!(volume.claim.unwrap().uid.as_deref(), Some("0b0a"));
     }
 
@@ -199,7 +190,10 @@ mod tests {
     fn an_object_without_anything_is_nobodys_and_is_kept() {
         let volume = Volume::read(&PersistentVolume::default());
         assert_eq!(volume, Volume::default());
-        assert_eq!((volume.id(), volume.finalizer(), volume.policy), (None, None, Policy::Keep));
+        assert_eq!(
+            (volume.id(), volume.finalizer(), volume.policy),
+            (None, None, ReclaimPolicy::Retain)
+        );
         assert!(!volume.is_ours());
     }
 }

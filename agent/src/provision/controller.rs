@@ -13,7 +13,7 @@ use crate::pace::Pace;
 use crate::upkeep;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::{Made, VolumeError};
 
@@ -96,8 +96,8 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
             tracing::info!(namespace = claim.namespace, claim = claim.name, volume = name, %path, "volume made");
             context.metrics.provision(Provision::made);
             let held = match made.limit {
-                LimitRecord::None => "; nothing holds it to its size",
-                LimitRecord::Subvolume | LimitRecord::Project(_) => ", held to its size by a quota",
+                None => "; nothing holds it to its size",
+                Some(_) => ", held to its size by a quota",
             };
             let (size, pool, node) = (&plan.size, &made.pool, &plan.node);
             let text = format!("made volume {name} of {size} in pool {pool} on node {node}{held}");

@@ -8,7 +8,7 @@ use fastrak_api::class::{Class, OnDelete, ParamError};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
 use fastrak_store::volumes::Order;
 use std::time::Duration;
 
@@ -208,9 +208,9 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         claim: claim.name.clone(),
         class: class.name.clone(),
         node: here.node.to_string(),
-        reclaim_policy: class.reclaim.into(),
+        reclaim_policy: class.reclaim,
         bytes: bytes.0,
-        limit: LimitRecord::None,
+        limit: None,
         trash_seconds: match params.on_delete {
             OnDelete::Delete => None,
             OnDelete::Trash(ttl) => Some(ttl.as_secs()),

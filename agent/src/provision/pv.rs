@@ -3,7 +3,6 @@
 use super::plan::Plan;
 use crate::facts::volume::Volume;
 use fastrak_api::names::{self, kubernetes};
-use fastrak_api::volume::ReclaimRecord;
 use fastrak_store::volumes::Made;
 use k8s_openapi::api::core::v1::{
     LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference,
@@ -41,10 +40,7 @@ pub fn object(plan: &Plan, made: &Made) -> PersistentVolume {
 
 fn spec(plan: &Plan, made: &Made) -> PersistentVolumeSpec {
     let identity = &plan.order.identity;
-    let policy = match identity.reclaim_policy {
-        ReclaimRecord::Delete => "Delete",
-        ReclaimRecord::Retain => "Retain",
-    };
+    let policy = identity.reclaim_policy.as_str();
     PersistentVolumeSpec {
         access_modes: Some(plan.access_modes.clone()),
         // As the claim writes it: the same number in another unit would look like another size.
@@ -100,10 +96,11 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, VolumeId};
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
     use fastrak_store::volumes::Order;
 
     fn plan() -> Plan {
@@ -115,9 +112,9 @@ mod tests {
             claim: "data".to_owned(),
             class: "local-storage".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes: 1_500_000_000,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: None,
@@ -142,7 +139,7 @@ mod tests {
     fn made() -> Made {
         let id = plan().order.identity.volume;
         let path = fastrak_store::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
-        Made { pool: PoolName::default(), path, limit: LimitRecord::None }
+        Made { pool: PoolName::default(), path, limit: None }
     }
 
     #[test]

@@ -16,9 +16,10 @@ use crate::expand;
 use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
 use crate::pace::Pace;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::{ReclaimRecord, VolumeId};
+use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::orphan::Content;
 use fastrak_store::volumes::trash::discard::Parting;
@@ -66,7 +67,7 @@ async fn record_keep(
 ) -> Result<Outcome, ReclaimError> {
     owners::note_owner(context, id, volume).await?;
     if let Whereabouts::Here(pool, identity) = find(context, id).await? {
-        if identity.reclaim_policy == ReclaimRecord::Delete {
+        if identity.reclaim_policy == ReclaimPolicy::Delete {
             keep(context, &pool, id).await?;
         }
         if volume.phase == Phase::Released {

@@ -4,7 +4,8 @@
 //! to say why.
 
 use crate::cluster::ClaimState;
-use crate::facts::volume::{Phase, Policy, Volume};
+use crate::facts::volume::{Phase, Volume};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -126,9 +127,9 @@ pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
     let released = matches!(volume.phase, Phase::Released | Phase::Failed);
     match volume.policy {
         _ if volume.deleting => Interest::Ending,
-        Policy::Delete if released => Interest::Ending,
-        Policy::Delete => Interest::InUse,
-        Policy::Keep => Interest::Keep,
+        ReclaimPolicy::Delete if released => Interest::Ending,
+        ReclaimPolicy::Delete => Interest::InUse,
+        ReclaimPolicy::Retain => Interest::Keep,
     }
 }
 
@@ -147,8 +148,8 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
         ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
         ClaimState::Waiting => Step::Wait(Reason::ClaimAlive),
         ClaimState::Gone => match volume.policy {
-            Policy::Keep => keep(evidence),
-            Policy::Delete => take_away(volume, id, evidence),
+            ReclaimPolicy::Retain => keep(evidence),
+            ReclaimPolicy::Delete => take_away(volume, id, evidence),
         },
     }
 }
@@ -158,7 +159,7 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
 /// claim's before, and stays.
 fn unused(volume: &Volume, id: &VolumeId, evidence: &Evidence, other: &str) -> Step {
     let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
-    if volume.policy == Policy::Keep {
+    if volume.policy == ReclaimPolicy::Retain {
         return keep(evidence);
     }
     match take_away(volume, id, evidence) {

@@ -7,13 +7,14 @@
 use super::refusal::{Refusal, Wait};
 use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
-use crate::facts::volume::{Phase, Policy, Volume};
+use crate::facts::volume::{Phase, Volume};
 use crate::provision::plan::Plan;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Quota;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
-use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{Found, Known};
@@ -178,9 +179,9 @@ fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
     }
     match (volume.policy, ask.way) {
         _ if volume.deleting => Err(Step::Wait(Wait::Leaving(name))),
-        (Policy::Delete, _) if ended => Err(Step::Wait(Wait::Leaving(name))),
-        (Policy::Keep, Way::Undelete) if ended => Err(Step::Refuse(Refusal::Kept(name))),
-        (Policy::Keep, Way::Adopt) if ended || volume.phase == Phase::Available => {
+        (ReclaimPolicy::Delete, _) if ended => Err(Step::Wait(Wait::Leaving(name))),
+        (ReclaimPolicy::Retain, Way::Undelete) if ended => Err(Step::Refuse(Refusal::Kept(name))),
+        (ReclaimPolicy::Retain, Way::Adopt) if ended || volume.phase == Phase::Available => {
             let path = volume.path.as_deref().unwrap_or_default();
             if layout::is_data_path(path.as_bytes(), ask.id) {
                 return Ok(());
@@ -200,7 +201,7 @@ fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
             wanted: named(&order.pools),
         }));
     }
-    if order.quota == Quota::Required && known.identity.limit == LimitRecord::None {
+    if order.quota == Quota::Required && known.identity.limit == None {
         let class = order.identity.class.clone();
         return Err(Step::Refuse(Refusal::NoQuota { volume: ask.id.volume_name(), class }));
     }

@@ -4,8 +4,9 @@ use crate::cluster::repoint;
 use crate::provision::plan::Plan;
 use crate::provision::pv;
 use fastrak_api::claim::Claim;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::size::Bytes;
-use fastrak_api::volume::{Identity, ReclaimRecord};
+use fastrak_api::volume::Identity;
 use fastrak_store::volumes::Made;
 use fastrak_store::volumes::trash::restore::Known;
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -15,9 +16,9 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 pub fn object(plan: &Plan, known: &Known, made: &Made, claim: &Claim) -> PersistentVolume {
     let (new, old) = (&plan.order.identity, &known.identity);
     let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
-        (ReclaimRecord::Delete, ReclaimRecord::Delete) => ReclaimRecord::Delete,
+        (ReclaimPolicy::Delete, ReclaimPolicy::Delete) => ReclaimPolicy::Delete,
         // Whoever once asked for the data to be kept need not be the one who asks for it now.
-        _ => ReclaimRecord::Retain,
+        _ => ReclaimPolicy::Retain,
     };
     let identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };
     let mut plan = plan.clone();

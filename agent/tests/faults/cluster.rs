@@ -138,7 +138,7 @@ impl Cluster {
     /// An administrator asks at the last moment for every volume to be kept.
     pub(crate) fn keep_all(&mut self) {
         for id in self.volumes.keys().cloned().collect::<Vec<_>>() {
-            self.set_policy(&id, Policy::Keep);
+            self.set_policy(&id, ReclaimPolicy::Retain);
         }
     }
 
@@ -198,7 +198,7 @@ impl Cluster {
     }
 
     /// An administrator says what is to become of a volume.
-    pub(crate) fn set_policy(&mut self, id: &VolumeId, policy: Policy) {
+    pub(crate) fn set_policy(&mut self, id: &VolumeId, policy: ReclaimPolicy) {
         self.change(id, |volume| volume.policy = policy);
     }
 

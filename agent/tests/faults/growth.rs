@@ -6,7 +6,7 @@ use crate::machine::{LIMIT, State};
 use fastrak_agent::facts::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
-use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 
 /// What is wrong with the size of a claim that is bound: everything must say the same of it, and a disk that
 /// holds volumes to their size must hold it to just that.
@@ -35,7 +35,7 @@ pub(crate) fn problem(
     }
     // Projects have their own look.
     let limit = state.disk.see(data).tags.get(LIMIT);
-    let held = record.limit != LimitRecord::Subvolume
+    let held = record.limit != Some(QuotaGroup::Subvolume)
         || limit.is_some_and(|limit| *limit == record.bytes.to_le_bytes());
     (!held).then(|| format!("{of} is {has}, and is held to {limit:?}"))
 }

@@ -4,7 +4,7 @@
 //! both are as lasting as what fsync(2) has written. A real filesystem promises no more of a limit.
 
 use crate::disk::{Disk, Ino, ROOT};
-use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{Limits, Usage};
 use fastrak_store::volumes::{layout, quota::projects};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
     for (name, dir) in disk.see(place).node.entries().into_iter().flatten() {
         let Some(id) = name.to_str().and_then(|name| VolumeId::parse(name).ok()) else { continue };
         let Some((data, identity)) = record(disk, *dir) else { continue };
-        let LimitRecord::Project(number) = identity.limit else {
+        let Some(QuotaGroup::Project(number)) = identity.limit else {
             problems.push(format!("{id} is held to its size by {:?}", identity.limit));
             continue;
         };
@@ -78,7 +78,7 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
     let trashed = trash.and_then(|node| node.entries()).into_iter().flatten();
     for (name, dir) in trashed.filter(|(name, _)| layout::restorable(name).is_some()) {
         let Some((_, identity)) = record(disk, *dir) else { continue };
-        let LimitRecord::Project(number) = identity.limit else { continue };
+        let Some(QuotaGroup::Project(number)) = identity.limit else { continue };
         limits.remove(&number);
         if !numbers.insert(number) {
             problems.push(format!("{name:?} in the trash has the number of another volume"));

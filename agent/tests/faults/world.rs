@@ -163,7 +163,7 @@ impl World {
             }
             Event::DeleteVolume(n) => self.cluster.delete_volume(&id(*n)),
             Event::Force(n) => self.cluster.force_away(&id(*n)),
-            Event::Keep(n) => self.cluster.set_policy(&id(*n), Policy::Keep),
+            Event::Keep(n) => self.cluster.set_policy(&id(*n), ReclaimPolicy::Retain),
             Event::LetGo(n) => self.let_go(&id(*n)),
             Event::Control => self.cluster.control(),
             Event::See => self.agent.see(&self.cluster),
@@ -271,7 +271,7 @@ impl World {
         if of.is_some_and(|of| claims.contains_key(&of)) {
             return Some("the claim that it is for is there");
         }
-        let is_kept = |volume: &Volume| volume.policy == Policy::Keep;
+        let is_kept = |volume: &Volume| volume.policy == ReclaimPolicy::Retain;
         let now = self.cluster.volumes.get(id);
         let kept = is_kept(volume) || now.is_some_and(is_kept);
         kept.then_some("its object says that it is to be kept")
@@ -292,8 +292,9 @@ impl World {
     fn witness_keeping(&mut self, before: &BTreeMap<VolumeId, Volume>) {
         let Cluster { claims, volumes, .. } = &self.cluster;
         let gone = before.iter().filter(|(id, _)| !volumes.contains_key(id));
-        let kept =
-            gone.filter(|(id, volume)| volume.policy == Policy::Keep && !claims.contains_key(id));
+        let kept = gone.filter(|(id, volume)| {
+            volume.policy == ReclaimPolicy::Retain && !claims.contains_key(id)
+        });
         self.kept.extend(kept.map(|(id, _)| id.clone()));
     }
 
@@ -359,7 +360,7 @@ impl World {
         if self.cluster.volumes.contains_key(id) {
             self.kept.remove(id);
         }
-        self.cluster.set_policy(id, Policy::Delete);
+        self.cluster.set_policy(id, ReclaimPolicy::Delete);
     }
 
     fn give_way(&mut self) {

@@ -5,7 +5,7 @@
 //! method does more than its one call, or the few that set one thing, and none decides anything.
 
 use super::Kind;
-use super::quota::{Group, Limits, Subvolume, Support, Usage};
+use super::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use futures::future::BoxFuture;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
@@ -131,10 +131,10 @@ pub trait Handle: Any + Debug + Send + Sync {
     fn project_from(&self, first: u32) -> Result<Option<u32>, Errno>;
 
     /// Sets the limits of `group`, to which this directory belongs, and takes away those it lacks.
-    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno>;
+    fn limit(&self, group: QuotaGroup, limits: Limits) -> Result<(), Errno>;
 
     /// What `group`, to which this directory belongs, holds.
-    fn usage(&self, group: Group) -> Result<Usage, Errno>;
+    fn usage(&self, group: QuotaGroup) -> Result<Usage, Errno>;
 
     /// Whether `name` in this directory is a subvolume, on a filesystem that has them.
     fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno>;

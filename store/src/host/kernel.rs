@@ -7,7 +7,7 @@ mod mount_table;
 use self::mount_table::MountTable;
 use super::Kind;
 use super::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
-use super::quota::{self, Group, Limits, Subvolume, Support, Usage};
+use super::quota::{self, Limits, QuotaGroup, Subvolume, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags,
     ResolveFlags, SeekFrom, StatxAttributes, StatxFlags, XattrFlags, fchmod, flock, fsetxattr,
@@ -231,17 +231,17 @@ impl Handle for Descriptor {
         quota::project::next_used(self.0.as_fd(), first)
     }
 
-    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno> {
+    fn limit(&self, group: QuotaGroup, limits: Limits) -> Result<(), Errno> {
         match group {
-            Group::Subvolume => quota::btrfs::limit(self.0.as_fd(), limits.bytes),
-            Group::Project(number) => quota::project::limit(self.0.as_fd(), number, limits),
+            QuotaGroup::Subvolume => quota::btrfs::limit(self.0.as_fd(), limits.bytes),
+            QuotaGroup::Project(number) => quota::project::limit(self.0.as_fd(), number, limits),
         }
     }
 
-    fn usage(&self, group: Group) -> Result<Usage, Errno> {
+    fn usage(&self, group: QuotaGroup) -> Result<Usage, Errno> {
         match group {
-            Group::Subvolume => quota::btrfs::usage(self.0.as_fd()),
-            Group::Project(number) => quota::project::usage(self.0.as_fd(), number),
+            QuotaGroup::Subvolume => quota::btrfs::usage(self.0.as_fd()),
+            QuotaGroup::Project(number) => quota::project::usage(self.0.as_fd(), number),
         }
     }
 

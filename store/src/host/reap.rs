@@ -20,7 +20,7 @@ pub use notes::Notes;
 pub use obstacle::Obstacle;
 
 use super::dirs::Dir;
-use super::quota::{Group, Limits};
+use super::quota::{Limits, QuotaGroup};
 use level::{Level, Moves};
 use meter::Meter;
 use rustix::io::Errno;
@@ -237,7 +237,7 @@ impl Removal {
     /// the one it is in, and a volume that is full of empty subvolumes could lose none of them. Returns
     /// whether there may be one less.
     fn lift_limits(&self) -> bool {
-        let lift = |level: &Level| level.dir.handle().limit(Group::Subvolume, Limits::NONE);
+        let lift = |level: &Level| level.dir.handle().limit(QuotaGroup::Subvolume, Limits::NONE);
         let tried = self.levels.iter().map(|level| lift(level).is_ok());
         tried.fold(false, |any, done| any | done)
     }

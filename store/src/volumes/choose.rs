@@ -92,9 +92,10 @@ mod tests {
     use crate::host::Kernel;
     use crate::pools::{PoolConfig, Pools, Seen};
     use fastrak_api::capacity::{Reserve, Terms, parse_size};
+    use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -129,9 +130,9 @@ mod tests {
             claim: "data".to_owned(),
             class: "several".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes: kib * 1024,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: None,

@@ -3,7 +3,7 @@
 //! The record on the disk is what counts: it says the new size before the kernel is told, so that
 //! whoever finds the volume after a crash can tell the kernel again.
 
-use crate::host::quota::{self, Group, Usage};
+use crate::host::quota::{self, QuotaGroup, Usage};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
@@ -47,7 +47,7 @@ impl Store {
 }
 
 fn hold(dir: &Dir, identity: &Identity) -> Result<bool, HostError> {
-    let Some(group) = Group::of(identity.limit) else { return Ok(false) };
+    let Some(group) = identity.limit else { return Ok(false) };
     let data = dir.open(OsStr::new(layout::DATA))?;
     if is_as_recorded(quota::usage(&data, group)?, group, identity) {
         return Ok(false);
@@ -56,13 +56,13 @@ fn hold(dir: &Dir, identity: &Identity) -> Result<bool, HostError> {
     Ok(true)
 }
 
-fn is_as_recorded(usage: Usage, group: Group, identity: &Identity) -> bool {
+fn is_as_recorded(usage: Usage, group: QuotaGroup, identity: &Identity) -> bool {
     // Filesystems count in blocks, and round up: 64 KiB is the largest that any has.
     let wanted = identity.bytes..=identity.bytes.saturating_add(0xFFFF);
     let bytes = usage.limit.is_some_and(|limit| wanted.contains(&limit));
     let inodes = match group {
-        Group::Subvolume => true,
-        Group::Project(_) => usage.inode_limit == identity.inodes(),
+        QuotaGroup::Subvolume => true,
+        QuotaGroup::Project(_) => usage.inode_limit == identity.inodes(),
     };
     bytes && inodes
 }

@@ -10,7 +10,7 @@ use crate::volumes::records::identity::{self, Record};
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::capacity::{Room, State};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -32,7 +32,7 @@ pub struct Grant {
     /// What it holds; none where that is not known.
     pub usage: Option<Held>,
     /// How it is held to what was granted.
-    pub limit: LimitRecord,
+    pub limit: Option<QuotaGroup>,
 }
 
 /// What a volume holds.
@@ -65,7 +65,7 @@ impl Ledger {
 
     /// Whether a volume in any pool whose book was read has this project.
     pub(super) fn has_project(&self, number: u32) -> bool {
-        let limit = LimitRecord::Project(number);
+        let limit = Some(QuotaGroup::Project(number));
         self.books
             .keys()
             .filter_map(|pool| self.book(pool))
@@ -77,8 +77,8 @@ impl Ledger {
         let mut projects = BTreeSet::new();
         for book in self.books.keys().filter_map(|pool| self.book(pool)) {
             projects.extend(book.grants.values().filter_map(|grant| match grant.limit {
-                LimitRecord::Project(number) => Some(number),
-                LimitRecord::None | LimitRecord::Subvolume => None,
+                Some(QuotaGroup::Project(number)) => Some(number),
+                None | Some(QuotaGroup::Subvolume) => None,
             }));
         }
         projects
@@ -251,7 +251,7 @@ fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostE
 
 /// What the kernel says that a volume holds; none where it does not count that.
 pub(super) fn told(data: &Dir, identity: &Identity) -> Option<Held> {
-    let usage = quota::usage(data, quota::Group::of(identity.limit)?).ok()?;
+    let usage = quota::usage(data, identity.limit?).ok()?;
     Some(Held { bytes: usage.used, inodes: usage.inodes })
 }
 

@@ -2,13 +2,13 @@
 //!
 //! A step that fails or is cut off leaves nothing under the volume's name.
 
-use crate::host::quota::{self, Group, Lack, Support};
+use crate::host::quota::{self, Lack, QuotaGroup, Support};
 use crate::host::{Dir, HostError, Verb, dirs};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity;
 use crate::volumes::{Order, Store, VolumeError, import, layout, trash};
 use fastrak_api::class::Quota;
-use fastrak_api::volume::{Identity, LimitRecord};
+use fastrak_api::volume::Identity;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 
@@ -18,7 +18,7 @@ impl Store {
         &self,
         pool: &OpenPool<'_>,
         order: &Order,
-    ) -> Result<LimitRecord, VolumeError> {
+    ) -> Result<Option<QuotaGroup>, VolumeError> {
         let mut identity = order.identity.clone();
         self.provide(pool, order, &mut identity)?;
         let mut made = build(&pool.dir, order, &identity);
@@ -26,7 +26,7 @@ impl Store {
             && may_not_limit(error)
             && order.quota == Quota::Preferred
         {
-            identity.limit = LimitRecord::None;
+            identity.limit = None;
             // Its number is nobody's again.
             self.rebook(&pool.config.name, &identity);
             made = build(&pool.dir, order, &identity);
@@ -55,7 +55,7 @@ impl Store {
             None => None,
             Some(Support::None(lack)) => Some(lack),
             Some(Support::Subvolumes { nested }) => {
-                identity.limit = LimitRecord::Subvolume;
+                identity.limit = Some(QuotaGroup::Subvolume);
                 (!nested).then_some(Lack::BtrfsNested)
             }
             Some(Support::Projects) => match self.book_as_project(pool, identity)? {
@@ -111,19 +111,19 @@ fn build(pool: &Dir, order: &Order, identity: &Identity) -> Result<(), HostError
     pool.sync()
 }
 
-fn make_data(dir: &Dir, mode: u32, limit: LimitRecord) -> Result<Dir, HostError> {
+fn make_data(dir: &Dir, mode: u32, limit: Option<QuotaGroup>) -> Result<Dir, HostError> {
     let name = OsStr::new(layout::DATA);
     match limit {
-        LimitRecord::None => dir.make(name, mode),
-        LimitRecord::Subvolume => quota::make_subvolume(dir, name, mode),
-        LimitRecord::Project(project) => quota::make_in_project(dir, (name, mode), project),
+        None => dir.make(name, mode),
+        Some(QuotaGroup::Subvolume) => quota::make_subvolume(dir, name, mode),
+        Some(QuotaGroup::Project(project)) => quota::make_in_project(dir, (name, mode), project),
     }
 }
 
 /// Has the kernel hold the volume's data to the size in its record, and to the number of files that
 /// follows from it, if it is to be held at all.
 pub(super) fn enforce(data: &Dir, identity: &Identity) -> Result<(), HostError> {
-    match Group::of(identity.limit) {
+    match identity.limit {
         Some(group) => quota::limit(data, group, identity.into()),
         None => Ok(()),
     }

@@ -22,9 +22,10 @@ pub use error::VolumeError;
 use crate::host::mounts::{self, Mount};
 use crate::host::{HostError, Kind};
 use crate::pools::{OpenPool, Pools};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
 use ledger::Ledger;
 use quota::groups;
@@ -58,7 +59,7 @@ pub struct Made {
     /// The path of its data, on the host.
     pub path: PathBuf,
     /// How the kernel holds it to its size.
-    pub limit: LimitRecord,
+    pub limit: Option<QuotaGroup>,
 }
 
 /// Where a volume's directory is.
@@ -165,8 +166,8 @@ impl Store {
         else {
             return Ok(());
         };
-        if identity.reclaim_policy != ReclaimRecord::Retain {
-            identity.reclaim_policy = ReclaimRecord::Retain;
+        if identity.reclaim_policy != ReclaimPolicy::Retain {
+            identity.reclaim_policy = ReclaimPolicy::Retain;
             identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
         }
         // Also where it says so already: an earlier try may have been cut off here, and once the
@@ -197,7 +198,7 @@ impl Store {
     }
 }
 
-fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: LimitRecord) -> Made {
+fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: Option<QuotaGroup>) -> Made {
     let path = layout::data_path(&pool.config.path, id);
     Made { pool: pool.config.name.clone(), path, limit }
 }

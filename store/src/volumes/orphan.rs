@@ -9,8 +9,9 @@ use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::trash::discard::Parting;
 use crate::volumes::{Store, VolumeError, layout, look};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{ReclaimRecord, VolumeId};
+use fastrak_api::volume::VolumeId;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
         Some(Record::Doubtful(_)) => return Ok(Some(Content::Unreadable)),
         Some(Record::Proven(identity)) => identity,
     };
-    if identity.reclaim_policy == ReclaimRecord::Retain {
+    if identity.reclaim_policy == ReclaimPolicy::Retain {
         return Ok(Some(Content::Retained));
     }
     let dir = pool.dir.open(OsStr::new(id.as_str()))?;

@@ -78,9 +78,9 @@ fn order() -> Order {
             claim: "data".to_owned(),
             class: "local-storage".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes: 1,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: None,
@@ -195,7 +195,7 @@ fn a_volume_that_is_to_be_kept_says_so_on_the_disk() {
         let Whereabouts::Here(_, identity) = scene.store.find(&id()).unwrap() else {
             panic!("it is gone");
         };
-        assert_eq!(identity.reclaim_policy, ReclaimRecord::Retain);
+        assert_eq!(identity.reclaim_policy, ReclaimPolicy::Retain);
     }
 }
 

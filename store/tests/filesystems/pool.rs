@@ -2,10 +2,11 @@
 
 use anyhow::{Result, ensure};
 use fastrak_api::capacity::Terms;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::Kernel;
 use fastrak_store::host::quota::project;
 use fastrak_store::pools::{PoolConfig, Pools, Seen};
@@ -53,7 +54,7 @@ impl Pool {
 
     pub(crate) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(Made, u32)> {
         let (made, _) = self.store.ensure(&order(id, bytes, Quota::Required))?;
-        let LimitRecord::Project(number) = made.limit else {
+        let Some(QuotaGroup::Project(number)) = made.limit else {
             anyhow::bail!("it is held by {:?}", made.limit);
         };
         ensure!(projects::OURS.contains(&number), "its number is {number:x}");
@@ -89,9 +90,9 @@ pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
             claim: "data".to_owned(),
             class: "local-storage".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: None,

@@ -200,7 +200,7 @@ fn the_policy_and_the_options_of_the_class_are_carried_over() {
         ..class()
     };
     let plan = made(&claim(), &class);
-    assert_eq!(plan.order.identity.reclaim_policy, fastrak_api::volume::ReclaimRecord::Retain);
+    assert_eq!(plan.order.identity.reclaim_policy, fastrak_api::class::ReclaimPolicy::Retain);
     assert_eq!(plan.order.mode.0, 0o700);
     assert_eq!(plan.mount_options, ["noatime"]);
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::facts::volume::ClaimRef;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity};
 use proptest::prelude::*;
 
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -23,7 +24,7 @@ fn volume() -> Volume {
         provisioned_by: Some(names::PROVISIONER.to_owned()),
         finalizers: vec![names::VOLUME_FINALIZER.to_owned()],
         phase: Phase::Released,
-        policy: Policy::Delete,
+        policy: ReclaimPolicy::Delete,
         claim: Some(ClaimRef { uid: Some(UID.to_owned()), ..ClaimRef::default() }),
         path: Some(format!("/pool/{UID}/data")),
         ..Volume::default()
@@ -38,9 +39,9 @@ fn here() -> Whereabouts {
         claim: "c".to_owned(),
         class: "s".to_owned(),
         node: "node-a".to_owned(),
-        reclaim_policy: ReclaimRecord::Delete,
+        reclaim_policy: ReclaimPolicy::Delete,
         bytes: 1,
-        limit: LimitRecord::None,
+        limit: None,
         trash_seconds: None,
         bytes_per_inode: None,
         claim_created: None,
@@ -72,7 +73,7 @@ fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
     assert_eq!(decide(&volume(), &id(), &elsewhere), Step::Trash(PoolName::default()));
     let missing = Evidence { data: Whereabouts::Nowhere, is_empty: false, ..elsewhere.clone() };
     assert_eq!(decide(&volume(), &id(), &missing), Step::FinishMissing);
-    let kept = Volume { policy: Policy::Keep, deleting: true, ..volume() };
+    let kept = Volume { policy: ReclaimPolicy::Retain, deleting: true, ..volume() };
     assert_eq!(decide(&kept, &id(), &elsewhere), Step::Keep(PoolName::default()));
     let of = |uid: Option<&str>| ClaimRef { uid: uid.map(str::to_owned), ..ClaimRef::default() };
     let used = Reason::UsedElsewhere { volume: "other".to_owned() };
@@ -126,7 +127,7 @@ fn a_volume_in_use_is_left_alone() {
     for phase in [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound] {
         let volume = Volume { phase, ..volume() };
         assert_eq!(interest(&volume, &node()), Interest::InUse, "{phase:?}");
-        let kept = Volume { policy: Policy::Keep, ..volume.clone() };
+        let kept = Volume { policy: ReclaimPolicy::Retain, ..volume.clone() };
         assert_eq!(interest(&kept, &node()), Interest::Keep);
         let deleting = Volume { deleting: true, ..volume };
         assert_eq!(interest(&deleting, &node()), Interest::Ending);
@@ -181,7 +182,7 @@ fn an_object_without_data_goes_and_says_so_unless_we_took_the_data_away() {
 
 #[test]
 fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
-    let kept = Volume { policy: Policy::Keep, deleting: true, ..volume() };
+    let kept = Volume { policy: ReclaimPolicy::Retain, deleting: true, ..volume() };
     let mounted = Evidence { mounted: Some(true), ..evidence() };
     assert_eq!(decide(&kept, &id(), &mounted), Step::Keep(PoolName::default()));
     let unknown = Evidence { data: Whereabouts::Unknown("x".to_owned()), ..evidence() };
@@ -214,7 +215,7 @@ proptest! {
         ][data].clone();
         let volume = Volume {
             phase, deleting,
-            policy: if keep { Policy::Keep } else { Policy::Delete },
+            policy: if keep { ReclaimPolicy::Retain } else { ReclaimPolicy::Delete },
             provisioned_by: ours.then(|| names::PROVISIONER.to_owned()),
             path: Some(if right_path { format!("/pool/{UID}/data") } else { "/etc".to_owned() }),
             ..volume()

@@ -14,8 +14,9 @@ use crate::provision::plan::Plan;
 use crate::provision::pv;
 use crate::restore::told::say;
 use fastrak_api::claim::Claim;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::{Identity, LimitRecord, ReclaimRecord};
+use fastrak_api::volume::Identity;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::host::mounts;
 use fastrak_store::volumes::import::Import;
@@ -82,7 +83,7 @@ async fn give(
 /// at it before it is let go.
 fn identity(plan: &Plan) -> Identity {
     let identity = plan.order.identity.clone();
-    Identity { reclaim_policy: ReclaimRecord::Retain, limit: LimitRecord::None, ..identity }
+    Identity { reclaim_policy: ReclaimPolicy::Retain, limit: None, ..identity }
 }
 
 async fn take_over(

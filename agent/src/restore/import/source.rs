@@ -2,7 +2,8 @@
 //!
 //! Pure. What they say is an administrator's word: nobody else may write PersistentVolumes.
 
-use crate::facts::volume::{ClaimRef, Phase, Policy, Volume};
+use crate::facts::volume::{ClaimRef, Phase, Volume};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::kubernetes;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ impl Source {
     #[must_use]
     pub fn left_by(&self) -> Option<&ClaimRef> {
         let free = matches!(self.volume.phase, Phase::Released | Phase::Available);
-        let kept = free && !self.volume.deleting && self.volume.policy == Policy::Keep;
+        let kept = free && !self.volume.deleting && self.volume.policy == ReclaimPolicy::Retain;
         self.volume.claim.as_ref().filter(|claim| kept && claim.uid.is_some())
     }
 }

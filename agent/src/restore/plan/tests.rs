@@ -1,8 +1,9 @@
 use super::*;
 use fastrak_api::class::Mode;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, ReclaimRecord};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity};
 use fastrak_store::volumes::Order;
 use proptest::prelude::*;
 
@@ -22,9 +23,9 @@ fn identity(uid: &str, claim: &str) -> Identity {
         claim: claim.to_owned(),
         class: "bin".to_owned(),
         node: "node-a".to_owned(),
-        reclaim_policy: ReclaimRecord::Delete,
+        reclaim_policy: ReclaimPolicy::Delete,
         bytes: 1 << 30,
-        limit: LimitRecord::None,
+        limit: None,
         trash_seconds: Some(60),
         bytes_per_inode: None,
         claim_created: Some(MADE),
@@ -64,7 +65,7 @@ fn known() -> Known {
     Known { pool: PoolName::default(), identity, owner, namespace_uid: None, trashed: true }
 }
 
-fn volume(phase: Phase, policy: Policy) -> Volume {
+fn volume(phase: Phase, policy: ReclaimPolicy) -> Volume {
     Volume {
         name: format!("pvc-{OLD}"),
         node_label: Some("node-a".to_owned()),
@@ -103,7 +104,7 @@ fn on(way: Way, evidence: &Evidence) -> Step {
 
 fn kept(phase: Phase) -> Evidence {
     let data = Known { trashed: false, ..known() };
-    Evidence { volume: Some(volume(phase, Policy::Keep)), ..with(data) }
+    Evidence { volume: Some(volume(phase, ReclaimPolicy::Retain)), ..with(data) }
 }
 
 fn gives(step: &Step) -> bool {
@@ -122,11 +123,14 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
         let ask = Ask { claim: &claim, plan, id: &id, way: Way::Undelete };
         decide(&ask, &limited(limit))
     };
-    assert!(matches!(decided(&plan, LimitRecord::None), Step::Publish(_)));
+    assert!(matches!(decided(&plan, None), Step::Publish(_)));
     plan.order.quota = Quota::Required;
     let refused = Refusal::NoQuota { volume: format!("pvc-{OLD}"), class: "bin".to_owned() };
-    assert_eq!(decided(&plan, LimitRecord::None), Step::Refuse(refused));
-    assert!(matches!(decided(&plan, LimitRecord::Subvolume), Step::Publish(_)));
+    assert_eq!(decided(&plan, None), Step::Refuse(refused));
+    assert!(matches!(
+        decided(&plan, Some(fastrak_api::volume::QuotaGroup::Subvolume)),
+        Step::Publish(_)
+    ));
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn a_kept_volume_is_repointed_and_published_where_it_has_no_object() {
 
 #[test]
 fn what_was_done_is_not_done_again() {
-    let mine = volume(Phase::Pending, Policy::Delete);
+    let mine = volume(Phase::Pending, ReclaimPolicy::Delete);
     let claim = Owner { namespace: "shop".into(), claim: "new".into(), uid: NEW.into() };
     let mine = Volume { claim: Some(claim.into()), ..mine };
     for way in [Way::Undelete, Way::Adopt] {
@@ -211,15 +215,15 @@ fn what_is_in_use_or_on_its_way_is_left() {
     let step = |way, volume| on(way, &Evidence { volume: Some(volume), ..kept(Phase::Released) });
     let name = format!("pvc-{OLD}");
     for way in [Way::Undelete, Way::Adopt] {
-        let bound = volume(Phase::Bound, Policy::Keep);
+        let bound = volume(Phase::Bound, ReclaimPolicy::Retain);
         assert_eq!(step(way, bound.clone()), Step::Refuse(Refusal::InUse(name.clone())));
         let leaving = Step::Wait(Wait::Leaving(name.clone()));
         assert_eq!(step(way, Volume { deleting: true, ..bound.clone() }), leaving);
-        assert_eq!(step(way, volume(Phase::Released, Policy::Delete)), leaving);
+        assert_eq!(step(way, volume(Phase::Released, ReclaimPolicy::Delete)), leaving);
         let foreign = Volume { node_label: Some("node-b".into()), ..bound };
         assert!(matches!(step(way, foreign), Step::Refuse(_)));
     }
-    let free = volume(Phase::Released, Policy::Keep);
+    let free = volume(Phase::Released, ReclaimPolicy::Retain);
     assert_eq!(step(Way::Undelete, free.clone()), Step::Refuse(Refusal::Kept(name.clone())));
     let elsewhere = Volume { path: Some("/etc".into()), ..free };
     assert!(matches!(step(Way::Adopt, elsewhere), Step::Refuse(Refusal::Doubtful(_))));
@@ -284,7 +288,7 @@ proptest! {
         let owner = Owner { namespace: last.clone(), ..known().owner };
         let phases = [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed];
         let volume = object.map(|(phase, keep, deleting)| {
-            let policy = if keep { Policy::Keep } else { Policy::Delete };
+            let policy = if keep { ReclaimPolicy::Retain } else { ReclaimPolicy::Delete };
             Volume { deleting, ..volume(phases[usize::from(phase)], policy) }
         });
         let evidence = Evidence {
@@ -295,7 +299,7 @@ proptest! {
         if gives(&step) {
             prop_assert!(first == "shop" && last == "shop" && created.is_some_and(|at| at <= MADE));
             prop_assert!(claims == ClaimState::Gone && mounted == Some(false));
-            prop_assert!(volume.is_none_or(|v| v.policy == Policy::Keep && !v.deleting && v.phase != Phase::Bound));
+            prop_assert!(volume.is_none_or(|v| v.policy == ReclaimPolicy::Retain && !v.deleting && v.phase != Phase::Bound));
         }
     }
 }

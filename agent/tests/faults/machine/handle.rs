@@ -6,7 +6,7 @@ use crate::faults::Call;
 use crate::{groups, projects};
 use fastrak_store::host::Kind;
 use fastrak_store::host::calls::{Device, Extent, Handle, How, Room, There};
-use fastrak_store::host::quota::{Group, Limits, Subvolume, Support, Usage};
+use fastrak_store::host::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use fastrak_store::volumes::layout;
 use rustix::fs::IFlags;
 use rustix::io::Errno;
@@ -333,9 +333,9 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |state| Ok(projects::next(&state.disk, self.ino, first)))
     }
 
-    fn limit(&self, group: Group, limits: Limits) -> Result<(), Errno> {
+    fn limit(&self, group: QuotaGroup, limits: Limits) -> Result<(), Errno> {
         self.call(Call::Limit, |state| {
-            if let Group::Project(number) = group {
+            if let QuotaGroup::Project(number) = group {
                 state.limit_project(self.ino, number, limits);
                 return Ok(());
             }
@@ -348,9 +348,9 @@ impl Handle for SimulatedFile {
         })
     }
 
-    fn usage(&self, group: Group) -> Result<Usage, Errno> {
+    fn usage(&self, group: QuotaGroup) -> Result<Usage, Errno> {
         self.call(Call::Examine, |state| {
-            if let Group::Project(number) = group {
+            if let QuotaGroup::Project(number) = group {
                 return Ok(projects::usage(&state.disk, self.ino, number));
             }
             let limit = state.disk.see(self.ino).tags.get(LIMIT);

@@ -9,7 +9,8 @@ use crate::machine::State;
 use crate::{groups, growth, projects};
 use fastrak_agent::facts::volume::{Phase, Policy, Volume};
 use fastrak_api::claim::{Claim, Wish};
-use fastrak_api::volume::{Identity, ReclaimRecord, VolumeId};
+use fastrak_api::class::ReclaimPolicy;
+use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::layout;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -98,7 +99,9 @@ impl World {
             }
             (Some(Ok(Wish::Adopt(_))), None) => own(state, near, id).is_some(),
             (Some(Ok(Wish::Adopt(_))), Some(volume)) => {
-                volume.policy == Policy::Keep && released(volume) && own(state, near, id).is_some()
+                volume.policy == ReclaimPolicy::Retain
+                    && released(volume)
+                    && own(state, near, id).is_some()
             }
             _ => false,
         }
@@ -141,7 +144,7 @@ impl World {
             let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
             let of = of.and_then(|uid| VolumeId::parse(uid).ok());
             let orphan = !of.is_some_and(|of| self.cluster.claims.contains_key(&of));
-            orphan && (volume.deleting || volume.policy == Policy::Delete)
+            orphan && (volume.deleting || volume.policy == ReclaimPolicy::Delete)
         };
         let ids = self.cluster.volumes.keys().filter(|id| lingers(id));
         ids.map(|id| format!("the object of {id} lingers")).collect()
@@ -177,7 +180,7 @@ impl World {
             || self.kept.contains(id);
         owned
             || (!self.witness.let_go.contains(id)
-                && record(state, dir) == Some(ReclaimRecord::Retain))
+                && record(state, dir) == Some(ReclaimPolicy::Retain))
     }
 
     /// Whether there is data in it that no plan has let go, or that was on its way back from the trash.
@@ -231,7 +234,7 @@ fn wished(claim: &Claim) -> Option<VolumeId> {
     }
 }
 
-fn record(state: &State, dir: Ino) -> Option<ReclaimRecord> {
+fn record(state: &State, dir: Ino) -> Option<ReclaimPolicy> {
     identity(state, dir).map(|identity| identity.reclaim_policy)
 }
 

@@ -4,7 +4,7 @@ use super::AREA;
 use super::maker::Maker;
 use crate::bench::{Figure, median};
 use anyhow::{Result, ensure};
-use fastrak_api::volume::LimitRecord;
+use fastrak_api::volume::QuotaGroup;
 use std::path::Path;
 use std::time::Instant;
 
@@ -66,7 +66,10 @@ pub(super) fn growth(folder: &Path) -> Result<Vec<Figure>> {
         for _ in 0..HUNDRED {
             let limited = || {
                 let limit = maker.volume()?;
-                ensure!(limit == LimitRecord::Subvolume, "nothing holds it to its size: {limit:?}");
+                ensure!(
+                    limit == Some(QuotaGroup::Subvolume),
+                    "nothing holds it to its size: {limit:?}"
+                );
                 Ok(())
             };
             each.push(seconds(1, limited)? * 1e3);

@@ -4,11 +4,12 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, LimitRecord, ReclaimRecord, VolumeId};
-use fastrak_store::host::quota::{self, Group, Limits};
+use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
+use fastrak_store::host::quota::{self, Limits};
 use fastrak_store::host::{Dir, Kernel, dirs, files};
 use fastrak_store::pools::{Pools, Seen};
 use fastrak_store::volumes::{Order, Store};
@@ -48,7 +49,7 @@ impl Maker {
     }
 
     /// Makes a volume as the agent makes it; how it is held to its size.
-    pub(super) fn volume(&mut self) -> Result<LimitRecord> {
+    pub(super) fn volume(&mut self) -> Result<Option<QuotaGroup>> {
         let order = self.order()?;
         let (made, is_new) = self.store.ensure(&order).context("make a volume")?;
         ensure!(is_new, "{} was there", order.identity.volume);
@@ -75,7 +76,7 @@ impl Maker {
 
     /// Makes what a volume is made of by the calls alone without which a power cut could take a part
     /// of it: no look at pools, room or what is there already, and no way back.
-    pub(super) fn least(&mut self, limit: LimitRecord) -> Result<()> {
+    pub(super) fn least(&mut self, limit: Option<QuotaGroup>) -> Result<()> {
         self.made += 1;
         let name = format!("least-{}", self.made);
         let name = OsStr::new(&name);
@@ -83,9 +84,9 @@ impl Maker {
         let (staging, place) = (open(&self.staging)?, open(&self.bare)?);
         let dir = staging.make(name, dirs::PRIVATE)?;
         let data = OsStr::new("data");
-        let data = if limit == LimitRecord::Subvolume {
+        let data = if limit == Some(QuotaGroup::Subvolume) {
             let data = quota::make_subvolume(&dir, data, Mode::default().0)?;
-            quota::limit(&data, Group::Subvolume, Limits::bytes(BYTES))?;
+            quota::limit(&data, QuotaGroup::Subvolume, Limits::bytes(BYTES))?;
             data
         } else {
             dir.make(data, Mode::default().0)?
@@ -107,9 +108,9 @@ impl Maker {
             claim: format!("claim-{}", self.made),
             class: names::CLASS_DEFAULT.to_owned(),
             node: NODE.to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes: BYTES,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: Some(0),

@@ -52,14 +52,7 @@ pub enum Lack {
     Forbidden,
 }
 
-/// Whose files are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Those of the subvolume that the directory is in.
-    Subvolume,
-    /// Those of this project.
-    Project(u32),
-}
+pub use fastrak_api::volume::QuotaGroup;
 
 /// What a group holds, as the kernel counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,12 +112,12 @@ pub fn make_in_project(
 
 /// Limits what the group of `dir` may hold. Less than it holds already is a limit too: nothing can be
 /// added then until something is removed.
-pub fn limit(dir: &Dir, group: Group, limits: Limits) -> Result<(), HostError> {
+pub fn limit(dir: &Dir, group: QuotaGroup, limits: Limits) -> Result<(), HostError> {
     dir.handle().limit(group, limits).map_err(failed(Verb::Limit, dir.path()))
 }
 
 /// What the group of `dir` holds, and may hold.
-pub fn usage(dir: &Dir, group: Group) -> Result<Usage, HostError> {
+pub fn usage(dir: &Dir, group: QuotaGroup) -> Result<Usage, HostError> {
     dir.handle().usage(group).map_err(failed(Verb::Examine, dir.path()))
 }
 
@@ -193,28 +186,6 @@ impl Limits {
 impl From<&fastrak_api::volume::Identity> for Limits {
     fn from(identity: &fastrak_api::volume::Identity) -> Self {
         Self { bytes: Some(identity.bytes), inodes: identity.inodes() }
-    }
-}
-
-impl From<Group> for fastrak_api::volume::LimitRecord {
-    fn from(group: Group) -> Self {
-        match group {
-            Group::Subvolume => Self::Subvolume,
-            Group::Project(project) => Self::Project(project),
-        }
-    }
-}
-
-impl Group {
-    /// The group of a record; none where nothing limits the volume.
-    #[must_use]
-    pub fn of(record: fastrak_api::volume::LimitRecord) -> Option<Self> {
-        use fastrak_api::volume::LimitRecord;
-        match record {
-            LimitRecord::None => None,
-            LimitRecord::Subvolume => Some(Self::Subvolume),
-            LimitRecord::Project(project) => Some(Self::Project(project)),
-        }
     }
 }
 

@@ -6,12 +6,12 @@
 //! limit for it: the files of a volume in the trash, and what others on the machine have set.
 
 use crate::host::HostError;
-use crate::host::quota::{self, Group, Lack, Limits, Support};
+use crate::host::quota::{self, Lack, Limits, QuotaGroup, Support};
 use crate::pools::OpenPool;
 use crate::volumes::quota::projects;
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::{Store, VolumeError, layout};
-use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ impl Store {
         // Until it is booked, when others see it in the book.
         let _turn = self.ledger.numbering();
         match self.free_number(pool, &identity.volume) {
-            Ok(Some(number)) => identity.limit = LimitRecord::Project(number),
+            Ok(Some(number)) => identity.limit = Some(QuotaGroup::Project(number)),
             Ok(None) => return Ok(Some(Lack::NoNumber)),
             Err(error) if matches!(error.errno, Errno::PERM | Errno::ACCESS) => {
                 return Ok(Some(Lack::Forbidden));
@@ -86,7 +86,7 @@ impl Store {
             // has no file yet, and is in the book already.
             let _turn = self.ledger.numbering();
             if !self.ledger.has_project(number) && is_empty(pool, number)? {
-                quota::limit(&pool.dir, Group::Project(number), Limits::NONE)?;
+                quota::limit(&pool.dir, QuotaGroup::Project(number), Limits::NONE)?;
                 swept += 1;
             }
         }
@@ -126,7 +126,7 @@ impl Store {
 }
 
 fn is_empty(pool: &OpenPool<'_>, number: u32) -> Result<bool, HostError> {
-    Ok(quota::usage(&pool.dir, Group::Project(number))?.inodes == Some(0))
+    Ok(quota::usage(&pool.dir, QuotaGroup::Project(number))?.inodes == Some(0))
 }
 
 fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {
@@ -136,7 +136,7 @@ fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), Ho
         // It may have been removed meanwhile.
         let Some(dir) = trash.open_if_there(&name)? else { continue };
         if let Record::Proven(identity) = identity::read(&dir, &id)?
-            && let LimitRecord::Project(number) = identity.limit
+            && let Some(QuotaGroup::Project(number)) = identity.limit
         {
             numbers.insert(number);
         }

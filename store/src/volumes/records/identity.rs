@@ -58,7 +58,8 @@ fn judge(content: Option<&[u8]>, id: &VolumeId) -> Record {
 mod tests {
     use super::*;
     use crate::host::Kernel;
-    use fastrak_api::volume::{LimitRecord, ReclaimRecord};
+    use fastrak_api::class::ReclaimPolicy;
+    use fastrak_api::volume::QuotaGroup;
     use proptest::prelude::*;
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -71,9 +72,9 @@ mod tests {
             claim: "data".to_owned(),
             class: "local-storage".to_owned(),
             node: "node-a".to_owned(),
-            reclaim_policy: ReclaimRecord::Delete,
+            reclaim_policy: ReclaimPolicy::Delete,
             bytes: 1 << 30,
-            limit: LimitRecord::None,
+            limit: None,
             trash_seconds: None,
             bytes_per_inode: None,
             claim_created: None,

@@ -6,7 +6,7 @@ use crate::scene::{MIB, until};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::LimitRecord;
+use fastrak_api::volume::QuotaGroup;
 use fastrak_store::volumes::layout;
 use fastrak_store::volumes::trash::discard::Parting;
 use fastrak_testkit::process::Invocation;
@@ -51,7 +51,7 @@ fn fill(pool: &Pool) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for number in 1..=3 {
         let (made, _) = pool.store.ensure(&order(&id(number), 8 * MIB, Quota::Preferred))?;
-        same("how it is held", &made.limit, &LimitRecord::Subvolume)?;
+        same("how it is held", &made.limit, &Some(QuotaGroup::Subvolume))?;
         paths.push(made.path);
     }
     std::fs::write(paths[1].join("file"), vec![7; 1 << 20])?;

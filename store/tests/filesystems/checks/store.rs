@@ -6,7 +6,7 @@ use crate::scene::{MIB, Scene, as_tenant, fill, refusal, until};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{LimitRecord, VolumeId};
+use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{Limits, project};
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::Parting;
@@ -78,7 +78,7 @@ pub(super) fn limits_files(scene: &Scene) -> Result<()> {
     let mut wanted = order(&id(1), 8 * MIB, Quota::Required);
     wanted.identity.bytes_per_inode = Some(4096);
     let (made, _) = pool.store.ensure(&wanted)?;
-    let LimitRecord::Project(number) = made.limit else { anyhow::bail!("{:?}", made.limit) };
+    let Some(QuotaGroup::Project(number)) = made.limit else { anyhow::bail!("{:?}", made.limit) };
     // The pool's folders are closed to tenants, as on a node: a pod has the data mounted.
     let folder = scene.root.join("files-mounted");
     std::fs::create_dir(&folder)?;
@@ -189,7 +189,7 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     let mut wanted = order(&one, MIB, Quota::Required);
     wanted.identity.trash_seconds = Some(3600);
     let (made, _) = pool.store.ensure(&wanted)?;
-    let LimitRecord::Project(first) = made.limit else { anyhow::bail!("{:?}", made.limit) };
+    let Some(QuotaGroup::Project(first)) = made.limit else { anyhow::bail!("{:?}", made.limit) };
     project::set_project(File::open(&made.path)?.as_fd(), 0, false)?;
     pool.store.discard(&PoolName::default(), &one, &Parting::default())?;
     // By this agent and by the next, which has never seen the volume.
@@ -202,7 +202,7 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     ensure!(second != first, "its number was given away");
     let back =
         pool.store.bring_back(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
-    same("how it is held", &back.limit, &LimitRecord::Project(first))?;
+    same("how it is held", &back.limit, &Some(QuotaGroup::Project(first)))?;
     same("whether it is", &pool.in_use(first)?, &true)
 }
 
@@ -239,7 +239,7 @@ pub(super) fn says_what_is_lacking(root: &Path, wanted: &str) -> Result<()> {
         ensure!(matches!(refused, VolumeError::NoQuota { .. }), "{refused:?}");
         ensure!(refused.to_string().contains(wanted), "{refused}");
         let (made, _) = pool.store.ensure(&order(&id(1), MIB, Quota::Preferred))?;
-        same("how it is held", &made.limit, &LimitRecord::None)
+        same("how it is held", &made.limit, &None)
     })();
     remove_dir_all(&pool.path)?;
     outcome

@@ -8,9 +8,9 @@ use crate::scene::until;
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, LimitRecord, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::calls::Machine as _;
-use fastrak_store::host::quota::{self, Group};
+use fastrak_store::host::quota;
 use fastrak_store::host::{Dir, Kernel};
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::Parting;
@@ -167,11 +167,11 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
             anyhow::bail!("{id} is doubtful: {:?}", pool.store.find(id)?);
         };
         let data = layout::data_path(&pool.path, id);
-        let group = Group::of(identity.limit).context("nothing limits it")?;
+        let group = identity.limit.context("nothing limits it")?;
         let limit = quota::usage(&Dir::open_at(&Kernel, &data)?, group)?.limit.unwrap_or(0);
         let wanted = identity.bytes..identity.bytes + 65536;
         ensure!(wanted.contains(&limit), "{id} may hold {limit} bytes, not {}", identity.bytes);
-        if let LimitRecord::Project(number) = identity.limit {
+        if let Some(QuotaGroup::Project(number)) = identity.limit {
             ensure!(numbers.insert(number), "{id} has the number of another: {number:x}");
         }
         println!("fact {disk} found {id} {} {}", identity.bytes, proof(&data, id));

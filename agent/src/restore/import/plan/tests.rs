@@ -1,5 +1,6 @@
 use super::*;
-use crate::facts::volume::{ClaimRef, Phase, Policy, Volume};
+use crate::facts::volume::{ClaimRef, Phase, Volume};
+use fastrak_api::class::ReclaimPolicy;
 
 const MADE: i64 = 1_800_000_000;
 
@@ -12,7 +13,7 @@ fn source() -> Source {
     let volume = Volume {
         provisioned_by: Some("rancher.io/local-path".to_owned()),
         phase: Phase::Released,
-        policy: Policy::Keep,
+        policy: ReclaimPolicy::Retain,
         claim: Some(claim),
         ..Volume::default()
     };
@@ -81,7 +82,7 @@ fn what_is_anothers_or_not_certain_is_not_and_all_are_told_the_same() {
         of(Volume { provisioned_by: None, ..volume() }),
         of(Volume { provisioned_by: Some("local.fastrak.io".to_owned()), ..volume() }),
         of(Volume { phase: Phase::Bound, ..volume() }),
-        of(Volume { policy: Policy::Delete, ..volume() }),
+        of(Volume { policy: ReclaimPolicy::Delete, ..volume() }),
         of(Volume { deleting: true, ..volume() }),
         of(Volume { claim: None, ..volume() }),
         of(Volume { claim: Some(claim("shop", None)), ..volume() }),

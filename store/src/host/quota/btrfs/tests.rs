@@ -21,12 +21,12 @@ fn open(path: &Path) -> Dir {
 }
 
 fn held(dir: &Dir) -> Usage {
-    super::super::usage(dir, super::super::Group::Subvolume).unwrap()
+    super::super::usage(dir, super::super::QuotaGroup::Subvolume).unwrap()
 }
 
 fn set(dir: &Dir, most: u64) {
     let bytes = Some(most).filter(|most| *most != 0);
-    limit(dir, super::super::Group::Subvolume, Limits { bytes, inodes: None }).unwrap();
+    limit(dir, super::super::QuotaGroup::Subvolume, Limits { bytes, inodes: None }).unwrap();
 }
 
 fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {

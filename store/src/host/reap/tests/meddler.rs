@@ -4,7 +4,7 @@
 use super::*;
 use crate::host::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
 use crate::host::dirs::Kind;
-use crate::host::quota::{Group, Limits, Subvolume, Support, Usage};
+use crate::host::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
     IFlags, OFlags, RenameFlags, ResolveFlags, mkdirat, openat2, renameat_with, symlinkat,
@@ -161,8 +161,8 @@ impl Handle for Meddled<dyn Handle> {
         fn remove_subvolume(name: &OsStr) -> ();
         fn join_project(project: u32) -> ();
         fn project_from(first: u32) -> Option<u32>;
-        fn limit(group: Group, limits: Limits) -> ();
-        fn usage(group: Group) -> Usage;
+        fn limit(group: QuotaGroup, limits: Limits) -> ();
+        fn usage(group: QuotaGroup) -> Usage;
         fn is_subvolume(name: &OsStr) -> bool;
         fn make_writable() -> ();
         fn subvolume() -> Subvolume;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::host::dirs::PRIVATE;
-use crate::host::quota::{Group, Limits, Subvolume, limit, make_subvolume};
+use crate::host::quota::{Limits, QuotaGroup, Subvolume, limit, make_subvolume};
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{Disk, or_skip};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -233,7 +233,7 @@ async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_ta
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
     let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
-    limit(&data, Group::Subvolume, Limits::bytes(1 << 20)).unwrap();
+    limit(&data, QuotaGroup::Subvolume, Limits::bytes(1 << 20)).unwrap();
     let names = (0..1000).map(|number| OsString::from(number.to_string()));
     let made = names.map_while(|name| make_subvolume(&data, &name, PRIVATE).ok()).count();
     assert!((10..1000).contains(&made), "{made}");
