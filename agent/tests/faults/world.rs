@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Leave(u8),
     /// A user has a claim ask for more.
     Grow(u8, &'static str),
+    /// A client takes the labels of a claim that is bound off.
+    Unlabel(u8),
     /// An administrator deletes the claim's volume.
     DeleteVolume(u8),
     /// An administrator takes the claim's volume away by force, finalizers and all.
@@ -157,6 +159,7 @@ impl World {
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
             Event::Grow(n, size) => self.cluster.grow_claim(&id(*n), size),
+            Event::Unlabel(n) => self.cluster.unlabel_claim(&id(*n)),
             Event::Leave(n) => {
                 let name = self.volume_of(&id(*n)).volume_name();
                 self.machine.state().mounted.retain(|mounted| *mounted != name);
