@@ -55,13 +55,17 @@ pub enum EventReason {
     SelectedNodeRemoved,
     /// On a claim: it was pinned after the fact, since the webhook had not seen it.
     PinRepaired,
+    /// On a claim: the label or annotation that names its node was removed, and is restored.
+    NodeLabelRestored,
+    /// On a claim: the label or annotation that names its node is missing, and what to do.
+    NodeLabelMissing,
     /// On a Service: who gives it an address was decided, or taken back, after the fact.
     BalancerRepaired,
 }
 
 impl EventReason {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -86,6 +90,8 @@ impl EventReason {
         Self::ClaimNotServed,
         Self::SelectedNodeRemoved,
         Self::PinRepaired,
+        Self::NodeLabelRestored,
+        Self::NodeLabelMissing,
         Self::BalancerRepaired,
     ];
 
@@ -117,6 +123,8 @@ impl EventReason {
             Self::ClaimNotServed => "ClaimNotServed",
             Self::SelectedNodeRemoved => "SelectedNodeRemoved",
             Self::PinRepaired => "PinRepaired",
+            Self::NodeLabelRestored => "NodeLabelRestored",
+            Self::NodeLabelMissing => "NodeLabelMissing",
             Self::BalancerRepaired => "BalancerRepaired",
         }
     }
@@ -134,6 +142,7 @@ impl EventReason {
             | Self::PoolAdopted
             | Self::SelectedNodeRemoved
             | Self::PinRepaired
+            | Self::NodeLabelRestored
             | Self::BalancerRepaired => false,
             Self::ProvisioningFailed
             | Self::VolumeResizeFailed
@@ -149,7 +158,8 @@ impl EventReason {
             | Self::MultipleDefaultClasses
             | Self::ClassNameTaken
             | Self::AgentNotReady
-            | Self::ClaimNotServed => true,
+            | Self::ClaimNotServed
+            | Self::NodeLabelMissing => true,
         }
     }
 }

@@ -191,11 +191,14 @@ impl Scene {
         .await
     }
 
-    /// A claim that the webhook never saw is made, grows and goes.
+    /// A claim that the webhook never saw is made, loses its node label, grows and goes.
     async fn a_volume_lives(&self) -> Result<()> {
         let params = PatchParams::default();
         self.claims.create(&PostParams::default(), &claim("data").build("default")).await?;
         let volume = self.bound("data").await?;
+        let lost = json!({ names::NODE: null });
+        let lost = json!({ "metadata": { "labels": lost, "annotations": lost } });
+        self.claims.patch("data", &params, &Patch::Merge(lost)).await?;
         let size = json!({ "spec": { "resources": { "requests": { "storage": "2Mi" } } } });
         self.claims.patch("data", &params, &Patch::Merge(size)).await?;
         eventually(SOON, "it has grown", || async {

@@ -5,6 +5,7 @@
 
 use super::identity::NamespaceView;
 use super::{Changed, ClaimState, ClusterError, KubeCluster, Stand};
+use crate::facts::growth::Growth;
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
@@ -31,6 +32,9 @@ pub trait Cluster: Send + Sync {
 
     /// Reads the state of a claim.
     fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState>;
+
+    /// Reads the claim that a volume is for, as the watch would show it. Returns `None` if it is gone.
+    fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>>;
 
     /// Deletes a volume if it is still exactly the one that was decided upon. Our finalizer keeps the
     /// object until [`Cluster::finalize`].
@@ -93,6 +97,10 @@ impl Cluster for KubeCluster {
 
     fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState> {
         Box::pin(Self::claim(self, claim))
+    }
+
+    fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>> {
+        Box::pin(Self::owner(self, claim))
     }
 
     fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {

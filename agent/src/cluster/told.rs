@@ -4,7 +4,7 @@
 
 use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
 use crate::facts::growth::{Growth, STORAGE};
-use crate::facts::volume::Volume;
+use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
@@ -41,6 +41,13 @@ impl KubeCluster {
             uid: found.metadata.uid.unwrap_or_default(),
             version: found.metadata.resource_version.unwrap_or_default(),
         }))
+    }
+
+    /// The claim that a volume is for, as it is at this moment; none where it is gone.
+    pub async fn owner(&self, claim: &ClaimRef) -> Result<Option<(Claim, Growth)>, ClusterError> {
+        let found = self.claim_object(&claim.namespace, &claim.name).await?;
+        let found = found.filter(|found| claim.uid.is_some() && found.metadata.uid == claim.uid);
+        Ok(found.map(|found| (Claim::read(&found), Growth::read(&found))))
     }
 
     /// Writes into the status of a claim; `false` where it is another than that which the patch was

@@ -6,6 +6,7 @@
 pub mod growth;
 pub mod hostname;
 mod kinds;
+mod unwatched;
 pub mod volume;
 pub mod watch;
 
@@ -14,10 +15,11 @@ use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
 use growth::Growth;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
-use volume::Volume;
+use unwatched::Unwatched;
+use volume::{ClaimRef, Volume};
 
 /// The memory.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub struct Facts {
 struct Seen {
     claims: HashMap<VolumeId, Claim>,
     growths: HashMap<VolumeId, Growth>,
+    unwatched: Unwatched,
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
     hostname: Option<String>,
@@ -138,11 +141,42 @@ impl Facts {
     /// The claim that a volume is for, and what it says of its size; none where it is not known.
     #[must_use]
     pub fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
-        let uid = volume.claim.as_ref()?.uid.as_deref()?;
-        let id = VolumeId::parse(uid).ok()?;
+        let id = volume.claim.as_ref()?.id()?;
         let seen = self.read();
-        let growth = seen.growths.get(&id).cloned().unwrap_or_default();
-        Some((seen.claims.get(&id)?.clone(), growth))
+        if let Some(claim) = seen.claims.get(&id) {
+            let growth = seen.growths.get(&id).cloned().unwrap_or_default();
+            return Some((claim.clone(), growth));
+        }
+        // Without the annotation, a policy refuses whatever an agent writes.
+        let (claim, growth) =
+            seen.unwatched.get(&id).filter(|(claim, _)| claim.pin == volume.node)?;
+        Some((claim.clone(), growth.clone()))
+    }
+
+    /// Returns the claims of these volumes that the watch does not show, each with its volume: at most
+    /// `limit`, and those after them at the next call.
+    pub fn unwatched(
+        &self,
+        is_bound: impl Fn(&Volume) -> bool,
+        limit: usize,
+    ) -> Vec<(VolumeId, ClaimRef)> {
+        let mut seen = self.write();
+        let bound = seen.volumes.iter().filter(|(_, volume)| is_bound(volume));
+        let missing: BTreeMap<_, _> = bound
+            .filter_map(|(id, volume)| Some((volume.claim.as_ref()?.id()?, (id, volume))))
+            .filter(|(uid, _)| !seen.claims.contains_key(uid))
+            .filter_map(|(uid, (id, volume))| Some((uid, (id.clone(), volume.claim.clone()?))))
+            .collect();
+        let turn = seen.unwatched.next_turn(&missing.keys().cloned().collect(), limit);
+        turn.iter().filter_map(|uid| missing.get(uid).cloned()).collect()
+    }
+
+    /// Takes over what was read of the claim of a volume that the watch does not show. Returns whether it is to
+    /// be reported.
+    pub fn show_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
+        let (now, mut seen) = (self.clock.instant(), self.write());
+        let uid = owner.id().filter(|uid| !seen.claims.contains_key(uid));
+        uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
     }
 
     /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that
@@ -220,6 +254,7 @@ impl Seen {
     fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         match claim {
             Some((claim, growth)) => {
+                self.unwatched.remove(id);
                 self.claims.insert(id.clone(), claim);
                 self.growths.insert(id.clone(), growth);
             }

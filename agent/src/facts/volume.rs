@@ -72,6 +72,12 @@ pub struct ClaimRef {
 }
 
 impl ClaimRef {
+    /// Returns the uid of the claim, if it is known and is one.
+    #[must_use]
+    pub fn id(&self) -> Option<VolumeId> {
+        self.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
+    }
+
     /// The claim as it is recorded on the disk, where its uid is known.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {

@@ -9,6 +9,7 @@ pub mod scan;
 pub mod stuck;
 pub mod trash;
 pub mod unmounts;
+pub mod unwatched;
 pub mod usage;
 
 use fastrak_runtime::shutdown::Shutdown;

@@ -2,13 +2,14 @@
 //!
 //! The first are handed to the workers where they may be removed, and reported where they stay. The
 //! second are reported and left: nothing brings data back, and an empty directory in its place would
-//! hide the loss. What unfinished work has left half made is removed on the way.
+//! hide the loss. Claims that the watch does not show are read. What unfinished work has left half made is removed on the way.
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::facts::volume::{Phase, Volume};
 use crate::metrics::OfPool;
 use crate::reclaim::orphans::Scanned;
+use crate::upkeep::unwatched;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -59,6 +60,7 @@ pub async fn scan(context: &Context) {
         }
     }
     report_missing(context, &known, &contents);
+    unwatched::look(context).await;
     if let Err(error) = find_orphans(context, &contents).await {
         tracing::warn!(error = %Chain(&error), "could not look for orphans");
     }

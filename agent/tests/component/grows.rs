@@ -160,3 +160,36 @@ async fn kubernetes_itself_refuses_a_claim_that_asks_for_less_than_it_has() -> R
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_lost_its_label_grows_and_one_that_lost_its_annotation_says_why_not()
+-> Result<()> {
+    let scene = or_skip!(Scene::new().await, Ok(()));
+    let _agent = scene.agent()?;
+    with_namespace(&scene.client, async |namespace| {
+        let label = scene.create(&namespace, scene.claim("label")).await?;
+        let both = scene.create(&namespace, scene.claim("both")).await?;
+        for claim in [&label, &both] {
+            scene.bound(claim).await?;
+            scene.patch_claim(claim, json!({ "metadata": { "labels": null } })).await?;
+        }
+        let pin = json!({ "metadata": { "annotations": { names::NODE: null } } });
+        scene.patch_claim(&both, pin).await?;
+        for claim in [&label, &both] {
+            ask(&scene, claim, "5Mi").await?;
+        }
+        shows(&scene, &label, "5Mi").await?;
+        assert_eq!(record(&scene, &label)?.bytes, 5 << 20);
+        let said = scene.event(&namespace, "label", "NodeLabelMissing").await?;
+        ensure!(said.contains("does not have label fastrak.io/node"), "{said}");
+        let said = scene.event(&namespace, "both", "NodeLabelMissing").await?;
+        ensure!(said.contains("label and annotation") && said.contains("does not grow"), "{said}");
+        shows(&scene, &both, "1Mi").await?;
+        let node = json!({ names::NODE: scene.node });
+        let restored = json!({ "metadata": { "labels": node, "annotations": node } });
+        scene.patch_claim(&both, restored).await?;
+        shows(&scene, &both, "5Mi").await?;
+        Ok(())
+    })
+    .await
+}

@@ -144,10 +144,11 @@ impl Agent {
             return;
         }
         let (facts, seen) = (&self.context.facts, &self.seen);
-        let gone = seen.claims.keys().filter(|id| !cluster.claims.contains_key(id));
+        let (before, labelled) = (seen.labelled(), cluster.labelled());
+        let gone = before.keys().filter(|id| !labelled.contains_key(id));
         gone.for_each(|id| facts.show_claim(id, None));
-        for (id, claim) in &cluster.claims {
-            if seen.claims.get(id).is_none_or(|seen| !Arc::ptr_eq(seen, claim)) {
+        for (id, claim) in &labelled {
+            if before.get(id).is_none_or(|seen| !Arc::ptr_eq(seen, claim)) {
                 let growth = cluster.growths.get(id).cloned().unwrap_or_default();
                 facts.show_claim(id, Some((claim.as_ref().clone(), growth)));
             }

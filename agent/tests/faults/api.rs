@@ -9,6 +9,7 @@ use crate::faults::Verb;
 use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::cluster::identity::NamespaceView;
 use fastrak_agent::cluster::{Answer, Changed, ClaimState, ClusterError, Stand};
+use fastrak_agent::facts::growth::Growth;
 use fastrak_agent::facts::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
@@ -127,6 +128,10 @@ impl fastrak_agent::cluster::Cluster for Api {
 
     fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState> {
         self.call(Verb::ReadClaim, ClusterError::ReadClaim, move |lent| lent.cluster.claim(claim))
+    }
+
+    fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>> {
+        self.call(Verb::ReadOwner, ClusterError::ReadClaim, move |lent| lent.cluster.owner(claim))
     }
 
     fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {

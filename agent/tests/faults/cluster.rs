@@ -6,7 +6,7 @@
 
 use fastrak_agent::cluster::{Changed, ClaimState, Stand};
 use fastrak_agent::facts::growth::{Growth, STORAGE};
-use fastrak_agent::facts::volume::{ClaimRef, Phase, Policy, Volume};
+use fastrak_agent::facts::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::claim::{Claim, ClassChoice, Wish};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes, provisioners};
@@ -88,6 +88,7 @@ impl Cluster {
             uid: Some(id.to_string()),
             resource_version: Some(self.version.to_string()),
             node_label: Some(node.key().as_str().to_owned()),
+            pin: Some(NODE.to_owned()),
             selected_node: Some(NODE.to_owned()),
             class: ClassChoice::Named(class.to_owned()),
             access_modes: vec!["ReadWriteOnce".to_owned()],
@@ -114,6 +115,28 @@ impl Cluster {
         }
         let grown = Claim { storage: Some(size.to_owned()), ..claim.as_ref().clone() };
         self.put_claim(id, grown);
+    }
+
+    /// Somebody takes the labels of a claim that is bound off. Only the agent finds it then.
+    pub(crate) fn unlabel_claim(&mut self, id: &VolumeId) {
+        let Some(claim) = self.claims.get(id) else { return };
+        if claim.phase.as_deref() == Some("Bound") {
+            let bare = Claim { node_label: None, ..claim.as_ref().clone() };
+            self.put_claim(id, bare);
+        }
+    }
+
+    /// The claims that have the label by which the agent watches.
+    pub(crate) fn labelled(&self) -> BTreeMap<VolumeId, Arc<Claim>> {
+        let labelled = self.claims.iter().filter(|(_, claim)| claim.node_label.is_some());
+        labelled.map(|(id, claim)| (id.clone(), Arc::clone(claim))).collect()
+    }
+
+    /// The claim that a volume is for.
+    pub(crate) fn owner(&self, claim: &ClaimRef) -> Option<(Claim, Growth)> {
+        let id = claim.id()?;
+        let found = self.claims.get(&id)?.as_ref().clone();
+        Some((found, self.growths.get(&id).cloned().unwrap_or_default()))
     }
 
     fn put_claim(&mut self, id: &VolumeId, claim: Claim) {

@@ -37,6 +37,7 @@ pub(crate) enum Verb {
     ReadObject,
     ListVolumes,
     ReadClaim,
+    ReadOwner,
     Delete,
     Finalize,
     ReadNamespace,

@@ -50,3 +50,20 @@ fn a_volume_is_made_with_one_request_once_the_hostname_label_was_looked_up() {
     assert_eq!(requests(&mut world, &Tend(1)), [Verb::ListNodes, Verb::Create]);
     assert_eq!(requests(&mut world, &Tend(2)), [Verb::Create]);
 }
+
+#[test]
+fn a_scan_reads_a_claim_only_if_it_lost_its_label() {
+    use Event::{Claim, Control, Grow, Round, Scan, See, Unlabel};
+    let before =
+        [Claim(1, "near"), Claim(2, "near"), Round, Control, Round, Unlabel(1), Unlabel(2)];
+    let mut world = World::after(&before[..5]);
+    assert_eq!(requests(&mut world, &Scan), []);
+    let mut world = World::after(&[&before[..], &[See]].concat());
+    assert_eq!(requests(&mut world, &Scan), [Verb::ReadOwner, Verb::ReadOwner]);
+    // What it asks for is read, and written.
+    world.happen(&Grow(1, "2Gi"));
+    world.happen(&See);
+    let asked = requests(&mut world, &Scan);
+    assert_eq!(asked[..2], [Verb::ReadOwner, Verb::ReadOwner]);
+    assert!(asked.contains(&Verb::Resize) && asked.contains(&Verb::WriteStatus), "{asked:?}");
+}

@@ -26,7 +26,7 @@ struct Counts {
 
 fn any_event(random: &mut Random) -> Event {
     let n = random.below(CLAIMS) as u8;
-    match random.below(52) {
+    match random.below(54) {
         0..=5 => Event::Claim(n, CLASSES[random.below(CLASSES.len())].0),
         6..=8 => Event::Unclaim(n),
         9..=11 => Event::Use(n),
@@ -53,6 +53,7 @@ fn any_event(random: &mut Random) -> Event {
         44..=45 => Event::Adopt(n, random.below(CLAIMS) as u8),
         46 => Event::GiveWay,
         47..=50 => Event::Grow(n, ["2Gi", "4Gi", "7Gi"][random.below(3)]),
+        51..=52 => Event::Unlabel(n),
         _ => Event::HalfMadeFar(n + 100),
     }
 }

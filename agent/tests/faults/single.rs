@@ -144,12 +144,17 @@ fn all_scenarios() -> Vec<Scenario> {
 
 /// A claim that has asked for more, on a disk that cannot limit it and on one that can.
 fn scenarios_of_growth() -> Vec<Scenario> {
-    use Event::{Grow, Round};
+    use Event::{Grow, Round, Unlabel};
     let asks = |class| [used(1, class), vec![Grow(1, "2Gi")]].concat();
     vec![
         scenario("growth", &asks("near"), &[Round]),
         scenario("growth of a subvolume", &asks("far"), &[Round]),
         with_projects(scenario("growth", &asks("near"), &[Round])),
+        scenario(
+            "growth of a claim that lost its label",
+            &[asks("near"), vec![Unlabel(1), Grow(1, "4Gi")]].concat(),
+            &[Round],
+        ),
         scenario("growth, and more", &asks("far"), &[Round, Grow(1, "4Gi"), Round]),
     ]
 }
@@ -285,5 +290,5 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
     );
     assert!(counts.calls > 2_000 && counts.faults > 20_000, "{counts:?}");
     // Every call of the machine, and every one of the API server.
-    assert!(counts.by_call.len() == 16 + 14, "{counts:?}");
+    assert!(counts.by_call.len() == 16 + 15, "{counts:?}");
 }

@@ -12,8 +12,9 @@ use crate::cluster::{Cluster, LEFT, OLD};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::machine::{FaultyMachine, Moved};
-use fastrak_agent::facts::volume::{Policy, Volume};
+use fastrak_agent::facts::volume::Volume;
 use fastrak_api::claim::{Claim, Wish};
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
 use fastrak_store::volumes::trash::plan::MIN_AGE;
@@ -43,6 +44,8 @@ pub(crate) enum Event {
     Leave(u8),
     /// A user has a claim ask for more.
     Grow(u8, &'static str),
+    /// A client takes the labels of a claim that is bound off.
+    Unlabel(u8),
     /// An administrator deletes the claim's volume.
     DeleteVolume(u8),
     /// An administrator takes the claim's volume away by force, finalizers and all.
@@ -157,6 +160,7 @@ impl World {
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
             Event::Grow(n, size) => self.cluster.grow_claim(&id(*n), size),
+            Event::Unlabel(n) => self.cluster.unlabel_claim(&id(*n)),
             Event::Leave(n) => {
                 let name = self.volume_of(&id(*n)).volume_name();
                 self.machine.state().mounted.retain(|mounted| *mounted != name);

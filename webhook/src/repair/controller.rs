@@ -27,7 +27,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 /// How long after a failure an object is tried again: whatever refused it is not gone at once.
-const AGAIN: Duration = Duration::from_secs(30);
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
 /// What mends.
 pub struct Mender {
@@ -111,6 +111,7 @@ impl Mender {
                 }
                 return new;
             }
+            Repair::ReadVolume(_) => return self.restore::<K>(queue, &key, facts).await,
             Repair::Nothing => return false,
         };
         match self.tried::<K>(&key, facts, reason).await {
@@ -180,7 +181,7 @@ impl Mender {
         }
     }
 
-    async fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: &str) {
+    pub(super) async fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: &str) {
         let event = event(report.reason, action, report.note);
         if let Err(error) = self.recorder.publish(&event, &object.reference()).await {
             tracing::warn!(error = %Chain(&error), "no event recorded");
@@ -262,5 +263,26 @@ mod tests {
         assert!(
             Claims::is_outdated(&known, &other) && !Claims::is_outdated(&known, &known.clone())
         );
+    }
+
+    #[test]
+    fn a_bound_claim_is_kept_in_memory_only_while_it_does_not_name_its_node() {
+        let known = facts(&[node("a")]);
+        let bound = |labels: serde_json::Value| {
+            let object = json!({
+                "metadata": {
+                    "name": "data", "namespace": "shop", "labels": labels,
+                    "annotations": {"fastrak.io/node": "a"},
+                },
+                "spec": {
+                    "storageClassName": "waits",
+                    "volumeName": "pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59",
+                },
+                "status": {"phase": "Bound"},
+            });
+            Claims::read(&object.to_string()).unwrap()
+        };
+        assert!(!Claims::concerns(&bound(json!({"fastrak.io/node": "a"})), &known));
+        assert!(Claims::concerns(&bound(json!({"team": "x"})), &known));
     }
 }

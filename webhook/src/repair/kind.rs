@@ -1,6 +1,7 @@
 //! The two kinds of object that are mended, and all in which they differ. What is done with them is
 //! the same, and is in `controller.rs`.
 
+use super::bound::{self, Restoration};
 use super::plan::{self, Repair};
 use super::report::Report;
 use crate::facts::Facts;
@@ -9,12 +10,14 @@ use crate::patch::{Edit, Field};
 use crate::review::Subject;
 use crate::verdict::Reason;
 use fastrak_api::balancer::{ServiceShape, ServiceView};
-use fastrak_api::claim::{Claim, ClaimShape};
+use fastrak_api::claim::{Claim, ClaimShape, ClaimSpec};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
+use fastrak_api::object::{Mapping, Metadata, Text, clipped};
 use fastrak_api::reason::EventReason;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Service};
+use serde::Deserialize;
 use serde_json::Error;
 use std::sync::Arc;
 
@@ -39,15 +42,45 @@ pub(super) trait Kind {
     fn plan(view: &Self::View, facts: &Facts, settings: Settings) -> Repair;
     /// The node whose absence these changes rely on, if any: the watch of nodes may be late.
     fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
+    /// Returns what an object of this uid gets back from its volume, if anything.
+    fn restore(view: &Self::View, uid: &str, volume: &PersistentVolume) -> Option<Restoration>;
     /// The event that tells of a repair of an object, which was as `before`.
     fn report(before: &Self::View, changed: &Self::View, reason: Reason) -> Report;
 }
 
-/// Claims that wait for their volumes.
+/// Claims that wait for their volumes, and bound ones that lost what names their node.
 pub(super) enum Claims {}
 
 /// Services that want an address, or no longer do.
 pub(super) enum Services {}
+
+/// A claim as the watch shows it: what is decided by at admission, and its phase.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WatchedClaim<'a> {
+    #[serde(borrow)]
+    metadata: Option<Mapping<Metadata<'a>>>,
+    #[serde(borrow)]
+    spec: Option<Mapping<ClaimSpec<'a>>>,
+    #[serde(borrow)]
+    status: Option<Mapping<ClaimStatus<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClaimStatus<'a> {
+    #[serde(borrow)]
+    phase: Option<Text<'a>>,
+}
+
+impl WatchedClaim<'_> {
+    fn read(self) -> Claim {
+        let Self { metadata, spec, status } = self;
+        let phase = status.and_then(|Mapping(status)| status.phase);
+        let phase = phase.map(|phase| clipped(&phase));
+        Claim { phase, ..Claim::of(&ClaimShape { metadata, spec }) }
+    }
+}
 
 impl Kind for Claims {
     type Object = PersistentVolumeClaim;
@@ -55,7 +88,7 @@ impl Kind for Claims {
     const SUBJECT: Subject = Subject::Claims;
 
     fn read(text: &str) -> Result<Claim, Error> {
-        serde_json::from_str::<ClaimShape<'_>>(text).map(|claim| Claim::of(&claim))
+        serde_json::from_str::<WatchedClaim<'_>>(text).map(WatchedClaim::read)
     }
 
     fn key(claim: &Claim) -> (String, String) {
@@ -66,7 +99,8 @@ impl Kind for Claims {
     /// that name.
     fn concerns(claim: &Claim, facts: &Facts) -> bool {
         let class = claim.class_name().and_then(|name| facts.class(name));
-        plan::waits(claim) && class.is_none_or(|class| class.is_ours())
+        let waits = plan::waits(claim) && class.is_none_or(|class| class.is_ours());
+        waits || bound::volume_to_read(claim, facts).is_some()
     }
 
     fn is_outdated(before: &Facts, now: &Facts) -> bool {
@@ -81,6 +115,10 @@ impl Kind for Claims {
         let selects = Field::Annotation(kubernetes::SELECTED_NODE);
         let node = claim.selected_node().ok().flatten()?;
         edits.iter().any(|edit| edit.field == selects).then_some(node)
+    }
+
+    fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Restoration> {
+        bound::restore(claim, uid, volume)
     }
 
     fn report(before: &Claim, changed: &Claim, reason: Reason) -> Report {
@@ -126,6 +164,10 @@ impl Kind for Services {
     }
 
     fn absent(_service: &ServiceView, _edits: &[Edit]) -> Option<NodeName> {
+        None
+    }
+
+    fn restore(_: &ServiceView, _: &str, _: &PersistentVolume) -> Option<Restoration> {
         None
     }
 

@@ -2,9 +2,12 @@
 //! came only later. Delayed, never lost. It never decides otherwise than the webhook would, and it is
 //! the leader's work alone: of two that mend, one would always come too late.
 
+pub mod bound;
 pub mod controller;
 mod kind;
 mod object;
 pub mod plan;
 mod queue;
 pub mod report;
+mod restorations;
+mod restore;

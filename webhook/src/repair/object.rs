@@ -45,6 +45,8 @@ pub(super) enum RepairError {
     Read(#[source] serde_json::Error),
     #[error("could not change the object")]
     Change(#[source] kube::Error),
+    #[error("could not get the volume")]
+    Volume(#[source] kube::Error),
     #[error("could not look for the node")]
     Node(#[source] kube::Error),
 }
@@ -103,6 +105,11 @@ impl<K: Kind> Object<K> {
         let received: Received<'_> = serde_json::from_str(&self.text)?;
         let version = only_version(&self.metadata.resource_version);
         Ok([vec![version], received.patch(edits)].concat())
+    }
+
+    /// The uid of the object.
+    pub(super) fn uid(&self) -> &str {
+        &self.metadata.uid
     }
 
     /// What an event refers to.

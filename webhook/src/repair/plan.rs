@@ -1,6 +1,7 @@
 //! What is to be done about an object that is there: the very decision that the webhook would have
 //! made, had it seen the object. Pure.
 
+use super::bound;
 use super::report::{self, Report};
 use crate::facts::Facts;
 use crate::mutate::service::{ServiceAsk, Settings};
@@ -19,6 +20,8 @@ pub enum Repair {
     Change(Vec<Edit>, Reason),
     /// There is nothing that fastrak could do, and an event says why.
     Report(Report),
+    /// The volume of this name is to be read: it knows what the claim has lost.
+    ReadVolume(String),
 }
 
 /// Whether a claim waits for its volume. Others need nothing any more.
@@ -39,6 +42,13 @@ pub fn asks(service: &ServiceView) -> bool {
 /// Decides about a claim.
 #[must_use]
 pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
+    if let Some(volume) = bound::volume_to_read(claim, facts) {
+        return if is_left_alone(claim, facts) {
+            Repair::Nothing
+        } else {
+            Repair::ReadVolume(volume.to_owned())
+        };
+    }
     if !waits(claim) {
         return Repair::Nothing;
     }
@@ -55,6 +65,12 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
         (Repair::Nothing, Some(report)) => Repair::Report(report),
         (repair, _) => repair,
     }
+}
+
+/// Returns whether a claim opts out or is in a namespace that fastrak leaves alone.
+fn is_left_alone(claim: &Claim, facts: &Facts) -> bool {
+    let namespace = &claim.namespace;
+    claim.opted_out || facts.is_opted_out(namespace) || facts.is_system(namespace)
 }
 
 /// Decides about a Service. Without an older state to compare with, a decision that is recorded

@@ -1,6 +1,7 @@
 //! The objects that may need a repair, each with the moment at which it is to be looked at.
 //! Pure: `now` is passed in.
 
+use super::restorations::Restorations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct Queue<T> {
     /// The same moments as in `objects`, in their order.
     order: BTreeSet<(Instant, Key)>,
     relisted: Option<BTreeSet<Key>>,
+    /// Outlives the objects: one that is restored needs nothing until the next time.
+    pub(super) restorations: Restorations,
 }
 
 #[derive(Debug)]
@@ -33,7 +36,13 @@ impl<T> Queue<T> {
     /// An empty queue that looks at an object `delay` after it has changed: the webhook's own work
     /// and the scheduler's write are on their way then, and whoever looks at once sees neither.
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, objects: BTreeMap::new(), order: BTreeSet::new(), relisted: None }
+        Self {
+            delay,
+            objects: BTreeMap::new(),
+            order: BTreeSet::new(),
+            relisted: None,
+            restorations: Restorations::default(),
+        }
     }
 
     /// A new list begins: what it does not name is gone.

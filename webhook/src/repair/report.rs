@@ -122,6 +122,7 @@ mod tests {
             Repair::Report(Report { reason, note }) => Some((reason, note)),
             Repair::Nothing => None,
             Repair::Change(edits, reason) => panic!("{reason}: {edits:?}"),
+            Repair::ReadVolume(volume) => panic!("{volume}"),
         }
     }
 

@@ -36,6 +36,7 @@ mod renders_policies;
 mod reports_agents;
 mod reports_unserved_claims;
 mod restarts;
+mod restores_node_labels;
 mod rig;
 mod rotates_without_a_gap;
 mod runs_as_a_program;

@@ -1,0 +1,124 @@
+//! Claims of this node's volumes that the watch does not show, because their label was removed, as a
+//! scan has read them. Pure: `now` is passed in.
+
+use super::growth::Growth;
+use crate::context::SAY_AGAIN;
+use fastrak_api::claim::Claim;
+use fastrak_api::volume::VolumeId;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
+use std::time::Instant;
+
+/// The claims, by uid. There are none as long as every bound claim has its label.
+#[derive(Debug, Default)]
+pub(super) struct Unwatched {
+    claims: HashMap<VolumeId, Found>,
+    last: Option<VolumeId>,
+}
+
+#[derive(Debug)]
+struct Found {
+    claim: Claim,
+    growth: Growth,
+    reported: Option<Instant>,
+}
+
+impl Unwatched {
+    /// Returns the next `limit` of the claims that are missing, after those of the turn before, and
+    /// forgets those that are missing no longer.
+    pub(super) fn next_turn(
+        &mut self,
+        missing: &BTreeSet<VolumeId>,
+        limit: usize,
+    ) -> Vec<VolumeId> {
+        self.claims.retain(|id, _| missing.contains(id));
+        let turn: Vec<_> = match &self.last {
+            Some(last) => {
+                let after = (Bound::Excluded(last), Bound::Unbounded);
+                let rest = missing.range::<VolumeId, _>(after).chain(missing.range(..=last));
+                rest.take(limit).cloned().collect()
+            }
+            None => missing.iter().take(limit).cloned().collect(),
+        };
+        self.last = turn.last().cloned();
+        turn
+    }
+
+    /// Takes over what was read of a claim. Returns whether it is to be reported: from the second time
+    /// on that it is found, since the webhook restores a label within seconds, and not too often.
+    pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
+        let (claim, growth) = found;
+        let Some(known) = self.claims.get_mut(id) else {
+            self.claims.insert(id.clone(), Found { claim, growth, reported: None });
+            return false;
+        };
+        let is_said = |at: Instant| now.saturating_duration_since(at) < SAY_AGAIN;
+        let is_due = !known.reported.is_some_and(is_said);
+        let reported = if is_due { Some(now) } else { known.reported };
+        *known = Found { claim, growth, reported };
+        is_due
+    }
+
+    /// Forgets a claim.
+    pub(super) fn remove(&mut self, id: &VolumeId) {
+        self.claims.remove(id);
+    }
+
+    /// Returns a claim as it was last read.
+    pub(super) fn get(&self, id: &VolumeId) -> Option<(&Claim, &Growth)> {
+        self.claims.get(id).map(|found| (&found.claim, &found.growth))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn id(last: u32) -> VolumeId {
+        VolumeId::parse(&format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{last}")).unwrap()
+    }
+
+    fn ids(lasts: &[u32]) -> Vec<VolumeId> {
+        lasts.iter().copied().map(id).collect()
+    }
+
+    #[test]
+    fn every_missing_claim_has_its_turn_however_few_are_read_at_a_time() {
+        let (mut unwatched, five) = (Unwatched::default(), ids(&[0, 1, 2, 3, 4]));
+        let five: BTreeSet<_> = five.into_iter().collect();
+        for turn in [&[0, 1][..], &[2, 3], &[4, 0], &[1, 2]] {
+            assert_eq!(unwatched.next_turn(&five, 2), ids(turn));
+        }
+        let fewer = BTreeSet::from([id(1), id(4)]);
+        assert_eq!(unwatched.next_turn(&fewer, 2), ids(&[4, 1]));
+        assert_eq!(unwatched.next_turn(&fewer, 9), ids(&[4, 1]), "none comes twice");
+        assert_eq!(unwatched.next_turn(&BTreeSet::new(), 2), ids(&[]));
+        assert_eq!(unwatched.next_turn(&fewer, 1), ids(&[1]));
+    }
+
+    #[test]
+    fn a_claim_is_reported_when_it_is_found_again_and_then_at_intervals() {
+        let (mut unwatched, start) = (Unwatched::default(), Instant::now());
+        let mut put = |id: &VolumeId, at| {
+            unwatched.put(id, (Claim::default(), Growth::default()), start + at)
+        };
+        assert!(!put(&id(0), Duration::ZERO));
+        assert!(put(&id(0), Duration::from_secs(600)));
+        assert!(!put(&id(0), Duration::from_secs(1200)));
+        assert!(!put(&id(1), Duration::from_secs(1200)), "another claim");
+        assert!(put(&id(0), Duration::from_secs(600) + SAY_AGAIN));
+    }
+
+    #[test]
+    fn a_claim_that_the_watch_shows_again_is_forgotten() {
+        let (mut unwatched, now) = (Unwatched::default(), Instant::now());
+        for id in ids(&[0, 1]) {
+            unwatched.put(&id, (Claim::default(), Growth::default()), now);
+        }
+        unwatched.remove(&id(0));
+        assert!(unwatched.get(&id(0)).is_none() && unwatched.get(&id(1)).is_some());
+        unwatched.next_turn(&BTreeSet::from([id(0)]), 1);
+        assert!(unwatched.get(&id(1)).is_none(), "it is missing no longer");
+    }
+}

@@ -1,0 +1,84 @@
+//! Restores the label and the annotation of a bound claim: reads the claim and its volume from the API
+//! server, and changes the claim in the very version that was read. It decides nothing.
+
+use super::controller::{AGAIN, Mender};
+use super::kind::Kind;
+use super::object::{Object, RepairError};
+use super::plan::Repair;
+use super::queue::{Key, Queue};
+use crate::facts::Facts;
+use crate::metrics::RepairOutcome;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::not_found::is_not_found;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::{Api, Client, Resource as _};
+use tokio::time::Instant;
+
+/// The resource by which the API server names what it does not have.
+const VOLUMES: &str = "persistentvolumes";
+
+impl Mender {
+    /// Restores an object when its turn has come. Returns whether the API server was asked.
+    pub(super) async fn restore<K: Kind>(
+        &self,
+        queue: &mut Queue<K::View>,
+        key: &Key,
+        facts: &Facts,
+    ) -> bool {
+        let now = Instant::now();
+        if let Some(at) = queue.restorations.not_before(key).filter(|at| now < *at) {
+            queue.look_again(key, at);
+            return false;
+        }
+        let restored = self.restored::<K>(key, facts).await;
+        let outcome = restored.unwrap_or_else(|error| {
+            let ((namespace, name), error) = (key, Chain(&error));
+            let kind = K::Object::kind(&());
+            tracing::warn!(%error, %kind, namespace, name, "could not restore the node label");
+            Some(RepairOutcome::Failed)
+        });
+        match outcome {
+            // It is not fastrak's. The watch shows it again if it changes.
+            None => queue.remove(key),
+            Some(RepairOutcome::Repaired) => queue.restorations.add(key, now),
+            Some(RepairOutcome::Superseded) => {}
+            Some(RepairOutcome::Failed) => queue.look_again(key, now + AGAIN),
+        }
+        outcome.into_iter().for_each(|outcome| self.metrics.count_repair(K::SUBJECT, outcome));
+        true
+    }
+
+    /// Returns how it has gone; none if the object's volume has nothing to restore.
+    async fn restored<K: Kind>(
+        &self,
+        key: &Key,
+        facts: &Facts,
+    ) -> Result<Option<RepairOutcome>, RepairError> {
+        let superseded = Ok(Some(RepairOutcome::Superseded));
+        let Some(object) = Object::<K>::get(&self.client, key).await? else { return superseded };
+        let Repair::ReadVolume(name) = K::plan(&object.view, facts, self.settings) else {
+            return superseded;
+        };
+        let Some(volume) = volume(&self.client, &name).await? else { return Ok(None) };
+        let Some(restoration) = K::restore(&object.view, object.uid(), &volume) else {
+            return Ok(None);
+        };
+        let Some(changed) = object.change(&self.client, &restoration.edits).await? else {
+            return superseded;
+        };
+        let (namespace, object_name) = key;
+        tracing::info!(namespace, name = object_name, volume = name, "restored the node label");
+        self.record(&changed, restoration.report, "Repairing").await;
+        Ok(Some(RepairOutcome::Repaired))
+    }
+}
+
+/// Reads the volume of this name; none if the API server has none.
+async fn volume(client: &Client, name: &str) -> Result<Option<PersistentVolume>, RepairError> {
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
+    match volumes.get(name).await {
+        Ok(volume) => Ok(Some(volume)),
+        Err(error) if is_not_found(&error, VOLUMES, name) => Ok(None),
+        Err(error) => Err(RepairError::Volume(error)),
+    }
+}
