@@ -95,7 +95,7 @@ mod tests {
     use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
+    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
     use std::path::Path;
     use std::sync::Arc;
 

@@ -59,7 +59,6 @@ mod tests {
     use super::*;
     use crate::host::Kernel;
     use fastrak_api::class::ReclaimPolicy;
-    use fastrak_api::volume::QuotaGroup;
     use proptest::prelude::*;
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
