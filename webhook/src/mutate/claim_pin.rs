@@ -7,6 +7,7 @@
 //! What the scheduler wrote is the truth: a pod that is bound to one node is of no use with a
 //! volume on another. So no update is ever refused for what it did not itself bring.
 
+mod existing;
 mod refusal;
 mod void;
 
@@ -53,13 +54,17 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     };
     let pin = ask.claim.pin.as_deref();
     let agrees = pin == Some(node.as_str());
+    if let (Some(kept), false) = (kept_pin(ask, class, facts), agrees) {
+        return pinned(&kept, PinnedBy::User, Reason::UserPin);
+    }
     match ask.operation {
         Operation::Create if agrees => explicit(ask, class, facts),
         Operation::Create if pin.is_some() => contradiction(ask, &node, class, facts),
-        Operation::Create => match facts.fitness(&node, class) {
-            Ok(()) => pinned(&node, PinnedBy::User, Reason::Mirrored),
+        Operation::Create => match (existing::reserved(ask, facts), facts.fitness(&node, class)) {
+            (Some(volume), _) => existing::left_to(volume, None),
+            (None, Ok(())) => pinned(&node, PinnedBy::User, Reason::Mirrored),
             // As a restored backup may say; unlike our own annotation, it is not ours to judge.
-            Err(why) => Verdict::untouched(Reason::StaleSelectedNode)
+            (None, Err(why)) => Verdict::untouched(Reason::StaleSelectedNode)
                 .about(format!("{node}, which {}", problem(why))),
         },
         Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => {
@@ -70,6 +75,18 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
             mirrored(&node, by)
         }
     }
+}
+
+/// Returns the user's pin that was kept without selecting the node, since an existing volume fitted
+/// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
+/// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
+fn kept_pin(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Option<NodeName> {
+    let old = ask.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
+    let is_kept = ask.operation == Operation::Update
+        && old.pin == ask.claim.pin
+        && recorded(ask) == Some(PinnedBy::User);
+    let node = ask.claim.pin().ok().flatten().filter(|_| is_kept)?;
+    facts.fitness(&node, class).is_ok().then_some(node)
 }
 
 /// The user writes another node than the selected one. The agent of that one may be making the
@@ -111,6 +128,10 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
         return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(&node);
     }
+    let wish = (by == PinnedBy::User).then_some(&node);
+    if let Some(volume) = existing::volume(ask, class, facts, wish).filter(|_| is_unserved(ask)) {
+        return existing::left_to(volume, wish);
+    }
     let verdict = pinned(&node, by, reason(by));
     if brings_pin(ask) && !facts.runs_agent(&node) {
         return verdict
@@ -119,8 +140,16 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     verdict
 }
 
+/// Checks whether no agent can be making a volume for the claim: it sees the claim by its label.
+fn is_unserved(ask: &ClaimAsk<'_>) -> bool {
+    brings_pin(ask) || ask.claim.node_label.is_none()
+}
+
 /// Nobody has chosen a node, or the choice was taken back.
 fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
+    if let Some(volume) = existing::volume(ask, class, facts, None) {
+        return existing::left_to(volume, None);
+    }
     let mut eligible = facts.eligible(class);
     let Some((only, fact)) = eligible.next() else {
         let none = facts.able(class).next().is_none();
