@@ -20,7 +20,7 @@ use crate::facts::{Availability, Facts, Unfit};
 use crate::patch::{Edit, Field};
 use crate::place::{self, Key};
 use crate::verdict::{Reason, Verdict, clipped};
-use fastrak_api::claim::PinnedBy;
+use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::{NodeKey, NodeName};
@@ -72,7 +72,7 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         }
         Operation::Update | Operation::Repair => {
             let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
-            mirrored(&node, by)
+            mirrored(ask, &node, by)
         }
     }
 }
@@ -96,7 +96,7 @@ fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> V
     if !brings_both && facts.fitness(node, class) == Err(Unfit::Unknown) {
         return explicit(ask, class, facts);
     }
-    mirrored(node, PinnedBy::Scheduler).remark(format!(
+    mirrored(ask, node, PinnedBy::Scheduler).remark(format!(
         "it stays on node {node}; to move it, delete it and create it again with {}",
         names::NODE
     ))
@@ -209,20 +209,23 @@ fn brings_pin(ask: &ClaimAsk<'_>) -> bool {
 }
 
 fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
-    let [pin, why, label] = pin_edits(node, by);
-    let edits = vec![
-        pin,
-        why,
-        label,
-        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node),
-        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
-        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
-    ];
-    Verdict::patched(reason, edits).about(node)
+    let selected = Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node);
+    let edits = pin_edits(node, by).into_iter().chain([selected]).chain(provisioner_edits());
+    Verdict::patched(reason, edits.collect()).about(node)
 }
 
-fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
-    Verdict::patched(Reason::Mirrored, pin_edits(node, by).into()).about(node)
+fn mirrored(ask: &ClaimAsk<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
+    // With the scheduler's write these save one of the controller manager; alone they would be one more.
+    let is_written = |old: &Claim| old.selected_node != ask.claim.selected_node;
+    let extra = ask.old.is_some_and(is_written).then(provisioner_edits);
+    let edits = pin_edits(node, by).into_iter().chain(extra.into_iter().flatten());
+    Verdict::patched(Reason::Mirrored, edits.collect()).about(node)
+}
+
+/// What the controller manager writes once a node is selected, unless it is there already.
+fn provisioner_edits() -> [Edit; 2] {
+    [kubernetes::STORAGE_PROVISIONER, kubernetes::STORAGE_PROVISIONER_BETA]
+        .map(|key| Edit::set(Field::Annotation(key), names::PROVISIONER))
 }
 
 fn pin_edits(node: &NodeName, by: PinnedBy) -> [Edit; 3] {
