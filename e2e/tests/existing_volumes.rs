@@ -210,10 +210,31 @@ async fn a_freed_volume_comes_back_with_its_data(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// As docs/storage.md has it.
+async fn a_kept_volume_goes_to_the_next_claim_of_its_name(bed: &Bed) -> Result<()> {
+    bed.asks("ledger", names::CLASS_RETAIN).await?;
+    let volume = bed.bound("ledger").await?;
+    bed.claims.delete("ledger", &DeleteParams::default()).await?;
+    bed.is(&volume, "Released").await?;
+    let reserve = r#"{"spec": {"claimRef": {"uid": null, "resourceVersion": null}}}"#;
+    bed.plane.kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", reserve]).await?;
+    bed.is(&volume, "Available").await?;
+    let before = bed.names().await?;
+    bed.asks("ledger", names::CLASS_RETAIN).await?;
+    assert_eq!(bed.bound("ledger").await?, volume);
+    assert_eq!(bed.names().await?, before);
+    bed.claims.delete("ledger", &DeleteParams::default()).await?;
+    bed.plane.kubectl(&["delete", "pv", &volume, "--timeout=60s"]).await?;
+    let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
+    ensure!(bed.pool.join(id).join("data").is_dir(), "its directory does not stay");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn volumes_that_exist_are_used_again_and_none_is_made_beside_them() -> Result<()> {
     let bed = or_skip!(Bed::make().await, Ok(()));
     reserved_volumes_have_no_second_beside_them(&bed).await?;
     a_freed_volume_comes_back_with_its_data(&bed).await?;
+    a_kept_volume_goes_to_the_next_claim_of_its_name(&bed).await?;
     bed.end().await
 }

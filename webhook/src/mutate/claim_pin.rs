@@ -60,13 +60,7 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     match ask.operation {
         Operation::Create if agrees => explicit(ask, class, facts),
         Operation::Create if pin.is_some() => contradiction(ask, &node, class, facts),
-        Operation::Create => match (existing::reserved(ask, facts), facts.fitness(&node, class)) {
-            (Some(volume), _) => existing::left_to(volume, None),
-            (None, Ok(())) => pinned(&node, PinnedBy::User, Reason::Mirrored),
-            // As a restored backup may say; unlike our own annotation, it is not ours to judge.
-            (None, Err(why)) => Verdict::untouched(Reason::StaleSelectedNode)
-                .about(format!("{node}, which {}", problem(why))),
-        },
+        Operation::Create => selected(ask, &node, class, facts),
         Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => {
             moved(ask, &node, class, facts)
         }
@@ -74,6 +68,18 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
             let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
             mirrored(ask, &node, by)
         }
+    }
+}
+
+/// A new claim brings the node that provisioning is to be told, which is as good as a pin.
+fn selected(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
+    let volume = existing::volume(ask, class, facts, Some(node));
+    match (volume, facts.fitness(node, class)) {
+        (Some(volume), fits) => existing::left_to(volume, fits.ok().map(|()| node)),
+        (None, Ok(())) => pinned(node, PinnedBy::User, Reason::Mirrored),
+        // As a restored backup may say; unlike our own annotation, it is not ours to judge.
+        (None, Err(why)) => Verdict::untouched(Reason::StaleSelectedNode)
+            .about(format!("{node}, which {}", problem(why))),
     }
 }
 
@@ -123,14 +129,14 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         return refused(&node, why, class, facts);
     }
     let by = recorded(ask).unwrap_or(PinnedBy::User);
+    let wish = (by == PinnedBy::User).then_some(&node);
+    if let Some(volume) = existing::volume(ask, class, facts, wish).filter(|_| is_unserved(ask)) {
+        return existing::left_to(volume, wish);
+    }
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
         return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(&node);
-    }
-    let wish = (by == PinnedBy::User).then_some(&node);
-    if let Some(volume) = existing::volume(ask, class, facts, wish).filter(|_| is_unserved(ask)) {
-        return existing::left_to(volume, wish);
     }
     let verdict = pinned(&node, by, reason(by));
     if brings_pin(ask) && !facts.runs_agent(&node) {

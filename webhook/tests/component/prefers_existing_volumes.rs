@@ -30,7 +30,8 @@ fn volumes(rig: &Rig) -> Api<PersistentVolume> {
     Api::all(rig.client.clone())
 }
 
-/// Creates a volume on the node, reserved for a claim if one is named, and waits until it is Available.
+/// Creates a volume on the node, reserved for a claim if one is named, and waits until it is Available,
+/// or Bound already.
 async fn has_volume(rig: &Rig, name: &str, class: &str, reserved: Option<&str>) -> Result<()> {
     let object = local_volume(name, class, "node-a", "/kept").with_spec(|spec| {
         spec.claim_ref = reserved.map(|claim| ObjectReference {
@@ -42,7 +43,7 @@ async fn has_volume(rig: &Rig, name: &str, class: &str, reserved: Option<&str>) 
     volumes(rig).create(&PostParams::default(), &object.build()).await?;
     eventually(SOON, format!("volume {name} is Available"), || async {
         let phase = volumes(rig).get(name).await?.status.unwrap_or_default().phase;
-        ensure!(phase.as_deref() == Some("Available"), "{phase:?}");
+        ensure!(matches!(phase.as_deref(), Some("Available" | "Bound")), "{phase:?}");
         Ok(())
     })
     .await
@@ -139,6 +140,41 @@ async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() 
         let found = rig.api::<PersistentVolumeClaim>("default").get("late").await?;
         let by = annotation(&found.metadata, PINNED_BY).context("not yet")?;
         ensure!(by == "only-node" && label(&found.metadata, NODE).is_some(), "{found:?}");
+        Ok(())
+    })
+    .await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_pod_whose_node_the_scheduler_chose_follows_the_node_of_its_claims_user() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let rig = one_node().await?;
+    fake_node(&rig.client, "node-b").await?;
+    let webhook = rig.webhook(&[]).await?;
+    has_volume(&rig, "free", names::CLASS_RETAIN, None).await?;
+    let mine = claim("mine").class(names::CLASS_RETAIN).annotate(NODE, "node-a");
+    is_left(&rig, &mine.build("default")).await?;
+
+    rig.plane.kubectl(&["cordon", "node-a"]).await?;
+    is_used(&rig, "mine").await?;
+    eventually(SOON, "the user's node is selected in place of the scheduler's", || async {
+        let found = rig.api::<PersistentVolumeClaim>("default").get("mine").await?.metadata;
+        let selected = annotation(&found, SELECTED_NODE).context("none is selected")?;
+        ensure!(selected == "node-a", "{selected}");
+        ensure!(label(&found, NODE).as_deref() == Some("node-a"), "{found:?}");
+        Ok(())
+    })
+    .await?;
+
+    rig.plane.kubectl(&["uncordon", "node-a"]).await?;
+    // As the agent of that node does.
+    has_volume(&rig, "made", names::CLASS_RETAIN, Some("mine")).await?;
+    is_bound(&rig, "mine", "made").await?;
+    eventually(SOON, "the pod is on that node", || async {
+        let found = rig.api::<Pod>("default").get("uses-mine").await?;
+        let node = found.spec.and_then(|spec| spec.node_name).context("it is on none")?;
+        ensure!(node == "node-a", "{node}");
         Ok(())
     })
     .await?;

@@ -37,11 +37,6 @@ pub(super) fn volume<'a>(
     best(claim, facts, |volume| is_reserved(volume, claim) || is_free(volume))
 }
 
-/// Returns the volume that is reserved for a claim.
-pub(super) fn reserved<'a>(ask: &ClaimAsk<'_>, facts: &'a Facts) -> Option<&'a str> {
-    best(ask.claim, facts, |volume| is_reserved(volume, ask.claim))
-}
-
 /// Returns the volume that Kubernetes prefers: the smallest of those with the fewest access modes.
 fn best<'a>(
     claim: &Claim,

@@ -127,11 +127,20 @@ fn a_volume_that_is_reserved_for_the_claim_needs_no_class_no_labels_and_no_node(
     is_left(&known, &repair(&known, &with(&reserved(&odd, "data", Some("u-1")))));
     let other = with(&reserved(&odd, "data", Some("u-2")));
     assert_eq!(repair(&known, &other).reason, Reason::OnlyNode);
-    // Whoever selects the node asks for a new volume there, but cannot have two.
-    let selected = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "a")]);
-    is_left(&selected, &create(&selected, &with(&reserved(&odd, "data", None))));
-    let free = with(&volume("pv-x", "waits", "a"));
-    assert_eq!(create(&selected, &free).reason, Reason::Mirrored);
+}
+
+#[test]
+fn a_node_that_a_new_claim_selects_is_as_good_as_a_pin() {
+    let fits = volume("pv-x", "waits", "a");
+    let selects = |node: &str| annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, node)]);
+    for volume in [&fits, &reserved(&fits, "data", None)] {
+        let left = is_left(&selects("a"), &create(&selects("a"), &with(volume)));
+        assert_eq!(pin_of(&left), (Some("a"), Some("user"), None));
+    }
+    let stale =
+        is_left(&selects("x"), &create(&selects("x"), &with(&reserved(&fits, "data", None))));
+    assert_eq!(pin_of(&stale), (None, None, None));
+    assert_eq!(create(&selects("x"), &with(&fits)).reason, Reason::StaleSelectedNode);
 }
 
 #[test]
@@ -174,6 +183,12 @@ fn a_users_pin_is_kept_and_selects_no_node_while_a_volume_fits_there() {
         assert_eq!(pin_of(&pinned), (Some("b"), Some("user"), Some("b")));
         assert_eq!(annotation(&pinned, SELECTED_NODE), Some("b"));
     }
+    // In place of a node that is gone, its user names this one.
+    let old = with_labels(&annotated(&plain, &[(NODE, "x"), (SELECTED_NODE, "x")]), &[(NODE, "x")]);
+    let moved = annotated(&old, &[(NODE, "b")]);
+    let changed = is_left(&moved, &update(&old, &moved, &two));
+    assert_eq!(pin_of(&changed), pin_of(&held));
+    assert_eq!(update(&old, &changed, &two).outcome, Outcome::Untouched);
     denial(&create(&annotated(&plain, &[(NODE, "gone")]), &two));
 }
 
