@@ -4,22 +4,20 @@
 //! with a closed grammar, never authorisation.
 
 mod read;
+mod review;
 mod shape;
 mod unservable;
 mod wish;
 
-pub use self::shape::{ClaimShape, ClaimSpec, DataSource, Selector};
+pub use self::shape::{ClaimShape, ClaimSpec, DataSource, Expression, Resources, Selector};
 pub use self::unservable::Unservable;
 pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
-use crate::object::{Mapping, Metadata, OwnedFields, clipped, owned};
+use crate::selector::Requirement;
 use crate::size::{Bytes, SizeError};
 use std::fmt;
-
-/// How many access modes are read: there are four.
-const MODES: usize = 8;
 
 /// A claim, reduced to what fastrak decides by. No text in it is longer than
 /// [`crate::object::LONGEST`]. What says that [`Claim::read`] alone reads it has no part in a decision
@@ -36,7 +34,7 @@ pub struct Claim {
     pub name: String,
     /// The beginning of a name that is to be generated.
     pub generate_name: String,
-    /// Its uid. Read by [`Claim::read`] alone.
+    /// Its uid. A claim that is being created has none at admission.
     pub uid: Option<String>,
     /// Its version. Read by [`Claim::read`] alone.
     pub resource_version: Option<String>,
@@ -73,12 +71,13 @@ pub struct Claim {
     pub block: bool,
     /// Whether it selects its volume by label. An empty selector does not.
     pub has_selector: bool,
+    /// What it requires of the labels of its volume. None also if its selector is too large to be kept.
+    pub selector: Option<Box<[Requirement]>>,
     /// What it is to be filled from, as `kind/name`.
     pub data_source: Option<String>,
     /// The VolumeAttributesClass it asks for.
     pub attributes_class: Option<String>,
     /// The size it asks for, unread; see [`Claim::request`].
-    /// Read by [`Claim::read`] alone.
     pub storage: Option<String>,
     /// Whether its label says that it only asks whether the webhook is there.
     pub probes: bool,
@@ -86,6 +85,8 @@ pub struct Claim {
     pub probe_answer: Option<String>,
     /// When it was made, in seconds since 1970. Read by [`Claim::read`] alone.
     pub created: Option<i64>,
+    /// Whether an annotation asks fastrak for a volume that was there before.
+    pub restores: bool,
     /// What it wants in place of a new volume. Read by [`Claim::read`] alone.
     pub wish: Option<Result<Wish, WishError>>,
 }
@@ -146,70 +147,6 @@ pub enum RequestError {
 }
 
 impl Claim {
-    /// Reads as much of a claim as is decided by at admission.
-    #[must_use]
-    pub fn of(claim: &ClaimShape<'_>) -> Self {
-        let mut this = Self::default();
-        if let Some(Mapping(metadata)) = &claim.metadata {
-            this.take_metadata(metadata);
-        }
-        if let Some(Mapping(spec)) = &claim.spec {
-            this.take_spec(spec);
-        }
-        this
-    }
-
-    fn take_metadata(&mut self, metadata: &Metadata<'_>) {
-        let annotation = |key: &str| metadata.annotation(key).map(clipped);
-        let owner = metadata.owner_references.iter().flatten().find(|owner| {
-            owner.controller == Some(true)
-                && owner.kind.as_deref() == Some("Pod")
-                && owner.api_version.as_deref() == Some("v1")
-        });
-        self.namespace = owned(metadata.namespace.as_ref()).unwrap_or_default();
-        self.name = owned(metadata.name.as_ref()).unwrap_or_default();
-        self.generate_name = owned(metadata.generate_name.as_ref()).unwrap_or_default();
-        self.deleting = metadata.deletion_timestamp.is_some();
-        let mut finalizers = metadata.finalizers.iter().flatten();
-        self.has_foreign_finalizer = finalizers
-            .any(|finalizer| !finalizer.as_str().starts_with(kubernetes::FINALIZER_PREFIX));
-        self.owner_pod = owner.map(|owner| owned(owner.uid.as_ref()).unwrap_or_default());
-        self.pin = annotation(names::NODE);
-        self.pinned_by = annotation(names::PINNED_BY);
-        self.node_label = metadata.label(names::NODE).map(clipped);
-        self.selected_node = annotation(kubernetes::SELECTED_NODE);
-        self.storage_provisioner = (
-            annotation(kubernetes::STORAGE_PROVISIONER),
-            annotation(kubernetes::STORAGE_PROVISIONER_BETA),
-        );
-        self.opted_out = metadata.label(names::ADMISSION) == Some(names::ADMISSION_DISABLED);
-        self.class = annotation(kubernetes::STORAGE_CLASS_BETA)
-            .map_or(ClassChoice::Unset, ClassChoice::Beta);
-        self.class_unowned = is_class_unowned(metadata);
-        self.probes = metadata.label(names::PROBE) == Some(names::PROBE_ASKS);
-        self.probe_answer = annotation(names::PROBE);
-    }
-
-    fn take_spec(&mut self, spec: &ClaimSpec<'_>) {
-        if self.class == ClassChoice::Unset {
-            self.class = match spec.storage_class_name.as_deref() {
-                None => ClassChoice::Unset,
-                Some("") => ClassChoice::Empty,
-                Some(name) => ClassChoice::Named(clipped(name)),
-            };
-        }
-        self.volume_name = owned(spec.volume_name.as_ref()).filter(|name| !name.is_empty());
-        let modes = spec.access_modes.iter().flatten().take(MODES);
-        self.access_modes = modes.map(|mode| clipped(mode)).collect();
-        self.block = spec.volume_mode.as_deref() == Some("Block");
-        self.has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.0.is_empty());
-        let attributes = owned(spec.volume_attributes_class_name.as_ref());
-        self.attributes_class = attributes.filter(|name| !name.is_empty());
-        // The API server keeps both in step, save where the reference is to another namespace.
-        let source = spec.data_source_ref.as_ref().or(spec.data_source.as_ref());
-        self.data_source = source.map(|source| clipped(&source.0.to_string()));
-    }
-
     /// The class that the claim names, by either way of naming it.
     #[must_use]
     pub fn class_name(&self) -> Option<&str> {
@@ -279,12 +216,6 @@ impl fmt::Display for PinnedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// Without a record of owners, or with one that cannot be read, a class counts as owned.
-fn is_class_unowned(metadata: &Metadata<'_>) -> bool {
-    let owners = metadata.managed_fields.as_deref().unwrap_or_default();
-    !owners.is_empty() && owners.iter().all(|owner| owner.fields_v1 == Some(OwnedFields::Others))
 }
 
 fn read_node(

@@ -15,5 +15,6 @@ pub mod node;
 pub mod object;
 pub mod pool;
 pub mod reason;
+pub mod selector;
 pub mod size;
 pub mod volume;

@@ -52,6 +52,9 @@ pub struct Metadata<'a> {
     /// The beginning of a name that is to be generated.
     #[serde(borrow)]
     pub generate_name: Option<Text<'a>>,
+    /// Its uid.
+    #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
     /// There while it is being deleted.
     pub deletion_timestamp: Option<IgnoredAny>,
     /// Its annotations.
@@ -128,6 +131,11 @@ impl Pairs<'_> {
         self.0.iter().rev().find(|(have, _)| have.as_str() == key).map(|(_, value)| value.as_str())
     }
 
+    /// The keys with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| key.as_str())
@@ -151,6 +159,7 @@ impl<'a> Metadata<'a> {
             namespace: text(&metadata.namespace),
             name: text(&metadata.name),
             generate_name: text(&metadata.generate_name),
+            uid: text(&metadata.uid),
             deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
             annotations: pairs(&metadata.annotations),
             labels: pairs(&metadata.labels),

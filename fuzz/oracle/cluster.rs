@@ -49,6 +49,7 @@ impl Cluster {
             nodes: Arc::new(nodes.into_iter().collect()),
             agents: None,
             inlets_operator: None,
+            volumes: None,
             namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
             namespace: names::NAMESPACE.to_owned(),
         };

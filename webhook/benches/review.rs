@@ -52,6 +52,7 @@ fn facts() -> Facts {
         nodes: Arc::new(node.into_iter().collect()),
         agents: None,
         inlets_operator: None,
+        volumes: None,
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }

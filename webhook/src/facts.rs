@@ -1,5 +1,5 @@
-//! What the webhook knows of the cluster when it decides: classes, nodes and what namespaces say,
-//! reduced, in memory.
+//! What the webhook knows of the cluster when it decides: classes, nodes, free volumes and what
+//! namespaces say, reduced, in memory.
 //! A snapshot; it asks the API server nothing. What keeps it up to date is `facts/feed.rs`.
 
 pub mod agent;
@@ -10,10 +10,12 @@ mod looks;
 mod mirror;
 pub mod namespace;
 pub(crate) mod node;
+pub mod volume;
 
 use self::agent::Agent;
 use self::namespace::NamespaceFact;
 use self::node::{Condition, NodeShape, Taint};
+use self::volume::VolumeFact;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
@@ -37,6 +39,9 @@ pub struct Facts {
     /// Whether an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition exists.
     /// None if that is not known: it has not been listed yet, or may not be.
     pub inlets_operator: Option<bool>,
+    /// The volumes that a claim could still get, by name. None until they have been listed; where they
+    /// cannot be listed, there are none after a while.
+    pub volumes: Option<Arc<BTreeMap<String, Arc<VolumeFact>>>>,
     /// The namespaces that have something to say to fastrak. Others are not kept: a cluster may
     /// have very many.
     pub namespaces: Arc<BTreeMap<String, NamespaceFact>>,

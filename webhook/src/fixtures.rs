@@ -2,11 +2,12 @@
 //! object as the API server would.
 
 use crate::facts::namespace::NamespaceFact;
+use crate::facts::volume::VolumeShape;
 use crate::facts::{ClassFact, Facts, NodeFact};
 use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::patch::Received;
 use crate::verdict::{Outcome, Reason, Verdict};
-use fastrak_api::names;
+use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -57,6 +58,7 @@ pub(crate) fn with_classes(classes: &[Value], nodes: &[Value]) -> Facts {
         nodes: Arc::new(nodes.iter().map(node).collect()),
         agents: None,
         inlets_operator: None,
+        volumes: Some(Arc::default()),
         namespaces: Arc::default(),
         namespace: names::NAMESPACE.to_owned(),
     }
@@ -68,6 +70,40 @@ pub(crate) fn saying(facts: &Facts, metadata: &Value) -> Facts {
     let fact = NamespaceFact::read(&metadata).unwrap();
     let namespaces = Arc::new([("shop".to_owned(), fact)].into());
     Facts { namespaces, ..facts.clone() }
+}
+
+/// The same, with volumes.
+pub(crate) fn with_volumes(facts: &Facts, volumes: &[Value]) -> Facts {
+    let volume = |object: &Value| {
+        let text = object.to_string();
+        let shape: VolumeShape<'_> = serde_json::from_str(&text).unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        shape.fact().map(|fact| (name, Arc::new(fact)))
+    };
+    let volumes = volumes.iter().filter_map(volume).collect();
+    Facts { volumes: Some(Arc::new(volumes)), ..facts.clone() }
+}
+
+/// A free volume of 1Gi of a class on a node.
+pub(crate) fn volume(name: &str, class: &str, node: &str) -> Value {
+    let on = json!({"key": kubernetes::HOSTNAME, "operator": "In", "values": [node]});
+    json!({
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on]}]}},
+            "storageClassName": class,
+        },
+        "status": {"phase": "Available"},
+    })
+}
+
+/// The same volume, reserved for a claim in the namespace `shop`.
+pub(crate) fn reserved(volume: &Value, claim: &str, uid: Option<&str>) -> Value {
+    let mut volume = volume.clone();
+    volume["spec"]["claimRef"] = json!({"namespace": "shop", "name": claim, "uid": uid});
+    volume
 }
 
 /// The same class, marked as the default.

@@ -2,10 +2,17 @@
 //! say.
 
 use crate::object::{Mapping, Metadata, Pairs, Text, pairs, text, texts};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use crate::selector::Requirement;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error, Visitor};
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+
+/// How many bytes of a selector are kept: as much as a dozen labels of a usual length.
+const LONGEST_SELECTOR: usize = 2048;
 
 /// The parts of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -47,15 +54,51 @@ pub struct ClaimSpec<'a> {
     /// Its VolumeAttributesClass.
     #[serde(borrow)]
     pub volume_attributes_class_name: Option<Text<'a>>,
+    /// What it asks for.
+    #[serde(borrow)]
+    pub resources: Option<Mapping<Resources<'a>>>,
 }
 
-/// A label selector, as far as it is read: whether it selects anything in particular.
+/// The resources that a claim asks for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Resources<'a> {
+    #[serde(borrow)]
+    requests: Option<Requests<'a>>,
+}
+
+/// The amounts that a claim asks for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Requests<'a> {
+    #[serde(borrow)]
+    storage: Option<Amount<'a>>,
+}
+
+/// A quantity. Who writes a manifest may write a number, which the API server makes a text.
+#[derive(Clone, Debug, PartialEq)]
+struct Amount<'a>(Cow<'a, str>);
+
+/// A label selector.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Selector<'a> {
     #[serde(borrow)]
     match_labels: Option<Pairs<'a>>,
-    match_expressions: Option<Vec<IgnoredAny>>,
+    #[serde(borrow)]
+    match_expressions: Option<Vec<Expression<'a>>>,
+}
+
+/// A requirement of a label selector or of a node affinity.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Expression<'a> {
+    #[serde(borrow)]
+    key: Text<'a>,
+    #[serde(borrow)]
+    operator: Text<'a>,
+    #[serde(borrow)]
+    values: Option<Vec<Text<'a>>>,
 }
 
 /// An object that a claim is to be filled from.
@@ -75,6 +118,74 @@ impl Selector<'_> {
         let labels = self.match_labels.as_ref().is_none_or(Pairs::is_empty);
         labels && self.match_expressions.as_ref().is_none_or(Vec::is_empty)
     }
+
+    /// Returns its requirements. None if it is larger than what is kept of a claim, or unreadable.
+    pub(super) fn requirements(&self) -> Option<Box<[Requirement]>> {
+        let labels = self.match_labels.iter().flat_map(Pairs::iter);
+        let labels = labels.map(|(key, value)| Some(Requirement::equals(key, value)));
+        let expressions = self.match_expressions.iter().flatten().map(Expression::requirement);
+        let pairs = self.match_labels.iter().flat_map(Pairs::iter);
+        let size = pairs.map(|(key, value)| key.len() + value.len()).sum::<usize>()
+            + self.match_expressions.iter().flatten().map(Expression::size).sum::<usize>();
+        (size <= LONGEST_SELECTOR).then(|| labels.chain(expressions).collect())?
+    }
+}
+
+impl Expression<'_> {
+    /// Returns it as a requirement, if its operator is known.
+    #[must_use]
+    pub fn requirement(&self) -> Option<Requirement> {
+        let values = self.values.iter().flatten().map(Text::as_str);
+        Requirement::read(&self.key, &self.operator, values)
+    }
+
+    fn size(&self) -> usize {
+        let values = self.values.iter().flatten().map(|value| value.len() + size_of::<Text<'_>>());
+        self.key.len() + values.sum::<usize>()
+    }
+}
+
+impl Resources<'_> {
+    /// Returns the size that is asked for.
+    pub(super) fn storage(&self) -> Option<&str> {
+        self.requests.as_ref()?.storage.as_ref().map(|amount| &*amount.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Amount<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AmountVisitor(PhantomData))
+    }
+}
+
+struct AmountVisitor<'a>(PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for AmountVisitor<'a> {
+    type Value = Amount<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a quantity")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Amount<'a>, E> {
+        Ok(Amount(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Amount<'a>, E> {
+        Ok(Amount(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Amount<'a>, E> {
+        Ok(Amount(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Amount<'a>, E> {
+        Ok(Amount(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Amount<'a>, E> {
+        Ok(Amount(Cow::Owned(number.to_string())))
+    }
 }
 
 impl fmt::Display for DataSource<'_> {
@@ -92,12 +203,7 @@ impl<'a> ClaimShape<'a> {
             volume_name: text(&spec.volume_name),
             access_modes: texts(&spec.access_modes),
             volume_mode: text(&spec.volume_mode),
-            selector: spec.selector.as_ref().map(|selector| {
-                let expressions = selector.match_expressions.as_ref();
-                let expressions = expressions.map(|all| all.iter().map(|_| IgnoredAny).collect());
-                let match_labels = pairs(&selector.match_labels);
-                Mapping(Selector { match_labels, match_expressions: expressions })
-            }),
+            selector: spec.selector.as_ref().map(selector_of),
             data_source: spec.data_source.as_ref().map(|source| {
                 Mapping(DataSource { kind: (&source.kind).into(), name: (&source.name).into() })
             }),
@@ -105,7 +211,28 @@ impl<'a> ClaimShape<'a> {
                 Mapping(DataSource { kind: (&source.kind).into(), name: (&source.name).into() })
             }),
             volume_attributes_class_name: text(&spec.volume_attributes_class_name),
+            resources: spec.resources.as_ref().map(resources_of),
         });
         Self { metadata: Some(Mapping(Metadata::of(&claim.metadata))), spec: spec.map(Mapping) }
     }
+}
+
+fn selector_of(selector: &LabelSelector) -> Mapping<Selector<'_>> {
+    let expressions = selector.match_expressions.as_ref().map(|all| {
+        let expressions = all.iter().map(|expression| Expression {
+            key: (&expression.key).into(),
+            operator: (&expression.operator).into(),
+            values: texts(&expression.values),
+        });
+        expressions.collect()
+    });
+    let match_labels = pairs(&selector.match_labels);
+    Mapping(Selector { match_labels, match_expressions: expressions })
+}
+
+fn resources_of(resources: &VolumeResourceRequirements) -> Mapping<Resources<'_>> {
+    let requests = resources.requests.as_ref().map(|all| Requests {
+        storage: all.get("storage").map(|size| Amount(Cow::Borrowed(&size.0))),
+    });
+    Mapping(Resources { requests })
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::selector::{Operator, Requirement};
 
 /// What is read. As far as it is decided by at admission, it is the same from the text of a review.
 fn claim(json: serde_json::Value) -> Claim {
@@ -6,15 +7,8 @@ fn claim(json: serde_json::Value) -> Claim {
     let shape: ClaimShape<'_> = serde_json::from_str(&text).unwrap();
     let read = Claim::read(&serde_json::from_value(json).unwrap());
     let all = read.clone();
-    let at_admission = Claim {
-        uid: None,
-        resource_version: None,
-        phase: None,
-        storage: None,
-        created: None,
-        wish: None,
-        ..read
-    };
+    let at_admission =
+        Claim { resource_version: None, phase: None, created: None, wish: None, ..read };
     assert_eq!(Claim::of(&shape), at_admission);
     all
 }
@@ -62,6 +56,7 @@ fn a_claim_is_read_as_it_was_written() {
             access_modes: vec!["ReadWriteOnce".into()],
             block: true,
             has_selector: true,
+            selector: Some([Requirement::equals("a", "b")].into()),
             has_foreign_finalizer: true,
             data_source: Some("VolumeSnapshot/snap".into()),
             attributes_class: Some("gold".into()),
@@ -69,6 +64,7 @@ fn a_claim_is_read_as_it_was_written() {
             probes: true,
             probe_answer: None,
             created: None,
+            restores: false,
             wish: None,
         }
     );
@@ -89,6 +85,30 @@ fn an_empty_selector_selects_nothing_in_particular() {
         (serde_json::json!({"matchLabels": {}, "matchExpressions": [exists]}), true),
     ] {
         assert_eq!(selects(selector.clone()), wanted, "{selector}");
+    }
+}
+
+#[test]
+fn a_selector_is_kept_unless_it_is_large_and_a_size_may_be_a_number() {
+    let expression =
+        serde_json::json!({"key": "disk", "operator": "NotIn", "values": ["hdd", "tape"]});
+    let read = claim(serde_json::json!({"spec": {
+        "selector": {"matchLabels": {"tier": "db"}, "matchExpressions": [expression]}}}));
+    let kept = read.selector.unwrap();
+    assert_eq!(*kept[0].key, *"tier");
+    assert_eq!((kept[1].operator, kept[1].values.len()), (Operator::NotIn, 2));
+    for selector in [
+        serde_json::json!({"matchLabels": {"tier": "x".repeat(3000)}}),
+        serde_json::json!({"matchExpressions": [{"key": "disk", "operator": "Near"}]}),
+    ] {
+        let read = claim(serde_json::json!({"spec": {"selector": selector}}));
+        assert_eq!((read.has_selector, read.selector), (true, None), "{selector}");
+    }
+    for (size, read) in [(r#""1Gi""#, "1Gi"), ("1073741824", "1073741824"), ("1.5e9", "1500000000")]
+    {
+        let text = format!(r#"{{"spec": {{"resources": {{"requests": {{"storage": {size}}}}}}}}}"#);
+        let claim = Claim::of(&serde_json::from_str(&text).unwrap());
+        assert_eq!(claim.storage.as_deref(), Some(read));
     }
 }
 

@@ -13,19 +13,25 @@ mod services;
 mod without_webhook;
 
 use anyhow::{Context as _, Result, ensure};
-use bed::{Bed, Running, SOON, Way};
+use bed::{Bed, NODES, Running, SOON, Way};
 use cases::{Case, run, send, some, store};
+use claims::is_pinned;
 use differences::Findings;
 use fastrak_api::names;
 use fastrak_testkit::assets::{self, Assets};
+use fastrak_testkit::objects::local_volume;
 use fastrak_testkit::{eventually, or_skip};
-use kube::api::ApiResource;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, PostParams};
 use std::collections::BTreeSet;
 
 /// What is documented beside what is found case by case: the first is shown by
-/// [`the_default_class_is_given_unseen`], the second is so because a policy cannot do it.
-const OTHER_DIFFERENCES: [&str; 2] = [
+/// [`the_default_class_is_given_unseen`], the second by [`an_existing_volume_is_not_seen`], the third is
+/// so because a policy cannot do it.
+const OTHER_DIFFERENCES: [&str; 3] = [
     "`local-storage` does not exist, or is another provisioner's",
+    "a new claim that an existing volume fits",
     "warnings and audit annotations",
 ];
 
@@ -73,6 +79,35 @@ async fn the_default_class_is_given_unseen(bed: &Bed) -> Result<()> {
     bed.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
 }
 
+/// Policies cannot look for volumes. The webhook is asked after them and takes off what they wrote.
+async fn an_existing_volume_is_not_seen(bed: &Bed) -> Result<()> {
+    let [node, ..] = NODES;
+    let volumes: Api<PersistentVolume> = Api::all(bed.client.clone());
+    let volume = local_volume("existing", names::CLASS_DEFAULT, node, "/existing").build();
+    volumes.create(&PostParams::default(), &volume).await?;
+    let cases = [Case::create(claims::pinned_to(node))];
+    let results = eventually(SOON, "the webhook has learnt of the volume", || async {
+        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = results.into_iter().next().context("a result")?;
+        ensure!(!is_pinned(&results.webhook), "not yet");
+        Ok(results)
+    })
+    .await?;
+    for left in [&results.webhook, &results.both].map(|result| &result["metadata"]) {
+        assert_eq!(left["annotations"][names::NODE], node);
+        assert!(left["annotations"][names::kubernetes::SELECTED_NODE].is_null(), "{left}");
+        assert!(left["labels"][names::NODE].is_null(), "{left}");
+    }
+    assert!(is_pinned(&results.policies), "{}", results.policies);
+    volumes.delete("existing", &DeleteParams::default()).await.map(drop)?;
+    eventually(SOON, "the webhook has learnt that it is gone", || async {
+        let results = run(bed, &claims::resource(), &cases).await?;
+        ensure!(results.iter().all(|results| is_pinned(&results.webhook)), "not yet");
+        Ok(())
+    })
+    .await
+}
+
 #[test]
 fn every_difference_is_documented() -> Result<()> {
     let text = std::fs::read_to_string(assets::repository().join("docs/policies.md"))?;
@@ -105,6 +140,7 @@ async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<(
     let resource = claims::resource();
     the_webhook_has_nothing_to_add(&bed, &webhook, &resource, &findings.agreed).await?;
     the_default_class_is_given_unseen(&bed).await?;
+    an_existing_volume_is_not_seen(&bed).await?;
     webhook.stop().await?;
 
     compare_services(&bed, &services, &[]).await?;

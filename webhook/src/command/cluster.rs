@@ -5,6 +5,7 @@ use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
 use crate::facts::namespace::NamespaceFact;
 use crate::facts::node::NodeShape;
+use crate::facts::volume::{VolumeFact, VolumeShape};
 use crate::facts::{ClassFact, Facts, NodeFact};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Namespace;
@@ -37,7 +38,7 @@ pub(super) fn facts(args: &ClusterArgs, namespace: &str) -> Result<Facts, Comman
 
 fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError> {
     let (mut classes, mut nodes) = (BTreeMap::new(), BTreeMap::new());
-    let mut namespaces = BTreeMap::new();
+    let (mut namespaces, mut volumes) = (BTreeMap::new(), BTreeMap::new());
     for object in objects {
         match (text(object, "/apiVersion"), text(object, "/kind")) {
             ("storage.k8s.io/v1", "StorageClass") => {
@@ -55,6 +56,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
                 let fact = NamespaceFact::read(&metadata);
                 namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
             }
+            ("v1", "PersistentVolume") => volumes.extend(volume(object, from)?),
             // Whoever gives more than is needed is not to be bothered about it.
             _ => {}
         }
@@ -64,18 +66,34 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
         nodes: Arc::new(nodes),
         agents: None,
         inlets_operator: None,
+        volumes: Some(Arc::new(volumes)),
         namespaces: Arc::new(namespaces),
         namespace: own.to_owned(),
     })
 }
 
+/// A volume that is kept, by name.
+type Kept = Option<(String, Arc<VolumeFact>)>;
+
+fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
+    let text = object.to_string();
+    let shape: VolumeShape<'_> =
+        serde_json::from_str(&text).map_err(|error| unread(object, from, error))?;
+    let name = shape.metadata.name.as_deref().unwrap_or_default().to_owned();
+    Ok(shape.fact().map(|fact| (name, Arc::new(fact))))
+}
+
 fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {
     // From a text, as the server reads them: what reads them from values would be linked twice.
-    serde_json::from_str(&object.to_string()).map_err(|source| CommandError::Object {
+    serde_json::from_str(&object.to_string()).map_err(|error| unread(object, from, error))
+}
+
+fn unread(object: &Value, from: &str, source: serde_json::Error) -> CommandError {
+    CommandError::Object {
         from: from.to_owned(),
         name: format!("{} {}", text(object, "/kind"), text(object, "/metadata/name")),
         source,
-    })
+    }
 }
 
 #[cfg(test)]

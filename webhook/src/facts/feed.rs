@@ -1,10 +1,11 @@
-//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes, namespaces (their metadata alone),
-//! the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait for it: they see one snapshot after another, each whole.
+//! Keeps [`Facts`] up to date from watches of StorageClasses, Nodes, PersistentVolumes, namespaces (their
+//! metadata alone), the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait for it: they see one snapshot after another, each whole.
 
 use super::agent::{AgentPod, AgentTracker};
 use super::mirror::Mirror;
 use super::namespace::NamespaceFact;
 use super::node::NodeShape;
+use super::volume::{VolumeFact, VolumeShape};
 use super::{ClassFact, Facts, NodeFact};
 use arc_swap::ArcSwapOption;
 use fastrak_api::names::{self, inlets, kubernetes};
@@ -14,7 +15,7 @@ use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
@@ -25,9 +26,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long changes are gathered before a new snapshot is made: a rollout touches many nodes, and
-/// each snapshot copies what it holds.
+/// The least time between two snapshots: a rollout touches many nodes, and each snapshot copies what it
+/// holds. A change after a quiet time is shown at once, since a volume and the claim that is to get it may
+/// come in one manifest.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// How long repairs wait for the list of volumes. If they may not be listed, the claims still need their
+/// repairs.
+const VOLUMES_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The latest snapshot, and the news of each.
 #[derive(Clone, Debug)]
@@ -87,20 +93,28 @@ struct Mirrors {
     namespaces: Mirror<String, NamespaceFact>,
     agents: Mirror<String, AgentPod>,
     tunnels: Mirror<String, ()>,
+    volumes: Mirror<String, Arc<VolumeFact>>,
 }
 
 impl Mirrors {
-    /// Returns the facts once all is listed. The agents' pods and the operator's
-    /// CustomResourceDefinition are not waited for: the webhook may lack the right to see them.
-    fn facts(&self, namespace: &str, tracker: &mut AgentTracker) -> Option<Facts> {
+    /// Returns the facts once all is listed. The agents' pods, the operator's CustomResourceDefinition and
+    /// the volumes are not waited for: the webhook may lack the right to see them.
+    fn facts(
+        &self,
+        namespace: &str,
+        tracker: &mut AgentTracker,
+        patience: Instant,
+    ) -> Option<Facts> {
+        let now = Instant::now();
         let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
         let namespaces = self.namespaces.all()?;
         let agents = self.agents.all();
-        let agents = agents.and_then(|pods| tracker.track(&nodes, &pods, Instant::now()));
+        let agents = agents.and_then(|pods| tracker.track(&nodes, &pods, now));
         let agents = agents.map(Arc::new);
         let inlets_operator = self.tunnels.all().map(|tunnels| !tunnels.is_empty());
+        let volumes = self.volumes.all().or_else(|| (now >= patience).then(Arc::default));
         let namespace = namespace.to_owned();
-        Some(Facts { classes, nodes, agents, inlets_operator, namespaces, namespace })
+        Some(Facts { classes, nodes, agents, inlets_operator, volumes, namespaces, namespace })
     }
 }
 
@@ -110,14 +124,15 @@ impl Feed {
         let namespaces = Watch::all::<Namespace>(client.clone(), read_namespace).metadata_only();
         let mut namespaces = pin!(namespaces.events());
         let mut nodes = pin!(Watch::all::<Node>(client.clone(), read_node).events());
+        let volumes = Watch::all::<PersistentVolume>(client.clone(), read_volume);
+        let mut volumes = pin!(volumes.events());
         let agents = Watch::namespaced::<Pod>(client.clone(), &self.namespace, AgentPod::read);
         let mut agents = pin!(agents.labels(&agent_selector()).events());
         let tunnels = Watch::all::<CustomResourceDefinition>(client.clone(), read_name);
         let mut tunnels = pin!(tunnels.named(inlets::TUNNELS).metadata_only().events());
         let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
         let mut mirrors = Mirrors::default();
-        let mut tracker = AgentTracker::new(self.agent_grace);
-        let mut due: Option<Instant> = None;
+        let mut pace = Pace::new(self.agent_grace);
         loop {
             let changed = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
@@ -126,29 +141,64 @@ impl Feed {
                 Some(event) = namespaces.next() => mirrors.namespaces.take(event),
                 Some(event) = tunnels.next() => mirrors.tunnels.take(event),
                 Some(event) = agents.next() => mirrors.agents.take(event),
-                () = reached(due.into_iter().chain(tracker.next()).min()) => {
-                    due = None;
-                    self.publish(&mirrors, &mut tracker);
+                Some(event) = volumes.next() => mirrors.volumes.take(event),
+                () = reached(pace.next(&mirrors)) => {
+                    self.publish(&mirrors, &mut pace);
                     false
                 }
             };
-            if !changed {
-                continue;
-            }
-            match due {
-                // The first snapshot is waited for by every replica that starts.
-                None if self.board.latest().is_none() => self.publish(&mirrors, &mut tracker),
-                None => due = Some(Instant::now() + GATHER),
-                Some(_) => {}
+            // The first snapshot is waited for by every replica that starts.
+            if changed && (self.board.latest().is_none() || pace.is_due()) {
+                self.publish(&mirrors, &mut pace);
             }
         }
     }
 
-    fn publish(&self, mirrors: &Mirrors, tracker: &mut AgentTracker) {
-        let Some(facts) = mirrors.facts(&self.namespace, tracker) else { return };
+    fn publish(&self, mirrors: &Mirrors, pace: &mut Pace) {
+        pace.published();
+        let facts = mirrors.facts(&self.namespace, &mut pace.tracker, pace.patience);
+        let Some(facts) = facts else { return };
         tracing::debug!(classes = facts.classes.len(), nodes = facts.nodes.len(), "new facts");
         self.board.put(facts);
         self.ready.ready();
+    }
+}
+
+/// When snapshots are made.
+struct Pace {
+    tracker: AgentTracker,
+    /// Until when the volumes are waited for.
+    patience: Instant,
+    last: Option<Instant>,
+    /// When the changes since the last snapshot are to be shown.
+    due: Option<Instant>,
+}
+
+impl Pace {
+    fn new(agent_grace: Duration) -> Self {
+        let tracker = AgentTracker::new(agent_grace);
+        Self { tracker, patience: Instant::now() + VOLUMES_PATIENCE, last: None, due: None }
+    }
+
+    /// Records that something has changed. Returns whether it is to be shown at once.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let next = self.last.map_or(now, |last| last + GATHER);
+        self.due.get_or_insert(next);
+        next <= now
+    }
+
+    fn published(&mut self) {
+        self.due = None;
+        self.last = Some(Instant::now());
+    }
+
+    /// Returns when the next snapshot is to be made.
+    fn next(&self, mirrors: &Mirrors) -> Option<Instant> {
+        // One that was made after that has shown that there are no volumes to wait for.
+        let is_waiting = mirrors.volumes.all().is_none() && self.last <= Some(self.patience);
+        let patience = is_waiting.then_some(self.patience);
+        self.due.into_iter().chain(self.tracker.next()).chain(patience).min()
     }
 }
 
@@ -181,6 +231,12 @@ fn read_node(text: &str) -> Read<NodeName, NodeFact> {
 
 fn read_name(text: &str) -> Read<String, ()> {
     Ok((trimmed::metadata(text)?.name.unwrap_or_default(), Some(())))
+}
+
+fn read_volume(text: &str) -> Read<String, Arc<VolumeFact>> {
+    let volume: VolumeShape<'_> = serde_json::from_str(text)?;
+    let name = volume.metadata.name.as_deref().unwrap_or_default().to_owned();
+    Ok((name, volume.fact().map(Arc::new)))
 }
 
 fn read_namespace(text: &str) -> Read<String, NamespaceFact> {

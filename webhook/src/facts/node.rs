@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
+/// Labels of a Node.
+pub(crate) type Labels = BTreeMap<String, String>;
+
 /// The parts of a Node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -20,7 +23,7 @@ pub(crate) struct NodeShape {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Metadata {
     pub(crate) name: Option<String>,
-    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) labels: Option<Labels>,
     pub(super) deletion_timestamp: Option<IgnoredAny>,
 }
 

@@ -7,6 +7,7 @@
 //! What the scheduler wrote is the truth: a pod that is bound to one node is of no use with a
 //! volume on another. So no update is ever refused for what it did not itself bring.
 
+mod existing;
 mod refusal;
 mod void;
 
@@ -19,7 +20,7 @@ use crate::facts::{Availability, Facts, Unfit};
 use crate::patch::{Edit, Field};
 use crate::place::{self, Key};
 use crate::verdict::{Reason, Verdict, clipped};
-use fastrak_api::claim::PinnedBy;
+use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::{NodeKey, NodeName};
@@ -53,23 +54,45 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     };
     let pin = ask.claim.pin.as_deref();
     let agrees = pin == Some(node.as_str());
+    if let (Some(kept), false) = (kept_pin(ask, class, facts), agrees) {
+        return pinned(&kept, PinnedBy::User, Reason::UserPin);
+    }
     match ask.operation {
         Operation::Create if agrees => explicit(ask, class, facts),
         Operation::Create if pin.is_some() => contradiction(ask, &node, class, facts),
-        Operation::Create => match facts.fitness(&node, class) {
-            Ok(()) => pinned(&node, PinnedBy::User, Reason::Mirrored),
-            // As a restored backup may say; unlike our own annotation, it is not ours to judge.
-            Err(why) => Verdict::untouched(Reason::StaleSelectedNode)
-                .about(format!("{node}, which {}", problem(why))),
-        },
+        Operation::Create => selected(ask, &node, class, facts),
         Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => {
             moved(ask, &node, class, facts)
         }
         Operation::Update | Operation::Repair => {
             let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
-            mirrored(&node, by)
+            mirrored(ask, &node, by)
         }
     }
+}
+
+/// A new claim brings the node that provisioning is to be told, which is as good as a pin.
+fn selected(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> Verdict {
+    let volume = existing::volume(ask, class, facts, Some(node));
+    match (volume, facts.fitness(node, class)) {
+        (Some(volume), fits) => existing::left_to(volume, fits.ok().map(|()| node)),
+        (None, Ok(())) => pinned(node, PinnedBy::User, Reason::Mirrored),
+        // As a restored backup may say; unlike our own annotation, it is not ours to judge.
+        (None, Err(why)) => Verdict::untouched(Reason::StaleSelectedNode)
+            .about(format!("{node}, which {}", problem(why))),
+    }
+}
+
+/// Returns the user's pin that was kept without selecting the node, since an existing volume fitted
+/// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
+/// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
+fn kept_pin(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Option<NodeName> {
+    let old = ask.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
+    let is_kept = ask.operation == Operation::Update
+        && old.pin == ask.claim.pin
+        && recorded(ask) == Some(PinnedBy::User);
+    let node = ask.claim.pin().ok().flatten().filter(|_| is_kept)?;
+    facts.fitness(&node, class).is_ok().then_some(node)
 }
 
 /// The user writes another node than the selected one. The agent of that one may be making the
@@ -79,7 +102,7 @@ fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, facts: &Facts) -> V
     if !brings_both && facts.fitness(node, class) == Err(Unfit::Unknown) {
         return explicit(ask, class, facts);
     }
-    mirrored(node, PinnedBy::Scheduler).remark(format!(
+    mirrored(ask, node, PinnedBy::Scheduler).remark(format!(
         "it stays on node {node}; to move it, delete it and create it again with {}",
         names::NODE
     ))
@@ -106,6 +129,10 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
         return refused(&node, why, class, facts);
     }
     let by = recorded(ask).unwrap_or(PinnedBy::User);
+    let wish = (by == PinnedBy::User).then_some(&node);
+    if let Some(volume) = existing::volume(ask, class, facts, wish).filter(|_| is_unserved(ask)) {
+        return existing::left_to(volume, wish);
+    }
     // Whoever takes the node away from a claim means the claim to be looked at again, and a
     // hand that puts it back at once would make a loop of it.
     if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
@@ -119,8 +146,16 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     verdict
 }
 
+/// Checks whether no agent can be making a volume for the claim: it sees the claim by its label.
+fn is_unserved(ask: &ClaimAsk<'_>) -> bool {
+    brings_pin(ask) || ask.claim.node_label.is_none()
+}
+
 /// Nobody has chosen a node, or the choice was taken back.
 fn open(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts, otherwise: Reason) -> Verdict {
+    if let Some(volume) = existing::volume(ask, class, facts, None) {
+        return existing::left_to(volume, None);
+    }
     let mut eligible = facts.eligible(class);
     let Some((only, fact)) = eligible.next() else {
         let none = facts.able(class).next().is_none();
@@ -180,20 +215,23 @@ fn brings_pin(ask: &ClaimAsk<'_>) -> bool {
 }
 
 fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
-    let [pin, why, label] = pin_edits(node, by);
-    let edits = vec![
-        pin,
-        why,
-        label,
-        Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node),
-        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER), names::PROVISIONER),
-        Edit::set(Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA), names::PROVISIONER),
-    ];
-    Verdict::patched(reason, edits).about(node)
+    let selected = Edit::set(Field::Annotation(kubernetes::SELECTED_NODE), node);
+    let edits = pin_edits(node, by).into_iter().chain([selected]).chain(provisioner_edits());
+    Verdict::patched(reason, edits.collect()).about(node)
 }
 
-fn mirrored(node: &NodeName, by: PinnedBy) -> Verdict {
-    Verdict::patched(Reason::Mirrored, pin_edits(node, by).into()).about(node)
+fn mirrored(ask: &ClaimAsk<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
+    // With the scheduler's write these save one of the controller manager; alone they would be one more.
+    let is_written = |old: &Claim| old.selected_node != ask.claim.selected_node;
+    let extra = ask.old.is_some_and(is_written).then(provisioner_edits);
+    let edits = pin_edits(node, by).into_iter().chain(extra.into_iter().flatten());
+    Verdict::patched(Reason::Mirrored, edits.collect()).about(node)
+}
+
+/// What the controller manager writes once a node is selected, unless it is there already.
+fn provisioner_edits() -> [Edit; 2] {
+    [kubernetes::STORAGE_PROVISIONER, kubernetes::STORAGE_PROVISIONER_BETA]
+        .map(|key| Edit::set(Field::Annotation(key), names::PROVISIONER))
 }
 
 fn pin_edits(node: &NodeName, by: PinnedBy) -> [Edit; 3] {

@@ -92,7 +92,8 @@ fn is_probe(ask: &ClaimAsk<'_>) -> bool {
 /// A claim of one of fastrak's classes: its node, and what it asks for in vain.
 fn served(ask: &ClaimAsk<'_>, class: &Class, facts: &Facts) -> Verdict {
     let verdict = pinned(ask, class, facts);
-    if matches!(verdict.outcome, Outcome::Denied(_)) {
+    // An existing volume may be what no new one can be.
+    if matches!(verdict.outcome, Outcome::Denied(_)) || verdict.reason == Reason::ExistingVolume {
         return verdict;
     }
     claim_demands::remarks(ask, class).into_iter().fold(verdict, Verdict::remark)

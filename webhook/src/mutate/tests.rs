@@ -2,7 +2,7 @@ use super::*;
 use crate::facts::agent::Agent;
 use crate::fixtures::{
     after, annotated, annotation, claim as claim_of, denial, facts, is_silent, label, labelled,
-    marked, node, saying, warned, with_labels,
+    marked, node, reserved, saying, volume, warned, with_labels, with_volumes,
 };
 use fastrak_api::names::{CLASS_DEFAULT, NODE, PINNED_BY, PROVISIONER};
 use fastrak_api::node::NodeName;
@@ -57,6 +57,7 @@ fn two_nodes() -> Facts {
 
 mod chosen;
 mod class;
+mod existing;
 mod explicit;
 mod labels;
 mod namespaces;
@@ -104,13 +105,29 @@ fn any_claim() -> impl Strategy<Value = Value> {
 }
 
 fn any_facts() -> impl Strategy<Value = Facts> {
-    (proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3), any::<bool>()).prop_map(
-        |(names, default)| {
-            let nodes: Vec<_> = names.iter().map(|name| labelled(name, "zone", "east")).collect();
-            let facts = facts(&nodes);
-            if default { marked(&facts, "waits", "2026-01-01T00:00:00Z") } else { facts }
-        },
-    )
+    let names = proptest::sample::subsequence(vec!["a", "b", "c"], 0..=3);
+    (names, any_volumes(), any::<bool>()).prop_map(|(names, volumes, default)| {
+        let node = |name: &&str| {
+            let mut node = labelled(name, "zone", "east");
+            node["metadata"]["labels"][kubernetes::HOSTNAME] = json!(name);
+            node
+        };
+        let facts = facts(&names.iter().map(node).collect::<Vec<_>>());
+        let facts = with_volumes(&facts, &volumes);
+        if default { marked(&facts, "waits", "2026-01-01T00:00:00Z") } else { facts }
+    })
+}
+
+/// Volumes that are free, or reserved for the claim or another.
+fn any_volumes() -> impl Strategy<Value = Vec<Value>> {
+    let class = prop_oneof![Just("waits"), Just("now"), Just("east")];
+    let node = prop_oneof![Just("a"), Just("b"), Just("gone")];
+    let wanted = prop_oneof![Just(None), Just(Some("data")), Just(Some("other"))];
+    let volume = (class, node, wanted).prop_map(|(class, node, wanted)| {
+        let free = volume(&format!("{class}-{node}"), class, node);
+        wanted.map_or(free.clone(), |claim| reserved(&free, claim, None))
+    });
+    prop_oneof![3 => Just(Vec::new()), 2 => proptest::collection::vec(volume, 1..3)]
 }
 
 fn any_operation() -> impl Strategy<Value = Operation> {
@@ -155,7 +172,8 @@ proptest! {
         let old = object.clone();
         let verdict = decide(operation, Some(&old), &object, &facts);
         let malformed = matches!(verdict.reason, Reason::MalformedPin | Reason::MalformedSelectedNode);
-        let beside = verdict.reason.rule() != crate::verdict::Rule::Pin;
+        let beside = verdict.reason.rule() != crate::verdict::Rule::Pin
+            || verdict.reason == Reason::ExistingVolume;
         // A selected node that a new claim brings and that does not exist is left as it is.
         let stale = verdict.reason == Reason::StaleSelectedNode;
         if !(malformed || beside || stale || matches!(verdict.outcome, Outcome::Denied(_))) {

@@ -104,7 +104,8 @@ oldObject == null
 variables.classOfNamespace || variables.restored ? 'leave'
 : $selected in variables.annotations ? (
   !variables.toldFits ? 'leave'
-  : oldObject != null ? 'mark'
+  : oldObject != null ? (
+    oldObject.metadata.?annotations[?$selected] == optional.of(variables.told) ? 'mark' : 'follow')
   : variables.told == variables.pin ? 'start' : 'leave')
 : !($node in variables.annotations) ? 'clean'
 // It only repeats what the scheduler said and has since taken back.
@@ -133,6 +134,12 @@ variables.doing == 'start' ? {
   $provision_by: $us,
   $provision_beta: $us
 }
+: variables.doing == 'follow' ? {
+  $node: variables.at,
+  $pinned_by: variables.why,
+  $provision_by: $us,
+  $provision_beta: $us
+}
 : variables.doing == 'mark' ? {$node: variables.at, $pinned_by: variables.why}
 : {}",
     ),
@@ -140,7 +147,7 @@ variables.doing == 'start' ? {
 ];
 
 const LABELS: [(&str, &str); 2] = [
-    ("setLabels", "variables.doing in ['start', 'mark'] ? {$node: variables.at} : {}"),
+    ("setLabels", "variables.doing in ['start', 'follow', 'mark'] ? {$node: variables.at} : {}"),
     ("unsetLabels", "variables.doing == 'clean' ? [$node] : []"),
 ];
 

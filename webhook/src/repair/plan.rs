@@ -6,10 +6,11 @@ use super::report::{self, Report};
 use crate::facts::Facts;
 use crate::mutate::service::{ServiceAsk, Settings};
 use crate::mutate::{self, ClaimAsk, Operation};
-use crate::patch::Edit;
+use crate::patch::{Edit, Field};
 use crate::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::balancer::ServiceView;
 use fastrak_api::claim::Claim;
+use fastrak_api::names::kubernetes;
 
 /// What is to be done about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
         request: "",
     };
     let verdict = mutate::claim(&ask, facts);
+    // One of the volumes may fit, and they are still being listed.
+    if facts.volumes.is_none() && selects(&verdict) {
+        return Repair::Nothing;
+    }
     let report = report::claim(claim, &verdict, facts);
     match (repair(verdict), report) {
         (Repair::Nothing, Some(report)) => Repair::Report(report),
@@ -71,6 +76,13 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
 fn is_left_alone(claim: &Claim, facts: &Facts) -> bool {
     let namespace = &claim.namespace;
     claim.opted_out || facts.is_opted_out(namespace) || facts.is_system(namespace)
+}
+
+/// Checks whether it selects a node, which starts the provisioning of a new volume.
+fn selects(verdict: &Verdict) -> bool {
+    let selected = Field::Annotation(kubernetes::SELECTED_NODE);
+    let Outcome::Patched(edits) = &verdict.outcome else { return false };
+    edits.iter().any(|edit| edit.field == selected && edit.value.is_some())
 }
 
 /// Decides about a Service. Without an older state to compare with, a decision that is recorded

@@ -125,6 +125,8 @@ reasons! {
     /// The scheduler is to choose, with a pod in view.
     WaitsForPod = Pin, "waits-for-pod", Mute,
         "left its node to the scheduler: it waits for its first pod";
+    /// Kubernetes can bind it to a volume that exists.
+    ExistingVolume = Pin, "existing-volume", Left, "left it unpinned: existing PersistentVolume {} fits it";
     /// No node can hold it.
     NoNodeAble = Pin, "no-node-able", Left,
         "left it without a node: none can hold class {} now; add one";

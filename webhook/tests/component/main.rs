@@ -29,6 +29,7 @@ mod namespaces_have_defaults;
 mod one_replica_mends;
 mod pins_claims;
 mod pins_to_usable_nodes;
+mod prefers_existing_volumes;
 mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;

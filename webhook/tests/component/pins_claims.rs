@@ -25,6 +25,16 @@ fn pinned(node: &str, by: &str, key: &str) -> (Option<String>, Option<String>, O
     (Some(node.to_owned()), Some(by.to_owned()), Some(key.to_owned()))
 }
 
+/// Returns who owns an annotation, if anybody does.
+fn writer(claim: &PersistentVolumeClaim, key: &str) -> Option<String> {
+    let entries = claim.metadata.managed_fields.iter().flatten();
+    let mut owners = entries.filter(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0["f:metadata"]);
+        fields.is_some_and(|fields| !fields["f:annotations"][format!("f:{key}")].is_null())
+    });
+    owners.next()?.manager.clone()
+}
+
 async fn denial(rig: &Rig, claim: &PersistentVolumeClaim) -> Result<String> {
     match rig.claim(claim).await {
         Ok(_) => anyhow::bail!("it was let through"),
@@ -126,6 +136,11 @@ async fn what_the_scheduler_chooses_is_mirrored_and_taken_off_with_its_choice() 
     .await?;
     let node = annotation(&chosen.metadata, SELECTED_NODE).context("a node was chosen")?;
     assert_eq!(pin(&chosen), pinned(&node, "scheduler", &node));
+    for key in [STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA] {
+        assert_eq!(annotation(&chosen.metadata, key).as_deref(), Some(names::PROVISIONER));
+        // What a webhook adds to a request has no owner; what the controller manager writes has.
+        assert_eq!(writer(&chosen, key), None, "{key}");
+    }
 
     // A provisioner that cannot serve it there takes the choice back.
     let take_back = json!({"metadata": {"annotations": {SELECTED_NODE: null}}});

@@ -10,7 +10,9 @@ fn its_choice_is_mirrored() {
     assert_eq!(verdict.reason, Reason::Mirrored);
     let changed = after(&new, &verdict);
     assert_eq!(pin_of(&changed), (Some("b"), Some("scheduler"), Some("b")));
-    assert_eq!(annotation(&changed, STORAGE_PROVISIONER), None);
+    // The controller manager would write them next.
+    assert_eq!(annotation(&changed, STORAGE_PROVISIONER), Some(PROVISIONER));
+    assert_eq!(annotation(&changed, STORAGE_PROVISIONER_BETA), Some(PROVISIONER));
 }
 
 #[test]
@@ -35,7 +37,9 @@ fn its_choice_of_the_pinned_node_changes_nothing() {
     let base = annotated(&claim_of(Some("waits")), &[(NODE, "a"), (PINNED_BY, "user")]);
     let old = with_labels(&base, &[(NODE, "a")]);
     let new = annotated(&old, &[(SELECTED_NODE, "a")]);
-    assert_eq!(update(&old, &new, &two_nodes()).outcome, Outcome::Untouched);
+    let changed = after(&new, &update(&old, &new, &two_nodes()));
+    assert_eq!(pin_of(&changed), pin_of(&old));
+    assert_eq!(update(&old, &changed, &two_nodes()).outcome, Outcome::Untouched);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::*;
-use crate::fixtures::{SETTINGS, annotated, annotation, claim as claim_of, facts, node};
+use crate::fixtures::{
+    SETTINGS, annotated, annotation, claim as claim_of, facts, labelled, node, volume, with_volumes,
+};
 use crate::mutate::service::{Alternative, Balancer};
 use crate::patch::Received;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
@@ -35,6 +37,24 @@ fn what_was_missed_is_put_right() {
     let two = facts(&[node("a"), node("b")]);
     let scheduled = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "b")]);
     assert_eq!(annotation(&mended(&scheduled, &two), NODE), Some("b"));
+}
+
+#[test]
+fn a_claim_is_pinned_once_it_is_known_that_no_volume_fits() {
+    let one = facts(&[node("a")]);
+    let unknown = Facts { volumes: None, ..one.clone() };
+    let object = claim_of(Some("waits"));
+    assert_eq!(super::claim(&view(&object), &unknown), Repair::Nothing);
+    assert_eq!(annotation(&mended(&object, &one), SELECTED_NODE), Some("a"));
+    let fits = volume("pv-x", "waits", "a");
+    let elsewhere = with_volumes(&one, std::slice::from_ref(&fits));
+    assert_eq!(annotation(&mended(&object, &elsewhere), SELECTED_NODE), Some("a"));
+    let here = facts(&[labelled("a", kubernetes::HOSTNAME, "a")]);
+    let here = with_volumes(&here, std::slice::from_ref(&fits));
+    assert_eq!(super::claim(&view(&object), &here), Repair::Nothing);
+    // What the scheduler has chosen needs no volume to be known.
+    let scheduled = annotated(&object, &[(SELECTED_NODE, "a")]);
+    assert_eq!(annotation(&mended(&scheduled, &unknown), NODE), Some("a"));
 }
 
 #[test]

@@ -1,0 +1,240 @@
+//! Volumes that exist are used again, with both programs at work: no second volume is made beside one
+//! that is reserved for a claim, and a kept volume that was freed comes back with its data.
+#![cfg(test)]
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser as _;
+use fastrak_agent::config as agent;
+use fastrak_api::names;
+use fastrak_e2e::install::{base, policies, register_by_url, remove_workloads};
+use fastrak_e2e::play::pools;
+use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::objects::{claim, local_volume, pod};
+use fastrak_testkit::{
+    ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, or_skip,
+};
+use fastrak_webhook::config as webhook;
+use fastrak_webhook::run::Webhook;
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+const SOON: Duration = Duration::from_secs(90);
+const NODE: &str = "node-a";
+const RESERVED: usize = 20;
+
+/// A cluster with one node, and both programs in this process, as their accounts.
+struct Bed {
+    plane: ControlPlane,
+    pool: PathBuf,
+    claims: Api<PersistentVolumeClaim>,
+    pods: Api<Pod>,
+    volumes: Api<PersistentVolume>,
+    shutdown: Shutdown,
+    agent: JoinHandle<Result<(), fastrak_agent::RunError>>,
+    webhook: JoinHandle<Result<(), fastrak_webhook::run::RunError>>,
+}
+
+impl Bed {
+    async fn make() -> Result<Self> {
+        let plane = ControlPlane::start(Options::full()).await?;
+        apply_manifests(&plane, &base()).await?;
+        let client = plane.client().await?;
+        remove_workloads(&client).await?;
+        fake_node(&client, NODE).await?;
+        let pool = plane.scratch_dir("pool")?;
+        policies::allow_pools(&plane, &[&pool]).await?;
+        let shutdown = Shutdown::manual();
+        let agent = run_agent(&plane, &pool, &shutdown).await?;
+        let webhook = run_webhook(&plane, &client, &shutdown).await?;
+        let this = Self {
+            pool,
+            claims: Api::default_namespaced(client.clone()),
+            pods: Api::default_namespaced(client.clone()),
+            volumes: Api::all(client),
+            shutdown,
+            agent,
+            webhook,
+            plane,
+        };
+        this.is_asked().await.map(|()| this)
+    }
+
+    /// Waits until the API server asks the webhook and both know the node.
+    async fn is_asked(&self) -> Result<()> {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let object = claim("probe").build("default");
+        eventually(SOON, "claims are pinned", || async {
+            let answer = self.claims.create(&dry, &object).await?;
+            answer.annotations().get(names::NODE).context("not yet").map(drop)
+        })
+        .await
+    }
+
+    async fn asks(&self, name: &str, class: &str) -> Result<()> {
+        let object = claim(name).class(class).asks("1Mi").build("default");
+        self.claims.create(&PostParams::default(), &object).await.map(drop).context("ask")
+    }
+
+    /// Waits until the claim is bound, and returns its volume.
+    async fn bound(&self, name: &str) -> Result<String> {
+        eventually(SOON, format!("{name} is Bound"), || async {
+            let claim = self.claims.get(name).await?;
+            let phase = claim.status.clone().unwrap_or_default().phase;
+            ensure!(phase.as_deref() == Some("Bound"), "{phase:?}: {:?}", claim.annotations());
+            claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
+        })
+        .await
+    }
+
+    async fn is(&self, volume: &str, phase: &str) -> Result<()> {
+        eventually(SOON, format!("{volume} is {phase}"), || async {
+            let now = self.volumes.get(volume).await?.status.unwrap_or_default().phase;
+            ensure!(now.as_deref() == Some(phase), "{now:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        let all = self.volumes.list(&ListParams::default()).await?;
+        Ok(all.iter().map(|volume| volume.name_any()).collect())
+    }
+
+    async fn end(self) -> Result<()> {
+        self.shutdown.request();
+        self.agent.await??;
+        self.webhook.await??;
+        drop(self.plane);
+        Ok(())
+    }
+}
+
+async fn run_agent(
+    plane: &ControlPlane,
+    pool: &Path,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<Result<(), fastrak_agent::RunError>>> {
+    let identity = Identity::on_node(plane, names::NAMESPACE, names::AGENT, NODE).await?;
+    policies::allowed(&identity, NODE, pool).await?;
+    let args = [
+        "fastrak-agent".to_owned(),
+        format!("--node={NODE}"),
+        format!("--pool=default={},reserve=0%,size=1Gi", pool.display()),
+        format!("--kubeconfig={}", identity.kubeconfig_path().display()),
+        "--admin-addr=127.0.0.1:0".to_owned(),
+    ];
+    let config = agent::Config::try_from(agent::Args::try_parse_from(args)?)?;
+    Ok(tokio::spawn(fastrak_agent::run(config, shutdown.clone())))
+}
+
+async fn run_webhook(
+    plane: &ControlPlane,
+    client: &Client,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<Result<(), fastrak_webhook::run::RunError>>> {
+    let identity = Identity::of(plane, names::NAMESPACE, names::WEBHOOK).await?;
+    let kubeconfig = format!("--kubeconfig={}", identity.kubeconfig_path().display());
+    let args = [
+        names::WEBHOOK,
+        "--listen=127.0.0.1:0",
+        "--admin-addr=127.0.0.1:0",
+        "--tls-name=127.0.0.1",
+        "--drain=0",
+        "--repair-delay=0.2",
+        "--certificate-poll=1",
+        kubeconfig.as_str(),
+    ];
+    let config = webhook::Config::from(webhook::Args::try_parse_from(args)?);
+    let webhook = Webhook::bind(config).await?;
+    register_by_url(client, webhook.address().port()).await?;
+    Ok(tokio::spawn(webhook.run(shutdown.clone())))
+}
+
+fn reserved(number: usize) -> PersistentVolume {
+    let volume = local_volume(&format!("kept-{number}"), names::CLASS_DEFAULT, NODE, "/kept");
+    let reserve = |spec: &mut k8s_openapi::api::core::v1::PersistentVolumeSpec| {
+        spec.claim_ref = Some(ObjectReference {
+            namespace: Some("default".to_owned()),
+            name: Some(format!("data-{number}")),
+            ..ObjectReference::default()
+        });
+    };
+    volume.with_spec(reserve).build()
+}
+
+async fn reserved_volumes_have_no_second_beside_them(bed: &Bed) -> Result<()> {
+    for number in 0..RESERVED {
+        bed.volumes.create(&PostParams::default(), &reserved(number)).await?;
+    }
+    bed.is(&format!("kept-{}", RESERVED - 1), "Available").await?;
+    for number in 0..RESERVED {
+        bed.asks(&format!("data-{number}"), names::CLASS_DEFAULT).await?;
+    }
+    for number in 0..RESERVED {
+        assert_eq!(bed.bound(&format!("data-{number}")).await?, format!("kept-{number}"));
+    }
+    // The agent serves claims in the order in which it sees them.
+    bed.asks("new", names::CLASS_DEFAULT).await?;
+    let made = bed.bound("new").await?;
+    let names = bed.names().await?;
+    assert_eq!(names.len(), RESERVED + 1, "{names:?}");
+    assert!(names.contains(&made));
+    assert_eq!(pools::volumes(&bed.pool)?.len(), 1);
+    Ok(())
+}
+
+async fn a_freed_volume_comes_back_with_its_data(bed: &Bed) -> Result<()> {
+    bed.asks("first", names::CLASS_RETAIN).await?;
+    let volume = bed.bound("first").await?;
+    let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
+    let file = bed.pool.join(id).join("data/file");
+    std::fs::write(&file, "kept")?;
+    bed.claims.delete("first", &DeleteParams::default()).await?;
+    bed.is(&volume, "Released").await?;
+    let free = Patch::Merge(json!({ "spec": { "claimRef": null } }));
+    bed.volumes.patch(&volume, &PatchParams::default(), &free).await?;
+    bed.is(&volume, "Available").await?;
+
+    let before = bed.names().await?;
+    bed.asks("second", names::CLASS_RETAIN).await?;
+    let user = pod("user").mounts("second").build("default");
+    bed.pods.create(&PostParams::default(), &user).await?;
+    assert_eq!(bed.bound("second").await?, volume);
+    assert_eq!(bed.names().await?, before);
+    assert_eq!(std::fs::read_to_string(&file)?, "kept");
+    Ok(())
+}
+
+/// As docs/storage.md has it.
+async fn a_kept_volume_goes_to_the_next_claim_of_its_name(bed: &Bed) -> Result<()> {
+    bed.asks("ledger", names::CLASS_RETAIN).await?;
+    let volume = bed.bound("ledger").await?;
+    bed.claims.delete("ledger", &DeleteParams::default()).await?;
+    bed.is(&volume, "Released").await?;
+    let reserve = r#"{"spec": {"claimRef": {"uid": null, "resourceVersion": null}}}"#;
+    bed.plane.kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", reserve]).await?;
+    bed.is(&volume, "Available").await?;
+    let before = bed.names().await?;
+    bed.asks("ledger", names::CLASS_RETAIN).await?;
+    assert_eq!(bed.bound("ledger").await?, volume);
+    assert_eq!(bed.names().await?, before);
+    bed.claims.delete("ledger", &DeleteParams::default()).await?;
+    bed.plane.kubectl(&["delete", "pv", &volume, "--timeout=60s"]).await?;
+    let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
+    ensure!(bed.pool.join(id).join("data").is_dir(), "its directory does not stay");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_that_exist_are_used_again_and_none_is_made_beside_them() -> Result<()> {
+    let bed = or_skip!(Bed::make().await, Ok(()));
+    reserved_volumes_have_no_second_beside_them(&bed).await?;
+    a_freed_volume_comes_back_with_its_data(&bed).await?;
+    a_kept_volume_goes_to_the_next_claim_of_its_name(&bed).await?;
+    bed.end().await
+}
