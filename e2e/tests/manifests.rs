@@ -6,10 +6,10 @@
 
 mod source;
 
+use fastrak_admission::mutate::DECLARED;
+use fastrak_admission::patch::Field;
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes};
-use fastrak_webhook::mutate::DECLARED;
-use fastrak_webhook::patch::Field;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,

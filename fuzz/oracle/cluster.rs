@@ -1,11 +1,11 @@
 //! Small clusters to decide by.
 
 use super::picks::Picks;
+use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::snapshot::namespace::NamespaceInfo;
+use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
-use fastrak_webhook::facts::namespace::NamespaceFact;
-use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
-use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// What a decision is made by.
 pub(crate) struct Cluster {
     /// What is known.
-    pub(crate) facts: Facts,
+    pub(crate) snapshot: Snapshot,
     /// What is configured.
     pub(crate) settings: Settings,
 }
@@ -44,7 +44,7 @@ impl Cluster {
             ours("now", "Immediate", picks),
             class("foreign", "example.com/other", "Immediate", picks.yes()),
         ];
-        let facts = Facts {
+        let snapshot = Snapshot {
             classes: Arc::new(classes.into_iter().collect()),
             nodes: Arc::new(nodes.into_iter().collect()),
             agents: None,
@@ -55,7 +55,7 @@ impl Cluster {
         };
         let balancer = picks.one(&[Balancer::Inlets, Balancer::None]);
         Self {
-            facts,
+            snapshot,
             settings: Settings {
                 balancer,
                 alternative: Alternative::None,
@@ -65,29 +65,29 @@ impl Cluster {
     }
 }
 
-fn namespace(picks: &mut Picks<'_>) -> NamespaceFact {
+fn namespace(picks: &mut Picks<'_>) -> NamespaceInfo {
     let text = |of: &[Option<&str>], picks: &mut Picks<'_>| picks.one(of).map(str::to_owned);
-    NamespaceFact {
+    NamespaceInfo {
         opted_out: picks.one(&[false, false, false, true]),
         default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
         balancer: text(&[None, Some("inlets"), Some("none"), Some("node-ip"), Some("-")], picks),
     }
 }
 
-fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, ClassFact) {
+fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, ClassInfo) {
     let marks = json!({kubernetes::DEFAULT_CLASS: marked.to_string()});
     let class: StorageClass = read(json!({
         "metadata": {"name": name, "annotations": marks},
         "provisioner": provisioner,
         "volumeBindingMode": mode,
     }));
-    (name.to_owned(), ClassFact::read(&class))
+    (name.to_owned(), ClassInfo::read(&class))
 }
 
-fn node(name: &str, picks: &mut Picks<'_>) -> (NodeName, NodeFact) {
+fn node(name: &str, picks: &mut Picks<'_>) -> (NodeName, NodeInfo) {
     let os = picks.one(&["linux", "windows"]);
     let node: Node = read(json!({"metadata": {"name": name, "labels": {kubernetes::OS: os}}}));
-    (NodeName::parse(name).expect("a node's name"), NodeFact::read(&node))
+    (NodeName::parse(name).expect("a node's name"), NodeInfo::read(&node))
 }
 
 fn read<K: serde::de::DeserializeOwned>(value: Value) -> K {

@@ -8,10 +8,10 @@ mod picks;
 mod sizes;
 
 use cluster::Cluster;
+use fastrak_admission::mutate::DECLARED;
+use fastrak_admission::patch::Field;
+use fastrak_admission::review::{Subject, answer};
 use fastrak_testkit::admission::{Admitted, Defect, asked_again, verify};
-use fastrak_webhook::mutate::DECLARED;
-use fastrak_webhook::patch::Field;
-use fastrak_webhook::review::{Subject, answer};
 use picks::Picks;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub(crate) fn review(data: &[u8]) {
     let cluster = Cluster::usual();
     for subject in [Subject::Claims, Subject::Services] {
-        let Ok(answer) = answer(data, subject, Some(&cluster.facts), cluster.settings) else {
+        let Ok(answer) = answer(data, subject, Some(&cluster.snapshot), cluster.settings) else {
             continue;
         };
         // What reads as a review here and not as JSON there never comes from an API server.
@@ -90,7 +90,7 @@ fn asked_twice(
 }
 
 fn asked(subject: Subject, cluster: &Cluster, review: &[u8]) -> Admitted {
-    let answer = answer(review, subject, Some(&cluster.facts), cluster.settings);
+    let answer = answer(review, subject, Some(&cluster.snapshot), cluster.settings);
     let answer = answer.expect("a review has an answer");
     verify(review, &answer.body, &declared(review)).unwrap_or_else(|defect| {
         let review = String::from_utf8_lossy(review);

@@ -4,12 +4,12 @@ mod duration;
 
 use self::duration::{duration, some_duration};
 use crate::command::Command;
-use crate::mutate::service::{Alternative, Balancer, Settings};
 use crate::registration::plan::Us;
 use crate::serve::Limits;
 use crate::serve::client_ca::ClientPolicy;
 use crate::serve::clients::ClientAuth;
 use crate::serve::http::Allowance;
+use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;

@@ -3,12 +3,12 @@
 //! agents ask whether this replica leads.
 
 use crate::config::Config;
-use crate::facts::agents::AgentsWatch;
-use crate::facts::defaults::DefaultsWatch;
-use crate::facts::feed::Board;
 use crate::metrics::Metrics;
 use crate::probe::controller::Probe;
 use crate::repair::controller::Mender;
+use crate::snapshot::agents::AgentsWatch;
+use crate::snapshot::defaults::DefaultsWatch;
+use crate::snapshot::watcher::SnapshotStore;
 use fastrak_api::names;
 use fastrak_runtime::lease::{Election, Leadership, identity};
 use fastrak_runtime::ready::Readiness;
@@ -34,7 +34,7 @@ pub struct Needs<'a> {
     /// How to reach the API server.
     pub client: &'a Client,
     /// What is known of the cluster.
-    pub board: &'a Board,
+    pub board: &'a SnapshotStore,
     /// What is measured.
     pub metrics: &'a Arc<Metrics>,
     /// What records events.

@@ -1,33 +1,23 @@
 //! The admission webhook: it completes claims and Services on their way into the cluster.
 //!
-//! The road of a request: `serve/` (TLS, HTTP) → `review` (the wire format, and the one place
-//! that turns a decision or a failure into an answer) → `mutate/` (pure decisions over `facts`) →
-//! `patch`, and `json` at both ends. On that road nothing is written and nothing is awaited but memory. Beside it,
-//! `rotation/` looks after the certificate, `facts/feed` after what is known of the cluster, and
-//! `registration/` after what we are shown; of all replicas one (`lead`) mends what was missed
-//! (`repair/`) and asks whether the API server reaches us (`probe/`).
-//! `command/` answers at a terminal in place of an API server. It provisions nothing and talks to no
-//! node.
+//! A request passes `serve/` (TLS, HTTP) and is answered by the crate `fastrak-admission` from the
+//! latest snapshot of the cluster; nothing is written on the way, and nothing but memory is awaited.
+//! Beside it, `snapshot/` watches the cluster, `rotation/` rotates the certificate and `registration/`
+//! watches the webhook configuration. One replica (`lead`) repairs what was missed (`repair/`) and
+//! checks whether the API server reaches the webhook (`probe/`). `command/` decides offline, at a
+//! terminal. The webhook provisions nothing and talks to no node.
 
 #![forbid(unsafe_code)]
 
 pub mod command;
 pub mod config;
 mod event;
-pub mod facts;
-#[cfg(test)]
-mod fixtures;
 pub mod lead;
 pub mod metrics;
-pub mod mutate;
-pub mod patch;
-pub mod place;
 pub mod probe;
 pub mod registration;
-pub mod render;
 pub mod repair;
-pub mod review;
 pub mod rotation;
 pub mod run;
 pub mod serve;
-pub mod verdict;
+pub mod snapshot;

@@ -8,15 +8,16 @@ mod serving;
 
 pub use self::agents::{AgentLabel, AgentState};
 pub use self::backlog::Backlog;
+pub use self::reviews::{ReviewLabels, SubjectLabel};
 pub use self::serving::{
     ClientCertificate, ClientLabel, HandshakeFailure, HandshakeLabel, Serving,
 };
 
 use crate::probe::cause::Cause;
 use crate::registration::plan::Field;
-use crate::review::{Effect, Subject};
 use crate::rotation::metrics::RotationMetrics;
-use crate::verdict::Reason;
+use fastrak_admission::review::{Effect, Subject};
+use fastrak_admission::verdict::Reason;
 use prometheus_client::encoding::{
     EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
 };
@@ -60,29 +61,11 @@ pub struct Metrics {
     pub probe_failures: Family<CauseLabel, Counter>,
 }
 
-/// Labels of a review.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReviewLabels {
-    /// What was reviewed.
-    pub resource: Subject,
-    /// What came of it.
-    pub outcome: Effect,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// The label of what was reviewed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SubjectLabel {
-    /// What was reviewed.
-    pub resource: Subject,
-}
-
 /// The label of a repair.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RepairLabel {
     /// What had been missed.
-    pub resource: Subject,
+    pub resource: &'static str,
     /// What came of it.
     pub outcome: RepairOutcome,
 }
@@ -213,18 +196,18 @@ impl Metrics {
 
     /// Counts a review.
     pub fn count(&self, resource: Subject, outcome: Effect, reason: Reason) {
-        self.reviews.get_or_create(&ReviewLabels { resource, outcome, reason }).inc();
+        self.reviews.get_or_create(&ReviewLabels::new(resource, outcome, reason)).inc();
     }
 
     /// Counts a repair.
     pub fn count_repair(&self, resource: Subject, outcome: RepairOutcome) {
-        self.repairs.get_or_create(&RepairLabel { resource, outcome }).inc();
+        self.repairs.get_or_create(&RepairLabel { resource: resource.as_str(), outcome }).inc();
     }
 
     /// The backlog of one kind of object: 0 again when nobody mends any more.
     #[must_use]
     pub fn backlog(&self, resource: Subject) -> Backlog {
-        Backlog { gauge: self.repair_backlog.get_or_create_owned(&SubjectLabel { resource }) }
+        Backlog { gauge: self.repair_backlog.get_or_create_owned(&SubjectLabel::new(resource)) }
     }
 
     /// Starts to measure a review.
@@ -245,7 +228,7 @@ impl Timed<'_> {
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         self.metrics.serving.reviews_in_flight.dec();
-        let label = SubjectLabel { resource: self.subject };
+        let label = SubjectLabel::new(self.subject);
         let took = self.start.elapsed().as_secs_f64();
         self.metrics.review_duration.get_or_create(&label).observe(took);
     }

@@ -1,13 +1,13 @@
 //! Wiring, and nothing else: what a webhook is made of, and which part knows which.
 
 use crate::config::Config;
-use crate::facts::feed::{Board, Feed};
 use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
 use crate::registration::controller::RegistrationWatch;
 use crate::registration::shipped::ShippedError;
 use crate::rotation::Certificates;
 use crate::serve::{self, Counter, ServeError};
+use crate::snapshot::watcher::{SnapshotStore, SnapshotWatcher};
 use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};
@@ -83,13 +83,13 @@ impl Webhook {
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::register(&mut registry));
         let readiness = Readiness::new();
-        let (board, slot) = (Board::default(), Arc::new(Slot::default()));
+        let (board, slot) = (SnapshotStore::default(), Arc::new(Slot::default()));
         let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
 
-        let opened = Counter::open(&config, board.facts(), Arc::clone(&slot), &metrics).await;
+        let opened = Counter::open(&config, board.snapshot(), Arc::clone(&slot), &metrics).await;
         let (counter, clients) = opened.map_err(RunError::Serve)?;
-        let feed = Feed {
+        let feed = SnapshotWatcher {
             board: board.clone(),
             namespace: config.namespace.clone(),
             ready: readiness.handle("facts"),

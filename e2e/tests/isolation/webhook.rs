@@ -2,10 +2,10 @@
 
 use crate::bed::{A, Bed, bed, claim, claims, dry_run, patch, refused_for, service, services};
 use anyhow::{Context, Result, ensure};
+use fastrak_admission::mutate::DECLARED;
+use fastrak_admission::patch::Field;
 use fastrak_api::names;
 use fastrak_testkit::{objects, or_skip};
-use fastrak_webhook::mutate::DECLARED;
-use fastrak_webhook::patch::Field;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};

@@ -7,6 +7,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
+use fastrak_admission::mutate::service::Balancer;
+use fastrak_admission::policies::{self, Policy};
 use fastrak_api::balancer::Decision;
 use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
@@ -15,8 +17,6 @@ use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, assets, eventually, fake_node, fake_node_from,
 };
 use fastrak_webhook::config::{Args, Config};
-use fastrak_webhook::mutate::service::Balancer;
-use fastrak_webhook::render::{self, Policy};
 use fastrak_webhook::run::{RunError, Webhook};
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
@@ -222,7 +222,7 @@ impl Bed {
         };
         let classes =
             [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
-        for policy in render::policies(&classes, config.services, &config.namespace) {
+        for policy in policies::policies(&classes, config.services, &config.namespace) {
             self.apply(policy).await?;
         }
         let webhook = Webhook::bind(config).await?;

@@ -4,7 +4,7 @@ use super::input::{self, text};
 use super::report::Report;
 use super::{ClusterArgs, CommandError, End, cluster, output, subject_of};
 use crate::config::Config;
-use crate::review::{NotAReview, Subject, examine};
+use fastrak_admission::review::{NotAReview, Subject, examine};
 use serde_json::Value;
 
 pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandError> {
@@ -17,8 +17,8 @@ pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandE
     };
     let kind = text(&review, "/request/kind/kind");
     let subject = subject_of(kind).unwrap_or(Subject::Claims);
-    let facts = cluster::facts(args, &config.namespace)?;
-    let examined = examine(body.as_bytes(), subject, Some(&facts), config.services);
+    let snapshot = cluster::snapshot(args, &config.namespace)?;
+    let examined = examine(body.as_bytes(), subject, Some(&snapshot), config.services);
     let (answer, verdict) = examined.map_err(not_a_review)?;
     if subject_of(kind).is_none() {
         return Err(CommandError::OtherKind(kind.to_owned()));

@@ -3,10 +3,10 @@
 
 use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
-use crate::facts::namespace::NamespaceFact;
-use crate::facts::node::NodeShape;
-use crate::facts::volume::{VolumeFact, VolumeShape};
-use crate::facts::{ClassFact, Facts, NodeFact};
+use fastrak_admission::snapshot::namespace::NamespaceInfo;
+use fastrak_admission::snapshot::node::NodeShape;
+use fastrak_admission::snapshot::volume::{VolumeInfo, VolumeShape};
+use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -19,24 +19,24 @@ use std::sync::Arc;
 /// The classes as they are shipped.
 const SHIPPED: &str = include_str!("../../../deploy/base/storageclasses.yaml");
 
-/// The facts that a command decides by, and a word about them for whoever asked.
-pub(super) fn facts(args: &ClusterArgs, namespace: &str) -> Result<Facts, CommandError> {
+/// The snapshot that a command decides by, and a word about them for whoever asked.
+pub(super) fn snapshot(args: &ClusterArgs, namespace: &str) -> Result<Snapshot, CommandError> {
     let (source, from) = match &args.cluster {
         Some(path) => (input::file(path)?, path.display().to_string()),
         None => (SHIPPED.to_owned(), "the shipped classes".to_owned()),
     };
-    let facts = read(&input::objects(&source, &from)?, &from, namespace)?;
-    let (classes, nodes) = (facts.classes.len(), facts.nodes.len());
+    let snapshot = read(&input::objects(&source, &from)?, &from, namespace)?;
+    let (classes, nodes) = (snapshot.classes.len(), snapshot.nodes.len());
     output::say(&match args.cluster {
         Some(_) => format!("cluster: {classes} StorageClasses and {nodes} nodes of {from}"),
         None => format!(
             "cluster: {classes} StorageClasses as shipped and no nodes; --cluster names a file with yours"
         ),
     });
-    Ok(facts)
+    Ok(snapshot)
 }
 
-fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError> {
+fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandError> {
     let (mut classes, mut nodes) = (BTreeMap::new(), BTreeMap::new());
     let (mut namespaces, mut volumes) = (BTreeMap::new(), BTreeMap::new());
     for object in objects {
@@ -44,16 +44,16 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
             ("storage.k8s.io/v1", "StorageClass") => {
                 let class: StorageClass = typed(object, from)?;
                 let name = class.metadata.name.clone().unwrap_or_default();
-                classes.insert(name, ClassFact::read(&class));
+                classes.insert(name, ClassInfo::read(&class));
             }
             ("v1", "Node") => {
                 let node: NodeShape = typed(object, from)?;
                 let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
-                nodes.extend(name.ok().map(|name| (name, NodeFact::of(&node))));
+                nodes.extend(name.ok().map(|name| (name, NodeInfo::of(&node))));
             }
             ("v1", "Namespace") => {
                 let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;
-                let fact = NamespaceFact::read(&metadata);
+                let fact = NamespaceInfo::read(&metadata);
                 namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
             }
             ("v1", "PersistentVolume") => volumes.extend(volume(object, from)?),
@@ -61,7 +61,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
             _ => {}
         }
     }
-    Ok(Facts {
+    Ok(Snapshot {
         classes: Arc::new(classes),
         nodes: Arc::new(nodes),
         agents: None,
@@ -73,7 +73,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Facts, CommandError>
 }
 
 /// A volume that is kept, by name.
-type Kept = Option<(String, Arc<VolumeFact>)>;
+type Kept = Option<(String, Arc<VolumeInfo>)>;
 
 fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
     let text = object.to_string();
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn the_shipped_classes_are_known_without_a_file() {
         let objects = input::objects(SHIPPED, "shipped").unwrap();
-        let facts = read(&objects, "shipped", "own").unwrap();
-        let defaults: Vec<_> = facts.defaults().iter().map(|f| f.class.name.clone()).collect();
+        let snapshot = read(&objects, "shipped", "own").unwrap();
+        let defaults: Vec<_> = snapshot.defaults().iter().map(|f| f.class.name.clone()).collect();
         assert_eq!(defaults, [names::CLASS_DEFAULT]);
-        assert!(facts.class(names::CLASS_RETAIN).is_some_and(|class| class.is_ours()));
+        assert!(snapshot.class(names::CLASS_RETAIN).is_some_and(|class| class.is_ours()));
     }
 
     #[test]

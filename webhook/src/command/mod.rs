@@ -11,8 +11,8 @@ mod render;
 mod report;
 
 use crate::config::Config;
-use crate::render::RenderArgs;
-use crate::review::{NotAReview, Subject};
+use fastrak_admission::policies::RenderArgs;
+use fastrak_admission::review::{NotAReview, Subject};
 use fastrak_runtime::chain::Chain;
 use std::io;
 use std::path::PathBuf;

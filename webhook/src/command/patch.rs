@@ -6,10 +6,10 @@ use super::input::{self, text};
 use super::report::Report;
 use super::{CommandError, End, Format, PatchArgs, cluster, output, subject_of};
 use crate::config::Config;
-use crate::facts::Facts;
-use crate::review::{Subject, examine};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fastrak_admission::review::{Subject, examine};
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::claim::{Claim, ClassChoice};
 use json_patch::{Patch, PatchOperation};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -26,11 +26,11 @@ struct Stored {
 
 pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandError> {
     let objects = input::objects(&input::stdin()?, input::STDIN)?;
-    let facts = cluster::facts(&args.cluster, &config.namespace)?;
+    let snapshot = cluster::snapshot(&args.cluster, &config.namespace)?;
     let mut end = End::Admitted;
     let mut all = Vec::new();
     for object in objects {
-        let (stored, ended) = stored(object, &facts, config)?;
+        let (stored, ended) = stored(object, &snapshot, config)?;
         all.push(stored);
         if ended == End::Denied {
             end = ended;
@@ -40,16 +40,20 @@ pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandErr
     Ok(end)
 }
 
-fn stored(object: Value, facts: &Facts, config: &Config) -> Result<(Stored, End), CommandError> {
+fn stored(
+    object: Value,
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<(Stored, End), CommandError> {
     let subject = Some(text(&object, "/kind")).filter(|_| text(&object, "/apiVersion") == "v1");
     let Some(subject) = subject.and_then(subject_of) else {
         output::say(&format!("{}: not looked at", title(&object)));
         return Ok((Stored { object: Some(object), operations: Vec::new() }, End::Admitted));
     };
-    let mut operations = filled_in(&object, subject, facts);
+    let mut operations = filled_in(&object, subject, snapshot);
     let before = applied(object.clone(), &operations)?;
     let review = review(subject, &before, !operations.is_empty());
-    let examined = examine(review.to_string().as_bytes(), subject, Some(facts), config.services);
+    let examined = examine(review.to_string().as_bytes(), subject, Some(snapshot), config.services);
     let (answer, verdict) = examined.map_err(|source| CommandError::NotAReview { source })?;
     let whole: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
     let response = &whole["response"];
@@ -67,10 +71,10 @@ fn stored(object: Value, facts: &Facts, config: &Config) -> Result<(Stored, End)
 }
 
 /// What the API server's plugin for default classes does to a claim.
-fn filled_in(object: &Value, subject: Subject, facts: &Facts) -> Vec<PatchOperation> {
+fn filled_in(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
     let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
     let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
-    let Some(default) = facts.defaults().first().map(|fact| &fact.class.name) else {
+    let Some(default) = snapshot.defaults().first().map(|fact| &fact.class.name) else {
         return Vec::new();
     };
     if subject != Subject::Claims || !open || !object["spec"].is_object() {

@@ -2,7 +2,7 @@
 
 use super::{CommandError, End, output};
 use crate::config::Config;
-use crate::render::{Form, RenderArgs, policies, yaml};
+use fastrak_admission::policies::{Form, RenderArgs, policies, yaml};
 
 /// Prints the objects.
 pub(super) fn render(args: &RenderArgs, config: &Config) -> Result<End, CommandError> {

@@ -1,8 +1,8 @@
 //! What would become of one object, in plain words. It is told, not decided, here.
 
 use super::{End, output};
-use crate::review::{Answer, Effect};
-use crate::verdict::{Outcome, Verdict};
+use fastrak_admission::review::{Answer, Effect};
+use fastrak_admission::verdict::{Outcome, Verdict};
 use serde_json::Value;
 
 /// An object, the answer about it, and the verdict that the answer was made from.

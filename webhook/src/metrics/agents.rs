@@ -1,6 +1,6 @@
 //! What is measured of agents: how many nodes have one in which state.
 
-use crate::facts::agent::Agent;
+use fastrak_admission::snapshot::agent::Agent;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use std::fmt;
 

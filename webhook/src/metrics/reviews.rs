@@ -1,36 +1,35 @@
-//! The labels of reviews, as they are shown.
+//! The labels of reviews. Their values come from enums alone.
 
-use crate::review::{Effect, Subject};
-use crate::verdict::Reason;
-use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
-use std::fmt;
+use fastrak_admission::review::{Effect, Subject};
+use fastrak_admission::verdict::Reason;
+use prometheus_client::encoding::EncodeLabelSet;
 
-impl EncodeLabelValue for Subject {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Claims => "persistentvolumeclaims",
-            Self::Services => "services",
-        };
-        text.encode(encoder)
+/// The labels of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    resource: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+/// The label of the kind of object that is reviewed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SubjectLabel {
+    resource: &'static str,
+}
+
+impl ReviewLabels {
+    /// Returns the labels of a review.
+    #[must_use]
+    pub const fn new(subject: Subject, effect: Effect, reason: Reason) -> Self {
+        Self { resource: subject.as_str(), outcome: effect.as_str(), reason: reason.as_str() }
     }
 }
 
-impl EncodeLabelValue for Effect {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Untouched => "untouched",
-            Self::Patched => "patched",
-            Self::Denied => "denied",
-            Self::DryRun => "dry_run",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Reason {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
+impl SubjectLabel {
+    /// Returns the label of a kind of object.
+    #[must_use]
+    pub const fn new(subject: Subject) -> Self {
+        Self { resource: subject.as_str() }
     }
 }

@@ -1,7 +1,7 @@
 //! What the API server's answer to a probe means, and what is to be told of it. Pure.
 
 use super::cause::{Cause, classify};
-use crate::verdict::clipped;
+use fastrak_admission::verdict::clipped;
 use fastrak_api::names;
 
 /// The most of a message that is repeated: other programs' texts are in it.

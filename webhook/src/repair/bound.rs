@@ -6,8 +6,8 @@
 //! decides whether the volume is read; the volume's `claimRef` decides whose claim it is.
 
 use super::report::Report;
-use crate::facts::Facts;
-use crate::patch::{Edit, Field};
+use fastrak_admission::patch::{Edit, Field};
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
@@ -26,13 +26,13 @@ pub struct Restoration {
 
 /// Returns the volume of a bound claim that may be fastrak's and does not name its node as it should.
 #[must_use]
-pub fn volume_to_read<'a>(claim: &'a Claim, facts: &Facts) -> Option<&'a str> {
+pub fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a str> {
     let name = claim.volume_name.as_deref()?;
     let is_bound = claim.phase.as_deref() == Some("Bound") && !claim.deleting;
     let is_candidate = is_bound
         && VolumeId::from_volume_name(name).is_some()
         && !names_its_node(claim)
-        && may_be_ours(claim, facts);
+        && may_be_ours(claim, snapshot);
     is_candidate.then_some(name)
 }
 
@@ -45,10 +45,10 @@ fn names_its_node(claim: &Claim) -> bool {
 
 /// Returns whether the class or the annotations of a claim name fastrak. Whoever removes one annotation
 /// removes others too, and a class can be deleted: without either, the volume is read.
-fn may_be_ours(claim: &Claim, facts: &Facts) -> bool {
+fn may_be_ours(claim: &Claim, snapshot: &Snapshot) -> bool {
     let (current, beta) = &claim.storage_provisioner;
     let provisioner = current.as_deref().or(beta.as_deref());
-    let class = claim.class_name().and_then(|name| facts.class(name));
+    let class = claim.class_name().and_then(|name| snapshot.class(name));
     match (provisioner, class) {
         (Some(names::PROVISIONER), _) => true,
         (_, Some(class)) => class.is_ours(),

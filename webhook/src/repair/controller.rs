@@ -9,11 +9,11 @@ use super::plan::Repair;
 use super::queue::{Key, Queue};
 use super::report::Report;
 use crate::event::event;
-use crate::facts::Facts;
-use crate::facts::feed::Board;
 use crate::metrics::{Metrics, RepairOutcome};
-use crate::mutate::service::Settings;
-use crate::verdict::Reason;
+use crate::snapshot::watcher::SnapshotStore;
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_admission::verdict::Reason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
@@ -34,7 +34,7 @@ pub struct Mender {
     /// How to reach the API server.
     pub client: Client,
     /// What is known of the cluster.
-    pub board: Board,
+    pub board: SnapshotStore,
     /// What the operator has configured.
     pub settings: Settings,
     /// What is measured.
@@ -62,18 +62,18 @@ impl Mender {
         let mut news = self.board.subscribe();
         let mut queue = Queue::new(self.delay);
         loop {
-            // Without facts nothing can be decided; their arrival is news.
+            // Without snapshot nothing can be decided; their arrival is news.
             match self.board.latest() {
-                Some(facts) => self.mend_by::<K>(facts, &mut queue, &mut news).await,
+                Some(snapshot) => self.mend_by::<K>(snapshot, &mut queue, &mut news).await,
                 None => drop(news.changed().await),
             }
         }
     }
 
-    /// Mends until the facts have changed so much that everything has to be listed again.
+    /// Mends until the snapshot have changed so much that everything has to be listed again.
     async fn mend_by<K: Kind>(
         &self,
-        mut facts: Arc<Facts>,
+        mut snapshot: Arc<Snapshot>,
         queue: &mut Queue<K::View>,
         news: &mut Receiver<()>,
     ) {
@@ -84,15 +84,15 @@ impl Mender {
             backlog.set(queue.backlog());
             let next = queue.next_due().map(|due| due.max(turn));
             tokio::select! {
-                Some(event) = events.next() => take::<K>(queue, event, &facts),
+                Some(event) = events.next() => take::<K>(queue, event, &snapshot),
                 Ok(()) = news.changed() => {
-                    let before = std::mem::replace(&mut facts, self.board.latest().unwrap_or_default());
-                    if K::is_outdated(&before, &facts) {
+                    let before = std::mem::replace(&mut snapshot, self.board.latest().unwrap_or_default());
+                    if K::is_outdated(&before, &snapshot) {
                         return;
                     }
                     queue.look_at_all(Instant::now());
                 }
-                () = reached(next) => if self.look::<K>(queue, &facts).await {
+                () = reached(next) => if self.look::<K>(queue, &snapshot).await {
                     turn = Instant::now() + self.interval;
                 },
             }
@@ -100,21 +100,21 @@ impl Mender {
     }
 
     /// Looks at the object whose turn it is; whether there was something to do about it.
-    async fn look<K: Kind>(&self, queue: &mut Queue<K::View>, facts: &Facts) -> bool {
+    async fn look<K: Kind>(&self, queue: &mut Queue<K::View>, snapshot: &Snapshot) -> bool {
         let Some((key, view)) = queue.take_next(Instant::now()) else { return false };
-        let reason = match K::plan(&view, facts, self.settings) {
+        let reason = match K::plan(&view, snapshot, self.settings) {
             Repair::Change(_, reason) => reason,
             Repair::Report(report) => {
                 let new = queue.is_new(&key, &report.note, Instant::now());
                 if new {
-                    self.warn::<K>(&key, facts).await;
+                    self.warn::<K>(&key, snapshot).await;
                 }
                 return new;
             }
-            Repair::ReadVolume(_) => return self.restore::<K>(queue, &key, facts).await,
+            Repair::ReadVolume(_) => return self.restore::<K>(queue, &key, snapshot).await,
             Repair::Nothing => return false,
         };
-        match self.tried::<K>(&key, facts, reason).await {
+        match self.tried::<K>(&key, snapshot, reason).await {
             RepairOutcome::Failed => queue.look_again(&key, Instant::now() + AGAIN),
             // The watch will show what has become of it.
             RepairOutcome::Repaired | RepairOutcome::Superseded => {}
@@ -123,10 +123,15 @@ impl Mender {
     }
 
     /// What came of a repair, counted and logged.
-    async fn tried<K: Kind>(&self, key: &Key, facts: &Facts, reason: Reason) -> RepairOutcome {
+    async fn tried<K: Kind>(
+        &self,
+        key: &Key,
+        snapshot: &Snapshot,
+        reason: Reason,
+    ) -> RepairOutcome {
         let (namespace, name) = key;
         let kind = K::Object::kind(&());
-        let outcome = self.change::<K>(key, facts).await.unwrap_or_else(|error| {
+        let outcome = self.change::<K>(key, snapshot).await.unwrap_or_else(|error| {
             let error = Chain(&error);
             tracing::warn!(%error, %kind, namespace, name, "could not be put right");
             RepairOutcome::Failed
@@ -140,12 +145,12 @@ impl Mender {
     async fn change<K: Kind>(
         &self,
         key: &Key,
-        facts: &Facts,
+        snapshot: &Snapshot,
     ) -> Result<RepairOutcome, RepairError> {
         let Some(object) = Object::<K>::get(&self.client, key).await? else {
             return Ok(RepairOutcome::Superseded);
         };
-        let Repair::Change(edits, reason) = K::plan(&object.view, facts, self.settings) else {
+        let Repair::Change(edits, reason) = K::plan(&object.view, snapshot, self.settings) else {
             return Ok(RepairOutcome::Superseded);
         };
         if let Some(node) = K::absent(&object.view, &edits)
@@ -164,12 +169,12 @@ impl Mender {
     }
 
     /// Tells the owner of an object why nothing can be done about it, by what it says at this moment.
-    async fn warn<K: Kind>(&self, key: &Key, facts: &Facts) {
+    async fn warn<K: Kind>(&self, key: &Key, snapshot: &Snapshot) {
         let (namespace, name) = key;
         let kind = K::Object::kind(&());
         match Object::<K>::get(&self.client, key).await {
             Ok(Some(object)) => {
-                if let Repair::Report(report) = K::plan(&object.view, facts, self.settings) {
+                if let Repair::Report(report) = K::plan(&object.view, snapshot, self.settings) {
                     tracing::info!(%kind, namespace, name, note = report.note, "not served");
                     self.record(&object, report, "Watching").await;
                 }
@@ -189,13 +194,13 @@ impl Mender {
     }
 }
 
-fn take<K: Kind>(queue: &mut Queue<K::View>, event: Event<K::View>, facts: &Facts) {
+fn take<K: Kind>(queue: &mut Queue<K::View>, event: Event<K::View>, snapshot: &Snapshot) {
     match event {
         Event::Init => queue.relist(),
         Event::InitDone => queue.relisted(),
         Event::Delete(view) => queue.remove(&K::key(&view)),
         // What can need nothing is not kept for a moment: most Services of a cluster are such.
-        Event::Apply(view) | Event::InitApply(view) if !K::concerns(&view, facts) => {
+        Event::Apply(view) | Event::InitApply(view) if !K::concerns(&view, snapshot) => {
             queue.remove(&K::key(&view));
         }
         Event::Apply(view) | Event::InitApply(view) => {
@@ -214,7 +219,7 @@ async fn reached(next: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{facts, node};
+    use fastrak_admission::fixtures::{node, snapshot};
     use serde_json::json;
 
     fn service(name: &str, kind: &str) -> <Services as Kind>::View {
@@ -230,8 +235,8 @@ mod tests {
 
     #[test]
     fn what_can_need_nothing_is_not_kept_in_memory() {
-        let (mut queue, facts) = (Queue::new(Duration::ZERO), Facts::default());
-        let mut take = |event| take::<Services>(&mut queue, event, &facts);
+        let (mut queue, snapshot) = (Queue::new(Duration::ZERO), Snapshot::default());
+        let mut take = |event| take::<Services>(&mut queue, event, &snapshot);
         take(Event::Init);
         take(Event::InitApply(service("inner", "ClusterIP")));
         take(Event::InitApply(service("outer", "LoadBalancer")));
@@ -241,15 +246,15 @@ mod tests {
         let (key, _) = queue.take_next(Instant::now()).unwrap();
         assert_eq!(key.1, "outer");
         // One that ceases to matter is let go.
-        super::take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")), &facts);
+        super::take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")), &snapshot);
         queue.look_at_all(Instant::now());
         assert_eq!(queue.backlog(), 0);
     }
 
     #[test]
     fn claims_of_another_provisioner_are_not_kept_until_the_classes_have_changed() {
-        let known = facts(&[node("a")]);
-        let other = facts(&[node("a")]);
+        let known = snapshot(&[node("a")]);
+        let other = snapshot(&[node("a")]);
         let claim = |class: &str| {
             let object = json!({
                 "metadata": {"name": "data", "namespace": "shop"},
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_bound_claim_is_kept_in_memory_only_while_it_does_not_name_its_node() {
-        let known = facts(&[node("a")]);
+        let known = snapshot(&[node("a")]);
         let bound = |labels: serde_json::Value| {
             let object = json!({
                 "metadata": {

@@ -4,11 +4,11 @@
 use super::bound::{self, Restoration};
 use super::plan::{self, Repair};
 use super::report::Report;
-use crate::facts::Facts;
-use crate::mutate::service::Settings;
-use crate::patch::{Edit, Field};
-use crate::review::Subject;
-use crate::verdict::Reason;
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::patch::{Edit, Field};
+use fastrak_admission::review::Subject;
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_admission::verdict::Reason;
 use fastrak_api::balancer::{ServiceShape, ServiceView};
 use fastrak_api::claim::{Claim, ClaimShape, ClaimSpec};
 use fastrak_api::names::kubernetes;
@@ -34,12 +34,12 @@ pub(super) trait Kind {
     fn read(text: &str) -> Result<Self::View, Error>;
     /// Its namespace and its name.
     fn key(view: &Self::View) -> (String, String);
-    /// Whether the object may ever need anything as it is, as long as these facts hold.
-    fn concerns(view: &Self::View, facts: &Facts) -> bool;
+    /// Whether the object may ever need anything as it is, as long as these snapshot hold.
+    fn concerns(view: &Self::View, snapshot: &Snapshot) -> bool;
     /// Whether objects that were of no concern before may be now.
-    fn is_outdated(before: &Facts, now: &Facts) -> bool;
+    fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool;
     /// Decides.
-    fn plan(view: &Self::View, facts: &Facts, settings: Settings) -> Repair;
+    fn plan(view: &Self::View, snapshot: &Snapshot, settings: Settings) -> Repair;
     /// The node whose absence these changes rely on, if any: the watch of nodes may be late.
     fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
     /// Returns what an object of this uid gets back from its volume, if anything.
@@ -97,18 +97,18 @@ impl Kind for Claims {
 
     /// A claim whose class is another provisioner's needs nothing until there is another class of
     /// that name.
-    fn concerns(claim: &Claim, facts: &Facts) -> bool {
-        let class = claim.class_name().and_then(|name| facts.class(name));
+    fn concerns(claim: &Claim, snapshot: &Snapshot) -> bool {
+        let class = claim.class_name().and_then(|name| snapshot.class(name));
         let waits = plan::waits(claim) && class.is_none_or(|class| class.is_ours());
-        waits || bound::volume_to_read(claim, facts).is_some()
+        waits || bound::volume_to_read(claim, snapshot).is_some()
     }
 
-    fn is_outdated(before: &Facts, now: &Facts) -> bool {
+    fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool {
         !Arc::ptr_eq(&before.classes, &now.classes)
     }
 
-    fn plan(claim: &Claim, facts: &Facts, _settings: Settings) -> Repair {
-        plan::claim(claim, facts)
+    fn plan(claim: &Claim, snapshot: &Snapshot, _settings: Settings) -> Repair {
+        plan::claim(claim, snapshot)
     }
 
     fn absent(claim: &Claim, edits: &[Edit]) -> Option<NodeName> {
@@ -151,16 +151,16 @@ impl Kind for Services {
         (service.namespace.clone(), service.name.clone())
     }
 
-    fn concerns(service: &ServiceView, _facts: &Facts) -> bool {
+    fn concerns(service: &ServiceView, _facts: &Snapshot) -> bool {
         plan::asks(service)
     }
 
-    fn is_outdated(_before: &Facts, _now: &Facts) -> bool {
+    fn is_outdated(_before: &Snapshot, _now: &Snapshot) -> bool {
         false
     }
 
-    fn plan(service: &ServiceView, facts: &Facts, settings: Settings) -> Repair {
-        plan::service(service, facts, settings)
+    fn plan(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
+        plan::service(service, snapshot, settings)
     }
 
     fn absent(_service: &ServiceView, _edits: &[Edit]) -> Option<NodeName> {

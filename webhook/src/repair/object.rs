@@ -5,7 +5,7 @@
 
 use super::kind::Kind;
 use super::queue::Key;
-use crate::patch::{Edit, Received, only_version};
+use fastrak_admission::patch::{Edit, Received, only_version};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::superseded::is_superseded;
@@ -130,8 +130,8 @@ impl<K: Kind> Object<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patch::Field;
     use crate::repair::kind::Services;
+    use fastrak_admission::patch::Field;
     use serde_json::json;
 
     #[test]

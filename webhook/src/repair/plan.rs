@@ -3,11 +3,11 @@
 
 use super::bound;
 use super::report::{self, Report};
-use crate::facts::Facts;
-use crate::mutate::service::{ServiceAsk, Settings};
-use crate::mutate::{self, ClaimAsk, Operation};
-use crate::patch::{Edit, Field};
-use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_admission::mutate::service::{ServiceAsk, Settings};
+use fastrak_admission::mutate::{self, ClaimAsk, Operation};
+use fastrak_admission::patch::{Edit, Field};
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_admission::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::balancer::ServiceView;
 use fastrak_api::claim::Claim;
 use fastrak_api::names::kubernetes;
@@ -42,9 +42,9 @@ pub fn asks(service: &ServiceView) -> bool {
 
 /// Decides about a claim.
 #[must_use]
-pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
-    if let Some(volume) = bound::volume_to_read(claim, facts) {
-        return if is_left_alone(claim, facts) {
+pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
+    if let Some(volume) = bound::volume_to_read(claim, snapshot) {
+        return if is_left_alone(claim, snapshot) {
             Repair::Nothing
         } else {
             Repair::ReadVolume(volume.to_owned())
@@ -60,12 +60,12 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
         // The claim has a name of its own by now, so nothing depends on a request.
         request: "",
     };
-    let verdict = mutate::claim(&ask, facts);
+    let verdict = mutate::claim(&ask, snapshot);
     // One of the volumes may fit, and they are still being listed.
-    if facts.volumes.is_none() && selects(&verdict) {
+    if snapshot.volumes.is_none() && selects(&verdict) {
         return Repair::Nothing;
     }
-    let report = report::claim(claim, &verdict, facts);
+    let report = report::claim(claim, &verdict, snapshot);
     match (repair(verdict), report) {
         (Repair::Nothing, Some(report)) => Repair::Report(report),
         (repair, _) => repair,
@@ -73,9 +73,9 @@ pub fn claim(claim: &Claim, facts: &Facts) -> Repair {
 }
 
 /// Returns whether a claim opts out or is in a namespace that fastrak leaves alone.
-fn is_left_alone(claim: &Claim, facts: &Facts) -> bool {
+fn is_left_alone(claim: &Claim, snapshot: &Snapshot) -> bool {
     let namespace = &claim.namespace;
-    claim.opted_out || facts.is_opted_out(namespace) || facts.is_system(namespace)
+    claim.opted_out || snapshot.is_opted_out(namespace) || snapshot.is_system(namespace)
 }
 
 /// Checks whether it selects a node, which starts the provisioning of a new volume.
@@ -88,11 +88,11 @@ fn selects(verdict: &Verdict) -> bool {
 /// Decides about a Service. Without an older state to compare with, a decision that is recorded
 /// stands, whatever is configured by now: a machine that is in use is not torn down by a restart.
 #[must_use]
-pub fn service(service: &ServiceView, facts: &Facts, settings: Settings) -> Repair {
+pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
     if !asks(service) {
         return Repair::Nothing;
     }
-    repair(mutate::service::service(&ServiceAsk { service, old: None }, facts, settings))
+    repair(mutate::service::service(&ServiceAsk { service, old: None }, snapshot, settings))
 }
 
 fn repair(verdict: Verdict) -> Repair {

@@ -1,10 +1,10 @@
 //! What is wrong with a claim that waits and that no agent will serve: the reason, and what to do about
 //! it. Pure. It says nothing of a claim that only waits for its pod, or for an agent that is starting.
 
-use crate::facts::agent::Agent;
-use crate::facts::{Facts, Unfit};
-use crate::mutate::claim_pin::problem;
-use crate::verdict::{Reason, Verdict};
+use fastrak_admission::mutate::claim_pin::problem;
+use fastrak_admission::snapshot::agent::Agent;
+use fastrak_admission::snapshot::{Snapshot, Unfit};
+use fastrak_admission::verdict::{Reason, Verdict};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
@@ -21,16 +21,16 @@ pub struct Report {
 }
 
 /// Returns what is wrong with a claim about which `verdict` has nothing to change.
-pub(super) fn claim(claim: &Claim, verdict: &Verdict, facts: &Facts) -> Option<Report> {
-    let class = facts.class(claim.class_name()?).filter(|class| class.is_ours())?;
+pub(super) fn claim(claim: &Claim, verdict: &Verdict, snapshot: &Snapshot) -> Option<Report> {
+    let class = snapshot.class(claim.class_name()?).filter(|class| class.is_ours())?;
     match claim.served_by() {
-        Some(node) => on_node(&node, class, facts),
-        None => unserved(claim, class, verdict, facts),
+        Some(node) => on_node(&node, class, snapshot),
+        None => unserved(claim, class, verdict, snapshot),
     }
 }
 
-fn on_node(node: &NodeName, class: &Class, facts: &Facts) -> Option<Report> {
-    if let Err(why) = facts.fitness(node, class) {
+fn on_node(node: &NodeName, class: &Class, snapshot: &Snapshot) -> Option<Report> {
+    if let Err(why) = snapshot.fitness(node, class) {
         let note = format!(
             "no agent serves the claim: it is pinned to node {node}, which {}; {}",
             problem(why),
@@ -41,8 +41,8 @@ fn on_node(node: &NodeName, class: &Class, facts: &Facts) -> Option<Report> {
         );
         return Some(Report { reason: EventReason::ClaimNotServed, note });
     }
-    let Agent::Down { pod } = facts.agent(node)? else { return None };
-    let namespace = &facts.namespace;
+    let Agent::Down { pod } = snapshot.agent(node)? else { return None };
+    let namespace = &snapshot.namespace;
     let note = match pod {
         Some(pod) => format!(
             "the claim waits for the agent of node {node}, which is not Ready; see kubectl --namespace \
@@ -57,7 +57,12 @@ fn on_node(node: &NodeName, class: &Class, facts: &Facts) -> Option<Report> {
     Some(Report { reason: EventReason::AgentNotReady, note })
 }
 
-fn unserved(claim: &Claim, class: &Class, verdict: &Verdict, facts: &Facts) -> Option<Report> {
+fn unserved(
+    claim: &Claim,
+    class: &Class,
+    verdict: &Verdict,
+    snapshot: &Snapshot,
+) -> Option<Report> {
     let (class, namespace) = (&class.name, &claim.namespace);
     let why = match verdict.reason {
         Reason::OptedOut => format!(
@@ -86,7 +91,7 @@ fn unserved(claim: &Claim, class: &Class, verdict: &Verdict, facts: &Facts) -> O
         Reason::NoAgent => format!(
             "no node that can hold class {class} has a Ready agent; see kubectl --namespace {} get pods \
              --selector {}={}",
-            facts.namespace,
+            snapshot.namespace,
             kubernetes::APP_NAME,
             names::AGENT
         ),
@@ -109,16 +114,16 @@ fn by_hand() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{annotated, claim as claim_of, facts, node, with_labels};
     use crate::repair::plan::{Repair, claim as plan};
+    use fastrak_admission::fixtures::{annotated, claim as claim_of, node, snapshot, with_labels};
     use fastrak_api::names::kubernetes::{SELECTED_NODE, STORAGE_CLASS_BETA};
     use fastrak_api::names::{NODE, PINNED_BY};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    fn report(object: &Value, facts: &Facts) -> Option<(EventReason, String)> {
+    fn report(object: &Value, snapshot: &Snapshot) -> Option<(EventReason, String)> {
         let claim = Claim::read(&serde_json::from_value(object.clone()).unwrap());
-        match plan(&claim, facts) {
+        match plan(&claim, snapshot) {
             Repair::Report(Report { reason, note }) => Some((reason, note)),
             Repair::Nothing => None,
             Repair::Change(edits, reason) => panic!("{reason}: {edits:?}"),
@@ -131,19 +136,19 @@ mod tests {
         with_labels(&annotated(&claim_of(Some("waits")), &pin), &[(NODE, node)])
     }
 
-    fn with_agents(agents: &[(&str, Agent)]) -> Facts {
+    fn with_agents(agents: &[(&str, Agent)]) -> Snapshot {
         let name = |text: &str| NodeName::parse(text).unwrap();
         let agents = agents.iter().map(|(text, agent)| (name(text), agent.clone()));
-        Facts {
+        Snapshot {
             agents: Some(Arc::new(agents.collect())),
-            ..facts(&[node("a"), node("b"), node("c")])
+            ..snapshot(&[node("a"), node("b"), node("c")])
         }
     }
 
     #[test]
     fn a_claim_that_only_waits_is_not_reported() {
         let down = Agent::Down { pod: None };
-        let facts = with_agents(&[("a", Agent::Ready), ("b", Agent::Starting), ("c", down)]);
+        let snapshot = with_agents(&[("a", Agent::Ready), ("b", Agent::Starting), ("c", down)]);
         for object in [
             claim_of(Some("waits")),
             claim_of(Some("foreign")),
@@ -151,16 +156,16 @@ mod tests {
             pinned("a", "scheduler"),
             pinned("b", "user"),
         ] {
-            assert_eq!(report(&object, &facts), None, "{object}");
+            assert_eq!(report(&object, &snapshot), None, "{object}");
         }
-        let unknown = Facts { agents: None, ..facts };
+        let unknown = Snapshot { agents: None, ..snapshot };
         assert_eq!(report(&pinned("c", "scheduler"), &unknown), None);
     }
 
     #[test]
     fn a_claim_on_a_node_whose_agent_is_down_says_so() {
         let broken = Agent::Down { pod: Some("agent-x".into()) };
-        let facts = with_agents(&[("a", broken), ("b", Agent::Down { pod: None })]);
+        let snapshot = with_agents(&[("a", broken), ("b", Agent::Down { pod: None })]);
         for (node, says) in [
             (
                 "a",
@@ -168,7 +173,7 @@ mod tests {
             ),
             ("b", "node b, of which there is no pod; let DaemonSet fastrak-agent"),
         ] {
-            let (reason, note) = report(&pinned(node, "scheduler"), &facts).unwrap();
+            let (reason, note) = report(&pinned(node, "scheduler"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::AgentNotReady);
             assert!(note.contains(says), "{note}");
         }
@@ -178,9 +183,9 @@ mod tests {
     fn a_user_pin_to_a_node_that_cannot_serve_says_so() {
         let mut windows = node("w");
         windows["metadata"]["labels"]["kubernetes.io/os"] = json!("windows");
-        let facts = facts(&[node("a"), node("b"), windows]);
+        let snapshot = snapshot(&[node("a"), node("b"), windows]);
         for (node, says) in [("gone", "which does not exist"), ("w", "which does not run Linux")] {
-            let (reason, note) = report(&pinned(node, "user"), &facts).unwrap();
+            let (reason, note) = report(&pinned(node, "user"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
             assert!(note.contains(says) && note.contains("recreate the claim"), "{note}");
         }
@@ -191,8 +196,8 @@ mod tests {
         let plain = claim_of(Some("waits"));
         let mut system = plain.clone();
         system["metadata"]["namespace"] = json!("kube-system");
-        let two = facts(&[node("a"), node("b")]);
-        for (object, facts, says) in [
+        let two = snapshot(&[node("a"), node("b")]);
+        for (object, snapshot, says) in [
             (&system, &two, "create the claim in another namespace"),
             (
                 &with_labels(&plain, &[(names::ADMISSION, "disabled")]),
@@ -206,9 +211,9 @@ mod tests {
             ),
             (&annotated(&plain, &[(NODE, "A B")]), &two, "correct it"),
             (&annotated(&plain, &[(SELECTED_NODE, "A B")]), &two, "remove it"),
-            (&plain, &facts(&[]), "add a Linux node"),
+            (&plain, &snapshot(&[]), "add a Linux node"),
         ] {
-            let (reason, note) = report(object, facts).unwrap();
+            let (reason, note) = report(object, snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
             assert!(note.contains(says), "{note}");
         }

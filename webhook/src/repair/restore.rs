@@ -6,8 +6,8 @@ use super::kind::Kind;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
-use crate::facts::Facts;
 use crate::metrics::RepairOutcome;
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::not_found::is_not_found;
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -23,14 +23,14 @@ impl Mender {
         &self,
         queue: &mut Queue<K::View>,
         key: &Key,
-        facts: &Facts,
+        snapshot: &Snapshot,
     ) -> bool {
         let now = Instant::now();
         if let Some(at) = queue.restorations.not_before(key).filter(|at| now < *at) {
             queue.look_again(key, at);
             return false;
         }
-        let restored = self.restored::<K>(key, facts).await;
+        let restored = self.restored::<K>(key, snapshot).await;
         let outcome = restored.unwrap_or_else(|error| {
             let ((namespace, name), error) = (key, Chain(&error));
             let kind = K::Object::kind(&());
@@ -52,11 +52,11 @@ impl Mender {
     async fn restored<K: Kind>(
         &self,
         key: &Key,
-        facts: &Facts,
+        snapshot: &Snapshot,
     ) -> Result<Option<RepairOutcome>, RepairError> {
         let superseded = Ok(Some(RepairOutcome::Superseded));
         let Some(object) = Object::<K>::get(&self.client, key).await? else { return superseded };
-        let Repair::ReadVolume(name) = K::plan(&object.view, facts, self.settings) else {
+        let Repair::ReadVolume(name) = K::plan(&object.view, snapshot, self.settings) else {
             return superseded;
         };
         let Some(volume) = volume(&self.client, &name).await? else { return Ok(None) };

@@ -2,7 +2,7 @@
 //! manager of its own, so that whoever applies the rest of the configuration neither sees nor
 //! loses it. It makes no configuration.
 
-use super::facts::Id;
+use super::state::Id;
 use fastrak_api::names;
 use fastrak_certs::Bundle;
 use k8s_openapi::ByteString;

@@ -11,13 +11,13 @@
 
 use super::ca_bundle::{self, BundleError, Registration};
 use super::error::RotationError;
-use super::facts::{LeafFact, Published, Stored, View};
 use super::material::{Material, MaterialError, Recipe, authorities};
 use super::metrics::{Kind, RotationMetrics};
 use super::pace::Pace;
 use super::plan::{Change, Step, is_good, plan};
 use super::secret;
 use super::seen::Seen;
+use super::state::{LeafFact, Published, Stored, View};
 use super::watch::Watched;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
@@ -157,7 +157,7 @@ impl Care {
             None => (None, Stored::Absent),
             Some(Err(error)) => (None, Stored::Unusable(Chain(&error).to_string())),
             Some(Ok(material)) => {
-                let held = material.facts(&self.recipe.names);
+                let held = material.summary(&self.recipe.names);
                 (Some(material), Stored::Usable(Box::new(held)))
             }
         };

@@ -2,8 +2,8 @@
 //! the leaf that is served. Reading, making and writing it down only: what is to be made is
 //! `plan.rs`'s business, and where it is kept `secret.rs`'s.
 
-use super::facts::{AuthorityFact, Held, Id, LeafFact, Lifetimes};
 use super::plan::Change;
+use super::state::{AuthorityFact, Held, Id, LeafFact, Lifetimes};
 use fastrak_api::names;
 use fastrak_certs::{
     Authority, Bundle, CertError, Certificate, KeyPairPem, Leaf, LeafRequest, Usage, Validity,
@@ -176,7 +176,7 @@ impl Material {
 
     /// What a plan needs to know of it.
     #[must_use]
-    pub fn facts(&self, names: &[String]) -> Held {
+    pub fn summary(&self, names: &[String]) -> Held {
         Held {
             current: fact(&self.authority),
             next: self.next.as_ref().map(fact),
@@ -228,7 +228,7 @@ impl Material {
 
     fn promote(&mut self, making: &Making<'_>) -> Result<(), MaterialError> {
         let recipe = making.recipe;
-        let at = recipe.lifetimes.retire_promoted(&self.facts(&recipe.names));
+        let at = recipe.lifetimes.retire_promoted(&self.summary(&recipe.names));
         self.retire_at = self.retire_at.max(Some(at));
         let next = self.next.take().ok_or(MaterialError::Impossible)?;
         let mut old = Bundle::new();

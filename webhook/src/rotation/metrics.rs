@@ -1,7 +1,7 @@
 //! What is measured of the certificates, and the labels of it. It is filled by `controller.rs` and
 //! `mounted.rs`.
 
-use super::facts::Phase;
+use super::state::Phase;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -1,6 +1,6 @@
 //! Looks after the certificate: made or read, published, read back, and only then served.
 //!
-//! `plan.rs` decides the next step from `facts.rs`; `controller.rs` carries it out on the Secret
+//! `plan.rs` decides the next step from `state.rs`; `controller.rs` carries it out on the Secret
 //! (`secret.rs`, whose content is `material.rs`), on the registration (`ca_bundle.rs`) and on what is
 //! served. `watch.rs` says when to look again. Where the operator brings a certificate of their own,
 //! `mounted.rs` is there in place of all that. It answers no review and opens no connection but to
@@ -9,7 +9,6 @@
 pub mod ca_bundle;
 pub mod controller;
 pub mod error;
-pub mod facts;
 pub mod material;
 pub mod metrics;
 pub mod mounted;
@@ -17,11 +16,11 @@ pub mod pace;
 pub mod plan;
 pub mod secret;
 pub mod seen;
+pub mod state;
 pub mod watch;
 
 use crate::config::Config;
 use controller::{Care, Rotation};
-use facts::Lifetimes;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
@@ -29,6 +28,7 @@ use kube::{Api, Client};
 use material::Recipe;
 use metrics::RotationMetrics;
 use mounted::Mounted;
+use state::Lifetimes;
 use std::convert::Infallible;
 use std::sync::Arc;
 use watch::Watched;

@@ -9,10 +9,10 @@ mod folder;
 pub mod plan;
 
 use super::ca_bundle::{self, BundleError, Registration};
-use super::facts::{Phase, Published};
 use super::material::authorities;
 use super::metrics::{Cause, RotationMetrics};
 use super::seen::Seen;
+use super::state::{Phase, Published};
 use fastrak_certs::Bundle;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;

@@ -13,8 +13,8 @@
 //! The wait is measured by each replica for itself, on a clock that no one can set. A moment in the
 //! Secret would be another machine's, off by minutes.
 
-use super::facts::Id;
-use super::facts::{AuthorityFact, Held, LeafFact, Lifetimes, Published, Stored, View};
+use super::state::Id;
+use super::state::{AuthorityFact, Held, LeafFact, Lifetimes, Published, Stored, View};
 use fastrak_certs::Verdict;
 use std::time::Duration;
 use time::OffsetDateTime;

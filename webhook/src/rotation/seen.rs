@@ -2,7 +2,7 @@
 //! by a clock that nobody can set, and may be forgotten at any time: a replica that starts anew
 //! waits anew.
 
-use super::facts::Id;
+use super::state::Id;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

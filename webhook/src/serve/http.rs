@@ -5,12 +5,12 @@
 //! a part of what a review costs, and the API server waits for it.
 
 use super::body::{self, BodyError, Budget};
-use crate::facts::Facts;
 use crate::metrics::Metrics;
-use crate::mutate::service::Settings;
-use crate::review::{Answer, Effect, NotAReview, Subject, answer, shed};
-use crate::verdict::Reason;
 use arc_swap::ArcSwapOption;
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::review::{Answer, Effect, NotAReview, Subject, answer, shed};
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_admission::verdict::Reason;
 use fastrak_api::names;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -27,7 +27,7 @@ pub use super::body::LARGEST;
 /// What answering needs.
 #[derive(Debug)]
 pub struct Desk {
-    facts: Arc<ArcSwapOption<Facts>>,
+    snapshot: Arc<ArcSwapOption<Snapshot>>,
     settings: Settings,
     metrics: Arc<Metrics>,
     limit: Duration,
@@ -69,10 +69,10 @@ enum Refusal {
 const ROUNDING: Duration = Duration::from_secs(1);
 
 impl Desk {
-    /// Answers by these facts; none are known before the first lists are complete.
+    /// Answers by these snapshot; none are known before the first lists are complete.
     #[must_use]
     pub fn new(
-        facts: Arc<ArcSwapOption<Facts>>,
+        snapshot: Arc<ArcSwapOption<Snapshot>>,
         settings: Settings,
         metrics: &Arc<Metrics>,
         allowance: Allowance,
@@ -80,7 +80,7 @@ impl Desk {
         let Allowance { request: limit, in_flight } = allowance;
         let turns = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
         let metrics = Arc::clone(metrics);
-        Self { facts, settings, metrics, limit, turns, budget: Budget::default() }
+        Self { snapshot, settings, metrics, limit, turns, budget: Budget::default() }
     }
 
     /// Answers a request.
@@ -129,8 +129,8 @@ impl Desk {
         let received = received.ok_or(Refusal::TooSlow)?.map_err(Refusal::Body)?;
         let answered = match self.turn(start + patience(asked)).await {
             Some(_turn) => {
-                let facts = self.facts.load();
-                answer(received.bytes(), subject, facts.as_deref(), self.settings)
+                let snapshot = self.snapshot.load();
+                answer(received.bytes(), subject, snapshot.as_deref(), self.settings)
             }
             None => {
                 self.metrics.serving.reviews_shed.inc();

@@ -18,9 +18,9 @@ use self::client_ca::{ClientCa, ClientCaError};
 use self::http::Desk;
 use self::tls::Security;
 use crate::config::Config;
-use crate::facts::Facts;
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::connections::{ConnectionLimits, ConnectionMetrics, ConnectionTable};
 use fastrak_runtime::listener;
 use fastrak_runtime::shutdown::Shutdown;
@@ -112,11 +112,11 @@ impl Default for Limits {
 }
 
 impl Counter {
-    /// One that answers by these facts and shows what is in the slot, with the file by which clients
+    /// One that answers by these snapshot and shows what is in the slot, with the file by which clients
     /// are told apart, if they are.
     pub async fn open(
         config: &Config,
-        facts: Arc<ArcSwapOption<Facts>>,
+        snapshot: Arc<ArcSwapOption<Snapshot>>,
         slot: Arc<Slot>,
         metrics: &Arc<Metrics>,
     ) -> Result<(Self, Option<ClientCa>), ServeError> {
@@ -126,7 +126,7 @@ impl Counter {
         let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));
         let counter = Self {
             security: security.map_err(ServeError::Security)?,
-            desk: Arc::new(Desk::new(facts, config.services, metrics, config.allowance)),
+            desk: Arc::new(Desk::new(snapshot, config.services, metrics, config.allowance)),
             metrics: Arc::clone(metrics),
             limits: config.limits,
         };

@@ -3,16 +3,16 @@
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;
+use fastrak_admission::mutate::DECLARED;
+use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::patch::Field;
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
 use fastrak_runtime::{clock, crypto};
 use fastrak_testkit::admission::verify;
-use fastrak_webhook::facts::Facts;
 use fastrak_webhook::metrics::Metrics;
-use fastrak_webhook::mutate::DECLARED;
-use fastrak_webhook::mutate::service::{Alternative, Balancer, Settings};
-use fastrak_webhook::patch::Field;
 use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
 use fastrak_webhook::serve::clients::ClientAuth;
 use fastrak_webhook::serve::http::{Allowance, Desk};
@@ -115,8 +115,8 @@ impl Server {
         slot.set(&leaf.cert_pem, &leaf.key_pem)?;
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::register(&mut registry));
-        let facts = Facts { namespace: "own".to_owned(), ..Facts::default() };
-        let facts = Arc::new(ArcSwapOption::from_pointee(facts));
+        let snapshot = Snapshot { namespace: "own".to_owned(), ..Snapshot::default() };
+        let snapshot = Arc::new(ArcSwapOption::from_pointee(snapshot));
         let settings =
             Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
         let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
@@ -129,7 +129,7 @@ impl Server {
         }
         let counter = Counter {
             security,
-            desk: Arc::new(Desk::new(facts, settings, &metrics, allowance)),
+            desk: Arc::new(Desk::new(snapshot, settings, &metrics, allowance)),
             metrics: Arc::clone(&metrics),
             limits: setup.limits,
         };

@@ -10,13 +10,13 @@ use crate::bench::resources::own_cpu_time;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::review::{Effect, Subject, answer};
+use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_testkit::objects::{node, storage_class};
 use fastrak_webhook::config::{Args, Config};
-use fastrak_webhook::facts::{ClassFact, Facts, NodeFact};
-use fastrak_webhook::mutate::service::Settings;
-use fastrak_webhook::review::{Effect, Subject, answer};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -63,17 +63,17 @@ fn on(processor: usize) -> Result<f64> {
     let mut only = CpuSet::new();
     only.set(processor);
     sched_setaffinity(None, &only).context("keep to one processor")?;
-    let (review, facts) = (Review::of_a_claim(), facts()?);
-    looped(review.body(), &facts)?;
-    looped(review.body(), &facts)
+    let (review, snapshot) = (Review::of_a_claim(), snapshot()?);
+    looped(review.body(), &snapshot)?;
+    looped(review.body(), &snapshot)
 }
 
-fn looped(review: &[u8], facts: &Facts) -> Result<f64> {
+fn looped(review: &[u8], snapshot: &Snapshot) -> Result<f64> {
     let settings = settings()?;
     let (started, before, mut count) = (Instant::now(), own_cpu_time()?, 0);
     while started.elapsed() < TIME / 2 {
         for _ in 0..BATCH {
-            let answered = answer(black_box(review), Subject::Claims, Some(facts), settings);
+            let answered = answer(black_box(review), Subject::Claims, Some(snapshot), settings);
             ensure!(black_box(answered)?.effect == Effect::Patched, "the claim is not pinned");
         }
         count += BATCH;
@@ -82,16 +82,16 @@ fn looped(review: &[u8], facts: &Facts) -> Result<f64> {
 }
 
 /// One class and one node that could hold its volumes, as in the bed.
-fn facts() -> Result<Facts> {
+fn snapshot() -> Result<Snapshot> {
     let class = storage_class(names::CLASS_DEFAULT, names::PROVISIONER).default_class().build();
-    let class = (names::CLASS_DEFAULT.to_owned(), ClassFact::read(&class));
+    let class = (names::CLASS_DEFAULT.to_owned(), ClassInfo::read(&class));
     let name = NodeName::parse(NODE).context("the name of a node")?;
-    let node = (name, NodeFact::read(&node(NODE).build()));
-    Ok(Facts {
+    let node = (name, NodeInfo::read(&node(NODE).build()));
+    Ok(Snapshot {
         classes: Arc::new([class].into()),
         nodes: Arc::new([node].into()),
         namespace: names::NAMESPACE.to_owned(),
-        ..Facts::default()
+        ..Snapshot::default()
     })
 }
 
@@ -109,7 +109,7 @@ mod tests {
     fn the_review_of_the_bench_is_answered_with_a_pin() {
         let settings = settings().unwrap();
         let review = Review::of_a_claim();
-        let answered = answer(review.body(), Subject::Claims, Some(&facts().unwrap()), settings);
+        let answered = answer(review.body(), Subject::Claims, Some(&snapshot().unwrap()), settings);
         assert_eq!(answered.unwrap().effect, Effect::Patched);
     }
 }

@@ -1,7 +1,9 @@
 use super::*;
-use crate::fixtures::{annotated, annotation, claim as claim_of, facts, label, with_labels};
-use crate::patch::Received;
 use crate::repair::plan::{self, Repair};
+use fastrak_admission::fixtures::{
+    annotated, annotation, claim as claim_of, label, snapshot, with_labels,
+};
+use fastrak_admission::patch::Received;
 use fastrak_api::names::kubernetes::{PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER};
 use fastrak_api::names::{ADMISSION, ADMISSION_DISABLED, NODE, PINNED_BY, PROVISIONER};
 use serde::Deserialize as _;
@@ -47,7 +49,7 @@ fn restored(object: &Value, volume: &Value) -> Option<(Value, String)> {
 }
 
 fn reads_volume(object: &Value) -> bool {
-    let known = facts(&[]);
+    let known = snapshot(&[]);
     let repair = plan::claim(&view(object), &known);
     assert!(matches!(repair, Repair::Nothing | Repair::ReadVolume(_)), "{repair:?}");
     repair == Repair::ReadVolume(VOLUME.to_owned())

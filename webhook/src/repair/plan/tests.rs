@@ -1,9 +1,10 @@
 use super::*;
-use crate::fixtures::{
-    SETTINGS, annotated, annotation, claim as claim_of, facts, labelled, node, volume, with_volumes,
+use fastrak_admission::fixtures::{
+    SETTINGS, annotated, annotation, claim as claim_of, labelled, node, snapshot, volume,
+    with_volumes,
 };
-use crate::mutate::service::{Alternative, Balancer};
-use crate::patch::Received;
+use fastrak_admission::mutate::service::{Alternative, Balancer};
+use fastrak_admission::patch::Received;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{
@@ -17,9 +18,9 @@ fn view(object: &Value) -> Claim {
     Claim::read(&serde_json::from_value(object.clone()).unwrap())
 }
 
-fn mended(object: &Value, facts: &Facts) -> Value {
+fn mended(object: &Value, snapshot: &Snapshot) -> Value {
     let mut object = object.clone();
-    if let Repair::Change(edits, _) = super::claim(&view(&object), facts) {
+    if let Repair::Change(edits, _) = super::claim(&view(&object), snapshot) {
         let operations = Received::deserialize(&object).unwrap().patch(&edits);
         json_patch::patch(&mut object, &operations).unwrap();
     }
@@ -28,28 +29,28 @@ fn mended(object: &Value, facts: &Facts) -> Value {
 
 #[test]
 fn what_was_missed_is_put_right() {
-    let one = facts(&[node("a")]);
+    let one = snapshot(&[node("a")]);
     let object = mended(&claim_of(None), &one);
     assert_eq!(object["spec"]["storageClassName"], CLASS_DEFAULT);
     assert_eq!(annotation(&object, NODE), Some("a"));
     assert_eq!(super::claim(&view(&object), &one), Repair::Nothing);
 
-    let two = facts(&[node("a"), node("b")]);
+    let two = snapshot(&[node("a"), node("b")]);
     let scheduled = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "b")]);
     assert_eq!(annotation(&mended(&scheduled, &two), NODE), Some("b"));
 }
 
 #[test]
 fn a_claim_is_pinned_once_it_is_known_that_no_volume_fits() {
-    let one = facts(&[node("a")]);
-    let unknown = Facts { volumes: None, ..one.clone() };
+    let one = snapshot(&[node("a")]);
+    let unknown = Snapshot { volumes: None, ..one.clone() };
     let object = claim_of(Some("waits"));
     assert_eq!(super::claim(&view(&object), &unknown), Repair::Nothing);
     assert_eq!(annotation(&mended(&object, &one), SELECTED_NODE), Some("a"));
     let fits = volume("pv-x", "waits", "a");
     let elsewhere = with_volumes(&one, std::slice::from_ref(&fits));
     assert_eq!(annotation(&mended(&object, &elsewhere), SELECTED_NODE), Some("a"));
-    let here = facts(&[labelled("a", kubernetes::HOSTNAME, "a")]);
+    let here = snapshot(&[labelled("a", kubernetes::HOSTNAME, "a")]);
     let here = with_volumes(&here, std::slice::from_ref(&fits));
     assert_eq!(super::claim(&view(&object), &here), Repair::Nothing);
     // What the scheduler has chosen needs no volume to be known.
@@ -59,7 +60,7 @@ fn a_claim_is_pinned_once_it_is_known_that_no_volume_fits() {
 
 #[test]
 fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
-    let one = facts(&[node("a")]);
+    let one = snapshot(&[node("a")]);
     let mut bound = claim_of(Some("waits"));
     bound["status"]["phase"] = json!("Bound");
     let mut named = claim_of(Some("waits"));
@@ -74,7 +75,7 @@ fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
 #[test]
 fn a_claim_that_would_have_been_refused_is_reported_and_left_as_it_is() {
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
-    let repair = super::claim(&view(&object), &facts(&[node("a")]));
+    let repair = super::claim(&view(&object), &snapshot(&[node("a")]));
     assert!(matches!(repair, Repair::Report(_)), "{repair:?}");
 }
 
@@ -93,7 +94,7 @@ fn service_view(object: &Value) -> ServiceView {
 }
 
 fn decided(object: &Value, settings: Settings) -> Repair {
-    super::service(&service_view(object), &facts(&[]), settings)
+    super::service(&service_view(object), &snapshot(&[]), settings)
 }
 
 fn mended_service(object: &Value) -> Value {
@@ -188,7 +189,7 @@ proptest! {
     fn a_service_is_mended_just_as_the_webhook_would_have_it(object in any_service()) {
         let view = service_view(&object);
         let ask = ServiceAsk { service: &view, old: Some(&view) };
-        let live = mutate::service::service(&ask, &facts(&[]), SETTINGS);
+        let live = mutate::service::service(&ask, &snapshot(&[]), SETTINGS);
         let wanted = match live.outcome {
             Outcome::Patched(edits) => Repair::Change(edits, live.reason),
             Outcome::Untouched | Outcome::Denied(_) => Repair::Nothing,

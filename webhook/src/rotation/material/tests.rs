@@ -27,8 +27,8 @@ fn data(material: &Material) -> Data {
     data.filter_map(|(key, text)| Some((key.to_owned(), text?.into_bytes()))).collect()
 }
 
-fn facts(material: &Material) -> Held {
-    material.facts(&recipe().names)
+fn summary(material: &Material) -> Held {
+    material.summary(&recipe().names)
 }
 
 fn changed(stored: Material, change: &Change, now: OffsetDateTime) -> Material {
@@ -56,13 +56,13 @@ fn what_is_written_is_what_is_read() {
     for mut change in road {
         now += Duration::DAY;
         if let Change::Retire(ids) = &mut change {
-            ids.extend(facts(&material).old.iter().map(|old| old.id));
+            ids.extend(summary(&material).old.iter().map(|old| old.id));
         }
         material = changed(material, &change, now);
         let read = Material::read(&data(&material)).unwrap();
-        assert_eq!(facts(&read), facts(&material), "after {change:?}");
+        assert_eq!(summary(&read), summary(&material), "after {change:?}");
         assert_eq!(read.bundle(), material.bundle(), "after {change:?}");
-        assert!(facts(&material).leaf.is_ok(), "after {change:?}");
+        assert!(summary(&material).leaf.is_ok(), "after {change:?}");
     }
     let keys: Vec<_> = data(&material).into_keys().collect();
     assert_eq!(keys, ["ca.crt", "ca.key", "tls.crt", "tls.key"], "in the end nothing else is left");
@@ -71,18 +71,19 @@ fn what_is_written_is_what_is_read() {
 #[test]
 fn the_bundle_has_the_one_that_signs_the_one_that_comes_and_those_that_did() {
     let first = fresh();
-    let (one, leaf_end) = (facts(&first).current, facts(&first).leaf.unwrap().validity.not_after);
+    let (one, leaf_end) =
+        (summary(&first).current, summary(&first).leaf.unwrap().validity.not_after);
     let introduced = changed(first, &Change::Introduce, start());
-    let two = facts(&introduced).next.unwrap();
+    let two = summary(&introduced).next.unwrap();
     let ids = |text: &str| {
         let bundle = Bundle::parse(text).unwrap();
         bundle.iter().map(|pem| Id::of(&pem)).collect::<Vec<_>>()
     };
     assert_eq!(ids(&introduced.bundle()), [one.id, two.id]);
-    assert_eq!(facts(&introduced).leaf.unwrap().issuer, one.id, "the old one signs on");
+    assert_eq!(summary(&introduced).leaf.unwrap().issuer, one.id, "the old one signs on");
 
     let promoted = changed(introduced, &Change::Promote, start() + Duration::HOUR);
-    let held = facts(&promoted);
+    let held = summary(&promoted);
     assert_eq!(ids(&promoted.bundle()), [two.id, one.id]);
     assert_eq!((held.current, held.next, held.old.as_slice()), (two, None, &[one][..]));
     assert_eq!(held.leaf.unwrap().issuer, two.id);
@@ -94,17 +95,17 @@ fn what_is_made_anew_goes_on_trusting_whom_it_is_told_to() {
     let (one, two, other) = (fresh(), fresh(), fresh());
     let published = [&one, &two, &other].map(|material| material.bundle()).concat();
     let found = Bundle::salvage(&published);
-    let (one, two) = (facts(&one).current, facts(&two).current);
+    let (one, two) = (summary(&one).current, summary(&two).current);
     let change = Change::Remake { keep: vec![one.id], why: "test".to_owned() };
     let new = Material::changed(None, &change, &found, &recipe().at(start())).unwrap();
-    let held = facts(&new);
+    let held = summary(&new);
     assert_eq!((held.old.as_slice(), held.inherits), (&[one][..], true));
     assert_eq!(held.retire_at, Some(recipe().lifetimes.retire_adopted(start())));
 
     let change = Change::Adopt(vec![two.id]);
     let more = Material::changed(Some(new), &change, &found, &recipe().at(start())).unwrap();
-    assert_eq!(facts(&more).old, [one, two]);
-    assert!(!facts(&changed(more, &Change::Confirm, start())).inherits);
+    assert_eq!(summary(&more).old, [one, two]);
+    assert!(!summary(&changed(more, &Change::Confirm, start())).inherits);
 }
 
 #[test]
@@ -145,11 +146,11 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
             data.insert((*key).to_owned(), other[*key].clone());
         }
         let material = Material::read(&data).unwrap();
-        assert_eq!(facts(&material).leaf, Err(why));
+        assert_eq!(summary(&material).leaf, Err(why));
         // It can be written down and changed all the same.
         let material = Material::read(&self::data(&material)).unwrap();
         let mended = changed(material, &Change::IssueLeaf(why), start());
-        assert!(facts(&mended).leaf.is_ok());
+        assert!(summary(&mended).leaf.is_ok());
     }
     for (key, text) in [
         (names::SECRET_NEXT_KEY, "rubbish"),
@@ -159,7 +160,7 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
     ] {
         let mut data = whole.clone();
         put(&mut data, key, text);
-        let held = facts(&Material::read(&data).unwrap());
+        let held = summary(&Material::read(&data).unwrap());
         assert_eq!(held.next.is_none(), key == names::SECRET_NEXT_KEY);
         let inherits = key != names::SECRET_INHERITS;
         assert_eq!((held.retire_at, held.inherits), (None, inherits), "{key} {text}");
@@ -170,8 +171,8 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
 #[test]
 fn a_name_that_is_missing_is_told() {
     let more = [recipe().names, vec!["other.example".to_owned()]].concat();
-    assert_eq!(fresh().facts(&more).leaf, Err("the leaf lacks a name"));
-    assert!(fresh().facts(&recipe().names[..1]).leaf.is_ok());
+    assert_eq!(fresh().summary(&more).leaf, Err("the leaf lacks a name"));
+    assert!(fresh().summary(&recipe().names[..1]).leaf.is_ok());
 }
 
 proptest! {
@@ -197,7 +198,7 @@ proptest! {
             }
         }
         if let Ok(material) = Material::read(&data) {
-            prop_assert!(facts(&material).trusted().count() >= 1);
+            prop_assert!(summary(&material).trusted().count() >= 1);
         }
     }
 }

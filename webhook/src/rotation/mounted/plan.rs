@@ -1,7 +1,7 @@
 //! What is to be done next about a certificate that the operator brings. Pure: it reads no folder
 //! and writes nothing.
 
-use crate::rotation::facts::{Id, Published};
+use crate::rotation::state::{Id, Published};
 use std::time::Duration;
 use time::OffsetDateTime;
 

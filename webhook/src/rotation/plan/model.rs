@@ -7,7 +7,7 @@
 //! authority away, or it has ended. And once the hands are off, all is well again soon.
 
 use super::*;
-use crate::rotation::facts::CLOCKS_DIFFER;
+use crate::rotation::state::CLOCKS_DIFFER;
 use fastrak_certs::Validity;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,90 @@
+//! The existing volume that a claim would get if nobody chose a node for it. It comes before a new one,
+//! which would be empty: a preset node or an agent's label keeps Kubernetes from binding the claim to it.
+//!
+//! The controller manager binds a volume that is reserved for the claim, whatever class, labels or node
+//! the volume has. A free volume it binds only for a class that binds at once, and there on any node.
+//! Where a pod is waited for, the scheduler looks for a free volume for each node that the pod could go
+//! to, but only as long as no node is selected.
+
+use crate::mutate::ClaimAsk;
+use crate::patch::{Edit, Field};
+use crate::snapshot::volume::{AccessModes, VolumeInfo};
+use crate::snapshot::{NodeInfo, Snapshot, Unfit};
+use crate::verdict::{Reason, Verdict};
+use fastrak_api::claim::{Claim, PinnedBy};
+use fastrak_api::class::{Binding, Class};
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
+use fastrak_api::size::Bytes;
+
+/// Returns the volume that a claim would get: on this node, if its user names one, and else on any.
+pub(super) fn volume<'a>(
+    ask: &ClaimAsk<'_>,
+    class: &Class,
+    snapshot: &'a Snapshot,
+    node: Option<&NodeName>,
+) -> Option<&'a str> {
+    let claim = ask.claim;
+    let is_free = |volume: &VolumeInfo| {
+        volume.reservation.is_none()
+            // The user asks for certain data, which no other volume has.
+            && !claim.restores
+            && claim.data_source.is_none()
+            && volume.class == class.name
+            && volume.is_selected_by(claim)
+            && (class.binding == Binding::Immediate || is_reached(volume, snapshot, node))
+    };
+    best(claim, snapshot, |volume| is_reserved(volume, claim) || is_free(volume))
+}
+
+/// Returns the volume that Kubernetes prefers: the smallest of those with the fewest access modes.
+fn best<'a>(
+    claim: &Claim,
+    snapshot: &'a Snapshot,
+    fits: impl Fn(&VolumeInfo) -> bool,
+) -> Option<&'a str> {
+    let volumes = snapshot.volumes.as_ref().filter(|volumes| !volumes.is_empty())?;
+    let (size, modes) = (claim.request().ok()?, AccessModes::of_claim(claim)?);
+    let fitting =
+        volumes.iter().filter(|(_, volume)| suffices(volume, claim, size, modes) && fits(volume));
+    let best = fitting.min_by_key(|(name, volume)| {
+        (volume.reservation.is_none(), volume.modes.count(), volume.capacity, *name)
+    });
+    best.map(|(name, _)| name.as_str())
+}
+
+/// Checks what Kubernetes asks of every volume, also of one that is reserved.
+fn suffices(volume: &VolumeInfo, claim: &Claim, size: Bytes, modes: AccessModes) -> bool {
+    volume.capacity >= size
+        && volume.block == claim.block
+        && volume.modes.include(modes)
+        && volume.attributes_class.as_deref() == claim.attributes_class.as_deref()
+}
+
+fn is_reserved(volume: &VolumeInfo, claim: &Claim) -> bool {
+    volume.reservation.as_ref().is_some_and(|reservation| reservation.is_for(claim))
+}
+
+/// Checks whether a pod on the node, or on any node if there is none, can reach the volume.
+fn is_reached(volume: &VolumeInfo, snapshot: &Snapshot, node: Option<&NodeName>) -> bool {
+    let stays = |fact: &&NodeInfo| fact.unfit != Some(Unfit::Deleting);
+    match node {
+        Some(node) => snapshot.nodes.get(node).is_some_and(|fact| volume.allows(&fact.labels)),
+        None => snapshot.nodes.values().filter(stays).any(|fact| volume.allows(&fact.labels)),
+    }
+}
+
+/// Leaves the claim to an existing volume. Of a pin nothing stays but what the user wrote.
+pub(super) fn left_to(volume: &str, pin: Option<&NodeName>) -> Verdict {
+    let [annotation, why] = match pin {
+        Some(node) => [
+            Edit::set(Field::Annotation(names::NODE), node),
+            Edit::set(Field::Annotation(names::PINNED_BY), PinnedBy::User.as_str()),
+        ],
+        None => [names::NODE, names::PINNED_BY].map(|key| Edit::remove(Field::Annotation(key))),
+    };
+    let label = Edit::remove(Field::Label(names::NODE));
+    let selects = Edit::remove(Field::Annotation(kubernetes::SELECTED_NODE));
+    let edits = vec![annotation, why, label, selects];
+    Verdict::patched(Reason::ExistingVolume, edits).about(volume)
+}

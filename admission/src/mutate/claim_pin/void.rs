@@ -1,0 +1,66 @@
+//! A choice that was made for a claim and that cannot be served, and the choice in its place.
+
+use super::{explicit, open, recorded};
+use crate::mutate::{ClaimAsk, Operation};
+use crate::patch::{Edit, Field};
+use crate::snapshot::{Snapshot, Unfit};
+use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_api::claim::PinnedBy;
+use fastrak_api::class::Class;
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
+
+/// Whether the claim's node was chosen by fastrak or the scheduler and cannot serve it: the claim comes
+/// from a backup, or the node has gone since. A node that exists stays the choice once it
+/// is the selected node: the scheduler would choose it again. Updates are left out, because the
+/// scheduler may know of a node that has just joined before it is known here.
+pub(super) fn is_void(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> bool {
+    let claim = ask.claim;
+    let by = recorded(ask);
+    let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());
+    match (ask.operation, selected, pin) {
+        (Operation::Update, _, _) => false,
+        (Operation::Create, selected, Some(pin)) => {
+            let agrees = claim.selected_node.is_none() || selected.as_ref() == Some(&pin);
+            agrees && by.is_some_and(is_choice) && !can_serve(&pin, class, snapshot)
+        }
+        (Operation::Repair, Some(node), pin) => {
+            let by_user = by == Some(PinnedBy::User) && pin.as_ref() == Some(&node);
+            !by_user && snapshot.fitness(&node, class) == Err(Unfit::Unknown)
+        }
+        (Operation::Repair, None, Some(pin)) => {
+            claim.selected_node.is_none()
+                && by.is_some_and(is_choice)
+                && !can_serve(&pin, class, snapshot)
+        }
+        (Operation::Create | Operation::Repair, _, None) => false,
+    }
+}
+
+fn can_serve(node: &NodeName, class: &Class, snapshot: &Snapshot) -> bool {
+    snapshot.fitness(node, class).is_ok() && snapshot.runs_agent(node)
+}
+
+const fn is_choice(by: PinnedBy) -> bool {
+    !matches!(by, PinnedBy::User)
+}
+
+/// Chooses in place of a choice that is void. The selected node goes with it.
+pub(super) fn chosen_again(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let claim = ask.claim;
+    if let Ok(Some(pin)) = claim.pin()
+        && !recorded(ask).is_some_and(is_choice)
+        && can_serve(&pin, class, snapshot)
+    {
+        return explicit(ask, class, snapshot);
+    }
+    let void = claim.selected_node.as_deref().or(claim.pin.as_deref()).unwrap_or_default();
+    let mut verdict = open(ask, class, snapshot, Reason::NodeVoid);
+    if let Outcome::Patched(edits) = &mut verdict.outcome {
+        let selects = Field::Annotation(kubernetes::SELECTED_NODE);
+        if !edits.iter().any(|edit| edit.field == selects) {
+            edits.push(Edit::remove(selects));
+        }
+    }
+    if verdict.reason == Reason::NodeVoid { verdict.about(void) } else { verdict }
+}

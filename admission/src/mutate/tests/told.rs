@@ -1,0 +1,123 @@
+//! What whoever makes a claim is told, and that it is told once.
+
+use super::*;
+
+#[test]
+fn every_change_and_every_skip_that_matters_is_told_in_words() {
+    let pinned = annotated(&claim_of(Some("waits")), &[(NODE, "a")]);
+    let forged = with_labels(&claim_of(Some("waits")), &[(NODE, "b")]);
+    let odd = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "../..")]);
+    let gone = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
+    for (object, snapshot, text) in [
+        (pinned, two_nodes(), "pinned it to node a, as it asks"),
+        (claim_of(Some("waits")), one_node(), "pinned it to node a: no other can hold it"),
+        (claim_of(None), two_nodes(), "set class local-storage, since it names none"),
+        (
+            claim_of(Some("waits")),
+            snapshot(&[]),
+            "left it without a node: none can hold class waits now; add one",
+        ),
+        (
+            forged,
+            two_nodes(),
+            "removed what was left of a pin; annotation fastrak.io/node pins a claim",
+        ),
+        (
+            odd,
+            two_nodes(),
+            "left it without a node: volume.kubernetes.io/selected-node names none; take it off",
+        ),
+        (gone, two_nodes(), "left it on node gone, which does not exist"),
+    ] {
+        assert_eq!(warned(&create(&object, &snapshot)), [format!("fastrak: {text}")], "{object}");
+    }
+}
+
+#[test]
+fn an_update_that_brings_nothing_new_is_told_nothing() {
+    let malformed = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
+    let odd = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "../..")]);
+    for (object, snapshot) in
+        [(malformed, two_nodes()), (odd, two_nodes()), (claim_of(Some("waits")), snapshot(&[]))]
+    {
+        let changed = with_labels(&object, &[("other", "change")]);
+        let verdict = update(&object, &changed, &snapshot);
+        assert_eq!(warned(&verdict), [""; 0], "{object}");
+    }
+}
+
+#[test]
+fn what_a_new_claim_bears_already_is_not_told() {
+    let object = claim_of(None);
+    let changed = after(&object, &create(&object, &one_node()));
+    is_silent(&create(&changed, &one_node()), Reason::OnlyNode);
+}
+
+#[test]
+fn what_cannot_be_served_is_told_when_the_claim_is_made_and_not_again() {
+    let with = |key: &str, value: Value| {
+        let mut object = claim_of(Some("waits"));
+        object["spec"][key] = value;
+        object
+    };
+    let source = |kind: &str| json!({"kind": kind, "name": "old"});
+    for (object, says) in [
+        (with("accessModes", json!(["ReadWriteMany"])), "access mode ReadWriteMany is not served"),
+        (with("volumeMode", json!("Block")), "volumeMode Block is not served"),
+        (with("dataSource", source("VolumeSnapshot")), "dataSource VolumeSnapshot/old is not"),
+        (
+            with("dataSourceRef", source("PersistentVolumeClaim")),
+            "dataSource PersistentVolumeClaim/old is not",
+        ),
+        (with("selector", json!({"matchLabels": {"a": "b"}})), "spec.selector is not served"),
+        (with("volumeAttributesClassName", json!("gold")), "volumeAttributesClassName is not"),
+    ] {
+        let warnings = warned(&create(&object, &two_nodes()));
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
+        assert!(!warnings[0].ends_with('…'), "{warnings:?}");
+        let changed = with_labels(&object, &[("other", "change")]);
+        assert_eq!(warned(&update(&object, &changed, &two_nodes())), [""; 0], "{object}");
+        assert_eq!(warned(&repair(&object, &two_nodes())), [""; 0], "{object}");
+        // A class of ours that comes late is told of as well.
+        let mut unset = object.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        let warnings = warned(&update(&unset, &object, &two_nodes()));
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
+        // What is another provisioner's is not judged.
+        let mut foreign = object;
+        foreign["spec"]["storageClassName"] = json!("foreign");
+        assert_eq!(warned(&create(&foreign, &two_nodes())), [""; 0]);
+    }
+    for object in [with("selector", json!({})), with("dataSourceRef", source("Populator"))] {
+        assert_eq!(warned(&create(&object, &two_nodes())), [""; 0], "{object}");
+    }
+}
+
+#[test]
+fn parameters_that_are_not_known_are_told_to_whoever_uses_the_class() {
+    let class = json!({
+        "metadata": {"name": "odd"},
+        "provisioner": PROVISIONER,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "parameters": {"qouta": "off"},
+    });
+    let snapshot = crate::fixtures::with_classes(&[class], &[node("a"), node("b")]);
+    let object = claim_of(Some("odd"));
+    let warnings = warned(&create(&object, &snapshot));
+    let says = "fastrak: class odd has an unknown parameter \"qouta\"; known are: pool";
+    assert!(warnings.len() == 1 && warnings[0].starts_with(says), "{warnings:?}");
+    assert_eq!(warned(&update(&object, &object, &snapshot)), [""; 0]);
+}
+
+proptest! {
+    #[test]
+    fn what_was_told_is_not_told_again(
+        object in any_claim(), snapshot in any_facts(), operation in any_operation(),
+    ) {
+        let changed = after(&object, &decide(operation, None, &object, &snapshot));
+        // A node that a new claim was told is mirrored only by its first update.
+        let changed = after(&changed, &update(&changed, &changed, &snapshot));
+        let again = update(&changed, &changed, &snapshot);
+        prop_assert_eq!((&again.outcome, warned(&again)), (&Outcome::Untouched, vec![]), "{}", changed);
+    }
+}

@@ -1,0 +1,114 @@
+//! A Node as far as it is read: what decides whether it can hold a volume. A whole Node lists every
+//! image on its disk, and a watch would parse and hold all of that for a few words.
+
+use k8s_openapi::api::core::v1::Node;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+/// Labels of a Node.
+pub type Labels = BTreeMap<String, String>;
+
+/// The parts of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeShape {
+    /// Its metadata.
+    pub metadata: Metadata,
+    pub(super) spec: Option<Spec>,
+    pub(super) status: Option<Status>,
+}
+
+/// The metadata of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata {
+    /// The name of the node.
+    pub name: Option<String>,
+    pub(super) labels: Option<Labels>,
+    pub(super) deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// The spec of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Spec {
+    pub(super) unschedulable: Option<bool>,
+    pub(super) taints: Option<Vec<Taint>>,
+}
+
+/// What keeps pods away.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Taint {
+    pub(super) key: String,
+    pub(super) effect: String,
+}
+
+/// The status of a Node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Status {
+    pub(super) conditions: Option<Vec<Condition>>,
+    pub(super) node_info: Option<Info>,
+}
+
+/// A condition of a Node or of a pod.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub(super) type_: String,
+    pub(super) status: String,
+}
+
+impl Condition {
+    /// Returns whether the Node or the pod is Ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.type_ == "Ready" && self.status == "True"
+    }
+}
+
+/// What a Node runs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Info {
+    pub(super) operating_system: String,
+}
+
+impl From<&Node> for NodeShape {
+    fn from(node: &Node) -> Self {
+        let taints = |taints: &Vec<k8s_openapi::api::core::v1::Taint>| {
+            taints
+                .iter()
+                .map(|taint| Taint { key: taint.key.clone(), effect: taint.effect.clone() })
+                .collect()
+        };
+        let conditions = |all: &Vec<k8s_openapi::api::core::v1::NodeCondition>| {
+            let conditions = all.iter().map(|condition| Condition {
+                type_: condition.type_.clone(),
+                status: condition.status.clone(),
+            });
+            conditions.collect()
+        };
+        Self {
+            metadata: Metadata {
+                name: node.metadata.name.clone(),
+                labels: node.metadata.labels.clone(),
+                deletion_timestamp: node.metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
+            },
+            spec: node.spec.as_ref().map(|spec| Spec {
+                unschedulable: spec.unschedulable,
+                taints: spec.taints.as_ref().map(taints),
+            }),
+            status: node.status.as_ref().map(|status| Status {
+                conditions: status.conditions.as_ref().map(conditions),
+                node_info: status
+                    .node_info
+                    .as_ref()
+                    .map(|info| Info { operating_system: info.operating_system.clone() }),
+            }),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reports what is wrong with the StorageClasses of the cluster: several that are marked as the
+//! default, and a class of another provisioner that has the name of ours. Every replica counts the
+//! defaults; the leader writes a log line and an event on each class, once for each change. It takes
+//! no mark off, and no request waits for it.
+
+use super::looks::Looks;
+use super::watcher::SnapshotStore;
+use crate::event::event;
+use crate::metrics::Metrics;
+use fastrak_admission::snapshot::{ClassInfo, Snapshot};
+use fastrak_api::names;
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::lease::Leadership;
+use fastrak_runtime::shutdown::Shutdown;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::Recorder;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// The notes that have been reported.
+type Reported = Vec<String>;
+
+/// Something that is wrong with classes.
+struct Problem<'a> {
+    reason: EventReason,
+    note: String,
+    classes: Vec<&'a ClassInfo>,
+}
+
+/// The task that watches the defaults.
+pub struct DefaultsWatch {
+    /// Where the snapshot are.
+    pub board: SnapshotStore,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// What records events.
+    pub recorder: Recorder,
+    /// Whether this replica leads. Every replica counts, one speaks.
+    pub leadership: Leadership,
+}
+
+impl DefaultsWatch {
+    /// Watches until shutdown is requested.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
+        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
+        let mut reported = Reported::new();
+        while let Some(leads) = looks.next().await {
+            reported = self.look(leads, reported).await;
+        }
+        Ok(())
+    }
+
+    /// Counts the defaults, and reports the problems that have not been reported. A replica that no
+    /// longer leads forgets what it has reported.
+    async fn look(&self, leads: bool, reported: Reported) -> Reported {
+        let Some(snapshot) = self.board.latest() else { return reported };
+        let defaults = snapshot.defaults().len();
+        self.metrics.default_classes.set(i64::try_from(defaults).unwrap_or(i64::MAX));
+        if !leads {
+            return Reported::new();
+        }
+        let problems = problems(&snapshot);
+        for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
+            tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
+            for class in &problem.classes {
+                self.record(class, problem).await;
+            }
+        }
+        problems.into_iter().map(|problem| problem.note).collect()
+    }
+
+    async fn record(&self, fact: &ClassInfo, problem: &Problem<'_>) {
+        let event = event(problem.reason, "Watching", problem.note.clone());
+        let class = ObjectReference {
+            api_version: Some("storage.k8s.io/v1".to_owned()),
+            kind: Some("StorageClass".to_owned()),
+            name: Some(fact.class.name.clone()),
+            uid: Some(fact.uid.clone()),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = self.recorder.publish(&event, &class).await {
+            tracing::warn!(error = %Chain(&error), class = fact.class.name, "no event recorded");
+        }
+    }
+}
+
+fn problems(snapshot: &Snapshot) -> Vec<Problem<'_>> {
+    [several_defaults(snapshot), name_taken(snapshot)].into_iter().flatten().collect()
+}
+
+fn several_defaults(snapshot: &Snapshot) -> Option<Problem<'_>> {
+    let classes = snapshot.defaults();
+    let names: Vec<_> = classes.iter().map(|fact| fact.class.name.as_str()).collect();
+    let [winner, _, ..] = names[..] else { return None };
+    let note = format!(
+        "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
+         Take the mark off all but one.",
+        names.join(", ")
+    );
+    Some(Problem { reason: EventReason::MultipleDefaultClasses, note, classes })
+}
+
+fn name_taken(snapshot: &Snapshot) -> Option<Problem<'_>> {
+    let fact = snapshot.classes.get(names::CLASS_DEFAULT).filter(|fact| !fact.class.is_ours())?;
+    if snapshot
+        .classes
+        .values()
+        .any(|other| other.class.is_ours() && other.class.name != names::CLASS_RETAIN)
+    {
+        return None;
+    }
+    let (name, provisioner) = (&fact.class.name, &fact.class.provisioner);
+    let note = format!(
+        "StorageClass {name} belongs to provisioner {provisioner}, so that fastrak could not install its \
+         own: claims of {name} are not fastrak's. Install fastrak's classes under other names, with \
+         deploy/class-names"
+    );
+    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![fact] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fastrak_admission::fixtures::{marked, with_classes};
+    use serde_json::json;
+
+    fn class(name: &str, provisioner: &str) -> serde_json::Value {
+        json!({"metadata": {"name": name}, "provisioner": provisioner})
+    }
+
+    #[test]
+    fn several_defaults_are_named_with_the_one_that_wins() {
+        let classes = ["a", "b", "c"].map(|name| class(name, names::PROVISIONER));
+        let mut snapshot = with_classes(&classes, &[]);
+        for (name, created) in [
+            ("b", "2026-01-02T00:00:00Z"),
+            ("a", "2026-01-01T00:00:00Z"),
+            ("c", "2025-01-01T00:00:00Z"),
+        ] {
+            assert!(several_defaults(&snapshot).is_none() || name == "c");
+            snapshot = marked(&snapshot, name, created);
+        }
+        let problem = several_defaults(&snapshot).unwrap();
+        assert!(problem.note.contains("b, a, c"), "{}", problem.note);
+        assert!(problem.note.contains("get b."), "{}", problem.note);
+        assert_eq!(problem.classes.len(), 3);
+    }
+
+    #[test]
+    fn a_class_of_another_provisioner_with_our_name_is_named_with_the_way_out() {
+        let retain = class(names::CLASS_RETAIN, names::PROVISIONER);
+        let taken = class(names::CLASS_DEFAULT, "example.com/other");
+        let snapshot = with_classes(&[taken.clone(), retain.clone()], &[]);
+        let note = name_taken(&snapshot).unwrap().note;
+        assert!(note.contains("provisioner example.com/other"), "{note}");
+        assert!(note.contains("deploy/class-names"), "{note}");
+        // Under another name there is a class of ours.
+        let renamed = class("fastrak", names::PROVISIONER);
+        assert!(name_taken(&with_classes(&[taken, retain.clone(), renamed], &[])).is_none());
+        let ours = class(names::CLASS_DEFAULT, names::PROVISIONER);
+        assert!(name_taken(&with_classes(&[ours, retain], &[])).is_none());
+        assert!(name_taken(&with_classes(&[], &[])).is_none());
+    }
+}
