@@ -20,6 +20,7 @@
 #[cfg(any(test, feature = "fixtures"))]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "only tests use it")]
 pub mod fixtures;
+mod json;
 pub mod mutate;
 pub mod patch;
 pub mod placement;

@@ -64,7 +64,8 @@ fn test_only(files: &[File]) -> BTreeSet<String> {
         let declared = text.split("#[cfg(test)]\n").skip(1);
         let declared = declared.filter_map(|rest| rest.strip_prefix("mod ")?.split_once(';'));
         found.extend(declared.map(|(module, _)| format!("{inner}/{module}.rs")));
-        found.extend(path.contains("/tests/").then(|| path.clone()));
+        let is_test = path.contains("/tests/") || path.ends_with("/fixtures.rs");
+        found.extend(is_test.then(|| path.clone()));
     }
     found
 }

@@ -6,6 +6,7 @@
 
 use super::NotAReview;
 use super::wire::{API_VERSION, Incoming, KIND, Request};
+use crate::json;
 use fastrak_api::object::{Mapping, Text};
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -28,7 +29,7 @@ pub(super) fn read<'a, S: Deserialize<'a>>(body: &'a [u8]) -> Result<Read<'a, S>
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(NotAReview::Empty);
     }
-    let Ok(incoming) = serde_json::from_slice(body) else { return read_in_parts(body) };
+    let Some(incoming) = json::read(body) else { return read_in_parts(body) };
     let (request, object, old) = request::<Boxed<S>>(incoming)?.parted();
     Ok((request, object.map(|object| Objects { object, old }).ok_or_else(missing)))
 }
