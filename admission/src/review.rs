@@ -11,7 +11,7 @@
 
 mod decide;
 mod read;
-mod told;
+mod response;
 mod wire;
 
 use self::decide::{Shape, decide};
@@ -143,7 +143,7 @@ fn examined<'a, S: Shape<'a>>(
 }
 
 fn failed(reason: Reason, about: &str) -> Verdict {
-    Verdict::untouched(reason).about(about).told()
+    Verdict::untouched(reason).about(about).reported()
 }
 
 fn written(
@@ -160,9 +160,9 @@ fn written(
         Some(received) if !dry_run => received.operations(&edits),
         _ => Vec::new(),
     };
-    let effect = told::effect(verdict, !patch.is_empty(), dry_run);
-    let audit = told::audit(verdict, &edits, dry_run);
-    let response = match &verdict.outcome {
+    let effect = response::effect(verdict, !patch.is_empty(), dry_run);
+    let audit = response::audit(verdict, &edits, dry_run);
+    let answer = match &verdict.outcome {
         Outcome::Denied(message) if !dry_run => {
             let status = Status { code: UNPROCESSABLE, reason: "Invalid", message };
             Response::denied(&request.uid, status, audit)
@@ -171,7 +171,7 @@ fn written(
             Response::allowed(&request.uid, patch, audit)
         }
     };
-    let body = response.with_warnings(told::warnings(verdict, dry_run)).write();
+    let body = answer.with_warnings(response::warnings(verdict, dry_run)).write();
     Answer { body, effect, reason: verdict.reason }
 }
 

@@ -2,11 +2,11 @@
 //! not say how that reaches the API server: an answer to a review is made in `review.rs`, a repair
 //! in `repair/`.
 
+mod messages;
 mod reason;
-mod words;
 
-pub use self::reason::{Reason, Rule, Voice};
-pub use self::words::{Said, clipped};
+pub use self::messages::{Message, clipped};
+pub use self::reason::{Reason, Rule, WarnOn};
 
 use crate::patch::Edit;
 use smol_str::SmolStr;
@@ -19,7 +19,7 @@ pub struct Verdict {
     /// What is to be done.
     pub outcome: Outcome,
     /// What whoever asked is to be told beside it.
-    pub said: Vec<Said>,
+    pub said: Vec<Message>,
     /// What the reason is about: a node, a class, an annotation. A user's text, unbounded.
     pub about: SmolStr,
 }
@@ -70,21 +70,21 @@ impl Verdict {
     /// With one more remark.
     #[must_use]
     pub fn remark(mut self, text: impl Into<String>) -> Self {
-        self.said.push(Said::Remark(text.into()));
+        self.said.push(Message::Remark(text.into()));
         self
     }
 
     /// With its reason told to whoever asked, if that is one that is told. A denial speaks for
     /// itself.
     #[must_use]
-    pub fn told(mut self) -> Self {
-        let told = match (self.reason.voice(), &self.outcome) {
-            (Voice::Mute, _) | (_, Outcome::Denied(_)) => false,
-            (Voice::Changed, outcome) => matches!(outcome, Outcome::Patched(_)),
-            (Voice::Left, _) => true,
+    pub fn reported(mut self) -> Self {
+        let told = match (self.reason.warn_on(), &self.outcome) {
+            (WarnOn::Never, _) | (_, Outcome::Denied(_)) => false,
+            (WarnOn::Change, outcome) => matches!(outcome, Outcome::Patched(_)),
+            (WarnOn::Skip, _) => true,
         };
         if told {
-            self.said.push(Said::Did(self.explained()));
+            self.said.push(Message::Did(self.explained()));
         }
         self
     }
@@ -94,7 +94,9 @@ impl Verdict {
     pub fn explained(&self) -> String {
         match &self.outcome {
             Outcome::Denied(message) => format!("refused it: {message}"),
-            Outcome::Untouched | Outcome::Patched(_) => words::explained(self.reason, &self.about),
+            Outcome::Untouched | Outcome::Patched(_) => {
+                messages::explained(self.reason, &self.about)
+            }
         }
     }
 
@@ -115,12 +117,12 @@ mod tests {
 
     #[test]
     fn a_denial_speaks_for_itself_and_a_mute_reason_never() {
-        let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).told();
+        let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).reported();
         assert_eq!((denied.said.len(), denied.explained().as_str()), (0, "refused it: no"));
-        assert!(Verdict::untouched(Reason::ForeignClass).told().said.is_empty());
+        assert!(Verdict::untouched(Reason::ForeignClass).reported().said.is_empty());
         // A change that is there already, as the API server's second question finds it.
-        assert!(Verdict::untouched(Reason::OnlyNode).told().said.is_empty());
-        let told = Verdict::untouched(Reason::NoNodeAble).about("fast").told();
+        assert!(Verdict::untouched(Reason::OnlyNode).reported().said.is_empty());
+        let told = Verdict::untouched(Reason::NoNodeAble).about("fast").reported();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
         let warnings: Vec<_> = told.warnings(false).collect();
         assert_eq!(warnings, [text]);

@@ -4,11 +4,11 @@ mod duration;
 
 use self::duration::{duration, some_duration};
 use crate::command::Command;
-use crate::registration::plan::Us;
 use crate::serve::Limits;
 use crate::serve::client_ca::ClientPolicy;
 use crate::serve::clients::ClientAuth;
 use crate::serve::http::Allowance;
+use crate::webhook_config::plan::Installation;
 use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
@@ -255,8 +255,8 @@ impl From<Args> for Config {
 impl Config {
     /// As what we are registered.
     #[must_use]
-    pub fn us(&self) -> Us {
-        Us {
+    pub fn us(&self) -> Installation {
+        Installation {
             namespace: self.namespace.clone(),
             service: self.service_name.clone(),
             names: self.tls_names.clone(),

@@ -5,7 +5,7 @@
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::probe::controller::Probe;
-use crate::repair::controller::Mender;
+use crate::repair::controller::RepairController;
 use crate::snapshot::agents::AgentsWatch;
 use crate::snapshot::defaults::DefaultsWatch;
 use crate::snapshot::watcher::SnapshotStore;
@@ -25,7 +25,7 @@ pub struct Lead {
     leadership: Leadership,
     defaults: DefaultsWatch,
     agents: AgentsWatch,
-    mender: Mender,
+    mender: RepairController,
     probe: Option<Probe>,
 }
 
@@ -65,7 +65,7 @@ impl Lead {
             namespace: config.namespace.clone(),
             grace: config.agent_grace,
         };
-        let mender = Mender {
+        let mender = RepairController {
             client: needs.client.clone(),
             board: needs.board.clone(),
             settings: config.services,

@@ -14,8 +14,8 @@ pub use self::serving::{
 };
 
 use crate::probe::cause::Cause;
-use crate::registration::plan::Field;
 use crate::rotation::metrics::RotationMetrics;
+use crate::webhook_config::plan::Field;
 use fastrak_admission::review::{Effect, Subject};
 use fastrak_admission::verdict::Reason;
 use prometheus_client::encoding::{

@@ -3,11 +3,11 @@
 use crate::config::Config;
 use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
-use crate::registration::controller::RegistrationWatch;
-use crate::registration::shipped::ShippedError;
 use crate::rotation::Certificates;
 use crate::serve::{self, Counter, ServeError};
 use crate::snapshot::watcher::{SnapshotStore, SnapshotWatcher};
+use crate::webhook_config::controller::RegistrationWatch;
+use crate::webhook_config::shipped::ShippedError;
 use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};

@@ -10,7 +10,7 @@
 //! what it wrote. Without that record, or where the class is not the plugin's to give, it counts
 //! as chosen.
 
-use super::{ClaimAsk, Operation};
+use super::{ClaimRequest, Operation};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Reason, clipped};
 use fastrak_api::claim::ClassChoice;
@@ -33,7 +33,7 @@ pub enum ClassOf<'a> {
 
 /// The class of the claim.
 #[must_use]
-pub fn class_of<'a>(ask: &ClaimAsk<'_>, snapshot: &'a Snapshot) -> ClassOf<'a> {
+pub fn class_of<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> ClassOf<'a> {
     if let Some(class) = of_namespace(ask, snapshot).and_then(|name| snapshot.class(name)) {
         return ClassOf::Default(class, Reason::NamespaceClass);
     }
@@ -65,14 +65,14 @@ fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
 }
 
 /// The class that the claim's namespace wants it to have in place of what it has.
-fn of_namespace<'a>(ask: &ClaimAsk<'_>, snapshot: &'a Snapshot) -> Option<&'a str> {
+fn of_namespace<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Option<&'a str> {
     let wanted = snapshot.of_namespace(&ask.claim.namespace)?.default_class.as_deref()?;
     let has = ask.claim.class_name();
     (is_open(ask, snapshot) && has != Some(wanted)).then_some(wanted)
 }
 
 /// Whether nobody has chosen the claim's class.
-fn is_open(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> bool {
+fn is_open(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> bool {
     match (&ask.claim.class, ask.operation) {
         (ClassChoice::Unset, Operation::Create | Operation::Repair) => true,
         // Another webhook's choice has no owner either, but need not be the cluster's default.
@@ -86,7 +86,7 @@ fn is_open(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> bool {
 
 /// What the maker of a claim is to be told about its class, beside what was done.
 #[must_use]
-pub fn remark(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Option<String> {
+pub fn remark(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
     if ask.operation != Operation::Create {
         return None;
     }
@@ -103,7 +103,7 @@ pub fn remark(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Option<String> {
 
 /// Where several classes are the default and the claim's is one of them, nobody can tell whether it
 /// was chosen.
-fn several(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Option<String> {
+fn several(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
     let name = ask.claim.class_name()?;
     let defaults = snapshot.defaults();
     let [winner, _, ..] = defaults.as_slice() else { return None };

@@ -1,13 +1,13 @@
 //! What a claim of one of fastrak's classes asks for in vain. A warning says so when the claim is made,
 //! and not when a pod has been waiting for a while; the agent refuses it in the same words.
 
-use super::{ClaimAsk, Operation};
+use super::{ClaimRequest, Operation};
 use fastrak_api::claim::{Claim, Unservable};
 use fastrak_api::class::Class;
 
 /// Returns the warnings about the claim. An update is warned only of what it brings.
 #[must_use]
-pub fn remarks(ask: &ClaimAsk<'_>, class: &Class) -> Vec<String> {
+pub fn remarks(ask: &ClaimRequest<'_>, class: &Class) -> Vec<String> {
     if ask.operation == Operation::Repair {
         return Vec::new();
     }

@@ -15,7 +15,7 @@ pub use self::refusal::problem;
 
 use self::refusal::{contradiction, refused, would_do};
 use self::void::{chosen_again, is_void};
-use super::{ClaimAsk, Operation};
+use super::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
 use crate::placement::{self, Key};
 use crate::snapshot::{Availability, Snapshot, Unfit};
@@ -30,7 +30,7 @@ const QUOTED: usize = 80;
 
 /// Decides the node of a claim of one of fastrak's classes.
 #[must_use]
-pub fn pin(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+pub fn pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let claim = ask.claim;
     match (claim.pin.is_some(), claim.selected_node.is_some()) {
         _ if is_void(ask, class, snapshot) => chosen_again(ask, class, snapshot),
@@ -43,7 +43,7 @@ pub fn pin(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
 }
 
 /// Dynamic provisioning has been told a node.
-fn told(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn told(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let node = match ask.claim.selected_node() {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
@@ -72,7 +72,12 @@ fn told(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
 }
 
 /// A new claim brings the node that provisioning is to be told, which is as good as a pin.
-fn selected(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn selected(
+    ask: &ClaimRequest<'_>,
+    node: &NodeName,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> Verdict {
     let volume = existing::volume(ask, class, snapshot, Some(node));
     match (volume, snapshot.fitness(node, class)) {
         (Some(volume), fits) => existing::left_to(volume, fits.ok().map(|()| node)),
@@ -86,7 +91,7 @@ fn selected(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, snapshot: &Snaps
 /// Returns the user's pin that was kept without selecting the node, since an existing volume fitted
 /// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
 /// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
-fn kept_pin(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
+fn kept_pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
     let old = ask.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
     let is_kept = ask.operation == Operation::Update
         && old.pin == ask.claim.pin
@@ -97,7 +102,7 @@ fn kept_pin(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Option<No
 
 /// The user writes another node than the selected one. The agent of that one may be making the
 /// volume at this moment, so the claim stays; only of a node that is gone nobody can be at work.
-fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn moved(ask: &ClaimRequest<'_>, node: &NodeName, class: &Class, snapshot: &Snapshot) -> Verdict {
     let brings_both = ask.old.is_none_or(|old| old.selected_node != ask.claim.selected_node);
     if !brings_both && snapshot.fitness(node, class) == Err(Unfit::Unknown) {
         return explicit(ask, class, snapshot);
@@ -109,7 +114,7 @@ fn moved(ask: &ClaimAsk<'_>, node: &NodeName, class: &Class, snapshot: &Snapshot
 }
 
 /// The claim bears a pin, and provisioning has not been told another node.
-fn explicit(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn explicit(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let node = match ask.claim.pin() {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
@@ -148,12 +153,12 @@ fn explicit(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
 }
 
 /// Checks whether no agent can be making a volume for the claim: it sees the claim by its label.
-fn is_unserved(ask: &ClaimAsk<'_>) -> bool {
+fn is_unserved(ask: &ClaimRequest<'_>) -> bool {
     brings_pin(ask) || ask.claim.node_label.is_none()
 }
 
 /// Nobody has chosen a node, or the choice was taken back.
-fn open(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot, otherwise: Reason) -> Verdict {
+fn open(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot, otherwise: Reason) -> Verdict {
     if let Some(volume) = existing::volume(ask, class, snapshot, None) {
         return existing::left_to(volume, None);
     }
@@ -180,7 +185,7 @@ fn open(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot, otherwise: Reaso
 }
 
 /// A class that binds at once leaves the scheduler no say.
-fn chosen(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn chosen(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let key = Key::of(ask.claim, ask.request);
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
     match placement::choose(&key, snapshot.eligible(class)) {
@@ -189,14 +194,14 @@ fn chosen(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-fn is_stale_mirror(ask: &ClaimAsk<'_>) -> bool {
+fn is_stale_mirror(ask: &ClaimRequest<'_>) -> bool {
     ask.operation != Operation::Create && recorded(ask) == Some(PinnedBy::Scheduler)
 }
 
 /// What is recorded about the pin. A pin that has just been brought is its user's, whatever was
 /// recorded for the one before; only we write the label at the same time. A new claim has no pin before
 /// it, and a tool that restores it may have left the label out.
-fn recorded(ask: &ClaimAsk<'_>) -> Option<PinnedBy> {
+fn recorded(ask: &ClaimRequest<'_>) -> Option<PinnedBy> {
     let claim = ask.claim;
     let key = claim.pin().ok().flatten().map(|node| node.key());
     let label = claim.node_label.as_deref();
@@ -207,7 +212,7 @@ fn recorded(ask: &ClaimAsk<'_>) -> Option<PinnedBy> {
 }
 
 /// Whether it is this very request that brings the pin.
-fn brings_pin(ask: &ClaimAsk<'_>) -> bool {
+fn brings_pin(ask: &ClaimRequest<'_>) -> bool {
     match ask.operation {
         Operation::Create => true,
         Operation::Update => ask.old.is_none_or(|old| old.pin != ask.claim.pin),
@@ -221,7 +226,7 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
     Verdict::patched(reason, edits.collect()).about(node)
 }
 
-fn mirrored(ask: &ClaimAsk<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
+fn mirrored(ask: &ClaimRequest<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
     // With the scheduler's write these save one of the controller manager; alone they would be one more.
     let is_written = |old: &Claim| old.selected_node != ask.claim.selected_node;
     let extra = ask.old.is_some_and(is_written).then(provisioner_edits);

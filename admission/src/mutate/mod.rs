@@ -45,7 +45,7 @@ pub enum Operation {
 
 /// A claim, and what is happening to it.
 #[derive(Clone, Copy, Debug)]
-pub struct ClaimAsk<'a> {
+pub struct ClaimRequest<'a> {
     /// The claim as it is to be.
     pub claim: &'a Claim,
     /// The claim as it was before an update.
@@ -58,7 +58,7 @@ pub struct ClaimAsk<'a> {
 
 /// Decides about a claim.
 #[must_use]
-pub fn claim(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Verdict {
+pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
     let claim = ask.claim;
     if is_probe(ask) {
         let seen = Edit::set(Field::Annotation(names::PROBE), names::PROBE_SEEN);
@@ -73,7 +73,7 @@ pub fn claim(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Verdict {
         ClassOf::Named(class) => served(ask, class, snapshot),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
-            let given = Verdict::patched(reason, edits).about(class.name.as_str()).told();
+            let given = Verdict::patched(reason, edits).about(class.name.as_str()).reported();
             if class.is_ours() { both(given, served(ask, class, snapshot)) } else { given }
         }
     };
@@ -84,13 +84,13 @@ pub fn claim(ask: &ClaimAsk<'_>, snapshot: &Snapshot) -> Verdict {
 }
 
 /// Whether somebody only asks whether the webhook is there. Nothing is made of such a claim.
-fn is_probe(ask: &ClaimAsk<'_>) -> bool {
+fn is_probe(ask: &ClaimRequest<'_>) -> bool {
     let here = ask.claim.namespace == names::PROBE_NAMESPACE;
     here && ask.claim.probes && ask.operation == Operation::Create
 }
 
 /// A claim of one of fastrak's classes: its node, and what it asks for in vain.
-fn served(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn served(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let verdict = pinned(ask, class, snapshot);
     // An existing volume may be what no new one can be.
     if matches!(verdict.outcome, Outcome::Denied(_)) || verdict.reason == Reason::ExistingVolume {
@@ -99,7 +99,7 @@ fn served(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     claim_demands::remarks(ask, class).into_iter().fold(verdict, Verdict::remark)
 }
 
-fn pinned(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn pinned(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let mut verdict = without_idle_edits(ask.claim, claim_pin::pin(ask, class, snapshot));
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
     if changed && verdict.reason == Reason::WaitsForPod {
@@ -112,14 +112,14 @@ fn pinned(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
 }
 
 /// A verdict that says what it does; and of what it leaves, only if the request has news of it.
-fn told(ask: &ClaimAsk<'_>, verdict: Verdict) -> Verdict {
+fn told(ask: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
     let news = match (ask.operation, ask.old) {
         (Operation::Create, _) => true,
         (Operation::Repair, _) => false,
         (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(ask.claim)),
     };
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
-    if news || changed { verdict.told() } else { verdict }
+    if news || changed { verdict.reported() } else { verdict }
 }
 
 /// What of a claim its user decides by.

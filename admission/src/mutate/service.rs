@@ -19,7 +19,7 @@ use fastrak_api::names::{self, inlets};
 
 /// A Service, and what is happening to it.
 #[derive(Clone, Copy, Debug)]
-pub struct ServiceAsk<'a> {
+pub struct ServiceRequest<'a> {
     /// The Service as it is to be.
     pub service: &'a ServiceView,
     /// The Service as it was before an update.
@@ -42,7 +42,7 @@ const QUOTED: usize = 24;
 
 /// Decides about a Service.
 #[must_use]
-pub fn service(ask: &ServiceAsk<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
+pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
     let service = ask.service;
     if let Some((reason, about)) = beyond_scope(service, snapshot) {
         return Verdict::untouched(reason).about(about);
@@ -69,7 +69,7 @@ pub fn service(ask: &ServiceAsk<'_>, snapshot: &Snapshot, settings: Settings) ->
     };
     let verdict = without_idle_edits(service, verdict);
     // What was decided before has been told before.
-    if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.told() } else { verdict }
+    if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.reported() } else { verdict }
 }
 
 fn beyond_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
@@ -143,7 +143,7 @@ fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &st
 }
 
 fn decided(
-    ask: &ServiceAsk<'_>,
+    ask: &ServiceRequest<'_>,
     choice: Option<Server>,
     record: Record,
     fallback: &Fallback,
@@ -180,14 +180,14 @@ fn decided(
 
 /// Whether a recorded decision no longer stands, though no choice is written: the choice that led
 /// to it has been taken off, or what inlets could not do is not asked for any more.
-fn is_to_be_redecided(ask: &ServiceAsk<'_>, record: Record) -> bool {
+fn is_to_be_redecided(ask: &ServiceRequest<'_>, record: Record) -> bool {
     let Some(old) = ask.old else { return false };
     let carried_now = old.beyond_inlets.is_some() && ask.service.beyond_inlets.is_none();
     old.choice.is_some() || (record.was_nobody() && carried_now)
 }
 
 fn served(server: Server) -> Verdict {
-    let mut edits = server.words();
+    let mut edits = server.edits();
     let decision = server.decision().to_string();
     edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
     let reason = match server {

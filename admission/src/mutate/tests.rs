@@ -28,7 +28,10 @@ fn decide(
 ) -> Verdict {
     let decide = |view: fn(&Value) -> Claim| {
         let (object, old) = (view(object), old.map(view));
-        claim(&ClaimAsk { claim: &object, old: old.as_ref(), operation, request: "r-1" }, snapshot)
+        claim(
+            &ClaimRequest { claim: &object, old: old.as_ref(), operation, request: "r-1" },
+            snapshot,
+        )
     };
     let verdict = decide(read);
     assert_eq!(decide(reviewed), verdict, "a review decides by as much");

@@ -2,9 +2,9 @@
 //! The decisions themselves are in `mutate/`.
 
 use super::read::Objects;
-use super::{Request, Subject, failed, told};
-use crate::mutate::service::{ServiceAsk, Settings, service};
-use crate::mutate::{ClaimAsk, Operation, claim};
+use super::{Request, Subject, failed, response};
+use crate::mutate::service::{ServiceRequest, Settings, service};
+use crate::mutate::{ClaimRequest, Operation, claim};
 use crate::patch::Received;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Reason, Verdict};
@@ -18,11 +18,11 @@ pub(super) trait Shape<'a>: Deserialize<'a> + Into<Received<'a>> {
     const SUBJECT: Subject;
 
     /// What is to be done.
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict;
+    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict;
 }
 
 /// What is asked beside the objects.
-pub(super) struct Ask<'a> {
+pub(super) struct DecideRequest<'a> {
     request: &'a Request<'a>,
     operation: Operation,
     snapshot: &'a Snapshot,
@@ -51,7 +51,9 @@ pub(super) fn decide<'a, S: Shape<'a>>(
         return failed(Reason::NotReady, "");
     };
     match objects {
-        Ok(objects) => S::decide(objects, &Ask { request, operation, snapshot, settings }),
+        Ok(objects) => {
+            S::decide(objects, &DecideRequest { request, operation, snapshot, settings })
+        }
         Err(error) => failed(Reason::Unreadable, &error.to_string()),
     }
 }
@@ -59,43 +61,44 @@ pub(super) fn decide<'a, S: Shape<'a>>(
 impl<'a> Shape<'a> for ClaimShape<'a> {
     const SUBJECT: Subject = Subject::Claims;
 
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict {
-        let Ask { request, operation, snapshot, settings } = *ask;
+    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {
+        let DecideRequest { request, operation, snapshot, settings } = *ask;
         let view = |shape: &Self| {
             let mut view = Claim::of(shape);
             ask.complete(&mut view.namespace);
             view
         };
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let ask = ClaimAsk { claim: &object, old: old.as_ref(), operation, request: &request.uid };
+        let ask =
+            ClaimRequest { claim: &object, old: old.as_ref(), operation, request: &request.uid };
         let verdict = claim(&ask, snapshot);
         let before = ask.old.filter(|_| settings.dry_run);
-        let before = before.map(|old| claim(&ClaimAsk { claim: old, ..ask }, snapshot));
-        told::unless_before(verdict, before.as_ref())
+        let before = before.map(|old| claim(&ClaimRequest { claim: old, ..ask }, snapshot));
+        response::unless_before(verdict, before.as_ref())
     }
 }
 
 impl<'a> Shape<'a> for ServiceShape<'a> {
     const SUBJECT: Subject = Subject::Services;
 
-    fn decide(objects: &Objects<Self>, ask: &Ask<'_>) -> Verdict {
-        let Ask { snapshot, settings, .. } = *ask;
+    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {
+        let DecideRequest { snapshot, settings, .. } = *ask;
         let view = |shape: &Self| {
             let mut view = ServiceView::of(shape);
             ask.complete(&mut view.namespace);
             view
         };
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let ask = ServiceAsk { service: &object, old: old.as_ref() };
+        let ask = ServiceRequest { service: &object, old: old.as_ref() };
         let verdict = service(&ask, snapshot, settings);
         let before = ask.old.filter(|_| settings.dry_run);
         let before =
-            before.map(|old| service(&ServiceAsk { service: old, ..ask }, snapshot, settings));
-        told::unless_before(verdict, before.as_ref())
+            before.map(|old| service(&ServiceRequest { service: old, ..ask }, snapshot, settings));
+        response::unless_before(verdict, before.as_ref())
     }
 }
 
-impl Ask<'_> {
+impl DecideRequest<'_> {
     /// The namespace of the request counts where the object has none.
     fn complete(&self, namespace: &mut String) {
         if namespace.is_empty() {

@@ -27,18 +27,18 @@ pub enum Rule {
 
 /// Whether whoever made the request is told by a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
+pub enum WarnOn {
     /// When something was changed.
-    Changed,
+    Change,
     /// When an object was left as it is.
-    Left,
+    Skip,
     /// Never: it stands in audit logs and metrics alone.
-    Mute,
+    Never,
 }
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+
-       $variant:ident = $rule:ident, $label:literal, $voice:ident, $words:literal;)+) => {
+       $variant:ident = $rule:ident, $label:literal, $warn_on:ident, $message:literal;)+) => {
         /// Why something was decided: a label of metrics and an audit annotation, never free text.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
@@ -63,14 +63,14 @@ macro_rules! reasons {
 
             /// Whether whoever made the request is told.
             #[must_use]
-            pub const fn voice(self) -> Voice {
-                match self { $(Self::$variant => Voice::$voice,)+ }
+            pub const fn warn_on(self) -> WarnOn {
+                match self { $(Self::$variant => WarnOn::$warn_on,)+ }
             }
 
             /// What was done, for people; `{}` stands for what it was about.
             #[must_use]
-            pub const fn words(self) -> &'static str {
-                match self { $(Self::$variant => $words,)+ }
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message,)+ }
             }
         }
     };
@@ -78,127 +78,127 @@ macro_rules! reasons {
 
 reasons! {
     /// Its labels or its namespace's opt out.
-    OptedOut = Scope, "opted-out", Mute, "left it alone: its label or its namespace's opts out";
+    OptedOut = Scope, "opted-out", Never, "left it alone: its label or its namespace's opts out";
     /// Its namespace is the cluster's own or fastrak's own.
-    SystemNamespace = Scope, "system-namespace", Mute,
+    SystemNamespace = Scope, "system-namespace", Never,
         "left it alone: namespace {} is the cluster's or fastrak's own";
     /// It is being deleted.
-    Deleting = Scope, "deleting", Mute, "left it alone: it is being deleted";
+    Deleting = Scope, "deleting", Never, "left it alone: it is being deleted";
     /// The operation changes nothing that could be decided about.
-    Operation = Scope, "operation", Mute, "left it alone: the operation {} decides nothing";
+    Operation = Scope, "operation", Never, "left it alone: the operation {} decides nothing";
     /// The claim has, or names, its volume.
-    VolumeNamed = Scope, "volume-named", Mute, "left it alone: it has volume {}";
+    VolumeNamed = Scope, "volume-named", Never, "left it alone: it has volume {}";
     /// The claim wants no dynamic provisioning.
-    ClassRefused = Scope, "class-refused", Mute,
+    ClassRefused = Scope, "class-refused", Never,
         "left it alone: its empty class asks for no provisioning";
     /// The claim names its class by the annotation from before the field.
-    BetaClass = Scope, "beta-class", Left,
+    BetaClass = Scope, "beta-class", Skip,
         "left it alone: an old annotation names its class; use spec.storageClassName";
     /// The claim's class is another provisioner's.
-    ForeignClass = Scope, "foreign-class", Mute,
+    ForeignClass = Scope, "foreign-class", Never,
         "left it alone: class {} is another provisioner's";
     /// The claim's class does not exist.
-    UnknownClass = Scope, "unknown-class", Mute, "left it alone: class {} does not exist";
+    UnknownClass = Scope, "unknown-class", Never, "left it alone: class {} does not exist";
     /// The claim has no class, and there is none to give it.
-    NoClass = Scope, "no-class", Left,
+    NoClass = Scope, "no-class", Skip,
         "left it without a class: there is none to give; name one";
     /// The claim has no class, and another than fastrak's is the default.
-    DefaultElsewhere = Class, "default-elsewhere", Mute,
+    DefaultElsewhere = Class, "default-elsewhere", Never,
         "left its class open: the cluster gives it its default";
     /// The claim got the default class.
-    DefaultClass = Class, "default-class", Changed, "set class {}, since it names none";
+    DefaultClass = Class, "default-class", Change, "set class {}, since it names none";
     /// The claim got the class that its namespace says.
-    NamespaceClass = Class, "namespace-class", Changed, "set class {}, its namespace's default";
+    NamespaceClass = Class, "namespace-class", Change, "set class {}, its namespace's default";
     /// The user wrote the node.
-    UserPin = Pin, "user", Changed, "pinned it to node {}, as it asks";
+    UserPin = Pin, "user", Change, "pinned it to node {}, as it asks";
     /// The pin follows what dynamic provisioning was told.
-    Mirrored = Pin, "mirrored", Mute, "pinned it to node {}, where it is to be provisioned";
+    Mirrored = Pin, "mirrored", Never, "pinned it to node {}, where it is to be provisioned";
     /// No other node can hold it.
-    OnlyNode = Pin, "only-node", Changed, "pinned it to node {}: no other can hold it";
+    OnlyNode = Pin, "only-node", Change, "pinned it to node {}: no other can hold it";
     /// The class binds at once, so a node was chosen.
-    Policy = Pin, "policy", Changed, "pinned it to node {}: its class binds at once";
+    Policy = Pin, "policy", Change, "pinned it to node {}: its class binds at once";
     /// It follows the claims of the same pod.
-    Sibling = Pin, "sibling", Changed, "pinned it to node {}, with its pod's other claims";
+    Sibling = Pin, "sibling", Change, "pinned it to node {}, with its pod's other claims";
     /// What was left of a pin was taken off.
-    PinWithdrawn = Pin, "withdrawn", Changed,
+    PinWithdrawn = Pin, "withdrawn", Change,
         "removed what was left of a pin; annotation {} pins a claim";
     /// The scheduler is to choose, with a pod in view.
-    WaitsForPod = Pin, "waits-for-pod", Mute,
+    WaitsForPod = Pin, "waits-for-pod", Never,
         "left its node to the scheduler: it waits for its first pod";
     /// Kubernetes can bind it to a volume that exists.
-    ExistingVolume = Pin, "existing-volume", Left, "left it unpinned: existing PersistentVolume {} fits it";
+    ExistingVolume = Pin, "existing-volume", Skip, "left it unpinned: existing PersistentVolume {} fits it";
     /// No node can hold it.
-    NoNodeAble = Pin, "no-node-able", Left,
+    NoNodeAble = Pin, "no-node-able", Skip,
         "left it without a node: none can hold class {} now; add one";
     /// The node that was chosen for it cannot serve it any more, and another is to be chosen.
-    NodeVoid = Pin, "node-void", Changed, "removed its node {}, which cannot serve it; another is to be chosen";
+    NodeVoid = Pin, "node-void", Change, "removed its node {}, which cannot serve it; another is to be chosen";
     /// No node that could hold it runs an agent that is Ready.
-    NoAgent = Pin, "no-agent", Left,
+    NoAgent = Pin, "no-agent", Skip,
         "left it without a node: none for class {} has a Ready agent; see their pods";
     /// Its class binds at once, and no node takes pods now.
-    NoNodeAvailable = Pin, "no-node-available", Left,
+    NoNodeAvailable = Pin, "no-node-available", Skip,
         "left it without a node until one for class {} is Ready and not cordoned";
     /// The pin is no node's name.
-    MalformedPin = Pin, "malformed-pin", Left,
+    MalformedPin = Pin, "malformed-pin", Skip,
         "left it without a node: annotation {} names none; correct it";
     /// The pin is a node that does not exist.
-    UnknownNode = Pin, "unknown-node", Mute, "refused it: node {} does not exist";
+    UnknownNode = Pin, "unknown-node", Never, "refused it: node {} does not exist";
     /// The pin is a node that can never hold it.
-    ImpossibleNode = Pin, "impossible-node", Mute, "refused it: node {} can never hold it";
+    ImpossibleNode = Pin, "impossible-node", Never, "refused it: node {} can never hold it";
     /// The pin and the node that provisioning is told differ.
-    ContradictoryPin = Pin, "contradictory-pin", Mute, "refused it: it asks for two nodes";
+    ContradictoryPin = Pin, "contradictory-pin", Never, "refused it: it asks for two nodes";
     /// What provisioning is told is no node's name.
-    MalformedSelectedNode = Pin, "malformed-selected-node", Left,
+    MalformedSelectedNode = Pin, "malformed-selected-node", Skip,
         "left it without a node: {} names none; take it off";
     /// What a new claim says that provisioning is told is a node that can never hold it.
-    StaleSelectedNode = Pin, "stale-selected-node", Left, "left it on node {}";
+    StaleSelectedNode = Pin, "stale-selected-node", Skip, "left it on node {}";
     /// The Service wants no address.
-    NotLoadBalancer = Balancer, "not-load-balancer", Mute,
+    NotLoadBalancer = Balancer, "not-load-balancer", Never,
         "left it alone: its type is not LoadBalancer";
     /// The Service no longer wants an address.
-    GivenUp = Balancer, "given-up", Changed,
+    GivenUp = Balancer, "given-up", Change,
         "removed what it wrote: the Service wants no address any more";
     /// The inlets operator is to serve it.
-    Inlets = Balancer, "inlets", Changed, "left its address to the inlets operator";
+    Inlets = Balancer, "inlets", Change, "left its address to the inlets operator";
     /// Nobody is to serve it.
-    NoBalancer = Balancer, "none", Changed, "left it without an address; write {}: inlets to ask for one";
+    NoBalancer = Balancer, "none", Change, "left it without an address; write {}: inlets to ask for one";
     /// Nobody is to serve it, since the inlets operator cannot.
-    BeyondInlets = Balancer, "beyond-inlets", Changed,
+    BeyondInlets = Balancer, "beyond-inlets", Change,
         "left it without an address: inlets cannot carry it, {}";
     /// Nobody is to serve it: a tunnel would let in clients that it keeps out.
-    SourceRanges = Balancer, "source-ranges", Changed,
+    SourceRanges = Balancer, "source-ranges", Change,
         "left it without an address: inlets ignores {}; remove them";
     /// Nobody is to serve it: a tunnel cannot have the address that it asks for.
-    RequestedAddress = Balancer, "requested-address", Changed,
+    RequestedAddress = Balancer, "requested-address", Change,
         "left it without an address: inlets ignores {}; remove it";
     /// It has no cluster address.
-    Headless = Balancer, "headless", Left,
+    Headless = Balancer, "headless", Skip,
         "left it alone: without a cluster IP there is nothing to forward to";
     /// It names a class of load balancer.
-    ForeignBalancer = Balancer, "foreign-balancer", Left, "left it to load balancer class {}";
+    ForeignBalancer = Balancer, "foreign-balancer", Skip, "left it to load balancer class {}";
     /// It has an address from someone else.
-    ForeignAddress = Balancer, "foreign-address", Left, "left it alone: {} has its address";
+    ForeignAddress = Balancer, "foreign-address", Skip, "left it alone: {} has its address";
     /// It bears another load balancer's marks.
-    ForeignMark = Balancer, "foreign-mark", Left, "left it alone: {} is another load balancer's";
+    ForeignMark = Balancer, "foreign-mark", Skip, "left it alone: {} is another load balancer's";
     /// Its user tells the inlets operator what to do.
-    UserManaged = Balancer, "user-managed", Left, "left it alone: {} is set by hand";
+    UserManaged = Balancer, "user-managed", Skip, "left it alone: {} is set by hand";
     /// It asks for what is not served.
-    UnservedChoice = Balancer, "unserved-choice", Left,
+    UnservedChoice = Balancer, "unserved-choice", Skip,
         "left it alone: {} is not served; write inlets or none";
     /// It only asks whether the webhook is there.
-    Probe = Review, "probe", Mute, "set {}";
+    Probe = Review, "probe", Never, "set {}";
     /// What was sent is no review.
-    NotAReview = Review, "not-a-review", Mute, "left it alone: it is no review";
+    NotAReview = Review, "not-a-review", Never, "left it alone: it is no review";
     /// The review is of another kind of object than its path.
-    WrongKind = Review, "wrong-kind", Left, "left it alone: the review is of {}";
+    WrongKind = Review, "wrong-kind", Skip, "left it alone: the review is of {}";
     /// The object is missing or cannot be read.
-    Unreadable = Review, "unreadable", Left, "left it alone: it cannot be read: {}";
+    Unreadable = Review, "unreadable", Skip, "left it alone: it cannot be read: {}";
     /// Nothing is known of the cluster yet.
-    NotReady = Review, "not-ready", Left, "left it alone for now: still starting, will look again";
+    NotReady = Review, "not-ready", Skip, "left it alone for now: still starting, will look again";
     /// There was no time left to look at the object.
-    Overloaded = Review, "overloaded", Left, "left it alone for now: overloaded, will look again";
+    Overloaded = Review, "overloaded", Skip, "left it alone for now: overloaded, will look again";
     /// A defect of fastrak's.
-    Internal = Review, "internal", Left, "left it alone for now: a defect of its own, will look again";
+    Internal = Review, "internal", Skip, "left it alone for now: a defect of its own, will look again";
 }
 
 impl Rule {
@@ -233,7 +233,7 @@ mod tests {
         // They can follow "would have".
         let verbs = ["left", "set", "pinned", "removed", "refused"];
         for reason in Reason::ALL {
-            let words = reason.words();
+            let words = reason.message();
             let verb = words.split(' ').next().unwrap();
             assert!(verbs.contains(&verb), "{reason}: {words}");
             assert!(words.matches("{}").count() <= 1, "{reason}: {words}");
@@ -243,14 +243,14 @@ mod tests {
     #[test]
     fn what_is_another_provisioners_is_told_to_nobody_and_what_a_user_may_miss_is() {
         let voices = |reasons: &[Reason]| -> HashSet<_> {
-            reasons.iter().map(|reason| format!("{:?}", reason.voice())).collect()
+            reasons.iter().map(|reason| format!("{:?}", reason.warn_on())).collect()
         };
-        let one = |voice: &str| HashSet::from([voice.to_owned()]);
+        let one = |warn_on: &str| HashSet::from([warn_on.to_owned()]);
         let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
-        assert_eq!(voices(&mute), one("Mute"));
+        assert_eq!(voices(&mute), one("Never"));
         let changed = [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::GivenUp];
-        assert_eq!(voices(&changed), one("Changed"));
+        assert_eq!(voices(&changed), one("Change"));
         let left = [Reason::NoNodeAble, Reason::ForeignMark, Reason::UnservedChoice];
-        assert_eq!(voices(&left), one("Left"));
+        assert_eq!(voices(&left), one("Skip"));
     }
 }

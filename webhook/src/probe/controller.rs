@@ -39,7 +39,7 @@ impl Probe {
     /// Probes until it is dropped.
     pub async fn run(&self) {
         let mut standing = Standing::default();
-        let told = Told { metrics: &self.metrics, remark: self.readiness.remark("probe") };
+        let told = ProbeStatus { metrics: &self.metrics, remark: self.readiness.remark("probe") };
         loop {
             if !self.readiness.is_ready() {
                 tokio::time::sleep(STARTING).await;
@@ -56,12 +56,12 @@ impl Probe {
 }
 
 /// Where it is told. What one leader has said is nobody's word when it no longer leads.
-struct Told<'a> {
+struct ProbeStatus<'a> {
     metrics: &'a Metrics,
     remark: Remark,
 }
 
-impl Told<'_> {
+impl ProbeStatus<'_> {
     fn tell(&self, tell: Tell, standing: Standing, outcome: &Result<(), Failure>) {
         if let Some(reached) = standing.is_reached() {
             self.metrics.probe_success.get_or_create(&Unlabelled).set(i64::from(reached));
@@ -85,7 +85,7 @@ impl Told<'_> {
     }
 }
 
-impl Drop for Told<'_> {
+impl Drop for ProbeStatus<'_> {
     fn drop(&mut self) {
         self.metrics.probe_success.clear();
         self.remark.take_back();

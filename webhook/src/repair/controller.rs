@@ -30,7 +30,7 @@ use tokio::time::Instant;
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
 /// What mends.
-pub struct Mender {
+pub struct RepairController {
     /// How to reach the API server.
     pub client: Client,
     /// What is known of the cluster.
@@ -48,7 +48,7 @@ pub struct Mender {
     pub interval: Duration,
 }
 
-impl Mender {
+impl RepairController {
     /// Mends until it is dropped.
     pub async fn run(&self) {
         // In dry-run mode everything is decided and nothing done.

@@ -3,8 +3,8 @@
 
 use super::bound;
 use super::report::{self, Report};
-use fastrak_admission::mutate::service::{ServiceAsk, Settings};
-use fastrak_admission::mutate::{self, ClaimAsk, Operation};
+use fastrak_admission::mutate::service::{ServiceRequest, Settings};
+use fastrak_admission::mutate::{self, ClaimRequest, Operation};
 use fastrak_admission::patch::{Edit, Field};
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::{Outcome, Reason, Verdict};
@@ -53,7 +53,7 @@ pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
     if !waits(claim) {
         return Repair::Nothing;
     }
-    let ask = ClaimAsk {
+    let ask = ClaimRequest {
         claim,
         old: None,
         operation: Operation::Repair,
@@ -92,7 +92,7 @@ pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -
     if !asks(service) {
         return Repair::Nothing;
     }
-    repair(mutate::service::service(&ServiceAsk { service, old: None }, snapshot, settings))
+    repair(mutate::service::service(&ServiceRequest { service, old: None }, snapshot, settings))
 }
 
 fn repair(verdict: Verdict) -> Repair {

@@ -1,7 +1,7 @@
 //! Restores the label and the annotation of a bound claim: reads the claim and its volume from the API
 //! server, and changes the claim in the very version that was read. It decides nothing.
 
-use super::controller::{AGAIN, Mender};
+use super::controller::{AGAIN, RepairController};
 use super::kind::Kind;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// The resource by which the API server names what it does not have.
 const VOLUMES: &str = "persistentvolumes";
 
-impl Mender {
+impl RepairController {
     /// Restores an object when its turn has come. Returns whether the API server was asked.
     pub(super) async fn restore<K: Kind>(
         &self,

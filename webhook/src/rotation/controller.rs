@@ -10,14 +10,14 @@
 //! with its certificate older than any timer knows.
 
 use super::ca_bundle::{self, BundleError, Registration};
+use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, authorities};
 use super::error::RotationError;
-use super::material::{Material, MaterialError, Recipe, authorities};
 use super::metrics::{Kind, RotationMetrics};
-use super::pace::Pace;
 use super::plan::{Change, Step, is_good, plan};
 use super::secret;
 use super::seen::Seen;
 use super::state::{LeafFact, Published, Stored, View};
+use super::token_bucket::TokenBucket;
 use super::watch::Watched;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
@@ -50,17 +50,17 @@ pub struct Rotation {
     /// What says that something has changed.
     pub watched: Watched,
     /// What it works with.
-    pub care: Care,
+    pub care: Rotator,
 }
 
 /// What the task works with.
-pub struct Care {
+pub struct Rotator {
     /// The replicas' Secret.
     pub secrets: Api<Secret>,
     /// The configurations, of which one is ours.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// What certificates are made from.
-    pub recipe: Recipe,
+    pub recipe: CertSpec,
     /// How often everything is looked at again where no watch says that something has changed.
     pub poll: Duration,
     /// What is served.
@@ -79,14 +79,14 @@ struct Memory {
     seen: Seen,
     /// What the configuration was last seen to have, when that was what it should have.
     exact: Option<String>,
-    mends: Pace,
+    mends: TokenBucket,
 }
 
 /// One look at everything.
 struct Look {
     registration: Registration,
     secret: Option<Secret>,
-    material: Option<Material>,
+    material: Option<CertBundle>,
     view: View,
     now: OffsetDateTime,
 }
@@ -123,7 +123,7 @@ impl Rotation {
     }
 }
 
-impl Care {
+impl Rotator {
     /// Does what there is to do; then how long there is nothing, where that is known.
     async fn turn(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
         for _ in 0..STEPS {
@@ -161,7 +161,7 @@ impl Care {
                 (Some(material), Stored::Usable(Box::new(held)))
             }
         };
-        let bundle = material.as_ref().map(Material::bundle);
+        let bundle = material.as_ref().map(CertBundle::bundle);
         if let Some(bundle) = bundle.filter(|bundle| registration.has(bundle)) {
             published.exact = true;
             memory.exact = Some(bundle);
@@ -179,7 +179,7 @@ impl Care {
     fn serve(&self, look: Look, memory: &mut Memory) -> Result<(), RotationError> {
         let served = look.material.map(|material| material.served);
         let (Some(Ok(served)), Stored::Usable(held)) = (served, look.view.stored) else {
-            return Err(RotationError::Make(MaterialError::Impossible));
+            return Err(RotationError::Make(CertBundleError::Impossible));
         };
         let pem = &served.pem;
         self.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
@@ -197,8 +197,8 @@ impl Care {
         look: &Look,
         memory: &mut Memory,
     ) -> Result<Option<Duration>, RotationError> {
-        let bundle = look.material.as_ref().map(Material::bundle);
-        let bundle = bundle.ok_or(RotationError::Make(MaterialError::Impossible))?;
+        let bundle = look.material.as_ref().map(CertBundle::bundle);
+        let bundle = bundle.ok_or(RotationError::Make(CertBundleError::Impossible))?;
         let mends = memory.exact.as_ref() == Some(&bundle);
         if mends && let Err(wait) = memory.mends.take(Instant::now()) {
             tracing::debug!(?wait, "others keep changing the bundle");
@@ -214,7 +214,7 @@ impl Care {
     async fn change(&self, look: Look, change: &Change) -> Result<(), RotationError> {
         let Look { registration, secret, material, now, .. } = look;
         let found = registration.found();
-        let material = Material::changed(material, change, &found, &self.recipe.at(now));
+        let material = CertBundle::changed(material, change, &found, &self.recipe.at(now));
         let material = material.map_err(RotationError::Make)?;
         let written = secret::write(&self.secrets, secret.as_ref(), &material).await;
         let written = written.map_err(RotationError::Secret)?;
@@ -258,6 +258,6 @@ impl Care {
 
 impl Memory {
     fn new(now: Instant) -> Self {
-        Self { served: None, seen: Seen::default(), exact: None, mends: Pace::new(now) }
+        Self { served: None, seen: Seen::default(), exact: None, mends: TokenBucket::new(now) }
     }
 }

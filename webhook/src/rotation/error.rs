@@ -2,7 +2,7 @@
 //! done about it is `controller.rs`'s business.
 
 use super::ca_bundle::BundleError;
-use super::material::MaterialError;
+use super::cert_bundle::CertBundleError;
 use super::metrics::Cause;
 use super::secret::SecretError;
 use fastrak_runtime::tls::TlsError;
@@ -18,7 +18,7 @@ pub enum RotationError {
     Secret(#[source] SecretError),
     /// None can be made.
     #[error("could not make a certificate")]
-    Make(#[source] MaterialError),
+    Make(#[source] CertBundleError),
     /// What was stored cannot be served.
     #[error("the certificate cannot be served")]
     Serve(#[source] TlsError),

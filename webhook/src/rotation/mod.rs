@@ -7,25 +7,25 @@
 //! the API server.
 
 pub mod ca_bundle;
+pub mod cert_bundle;
 pub mod controller;
 pub mod error;
-pub mod material;
 pub mod metrics;
 pub mod mounted;
-pub mod pace;
 pub mod plan;
 pub mod secret;
 pub mod seen;
 pub mod state;
+pub mod token_bucket;
 pub mod watch;
 
 use crate::config::Config;
-use controller::{Care, Rotation};
+use cert_bundle::CertSpec;
+use controller::{Rotation, Rotator};
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
 use kube::{Api, Client};
-use material::Recipe;
 use metrics::RotationMetrics;
 use mounted::Mounted;
 use state::Lifetimes;
@@ -75,10 +75,10 @@ impl Certificates {
             }
             None => Self::Own(Box::new(Rotation {
                 watched: Watched::new(client.clone(), &config.namespace),
-                care: Care {
+                care: Rotator {
                     secrets: Api::namespaced(client, &config.namespace),
                     configurations,
-                    recipe: Recipe { names, lifetimes },
+                    recipe: CertSpec { names, lifetimes },
                     poll: config.certificate_poll,
                     slot,
                     metrics,

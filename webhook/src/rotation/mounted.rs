@@ -9,7 +9,7 @@ mod folder;
 pub mod plan;
 
 use super::ca_bundle::{self, BundleError, Registration};
-use super::material::authorities;
+use super::cert_bundle::authorities;
 use super::metrics::{Cause, RotationMetrics};
 use super::seen::Seen;
 use super::state::{Phase, Published};

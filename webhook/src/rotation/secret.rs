@@ -2,7 +2,7 @@
 //! every change is made to the very version that was read, so of two replicas that want to change
 //! it one reads again. It holds keys: nothing of its content is ever logged.
 
-use super::material::{Material, MaterialError};
+use super::cert_bundle::{CertBundle, CertBundleError};
 use fastrak_api::names;
 use fastrak_runtime::superseded::is_superseded;
 use k8s_openapi::ByteString;
@@ -35,9 +35,9 @@ pub async fn read(secrets: &Api<Secret>) -> Result<Option<Secret>, SecretError> 
 }
 
 /// What is in it.
-pub fn content(secret: &Secret) -> Result<Material, MaterialError> {
+pub fn content(secret: &Secret) -> Result<CertBundle, CertBundleError> {
     let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
-    Material::read(&data.collect())
+    CertBundle::read(&data.collect())
 }
 
 /// Makes the Secret, or changes the version of it that was read; false where it was made or changed
@@ -45,7 +45,7 @@ pub fn content(secret: &Secret) -> Result<Material, MaterialError> {
 pub async fn write(
     secrets: &Api<Secret>,
     found: Option<&Secret>,
-    material: &Material,
+    material: &CertBundle,
 ) -> Result<bool, SecretError> {
     let written = match found {
         None => create(secrets, material).await,
@@ -59,7 +59,7 @@ pub async fn write(
     }
 }
 
-async fn create(secrets: &Api<Secret>, material: &Material) -> Result<(), SecretError> {
+async fn create(secrets: &Api<Secret>, material: &CertBundle) -> Result<(), SecretError> {
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(names::WEBHOOK_SECRET.to_owned()),
@@ -76,7 +76,7 @@ async fn create(secrets: &Api<Secret>, material: &Material) -> Result<(), Secret
 async fn change(
     secrets: &Api<Secret>,
     secret: &Secret,
-    material: &Material,
+    material: &CertBundle,
 ) -> Result<(), SecretError> {
     let all = merged(secret.data.clone().unwrap_or_default(), material);
     let patch = serde_json::from_value(json!([
@@ -92,7 +92,7 @@ async fn change(
 /// All that the Secret holds, with ours in place of what was ours.
 fn merged(
     mut all: BTreeMap<String, ByteString>,
-    material: &Material,
+    material: &CertBundle,
 ) -> BTreeMap<String, ByteString> {
     for (key, text) in material.data() {
         all.remove(key);

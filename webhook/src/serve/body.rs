@@ -19,18 +19,18 @@ const FOR_LARGE: usize = 3 * LARGEST;
 /// The memory for bodies.
 #[derive(Debug)]
 pub(super) struct Budget {
-    small: Room,
-    large: Room,
+    small: BodyBudget,
+    large: BodyBudget,
 }
 
 /// Bytes that are still to be had. Nobody waits for them.
 #[derive(Debug)]
-struct Room(AtomicUsize);
+struct BodyBudget(AtomicUsize);
 
 /// Bytes that were had, and are given back when this is dropped.
 #[derive(Debug)]
 struct Held<'a> {
-    room: &'a Room,
+    room: &'a BodyBudget,
     bytes: usize,
 }
 
@@ -60,7 +60,7 @@ enum Content {
 
 impl Default for Budget {
     fn default() -> Self {
-        let room = |bytes| Room(AtomicUsize::new(bytes));
+        let room = |bytes| BodyBudget(AtomicUsize::new(bytes));
         Self { small: room(FOR_SMALL), large: room(FOR_LARGE) }
     }
 }
@@ -116,7 +116,7 @@ impl Received<'_> {
     }
 }
 
-impl Room {
+impl BodyBudget {
     const fn nothing(&self) -> Held<'_> {
         Held { room: self, bytes: 0 }
     }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_given_back() {
-        let room = Room(AtomicUsize::new(10));
+        let room = BodyBudget(AtomicUsize::new(10));
         let (mut one, mut other) = (room.nothing(), room.nothing());
         assert_eq!((one.take(4), one.take(3), other.take(3)), (Some(()), Some(()), Some(())));
         assert_eq!((one.take(1), other.take(1)), (None, None));

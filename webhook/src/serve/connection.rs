@@ -6,7 +6,7 @@
 
 use super::Counter;
 use super::handshake::{self, Failure};
-use super::http::Desk;
+use super::http::ReviewHandler;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::connections::{Accepted, Connection, EVICTION_GRACE};
 use fastrak_runtime::http1::{self, Http1Limits};
@@ -33,7 +33,7 @@ pub(super) struct ServerState {
 
 /// Answers the requests of one connection, and closes it when its end is near.
 struct ConnectionService {
-    desk: Arc<Desk>,
+    desk: Arc<ReviewHandler>,
     shutdown: Shutdown,
     /// From here on each response closes the connection.
     closes_at: Instant,

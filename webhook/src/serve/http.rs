@@ -26,7 +26,7 @@ pub use super::body::LARGEST;
 
 /// What answering needs.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ReviewHandler {
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     settings: Settings,
     metrics: Arc<Metrics>,
@@ -68,7 +68,7 @@ enum Refusal {
 /// The API server rounds the time that it has left up to whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-impl Desk {
+impl ReviewHandler {
     /// Answers by these snapshot; none are known before the first lists are complete.
     #[must_use]
     pub fn new(

@@ -15,7 +15,7 @@ pub mod http;
 pub mod tls;
 
 use self::client_ca::{ClientCa, ClientCaError};
-use self::http::Desk;
+use self::http::ReviewHandler;
 use self::tls::Security;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -63,7 +63,7 @@ pub struct Counter {
     /// How the connection is secured.
     pub security: Security,
     /// What answers.
-    pub desk: Arc<Desk>,
+    pub desk: Arc<ReviewHandler>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// How long things may take.
@@ -126,7 +126,12 @@ impl Counter {
         let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));
         let counter = Self {
             security: security.map_err(ServeError::Security)?,
-            desk: Arc::new(Desk::new(snapshot, config.services, metrics, config.allowance)),
+            desk: Arc::new(ReviewHandler::new(
+                snapshot,
+                config.services,
+                metrics,
+                config.allowance,
+            )),
             metrics: Arc::clone(metrics),
             limits: config.limits,
         };

@@ -13,15 +13,15 @@ use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-type Said = (Option<String>, Option<String>, Option<String>);
+type Message = (Option<String>, Option<String>, Option<String>);
 
 /// Current and older manage value, and the decision.
-fn said(service: &Service) -> Said {
+fn said(service: &Service) -> Message {
     let text = |key| annotation(&service.metadata, key);
     (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
 }
 
-fn saying(manage: Option<&str>, legacy: Option<&str>, decision: Option<&str>) -> Said {
+fn saying(manage: Option<&str>, legacy: Option<&str>, decision: Option<&str>) -> Message {
     let text = |part: Option<&str>| part.map(str::to_owned);
     (text(manage), text(legacy), text(decision))
 }

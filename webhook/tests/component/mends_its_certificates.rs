@@ -9,7 +9,7 @@ use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
-use fastrak_webhook::rotation::material::{Material, Recipe};
+use fastrak_webhook::rotation::cert_bundle::{CertBundle, CertSpec};
 use fastrak_webhook::rotation::state::Lifetimes;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -27,13 +27,13 @@ async fn watching(rig: &Rig, flags: &[&str]) -> Result<Running> {
 }
 
 /// The Secret as a webhook has left it this long ago.
-pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<Material> {
+pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
     let names = [
         "fastrak-webhook.fastrak-system.svc",
         "fastrak-webhook.fastrak-system.svc.cluster.local",
         "127.0.0.1",
     ];
-    let recipe = Recipe {
+    let recipe = CertSpec {
         names: names.map(str::to_owned).to_vec(),
         lifetimes: Lifetimes {
             authority: Time::days(365),
@@ -41,7 +41,7 @@ pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<Material> {
             settle: Duration::from_secs(10),
         },
     };
-    let mut material = Material::create(&recipe.at(clock::offset_now() - ago))?;
+    let mut material = CertBundle::create(&recipe.at(clock::offset_now() - ago))?;
     material.inherits = false;
     let data = material.data().into_iter();
     let data =

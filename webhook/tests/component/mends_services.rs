@@ -13,15 +13,15 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-type Said = (Option<String>, Option<String>, Option<String>);
+type Message = (Option<String>, Option<String>, Option<String>);
 
 /// Current and older manage value, and the decision.
-fn said(service: &Service) -> Said {
+fn said(service: &Service) -> Message {
     let text = |key| annotation(&service.metadata, key);
     (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
 }
 
-fn inlets() -> Said {
+fn inlets() -> Message {
     (Some("1".to_owned()), Some("true".to_owned()), Some("inlets".to_owned()))
 }
 
@@ -37,7 +37,7 @@ async fn change(api: &Api<Service>, name: &str, patch: Value) -> Result<Service>
     Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
 }
 
-async fn becomes(api: &Api<Service>, name: &str, wanted: Said) -> Result<()> {
+async fn becomes(api: &Api<Service>, name: &str, wanted: Message) -> Result<()> {
     eventually(SOON, format!("Service {name} is put right"), || async {
         let found = said(&api.get(name).await?);
         ensure!(found == wanted, "{found:?}");
@@ -56,7 +56,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     let (services, elsewhere): (Api<Service>, Api<Service>) =
         (rig.api("default"), rig.api("opted-out"));
     let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
-    let nothing: Said = (None, None, None);
+    let nothing: Message = (None, None, None);
 
     let webhook = rig.webhook(&[]).await?;
     for name in ["kept", "flipped", "asked"] {

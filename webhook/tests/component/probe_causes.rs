@@ -1,8 +1,8 @@
 //! Why the API server does not get our answer is told by a probe: each cause is brought about on a real
 //! API server.
 
-use crate::impostor::{Impostor, Papers, Says, answer};
 use crate::rig::{Rig, SOON};
+use crate::tls_impersonation::{Impostor, Papers, Says, answer};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -15,7 +15,7 @@ use fastrak_testkit::admission::verify;
 use fastrak_webhook::metrics::Metrics;
 use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
 use fastrak_webhook::serve::clients::ClientAuth;
-use fastrak_webhook::serve::http::{Allowance, Desk};
+use fastrak_webhook::serve::http::{Allowance, ReviewHandler};
 use fastrak_webhook::serve::tls::Security;
 use fastrak_webhook::serve::{self, Counter, Limits};
 use prometheus_client::encoding::text::encode;
@@ -129,7 +129,7 @@ impl Server {
         }
         let counter = Counter {
             security,
-            desk: Arc::new(Desk::new(snapshot, settings, &metrics, allowance)),
+            desk: Arc::new(ReviewHandler::new(snapshot, settings, &metrics, allowance)),
             metrics: Arc::clone(&metrics),
             limits: setup.limits,
         };

@@ -6,7 +6,7 @@
 //! Where a pod is waited for, the scheduler looks for a free volume for each node that the pod could go
 //! to, but only as long as no node is selected.
 
-use crate::mutate::ClaimAsk;
+use crate::mutate::ClaimRequest;
 use crate::patch::{Edit, Field};
 use crate::snapshot::volume::{AccessModes, VolumeInfo};
 use crate::snapshot::{NodeInfo, Snapshot, Unfit};
@@ -19,7 +19,7 @@ use fastrak_api::size::Bytes;
 
 /// Returns the volume that a claim would get: on this node, if its user names one, and else on any.
 pub(super) fn volume<'a>(
-    ask: &ClaimAsk<'_>,
+    ask: &ClaimRequest<'_>,
     class: &Class,
     snapshot: &'a Snapshot,
     node: Option<&NodeName>,

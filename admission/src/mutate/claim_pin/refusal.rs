@@ -1,7 +1,7 @@
 //! The answer to a pin to a node that cannot hold the claim, with the nodes that could.
 
 use super::QUOTED;
-use crate::mutate::ClaimAsk;
+use crate::mutate::ClaimRequest;
 use crate::snapshot::{Snapshot, Unfit};
 use crate::verdict::{Reason, Verdict, clipped};
 use fastrak_api::class::Class;
@@ -23,7 +23,7 @@ pub(super) fn refused(node: &NodeName, why: Unfit, class: &Class, snapshot: &Sna
 }
 
 pub(super) fn contradiction(
-    ask: &ClaimAsk<'_>,
+    ask: &ClaimRequest<'_>,
     node: &NodeName,
     class: &Class,
     snapshot: &Snapshot,

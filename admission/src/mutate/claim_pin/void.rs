@@ -1,7 +1,7 @@
 //! A choice that was made for a claim and that cannot be served, and the choice in its place.
 
 use super::{explicit, open, recorded};
-use crate::mutate::{ClaimAsk, Operation};
+use crate::mutate::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
 use crate::snapshot::{Snapshot, Unfit};
 use crate::verdict::{Outcome, Reason, Verdict};
@@ -14,7 +14,7 @@ use fastrak_api::node::NodeName;
 /// from a backup, or the node has gone since. A node that exists stays the choice once it
 /// is the selected node: the scheduler would choose it again. Updates are left out, because the
 /// scheduler may know of a node that has just joined before it is known here.
-pub(super) fn is_void(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> bool {
+pub(super) fn is_void(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
     let claim = ask.claim;
     let by = recorded(ask);
     let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());
@@ -46,7 +46,7 @@ const fn is_choice(by: PinnedBy) -> bool {
 }
 
 /// Chooses in place of a choice that is void. The selected node goes with it.
-pub(super) fn chosen_again(ask: &ClaimAsk<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+pub(super) fn chosen_again(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let claim = ask.claim;
     if let Ok(Some(pin)) = claim.pin()
         && !recorded(ask).is_some_and(is_choice)

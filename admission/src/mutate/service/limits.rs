@@ -1,6 +1,6 @@
 //! What follows from it that inlets cannot do all that a Service asks for, or is not installed.
 
-use super::ServiceAsk;
+use super::ServiceRequest;
 use crate::verdict::{Reason, Verdict};
 use fastrak_api::balancer::{BeyondInlets, Decision, ServiceView};
 use fastrak_api::names;
@@ -26,7 +26,7 @@ pub(super) const fn spares_a_tunnel(beyond: BeyondInlets) -> bool {
 
 /// The verdict with a remark on each thing that a tunnel does not do for the Service, if the request has
 /// news of it.
-pub(super) fn remarked(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdict {
+pub(super) fn remarked(ask: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
     if verdict.reason != Reason::Inlets {
         return verdict;
     }
@@ -40,7 +40,7 @@ pub(super) fn remarked(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdict {
 
 /// The verdict with a remark if inlets serves the Service by default and is not installed, if the request
 /// has news of it. Who asks for inlets on the Service knows, and the operator may come later.
-pub(super) fn remarked_absence(ask: &ServiceAsk<'_>, verdict: Verdict) -> Verdict {
+pub(super) fn remarked_absence(ask: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
     let is_served = |service: &ServiceView| service.decision() == Some(Decision::Inlets);
     let is_old = is_served(ask.service) || ask.old.is_some_and(is_served);
     if verdict.reason != Reason::Inlets || ask.service.choice.is_some() || is_old {

@@ -1,7 +1,7 @@
 //! What is recorded on a Service about who serves it, and which of its words to the inlets operator are
 //! fastrak's own. It does not decide who serves it.
 
-use super::{Server, ServiceAsk};
+use super::{Server, ServiceRequest};
 use crate::patch::{Edit, Field};
 use fastrak_api::balancer::{Decision, Ingress, ServiceView, SkipReason};
 use fastrak_api::names::inlets;
@@ -22,7 +22,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Reads the record.
-    pub(super) fn of(ask: &ServiceAsk<'_>) -> Self {
+    pub(super) fn of(ask: &ServiceRequest<'_>) -> Self {
         let read = |service: &ServiceView| service.decision().and_then(Server::recorded);
         let withheld = is_withheld(ask.service) || ask.old.is_some_and(is_withheld);
         Self { now: read(ask.service), before: ask.old.and_then(read), withheld }
@@ -87,7 +87,7 @@ impl Record {
     /// operator that runs without `-annotated-only` would build a tunnel again.
     pub(super) fn ended(self, service: &ServiceView, reason: SkipReason) -> Vec<Edit> {
         if reason == SkipReason::ForeignAddress && self.is_there() {
-            return Server::Nobody.words();
+            return Server::Nobody.edits();
         }
         self.taken_back(service)
     }

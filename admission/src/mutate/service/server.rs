@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// The edits that write these values.
-    pub(super) fn words(self) -> Vec<Edit> {
+    pub(super) fn edits(self) -> Vec<Edit> {
         let (current, legacy) = self.manage();
         vec![
             Edit::set(Field::Annotation(inlets::MANAGE), current),

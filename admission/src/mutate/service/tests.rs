@@ -32,7 +32,7 @@ fn view(object: &Value) -> ServiceView {
 
 fn decide(old: Option<&Value>, object: &Value, settings: Settings) -> Verdict {
     let (object, old) = (view(object), old.map(view));
-    service(&ServiceAsk { service: &object, old: old.as_ref() }, &snapshot(&[]), settings)
+    service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot(&[]), settings)
 }
 
 fn create(object: &Value) -> Verdict {
@@ -196,7 +196,7 @@ fn a_decision_is_kept_when_the_defaults_change() {
 fn decide_in(metadata: &Value, old: Option<&Value>, object: &Value) -> Verdict {
     let snapshot = saying(&snapshot(&[]), metadata);
     let (object, old) = (view(object), old.map(view));
-    service(&ServiceAsk { service: &object, old: old.as_ref() }, &snapshot, SETTINGS)
+    service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot, SETTINGS)
 }
 
 fn of_namespace(choice: &str) -> Value {

@@ -188,7 +188,7 @@ proptest! {
     #[test]
     fn a_service_is_mended_just_as_the_webhook_would_have_it(object in any_service()) {
         let view = service_view(&object);
-        let ask = ServiceAsk { service: &view, old: Some(&view) };
+        let ask = ServiceRequest { service: &view, old: Some(&view) };
         let live = mutate::service::service(&ask, &snapshot(&[]), SETTINGS);
         let wanted = match live.outcome {
             Outcome::Patched(edits) => Repair::Change(edits, live.reason),

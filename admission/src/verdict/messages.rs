@@ -18,14 +18,14 @@ const BLANK: &str = "{}";
 
 /// Something that is said to whoever made a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Message {
     /// What fastrak did.
     Did(String),
     /// A remark.
     Remark(String),
 }
 
-impl Said {
+impl Message {
     /// Returns the warning: one short line that names fastrak. In dry-run mode nothing was done.
     #[must_use]
     pub fn warning(&self, dry_run: bool) -> String {
@@ -42,7 +42,7 @@ impl Said {
 /// what to do about it stands at its end.
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
-    let words = reason.words();
+    let words = reason.message();
     let Some((before, after)) = words.split_once(BLANK) else { return words.to_owned() };
     let room = LINE.saturating_sub(WOULD.len() + words.len());
     let mut text = String::with_capacity(LINE);
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_warning_is_one_short_line_that_says_who_speaks() {
-        let said = |text: &str| Said::Did(text.to_owned());
-        let warned = |said: &Said, dry_run| said.warning(dry_run);
+        let said = |text: &str| Message::Did(text.to_owned());
+        let warned = |said: &Message, dry_run| said.warning(dry_run);
         assert_eq!(warned(&said("left it"), false), "fastrak: left it");
         assert_eq!(warned(&said("left it"), true), "fastrak (dry run) would have left it");
-        let remark = Said::Remark("a\nb\u{7}".to_owned());
+        let remark = Message::Remark("a\nb\u{7}".to_owned());
         assert_eq!(warned(&remark, false), "fastrak: a b ");
         assert_eq!(warned(&remark, true), "fastrak (dry run): a b ");
         let long = warned(&said(&"é".repeat(500)), false);
@@ -84,12 +84,12 @@ mod tests {
     #[test]
     fn whatever_it_is_about_a_warning_ends_with_what_its_reason_says() {
         for reason in Reason::ALL {
-            let text = Said::Did(explained(*reason, &"x".repeat(300))).warning(true);
-            let end = reason.words().rsplit("{}").next().unwrap();
+            let text = Message::Did(explained(*reason, &"x".repeat(300))).warning(true);
+            let end = reason.message().rsplit("{}").next().unwrap();
             assert!(text.chars().count() <= LINE && text.ends_with(end), "{text}");
             let name = "node-a.example";
             let whole = explained(*reason, name);
-            assert!(!reason.words().contains("{}") || whole.contains(name), "{whole}");
+            assert!(!reason.message().contains("{}") || whole.contains(name), "{whole}");
         }
     }
 }

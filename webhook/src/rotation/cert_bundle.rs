@@ -18,7 +18,7 @@ const TRUE: &str = "true";
 
 /// All that the Secret holds.
 #[derive(Debug)]
-pub struct Material {
+pub struct CertBundle {
     /// The authority that signs.
     pub authority: Authority,
     /// The one that is to sign next.
@@ -26,7 +26,7 @@ pub struct Material {
     /// Those that signed before and are still trusted.
     pub old: Bundle,
     /// What is served, or why it cannot be read.
-    pub served: Result<ServedLeaf, MaterialError>,
+    pub served: Result<ServedLeaf, CertBundleError>,
     /// When those that signed before are trusted no longer.
     pub retire_at: Option<OffsetDateTime>,
     /// Whether all of it was made anew and not published since.
@@ -44,7 +44,7 @@ pub struct ServedLeaf {
 
 /// What certificates are made from.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub struct CertSpec {
     /// The names by which the API server reaches us.
     pub names: Vec<String>,
     /// How long they last.
@@ -54,11 +54,11 @@ pub struct Recipe {
 /// A recipe at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Making<'a> {
-    recipe: &'a Recipe,
+    recipe: &'a CertSpec,
     now: OffsetDateTime,
 }
 
-impl Recipe {
+impl CertSpec {
     /// What is made from it at this moment.
     #[must_use]
     pub fn at(&self, now: OffsetDateTime) -> Making<'_> {
@@ -68,7 +68,7 @@ impl Recipe {
 
 /// Why the content of the Secret cannot be used, or none could be made.
 #[derive(Debug, thiserror::Error)]
-pub enum MaterialError {
+pub enum CertBundleError {
     /// A key of the Secret is missing or no text.
     #[error("{0} is missing or is not a text")]
     Missing(&'static str),
@@ -86,9 +86,9 @@ pub enum MaterialError {
     Impossible,
 }
 
-impl Material {
+impl CertBundle {
     /// A new authority and a leaf of it; nothing else is trusted.
-    pub fn create(making: &Making<'_>) -> Result<Self, MaterialError> {
+    pub fn create(making: &Making<'_>) -> Result<Self, CertBundleError> {
         let authority = making.authority()?;
         let served = making.leaf(&authority)?;
         let (served, old) = (Ok(served), Bundle::new());
@@ -101,15 +101,15 @@ impl Material {
         change: &Change,
         found: &Bundle,
         making: &Making<'_>,
-    ) -> Result<Self, MaterialError> {
+    ) -> Result<Self, CertBundleError> {
         if let Change::Remake { keep, .. } = change {
             let mut new = Self::create(making)?;
             new.adopt(keep, found, making)?;
             return Ok(new);
         }
-        let mut this = stored.ok_or(MaterialError::Impossible)?;
+        let mut this = stored.ok_or(CertBundleError::Impossible)?;
         match change {
-            Change::Remake { .. } => return Err(MaterialError::Impossible),
+            Change::Remake { .. } => return Err(CertBundleError::Impossible),
             Change::Adopt(ids) => this.adopt(ids, found, making)?,
             Change::Confirm => this.inherits = false,
             Change::IssueLeaf(_) => this.served = Ok(making.leaf(&this.authority)?),
@@ -121,10 +121,10 @@ impl Material {
     }
 
     /// Reads what is stored. A leaf or a next authority that cannot be used makes the rest no worse.
-    pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, MaterialError> {
+    pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, CertBundleError> {
         let text = |key: &'static str| {
-            let bytes = data.get(key).ok_or(MaterialError::Missing(key))?;
-            std::str::from_utf8(bytes).map_err(|_| MaterialError::Missing(key))
+            let bytes = data.get(key).ok_or(CertBundleError::Missing(key))?;
+            std::str::from_utf8(bytes).map_err(|_| CertBundleError::Missing(key))
         };
         let trusted = text(names::SECRET_CA_CERT)?;
         let authority =
@@ -206,7 +206,7 @@ impl Material {
         ids: &[Id],
         found: &Bundle,
         Making { recipe, now }: &Making<'_>,
-    ) -> Result<(), MaterialError> {
+    ) -> Result<(), CertBundleError> {
         for pem in found.iter().filter(|pem| ids.contains(&Id::of(pem))) {
             self.old.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
         }
@@ -216,7 +216,7 @@ impl Material {
         Ok(())
     }
 
-    fn retire(&mut self, ids: &[Id]) -> Result<(), MaterialError> {
+    fn retire(&mut self, ids: &[Id]) -> Result<(), CertBundleError> {
         let mut kept = Bundle::new();
         for pem in self.old.iter().filter(|pem| !ids.contains(&Id::of(pem))) {
             kept.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
@@ -226,11 +226,11 @@ impl Material {
         Ok(())
     }
 
-    fn promote(&mut self, making: &Making<'_>) -> Result<(), MaterialError> {
+    fn promote(&mut self, making: &Making<'_>) -> Result<(), CertBundleError> {
         let recipe = making.recipe;
         let at = recipe.lifetimes.retire_promoted(&self.summary(&recipe.names));
         self.retire_at = self.retire_at.max(Some(at));
-        let next = self.next.take().ok_or(MaterialError::Impossible)?;
+        let next = self.next.take().ok_or(CertBundleError::Impossible)?;
         let mut old = Bundle::new();
         old.add(self.authority.cert_pem()).map_err(wrong(AUTHORITY))?;
         for pem in self.old.iter() {
@@ -243,7 +243,7 @@ impl Material {
 }
 
 impl ServedLeaf {
-    fn read(pem: KeyPairPem) -> Result<Self, MaterialError> {
+    fn read(pem: KeyPairPem) -> Result<Self, CertBundleError> {
         let leaf = Leaf::load(&pem.cert_pem, &pem.key_pem);
         let leaf = leaf.map_err(wrong(names::SECRET_LEAF_CERT))?;
         Ok(Self { pem, leaf })
@@ -265,12 +265,12 @@ fn fact(authority: &Authority) -> AuthorityFact {
 }
 
 impl Making<'_> {
-    fn authority(&self) -> Result<Authority, MaterialError> {
+    fn authority(&self) -> Result<Authority, CertBundleError> {
         let validity = Validity::starting(self.now, self.recipe.lifetimes.authority);
         Authority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))
     }
 
-    fn leaf(&self, authority: &Authority) -> Result<ServedLeaf, MaterialError> {
+    fn leaf(&self, authority: &Authority) -> Result<ServedLeaf, CertBundleError> {
         let request = LeafRequest {
             common_name: COMMON_NAME.to_owned(),
             organization: None,
@@ -282,8 +282,8 @@ impl Making<'_> {
     }
 }
 
-fn wrong(what: &'static str) -> impl Fn(CertError) -> MaterialError {
-    move |source| MaterialError::Certificate { what, source }
+fn wrong(what: &'static str) -> impl Fn(CertError) -> CertBundleError {
+    move |source| CertBundleError::Certificate { what, source }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! them. A parser of YAML is larger than all of the webhook's own code, and every replica would load
 //! it for this one file. It is read and never applied.
 
-use super::plan::Us;
+use super::plan::Installation;
 use fastrak_api::names;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 
@@ -15,7 +15,7 @@ const SHIPPED: &str = include_str!("shipped.json");
 pub struct ShippedError(#[source] serde_json::Error);
 
 /// The webhooks that there should be, for a webhook that is installed as `us`.
-pub fn hooks(us: &Us) -> Result<Vec<MutatingWebhook>, ShippedError> {
+pub fn hooks(us: &Installation) -> Result<Vec<MutatingWebhook>, ShippedError> {
     let configuration: MutatingWebhookConfiguration =
         serde_json::from_str(SHIPPED).map_err(ShippedError)?;
     let mut hooks = configuration.webhooks.unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn hooks(us: &Us) -> Result<Vec<MutatingWebhook>, ShippedError> {
 }
 
 /// Puts our own names in place of the usual ones, as somebody who installs fastrak elsewhere has to.
-fn install(hook: &mut MutatingWebhook, us: &Us) {
+fn install(hook: &mut MutatingWebhook, us: &Installation) {
     if let Some(service) = &mut hook.client_config.service {
         service.namespace.clone_from(&us.namespace);
         service.name.clone_from(&us.service);

@@ -9,30 +9,30 @@ fn start() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
 }
 
-fn recipe() -> Recipe {
+fn recipe() -> CertSpec {
     let lifetimes = Lifetimes {
         authority: Duration::days(365),
         leaf: Duration::days(30),
         settle: Pause::from_secs(10),
     };
-    Recipe { names: vec!["hook.ns.svc".to_owned(), "127.0.0.1".to_owned()], lifetimes }
+    CertSpec { names: vec!["hook.ns.svc".to_owned(), "127.0.0.1".to_owned()], lifetimes }
 }
 
-fn fresh() -> Material {
-    Material::create(&recipe().at(start())).unwrap()
+fn fresh() -> CertBundle {
+    CertBundle::create(&recipe().at(start())).unwrap()
 }
 
-fn data(material: &Material) -> Data {
+fn data(material: &CertBundle) -> Data {
     let data = material.data().into_iter();
     data.filter_map(|(key, text)| Some((key.to_owned(), text?.into_bytes()))).collect()
 }
 
-fn summary(material: &Material) -> Held {
+fn summary(material: &CertBundle) -> Held {
     material.summary(&recipe().names)
 }
 
-fn changed(stored: Material, change: &Change, now: OffsetDateTime) -> Material {
-    Material::changed(Some(stored), change, &Bundle::new(), &recipe().at(now)).unwrap()
+fn changed(stored: CertBundle, change: &Change, now: OffsetDateTime) -> CertBundle {
+    CertBundle::changed(Some(stored), change, &Bundle::new(), &recipe().at(now)).unwrap()
 }
 
 fn put(data: &mut Data, key: &str, text: &str) {
@@ -59,7 +59,7 @@ fn what_is_written_is_what_is_read() {
             ids.extend(summary(&material).old.iter().map(|old| old.id));
         }
         material = changed(material, &change, now);
-        let read = Material::read(&data(&material)).unwrap();
+        let read = CertBundle::read(&data(&material)).unwrap();
         assert_eq!(summary(&read), summary(&material), "after {change:?}");
         assert_eq!(read.bundle(), material.bundle(), "after {change:?}");
         assert!(summary(&material).leaf.is_ok(), "after {change:?}");
@@ -97,13 +97,13 @@ fn what_is_made_anew_goes_on_trusting_whom_it_is_told_to() {
     let found = Bundle::salvage(&published);
     let (one, two) = (summary(&one).current, summary(&two).current);
     let change = Change::Remake { keep: vec![one.id], why: "test".to_owned() };
-    let new = Material::changed(None, &change, &found, &recipe().at(start())).unwrap();
+    let new = CertBundle::changed(None, &change, &found, &recipe().at(start())).unwrap();
     let held = summary(&new);
     assert_eq!((held.old.as_slice(), held.inherits), (&[one][..], true));
     assert_eq!(held.retire_at, Some(recipe().lifetimes.retire_adopted(start())));
 
     let change = Change::Adopt(vec![two.id]);
-    let more = Material::changed(Some(new), &change, &found, &recipe().at(start())).unwrap();
+    let more = CertBundle::changed(Some(new), &change, &found, &recipe().at(start())).unwrap();
     assert_eq!(summary(&more).old, [one, two]);
     assert!(!summary(&changed(more, &Change::Confirm, start())).inherits);
 }
@@ -123,13 +123,13 @@ fn an_authority_that_cannot_be_used_is_an_error() {
             Some(text) => put(&mut data, key, text),
             None => drop(data.remove(key)),
         }
-        let error = Material::read(&data).unwrap_err().to_string();
+        let error = CertBundle::read(&data).unwrap_err().to_string();
         assert!(error.contains(wanted), "{error}");
     }
     let mut swapped = data(&fresh());
     swapped.insert(names::SECRET_CA_KEY.to_owned(), other[names::SECRET_CA_KEY].clone());
-    Material::read(&swapped).unwrap_err();
-    Material::read(&Data::new()).unwrap_err();
+    CertBundle::read(&swapped).unwrap_err();
+    CertBundle::read(&Data::new()).unwrap_err();
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
         for key in keys {
             data.insert((*key).to_owned(), other[*key].clone());
         }
-        let material = Material::read(&data).unwrap();
+        let material = CertBundle::read(&data).unwrap();
         assert_eq!(summary(&material).leaf, Err(why));
         // It can be written down and changed all the same.
-        let material = Material::read(&self::data(&material)).unwrap();
+        let material = CertBundle::read(&self::data(&material)).unwrap();
         let mended = changed(material, &Change::IssueLeaf(why), start());
         assert!(summary(&mended).leaf.is_ok());
     }
@@ -160,7 +160,7 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
     ] {
         let mut data = whole.clone();
         put(&mut data, key, text);
-        let held = summary(&Material::read(&data).unwrap());
+        let held = summary(&CertBundle::read(&data).unwrap());
         assert_eq!(held.next.is_none(), key == names::SECRET_NEXT_KEY);
         let inherits = key != names::SECRET_INHERITS;
         assert_eq!((held.retire_at, held.inherits), (None, inherits), "{key} {text}");
@@ -197,7 +197,7 @@ proptest! {
                 len => value[at.index(len)] = byte,
             }
         }
-        if let Ok(material) = Material::read(&data) {
+        if let Ok(material) = CertBundle::read(&data) {
             prop_assert!(summary(&material).trusted().count() >= 1);
         }
     }

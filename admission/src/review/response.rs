@@ -4,7 +4,7 @@
 use super::Effect;
 use super::wire::Audit;
 use crate::patch::Settled;
-use crate::verdict::{Outcome, Reason, Said, Verdict};
+use crate::verdict::{Message, Outcome, Reason, Verdict};
 
 /// What an answer comes to.
 pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> Effect {
@@ -27,7 +27,7 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> E
 /// The warnings of a verdict. In dry-run mode a denial is one, because nothing else says it.
 pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> Vec<String> {
     let denied = dry_run && matches!(verdict.outcome, Outcome::Denied(_));
-    let denial = denied.then(|| Said::Did(verdict.explained()).warning(dry_run));
+    let denial = denied.then(|| Message::Did(verdict.explained()).warning(dry_run));
     verdict.warnings(dry_run).chain(denial).collect()
 }
 

@@ -1,10 +1,10 @@
 use super::*;
-use crate::registration::shipped;
+use crate::webhook_config::shipped;
 use fastrak_api::names;
 use serde_json::{Value, json};
 
-fn us() -> Us {
-    Us {
+fn us() -> Installation {
+    Installation {
         namespace: names::NAMESPACE.to_owned(),
         service: names::WEBHOOK.to_owned(),
         names: vec!["127.0.0.1".to_owned(), "hook.example".to_owned()],
@@ -117,7 +117,11 @@ fn an_address_by_a_name_of_ours_is_as_good_as_the_service() {
 
 #[test]
 fn whoever_installs_it_elsewhere_writes_its_own_names() {
-    let us = Us { namespace: "mine".to_owned(), service: "hook".to_owned(), names: Vec::new() };
+    let us = Installation {
+        namespace: "mine".to_owned(),
+        service: "hook".to_owned(),
+        names: Vec::new(),
+    };
     let elsewhere = shipped::hooks(&us).unwrap();
     assert_eq!(drift(&elsewhere, &elsewhere, &us), []);
     let text = serde_json::to_string(&elsewhere).unwrap();

@@ -1,7 +1,7 @@
 //! Watches our webhook configuration, and tells what is not as it should be: a gauge for each part, and
 //! a line in the log for each change. Every replica does so for itself.
 
-use super::plan::{Drift, Field, Us, drift};
+use super::plan::{Drift, Field, Installation, drift};
 use super::shipped::{ShippedError, hooks};
 use crate::config::Config;
 use crate::metrics::{DriftLabel, Metrics};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub struct RegistrationWatch {
     configuration: Watch<Vec<MutatingWebhook>>,
     wanted: Vec<MutatingWebhook>,
-    us: Us,
+    us: Installation,
     metrics: Arc<Metrics>,
 }
 

@@ -10,12 +10,12 @@ const EACH: Duration = Duration::from_secs(5);
 
 /// How many times something may still be put right at once.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct TokenBucket {
     left: u32,
     since: Instant,
 }
 
-impl Pace {
+impl TokenBucket {
     /// One that was never used.
     #[must_use]
     pub fn new(now: Instant) -> Self {
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_few_go_at_once_and_then_one_in_a_while() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = TokenBucket::new(start);
         let mut taken = Vec::new();
         for tenths in 0..600 {
             let now = start + Duration::from_millis(tenths * 100);

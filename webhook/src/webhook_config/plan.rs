@@ -11,7 +11,7 @@ use std::fmt;
 
 /// As what we are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Us {
+pub struct Installation {
     /// The namespace that we run in.
     pub namespace: String,
     /// The Service by which the API server reaches us.
@@ -83,7 +83,11 @@ pub struct Drift {
 
 /// What of the webhooks that were found is not as in those that should be.
 #[must_use]
-pub fn drift(wanted: &[MutatingWebhook], found: &[MutatingWebhook], us: &Us) -> Vec<Drift> {
+pub fn drift(
+    wanted: &[MutatingWebhook],
+    found: &[MutatingWebhook],
+    us: &Installation,
+) -> Vec<Drift> {
     let missing = wanted.iter().filter(|hook| find(found, &hook.name).is_none());
     let missing = missing.map(|hook| webhook(hook, "missing", "there"));
     let strange = found.iter().filter(|hook| find(wanted, &hook.name).is_none());
@@ -102,7 +106,7 @@ fn webhook(hook: &MutatingWebhook, found: &str, wanted: &str) -> Drift {
     Drift { hook: hook.name.clone(), field: Field::Webhook, found, wanted }
 }
 
-fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Us) -> Vec<Drift> {
+fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Installation) -> Vec<Drift> {
     let both = parts(wanted).into_iter().zip(parts(found));
     let differing = both.filter(|((field, wanted_text), (_, found_text))| match field {
         Field::ClientConfig if leads_here(&wanted.client_config, &found.client_config, us) => false,
@@ -118,7 +122,11 @@ fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Us) -> Ve
 }
 
 /// Whether an address leads to us as well as our Service does: a name of ours, and the path.
-fn leads_here(wanted: &WebhookClientConfig, found: &WebhookClientConfig, us: &Us) -> bool {
+fn leads_here(
+    wanted: &WebhookClientConfig,
+    found: &WebhookClientConfig,
+    us: &Installation,
+) -> bool {
     let path = wanted.service.as_ref().and_then(|service| service.path.as_deref());
     let url = found.url.as_deref().and_then(|url| url.parse::<Uri>().ok());
     url.is_some_and(|url| {
