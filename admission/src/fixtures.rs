@@ -193,7 +193,7 @@ pub fn denial(verdict: &Verdict) -> &str {
     }
 }
 
-/// What whoever made the request is told.
+/// Returns the warnings that the requester gets.
 pub fn warned(verdict: &Verdict) -> Vec<String> {
     verdict.warnings(false).map(|warning| warning.to_string()).collect()
 }

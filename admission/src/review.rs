@@ -3,7 +3,7 @@
 //!
 //! Every review gets an answer. Where fastrak itself fails, the answer lets the object through as it
 //! is, with a warning: a cluster must be able to make claims without fastrak, and what was missed
-//! is put right later. What is not a review gets none: it did not come from an API server.
+//! is repaired later. What is not a review gets none: it did not come from an API server.
 //!
 //! The wire types are our own. The API server takes an answer for none when it differs in the
 //! least: `uid` is echoed, `apiVersion` and `kind` are exact, `patch` is a base64 string, and
@@ -143,7 +143,7 @@ fn examined<'a, S: Shape<'a>>(
 }
 
 fn failed(reason: Reason, about: &str) -> Verdict {
-    Verdict::untouched(reason).about(about).reported()
+    Verdict::untouched(reason).about(about).with_warning()
 }
 
 fn written(

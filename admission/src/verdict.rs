@@ -18,8 +18,8 @@ pub struct Verdict {
     pub reason: Reason,
     /// What is to be done.
     pub outcome: Outcome,
-    /// What whoever asked is to be told beside it.
-    pub said: Vec<Message>,
+    /// The messages for the requester.
+    pub messages: Vec<Message>,
     /// What the reason is about: a node, a class, an annotation. A user's text, unbounded.
     pub about: SmolStr,
 }
@@ -42,7 +42,7 @@ impl Verdict {
         Self {
             reason,
             outcome: Outcome::Untouched,
-            said: Vec::new(),
+            messages: Vec::new(),
             about: SmolStr::new_static(""),
         }
     }
@@ -70,21 +70,20 @@ impl Verdict {
     /// With one more remark.
     #[must_use]
     pub fn remark(mut self, text: impl Into<String>) -> Self {
-        self.said.push(Message::Remark(text.into()));
+        self.messages.push(Message::Remark(text.into()));
         self
     }
 
-    /// With its reason told to whoever asked, if that is one that is told. A denial speaks for
-    /// itself.
+    /// With the reason as a warning, if the reason calls for one. A denial is its own message.
     #[must_use]
-    pub fn reported(mut self) -> Self {
-        let told = match (self.reason.warn_on(), &self.outcome) {
+    pub fn with_warning(mut self) -> Self {
+        let warns = match (self.reason.warn_on(), &self.outcome) {
             (WarnOn::Never, _) | (_, Outcome::Denied(_)) => false,
             (WarnOn::Change, outcome) => matches!(outcome, Outcome::Patched(_)),
             (WarnOn::Skip, _) => true,
         };
-        if told {
-            self.said.push(Message::Did(self.explained()));
+        if warns {
+            self.messages.push(Message::Did(self.explained()));
         }
         self
     }
@@ -102,7 +101,7 @@ impl Verdict {
 
     /// The warnings that come of it. In dry-run mode they say what would have been done.
     pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = String> {
-        self.said.iter().map(move |said| said.warning(dry_run))
+        self.messages.iter().map(move |said| said.warning(dry_run))
     }
 }
 
@@ -117,12 +116,12 @@ mod tests {
 
     #[test]
     fn a_denial_speaks_for_itself_and_a_mute_reason_never() {
-        let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).reported();
-        assert_eq!((denied.said.len(), denied.explained().as_str()), (0, "refused it: no"));
-        assert!(Verdict::untouched(Reason::ForeignClass).reported().said.is_empty());
+        let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).with_warning();
+        assert_eq!((denied.messages.len(), denied.explained().as_str()), (0, "refused it: no"));
+        assert!(Verdict::untouched(Reason::ForeignClass).with_warning().messages.is_empty());
         // A change that is there already, as the API server's second question finds it.
-        assert!(Verdict::untouched(Reason::OnlyNode).reported().said.is_empty());
-        let told = Verdict::untouched(Reason::NoNodeAble).about("fast").reported();
+        assert!(Verdict::untouched(Reason::OnlyNode).with_warning().messages.is_empty());
+        let told = Verdict::untouched(Reason::NoNodeAble).about("fast").with_warning();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
         let warnings: Vec<_> = told.warnings(false).collect();
         assert_eq!(warnings, [text]);

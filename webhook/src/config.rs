@@ -97,7 +97,7 @@ pub struct Args {
     /// may be repeated.
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
-    /// How long an object is left alone before it is put right after the fact, in seconds.
+    /// How long an object is left alone before it is repaired, in seconds.
     #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
     pub repair_delay: Duration,
     /// The least time between two repairs, in seconds.
@@ -112,7 +112,7 @@ pub struct Args {
     /// How long a replica that fell silent keeps the lead, in seconds.
     #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_duration)]
     pub lease_duration: Duration,
-    /// Name of the pod, by which people can tell which replica leads.
+    /// Name of the pod, by which people can see which replica leads.
     #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
     pub pod_name: String,
     /// Health and metrics.
@@ -139,7 +139,7 @@ const FILE_POLL: Duration = Duration::from_secs(30);
 pub struct Config {
     /// Where reviews are answered.
     pub listen: SocketAddr,
-    /// Where health and metrics are told.
+    /// Where health and metrics are served.
     pub admin: AdminArgs,
     /// How to reach the API server.
     pub client: ClientArgs,
@@ -168,7 +168,7 @@ pub struct Config {
     pub clock: Clock,
     /// How long reviews are still taken after the end was asked for.
     pub drain: Duration,
-    /// How long an object is left alone before it is put right.
+    /// How long an object is left alone before it is repaired.
     pub repair_delay: Duration,
     /// The least time between two repairs.
     pub repair_interval: Duration,

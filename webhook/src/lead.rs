@@ -19,7 +19,7 @@ use kube::{Api, Client};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// The election, and the work of whoever wins it.
+/// The election, and the work of its winner.
 pub struct Lead {
     election: Election,
     leadership: Leadership,

@@ -91,7 +91,7 @@ pub struct CauseLabel {
 /// What came of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RepairOutcome {
-    /// It was put right.
+    /// It was repaired.
     Repaired,
     /// Somebody else changed it first.
     Superseded,
@@ -204,7 +204,7 @@ impl Metrics {
         self.repairs.get_or_create(&RepairLabel { resource: resource.as_str(), outcome }).inc();
     }
 
-    /// The backlog of one kind of object: 0 again when nobody mends any more.
+    /// Returns the backlog of one kind of object. It is 0 again once this replica no longer leads.
     #[must_use]
     pub fn backlog(&self, resource: Subject) -> Backlog {
         Backlog { gauge: self.repair_backlog.get_or_create_owned(&SubjectLabel::new(resource)) }

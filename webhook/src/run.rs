@@ -39,7 +39,7 @@ pub enum RunError {
     /// Reviews cannot be answered.
     #[error("reviews cannot be answered")]
     Serve(#[source] ServeError),
-    /// Health and metrics cannot be told.
+    /// Health and metrics cannot be served.
     #[error("health and metrics cannot be told")]
     Admin(#[source] AdminError),
     /// The registration cannot be watched.
@@ -65,7 +65,7 @@ impl Webhook {
         self.reviews.address()
     }
 
-    /// Where health and metrics are told.
+    /// Where health and metrics are served.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.address()

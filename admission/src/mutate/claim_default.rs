@@ -84,7 +84,7 @@ fn is_open(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> bool {
     }
 }
 
-/// What the maker of a claim is to be told about its class, beside what was done.
+/// A remark for the creator of a claim about its class.
 #[must_use]
 pub fn remark(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
     if ask.operation != Operation::Create {
@@ -101,7 +101,7 @@ pub fn remark(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-/// Where several classes are the default and the claim's is one of them, nobody can tell whether it
+/// Where several classes are the default and the claim's is one of them, nobody can see whether it
 /// was chosen.
 fn several(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
     let name = ask.claim.class_name()?;

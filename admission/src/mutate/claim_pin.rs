@@ -42,7 +42,7 @@ pub fn pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdic
     }
 }
 
-/// Dynamic provisioning has been told a node.
+/// The claim has a selected node.
 fn told(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let node = match ask.claim.selected_node() {
         Ok(Some(node)) => node,
@@ -71,7 +71,7 @@ fn told(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-/// A new claim brings the node that provisioning is to be told, which is as good as a pin.
+/// A new claim selects its node, which is as good as a pin.
 fn selected(
     ask: &ClaimRequest<'_>,
     node: &NodeName,
@@ -113,7 +113,7 @@ fn moved(ask: &ClaimRequest<'_>, node: &NodeName, class: &Class, snapshot: &Snap
     ))
 }
 
-/// The claim bears a pin, and provisioning has not been told another node.
+/// The claim has a pin, and no other node is selected.
 fn explicit(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let node = match ask.claim.pin() {
         Ok(Some(node)) => node,

@@ -73,7 +73,7 @@ pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
         ClassOf::Named(class) => served(ask, class, snapshot),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
-            let given = Verdict::patched(reason, edits).about(class.name.as_str()).reported();
+            let given = Verdict::patched(reason, edits).about(class.name.as_str()).with_warning();
             if class.is_ours() { both(given, served(ask, class, snapshot)) } else { given }
         }
     };
@@ -119,7 +119,7 @@ fn told(ask: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
         (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(ask.claim)),
     };
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
-    if news || changed { verdict.reported() } else { verdict }
+    if news || changed { verdict.with_warning() } else { verdict }
 }
 
 /// What of a claim its user decides by.
@@ -150,14 +150,16 @@ fn beyond_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'
 /// The class is given and the node is decided, both by one patch. The node's reason is the one that
 /// counts, unless nothing was done about it.
 fn both(given: Verdict, pin: Verdict) -> Verdict {
-    let said = given.said.into_iter().chain(pin.said).collect();
+    let messages = given.messages.into_iter().chain(pin.messages).collect();
     match (given.outcome, pin.outcome) {
-        (_, denied @ Outcome::Denied(_)) => Verdict { outcome: denied, said: Vec::new(), ..pin },
+        (_, denied @ Outcome::Denied(_)) => {
+            Verdict { outcome: denied, messages: Vec::new(), ..pin }
+        }
         (Outcome::Patched(class), Outcome::Patched(mut edits)) => {
             edits.extend(class);
-            Verdict { outcome: Outcome::Patched(edits), said, ..pin }
+            Verdict { outcome: Outcome::Patched(edits), messages, ..pin }
         }
-        (outcome, _) => Verdict { reason: given.reason, about: given.about, outcome, said },
+        (outcome, _) => Verdict { reason: given.reason, about: given.about, outcome, messages },
     }
 }
 

@@ -69,7 +69,7 @@ pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings
     };
     let verdict = without_idle_edits(service, verdict);
     // What was decided before has been told before.
-    if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.reported() } else { verdict }
+    if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.with_warning() } else { verdict }
 }
 
 fn beyond_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {

@@ -17,7 +17,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a claim. `request` tells apart claims whose names are yet to be generated.
+    /// The key of a claim. `request` distinguishes claims whose names are yet to be generated.
     #[must_use]
     pub fn of(claim: &Claim, request: &str) -> Self {
         let namespace = &claim.namespace;

@@ -151,7 +151,7 @@ const LABELS: [(&str, &str); 2] = [
     ("unsetLabels", "variables.doing == 'clean' ? [$node] : []"),
 ];
 
-/// The class is given on creation alone: the spec of a claim is not for whoever updates it.
+/// The class is given on creation alone: the spec of a claim is not for its updater.
 const CLASS: &str = "
 (oldObject != null || has(object.spec.storageClassName) || variables.classOfNamespace ? [] : [
   JSONPatch{op: 'add', path: '/spec/storageClassName', value: $default}

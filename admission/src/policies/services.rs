@@ -7,7 +7,7 @@ use crate::mutate::service::{Server, Settings};
 use fastrak_api::balancer::{Choice, Decision, EVERYBODY, FOREIGN_PREFIXES, SkipReason};
 use fastrak_api::names::{self, inlets, kubernetes};
 
-/// What the operator is told of a server's Services.
+/// The annotations that the operator reads on a server's Services.
 fn told(server: Server) -> [(&'static str, String); 2] {
     let (current, legacy) = server.manage();
     [(inlets::MANAGE, current.to_owned()), (inlets::MANAGE_LEGACY, legacy.to_owned())]
@@ -113,7 +113,7 @@ const VARIABLES: [(&str, &str); 24] = [
     (
         "withheld",
         "
-// A foreign address has ended the record, and the operator is kept away.
+// A foreign address ended the record, and the operator is kept away.
 [variables.annotations, variables.before]
 .exists(all, $set_withheld.all(key, string(all[?key].orValue('')) == $set_withheld[key]))",
     ),

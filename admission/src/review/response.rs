@@ -1,4 +1,4 @@
-//! What an answer tells beside its patch: what it comes to, warnings for whoever made the request,
+//! The parts of an answer beside its patch: its effect, warnings for the requester,
 //! annotations for the audit log. In dry-run mode all say what would have been done.
 
 use super::Effect;
@@ -57,7 +57,7 @@ fn listed(edits: &Settled<'_>) -> String {
 /// done, so every update of the object would bring it up again.
 pub(super) fn unless_before(mut verdict: Verdict, before: Option<&Verdict>) -> Verdict {
     if before.is_some_and(|before| before.outcome == verdict.outcome) {
-        verdict.said.clear();
+        verdict.messages.clear();
     }
     verdict
 }

@@ -1,5 +1,5 @@
-//! What is said to people about a decision: lines that fit where they are shown. It decides neither
-//! what is said nor whether.
+//! The messages of a decision, in lines that fit where clients print them. It does not decide which
+//! messages there are.
 
 use super::Reason;
 
@@ -16,7 +16,7 @@ const ASIDE: &str = "fastrak (dry run): ";
 /// Stands in words for what they are about.
 const BLANK: &str = "{}";
 
-/// Something that is said to whoever made a request.
+/// A message for the requester.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// What fastrak did.

@@ -5,8 +5,8 @@
 //! The words say what fastrak did, so that they can follow "fastrak:" as well as "fastrak would
 //! have". `{}` is what it was done with or because of.
 //!
-//! What is told as a warning: a change that somebody's request led to, and an object that was left
-//! as it is where its user could have expected more. Not told: that another's objects are another's.
+//! What is reported as a warning: a change that somebody's request led to, and an object that was left
+//! as it is where its user could have expected more. Not reported: that another's objects are another's.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Rule {
     Review,
 }
 
-/// Whether whoever made the request is told by a warning.
+/// Whether the requester gets a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarnOn {
     /// When something was changed.
@@ -61,7 +61,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => Rule::$rule,)+ }
             }
 
-            /// Whether whoever made the request is told.
+            /// Whether the requester is warned.
             #[must_use]
             pub const fn warn_on(self) -> WarnOn {
                 match self { $(Self::$variant => WarnOn::$warn_on,)+ }
@@ -111,7 +111,7 @@ reasons! {
     NamespaceClass = Class, "namespace-class", Change, "set class {}, its namespace's default";
     /// The user wrote the node.
     UserPin = Pin, "user", Change, "pinned it to node {}, as it asks";
-    /// The pin follows what dynamic provisioning was told.
+    /// The pin follows the selected node.
     Mirrored = Pin, "mirrored", Never, "pinned it to node {}, where it is to be provisioned";
     /// No other node can hold it.
     OnlyNode = Pin, "only-node", Change, "pinned it to node {}: no other can hold it";
@@ -145,12 +145,12 @@ reasons! {
     UnknownNode = Pin, "unknown-node", Never, "refused it: node {} does not exist";
     /// The pin is a node that can never hold it.
     ImpossibleNode = Pin, "impossible-node", Never, "refused it: node {} can never hold it";
-    /// The pin and the node that provisioning is told differ.
+    /// The pin and the selected node differ.
     ContradictoryPin = Pin, "contradictory-pin", Never, "refused it: it asks for two nodes";
-    /// What provisioning is told is no node's name.
+    /// The selected node is not a node's name.
     MalformedSelectedNode = Pin, "malformed-selected-node", Skip,
         "left it without a node: {} names none; take it off";
-    /// What a new claim says that provisioning is told is a node that can never hold it.
+    /// A new claim selects a node that can never hold it.
     StaleSelectedNode = Pin, "stale-selected-node", Skip, "left it on node {}";
     /// The Service wants no address.
     NotLoadBalancer = Balancer, "not-load-balancer", Never,

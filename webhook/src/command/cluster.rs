@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The classes as they are shipped.
 const SHIPPED: &str = include_str!("../../../deploy/base/storageclasses.yaml");
 
-/// The snapshot that a command decides by, and a word about them for whoever asked.
+/// The snapshot that a command decides by, with a remark about it.
 pub(super) fn snapshot(args: &ClusterArgs, namespace: &str) -> Result<Snapshot, CommandError> {
     let (source, from) = match &args.cluster {
         Some(path) => (input::file(path)?, path.display().to_string()),

@@ -1,4 +1,4 @@
-//! Why the API server did not get our answer, told apart by what it says of it. Pure. The messages
+//! Why the API server did not get our answer, distinguished by what it says of it. Pure. The messages
 //! are the API server's own and no promise of its: whatever is not recognised is a bad answer.
 
 use fastrak_api::names;
@@ -48,7 +48,7 @@ causes! {
     Untrusted = "untrusted",
         "the API server does not trust the certificate: look at who else writes caBundle, and at \
          whether the Service leads to another program";
-    /// The certificate has ended, or has not begun.
+    /// The certificate has expired, or has not begun.
     Expired = "expired",
         "the certificate is not valid now: look at the clocks of the nodes and of the control \
          plane, and at the webhook's log about certificates";

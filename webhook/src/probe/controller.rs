@@ -1,6 +1,6 @@
-//! Sends the probes and tells what comes of them: a gauge, a count by cause, a line in the log for
+//! Sends the probes and reports their results: a gauge, a count by cause, a line in the log for
 //! each change, and a remark beside this replica's readiness. It does not know whether this replica
-//! leads: whoever runs it does.
+//! leads: its caller does.
 
 use super::plan::{Failure, Heard, Standing, Tell, judge};
 use crate::metrics::{CauseLabel, Metrics, Unlabelled};
@@ -55,7 +55,7 @@ impl Probe {
     }
 }
 
-/// Where it is told. What one leader has said is nobody's word when it no longer leads.
+/// Where probes are reported. A replica that no longer leads withdraws its report.
 struct ProbeStatus<'a> {
     metrics: &'a Metrics,
     remark: Remark,

@@ -1,4 +1,4 @@
-//! What the API server's answer to a probe means, and what is to be told of it. Pure.
+//! What the API server's answer to a probe means, and what is to be reported of it. Pure.
 
 use super::cause::{Cause, classify};
 use fastrak_admission::verdict::clipped;
@@ -35,7 +35,7 @@ pub struct Standing {
     told: Option<Cause>,
 }
 
-/// What is to be told after a probe.
+/// What is to be reported after a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tell {
     /// Nothing new.
@@ -46,7 +46,7 @@ pub enum Tell {
     Recovered,
 }
 
-/// Failures in a row that are told. A single one may be a replica that has just gone: the API
+/// Failures in a row that are reported. A single one may be a replica that has just gone: the API
 /// server's view of a Service lags behind.
 const TOLD: u32 = 2;
 
@@ -65,7 +65,7 @@ pub fn judge(heard: &Heard) -> Result<(), Failure> {
 }
 
 impl Standing {
-    /// How it stands after one more probe, and what is to be told.
+    /// How it stands after one more probe, and what is to be reported.
     #[must_use]
     pub fn after(self, outcome: Result<(), Cause>) -> (Self, Tell) {
         match outcome {

@@ -1,7 +1,7 @@
 //! Carries repairs out: watches what may need one, and looks at each object a while after it has
 //! changed. Of an object that is watched only a few bounded words are kept. One that needs a change is
 //! got whole from the API server, decided about again, and changed in the very version that was got.
-//! It decides nothing, and it does not know whether this replica leads: whoever runs it does.
+//! It decides nothing, and it does not know whether this replica leads: its caller does.
 
 use super::kind::{Claims, Kind, Services};
 use super::object::{Object, RepairError, node_exists};
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 /// How long after a failure an object is tried again: whatever refused it is not gone at once.
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
-/// What mends.
+/// The controller that repairs.
 pub struct RepairController {
     /// How to reach the API server.
     pub client: Client,

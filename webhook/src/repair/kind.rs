@@ -1,4 +1,4 @@
-//! The two kinds of object that are mended, and all in which they differ. What is done with them is
+//! The two kinds of object that are repaired, and all in which they differ. What is done with them is
 //! the same, and is in `controller.rs`.
 
 use super::bound::{self, Restoration};
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::Error;
 use std::sync::Arc;
 
-/// A kind of object that is mended.
+/// A kind of object that is repaired.
 pub(super) trait Kind {
     /// The object as the API has it.
     type Object: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>;
@@ -44,7 +44,7 @@ pub(super) trait Kind {
     fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
     /// Returns what an object of this uid gets back from its volume, if anything.
     fn restore(view: &Self::View, uid: &str, volume: &PersistentVolume) -> Option<Restoration>;
-    /// The event that tells of a repair of an object, which was as `before`.
+    /// The event that reports a repair of an object, which was as `before`.
     fn report(before: &Self::View, changed: &Self::View, reason: Reason) -> Report;
 }
 

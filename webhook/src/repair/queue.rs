@@ -34,7 +34,7 @@ struct Waiting<T> {
 
 impl<T> Queue<T> {
     /// An empty queue that looks at an object `delay` after it has changed: the webhook's own work
-    /// and the scheduler's write are on their way then, and whoever looks at once sees neither.
+    /// and the scheduler's write are on their way then, and a reader that looks at once sees neither.
     pub(super) fn new(delay: Duration) -> Self {
         Self {
             delay,

@@ -11,7 +11,7 @@ use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
 
-/// Something to tell the owner of an object.
+/// Something to report to the owner of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The reason of the event.

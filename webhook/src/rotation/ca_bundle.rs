@@ -1,5 +1,5 @@
 //! `caBundle` in the webhook configuration: read, published by server-side apply under a field
-//! manager of its own, so that whoever applies the rest of the configuration neither sees nor
+//! manager of its own, so that a client that applies the rest of the configuration neither sees nor
 //! loses it. It makes no configuration.
 
 use super::state::Id;

@@ -29,7 +29,7 @@ pub struct CertBundle {
     pub served: Result<ServedLeaf, CertBundleError>,
     /// When those that signed before are trusted no longer.
     pub retire_at: Option<OffsetDateTime>,
-    /// Whether all of it was made anew and not published since.
+    /// Whether all of it was created again and not published since.
     pub inherits: bool,
 }
 

@@ -190,7 +190,7 @@ impl Rotator {
         Ok(())
     }
 
-    /// Publishes the bundle. One that was there before and was changed by another hand is put right
+    /// Publishes the bundle. One that was there before and was changed by another hand is repaired
     /// in measure: how long to wait, where the measure is full.
     async fn publish(
         &self,

@@ -3,7 +3,7 @@
 //! `caBundle` is left alone where the folder says nothing of an authority.
 //!
 //! The content is compared, not the file watched: of a mounted Secret, which is swapped by a link,
-//! inotify tells the first change at most.
+//! inotify reports the first change at most.
 
 mod folder;
 pub mod plan;
@@ -191,7 +191,7 @@ impl Mounted {
     }
 }
 
-/// The operator's authorities, and whoever was trusted before and has not ended: other replicas may
+/// The operator's authorities, and those trusted before that have not expired: other replicas may
 /// not have seen the new certificate yet.
 fn union(own: &Bundle, found: &Bundle, now: OffsetDateTime) -> String {
     let (mut all, mut before) = (own.clone(), found.clone());

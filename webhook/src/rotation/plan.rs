@@ -8,7 +8,7 @@
 //! 3. Wait, until this replica itself has seen both there for `settle`: API servers learn by a watch.
 //! 4. `Promote`: the next one is the current, with a leaf of its own. The old one stays trusted.
 //! 5. `Serve`, each replica for itself, by the same rule as 3.
-//! 6. `Retire`: the last leaf of the old authority has ended; it is trusted no longer.
+//! 6. `Retire`: the last leaf of the old authority has expired; it is trusted no longer.
 //!
 //! The wait is measured by each replica for itself, on a clock that no one can set. A moment in the
 //! Secret would be another machine's, off by minutes.
@@ -19,8 +19,8 @@ use fastrak_certs::Verdict;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Authorities that a bundle has at most. A Secret that is made anew takes over what is published;
-/// whoever may write there must not make it grow for ever. This many are some twenty kilobytes.
+/// Authorities that a bundle has at most. A Secret that is created again takes over what is published;
+/// a client that may write there must not make it grow for ever. This many are some twenty kilobytes.
 const MOST: usize = 32;
 
 /// What is to be done.
@@ -39,7 +39,7 @@ pub enum Step {
 /// A change of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Make all of it anew, and go on trusting these, which are published.
+    /// Create all of it again, and go on trusting these, which are published.
     Remake {
         /// Whom to go on trusting.
         keep: Vec<Id>,
@@ -48,7 +48,7 @@ pub enum Change {
     },
     /// Trust these too: they were published meanwhile.
     Adopt(Vec<Id>),
-    /// What was made anew has been read back.
+    /// What was created again has been read back.
     Confirm,
     /// Have the current authority issue a leaf.
     IssueLeaf(&'static str),
@@ -82,7 +82,7 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
     if serving == Serving::Now {
         return Step::Serve;
     }
-    // While what was made anew is not published, nobody needs a renewal: it is new.
+    // While what was created again is not published, nobody needs a renewal: it is new.
     let step = if held.inherits { taking_over(held, view, lifetimes, now) } else { None };
     let step = step.or_else(|| (!view.published.exact).then_some(Step::Publish));
     let step = step.or_else(|| leaf_step(held, lifetimes, now));
@@ -126,7 +126,7 @@ fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime)
     }
 }
 
-/// The road of a Secret that was made anew: until its bundle was read back, whatever is published
+/// The road of a Secret that was created again: until its bundle was read back, whatever is published
 /// may be what others serve by.
 fn taking_over(
     held: &Held,
@@ -210,7 +210,7 @@ fn authority_step(
 }
 
 /// Those that signed before and of which nobody can serve a leaf any more: all of them when the last
-/// leaf of the last one has ended, and each that has ended itself.
+/// leaf of the last one has expired, and each that has expired itself.
 fn over(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
     let all = held.retire_at.is_some_and(|at| now >= at);
     let ended =

@@ -1,6 +1,6 @@
 //! Since when this replica has seen each authority to be trusted, without a break. It is measured
-//! by a clock that nobody can set, and may be forgotten at any time: a replica that starts anew
-//! waits anew.
+//! by a clock that nobody can set, and may be forgotten at any time: a replica that restarts waits
+//! again.
 
 use super::state::Id;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 /// By how much the clocks of a cluster may differ and all still go well: a day, which is what a
-/// machine with a wrong time zone is off by at most, and an hour for good measure. What has ended
+/// machine with a wrong time zone is off by at most, and an hour for good measure. What has expired
 /// stays trusted for so long; it costs a few hundred bytes.
 pub const CLOCKS_DIFFER: time::Duration = time::Duration::hours(25);
 
@@ -61,12 +61,12 @@ pub struct Held {
     pub leaf: Result<LeafFact, &'static str>,
     /// When those that signed before are trusted no longer.
     pub retire_at: Option<OffsetDateTime>,
-    /// Whether the Secret was made anew and not published since: what is published then still
+    /// Whether the Secret was created again and not published since: what is published then still
     /// counts, as others may serve by it.
     pub inherits: bool,
 }
 
-/// What the API server is told to trust.
+/// What the API server is to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// Whom every webhook of ours trusts, and for how long this replica has seen so without a break.
@@ -82,7 +82,7 @@ pub struct Published {
 pub enum Phase {
     /// There is no authority that can be used.
     Missing,
-    /// The API server is still to be told whom to trust.
+    /// The API server does not know yet whom to trust.
     Publishing,
     /// The next authority is published, and API servers have the time to learn of it.
     Settling,
@@ -131,7 +131,7 @@ impl Lifetimes {
     }
 
     /// When the authority that signs may be forgotten once another signs in its place: when its
-    /// last leaf has ended.
+    /// last leaf has expired.
     #[must_use]
     pub fn retire_promoted(&self, held: &Held) -> OffsetDateTime {
         let end = held.current.validity.not_after;
@@ -147,7 +147,7 @@ impl Lifetimes {
 }
 
 impl AuthorityFact {
-    /// Whether it has ended.
+    /// Whether it has expired.
     #[must_use]
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired
@@ -155,7 +155,7 @@ impl AuthorityFact {
 }
 
 impl LeafFact {
-    /// Whether it has ended.
+    /// Whether it has expired.
     #[must_use]
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired

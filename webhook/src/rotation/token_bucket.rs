@@ -1,14 +1,14 @@
-//! How often a bundle that another hand keeps changing is put right: at once, and in a fight with
+//! How often a bundle that another hand keeps changing is repaired: at once, and in a fight with
 //! another writer seldom enough that the API server does not notice. It reads no clock.
 
 use std::time::{Duration, Instant};
 
-/// How many times in a row it is put right at once.
+/// How many times in a row it is repaired at once.
 const BURST: u32 = 3;
-/// How long until it may be put right once more.
+/// How long until it may be repaired once more.
 const EACH: Duration = Duration::from_secs(5);
 
-/// How many times something may still be put right at once.
+/// How many times something may still be repaired at once.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
     left: u32,

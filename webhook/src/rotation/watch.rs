@@ -1,5 +1,5 @@
 //! Tells that the Secret or the registration has changed, or may have. What it has changed to is
-//! not told: a watch may be late, and who decides by it would decide by what was.
+//! not reported: a watch may be late, and who decides by it would decide by what was.
 
 use fastrak_api::names;
 use fastrak_runtime::watch::Watch;

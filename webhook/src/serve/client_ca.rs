@@ -32,7 +32,7 @@ pub struct ClientCa {
     clients: Arc<Clients>,
 }
 
-/// Why clients cannot be told apart.
+/// Why clients cannot be distinguished.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCaError {
     /// There is no file.

@@ -92,7 +92,7 @@ pub enum ServeError {
     /// Connections cannot be secured.
     #[error("connections cannot be secured")]
     Security(#[source] TlsError),
-    /// Clients cannot be told apart.
+    /// Clients cannot be distinguished.
     #[error("clients cannot be told apart")]
     Clients(#[source] ClientCaError),
 }
@@ -113,7 +113,7 @@ impl Default for Limits {
 
 impl Counter {
     /// One that answers by these snapshot and shows what is in the slot, with the file by which clients
-    /// are told apart, if they are.
+    /// are distinguished, if they are.
     pub async fn open(
         config: &Config,
         snapshot: Arc<ArcSwapOption<Snapshot>>,

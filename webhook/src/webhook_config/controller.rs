@@ -1,4 +1,4 @@
-//! Watches our webhook configuration, and tells what is not as it should be: a gauge for each part, and
+//! Watches our webhook configuration, and reports what differs: a gauge for each part, and
 //! a line in the log for each change. Every replica does so for itself.
 
 use super::plan::{Drift, Field, Installation, drift};

@@ -1,5 +1,5 @@
 //! Watches our own registration: whether the API server still shows us what it should. What differs is
-//! a metric and a line in the log. It mends nothing: whoever installs fastrak owns the registration, and
+//! a metric and a line in the log. It repairs nothing: the administrator owns the registration, and
 //! may have changed it on purpose. `caBundle` is `rotation/`'s.
 
 pub mod controller;

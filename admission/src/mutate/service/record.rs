@@ -67,7 +67,7 @@ impl Record {
         [(inlets::MANAGE, ours), (inlets::MANAGE_LEGACY, ours_legacy)]
     }
 
-    /// The annotation by which the Service's user, and not fastrak, tells the operator what to do.
+    /// The annotation by which the Service's user, and not fastrak, instructs the operator.
     pub(super) fn own_manage(self, service: &ServiceView) -> Option<&'static str> {
         let [current, legacy] = self.words(service);
         let are_there = [service.manage.0.is_some(), service.manage.1.is_some()];

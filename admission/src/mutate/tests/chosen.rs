@@ -101,7 +101,7 @@ fn only_nodes_with_an_agent_count_once_it_is_known_which_have_one() {
     let none = with(&[("a", down.clone()), ("b", down.clone()), ("c", down)]);
     for class in ["waits", "now"] {
         let verdict = create(&claim_of(Some(class)), &none);
-        assert_eq!((verdict.reason, verdict.said.len()), (Reason::NoAgent, 1), "{class}");
+        assert_eq!((verdict.reason, verdict.messages.len()), (Reason::NoAgent, 1), "{class}");
     }
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "x")]);
     let message = denial(&create(&object, &one)).to_owned();
@@ -147,7 +147,7 @@ fn without_a_node_a_claim_is_let_through_with_a_warning() {
     for class in ["waits", "now"] {
         let verdict = create(&claim_of(Some(class)), &snapshot(&[]));
         assert_eq!(verdict.reason, Reason::NoNodeAble);
-        assert_eq!((verdict.outcome, verdict.said.len()), (Outcome::Untouched, 1));
+        assert_eq!((verdict.outcome, verdict.messages.len()), (Outcome::Untouched, 1));
     }
 }
 

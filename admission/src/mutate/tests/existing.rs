@@ -104,7 +104,7 @@ fn a_claim_that_asks_for_something_gets_what_has_it() {
         let verdict = create(&object, &with(volume));
         assert_eq!(verdict.reason == Reason::ExistingVolume, is_left, "{what}: {verdict:?}");
         // What no new volume could be is not held against an existing one.
-        assert!(!is_left || verdict.said.len() == 1, "{what}: {:?}", verdict.said);
+        assert!(!is_left || verdict.messages.len() == 1, "{what}: {:?}", verdict.messages);
     }
     let adopts = annotated(&claim_of(Some("waits")), &[(ADOPT, "pvc-x")]);
     assert_eq!(create(&adopts, &with(&fits)).reason, Reason::OnlyNode);

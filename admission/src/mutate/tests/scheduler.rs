@@ -105,7 +105,7 @@ fn a_malformed_choice_is_never_refused() {
     for verdict in [create(&new, &two_nodes()), update(&old, &new, &two_nodes())] {
         assert_eq!(verdict.reason, Reason::MalformedSelectedNode);
         assert_eq!(verdict.outcome, Outcome::Untouched);
-        assert_eq!(verdict.said.len(), 1);
+        assert_eq!(verdict.messages.len(), 1);
     }
 }
 
@@ -116,5 +116,5 @@ fn a_choice_that_a_new_claim_brings_is_its_users() {
     assert_eq!(pin_of(&changed), (Some("b"), Some("user"), Some("b")));
     let object = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
     let verdict = create(&object, &two_nodes());
-    assert_eq!((verdict.outcome, verdict.said.len()), (Outcome::Untouched, 1));
+    assert_eq!((verdict.outcome, verdict.messages.len()), (Outcome::Untouched, 1));
 }

@@ -1,4 +1,4 @@
-//! What whoever makes a claim is told, and that it is told once.
+//! Which warnings the creator of a claim gets, each once.
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn what_cannot_be_served_is_told_when_the_claim_is_made_and_not_again() {
         let changed = with_labels(&object, &[("other", "change")]);
         assert_eq!(warned(&update(&object, &changed, &two_nodes())), [""; 0], "{object}");
         assert_eq!(warned(&repair(&object, &two_nodes())), [""; 0], "{object}");
-        // A class of ours that comes late is told of as well.
+        // A class of ours that is created later is reported too.
         let mut unset = object.clone();
         unset["spec"].as_object_mut().unwrap().remove("storageClassName");
         let warnings = warned(&update(&unset, &object, &two_nodes()));
@@ -115,7 +115,7 @@ proptest! {
         object in any_claim(), snapshot in any_facts(), operation in any_operation(),
     ) {
         let changed = after(&object, &decide(operation, None, &object, &snapshot));
-        // A node that a new claim was told is mirrored only by its first update.
+        // A node that a new claim was given is mirrored only by its first update.
         let changed = after(&changed, &update(&changed, &changed, &snapshot));
         let again = update(&changed, &changed, &snapshot);
         prop_assert_eq!((&again.outcome, warned(&again)), (&Outcome::Untouched, vec![]), "{}", changed);

@@ -56,7 +56,7 @@ pub enum FolderError {
     /// Key and certificate do not fit.
     #[error("tls.crt and tls.key do not fit")]
     Pair(#[source] TlsError),
-    /// The certificate has ended.
+    /// The certificate has expired.
     #[error("tls.crt ended at {0}")]
     Ended(OffsetDateTime),
     /// The certificate is not for us.

@@ -4,7 +4,7 @@
 //!
 //! What holds in every state: no replica serves a leaf that the published bundle does not trust,
 //! nor did not trust at any moment of the last [`LAG`] seconds, unless another hand took its
-//! authority away, or it has ended. And once the hands are off, all is well again soon.
+//! authority away, or it has expired. And once the hands are off, all is well again soon.
 
 use super::*;
 use crate::rotation::state::CLOCKS_DIFFER;

@@ -77,7 +77,7 @@ fn without_an_authority_all_is_made_anew_and_those_who_are_published_are_kept() 
     };
     view.stored = Stored::Absent;
     assert_eq!(step(&view, 0), remake("there is no Secret", &[7, 8]));
-    // What has ended long since counts for nobody.
+    // What has expired long since counts for nobody.
     assert_eq!(step(&view, 3), remake("there is no Secret", &[7]));
     view.stored = Stored::Unusable("rubbish".to_owned());
     assert_eq!(step(&view, 0), remake("rubbish", &[7, 8]));
@@ -139,7 +139,7 @@ fn the_next_authority_signs_once_it_was_published_for_as_long_as_settling_takes(
         view.published.trusted[1].1 = Duration::from_secs(seconds);
         assert_eq!(step(&view, 250), wanted, "after {seconds} seconds");
     }
-    // One that no longer begins in time, or has ended, is made again.
+    // One that no longer begins in time, or has expired, is made again.
     held.next = Some(authority(2, due + Time::DAY));
     assert_eq!(step(&settled(held.clone()), 250), change(Change::Introduce));
     held.next = Some(authority(2, start() - Time::days(200)));
@@ -182,7 +182,7 @@ fn what_is_good_is_served_on_until_the_new_authority_has_settled() {
     assert_eq!(step(&view, 0), Step::Rest(Some(Duration::from_secs(6))));
     view.published.trusted[0].1 = Duration::from_secs(10);
     assert_eq!(step(&view, 0), Step::Serve);
-    // What is no longer good is not waited for: it has ended, or is not trusted.
+    // What is no longer good is not waited for: it has expired, or is not trusted.
     view.published.trusted[0].1 = Duration::from_secs(4);
     view.served = Some(leaf(11, 1, start() - Time::days(31)));
     assert_eq!(step(&view, 0), Step::Serve);
@@ -200,12 +200,12 @@ fn the_old_one_is_forgotten_when_its_last_leaf_has_ended() {
     held.retire_at = Some(start() + Time::days(10));
     assert_eq!(step(&settled(held.clone()), 9), Step::Rest(None));
     assert_eq!(step(&settled(held.clone()), 10), change(Change::Retire(vec![id(7)])));
-    // One that has ended itself is forgotten also where others are not.
+    // One that has expired itself is forgotten also where others are not.
     let mut two = held.clone();
     two.old.push(authority(8, start() - Time::days(365)));
     assert_eq!(step(&settled(two.clone()), 1), Step::Rest(None));
     assert_eq!(step(&settled(two), 2), change(Change::Retire(vec![id(8)])));
-    // Where nobody knows when that is: when it has ended itself.
+    // Where nobody knows when that is: when it has expired itself.
     held.retire_at = None;
     held.leaf = Ok(leaf(11, 1, start() + Time::days(60)));
     assert_eq!(step(&settled(held.clone()), 65), Step::Rest(None));
