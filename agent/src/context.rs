@@ -130,7 +130,7 @@ impl Context {
         }
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.map_err(VolumeError::CutOff)?
+        done.map_err(VolumeError::Interrupted)?
     }
 }
 

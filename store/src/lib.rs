@@ -1,11 +1,12 @@
-//! Volumes on the disks of a node: directories in pools, their records, their limits and the trash.
+//! Volumes on the disks of a node: directories in pools, their records, their quotas and the trash.
 //!
-//! The crate knows no API server. Callers say which volumes exist and which are wanted; every answer
-//! comes from the disk. Everything goes through `host`, whose calls a test can fail one by one.
+//! The crate has no Kubernetes client. The caller says which volumes exist and which are wanted;
+//! every answer comes from the disk. All system calls go through `host`, where a test can fail each
+//! of them.
 //!
 //! ```text
-//! volumes/  what a volume is: create, grow, trash, restore     (see `volumes::Store`)
-//! pools/    which directory is a pool, and whose
+//! volumes/  creates, resizes, trashes and restores volumes   (see `volumes::Store`)
+//! pools/    decides whether a directory is a pool, and of which cluster and node
 //! host/     system calls
 //! ```
 

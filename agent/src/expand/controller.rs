@@ -16,7 +16,7 @@ use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::{VolumeError, Whereabouts};
+use fastrak_store::volumes::{Location, VolumeError};
 
 /// How often a status is written anew because somebody else was quicker.
 const TRIES: usize = 5;
@@ -98,7 +98,7 @@ async fn hold(
 ) -> Result<Option<QuotaGroup>, ExpandError> {
     let wanted = id.clone();
     let limit = context.on_disk(move |store| match store.find(&wanted)? {
-        Whereabouts::Here(pool, identity) => {
+        Location::InPool(pool, identity) => {
             store.grow(&pool, &wanted, bytes)?;
             Ok(Some(identity.limit))
         }

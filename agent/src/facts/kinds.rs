@@ -4,7 +4,7 @@
 
 use super::growth::Growth;
 use super::volume::Volume;
-use super::{Confirmations, Facts, Seen};
+use super::{ClusterView, Confirmations, Facts};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
@@ -23,9 +23,9 @@ pub(super) trait Kept: Send + 'static {
     fn read(text: &str) -> Result<Self::Object, Error>;
     fn key(object: &Self::Object) -> Option<Self::Key>;
     /// Returns whether anybody is concerned.
-    fn put(&self, seen: &mut Seen, key: &Self::Key, object: &Self::Object) -> bool;
-    fn remove(&self, seen: &mut Seen, key: &Self::Key);
-    fn keys(&self, seen: &Seen) -> Vec<Self::Key>;
+    fn put(&self, seen: &mut ClusterView, key: &Self::Key, object: &Self::Object) -> bool;
+    fn remove(&self, seen: &mut ClusterView, key: &Self::Key);
+    fn keys(&self, seen: &ClusterView) -> Vec<Self::Key>;
     /// Whose volumes a change of this object concerns.
     fn concerns(&self, facts: &Facts, key: &Self::Key) -> Vec<VolumeId>;
 }
@@ -47,7 +47,12 @@ impl Kept for Claims {
     }
 
     /// Whoever may write claims may write our label on those of other classes too: they are not kept.
-    fn put(&self, seen: &mut Seen, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
+    fn put(
+        &self,
+        seen: &mut ClusterView,
+        key: &VolumeId,
+        (claim, growth): &(Claim, Growth),
+    ) -> bool {
         if seen.is_foreign(claim) {
             let is_known = seen.claims.contains_key(key);
             seen.put_claim(key, None);
@@ -57,11 +62,11 @@ impl Kept for Claims {
         true
     }
 
-    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
+    fn remove(&self, seen: &mut ClusterView, key: &VolumeId) {
         seen.put_claim(key, None);
     }
 
-    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
+    fn keys(&self, seen: &ClusterView) -> Vec<VolumeId> {
         seen.claims.keys().cloned().collect()
     }
 
@@ -89,16 +94,16 @@ impl Kept for Volumes {
         object.id()
     }
 
-    fn put(&self, seen: &mut Seen, key: &VolumeId, object: &Volume) -> bool {
+    fn put(&self, seen: &mut ClusterView, key: &VolumeId, object: &Volume) -> bool {
         seen.put_volume(key, Some(object.clone()));
         true
     }
 
-    fn remove(&self, seen: &mut Seen, key: &VolumeId) {
+    fn remove(&self, seen: &mut ClusterView, key: &VolumeId) {
         seen.put_volume(key, None);
     }
 
-    fn keys(&self, seen: &Seen) -> Vec<VolumeId> {
+    fn keys(&self, seen: &ClusterView) -> Vec<VolumeId> {
         seen.volumes.keys().cloned().collect()
     }
 
@@ -122,7 +127,7 @@ impl Kept for Classes {
         Some(object.name.clone())
     }
 
-    fn put(&self, seen: &mut Seen, key: &String, object: &Class) -> bool {
+    fn put(&self, seen: &mut ClusterView, key: &String, object: &Class) -> bool {
         seen.classes.insert(key.clone(), object.clone());
         if !object.is_ours() {
             seen.forget_foreign();
@@ -130,11 +135,11 @@ impl Kept for Classes {
         object.is_ours()
     }
 
-    fn remove(&self, seen: &mut Seen, key: &String) {
+    fn remove(&self, seen: &mut ClusterView, key: &String) {
         seen.classes.remove(key);
     }
 
-    fn keys(&self, seen: &Seen) -> Vec<String> {
+    fn keys(&self, seen: &ClusterView) -> Vec<String> {
         seen.classes.keys().cloned().collect()
     }
 
@@ -159,7 +164,7 @@ impl Kept for OwnNode {
     }
 
     /// A kubelet writes its node every few seconds; the label is what claims wait for.
-    fn put(&self, seen: &mut Seen, (): &(), object: &Node) -> bool {
+    fn put(&self, seen: &mut ClusterView, (): &(), object: &Node) -> bool {
         let labels = object.metadata.labels.as_ref();
         let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
         let changed = seen.hostname != hostname;
@@ -174,13 +179,13 @@ impl Kept for OwnNode {
         changed
     }
 
-    fn remove(&self, seen: &mut Seen, (): &()) {
+    fn remove(&self, seen: &mut ClusterView, (): &()) {
         seen.confirmations = Confirmations::default();
         seen.hostname = None;
         seen.node_uid = None;
     }
 
-    fn keys(&self, seen: &Seen) -> Vec<()> {
+    fn keys(&self, seen: &ClusterView) -> Vec<()> {
         seen.node_uid.iter().map(|_| ()).collect()
     }
 
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn waiting_claims_are_looked_at_again_when_the_hostname_has_changed_and_not_at_each_heartbeat()
     {
-        let mut seen = Seen::default();
+        let mut seen = ClusterView::default();
         let puts = [(None, "a"), (Some("h"), "a"), (Some("h"), "b"), (Some("i"), "b"), (None, "b")]
             .map(|(hostname, annotation)| OwnNode.put(&mut seen, &(), &node(hostname, annotation)));
         assert_eq!(puts, [false, true, false, true, true]);
@@ -231,8 +236,8 @@ mod tests {
         let (ours, other) =
             (class("fast", fastrak_api::names::PROVISIONER), class("slow", "example.com/nfs"));
         for classes_first in [true, false] {
-            let mut seen = Seen::default();
-            let put_classes = |seen: &mut Seen| {
+            let mut seen = ClusterView::default();
+            let put_classes = |seen: &mut ClusterView| {
                 Classes.put(seen, &"fast".to_owned(), &ours);
                 Classes.put(seen, &"slow".to_owned(), &other);
             };
@@ -252,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_claim_with_a_volume_of_ours_is_kept_whatever_its_class_has_become() {
-        let mut seen = Seen::default();
+        let mut seen = ClusterView::default();
         let slow = class("slow", "example.com/nfs");
         Classes.put(&mut seen, &"slow".to_owned(), &slow);
         let bound = claim("slow", Some("pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"));

@@ -24,12 +24,12 @@ use volume::{ClaimRef, Volume};
 /// The memory.
 #[derive(Debug)]
 pub struct Facts {
-    seen: RwLock<Seen>,
+    seen: RwLock<ClusterView>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ClusterView {
     claims: HashMap<VolumeId, Claim>,
     growths: HashMap<VolumeId, Growth>,
     unwatched: Unwatched,
@@ -50,7 +50,7 @@ pub struct Confirmations {
     pub orphans: Option<String>,
 }
 
-impl Seen {
+impl ClusterView {
     /// Whether a claim is of another provisioner's class and has no volume of ours.
     fn is_foreign(&self, claim: &Claim) -> bool {
         let class = claim.class_name().and_then(|name| self.classes.get(name));
@@ -241,16 +241,16 @@ impl Facts {
         self.clock.instant().saturating_duration_since(at) < BEHIND
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Seen> {
+    fn read(&self) -> RwLockReadGuard<'_, ClusterView> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Seen> {
+    fn write(&self) -> RwLockWriteGuard<'_, ClusterView> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl ClusterView {
     fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         match claim {
             Some((claim, growth)) => {

@@ -15,7 +15,7 @@ use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::{Made, VolumeError};
+use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 
 /// A volume could not be made this time.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
     }
 }
 
-async fn make(context: &Context, plan: &Plan) -> Result<Made, ProvisionError> {
+async fn make(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, ProvisionError> {
     let order = plan.order.clone();
     let (made, is_new) =
         context.on_disk(move |store| store.ensure(&order)).await.map_err(ProvisionError::Volume)?;
@@ -159,7 +159,7 @@ impl ProvisionError {
         match self {
             Self::Volume(
                 VolumeError::Pool(_)
-                | VolumeError::Taken { .. }
+                | VolumeError::Occupied { .. }
                 | VolumeError::Full(_)
                 | VolumeError::NoQuota { .. }
                 | VolumeError::NoPool { .. },

@@ -9,7 +9,7 @@ use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
-use fastrak_store::volumes::Order;
+use fastrak_store::volumes::VolumeSpec;
 use std::time::Duration;
 
 /// What is known of this node.
@@ -128,7 +128,7 @@ impl Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What to make on the disk.
-    pub order: Order,
+    pub order: VolumeSpec,
     /// The version of the claim that was read.
     pub claim_version: String,
     /// The size as the claim writes it.
@@ -219,7 +219,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         claim_created: claim.created,
     };
     Ok(Some(Plan {
-        order: Order {
+        order: VolumeSpec {
             identity,
             pools,
             policy: params.pool_policy,

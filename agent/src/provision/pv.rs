@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::facts::volume::Volume;
 use fastrak_api::names::{self, kubernetes};
-use fastrak_store::volumes::Made;
+use fastrak_store::volumes::ProvisionedVolume;
 use k8s_openapi::api::core::v1::{
     LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference,
     PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity,
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// The object of a volume that has been made.
 #[must_use]
-pub fn object(plan: &Plan, made: &Made) -> PersistentVolume {
+pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
     let labels = [
         (names::NODE.to_owned(), plan.node.key().as_str().to_owned()),
         (names::POOL.to_owned(), made.pool.to_string()),
@@ -38,7 +38,7 @@ pub fn object(plan: &Plan, made: &Made) -> PersistentVolume {
     }
 }
 
-fn spec(plan: &Plan, made: &Made) -> PersistentVolumeSpec {
+fn spec(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolumeSpec {
     let identity = &plan.order.identity;
     let policy = identity.reclaim_policy.as_str();
     PersistentVolumeSpec {
@@ -84,7 +84,7 @@ fn affinity(hostname: &str) -> VolumeNodeAffinity {
 
 /// Whether the volume that has our name already is the one that was to be made.
 #[must_use]
-pub fn is_the_same(existing: &Volume, plan: &Plan, made: &Made) -> bool {
+pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> bool {
     let identity = &plan.order.identity;
     let claim = existing.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     existing.is_ours()
@@ -101,7 +101,7 @@ mod tests {
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
     use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
-    use fastrak_store::volumes::Order;
+    use fastrak_store::volumes::VolumeSpec;
 
     fn plan() -> Plan {
         let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
@@ -120,7 +120,7 @@ mod tests {
             claim_created: None,
         };
         Plan {
-            order: Order {
+            order: VolumeSpec {
                 identity,
                 pools: vec![PoolName::default()],
                 policy: PoolPolicy::default(),
@@ -136,10 +136,10 @@ mod tests {
         }
     }
 
-    fn made() -> Made {
+    fn made() -> ProvisionedVolume {
         let id = plan().order.identity.volume;
         let path = fastrak_store::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
-        Made { pool: PoolName::default(), path, limit: None }
+        ProvisionedVolume { pool: PoolName::default(), path, limit: None }
     }
 
     #[test]

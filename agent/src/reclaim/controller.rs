@@ -22,8 +22,8 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::orphan::Content;
-use fastrak_store::volumes::trash::discard::Parting;
-use fastrak_store::volumes::{Store, VolumeError, Whereabouts};
+use fastrak_store::volumes::trash::discard::TrashMetadata;
+use fastrak_store::volumes::{Location, Store, VolumeError};
 use std::time::Duration;
 
 /// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
@@ -65,8 +65,8 @@ async fn record_keep(
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
-    owners::note_owner(context, id, volume).await?;
-    if let Whereabouts::Here(pool, identity) = find(context, id).await? {
+    owners::record_owner(context, id, volume).await?;
+    if let Location::InPool(pool, identity) = find(context, id).await? {
         if identity.reclaim_policy == ReclaimPolicy::Delete {
             keep(context, &pool, id).await?;
         }
@@ -82,7 +82,7 @@ async fn in_use(
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
-    owners::note_owner(context, id, volume).await?;
+    owners::record_owner(context, id, volume).await?;
     Ok(expand::controller::tend(context, id, volume).await)
 }
 
@@ -132,7 +132,7 @@ async fn gather(
     let (claim, data) = tokio::try_join!(claim, find(context, id))?;
     let recorded = owners::recorded(context, volume, &data).await?;
     let is_empty = match (&claim, &data) {
-        (ClaimState::Bound(_), Whereabouts::Here(pool, _)) => is_empty(context, pool, id).await?,
+        (ClaimState::Bound(_), Location::InPool(pool, _)) => is_empty(context, pool, id).await?,
         _ => false,
     };
     // Last, so that no mount can come between a claim that was there and this look.
@@ -150,7 +150,7 @@ async fn carry_out(
     context: &Context,
     id: &VolumeId,
     volume: Volume,
-    (step, data): (Step, Whereabouts),
+    (step, data): (Step, Location),
 ) -> Result<Outcome, ReclaimError> {
     let outcome = match &step {
         Step::Wait(_) => return Ok(Outcome::Done),
@@ -216,7 +216,7 @@ async fn finalize(context: &Context, volume: Volume) -> Result<(), ReclaimError>
     Err(ReclaimError::Changed)
 }
 
-pub(super) async fn find(context: &Context, id: &VolumeId) -> Result<Whereabouts, ReclaimError> {
+pub(super) async fn find(context: &Context, id: &VolumeId) -> Result<Location, ReclaimError> {
     let id = id.clone();
     context.on_disk(move |store| store.find(&id)).await.map_err(ReclaimError::Volume)
 }
@@ -230,7 +230,7 @@ async fn discard(
     context: &Context,
     pool: &PoolName,
     id: &VolumeId,
-    parting: Parting,
+    parting: TrashMetadata,
 ) -> Result<(), ReclaimError> {
     let (name, id) = (pool.clone(), id.clone());
     let moved = context.on_disk(move |store| store.discard(&name, &id, &parting)).await;
@@ -244,7 +244,7 @@ async fn discard(
 
 /// Once the object is gone, nobody is left who knows that the data was let go.
 async fn settle(context: &Context) -> Result<(), ReclaimError> {
-    context.on_disk(Store::settle).await.map_err(ReclaimError::Volume)
+    context.on_disk(Store::sync_trash).await.map_err(ReclaimError::Volume)
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {

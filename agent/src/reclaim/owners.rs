@@ -10,22 +10,23 @@ use crate::context::Context;
 use crate::facts::volume::{ClaimRef, Volume};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_store::volumes::Whereabouts;
+use fastrak_store::volumes::Location;
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::trash::discard::Parting;
+use fastrak_store::volumes::trash::discard::TrashMetadata;
 
 /// An administrator may have given it to another claim. The disk must know of that too: what the
 /// second has written is not the first one's to have back.
-pub(super) async fn note_owner(
+pub(super) async fn record_owner(
     context: &Context,
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<(), ReclaimError> {
     let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
     let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else { return Ok(()) };
-    if let Whereabouts::Here(pool, _) = find(context, id).await? {
+    if let Location::InPool(pool, _) = find(context, id).await? {
         let id = id.clone();
-        let noted = context.on_disk(move |store| store.note_owner(&pool, &id, &owner, None)).await;
+        let noted =
+            context.on_disk(move |store| store.record_owner(&pool, &id, &owner, None)).await;
         noted.map_err(ReclaimError::Volume)?;
     }
     Ok(())
@@ -46,7 +47,7 @@ pub(super) async fn note_namespace(
     let Some(uid) = namespace_uid(context, &owner, identity).await? else { return Ok(()) };
     let (pool, id) = (pool.clone(), identity.volume.clone());
     let noted =
-        context.on_disk(move |store| store.note_owner(&pool, &id, &owner, Some(&uid))).await;
+        context.on_disk(move |store| store.record_owner(&pool, &id, &owner, Some(&uid))).await;
     noted.map_err(ReclaimError::Volume)
 }
 
@@ -68,9 +69,9 @@ async fn namespace_uid(
 pub(super) async fn recorded(
     context: &Context,
     volume: &Volume,
-    data: &Whereabouts,
+    data: &Location,
 ) -> Result<Option<String>, ReclaimError> {
-    let Whereabouts::Here(pool, identity) = data else { return Ok(None) };
+    let Location::InPool(pool, identity) = data else { return Ok(None) };
     let (pool, id) = (pool.clone(), identity.volume.clone());
     let owner = context.on_disk(move |store| store.owner(&pool, &id)).await;
     let owner = owner.map_err(ReclaimError::Volume)?;
@@ -92,14 +93,14 @@ pub(super) async fn recorded(
 pub(super) async fn parting(
     context: &Context,
     owner: Option<Owner>,
-    data: &Whereabouts,
-) -> Result<Parting, ReclaimError> {
+    data: &Location,
+) -> Result<TrashMetadata, ReclaimError> {
     let now = context.clock.now().as_second();
     let namespace_uid = match (data, &owner) {
-        (Whereabouts::Here(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
+        (Location::InPool(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
             namespace_uid(context, owner, identity).await?
         }
         _ => None,
     };
-    Ok(Parting { owner, namespace_uid, now })
+    Ok(TrashMetadata { owner, namespace_uid, now })
 }

@@ -9,7 +9,7 @@ use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
-use fastrak_store::volumes::{Whereabouts, layout};
+use fastrak_store::volumes::{Location, layout};
 
 /// Whether a volume is to be looked at more closely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Evidence {
     /// Whether something has it mounted; `None` where that cannot be told.
     pub mounted: Option<bool>,
     /// Where its data is.
-    pub data: Whereabouts,
+    pub data: Location,
 }
 
 /// What to do about it.
@@ -172,11 +172,11 @@ fn unused(volume: &Volume, id: &VolumeId, evidence: &Evidence, other: &str) -> S
 
 fn keep(evidence: &Evidence) -> Step {
     match &evidence.data {
-        Whereabouts::Here(pool, _) => Step::Keep(pool.clone()),
-        Whereabouts::Doubtful(..) => Step::Finish,
-        Whereabouts::Trashed | Whereabouts::Nowhere => Step::FinishMissing,
+        Location::InPool(pool, _) => Step::Keep(pool.clone()),
+        Location::Unverified(..) => Step::Finish,
+        Location::Trashed | Location::Absent => Step::FinishMissing,
         // Its record may say that it goes with its claim, and could not be changed.
-        Whereabouts::Unknown(why) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
+        Location::Unknown(why) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
     }
 }
 
@@ -188,15 +188,15 @@ fn take_away(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
         return Step::Wait(Reason::ForeignPath { path: path.to_owned() });
     }
     match (&evidence.data, evidence.mounted) {
-        (Whereabouts::Doubtful(pool, why), _) => {
+        (Location::Unverified(pool, why), _) => {
             Step::Wait(Reason::Doubtful { pool: pool.clone(), why: why.clone() })
         }
-        (Whereabouts::Unknown(why), _) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
-        (Whereabouts::Trashed, _) => Step::Finish,
-        (Whereabouts::Nowhere, _) => Step::FinishMissing,
-        (Whereabouts::Here(..), None) => Step::Wait(Reason::MountsUnknown),
-        (Whereabouts::Here(..), Some(true)) => Step::Wait(Reason::Mounted),
-        (Whereabouts::Here(pool, _), Some(false)) => Step::Trash(pool.clone()),
+        (Location::Unknown(why), _) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
+        (Location::Trashed, _) => Step::Finish,
+        (Location::Absent, _) => Step::FinishMissing,
+        (Location::InPool(..), None) => Step::Wait(Reason::MountsUnknown),
+        (Location::InPool(..), Some(true)) => Step::Wait(Reason::Mounted),
+        (Location::InPool(pool, _), Some(false)) => Step::Trash(pool.clone()),
     }
 }
 

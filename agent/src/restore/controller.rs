@@ -20,8 +20,8 @@ use fastrak_api::claim::{Claim, Wish, WishError};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::trash::restore::{Found, Known};
-use fastrak_store::volumes::{Made, VolumeError};
+use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
+use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 
 /// The claim could not get its volume this time.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
     let name = ask.id.volume_name();
     let volume = context.cluster.volume(&name).await.map_err(RestoreError::Cluster)?;
     let (claims, namespace) = match &data {
-        Found::Known(known) => {
+        SearchResult::Found(known) => {
             let namespace = context.cluster.namespace(&ask.claim.namespace);
             let asked = tokio::try_join!(claims(context, ask, known), namespace);
             asked.map_err(RestoreError::Cluster)?
@@ -136,7 +136,7 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
 async fn claims(
     context: &Context,
     ask: &Ask<'_>,
-    known: &Known,
+    known: &FoundVolume,
 ) -> Result<ClaimState, ClusterError> {
     for owner in plan::others(ask, known) {
         let state = context.cluster.claim(&ClaimRef::from(owner)).await?;
@@ -147,7 +147,11 @@ async fn claims(
     Ok(ClaimState::Gone)
 }
 
-async fn publish(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<(), RestoreError> {
+async fn publish(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: &FoundVolume,
+) -> Result<(), RestoreError> {
     let made = bring_back(context, ask, known).await?;
     let object = publish::object(ask.plan, known, &made, ask.claim);
     if !context.cluster.create(&object).await.map_err(RestoreError::Cluster)? {
@@ -161,7 +165,7 @@ async fn publish(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<(), 
 async fn repoint(
     context: &Context,
     ask: &Ask<'_>,
-    known: &Known,
+    known: &FoundVolume,
     volume: &Volume,
 ) -> Result<(), RestoreError> {
     bring_back(context, ask, known).await?;
@@ -171,14 +175,18 @@ async fn repoint(
     }
 }
 
-async fn bring_back(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<Made, RestoreError> {
+async fn bring_back(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: &FoundVolume,
+) -> Result<ProvisionedVolume, RestoreError> {
     let (pool, id) = (known.pool.clone(), ask.id.clone());
     let owner = Owner {
         namespace: ask.claim.namespace.clone(),
         claim: ask.claim.name.clone(),
         uid: ask.plan.order.identity.volume.to_string(),
     };
-    let made = context.on_disk(move |store| store.bring_back(&pool, &id, &owner)).await;
+    let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
     let made = made.map_err(RestoreError::Volume)?;
     if known.trashed {
         context.metrics.add(OfPool::Volumes, &known.pool, 1);
@@ -187,7 +195,7 @@ async fn bring_back(context: &Context, ask: &Ask<'_>, known: &Known) -> Result<M
     Ok(made)
 }
 
-fn tell(context: &Context, ask: &Ask<'_>, known: &Known) {
+fn tell(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
     let (claim, volume) = (ask.claim, ask.id.volume_name());
     let reason = match ask.way {
         Way::Undelete => EventReason::VolumeUndeleted,

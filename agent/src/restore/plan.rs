@@ -17,7 +17,7 @@ use fastrak_api::size::Bytes;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::trash::restore::{Found, Known};
+use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// In which way a claim wants a volume that was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Ask<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// What is on the disk.
-    pub data: Found,
+    pub data: SearchResult,
     /// The object of the volume's name.
     pub volume: Option<Volume>,
     /// The claim that the volume was made for, and the one that had it last.
@@ -66,15 +66,15 @@ pub enum Step {
     /// Tell its user why not.
     Refuse(Refusal),
     /// Bring the data to its place, and publish it.
-    Publish(Box<Known>),
+    Publish(Box<FoundVolume>),
     /// Point the object to the claim.
-    Repoint(Box<Known>, Box<Volume>),
+    Repoint(Box<FoundVolume>, Box<Volume>),
 }
 
 /// The claims that must be gone before this one gets the volume: the one that it was made for, and the
 /// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
 #[must_use]
-pub fn others(ask: &Ask<'_>, known: &Known) -> Vec<Owner> {
+pub fn others(ask: &Ask<'_>, known: &FoundVolume) -> Vec<Owner> {
     let mut others = vec![Owner::first(&known.identity), known.owner.clone()];
     others.dedup();
     others.retain(|owner| {
@@ -112,7 +112,7 @@ fn is_mine(ask: &Ask<'_>, volume: &Volume) -> bool {
         && volume.node_label.as_deref() == Some(ask.plan.node.key().as_str())
 }
 
-fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
+fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
     if ask.claim.uid.as_deref() == Some(ask.id.as_str()) {
         return Err(Step::Refuse(Refusal::Itself));
     }
@@ -136,16 +136,16 @@ fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
 }
 
 /// The volume, if it is there and was this very namespace's.
-fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
+fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
     let not_here = || {
         let node = ask.plan.node.to_string();
         Step::Refuse(Refusal::NotHere { node, id: ask.id.clone() })
     };
     let known = match &evidence.data {
-        Found::Known(known) => known,
-        Found::Doubtful(why) => return Err(Step::Refuse(Refusal::Doubtful(why.clone()))),
-        Found::Unknown(why) => return Err(Step::Wait(Wait::Pool(why.clone()))),
-        Found::Nothing => return Err(not_here()),
+        SearchResult::Found(known) => known,
+        SearchResult::Unverified(why) => return Err(Step::Refuse(Refusal::Doubtful(why.clone()))),
+        SearchResult::Unknown(why) => return Err(Step::Wait(Wait::Pool(why.clone()))),
+        SearchResult::Absent => return Err(not_here()),
     };
     let namespace = &ask.claim.namespace;
     // Also of the one that had it last: what another namespace has written since is not the first
@@ -159,7 +159,7 @@ fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a Known> {
 /// recorded when the claim was gone. Otherwise a claim is younger than its namespace, by the same clock,
 /// so a namespace that is younger than the claim of the volume is another one. An administrator may let a
 /// namespace have the volumes of an earlier one of its name, such as that of a cluster that is no more.
-fn is_that(namespace: &NamespaceView, known: &Known) -> bool {
+fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
     if namespace.inherits {
         return true;
     }
@@ -192,7 +192,7 @@ fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
     }
 }
 
-fn fits(ask: &Ask<'_>, known: &Known) -> Checked<()> {
+fn fits(ask: &Ask<'_>, known: &FoundVolume) -> Checked<()> {
     let order = &ask.plan.order;
     if !order.pools.contains(&known.pool) {
         return Err(Step::Refuse(Refusal::OtherPool {

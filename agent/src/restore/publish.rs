@@ -7,13 +7,18 @@ use fastrak_api::claim::Claim;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::Identity;
-use fastrak_store::volumes::Made;
-use fastrak_store::volumes::trash::restore::Known;
+use fastrak_store::volumes::ProvisionedVolume;
+use fastrak_store::volumes::trash::restore::FoundVolume;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// The object by which `claim`, for which a new volume would be as `plan` has it, gets `known`.
 #[must_use]
-pub fn object(plan: &Plan, known: &Known, made: &Made, claim: &Claim) -> PersistentVolume {
+pub fn object(
+    plan: &Plan,
+    known: &FoundVolume,
+    made: &ProvisionedVolume,
+    claim: &Claim,
+) -> PersistentVolume {
     let (new, old) = (&plan.order.identity, &known.identity);
     let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
         (ReclaimPolicy::Delete, ReclaimPolicy::Delete) => ReclaimPolicy::Delete,

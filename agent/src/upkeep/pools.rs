@@ -11,7 +11,7 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_store::pools::{Change, Seen};
+use fastrak_store::pools::{Change, ClusterView};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,8 @@ pub async fn look(context: &Context, condition: &mut Condition) {
     let Confirmations { adopt_pool: adopt, orphans } = context.facts.confirmations();
     let cluster = context.cluster_id();
     let in_use = context.facts.pools_in_use();
-    context.store.pools().set_seen(Seen { cluster, in_use, adopt: adopt.clone() });
-    match context.on_disk(|store| Ok(store.pools().look())).await {
+    context.store.pools().set_cluster_view(ClusterView { cluster, in_use, adopt: adopt.clone() });
+    match context.on_disk(|store| Ok(store.pools().changes())).await {
         Ok(changes) => {
             changes.iter().for_each(|change| tell(context, change));
             condition.take(&changes, context.clock.now());

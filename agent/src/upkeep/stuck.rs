@@ -8,7 +8,7 @@ use crate::context::SAY_AGAIN;
 use crate::pace::Pace;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_store::host::reap::Obstacle;
+use fastrak_store::host::removal::Obstacle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

@@ -15,8 +15,8 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_store::host::reap::Budget;
-use fastrak_store::volumes::trash::sort::{Lost, Sorted};
+use fastrak_store::host::removal::Budget;
+use fastrak_store::volumes::trash::review::{PurgedVolume, TrashReview};
 use fastrak_store::volumes::{Store, VolumeError};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -89,13 +89,13 @@ impl Emptying {
         // Each volume that can be had back is looked at: not for every one that cannot.
         let since = self.sorted.map(|at| clock.instant().saturating_duration_since(at));
         let is_due = self.is_due && since.is_none_or(|since| since >= INTERVAL);
-        if context.store.is_unsorted() || is_due {
+        if context.store.take_unreviewed() || is_due {
             sort(context, self.percent).await;
             self.sorted = Some(clock.instant());
         }
         let worked = remove(context, self.budget, &mut self.stuck).await;
         if worked.is_none() {
-            context.store.has_given_way();
+            context.store.clear_pending_evictions();
         }
         worked
     }
@@ -111,7 +111,7 @@ impl Emptying {
 /// `requester`. Returns whether any was evicted. Their room is free when they are removed, a little later.
 pub async fn make_way(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
     for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
-        match give_way(context, pool, (bytes, requester)).await {
+        match evict_trash(context, pool, (bytes, requester)).await {
             Ok(false) => {}
             Ok(true) => return true,
             Err(error) => {
@@ -122,18 +122,18 @@ pub async fn make_way(context: &Context, shortages: &[Shortage], requester: &str
     false
 }
 
-async fn give_way(
+async fn evict_trash(
     context: &Context,
     pool: &PoolName,
     (bytes, requester): (u64, &str),
 ) -> Result<bool, VolumeError> {
     // More must not be given up before it is seen what the last was good for.
-    if context.store.is_giving_way() {
+    if context.store.has_pending_evictions() {
         return Ok(true);
     }
     let (name, now, requester) =
         (pool.clone(), context.clock.now().as_second(), requester.to_owned());
-    let work = move |store: &Store| store.give_way(&name, (bytes, &requester), now);
+    let work = move |store: &Store| store.evict_trash(&name, (bytes, &requester), now);
     let lost = context.on_disk(work).await?;
     lost.iter().for_each(|lost| tell(context, pool, lost));
     context.trash.notify_one();
@@ -142,26 +142,26 @@ async fn give_way(
 
 async fn sort(context: &Context, percent: u8) {
     let now = context.clock.now().as_second();
-    match context.on_disk(move |store| Ok(store.sort_trash(percent, now))).await {
+    match context.on_disk(move |store| Ok(store.review_trash(percent, now))).await {
         Ok(pools) => pools.iter().for_each(|sorted| report(context, sorted)),
         Err(error) => tracing::warn!(error = %Chain(&error), "could not look through the trash"),
     }
 }
 
-fn report(context: &Context, sorted: &Sorted) {
+fn report(context: &Context, sorted: &TrashReview) {
     let pool = &sorted.pool;
     let bytes = usize::try_from(sorted.bytes).unwrap_or(usize::MAX);
     context.metrics.set(OfPool::TrashBytes, pool, bytes);
     context.metrics.set(OfPool::Unreadable, pool, sorted.unreadable);
-    for lost in &sorted.over {
+    for lost in &sorted.expired {
         tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
     }
     sorted.evicted.iter().for_each(|lost| tell(context, pool, lost));
 }
 
 /// The claim is gone, and so is the volume: an event is all by which its user can learn of it.
-fn tell(context: &Context, pool: &PoolName, lost: &Lost) {
-    let Lost { id, owner, bytes } = lost;
+fn tell(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
+    let PurgedVolume { id, owner, bytes } = lost;
     tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "trash gives way");
     if owner.namespace.is_empty() {
         return;
@@ -208,7 +208,7 @@ async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<
             // Now all of them have been tried.
             context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
         }
-        for (name, obstacle) in state.stuck {
+        for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
             let text = stuck::text(&state.pool, &context.node, &obstacle);

@@ -12,8 +12,8 @@ use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_store::host::measure::{Count, Size};
-use fastrak_store::volumes::ledger::{Grant, Held};
-use fastrak_store::volumes::usage::{Look, Standing};
+use fastrak_store::volumes::ledger::{Grant, VolumeUsage};
+use fastrak_store::volumes::usage::{PoolUsage, UsageSource};
 use fastrak_store::volumes::{Store, VolumeError};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -55,17 +55,17 @@ pub async fn run(
 }
 
 async fn round(context: &Context) {
-    for standing in standings(context).await {
+    for standing in pool_usages(context).await {
         let ids = standing.grants.into_iter().map(|(id, _)| id).collect();
         look(context, &standing.pool, ids).await;
     }
-    tell(context, &standings(context).await);
+    tell(context, &pool_usages(context).await);
     // What was found out may make room.
     context.wake_waiting();
 }
 
-async fn standings(context: &Context) -> Vec<Standing> {
-    match context.on_disk(|store| Ok(store.standings())).await {
+async fn pool_usages(context: &Context) -> Vec<PoolUsage> {
+    match context.on_disk(|store| Ok(store.pool_usages())).await {
         Ok(standings) => standings,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "could not see how the pools stand");
@@ -98,16 +98,16 @@ async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
 fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Spell, VolumeError> {
     let start = Instant::now();
     let (mut done, mut begun) = (0, None);
-    store.look_into_each(pool, ids, |id, look| {
+    store.measure_each(pool, ids, |id, look| {
         done += 1;
         match look {
-            Ok(Look::Count(mut count)) => {
+            Ok(UsageSource::Count(mut count)) => {
                 match count.step(WORK.saturating_sub(start.elapsed()).into()) {
-                    Some(size) => store.note_usage(pool, id, held(size)),
+                    Some(size) => store.record_usage(pool, id, held(size)),
                     None => begun = Some((id.clone(), count)),
                 }
             }
-            Ok(Look::Told | Look::Gone) => {}
+            Ok(UsageSource::Kernel | UsageSource::Gone) => {}
             Err(error) => {
                 let volume = id.volume_name();
                 tracing::debug!(volume, error = %Chain(&error), "cannot see what a volume holds");
@@ -122,8 +122,8 @@ async fn rest(worked: Duration) {
     tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
 }
 
-const fn held(size: Size) -> Held {
-    Held { bytes: size.bytes, inodes: Some(size.inodes) }
+const fn held(size: Size) -> VolumeUsage {
+    VolumeUsage { bytes: size.bytes, inodes: Some(size.inodes) }
 }
 
 async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count: Count) {
@@ -135,16 +135,16 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
         };
         let Ok((begun, size, worked)) = context.on_disk(step).await else { return };
         if let Some(size) = size {
-            return context.store.note_usage(pool, id, held(size));
+            return context.store.record_usage(pool, id, held(size));
         }
         count = begun;
         rest(worked).await;
     }
 }
 
-fn tell(context: &Context, standings: &[Standing]) {
+fn tell(context: &Context, standings: &[PoolUsage]) {
     let mut volumes = Vec::new();
-    for Standing { pool, room, grants } in standings {
+    for PoolUsage { pool, room, grants } in standings {
         context.metrics.room.set_pool(pool, room);
         volumes.extend(grants.iter().filter_map(|(id, grant)| of_volume(context, pool, id, grant)));
     }

@@ -15,8 +15,8 @@ use crate::faults::{Call, Fault, Verb, fails_with};
 use crate::projects;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::host::Kind;
-use fastrak_store::host::calls::{Handle, How, Machine, MountWatch, Room, There};
-use fastrak_store::host::quota::{Lack, Limits, Support};
+use fastrak_store::host::calls::{Handle, Machine, MountWatch, OnConflict, OpenMode, Statfs};
+use fastrak_store::host::quota::{Limits, QuotaUnavailable, Support};
 use fastrak_store::pools::marker::Marker;
 use fastrak_store::volumes::layout;
 use rustix::io::Errno;
@@ -282,10 +282,10 @@ impl State {
         }
     }
 
-    fn room(&self) -> Room {
+    fn statfs(&self) -> Statfs {
         const ALL: u64 = 1 << 40;
         let read_only = self.is_read_only();
-        Room { kind: 0, read_only, total: ALL, free: ALL, inodes: 0, free_inodes: 0 }
+        Statfs { kind: 0, read_only, total: ALL, free: ALL, inodes: 0, free_inodes: 0 }
     }
 
     /// The disk of the second pool holds subvolumes to their size; that of the first may have projects.
@@ -295,7 +295,7 @@ impl State {
         match (is_in(FAR), is_in(projects::NEAR) && self.has_projects) {
             (true, _) => Support::Subvolumes { nested: true },
             (false, true) => Support::Projects,
-            (false, false) => Support::None(Lack::Filesystem),
+            (false, false) => Support::None(QuotaUnavailable::Unsupported),
         }
     }
 
@@ -331,11 +331,13 @@ impl State {
         entries.get(name).copied().ok_or(Errno::NOENT)
     }
 
-    fn open(&self, dir: Ino, name: &OsStr, how: How) -> Result<Ino, Errno> {
+    fn open(&self, dir: Ino, name: &OsStr, how: OpenMode) -> Result<Ino, Errno> {
         let ino = self.look_up(dir, name)?;
         match (how, self.kind(ino)) {
             (_, Kind::Symlink) => Err(Errno::LOOP),
-            (How::Directory | How::SameMount, Kind::File | Kind::Other) => Err(Errno::NOTDIR),
+            (OpenMode::Directory | OpenMode::SameMount, Kind::File | Kind::Other) => {
+                Err(Errno::NOTDIR)
+            }
             _ => Ok(ino),
         }
     }
@@ -358,20 +360,20 @@ impl State {
     }
 
     /// Whether the filesystem of `dir` knows this kind of rename. The kernel asks it last.
-    fn knows_rename(&self, dir: Ino, there: There) -> Result<(), Errno> {
+    fn knows_rename(&self, dir: Ino, there: OnConflict) -> Result<(), Errno> {
         let is_near = self.disk.path(dir).first().is_some_and(|place| place == projects::NEAR);
-        let refused = self.renames == Renames::Replacing && is_near && there == There::Stays;
+        let refused = self.renames == Renames::Replacing && is_near && there == OnConflict::Fail;
         if refused { Err(Errno::INVAL) } else { Ok(()) }
     }
 
     /// Whether something may be renamed to `name`.
-    fn make_way(&self, dir: Ino, name: &OsStr, there: There) -> Result<(), Errno> {
+    fn make_way(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
         let Ok(taken) = self.look_up(dir, name) else { return Ok(()) };
         let full = self.disk.see(taken).node.entries().is_some_and(|inner| !inner.is_empty());
         match there {
-            There::Stays => Err(Errno::EXIST),
-            There::IsReplaced if full => Err(Errno::NOTEMPTY),
-            There::IsReplaced => Ok(()),
+            OnConflict::Fail => Err(Errno::EXIST),
+            OnConflict::Replace if full => Err(Errno::NOTEMPTY),
+            OnConflict::Replace => Ok(()),
         }
     }
 

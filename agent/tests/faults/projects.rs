@@ -31,7 +31,7 @@ pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, limits: Limits) -> b
     let place = place(disk, ino);
     let words = [limits.bytes, limits.inodes].map(|limit| limit.unwrap_or(0).to_le_bytes());
     disk.tag(place, &format!("{LIMIT}{number}"), words.as_flattened());
-    projects::OURS.contains(&number)
+    projects::PROJECT_IDS.contains(&number)
 }
 
 /// What a project holds.

@@ -5,7 +5,7 @@ use crate::world::{Event, World, id};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_store::pools::{PoolConfig, Pools, Seen};
+use fastrak_store::pools::{ClusterView, PoolConfig, Pools};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,11 @@ fn a_pool_without_safe_renames_is_refused_by_name_and_left_as_it_was() {
     };
     let node = NodeName::parse("node-a").expect("a name");
     let pools = Pools::new(Arc::new(machine.clone()), node, vec![config]);
-    pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
-    let problem = pools.look()[0].problem.clone().expect("it is refused");
+    pools.set_cluster_view(ClusterView {
+        cluster: "cluster-a".to_owned(),
+        ..ClusterView::default()
+    });
+    let problem = pools.changes()[0].problem.clone().expect("it is refused");
     assert!(
         problem.contains("pool near at /near") && problem.contains("RENAME_NOREPLACE"),
         "{problem}"
@@ -35,7 +38,7 @@ fn a_pool_without_safe_renames_is_refused_by_name_and_left_as_it_was() {
     drop(state);
     // Its disk is replaced by one that can.
     machine.state().renames = Renames::All;
-    assert_eq!(pools.look()[0].problem, None);
+    assert_eq!(pools.changes()[0].problem, None);
 }
 
 #[test]

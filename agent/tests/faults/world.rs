@@ -175,7 +175,7 @@ impl World {
             Event::Tend(n) => self.tend(&id(*n)),
             Event::Scan => self.scan(),
             Event::Trash => self.agent.empty_trash((&mut self.cluster, &mut self.witness)),
-            Event::GiveWay => self.give_way(),
+            Event::GiveWay => self.evict_trash(),
             Event::Round => self.round(),
             Event::Restart => self.restart(),
             Event::Wait => self.clock.pass(GRACE),
@@ -367,7 +367,7 @@ impl World {
         self.cluster.set_policy(id, ReclaimPolicy::Delete);
     }
 
-    fn give_way(&mut self) {
+    fn evict_trash(&mut self) {
         let state = self.machine.state();
         self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
         drop(state);

@@ -1,8 +1,8 @@
-//! The calls of the kernel that the agent makes, one method each, as two traits.
+//! The system calls of the agent as two traits, one method for each call.
 //!
-//! This is the seam below everything that the agent does to a machine: whoever implements it sees
-//! every call, in order, and may refuse it. `kernel.rs` is the one implementation that ships. No
-//! method does more than its one call, or the few that set one thing, and none decides anything.
+//! Tests implement the traits to observe every call in order and to fail any of them. `kernel.rs` is
+//! the implementation that ships. A method makes one call, or the few that set one property, and
+//! decides nothing.
 
 use super::Kind;
 use super::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
@@ -14,68 +14,68 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::path::Path;
 
-/// What can be asked of a machine without an open file.
+/// The calls that need no open file.
 pub trait Machine: Debug + Send + Sync {
-    /// Opens the directory at `path`. Links are followed on the way, but not at the end.
+    /// Opens the directory at `path`. Follows symbolic links except in the last component.
     fn open(&self, path: &Path) -> Result<Box<dyn Handle>, Errno>;
 
-    /// What `path` stands for, a link at its end not followed.
+    /// Returns the type of `path` without following a symbolic link.
     fn kind_at(&self, path: &Path) -> Result<Kind, Errno>;
 
-    /// The mounts that are visible now, as proc(5) writes them.
+    /// Returns the visible mounts in the format of `mountinfo` (proc(5)).
     fn mounts(&self) -> Result<Vec<u8>, Errno>;
 
-    /// Opens the list of mounts to wait for its changes. Fails if it cannot be waited for.
+    /// Opens the mount table to wait for changes.
     fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno>;
 
-    /// A new random UUID.
+    /// Returns a new random UUID.
     fn random_uuid(&self) -> Result<String, Errno>;
 }
 
-/// The list of mounts, open to wait for its changes.
+/// The mount table, open to wait for changes.
 pub trait MountWatch: Debug + Send + Sync {
-    /// Returns when the list has changed since it was opened, or since the last change was returned.
-    /// Cancelling the wait loses no change.
+    /// Waits for a change since the table was opened or the last change was returned. Cancelling the
+    /// wait loses no change.
     fn changed(&self) -> BoxFuture<'_, Result<(), Errno>>;
 }
 
-/// An open file or directory. It is closed when it is dropped.
+/// An open file or directory, closed on drop.
 pub trait Handle: Any + Debug + Send + Sync {
-    /// Opens `name` in this directory, as [`How`] says; never through a link, never outside.
-    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno>;
+    /// Opens `name` in this directory. Never follows a symbolic link and never leaves the directory.
+    fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno>;
 
-    /// Makes the directory `name`.
+    /// Creates the directory `name`.
     fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno>;
 
     /// Sets the permissions of this file or directory.
     fn permit(&self, mode: u32) -> Result<(), Errno>;
 
-    /// Writes an extended attribute of this file or directory.
+    /// Sets an extended attribute of this file or directory.
     fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
 
-    /// The marks that chattr(1) sets.
+    /// Returns the inode flags, as chattr(1) sets them.
     fn flags(&self) -> Result<IFlags, Errno>;
 
-    /// Sets them.
+    /// Sets the inode flags.
     fn set_flags(&self, flags: IFlags) -> Result<(), Errno>;
 
-    /// What this is.
+    /// Returns the type of this file or directory.
     fn kind(&self) -> Result<Kind, Errno>;
 
-    /// What `name` in this directory is, a link not followed.
+    /// Returns the type of `name` without following a symbolic link.
     fn kind_of(&self, name: &OsStr) -> Result<Kind, Errno>;
 
-    /// What `name` in this directory takes, a link not followed.
-    fn extent(&self, name: &OsStr) -> Result<Extent, Errno>;
+    /// Returns the disk usage of `name` without following a symbolic link.
+    fn entry_size(&self, name: &OsStr) -> Result<EntrySize, Errno>;
 
-    /// Up to `limit` names in this directory, in the order in which it gives them.
+    /// Returns up to `limit` names in this directory, in directory order.
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno>;
 
-    /// Some of the names that follow those read before; `None` at the end. Names that come or go
-    /// meanwhile may be among them or not; all others are, once.
+    /// Returns the next batch of names, or `None` at the end. Each name that exists throughout the
+    /// listing appears exactly once.
     fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno>;
 
-    /// Lets [`Handle::more_names`] begin again.
+    /// Restarts the listing of [`Handle::more_names`].
     fn rewind(&self) -> Result<(), Errno>;
 
     /// Moves `name` into the directory `target` as `new`.
@@ -84,126 +84,125 @@ pub trait Handle: Any + Debug + Send + Sync {
         name: &OsStr,
         target: &dyn Handle,
         new: &OsStr,
-        there: There,
+        there: OnConflict,
     ) -> Result<(), Errno>;
 
-    /// Removes `name`, which is no directory.
+    /// Removes `name`, which must not be a directory.
     fn unlink(&self, name: &OsStr) -> Result<(), Errno>;
 
     /// Removes the empty directory `name`.
     fn remove_empty(&self, name: &OsStr) -> Result<(), Errno>;
 
-    /// Reads on from where the last reading ended; how much, and nothing at the end.
+    /// Reads at the current offset. Returns the number of bytes, 0 at the end of the file.
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Writes on from where the last writing ended; how much.
+    /// Writes at the current offset. Returns the number of bytes.
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
 
-    /// Takes the exclusive lock of this file or directory (flock(2)), which is held until this handle is
-    /// closed; an error if another open file holds it.
+    /// Takes the exclusive lock (flock(2)) without waiting. The lock is held until the handle closes.
     fn lock(&self) -> Result<(), Errno>;
 
-    /// Gives the lock up, also if a process that was just forked still has a copy of this handle.
+    /// Releases the lock, also if a forked process still holds a copy of the descriptor.
     fn unlock(&self) -> Result<(), Errno>;
 
-    /// Returns when what was done to this file or directory is on the disk.
+    /// Flushes this file or directory to the disk.
     fn sync(&self) -> Result<(), Errno>;
 
-    /// On which device `name` in this directory is; with an empty name, this itself.
+    /// Returns the device of `name`, or of this directory if the name is empty.
     fn device(&self, name: &str) -> Result<Device, Errno>;
 
-    /// What this one's filesystem is, and what room it has.
-    fn room(&self) -> Result<Room, Errno>;
+    /// Returns the type and the capacity of the filesystem.
+    fn statfs(&self) -> Result<Statfs, Errno>;
 
-    /// How this one's filesystem can hold directories to limits.
+    /// Returns how the filesystem can enforce quotas on directories.
     fn support(&self) -> Result<Support, Errno>;
 
-    /// Makes `name` in this directory as a subvolume of btrfs.
+    /// Creates the btrfs subvolume `name`.
     fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno>;
 
-    /// Removes the subvolume `name` with all that is in it but other subvolumes.
+    /// Removes the subvolume `name` with its content. Fails if it contains another subvolume.
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno>;
 
-    /// Has this directory, which is empty, and all that is ever made in it counted as this project.
+    /// Assigns this empty directory, and everything created in it, to a project.
     fn join_project(&self, project: u32) -> Result<(), Errno>;
 
-    /// The first project from this number on that anything is counted as, or limited by.
+    /// Returns the first project ID from `first` on that has a file or a limit.
     fn project_from(&self, first: u32) -> Result<Option<u32>, Errno>;
 
-    /// Sets the limits of `group`, to which this directory belongs, and takes away those it lacks.
+    /// Sets the limits of this directory's quota group, and clears those that `limits` lacks.
     fn limit(&self, group: QuotaGroup, limits: Limits) -> Result<(), Errno>;
 
-    /// What `group`, to which this directory belongs, holds.
+    /// Returns the usage of this directory's quota group.
     fn usage(&self, group: QuotaGroup) -> Result<Usage, Errno>;
 
-    /// Whether `name` in this directory is a subvolume, on a filesystem that has them.
+    /// Returns whether `name` is a btrfs subvolume.
     fn is_subvolume(&self, name: &OsStr) -> Result<bool, Errno>;
 
-    /// Makes the subvolume writable whose root this directory is, also if it is writable already.
+    /// Clears the read-only flag of the subvolume whose root this directory is.
     fn make_writable(&self) -> Result<(), Errno>;
 
-    /// The subvolume that this directory is in.
+    /// Returns the subvolume that contains this directory.
     fn subvolume(&self) -> Result<Subvolume, Errno>;
 
-    /// The uuid of the subvolume that has this number now; `None` where none has it.
+    /// Returns the UUID of the subvolume with this ID, or `None` if there is none.
     fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno>;
 
-    /// Removes the group of this number, which is that of a subvolume or one above it.
+    /// Removes the quota group with this ID.
     fn remove_group(&self, number: u64) -> Result<(), Errno>;
 }
 
-/// What is to be opened, and how.
+/// How a name is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// A directory.
+pub enum OpenMode {
+    /// As a directory.
     Directory,
-    /// A directory on which nothing is mounted.
+    /// As a directory that is not a mount point.
     SameMount,
-    /// A file, for reading. A pipe in its place does not hold up the caller.
+    /// As a file, for reading. A FIFO does not block the caller.
     Read,
-    /// A new file, for writing, where there is nothing of that name.
+    /// As a new file, for writing. Fails if the name exists.
     New,
 }
 
-/// What a rename does about something that has the new name already.
+/// What a rename does if the new name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum There {
-    /// Nothing: the rename fails.
-    Stays,
-    /// It is replaced.
-    IsReplaced,
+pub enum OnConflict {
+    /// Fails.
+    Fail,
+    /// Replaces it.
+    Replace,
 }
 
-/// The device on which a directory is.
+/// The device of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Its number, as the kernel counts it now.
+    /// The major and minor number.
     pub number: (u32, u32),
-    /// The inode of the directory on it.
+    /// The inode of the directory.
     pub inode: u64,
-    /// Whether the directory is where something is mounted; `None` where the kernel cannot tell.
+    /// Whether the directory is a mount point; `None` if the kernel cannot report it.
     pub mount_root: Option<bool>,
 }
 
-/// What a filesystem is and has, as statfs(2) tells it, in bytes.
+/// The type and the capacity of a filesystem, in bytes (statfs(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
-    /// Its kind, by the number that `linux/magic.h` has for it.
+pub struct Statfs {
+    /// The magic number of the filesystem (`linux/magic.h`).
     pub kind: u32,
-    /// Whether nothing can be written to it.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// All that it can hold.
+    /// The capacity.
     pub total: u64,
-    /// What ordinary users can still write.
+    /// The space that unprivileged users can still write.
     pub free: u64,
-    /// How many files it can have; 0 where it does not count them.
+    /// The number of inodes; 0 if the filesystem has no fixed number.
     pub inodes: u64,
-    /// How many more.
+    /// The number of free inodes.
     pub free_inodes: u64,
 }
 
-impl Room {
-    /// Whether the filesystem keeps what is in it in memory alone, as tmpfs and ramfs do.
+impl Statfs {
+    /// Returns whether the filesystem is in memory (tmpfs or ramfs).
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
         const TMPFS: u32 = 0x0102_1994;
@@ -212,13 +211,13 @@ impl Room {
     }
 }
 
-/// What a file or directory takes.
+/// The disk usage of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// What it is.
+pub struct EntrySize {
+    /// Its type.
     pub kind: Kind,
-    /// Bytes on the disk.
+    /// Its allocated bytes.
     pub bytes: u64,
-    /// How many names it has.
+    /// Its number of hard links.
     pub links: u64,
 }

@@ -1,52 +1,52 @@
-//! Directories by descriptor: open, make, rename, list, remove.
+//! Directories by descriptor: open, create, rename, list, remove.
 //!
-//! It removes one thing at a time; whole trees are `reap.rs`. It never follows a symbolic link and,
-//! where asked to, never crosses into another mount.
+//! The module removes one entry at a time; `removal.rs` removes trees. It never follows a symbolic
+//! link, and [`Dir::open_same_mount`] never crosses into another mount.
 
-use super::calls::{Handle, How, Machine, There};
-use super::{HostError, Verb};
+use super::calls::{Handle, Machine, OnConflict, OpenMode};
+use super::{HostError, Operation};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Permissions of what only root may enter.
+/// Permissions for the owner alone.
 pub const PRIVATE: u32 = 0o700;
 
-/// An open directory. Its path is kept for messages only.
+/// An open directory. The path is used in messages only.
 #[derive(Debug)]
 pub struct Dir {
     handle: Box<dyn Handle>,
     path: PathBuf,
 }
 
-/// What a name stands for.
+/// The type of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
     Directory,
-    /// An ordinary file.
+    /// A regular file.
     File,
-    /// A symbolic link, not followed.
+    /// A symbolic link.
     Symlink,
-    /// A pipe, a socket, a device.
+    /// A FIFO, a socket or a device.
     Other,
 }
 
 impl Dir {
-    /// Opens the directory at `path`. Links are followed on the way, but not at the end.
+    /// Opens the directory at `path`. Follows symbolic links except in the last component.
     pub fn open_at(machine: &dyn Machine, path: &Path) -> Result<Self, HostError> {
-        let handle = machine.open(path).map_err(failed(Verb::Open, path))?;
+        let handle = machine.open(path).map_err(failed(Operation::Open, path))?;
         Ok(Self { handle, path: path.to_owned() })
     }
 
-    /// Opens the directory `name` in this one.
+    /// Opens the subdirectory `name`.
     pub fn open(&self, name: &OsStr) -> Result<Self, HostError> {
-        let opened = self.handle.open(name, How::Directory);
-        let handle = opened.map_err(failed(Verb::Open, &self.path.join(name)))?;
+        let opened = self.handle.open(name, OpenMode::Directory);
+        let handle = opened.map_err(failed(Operation::Open, &self.path.join(name)))?;
         Ok(Self { handle, path: self.path.join(name) })
     }
 
-    /// Opens the directory `name` in this one; `None` where there is nothing of that name.
+    /// Opens the subdirectory `name`. Returns `None` if it does not exist.
     pub fn open_if_there(&self, name: &OsStr) -> Result<Option<Self>, HostError> {
         match self.open(name) {
             Ok(dir) => Ok(Some(dir)),
@@ -55,113 +55,114 @@ impl Dir {
         }
     }
 
-    /// Its path, for messages.
+    /// Returns the path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the directory `name` in this one with exactly `mode`, whatever the umask is.
+    /// Creates the subdirectory `name` with exactly `mode`, independent of the umask.
     pub fn make(&self, name: &OsStr, mode: u32) -> Result<Self, HostError> {
         let made = self.handle.make(name, PRIVATE);
-        made.map_err(failed(Verb::Make, &self.path.join(name)))?;
+        made.map_err(failed(Operation::Create, &self.path.join(name)))?;
         let dir = self.open(name)?;
-        dir.handle.permit(mode).map_err(failed(Verb::Permit, &dir.path))?;
+        dir.handle.permit(mode).map_err(failed(Operation::SetPermissions, &dir.path))?;
         Ok(dir)
     }
 
-    /// Keeps everyone but its owner out.
+    /// Restricts access to the owner.
     pub fn make_private(&self) -> Result<(), HostError> {
-        self.handle.permit(PRIVATE).map_err(failed(Verb::Permit, &self.path))
+        self.handle.permit(PRIVATE).map_err(failed(Operation::SetPermissions, &self.path))
     }
 
-    /// Opens the directory `name`, or makes it, for root alone.
+    /// Opens the subdirectory `name`, and creates it for the owner alone if it does not exist.
     pub fn open_or_make(&self, name: &OsStr) -> Result<Self, HostError> {
         match self.make(name, PRIVATE) {
-            Err(error) if error.is_taken() => self.open(name),
+            Err(error) if error.already_exists() => self.open(name),
             other => other,
         }
     }
 
-    /// What `name` stands for in this directory; `None` where it stands for nothing.
+    /// Returns the type of `name`, or `None` if it does not exist.
     pub fn kind_of(&self, name: &OsStr) -> Result<Option<Kind>, HostError> {
-        if_there(self.handle.kind_of(name)).map_err(failed(Verb::Examine, &self.path.join(name)))
+        if_there(self.handle.kind_of(name))
+            .map_err(failed(Operation::Inspect, &self.path.join(name)))
     }
 
-    /// Moves `name` into `target` as `new`; an error that [`HostError::is_taken`] where that
-    /// exists, since the kernel itself refuses to replace it.
+    /// Moves `name` into `target` as `new`. Fails with [`HostError::already_exists`] if `new` exists:
+    /// the kernel refuses to replace it.
     pub fn rename(&self, name: &OsStr, target: &Self, new: &OsStr) -> Result<(), HostError> {
         self.handle
-            .rename(name, &*target.handle, new, There::Stays)
-            .map_err(failed(Verb::Rename, &self.path.join(name)))
+            .rename(name, &*target.handle, new, OnConflict::Fail)
+            .map_err(failed(Operation::Rename, &self.path.join(name)))
     }
 
     /// Moves `name` over `new` in this directory.
     pub fn replace(&self, name: &OsStr, new: &OsStr) -> Result<(), HostError> {
         self.handle
-            .rename(name, &*self.handle, new, There::IsReplaced)
-            .map_err(failed(Verb::Rename, &self.path.join(name)))
+            .rename(name, &*self.handle, new, OnConflict::Replace)
+            .map_err(failed(Operation::Rename, &self.path.join(name)))
     }
 
-    /// Up to `limit` names in this directory, in the order in which it gives them.
+    /// Returns up to `limit` names, in directory order.
     pub fn names(&self, limit: usize) -> Result<Vec<OsString>, HostError> {
-        self.handle.names(limit).map_err(failed(Verb::Read, &self.path))
+        self.handle.names(limit).map_err(failed(Operation::Read, &self.path))
     }
 
-    /// Some of the names that follow those read before; `None` at the end.
+    /// Returns the next batch of names, or `None` at the end.
     pub(super) fn more_names(&self) -> Result<Option<Vec<OsString>>, Errno> {
         self.handle.more_names()
     }
 
-    /// Lets [`Dir::more_names`] begin again.
+    /// Restarts the listing of [`Dir::more_names`].
     pub(super) fn rewind(&self) -> Result<(), Errno> {
         self.handle.rewind()
     }
 
-    /// Writes an extended attribute; `false` where the filesystem has none.
+    /// Sets an extended attribute. Returns `false` if the filesystem does not support them.
     pub fn tag(&self, name: &str, value: &str) -> Result<bool, HostError> {
         match self.handle.tag(name, value.as_bytes()) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP) => Ok(false),
-            Err(errno) => Err(failed(Verb::Tag, &self.path)(errno)),
+            Err(errno) => Err(failed(Operation::SetAttribute, &self.path)(errno)),
         }
     }
 
-    /// Removes the file `name`; it may be gone already.
+    /// Removes the file `name` if it exists.
     pub fn remove_file(&self, name: &OsStr) -> Result<(), HostError> {
         match self.handle.unlink(name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(failed(Verb::Remove, &self.path.join(name))(errno)),
+            Err(errno) => Err(failed(Operation::Remove, &self.path.join(name))(errno)),
         }
     }
 
-    /// Removes the empty directory `name`; it may be gone already.
+    /// Removes the empty directory `name` if it exists.
     pub fn remove_directory(&self, name: &OsStr) -> Result<(), HostError> {
         match self.handle.remove_empty(name) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(failed(Verb::Remove, &self.path.join(name))(errno)),
+            Err(errno) => Err(failed(Operation::Remove, &self.path.join(name))(errno)),
         }
     }
 
-    /// Opens this directory a second time and takes its exclusive lock, which is held until what is
-    /// returned is dropped; `None` if somebody else holds it.
+    /// Opens this directory a second time and takes its exclusive lock, which is held until the
+    /// returned directory is dropped. Returns `None` if another process holds the lock.
     pub fn lock(&self) -> Result<Option<Self>, HostError> {
         let held = self.open(OsStr::new("."))?;
         match held.handle.lock() {
             Ok(()) => Ok(Some(held)),
             Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(failed(Verb::Lock, &self.path)(errno)),
+            Err(errno) => Err(failed(Operation::Lock, &self.path)(errno)),
         }
     }
 
-    /// Gives up the lock that [`Dir::lock`] has taken.
+    /// Releases the lock taken by [`Dir::lock`].
     pub fn unlock(&self) -> Result<(), HostError> {
-        self.handle.unlock().map_err(failed(Verb::Lock, &self.path))
+        self.handle.unlock().map_err(failed(Operation::Lock, &self.path))
     }
 
-    /// Returns when its entries are on the disk.
+    /// Flushes the directory entries to the disk.
     pub fn sync(&self) -> Result<(), HostError> {
-        self.handle.sync().map_err(failed(Verb::Sync, &self.path))
+        self.handle.sync().map_err(failed(Operation::Sync, &self.path))
     }
 
     pub(super) fn handle(&self) -> &dyn Handle {
@@ -176,19 +177,19 @@ impl Dir {
         self.handle.remove_empty(name)
     }
 
-    /// Opens the directory `name` unless something is mounted on it.
+    /// Opens the subdirectory `name`. Fails if it is a mount point.
     pub(super) fn open_same_mount(&self, name: &OsStr) -> Result<Self, Errno> {
-        let handle = self.handle.open(name, How::SameMount)?;
+        let handle = self.handle.open(name, OpenMode::SameMount)?;
         Ok(Self { handle, path: self.path.join(name) })
     }
 }
 
-/// What `path` stands for, a link at its end not followed.
+/// Returns the type of `path` without following a symbolic link, or `None` if it does not exist.
 pub fn kind_at(machine: &dyn Machine, path: &Path) -> Result<Option<Kind>, HostError> {
-    if_there(machine.kind_at(path)).map_err(failed(Verb::Examine, path))
+    if_there(machine.kind_at(path)).map_err(failed(Operation::Inspect, path))
 }
 
-pub(super) fn failed(verb: Verb, path: &Path) -> impl Fn(Errno) -> HostError + use<> {
+pub(super) fn failed(verb: Operation, path: &Path) -> impl Fn(Errno) -> HostError + use<> {
     let what = path.display().to_string();
     move |errno| HostError { verb, what: what.clone(), errno }
 }
@@ -222,7 +223,7 @@ mod tests {
             let made = std::fs::metadata(folder.path().join(&name)).unwrap();
             assert_eq!(made.permissions().mode() & 0o7777, mode);
         }
-        assert!(root.make(os("m777"), 0o700).unwrap_err().is_taken());
+        assert!(root.make(os("m777"), 0o700).unwrap_err().already_exists());
     }
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
         let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         root.make(os("a"), PRIVATE).unwrap();
         root.make(os("b"), PRIVATE).unwrap();
-        assert!(root.rename(os("a"), &root, os("b")).unwrap_err().is_taken());
+        assert!(root.rename(os("a"), &root, os("b")).unwrap_err().already_exists());
         assert!(root.rename(os("x"), &root, os("y")).unwrap_err().is_missing());
         root.rename(os("a"), &root, os("c")).unwrap();
         assert_eq!(root.kind_of(os("a")).unwrap(), None);

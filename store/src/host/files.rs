@@ -1,24 +1,25 @@
-//! Small files in a directory: read whole, written so that a crash leaves the old or the new.
+//! Reads and writes small files. A crash leaves the old or the new content.
 //!
-//! It does not know what is in them, and reads none that is large or not an ordinary file.
+//! The module does not interpret the content. It rejects large files and everything that is not a
+//! regular file.
 
-use super::calls::How;
+use super::calls::OpenMode;
 use super::dirs::{Dir, Kind, failed};
-use super::{HostError, Verb};
+use super::{HostError, Operation};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 
-/// More than any record of ours has.
-const LARGEST: usize = 64 * 1024;
+/// The largest file that is read. All records of fastrak are smaller.
+const MAX_FILE_SIZE: usize = 64 * 1024;
 
-/// As much as is read at once: all of any record of ours.
-const PIECE: usize = 1024;
+/// The buffer size of a read: one read is enough for a record of fastrak.
+const READ_SIZE: usize = 1024;
 
-/// The content of the file `name`; `None` where there is none.
+/// Returns the content of the file `name`, or `None` if it does not exist.
 pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
-    let wrong = failed(Verb::Read, &dir.path().join(name));
-    // A pipe in the place of a file must not hold us until someone writes to it.
-    let file = match dir.handle().open(name, How::Read) {
+    let wrong = failed(Operation::Read, &dir.path().join(name));
+    // A FIFO in place of the file must not block the agent until a tenant writes to it.
+    let file = match dir.handle().open(name, OpenMode::Read) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(wrong(errno)),
@@ -26,46 +27,45 @@ pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
     if file.kind().map_err(&wrong)? != Kind::File {
         return Err(wrong(Errno::INVAL));
     }
-    let (mut bytes, mut piece) = (Vec::new(), [0; PIECE]);
+    let (mut bytes, mut piece) = (Vec::new(), [0; READ_SIZE]);
     loop {
         let length = retry_on_intr(|| file.read(&mut piece)).map_err(&wrong)?;
         bytes.extend_from_slice(piece.get(..length).unwrap_or_default());
         match length {
             0 => return Ok(Some(bytes)),
-            _ if bytes.len() > LARGEST => return Err(wrong(Errno::FBIG)),
+            _ if bytes.len() > MAX_FILE_SIZE => return Err(wrong(Errno::FBIG)),
             _ => {}
         }
     }
 }
 
-/// Writes the file `name`, which must not be there, and returns when its content is on the disk; the
-/// directory's own entry is the caller's to sync. A crash can leave a part of it.
+/// Creates the file `name`, which must not exist, and flushes its content to the disk. The caller
+/// syncs the directory. A crash can leave a partial file.
 pub fn create(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
-    let wrong = failed(Verb::Write, &dir.path().join(name));
-    let file = dir.handle().open(name, How::New).map_err(&wrong)?;
+    let wrong = failed(Operation::Write, &dir.path().join(name));
+    let file = dir.handle().open(name, OpenMode::New).map_err(&wrong)?;
     let mut rest = content;
     while !rest.is_empty() {
         let length = retry_on_intr(|| file.write(rest)).map_err(&wrong)?;
-        // A kernel that takes nothing and says that all is well is not asked for ever.
+        // A kernel that accepts no bytes without an error must not cause an endless loop.
         rest = rest.get(length.max(1)..).filter(|_| length > 0).ok_or_else(|| wrong(Errno::IO))?;
     }
     file.sync().map_err(&wrong)
 }
 
-/// The same for a file that may be there: what is under that name is replaced as a whole, and a crash
-/// leaves the one or the other.
+/// Writes the file `name` and replaces an existing one atomically.
 pub fn write(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
     let temporary = temporary(name);
-    // One that a crash has left is in the way, and nobody else writes here.
+    // An earlier process may have been killed while writing. Only the agent writes here.
     match dir.unlink(&temporary) {
         Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(failed(Verb::Write, &dir.path().join(&temporary))(errno)),
+        Err(errno) => return Err(failed(Operation::Write, &dir.path().join(&temporary))(errno)),
     }
     create(dir, &temporary, content)?;
     dir.replace(&temporary, name)
 }
 
-/// The name under which a file is written before it gets its own. A kill can leave it.
+/// Returns the name of the temporary file for `name`. A killed process can leave it behind.
 #[must_use]
 pub fn temporary(name: &OsStr) -> OsString {
     let mut temporary = name.to_owned();
@@ -81,7 +81,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn what_is_written_is_read_back_and_belongs_to_its_owner_alone() {
+    fn a_written_file_is_read_back_and_is_private_to_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         let name = OsStr::new("record.json");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_small_ordinary_file_is_read() {
+    fn only_small_regular_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         symlink("/etc/passwd", at("link")).unwrap();

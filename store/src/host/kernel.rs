@@ -1,12 +1,12 @@
-//! The kernel of the machine that this process runs on: the calls of `calls.rs`, made.
+//! The system calls of `calls.rs` on the running kernel.
 //!
-//! It adds nothing to them, and repeats none: what an error means is for the caller to know.
+//! The implementation adds nothing and never retries: the caller interprets errors.
 
 mod mount_table;
 
 use self::mount_table::MountTable;
 use super::Kind;
-use super::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
+use super::calls::{Device, EntrySize, Handle, Machine, MountWatch, OnConflict, OpenMode, Statfs};
 use super::quota::{self, Limits, QuotaGroup, Subvolume, Support, Usage};
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, IFlags, Mode, OFlags, RawDir, RenameFlags,
@@ -25,18 +25,18 @@ use std::path::Path;
 const MOUNTINFO: &str = "/proc/self/mountinfo";
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
 
-/// As much as is read of a directory at once: some hundred names, and never none, since the longest has
-/// 255 bytes.
+/// The buffer size of a directory listing: some hundred names. It must hold at least one name, and
+/// the longest has 255 bytes.
 const NAMES: usize = 8 * 1024;
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// This machine.
+/// The machine that this process runs on.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel;
 
-/// A descriptor of this process.
+/// An open file descriptor.
 #[derive(Debug)]
 struct Descriptor(OwnedFd);
 
@@ -63,17 +63,19 @@ impl Machine for Kernel {
 }
 
 impl Handle for Descriptor {
-    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
+    fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno> {
         let (flags, more) = match how {
-            How::Directory => (DIRECTORY, ResolveFlags::empty()),
-            How::SameMount => (DIRECTORY, ResolveFlags::NO_XDEV),
-            How::Read => (OFlags::RDONLY | OFlags::NONBLOCK, ResolveFlags::empty()),
-            How::New => (OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, ResolveFlags::empty()),
+            OpenMode::Directory => (DIRECTORY, ResolveFlags::empty()),
+            OpenMode::SameMount => (DIRECTORY, ResolveFlags::NO_XDEV),
+            OpenMode::Read => (OFlags::RDONLY | OFlags::NONBLOCK, ResolveFlags::empty()),
+            OpenMode::New => {
+                (OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, ResolveFlags::empty())
+            }
         };
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
-        // openat2 refuses a mode unless it may create; 0600 is right for all that we create.
-        let mode = if how == How::New { Mode::from_raw_mode(0o600) } else { Mode::empty() };
+        // openat2 rejects a mode without O_CREAT. 0600 is right for every file that the agent creates.
+        let mode = if how == OpenMode::New { Mode::from_raw_mode(0o600) } else { Mode::empty() };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Box::new(Self(openat2(&self.0, name, flags, mode, resolve)?)))
     }
@@ -106,11 +108,11 @@ impl Handle for Descriptor {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| kind(stat.st_mode))
     }
 
-    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+    fn entry_size(&self, name: &OsStr) -> Result<EntrySize, Errno> {
         let stat = statx(&self.0, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
         let bytes = stat.stx_blocks.saturating_mul(512);
         let links = u64::from(stat.stx_nlink.max(1));
-        Ok(Extent { kind: kind(stat.stx_mode.into()), bytes, links })
+        Ok(EntrySize { kind: kind(stat.stx_mode.into()), bytes, links })
     }
 
     fn names(&self, limit: usize) -> Result<Vec<OsString>, Errno> {
@@ -133,7 +135,7 @@ impl Handle for Descriptor {
         let mut buffer = [MaybeUninit::uninit(); NAMES];
         let mut entries = RawDir::new(&self.0, &mut buffer);
         let mut names = Vec::new();
-        // Only the first look asks the kernel: the others take what it has given.
+        // Only the first iteration calls the kernel; the others drain the buffer.
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -156,13 +158,13 @@ impl Handle for Descriptor {
         name: &OsStr,
         target: &dyn Handle,
         new: &OsStr,
-        there: There,
+        there: OnConflict,
     ) -> Result<(), Errno> {
-        // From one machine to another nothing can be moved.
+        // A handle of another implementation is on another machine.
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?;
         let flags = match there {
-            There::Stays => RenameFlags::NOREPLACE,
-            There::IsReplaced => RenameFlags::empty(),
+            OnConflict::Fail => RenameFlags::NOREPLACE,
+            OnConflict::Replace => RenameFlags::empty(),
         };
         renameat_with(&self.0, name, &target.0, new, flags)
     }
@@ -207,8 +209,8 @@ impl Handle for Descriptor {
         })
     }
 
-    fn room(&self) -> Result<Room, Errno> {
-        quota::room(self.0.as_fd())
+    fn statfs(&self) -> Result<Statfs, Errno> {
+        quota::statfs(self.0.as_fd())
     }
 
     fn support(&self) -> Result<Support, Errno> {

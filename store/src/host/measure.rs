@@ -1,30 +1,30 @@
-//! What a tree of files takes, counted in steps as short as one likes, for filesystems that do not
-//! count it themselves.
+//! Counts the disk usage of a tree in small steps, for filesystems without usable quotas.
 //!
-//! It follows no link and crosses no mount, and neither its memory nor its descriptors grow with the
-//! tree: what is too deep is left out, and it says so. A file with several names counts in parts, one
-//! for each, so that nothing need be remembered of it.
+//! The count follows no symbolic link and crosses no mount. Its memory and its descriptors do not
+//! grow with the tree: directories that are too deep are skipped and the result is marked as
+//! incomplete. A file with several hard links counts a fraction for each link, so no inode has to be
+//! remembered.
 
 use super::dirs::{Dir, Kind};
-use super::reap::Budget;
-use super::reap::meter::Meter;
+use super::removal::Budget;
+use super::removal::step_budget::StepBudget;
 use std::ffi::{OsStr, OsString};
 
-/// As many folders are open at a time.
-const DEEPEST: usize = 32;
+/// The number of directories that are open at a time.
+const MAX_DEPTH: usize = 32;
 
-/// What was counted.
+/// The disk usage of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Bytes on the disk.
+    /// Allocated bytes.
     pub bytes: u64,
-    /// Files and directories, as many as they have names.
+    /// Directory entries.
     pub inodes: u64,
-    /// Whether that is all: a folder may be too deep, or may have gone away.
+    /// Whether everything was counted. A directory may be too deep or may have been removed.
     pub is_whole: bool,
 }
 
-/// The count of one tree, with all that it has open between two steps.
+/// The count of one tree. It keeps its open directories between two steps.
 #[derive(Debug)]
 pub struct Count {
     levels: Vec<Level>,
@@ -38,51 +38,51 @@ struct Level {
 }
 
 impl Count {
-    /// The count of what is in `dir`. Nothing is done yet.
+    /// Creates a count of the content of `dir`.
     #[must_use]
     pub fn new(dir: Dir) -> Self {
-        // Read from its start, wherever somebody else has left off.
+        // An earlier user of the descriptor may have moved its offset.
         let is_whole = dir.rewind().is_ok();
         let levels = vec![Level { dir, names: Vec::new() }];
         Self { levels, size: Size { bytes: 0, inodes: 0, is_whole } }
     }
 
-    /// Goes on until `budget` is used up; the size, when all is counted.
+    /// Continues until `budget` is used up. Returns the size once everything is counted.
     pub fn step(&mut self, budget: Budget) -> Option<Size> {
-        let mut meter = Meter::new(budget);
-        while meter.allows_one_more() {
+        let mut left = StepBudget::new(budget);
+        while left.take() {
             let Some(level) = self.levels.last_mut() else { return Some(self.size) };
             match level.names.pop() {
                 Some(name) => self.add(&name),
-                None => self.read_on(),
+                None => self.read_more(),
             }
         }
         None
     }
 
-    fn read_on(&mut self) {
+    fn read_more(&mut self) {
         let Some(level) = self.levels.last_mut() else { return };
         match level.dir.more_names() {
             Ok(Some(names)) => level.names = names,
             Ok(None) => drop(self.levels.pop()),
-            Err(_) => self.leave_out(),
+            Err(_) => self.skip_level(),
         }
     }
 
-    fn leave_out(&mut self) {
+    fn skip_level(&mut self) {
         self.size.is_whole = false;
         self.levels.pop();
     }
 
     fn add(&mut self, name: &OsStr) {
-        let is_deep = self.levels.len() >= DEEPEST;
+        let is_deep = self.levels.len() >= MAX_DEPTH;
         let Some(level) = self.levels.last() else { return };
-        // What has gone meanwhile takes nothing.
-        let Ok(extent) = level.dir.handle().extent(name) else { return };
-        let is_folder = extent.kind == Kind::Directory;
-        // A directory has a name more for each that is in it, and none of them is a second place.
-        let links = if is_folder { 1 } else { extent.links };
-        self.size.bytes = self.size.bytes.saturating_add(extent.bytes / links);
+        // A file that was removed in the meantime counts nothing.
+        let Ok(entry) = level.dir.handle().entry_size(name) else { return };
+        let is_folder = entry.kind == Kind::Directory;
+        // Each subdirectory adds a link to its parent; none of them is a second path.
+        let links = if is_folder { 1 } else { entry.links };
+        self.size.bytes = self.size.bytes.saturating_add(entry.bytes / links);
         self.size.inodes = self.size.inodes.saturating_add(1);
         if !is_folder {
             return;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_counted_whole_in_however_many_steps() {
+    fn the_number_of_steps_does_not_change_the_size() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("a/b/c")).unwrap();
@@ -131,17 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_left_out_and_that_is_said() {
+    fn directories_that_are_too_deep_are_skipped_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let deep: std::path::PathBuf = std::iter::repeat_n("d", 100).collect();
         fs::create_dir_all(folder.path().join(deep)).unwrap();
         let (size, _) = count(folder.path(), usize::MAX);
-        assert_eq!((size.inodes, size.is_whole), (DEEPEST as u64, false));
+        assert_eq!((size.inodes, size.is_whole), (MAX_DEPTH as u64, false));
     }
 
     #[test]
     fn a_mount_in_the_tree_is_not_counted() {
-        // Everything of Linux has mounts below this one.
+        // Every Linux has mounts below /sys.
         let (size, _) = count(Path::new("/sys"), 200_000);
         assert!(!size.is_whole);
     }

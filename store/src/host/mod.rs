@@ -1,8 +1,9 @@
-//! The only door to the machine: directories, small files, mounts, what a filesystem is.
+//! System calls: directories, small files, mounts, quotas.
 //!
-//! It decides nothing and knows no Kubernetes. All of it goes through the calls in `calls.rs`, which
-//! `kernel.rs` makes for real. Everything below a pool is reached from an open descriptor, one name at
-//! a time, so that nothing that a tenant does to the folders he may write to can lead it elsewhere.
+//! The module makes no decisions and has no Kubernetes types. Every call goes through the traits in
+//! `calls.rs`; `kernel.rs` implements them. Everything below a pool is opened relative to a
+//! descriptor, one name at a time, because tenants can replace the directories that they may write
+//! to by symbolic links.
 
 pub mod calls;
 pub mod dirs;
@@ -12,7 +13,7 @@ pub mod machine;
 pub mod measure;
 pub mod mounts;
 pub mod quota;
-pub mod reap;
+pub mod removal;
 
 use rustix::io::Errno;
 use std::fmt;
@@ -20,77 +21,77 @@ use std::fmt;
 pub use dirs::{Dir, Kind};
 pub use kernel::Kernel;
 
-/// What was being done to the machine when it said no.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// Opening a file or a directory.
+pub enum Operation {
+    /// Open a file or a directory.
     Open,
-    /// Reading a file or a directory.
+    /// Read a file or a directory.
     Read,
-    /// Writing a file.
+    /// Write a file.
     Write,
-    /// Making a directory.
-    Make,
-    /// Setting permissions.
-    Permit,
-    /// Writing an extended attribute.
-    Tag,
-    /// Limiting what it may hold.
-    Limit,
-    /// Taking its lock.
+    /// Create a directory.
+    Create,
+    /// Set permissions.
+    SetPermissions,
+    /// Set an extended attribute.
+    SetAttribute,
+    /// Set a quota.
+    SetQuota,
+    /// Lock a file or a directory.
     Lock,
-    /// Making sure that it is on the disk.
+    /// Flush a file or a directory to the disk.
     Sync,
-    /// Renaming.
+    /// Rename an entry.
     Rename,
-    /// Removing.
+    /// Remove an entry.
     Remove,
-    /// Asking what it is.
-    Examine,
+    /// Read the metadata of an entry or a filesystem.
+    Inspect,
 }
 
-/// The machine said no.
+/// A system call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {verb} {what}")]
 pub struct HostError {
-    /// What was being done.
-    pub verb: Verb,
-    /// To what.
+    /// The operation.
+    pub verb: Operation,
+    /// The object of the operation, usually a path.
     pub what: String,
-    /// What the kernel said.
+    /// The error of the kernel.
     #[source]
     pub errno: Errno,
 }
 
 impl HostError {
-    /// Whether it is only that there is nothing of that name.
+    /// Returns whether the entry does not exist (`ENOENT`).
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.errno == Errno::NOENT
     }
 
-    /// Whether it is only that there is something of that name already.
+    /// Returns whether the new name exists (`EEXIST`).
     #[must_use]
-    pub fn is_taken(&self) -> bool {
+    pub fn already_exists(&self) -> bool {
         self.errno == Errno::EXIST
     }
 }
 
-impl fmt::Display for Verb {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open",
             Self::Read => "read",
             Self::Write => "write",
-            Self::Make => "make",
-            Self::Permit => "set the permissions of",
-            Self::Tag => "tag",
-            Self::Limit => "limit",
+            Self::Create => "create",
+            Self::SetPermissions => "set the permissions of",
+            Self::SetAttribute => "set an extended attribute of",
+            Self::SetQuota => "set the quota of",
             Self::Lock => "lock",
             Self::Sync => "sync",
             Self::Rename => "rename",
             Self::Remove => "remove",
-            Self::Examine => "examine",
+            Self::Inspect => "inspect",
         })
     }
 }

@@ -1,28 +1,28 @@
-//! Which volumes something still has mounted, as far as this process can see mounts.
+//! Lists the mounts that this process can see.
 //!
-//! It sees the mounts of its own mount namespace: in a container, those of pods only where the
-//! kubelet's folder of pods is mounted into it with propagation from the host.
+//! These are the mounts of its own mount namespace. A container sees the mounts of pods only if the
+//! kubelet's pod directory is mounted into it with propagation from the host.
 
 use super::calls::Machine;
-use super::{HostError, Verb};
+use super::{HostError, Operation};
 
-/// One mount: what part of a filesystem is visible where.
+/// A mount: a part of a filesystem and the place where it is visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The part of the filesystem, as a path from its root.
+    /// The path of that part from the root of the filesystem.
     pub root: Vec<u8>,
-    /// Where it is visible.
+    /// The mount point.
     pub point: Vec<u8>,
 }
 
-/// All mounts that are visible now.
+/// Returns all visible mounts.
 pub fn all(machine: &dyn Machine) -> Result<Vec<Mount>, HostError> {
     let what = "the list of mounts".to_owned();
     let text = machine.mounts();
-    Ok(parse(&text.map_err(|errno| HostError { verb: Verb::Read, what, errno })?))
+    Ok(parse(&text.map_err(|errno| HostError { verb: Operation::Read, what, errno })?))
 }
 
-/// Reads `/proc/<pid>/mountinfo`; see proc(5). A line that is not one is passed over.
+/// Parses `/proc/<pid>/mountinfo` (proc(5)). Skips malformed lines.
 #[must_use]
 pub fn parse(text: &[u8]) -> Vec<Mount> {
     let lines = text.split(|byte| *byte == b'\n');
@@ -35,7 +35,7 @@ pub fn parse(text: &[u8]) -> Vec<Mount> {
         .collect()
 }
 
-/// The kernel writes blanks and backslashes as a backslash and three octal digits.
+/// Decodes the octal escapes in which the kernel writes blanks and backslashes.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn mounts_of_a_kubelet_are_read() {
+    fn mounts_of_a_kubelet_are_parsed() {
         let text = b"36 35 98:0 /fastrak/uid/data /var/lib/kubelet/pods/p/volumes/v rw master:1 - ext4 /dev/a rw\n\
             40 35 0:5 / /a\\040b\\134c rw - tmpfs none rw\n\
             nonsense\n\n";

@@ -1,145 +1,153 @@
-//! Checks that a directory is the pool that it should be, and makes it one at the first start.
+//! Checks that a directory is the expected pool, and initializes it at the first start.
 //!
-//! `marker.rs` decides what a finding means. Nothing is repaired here: a pool that is wrong stays
-//! untouched until an administrator has put it right.
+//! `marker.rs` decides; this module reads and writes the disk. It repairs nothing: a pool that fails
+//! its check stays untouched until an administrator has fixed it.
 
 use super::error::Problem;
 use super::lock::{self, Lock};
-use super::marker::{self, Expected, Found, MARKER, MARKER_FORMAT, Marker, Verdict};
+use super::marker::{self, Expected, MARKER, MARKER_FORMAT, Marker, MarkerState, Verdict};
 use super::probe;
-use crate::host::calls::{Machine, Room};
+use crate::host::calls::{Machine, Statfs};
 use crate::host::{Dir, Kind, dirs, files, machine};
 use fastrak_runtime::chain::Chain;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// What is configured of a pool's directory.
+/// The configured directory of a pool, and what is known of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The machine that it is on.
+pub struct PoolDirectory<'a> {
+    /// The machine.
     pub machine: &'a dyn Machine,
-    /// The directory.
+    /// The path.
     pub path: &'a Path,
-    /// Whether something must be mounted there.
+    /// Whether the directory must be a mount point.
     pub require_mount: bool,
-    /// Directories of other pools, which may lie inside it.
+    /// The directories of other pools, which may be inside this one.
     pub neighbours: &'a [PathBuf],
-    /// The lock that this process holds already.
+    /// The lock that this process already holds.
     pub lock: Option<&'a Lock>,
-    /// Whether its filesystem is known already to rename without replacing.
+    /// Whether the filesystem was seen to support renames without replacing.
     pub is_probed: bool,
-    /// How this process is named to others that want the pool.
+    /// The name of this process, shown to other agents that want the pool.
     pub holder: &'a str,
 }
 
-/// A new filesystem of the ext family has this in it.
+/// The directory that mkfs creates in ext4.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// As many names as are looked at to see whether a directory is empty.
+/// How many names are read to decide whether a directory is empty.
 const NAMES: usize = 64;
 
-/// A directory that is the pool.
+/// A directory that has passed the check.
 #[derive(Debug)]
 pub struct Opened {
     /// The directory.
     pub dir: Dir,
-    /// The pool's id.
+    /// The ID of the pool.
     pub id: String,
-    /// The capacity of its filesystem.
-    pub room: Room,
-    /// The lock of the directory, if it was taken just now.
+    /// The type and the capacity of its filesystem.
+    pub statfs: Statfs,
+    /// The lock, if this check has taken it.
     pub lock: Option<Lock>,
-    /// Whether the pool became this cluster's just now.
+    /// Whether this check has adopted the pool.
     pub adopted: bool,
-    /// Whether its filesystem is known to rename without replacing.
+    /// Whether the filesystem was seen to support renames without replacing.
     pub probed: bool,
 }
 
-/// Opens the pool.
-pub fn open(place: &Place<'_>, expected: &Expected<'_>) -> Result<Opened, Problem> {
+/// Checks and opens the pool. Initializes or adopts it if `expected` allows that.
+pub fn open(directory: &PoolDirectory<'_>, expected: &Expected<'_>) -> Result<Opened, Problem> {
     if expected.cluster.is_empty() {
         return Err(Problem::ClusterUnknown);
     }
-    let dir = open_directory(place)?;
+    let dir = open_directory(directory)?;
     let filesystem = machine::filesystem(&dir).map_err(Problem::Host)?;
-    if place.require_mount && !filesystem.is_mount_point {
+    if directory.require_mount && !filesystem.is_mount_point {
         return Err(Problem::NotMounted);
     }
-    if filesystem.room.read_only {
+    if filesystem.statfs.read_only {
         return Err(Problem::ReadOnly);
     }
-    // Before the marker is read: two first starts at once would both write one.
-    let lock = lock::take(&dir, &filesystem, place.lock)?;
+    // Taken before the marker is read: two concurrent first starts would both write one.
+    let lock = lock::take(&dir, &filesystem, directory.lock)?;
     let content = match files::read(&dir, OsStr::new(MARKER)) {
         Ok(content) => content,
         Err(error) => return Err(Problem::MarkerUnreadable { why: Chain(&error).to_string() }),
     };
-    let found = Found::read(content.as_deref());
-    let others = others(&dir, place, &found)?;
-    let verdict = marker::judge(&found, &others, expected)?;
-    // Before anything is written that says that this is the pool.
-    let probed = place.is_probed || probe::probe(&dir)?;
+    let found = MarkerState::read(content.as_deref());
+    let others = others(&dir, directory, &found)?;
+    let verdict = marker::decide(&found, &others, expected)?;
+    // Probed before the marker is written, so that an unsuitable directory never becomes a pool.
+    let probed = directory.is_probed || probe::probe(&dir)?;
     let adopted = matches!(verdict, Verdict::Adopt(_));
     let id = match verdict {
         Verdict::Accept(id) => {
-            // A first start that was cut off may have left it where a power cut takes it away, and a
-            // pool with volumes and without a marker is refused. Once in the life of a process.
+            // A first start may have been interrupted before the marker was synced, and a power failure would
+            // remove it. A pool with volumes and without a marker is refused. Done once per process.
             if expected.id.is_none() {
                 dir.sync().map_err(Problem::Host)?;
             }
             id
         }
         Verdict::Adopt(marker) => adopt(&dir, &marker)?,
-        Verdict::Begin => begin(place.machine, &dir, expected)?,
+        Verdict::Initialize => initialize(directory.machine, &dir, expected)?,
     };
     if lock.is_some() {
-        lock::sign(&dir, place.holder);
+        lock::record_holder(&dir, directory.holder);
     }
-    Ok(Opened { dir, id, room: filesystem.room, lock, adopted, probed })
+    Ok(Opened { dir, id, statfs: filesystem.statfs, lock, adopted, probed })
 }
 
-fn open_directory(place: &Place<'_>) -> Result<Dir, Problem> {
-    match dirs::kind_at(place.machine, place.path).map_err(Problem::Host)? {
+fn open_directory(directory: &PoolDirectory<'_>) -> Result<Dir, Problem> {
+    match dirs::kind_at(directory.machine, directory.path).map_err(Problem::Host)? {
         None => Err(Problem::Missing),
         Some(Kind::Symlink) => Err(Problem::Symlink),
         Some(Kind::File | Kind::Other) => Err(Problem::NotADirectory),
-        Some(Kind::Directory) => Dir::open_at(place.machine, place.path).map_err(Problem::Host),
+        Some(Kind::Directory) => {
+            Dir::open_at(directory.machine, directory.path).map_err(Problem::Host)
+        }
     }
 }
 
-/// What else is in the directory, if the decision depends on it.
-fn others(dir: &Dir, place: &Place<'_>, found: &Found) -> Result<Vec<String>, Problem> {
+/// Returns the other entries of the directory if the decision depends on them.
+fn others(
+    dir: &Dir,
+    directory: &PoolDirectory<'_>,
+    found: &MarkerState,
+) -> Result<Vec<String>, Problem> {
     match found {
-        Found::Absent => {}
-        Found::Marker(marker) if marker.cluster.is_none() => {}
-        Found::Marker(_) | Found::Consent | Found::Unreadable(_) => return Ok(Vec::new()),
+        MarkerState::Absent => {}
+        MarkerState::Marker(marker) if marker.cluster.is_none() => {}
+        MarkerState::Marker(_) | MarkerState::Consent | MarkerState::Unreadable(_) => {
+            return Ok(Vec::new());
+        }
     }
     let mut others = Vec::new();
     for name in dir.names(NAMES).map_err(Problem::Host)? {
-        if !matters_not(dir, place, &name).map_err(Problem::Host)? {
+        if !is_ignored(dir, directory, &name).map_err(Problem::Host)? {
             others.push(name.to_string_lossy().into_owned());
         }
     }
     Ok(others)
 }
 
-fn matters_not(
+fn is_ignored(
     dir: &Dir,
-    place: &Place<'_>,
+    directory: &PoolDirectory<'_>,
     name: &OsString,
 ) -> Result<bool, crate::host::HostError> {
-    let path = place.path.join(name);
-    // A first start that was killed has left its marker half written, and nothing else.
+    let path = directory.path.join(name);
+    // An interrupted first start leaves a partial marker.
     let is_own = [MARKER, lock::HOLDER]
         .iter()
         .any(|own| *name == OsStr::new(own) || *name == files::temporary(OsStr::new(own)));
     if is_own
         || name == LOST_AND_FOUND
-        || place.neighbours.iter().any(|other| other.starts_with(&path))
+        || directory.neighbours.iter().any(|other| other.starts_with(&path))
     {
         return Ok(true);
     }
-    // The folders that a pool has besides its volumes, such as its trash: empty, they hold nobody's data.
+    // The pool's own directories, such as the trash, contain no data while they are empty.
     let is_hidden = name.as_encoded_bytes().starts_with(b".");
     if !is_hidden || dir.kind_of(name)? != Some(Kind::Directory) {
         return Ok(false);
@@ -147,7 +155,11 @@ fn matters_not(
     Ok(dir.open(name)?.names(1)?.is_empty())
 }
 
-fn begin(machine: &dyn Machine, dir: &Dir, expected: &Expected<'_>) -> Result<String, Problem> {
+fn initialize(
+    machine: &dyn Machine,
+    dir: &Dir,
+    expected: &Expected<'_>,
+) -> Result<String, Problem> {
     let marker = Marker {
         format: MARKER_FORMAT,
         id: machine::random_uuid(machine).map_err(Problem::Host)?,
@@ -155,21 +167,21 @@ fn begin(machine: &dyn Machine, dir: &Dir, expected: &Expected<'_>) -> Result<St
         node: expected.node.to_string(),
         cluster: Some(expected.cluster.to_owned()),
     };
-    // Before anything is in it: volumes may be open to every user, and the pool must not be.
+    // Volumes may be accessible to every user; the pool must not be, from the start.
     dir.make_private().map_err(Problem::Host)?;
     write(dir, &marker)?;
-    tracing::info!(pool = %expected.pool, path = %dir.path().display(), id = marker.id, "pool begun");
+    tracing::info!(pool = %expected.pool, path = %dir.path().display(), id = marker.id, "initialized pool");
     Ok(marker.id)
 }
 
 fn adopt(dir: &Dir, marker: &Marker) -> Result<String, Problem> {
     write(dir, marker)?;
     let Marker { id, pool, cluster, .. } = marker;
-    tracing::info!(pool, id, cluster, path = %dir.path().display(), "pool adopted");
+    tracing::info!(pool, id, cluster, path = %dir.path().display(), "adopted pool");
     Ok(id.clone())
 }
 
-/// Writes the marker, and returns when it is on the disk.
+/// Writes the marker and flushes it to the disk.
 fn write(dir: &Dir, marker: &Marker) -> Result<(), Problem> {
     let content = serde_json::to_vec_pretty(marker)
         .map_err(|error| Problem::MarkerUnreadable { why: error.to_string() })?;

@@ -1,8 +1,7 @@
-//! The lock of a pool: one agent at a time works in it.
+//! The lock of a pool: only one agent at a time uses it.
 //!
-//! Two agents on one pool, such as one whose pod was deleted by force and its successor, would each keep
-//! a ledger of what is granted, and each would remove what the other is creating. The kernel releases
-//! the lock when its process ends, however that ends.
+//! Two agents on one pool, such as a force-deleted pod and its successor, would each keep a ledger and
+//! would each remove what the other is creating. The kernel releases the lock when the process ends.
 
 use super::error::Problem;
 use crate::host::machine::Filesystem;
@@ -10,10 +9,10 @@ use crate::host::{Dir, files};
 use fastrak_runtime::chain::Chain;
 use std::ffi::OsStr;
 
-/// The file in a pool that names the agent which uses it, for people and for the next agent's message.
+/// The file in a pool that names the agent which uses it, for people and for messages.
 pub const HOLDER: &str = ".fastrak-holder";
 
-/// A lock that this process holds until it is dropped.
+/// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     dir: Dir,
@@ -22,15 +21,15 @@ pub struct Lock {
 }
 
 impl Drop for Lock {
-    /// Closing the descriptor is not enough while a process that was just forked has a copy of it.
+    /// Unlocks explicitly: a process that was just forked may still have a copy of the descriptor.
     fn drop(&mut self) {
         if let Err(error) = self.dir.unlock() {
-            tracing::debug!(error = %Chain(&error), "pool not unlocked");
+            tracing::debug!(error = %Chain(&error), "could not unlock the pool");
         }
     }
 }
 
-/// Takes the lock of `dir`, unless `held` is that lock already; then there is none to return.
+/// Takes the lock of `dir`. Returns `None` if `held` is that lock.
 pub(super) fn take(
     dir: &Dir,
     filesystem: &Filesystem,
@@ -46,10 +45,10 @@ pub(super) fn take(
     }
 }
 
-/// Writes down who uses the pool. That it cannot be written, as on a full disk, is no reason not to.
-pub(super) fn sign(dir: &Dir, holder: &str) {
+/// Writes the name of the holder. A failure, as on a full disk, does not block the pool.
+pub(super) fn record_holder(dir: &Dir, holder: &str) {
     if let Err(error) = files::write(dir, OsStr::new(HOLDER), holder.as_bytes()) {
-        tracing::warn!(error = %Chain(&error), "pool holder not recorded");
+        tracing::warn!(error = %Chain(&error), "could not record the holder of the pool");
     }
 }
 

@@ -1,8 +1,8 @@
-//! The marker: the file that says which pool a directory is, of which node and of which cluster. It
-//! tells the disk of a pool from the empty directory below its mount point, and from the disk of another
+//! The marker: a file that names the pool, the node and the cluster of a directory. It distinguishes
+//! the disk of a pool from the empty directory below its mount point and from the disk of another
 //! cluster.
 //!
-//! Pure. `check.rs` reads and writes what is on the disk.
+//! Pure. `check.rs` reads and writes the disk.
 
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -10,72 +10,72 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Problem;
 
-/// The name of the marker in its pool.
+/// The file name of the marker.
 pub const MARKER: &str = ".fastrak-pool";
 
-/// The layout of [`Marker`] that this version writes and reads.
+/// The format of [`Marker`] that this version reads and writes.
 pub const MARKER_FORMAT: u32 = 1;
 
-/// What the marker says.
+/// The content of the marker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marker {
-    /// The layout of this record.
+    /// The format of the record.
     pub format: u32,
-    /// The id of the pool: random, and never given twice.
+    /// The ID of the pool: a random UUID.
     pub id: String,
     /// The name of the pool.
     pub pool: String,
     /// The node of the pool.
     pub node: String,
-    /// The cluster of the pool: the uid of its namespace `kube-system`.
+    /// The cluster of the pool: the UID of its namespace `kube-system`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
 }
 
-/// What is on the disk in the place of a marker.
+/// The state of the marker file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing.
+pub enum MarkerState {
+    /// The file does not exist.
     Absent,
-    /// An empty file: an administrator wants the pool to be started here, whatever else is there.
+    /// The file is empty: an administrator wants a pool here, whatever else the directory contains.
     Consent,
-    /// A marker.
+    /// The file is a marker.
     Marker(Marker),
-    /// A file that is not a marker of a layout known here, and why.
+    /// The file cannot be parsed, or has another format.
     Unreadable(String),
 }
 
-/// What is known of a pool besides its disk.
+/// What is known of a pool apart from its disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// The name of the pool.
     pub pool: &'a PoolName,
     /// This node.
     pub node: &'a NodeName,
-    /// The id that the pool had before, while this process has been running.
+    /// The pool's ID at an earlier check by this process.
     pub id: Option<&'a str>,
-    /// The cluster that this node is in.
+    /// The cluster of this node.
     pub cluster: &'a str,
     /// Whether this cluster has PersistentVolumes in the pool.
     pub has_volumes: bool,
-    /// Whether an administrator has confirmed that the pool is this cluster's from now on.
+    /// Whether an administrator allows this cluster to adopt the pool.
     pub adopt: bool,
 }
 
-/// What to do with a directory that is to be a pool.
+/// What to do with the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the pool, and this is its id.
+    /// It is the pool with this ID.
     Accept(String),
-    /// It becomes the pool: a marker is to be written.
-    Begin,
-    /// It is the pool, and becomes this cluster's: this marker is to be written.
+    /// It becomes the pool: the caller writes a marker.
+    Initialize,
+    /// This cluster adopts the pool: the caller writes this marker.
     Adopt(Marker),
 }
 
-impl Found {
-    /// Reads the content of a marker, if there is any.
+impl MarkerState {
+    /// Parses the content of the marker file.
     #[must_use]
     pub fn read(content: Option<&[u8]>) -> Self {
         let Some(content) = content else { return Self::Absent };
@@ -90,21 +90,23 @@ impl Found {
     }
 }
 
-/// Decides whether a directory with `found` in it, and `others` beside it, is the expected pool.
-pub fn judge(
-    found: &Found,
+/// Decides whether a directory with this marker and these other entries is the expected pool.
+pub fn decide(
+    found: &MarkerState,
     others: &[String],
     expected: &Expected<'_>,
 ) -> Result<Verdict, Problem> {
     match found {
-        Found::Marker(marker) => accept(marker, others, expected),
-        Found::Consent => Ok(Verdict::Begin),
-        Found::Unreadable(why) => Err(Problem::MarkerUnreadable { why: why.clone() }),
-        // A disk that is not mounted looks exactly like a first start, unless the pool was seen before.
-        Found::Absent if expected.id.is_some() || expected.has_volumes => Err(Problem::MarkerLost),
-        Found::Absent => match others.first() {
+        MarkerState::Marker(marker) => accept(marker, others, expected),
+        MarkerState::Consent => Ok(Verdict::Initialize),
+        MarkerState::Unreadable(why) => Err(Problem::MarkerUnreadable { why: why.clone() }),
+        // A disk that is not mounted looks like a first start, unless the pool is known.
+        MarkerState::Absent if expected.id.is_some() || expected.has_volumes => {
+            Err(Problem::MarkerLost)
+        }
+        MarkerState::Absent => match others.first() {
             Some(name) => Err(Problem::NotEmpty { name: name.clone() }),
-            None => Ok(Verdict::Begin),
+            None => Ok(Verdict::Initialize),
         },
     }
 }
@@ -122,7 +124,7 @@ fn accept(marker: &Marker, others: &[String], expected: &Expected<'_>) -> Result
     if marker.cluster.as_deref() == Some(expected.cluster) {
         return Ok(Verdict::Accept(marker.id.clone()));
     }
-    // A marker without a cluster was written by a version that recorded none.
+    // Versions before the cluster was recorded wrote markers without one.
     let is_unclaimed = marker.cluster.is_none() && (expected.has_volumes || others.is_empty());
     if expected.adopt || is_unclaimed {
         let cluster = Some(expected.cluster.to_owned());
@@ -147,8 +149,8 @@ mod tests {
         Marker { format: MARKER_FORMAT, id, pool, node, cluster: cluster.map(str::to_owned) }
     }
 
-    fn marker(pool: &str, node: &str, id: &str) -> Found {
-        Found::Marker(marker_of(Some(HERE), pool, node, id))
+    fn marker(pool: &str, node: &str, id: &str) -> MarkerState {
+        MarkerState::Marker(marker_of(Some(HERE), pool, node, id))
     }
 
     #[derive(Clone, Copy, Default)]
@@ -158,12 +160,12 @@ mod tests {
         adopt: bool,
     }
 
-    fn judged(found: &Found, others: &[&str], known: Known<'_>) -> Result<Verdict, Problem> {
+    fn judged(found: &MarkerState, others: &[&str], known: Known<'_>) -> Result<Verdict, Problem> {
         let (pool, node) = (PoolName::default(), NodeName::parse("node-a").unwrap());
         let others: Vec<_> = others.iter().map(|&name| name.to_owned()).collect();
         let Known { id, has_volumes, adopt } = known;
         let expected = Expected { pool: &pool, node: &node, id, cluster: HERE, has_volumes, adopt };
-        judge(found, &others, &expected)
+        decide(found, &others, &expected)
     }
 
     const NEW: Known<'_> = Known { id: None, has_volumes: false, adopt: false };
@@ -171,26 +173,26 @@ mod tests {
     const SEEN: Known<'_> = Known { id: Some("1"), has_volumes: false, adopt: false };
 
     #[test]
-    fn a_first_start_begins_in_an_empty_directory_alone() {
-        assert_eq!(judged(&Found::Absent, &[], NEW), Ok(Verdict::Begin));
+    fn a_first_start_requires_an_empty_directory() {
+        assert_eq!(judged(&MarkerState::Absent, &[], NEW), Ok(Verdict::Initialize));
         let taken = Problem::NotEmpty { name: "home".to_owned() };
-        assert_eq!(judged(&Found::Absent, &["home"], NEW), Err(taken));
+        assert_eq!(judged(&MarkerState::Absent, &["home"], NEW), Err(taken));
     }
 
     #[test]
-    fn an_empty_directory_that_should_have_data_is_a_disk_that_is_not_mounted() {
-        assert_eq!(judged(&Found::Absent, &[], IN_USE), Err(Problem::MarkerLost));
-        assert_eq!(judged(&Found::Absent, &[], SEEN), Err(Problem::MarkerLost));
+    fn an_empty_directory_of_a_used_pool_is_an_unmounted_disk() {
+        assert_eq!(judged(&MarkerState::Absent, &[], IN_USE), Err(Problem::MarkerLost));
+        assert_eq!(judged(&MarkerState::Absent, &[], SEEN), Err(Problem::MarkerLost));
     }
 
     #[test]
-    fn an_empty_marker_starts_the_pool_afresh_whatever_is_there() {
+    fn an_empty_marker_initializes_the_pool_whatever_it_contains() {
         let known = Known { has_volumes: true, ..SEEN };
-        assert_eq!(judged(&Found::Consent, &["home"], known), Ok(Verdict::Begin));
+        assert_eq!(judged(&MarkerState::Consent, &["home"], known), Ok(Verdict::Initialize));
     }
 
     #[test]
-    fn a_marker_must_be_of_this_pool_on_this_node_and_stay_the_same() {
+    fn a_marker_must_match_the_pool_the_node_and_the_earlier_id() {
         let accept = Ok(Verdict::Accept("1".to_owned()));
         assert_eq!(judged(&marker("default", "node-a", "1"), &["x"], IN_USE), accept);
         let both = Known { has_volumes: true, ..SEEN };
@@ -205,8 +207,8 @@ mod tests {
     #[test]
     fn a_pool_of_another_cluster_is_refused_until_an_administrator_adopts_it() {
         let theirs = marker_of(Some("cluster-b"), "default", "node-a", "1");
-        let found = Found::Marker(theirs.clone());
-        // Whatever this cluster says of it: a PersistentVolume can be written by many.
+        let found = MarkerState::Marker(theirs.clone());
+        // The cluster's own objects are no proof: many may write PersistentVolumes.
         for known in [NEW, IN_USE, SEEN] {
             for others in [&[][..], &["volume"]] {
                 let refused = judged(&found, others, known);
@@ -217,16 +219,16 @@ mod tests {
         let adopted = judged(&found, &["volume"], Known { adopt: true, ..NEW });
         assert_eq!(adopted, Ok(Verdict::Adopt(ours)));
         // The confirmation is for the cluster, not for another node's or pool's disk.
-        let far = Found::Marker(marker_of(Some("cluster-b"), "default", "node-b", "1"));
+        let far = MarkerState::Marker(marker_of(Some("cluster-b"), "default", "node-b", "1"));
         let refused = judged(&far, &[], Known { adopt: true, ..NEW });
         assert!(matches!(refused, Err(Problem::OtherNode { .. })), "{refused:?}");
     }
 
     #[test]
-    fn a_marker_without_a_cluster_becomes_this_ones_if_that_is_certain() {
+    fn a_marker_without_a_cluster_is_adopted_if_the_pool_is_empty_or_in_use() {
         let old = marker_of(None, "default", "node-a", "1");
         let ours = Ok(Verdict::Adopt(marker_of(Some(HERE), "default", "node-a", "1")));
-        let found = Found::Marker(old);
+        let found = MarkerState::Marker(old);
         assert_eq!(judged(&found, &[], NEW), ours);
         assert_eq!(judged(&found, &["volume"], IN_USE), ours);
         assert_eq!(judged(&found, &["volume"], Known { adopt: true, ..NEW }), ours);
@@ -235,23 +237,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_marker_of_this_version_is_never_overwritten() {
+    fn an_unreadable_marker_is_never_overwritten() {
         for text in ["{}", "\0", r#"{"format":2,"id":"1","pool":"default","node":"node-a"}"#] {
-            let found = Found::read(Some(text.as_bytes()));
+            let found = MarkerState::read(Some(text.as_bytes()));
             let verdict = judged(&found, &[], Known { adopt: true, ..NEW });
             assert!(
                 matches!(verdict, Err(Problem::MarkerUnreadable { .. })),
                 "{text}: {verdict:?}"
             );
         }
-        assert_eq!(Found::read(None), Found::Absent);
-        assert_eq!(Found::read(Some(b"")), Found::Consent);
+        assert_eq!(MarkerState::read(None), MarkerState::Absent);
+        assert_eq!(MarkerState::read(Some(b"")), MarkerState::Consent);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_are_taken_for_a_marker_of_ours(bytes: Vec<u8>) {
-            prop_assert!(!matches!(Found::read(Some(&bytes)), Found::Marker(_)));
+        fn random_bytes_are_never_a_marker(bytes: Vec<u8>) {
+            prop_assert!(!matches!(MarkerState::read(Some(&bytes)), MarkerState::Marker(_)));
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The pools of this node: the configured directories in which volumes are made.
+//! The pools of this node: the configured directories in which volumes are created.
 //!
-//! Nothing is done in a directory that has not just proved to be the pool it should be. One that
-//! has not is refused alone; it comes back by itself when it is put right. It does not know what a
-//! volume is.
+//! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks that
+//! pool alone, until a later check succeeds. The module knows nothing of volumes.
 
 pub mod check;
 pub mod error;
@@ -15,9 +14,9 @@ pub use lock::HOLDER;
 pub use probe::{PROBE, PROBED};
 
 use crate::host::Dir;
-use crate::host::calls::{Machine, Room};
+use crate::host::calls::{Machine, Statfs};
 use crate::host::machine::process_name;
-use check::{Opened, Place};
+use check::{Opened, PoolDirectory};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -28,111 +27,111 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A pool as it is configured.
+/// The configuration of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Its name.
+    /// The name.
     pub name: PoolName,
-    /// Its directory, the same on the host and here.
+    /// The directory, with the same path on the host and in the container.
     pub path: PathBuf,
-    /// Whether something must be mounted there.
+    /// Whether the directory must be a mount point.
     pub require_mount: bool,
-    /// How much of it may be given away.
+    /// How much of the pool may be granted.
     pub terms: Terms,
 }
 
-/// All pools of this node.
+/// The pools of this node.
 #[derive(Debug)]
 pub struct Pools {
     machine: Arc<dyn Machine>,
     node: NodeName,
     pools: Vec<Pool>,
     holder: String,
-    // What the cluster says of the pools. Kept here so that every opening can ask.
-    seen: Mutex<Arc<Seen>>,
+    // The cluster's view is kept here because every opening depends on it.
+    cluster_view: Mutex<Arc<ClusterView>>,
 }
 
-/// What the cluster says of the pools of a node.
+/// What the cluster's API objects say about the pools of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The cluster's id: the uid of its namespace `kube-system`. Without it no pool is opened.
+pub struct ClusterView {
+    /// The cluster ID: the UID of namespace `kube-system`. No pool is opened without it.
     pub cluster: String,
-    /// The pools in which the cluster has volumes.
+    /// The pools that contain volumes of this cluster.
     pub in_use: BTreeSet<String>,
-    /// The pool that an administrator lets this cluster adopt.
+    /// The pool that an administrator allows this cluster to adopt.
     pub adopt: Option<String>,
 }
 
-/// A pool that has just proved to be the right one.
+/// A pool that has passed its check.
 #[derive(Debug)]
 pub struct OpenPool<'a> {
-    /// Its configuration.
+    /// The configuration.
     pub config: &'a PoolConfig,
-    /// Its directory.
+    /// The directory.
     pub dir: Dir,
-    /// What room its filesystem has.
-    pub room: Room,
+    /// The type and the capacity of the filesystem.
+    pub statfs: Statfs,
 }
 
-/// A pool that has begun or ceased to work, or was adopted.
+/// A change of a pool's state since the previous check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The pool.
     pub pool: PoolName,
-    /// Why it does not work; `None` when it does.
+    /// Why the pool is unusable; `None` if it is usable.
     pub problem: Option<String>,
-    /// Whether nothing was known of it before.
+    /// Whether this was the first check.
     pub is_first: bool,
-    /// Whether it became this cluster's.
+    /// Whether this cluster has adopted the pool.
     pub adopted: bool,
-    /// Whether all that is in it is gone when the machine starts again.
+    /// Whether the pool is in memory and loses its content at a reboot.
     pub is_volatile: bool,
 }
 
 #[derive(Debug)]
 struct Pool {
     config: PoolConfig,
-    memory: Mutex<Memory>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
+struct State {
     id: Option<String>,
     lock: Option<Lock>,
-    // Whether its filesystem is known to rename without replacing. Once in the life of a process.
+    // Whether the filesystem was seen to support renames without replacing.
     probed: bool,
-    // Whether it was adopted since the last look.
+    // Whether the pool was adopted since the previous check.
     adopted: bool,
-    // The problem, or none.
+    // The problem that was reported last.
     last_reported: Option<Option<String>>,
 }
 
 impl Pools {
-    /// The pools of `node`, which is `machine`. None can be opened before [`Pools::set_seen`].
+    /// Creates the pools of `node`. No pool can be opened before [`Pools::set_cluster_view`].
     #[must_use]
     pub fn new(machine: Arc<dyn Machine>, node: NodeName, configs: Vec<PoolConfig>) -> Self {
-        let pools = configs.into_iter().map(|config| Pool { config, memory: Mutex::default() });
+        let pools = configs.into_iter().map(|config| Pool { config, state: Mutex::default() });
         let holder = process_name();
-        Self { machine, node, pools: pools.collect(), holder, seen: Mutex::default() }
+        Self { machine, node, pools: pools.collect(), holder, cluster_view: Mutex::default() }
     }
 
-    /// The machine that they are on.
+    /// Returns the machine of the pools.
     #[must_use]
     pub fn machine(&self) -> &dyn Machine {
         &*self.machine
     }
 
-    /// Their names.
+    /// Returns the names of the pools.
     pub fn names(&self) -> impl Iterator<Item = &PoolName> {
         self.pools.iter().map(|pool| &pool.config.name)
     }
 
-    /// Sets what the cluster says of the pools.
-    pub fn set_seen(&self, seen: Seen) {
-        *lock(&self.seen) = Arc::new(seen);
+    /// Updates what the cluster says about the pools.
+    pub fn set_cluster_view(&self, view: ClusterView) {
+        *lock(&self.cluster_view) = Arc::new(view);
     }
 
-    /// Opens one pool, if it is what it should be at this moment.
+    /// Checks and opens one pool.
     pub fn open(&self, name: &PoolName) -> Result<OpenPool<'_>, PoolError> {
         match self.pools.iter().find(|pool| pool.config.name == *name) {
             Some(pool) => self.open_one(pool),
@@ -140,83 +139,83 @@ impl Pools {
         }
     }
 
-    /// What is to be said of a pool that is none of these.
+    /// Returns the error for a pool that this node does not have.
     #[must_use]
     pub fn unknown(&self, name: &PoolName) -> PoolError {
-        PoolError::Unknown { pool: name.clone(), known: self.known() }
+        PoolError::Unknown { pool: name.clone(), known: self.name_list() }
     }
 
-    /// Opens all of them.
+    /// Checks and opens all pools.
     pub fn open_all(&self) -> impl Iterator<Item = Result<OpenPool<'_>, PoolError>> {
         self.pools.iter().map(|pool| self.open_one(pool))
     }
 
-    /// Looks at all of them; returns those that have begun or ceased to work, fail for another reason
-    /// now, or were adopted, since the last look.
-    pub fn look(&self) -> Vec<Change> {
-        self.pools.iter().filter_map(|pool| self.look_at(pool)).collect()
+    /// Checks all pools. Returns those that have become usable, have become unusable, fail for another
+    /// reason or were adopted since the previous check.
+    pub fn changes(&self) -> Vec<Change> {
+        self.pools.iter().filter_map(|pool| self.change_of(pool)).collect()
     }
 
-    /// The names, for people.
+    /// Returns the names of the pools as a list for messages.
     #[must_use]
-    pub fn known(&self) -> String {
+    pub fn name_list(&self) -> String {
         let names: Vec<_> = self.names().map(PoolName::as_str).collect();
         names.join(", ")
     }
 
-    fn look_at(&self, pool: &Pool) -> Option<Change> {
+    fn change_of(&self, pool: &Pool) -> Option<Change> {
         let opened = self.open_one(pool);
-        let is_volatile = opened.as_ref().is_ok_and(|opened| opened.room.is_in_memory());
+        let is_volatile = opened.as_ref().is_ok_and(|opened| opened.statfs.is_in_memory());
         let problem = opened.err().map(|error| Chain(&error).to_string());
-        let mut memory = lock(&pool.memory);
-        let adopted = std::mem::take(&mut memory.adopted);
-        if !adopted && memory.last_reported.as_ref() == Some(&problem) {
+        let mut state = lock(&pool.state);
+        let adopted = std::mem::take(&mut state.adopted);
+        if !adopted && state.last_reported.as_ref() == Some(&problem) {
             return None;
         }
-        let is_first = memory.last_reported.replace(problem.clone()).is_none();
+        let is_first = state.last_reported.replace(problem.clone()).is_none();
         let name = pool.config.name.clone();
         Some(Change { pool: name, problem, is_first, adopted, is_volatile })
     }
 
     fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {
         let config = &pool.config;
-        // Held while the directory is looked at: two first starts at once would both write a marker.
-        let mut memory = lock(&pool.memory);
-        let opened = self.check(config, &memory).map_err(|problem| PoolError::Unusable {
+        // Held during the check: two concurrent first starts would both write a marker.
+        let mut state = lock(&pool.state);
+        let opened = self.check(config, &state).map_err(|problem| PoolError::Unusable {
             pool: config.name.clone(),
             path: config.path.clone(),
             problem,
         })?;
-        memory.id = Some(opened.id);
-        memory.adopted |= opened.adopted;
-        memory.probed = opened.probed;
+        state.id = Some(opened.id);
+        state.adopted |= opened.adopted;
+        state.probed = opened.probed;
         if opened.lock.is_some() {
-            memory.lock = opened.lock;
+            state.lock = opened.lock;
         }
-        Ok(OpenPool { config, dir: opened.dir, room: opened.room })
+        Ok(OpenPool { config, dir: opened.dir, statfs: opened.statfs })
     }
 
-    fn check(&self, config: &PoolConfig, memory: &Memory) -> Result<Opened, Problem> {
-        let seen = Arc::clone(&lock(&self.seen));
+    fn check(&self, config: &PoolConfig, state: &State) -> Result<Opened, Problem> {
+        let view = Arc::clone(&lock(&self.cluster_view));
         let expected = Expected {
             pool: &config.name,
             node: &self.node,
-            id: memory.id.as_deref(),
-            cluster: &seen.cluster,
-            has_volumes: seen.in_use.contains(config.name.as_str()),
-            adopt: seen.adopt.as_deref() == Some(config.name.as_str()),
+            id: state.id.as_deref(),
+            cluster: &view.cluster,
+            has_volumes: view.in_use.contains(config.name.as_str()),
+            adopt: view.adopt.as_deref() == Some(config.name.as_str()),
         };
         let neighbours = self.neighbours(&config.path);
-        let place = Place {
+        let directory = PoolDirectory {
             machine: self.machine(),
             path: &config.path,
             require_mount: config.require_mount,
             neighbours: &neighbours,
-            lock: memory.lock.as_ref(),
-            is_probed: memory.probed,
+            lock: state.lock.as_ref(),
+            is_probed: state.probed,
             holder: &self.holder,
         };
-        check::open(&place, &expected)
+        check::open(&directory, &expected)
     }
 
     fn neighbours(&self, path: &Path) -> Vec<PathBuf> {

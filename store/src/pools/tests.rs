@@ -13,17 +13,17 @@ fn config(path: &Path) -> PoolConfig {
     }
 }
 
-fn seen() -> Seen {
-    Seen { cluster: "cluster-a".to_owned(), ..Seen::default() }
+fn view() -> ClusterView {
+    ClusterView { cluster: "cluster-a".to_owned(), ..ClusterView::default() }
 }
 
-fn in_use() -> Seen {
-    Seen { in_use: BTreeSet::from(["default".to_owned()]), ..seen() }
+fn in_use() -> ClusterView {
+    ClusterView { in_use: BTreeSet::from(["default".to_owned()]), ..view() }
 }
 
 fn pools_of(node: &str, configs: Vec<PoolConfig>) -> Pools {
     let pools = Pools::new(Arc::new(Kernel), NodeName::parse(node).unwrap(), configs);
-    pools.set_seen(seen());
+    pools.set_cluster_view(view());
     pools
 }
 
@@ -31,13 +31,13 @@ fn pools(path: &Path) -> Pools {
     pools_of("node-a", vec![config(path)])
 }
 
-/// What is told to a user who waits for the pool.
+/// Returns the message that the user of a waiting claim sees.
 fn refusal(pools: &Pools) -> String {
     Chain(&pools.open(&PoolName::default()).unwrap_err()).to_string()
 }
 
 #[test]
-fn an_empty_directory_becomes_the_pool_and_stays_it() {
+fn an_empty_directory_becomes_the_pool_and_stays_one() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(folder.path().join("lost+found")).unwrap();
@@ -47,13 +47,13 @@ fn an_empty_directory_becomes_the_pool_and_stays_it() {
     let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
     // Another process, with volumes in the cluster by now.
     let again = pools(folder.path());
-    again.set_seen(in_use());
+    again.set_cluster_view(in_use());
     again.open(&PoolName::default()).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
 }
 
 #[test]
-fn a_directory_that_is_missing_is_refused_until_it_is_there() {
+fn a_missing_directory_is_refused_until_it_exists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pool");
     let pools = pools(&path);
@@ -81,7 +81,7 @@ fn a_file_is_refused() {
 }
 
 #[test]
-fn a_directory_with_other_things_in_it_is_refused_until_someone_agrees() {
+fn a_directory_with_other_content_is_refused_without_an_empty_marker() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("home")).unwrap();
     let pools = pools(folder.path());
@@ -91,7 +91,7 @@ fn a_directory_with_other_things_in_it_is_refused_until_someone_agrees() {
 }
 
 #[test]
-fn a_first_start_that_was_killed_is_begun_again() {
+fn a_killed_first_start_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".fastrak-pool.new"), "{\"for").unwrap();
     pools(folder.path()).open(&PoolName::default()).unwrap();
@@ -102,7 +102,7 @@ fn a_first_start_that_was_killed_is_begun_again() {
 }
 
 #[test]
-fn a_probe_that_was_killed_is_cleaned_up_by_the_next_one() {
+fn leftovers_of_a_killed_probe_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     for left in [vec![PROBE], vec![PROBED], vec![PROBE, PROBED]] {
         left.iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
@@ -115,13 +115,13 @@ fn a_probe_that_was_killed_is_cleaned_up_by_the_next_one() {
 }
 
 #[test]
-fn a_pool_in_memory_is_told_from_one_on_a_disk() {
+fn a_pool_in_memory_is_reported_as_volatile() {
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
-    let changes = pools(memory.path()).look();
+    let changes = pools(memory.path()).changes();
     assert!(changes[0].problem.is_none() && changes[0].is_volatile, "{changes:?}");
     let (ext4, btrfs, xfs) = (0xEF53, 0x9123_683E, 0x5846_5342);
     for kind in [ext4, btrfs, xfs] {
-        assert!(!Room { kind, ..Room::default() }.is_in_memory(), "{kind:x}");
+        assert!(!Statfs { kind, ..Statfs::default() }.is_in_memory(), "{kind:x}");
     }
 }
 
@@ -135,16 +135,16 @@ fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
 }
 
 #[test]
-fn an_empty_directory_is_refused_where_the_cluster_has_volumes() {
+fn an_empty_directory_is_refused_if_the_cluster_has_volumes() {
     let folder = tempfile::tempdir().unwrap();
     let pools = pools(folder.path());
-    pools.set_seen(in_use());
+    pools.set_cluster_view(in_use());
     assert!(refusal(&pools).contains("mount the pool's disk"), "{}", refusal(&pools));
     assert!(!folder.path().join(MARKER).exists());
 }
 
 #[test]
-fn a_disk_that_goes_away_is_refused_until_it_is_back() {
+fn an_unmounted_pool_is_refused_until_it_is_mounted_again() {
     let folder = tempfile::tempdir().unwrap();
     let (path, away) = (folder.path().join("pool"), folder.path().join("away"));
     fs::create_dir(&path).unwrap();
@@ -196,31 +196,31 @@ fn a_pool_may_lie_inside_another() {
 }
 
 #[test]
-fn a_pool_that_no_node_has_is_refused_with_those_it_has() {
+fn an_unknown_pool_is_refused_with_the_list_of_pools() {
     let folder = tempfile::tempdir().unwrap();
     let error = pools(folder.path()).open(&PoolName::parse("fast").unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "this node has no pool fast; it has: default");
 }
 
 #[test]
-fn a_change_is_told_once() {
+fn a_change_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pool");
     let pools = pools(&path);
-    let told = pools.look();
-    assert!(matches!(told.as_slice(), [Change { problem: Some(_), .. }]), "{told:?}");
-    assert_eq!(pools.look(), []);
+    let changes = pools.changes();
+    assert!(matches!(changes.as_slice(), [Change { problem: Some(_), .. }]), "{changes:?}");
+    assert_eq!(pools.changes(), []);
     fs::create_dir(&path).unwrap();
-    let told = pools.look();
-    assert!(matches!(told.as_slice(), [Change { problem: None, .. }]), "{told:?}");
-    assert_eq!(pools.look(), []);
+    let changes = pools.changes();
+    assert!(matches!(changes.as_slice(), [Change { problem: None, .. }]), "{changes:?}");
+    assert_eq!(pools.changes(), []);
 }
 
 #[test]
 fn no_pool_is_opened_before_the_cluster_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let pools = pools(folder.path());
-    pools.set_seen(Seen::default());
+    pools.set_cluster_view(ClusterView::default());
     assert!(refusal(&pools).contains("kube-system"), "{}", refusal(&pools));
     assert!(!folder.path().join(MARKER).exists());
 }
@@ -230,31 +230,34 @@ fn a_pool_of_another_cluster_is_refused_with_the_command_that_adopts_it() {
     let folder = tempfile::tempdir().unwrap();
     pools(folder.path()).open(&PoolName::default()).unwrap();
     let rebuilt = pools(folder.path());
-    let other = Seen { cluster: "cluster-b".to_owned(), ..in_use() };
-    rebuilt.set_seen(other.clone());
+    let other = ClusterView { cluster: "cluster-b".to_owned(), ..in_use() };
+    rebuilt.set_cluster_view(other.clone());
     let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
-    let said = refusal(&rebuilt);
-    assert!(said.contains("kubectl annotate node node-a fastrak.io/adopt-pool=default"), "{said}");
-    assert!(said.contains("cluster-a"), "{said}");
+    let message = refusal(&rebuilt);
+    assert!(
+        message.contains("kubectl annotate node node-a fastrak.io/adopt-pool=default"),
+        "{message}"
+    );
+    assert!(message.contains("cluster-a"), "{message}");
     assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
     // The refusal is a change, and so is the adoption, once.
-    assert_eq!(rebuilt.look().len(), 1);
-    rebuilt.set_seen(Seen { adopt: Some("default".to_owned()), ..other });
-    let changes = rebuilt.look();
+    assert_eq!(rebuilt.changes().len(), 1);
+    rebuilt.set_cluster_view(ClusterView { adopt: Some("default".to_owned()), ..other });
+    let changes = rebuilt.changes();
     assert!(
         matches!(changes.as_slice(), [Change { problem: None, adopted: true, .. }]),
         "{changes:?}"
     );
-    assert_eq!(rebuilt.look(), []);
+    assert_eq!(rebuilt.changes(), []);
     drop(rebuilt);
     // From now on it is the new cluster's alone.
     assert!(refusal(&pools(folder.path())).contains("cluster-b"));
 }
 
 #[test]
-fn a_pool_without_a_cluster_becomes_this_ones_only_if_that_is_certain() {
-    for (content, seen, is_certain) in
-        [(None, seen(), true), (Some("volume"), in_use(), true), (Some("volume"), seen(), false)]
+fn a_pool_without_a_cluster_is_adopted_only_if_empty_or_in_use() {
+    for (content, view, is_certain) in
+        [(None, view(), true), (Some("volume"), in_use(), true), (Some("volume"), view(), false)]
     {
         let folder = tempfile::tempdir().unwrap();
         let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
@@ -264,12 +267,12 @@ fn a_pool_without_a_cluster_becomes_this_ones_only_if_that_is_certain() {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let pools = pools(folder.path());
-        pools.set_seen(seen);
+        pools.set_cluster_view(view);
         assert_eq!(pools.open(&PoolName::default()).is_ok(), is_certain, "{content:?}");
         let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
         assert_eq!(marker.contains("cluster-a"), is_certain, "{marker}");
     }
-    // What can still be had back from the trash is data.
+    // A volume in the trash that can be restored is data.
     let folder = tempfile::tempdir().unwrap();
     let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
     fs::write(folder.path().join(MARKER), old).unwrap();
@@ -283,9 +286,9 @@ fn a_pool_is_used_by_one_agent_at_a_time() {
     let first = pools(folder.path());
     first.open(&PoolName::default()).unwrap();
     let second = pools(folder.path());
-    let said = refusal(&second);
+    let message = refusal(&second);
     let holder = format!("process {}", std::process::id());
-    assert!(said.contains("in use by another agent") && said.contains(&holder), "{said}");
+    assert!(message.contains("in use by another agent") && message.contains(&holder), "{message}");
     first.open(&PoolName::default()).unwrap();
     drop(first);
     second.open(&PoolName::default()).unwrap();

@@ -1,86 +1,86 @@
-//! Why a volume could not be made, put away or brought back.
+//! Why an operation on a volume has failed.
 
 use crate::host::HostError;
-use crate::host::quota::Lack;
+use crate::host::quota::QuotaUnavailable;
 use crate::pools::PoolError;
 use fastrak_api::capacity::Shortage;
 use fastrak_api::pool::PoolName;
 use std::path::PathBuf;
 use tokio::task::JoinError;
 
-/// A volume could not be made or put away.
+/// A failed operation on a volume.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// Its pool cannot be used.
+    /// The pool of the volume cannot be used.
     #[error("the volume's pool cannot be used")]
     Pool(#[source] PoolError),
-    /// Its place is taken by something that is not it. That is never touched.
-    #[error("{path} is there already and is not this claim's volume ({why}); move it away", path = path.display())]
-    Taken {
-        /// The place.
+    /// The path of the volume is occupied by something else, which is never changed.
+    #[error("{path} exists and is not the volume of this claim ({why}); move it away", path = path.display())]
+    Occupied {
+        /// The path.
         path: PathBuf,
-        /// How it is known.
+        /// Why it is not the volume.
         why: String,
     },
-    /// There is no room for it.
+    /// The pool lacks space.
     #[error("{0}")]
     Full(Box<Shortage>),
-    /// None of several pools can have it; why each cannot.
-    #[error("none of the pools can have it: {why}")]
+    /// None of several pools can hold the volume.
+    #[error("none of the pools can hold the volume: {why}")]
     NoPool {
-        /// Why not.
+        /// The reason of each pool.
         why: String,
-        /// What those that are full have too little of.
+        /// The shortages of the full pools.
         shortages: Vec<Shortage>,
     },
-    /// It would not be held to its size.
+    /// The pool cannot enforce the required quota.
     #[error(
-        "the class wants quota: required, and pool {pool} cannot hold a volume to its size: {lack}; \
-         or use a class with quota: preferred"
+        "pool {pool} cannot enforce the quota that the class requires (quota: required): {reason}; or use \
+         a class with quota: preferred"
     )]
     NoQuota {
         /// The pool.
         pool: PoolName,
-        /// What it lacks.
-        lack: Lack,
+        /// The reason.
+        reason: QuotaUnavailable,
     },
-    /// It could not be made.
-    #[error("could not make the volume's directory")]
+    /// The directory could not be created.
+    #[error("could not create the volume's directory")]
     Make(#[source] HostError),
-    /// It could not be looked at.
-    #[error("could not look for the volume's directory")]
+    /// The directory could not be read.
+    #[error("could not read the volume's directory")]
     Look(#[source] HostError),
-    /// What is in the trash could not be sorted.
-    #[error("could not look through the trash")]
+    /// The trash could not be read.
+    #[error("could not read the trash")]
     Sort(#[source] HostError),
-    /// Data of another provisioner could not be taken over.
-    #[error("could not take the data over")]
+    /// The data of another provisioner could not be imported.
+    #[error("could not import the data")]
     Import(#[source] HostError),
-    /// It is on another filesystem than the pool.
-    #[error("{} is on another filesystem than the pools of the class, and so cannot be taken over by a rename", .0.display())]
-    Elsewhere(PathBuf),
-    /// It could not be brought back.
-    #[error("could not bring the volume's directory back")]
+    /// The data to import is on another filesystem than the pools.
+    #[error("{} is on another filesystem than the pools of the class; an import renames and never copies", .0.display())]
+    OtherFilesystem(PathBuf),
+    /// The volume could not be restored.
+    #[error("could not restore the volume's directory")]
     Restore(#[source] HostError),
-    /// It could not be moved into the trash.
+    /// The volume could not be moved into the trash.
     #[error("could not move the volume's directory into the trash")]
     Discard(#[source] HostError),
-    /// Its record could not be changed.
-    #[error("could not record that the volume is to be kept")]
+    /// The record could not be changed.
+    #[error("could not update the volume's record")]
     Keep(#[source] HostError),
-    /// It is not where it should be.
+    /// The directory is missing.
     #[error("the volume's directory is not in pool {0}")]
     Missing(PoolName),
-    /// It could not be made larger.
-    #[error("could not raise what the volume may hold")]
+    /// The volume could not be resized.
+    #[error("could not raise the volume's quota")]
     Grow(#[source] HostError),
-    /// The thread that did it has ended.
-    #[error("the work on the disk was cut off")]
-    CutOff(#[source] JoinError),
+    /// The thread of the operation has ended.
+    #[error("the operation was interrupted")]
+    Interrupted(#[source] JoinError),
 }
 
 impl VolumeError {
-    /// What there was too little of.
+    /// Returns the shortages that caused the error.
     #[must_use]
     pub fn shortages(&self) -> &[Shortage] {
         match self {

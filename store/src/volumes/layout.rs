@@ -1,15 +1,15 @@
-//! Where things lie in a pool. Pure: identities to names and back, and nothing that users choose.
+//! The layout of a pool: maps volume IDs to names and back. Pure. Users choose none of the names.
 //!
 //! ```text
 //! <pool>/.fastrak-pool      the marker
-//! <pool>/.fastrak-holder    which agent has locked the pool
-//! <pool>/.staging/<uid>     a volume that is being made
-//! <pool>/.trash/<uid>       a volume that was taken away and can be had back
-//! <pool>/.trash/<uid>.<n>   one that is being removed
-//! <pool>/.groups/<note>     a subvolume that was removed, whose quota group is still to go
-//! <pool>/<uid>/volume.json  a volume's identity, for root alone
-//! <pool>/<uid>/owner.json   whose it is, where that is not who it was made for
-//! <pool>/<uid>/data         what its pods see
+//! <pool>/.fastrak-holder    the agent that has locked the pool
+//! <pool>/.staging/<uid>     a volume that is being created
+//! <pool>/.trash/<uid>       a deleted volume that can be restored
+//! <pool>/.trash/<uid>.<n>   a deleted volume that is being removed
+//! <pool>/.groups/<record>   a removed subvolume whose quota group still exists
+//! <pool>/<uid>/volume.json  the identity of a volume, readable by root alone
+//! <pool>/<uid>/owner.json   the owner, if it is not the claim in volume.json
+//! <pool>/<uid>/data         the directory that pods see
 //! ```
 
 use crate::host::mounts::Mount;
@@ -20,31 +20,31 @@ use fastrak_api::volume::VolumeId;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Volumes that are being made.
+/// The directory of volumes that are being created.
 pub const STAGING: &str = ".staging";
-/// Volumes that are being taken away.
+/// The directory of deleted volumes.
 pub const TRASH: &str = ".trash";
-/// Notes of subvolumes of btrfs whose quota groups are to be removed.
+/// The directory of records of btrfs subvolumes whose quota groups are to be removed.
 pub const GROUPS: &str = ".groups";
-/// What pods see of a volume, in its directory. Its own level keeps its identity out of their reach.
+/// The directory of a volume that pods see. The records are beside it, out of their reach.
 pub const DATA: &str = "data";
-/// A volume's identity, in its directory.
+/// The identity of a volume, in its directory.
 pub const IDENTITY: &str = "volume.json";
-/// The extended attribute of a volume's directory that repeats its uid, for backup tools and people.
+/// The extended attribute with a volume's UID, for backup tools and people.
 pub const TAG: &str = "user.fastrak.volume";
 
-/// What a name in a pool stands for.
+/// The meaning of a name in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A volume.
     Volume(VolumeId),
-    /// Something that belongs to the pool.
+    /// A part of the pool's own structure.
     Own,
-    /// Nothing of ours.
+    /// Something else.
     Foreign,
 }
 
-/// What `name` in a pool stands for.
+/// Returns the meaning of `name` in a pool.
 #[must_use]
 pub fn entry(name: &OsStr) -> Entry {
     match name.to_str() {
@@ -54,19 +54,19 @@ pub fn entry(name: &OsStr) -> Entry {
     }
 }
 
-/// The path that a volume's object names.
+/// Returns the path that a volume's PersistentVolume has.
 #[must_use]
 pub fn data_path(pool: &Path, id: &VolumeId) -> PathBuf {
     pool.join(id.as_str()).join(DATA)
 }
 
-/// Whether `path` could be that of this volume, in whatever pool.
+/// Returns whether `path` can be the data path of this volume, in any pool.
 #[must_use]
 pub fn is_data_path(path: &[u8], id: &VolumeId) -> bool {
     path.ends_with(format!("/{id}/{DATA}").as_bytes())
 }
 
-/// The volume whose data `path` could be, in whatever pool.
+/// Returns the volume that has this data path, in any pool.
 #[must_use]
 pub fn volume_at(path: &str) -> Option<VolumeId> {
     let (folder, data) = path.rsplit_once('/')?;
@@ -74,18 +74,18 @@ pub fn volume_at(path: &str) -> Option<VolumeId> {
     VolumeId::parse(id).ok().filter(|_| data == DATA)
 }
 
-/// Whether a mount is of this volume: of its data, or where a kubelet mounts it.
+/// Returns whether a mount belongs to this volume: it shows the data, or is where a kubelet mounts it.
 #[must_use]
 pub fn is_mount_of(mount: &Mount, id: &VolumeId) -> bool {
     volumes_of(mount).any(|name| name == id.as_str().as_bytes())
 }
 
-/// The names that a mount has for volumes, if it is of one. A name need not be that of any volume.
+/// Returns the volume names in a mount. A name need not belong to a volume.
 pub fn volumes_of(mount: &Mount) -> impl Iterator<Item = &[u8]> {
     fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
         path.split(|byte| *byte == b'/')
     }
-    // A subPath has its own mount, of a folder below the data. A name has a folder above it.
+    // A subPath mount shows a directory below the data.
     let (names, below) = (folders(&mount.root).skip(1), folders(&mount.root).skip(2));
     let shown = names.zip(below).filter(|(_, below)| *below == DATA.as_bytes());
     let prefix = VOLUME_NAME_PREFIX.as_bytes();
@@ -93,8 +93,8 @@ pub fn volumes_of(mount: &Mount) -> impl Iterator<Item = &[u8]> {
     shown.map(|(name, _)| name).chain(placed)
 }
 
-/// The name of a volume in the trash: with 0 it can be had back, and `n` counts those of the same
-/// identity that are being removed.
+/// Returns the name of a volume in the trash. With 0 it can be restored; higher numbers distinguish
+/// volumes with the same ID that are being removed.
 #[must_use]
 pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
     match n {
@@ -103,7 +103,7 @@ pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
     }
 }
 
-/// The volume that can be had back under this name in the trash. Whatever has another is removed.
+/// Returns the volume that can be restored under this name. Everything else in the trash is removed.
 #[must_use]
 pub fn restorable(name: &OsStr) -> Option<VolumeId> {
     name.to_str().and_then(|text| VolumeId::parse(text).ok())
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart() {
+    fn volumes_own_entries_and_foreign_entries_are_distinguished() {
         assert_eq!(entry(OsStr::new(UID)), Entry::Volume(id()));
         for own in [".staging", ".trash", ".groups", ".fastrak-pool", ".fastrak-holder"] {
             assert_eq!(entry(OsStr::new(own)), Entry::Own);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_is_known_by_what_it_shows_or_by_where_it_is() {
+    fn a_mount_is_matched_by_its_root_or_its_mount_point() {
         let pod = format!("/var/lib/kubelet/pods/1/volumes/kubernetes.io~local-volume/pvc-{UID}");
         assert!(is_mount_of(&mount("/somewhere", &pod), &id()));
         assert!(is_mount_of(&mount(&format!("/fastrak/{UID}/data"), "/mnt"), &id()));
@@ -153,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_identity_leads_out_of_its_pool(text in ".{0,40}") {
+        fn no_volume_id_leads_out_of_its_pool(text in ".{0,40}") {
             let Ok(id) = VolumeId::parse(&text) else { return Ok(()) };
             let path = data_path(Path::new("/pool"), &id);
             prop_assert_eq!(path.components().count(), 4);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_that_of_a_volume_only_with_whole_components() {
+    fn only_whole_path_components_match_a_volume() {
         assert!(is_data_path(format!("/a/{UID}/data").as_bytes(), &id()));
         assert_eq!(volume_at(&format!("/a/{UID}/data")), Some(id()));
         for other in [format!("/a/x{UID}/data"), format!("/a/{UID}/data/x"), format!("/a/{UID}")] {

@@ -1,16 +1,17 @@
-//! The volumes in this node's pools: making them, finding them by identity, putting them away.
+//! The volumes in this node's pools: creates, finds, resizes, trashes and restores them.
 //!
-//! Every verb can be repeated, and a kill between any two of its steps leaves nothing or something
-//! that the next call finishes. It knows no API server and does not decide who may have what.
+//! Every method of [`Store`] can be repeated. A kill between any two steps leaves nothing, or a state
+//! that the next call completes. The module has no Kubernetes client and does not decide who may have
+//! a volume.
 
-mod choose;
+mod create;
 mod error;
 pub mod grow;
 pub mod import;
 pub mod layout;
 pub mod ledger;
-mod make;
 pub mod orphan;
+mod pool_choice;
 pub mod quota;
 pub mod records;
 pub mod survey;
@@ -34,81 +35,80 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trash::{removals, sort};
+use trash::{removals, review};
 
-/// A volume that is to be made.
+/// A volume to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// What is recorded of it.
+pub struct VolumeSpec {
+    /// The record of the volume.
     pub identity: Identity,
-    /// The pools in which it may be made.
+    /// The pools in which it may be created.
     pub pools: Vec<PoolName>,
-    /// In which of them.
+    /// How one of the pools is chosen.
     pub policy: PoolPolicy,
-    /// The permissions of its root.
+    /// The permissions of the volume's root.
     pub mode: Mode,
-    /// Whether the kernel is to hold it to its size. How it does is found out when it is made.
+    /// Whether the kernel must enforce the size. The kind of quota depends on the chosen pool.
     pub quota: Quota,
 }
 
-/// A volume that is there.
+/// A volume that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// The pool it is in.
+pub struct ProvisionedVolume {
+    /// The pool of the volume.
     pub pool: PoolName,
-    /// The path of its data, on the host.
+    /// The path of its data on the host.
     pub path: PathBuf,
-    /// How the kernel holds it to its size.
+    /// The quota group that enforces its size.
     pub limit: Option<QuotaGroup>,
 }
 
-/// Where a volume's directory is.
+/// Where the directory of a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// In this pool, and it is proven to be the volume.
-    Here(PoolName, Box<Identity>),
-    /// In this pool, but it is not proven to be the volume; why.
-    Doubtful(PoolName, String),
-    /// In the trash already.
+pub enum Location {
+    /// In this pool, with a valid record.
+    InPool(PoolName, Box<Identity>),
+    /// In this pool, without a valid record; with the reason.
+    Unverified(PoolName, String),
+    /// In the trash.
     Trashed,
-    /// It cannot be known, since a pool cannot be used; why.
+    /// Unknown because a pool cannot be used; with the reason.
     Unknown(String),
-    /// Nowhere.
-    Nowhere,
+    /// In none of the pools.
+    Absent,
 }
 
 /// The volumes in the pools of this node.
 #[derive(Clone, Debug)]
 pub struct Store {
     pools: Arc<Pools>,
-    // What is being made now, and so is no leftover. Held while a leftover is removed.
-    making: Arc<Mutex<HashSet<OsString>>>,
-    haste: Arc<sort::Haste>,
-    // What is granted in each pool.
+    // The volumes that are being created, so that their staging directories are not leftovers. Locked
+    // while a leftover is removed.
+    creating: Arc<Mutex<HashSet<OsString>>>,
+    signals: Arc<review::TrashSignals>,
     ledger: Arc<Ledger>,
     removals: removals::Removals,
-    turns: groups::Turns,
+    cursors: groups::SweepCursors,
 }
 
 impl Store {
-    /// The volumes in `pools`.
+    /// Creates the store for `pools`.
     #[must_use]
     pub fn new(pools: Arc<Pools>) -> Self {
-        let (making, haste) = (Arc::default(), Arc::default());
+        let (creating, signals) = (Arc::default(), Arc::default());
         let ledger = Arc::new(Ledger::new(pools.names()));
-        let (removals, turns) = (removals::Removals::default(), groups::Turns::default());
-        Self { pools, making, haste, ledger, removals, turns }
+        let (removals, cursors) = (removals::Removals::default(), groups::SweepCursors::default());
+        Self { pools, creating, signals, ledger, removals, cursors }
     }
 
-    /// The pools.
+    /// Returns the pools.
     #[must_use]
     pub fn pools(&self) -> &Pools {
         &self.pools
     }
 
-    /// Makes sure that the volume is there, and says whether it is new. One that an earlier try has
-    /// made is used as it is.
-    pub fn ensure(&self, order: &Order) -> Result<(Made, bool), VolumeError> {
+    /// Creates the volume unless it exists. Returns it, and whether it is new.
+    pub fn ensure(&self, order: &VolumeSpec) -> Result<(ProvisionedVolume, bool), VolumeError> {
         let id = &order.identity.volume;
         let mut opened = Vec::new();
         for pool in self.pools.open_all() {
@@ -122,8 +122,8 @@ impl Store {
         self.make_in_one(opened, order).map(|made| (made, true))
     }
 
-    /// Where the volume's directory is.
-    pub fn find(&self, id: &VolumeId) -> Result<Whereabouts, VolumeError> {
+    /// Returns the location of the volume's directory.
+    pub fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
         let (mut here, mut trashed, mut unknown) = (None, false, None);
         for pool in self.pools.open_all() {
             let pool = match pool {
@@ -134,35 +134,35 @@ impl Store {
                 }
             };
             let name = pool.config.name.clone();
-            match look(&pool, id).map_err(VolumeError::Look)? {
-                Some(Record::Proven(identity)) => match &here {
+            match read_record(&pool, id).map_err(VolumeError::Look)? {
+                Some(Record::Verified(identity)) => match &here {
                     None => here = Some((name, identity)),
-                    // Its class was made anew for another pool while this one was away. Which of them
-                    // has the data cannot be told here.
+                    // The class was recreated for another pool while this pool was unusable. The store cannot decide
+                    // which of them has the data.
                     Some((other, _)) => {
-                        let why = format!("pool {other} has it too");
-                        return Ok(Whereabouts::Doubtful(name, why));
+                        let why = format!("pool {other} also has the volume");
+                        return Ok(Location::Unverified(name, why));
                     }
                 },
-                Some(Record::Doubtful(why)) => return Ok(Whereabouts::Doubtful(name, why)),
+                Some(Record::Unverified(why)) => return Ok(Location::Unverified(name, why)),
                 None => trashed |= trash::has(&pool, id).map_err(VolumeError::Look)?,
             }
         }
         if let Some((name, identity)) = here {
-            return Ok(Whereabouts::Here(name, identity));
+            return Ok(Location::InPool(name, identity));
         }
         Ok(match (trashed, unknown) {
-            (true, _) => Whereabouts::Trashed,
-            (false, Some(why)) => Whereabouts::Unknown(why),
-            (false, None) => Whereabouts::Nowhere,
+            (true, _) => Location::Trashed,
+            (false, Some(why)) => Location::Unknown(why),
+            (false, None) => Location::Absent,
         })
     }
 
-    /// Records that the volume is to be kept when nothing in the cluster speaks of it any more.
+    /// Records that the volume must be kept after its API objects are deleted.
     pub fn keep(&self, pool: &PoolName, id: &VolumeId) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
-        let Record::Proven(mut identity) = identity::read(&dir, id).map_err(VolumeError::Keep)?
+        let Record::Verified(mut identity) = identity::read(&dir, id).map_err(VolumeError::Keep)?
         else {
             return Ok(());
         };
@@ -170,66 +170,67 @@ impl Store {
             identity.reclaim_policy = ReclaimPolicy::Retain;
             identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
         }
-        // Also where it says so already: an earlier try may have been cut off here, and once the
-        // object is gone a record that a power cut turns back would have the data taken for nobody's.
+        // Repeated if the record is already written: an earlier attempt may have been interrupted before its
+        // sync. After a power failure the old record would let the data be removed as an orphan.
         dir.sync().map_err(VolumeError::Keep)
     }
 
-    /// Whether something has the volume mounted; `None` where that cannot be told.
+    /// Returns whether the volume is mounted, or `None` if the mounts cannot be read.
     #[must_use]
     pub fn is_mounted(&self, id: &VolumeId) -> Option<bool> {
         Some(self.mounts()?.iter().any(|mount| layout::is_mount_of(mount, id)))
     }
 
-    /// The mounts that are visible now; `None` where they cannot be seen.
+    /// Returns the visible mounts, or `None` if they cannot be read.
     #[must_use]
     pub fn mounts(&self) -> Option<Vec<Mount>> {
         match mounts::all(self.pools.machine()) {
             Ok(mounts) => Some(mounts),
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "mounts cannot be seen");
+                tracing::warn!(error = %Chain(&error), "could not read the mounts");
                 None
             }
         }
     }
 
-    fn making(&self) -> MutexGuard<'_, HashSet<OsString>> {
-        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    fn creating(&self) -> MutexGuard<'_, HashSet<OsString>> {
+        self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: Option<QuotaGroup>) -> Made {
+fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: Option<QuotaGroup>) -> ProvisionedVolume {
     let path = layout::data_path(&pool.config.path, id);
-    Made { pool: pool.config.name.clone(), path, limit }
+    ProvisionedVolume { pool: pool.config.name.clone(), path, limit }
 }
 
-/// The volume that an earlier try has made in the pool.
-fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Made>, VolumeError> {
-    let Some(identity) = proven(pool, id)? else { return Ok(None) };
-    // That try may have been cut off between the last two steps of `make`.
+/// Returns the volume if an earlier attempt has created it in the pool.
+fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
+    let Some(identity) = verified(pool, id)? else { return Ok(None) };
+    // The earlier attempt may have been interrupted between the last two steps of `build`.
     pool.dir.sync().map_err(VolumeError::Make)?;
     Ok(Some(made(pool, id, identity.limit)))
 }
 
-/// The volume that is in its place in the pool; an error where something else is.
-fn proven(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>, VolumeError> {
-    match look(pool, id).map_err(VolumeError::Look)? {
+/// Returns the record of the volume at its path in the pool. Fails if the path is occupied by
+/// something else.
+fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>, VolumeError> {
+    match read_record(pool, id).map_err(VolumeError::Look)? {
         None => Ok(None),
-        Some(Record::Proven(identity)) => Ok(Some(identity)),
-        Some(Record::Doubtful(why)) => {
-            Err(VolumeError::Taken { path: pool.dir.path().join(id.as_str()), why })
+        Some(Record::Verified(identity)) => Ok(Some(identity)),
+        Some(Record::Unverified(why)) => {
+            Err(VolumeError::Occupied { path: pool.dir.path().join(id.as_str()), why })
         }
     }
 }
 
-/// What the pool has under the volume's name.
-fn look(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Record>, HostError> {
+/// Reads the record at the volume's path in the pool.
+fn read_record(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Record>, HostError> {
     let name = OsStr::new(id.as_str());
     match pool.dir.kind_of(name)? {
         None => Ok(None),
         Some(Kind::Directory) => identity::read(&pool.dir.open(name)?, id).map(Some),
         Some(Kind::File | Kind::Symlink | Kind::Other) => {
-            Ok(Some(Record::Doubtful("it is not a directory".to_owned())))
+            Ok(Some(Record::Unverified("it is not a directory".to_owned())))
         }
     }
 }

@@ -1,46 +1,46 @@
-//! Directories of volumes that nothing in the cluster names: what is in them, and moving them into the
+//! Orphans: directories of volumes without API objects. Reports their content and moves them into the
 //! trash.
 //!
-//! It does not decide which directories these are. Whoever asks for one that holds data has to say how
-//! long it is to be kept in the trash; without a time, data stays where it is.
+//! The caller decides which directories are orphans. An orphan with data moves only with a retention
+//! in the trash; without one it stays.
 
 use crate::host::HostError;
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
-use crate::volumes::trash::discard::Parting;
-use crate::volumes::{Store, VolumeError, layout, look};
+use crate::volumes::trash::discard::TrashMetadata;
+use crate::volumes::{Store, VolumeError, layout, read_record};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-/// What is in the directory of a volume.
+/// The content of a volume's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Nothing: the volume was never used.
     Empty,
     /// Data.
     Data,
-    /// Whatever it is, the record says that it is to be kept.
+    /// Anything, with a record that says to retain it.
     Retained,
-    /// Its record cannot be read, or was written by a newer version.
+    /// A record that cannot be read or has another format.
     Unreadable,
 }
 
-/// How moving an orphan into the trash has ended.
+/// The result of [`Store::discard_orphan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discarded {
-    /// It is in the trash.
+    /// The directory is in the trash.
     Done,
-    /// It holds what must stay.
+    /// The directory stays because of its content.
     Kept,
-    /// It is not there any more.
+    /// The directory no longer exists.
     Missing,
 }
 
 impl Store {
-    /// What is in each of these directories of a pool; those that are gone are left out.
+    /// Returns the content of each of these directories. Omits those that no longer exist.
     pub fn contents(
         &self,
         pool: &PoolName,
@@ -53,7 +53,7 @@ impl Store {
         contents.collect::<Result<_, _>>().map_err(VolumeError::Look)
     }
 
-    /// Moves the directory of an orphan into the trash, if it is empty or has a `retention` to stay there.
+    /// Moves the directory of an orphan into the trash if it is empty or `retention` is given.
     pub fn discard_orphan(
         &self,
         pool: &PoolName,
@@ -72,23 +72,23 @@ impl Store {
                 return Ok(Discarded::Kept);
             }
         }
-        let moved = self.discard(pool, id, &Parting { now, ..Parting::default() })?;
+        let moved = self.discard(pool, id, &TrashMetadata { now, ..TrashMetadata::default() })?;
         Ok(if moved { Discarded::Done } else { Discarded::Missing })
     }
 }
 
 fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostError> {
-    let identity = match look(pool, id)? {
+    let identity = match read_record(pool, id)? {
         None => return Ok(None),
-        Some(Record::Doubtful(_)) => return Ok(Some(Content::Unreadable)),
-        Some(Record::Proven(identity)) => identity,
+        Some(Record::Unverified(_)) => return Ok(Some(Content::Unreadable)),
+        Some(Record::Verified(identity)) => identity,
     };
     if identity.reclaim_policy == ReclaimPolicy::Retain {
         return Ok(Some(Content::Retained));
     }
     let dir = pool.dir.open(OsStr::new(id.as_str()))?;
     let data = dir.open_if_there(OsStr::new(layout::DATA))?;
-    // A folder that is not there has no data in it; whatever else is wrong with it is an error.
+    // A missing directory contains no data; any other failure is an error.
     let names = data.map(|data| data.names(1)).transpose()?;
     Ok(Some(if names.is_none_or(|names| names.is_empty()) {
         Content::Empty
@@ -97,10 +97,10 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
     }))
 }
 
-/// Records for how long the volume can be restored once it is in the trash.
+/// Records how long the volume can be restored from the trash.
 fn retain_for(pool: &OpenPool<'_>, id: &VolumeId, time: Duration) -> Result<(), HostError> {
     let dir = pool.dir.open(OsStr::new(id.as_str()))?;
-    let Record::Proven(mut identity) = identity::read(&dir, id)? else { return Ok(()) };
+    let Record::Verified(mut identity) = identity::read(&dir, id)? else { return Ok(()) };
     let seconds = time.as_secs().max(1);
     if identity.trash_seconds != Some(seconds) {
         identity.trash_seconds = Some(seconds);

@@ -1,7 +1,6 @@
-//! What is in the pools: the directories of volumes. What unfinished work has left is removed on the
-//! way.
+//! Lists the volume directories of all pools, removes leftovers and sets lost quotas again.
 //!
-//! It does not know which of them have an owner.
+//! The survey does not know which directories have an owner.
 
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
@@ -13,25 +12,25 @@ use fastrak_runtime::chain::Chain;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 
-/// What is in one pool.
+/// The content of one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// The pool.
     pub pool: PoolName,
-    /// The identities in the names of its directories.
+    /// The volumes that its directories are named after.
     pub volumes: HashSet<VolumeId>,
-    /// How many volumes the kernel had to be told the size of once more.
+    /// The number of volumes whose kernel limit was set again.
     pub corrected: usize,
-    /// How many it should hold to their size, and does not.
+    /// The number of volumes whose kernel limit could not be checked or set.
     pub unlimited: usize,
 }
 
 impl Store {
-    /// What is in every pool that can be used and read.
+    /// Surveys every pool that can be used and read.
     #[must_use]
     pub fn survey(&self) -> Vec<Content> {
         let read = self.pools.open_all().flatten().filter_map(|pool| {
-            // Its own trouble: a leftover that cannot be removed now hides no volume.
+            // A leftover that cannot be removed must not hide the volumes.
             if let Err(error) = self.clear_staging(&pool) {
                 warn(&pool, &error);
             }
@@ -57,28 +56,27 @@ impl Store {
         }
         let (mut corrected, mut unlimited) = (0, 0);
         for id in &volumes {
-            match self.hold(pool, id) {
-                Ok(told) => corrected += usize::from(told),
+            match self.reapply_limit(pool, id) {
+                Ok(was_set) => corrected += usize::from(was_set),
                 Err(error) => {
                     unlimited += 1;
                     let volume = id.volume_name();
-                    tracing::warn!(volume, error = %Chain(&error), "cannot see to it that a volume is held to its size");
+                    tracing::warn!(volume, error = %Chain(&error), "could not enforce the volume's quota");
                 }
             }
         }
         Ok(Content { pool: pool.config.name.clone(), volumes, corrected, unlimited })
     }
 
-    /// Removes what an earlier process, or a try that failed, has left half made. Goes on past what
-    /// cannot be removed.
+    /// Removes the leftovers of earlier processes and failed attempts. Continues after a failure.
     fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
         let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
         let Some(staging) = staging.map_err(VolumeError::Look)? else { return Ok(()) };
         let mut outcome = Ok(());
         for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
-            // Held over the removal: a volume that is begun meanwhile under this name waits.
-            let making = self.making();
-            if !making.contains(&name)
+            // Locked during the removal: a creation under the same name waits.
+            let creating = self.creating();
+            if !creating.contains(&name)
                 && let Err(error) = clear(&pool.dir, &staging, &name)
             {
                 outcome = Err(VolumeError::Discard(error));
@@ -88,12 +86,12 @@ impl Store {
     }
 }
 
-/// A leftover that holds imported data is a volume but for its place.
+/// Removes a leftover. One with imported data is moved to its path instead.
 fn clear(pool: &Dir, staging: &Dir, name: &OsStr) -> Result<(), HostError> {
     if import::finish(pool, staging, name)? { Ok(()) } else { remove_now(pool, staging, name) }
 }
 
 fn warn(pool: &OpenPool<'_>, error: &VolumeError) {
     let pool = &pool.config.name;
-    tracing::warn!(%pool, error = %Chain(error), "could not read all of the pool");
+    tracing::warn!(%pool, error = %Chain(error), "could not survey the whole pool");
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::host::reap::{self, Budget};
+use crate::host::removal::{self, Budget};
 use crate::host::{Dir, Kernel};
-use crate::pools::{PoolConfig, Seen};
+use crate::pools::{ClusterView, PoolConfig};
 use crate::volumes::records::owner::Owner;
-use crate::volumes::trash::discard::Parting;
+use crate::volumes::trash::discard::TrashMetadata;
 use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
@@ -26,7 +26,7 @@ impl Scene {
         Self { folder, store }
     }
 
-    /// The same pool in the hands of the next process.
+    /// Returns the same pool in a new process.
     fn restarted(self) -> Self {
         let Self { folder, store } = self;
         drop(store);
@@ -43,7 +43,7 @@ impl Scene {
     }
 }
 
-/// However full the machine is that runs the tests.
+/// Returns terms that do not depend on the free space of the test machine.
 fn terms() -> Terms {
     Terms { reserve: Reserve::Percent(0), ..Terms::default() }
 }
@@ -57,20 +57,20 @@ fn store_of(path: &Path) -> Store {
     };
     let node = NodeName::parse("node-a").unwrap();
     let pools = Pools::new(Arc::new(Kernel), node, vec![config]);
-    pools.set_seen(seen());
+    pools.set_cluster_view(cluster_view());
     Store::new(Arc::new(pools))
 }
 
-fn seen() -> Seen {
-    Seen { cluster: "cluster-a".to_owned(), ..Seen::default() }
+fn cluster_view() -> ClusterView {
+    ClusterView { cluster: "cluster-a".to_owned(), ..ClusterView::default() }
 }
 
 fn id() -> VolumeId {
     VolumeId::parse(UID).unwrap()
 }
 
-fn order() -> Order {
-    Order {
+fn spec() -> VolumeSpec {
+    VolumeSpec {
         identity: Identity {
             format: IDENTITY_FORMAT,
             volume: id(),
@@ -97,46 +97,46 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_volume_is_whole_where_it_has_its_name() {
+fn a_created_volume_is_complete() {
     let scene = Scene::new();
-    let (made, _) = scene.store.ensure(&order()).unwrap();
+    let (made, _) = scene.store.ensure(&spec()).unwrap();
     assert_eq!(made.path, scene.volume().join("data"));
     assert_eq!((mode(&scene.volume()), mode(&made.path)), (0o700, 0o2770));
     assert_eq!(fs::read_dir(&made.path).unwrap().count(), 0);
     assert_eq!(mode(&scene.volume().join("volume.json")), 0o600);
     assert_eq!(fs::read_dir(scene.at(".staging")).unwrap().count(), 0);
-    let identity = Box::new(order().identity);
-    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Here(PoolName::default(), identity));
+    let identity = Box::new(spec().identity);
+    assert_eq!(scene.store.find(&id()).unwrap(), Location::InPool(PoolName::default(), identity));
 }
 
 #[test]
-fn a_volume_that_is_made_again_keeps_its_data() {
+fn a_repeated_creation_keeps_the_data() {
     let scene = Scene::new();
-    let (made, _) = scene.store.ensure(&order()).unwrap();
+    let (made, _) = scene.store.ensure(&spec()).unwrap();
     fs::write(made.path.join("file"), "kept").unwrap();
-    assert_eq!(scene.store.ensure(&order()).unwrap(), (made.clone(), false));
+    assert_eq!(scene.store.ensure(&spec()).unwrap(), (made.clone(), false));
     assert_eq!(fs::read_to_string(made.path.join("file")).unwrap(), "kept");
 }
 
 #[test]
-fn what_an_earlier_try_left_half_done_is_made_anew() {
+fn a_half_created_volume_is_created_again() {
     let scene = Scene::new();
     fs::create_dir_all(scene.at(".staging").join(UID).join("data")).unwrap();
     fs::write(scene.at(".staging").join(UID).join("data/old"), "of someone else").unwrap();
     fs::write(scene.at(".fastrak-pool"), "").unwrap();
-    let (made, _) = scene.store.ensure(&order()).unwrap();
+    let (made, _) = scene.store.ensure(&spec()).unwrap();
     assert_eq!(fs::read_dir(&made.path).unwrap().count(), 0);
 }
 
 #[test]
-fn a_place_that_is_taken_is_never_overwritten() {
+fn an_occupied_path_is_never_overwritten() {
     let takers: [fn(&Path); 4] = [
         |path| fs::create_dir(path).unwrap(),
         |path| fs::write(path, "").unwrap(),
         |path| symlink("/", path).unwrap(),
         |path| {
             fs::create_dir(path).unwrap();
-            let text = serde_json::to_string(&order().identity)
+            let text = serde_json::to_string(&spec().identity)
                 .unwrap()
                 .replace(UID, &UID.replace('a', "b"));
             fs::write(path.join("volume.json"), text).unwrap();
@@ -146,73 +146,75 @@ fn a_place_that_is_taken_is_never_overwritten() {
         let scene = Scene::new();
         scene.store.pools().open(&PoolName::default()).unwrap();
         take(&scene.volume());
-        let error = scene.store.ensure(&order()).unwrap_err();
-        assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
-        let error =
-            scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap_err();
-        assert!(matches!(error, VolumeError::Taken { .. }), "{error:?}");
+        let error = scene.store.ensure(&spec()).unwrap_err();
+        assert!(matches!(error, VolumeError::Occupied { .. }), "{error:?}");
+        let error = scene
+            .store
+            .discard(&PoolName::default(), &id(), &TrashMetadata::default())
+            .unwrap_err();
+        assert!(matches!(error, VolumeError::Occupied { .. }), "{error:?}");
         let found = scene.store.find(&id()).unwrap();
-        assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
+        assert!(matches!(found, Location::Unverified(..)), "{found:?}");
         assert!(fs::symlink_metadata(scene.volume()).is_ok());
     }
 }
 
 #[test]
-fn a_volume_goes_into_the_trash_whole_and_can_be_taken_there_twice() {
+fn a_volume_can_be_trashed_twice() {
     let scene = Scene::new();
     let pool = PoolName::default();
     for round in 1..=2 {
-        let (made, _) = scene.store.ensure(&order()).unwrap();
+        let (made, _) = scene.store.ensure(&spec()).unwrap();
         fs::write(made.path.join("file"), "").unwrap();
-        assert!(scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
-        assert!(!scene.store.discard(&pool, &id(), &Parting::default()).unwrap());
-        assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
+        assert!(scene.store.discard(&pool, &id(), &TrashMetadata::default()).unwrap());
+        assert!(!scene.store.discard(&pool, &id(), &TrashMetadata::default()).unwrap());
+        assert_eq!(scene.store.find(&id()).unwrap(), Location::Trashed);
         assert_eq!(fs::read_dir(scene.at(".trash")).unwrap().count(), round);
     }
     let states = scene.store.empty_trash(100, &BTreeSet::new());
     assert_eq!((states[0].entries, states[0].more), (1, true));
     let states = scene.store.empty_trash(100, &BTreeSet::new());
     assert_eq!((states[0].entries, states[0].more), (0, false));
-    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
+    assert_eq!(scene.store.find(&id()).unwrap(), Location::Absent);
 }
 
 #[test]
-fn trash_that_is_skipped_stays_and_the_rest_goes() {
+fn skipped_trash_stays_and_the_rest_is_removed() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
-    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
+    scene.store.discard(&PoolName::default(), &id(), &TrashMetadata::default()).unwrap();
     let skipped = BTreeSet::from([layout::trash_name(&id(), 1)]);
     let states = scene.store.empty_trash(100, &skipped);
     assert_eq!((states[0].entries, states[0].more), (1, false));
 }
 
 #[test]
-fn a_volume_that_is_to_be_kept_says_so_on_the_disk() {
+fn keeping_a_volume_is_recorded_on_the_disk() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     for _ in 0..2 {
         scene.store.keep(&PoolName::default(), &id()).unwrap();
-        let Whereabouts::Here(_, identity) = scene.store.find(&id()).unwrap() else {
-            panic!("it is gone");
+        let Location::InPool(_, identity) = scene.store.find(&id()).unwrap() else {
+            panic!("the volume is gone");
         };
         assert_eq!(identity.reclaim_policy, ReclaimPolicy::Retain);
     }
 }
 
 #[test]
-fn with_its_pool_away_nothing_is_known_of_a_volume() {
+fn the_location_of_a_volume_in_an_unusable_pool_is_unknown() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     fs::rename(scene.at(".fastrak-pool"), scene.at("away")).unwrap();
     let found = scene.store.find(&id()).unwrap();
-    assert!(matches!(found, Whereabouts::Unknown(_)), "{found:?}");
-    assert!(matches!(scene.store.ensure(&order()), Err(VolumeError::Pool(_))));
+    assert!(matches!(found, Location::Unknown(_)), "{found:?}");
+    assert!(matches!(scene.store.ensure(&spec()), Err(VolumeError::Pool(_))));
 }
 
 #[test]
-fn what_is_in_a_pool_is_listed_by_identity() {
+fn a_survey_lists_volumes_by_id() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     fs::create_dir(scene.at("somebody's")).unwrap();
     let (corrected, unlimited) = (0, 0);
     let (pool, volumes) = (PoolName::default(), [id()].into());
@@ -221,7 +223,7 @@ fn what_is_in_a_pool_is_listed_by_identity() {
 }
 
 #[test]
-fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
+fn a_volume_in_two_pools_is_unverified_and_stays_in_both() {
     let scene = Scene::new();
     let far = PoolName::parse("far").unwrap();
     fs::create_dir_all(scene.at("near")).unwrap();
@@ -235,18 +237,20 @@ fn a_volume_that_is_in_two_pools_is_doubtful_and_stays_in_both() {
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();
         let pools = Pools::new(Arc::new(Kernel), node, configs);
-        pools.set_seen(seen());
+        pools.set_cluster_view(cluster_view());
         Store::new(Arc::new(pools))
     };
     let (near, far) = (config(&PoolName::default(), "near"), config(&far, "far"));
-    store(vec![near.clone()]).ensure(&order()).unwrap();
-    store(vec![far.clone()]).ensure(&Order { pools: vec![far.name.clone()], ..order() }).unwrap();
+    store(vec![near.clone()]).ensure(&spec()).unwrap();
+    store(vec![far.clone()])
+        .ensure(&VolumeSpec { pools: vec![far.name.clone()], ..spec() })
+        .unwrap();
     let found = store(vec![near, far]).find(&id()).unwrap();
-    assert!(matches!(found, Whereabouts::Doubtful(..)), "{found:?}");
+    assert!(matches!(found, Location::Unverified(..)), "{found:?}");
 }
 
 #[test]
-fn staging_is_cleared() {
+fn a_survey_clears_the_staging_directory() {
     let scene = Scene::new();
     assert_eq!(scene.store.survey().len(), 1);
     fs::create_dir_all(scene.at(".staging/left/data")).unwrap();
@@ -255,12 +259,13 @@ fn staging_is_cleared() {
 }
 
 #[test]
-fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
+fn a_kill_between_two_steps_of_a_creation_is_completed_by_the_next_attempt() {
     // The states in which a kill can leave the disk, each reached by undoing the later steps.
     let cuts: [fn(&Scene); 4] = [
         |scene| {
             let staging = Dir::open_at(&Kernel, &scene.at(".staging")).unwrap();
-            reap::remove(&staging, OsStr::new(UID), reap::Notes::Needless).unwrap();
+            removal::remove(&staging, OsStr::new(UID), removal::SubvolumeRecords::NotNeeded)
+                .unwrap();
         },
         |scene| fs::remove_file(scene.at(".staging").join(UID).join("volume.json")).unwrap(),
         |scene| {
@@ -274,47 +279,47 @@ fn a_kill_between_any_two_steps_of_making_leaves_what_the_next_try_finishes() {
     ];
     for cut in cuts {
         let scene = Scene::new();
-        scene.store.ensure(&order()).unwrap();
+        scene.store.ensure(&spec()).unwrap();
         fs::rename(scene.volume(), scene.at(".staging").join(UID)).unwrap();
         cut(&scene);
         let scene = scene.restarted();
-        assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
-        let (made, _) = scene.store.ensure(&order()).unwrap();
+        assert_eq!(scene.store.find(&id()).unwrap(), Location::Absent);
+        let (made, _) = scene.store.ensure(&spec()).unwrap();
         assert_eq!(mode(&made.path), 0o2770);
     }
 }
 
 #[test]
-fn a_removal_goes_on_where_it_was_and_its_volume_counts_as_trashed_until_it_is_gone() {
+fn a_removal_continues_and_its_volume_is_trashed_until_it_is_gone() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     for number in 0..20 {
         fs::write(scene.volume().join("data").join(number.to_string()), "").unwrap();
     }
-    scene.store.discard(&PoolName::default(), &id(), &Parting::default()).unwrap();
+    scene.store.discard(&PoolName::default(), &id(), &TrashMetadata::default()).unwrap();
     let none = BTreeSet::new();
     let first = scene.store.empty_trash(10, &none);
     assert!(first[0].more && first[0].removed > 0, "{first:?}");
-    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Trashed);
-    // The next process knows nothing of the last one's removal.
+    assert_eq!(scene.store.find(&id()).unwrap(), Location::Trashed);
+    // A new process does not know the earlier removal.
     let scene = scene.restarted();
     let rest = scene.store.empty_trash(Budget::UNLIMITED, &none);
     assert!(!rest[0].more && rest[0].entries == 0, "{rest:?}");
     assert_eq!(first[0].removed + rest[0].removed, 20 + 3);
-    assert_eq!(scene.store.find(&id()).unwrap(), Whereabouts::Nowhere);
+    assert_eq!(scene.store.find(&id()).unwrap(), Location::Absent);
 }
 
 #[test]
-fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
+fn a_volume_that_is_still_written_does_not_block_other_removals() {
     let scene = Scene::new();
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     let endless = scene.at(".trash/endless");
     let others = ["a", "z"].map(|name| scene.at(".trash").join(name));
     others.iter().for_each(|other| fs::create_dir_all(other.join("folder")).unwrap());
     let none = BTreeSet::new();
     let mut steps = 0;
     while others.iter().any(|other| other.exists()) {
-        // More than a step removes.
+        // More than one step removes.
         for number in 0..3 {
             fs::create_dir_all(endless.join(format!("{steps}-{number}/a"))).unwrap();
         }
@@ -325,48 +330,51 @@ fn whoever_goes_on_filling_a_volume_does_not_hold_up_the_removal_of_others() {
     assert!(endless.exists());
 }
 
-/// Makes a volume of a namespace's, and puts it into the trash at `now`.
+/// Creates a volume in a namespace and deletes it at `now`.
 fn trashed(scene: &Scene, number: u32, namespace: &str, now: i64) -> VolumeId {
-    let mut order = order();
+    let mut spec = spec();
     let volume = VolumeId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap();
-    order.identity.volume = volume.clone();
-    order.identity.namespace = namespace.to_owned();
-    order.identity.trash_seconds = Some(7 * 24 * 3600);
-    scene.store.ensure(&order).unwrap();
+    spec.identity.volume = volume.clone();
+    spec.identity.namespace = namespace.to_owned();
+    spec.identity.trash_seconds = Some(7 * 24 * 3600);
+    scene.store.ensure(&spec).unwrap();
     scene
         .store
-        .discard(&PoolName::default(), &volume, &Parting { now, ..Parting::default() })
+        .discard(&PoolName::default(), &volume, &TrashMetadata { now, ..TrashMetadata::default() })
         .unwrap();
     volume
 }
 
 #[test]
-fn a_claim_evicts_by_the_last_look_and_nothing_that_was_undeleted_since() {
+fn a_claim_evicts_by_the_latest_review_and_never_a_restored_volume() {
     let scene = Scene::new();
     let pool = PoolName::default();
     let minute = |minute: i64| 1_800_000_000 + 60 * minute;
     let [own, other] = [("own", 1), ("other", 2)]
         .map(|(namespace, number)| trashed(&scene, number, namespace, minute(0)));
-    let give_way = |bytes, now| {
-        let lost = scene.store.give_way(&pool, (bytes, "own"), now).unwrap();
+    let evict = |bytes, now| {
+        let lost = scene.store.evict_trash(&pool, (bytes, "own"), now).unwrap();
         lost.into_iter().map(|lost| lost.id).collect::<Vec<_>>()
     };
-    assert_eq!(give_way(1, minute(9)), [], "both are young");
-    scene.store.sort_trash(100, minute(11));
-    assert_eq!(give_way(3, minute(11)), [], "both are too small");
-    // Undeleted and deleted again: it is young once more, whatever the last look has found.
+    assert_eq!(evict(1, minute(9)), [], "both are young");
+    scene.store.review_trash(100, minute(11));
+    assert_eq!(evict(3, minute(11)), [], "both are too small");
+    // Restored and deleted again: it is young, although the latest review found it old.
     let owner = Owner { namespace: "own".into(), claim: "data".into(), uid: own.to_string() };
-    scene.store.bring_back(&pool, &own, &owner).unwrap();
-    scene.store.discard(&pool, &own, &Parting { now: minute(11), ..Parting::default() }).unwrap();
-    assert_eq!(give_way(1, minute(12)), []);
-    scene.store.sort_trash(100, minute(12));
-    assert_eq!(give_way(1, minute(12)), [other]);
-    scene.store.sort_trash(100, minute(22));
-    assert_eq!(give_way(1, minute(22)), [own]);
+    scene.store.restore(&pool, &own, &owner).unwrap();
+    scene
+        .store
+        .discard(&pool, &own, &TrashMetadata { now: minute(11), ..TrashMetadata::default() })
+        .unwrap();
+    assert_eq!(evict(1, minute(12)), []);
+    scene.store.review_trash(100, minute(12));
+    assert_eq!(evict(1, minute(12)), [other]);
+    scene.store.review_trash(100, minute(22));
+    assert_eq!(evict(1, minute(22)), [own]);
 }
 
 #[test]
-fn the_trash_is_read_once_for_many_steps_and_what_comes_meanwhile_goes_too() {
+fn the_trash_is_listed_once_for_many_steps_and_later_volumes_are_removed_too() {
     let scene = Scene::new();
     let trash = scene.at(".trash");
     let put = |numbers: std::ops::Range<u32>| {
@@ -375,7 +383,7 @@ fn the_trash_is_read_once_for_many_steps_and_what_comes_meanwhile_goes_too() {
                 .unwrap();
         }
     };
-    scene.store.ensure(&order()).unwrap();
+    scene.store.ensure(&spec()).unwrap();
     put(0..10);
     let step = || scene.store.empty_trash(Budget::UNLIMITED, &BTreeSet::new()).remove(0);
     let first = step();

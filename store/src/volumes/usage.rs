@@ -1,11 +1,11 @@
-//! What the volumes of a pool hold: asked of the kernel where it counts that, else counted file by
-//! file, a little at a time.
+//! The usage of the volumes in a pool: read from the kernel quota, or counted file by file in small
+//! steps.
 //!
-//! How often, and how fast, is for the caller to know.
+//! The caller decides how often and how fast.
 
 use crate::host::measure::Count;
 use crate::pools::OpenPool;
-use crate::volumes::ledger::{Grant, Held, told};
+use crate::volumes::ledger::{Grant, VolumeUsage, kernel_usage};
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::capacity::Room;
@@ -13,74 +13,75 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use std::ffi::OsStr;
 
-/// How a pool stands.
+/// The capacity and the grants of a pool.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct PoolUsage {
     /// The pool.
     pub pool: PoolName,
-    /// What can be given away of it.
+    /// The capacity that can still be granted.
     pub room: Room,
-    /// What was granted to its volumes, and what is known of what they hold.
+    /// The grants of its volumes, with their known usage.
     pub grants: Vec<(VolumeId, Grant)>,
 }
 
-/// How it can be known what a volume holds.
+/// How the usage of a volume is determined.
 #[derive(Debug)]
-pub enum Look {
-    /// The kernel has said it.
-    Told,
-    /// By this count.
+pub enum UsageSource {
+    /// The kernel has reported it, and the ledger has it.
+    Kernel,
+    /// This count determines it.
     Count(Count),
-    /// Not at all: the volume is gone, or is not proven to be itself.
+    /// Not at all: the volume is gone or has no valid record.
     Gone,
 }
 
 impl Store {
-    /// How every pool stands that can be used.
+    /// Returns the capacity and the grants of every usable pool.
     #[must_use]
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn pool_usages(&self) -> Vec<PoolUsage> {
         let pools = self.pools.open_all().flatten();
         pools
             .filter_map(|pool| {
                 let (room, grants) = (self.room(&pool).ok()?, self.grants(&pool).ok()?);
-                Some(Standing { pool: pool.config.name.clone(), room, grants })
+                Some(PoolUsage { pool: pool.config.name.clone(), room, grants })
             })
             .collect()
     }
 
-    /// Finds out what volumes of a pool hold, or how that can be found out: one after another, as long as
-    /// `wants_more` says so. The pool is looked at once for all of them, which costs as much as one does.
-    pub fn look_into_each(
+    /// Determines the usage of these volumes one after another, while `wants_more` returns `true`. The
+    /// pool is checked once for all of them, because a check costs as much as a volume.
+    pub fn measure_each(
         &self,
         pool: &PoolName,
         ids: &[VolumeId],
-        mut wants_more: impl FnMut(&VolumeId, Result<Look, VolumeError>) -> bool,
+        mut wants_more: impl FnMut(&VolumeId, Result<UsageSource, VolumeError>) -> bool,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         for id in ids {
-            if !wants_more(id, self.look_into(&pool, id)) {
+            if !wants_more(id, self.measure(&pool, id)) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn look_into(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<Look, VolumeError> {
+    fn measure(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<UsageSource, VolumeError> {
         let dir = pool.dir.open_if_there(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let Some(dir) = dir else { return Ok(Look::Gone) };
-        let Record::Proven(identity) = identity::read(&dir, id).map_err(VolumeError::Look)? else {
-            return Ok(Look::Gone);
+        let Some(dir) = dir else { return Ok(UsageSource::Gone) };
+        let Record::Verified(identity) = identity::read(&dir, id).map_err(VolumeError::Look)?
+        else {
+            return Ok(UsageSource::Gone);
         };
         let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Look)?;
-        if let Some(held) = told(&data, &identity) {
-            self.ledger.note(&pool.config.name, id, Some(held));
-            return Ok(Look::Told);
+        if let Some(held) = kernel_usage(&data, &identity) {
+            self.ledger.set_usage(&pool.config.name, id, Some(held));
+            return Ok(UsageSource::Kernel);
         }
-        Ok(Look::Count(Count::new(data)))
+        Ok(UsageSource::Count(Count::new(data)))
     }
 
-    /// Remembers what a volume holds.
-    pub fn note_usage(&self, pool: &PoolName, id: &VolumeId, held: Held) {
-        self.ledger.note(pool, id, Some(held));
+    /// Records the usage of a volume.
+    pub fn record_usage(&self, pool: &PoolName, id: &VolumeId, held: VolumeUsage) {
+        self.ledger.set_usage(pool, id, Some(held));
     }
 }

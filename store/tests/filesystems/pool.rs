@@ -9,8 +9,8 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::Kernel;
 use fastrak_store::host::quota::project;
-use fastrak_store::pools::{PoolConfig, Pools, Seen};
-use fastrak_store::volumes::{Made, Order, Store, quota::projects};
+use fastrak_store::pools::{ClusterView, PoolConfig, Pools};
+use fastrak_store::volumes::{ProvisionedVolume, Store, VolumeSpec, quota::projects};
 use rustix::fd::AsFd as _;
 use std::collections::BTreeSet;
 use std::fs::{File, create_dir};
@@ -40,7 +40,10 @@ impl Pool {
             terms: Terms::default(),
         };
         let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a")?, vec![config]);
-        pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
+        pools.set_cluster_view(ClusterView {
+            cluster: "cluster-a".to_owned(),
+            ..ClusterView::default()
+        });
         Ok(Self { path, store: Store::new(Arc::new(pools)) })
     }
 
@@ -52,12 +55,12 @@ impl Pool {
         Self::of(path)
     }
 
-    pub(crate) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(Made, u32)> {
+    pub(crate) fn make(&self, id: &VolumeId, bytes: u64) -> Result<(ProvisionedVolume, u32)> {
         let (made, _) = self.store.ensure(&order(id, bytes, Quota::Required))?;
         let Some(QuotaGroup::Project(number)) = made.limit else {
             anyhow::bail!("it is held by {:?}", made.limit);
         };
-        ensure!(projects::OURS.contains(&number), "its number is {number:x}");
+        ensure!(projects::PROJECT_IDS.contains(&number), "its number is {number:x}");
         Ok((made, number))
     }
 
@@ -72,7 +75,7 @@ impl Pool {
     pub(crate) fn empty_trash(&self) -> Result<()> {
         loop {
             let states = self.store.empty_trash(512, &BTreeSet::new());
-            let stuck: Vec<_> = states.iter().flat_map(|state| &state.stuck).collect();
+            let stuck: Vec<_> = states.iter().flat_map(|state| &state.blocked).collect();
             ensure!(stuck.is_empty(), "{stuck:?}");
             if !states.iter().any(|state| state.more) {
                 return Ok(());
@@ -81,8 +84,8 @@ impl Pool {
     }
 }
 
-pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> Order {
-    Order {
+pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> VolumeSpec {
+    VolumeSpec {
         identity: Identity {
             format: IDENTITY_FORMAT,
             volume: id.clone(),

@@ -12,7 +12,7 @@ use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::orphan::{Content, Discarded};
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::{VolumeError, Whereabouts};
+use fastrak_store::volumes::{Location, VolumeError};
 
 /// An orphan could not be dealt with this time.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub async fn tend(context: &Context, id: &VolumeId) -> Outcome {
 async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> {
     let of = id.clone();
     let found = context.on_disk(move |store| store.find(&of)).await.map_err(OrphanError::Volume)?;
-    let Whereabouts::Here(pool, identity) = found else { return Ok(Outcome::Done) };
+    let Location::InPool(pool, identity) = found else { return Ok(Outcome::Done) };
     match context.orphans.may_remove(&pool, id) {
         Some(true) => {}
         Some(false) => return Ok(Outcome::Done),

@@ -31,7 +31,7 @@ fn volume() -> Volume {
     }
 }
 
-fn here() -> Whereabouts {
+fn here() -> Location {
     let identity = Identity {
         format: IDENTITY_FORMAT,
         volume: id(),
@@ -46,7 +46,7 @@ fn here() -> Whereabouts {
         bytes_per_inode: None,
         claim_created: None,
     };
-    Whereabouts::Here(PoolName::default(), Box::new(identity))
+    Location::InPool(PoolName::default(), Box::new(identity))
 }
 
 fn evidence() -> Evidence {
@@ -71,7 +71,7 @@ fn bound(volume: &str) -> ClaimState {
 fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
     let elsewhere = Evidence { claim: bound("other"), is_empty: true, ..evidence() };
     assert_eq!(decide(&volume(), &id(), &elsewhere), Step::Trash(PoolName::default()));
-    let missing = Evidence { data: Whereabouts::Nowhere, is_empty: false, ..elsewhere.clone() };
+    let missing = Evidence { data: Location::Absent, is_empty: false, ..elsewhere.clone() };
     assert_eq!(decide(&volume(), &id(), &missing), Step::FinishMissing);
     let kept = Volume { policy: ReclaimPolicy::Retain, deleting: true, ..volume() };
     assert_eq!(decide(&kept, &id(), &elsewhere), Step::Keep(PoolName::default()));
@@ -136,8 +136,8 @@ fn a_volume_in_use_is_left_alone() {
 
 #[test]
 fn each_doubt_is_a_reason_to_wait() {
-    let doubtful = Whereabouts::Doubtful(PoolName::default(), "no record".to_owned());
-    let unknown = Whereabouts::Unknown("not mounted".to_owned());
+    let doubtful = Location::Unverified(PoolName::default(), "no record".to_owned());
+    let unknown = Location::Unknown("not mounted".to_owned());
     let pool = PoolName::default();
     let table = [
         (Evidence { claim: has(&id().volume_name()), ..evidence() }, Reason::ClaimAlive),
@@ -176,8 +176,8 @@ fn a_foreign_path_is_never_acted_upon() {
 #[test]
 fn an_object_without_data_goes_and_says_so_unless_we_took_the_data_away() {
     let gone = |data| decide(&volume(), &id(), &Evidence { data, ..evidence() });
-    assert_eq!(gone(Whereabouts::Trashed), Step::Finish);
-    assert_eq!(gone(Whereabouts::Nowhere), Step::FinishMissing);
+    assert_eq!(gone(Location::Trashed), Step::Finish);
+    assert_eq!(gone(Location::Absent), Step::FinishMissing);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
     let kept = Volume { policy: ReclaimPolicy::Retain, deleting: true, ..volume() };
     let mounted = Evidence { mounted: Some(true), ..evidence() };
     assert_eq!(decide(&kept, &id(), &mounted), Step::Keep(PoolName::default()));
-    let unknown = Evidence { data: Whereabouts::Unknown("x".to_owned()), ..evidence() };
+    let unknown = Evidence { data: Location::Unknown("x".to_owned()), ..evidence() };
     assert!(matches!(decide(&kept, &id(), &unknown), Step::Wait(Reason::PoolUnusable { .. })));
 }
 
@@ -210,8 +210,8 @@ proptest! {
         mounted in prop::option::of(any::<bool>()), data in 0usize..5, recorded: bool, is_empty: bool,
     ) {
         let data = [
-            here(), Whereabouts::Trashed, Whereabouts::Nowhere,
-            Whereabouts::Unknown(String::new()), Whereabouts::Doubtful(PoolName::default(), String::new()),
+            here(), Location::Trashed, Location::Absent,
+            Location::Unknown(String::new()), Location::Unverified(PoolName::default(), String::new()),
         ][data].clone();
         let volume = Volume {
             phase, deleting,

@@ -20,7 +20,7 @@ use fastrak_api::volume::Identity;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::host::mounts;
 use fastrak_store::volumes::import::Import;
-use fastrak_store::volumes::{Made, VolumeError};
+use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 use std::path::Path;
 
 /// The claim could not get the data this time.
@@ -44,9 +44,9 @@ pub async fn tend(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> 
         ImportError::Refused(_)
         | ImportError::Volume(
             VolumeError::Full(_)
-            | VolumeError::Elsewhere(_)
+            | VolumeError::OtherFilesystem(_)
             | VolumeError::Pool(_)
-            | VolumeError::Taken { .. },
+            | VolumeError::Occupied { .. },
         ) => (Restore::refused, Pace::Refused),
         ImportError::Volume(_) | ImportError::Cluster(_) => (Restore::failed, Pace::Failed),
     };
@@ -91,7 +91,7 @@ async fn take_over(
     claim: &Claim,
     plan: &Plan,
     (name, identity): (&str, &Identity),
-) -> Result<Made, ImportError> {
+) -> Result<ProvisionedVolume, ImportError> {
     let evidence = gather(context, claim, name).await?;
     let here = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
     let asked = (claim, plan.order.quota);
@@ -140,7 +140,7 @@ fn is_mounted(context: &Context, volume: &str, path: &Path) -> Option<bool> {
     Some(mounts.iter().any(of_it))
 }
 
-async fn tell(context: &Context, claim: &Claim, name: &str, made: &Made) {
+async fn tell(context: &Context, claim: &Claim, name: &str, made: &ProvisionedVolume) {
     let (namespace, claim_name) = (&claim.namespace, &claim.name);
     tracing::info!(%namespace, claim = %claim_name, volume = name, pool = %made.pool, "data taken over");
     let text = format!("has the data of volume {name}, which is in pool {} now", made.pool);

@@ -4,7 +4,7 @@ use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity};
-use fastrak_store::volumes::Order;
+use fastrak_store::volumes::VolumeSpec;
 use proptest::prelude::*;
 
 const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -43,7 +43,7 @@ fn claim() -> Claim {
 
 fn plan() -> Plan {
     Plan {
-        order: Order {
+        order: VolumeSpec {
             identity: identity(NEW, "new"),
             pools: vec![PoolName::default()],
             policy: fastrak_api::class::PoolPolicy::default(),
@@ -59,10 +59,10 @@ fn plan() -> Plan {
     }
 }
 
-fn known() -> Known {
+fn known() -> FoundVolume {
     let identity = identity(OLD, "old");
     let owner = Owner::first(&identity);
-    Known { pool: PoolName::default(), identity, owner, namespace_uid: None, trashed: true }
+    FoundVolume { pool: PoolName::default(), identity, owner, namespace_uid: None, trashed: true }
 }
 
 fn volume(phase: Phase, policy: ReclaimPolicy) -> Volume {
@@ -85,7 +85,7 @@ fn namespace(created: Option<i64>) -> NamespaceView {
 
 fn evidence() -> Evidence {
     Evidence {
-        data: Found::Known(Box::new(known())),
+        data: SearchResult::Found(Box::new(known())),
         volume: None,
         claims: ClaimState::Gone,
         namespace: Some(namespace(Some(MADE))),
@@ -93,8 +93,8 @@ fn evidence() -> Evidence {
     }
 }
 
-fn with(known: Known) -> Evidence {
-    Evidence { data: Found::Known(Box::new(known)), ..evidence() }
+fn with(known: FoundVolume) -> Evidence {
+    Evidence { data: SearchResult::Found(Box::new(known)), ..evidence() }
 }
 
 fn on(way: Way, evidence: &Evidence) -> Step {
@@ -103,7 +103,7 @@ fn on(way: Way, evidence: &Evidence) -> Step {
 }
 
 fn kept(phase: Phase) -> Evidence {
-    let data = Known { trashed: false, ..known() };
+    let data = FoundVolume { trashed: false, ..known() };
     Evidence { volume: Some(volume(phase, ReclaimPolicy::Retain)), ..with(data) }
 }
 
@@ -116,7 +116,10 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
     let mut plan = plan();
     let limited = |limit| {
         let identity = Identity { limit, ..known().identity };
-        Evidence { data: Found::Known(Box::new(Known { identity, ..known() })), ..evidence() }
+        Evidence {
+            data: SearchResult::Found(Box::new(FoundVolume { identity, ..known() })),
+            ..evidence()
+        }
     };
     let decided = |plan: &Plan, limit| {
         let (claim, id) = (claim(), id(OLD));
@@ -137,7 +140,7 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
 fn a_volume_comes_out_of_the_trash_for_its_own_namespace() {
     assert_eq!(on(Way::Undelete, &evidence()), Step::Publish(Box::new(known())));
     // An earlier try was cut off between the directory and the object.
-    let halfway = Known { trashed: false, ..known() };
+    let halfway = FoundVolume { trashed: false, ..known() };
     let step = on(Way::Undelete, &with(halfway.clone()));
     assert_eq!(step, Step::Publish(Box::new(halfway)));
 }
@@ -176,7 +179,7 @@ fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to(
         claim: claim.into(),
         uid: uid.into(),
     };
-    let others = |owner| others(&ask, &Known { owner, ..known() });
+    let others = |owner| others(&ask, &FoundVolume { owner, ..known() });
     let (first, second) = (had("old", OLD), had("second", "2"));
     assert_eq!(others(first.clone()), vec![first.clone()]);
     assert_eq!(others(second.clone()), [first.clone(), second]);
@@ -186,23 +189,26 @@ fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to(
 
 #[test]
 fn no_other_namespace_gets_it_and_all_are_told_the_same() {
-    let refused = on(Way::Undelete, &Evidence { data: Found::Nothing, ..evidence() });
+    let refused = on(Way::Undelete, &Evidence { data: SearchResult::Absent, ..evidence() });
     assert!(matches!(refused, Step::Refuse(Refusal::NotHere { .. })));
     let theirs = |namespace: &str| Owner { namespace: namespace.into(), ..known().owner };
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     for evidence in [
         // It was made in another one.
-        with(Known { identity: elsewhere.clone(), owner: theirs("other"), ..known() }),
+        with(FoundVolume { identity: elsewhere.clone(), owner: theirs("other"), ..known() }),
         // It was given to another one since.
-        with(Known { owner: theirs("other"), ..known() }),
-        with(Known { identity: elsewhere, ..known() }),
-        with(Known { owner: Owner::default(), ..known() }),
+        with(FoundVolume { owner: theirs("other"), ..known() }),
+        with(FoundVolume { identity: elsewhere, ..known() }),
+        with(FoundVolume { owner: Owner::default(), ..known() }),
         // The namespace is another of the same name, or it cannot be told.
         Evidence { namespace: Some(namespace(Some(MADE + 1))), ..evidence() },
         Evidence { namespace: None, ..evidence() },
-        with(Known { identity: Identity { claim_created: None, ..known().identity }, ..known() }),
+        with(FoundVolume {
+            identity: Identity { claim_created: None, ..known().identity },
+            ..known()
+        }),
         // Its uid is known, and it is another one, whatever the clocks of the API servers say.
-        with(Known { namespace_uid: Some("namespace-0".to_owned()), ..known() }),
+        with(FoundVolume { namespace_uid: Some("namespace-0".to_owned()), ..known() }),
     ] {
         for way in [Way::Undelete, Way::Adopt] {
             assert_eq!(on(way, &evidence), refused, "{evidence:?}");
@@ -237,10 +243,13 @@ fn on_any_doubt_nothing_is_given() {
         Evidence { claims: ClaimState::HasVolume(String::new()), ..evidence() },
         Evidence { mounted: Some(true), ..evidence() },
         Evidence { mounted: None, ..evidence() },
-        Evidence { data: Found::Doubtful("why".into()), ..evidence() },
-        Evidence { data: Found::Unknown("why".into()), ..evidence() },
-        with(Known { pool: PoolName::parse("far").unwrap(), ..known() }),
-        with(Known { identity: Identity { bytes: (1 << 30) - 1, ..known().identity }, ..known() }),
+        Evidence { data: SearchResult::Unverified("why".into()), ..evidence() },
+        Evidence { data: SearchResult::Unknown("why".into()), ..evidence() },
+        with(FoundVolume { pool: PoolName::parse("far").unwrap(), ..known() }),
+        with(FoundVolume {
+            identity: Identity { bytes: (1 << 30) - 1, ..known().identity },
+            ..known()
+        }),
     ];
     for evidence in cases {
         assert!(!gives(&on(Way::Undelete, &evidence)), "{evidence:?}");
@@ -252,7 +261,7 @@ fn on_any_doubt_nothing_is_given() {
 
 #[test]
 fn a_recorded_uid_proves_the_namespace_whatever_the_clocks_say() {
-    let recorded = Known { namespace_uid: Some("namespace-1".to_owned()), ..known() };
+    let recorded = FoundVolume { namespace_uid: Some("namespace-1".to_owned()), ..known() };
     for created in [Some(MADE + 1), Some(MADE), None] {
         let evidence = Evidence { namespace: Some(namespace(created)), ..with(recorded.clone()) };
         assert!(gives(&on(Way::Undelete, &evidence)), "{created:?}");
@@ -267,8 +276,8 @@ fn an_administrator_lets_a_namespace_have_the_volumes_of_an_earlier_one_of_its_n
     // And no others.
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     let theirs = Owner { namespace: "other".into(), ..known().owner };
-    let known = Known { identity: elsewhere, owner: theirs, ..known() };
-    let evidence = Evidence { data: Found::Known(Box::new(known)), ..evidence };
+    let known = FoundVolume { identity: elsewhere, owner: theirs, ..known() };
+    let evidence = Evidence { data: SearchResult::Found(Box::new(known)), ..evidence };
     assert!(!gives(&on(Way::Undelete, &evidence)));
 }
 
@@ -293,7 +302,7 @@ proptest! {
         });
         let evidence = Evidence {
             volume: volume.clone(), claims: claims.clone(), namespace: Some(namespace(created)), mounted,
-            ..with(Known { identity, owner, trashed, ..known() })
+            ..with(FoundVolume { identity, owner, trashed, ..known() })
         };
         let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);
         if gives(&step) {

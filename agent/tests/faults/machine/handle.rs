@@ -5,7 +5,7 @@ use crate::disk::{Ino, Node};
 use crate::faults::Call;
 use crate::{groups, projects};
 use fastrak_store::host::Kind;
-use fastrak_store::host::calls::{Device, Extent, Handle, How, Room, There};
+use fastrak_store::host::calls::{Device, EntrySize, Handle, OnConflict, OpenMode, Statfs};
 use fastrak_store::host::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use fastrak_store::volumes::layout;
 use rustix::fs::IFlags;
@@ -76,12 +76,14 @@ impl Drop for SimulatedFile {
 }
 
 impl Handle for SimulatedFile {
-    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
-        let call = if how == How::New { Call::Create } else { Call::Open };
+    fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno> {
+        let call = if how == OpenMode::New { Call::Create } else { Call::Open };
         let ino = self.call(call, |state| match how {
-            How::Directory if name == "." => Ok(self.ino),
-            How::New => state.create(self.ino, name),
-            How::Directory | How::SameMount | How::Read => state.open(self.ino, name, how),
+            OpenMode::Directory if name == "." => Ok(self.ino),
+            OpenMode::New => state.create(self.ino, name),
+            OpenMode::Directory | OpenMode::SameMount | OpenMode::Read => {
+                state.open(self.ino, name, how)
+            }
         })?;
         Ok(self.machine.handle(ino))
     }
@@ -135,10 +137,10 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |state| state.look_up(self.ino, name).map(|ino| state.kind(ino)))
     }
 
-    fn extent(&self, name: &OsStr) -> Result<Extent, Errno> {
+    fn entry_size(&self, name: &OsStr) -> Result<EntrySize, Errno> {
         self.call(Call::Examine, |state| {
             let kind = state.kind(state.look_up(self.ino, name)?);
-            Ok(Extent { kind, bytes: 4096, links: 1 })
+            Ok(EntrySize { kind, bytes: 4096, links: 1 })
         })
     }
 
@@ -173,7 +175,7 @@ impl Handle for SimulatedFile {
         name: &OsStr,
         target: &dyn Handle,
         new: &OsStr,
-        there: There,
+        there: OnConflict,
     ) -> Result<(), Errno> {
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?.ino;
         self.call(Call::Rename, |state| {
@@ -283,8 +285,8 @@ impl Handle for SimulatedFile {
         self.call(Call::Examine, |_| Ok(Device { number: (8, 1), inode, mount_root: Some(false) }))
     }
 
-    fn room(&self) -> Result<Room, Errno> {
-        self.call(Call::Examine, |state| Ok(state.room()))
+    fn statfs(&self) -> Result<Statfs, Errno> {
+        self.call(Call::Examine, |state| Ok(state.statfs()))
     }
 
     fn support(&self) -> Result<Support, Errno> {

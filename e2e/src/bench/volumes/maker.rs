@@ -11,8 +11,8 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{self, Limits};
 use fastrak_store::host::{Dir, Kernel, dirs, files};
-use fastrak_store::pools::{Pools, Seen};
-use fastrak_store::volumes::{Order, Store};
+use fastrak_store::pools::{ClusterView, Pools};
+use fastrak_store::volumes::{Store, VolumeSpec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Maker {
         let args = Args::try_parse_from(["fastrak-agent", "--node", NODE, &pool]);
         let config = Config::try_from(args.context("name a pool")?).context("name a pool")?;
         let pools = Pools::new(Arc::new(Kernel), config.node, config.pools);
-        pools.set_seen(Seen { cluster: NODE.to_owned(), ..Seen::default() });
+        pools.set_cluster_view(ClusterView { cluster: NODE.to_owned(), ..ClusterView::default() });
         Ok(Self { store: Store::new(Arc::new(pools)), bare, staging, made: 0 })
     }
 
@@ -98,7 +98,7 @@ impl Maker {
         place.sync().context("sync a directory")
     }
 
-    fn order(&mut self) -> Result<Order> {
+    fn order(&mut self) -> Result<VolumeSpec> {
         self.made += 1;
         let id = format!("{:08x}-0000-4000-8000-000000000000", self.made);
         let identity = Identity {
@@ -115,7 +115,7 @@ impl Maker {
             bytes_per_inode: None,
             claim_created: Some(0),
         };
-        Ok(Order {
+        Ok(VolumeSpec {
             identity,
             pools: vec![PoolName::default()],
             policy: PoolPolicy::default(),

@@ -1,7 +1,7 @@
-//! Waiting for a change of the list of mounts.
+//! Waits for changes of the mount table.
 //!
-//! The kernel reports a change as an error and as urgent data of the open list (proc(5)), once for
-//! each open file. An idle wait costs nothing: there is no thread and no timer.
+//! The kernel reports a change as an error and as urgent data on the open file (proc(5)), once for
+//! each open file. An idle wait uses no thread and no timer.
 
 use super::errno;
 use crate::host::calls::MountWatch;
@@ -13,7 +13,7 @@ use std::path::Path;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// The open list of mounts of this process' mount namespace.
+/// The mount table of this process's mount namespace.
 #[derive(Debug)]
 pub(super) struct MountTable(AsyncFd<File>);
 
@@ -21,9 +21,9 @@ impl MountTable {
     pub(super) fn open(path: &Path) -> Result<Self, Errno> {
         let file = File::open(path).map_err(|error| errno(&error))?;
         let interest = Interest::PRIORITY | Interest::ERROR;
-        // SAFETY: a `File` keeps its descriptor open, and the same, until it is dropped, which is after
-        // the registration; nothing takes it out before.
-        #[expect(unsafe_code, reason = "only we can promise that the descriptor stays open")]
+        // SAFETY: a `File` keeps its descriptor open, and the same one, until it is dropped, which happens
+        // after the deregistration. Nothing takes the file out earlier.
+        #[expect(unsafe_code, reason = "the caller must guarantee that the descriptor stays open")]
         let table = unsafe { AsyncFd::register_with_interest(file, interest) };
         table.map(Self).map_err(|error| errno(&error.into()))
     }
@@ -49,11 +49,11 @@ mod tests {
     use std::time::Duration;
     use tokio::time::timeout;
 
-    /// The list of the mounts of a namespace of this thread's own; `None` without the right to it.
-    fn own_list() -> Option<MountTable> {
-        // SAFETY: only the mounts, and with them the working directory, become this thread's own; its
-        // descriptors stay those of the process.
-        #[expect(unsafe_code, reason = "mounts of one's own, without a process for them")]
+    /// Returns the mount table of a new mount namespace for this thread, or `None` without the rights.
+    fn private_mount_table() -> Option<MountTable> {
+        // SAFETY: only the mounts and the working directory become private to this thread. Its descriptors
+        // stay those of the process.
+        #[expect(unsafe_code, reason = "a mount namespace for one thread")]
         let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNS) };
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         unshared.ok().and_then(|()| rustix::mount::mount_change("/", private).ok())?;
@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_change_of_the_mounts_is_reported_once() {
-        let Some(list) = own_list() else { return drop(missing("only root can mount")) };
+        let Some(list) = private_mount_table() else { return drop(missing("only root can mount")) };
         let quiet = || timeout(Duration::from_millis(20), list.changed());
         assert!(quiet().await.is_err());
         let folder = tempfile::tempdir().unwrap();

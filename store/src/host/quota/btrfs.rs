@@ -1,20 +1,19 @@
-//! Subvolumes of btrfs, the limits on them and what they hold. A subvolume is a directory to
-//! everybody but these calls; the group that counts it bears its number.
+//! btrfs subvolumes, their limits and their usage. Other calls see a subvolume as a directory; its
+//! quota group has the subvolume's ID.
 //!
-//! The group outlives its subvolume, which the kernel takes away in the background: until then it
-//! lets nobody remove the group.
+//! The group outlives its subvolume, which the kernel removes in the background. Until then the
+//! kernel refuses to remove the group. Newer kernels remove the group themselves unless a snapshot
+//! shares its data. The caller knows which groups to remove.
 //!
-//! A subvolume that a tenant makes in his volume has a group of its own. Simple quotas make it a member
-//! of the groups above that of the subvolume it is made in, full quotas of none
-//! (`qgroup_auto_inherit` in `fs/btrfs/qgroup.c`). So with simple quotas the limit is on a group above,
-//! which a volume shares with all subvolumes in it. That holds what ordinary programs make; a tenant who
-//! calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups of his own is in those alone, and Linux asks
-//! for no right.
-//! Newer kernels then do so themselves, where no snapshot shares what
-//! the group has counted. Which groups are to be removed is for others to know.
+//! A subvolume that a tenant creates inside a volume has its own group. Simple quotas make it a
+//! member of the groups above that of the enclosing subvolume; full quotas make it a member of none
+//! (`qgroup_auto_inherit` in `fs/btrfs/qgroup.c`). With simple quotas the limit is therefore set on a
+//! higher group, which the volume shares with all nested subvolumes. This covers what ordinary
+//! programs create. A tenant who calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups puts the
+//! subvolume into those alone, and Linux requires no permission for it.
 
 use super::subvolume::shared_group;
-use super::{Lack, Subvolume, Support, Usage};
+use super::{QuotaUnavailable, Subvolume, Support, Usage};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
@@ -25,72 +24,73 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-/// The numbers of the trees of all trees and of the quota groups, and the kinds of their items.
+/// The IDs of the root tree and the quota tree, and the types of their items.
 const ROOT_TREE: u64 = 1;
 const QUOTA_TREE: u64 = 8;
 const ROOT_ITEM: u32 = 132;
 const STATUS_ITEM: u32 = 240;
 const INFO_ITEM: u32 = 242;
 const LIMIT_ITEM: u32 = 244;
-/// The inode number of a subvolume's own root directory, which nothing else has.
+/// The inode number of a subvolume's root directory. No other directory has it.
 pub(in super::super) const ROOT_INODE: u64 = 256;
-/// Where the item of a subvolume's root has its uuid.
+/// The offset of the UUID in the item of a subvolume's root.
 const UUID: usize = 247;
-/// The flag of a limit on what is referenced. What is shared with a snapshot counts as well: a tenant
-/// is told the size of what he sees.
+/// The flag for a limit on referenced bytes. Data shared with a snapshot counts too: a tenant's limit
+/// applies to what the tenant sees.
 const REFERENCED: u64 = 1;
-/// The flag of simple quotas in the status.
+/// The flag of simple quotas in the status item.
 const SIMPLE: u64 = 1 << 3;
-/// The value that takes a limit off.
+/// The value that clears a limit.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// Whether quotas can be set on this filesystem of btrfs.
+/// Returns whether quotas can be set on this btrfs.
 pub(super) fn support(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match item(fd, STATUS_ITEM, 0) {
         Ok(Some(status)) => Ok(Support::Subvolumes { nested: is_simple(status) }),
-        // There is no such tree before quotas are switched on.
-        Ok(None) | Err(Errno::NOENT) => Ok(Support::None(Lack::BtrfsOff)),
-        Err(Errno::PERM | Errno::ACCESS) => Ok(Support::None(Lack::Forbidden)),
+        // The quota tree does not exist until quotas are switched on.
+        Ok(None) | Err(Errno::NOENT) => Ok(Support::None(QuotaUnavailable::BtrfsOff)),
+        Err(Errno::PERM | Errno::ACCESS) => Ok(Support::None(QuotaUnavailable::Forbidden)),
         Err(errno) => Err(errno),
     }
 }
 
-/// Makes a subvolume.
+/// Creates a subvolume.
 pub(in super::super) fn make(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     raw::create_subvolume(fd, name)
 }
 
-/// Removes a subvolume with all that is in it, at once. Its group is left.
+/// Removes a subvolume with its content in one call. Its quota group remains.
 pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
     raw::destroy_subvolume(fd, name)
 }
 
-/// Clears the read-only flag of the subvolume whose root this is. The owner may do that, and so may we
-/// with CAP_FOWNER.
+/// Clears the read-only flag of the subvolume with this root directory. The kernel allows it to the
+/// owner and with CAP_FOWNER.
 pub(in super::super) fn make_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     raw::set_subvolume_flags(fd, 0)
 }
 
-/// Limits what the subvolume may hold whose root this is, with the subvolumes in it if the filesystem has
-/// simple quotas; or takes its limits off.
+/// Sets or clears the limit of the subvolume with this root directory. With simple quotas the limit
+/// includes nested subvolumes.
 pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(), Errno> {
-    // Any other directory is in a subvolume that may be somebody else's.
+    // Any other directory may be in a subvolume of another volume.
     if fstat(fd)?.st_ino != ROOT_INODE {
         return Err(Errno::INVAL);
     }
-    let Some(most) = most else { return lift(fd) };
+    let Some(most) = most else { return clear_limits(fd) };
     let status = item(fd, STATUS_ITEM, 0)?;
     if !status.is_some_and(is_simple) {
-        // 0 asks for the group of the subvolume that the descriptor is in.
+        // 0 stands for the group of the subvolume that contains the descriptor.
         return raw::limit_group(fd, 0, REFERENCED, most);
     }
     let number = raw::subvolume(fd)?.0;
     let shared = shared_group(number);
-    // From outside: what a call writes is first counted for the subvolume that its descriptor is in, and
-    // one that is full refuses that, also where the call raises its limit. Tenants cannot move the root.
+    // The kernel charges a call's metadata to the subvolume of the descriptor, and a full subvolume
+    // rejects it, even if the call raises its limit. The parent directory is outside. Tenants cannot move
+    // the root.
     let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let fd = outside.as_fd();
-    // The limit comes last: where it is, the rest is.
+    // The limit is set last: if it exists, the rest exists.
     for done in [raw::create_group(fd, shared), raw::assign_group(fd, number, shared)] {
         match done {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -98,15 +98,15 @@ pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(
         }
     }
     raw::limit_group(fd, shared, REFERENCED, most)?;
-    // A volume that was made before the shared groups has a limit that does not grow with it.
+    // A volume from before the shared groups has a limit of its own, which does not grow.
     match limit_of(fd, number)? {
         Some(_) => raw::limit_group(fd, number, REFERENCED, NO_LIMIT),
         None => Ok(()),
     }
 }
 
-/// Takes the limits off that the subvolume has, alone or with those in it.
-fn lift(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Clears the limits of the subvolume's own group and of its shared group.
+fn clear_limits(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let number = raw::subvolume(fd)?.0;
     let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     for group in [number, shared_group(number)] {
@@ -117,7 +117,7 @@ fn lift(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What the subvolume holds, and may hold; with the subvolumes in it if the filesystem has simple quotas.
+/// Returns the usage and the limit of the subvolume, including nested subvolumes with simple quotas.
 pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
     let number = raw::subvolume(fd)?.0;
     let shared = shared_group(number);
@@ -125,7 +125,8 @@ pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
         return Ok(Usage { used: info[1], limit: limit_of(fd, shared)?, ..Usage::default() });
     }
     let info = item(fd, INFO_ITEM, number)?.ok_or(Errno::NOENT)?;
-    // A limit that does not hold the subvolumes in it is set again, on the shared group.
+    // With simple quotas, a limit on the own group excludes nested subvolumes. It is reported as no
+    // limit, so that the caller sets it again on the shared group.
     let is_simple = item(fd, STATUS_ITEM, 0)?.is_some_and(is_simple);
     let limit = if is_simple { None } else { limit_of(fd, number)? };
     Ok(Usage { used: info[1], limit, ..Usage::default() })
@@ -136,33 +137,33 @@ fn limit_of(fd: BorrowedFd<'_>, group: u64) -> Result<Option<u64>, Errno> {
     Ok(limit.map(|words| words[1]).filter(|most| *most != NO_LIMIT))
 }
 
-/// Whether the status of quotas is that of simple ones.
+/// Returns whether the status item says that quotas are simple.
 const fn is_simple(status: [u64; 4]) -> bool {
     status[2] & SIMPLE != 0
 }
 
-/// The subvolume that the descriptor is in.
+/// Returns the subvolume that contains the descriptor.
 pub(in super::super) fn subvolume(fd: BorrowedFd<'_>) -> Result<Subvolume, Errno> {
     let (number, uuid) = raw::subvolume(fd)?;
     Ok(Subvolume { number, uuid })
 }
 
-/// The uuid of the subvolume of this number, also while the kernel still takes it away.
+/// Returns the UUID of the subvolume with this ID, also while the kernel is removing it.
 pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[u8; 16]>, Errno> {
     let found = raw::items(fd, ROOT_TREE, (number, ROOT_ITEM), 0..=u64::MAX, 1)?;
     let Some((_, item)) = found.first() else { return Ok(None) };
-    // Subvolumes of before Linux 3.6 have none, and their items end earlier.
+    // Subvolumes from before Linux 3.6 have no UUID and a shorter item.
     let uuid = item.get(UUID..UUID + 16).and_then(|bytes| bytes.try_into().ok());
     Ok(Some(uuid.unwrap_or_default()))
 }
 
-/// Removes a group. The caller has seen that the subvolume is gone: older kernels take away also the
-/// group of one that is there.
+/// Removes a quota group. The caller must check that the subvolume is gone: older kernels also remove
+/// the group of an existing subvolume.
 pub(in super::super) fn remove_group(fd: BorrowedFd<'_>, number: u64) -> Result<(), Errno> {
     raw::destroy_group(fd, number)
 }
 
-/// The first words of the item of a group in the quota tree: little-endian numbers of 8 bytes each.
+/// Returns the first words of a group's item in the quota tree: little-endian 64-bit integers.
 fn item(fd: BorrowedFd<'_>, kind: u32, group: u64) -> Result<Option<[u64; 4]>, Errno> {
     let found = raw::items(fd, QUOTA_TREE, (0, kind), group..=group, 1)?;
     let word = |bytes: &[u8], at: usize| {
@@ -172,7 +173,7 @@ fn item(fd: BorrowedFd<'_>, kind: u32, group: u64) -> Result<Option<[u64; 4]>, E
     Ok(found.first().map(|(_, bytes)| [0, 1, 2, 3].map(|at| word(bytes, at))))
 }
 
-/// A name as these calls take it: no longer than a file's may be, and no path.
+/// Returns whether `name` is a file name of valid length and not a path.
 fn is_name(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     !bytes.is_empty()

@@ -1,11 +1,11 @@
-//! Projects, as XFS and ext4 have them: files that bear one number are counted together, and held
-//! to one limit. What is made in a directory that passes its number on bears it too.
+//! Project quotas, as XFS and ext4 have them: the kernel counts files with the same project ID
+//! together and enforces one limit. A directory can pass its project on to what is created in it.
 //!
-//! It chooses no numbers (`volumes/projects.rs` does) and changes one file at a time. A number on a
-//! file is no secret and no lock: outside of a user namespace whoever owns a file may give it another
-//! one. So what a volume's number is must be read from where its tenant cannot write.
+//! The module does not choose IDs (`volumes/quota/projects.rs` does) and changes one file at a time.
+//! A project ID is neither secret nor protected: outside a user namespace, the owner of a file can
+//! change it. The ID of a volume must therefore be read from where its tenant cannot write.
 
-use super::{Lack, Limits, Support, Usage};
+use super::{Limits, QuotaUnavailable, Support, Usage};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
@@ -13,34 +13,34 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-/// The unit in which these calls count, in bytes, on every filesystem.
+/// The unit of these calls in bytes, on every filesystem.
 const BLOCK: u64 = 512;
-/// `FS_XFLAG_PROJINHERIT`: what is made in this directory gets its project.
+/// `FS_XFLAG_PROJINHERIT`: entries created in this directory inherit its project.
 const INHERIT: u32 = 0x200;
-/// `FS_QUOTA_PDQ_ACCT` and `FS_QUOTA_PDQ_ENFD`: projects are counted, and held to their limits.
+/// `FS_QUOTA_PDQ_ACCT` and `FS_QUOTA_PDQ_ENFD`: projects are counted, and limits are enforced.
 const COUNTED: u16 = 1 << 4;
 const ENFORCED: u16 = 1 << 5;
 
-/// What a filesystem does with projects.
+/// The state of project quotas on a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It counts them and holds them to their limits.
+    /// Usage is counted and limits are enforced.
     Enforced,
-    /// It counts them, and limits nothing.
+    /// Usage is counted and limits are not enforced.
     Counted,
-    /// It does neither: it has no quotas, or they are not switched on.
+    /// Project quotas are not supported or not switched on.
     Off,
-    /// The kernel is older than 5.14 and lacks the call, or whoever confines this process hides it.
+    /// The system call is missing: the kernel is older than 5.14, or a seccomp filter hides the call.
     NoCall,
 }
 
-/// The project of a file or directory; 0 where nobody has given it one.
+/// Returns the project of a file or directory; 0 is the default project.
 pub fn project_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     raw::attributes(fd).map(|attributes| attributes.project)
 }
 
-/// Gives a file or directory to a project, and says whether what is made in it follows. What it holds
-/// already stays in its own.
+/// Assigns a file or directory to a project. `inherit` says whether new entries in the directory
+/// inherit it. Existing entries keep their project.
 pub fn set_project(fd: BorrowedFd<'_>, project: u32, inherit: bool) -> Result<(), Errno> {
     let mut attributes = raw::attributes(fd)?;
     attributes.project = project;
@@ -51,41 +51,41 @@ pub fn set_project(fd: BorrowedFd<'_>, project: u32, inherit: bool) -> Result<()
     raw::set_attributes(fd, attributes)
 }
 
-/// Whether the filesystem that `fd` is on holds projects to limits; `could` says that its kind can.
+/// Returns whether the filesystem of `fd` enforces project quotas. `could` says that its type can.
 pub(super) fn support(fd: BorrowedFd<'_>, could: bool) -> Result<Support, Errno> {
     Ok(match state(fd) {
         Ok(State::Enforced) => Support::Projects,
-        Ok(State::Counted) => Support::None(Lack::ProjectsOff),
-        Ok(State::Off) if could => Support::None(Lack::ProjectsOff),
-        Ok(State::NoCall) if could => Support::None(Lack::OldKernel),
-        Ok(State::Off | State::NoCall) => Support::None(Lack::Filesystem),
-        Err(Errno::PERM | Errno::ACCESS) if could => Support::None(Lack::Forbidden),
-        Err(Errno::PERM | Errno::ACCESS) => Support::None(Lack::Filesystem),
+        Ok(State::Counted) => Support::None(QuotaUnavailable::ProjectsOff),
+        Ok(State::Off) if could => Support::None(QuotaUnavailable::ProjectsOff),
+        Ok(State::NoCall) if could => Support::None(QuotaUnavailable::OldKernel),
+        Ok(State::Off | State::NoCall) => Support::None(QuotaUnavailable::Unsupported),
+        Err(Errno::PERM | Errno::ACCESS) if could => Support::None(QuotaUnavailable::Forbidden),
+        Err(Errno::PERM | Errno::ACCESS) => Support::None(QuotaUnavailable::Unsupported),
         Err(errno) => return Err(errno),
     })
 }
 
-/// What the filesystem that `fd` is on does with projects.
+/// Returns the state of project quotas on the filesystem of `fd`.
 pub fn state(fd: BorrowedFd<'_>) -> Result<State, Errno> {
     match raw::state(fd) {
         Ok(flags) if flags & ENFORCED != 0 => Ok(State::Enforced),
         Ok(flags) if flags & COUNTED != 0 => Ok(State::Counted),
         Ok(_) | Err(Errno::INVAL | Errno::SRCH) => Ok(State::Off),
-        // The same word means that no quota is on, that the filesystem has none and that there is no
-        // such call. The last of them is said before anything is looked at, the descriptor too.
-        Err(Errno::NOSYS) => Ok(if raw::is_there() { State::Off } else { State::NoCall }),
+        // ENOSYS means that no quota is on, that the filesystem has none, or that the call is missing. The
+        // kernel reports a missing call before it checks the descriptor.
+        Err(Errno::NOSYS) => Ok(if raw::is_available() { State::Off } else { State::NoCall }),
         Err(errno) => Err(errno),
     }
 }
 
-/// Limits what the files of a project may hold; the kernel takes 0 for no limit, and so do we. Less
-/// than they hold already is a limit too: nothing can be added then until something is removed.
+/// Sets the limits of a project; 0 means no limit, as for the kernel. A limit below the current
+/// usage is valid: nothing can be added until something is removed.
 pub fn limit(fd: BorrowedFd<'_>, project: u32, limits: Limits) -> Result<(), Errno> {
     let (blocks, inodes) = (limits.bytes.unwrap_or(0).div_ceil(BLOCK), limits.inodes.unwrap_or(0));
     raw::set_limits(fd, raw::Quota::limiting(project, blocks, inodes))
 }
 
-/// What the files of a project hold, and may hold.
+/// Returns the usage and the limits of a project.
 pub fn usage(fd: BorrowedFd<'_>, project: u32) -> Result<Usage, Errno> {
     match raw::quota(fd, project) {
         Ok(quota) => Ok(Usage {
@@ -94,19 +94,19 @@ pub fn usage(fd: BorrowedFd<'_>, project: u32) -> Result<Usage, Errno> {
             limit: Some(quota.hard_blocks.saturating_mul(BLOCK)).filter(|bytes| *bytes != 0),
             inode_limit: Some(quota.hard_inodes).filter(|inodes| *inodes != 0),
         }),
-        // XFS has no record of a project of which there was never a file or a limit.
+        // XFS has no record of a project that never had a file or a limit.
         Err(Errno::NOENT) => Ok(Usage { inodes: Some(0), ..Usage::default() }),
         Err(errno) => Err(errno),
     }
 }
 
-/// The first project from `from` on of which there is a file or a limit.
+/// Returns the first project from `from` on that has a file or a limit.
 pub fn next_used(fd: BorrowedFd<'_>, from: u32) -> Result<Option<u32>, Errno> {
     let mut from = from;
-    // The last of all numbers stands for none, and the kernel does not take it.
+    // The highest ID stands for none, and the kernel rejects it.
     while from != u32::MAX {
         match raw::next_quota(fd, from) {
-            // ext4 shows records that are empty: of projects that somebody has just asked about.
+            // ext4 returns empty records of projects that somebody has just looked up.
             Ok(quota) if quota.is_empty() => from = quota.project.saturating_add(1),
             Ok(quota) => return Ok(Some(quota.project)),
             Err(Errno::NOENT) => return Ok(None),

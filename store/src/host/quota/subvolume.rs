@@ -1,49 +1,49 @@
-//! Which subvolume of btrfs one is, as the name of a file that outlives it. Pure.
+//! Identifies a btrfs subvolume by a file name that outlives it. Pure.
 //!
-//! A number alone would not say it: when the filesystem is mounted anew, the next subvolume gets the
-//! number after the highest that there is then, which may be that of one that is gone.
+//! The ID alone is not enough: after a remount the next subvolume gets the ID after the highest
+//! existing one, which may have belonged to a subvolume that is gone.
 
 use std::ffi::{OsStr, OsString};
 
-/// The numbers that subvolumes can have. Groups with larger ones are groups of groups, which are an
-/// administrator's, and those with smaller ones are of the filesystem itself.
+/// The IDs that subvolumes can have. Quota groups with higher IDs are groups of groups, which belong
+/// to an administrator; lower IDs belong to the filesystem.
 const FIRST: u64 = 256;
 const LAST: u64 = (1 << 48) - 1;
 
-/// The level of the groups that a volume shares with the subvolumes in it, which only we use: people
-/// count levels from 1. The level is above the bits of the number.
+/// The level of the quota groups that a volume shares with its nested subvolumes. People count levels
+/// from 1, so this level is fastrak's alone. The level occupies the bits above the ID.
 const SHARED: u64 = 0x4654;
 
-/// The number of the group that the subvolume of this number shares with those in it.
+/// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.
 #[must_use]
 pub(super) const fn shared_group(number: u64) -> u64 {
     SHARED << 48 | number
 }
 
-/// A subvolume.
+/// A btrfs subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subvolume {
-    /// Its number, and that of its group.
+    /// Its ID, which is also the ID of its quota group.
     pub number: u64,
-    /// What no other has, whatever its number.
+    /// Its UUID, which is never reused.
     pub uuid: [u8; 16],
 }
 
 impl Subvolume {
-    /// The name of the note of it.
+    /// Returns the file name that records the subvolume.
     #[must_use]
-    pub fn note(&self) -> OsString {
+    pub fn record_name(&self) -> OsString {
         let Self { number, uuid } = self;
         OsString::from(format!("{number}.{:032x}", u128::from_be_bytes(*uuid)))
     }
 
-    /// The subvolume of a note; none where the name is not just what [`Subvolume::note`] gives.
+    /// Parses a file name. Returns `None` unless it is exactly what [`Subvolume::record_name`] returns.
     #[must_use]
-    pub fn of_note(name: &OsStr) -> Option<Self> {
+    pub fn from_record_name(name: &OsStr) -> Option<Self> {
         let (number, uuid) = name.to_str()?.split_once('.')?;
         let uuid = u128::from_str_radix(uuid, 16).ok()?.to_be_bytes();
         let subvolume = Self { number: number.parse().ok()?, uuid };
-        let is_one = (FIRST..=LAST).contains(&subvolume.number) && subvolume.note() == name;
+        let is_one = (FIRST..=LAST).contains(&subvolume.number) && subvolume.record_name() == name;
         is_one.then_some(subvolume)
     }
 }
@@ -54,10 +54,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_name_that_is_no_note_is_none() {
+    fn a_name_in_another_format_is_rejected() {
         let uuid = "0123456789abcdef0123456789abcdef";
         let good = format!("256.{uuid}");
-        let found = Subvolume::of_note(OsStr::new(&good)).unwrap();
+        let found = Subvolume::from_record_name(OsStr::new(&good)).unwrap();
         assert_eq!((found.number, found.uuid[..2].to_vec()), (256, vec![0x01, 0x23]));
         for bad in [
             String::new(),
@@ -70,25 +70,25 @@ mod tests {
             format!("256.+{}", &uuid[1..]),
             format!("5.{uuid}"),
             format!("255.{uuid}"),
-            // 1/256, a group of groups.
+            // Quota group 1/256, a group of groups.
             format!("{}.{uuid}", (1_u64 << 48) + 256),
             format!("18446744073709551616.{uuid}"),
         ] {
-            assert_eq!(Subvolume::of_note(OsStr::new(&bad)), None, "{bad}");
+            assert_eq!(Subvolume::from_record_name(OsStr::new(&bad)), None, "{bad}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_note_says_which_subvolume_it_is_of(number in FIRST..=LAST, uuid: [u8; 16]) {
+        fn a_record_name_is_parsed_back(number in FIRST..=LAST, uuid: [u8; 16]) {
             let subvolume = Subvolume { number, uuid };
-            prop_assert_eq!(Subvolume::of_note(&subvolume.note()), Some(subvolume));
+            prop_assert_eq!(Subvolume::from_record_name(&subvolume.record_name()), Some(subvolume));
         }
 
         #[test]
-        fn whatever_a_file_is_called_it_is_one_note_or_none(name in ".{0,60}") {
-            if let Some(subvolume) = Subvolume::of_note(OsStr::new(&name)) {
-                prop_assert_eq!(subvolume.note(), OsString::from(name));
+        fn every_accepted_name_is_canonical(name in ".{0,60}") {
+            if let Some(subvolume) = Subvolume::from_record_name(OsStr::new(&name)) {
+                prop_assert_eq!(subvolume.record_name(), OsString::from(name));
             }
         }
     }

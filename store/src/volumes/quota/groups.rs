@@ -1,11 +1,12 @@
-//! Quota groups of btrfs whose subvolumes were removed from a pool: noted before, and removed after.
+//! Removes the btrfs quota groups of removed subvolumes. The subvolumes are recorded before their
+//! removal.
 //!
-//! The kernel keeps the group of a subvolume until its last byte is given back, which takes a while,
-//! and lets nobody remove it before; older kernels then keep it for good, each at a little cost for
-//! every transaction. Only groups that are noted are touched: others on the filesystem are not ours.
+//! The kernel keeps the group of a subvolume until its last byte is freed and refuses to remove it
+//! earlier. Older kernels then keep it forever, at a small cost for every transaction. Only recorded
+//! groups are removed: others on the filesystem do not belong to fastrak.
 
 use crate::host::quota::{self, Subvolume, Support};
-use crate::host::reap::Notes;
+use crate::host::removal::SubvolumeRecords;
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::{Store, layout};
@@ -15,36 +16,40 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// As many notes are looked at by one scan. Each takes two or three calls of some microseconds.
-const MOST: usize = 4096;
+/// The number of records that one scan checks. Each takes two or three calls of some microseconds.
+const MAX_PER_SCAN: usize = 4096;
 
-/// The note at which the last scan of each pool has ended, so that groups that are never let go keep none
-/// of the others waiting. Clones are the same.
+/// Where the next scan of each pool starts, so that groups that cannot be removed do not starve the
+/// others. Clones share their state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct SweepCursors {
     by_pool: Arc<Mutex<BTreeMap<PoolName, Subvolume>>>,
-    // The project at which the next scan begins.
+    // The first project of the next scan.
     projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
 }
 
-/// Where subvolumes are to be noted that are removed from this pool.
-pub(crate) fn notes(pool: &Dir) -> Notes {
-    let notes = quota::support(pool).and_then(|support| match support {
-        Support::Subvolumes { .. } => pool.open_or_make(OsStr::new(layout::GROUPS)).map(Notes::In),
-        Support::Projects | Support::None(_) => Ok(Notes::Needless),
+/// Recursors where subvolumes removed from this pool are recorded.
+pub(crate) fn subvolume_records(pool: &Dir) -> SubvolumeRecords {
+    let records = quota::support(pool).and_then(|support| match support {
+        Support::Subvolumes { .. } => {
+            pool.open_or_make(OsStr::new(layout::GROUPS)).map(SubvolumeRecords::Directory)
+        }
+        Support::Projects | Support::None(_) => Ok(SubvolumeRecords::NotNeeded),
     });
-    notes.unwrap_or_else(|error| Notes::Impossible(error.errno))
+    records.unwrap_or_else(|error| SubvolumeRecords::Unavailable(error.errno))
 }
 
 impl Store {
-    /// Removes the groups of subvolumes that have gone from the pool.
+    /// Removes the quota groups of subvolumes that are gone from the pool.
     pub(crate) fn sweep_groups(&self, pool: &OpenPool<'_>) {
         let name = &pool.config.name;
         match self.try_sweep_groups(pool) {
             Ok(0) => {}
-            Ok(swept) => tracing::debug!(pool = %name, swept, "quota groups of volumes are gone"),
+            Ok(swept) => {
+                tracing::debug!(pool = %name, swept, "removed quota groups of removed volumes")
+            }
             Err(error) => {
-                tracing::warn!(pool = %name, error = %Chain(&error), "could not remove quota groups of volumes that are gone");
+                tracing::warn!(pool = %name, error = %Chain(&error), "could not remove quota groups of removed volumes");
             }
         }
     }
@@ -54,16 +59,18 @@ impl Store {
             return Ok(0);
         };
         let names = folder.names(usize::MAX)?;
-        let mut noted: Vec<_> = names.iter().filter_map(|name| Subvolume::of_note(name)).collect();
-        // While quotas are off there are no groups, and nothing to ask.
-        if noted.is_empty() || !matches!(quota::support(&pool.dir)?, Support::Subvolumes { .. }) {
+        let mut recorded: Vec<_> =
+            names.iter().filter_map(|name| Subvolume::from_record_name(name)).collect();
+        // While quotas are off there are no groups.
+        if recorded.is_empty() || !matches!(quota::support(&pool.dir)?, Support::Subvolumes { .. })
+        {
             return Ok(0);
         }
-        self.turns.choose(&pool.config.name, &mut noted);
+        self.cursors.choose(&pool.config.name, &mut recorded);
         let mut swept = 0;
-        for subvolume in noted {
-            if is_over(&folder, &subvolume)? {
-                folder.remove_file(&subvolume.note())?;
+        for subvolume in recorded {
+            if is_finished(&folder, &subvolume)? {
+                folder.remove_file(&subvolume.record_name())?;
                 swept += 1;
             }
         }
@@ -71,39 +78,39 @@ impl Store {
     }
 }
 
-/// Whether nothing is left to be done about a subvolume that was noted.
-fn is_over(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
+/// Recursors whether a recorded subvolume needs no further work.
+fn is_finished(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
     match quota::subvolume_uuid(folder, subvolume.number)? {
-        // It is yet to be removed, or the kernel has not done with it.
+        // The subvolume still exists, or the kernel is still removing it.
         Some(uuid) if uuid == subvolume.uuid => Ok(false),
-        // Another has the number now, and the group.
+        // Another subvolume has the ID and the group now.
         Some(_) => Ok(true),
         None => quota::remove_groups(folder, subvolume.number),
     }
 }
 
-impl Turns {
-    /// The project at which the sweep of a pool begins.
+impl SweepCursors {
+    /// Recursors the first project of the pool's next sweep.
     pub(crate) fn project(&self, pool: &PoolName) -> Option<u32> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(pool).copied()
     }
 
-    /// Lets the next sweep of a pool begin at this project.
+    /// Sets the first project of the pool's next sweep.
     pub(crate) fn set_project(&self, pool: &PoolName, from: u32) {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), from);
     }
 
-    /// Leaves of what is noted as much as this scan may look at, beginning where the last one ended.
-    fn choose(&self, pool: &PoolName, noted: &mut Vec<Subvolume>) {
-        let mut turns = self.by_pool.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.sort_unstable();
-        if let Some(last) = turns.get(pool) {
-            let next = noted.partition_point(|subvolume| subvolume <= last);
-            noted.rotate_left(next);
+    /// Reduces the records to those of this scan, starting after the end of the previous one.
+    fn choose(&self, pool: &PoolName, recorded: &mut Vec<Subvolume>) {
+        let mut cursors = self.by_pool.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.sort_unstable();
+        if let Some(last) = cursors.get(pool) {
+            let next = recorded.partition_point(|subvolume| subvolume <= last);
+            recorded.rotate_left(next);
         }
-        noted.truncate(MOST);
-        if let Some(last) = noted.last() {
-            turns.insert(pool.clone(), *last);
+        recorded.truncate(MAX_PER_SCAN);
+        if let Some(last) = recorded.last() {
+            cursors.insert(pool.clone(), *last);
         }
     }
 }
@@ -114,20 +121,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn whatever_stays_noted_every_note_has_its_turn() {
-        let (turns, pool) = (Turns::default(), PoolName::default());
+    fn every_record_is_checked_even_if_none_can_be_removed() {
+        let (cursors, pool) = (SweepCursors::default(), PoolName::default());
         let all: Vec<_> =
             (0..10_000).map(|at| Subvolume { number: 256 + at, uuid: [0; 16] }).collect();
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
-            let mut noted = all.clone();
-            turns.choose(&pool, &mut noted);
-            assert_eq!(noted.len(), MOST);
-            seen.extend(noted);
+            let mut recorded = all.clone();
+            cursors.choose(&pool, &mut recorded);
+            assert_eq!(recorded.len(), MAX_PER_SCAN);
+            seen.extend(recorded);
         }
         assert_eq!(seen.len(), all.len());
         let mut few = all[..3].to_vec();
-        turns.choose(&pool, &mut few);
+        cursors.choose(&pool, &mut few);
         assert_eq!(few.len(), 3);
     }
 }

@@ -1,12 +1,11 @@
-//! Giving volumes the numbers of projects, on filesystems that hold those to limits, and forgetting
-//! numbers that nobody has any more.
+//! Assigns project IDs to volumes, and releases IDs that are no longer used.
 //!
-//! Which number is tried first is for `projects.rs` to say. A number is somebody's when the record of a
-//! volume has it, when a volume that is being made has it, or when the kernel counts a file or has a
-//! limit for it: the files of a volume in the trash, and what others on the machine have set.
+//! `projects.rs` chooses the candidates. An ID is in use if the record of a volume has it, if a volume
+//! that is being created has it, or if the kernel counts a file or has a limit for it. The latter
+//! covers volumes in the trash and other software on the node.
 
 use crate::host::HostError;
-use crate::host::quota::{self, Lack, Limits, QuotaGroup, Support};
+use crate::host::quota::{self, Limits, QuotaGroup, QuotaUnavailable, Support};
 use crate::pools::OpenPool;
 use crate::volumes::quota::projects;
 use crate::volumes::records::identity::{self, Record};
@@ -17,29 +16,29 @@ use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-/// As many numbers are looked at by one scan. Each takes two calls of some microseconds.
-const MOST: usize = 4096;
+/// The number of IDs that one scan checks. Each takes two calls of some microseconds.
+const MAX_PER_SCAN: usize = 4096;
 
 impl Store {
-    /// Gives the volume the number of a project, records it in its identity and books its room with it;
-    /// what there was a lack of, if it has none.
-    pub(crate) fn book_as_project(
+    /// Assigns a project ID to the volume, records it in the identity and grants the volume's bytes.
+    /// Returns the reason if no ID could be assigned.
+    pub(crate) fn grant_with_project(
         &self,
         pool: &OpenPool<'_>,
         identity: &mut Identity,
-    ) -> Result<Option<Lack>, VolumeError> {
-        self.read_books();
-        // Until it is booked, when others see it in the book.
-        let _turn = self.ledger.numbering();
+    ) -> Result<Option<QuotaUnavailable>, VolumeError> {
+        self.load_ledgers();
+        // Held until the grant makes the ID visible to others.
+        let _guard = self.ledger.numbering();
         match self.free_number(pool, &identity.volume) {
             Ok(Some(number)) => identity.limit = Some(QuotaGroup::Project(number)),
-            Ok(None) => return Ok(Some(Lack::NoNumber)),
+            Ok(None) => return Ok(Some(QuotaUnavailable::NoProjectId)),
             Err(error) if matches!(error.errno, Errno::PERM | Errno::ACCESS) => {
-                return Ok(Some(Lack::Forbidden));
+                return Ok(Some(QuotaUnavailable::Forbidden));
             }
             Err(error) => return Err(VolumeError::Look(error)),
         }
-        self.book(pool, identity).map(|()| None)
+        self.grant(pool, identity).map(|()| None)
     }
 
     fn free_number(
@@ -53,18 +52,18 @@ impl Store {
         })
     }
 
-    /// Takes away the limits of projects that nobody has: of volumes that are gone from the trash, and
-    /// of those that were never made to their end.
+    /// Clears the limits of unused projects: of volumes that are gone from the trash, and of creations
+    /// that were never completed.
     pub(crate) fn sweep_projects(&self, pool: &OpenPool<'_>) {
         match self.try_sweep(pool) {
             Ok(0) => {}
             Ok(swept) => {
                 let pool = &pool.config.name;
-                tracing::debug!(%pool, swept, "took away limits of volumes that are gone");
+                tracing::debug!(%pool, swept, "cleared limits of removed volumes");
             }
             Err(error) => {
                 let pool = &pool.config.name;
-                tracing::warn!(%pool, error = %Chain(&error), "could not take away limits of volumes that are gone");
+                tracing::warn!(%pool, error = %Chain(&error), "could not clear limits of removed volumes");
             }
         }
     }
@@ -73,18 +72,18 @@ impl Store {
         if quota::support(&pool.dir)? != Support::Projects {
             return Ok(0);
         }
-        self.read_books();
+        self.load_ledgers();
         let unused = self.unused_projects(pool)?;
         if unused.is_empty() {
             return Ok(0);
         }
-        // What had a number of these then and is not in the trash now is in the book again, or gone.
+        // A volume that had one of these IDs and is no longer in the trash is in the ledger again, or gone.
         let trashed = self.trashed_projects()?;
         let mut swept = 0;
         for number in unused.into_iter().filter(|number| !trashed.contains(number)) {
-            // For one number at a time: whoever makes a volume waits for it. A volume that is being made
-            // has no file yet, and is in the book already.
-            let _turn = self.ledger.numbering();
+            // Locked for one ID at a time, because creations wait for it. A volume that is being created has no
+            // file yet and is already in the ledger.
+            let _guard = self.ledger.numbering();
             if !self.ledger.has_project(number) && is_empty(pool, number)? {
                 quota::limit(&pool.dir, QuotaGroup::Project(number), Limits::NONE)?;
                 swept += 1;
@@ -93,15 +92,16 @@ impl Store {
         Ok(swept)
     }
 
-    /// Some of the numbers that have a limit, and neither a file nor a place in a book. Each scan goes on
-    /// where the last one ended.
+    /// Returns some IDs with a limit, without files and without a grant. Each scan continues where the
+    /// previous one ended.
     fn unused_projects(&self, pool: &OpenPool<'_>) -> Result<Vec<u32>, HostError> {
         let name = &pool.config.name;
-        let (first, known) = (*projects::OURS.start(), self.ledger.projects());
-        let (mut from, mut unused) = (self.turns.project(name).unwrap_or(first), Vec::new());
-        for _ in 0..MOST {
+        let (first, known) = (*projects::PROJECT_IDS.start(), self.ledger.projects());
+        let (mut from, mut unused) = (self.cursors.project(name).unwrap_or(first), Vec::new());
+        for _ in 0..MAX_PER_SCAN {
             let number = quota::project_from(&pool.dir, from)?;
-            let Some(number) = number.filter(|number| projects::OURS.contains(number)) else {
+            let Some(number) = number.filter(|number| projects::PROJECT_IDS.contains(number))
+            else {
                 from = first;
                 break;
             };
@@ -110,12 +110,12 @@ impl Store {
                 unused.push(number);
             }
         }
-        self.turns.set_project(name, from);
+        self.cursors.set_project(name, from);
         Ok(unused)
     }
 
-    /// The numbers of the volumes in the trash. They can be had back, and their tenants may have taken all
-    /// of their files out of the project.
+    /// Returns the IDs of the volumes in the trash. They can be restored, and their tenants may have moved
+    /// all files out of the project.
     fn trashed_projects(&self) -> Result<BTreeSet<u32>, HostError> {
         let mut numbers = BTreeSet::new();
         for pool in self.pools.open_all().flatten() {
@@ -133,9 +133,9 @@ fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), Ho
     let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(()) };
     for name in trash.names(usize::MAX)? {
         let Some(id) = layout::restorable(&name) else { continue };
-        // It may have been removed meanwhile.
+        // It may have been removed in the meantime.
         let Some(dir) = trash.open_if_there(&name)? else { continue };
-        if let Record::Proven(identity) = identity::read(&dir, &id)?
+        if let Record::Verified(identity) = identity::read(&dir, &id)?
             && let Some(QuotaGroup::Project(number)) = identity.limit
         {
             numbers.insert(number);

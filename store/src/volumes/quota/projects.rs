@@ -1,46 +1,46 @@
-//! Which number a volume's project gets, on a filesystem that limits projects: chosen here, and
-//! given by `host/quota/project.rs`.
+//! Chooses the project ID of a volume on a filesystem with project quotas. `host/quota/project.rs`
+//! assigns it.
 //!
-//! It asks nobody itself which numbers are taken: whoever calls it does, and lets no other volume
-//! be made on that filesystem from the question until the kernel has the limit of the chosen one.
+//! The caller checks which IDs are taken. It must not create another volume on the filesystem between
+//! the check and the kernel limit for the chosen ID.
 
 use fastrak_api::volume::VolumeId;
 use std::ops::RangeInclusive;
 
-/// The numbers that are ours. Others on the machine count up from 1 (`/etc/projid` as people write it,
-/// container engines) or from 2^20 (the kubelet for its scratch volumes); 0 is every file that
-/// was given to nobody. Within 31 bits, since there are tools that read the number as signed. Many, so that
-/// two volumes hardly ever want the same. They are no secret: a tenant who owns his files may give them to
-/// any number, and statfs(2) then shows whether it has a limit. Only a user namespace keeps him from that.
-pub const OURS: RangeInclusive<u32> = 0x4600_0000..=0x7FFF_FFFF;
+/// The project IDs of fastrak. People (`/etc/projid`) and container engines count up from 1, and the
+/// kubelet from 2^20 for ephemeral volumes; 0 is the default project. The range fits into 31 bits
+/// because some tools treat IDs as signed. It is large, so that two volumes rarely want the same ID.
+/// IDs are not secret: the owner of a file can assign it to any project, and statfs(2) then shows
+/// whether that has a limit. Only a user namespace prevents this.
+pub const PROJECT_IDS: RangeInclusive<u32> = 0x4600_0000..=0x7FFF_FFFF;
 
-/// How many numbers are tried for one volume. Where so many in a row are taken, something is wrong.
-const MOST_TRIES: u32 = 4096;
+/// The number of IDs that are tried for a volume. If all of them are taken, something is wrong.
+const MAX_TRIES: u32 = 4096;
 
-/// The first number for the volume that is not taken; none where so many are taken that something must be
-/// wrong. The search begins where the volume's identity says: two volumes hardly ever want the same,
-/// and a number is hardly ever had by a second volume when a first one is gone.
+/// Returns the first free ID for the volume, or `None` after too many taken ones. The search starts at
+/// a hash of the volume ID: two volumes rarely start at the same ID, and the ID of a removed volume is
+/// rarely used again.
 pub fn choose<E>(
     volume: &VolumeId,
-    mut is_taken: impl FnMut(u32) -> Result<bool, E>,
+    mut already_exists: impl FnMut(u32) -> Result<bool, E>,
 ) -> Result<Option<u32>, E> {
     for number in candidates(volume) {
-        if !is_taken(number)? {
+        if !already_exists(number)? {
             return Ok(Some(number));
         }
     }
     Ok(None)
 }
 
-/// The numbers that are tried for the volume, in order, none twice.
+/// Returns the IDs to try for the volume, in order and without duplicates.
 fn candidates(volume: &VolumeId) -> impl Iterator<Item = u32> + use<> {
-    let (first, last) = (*OURS.start(), *OURS.end());
+    let (first, last) = (*PROJECT_IDS.start(), *PROJECT_IDS.end());
     let count = last - first + 1;
     let start = hash(volume.as_str().as_bytes()) % count;
-    (0..MOST_TRIES.min(count)).map(move |step| first + (start + step) % count)
+    (0..MAX_TRIES.min(count)).map(move |step| first + (start + step) % count)
 }
 
-/// FNV-1a of 32 bits. A version of ours that came to another result would only look elsewhere first.
+/// Returns the 32-bit FNV-1a hash. Another hash would only change where the search starts.
 fn hash(bytes: &[u8]) -> u32 {
     let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     bytes.iter().fold(0x811C_9DC5, mix)
@@ -81,7 +81,7 @@ mod tests {
             assert!(asked.insert(number), "{number} was asked for twice");
             Ok(true)
         });
-        assert_eq!((all, asked.len()), (Ok(None), MOST_TRIES as usize));
+        assert_eq!((all, asked.len()), (Ok(None), MAX_TRIES as usize));
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             let mut taken: BTreeSet<u32> = others.into_iter().collect();
             taken.extend(steps.iter().map(|step| near[*step as usize]));
             let number = chosen(&volume, &taken).unwrap();
-            prop_assert!(OURS.contains(&number) && number != 0);
+            prop_assert!(PROJECT_IDS.contains(&number) && number != 0);
             prop_assert!(!taken.contains(&number));
             prop_assert_eq!(chosen(&volume, &taken), Some(number));
         }

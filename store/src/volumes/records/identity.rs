@@ -1,56 +1,57 @@
-//! A volume's identity on the disk: reading and writing `volume.json`.
+//! Reads and writes `volume.json`, the identity of a volume.
 //!
-//! It lies beside the data and not in it, so that no tenant can reach it. A record that cannot be
-//! read is never taken for none.
+//! The record is beside the data and not in it, so tenants cannot reach it. An unreadable record is
+//! never treated as a missing one.
 
 use crate::host::{Dir, HostError, files};
 use crate::volumes::layout;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
 use std::ffi::OsStr;
 
-/// What a directory with a volume's name says of itself.
+/// The record in a directory with a volume's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// It is the volume.
-    Proven(Box<Identity>),
-    /// It is not, or cannot be known to be; why.
-    Doubtful(String),
+    /// The directory is the volume.
+    Verified(Box<Identity>),
+    /// The directory is not the volume, or its record cannot be read; with the reason.
+    Unverified(String),
 }
 
 /// Reads the identity in a volume's directory.
 pub fn read(dir: &Dir, id: &VolumeId) -> Result<Record, HostError> {
     let content = files::read(dir, OsStr::new(layout::IDENTITY))?;
-    Ok(judge(content.as_deref(), id))
+    Ok(parse(content.as_deref(), id))
 }
 
-/// Writes the identity into the directory of a volume that is being made, where there is none.
+/// Writes the identity of a volume that is being created. Fails if there is one.
 pub fn create(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
     files::create(dir, OsStr::new(layout::IDENTITY), &content(identity))
 }
 
-/// Writes the identity into a volume's directory in place of the one that is there.
+/// Replaces the identity in a volume's directory.
 pub fn write(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
     files::write(dir, OsStr::new(layout::IDENTITY), &content(identity))
 }
 
-// A struct of texts and numbers always serialises; if not, an empty record is a doubtful one.
+// Serialization of strings and numbers cannot fail. An empty record would be unverified.
 fn content(identity: &Identity) -> Vec<u8> {
     serde_json::to_vec_pretty(identity).unwrap_or_default()
 }
 
-fn judge(content: Option<&[u8]>, id: &VolumeId) -> Record {
+fn parse(content: Option<&[u8]>, id: &VolumeId) -> Record {
     let Some(content) = content else {
-        return Record::Doubtful("it has no volume.json".to_owned());
+        return Record::Unverified("it has no volume.json".to_owned());
     };
     match serde_json::from_slice::<Identity>(content) {
-        Err(error) => Record::Doubtful(format!("its volume.json cannot be read: {error}")),
-        Ok(identity) if identity.format != IDENTITY_FORMAT => {
-            Record::Doubtful(format!("its volume.json has format {}", identity.format))
-        }
+        Err(error) => Record::Unverified(format!("its volume.json cannot be parsed: {error}")),
+        Ok(identity) if identity.format != IDENTITY_FORMAT => Record::Unverified(format!(
+            "its volume.json has the unknown format {}",
+            identity.format
+        )),
         Ok(identity) if identity.volume != *id => {
-            Record::Doubtful(format!("its volume.json is that of {}", identity.volume))
+            Record::Unverified(format!("its volume.json belongs to volume {}", identity.volume))
         }
-        Ok(identity) => Record::Proven(Box::new(identity)),
+        Ok(identity) => Record::Verified(Box::new(identity)),
     }
 }
 
@@ -86,21 +87,21 @@ mod tests {
         let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         write(&dir, &identity()).unwrap();
         let record = read(&dir, &identity().volume).unwrap();
-        assert_eq!(record, Record::Proven(Box::new(identity())));
+        assert_eq!(record, Record::Verified(Box::new(identity())));
     }
 
     #[test]
-    fn a_record_of_before_files_were_limited_limits_none() {
+    fn a_record_without_a_file_limit_sets_none() {
         let text = String::from_utf8(content(&identity())).unwrap();
         assert!(!text.contains("bytesPerInode"), "{text}");
-        let Record::Proven(old) = judge(Some(text.as_bytes()), &identity().volume) else {
+        let Record::Verified(old) = parse(Some(text.as_bytes()), &identity().volume) else {
             panic!("{text}");
         };
         assert_eq!((old.bytes_per_inode, old.inodes()), (None, None));
     }
 
     #[test]
-    fn anything_else_is_doubtful() {
+    fn every_other_content_is_unverified() {
         let id = identity().volume;
         let other =
             Identity { volume: VolumeId::parse(&UID.replace('a', "b")).unwrap(), ..identity() };
@@ -112,17 +113,17 @@ mod tests {
             serde_json::to_string(&newer).unwrap(),
         ];
         for text in texts {
-            let record = judge(Some(text.as_bytes()), &id);
-            assert!(matches!(record, Record::Doubtful(_)), "{text}: {record:?}");
+            let record = parse(Some(text.as_bytes()), &id);
+            assert!(matches!(record, Record::Unverified(_)), "{text}: {record:?}");
         }
-        assert!(matches!(judge(None, &id), Record::Doubtful(_)));
+        assert!(matches!(parse(None, &id), Record::Unverified(_)));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_prove_anything(bytes: Vec<u8>) {
-            let record = judge(Some(&bytes), &identity().volume);
-            prop_assert!(matches!(record, Record::Doubtful(_)));
+        fn random_bytes_are_unverified(bytes: Vec<u8>) {
+            let record = parse(Some(&bytes), &identity().volume);
+            prop_assert!(matches!(record, Record::Unverified(_)));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The records of a volume, beside its data: `volume.json` says for whom it was made and how large it
-//! is, `owner.json` who has it now.
+//! The records beside a volume's data: `volume.json` names the original claim and the size,
+//! `owner.json` the current owner.
 
 pub mod identity;
 pub mod owner;

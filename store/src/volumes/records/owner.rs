@@ -1,52 +1,52 @@
-//! Whose a volume was last, and how long it has been in the trash: `owner.json`, beside its identity.
+//! Reads and writes `owner.json`: the last owner of a volume and its time in the trash.
 //!
-//! The identity says for whom a volume was made and never changes. This says who has it now where that
-//! is somebody else, and is written anew when it is put into the trash. Absent, the volume is still
-//! that of the claim it was made for.
+//! The identity names the claim for which a volume was created and never changes. This record names
+//! the current owner if that is another claim, and is rewritten when the volume moves into the trash.
+//! Without it, the volume belongs to its original claim.
 
-use crate::host::{Dir, HostError, Verb, files};
+use crate::host::{Dir, HostError, Operation, files};
 use crate::volumes::trash::trashed::Trashed;
 use fastrak_api::volume::Identity;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 
-/// A claim that has or had a volume; without a name, nobody.
+/// A claim that has or had a volume. Nobody, if the name is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub claim: String,
-    /// Its uid.
+    /// The UID.
     pub uid: String,
 }
 
-/// What is recorded.
+/// The content of `owner.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerRecord {
-    /// The layout of this record.
+    /// The format of the record.
     pub format: u32,
-    /// Whose the volume was last.
+    /// The last owner.
     pub owner: Owner,
-    /// The uid of the owner's namespace, if it was known when the claim was gone.
+    /// The UID of the owner's namespace, if it was known when the claim was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_uid: Option<String>,
-    /// The time it has spent in the trash, where it is there.
+    /// The time in the trash, if the volume is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trashed: Option<Trashed>,
 }
 
-/// The layout that this version writes and reads.
+/// The format that this version reads and writes.
 pub const OWNER_FORMAT: u32 = 1;
 
-/// The record, in a volume's directory.
+/// The file name of the record.
 pub const OWNER: &str = "owner.json";
 
 impl Owner {
-    /// The claim that the volume was made for.
+    /// Returns the claim for which the volume was created.
     #[must_use]
     pub fn first(identity: &Identity) -> Self {
         Self {
@@ -58,22 +58,22 @@ impl Owner {
 }
 
 impl OwnerRecord {
-    /// A record of a volume that is not in the trash.
+    /// Creates a record of a volume that is not in the trash.
     #[must_use]
     pub fn new(owner: Owner) -> Self {
         Self { format: OWNER_FORMAT, owner, namespace_uid: None, trashed: None }
     }
 }
 
-/// The record in a volume's directory; `None` where there is none. One that cannot be read, or has the
-/// format of another version, is an error: nothing that depends on it is done.
+/// Reads the record in a volume's directory. Returns `None` if there is none. A record that cannot be
+/// read or has another format is an error, which blocks everything that depends on it.
 pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
     let Some(content) = files::read(dir, OsStr::new(OWNER))? else { return Ok(None) };
     match parse(&content) {
         Ok(record) => Ok(Some(record)),
         Err(why) => {
             let what = format!("{} ({why})", dir.path().join(OWNER).display());
-            Err(HostError { verb: Verb::Read, what, errno: Errno::BADMSG })
+            Err(HostError { verb: Operation::Read, what, errno: Errno::BADMSG })
         }
     }
 }
@@ -86,9 +86,9 @@ fn parse(content: &[u8]) -> Result<OwnerRecord, String> {
     }
 }
 
-/// Writes the record, and returns when it is on the disk.
+/// Writes the record and flushes it to the disk.
 pub fn write(dir: &Dir, record: &OwnerRecord) -> Result<(), HostError> {
-    // Texts and numbers always serialise; if not, an empty record is one that cannot be read.
+    // Serialization of strings and numbers cannot fail. An empty record would be unreadable.
     let content = serde_json::to_vec_pretty(record).unwrap_or_default();
     files::write(dir, OsStr::new(OWNER), &content)?;
     dir.sync()
@@ -100,7 +100,7 @@ mod tests {
     use crate::host::Kernel;
 
     #[test]
-    fn a_record_is_read_back_and_one_that_cannot_be_is_an_error() {
+    fn a_record_is_read_back_and_an_unreadable_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         assert_eq!(read(&dir).unwrap(), None);

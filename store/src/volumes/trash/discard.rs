@@ -1,89 +1,93 @@
-//! Moving a volume into the trash: the one way in which data is let go.
+//! Moves a volume into the trash, which is the only way to delete data.
 //!
-//! It removes nothing. Where a volume can be had back, whose it was is recorded first, so that whatever
-//! is in the trash under its own name has that record, whenever a kill comes.
+//! The owner of a restorable volume is recorded before the move, so that every restorable volume in
+//! the trash has that record, even after a kill.
 
 use crate::host::{Dir, HostError};
 use crate::volumes::records::owner::{self, Owner, OwnerRecord};
 use crate::volumes::trash::trashed::Trashed;
-use crate::volumes::{Store, VolumeError, layout, proven};
+use crate::volumes::{Store, VolumeError, layout, verified};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use std::ffi::OsStr;
 use std::sync::atomic::Ordering;
 
-/// What is known of a volume that is let go.
+/// What is recorded with a volume in the trash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parting {
-    /// Whose it was last; without a name, whose the disk says that it is.
+pub struct TrashMetadata {
+    /// The last owner, or `None` to keep the recorded one.
     pub owner: Option<Owner>,
-    /// The uid of the owner's namespace, if it is known.
+    /// The UID of the owner's namespace, if it is known.
     pub namespace_uid: Option<String>,
-    /// The time now, in seconds since 1970.
+    /// The current time in seconds since 1970.
     pub now: i64,
 }
 
 impl Store {
-    /// Moves the volume's directory into the trash; `false` where there is none in the pool.
+    /// Moves the volume's directory into the trash. Returns `false` if the pool does not have it.
     pub fn discard(
         &self,
         pool: &PoolName,
         id: &VolumeId,
-        parting: &Parting,
+        metadata: &TrashMetadata,
     ) -> Result<bool, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let Some(identity) = proven(&pool, id)? else { return Ok(false) };
+        let Some(identity) = verified(&pool, id)? else { return Ok(false) };
         let done = match identity.trash_seconds {
-            None => away(&pool.dir, id),
+            None => trash_for_removal(&pool.dir, id),
             Some(_) => {
-                self.haste.unsorted.store(true, Ordering::Relaxed);
-                keep(&pool.dir, &identity, parting)
+                self.signals.unreviewed.store(true, Ordering::Relaxed);
+                trash_with_retention(&pool.dir, &identity, metadata)
             }
         };
         done.map_err(VolumeError::Discard)?;
-        // Also one that can be had back: it gives way to whoever needs the room.
+        // A restorable volume loses its grant too: it is evicted if its space is needed.
         self.ledger.forget(&pool.config.name, id);
         Ok(true)
     }
 }
 
-/// Moves it to where it is removed.
-fn away(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
+/// Moves a volume without retention to where it is removed.
+fn trash_for_removal(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
     let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
-    give_up(pool, &trash, id)?;
-    settle(pool, &trash)
+    mark_for_removal(pool, &trash, id)?;
+    sync_both(pool, &trash)
 }
 
-/// Moves it to where it can be had back.
-fn keep(pool: &Dir, identity: &Identity, parting: &Parting) -> Result<(), HostError> {
+/// Moves a volume with retention to where it can be restored.
+fn trash_with_retention(
+    pool: &Dir,
+    identity: &Identity,
+    metadata: &TrashMetadata,
+) -> Result<(), HostError> {
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
     let dir = pool.open(name)?;
     let known = owner::read(&dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
-    let owner = parting.owner.clone().unwrap_or_else(|| known.owner.clone());
+    let owner = metadata.owner.clone().unwrap_or_else(|| known.owner.clone());
     let same = owner == known.owner;
     let recorded = known.namespace_uid.filter(|_| same);
-    let namespace_uid = parting.namespace_uid.clone().or(recorded);
-    let trashed = Some(Trashed::begin(parting.now));
+    let namespace_uid = metadata.namespace_uid.clone().or(recorded);
+    let trashed = Some(Trashed::begin(metadata.now));
     owner::write(&dir, &OwnerRecord { namespace_uid, trashed, ..OwnerRecord::new(owner) })?;
     let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
-    // A volume must not outlive a power cut in a folder that does not: it can be had back.
+    // The trash directory itself must survive a power failure, because the volume can be restored.
     pool.sync()?;
     while let Err(error) = pool.rename(name, &trash, name) {
-        if !error.is_taken() {
+        if !error.already_exists() {
             return Err(error);
         }
-        // There is one of that name already, which was let go before this one.
-        give_up(&trash, &trash, id)?;
+        // An older volume with the same ID is in the trash.
+        mark_for_removal(&trash, &trash, id)?;
     }
-    settle(pool, &trash)
+    sync_both(pool, &trash)
 }
 
-/// Renames the volume so that nobody can have it back and it is removed.
-pub(crate) fn give_up(from: &Dir, trash: &Dir, id: &VolumeId) -> Result<(), HostError> {
+/// Renames the volume so that it can no longer be restored and is removed.
+pub(crate) fn mark_for_removal(from: &Dir, trash: &Dir, id: &VolumeId) -> Result<(), HostError> {
     let mut n = 1;
     while let Err(error) = from.rename(OsStr::new(id.as_str()), trash, &layout::trash_name(id, n)) {
-        if !error.is_taken() {
+        if !error.already_exists() {
             return Err(error);
         }
         n += 1;
@@ -91,8 +95,8 @@ pub(crate) fn give_up(from: &Dir, trash: &Dir, id: &VolumeId) -> Result<(), Host
     Ok(())
 }
 
-/// Both: a crash must bring back neither half of the move.
-pub(crate) fn settle(pool: &Dir, trash: &Dir) -> Result<(), HostError> {
+/// Flushes both directories: a crash must not undo one half of the move.
+pub(crate) fn sync_both(pool: &Dir, trash: &Dir) -> Result<(), HostError> {
     trash.sync()?;
     pool.sync()
 }

@@ -1,12 +1,12 @@
-//! Evicts volumes from the trash to make room for a claim.
+//! Evicts volumes from the trash to free space for a claim.
 //!
-//! Which ones is decided in `plan.rs`, from what the last look through the trash has found: many claims
-//! may wait for room, and each of them would otherwise read every record in the trash.
+//! `plan.rs` decides, based on the latest review: many claims may wait for space, and each would
+//! otherwise read every record in the trash.
 
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::trash::plan::{self, Entry};
-use crate::volumes::trash::sort::{self, Examined, Lost, Opened};
+use crate::volumes::trash::review::{self, Examined, Opened, PurgedVolume};
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::pool::PoolName;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What can be had back from the trash of each pool, as the last look has found it.
+/// The restorable volumes of each pool at the latest review.
 #[derive(Debug, Default)]
 pub(crate) struct Listings {
     by_pool: Mutex<BTreeMap<PoolName, Listing>>,
@@ -23,27 +23,27 @@ pub(crate) struct Listings {
 #[derive(Debug)]
 struct Listing {
     entries: Vec<Entry>,
-    // What could be evicted of them, added up.
+    // The sum of the evictable bytes.
     evictable: u64,
 }
 
 impl Store {
-    /// Evicts volumes from a pool's trash so that a claim in the namespace `requester` gets `bytes`. None
-    /// are if all that may be evicted would not do.
-    pub fn give_way(
+    /// Evicts volumes from a pool's trash so that a claim in namespace `requester` gets `bytes`. Evicts
+    /// none if all evictable volumes together are too small.
+    pub fn evict_trash(
         &self,
         pool: &PoolName,
         (bytes, requester): (u64, &str),
         now: i64,
-    ) -> Result<Vec<Lost>, VolumeError> {
-        let listings = &self.haste.listings;
-        if !listings.may_do(pool, bytes) {
+    ) -> Result<Vec<PurgedVolume>, VolumeError> {
+        let listings = &self.signals.listings;
+        if !listings.may_suffice(pool, bytes) {
             return Ok(Vec::new());
         }
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let lost = evict(listings, &pool, (bytes, requester), now).map_err(VolumeError::Sort)?;
         if !lost.is_empty() {
-            self.haste.wanted.store(true, Ordering::Relaxed);
+            self.signals.evicting.store(true, Ordering::Relaxed);
         }
         Ok(lost)
     }
@@ -54,34 +54,34 @@ fn evict(
     pool: &OpenPool<'_>,
     (bytes, requester): (u64, &str),
     now: i64,
-) -> Result<Vec<Lost>, HostError> {
+) -> Result<Vec<PurgedVolume>, HostError> {
     let name = &pool.config.name;
     let (trash, entries) = match listings.take(name) {
         Some(entries) => (pool.dir.open_if_there(OsStr::new(layout::TRASH))?, entries),
-        None => sort::open(pool, now)?.map_or((None, Vec::new()), |opened| {
+        None => review::open(pool, now)?.map_or((None, Vec::new()), |opened| {
             let Opened { trash, entries, .. } = opened;
             (Some(trash), entries)
         }),
     };
     let Some(trash) = trash else { return Ok(Vec::new()) };
-    let leaving = plan::leave(&entries, bytes, requester);
+    let leaving = plan::choose_evictions(&entries, bytes, requester);
     let leaving: Vec<_> = leaving.iter().filter_map(|at| entries.get(*at)).collect();
-    let lost: Vec<_> = leaving.iter().filter_map(|entry| part_with(&trash, entry, now)).collect();
+    let lost: Vec<_> = leaving.iter().filter_map(|entry| purge(&trash, entry, now)).collect();
     if !leaving.is_empty() {
         trash.sync()?;
-        // The next look lists what is left.
+        // The next review lists the rest.
         return Ok(lost);
     }
     listings.set(name, entries);
     Ok(lost)
 }
 
-/// Gives up a volume, unless it was undeleted since it was listed, and maybe deleted again.
-fn part_with(trash: &Dir, listed: &Entry, now: i64) -> Option<Lost> {
-    let Ok(Examined::Restorable(entry)) = sort::examine(trash, &listed.id, now) else {
+/// Marks a volume for removal unless it was restored since the listing, and possibly deleted again.
+fn purge(trash: &Dir, listed: &Entry, now: i64) -> Option<PurgedVolume> {
+    let Ok(Examined::Restorable(entry)) = review::examine(trash, &listed.id, now) else {
         return None;
     };
-    if entry.may_be_evicted() { sort::part_with(trash, &entry) } else { None }
+    if entry.may_be_evicted() { review::purge(trash, &entry) } else { None }
 }
 
 impl Listings {
@@ -98,8 +98,8 @@ impl Listings {
         self.lock().remove(pool).map(|listing| listing.entries)
     }
 
-    /// Whether so many bytes may be found in a pool's trash, by what is known of it.
-    fn may_do(&self, pool: &PoolName, bytes: u64) -> bool {
+    /// Returns whether the known evictable bytes suffice. An unreviewed trash may suffice.
+    fn may_suffice(&self, pool: &PoolName, bytes: u64) -> bool {
         self.lock().get(pool).is_none_or(|listing| listing.evictable >= bytes)
     }
 

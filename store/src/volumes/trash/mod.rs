@@ -1,22 +1,21 @@
-//! The trash and what unfinished work has left: seeing to it that it stays away, and emptying it in
-//! steps short enough to pause between.
+//! The trash and the leftovers of interrupted work: removes them in small steps.
 //!
-//! It removes nothing that has not been moved into the trash or the staging folder before, and nothing
-//! there that can be had back: that has to be given up first, in `sort.rs`.
+//! It removes only what is in the trash or in the staging directory. A volume that can be restored has
+//! to be marked for removal first (`review.rs`).
 
 pub mod discard;
 mod evict;
 pub mod plan;
 pub mod removals;
 pub mod restore;
-pub mod sort;
+pub mod review;
 pub mod trashed;
 
-use crate::host::reap::{self, Budget, Obstacle, Progress};
-use crate::host::{Dir, HostError, Verb};
+use crate::host::removal::{self, Budget, Obstacle, Progress};
+use crate::host::{Dir, HostError, Operation};
 use crate::pools::OpenPool;
 use crate::volumes::quota::groups;
-use crate::volumes::trash::discard::settle;
+use crate::volumes::trash::discard::sync_both;
 use crate::volumes::trash::removals::Listing;
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::pool::PoolName;
@@ -24,37 +23,36 @@ use fastrak_api::volume::VolumeId;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
-/// How one pool's trash stands after a step.
+/// The state of a pool's trash after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrashState {
     /// The pool.
     pub pool: PoolName,
     /// Whether a further step can remove more.
     pub more: bool,
-    /// How many volumes are still in it.
+    /// The number of volumes in the trash.
     pub entries: usize,
-    /// How many files and folders this step has removed.
+    /// The number of files and directories that this step has removed.
     pub removed: u64,
-    /// How many of them were skipped.
+    /// The number of volumes that were skipped.
     pub skipped: usize,
-    /// Those that cannot be removed now, each with what is in the way.
-    pub stuck: Vec<(OsString, Obstacle)>,
+    /// The volumes that cannot be removed now, each with its obstacle.
+    pub blocked: Vec<(OsString, Obstacle)>,
 }
 
 impl Store {
-    /// Makes sure that what is gone stays gone: the try that moved a volume into the trash may have been
-    /// cut off before that was on the disk, and then a power cut brings the volume back, also when the
-    /// trash has been emptied since.
-    pub fn settle(&self) -> Result<(), VolumeError> {
+    /// Flushes the trash of every pool. The attempt that moved a volume into the trash may have been
+    /// interrupted before its sync; a power failure would then bring the volume back, even after the trash
+    /// was emptied.
+    pub fn sync_trash(&self) -> Result<(), VolumeError> {
         for pool in self.pools.open_all() {
             let pool = pool.map_err(VolumeError::Pool)?;
-            sync_trash(&pool.dir).map_err(VolumeError::Discard)?;
+            sync_pool_trash(&pool.dir).map_err(VolumeError::Discard)?;
         }
         Ok(())
     }
 
-    /// Removes as much as `budget` allows from the trash of every pool that can be used. Entries in
-    /// `skipped` are left for later.
+    /// Removes as much as `budget` allows from the trash of every usable pool, except `skipped`.
     pub fn empty_trash(
         &self,
         budget: impl Into<Budget>,
@@ -68,7 +66,7 @@ impl Store {
             Ok(state) => Some(state),
             Err(error) => {
                 let error = fastrak_runtime::chain::Chain(&error).to_string();
-                tracing::warn!(pool = %pool.config.name, error, "could not look into the trash");
+                tracing::warn!(pool = %pool.config.name, error, "could not read the trash");
                 None
             }
         });
@@ -87,7 +85,7 @@ impl Store {
             entries: 0,
             removed: 0,
             skipped: 0,
-            stuck: Vec::new(),
+            blocked: Vec::new(),
         };
         let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
             return Ok(state);
@@ -101,21 +99,21 @@ impl Store {
         let Some(name) = self.removals.choose(&pool.config.name, &listing, skipped) else {
             return Ok(state);
         };
-        let notes = || groups::notes(&pool.dir);
-        let step = self.removals.step(&pool.config.name, (&trash, &name), notes, budget);
+        let records = || groups::subvolume_records(&pool.dir);
+        let step = self.removals.step(&pool.config.name, (&trash, &name), records, budget);
         state.removed = step.removed;
         match step.progress {
-            Progress::Gone => {
+            Progress::Removed => {
                 listing.remove(&name);
                 if listing.after(None, skipped).is_none() {
-                    // More may have come meanwhile.
+                    // Volumes may have been added in the meantime.
                     listing = Listing::read(&trash)?;
                 }
                 state.more = listing.after(None, skipped).is_some();
             }
             Progress::More => state.more = true,
-            Progress::Stuck(obstacle) => {
-                state.stuck.push((name, obstacle));
+            Progress::Blocked(obstacle) => {
+                state.blocked.push((name, obstacle));
                 state.more = true;
             }
         }
@@ -127,14 +125,14 @@ impl Store {
     }
 }
 
-fn sync_trash(pool: &Dir) -> Result<(), HostError> {
+fn sync_pool_trash(pool: &Dir) -> Result<(), HostError> {
     match pool.open_if_there(OsStr::new(layout::TRASH))? {
-        Some(trash) => settle(pool, &trash),
+        Some(trash) => sync_both(pool, &trash),
         None => Ok(()),
     }
 }
 
-/// Whether the volume is in the pool's trash, to be had back or being removed.
+/// Returns whether the volume is in the pool's trash, restorable or being removed.
 pub(crate) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
     let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(false) };
     for n in 0..2 {
@@ -145,15 +143,17 @@ pub(crate) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError>
     Ok(false)
 }
 
-/// Removes something small in a directory of a pool at once.
+/// Removes a small tree in a directory of a pool in one step.
 pub(crate) fn remove_now(pool: &Dir, dir: &Dir, name: &OsStr) -> Result<(), HostError> {
-    // Most often there is nothing, and nothing more has to be asked.
+    // Usually there is nothing, and the pool's quota support need not be read.
     if dir.kind_of(name)?.is_none() {
         return Ok(());
     }
-    reap::remove(dir, name, groups::notes(pool)).map_err(|Obstacle { path, errno }| HostError {
-        verb: Verb::Remove,
-        what: path.display().to_string(),
-        errno,
-    })
+    removal::remove(dir, name, groups::subvolume_records(pool)).map_err(
+        |Obstacle { path, errno }| HostError {
+            verb: Operation::Remove,
+            what: path.display().to_string(),
+            errno,
+        },
+    )
 }

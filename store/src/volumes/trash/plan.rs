@@ -1,66 +1,66 @@
-//! Which volumes have to leave the trash. Pure. How long each has been there is counted in `trashed.rs`.
+//! Decides which volumes leave the trash. Pure. `trashed.rs` counts their time.
 
 use crate::volumes::records::owner::Owner;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A volume in the trash that can be had back.
+/// A volume in the trash that can be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The volume.
     pub id: VolumeId,
-    /// Whose it was.
+    /// The last owner.
     pub owner: Owner,
-    /// The size that was granted.
+    /// The granted size.
     pub bytes: u64,
-    /// For how many seconds it can be had back.
+    /// The retention in seconds.
     pub ttl: u64,
-    /// How many of them are over.
+    /// The seconds of the retention that have passed.
     pub spent: u64,
-    /// When it was put there, which tells apart those that have spent the same.
+    /// When it was deleted, which orders volumes with the same age.
     pub since: i64,
 }
 
-/// What becomes of a volume in the trash.
+/// What happens to a volume in the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It stays.
-    Stays,
-    /// Its time is over.
-    Over,
-    /// It is evicted: its time is not over, but the trash has no room for it.
-    GivesWay,
+    Keep,
+    /// Its retention has expired.
+    Expire,
+    /// It is evicted before its retention expires, because the space is needed.
+    Evict,
 }
 
-/// An entry is not evicted before it has been in the trash for so many seconds: whoever deletes a volume
-/// by mistake has this time to undelete it, whatever others claim. A deleted volume may so keep its room
-/// for ten minutes, also beyond what the trash may hold.
+/// A volume is not evicted during its first seconds in the trash, whatever other claims need: this is
+/// the time to undelete a volume that was deleted by mistake. A deleted volume can therefore keep its
+/// space for ten minutes, even beyond the limit of the trash.
 pub const MIN_AGE: u64 = 10 * 60;
 
-/// What becomes of each of `entries` where the trash may hold `most` bytes; without a number, any.
+/// Decides for each of `entries`. The trash may hold `most` bytes; `None` means no limit.
 #[must_use]
-pub fn fates(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
-    let fate = |entry: &Entry| if entry.is_over() { Fate::Over } else { Fate::Stays };
+pub fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
+    let fate = |entry: &Entry| if entry.has_expired() { Fate::Expire } else { Fate::Keep };
     let mut fates: Vec<_> = entries.iter().map(fate).collect();
-    let stay = entries.iter().filter(|entry| !entry.is_over());
+    let stay = entries.iter().filter(|entry| !entry.has_expired());
     let held = stay.fold(0u64, |sum, entry| sum.saturating_add(entry.bytes));
     let excess = most.map_or(0, |most| held.saturating_sub(most));
     for at in evict(entries, excess, None) {
         if let Some(fate) = fates.get_mut(at) {
-            *fate = Fate::GivesWay;
+            *fate = Fate::Evict;
         }
     }
     fates
 }
 
-/// Which of `entries` are evicted so that a claim in the namespace `requester` gets `bytes`. None are if
-/// all that may be evicted would not do.
+/// Returns the entries to evict so that a claim in namespace `requester` gets `bytes`. Returns none if
+/// all evictable entries together are too small.
 #[must_use]
-pub fn leave(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
+pub fn choose_evictions(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
     if evictable(entries) < bytes { Vec::new() } else { evict(entries, bytes, Some(requester)) }
 }
 
-/// How many bytes can be evicted.
+/// Returns the sum of the evictable bytes.
 #[must_use]
 pub fn evictable(entries: &[Entry]) -> u64 {
     let may = entries.iter().filter(|entry| entry.may_be_evicted());
@@ -68,21 +68,21 @@ pub fn evictable(entries: &[Entry]) -> u64 {
 }
 
 impl Entry {
-    /// Whether it may be evicted: its time is not over, and it has been in the trash for a while.
+    /// Returns whether the entry is old enough and has not expired.
     #[must_use]
     pub const fn may_be_evicted(&self) -> bool {
-        !self.is_over() && self.spent >= MIN_AGE
+        !self.has_expired() && self.spent >= MIN_AGE
     }
 
-    const fn is_over(&self) -> bool {
+    const fn has_expired(&self) -> bool {
         self.spent >= self.ttl
     }
 }
 
-/// The entries that are evicted to free `bytes` at least, or all that may be: those of the requester's
-/// namespace first, then again and again one of the namespace that holds most of the trash. So no
-/// namespace loses what it can get back to one that fills the trash, or that asks for much. Within a
-/// namespace the oldest goes first.
+/// Returns the entries to evict to free at least `bytes`, or all that may be evicted. Entries of the
+/// requester's namespace come first, then repeatedly one of the namespace with the largest share. A
+/// namespace therefore loses nothing to one that fills the trash or requests much. Within a namespace
+/// the oldest entry comes first.
 fn evict(entries: &[Entry], bytes: u64, requester: Option<&str>) -> Vec<usize> {
     let mut shares = Shares::of(entries);
     let (mut freed, mut chosen) = (0u64, Vec::new());
@@ -95,24 +95,24 @@ fn evict(entries: &[Entry], bytes: u64, requester: Option<&str>) -> Vec<usize> {
     chosen
 }
 
-/// What each namespace holds of the trash.
+/// The share of each namespace.
 struct Shares<'a> {
     by_namespace: BTreeMap<&'a str, Share<'a>>,
-    /// Those that have an entry that may be evicted, by what they hold.
+    /// The namespaces with an evictable entry, ordered by their share.
     by_size: BTreeSet<(u64, &'a str)>,
 }
 
 #[derive(Default)]
 struct Share<'a> {
     bytes: u64,
-    /// Those that may be evicted, the oldest at the end.
+    /// The evictable entries, the oldest last.
     evictable: Vec<(usize, &'a Entry)>,
 }
 
 impl<'a> Shares<'a> {
     fn of(entries: &'a [Entry]) -> Self {
         let mut by_namespace = BTreeMap::<_, Share<'_>>::new();
-        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_over()) {
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.has_expired()) {
             let share = by_namespace.entry(entry.owner.namespace.as_str()).or_default();
             share.bytes = share.bytes.saturating_add(entry.bytes);
             if entry.may_be_evicted() {

@@ -1,11 +1,10 @@
-//! The removals of trashed volumes that are under way, one in each pool, kept between their steps so
-//! that none begins anew each time: a large folder that is read again from its start for every few
-//! hundred names costs as many times more as it is larger.
+//! The removals in progress, one in each pool, kept between their steps. Restarting a removal for
+//! each step would list a large directory again for every few hundred names.
 //!
-//! Which volume is to be removed is decided elsewhere, and nobody may bring one back whose removal has
-//! begun: what is open is emptied wherever it is.
+//! The caller decides what to remove. A volume whose removal has started cannot be restored: open
+//! directories are emptied wherever they move.
 
-use crate::host::reap::{Budget, Notes, Progress, Removal};
+use crate::host::removal::{Budget, Progress, Removal, SubvolumeRecords};
 use crate::host::{Dir, HostError};
 use crate::volumes::layout;
 use fastrak_api::pool::PoolName;
@@ -14,47 +13,47 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// After so many steps of one removal, in a row, others have their turn: a volume to which someone still
-/// writes is never done.
+/// The number of consecutive steps of one removal before another has its turn. A volume to which a
+/// process still writes never finishes.
 const TURN: u32 = 1_000;
 
-/// The removals that are under way. Clones are the same.
+/// The removals in progress. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct Removals {
-    by_pool: Arc<Mutex<BTreeMap<PoolName, UnderWay>>>,
+    by_pool: Arc<Mutex<BTreeMap<PoolName, ActiveRemoval>>>,
     listings: Arc<Mutex<BTreeMap<PoolName, Listing>>>,
 }
 
-/// What is in a pool's trash. It is read once for many steps: a step takes some milliseconds, and so may
-/// the reading of a trash with many volumes.
+/// The content of a pool's trash. It is read once for many steps: listing a large trash may take as
+/// long as a step, some milliseconds.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// How many volumes, also those that can be had back.
+    /// The number of volumes, including restorable ones.
     pub entries: usize,
-    // Those that are to be removed.
+    // The names to remove.
     names: BTreeSet<OsString>,
-    // For how many steps it was used.
+    // The number of steps that used this listing.
     steps: u32,
 }
 
 #[derive(Debug)]
-struct UnderWay {
+struct ActiveRemoval {
     removal: Removal,
     steps: u32,
 }
 
-/// What a step has come to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How the removal stands.
+    /// The state of the removal.
     pub progress: Progress,
-    /// How many files and folders this step has removed.
+    /// The number of files and directories that this step has removed.
     pub removed: u64,
 }
 
 impl Removals {
-    /// Which of the names in a pool's trash is to be removed now, and is not one of `skipped`: the one that
-    /// is under way, or the next when it has had its turn.
+    /// Returns the name to remove now: the one in progress, or the next one after its turn. Never one of
+    /// `skipped`.
     pub fn choose(
         &self,
         pool: &PoolName,
@@ -62,7 +61,7 @@ impl Removals {
         skipped: &BTreeSet<OsString>,
     ) -> Option<OsString> {
         let removals = self.lock();
-        let Some(UnderWay { removal, steps }) = removals.get(pool) else {
+        let Some(ActiveRemoval { removal, steps }) = removals.get(pool) else {
             return listing.after(None, skipped);
         };
         let last = removal.name();
@@ -72,12 +71,12 @@ impl Removals {
         listing.after(Some(last), skipped).or_else(|| listing.after(None, skipped))
     }
 
-    /// What was in a pool's trash when it was read for an earlier step, if that is not too long ago.
+    /// Returns the listing of an earlier step if it is recent enough.
     pub fn take_listing(&self, pool: &PoolName) -> Option<Listing> {
         self.listings().remove(pool)
     }
 
-    /// Keeps it for the next step.
+    /// Keeps the listing for the next step.
     pub fn keep_listing(&self, pool: &PoolName, mut listing: Listing) {
         listing.steps += 1;
         if listing.steps < TURN {
@@ -85,30 +84,30 @@ impl Removals {
         }
     }
 
-    /// Removes a part of `name` in a pool's trash. The removal is begun if it was not, with `notes`.
+    /// Removes a part of `name` in a pool's trash. Starts the removal with `records` if necessary.
     pub fn step(
         &self,
         pool: &PoolName,
         (trash, name): (&Dir, &OsStr),
-        notes: impl FnOnce() -> Notes,
+        records: impl FnOnce() -> SubvolumeRecords,
         budget: Budget,
     ) -> Step {
-        // Taken out and not held: the disk may take its time.
+        // Removed from the map and not locked, because the disk may be slow.
         let known = self.lock().remove(pool).filter(|known| known.removal.name() == name);
-        let new = || UnderWay { removal: Removal::new(name, notes()), steps: 0 };
-        let UnderWay { mut removal, steps } = known.unwrap_or_else(new);
+        let new = || ActiveRemoval { removal: Removal::new(name, records()), steps: 0 };
+        let ActiveRemoval { mut removal, steps } = known.unwrap_or_else(new);
         let before = removal.removed();
         let progress = removal.step(trash, budget);
         let removed = removal.removed().saturating_sub(before);
         if progress == Progress::More {
-            // Of the only one there is, the turn begins anew.
+            // The only removal starts another turn.
             let steps = if steps < TURN { steps + 1 } else { 0 };
-            self.lock().insert(pool.clone(), UnderWay { removal, steps });
+            self.lock().insert(pool.clone(), ActiveRemoval { removal, steps });
         }
         Step { progress, removed }
     }
 
-    /// Forgets those in other pools: what they have open would keep a disk from being taken away.
+    /// Drops the removals of other pools: their open directories would block an unmount.
     pub fn retain(&self, pools: &[PoolName]) {
         self.lock().retain(|pool, _| pools.contains(pool));
         self.listings().retain(|pool, _| pools.contains(pool));
@@ -118,33 +117,33 @@ impl Removals {
         self.listings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, UnderWay>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, ActiveRemoval>> {
         self.by_pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Listing {
-    /// What is in the trash now.
+    /// Reads the trash.
     pub fn read(trash: &Dir) -> Result<Self, HostError> {
         let names = trash.names(usize::MAX)?;
         let entries = names.len();
-        // What can be had back is given up first, in `sort.rs`.
+        // A restorable volume is marked for removal first (`review.rs`).
         let goes = names.into_iter().filter(|name| layout::restorable(name).is_none());
         Ok(Self { entries, names: goes.collect(), steps: 0 })
     }
 
-    /// A name is gone from the trash.
+    /// Removes a name from the listing.
     pub fn remove(&mut self, name: &OsStr) {
         self.entries -= usize::from(self.names.remove(name));
     }
 
-    /// How many of `skipped` are in it.
+    /// Returns how many of `skipped` are in the listing.
     #[must_use]
     pub fn count(&self, skipped: &BTreeSet<OsString>) -> usize {
         skipped.iter().filter(|name| self.names.contains(*name)).count()
     }
 
-    /// The first name to be removed after `last` that is not one of `skipped`.
+    /// Returns the first name after `last` that is to be removed and not in `skipped`.
     #[must_use]
     pub fn after(&self, last: Option<&OsStr>, skipped: &BTreeSet<OsString>) -> Option<OsString> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);

@@ -1,49 +1,49 @@
-//! Volumes that may get another owner: what is recorded of them, and bringing them out of the trash.
+//! Finds volumes that may get another owner, and restores them from the trash.
 //!
-//! It does not decide who may have them.
+//! The caller decides who may have them.
 
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::records::owner::{self, Owner, OwnerRecord};
-use crate::volumes::trash::discard::settle;
-use crate::volumes::{Made, Store, VolumeError, layout, look, made, proven};
+use crate::volumes::trash::discard::sync_both;
+use crate::volumes::{ProvisionedVolume, Store, VolumeError, layout, made, read_record, verified};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use std::ffi::OsStr;
 
-/// A volume that is there, in its place or in the trash.
+/// A volume at its path or in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The pool it is in.
+pub struct FoundVolume {
+    /// The pool of the volume.
     pub pool: PoolName,
-    /// What is recorded of it.
+    /// The identity of the volume.
     pub identity: Identity,
-    /// Whose it was last.
+    /// The last owner.
     pub owner: Owner,
-    /// The uid of that one's namespace, if it is recorded.
+    /// The UID of the owner's namespace, if it is recorded.
     pub namespace_uid: Option<String>,
     /// Whether it is in the trash.
     pub trashed: bool,
 }
 
-/// What there is of a volume.
+/// The result of [`Store::search`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum SearchResult {
     /// The volume.
-    Known(Box<Known>),
-    /// Something that is not proven to be it; why.
-    Doubtful(String),
-    /// It cannot be known, since a pool cannot be used; why.
+    Found(Box<FoundVolume>),
+    /// A directory without a valid record; with the reason.
+    Unverified(String),
+    /// Unknown because a pool cannot be used; with the reason.
     Unknown(String),
-    /// Nothing that could be had back.
-    Nothing,
+    /// No volume that could be restored.
+    Absent,
 }
 
 impl Store {
-    /// Looks for a volume in its place and in the trash.
-    pub fn search(&self, id: &VolumeId) -> Result<Found, VolumeError> {
+    /// Looks for a volume at its path and in the trash.
+    pub fn search(&self, id: &VolumeId) -> Result<SearchResult, VolumeError> {
         let (mut known, mut unknown) = (None, None);
         for pool in self.pools.open_all() {
             let pool = match pool {
@@ -54,52 +54,52 @@ impl Store {
                 }
             };
             match search(&pool, id).map_err(VolumeError::Look)? {
-                Found::Known(_) if known.is_some() => return Ok(twice()),
-                Found::Known(found) => known = Some(found),
-                Found::Nothing => {}
+                SearchResult::Found(_) if known.is_some() => return Ok(duplicate()),
+                SearchResult::Found(found) => known = Some(found),
+                SearchResult::Absent => {}
                 other => return Ok(other),
             }
         }
-        // In a pool that is away there may be a second one.
+        // An unusable pool may contain a second one.
         Ok(match (known, unknown) {
-            (_, Some(why)) => Found::Unknown(why),
-            (Some(known), None) => Found::Known(known),
-            (None, None) => Found::Nothing,
+            (_, Some(why)) => SearchResult::Unknown(why),
+            (Some(known), None) => SearchResult::Found(known),
+            (None, None) => SearchResult::Absent,
         })
     }
 
-    /// Brings the volume to its place if it is in the trash, records whose it is from now on, and
-    /// returns when that is on the disk. What an earlier try has done is not done again.
-    pub fn bring_back(
+    /// Moves the volume from the trash to its path if necessary, records its owner and flushes the change
+    /// to the disk. Skips the steps that an earlier attempt has completed.
+    pub fn restore(
         &self,
         pool: &PoolName,
         id: &VolumeId,
         owner: &Owner,
-    ) -> Result<Made, VolumeError> {
+    ) -> Result<ProvisionedVolume, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        self.book_again(&pool, id)?;
-        bring_back(&pool.dir, id).map_err(VolumeError::Restore)?;
+        self.grant_again(&pool, id)?;
+        move_from_trash(&pool.dir, id).map_err(VolumeError::Restore)?;
         let missing = || VolumeError::Missing(pool.config.name.clone());
-        let identity = proven(&pool, id)?.ok_or_else(missing)?;
+        let identity = verified(&pool, id)?.ok_or_else(missing)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Restore)?;
         let record = OwnerRecord::new(owner.clone());
         owner::write(&dir, &record).map_err(VolumeError::Restore)?;
-        // A limit may have been taken away or raised meanwhile by whoever runs the node.
-        self.hold(&pool, id).map_err(VolumeError::Restore)?;
+        // An administrator may have changed the limit in the meantime.
+        self.reapply_limit(&pool, id).map_err(VolumeError::Restore)?;
         Ok(made(&pool, id, identity.limit))
     }
 
-    /// What is in the trash is granted to nobody.
-    fn book_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
-        let Found::Known(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
+    /// Grants the volume again: a volume in the trash has no grant.
+    fn grant_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
+        let SearchResult::Found(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
             return Ok(());
         };
-        self.book_written(pool, &known.identity)?;
-        self.ledger.note(&pool.config.name, id, None);
+        self.grant_written(pool, &known.identity)?;
+        self.ledger.set_usage(&pool.config.name, id, None);
         Ok(())
     }
 
-    /// The claim that had the volume last, if it is another than the one that it was made for.
+    /// Returns the claim that last had the volume, if it is not the original one.
     pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<Owner>, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
@@ -107,7 +107,7 @@ impl Store {
         Ok(record.map(|record| record.owner).filter(|owner| owner.uid != id.as_str()))
     }
 
-    /// Whether the uid of the namespace of `owner`, who has the volume, is recorded.
+    /// Returns whether the namespace UID of `owner`, who has the volume, is recorded.
     pub fn knows_namespace_of(
         &self,
         pool: &PoolName,
@@ -120,8 +120,8 @@ impl Store {
         Ok(record.is_some_and(|record| record.owner == *owner && record.namespace_uid.is_some()))
     }
 
-    /// Records whose the volume is, and the uid of that claim's namespace if it is known.
-    pub fn note_owner(
+    /// Records the owner of the volume, and the UID of its namespace if it is known.
+    pub fn record_owner(
         &self,
         pool: &PoolName,
         id: &VolumeId,
@@ -142,42 +142,42 @@ impl Store {
     }
 }
 
-fn search(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Found, HostError> {
+fn search(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
     Ok(match (in_place(pool, id)?, in_trash(pool, id)?) {
-        (found, Found::Nothing) | (Found::Nothing, found) => found,
-        (Found::Known(_), Found::Known(_)) => twice(),
-        (doubtful, Found::Known(_)) | (Found::Known(_), doubtful) => doubtful,
-        (doubtful, _) => doubtful,
+        (found, SearchResult::Absent) | (SearchResult::Absent, found) => found,
+        (SearchResult::Found(_), SearchResult::Found(_)) => duplicate(),
+        (unverified, SearchResult::Found(_)) | (SearchResult::Found(_), unverified) => unverified,
+        (unverified, _) => unverified,
     })
 }
 
-fn twice() -> Found {
-    Found::Doubtful("it is there twice".to_owned())
+fn duplicate() -> SearchResult {
+    SearchResult::Unverified("it exists twice".to_owned())
 }
 
-fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Found, HostError> {
-    match look(pool, id)? {
-        None => Ok(Found::Nothing),
-        Some(Record::Doubtful(why)) => Ok(Found::Doubtful(why)),
-        Some(Record::Proven(identity)) => {
+fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
+    match read_record(pool, id)? {
+        None => Ok(SearchResult::Absent),
+        Some(Record::Unverified(why)) => Ok(SearchResult::Unverified(why)),
+        Some(Record::Verified(identity)) => {
             let dir = pool.dir.open(OsStr::new(id.as_str()))?;
             known(pool, &dir, *identity, false)
         }
     }
 }
 
-fn in_trash(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Found, HostError> {
+fn in_trash(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
     let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
-        return Ok(Found::Nothing);
+        return Ok(SearchResult::Absent);
     };
     let Some(dir) = trash.open_if_there(OsStr::new(id.as_str()))? else {
-        return Ok(Found::Nothing);
+        return Ok(SearchResult::Absent);
     };
     match identity::read(&dir, id)? {
-        Record::Doubtful(why) => Ok(Found::Doubtful(why)),
-        // It is on its way out, and may be half removed by whoever came before us.
-        Record::Proven(identity) if identity.trash_seconds.is_none() => Ok(Found::Nothing),
-        Record::Proven(identity) => known(pool, &dir, *identity, true),
+        Record::Unverified(why) => Ok(SearchResult::Unverified(why)),
+        // The volume is being removed and may be incomplete.
+        Record::Verified(identity) if identity.trash_seconds.is_none() => Ok(SearchResult::Absent),
+        Record::Verified(identity) => known(pool, &dir, *identity, true),
     }
 }
 
@@ -186,20 +186,20 @@ fn known(
     dir: &Dir,
     identity: Identity,
     trashed: bool,
-) -> Result<Found, HostError> {
+) -> Result<SearchResult, HostError> {
     let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(&identity)));
     let OwnerRecord { owner, namespace_uid, .. } = record;
     let pool = pool.config.name.clone();
-    Ok(Found::Known(Box::new(Known { pool, identity, owner, namespace_uid, trashed })))
+    Ok(SearchResult::Found(Box::new(FoundVolume { pool, identity, owner, namespace_uid, trashed })))
 }
 
-fn bring_back(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
+fn move_from_trash(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
     let name = OsStr::new(id.as_str());
     let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
     match trash.rename(name, pool, name) {
-        // An earlier try may have been cut off before it was on the disk.
+        // An earlier attempt may have been interrupted before its sync.
         Err(error) if error.is_missing() => {}
         other => other?,
     }
-    settle(pool, &trash)
+    sync_both(pool, &trash)
 }

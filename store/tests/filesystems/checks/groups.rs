@@ -8,7 +8,7 @@ use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::QuotaGroup;
 use fastrak_store::volumes::layout;
-use fastrak_store::volumes::trash::discard::Parting;
+use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::uml::inside::Inside;
 use std::collections::BTreeSet;
@@ -74,7 +74,11 @@ pub(super) fn go_with_their_volumes(inside: &Inside) -> Result<()> {
     let with = groups(&point)?;
     ensure!(with.len() == before.len() + 4 && with.is_superset(&before), "{with:?}");
     for number in 1..=3 {
-        ensure!(pool.store.discard(&PoolName::default(), &id(number), &Parting::default())?);
+        ensure!(pool.store.discard(
+            &PoolName::default(),
+            &id(number),
+            &TrashMetadata::default()
+        )?);
     }
     pool.empty_trash()?;
     same("what is noted", &notes(&pool.path)?.len(), &4)?;
@@ -92,7 +96,7 @@ fn numbers_come_again(inside: &Inside, point: &Path, pool: Pool) -> Result<()> {
     // The highest that is there when the filesystem is mounted anew.
     btrfs(&["subvolume", "create"], &point.join("last"))?;
     pool.store.ensure(&order(&id(4), 8 * MIB, Quota::Preferred))?;
-    ensure!(pool.store.discard(&PoolName::default(), &id(4), &Parting::default())?);
+    ensure!(pool.store.discard(&PoolName::default(), &id(4), &TrashMetadata::default())?);
     pool.empty_trash()?;
     let noted = notes(&pool.path)?;
     let number = noted.first().and_then(|name| name.to_str()?.split('.').next()?.parse().ok());

@@ -44,7 +44,10 @@ pub(super) fn are_chosen(scene: &Scene) -> Result<()> {
     let first = choose()?;
     project::limit(root.as_fd(), first, Limits::bytes(MIB))?;
     let second = choose()?;
-    ensure!(second == first + 1 || first == *projects::OURS.end(), "{first:x}, then {second:x}");
+    ensure!(
+        second == first + 1 || first == *projects::PROJECT_IDS.end(),
+        "{first:x}, then {second:x}"
+    );
     project::limit(root.as_fd(), first, Limits::NONE)?;
     same("chosen when it is free again", &choose()?, &first)
 }

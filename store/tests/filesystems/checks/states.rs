@@ -35,7 +35,7 @@ pub(super) fn memory(inside: &Inside) -> Result<()> {
     let path = inside.folder("memory")?;
     let folder = File::open(&path)?;
     same("its state", &project::state(folder.as_fd())?, &State::Off)?;
-    store::says_what_is_lacking(&path, "no quotas that could be used")
+    store::says_what_is_lacking(&path, "no quotas that the agent can set")
 }
 
 /// Mounts a disk so, and says what it is seen to do. Where it does nothing, it must say no.

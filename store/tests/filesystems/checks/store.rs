@@ -9,8 +9,8 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{Limits, project};
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::trash::discard::Parting;
-use fastrak_store::volumes::{VolumeError, Whereabouts, quota::projects};
+use fastrak_store::volumes::trash::discard::TrashMetadata;
+use fastrak_store::volumes::{Location, VolumeError, quota::projects};
 use rustix::fd::AsFd as _;
 use rustix::fs::statvfs;
 use rustix::io::Errno;
@@ -166,13 +166,16 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     let (one, other) = rivals();
     let (made, first) = pool.make(&one, 8 * MIB)?;
     fill(&mut File::create(made.path.join("file"))?, MIB);
-    ensure!(pool.store.discard(&PoolName::default(), &one, &Parting::default())?, "there was none");
+    ensure!(
+        pool.store.discard(&PoolName::default(), &one, &TrashMetadata::default())?,
+        "there was none"
+    );
     drop(pool.store.survey());
     ensure!(pool.in_use(first)?, "a volume in the trash has lost its number");
     let (_, second) = pool.make(&other, MIB)?;
     ensure!(second != first, "the number of a volume in the trash was given away");
     pool.empty_trash()?;
-    same("where it is", &pool.store.find(&one)?, &Whereabouts::Nowhere)?;
+    same("where it is", &pool.store.find(&one)?, &Location::Absent)?;
     until("its number is free", || {
         drop(pool.store.survey());
         Ok(!pool.in_use(first)?)
@@ -191,7 +194,7 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     let (made, _) = pool.store.ensure(&wanted)?;
     let Some(QuotaGroup::Project(first)) = made.limit else { anyhow::bail!("{:?}", made.limit) };
     project::set_project(File::open(&made.path)?.as_fd(), 0, false)?;
-    pool.store.discard(&PoolName::default(), &one, &Parting::default())?;
+    pool.store.discard(&PoolName::default(), &one, &TrashMetadata::default())?;
     // By this agent and by the next, which has never seen the volume.
     drop(pool.store.survey());
     ensure!(pool.in_use(first)?, "its number went");
@@ -200,8 +203,7 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     ensure!(pool.in_use(first)?, "its number went after a start");
     let (_, second) = pool.make(&other, MIB)?;
     ensure!(second != first, "its number was given away");
-    let back =
-        pool.store.bring_back(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
+    let back = pool.store.restore(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
     same("how it is held", &back.limit, &Some(QuotaGroup::Project(first)))?;
     same("whether it is", &pool.in_use(first)?, &true)
 }
@@ -249,7 +251,7 @@ pub(super) fn sweeps_a_part_at_a_time(scene: &Scene) -> Result<()> {
     /// More than one scan looks at.
     const MANY: u32 = 4200;
     let pool = Pool::new(&scene.root, "many")?;
-    let first = *projects::OURS.start();
+    let first = *projects::PROJECT_IDS.start();
     pool.store.ensure(&order(&id(1), MIB, Quota::Required))?;
     let root = pool.root()?;
     for number in first..first + MANY {

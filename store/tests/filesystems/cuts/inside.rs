@@ -13,9 +13,9 @@ use fastrak_store::host::calls::Machine as _;
 use fastrak_store::host::quota;
 use fastrak_store::host::{Dir, Kernel};
 use fastrak_store::volumes::records::owner::Owner;
-use fastrak_store::volumes::trash::discard::Parting;
-use fastrak_store::volumes::trash::restore::Found;
-use fastrak_store::volumes::{Whereabouts, layout};
+use fastrak_store::volumes::trash::discard::TrashMetadata;
+use fastrak_store::volumes::trash::restore::SearchResult;
+use fastrak_store::volumes::{Location, layout};
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::uml::inside::Inside;
 use std::collections::BTreeSet;
@@ -110,7 +110,7 @@ fn work(disk: &str, point: &Path) -> Result<()> {
             volumes.push(id);
         }
         if step % 5 == 0 {
-            drop(pool.store.sort_trash(50, 0));
+            drop(pool.store.review_trash(50, 0));
             drop(pool.store.empty_trash(3, &BTreeSet::new()));
         }
         if step % 20 == 19 {
@@ -126,7 +126,7 @@ fn remove_all(disk: &str, point: &Path) -> Result<()> {
         discard(disk, &pool, &found.volume)?;
     }
     // What could be had back gives way as well, as its time goes by.
-    drop(pool.store.sort_trash(0, i64::from(u32::MAX)));
+    drop(pool.store.review_trash(0, i64::from(u32::MAX)));
     pool.empty_trash()?;
     let numbers = || quota::project_from(&Dir::open_at(&Kernel, point)?, 1);
     if disk != "btrfs" {
@@ -155,7 +155,7 @@ fn remove_all(disk: &str, point: &Path) -> Result<()> {
 
 /// Starts as the agent does, and says what there is.
 fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
-    pool.store.settle()?;
+    pool.store.sync_trash()?;
     let contents = pool.store.survey();
     let content = contents.first().context("the pool cannot be used")?;
     ensure!(content.unlimited == 0, "{content:?}");
@@ -163,7 +163,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
     ensure!(!staging.exists() || staging.read_dir()?.next().is_none(), "something is half made");
     let (mut found, mut numbers) = (Vec::new(), BTreeSet::new());
     for id in &content.volumes {
-        let Whereabouts::Here(_, identity) = pool.store.find(id)? else {
+        let Location::InPool(_, identity) = pool.store.find(id)? else {
             anyhow::bail!("{id} is doubtful: {:?}", pool.store.find(id)?);
         };
         let data = layout::data_path(&pool.path, id);
@@ -178,7 +178,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
         found.push(*identity);
     }
     for id in trashed(pool)? {
-        let Found::Known(known) = pool.store.search(&id)? else {
+        let SearchResult::Found(known) = pool.store.search(&id)? else {
             anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(&id)?);
         };
         ensure!(known.trashed, "{id} is there twice");
@@ -228,7 +228,7 @@ fn write(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 }
 
 fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
-    let Whereabouts::Here(_, identity) = pool.store.find(id)? else {
+    let Location::InPool(_, identity) = pool.store.find(id)? else {
         anyhow::bail!("{id} is not there");
     };
     let bytes = identity.bytes + SIZE;
@@ -239,11 +239,11 @@ fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 }
 
 fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
-    let Found::Known(known) = pool.store.search(id)? else {
+    let SearchResult::Found(known) = pool.store.search(id)? else {
         anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(id)?);
     };
     println!("fact {disk} returning {id} 0");
-    pool.store.bring_back(&PoolName::default(), id, &Owner::first(&known.identity))?;
+    pool.store.restore(&PoolName::default(), id, &Owner::first(&known.identity))?;
     println!("fact {disk} returned {id} 0");
     Ok(())
 }
@@ -251,7 +251,7 @@ fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 fn discard(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
     println!("fact {disk} discarding {id} 0");
     ensure!(
-        pool.store.discard(&PoolName::default(), id, &Parting::default())?,
+        pool.store.discard(&PoolName::default(), id, &TrashMetadata::default())?,
         "{id} was not there"
     );
     println!("fact {disk} discarded {id} 0");

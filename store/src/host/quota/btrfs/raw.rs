@@ -1,6 +1,6 @@
-//! The calls of btrfs as the kernel takes them, one function for each: numbers and forms from
-//! `linux/btrfs.h`. It interprets nothing.
-#![expect(unsafe_code, reason = "an ioctl is a number and a form that only we can promise to fit")]
+//! The ioctls of btrfs, one function for each: numbers and structures from `linux/btrfs.h`. The
+//! module interprets nothing.
+#![expect(unsafe_code, reason = "a raw ioctl: the caller must match the number and the structure")]
 
 use super::is_name;
 use rustix::fd::BorrowedFd;
@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt as _;
 
-/// The group of ioctls that are btrfs's.
+/// The ioctl type of btrfs.
 const BTRFS: u8 = 0x94;
 
 #[repr(C)]
@@ -83,8 +83,8 @@ struct SearchArgs {
     found: [u8; 3992],
 }
 
-/// The length of what precedes each item that a search has found: transaction, object and offset of
-/// 8 bytes each, kind and length of 4.
+/// The length of the header of each search result: transaction, object and offset of 8 bytes each,
+/// type and length of 4.
 const HEADER: usize = 32;
 
 const CREATE: Opcode = opcode::write::<SubvolumeArgs>(BTRFS, 24);
@@ -93,25 +93,25 @@ const SEARCH: Opcode = opcode::read_write::<SearchArgs>(BTRFS, 17);
 const SET_FLAGS: Opcode = opcode::write::<u64>(BTRFS, 26);
 const ASSIGN: Opcode = opcode::write::<AssignArgs>(BTRFS, 41);
 const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
-/// Declared as one that reads, and it writes.
+/// The header declares this ioctl as reading, although it writes.
 const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
 const INFO: Opcode = opcode::read::<SubvolumeInfo>(BTRFS, 60);
 
 pub(super) fn create_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let args = SubvolumeArgs { fd: 0, transaction: 0, flags: 0, unused: [0; 4], name: text(name)? };
-    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<CREATE, _>::new(args)) }
 }
 
 pub(super) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let args = NameArgs { fd: 0, name: text(name)? };
-    // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<DESTROY, _>::new(args)) }
 }
 
-/// Sets the flags of the subvolume whose root this is. The kernel has one that can be set: read-only.
+/// Sets the flags of the subvolume with this root directory. The only settable flag is read-only.
 pub(super) fn set_subvolume_flags(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
-    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<SET_FLAGS, u64>::new(flags)) }
 }
 
@@ -124,30 +124,30 @@ pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64)
         reserved_referenced: 0,
         reserved_exclusive: 0,
     };
-    // SAFETY: the number is that of BTRFS_IOC_QGROUP_LIMIT, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_LIMIT; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<LIMIT, _>::new(args)) }
 }
 
 pub(super) fn create_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
     let args = GroupArgs { create: 1, group };
-    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
 }
 
 /// Makes one group a member of another.
 pub(super) fn assign_group(fd: BorrowedFd<'_>, member: u64, group: u64) -> Result<()> {
     let args = AssignArgs { assign: 1, member, group };
-    // SAFETY: the number is that of BTRFS_IOC_QGROUP_ASSIGN, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_ASSIGN; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<ASSIGN, _>::new(args)) }
 }
 
 pub(super) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
     let args = GroupArgs { create: 0, group };
-    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE, whose form this is; it is only read.
+    // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
 }
 
-/// The number and the uuid of the subvolume that the directory is in.
+/// Returns the ID and the UUID of the subvolume that contains the directory.
 pub(super) fn subvolume(fd: BorrowedFd<'_>) -> Result<(u64, [u8; 16])> {
     let mut info = SubvolumeInfo {
         number: 0,
@@ -162,13 +162,13 @@ pub(super) fn subvolume(fd: BorrowedFd<'_>) -> Result<(u64, [u8; 16])> {
         times: [0; 8],
         unused: [0; 8],
     };
-    // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO, whose form this is.
+    // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO; the structure matches.
     unsafe { ioctl(fd, Updater::<INFO, _>::new(&mut info)) }?;
     Ok((info.number, info.uuid))
 }
 
-/// Up to `most` items of one kind of one object of a tree, whose offset is in a range: the offset and
-/// the content of each. Fewer where a call holds no more; none only where there is none.
+/// Returns up to `most` items of one type and object of a tree with an offset in a range, as offset
+/// and content. It returns fewer if a call cannot hold more, and none only if there are none.
 pub(super) fn items(
     fd: BorrowedFd<'_>,
     tree: u64,
@@ -191,7 +191,7 @@ pub(super) fn items(
         unused_more: [0; 4],
         found: [0; 3992],
     };
-    // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH, whose form this is.
+    // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH; the structure matches.
     unsafe { ioctl(fd, Updater::<SEARCH, _>::new(&mut args)) }?;
     let mut rest = args.found.as_slice();
     let mut items = Vec::new();
@@ -206,7 +206,7 @@ pub(super) fn items(
     Ok(items)
 }
 
-/// A name in a field of fixed length, with zeros after it.
+/// Returns the name in a zero-padded field of fixed length.
 fn text<const LENGTH: usize>(name: &OsStr) -> Result<[u8; LENGTH]> {
     let mut field = [0; LENGTH];
     match field.get_mut(..name.len()) {

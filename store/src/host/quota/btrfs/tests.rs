@@ -1,11 +1,12 @@
-//! Against a real btrfs on a loop device.
+//! Tests on a real btrfs on a loop device.
 
 use super::super::{
-    Lack, Limits, Support, Usage, limit, make_subvolume, remove_groups, subvolume_uuid, support,
+    Limits, QuotaUnavailable, Support, Usage, limit, make_subvolume, remove_groups, subvolume_uuid,
+    support,
 };
 use super::*;
 use crate::host::dirs::failed;
-use crate::host::{Dir, HostError, Kernel, Verb};
+use crate::host::{Dir, HostError, Kernel, Operation};
 use fastrak_testkit::{Disk, eventually, or_skip};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -37,24 +38,24 @@ fn fill(path: &Path, bytes: u64) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Removes the subvolume `name` in `dir` with all that is in it; `false` where it cannot be removed
-/// so, and must be emptied like any directory.
+/// Removes the subvolume `name` in `dir` with its content. Returns `false` if it has to be emptied
+/// like a directory first.
 fn remove_subvolume(dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
     match dir.handle().remove_subvolume(name) {
         Ok(()) => Ok(true),
-        // A tenant has made subvolumes in it, or we may not, or it is none.
+        // It contains a subvolume, the rights are missing, or it is not a subvolume.
         Err(Errno::NOTEMPTY | Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTTY) => {
             Ok(false)
         }
-        Err(errno) => Err(failed(Verb::Remove, &dir.path().join(name))(errno)),
+        Err(errno) => Err(failed(Operation::Remove, &dir.path().join(name))(errno)),
     }
 }
 
 #[tokio::test]
-async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
+async fn a_subvolume_is_limited_and_reports_its_usage() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = open(disk.path());
-    assert_eq!(support(&root).unwrap(), Support::None(Lack::BtrfsOff));
+    assert_eq!(support(&root).unwrap(), Support::None(QuotaUnavailable::BtrfsOff));
     or_skip!(disk.switch_quotas_on().await);
     assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: true });
 
@@ -78,7 +79,7 @@ async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
 }
 
 #[tokio::test]
-async fn a_limit_below_what_is_held_lets_only_less_be_held() {
+async fn a_limit_below_the_usage_allows_only_removals() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = open(disk.path());
@@ -91,7 +92,7 @@ async fn a_limit_below_what_is_held_lets_only_less_be_held() {
 }
 
 #[tokio::test]
-async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
+async fn a_subvolume_moves_with_its_directory_and_is_removed_in_one_call() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = open(disk.path());
@@ -108,7 +109,7 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
     let Subvolume { number, uuid } = volume.handle().subvolume().unwrap();
     assert_ne!(uuid, [0; 16]);
     assert_eq!(subvolume_uuid(&root, number).unwrap(), Some(uuid));
-    assert!(!remove_subvolume(&root, os("final")).unwrap(), "it is an ordinary directory");
+    assert!(!remove_subvolume(&root, os("final")).unwrap(), "it is a regular directory");
     drop(volume);
     assert!(remove_subvolume(&moved, os("data")).unwrap());
     assert_eq!(moved.kind_of(os("data")).unwrap(), None);
@@ -126,12 +127,12 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
     })
     .await
     .unwrap();
-    assert!(remove_groups(&root, number).unwrap(), "what is gone is no error");
+    assert!(remove_groups(&root, number).unwrap(), "a missing group is no error");
     assert_eq!(held(&kept).limit, Some(MIB));
 }
 
 #[tokio::test]
-async fn a_subvolume_with_another_in_it_is_left_to_be_emptied() {
+async fn a_subvolume_with_a_nested_one_has_to_be_emptied_first() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = open(disk.path());
@@ -144,7 +145,7 @@ async fn a_subvolume_with_another_in_it_is_left_to_be_emptied() {
 }
 
 #[tokio::test]
-async fn a_name_is_no_path() {
+async fn a_path_is_rejected_as_a_name() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = open(disk.path());
     for name in ["", ".", "..", "a/b", "/etc"] {
@@ -154,12 +155,15 @@ async fn a_name_is_no_path() {
 }
 
 #[test]
-fn a_filesystem_without_quotas_is_said_to_be_one() {
-    assert_eq!(support(&open(Path::new("/proc"))).unwrap(), Support::None(Lack::Filesystem));
+fn procfs_has_no_quotas() {
+    assert_eq!(
+        support(&open(Path::new("/proc"))).unwrap(),
+        Support::None(QuotaUnavailable::Unsupported)
+    );
 }
 
 #[tokio::test]
-async fn full_quotas_hold_a_subvolume_and_none_that_is_in_it() {
+async fn full_quotas_do_not_limit_nested_subvolumes() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_full_quotas_on().await);
     let root = open(disk.path());
@@ -174,7 +178,7 @@ async fn full_quotas_hold_a_subvolume_and_none_that_is_in_it() {
 }
 
 #[tokio::test]
-async fn with_simple_quotas_subvolumes_in_a_volume_share_its_limit() {
+async fn simple_quotas_limit_a_volume_with_its_nested_subvolumes() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = open(disk.path());
@@ -213,7 +217,7 @@ async fn with_simple_quotas_subvolumes_in_a_volume_share_its_limit() {
 }
 
 #[tokio::test]
-async fn a_limit_of_before_the_shared_groups_is_seen_as_none_and_gives_way_to_theirs() {
+async fn a_limit_without_a_shared_group_is_replaced_by_one_with_it() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = open(disk.path());

@@ -1,25 +1,28 @@
-//! The calls for projects as the kernel takes them, one function for each: numbers and forms from
-//! `linux/fs.h`, `linux/quota.h` and `linux/dqblk_xfs.h`. It interprets nothing.
+//! The system calls of project quotas, one function for each: numbers and structures from
+//! `linux/fs.h`, `linux/quota.h` and `linux/dqblk_xfs.h`. The module interprets nothing.
 //!
-//! The commands are those that XFS began with (`Q_X..`): the kernel translates them for every other
-//! filesystem, so that one form does for all.
-#![expect(unsafe_code, reason = "a call is a number and a form that only we can promise to fit")]
+//! It uses the XFS commands (`Q_X..`): the kernel translates them for every other filesystem, so one
+//! structure serves all.
+#![expect(
+    unsafe_code,
+    reason = "a raw system call: the caller must match the number and the structure"
+)]
 
 use rustix::fd::{AsRawFd as _, BorrowedFd};
 use rustix::io::{Errno, Result};
 use rustix::ioctl::{Getter, Opcode, Setter, ioctl, opcode};
 
-/// The kind of quota that is meant by every call here: `PRJQUOTA`.
+/// The quota type of every call here: `PRJQUOTA`.
 const PROJECTS: u32 = 2;
-/// `FS_PROJ_QUOTA`, the same within a record, as a flag.
+/// `FS_PROJ_QUOTA`: the quota type as a flag in a record.
 const OF_PROJECT: i8 = 1 << 1;
 /// `FS_DQ_ISOFT`, `FS_DQ_IHARD`, `FS_DQ_BSOFT` and `FS_DQ_BHARD`: the limits that a record sets.
 const EVERY_LIMIT: u16 = 0b1111;
-/// The versions of the forms.
+/// The versions of the structures.
 const QUOTA_VERSION: i8 = 1;
 const STATE_VERSION: i8 = 1;
 
-/// `XQM_CMD` of `n` for projects.
+/// Returns `XQM_CMD(n)` for projects.
 const fn command(n: u32) -> u32 {
     ((('X' as u32) << 8) + n) << 8 | PROJECTS
 }
@@ -82,44 +85,44 @@ struct State {
     for_later: [u64; 7],
 }
 
-// A form that is too short would have the kernel write past its end.
+// The kernel would write past the end of a structure that is too short.
 const _: () = assert!(size_of::<Attributes>() == 28);
 const _: () = assert!(size_of::<Quota>() == 112);
 const _: () = assert!(size_of::<State>() == 160);
 
-/// What the kernel fills with a record of its own: a form of plain numbers, for which any bytes will do.
-trait Form {}
-impl Form for Quota {}
-impl Form for State {}
+/// A structure that the kernel fills. It has only integer fields, so every bit pattern is valid.
+trait KernelStruct {}
+impl KernelStruct for Quota {}
+impl KernelStruct for State {}
 
 impl Quota {
-    /// The record of a project with its hard limits and no others.
+    /// Returns the record of a project with hard limits only.
     pub(super) fn limiting(project: u32, hard_blocks: u64, hard_inodes: u64) -> Self {
         let (version, kind, fields) = (QUOTA_VERSION, OF_PROJECT, EVERY_LIMIT);
         Self { version, kind, fields, project, hard_blocks, hard_inodes, ..Self::default() }
     }
 
-    /// Whether it says nothing: no file, no limit.
+    /// Returns whether the record has no file and no limit.
     pub(super) fn is_empty(&self) -> bool {
         let hard = self.hard_blocks | self.hard_inodes;
         let soft = self.soft_blocks | self.soft_inodes;
-        // Those on a device for real time: two limits and what is there.
+        // The real-time device: two limits and the usage.
         let real_time = self.real_time[0] | self.real_time[1] | self.real_time[2];
         hard | soft | real_time | self.blocks | self.inodes == 0
     }
 }
 
 pub(super) fn attributes(fd: BorrowedFd<'_>) -> Result<Attributes> {
-    // SAFETY: the number is that of FS_IOC_FSGETXATTR, whose form this is, and the kernel fills it.
+    // SAFETY: the number is that of FS_IOC_FSGETXATTR, the structure matches, and the kernel fills it.
     unsafe { ioctl(fd, Getter::<GET_ATTRIBUTES, Attributes>::new()) }
 }
 
 pub(super) fn set_attributes(fd: BorrowedFd<'_>, attributes: Attributes) -> Result<()> {
-    // SAFETY: the number is that of FS_IOC_FSSETXATTR, whose form this is; it is only read.
+    // SAFETY: the number is that of FS_IOC_FSSETXATTR and the structure matches; the kernel only reads it.
     unsafe { ioctl(fd, Setter::<SET_ATTRIBUTES, _>::new(attributes)) }
 }
 
-/// The flags of the filesystem: of which kinds it counts, and of which it enforces limits.
+/// Returns the quota flags of the filesystem.
 pub(super) fn state(fd: BorrowedFd<'_>) -> Result<u16> {
     let mut state = State { version: STATE_VERSION, ..State::default() };
     call(fd.as_raw_fd(), GET_STATE, 0, &mut state)?;
@@ -132,28 +135,28 @@ pub(super) fn quota(fd: BorrowedFd<'_>, project: u32) -> Result<Quota> {
     Ok(quota)
 }
 
-/// The record of the first project from `from` on that has one.
+/// Returns the record of the first project from `from` on that has one.
 pub(super) fn next_quota(fd: BorrowedFd<'_>, from: u32) -> Result<Quota> {
     let mut quota = Quota::default();
     call(fd.as_raw_fd(), GET_NEXT_QUOTA, from, &mut quota)?;
     Ok(quota)
 }
 
-/// Sets the limits that the record has, and takes away those that it lacks.
+/// Sets the limits in the record, and clears those that it lacks.
 pub(super) fn set_limits(fd: BorrowedFd<'_>, mut quota: Quota) -> Result<()> {
     call(fd.as_raw_fd(), SET_LIMITS, quota.project, &mut quota)
 }
 
-/// Whether the kernel has the call at all: one that has refuses what is no descriptor.
-pub(super) fn is_there() -> bool {
+/// Returns whether the kernel has the system call: it then rejects the invalid descriptor.
+pub(super) fn is_available() -> bool {
     call(-1, GET_STATE, 0, &mut State::default()) != Err(Errno::NOSYS)
 }
 
-fn call<F: Form>(fd: i32, command: u32, project: u32, form: &mut F) -> Result<()> {
+fn call<F: KernelStruct>(fd: i32, command: u32, project: u32, form: &mut F) -> Result<()> {
     let form = std::ptr::from_mut(form);
-    // SAFETY: no command here writes more than its form, which is as long as the kernel's and is ours.
-    let said = unsafe { libc::syscall(libc::SYS_quotactl_fd, fd, command, project, form) };
-    match said {
+    // SAFETY: no command here writes more than its structure, which has the kernel's size and is ours.
+    let result = unsafe { libc::syscall(libc::SYS_quotactl_fd, fd, command, project, form) };
+    match result {
         0 => Ok(()),
         _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
     }

@@ -3,7 +3,7 @@ use rustix::fd::AsFd as _;
 use std::fs::File;
 
 #[test]
-fn numbers_are_those_of_the_kernel() {
+fn the_call_numbers_match_the_kernel() {
     // `struct fsxattr` is 28 bytes: _IOR('X', 31, ..) and _IOW('X', 32, ..).
     assert_eq!((raw::GET_ATTRIBUTES, raw::SET_ATTRIBUTES), (0x801C_581F, 0x401C_5820));
     // QCMD(Q_XGETQSTATV, PRJQUOTA) and so on.
@@ -12,7 +12,7 @@ fn numbers_are_those_of_the_kernel() {
 }
 
 #[test]
-fn a_filesystem_of_no_disk_has_no_projects_and_says_so() {
+fn procfs_has_no_project_quotas() {
     let file = File::open("/proc/self/status").unwrap();
     assert!(matches!(state(file.as_fd()), Ok(State::Off | State::NoCall)));
     assert!(project_of(file.as_fd()).is_err());

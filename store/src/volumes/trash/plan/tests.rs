@@ -19,33 +19,33 @@ fn entries(all: &[(&str, u64, u64)]) -> Vec<Entry> {
 }
 
 #[test]
-fn what_is_over_goes_and_the_oldest_give_way() {
-    use Fate::{GivesWay, Over, Stays};
+fn expired_volumes_leave_and_the_oldest_are_evicted() {
+    use Fate::{Evict, Expire, Keep};
     let (old, older, oldest) = (MIN_AGE, MIN_AGE + 1, MIN_AGE + 2);
     let entries = entries(&[("n", 5, old), ("n", 5, DAY), ("n", 5, oldest), ("n", 5, older)]);
     for (most, wanted) in [
-        (None, [Stays, Over, Stays, Stays]),
-        (Some(15), [Stays, Over, Stays, Stays]),
-        (Some(14), [Stays, Over, GivesWay, Stays]),
-        (Some(5), [Stays, Over, GivesWay, GivesWay]),
-        (Some(4), [GivesWay, Over, GivesWay, GivesWay]),
-        (Some(0), [GivesWay, Over, GivesWay, GivesWay]),
+        (None, [Keep, Expire, Keep, Keep]),
+        (Some(15), [Keep, Expire, Keep, Keep]),
+        (Some(14), [Keep, Expire, Evict, Keep]),
+        (Some(5), [Keep, Expire, Evict, Evict]),
+        (Some(4), [Evict, Expire, Evict, Evict]),
+        (Some(0), [Evict, Expire, Evict, Evict]),
     ] {
-        assert_eq!(fates(&entries, most), wanted, "{most:?}");
+        assert_eq!(decide(&entries, most), wanted, "{most:?}");
     }
 }
 
 #[test]
-fn nothing_is_given_up_for_a_volume_that_would_not_fit_all_the_same() {
+fn nothing_is_evicted_for_a_volume_that_still_would_not_fit() {
     let entries = entries(&[("n", 5, MIN_AGE), ("n", 7, MIN_AGE + 1), ("n", 100, MIN_AGE - 1)]);
-    assert_eq!(leave(&entries, 0, "n"), Vec::<usize>::new());
-    assert_eq!(leave(&entries, 6, "n"), [1]);
-    assert_eq!(leave(&entries, 8, "other"), [1, 0]);
-    assert_eq!(leave(&entries, 13, "n"), Vec::<usize>::new());
+    assert_eq!(choose_evictions(&entries, 0, "n"), Vec::<usize>::new());
+    assert_eq!(choose_evictions(&entries, 6, "n"), [1]);
+    assert_eq!(choose_evictions(&entries, 8, "other"), [1, 0]);
+    assert_eq!(choose_evictions(&entries, 13, "n"), Vec::<usize>::new());
 }
 
 #[test]
-fn a_claim_evicts_from_its_own_namespace_and_then_from_the_one_that_holds_most() {
+fn a_claim_evicts_from_its_own_namespace_and_then_from_the_largest_share() {
     let entries = entries(&[
         ("small", 1, DAY - 1),
         ("large", 6, MIN_AGE),
@@ -53,15 +53,15 @@ fn a_claim_evicts_from_its_own_namespace_and_then_from_the_one_that_holds_most()
         ("own", 2, MIN_AGE),
         ("other", 7, MIN_AGE),
     ]);
-    assert_eq!(leave(&entries, 2, "own"), [3]);
+    assert_eq!(choose_evictions(&entries, 2, "own"), [3]);
     // 12 of "large" are more than 7 of "other", and 6 are less.
-    assert_eq!(leave(&entries, 9, "own"), [3, 2, 4]);
-    assert_eq!(leave(&entries, 8, "own"), [3, 2]);
-    assert_eq!(leave(&entries, 22, "own"), [3, 2, 4, 1, 0]);
-    // Without a requester it is the largest share alone that counts.
+    assert_eq!(choose_evictions(&entries, 9, "own"), [3, 2, 4]);
+    assert_eq!(choose_evictions(&entries, 8, "own"), [3, 2]);
+    assert_eq!(choose_evictions(&entries, 22, "own"), [3, 2, 4, 1, 0]);
+    // Without a requester only the largest share counts.
     let gone = |most| {
-        let fates = fates(&entries, Some(most));
-        (0..entries.len()).filter(|at| fates[*at] == Fate::GivesWay).collect::<Vec<_>>()
+        let fates = decide(&entries, Some(most));
+        (0..entries.len()).filter(|at| fates[*at] == Fate::Evict).collect::<Vec<_>>()
     };
     assert_eq!((gone(22), gone(21), gone(10)), (vec![], vec![2], vec![2, 4]));
 }
@@ -76,7 +76,7 @@ fn some_entries() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-/// What each namespace holds, its requester's apart, if `gone` have left.
+/// Returns the share of each namespace after `gone` were evicted.
 fn held(entries: &[Entry], gone: &[usize]) -> HashMap<String, u64> {
     let mut held = HashMap::new();
     for (at, entry) in entries.iter().enumerate() {
@@ -87,7 +87,7 @@ fn held(entries: &[Entry], gone: &[usize]) -> HashMap<String, u64> {
     held
 }
 
-/// What must be true of entries that were evicted in this order.
+/// Checks the invariants of an eviction in this order.
 fn check(entries: &[Entry], order: &[usize], requester: Option<&str>) -> Result<(), TestCaseError> {
     let is_own = |entry: &Entry| requester == Some(entry.owner.namespace.as_str());
     for (nth, at) in order.iter().enumerate() {
@@ -116,7 +116,7 @@ proptest! {
         bytes in 0_u64..800,
         requester in "[a-e]",
     ) {
-        let order = leave(&entries, bytes, &requester);
+        let order = choose_evictions(&entries, bytes, &requester);
         check(&entries, &order, Some(&requester))?;
         let sum = |order: &[usize]| order.iter().map(|at| entries[*at].bytes).sum::<u64>();
         match order.split_last() {
@@ -126,13 +126,13 @@ proptest! {
     }
 
     #[test]
-    fn the_trash_holds_no_more_than_it_may_but_what_is_young_and_gives_up_no_more_than_it_must(
+    fn the_trash_respects_its_limit_and_evicts_no_more_than_needed(
         entries in some_entries(),
         most in 0_u64..800,
     ) {
-        let fates = fates(&entries, Some(most));
+        let fates = decide(&entries, Some(most));
         let of = |fate| (0..entries.len()).filter(move |at| fates[*at] == fate).collect::<Vec<_>>();
-        let (stay, leave) = (of.clone()(Fate::Stays), of.clone()(Fate::GivesWay));
+        let (stay, leave) = (of.clone()(Fate::Keep), of.clone()(Fate::Evict));
         let sum = |all: &[usize]| all.iter().map(|at| entries[*at].bytes).sum::<u64>();
         let young = stay.iter().all(|at| entries[*at].spent < MIN_AGE);
         prop_assert!(sum(&stay) <= most || young, "{stay:?} stay");
@@ -141,11 +141,11 @@ proptest! {
         if let Some((last, others)) = order.split_last() {
             let all: BTreeSet<_> = order.iter().copied().collect();
             prop_assert!(all.iter().all(|at| leave.contains(at)));
-            // Without the last one it would have been too much still.
+            // The trash would exceed its limit without the last eviction.
             let before = sum(&stay) + sum(&leave) - sum(others);
             prop_assert!(before > most || entries[*last].bytes == 0);
         }
-        for at in of(Fate::Over) {
+        for at in of(Fate::Expire) {
             prop_assert!(entries[at].spent >= entries[at].ttl);
         }
     }

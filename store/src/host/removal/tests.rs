@@ -1,5 +1,5 @@
-mod enemies;
-mod meddler;
+mod concurrent_changes;
+mod hostile_contents;
 mod race;
 mod subvolumes;
 
@@ -36,10 +36,10 @@ impl Scene {
         Dir::open_at(&Kernel, &self.folder.path().join("trash")).unwrap()
     }
 
-    /// Steps until there is nothing more to do; how many it took, and the last answer.
+    /// Steps until nothing is left to do. Returns the number of steps and the last result.
     fn remove(&self, budget: impl Into<Budget> + Copy) -> (usize, Progress) {
         let trash = self.trash();
-        let mut removal = Removal::new(OsStr::new("volume"), Notes::Needless);
+        let mut removal = Removal::new(OsStr::new("volume"), SubvolumeRecords::NotNeeded);
         for steps in 1..100_000 {
             match removal.step(&trash, budget.into()) {
                 Progress::More => {}
@@ -60,7 +60,7 @@ impl Scene {
 }
 
 #[test]
-fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
+fn every_kind_of_entry_is_removed_and_nothing_outside() {
     let scene = Scene::new();
     let data = scene.data();
     symlink("/", data.join("root")).unwrap();
@@ -76,32 +76,32 @@ fn everything_a_tenant_can_leave_is_removed_and_nothing_else() {
     let closed = data.join("closed");
     std::fs::create_dir_all(closed.join("inner/most")).unwrap();
     std::fs::write(scene.folder.path().join("trash/volume/volume.json"), "{}").unwrap();
-    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
+    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Removed));
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn depth_needs_neither_stack_nor_descriptors_nor_long_paths() {
+fn a_deep_tree_needs_few_descriptors_and_no_stack() {
     let scene = Scene::new();
-    // Deeper than any path that the kernel takes whole, and than the descriptors of a process.
+    // Deeper than the longest path that the kernel accepts, and than the descriptor limit.
     let mut dir = Dir::open_at(&Kernel, &scene.data()).unwrap();
     for _ in 0..10_000 {
         dir = dir.make(OsStr::new("d"), 0o700).unwrap();
     }
     drop(dir);
-    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume"), Notes::Needless));
+    let (trash, mut removal) =
+        (scene.trash(), Removal::new(OsStr::new("volume"), SubvolumeRecords::NotNeeded));
     let mut deepest = 0;
     while removal.step(&trash, Budget::from(100)) == Progress::More {
         deepest = deepest.max(removal.levels.len());
     }
-    // As many are open as that, and no more.
-    assert_eq!(deepest, DEEPEST);
+    assert_eq!(deepest, MAX_DEPTH);
     assert_eq!(removal.removed(), 10_000 + 2);
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn small_steps_come_to_the_same_as_a_large_one() {
+fn small_steps_remove_the_same_as_a_large_one() {
     let scene = Scene::new();
     for outer in 0..10 {
         for inner in 0..10 {
@@ -111,18 +111,19 @@ fn small_steps_come_to_the_same_as_a_large_one() {
         }
     }
     let (steps, last) = scene.remove(7);
-    assert_eq!(last, Progress::Gone);
+    assert_eq!(last, Progress::Removed);
     assert!(steps > 40, "{steps}");
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn a_folder_with_many_names_is_read_once_and_not_again_for_each_step() {
+fn a_large_directory_is_read_once_and_not_for_each_step() {
     let scene = Scene::new();
     for number in 0..3_000 {
         std::fs::write(scene.data().join(format!("a file with some name {number}")), "").unwrap();
     }
-    let (trash, mut removal) = (scene.trash(), Removal::new(OsStr::new("volume"), Notes::Needless));
+    let (trash, mut removal) =
+        (scene.trash(), Removal::new(OsStr::new("volume"), SubvolumeRecords::NotNeeded));
     let (mut readings, mut most, mut left) = (0, 0, 0);
     while removal.step(&trash, Budget::from(10)) == Progress::More {
         let names = removal.levels.iter().map(|level| level.names().len()).sum();
@@ -130,31 +131,31 @@ fn a_folder_with_many_names_is_read_once_and_not_again_for_each_step() {
         left = names;
         most = most.max(names);
     }
-    // Some hundred at a time, and a reading for each of those: not one for each of 300 steps.
+    // Batches of some hundred names, read once each: not once for each of the 300 steps.
     assert!(most < 500 && readings < 60, "{most} {readings}");
     assert_eq!(removal.removed(), 3_000 + 2);
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn what_is_not_there_is_gone() {
+fn a_missing_tree_counts_as_removed() {
     let scene = Scene::new();
-    assert_eq!(remove(&scene.trash(), OsStr::new("other"), Notes::Needless), Ok(()));
+    assert_eq!(remove(&scene.trash(), OsStr::new("other"), SubvolumeRecords::NotNeeded), Ok(()));
 }
 
 #[test]
-fn a_link_in_the_place_of_a_volume_is_removed_and_not_what_it_points_to() {
+fn a_symlink_in_place_of_a_volume_is_removed_without_its_target() {
     let scene = Scene::new();
     let trash = scene.folder.path().join("trash");
     std::fs::remove_dir_all(trash.join("volume")).unwrap();
     symlink(scene.precious(), trash.join("volume")).unwrap();
-    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Gone));
+    assert_eq!(scene.remove(Budget::UNLIMITED), (1, Progress::Removed));
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn what_cannot_be_removed_is_named_and_the_rest_goes() {
-    // Anyone but root is stopped by a folder without permissions; root by nothing of this kind.
+fn an_obstacle_is_reported_and_the_rest_is_removed() {
+    // A directory without permissions blocks every user but root.
     let scene = Scene::new();
     let closed = scene.data().join("closed");
     std::fs::create_dir_all(closed.join("inner")).unwrap();
@@ -162,11 +163,11 @@ fn what_cannot_be_removed_is_named_and_the_rest_goes() {
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     let (_, last) = scene.remove(Budget::UNLIMITED);
     if rustix::process::geteuid().is_root() {
-        assert_eq!(last, Progress::Gone);
+        assert_eq!(last, Progress::Removed);
         return scene.assert_all_gone_and_precious_kept();
     }
-    assert_eq!(last, Progress::Stuck(Obstacle { path: closed.clone(), errno: Errno::ACCESS }));
+    assert_eq!(last, Progress::Blocked(Obstacle { path: closed.clone(), errno: Errno::ACCESS }));
     assert!(!scene.data().join("other").exists());
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
 }

@@ -1,4 +1,4 @@
-//! What every user may make on btrfs: subvolumes, out of which no folder can be moved.
+//! btrfs subvolumes, which every user may create. Directories cannot be moved out of them.
 
 use super::*;
 use crate::host::dirs::PRIVATE;
@@ -9,17 +9,17 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The user that a tenant's container runs as.
+/// The user ID of a tenant's container.
 const TENANT: u32 = 1000;
 
-/// Leaves this thread these rights alone.
+/// Reduces the capabilities of this thread to `rights`.
 fn with_only(rights: CapabilitySet) {
     let mut sets = capabilities(None).unwrap();
     sets.effective = rights;
     set_capabilities(None, sets).unwrap();
 }
 
-/// Takes from this thread the right to remove a subvolume with all that is in it.
+/// Drops the capability to remove a subvolume with its content.
 fn without_rights() {
     let mut sets = capabilities(None).unwrap();
     sets.effective.remove(CapabilitySet::SYS_ADMIN);
@@ -32,17 +32,17 @@ fn with_rights() {
     set_capabilities(None, sets).unwrap();
 }
 
-/// Removes `top` from the disk; how many things that took.
+/// Removes `top` from the disk and returns the number of removed entries.
 fn removed(disk: &Disk, top: &str) -> u64 {
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
-    let mut removal = Removal::new(OsStr::new(top), Notes::Needless);
+    let mut removal = Removal::new(OsStr::new(top), SubvolumeRecords::NotNeeded);
     let last = removal.step(&root, Budget::UNLIMITED);
-    assert_eq!(last, Progress::Gone);
+    assert_eq!(last, Progress::Removed);
     removal.removed()
 }
 
 #[tokio::test]
-async fn subvolumes_in_subvolumes_are_removed_however_deep_they_are() {
+async fn nested_subvolumes_are_removed_at_any_depth() {
     let disk = or_skip!(Disk::btrfs(256).await);
     for one_in in [1, 3, 100] {
         let root = Dir::open_at(&Kernel, disk.path()).unwrap();
@@ -61,7 +61,7 @@ async fn subvolumes_in_subvolumes_are_removed_however_deep_they_are() {
 }
 
 #[tokio::test]
-async fn a_subvolume_goes_as_a_whole_where_we_may() {
+async fn a_subvolume_is_removed_in_one_call_with_the_capability() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
@@ -70,63 +70,64 @@ async fn a_subvolume_goes_as_a_whole_where_we_may() {
         std::fs::write(data.path().join(number.to_string()), "").unwrap();
     }
     drop((volume, data));
-    // It, and the folder that it was in.
+    // The subvolume and its parent directory.
     assert_eq!(removed(&disk, "volume"), 2);
 }
 
-/// A tree with subvolumes in it: full ones, empty ones, one in another; all of them.
-fn grow(root: &Dir, depth: usize, all: &mut BTreeSet<OsString>) {
+/// Creates a tree with full, empty and nested subvolumes, and collects their record names.
+fn create_tree(root: &Dir, depth: usize, all: &mut BTreeSet<OsString>) {
     for name in ["full", "empty", "folder"] {
         let inner = match name {
             "folder" => root.make(OsStr::new(name), PRIVATE).unwrap(),
             _ => make_subvolume(root, OsStr::new(name), PRIVATE).unwrap(),
         };
         if name != "folder" {
-            all.insert(inner.handle().subvolume().unwrap().note());
+            all.insert(inner.handle().subvolume().unwrap().record_name());
         }
         if name != "empty" {
             std::fs::write(inner.path().join("file"), "").unwrap();
             if depth > 0 {
-                grow(&inner, depth - 1, all);
+                create_tree(&inner, depth - 1, all);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn every_subvolume_is_noted_before_it_goes_and_nothing_else_is() {
+async fn every_removed_subvolume_is_recorded_and_nothing_else() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     for privileged in [true, false] {
         let name = OsString::from(format!("notes-{privileged}"));
         let folder = root.make(&name, PRIVATE).unwrap();
         let mut all = BTreeSet::new();
-        grow(&root.make(OsStr::new("volume"), PRIVATE).unwrap(), 2, &mut all);
+        create_tree(&root.make(OsStr::new("volume"), PRIVATE).unwrap(), 2, &mut all);
         if !privileged {
             without_rights();
         }
-        let notes = Notes::In(root.open(&name).unwrap());
+        let notes = SubvolumeRecords::Directory(root.open(&name).unwrap());
         let removed = remove(&root, OsStr::new("volume"), notes);
         with_rights();
         assert_eq!(removed, Ok(()));
         let noted: BTreeSet<_> = folder.names(usize::MAX).unwrap().into_iter().collect();
         assert_eq!((noted.len(), &noted), (14, &all), "privileged: {privileged}");
-        assert!(noted.iter().all(|name| Subvolume::of_note(name).is_some()));
+        assert!(noted.iter().all(|name| Subvolume::from_record_name(name).is_some()));
     }
 }
 
 #[tokio::test]
-async fn a_subvolume_that_cannot_be_noted_is_emptied_and_stays_until_it_can() {
+async fn a_subvolume_that_cannot_be_recorded_is_emptied_and_kept() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
     let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
     std::fs::write(data.path().join("large"), vec![7; 1 << 20]).unwrap();
-    let stuck = remove(&root, OsStr::new("volume"), Notes::Impossible(Errno::NOSPC)).unwrap_err();
+    let stuck = remove(&root, OsStr::new("volume"), SubvolumeRecords::Unavailable(Errno::NOSPC))
+        .unwrap_err();
     assert_eq!((stuck.path.as_path(), stuck.errno), (data.path(), Errno::NOSPC));
     assert_eq!(data.names(10).unwrap(), Vec::<OsString>::new(), "what took the room is gone");
     let folder = root.make(OsStr::new("notes"), PRIVATE).unwrap();
-    assert_eq!(remove(&root, OsStr::new("volume"), Notes::In(folder)), Ok(()));
+    assert_eq!(remove(&root, OsStr::new("volume"), SubvolumeRecords::Directory(folder)), Ok(()));
     assert_eq!(std::fs::read_dir(disk.path().join("notes")).unwrap().count(), 1);
 }
 
@@ -139,7 +140,7 @@ fn make_read_only(subvolume: &Path) {
     btrfs(&["property", "set", "-ts"], &[subvolume, Path::new("ro"), Path::new("true")]);
 }
 
-/// Makes a subvolume of a tenant's: with a file, a closed folder and another subvolume in it.
+/// Creates a subvolume of a tenant with a file, a closed directory and a nested subvolume.
 fn of_a_tenant(dir: &Dir, name: &str) -> Dir {
     let made = make_subvolume(dir, OsStr::new(name), PRIVATE).unwrap();
     std::fs::write(made.path().join("file"), "").unwrap();
@@ -155,7 +156,7 @@ fn of_a_tenant(dir: &Dir, name: &str) -> Dir {
 }
 
 #[tokio::test]
-async fn subvolumes_that_a_tenant_made_read_only_are_removed_with_the_rights_of_the_base() {
+async fn read_only_subvolumes_are_removed_with_the_default_capabilities() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let base = CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER;
@@ -172,7 +173,7 @@ async fn subvolumes_that_a_tenant_made_read_only_are_removed_with_the_rights_of_
         let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
         let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
         let (one, other) = (of_a_tenant(&data, "one"), of_a_tenant(&data, "other"));
-        // Where the inner subvolume was, a snapshot has a folder that is nothing else's either.
+        // A snapshot has an empty directory in place of the nested subvolume.
         let snapshot = data.path().join("snapshot");
         btrfs(&["subvolume", "snapshot", "-r"], &[one.path(), &snapshot]);
         for path in [&one.path().join("inner"), one.path(), data.path()] {
@@ -180,14 +181,14 @@ async fn subvolumes_that_a_tenant_made_read_only_are_removed_with_the_rights_of_
         }
         drop((volume, data, one, other));
         with_only(rights);
-        let removed = remove(&root, OsStr::new("volume"), Notes::Needless);
+        let removed = remove(&root, OsStr::new("volume"), SubvolumeRecords::NotNeeded);
         with_rights();
         assert_eq!(removed, Ok(()), "{rights:?} {options}");
     }
 }
 
 #[tokio::test]
-async fn read_only_subvolumes_are_removed_however_deep_they_are() {
+async fn read_only_subvolumes_are_removed_at_any_depth() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     for one_in in [1, 3, 100] {
@@ -205,20 +206,20 @@ async fn read_only_subvolumes_are_removed_however_deep_they_are() {
         drop(dir);
         subvolumes.iter().rev().for_each(|path| make_read_only(path));
         with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER);
-        let removed = remove(&root, OsStr::new("volume"), Notes::Needless);
+        let removed = remove(&root, OsStr::new("volume"), SubvolumeRecords::NotNeeded);
         with_rights();
         assert_eq!(removed, Ok(()), "one in {one_in}");
     }
 }
 
 #[tokio::test]
-async fn a_read_only_subvolume_that_cannot_be_made_writable_says_how_it_can() {
+async fn a_read_only_subvolume_that_blocks_a_removal_is_reported_with_advice() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
     make_read_only(of_a_tenant(&volume, "one").path());
     with_only(CapabilitySet::DAC_OVERRIDE);
-    let stuck = remove(&root, OsStr::new("volume"), Notes::Needless);
+    let stuck = remove(&root, OsStr::new("volume"), SubvolumeRecords::NotNeeded);
     with_rights();
     let stuck = stuck.unwrap_err();
     assert!(stuck.path.starts_with(volume.path().join("one")), "{stuck}");
@@ -227,7 +228,7 @@ async fn a_read_only_subvolume_that_cannot_be_made_writable_says_how_it_can() {
 }
 
 #[tokio::test]
-async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_takes() {
+async fn a_volume_full_of_empty_subvolumes_is_removed_or_reported_with_advice() {
     let disk = or_skip!(Disk::btrfs(256).await);
     or_skip!(disk.switch_quotas_on().await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
@@ -238,10 +239,10 @@ async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_ta
     let made = names.map_while(|name| make_subvolume(&data, &name, PRIVATE).ok()).count();
     assert!((10..1000).contains(&made), "{made}");
     with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER);
-    let stuck = remove(&root, OsStr::new("volume"), Notes::Needless);
+    let stuck = remove(&root, OsStr::new("volume"), SubvolumeRecords::NotNeeded);
     with_rights();
     let stuck = stuck.unwrap_err();
     assert_eq!(stuck.errno, Errno::DQUOT);
     assert!(stuck.to_string().contains("deploy/quotas"), "{stuck}");
-    assert_eq!(remove(&root, OsStr::new("volume"), Notes::Needless), Ok(()));
+    assert_eq!(remove(&root, OsStr::new("volume"), SubvolumeRecords::NotNeeded), Ok(()));
 }

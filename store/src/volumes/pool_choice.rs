@@ -1,10 +1,10 @@
-//! Choosing among several pools the one in which a volume is made.
+//! Chooses one of several pools for a new volume.
 //!
-//! A pool that cannot be used, is full, or cannot hold a volume to its size is passed over, and why is
-//! remembered for the case that none is left.
+//! A pool is skipped if it is unusable, full, or unable to enforce a required quota. The reasons are
+//! reported if no pool remains.
 
 use crate::pools::{OpenPool, PoolError};
-use crate::volumes::{Made, Order, Store, VolumeError, made};
+use crate::volumes::{ProvisionedVolume, Store, VolumeError, VolumeSpec, made};
 use fastrak_api::class::PoolPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
@@ -14,18 +14,18 @@ use std::ffi::{OsStr, OsString};
 type Opened<'a> = Result<OpenPool<'a>, PoolError>;
 
 impl Store {
-    /// Makes the volume in one of the pools that its order names. All pools are in `opened`.
+    /// Creates the volume in one of the pools of its specification. `opened` contains all pools.
     pub(super) fn make_in_one(
         &self,
         opened: Vec<Opened<'_>>,
-        order: &Order,
-    ) -> Result<Made, VolumeError> {
-        let id = &order.identity.volume;
-        let (usable, mut refusals) = self.named(opened, &order.pools);
-        for pool in self.ranked(usable, order.policy) {
-            self.making().insert(OsString::from(id.as_str()));
-            let outcome = self.make(&pool, order);
-            self.making().remove(OsStr::new(id.as_str()));
+        spec: &VolumeSpec,
+    ) -> Result<ProvisionedVolume, VolumeError> {
+        let id = &spec.identity.volume;
+        let (usable, mut refusals) = self.named(opened, &spec.pools);
+        for pool in self.ranked(usable, spec.policy) {
+            self.creating().insert(OsString::from(id.as_str()));
+            let outcome = self.make(&pool, spec);
+            self.creating().remove(OsStr::new(id.as_str()));
             match outcome {
                 Ok(limit) => return Ok(made(&pool, id, limit)),
                 Err(error @ (VolumeError::Full(_) | VolumeError::NoQuota { .. })) => {
@@ -37,7 +37,7 @@ impl Store {
         Err(all(refusals))
     }
 
-    /// Those of the pools that are named, in that order, and why the others of these cannot be used.
+    /// Returns the named pools in that spec, and why the rest of them cannot be used.
     fn named<'a>(
         &self,
         mut opened: Vec<Opened<'a>>,
@@ -61,7 +61,7 @@ impl Store {
         if pools.len() < 2 {
             return pools;
         }
-        // A pool that cannot be reckoned with comes last, and says why when it is tried.
+        // A pool whose capacity is unknown comes last and reports its error when it is tried.
         let free = |pool: &OpenPool<'_>| self.room(pool).map_or(0, |room| room.allocatable);
         let count = |pool: &OpenPool<'_>| self.grants(pool).map_or(usize::MAX, |all| all.len());
         match policy {
@@ -90,7 +90,7 @@ fn all(mut refusals: Vec<VolumeError>) -> VolumeError {
 mod tests {
     use super::*;
     use crate::host::Kernel;
-    use crate::pools::{PoolConfig, Pools, Seen};
+    use crate::pools::{ClusterView, PoolConfig, Pools};
     use fastrak_api::capacity::{Reserve, Terms, parse_size};
     use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, Quota};
@@ -103,7 +103,7 @@ mod tests {
         PoolName::parse(text).unwrap()
     }
 
-    /// Pools of these sizes; one of none has no directory.
+    /// Creates pools with these sizes; a pool with size 0 has no directory.
     fn store(folder: &Path, pools: &[(&str, &str)]) -> Store {
         let config = |(pool, size): &(&str, &str)| {
             let path = folder.join(pool);
@@ -117,11 +117,14 @@ mod tests {
         let node = NodeName::parse("node-a").unwrap();
         let configs = pools.iter().map(config).collect();
         let pools = Pools::new(Arc::new(Kernel), node, configs);
-        pools.set_seen(Seen { cluster: "cluster-a".to_owned(), ..Seen::default() });
+        pools.set_cluster_view(ClusterView {
+            cluster: "cluster-a".to_owned(),
+            ..ClusterView::default()
+        });
         Store::new(Arc::new(pools))
     }
 
-    fn order(number: u32, kib: u64, pools: &[&str], policy: PoolPolicy) -> Order {
+    fn spec(number: u32, kib: u64, pools: &[&str], policy: PoolPolicy) -> VolumeSpec {
         let volume = VolumeId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap();
         let identity = Identity {
             format: IDENTITY_FORMAT,
@@ -138,42 +141,42 @@ mod tests {
             claim_created: None,
         };
         let pools = pools.iter().map(|pool| name(pool)).collect();
-        Order { identity, pools, policy, mode: Mode::default(), quota: Quota::Off }
+        VolumeSpec { identity, pools, policy, mode: Mode::default(), quota: Quota::Off }
     }
 
     fn chosen(policy: PoolPolicy) -> String {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), &[("small", "100Ki"), ("away", "0"), ("large", "150Ki")]);
         let pools = ["away", "small", "large"];
-        let made = |number| store.ensure(&order(number, 40, &pools, policy)).unwrap().0.pool;
+        let made = |number| store.ensure(&spec(number, 40, &pools, policy)).unwrap().0.pool;
         (1..=5).map(|number| made(number).to_string() + " ").collect()
     }
 
     #[test]
-    fn the_policy_says_in_which_pool_and_one_that_is_full_or_away_is_passed_over() {
+    fn the_policy_specs_the_pools_and_unusable_ones_are_skipped() {
         assert_eq!(chosen(PoolPolicy::MostFree), "large large small large small ");
         assert_eq!(chosen(PoolPolicy::Spread), "large small large small large ");
         assert_eq!(chosen(PoolPolicy::InOrder), "small small large large large ");
     }
 
     #[test]
-    fn where_none_can_have_it_each_says_why() {
+    fn if_no_pool_fits_the_reason_of_each_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), &[("small", "100Ki"), ("away", "0")]);
         let (pools, policy) = (["small", "away"], PoolPolicy::default());
-        let error = store.ensure(&order(1, 200, &pools, policy)).unwrap_err().to_string();
+        let error = store.ensure(&spec(1, 200, &pools, policy)).unwrap_err().to_string();
         assert!(error.contains("room for 100Ki, not for 200Ki"), "{error}");
         assert!(error.contains("pool away at ") && error.contains("does not exist"), "{error}");
-        let alone = store.ensure(&order(1, 200, &pools[..1], policy)).unwrap_err();
+        let alone = store.ensure(&spec(1, 200, &pools[..1], policy)).unwrap_err();
         assert!(matches!(alone, VolumeError::Full(_)), "{alone}");
     }
 
     #[test]
-    fn a_volume_stays_in_the_pool_in_which_it_was_begun() {
+    fn an_existing_volume_stays_in_its_pool() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), &[("a", "100Ki"), ("b", "200Ki")]);
-        let (first, _) = store.ensure(&order(1, 40, &["a"], PoolPolicy::InOrder)).unwrap();
-        let again = store.ensure(&order(1, 40, &["a", "b"], PoolPolicy::MostFree)).unwrap();
+        let (first, _) = store.ensure(&spec(1, 40, &["a"], PoolPolicy::InOrder)).unwrap();
+        let again = store.ensure(&spec(1, 40, &["a", "b"], PoolPolicy::MostFree)).unwrap();
         assert_eq!(again, (first, false));
     }
 }

@@ -1,8 +1,10 @@
-//! A tenant who is quicker than any: between every two calls of the remover he moves his folders about,
-//! and puts links to what is not his in their place. Not by threads, so that it is the same each time.
+//! A tenant who moves directories and creates symbolic links between every two calls of the removal.
+//! It runs in one thread, so every run is the same.
 
 use super::*;
-use crate::host::calls::{Device, Extent, Handle, How, Machine, MountWatch, Room, There};
+use crate::host::calls::{
+    Device, EntrySize, Handle, Machine, MountWatch, OnConflict, OpenMode, Statfs,
+};
 use crate::host::dirs::Kind;
 use crate::host::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
@@ -13,13 +15,13 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// So many volumes are removed, each under other moves.
+/// The number of volumes that are removed, each under other moves.
 const SEEDS: u64 = 300;
 
-/// So many moves are made on each. Then the tenant's process has ended.
+/// The number of moves for each volume. The tenant's process ends after them.
 const MOVES: u32 = 500;
 
-/// What the tenant does, one move at a time.
+/// The state of the tenant.
 #[derive(Debug)]
 struct Tenant {
     data: OwnedFd,
@@ -29,7 +31,7 @@ struct Tenant {
 }
 
 #[derive(Debug)]
-struct Meddled<T: ?Sized> {
+struct Interfered<T: ?Sized> {
     tenant: Arc<Mutex<Tenant>>,
     inner: Box<T>,
 }
@@ -44,8 +46,8 @@ impl Tenant {
         (z ^ (z >> 31)) % limit
     }
 
-    /// One of a few names, in one of the folders that he has, and how deep that is. He does not go
-    /// through his own links: what is not his he cannot reach himself.
+    /// Returns a name in one of the tenant's directories, and its depth. The tenant does not follow the
+    /// links: the target is out of reach for the tenant.
     fn place(&mut self) -> Option<(OwnedFd, &'static str, usize)> {
         let names = ["a", "b", "c"];
         let depth = self.below(3) as usize;
@@ -57,13 +59,13 @@ impl Tenant {
         Some((folder, names[self.below(3) as usize], depth))
     }
 
-    fn make_a_move(&mut self) -> Option<()> {
+    fn act(&mut self) -> Option<()> {
         self.moves = self.moves.checked_sub(1)?;
         let kind = self.below(6);
         let (from, old, depth) = self.place()?;
         let done = match kind {
             0 => mkdirat(&from, old, Mode::from_raw_mode(0o700)),
-            // Relative, since NO_XDEV alone refuses any other.
+            // A relative link, because NO_XDEV alone rejects an absolute one.
             1 => symlinkat(Path::new(&"../".repeat(3 + depth)).join("precious"), &from, old),
             _ => {
                 let (to, new, _) = self.place()?;
@@ -76,19 +78,19 @@ impl Tenant {
     }
 }
 
-impl<T: ?Sized> Meddled<T> {
-    /// What is called next, after the tenant has made his move.
+impl<T: ?Sized> Interfered<T> {
+    /// Returns the wrapped object after the tenant's next move.
     fn next(&self) -> &T {
-        self.tenant.lock().unwrap().make_a_move();
+        self.tenant.lock().unwrap().act();
         &self.inner
     }
 
     fn with(&self, inner: Box<dyn Handle>) -> Box<dyn Handle> {
-        Box::new(Meddled { tenant: Arc::clone(&self.tenant), inner })
+        Box::new(Interfered { tenant: Arc::clone(&self.tenant), inner })
     }
 }
 
-impl Machine for Meddled<Kernel> {
+impl Machine for Interfered<Kernel> {
     fn open(&self, path: &Path) -> Result<Box<dyn Handle>, Errno> {
         self.next().open(path).map(|inner| self.with(inner))
     }
@@ -110,8 +112,8 @@ impl Machine for Meddled<Kernel> {
     }
 }
 
-/// Methods that do no more than hand on.
-macro_rules! hand_on {
+/// Implements methods that only delegate.
+macro_rules! delegate {
     ($(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&self, $($arg: $type),*) -> Result<$answer, Errno> {
             self.next().$name($($arg),*)
@@ -119,8 +121,8 @@ macro_rules! hand_on {
     };
 }
 
-impl Handle for Meddled<dyn Handle> {
-    fn open(&self, name: &OsStr, how: How) -> Result<Box<dyn Handle>, Errno> {
+impl Handle for Interfered<dyn Handle> {
+    fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno> {
         self.next().open(name, how).map(|inner| self.with(inner))
     }
 
@@ -129,13 +131,13 @@ impl Handle for Meddled<dyn Handle> {
         name: &OsStr,
         target: &dyn Handle,
         new: &OsStr,
-        there: There,
+        there: OnConflict,
     ) -> Result<(), Errno> {
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?;
         self.next().rename(name, &*target.inner, new, there)
     }
 
-    hand_on! {
+    delegate! {
         fn make(name: &OsStr, mode: u32) -> ();
         fn permit(mode: u32) -> ();
         fn tag(name: &str, value: &[u8]) -> ();
@@ -143,7 +145,7 @@ impl Handle for Meddled<dyn Handle> {
         fn set_flags(flags: IFlags) -> ();
         fn kind() -> Kind;
         fn kind_of(name: &OsStr) -> Kind;
-        fn extent(name: &OsStr) -> Extent;
+        fn entry_size(name: &OsStr) -> EntrySize;
         fn names(limit: usize) -> Vec<OsString>;
         fn more_names() -> Option<Vec<OsString>>;
         fn rewind() -> ();
@@ -155,7 +157,7 @@ impl Handle for Meddled<dyn Handle> {
         fn unlock() -> ();
         fn sync() -> ();
         fn device(name: &str) -> Device;
-        fn room() -> Room;
+        fn statfs() -> Statfs;
         fn support() -> Support;
         fn make_subvolume(name: &OsStr) -> ();
         fn remove_subvolume(name: &OsStr) -> ();
@@ -172,7 +174,7 @@ impl Handle for Meddled<dyn Handle> {
 }
 
 #[test]
-fn no_move_between_two_calls_leads_anywhere() {
+fn no_move_between_two_calls_leads_out_of_the_volume() {
     let mut done = 0;
     for seed in 0..SEEDS {
         let scene = Scene::new();
@@ -188,12 +190,12 @@ fn no_move_between_two_calls_leads_anywhere() {
             moves: MOVES,
             done: 0,
         }));
-        let machine = Meddled { tenant: Arc::clone(&tenant), inner: Box::new(Kernel) };
+        let machine = Interfered { tenant: Arc::clone(&tenant), inner: Box::new(Kernel) };
         let trash = Dir::open_at(&machine, &scene.folder.path().join("trash")).unwrap();
-        let mut removal = Removal::new(OsStr::new("volume"), Notes::Needless);
-        // He may be too quick for it as long as he is there; it is not as long as he is not.
+        let mut removal = Removal::new(OsStr::new("volume"), SubvolumeRecords::NotNeeded);
+        // The tenant may win every race while its process runs, and none after that.
         let last = (0..10).map(|_| removal.step(&trash, Budget::UNLIMITED)).last();
-        assert_eq!(last, Some(Progress::Gone), "seed {seed}");
+        assert_eq!(last, Some(Progress::Removed), "seed {seed}");
         scene.assert_all_gone_and_precious_kept();
         done += tenant.lock().unwrap().done;
     }

@@ -1,5 +1,4 @@
-//! What tenants can leave that does not go like any file, removed with no more rights than the agent
-//! has in its pod.
+//! Contents that tenants leave and that resist removal, removed with the rights of the agent's pod.
 
 use super::*;
 use fastrak_testkit::environment::missing;
@@ -10,10 +9,10 @@ use std::fs::{File, Permissions, create_dir_all, set_permissions, write};
 use std::os::unix::fs::chown;
 use std::path::Path;
 
-/// What `deploy/base/agent.yaml` gives the agent.
+/// The capabilities that `deploy/base/agent.yaml` gives the agent.
 const OF_THE_AGENT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 
-/// Leaves this thread no more rights than these; whether that can be.
+/// Reduces the rights of this thread to these. Returns whether that was possible.
 fn with_only(rights: CapabilitySet) -> bool {
     let mut sets = capabilities(None).unwrap();
     if !sets.permitted.contains(rights) {
@@ -23,7 +22,7 @@ fn with_only(rights: CapabilitySet) -> bool {
     set_capabilities(None, sets).is_ok()
 }
 
-/// Sets marks as `chattr` does; whether the machine lets us.
+/// Sets inode flags as `chattr` does. Returns whether the machine allows it.
 fn mark(path: &Path, marks: IFlags) -> bool {
     let file = File::open(path).unwrap();
     ioctl_getflags(&file).is_ok_and(|flags| ioctl_setflags(&file, flags | marks).is_ok())
@@ -35,8 +34,8 @@ fn unmark(path: &Path) {
     ioctl_setflags(&file, flags - (IFlags::IMMUTABLE | IFlags::APPEND)).unwrap();
 }
 
-/// A file that nobody may remove, one that may only grow, a folder that nobody may change with more
-/// below it, and other things beside all that. What is marked; `None` where nothing can be.
+/// Creates immutable and append-only files and directories among ordinary ones. Returns the protected
+/// paths, or `None` if flags cannot be set.
 fn marked(scene: &Scene) -> Option<[PathBuf; 4]> {
     let data = scene.data();
     create_dir_all(data.join("folder/inner/most")).unwrap();
@@ -51,13 +50,13 @@ fn marked(scene: &Scene) -> Option<[PathBuf; 4]> {
 }
 
 #[test]
-fn what_is_immutable_or_may_only_grow_is_named_and_all_else_goes() {
+fn immutable_and_append_only_entries_are_reported_and_the_rest_is_removed() {
     let scene = Scene::new();
     let (Some(marked), true) = (marked(&scene), with_only(OF_THE_AGENT)) else {
         return drop(missing("only root can mark files, where the filesystem has marks"));
     };
     let (_, last) = scene.remove(Budget::UNLIMITED);
-    let Progress::Stuck(obstacle) = last else { panic!("{last:?}") };
+    let Progress::Blocked(obstacle) = last else { panic!("{last:?}") };
     assert_eq!(obstacle.errno, Errno::PERM);
     assert!(obstacle.path.starts_with(scene.data()), "{obstacle}");
     assert!(
@@ -65,29 +64,29 @@ fn what_is_immutable_or_may_only_grow_is_named_and_all_else_goes() {
         "{obstacle}"
     );
     assert!(!scene.data().join("other").exists());
-    // What is in a locked folder cannot be taken out of it, but what is in the folders in there can.
+    // Entries of an immutable directory stay, but entries of its subdirectories are removed.
     assert!(scene.data().join("folder/file").exists());
     assert!(!scene.data().join("folder/inner/most").exists());
     assert!(with_only(CapabilitySet::DAC_OVERRIDE | CapabilitySet::LINUX_IMMUTABLE));
     marked.iter().for_each(|path| unmark(path));
     assert!(with_only(OF_THE_AGENT));
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn with_the_right_to_take_marks_off_marked_files_go_too() {
+fn with_cap_linux_immutable_protected_files_are_removed() {
     let scene = Scene::new();
     let rights = OF_THE_AGENT | CapabilitySet::LINUX_IMMUTABLE;
     let (Some(_), true) = (marked(&scene), with_only(rights)) else {
         return drop(missing("only root can mark files, where the filesystem has marks"));
     };
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn folders_that_are_closed_to_all_or_let_only_owners_remove_are_no_obstacle() {
+fn closed_and_sticky_directories_are_no_obstacle() {
     let scene = Scene::new();
     let closed = scene.data().join("closed");
     let sticky = scene.data().join("sticky");
@@ -104,22 +103,22 @@ fn folders_that_are_closed_to_all_or_let_only_owners_remove_are_no_obstacle() {
         set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
         return drop(missing("only root can give files to others"));
     }
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
     scene.assert_all_gone_and_precious_kept();
 }
 
-/// Gives this thread mounts of its own, which nobody else sees; whether that can be.
+/// Gives this thread a private mount namespace. Returns whether that was possible.
 fn unshare_mounts() -> bool {
-    // SAFETY: only the mounts, and with them the working directory, become this thread's own; its
-    // descriptors stay those of the process.
-    #[expect(unsafe_code, reason = "mounts of one's own, without a process for them")]
+    // SAFETY: only the mounts and the working directory become private to this thread. Its descriptors
+    // stay those of the process.
+    #[expect(unsafe_code, reason = "a mount namespace for one thread")]
     let unshared = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     unshared.is_ok() && mount_change("/", private).is_ok()
 }
 
 #[test]
-fn what_is_mounted_in_a_volume_is_never_entered_and_is_told_of() {
+fn a_mount_in_a_volume_is_reported_and_never_entered() {
     let scene = Scene::new();
     if !unshare_mounts() {
         return drop(missing("only root can mount"));
@@ -132,25 +131,28 @@ fn what_is_mounted_in_a_volume_is_never_entered_and_is_told_of() {
     mount_bind(scene.precious().join("file"), &file).unwrap();
     write(scene.data().join("other"), "").unwrap();
     let (_, last) = scene.remove(Budget::UNLIMITED);
-    let Progress::Stuck(obstacle) = last else { panic!("{last:?}") };
+    let Progress::Blocked(obstacle) = last else { panic!("{last:?}") };
     assert_eq!(obstacle.errno, Errno::BUSY);
-    assert!(obstacle.to_string().ends_with("(something is mounted on it: umount)"), "{obstacle}");
+    assert!(
+        obstacle.to_string().ends_with("(a filesystem is mounted on it: umount)"),
+        "{obstacle}"
+    );
     assert!(!scene.data().join("other").exists());
     scene.assert_precious_kept();
     for point in points.iter().chain([&file]) {
         unmount(point, UnmountFlags::empty()).unwrap();
     }
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
     scene.assert_all_gone_and_precious_kept();
 }
 
 #[test]
-fn a_mount_that_comes_between_two_looks_is_not_entered() {
+fn a_mount_that_appears_before_opening_is_not_entered() {
     let scene = Scene::new();
     if !unshare_mounts() {
         return drop(missing("only root can mount"));
     }
-    // Not empty by itself, so that its removal tells nothing of the mount.
+    // Not empty, so its removal fails with and without the mount.
     let point = scene.data().join("folder");
     create_dir_all(point.join("inner")).unwrap();
     mount_bind(scene.precious(), &point).unwrap();
@@ -161,7 +163,7 @@ fn a_mount_that_comes_between_two_looks_is_not_entered() {
 }
 
 #[test]
-fn a_mark_on_what_is_mounted_over_a_marked_file_stays() {
+fn flags_of_a_mount_over_a_protected_file_stay() {
     let scene = Scene::new();
     let (file, precious) = (scene.data().join("file"), scene.precious().join("file"));
     write(&file, "").unwrap();
@@ -173,9 +175,9 @@ fn a_mark_on_what_is_mounted_over_a_marked_file_stays() {
     let is_marked = ioctl_getflags(File::open(&precious).unwrap()).unwrap();
     unmount(&file, UnmountFlags::empty()).unwrap();
     unmark(&precious);
-    assert!(matches!(last, Progress::Stuck(_)), "{last:?}");
+    assert!(matches!(last, Progress::Blocked(_)), "{last:?}");
     assert!(is_marked.contains(IFlags::IMMUTABLE));
     scene.assert_precious_kept();
-    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Gone);
+    assert_eq!(scene.remove(Budget::UNLIMITED).1, Progress::Removed);
     scene.assert_all_gone_and_precious_kept();
 }

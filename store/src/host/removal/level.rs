@@ -1,54 +1,52 @@
-//! A folder that is being emptied, and folders moved up to it from further down.
-//!
-//! It removes nothing.
+//! A directory that is being emptied, and directories moved up to it.
 
 use crate::host::Dir;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 
-/// A folder that was read to its end and is not empty, although nothing in it is stuck, is read again
-/// so often: someone still puts things in, or moves them about.
+/// How often a directory is read again if it is not empty at its end and nothing in it is blocked:
+/// another process still adds or moves entries.
 const PASSES: u32 = 8;
 
-/// Moves after which the rest is left for later: more than a tree needs that does not grow meanwhile.
-const MOST_MOVES: u64 = 1_000_000;
+/// The number of moves after which the rest is left for later. A tree that does not grow needs fewer.
+const MAX_MOVES: u64 = 1_000_000;
 
-/// Names that nobody else uses, for folders that are moved up.
+/// The name prefix of directories that were moved up.
 const MOVED: &str = ".moved-";
 
-/// A folder that is being emptied.
+/// A directory that is being emptied.
 #[derive(Debug)]
 pub(super) struct Level {
-    /// The folder.
+    /// The directory.
     pub(super) dir: Dir,
-    /// Its name in the folder above.
+    /// Its name in the parent directory.
     pub(super) name: OsString,
-    /// Whether something in it could not be removed.
-    pub(super) stuck: bool,
-    /// Whether something in it was exchanged by someone else meanwhile.
+    /// Whether an entry in it could not be removed.
+    pub(super) blocked: bool,
+    /// Whether another process has replaced an entry in it.
     pub(super) changed: bool,
-    // Whether something was moved up to it, maybe to where it has been read already.
+    // Whether a directory was moved into it, possibly behind the position of the listing.
     moved_in: bool,
-    // Read, and not yet dealt with.
+    // Listed and not handled yet.
     names: std::vec::IntoIter<OsString>,
     passes: u32,
 }
 
-/// Where folders were moved to.
+/// The directories that were moved up.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     count: u64,
-    // Of the last name.
+    // The number in the last name.
     number: u64,
 }
 
 impl Level {
-    /// One that nothing has been read of.
+    /// Creates a level that has not been listed.
     pub(super) fn new(dir: Dir, name: &OsStr) -> Self {
         Self {
             dir,
             name: name.to_owned(),
-            stuck: false,
+            blocked: false,
             changed: false,
             moved_in: false,
             names: Vec::new().into_iter(),
@@ -56,7 +54,7 @@ impl Level {
         }
     }
 
-    /// The next name in it; `None` at its end.
+    /// Returns the next name, or `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<OsString>, Errno> {
         loop {
             if let Some(name) = self.names.next() {
@@ -69,29 +67,29 @@ impl Level {
         }
     }
 
-    /// What of it is read and not yet dealt with.
+    /// Returns the names that are listed and not handled yet.
     #[cfg(test)]
     pub(super) fn names(&self) -> &[OsString] {
         self.names.as_slice()
     }
 
-    /// Whether there can be something in it by now that is not stuck.
+    /// Returns whether the directory can contain an entry that is not blocked.
     pub(super) fn may_be_read_again(&self) -> bool {
-        let is_alive = self.changed || !self.stuck;
+        let is_alive = self.changed || !self.blocked;
         self.moved_in || (is_alive && self.passes < PASSES)
     }
 
-    /// Begins with it anew.
+    /// Restarts the listing.
     pub(super) fn read_again(&mut self) -> Result<(), Errno> {
         self.dir.rewind()?;
         self.passes += u32::from(!self.moved_in);
-        (self.stuck, self.changed, self.moved_in) = (false, false, false);
+        (self.blocked, self.changed, self.moved_in) = (false, false, false);
         Ok(())
     }
 }
 
 impl Moves {
-    /// Moves `name` in `from` to the first of `levels` that takes it.
+    /// Moves `name` in `from` to the first of `levels` that accepts it.
     pub(super) fn move_to_first(
         &mut self,
         levels: &mut [Level],
@@ -110,9 +108,9 @@ impl Moves {
         Err(Errno::XDEV)
     }
 
-    /// Whether there have been no more than the removal of any tree needs.
+    /// Returns whether the number of moves is below [`MAX_MOVES`].
     pub(super) fn are_few(&self) -> bool {
-        self.count < MOST_MOVES
+        self.count < MAX_MOVES
     }
 
     fn move_to(&mut self, to: &Dir, from: &Dir, name: &OsStr) -> Result<(), Errno> {
@@ -121,8 +119,8 @@ impl Moves {
             let new = OsString::from(format!("{MOVED}{}", self.number));
             self.number = self.number.saturating_add(1);
             match from.rename(name, to, &new) {
-                // An earlier removal has left it, and maybe a million: it is not counted through them.
-                Err(error) if error.is_taken() && self.number < u64::MAX => {
+                // An earlier removal may have left up to a million names. Doubling skips them quickly.
+                Err(error) if error.already_exists() && self.number < u64::MAX => {
                     self.number = self.number.saturating_mul(2);
                 }
                 other => return other.map_err(|error| error.errno),

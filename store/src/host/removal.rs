@@ -1,103 +1,103 @@
-//! Removing a tree, in steps as short as one likes, whatever tenants have left in it.
+//! Removes a tree in small steps, whatever tenants have left in it.
 //!
-//! It follows no link and crosses no mount: a folder is opened by its name in the folder above, and
-//! what is removed is a name in a folder that is open. So whoever moves folders about meanwhile, or
-//! puts links in their place, can lead it nowhere: all that it has open was the tenant's when it was
-//! opened, and what is in there only a tenant can have put there.
+//! The removal follows no symbolic link and crosses no mount: it opens a directory by its name in the
+//! parent directory and removes names in open directories only. A tenant who moves directories or
+//! replaces them by symbolic links cannot redirect it: every open directory belonged to the tenant
+//! when it was opened, and only a tenant can have put entries into it.
 //!
-//! Neither its memory nor its descriptors grow with the tree. Each folder is read once, from its start
-//! to its end, and emptied on the way; a folder that is too deep is moved up to where there are
-//! descriptors for it. A removal that is given up at any point leaves a smaller tree for the next.
+//! Memory and descriptors do not grow with the tree. Each directory is read once from start to end
+//! and emptied on the way. A directory that is too deep is moved up to a level with free descriptors.
+//! A removal that stops at any point leaves a smaller tree for the next one.
 
+mod attributes;
 mod level;
-pub(super) mod meter;
-mod notes;
 mod obstacle;
-mod unlock;
+pub(super) mod step_budget;
+mod subvolume_records;
 
-pub use meter::Budget;
-pub use notes::Notes;
 pub use obstacle::Obstacle;
+pub use step_budget::Budget;
+pub use subvolume_records::SubvolumeRecords;
 
 use super::dirs::Dir;
 use super::quota::{Limits, QuotaGroup};
+use attributes::clear_protection;
 use level::{Level, Moves};
-use meter::Meter;
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use unlock::unlock;
+use step_budget::StepBudget;
 
-/// As many folders are open at a time. Ordinary trees are less deep, and need no moves.
-const DEEPEST: usize = 32;
+/// The number of directories that are open at a time. Ordinary trees are less deep and need no moves.
+const MAX_DEPTH: usize = 32;
 
-/// What a step has come to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing of that name is left.
-    Gone,
-    /// Something is left, and a further step can remove more.
+    /// Nothing with that name is left.
+    Removed,
+    /// A further step can remove more.
     More,
-    /// What is left cannot be removed now.
-    Stuck(Obstacle),
+    /// The rest cannot be removed now.
+    Blocked(Obstacle),
 }
 
-/// The removal of one tree, with all that it has open between two steps.
+/// The removal of one tree. It keeps its open directories between two steps.
 #[derive(Debug)]
 pub struct Removal {
     name: OsString,
-    // From the tree's root down. Each is in the one before it.
+    // From the root of the tree down; each is in the one before it.
     levels: Vec<Level>,
-    // Where it has moved folders to, and what those are called.
+    // The directories that were moved up.
     moves: Moves,
     removed: u64,
     obstacle: Option<Obstacle>,
-    // Whether subvolumes can be removed as a whole.
-    takes_wholes: bool,
-    notes: Notes,
+    // Whether whole subvolumes can be removed in one call.
+    can_remove_subvolumes: bool,
+    records: SubvolumeRecords,
 }
 
 impl Removal {
-    /// The removal of what `name` stands for; subvolumes are noted before they go. Nothing is done yet.
+    /// Creates the removal of `name`. Subvolumes are recorded before they are removed.
     #[must_use]
-    pub fn new(name: &OsStr, notes: Notes) -> Self {
+    pub fn new(name: &OsStr, records: SubvolumeRecords) -> Self {
         Self {
             name: name.to_owned(),
             levels: Vec::new(),
             moves: Moves::default(),
             removed: 0,
             obstacle: None,
-            takes_wholes: true,
-            notes,
+            can_remove_subvolumes: true,
+            records,
         }
     }
 
-    /// What it removes.
+    /// Returns the name that is removed.
     #[must_use]
     pub fn name(&self) -> &OsStr {
         &self.name
     }
 
-    /// How many files and folders it has removed by now.
+    /// Returns the number of entries removed so far.
     #[must_use]
     pub fn removed(&self) -> u64 {
         self.removed
     }
 
-    /// Goes on until `budget` is used up. `parent` is the directory that the tree is in; after
-    /// anything but [`Progress::More`] a further step begins anew.
+    /// Continues until `budget` is used up. `parent` is the directory that contains the tree. After any
+    /// result but [`Progress::More`] the next step starts again.
     pub fn step(&mut self, parent: &Dir, budget: Budget) -> Progress {
-        let mut meter = Meter::new(budget);
-        while meter.allows_one_more() {
+        let mut left = StepBudget::new(budget);
+        while left.take() {
             self.advance(parent);
             if self.levels.is_empty() {
-                return self.obstacle.take().map_or(Progress::Gone, Progress::Stuck);
+                return self.obstacle.take().map_or(Progress::Removed, Progress::Blocked);
             }
         }
         Progress::More
     }
 
-    /// Deals with one thing.
+    /// Handles one entry.
     fn advance(&mut self, parent: &Dir) {
         let Some(level) = self.levels.last_mut() else {
             let name = self.name.clone();
@@ -110,63 +110,66 @@ impl Removal {
         }
     }
 
-    /// Removes `name` in the last level, or enters it where it is a folder with something in it.
+    /// Removes `name` in the last level, or enters it if it is a directory that is not empty.
     fn remove(&mut self, parent: &Dir, name: &OsStr) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         let refusal = match self.try_to_remove(dir, name) {
-            Err(Errno::PERM) if unlock(dir, name) => self.try_to_remove(dir, name),
+            Err(Errno::PERM) if clear_protection(dir, name) => self.try_to_remove(dir, name),
             Err(Errno::ROFS) if self.make_writable() => self.try_to_remove(dir, name),
             other => other,
         };
         match refusal {
             Ok(()) => self.removed += 1,
             Err(Errno::NOENT) => {}
-            Err(refusal) if is_full(refusal) && self.remove_whole(name) => self.removed += 1,
+            Err(refusal) if is_not_empty(refusal) && self.remove_subvolume(name) => {
+                self.removed += 1
+            }
             Err(refusal) => self.open(parent, name, refusal),
         }
     }
 
-    /// Removes the subvolume `name` in the last level with all that is in it, where it is one, and has
-    /// none in it in its turn, and we may.
-    fn remove_whole(&mut self, name: &OsStr) -> bool {
-        let Some(level) = self.levels.last().filter(|_| self.takes_wholes) else { return false };
+    /// Removes the subvolume `name` in the last level with its content. Returns `false` if it is not a
+    /// subvolume, contains another one, or the agent lacks the rights.
+    fn remove_subvolume(&mut self, name: &OsStr) -> bool {
+        let Some(level) = self.levels.last().filter(|_| self.can_remove_subvolumes) else {
+            return false;
+        };
         let refusal = level.dir.handle().remove_subvolume(name).err();
-        // Of no other here, then.
-        self.takes_wholes &=
+        // These errors apply to every other subvolume on this filesystem too.
+        self.can_remove_subvolumes &=
             !matches!(refusal, Some(Errno::NOTTY | Errno::PERM | Errno::OPNOTSUPP));
         refusal.is_none()
     }
 
-    /// Opens the folder `name`, which was not removed. What may not be removed may have something in it
-    /// that can be.
+    /// Opens the directory `name`, which could not be removed: some of its content may be removable.
     fn open(&mut self, parent: &Dir, name: &OsStr, refusal: Errno) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         match dir.open_same_mount(name) {
             Ok(folder) => self.enter(folder, name),
             Err(opening) => {
                 let path = dir.path().join(name);
-                self.fail(path, if is_full(refusal) { opening } else { refusal });
+                self.fail(path, if is_not_empty(refusal) { opening } else { refusal });
             }
         }
     }
 
     fn enter(&mut self, folder: Dir, name: &OsStr) {
-        if self.levels.len() < DEEPEST {
+        if self.levels.len() < MAX_DEPTH {
             self.levels.push(Level::new(folder, name));
         } else if let Err(errno) = self.move_up(&folder, name) {
             self.fail(folder.path().to_owned(), errno);
         }
     }
 
-    /// Makes every subvolume writable whose root is open. A tenant may have made them read-only, and
-    /// only the owner or CAP_FOWNER can undo that. Returns whether there is one: what is open is the
-    /// tenant's, so every subvolume that it is in below the trash is among them.
+    /// Makes every subvolume writable whose root is open, because a tenant may have made it read-only.
+    /// Only the owner or CAP_FOWNER can do this. Returns whether there was one: every subvolume between
+    /// the trash and the last level is among the open directories.
     fn make_writable(&self) -> bool {
         let tried = self.levels.iter().map(|level| level.dir.handle().make_writable().is_ok());
         tried.fold(false, |any, done| any | done)
     }
 
-    /// Moves `folder`, which is `name` in the last level, to one above, which will meet it there.
+    /// Moves `folder`, which is `name` in the last level, to a level above, which removes it later.
     fn move_up(&mut self, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
         match self.try_to_move_up(name) {
             Err(Errno::ROFS) => {
@@ -179,8 +182,8 @@ impl Removal {
         }
     }
 
-    /// The highest level will do, unless a tenant has made a subvolume or a project of his own on the
-    /// way: out of such a one nothing can be moved, but it can be moved as a whole.
+    /// Moves `name` to the highest level. A subvolume or a project that a tenant has created on the way
+    /// blocks that: nothing can be moved out of it, but it can be moved as a whole.
     fn try_to_move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
         let Some((last, above)) = self.levels.split_last_mut() else { return Ok(()) };
         match self.moves.move_to_first(above, &last.dir, name) {
@@ -194,7 +197,7 @@ impl Removal {
         Ok(())
     }
 
-    /// Removes the last level, which has been read to its end, or to where that failed.
+    /// Removes the last level, whose listing is complete or has failed.
     fn close(&mut self, parent: &Dir, reading: Option<Errno>) {
         let Some(mut level) = self.levels.pop() else { return };
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
@@ -203,14 +206,14 @@ impl Removal {
             Err(Errno::NOENT) => return,
             Err(refusal) => reading.unwrap_or(refusal),
         };
-        if is_full(refusal) && level.may_be_read_again() && self.moves.are_few() {
+        if is_not_empty(refusal) && level.may_be_read_again() && self.moves.are_few() {
             match level.read_again() {
                 Ok(()) => self.levels.push(level),
                 Err(errno) => self.fail(level.dir.path().to_owned(), errno),
             }
-        } else if level.stuck {
-            // By something in it, which has been noted.
-            self.stick();
+        } else if level.blocked {
+            // The obstacle is inside and is recorded.
+            self.mark_blocked();
         } else {
             self.fail(level.dir.path().to_owned(), refusal);
         }
@@ -223,20 +226,20 @@ impl Removal {
         }
     }
 
-    /// An empty subvolume goes like a directory too. One that cannot be noted stays, and what is in it
-    /// goes all the same: on a disk that is too full for a note there is room for one then.
+    /// Removes an empty directory or subvolume. A subvolume that cannot be recorded stays, and its content
+    /// is removed anyway: on a full disk this frees the space for the record.
     fn remove_empty(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
-        self.notes.note(dir, name)?;
+        self.records.record(dir, name)?;
         match dir.remove_empty(name) {
-            Err(Errno::DQUOT) if self.lift_limits() => dir.remove_empty(name),
+            Err(Errno::DQUOT) if self.clear_limits() => dir.remove_empty(name),
             other => other,
         }
     }
 
-    /// Takes the limits off all subvolumes whose root is open. The removal of a subvolume is counted for
-    /// the one it is in, and a volume that is full of empty subvolumes could lose none of them. Returns
-    /// whether there may be one less.
-    fn lift_limits(&self) -> bool {
+    /// Clears the limits of all subvolumes whose root is open. Returns whether one was cleared. The kernel
+    /// charges the removal of a subvolume to the enclosing one, so a volume full of empty subvolumes could
+    /// lose none of them.
+    fn clear_limits(&self) -> bool {
         let lift = |level: &Level| level.dir.handle().limit(QuotaGroup::Subvolume, Limits::NONE);
         let tried = self.levels.iter().map(|level| lift(level).is_ok());
         tried.fold(false, |any, done| any | done)
@@ -245,44 +248,44 @@ impl Removal {
     fn gone(&mut self) {
         self.removed += 1;
         if self.levels.is_empty() {
-            // What was in the way has gone in another way.
+            // The obstacle was removed by another process.
             self.obstacle = None;
         }
     }
 
     fn fail(&mut self, path: PathBuf, errno: Errno) {
         match self.levels.last_mut() {
-            // Someone has exchanged it since the last look: it is not what it was, and no obstacle.
-            Some(level) if is_exchanged(errno) => level.changed = true,
+            // Another process has replaced the entry: it is no obstacle.
+            Some(level) if was_replaced(errno) => level.changed = true,
             _ => {
                 self.obstacle.get_or_insert(Obstacle { path, errno });
-                self.stick();
+                self.mark_blocked();
             }
         }
     }
 
-    fn stick(&mut self) {
+    fn mark_blocked(&mut self) {
         if let Some(level) = self.levels.last_mut() {
-            level.stuck = true;
+            level.blocked = true;
         }
     }
 }
 
-/// Removes `name` in `parent`, which is something small, at once.
-pub fn remove(parent: &Dir, name: &OsStr, notes: Notes) -> Result<(), Obstacle> {
-    match Removal::new(name, notes).step(parent, Budget::UNLIMITED) {
-        Progress::Gone | Progress::More => Ok(()),
-        Progress::Stuck(obstacle) => Err(obstacle),
+/// Removes `name` in `parent`, a small tree, in one step.
+pub fn remove(parent: &Dir, name: &OsStr, records: SubvolumeRecords) -> Result<(), Obstacle> {
+    match Removal::new(name, records).step(parent, Budget::UNLIMITED) {
+        Progress::Removed | Progress::More => Ok(()),
+        Progress::Blocked(obstacle) => Err(obstacle),
     }
 }
 
-/// Whether a folder was not removed because there is something in it.
-fn is_full(errno: Errno) -> bool {
+/// Returns whether a directory was not removed because it is not empty.
+fn is_not_empty(errno: Errno) -> bool {
     matches!(errno, Errno::NOTEMPTY | Errno::EXIST)
 }
 
-/// Whether a name that stood for a folder stands for something else, or for nothing.
-fn is_exchanged(errno: Errno) -> bool {
+/// Returns whether an entry is no longer the directory that it was.
+fn was_replaced(errno: Errno) -> bool {
     matches!(errno, Errno::NOTDIR | Errno::LOOP | Errno::NOENT)
 }
 
