@@ -96,7 +96,7 @@ async fn another_authority_is_trusted_once_it_stands_in_the_file() -> Result<()>
     let (first, second) = (authority("first")?, authority("second")?);
     let file = file(&first)?;
     let server = server(ClientAuth::Require, file.path(), &[]).await?;
-    let with = |authority: &Authority| server.client_with(&client(authority, "a")?);
+    let with = |authority: &CertificateAuthority| server.client_with(&client(authority, "a")?);
     is_answered(&server, with(&first)?).await?;
     ensure!(is_answered(&server, with(&second)?).await.is_err(), "it is not known yet");
 

@@ -136,7 +136,7 @@ async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() 
     let folder = tempfile::tempdir()?;
     let (webhook, address) = run(&rig, folder.path()).await?;
     let (first, second) = (authority("first")?, authority("second")?);
-    let is_presented = async |ca: &Authority| {
+    let is_presented = async |ca: &CertificateAuthority| {
         let port = Port { address, config: client(ca)? };
         eventually(SOON, "its certificate is presented", || async {
             let (status, body) = port.scrape(None).await?;

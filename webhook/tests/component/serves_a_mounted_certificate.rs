@@ -83,7 +83,7 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
     crate::caller::insist(&rig).await?;
     let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
     let caller = caller.and_through_the_api_server(&rig);
-    let is_served = async |by: &Authority| {
+    let is_served = async |by: &CertificateAuthority| {
         eventually(SOON, "it is served", || call(webhook.address, by.cert_pem().as_bytes())).await
     };
     is_served(&first).await?;
