@@ -1,6 +1,5 @@
-//! An ordered set of certificates to trust, as a caBundle carries it. It keeps
-//! the order in which certificates were added, because a reader compares the
-//! text, and never drops one unless asked to.
+//! An ordered set of trusted CA certificates, as in a `caBundle`. It keeps the order in which
+//! certificates were added, because callers compare the PEM text.
 
 use time::OffsetDateTime;
 
@@ -8,24 +7,24 @@ use crate::{CertError, pem};
 
 const WHAT: &str = "bundle";
 const ADDED: &str = "certificate to trust";
-const ASKED: &str = "certificate to judge";
+const CHECKED: &str = "certificate to check";
 
-/// The certificates to trust, each of them once.
+/// An ordered set of trusted certificates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
     ders: Vec<Vec<u8>>,
 }
 
 impl Bundle {
-    /// A bundle that trusts nobody.
+    /// Returns an empty bundle.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The bundle in `text`: any number of certificates, comments between them,
-    /// duplicates dropped. Blank text is an empty bundle; text without a single
-    /// block, or with a block that is not a certificate, is an error.
+    /// Parses PEM certificates with comments between them, and drops duplicates. Blank text is an
+    /// empty bundle. Other text without a PEM block, or with a block that is not a certificate, is
+    /// an error.
     pub fn parse(text: &str) -> Result<Self, CertError> {
         let found = pem::certificates(WHAT, text)?;
         if found.is_empty() && !text.trim().is_empty() {
@@ -38,8 +37,8 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// The authorities that can still be read in a text that anybody may have written: damaged
-    /// blocks, keys and certificates that may not sign are left out.
+    /// Parses the CA certificates of an untrusted text. Skips damaged blocks, keys and certificates
+    /// that may not sign.
     #[must_use]
     pub fn salvage(text: &str) -> Self {
         let mut bundle = Self::new();
@@ -50,13 +49,13 @@ impl Bundle {
         bundle
     }
 
-    /// Adds the first certificate in `cert_pem` at the end; false when it was there.
+    /// Appends the first certificate in `cert_pem`. Returns false if the bundle contains it already.
     pub fn add(&mut self, cert_pem: &str) -> Result<bool, CertError> {
         Ok(self.push(pem::first_certificate(ADDED, cert_pem)?))
     }
 
-    /// Drops every certificate that has ended by `now`; returns how many. One that
-    /// has not begun stays: it is the next authority.
+    /// Removes the certificates that have expired at `now` and returns their number. Keeps
+    /// certificates that are not valid yet, such as the next CA.
     pub fn prune_expired(&mut self, now: OffsetDateTime) -> usize {
         let before = self.ders.len();
         self.ders.retain(|der| match pem::parse(WHAT, 1, der) {
@@ -66,47 +65,45 @@ impl Bundle {
         before - self.ders.len()
     }
 
-    /// Whether the very certificate in `cert_pem` is here.
+    /// Returns whether the bundle contains the certificate in `cert_pem`.
     #[must_use]
     pub fn contains(&self, cert_pem: &str) -> bool {
-        pem::first_certificate(ASKED, cert_pem).is_ok_and(|der| self.ders.contains(&der))
+        pem::first_certificate(CHECKED, cert_pem).is_ok_and(|der| self.ders.contains(&der))
     }
 
-    /// Whether a certificate here, valid at `now`, signed the one in `leaf_pem`,
-    /// which is valid too. Garbage is not trusted.
+    /// Returns whether the certificate in `leaf_pem` and a CA of the bundle that signed it are both
+    /// valid at `now`; false if `leaf_pem` is not a certificate.
     #[must_use]
     pub fn trusts(&self, leaf_pem: &str, now: OffsetDateTime) -> bool {
-        let Ok(der) = pem::first_certificate(ASKED, leaf_pem) else {
+        let Ok(der) = pem::first_certificate(CHECKED, leaf_pem) else {
             return false;
         };
-        let Ok(leaf) = pem::parse(ASKED, 1, &der) else {
+        let Ok(leaf) = pem::parse(CHECKED, 1, &der) else {
             return false;
         };
-        let vouches = |authority: &Vec<u8>| {
-            pem::parse(WHAT, 1, authority)
-                .is_ok_and(|authority| pem::vouches(&authority, &leaf, now))
-        };
-        self.ders.iter().any(vouches)
+        self.ders
+            .iter()
+            .any(|der| pem::parse(WHAT, 1, der).is_ok_and(|ca| pem::is_trusted_by(&leaf, &ca, now)))
     }
 
-    /// All of it as PEM text, in order.
+    /// Returns all certificates as one PEM text, in order.
     #[must_use]
     pub fn to_pem(&self) -> String {
         self.ders.iter().map(|der| pem::encode_certificate(der)).collect()
     }
 
-    /// Each certificate as PEM text, in order.
+    /// Iterates over the certificates as PEM text, in order.
     pub fn iter(&self) -> impl Iterator<Item = String> + '_ {
         self.ders.iter().map(|der| pem::encode_certificate(der))
     }
 
-    /// How many certificates are here.
+    /// Returns the number of certificates.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ders.len()
     }
 
-    /// Whether nobody is trusted.
+    /// Returns whether the bundle contains no certificate.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ders.is_empty()

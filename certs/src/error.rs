@@ -1,9 +1,8 @@
-//! What can be wrong with a certificate, a key or a request for one. It does not
-//! decide what to do about it, and no variant ever carries key material.
+//! The errors of this crate. No variant carries key material.
 
 use x509_parser::error::{PEMError, X509Error};
 
-/// Why a certificate could not be made, read or used.
+/// A certificate or key that cannot be generated, parsed or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
     /// The text holds no PEM block at all.
@@ -14,7 +13,7 @@ pub enum CertError {
         /// The label that would have been right.
         expected: &'static str,
     },
-    /// A PEM block is cut short or is not base64.
+    /// A PEM block is truncated or is not base64.
     #[error("{what}: PEM block {block} is damaged")]
     DamagedBlock {
         /// The part that was being read.
@@ -25,7 +24,7 @@ pub enum CertError {
         #[source]
         source: PEMError,
     },
-    /// A PEM block holds something else than what belongs there.
+    /// A PEM block has the wrong label.
     #[error("{what}: PEM block {block} is a {label:?}, not a {expected:?}")]
     WrongBlock {
         /// The part that was being read.
@@ -37,7 +36,7 @@ pub enum CertError {
         /// The label that would have been right.
         expected: &'static str,
     },
-    /// A PEM block is sound, but no certificate is inside.
+    /// A PEM block does not contain a certificate.
     #[error("{what}: PEM block {block} does not hold an X.509 certificate")]
     NotACertificate {
         /// The part that was being read.
@@ -69,25 +68,25 @@ pub enum CertError {
         /// The part that was being read.
         what: &'static str,
     },
-    /// The certificate may not sign others.
-    #[error("authority: the certificate is not a CA that may sign certificates")]
-    NotAnAuthority,
-    /// The issuer could not be rebuilt from the certificate.
-    #[error("authority: its subject or extensions cannot be taken over")]
+    /// The certificate may not sign other certificates.
+    #[error("CA: the certificate is not a CA that may sign certificates")]
+    NotACa,
+    /// The certificate has a subject or an extension that rcgen cannot use for an issuer.
+    #[error("CA: its subject or extensions are not supported")]
     LoadIssuer(#[source] rcgen::Error),
-    /// A period that ends before it begins, or that X.509 cannot write down.
-    #[error("validity: it ends before it begins, or lies outside the years 1950 to 9999")]
+    /// A validity that X.509 cannot encode.
+    #[error("validity: notAfter is before notBefore, or a year is not from 1950 to 9999")]
     BadValidity,
-    /// The wanted period and the authority's have no moment in common.
-    #[error("leaf: the authority is not valid at any moment of the wanted period")]
-    OutsideAuthority,
+    /// The requested validity does not overlap that of the CA.
+    #[error("leaf: the requested validity does not overlap the validity of the CA")]
+    OutsideCaValidity,
     /// A name that is neither a DNS name nor an IP address.
     #[error("leaf: {name:?} is neither a DNS name nor an IP address")]
     BadName {
-        /// The name as it was given.
+        /// The rejected name.
         name: String,
     },
-    /// The random generator or the key generator failed.
+    /// Key generation failed.
     #[error("could not generate a key")]
     GenerateKey(#[source] rcgen::Error),
     /// The certificate could not be encoded or signed.

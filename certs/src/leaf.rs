@@ -1,6 +1,5 @@
-//! A certificate with its key as someone is about to serve it: what it says and
-//! whether the two belong together. It does not judge time; the caller asks its
-//! [`Validity`].
+//! A leaf certificate that a server is about to present, checked against its private key. The caller
+//! checks its [`Validity`].
 
 use std::net::IpAddr;
 
@@ -11,7 +10,7 @@ use crate::{CertError, Validity, pem};
 
 const WHAT: &str = "leaf";
 
-/// What a leaf certificate says.
+/// A leaf certificate whose private key is known to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     der: Vec<u8>,
@@ -21,8 +20,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// The leaf that these two texts describe. Of a chain, the first certificate;
-    /// the key must be its own.
+    /// Loads the first certificate of a chain and its private key, both on P-256, from PEM text.
     pub fn load(cert_pem: &str, key_pem: &str) -> Result<Self, CertError> {
         let der = pem::first_certificate(WHAT, cert_pem)?;
         let key = pem::private_key(WHAT, key_pem)?;
@@ -30,7 +28,7 @@ impl Leaf {
         if !pem::is_p256(&cert) {
             return Err(CertError::NotP256 { what: WHAT });
         }
-        if !pem::belongs(&key, &cert) {
+        if !pem::key_matches(&key, &cert) {
             return Err(CertError::KeyMismatch { what: WHAT });
         }
         let (validity, names) = (pem::validity(&cert), names(&cert));
@@ -38,38 +36,38 @@ impl Leaf {
         Ok(Self { der, validity, names, serial })
     }
 
-    /// When the leaf counts.
+    /// Returns the validity.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// The DNS names and IP addresses that it is for.
+    /// Returns the subject alternative names: DNS names and IP addresses.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Its serial number in hexadecimal, to tell one leaf from another in a log.
+    /// Returns the serial number in hexadecimal.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
     }
 
-    /// Whether it is for every one of `names`; DNS names compare without case.
+    /// Returns whether the leaf is for all of `names`. DNS names are case-insensitive.
     #[must_use]
     pub fn covers(&self, names: &[String]) -> bool {
         names.iter().all(|name| self.names.iter().any(|own| own.eq_ignore_ascii_case(name)))
     }
 
-    /// Whether the authority in `authority_pem` signed it. Garbage signed nothing.
+    /// Returns whether the CA in `ca_pem` signed the leaf; false if `ca_pem` is not a certificate.
     #[must_use]
-    pub fn is_signed_by(&self, authority_pem: &str) -> bool {
-        let Ok(der) = pem::first_certificate(WHAT, authority_pem) else {
+    pub fn is_signed_by(&self, ca_pem: &str) -> bool {
+        let Ok(der) = pem::first_certificate(WHAT, ca_pem) else {
             return false;
         };
         match (pem::parse(WHAT, 1, &der), pem::parse(WHAT, 1, &self.der)) {
-            (Ok(authority), Ok(own)) => pem::signed(&authority, &own),
+            (Ok(ca), Ok(own)) => pem::signed(&ca, &own),
             _ => false,
         }
     }

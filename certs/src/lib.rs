@@ -1,13 +1,11 @@
-//! X.509 as values: make an authority, issue leaves from it, read certificates
-//! back, and keep an ordered bundle of the authorities to trust.
+//! X.509 certificates as values: generates CAs, issues leaf certificates, parses certificates, and
+//! keeps ordered bundles of trusted CAs.
 //!
-//! It does no I/O and reads no clock: `now` is always an argument. It knows
-//! nothing about where certificates are stored or who presents them. Every key
-//! is ECDSA on P-256, every certificate has an end, and none is back-dated by
-//! more than [`BACKDATE`].
+//! The crate does no I/O and reads no clock: `now` is always an argument. Every key that it
+//! generates is ECDSA on P-256. Every certificate expires and is backdated by [`BACKDATE`].
 
-mod authority;
 mod bundle;
+mod ca;
 mod certificate;
 mod error;
 mod leaf;
@@ -15,8 +13,8 @@ mod pem;
 mod subject;
 mod validity;
 
-pub use authority::{Authority, KeyPairPem, LeafRequest, Usage, signing_key_pem};
 pub use bundle::Bundle;
+pub use ca::{CertificateAuthority, KeyPairPem, LeafRequest, Usage, signing_key_pem};
 pub use certificate::Certificate;
 pub use error::CertError;
 pub use leaf::Leaf;

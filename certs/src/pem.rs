@@ -1,6 +1,6 @@
-//! PEM in and out, and the few questions asked of a parsed certificate. It
-//! accepts text around blocks (bundles carry comments) but never skips a block:
-//! a private key that strayed into a bundle is an error, not noise.
+//! PEM decoding and encoding, and the checks of parsed certificates. Text around blocks is accepted,
+//! because bundles contain comments. A block with another label is an error, for example a private
+//! key in a bundle.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -16,10 +16,10 @@ use crate::{CertError, Validity};
 pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 
-/// Blocks that are looked at in a text of which nobody knows who wrote it.
-const MOST_BLOCKS: usize = 64;
+/// The number of blocks read from an untrusted text.
+const MAX_UNTRUSTED_BLOCKS: usize = 64;
 
-/// The DER of every certificate in `text`, in order; each one parses.
+/// Returns the DER of every certificate in `text`, in order. Each one was parsed.
 pub(crate) fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>>, CertError> {
     let mut found = Vec::new();
     for der in blocks(what, CERTIFICATE, text) {
@@ -30,14 +30,14 @@ pub(crate) fn certificates(what: &'static str, text: &str) -> Result<Vec<Vec<u8>
     Ok(found)
 }
 
-/// The DER of every certificate in `text` that can be read, whatever stands between them.
+/// Returns the DER of every certificate in `text` that can be parsed, and skips the rest.
 pub(crate) fn readable_certificates(text: &str) -> Vec<Vec<u8>> {
     let what = "certificate to save";
-    let blocks = blocks(what, CERTIFICATE, text).take(MOST_BLOCKS).flatten();
+    let blocks = blocks(what, CERTIFICATE, text).take(MAX_UNTRUSTED_BLOCKS).flatten();
     blocks.filter(|der| parse(what, 1, der).is_ok()).collect()
 }
 
-/// The DER of the first certificate in `text`: of a chain, the leaf.
+/// Returns the DER of the first certificate in `text`, which is the leaf of a chain.
 pub(crate) fn first_certificate(what: &'static str, text: &str) -> Result<Vec<u8>, CertError> {
     let absent = CertError::NoBlock { what, expected: CERTIFICATE };
     let der = blocks(what, CERTIFICATE, text).next().ok_or(absent)??;
@@ -45,7 +45,7 @@ pub(crate) fn first_certificate(what: &'static str, text: &str) -> Result<Vec<u8
     Ok(der)
 }
 
-/// The private key in `text`.
+/// Returns the private key in `text`.
 pub(crate) fn private_key(what: &'static str, text: &str) -> Result<KeyPair, CertError> {
     let absent = CertError::NoBlock { what, expected: PRIVATE_KEY };
     let der = blocks(what, PRIVATE_KEY, text).next().ok_or(absent)??;
@@ -53,7 +53,7 @@ pub(crate) fn private_key(what: &'static str, text: &str) -> Result<KeyPair, Cer
         .map_err(|source| CertError::UnusableKey { what, source })
 }
 
-/// One parsed certificate; `block` is only for the error.
+/// Parses one certificate. `block` is its number for the error message.
 pub(crate) fn parse<'a>(
     what: &'static str,
     block: usize,
@@ -68,7 +68,7 @@ pub(crate) fn parse<'a>(
     }
 }
 
-/// `der` as one PEM block labelled [`CERTIFICATE`].
+/// Encodes `der` as one PEM block with the label [`CERTIFICATE`].
 pub(crate) fn encode_certificate(der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {CERTIFICATE}-----\n");
     let encoded = STANDARD.encode(der);
@@ -87,7 +87,7 @@ pub(crate) fn encode_certificate(der: &[u8]) -> String {
     text
 }
 
-/// When a parsed certificate counts.
+/// Returns the validity of a certificate.
 pub(crate) fn validity(certificate: &X509Certificate<'_>) -> Validity {
     let at = |time: &x509_parser::time::ASN1Time| time.to_datetime();
     Validity {
@@ -96,20 +96,20 @@ pub(crate) fn validity(certificate: &X509Certificate<'_>) -> Validity {
     }
 }
 
-/// Whether the public key of a parsed certificate is on P-256.
+/// Returns whether the public key of a certificate is on P-256.
 pub(crate) fn is_p256(certificate: &X509Certificate<'_>) -> bool {
     let algorithm = &certificate.public_key().algorithm;
     let curve = algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
     algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
 }
 
-/// Whether `key` is the private half of a parsed certificate's key.
-pub(crate) fn belongs(key: &KeyPair, certificate: &X509Certificate<'_>) -> bool {
+/// Returns whether `key` is the private key of a certificate.
+pub(crate) fn key_matches(key: &KeyPair, certificate: &X509Certificate<'_>) -> bool {
     key.public_key_raw() == certificate.public_key().subject_public_key.data.as_ref()
 }
 
-/// Whether a parsed certificate may sign others. A CA without a keyUsage
-/// extension may (RFC 5280, 4.2.1.3: the extension restricts when present).
+/// Returns whether a certificate may sign others. A CA without a keyUsage extension may (RFC 5280,
+/// 4.2.1.3: the extension restricts if present).
 pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     let is_ca = matches!(certificate.basic_constraints(), Ok(Some(found)) if found.value.ca);
     let allowed = match certificate.key_usage() {
@@ -120,25 +120,23 @@ pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     is_ca && allowed
 }
 
-/// Whether `authority` signed `subject`, both parsed. Says nothing about time.
-pub(crate) fn signed(authority: &X509Certificate<'_>, subject: &X509Certificate<'_>) -> bool {
-    // RFC 5280, 4.1.1.2: the name of the algorithm that is not signed must be the one that is.
+/// Returns whether `ca` signed `subject`. Does not check their validity.
+pub(crate) fn signed(ca: &X509Certificate<'_>, subject: &X509Certificate<'_>) -> bool {
+    // RFC 5280, 4.1.1.2: the unsigned signatureAlgorithm must equal the signed one.
     let one_algorithm = subject.signature_algorithm == subject.tbs_certificate.signature;
-    may_sign(authority)
+    may_sign(ca)
         && one_algorithm
-        && authority.subject().as_raw() == subject.issuer().as_raw()
-        && subject.verify_signature(Some(authority.public_key())).is_ok()
+        && ca.subject().as_raw() == subject.issuer().as_raw()
+        && subject.verify_signature(Some(ca.public_key())).is_ok()
 }
 
-/// Whether both `authority` and `subject` count at `now` and the one signed the other.
-pub(crate) fn vouches(
-    authority: &X509Certificate<'_>,
+/// Returns whether `ca` signed `subject` and both are valid at `now`.
+pub(crate) fn is_trusted_by(
     subject: &X509Certificate<'_>,
+    ca: &X509Certificate<'_>,
     now: OffsetDateTime,
 ) -> bool {
-    validity(authority).contains(now)
-        && validity(subject).contains(now)
-        && signed(authority, subject)
+    validity(ca).contains(now) && validity(subject).contains(now) && signed(ca, subject)
 }
 
 fn blocks<'a>(

@@ -1,40 +1,38 @@
-//! The period in which a certificate counts, and what that means at one moment.
-//! It never asks what time it is.
+//! The validity of a certificate and its status at a given time.
 
 use time::{Duration, OffsetDateTime};
 
 use crate::CertError;
 
-/// How far a new certificate's beginning lies in the past. Clocks in a cluster
-/// differ; a certificate that begins "now" is refused by every verifier whose
-/// clock is behind ours.
+/// The time by which a new certificate is backdated. Without it, a verifier whose clock is behind
+/// rejects the certificate.
 pub const BACKDATE: Duration = Duration::hours(1);
 
-/// From when until when a certificate counts; both ends belong to it (RFC 5280, 4.1.2.5).
+/// The validity of a certificate. Both bounds are inclusive (RFC 5280, 4.1.2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// The first moment.
+    /// The first moment at which the certificate is valid.
     pub not_before: OffsetDateTime,
-    /// The last moment.
+    /// The last moment at which the certificate is valid.
     pub not_after: OffsetDateTime,
 }
 
-/// What a period means at one moment.
+/// The status of a certificate at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Before its beginning.
+    /// Not valid yet.
     NotYet,
-    /// In use, nothing to do.
+    /// Valid, and renewal is not due.
     Fresh,
-    /// In use, but two thirds are over: make its successor.
+    /// Valid, but two thirds of the lifetime have passed: renewal is due.
     Due,
-    /// Past its end.
+    /// No longer valid.
     Expired,
 }
 
 impl Validity {
-    /// The period of a certificate made at `now` that is to last `lifetime`,
-    /// back-dated by [`BACKDATE`]. Whole seconds, since X.509 has nothing finer.
+    /// Returns the validity of a certificate that is issued at `now` for `lifetime`, backdated by
+    /// [`BACKDATE`]. Rounds down to whole seconds, the resolution of X.509.
     #[must_use]
     pub fn starting(now: OffsetDateTime, lifetime: Duration) -> Self {
         let now = whole_seconds(now);
@@ -44,7 +42,7 @@ impl Validity {
         }
     }
 
-    /// What this period means at `now`.
+    /// Returns the status at `now`.
     #[must_use]
     pub fn verdict(&self, now: OffsetDateTime) -> Verdict {
         if now < self.not_before {
@@ -58,35 +56,36 @@ impl Validity {
         }
     }
 
-    /// Whether a certificate with this period is accepted at `now`.
+    /// Returns whether a certificate with this validity is accepted at `now`.
     #[must_use]
     pub fn contains(&self, now: OffsetDateTime) -> bool {
         matches!(self.verdict(now), Verdict::Fresh | Verdict::Due)
     }
 
-    /// The moment at which a certificate of [`Validity::starting`] was made. The back-dating is no
-    /// part of its life: counted in, a certificate of ten seconds would be due before it is made.
+    /// Returns when a certificate of [`Validity::starting`] was issued. [`BACKDATE`] is not part of
+    /// its lifetime: otherwise renewal of a certificate of ten seconds would be due before it is
+    /// issued.
     #[must_use]
     pub fn made_at(&self) -> OffsetDateTime {
         self.not_before.saturating_add(BACKDATE).min(self.not_after)
     }
 
-    /// The moment at which [`Verdict::Fresh`] turns into [`Verdict::Due`].
+    /// Returns when the status changes from [`Verdict::Fresh`] to [`Verdict::Due`].
     #[must_use]
     pub fn due_at(&self) -> OffsetDateTime {
         let made = self.made_at();
         made.saturating_add((self.not_after - made) / 3 * 2)
     }
 
-    /// The part of this period that lies within `outer`, or none.
+    /// Returns the overlap of two validities, if there is one.
     pub(crate) fn within(&self, outer: &Self) -> Option<Self> {
         let not_before = self.not_before.max(outer.not_before);
         let not_after = self.not_after.min(outer.not_after);
         (not_before <= not_after).then_some(Self { not_before, not_after })
     }
 
-    /// The same period in UTC and whole seconds, if X.509 can express it. The
-    /// encoder below us panics on years that it has no notation for.
+    /// Returns this validity in UTC and whole seconds. Fails if X.509 cannot encode it, because
+    /// rcgen panics on such years.
     pub(crate) fn encodable(&self) -> Result<Self, CertError> {
         let not_before = whole_seconds(self.not_before);
         let not_after = whole_seconds(self.not_after);
@@ -115,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_period_is_backdated_an_hour_and_ends_after_its_lifetime() {
+    fn a_new_validity_is_backdated_an_hour_and_ends_after_its_lifetime() {
         let validity = Validity::starting(noon(), Duration::days(30));
         assert_eq!(validity.not_before, noon() - Duration::hours(1));
         assert_eq!(validity.not_after, noon() + Duration::days(30));
     }
 
     #[test]
-    fn a_new_period_has_no_fractions_of_a_second() {
+    fn a_new_validity_has_no_fractions_of_a_second() {
         let validity =
             Validity::starting(noon() + Duration::milliseconds(999), Duration::new(60, 500));
         assert_eq!(validity.not_before, noon() - Duration::hours(1));
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn each_boundary_falls_on_its_side() {
+    fn the_status_changes_exactly_at_each_boundary() {
         let validity = Validity::starting(noon(), Duration::seconds(300));
         let tick = Duration::nanoseconds(1);
         let table = [
@@ -147,18 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn two_thirds_are_counted_from_when_it_was_made_however_short_it_is() {
+    fn renewal_is_due_two_thirds_after_issue_even_for_short_lifetimes() {
         for seconds in [3, 9, 60, 3600, 86_400] {
             let validity = Validity::starting(noon(), Duration::seconds(seconds));
             assert_eq!(validity.made_at(), noon(), "{seconds}");
             assert_eq!(validity.due_at(), noon() + Duration::seconds(seconds / 3 * 2), "{seconds}");
         }
         let foreign = Validity { not_before: noon(), not_after: noon() + Duration::MINUTE };
-        assert_eq!(foreign.due_at(), foreign.not_after, "not before it ends, and no panic");
+        assert_eq!(foreign.due_at(), foreign.not_after);
     }
 
     #[test]
-    fn an_absurd_lifetime_saturates_instead_of_panicking() {
+    fn a_lifetime_out_of_range_saturates() {
         let validity = Validity::starting(noon(), Duration::MAX);
         assert_eq!(validity.not_after.year(), 9999);
         let backwards = Validity::starting(noon(), Duration::MIN);
@@ -166,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_period_that_ends_before_it_begins_is_refused() {
+    fn a_validity_that_ends_before_it_begins_is_refused() {
         let validity = Validity { not_before: noon(), not_after: noon() - Duration::SECOND };
         assert!(matches!(validity.encodable(), Err(CertError::BadValidity)));
         assert_eq!(validity.verdict(noon()), Verdict::Expired);
     }
 
     #[test]
-    fn clamping_keeps_the_common_part_or_nothing() {
+    fn clamping_returns_the_overlap_or_nothing() {
         let inner = Validity { not_before: noon(), not_after: noon() + Duration::DAY };
         let outer =
             Validity { not_before: noon() - Duration::DAY, not_after: noon() + Duration::HOUR };

@@ -1,10 +1,10 @@
-//! A leaf against a bundle in a real TLS handshake: what an API server would do.
+//! TLS handshakes between a leaf and a bundle, as an API server performs them.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test would")]
 
 use std::sync::Arc;
 
-use fastrak_certs::{Authority, Bundle, KeyPairPem, LeafRequest, Usage, Validity};
+use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::WebPkiClientVerifier;
@@ -19,7 +19,7 @@ use time::{Duration, OffsetDateTime};
 
 const START: i64 = 1_800_000_000;
 
-/// The moment that the handshake is told it is.
+/// The time of a handshake.
 #[derive(Debug)]
 struct At(OffsetDateTime);
 
@@ -38,12 +38,12 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn authority(days: i64) -> Authority {
+fn ca(days: i64) -> CertificateAuthority {
     let validity = Validity::starting(now(), Duration::days(days));
-    Authority::generate("authority", validity).unwrap()
+    CertificateAuthority::generate("ca", validity).unwrap()
 }
 
-fn leaf(by: &Authority, usage: Usage) -> KeyPairPem {
+fn leaf(by: &CertificateAuthority, usage: Usage) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: "leaf".to_owned(),
         organization: Some("group".to_owned()),
@@ -103,7 +103,7 @@ fn client(
     ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap()
 }
 
-/// Carries bytes to and fro in memory until both sides are content or one objects.
+/// Exchanges bytes in memory until the handshake is complete or one side fails.
 fn shake(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), Error> {
     while client.is_handshaking() || server.is_handshaking() || client.wants_write() {
         let mut wire = Vec::new();
@@ -120,7 +120,7 @@ fn shake(client: &mut ClientConnection, server: &mut ServerConnection) -> Result
 
 fn connect(
     bundle: &Bundle,
-    by: &Authority,
+    by: &CertificateAuthority,
     name: &'static str,
     at: OffsetDateTime,
 ) -> Result<(), Error> {
@@ -130,7 +130,7 @@ fn connect(
 
 #[test]
 fn a_leaf_is_accepted_by_name_and_by_address() {
-    let by = authority(30);
+    let by = ca(30);
     let bundle = Bundle::parse(by.cert_pem()).unwrap();
     connect(&bundle, &by, "hook.default.svc", now()).unwrap();
     connect(&bundle, &by, "127.0.0.1", now()).unwrap();
@@ -138,7 +138,7 @@ fn a_leaf_is_accepted_by_name_and_by_address() {
 
 #[test]
 fn another_name_is_refused() {
-    let by = authority(30);
+    let by = ca(30);
     let bundle = Bundle::parse(by.cert_pem()).unwrap();
     let error = connect(&bundle, &by, "other.default.svc", now()).unwrap_err();
     assert!(
@@ -148,16 +148,16 @@ fn another_name_is_refused() {
 }
 
 #[test]
-fn with_two_authorities_of_one_name_in_the_bundle_leaves_of_both_are_accepted() {
-    let (current, next) = (authority(30), authority(60));
+fn a_bundle_with_two_cas_of_one_name_accepts_leaves_of_both() {
+    let (current, next) = (ca(30), ca(60));
     let bundle = Bundle::parse(&format!("{}{}", current.cert_pem(), next.cert_pem())).unwrap();
     connect(&bundle, &current, "hook.default.svc", now()).unwrap();
     connect(&bundle, &next, "hook.default.svc", now()).unwrap();
 }
 
 #[test]
-fn a_leaf_of_an_authority_outside_the_bundle_is_refused() {
-    let (trusted, stranger) = (authority(30), authority(30));
+fn a_leaf_of_a_ca_outside_the_bundle_is_refused() {
+    let (trusted, stranger) = (ca(30), ca(30));
     let bundle = Bundle::parse(trusted.cert_pem()).unwrap();
     let error = connect(&bundle, &stranger, "hook.default.svc", now()).unwrap_err();
     assert!(matches!(error, Error::InvalidCertificate(_)), "{error:?}");
@@ -165,7 +165,7 @@ fn a_leaf_of_an_authority_outside_the_bundle_is_refused() {
 
 #[test]
 fn the_handshake_and_the_bundle_agree_on_every_boundary() {
-    let by = authority(30);
+    let by = ca(30);
     let bundle = Bundle::parse(by.cert_pem()).unwrap();
     let pair = leaf(&by, Usage::Server);
     let (begins, ends) = (now() - Duration::HOUR, now() + Duration::days(10));
@@ -181,8 +181,8 @@ fn the_handshake_and_the_bundle_agree_on_every_boundary() {
 }
 
 #[test]
-fn a_client_leaf_proves_who_calls_and_a_server_leaf_does_not() {
-    let by = authority(30);
+fn a_client_leaf_authenticates_a_client_and_a_server_leaf_does_not() {
+    let by = ca(30);
     let bundle = Bundle::parse(by.cert_pem()).unwrap();
     let call = |usage| {
         let mut server = server(&leaf(&by, Usage::Server), Some(&bundle));

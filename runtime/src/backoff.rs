@@ -1,22 +1,22 @@
-//! How long a client waits before it tries again. Reads no clock.
+//! Exponential backoff with jitter. Reads no clock.
 //!
-//! All clients of an API server lose it at the same moment, and all of them come back at the same
-//! moment. Each wait is therefore random, and doubles until it is long.
+//! All clients of an API server lose it at the same moment. Without jitter they would reconnect at
+//! the same moment too.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// The first wait of a client that has not reached the server yet. Doubled, four tries fit into two
-/// seconds: a server that starts at the same time as its client is reached soon.
-const EAGER: Duration = Duration::from_millis(100);
-/// The first wait of a client that had reached the server. All the others lost it too.
+/// The first delay of a client that has not reached the server yet. Four attempts fit into two
+/// seconds, so a client soon reaches a server that starts at the same time.
+const FIRST_BEFORE_CONTACT: Duration = Duration::from_millis(100);
+/// The first delay of a client that has reached the server: other clients lost it too.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait, before it is made random.
-const LONGEST: Duration = Duration::from_secs(30);
-/// After this time without a failure the waits begin with the first again.
-const QUIET: Duration = Duration::from_secs(120);
+/// The longest delay before jitter.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// The time without a failure after which the backoff starts from the first delay again.
+const RESET_AFTER: Duration = Duration::from_secs(120);
 
-/// Waits that double, each between a half and one and a half of its nominal length.
+/// An exponential backoff. Each delay is between 0.5 and 1.5 times its nominal length.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -26,31 +26,31 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the backoff of a client that has reached nothing yet.
+    /// Returns the backoff of a client that has not reached the server yet.
     #[must_use]
     pub fn new() -> Self {
-        // A hasher of std is keyed at random, which is all the randomness that is needed here.
+        // std keys its hashers at random.
         Self::seeded(RandomState::new().hash_one(0))
     }
 
     fn seeded(seed: u64) -> Self {
-        Self { first: EAGER, failures: 0, last: None, random: seed }
+        Self { first: FIRST_BEFORE_CONTACT, failures: 0, last: None, random: seed }
     }
 
-    /// Records that the server has answered.
+    /// Records a response of the server.
     pub fn succeeded(&mut self) {
         self.first = FIRST;
     }
 
-    /// Records a failure at `now`. Returns how long to wait, which is at least `asked`: what the
-    /// server itself has asked for.
-    pub fn failed(&mut self, now: Instant, asked: Option<Duration>) -> Duration {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) > QUIET) {
+    /// Records a failure at `now` and returns the delay before the next attempt. The delay is at
+    /// least `retry_after`, which the server requested.
+    pub fn failed(&mut self, now: Instant, retry_after: Option<Duration>) -> Duration {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) > RESET_AFTER) {
             self.failures = 0;
         }
-        let nominal = self.first.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let nominal = self.first.saturating_mul(1 << self.failures.min(16)).min(MAX_DELAY);
         self.failures = self.failures.saturating_add(1);
-        let wait = nominal.mul_f64(0.5 + self.fraction()) + asked.unwrap_or_default();
+        let wait = nominal.mul_f64(0.5 + self.fraction()) + retry_after.unwrap_or_default();
         self.last = now.checked_add(wait);
         wait
     }
@@ -62,7 +62,7 @@ impl Backoff {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        // 32 bits are exact in a f64, and fine enough.
+        // A f64 represents 32 bits exactly.
         let bits = u32::try_from(mixed >> 32).unwrap_or_default();
         f64::from(bits) / f64::from(u32::MAX)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_agents_do_not_storm_a_server_that_is_down() {
+    fn a_thousand_clients_do_not_overload_a_server_that_is_down() {
         let all: Vec<_> = (0..CLIENTS).map(|seed| tries(Backoff::seeded(seed))).collect();
         let most = all.iter().map(Vec::len).max().unwrap();
         assert!(most <= 13, "{most} tries of one client in a minute");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_lose_a_server_do_not_come_back_at_once() {
+    fn clients_that_lose_a_server_do_not_reconnect_at_once() {
         let patient = |seed| {
             let mut backoff = Backoff::seeded(seed);
             backoff.succeeded();
@@ -124,22 +124,22 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_time_is_given_it() {
+    fn a_delay_is_at_least_the_requested_one() {
         let asked = Duration::from_secs(7);
         let wait = Backoff::seeded(1).failed(Instant::now(), Some(asked));
         assert!(wait > asked && wait < asked + FIRST, "{wait:?}");
     }
 
     #[test]
-    fn waits_begin_anew_after_a_quiet_time_and_are_never_longer_than_the_longest() {
+    fn delays_have_a_maximum_and_reset_after_a_time_without_failures() {
         let (mut backoff, mut now) = (Backoff::seeded(1), Instant::now());
         for _ in 0..100 {
             let wait = backoff.failed(now, None);
-            assert!(wait <= LONGEST.mul_f64(1.5), "{wait:?}");
+            assert!(wait <= MAX_DELAY.mul_f64(1.5), "{wait:?}");
             now += wait;
         }
         backoff.succeeded();
-        let wait = backoff.failed(now + QUIET + Duration::from_secs(1), None);
+        let wait = backoff.failed(now + RESET_AFTER + Duration::from_secs(1), None);
         assert!(wait <= FIRST.mul_f64(1.5), "{wait:?}");
     }
 }

@@ -1,5 +1,4 @@
-//! An error with its causes on one line, for the place where it stops. It does
-//! not log and does not decide whether the error matters.
+//! An error with its causes on one line.
 
 use std::error::Error;
 use std::fmt;
@@ -8,8 +7,8 @@ use std::fmt;
 pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
-    /// Says each cause once: many libraries print their source in their own
-    /// message as well as naming it as the source.
+    /// Writes each cause once. Many libraries both include the source in their message and return it
+    /// as the source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.0.to_string();
         f.write_str(&said)?;
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_said_once() {
+    fn every_cause_is_displayed_once() {
         let table: [(&[&'static str], &str); 5] = [
             (&["alone"], "alone"),
             (&["saving", "writing", "disk full"], "saving: writing: disk full"),

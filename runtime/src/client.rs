@@ -1,6 +1,5 @@
-//! The only place where a Kubernetes client is made. It never looks for a
-//! kubeconfig: a developer's own, lying in the environment or the home folder,
-//! points at a cluster that nobody meant.
+//! Kubernetes clients. No other module creates one. The environment and the home directory are not
+//! searched for a kubeconfig, because a developer's own refers to another cluster.
 
 mod connection;
 
@@ -15,21 +14,21 @@ use crate::deadline::Deadline;
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
-/// How to reach the API server.
+/// The flags of the connection to the API server.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClientArgs {
-    /// Kubeconfig file to use. Without it, the pod's own ServiceAccount.
+    /// Kubeconfig file (default: the ServiceAccount of the pod).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// How long the API server may take over any request but a watch, in seconds.
+    /// Timeout of requests to the API server, except watches, in seconds.
     #[arg(long, env = "FASTRAK_KUBE_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub kube_timeout: Duration,
 }
 
-/// Why there is no client.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Neither a file nor a pod's own credentials.
+    /// There is neither a kubeconfig nor a ServiceAccount.
     #[error(
         "not in a cluster and no --kubeconfig given: run in a pod with a ServiceAccount, or name a kubeconfig file"
     )]
@@ -37,30 +36,30 @@ pub enum ClientError {
     /// The file cannot be read or is not a kubeconfig.
     #[error("could not read {path:?} as a kubeconfig: check --kubeconfig", path = path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the reader said.
+        /// The error.
         #[source]
         source: KubeconfigError,
     },
     /// The text is not a kubeconfig.
     #[error("not a kubeconfig")]
     Parse(#[source] KubeconfigError),
-    /// What the kubeconfig names is missing or unusable.
+    /// The current context of the kubeconfig refers to something that is missing or unusable.
     #[error("the kubeconfig's current context cannot be used")]
     Resolve(#[source] KubeconfigError),
-    /// The API server would have to be reached through a proxy.
+    /// The kubeconfig has a proxy.
     #[error("the kubeconfig names the proxy {proxy}, which is not supported: remove its proxy-url")]
     Proxy {
-        /// The proxy's address.
+        /// The URL of the proxy.
         proxy: String,
     },
-    /// A client cannot be built from a configuration that was read.
+    /// The configuration cannot be used.
     #[error("could not set up the connection to the API server")]
     Build(#[source] kube::Error),
 }
 
-/// A client as `args` say. Nothing is sent yet.
+/// Creates the client that `args` configure. Sends no request.
 pub async fn connect(args: &ClientArgs) -> Result<Client, ClientError> {
     let ClientArgs { kubeconfig, kube_timeout } = args;
     let config = match kubeconfig {
@@ -70,7 +69,7 @@ pub async fn connect(args: &ClientArgs) -> Result<Client, ClientError> {
     build(config, *kube_timeout)
 }
 
-/// A client for the current context of a kubeconfig's text.
+/// Creates a client for the current context of a kubeconfig.
 pub async fn from_kubeconfig_text(text: &str) -> Result<Client, ClientError> {
     let kubeconfig = Kubeconfig::from_yaml(text).map_err(ClientError::Parse)?;
     build(resolve(kubeconfig).await?, DEFAULT_LIMIT)

@@ -1,39 +1,38 @@
-//! The only place that reads the wall clock. It does not measure durations: for
-//! those, `Instant` is right and needs no door.
-#![expect(clippy::disallowed_methods, reason = "the one door to the clock")]
+//! The wall clock. No other module reads it. Durations are measured with `Instant`.
+#![expect(clippy::disallowed_methods, reason = "the only module that reads the wall clock")]
 
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use time::{Duration, OffsetDateTime};
 
-/// The wall clock as one process sees it. Clones are the same clock: whoever steps one steps all.
+/// The wall clock of a process, which tests can step. Clones share the offset.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     ahead: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// The time now, in the type that X.509 libraries speak.
+    /// Returns the current time in the type of X.509 libraries.
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
         let ahead = Duration::seconds(self.ahead.load(Ordering::Relaxed));
         offset_now().saturating_add(ahead)
     }
 
-    /// Steps the clock by this many seconds, as an administrator or a time server may.
+    /// Steps the clock by a number of seconds.
     pub fn step(&self, seconds: i64) {
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 }
 
-/// The time now.
+/// Returns the current time.
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The time now, in the type that X.509 libraries speak.
+/// Returns the current time in the type of X.509 libraries.
 #[must_use]
 pub fn offset_now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_types_tell_the_same_time() {
+    fn both_types_have_the_same_time() {
         let before = now().as_second();
         let between = offset_now().unix_timestamp();
         let after = now().as_second();
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_stepped_is_stepped_for_all_who_have_it() {
+    fn a_step_applies_to_every_clone_of_a_clock() {
         let clock = Clock::default();
         let other = clock.clone();
         let before = offset_now();

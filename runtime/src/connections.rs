@@ -1,9 +1,9 @@
-//! The connections that a server has open, and which of them is evicted for a new one.
+//! The open connections of a server, and the eviction of silent ones.
 //!
-//! A server that refuses connections at a limit is unreachable as soon as somebody fills it with
-//! silent ones. Here every connection is accepted, and at the limit the one that has been silent
-//! for the longest is evicted: ten thousand peers that connect and send nothing evict each other,
-//! and the newest one, which has a request, is answered.
+//! A server that refuses connections at a limit is unreachable as soon as silent connections reach
+//! the limit. This server accepts every connection, and at the limit evicts the one that has been
+//! silent for the longest: ten thousand peers that connect and send nothing evict each other, and
+//! the newest connection, which has a request, gets a response.
 
 use crate::descriptors;
 use crate::read_timeouts::{Activity, Phase};
@@ -20,21 +20,21 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long the request in progress may still take after its connection was evicted.
+/// The grace period of the request in progress on an evicted connection.
 pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
-/// How long an accept that failed waits for another connection to close.
+/// How long a failed accept waits for another connection to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The least time between two warnings about accepts that failed.
+/// The minimum time between two warnings about failed accepts.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The number of connections that a server keeps.
+/// The limits of a server's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections that have neither completed a handshake nor sent a request. At the limit the
-    /// oldest is evicted.
+    /// The limit of connections that have neither completed a handshake nor sent a request. At the
+    /// limit, the oldest is evicted.
     pub pending: usize,
-    /// Connections that requests are served on. At the limit the one that has been silent for the
-    /// longest is evicted.
+    /// The limit of connections that serve requests. At the limit, the one that has been silent for
+    /// the longest is evicted.
     pub established: usize,
 }
 
@@ -82,7 +82,7 @@ pub struct Connection {
     activity: Activity,
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 #[derive(Debug)]
 pub struct Accepted {
     /// Its socket.
@@ -94,8 +94,8 @@ pub struct Accepted {
 }
 
 impl ConnectionLimits {
-    /// Lowers the limits to half of this number of file descriptors, so that the connections of one
-    /// server never keep another server of the same process from accepting any.
+    /// Lowers the limits to half of the file descriptors, which leaves some for the other server of
+    /// the process.
     fn within(self, descriptors: usize) -> Self {
         let (total, most) = (self.pending + self.established, descriptors / 2);
         if total <= most {
@@ -119,8 +119,7 @@ impl ConnectionTable {
         })
     }
 
-    /// Accepts the next connection. If the system has no file descriptor left, connections are
-    /// evicted until it has one.
+    /// Accepts the next connection. Evicts connections while no file descriptor is available.
     pub async fn accept_from(self: &Arc<Self>, listener: &TcpListener) -> Accepted {
         loop {
             match listener.accept().await {
@@ -132,7 +131,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Adds a pending connection. At the limit the oldest pending one is evicted.
+    /// Adds a pending connection. At the limit, evicts the oldest pending one.
     #[must_use]
     pub fn accept(self: &Arc<Self>) -> Connection {
         let evicted = CancellationToken::new();
@@ -151,7 +150,7 @@ impl ConnectionTable {
     }
 
     async fn make_room_after(&self, error: &io::Error) {
-        // A connection that closes from here on is noticed even before the wait.
+        // Created before the eviction, so that no close is missed.
         let closed = self.closed.notified();
         if self.evict() {
             tracing::warn!(%error, "could not accept a connection, evicting silent ones");
@@ -187,8 +186,8 @@ impl Entries {
         }
     }
 
-    /// Evicts an idle connection before one that owes the rest of a header, and that before one
-    /// whose request is being served; among equals the one whose last response is the oldest.
+    /// Evicts an idle connection first, then one that is sending a header, then one whose request is
+    /// being served. Among equals, evicts the one with the oldest last response.
     fn evict_established(&mut self) -> bool {
         let rank = |entry: &Established| {
             let phase = match entry.activity.phase() {
@@ -205,8 +204,9 @@ impl Entries {
 }
 
 impl Connection {
-    /// Makes a pending connection an established one. At the limit the longest silent established
-    /// connection is evicted. Does nothing if it is established or evicted already.
+    /// Promotes a pending connection to an established one. At the limit, evicts the established
+    /// connection that has been silent for the longest. Does nothing if the connection is already
+    /// established or evicted.
     pub fn promote(&self) {
         self.was_promoted.store(true, Ordering::Relaxed);
         let mut entries = self.table.entries();
@@ -221,14 +221,14 @@ impl Connection {
         entries.established.insert(self.id, entry);
     }
 
-    /// What the connection is doing.
+    /// Returns the activity of the connection.
     #[must_use]
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    /// Waits until the connection is evicted. Returns the time that it may still take: a pending one
-    /// has no request in progress, and its file descriptor is needed.
+    /// Waits until the connection is evicted. Returns its grace period, which is zero for a pending
+    /// connection: it has no request in progress, and its file descriptor is needed.
     pub async fn evicted(&self) -> Duration {
         self.evicted.cancelled().await;
         if self.was_promoted.load(Ordering::Relaxed) { EVICTION_GRACE } else { Duration::ZERO }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_takes_half_of_the_file_descriptors_at_most() {
+    fn one_server_uses_at_most_half_of_the_file_descriptors() {
         let limits = ConnectionLimits { pending: 1024, established: 4096 };
         for (descriptors, pending, established) in
             [(1 << 20, 1024, 4096), (10_240, 1024, 4096), (1024, 103, 409), (2, 1, 1), (0, 1, 1)]
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_was_closed_leaves_its_place() {
+    fn a_closed_connection_is_removed_from_the_table() {
         let table = table(1, 1);
         drop((established(&table), table.accept()));
         let (one, pending) = (established(&table), table.accept());

@@ -1,6 +1,5 @@
-//! A limit on how long the API server may keep a request waiting. It does not
-//! limit how long a watch lasts: the server ends those itself, and `watch`
-//! notices one that has died.
+//! Timeouts of requests to the API server. The duration of a watch is not limited: the server ends a
+//! watch, and the `watch` module detects a dead one.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -17,20 +16,20 @@ use tower::{Layer, Service};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Wraps a client's service in a [`Limited`].
+/// The layer that wraps the service of a client in a [`Limited`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     pub(crate) limit: Duration,
 }
 
-/// A service whose answers come within a limit or not at all.
+/// A service whose requests fail if a response takes longer than the limit.
 #[derive(Debug)]
 pub(crate) struct Limited<S> {
     inner: S,
     limit: Duration,
 }
 
-/// A body that fails when the next part of it does not come within a limit.
+/// A body that fails if the next frame takes longer than the limit.
 #[derive(Debug)]
 pub(crate) struct LimitedBody<B> {
     inner: B,
@@ -43,10 +42,10 @@ struct Silence {
     timer: Pin<Box<Sleep>>,
 }
 
-/// The server did not answer in time.
+/// A response or a part of it did not arrive in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server sent no {what} within {limit:?}: {request}")]
-pub(crate) struct NoAnswer {
+pub(crate) struct TimedOut {
     what: &'static str,
     limit: Duration,
     request: String,
@@ -75,12 +74,12 @@ where
 
     fn call(&mut self, request: Request<Sent>) -> Self::Future {
         let limit = self.limit;
-        let body_limit = (!lasts(&request)).then_some(limit);
+        let body_limit = (!is_stream(&request)).then_some(limit);
         let named = format!("{} {}", request.method(), request.uri().path());
-        let answer = self.inner.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
-            let late = |_| NoAnswer { what: "answer", limit, request: named };
-            let response = tokio::time::timeout(limit, answer).await.map_err(late)??;
+            let late = |_| TimedOut { what: "response", limit, request: named };
+            let response = tokio::time::timeout(limit, response).await.map_err(late)??;
             Ok(response.map(|inner| LimitedBody { inner, limit: body_limit.map(Silence::new) }))
         })
     }
@@ -109,7 +108,7 @@ where
         }
         ready!(silence.timer.as_mut().poll(cx));
         let request = "the rest of a body".to_owned();
-        let late = NoAnswer { what: "data", limit: silence.limit, request };
+        let late = TimedOut { what: "data", limit: silence.limit, request };
         Poll::Ready(Some(Err(late.into())))
     }
 
@@ -132,8 +131,8 @@ impl Silence {
     }
 }
 
-/// Whether the answer to `request` is one that goes on as long as it likes.
-fn lasts(request: &Request<Sent>) -> bool {
+/// Returns whether the response to `request` is an unlimited stream.
+fn is_stream(request: &Request<Sent>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let endless =
         |pair: &str| matches!(pair, "watch=1" | "watch=true" | "follow=true" | "follow=1");
@@ -145,15 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watches_followed_logs_and_upgrades_last_and_nothing_else_does() {
-        let lasting = |uri: &str| lasts(&Request::get(uri).body(Sent::empty()).unwrap());
-        assert!(lasting("/api/v1/pods?watch=true"));
-        assert!(lasting("/api/v1/pods?&watch=1&timeoutSeconds=290"));
-        assert!(lasting("/api/v1/namespaces/a/pods/b/log?follow=true"));
-        assert!(!lasting("/api/v1/pods?watch=false"));
-        assert!(!lasting("/api/v1/pods?fieldSelector=watch%3Dtrue"));
-        assert!(!lasting("/api/v1/pods"));
+    fn only_watches_followed_logs_and_upgrades_are_streams() {
+        let streams = |uri: &str| is_stream(&Request::get(uri).body(Sent::empty()).unwrap());
+        assert!(streams("/api/v1/pods?watch=true"));
+        assert!(streams("/api/v1/pods?&watch=1&timeoutSeconds=290"));
+        assert!(streams("/api/v1/namespaces/a/pods/b/log?follow=true"));
+        assert!(!streams("/api/v1/pods?watch=false"));
+        assert!(!streams("/api/v1/pods?fieldSelector=watch%3Dtrue"));
+        assert!(!streams("/api/v1/pods"));
         let upgrade = Request::get("/exec").header("Upgrade", "websocket");
-        assert!(lasts(&upgrade.body(Sent::empty()).unwrap()));
+        assert!(is_stream(&upgrade.body(Sent::empty()).unwrap()));
     }
 }

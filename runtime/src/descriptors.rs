@@ -1,9 +1,9 @@
-//! How many files and sockets the process may have open.
+//! The limit of open file descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit that holds to the one that it may be raised to, and says which holds then; none
-/// where there is none. The lower one is for programs that cannot have many, and is often 1024.
+/// Raises the soft limit, which is often 1024, to the hard limit. Returns the new limit; nothing if
+/// it is unlimited.
 pub fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -14,7 +14,7 @@ pub fn raise() -> Option<u64> {
     maximum
 }
 
-/// Returns how many files and sockets the process may have open.
+/// Returns the soft limit.
 #[must_use]
 pub fn limit() -> usize {
     let current = getrlimit(Resource::Nofile).current;
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn afterwards_the_limit_is_as_high_as_it_may_be() {
+    fn raise_sets_the_soft_limit_to_the_hard_limit() {
         let raised = raise();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!((raised, current), (maximum, maximum));

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection, from its first byte to its end.
+//! An HTTP/1.1 server connection.
 
 use crate::connections::Connection;
 use crate::read_timeouts::{ReadTimeouts, TimedStream};
@@ -24,19 +24,19 @@ pub struct Http1Limits {
     pub timeouts: ReadTimeouts,
 }
 
-/// Why a connection ended otherwise than in order.
+/// Why a connection was not closed gracefully.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The peer broke the protocol, a limit or the connection.
+    /// The peer violated the protocol, exceeded a limit or closed the connection.
     #[error("the connection failed")]
     Failed(#[source] hyper::Error),
-    /// The request in progress took longer than the time that was left.
-    #[error("the connection did not end in time")]
+    /// The request in progress exceeded the grace period.
+    #[error("the request in progress exceeded the grace period")]
     Unfinished,
 }
 
-/// Serves requests until the peer closes the connection, it is evicted, or `end` completes with the
-/// time that the request in progress may still take.
+/// Serves requests until the peer closes the connection, the connection is evicted, or `end`
+/// completes. `end` returns the grace period of the request in progress.
 pub async fn serve<I, F, B>(
     stream: I,
     connection: &Connection,
@@ -61,7 +61,7 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    // Headers are timed by the stream, which tells them from the silence before them.
+    // The stream has the header timeout, because it distinguishes a header from the idle time before.
     let serving = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(limits.header_bytes)
@@ -73,7 +73,7 @@ where
             time_left = connection.evicted() => time_left,
         }
     };
-    // A set of one is polled when something happened to it, and not, with the locks that this takes,
+    // A set polls its future only after a wakeup. A plain future would be polled, and take its locks,
     // at each byte that arrives.
     let mut ends: FuturesUnordered<_> = std::iter::once(end).collect();
     let time_left = tokio::select! {

@@ -1,11 +1,10 @@
-//! One of several replicas leads, by a Lease in the API server. It starts no work: whoever has
-//! work for the leader alone asks its [`Leadership`].
+//! Leader election with a Lease. Leader-only work uses a [`Leadership`].
 //!
-//! Two never lead at once, whatever their clocks say. The leader counts from before it sent its
-//! last renewal and gives up after two thirds of the time that a Lease lasts; another takes over
-//! only after it has itself seen one and the same record for the whole of that time. What a record
-//! says of the time is for people to read. (Somebody who deletes the Lease takes that promise away
-//! for as long; what the leader writes has to be conditional all the same.)
+//! Two candidates never lead at once, even if their clocks differ. The leader steps down two thirds
+//! of the lease duration after it sent its last renewal. Another candidate takes over only after it
+//! has observed the same record for the whole lease duration. The times in the record are not
+//! compared. (This does not hold while the Lease is deleted, so the writes of a leader must be
+//! conditional too.)
 
 mod leadership;
 pub mod plan;
@@ -23,99 +22,101 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::sync::watch;
 
-use self::plan::{Record, Seen, Step};
+use self::plan::{Observed, Record, Step};
 use crate::chain::Chain;
 use crate::clock;
 use crate::shutdown::Shutdown;
 use crate::superseded::is_superseded;
 
-/// How long the end of a process may wait for the leader's own work, and then for the API server.
-const LETTING_GO: Duration = Duration::from_secs(1);
+/// How long shutdown waits for leader-only work, and then for the release of the Lease.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A candidate.
+/// A candidate of a leader election.
 #[derive(Debug)]
 pub struct Election {
     leases: Api<Lease>,
     name: String,
     identity: String,
-    lasts: Duration,
+    duration: Duration,
     until: watch::Sender<Option<Instant>>,
 }
 
-/// Why a turn came to nothing.
+/// Why an attempt to acquire or renew the Lease failed.
 #[derive(Debug, thiserror::Error)]
 enum LeaseError {
     #[error("could not read the Lease")]
     Read(#[source] kube::Error),
-    #[error("could not make the Lease")]
-    Make(#[source] kube::Error),
+    #[error("could not create the Lease")]
+    Create(#[source] kube::Error),
     #[error("could not write the Lease")]
     Write(#[source] kube::Error),
-    #[error("could not put the Lease's content into words")]
+    #[error("could not encode the Lease")]
     Encode(#[source] serde_json::Error),
-    #[error("the API server took too long over the Lease")]
-    Slow,
+    #[error("the API server did not respond in time")]
+    TimedOut,
 }
 
-/// A name for one run of a process, so that two runs of one `name` are told apart.
+/// Returns a holder identity that is unique for each run of the process `name`.
 #[must_use]
 pub fn identity(name: &str) -> String {
-    // A hasher is keyed with the system's randomness, which is all that is wanted of it.
+    // std keys its hashers at random.
     format!("{name}_{:016x}", RandomState::new().build_hasher().finish())
 }
 
 impl Election {
-    /// A candidate for the Lease of this name. A Lease that is not renewed for as long as it
-    /// `lasts` is another's.
+    /// Returns a candidate for the Lease `name`. Another candidate may take a Lease that is not
+    /// renewed for `duration`.
     #[must_use]
     pub fn new(
         leases: Api<Lease>,
         name: &str,
         identity: String,
-        lasts: Duration,
+        duration: Duration,
     ) -> (Self, Leadership) {
         let (until, held) = watch::channel(None);
-        let this = Self { leases, name: name.to_owned(), identity, lasts, until };
+        let this = Self { leases, name: name.to_owned(), identity, duration, until };
         (this, Leadership::new(held))
     }
 
-    /// Stands until shutdown is requested; then lets go, so that a successor need not wait.
+    /// Runs until shutdown is requested. Then releases the Lease, so that another candidate can take
+    /// it at once.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut seen = None;
         let mut failing = false;
         while !shutdown.is_requested() {
-            let turn = tokio::time::timeout(plan::gives_up(self.lasts), self.turn(&mut seen));
+            let attempt =
+                tokio::time::timeout(plan::leads_for(self.duration), self.attempt(&mut seen));
             let outcome = tokio::select! {
                 () = shutdown.requested() => break,
-                outcome = turn => outcome.unwrap_or(Err(LeaseError::Slow)),
+                outcome = attempt => outcome.unwrap_or(Err(LeaseError::TimedOut)),
             };
-            // Once: when the API server is away, everybody else's log says so too.
+            // Logged once: other tasks also log that the API server is unavailable.
             if let (Err(error), false) = (&outcome, failing) {
-                tracing::warn!(error = %Chain(error), lease = self.name, "election; trying again");
+                tracing::warn!(error = %Chain(error), lease = self.name, "leader election failed, retrying");
             }
             failing = outcome.is_err();
             tokio::select! {
                 () = shutdown.requested() => {}
-                () = tokio::time::sleep(outcome.unwrap_or(plan::looks(self.lasts))) => {}
+                () = tokio::time::sleep(outcome.unwrap_or(plan::read_interval(self.duration))) => {}
             }
         }
-        self.let_go().await;
+        self.release_when_idle().await;
         Ok(())
     }
 
-    /// Looks at the Lease and does what is to be done; how long until the next look.
-    async fn turn(&self, seen: &mut Option<Seen>) -> Result<Duration, LeaseError> {
+    /// Reads the Lease and acts on it. Returns the delay before the next attempt.
+    async fn attempt(&self, seen: &mut Option<Observed>) -> Result<Duration, LeaseError> {
         let found = self.leases.get_opt(&self.name).await.map_err(LeaseError::Read)?;
-        // What is counted from begins before the request that earns it.
+        // Taken before the renewal is sent: the leadership counts from here.
         let now = Instant::now();
         let record = found.as_ref().map(Record::read);
         *seen = record.map(|record| plan::observe(seen.take(), record, now));
-        let written = match plan::plan(seen.as_ref(), &self.identity, self.lasts, now) {
+        let written = match plan::plan(seen.as_ref(), &self.identity, self.duration, now) {
             Step::Wait(pause) => {
-                self.has_lost();
+                self.step_down();
                 return Ok(pause);
             }
-            Step::Make => self.make().await?,
+            Step::Create => self.create().await?,
             Step::Take | Step::Renew => match found {
                 Some(found) => self.write(&found, Some(&self.identity)).await?,
                 None => false,
@@ -124,23 +125,23 @@ impl Election {
         if !written {
             return Ok(Duration::ZERO);
         }
-        let until = now + plan::gives_up(self.lasts);
+        let until = now + plan::leads_for(self.duration);
         if self.until.send_replace(Some(until)).is_none_or(|held| held <= now) {
-            tracing::info!(lease = self.name, identity = self.identity, "leading");
+            tracing::info!(lease = self.name, identity = self.identity, "started leading");
         }
-        Ok(plan::renews(self.lasts))
+        Ok(plan::renew_interval(self.duration))
     }
 
-    /// Another has it, whatever we took ourselves for.
-    fn has_lost(&self) {
+    /// Ends the leadership because another candidate holds the Lease.
+    fn step_down(&self) {
         let led = self.until.send_if_modified(|until| until.take().is_some());
         if led {
-            tracing::warn!(lease = self.name, "another leads now");
+            tracing::warn!(lease = self.name, "lost the Lease to another candidate");
         }
     }
 
-    /// Makes the Lease; whether nobody else was first.
-    async fn make(&self) -> Result<bool, LeaseError> {
+    /// Creates the Lease. Returns false if it exists already.
+    async fn create(&self) -> Result<bool, LeaseError> {
         let lease = Lease {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
             spec: Some(self.spec(&LeaseSpec::default(), Some(&self.identity))),
@@ -148,11 +149,11 @@ impl Election {
         match self.leases.create(&PostParams::default(), &lease).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-            Err(error) => Err(LeaseError::Make(error)),
+            Err(error) => Err(LeaseError::Create(error)),
         }
     }
 
-    /// Writes the Lease in the version that was read; whether nobody else was first.
+    /// Writes the Lease on condition of its version. Returns false if it was changed meanwhile.
     async fn write(&self, found: &Lease, holder: Option<&str>) -> Result<bool, LeaseError> {
         let spec = self.spec(&found.spec.clone().unwrap_or_default(), holder);
         let operations = json!([
@@ -173,8 +174,8 @@ impl Election {
         let same = holder.is_some() && found.holder_identity.as_deref() == holder;
         LeaseSpec {
             holder_identity: holder.map(str::to_owned),
-            // The field has whole seconds, of which there must be one; only people read it.
-            lease_duration_seconds: i32::try_from(self.lasts.as_secs().max(1)).ok(),
+            // The API server requires at least one second. Candidates do not read this field.
+            lease_duration_seconds: i32::try_from(self.duration.as_secs().max(1)).ok(),
             acquire_time: if same { found.acquire_time.clone() } else { now.clone() },
             renew_time: now,
             lease_transitions: Some(
@@ -184,28 +185,31 @@ impl Election {
         }
     }
 
-    /// Gives the Lease back, once nobody does the leader's work here any more. If that takes too
-    /// long, or the API server is away, the Lease is left to run out.
-    async fn let_go(&self) {
+    /// Releases the Lease after all leader-only work has ended. Lets the Lease expire if that takes
+    /// too long or the API server is unavailable.
+    async fn release_when_idle(&self) {
         let leading = self.until.send_replace(None).is_some_and(|until| until > Instant::now());
         if !leading {
             return;
         }
-        if tokio::time::timeout(LETTING_GO, self.until.closed()).await.is_err() {
+        if tokio::time::timeout(RELEASE_TIMEOUT, self.until.closed()).await.is_err() {
             tracing::warn!(
                 lease = self.name,
-                "the leader's work has not ended; leaving the Lease to run out"
+                "leader-only work did not end in time, letting the Lease expire"
             );
             return;
         }
-        let given_back = tokio::time::timeout(LETTING_GO, self.give_back());
-        match given_back.await.unwrap_or(Err(LeaseError::Slow)) {
-            Ok(()) => tracing::info!(lease = self.name, "no longer leading"),
-            Err(error) => tracing::warn!(error = %Chain(&error), "leaving the Lease to run out"),
+        let released = tokio::time::timeout(RELEASE_TIMEOUT, self.release());
+        match released.await.unwrap_or(Err(LeaseError::TimedOut)) {
+            Ok(()) => tracing::info!(lease = self.name, "released the Lease"),
+            Err(error) => tracing::warn!(
+                error = %Chain(&error), lease = self.name,
+                "could not release the Lease, letting it expire"
+            ),
         }
     }
 
-    async fn give_back(&self) -> Result<(), LeaseError> {
+    async fn release(&self) -> Result<(), LeaseError> {
         let found = self.leases.get_opt(&self.name).await.map_err(LeaseError::Read)?;
         let mine =
             found.filter(|found| Record::read(found).holder.as_ref() == Some(&self.identity));

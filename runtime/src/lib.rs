@@ -1,8 +1,7 @@
-//! What any long-running process in a cluster needs around its own work: a log,
-//! a clock, a client, health and metrics over HTTP, an orderly end.
+//! The common parts of a long-running process in a Kubernetes cluster: logging, clock, client,
+//! watches, leader election, health and metrics endpoints, graceful shutdown.
 //!
-//! It knows nothing of the product that it furnishes and could be lifted into
-//! another one: no object, name or label of ours appears here.
+//! Nothing here depends on fastrak: the crate contains none of its objects, names or labels.
 
 pub mod admin;
 pub mod backoff;

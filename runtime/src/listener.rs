@@ -1,12 +1,12 @@
-//! Sockets that a server listens on.
+//! Listening sockets.
 
 use crate::descriptors;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 
-/// Binds an address, and raises the limit of file descriptors, of which each connection takes one.
-/// On a machine without IPv6, every IPv4 address stands in for `[::]`.
+/// Binds an address and raises the limit of file descriptors, because each connection needs one. On
+/// a machine without IPv6, binds `0.0.0.0` instead of `[::]`.
 pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     descriptors::raise();
     let listener = match TcpListener::bind(address).await {
@@ -20,8 +20,8 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     Ok((listener, bound))
 }
 
-/// Returns the address to bind instead of every IPv6 address on a machine without IPv6. A port that
-/// is taken or forbidden stays an error.
+/// Returns the IPv4 address to bind instead of `[::]` on a machine without IPv6. Returns nothing if
+/// the port is in use or not permitted.
 fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     let other_reason =
         matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_ipv6_is_worked_around() {
+    fn only_missing_ipv6_falls_back_to_ipv4() {
         let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
         let missing = io::Error::from_raw_os_error(97); // EAFNOSUPPORT
         let taken = io::Error::from(io::ErrorKind::AddrInUse);

@@ -1,5 +1,4 @@
-//! The log: one line an event on stderr, JSON unless a human asked for text,
-//! times in UTC. It does not ship, rotate or sample anything.
+//! Logging to stderr: one line for each event, as JSON or text, with times in UTC.
 
 use std::io;
 use std::panic::PanicHookInfo;
@@ -12,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// What is logged, and how.
+/// The flags of the log.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
     /// What to log: a level, or target=level pairs separated by commas.
@@ -28,7 +27,7 @@ pub struct LogArgs {
     pub format: LogFormat,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -37,24 +36,24 @@ pub enum LogFormat {
     Text,
 }
 
-/// Why there is no log.
+/// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter is not one.
+    /// The filter is invalid.
     #[error("log filter {filter:?} is not a level or a list of target=level")]
     Filter {
-        /// The filter as it was given.
+        /// The rejected filter.
         filter: String,
-        /// What the parser said.
+        /// The parse error.
         #[source]
         source: ParseError,
     },
-    /// This process has a log already.
-    #[error("the log was set up before")]
+    /// The log of this process is already set up.
+    #[error("the log is already set up")]
     Again(#[source] SetGlobalDefaultError),
 }
 
-/// Sets up the log of this process, panics included. Once.
+/// Sets up the log of this process, including panics. Call it once.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
     match format {
         LogFormat::Json => install(json(filter, io::stderr)?),
@@ -64,7 +63,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
 
 fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), LogError> {
     tracing::subscriber::set_global_default(subscriber).map_err(LogError::Again)?;
-    // A panic in plain text between JSON lines is what a log pipeline drops first.
+    // Log pipelines drop plain text between JSON lines.
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
@@ -107,7 +106,7 @@ fn parse(filter: &str) -> Result<EnvFilter, LogError> {
         .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
-/// RFC 3339 in UTC with microseconds, from the one clock.
+/// Times in RFC 3339, UTC, with microseconds.
 struct Utc;
 
 impl FormatTime for Utc {
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_decides_by_target_and_level() {
+    fn the_filter_selects_by_target_and_level() {
         let lines = logged("warn,chatty=debug", || {
             tracing::info!("dropped");
             tracing::warn!("kept");
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_none_is_told_so() {
+    fn an_invalid_filter_is_an_error() {
         let error = init("info,=,==x", LogFormat::Json).unwrap_err();
         assert!(error.to_string().contains("\"info,=,==x\""), "{error}");
     }

@@ -1,9 +1,9 @@
-//! Whether an object does not exist. It does not decide what follows from that.
+//! Errors about objects that do not exist.
 
-/// Whether the API server itself says that the object `name` of `resource` (`persistentvolumeclaims`)
-/// does not exist. A proxy or load balancer in between answers 404 too when it has lost its way, and
-/// what is deleted because of such an answer is lost: only a Status of the API server counts, and only
-/// for the object that it names.
+/// Returns whether the API server reports that the object `name` of `resource`
+/// (`persistentvolumeclaims`) does not exist. A misconfigured proxy or load balancer responds 404
+/// too, and data deleted because of that is lost. Therefore only a Status that names the object
+/// counts.
 #[must_use]
 pub fn is_not_found(error: &kube::Error, resource: &str, name: &str) -> bool {
     let kube::Error::Api(status) = error else { return false };
@@ -25,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_status_that_names_the_object_says_that_it_does_not_exist() {
+    fn an_object_is_not_found_only_if_the_status_names_it() {
         let details = |kind, name| serde_json::json!({ "kind": kind, "name": name });
         let status = |code, reason, details| serde_json::json!({ "status": "Failure", "code": code, "reason": reason, "details": details });
         let claims = "persistentvolumeclaims";

@@ -1,5 +1,5 @@
-//! Time limits for what a peer sends: a request's header from its first byte, and the silence
-//! between two requests. Bodies are timed where they are read.
+//! Read timeouts of server connections: for the header of a request and for the time between two
+//! requests. Handlers limit the time of bodies.
 
 use std::io;
 use std::pin::Pin;
@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// A header is awaited, or has begun.
+    /// The first header is awaited, or a header is being received.
     Header,
     /// A request is being received and answered.
     Serving,
-    /// Nothing is awaited.
+    /// The connection is between two requests.
     Idle,
 }
 
@@ -28,24 +28,25 @@ pub struct Activity(Arc<State>);
 #[derive(Debug)]
 struct State {
     phase: AtomicU8,
-    /// The number of the connection's last response among those of all connections.
+    /// The sequence number of the last response, counted over all connections.
     last_response: AtomicU64,
     responses: Arc<AtomicU64>,
 }
 
-/// The time limits of a connection's reads.
+/// The read timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadTimeouts {
-    /// A request's header, from its first byte; of the first request, from the start.
+    /// The time from the first byte of a header to its end. The first header is timed from the start
+    /// of the connection.
     pub header: Duration,
-    /// The silence between two requests.
+    /// The time between two requests.
     pub idle: Duration,
 }
 
 /// A stream whose reads fail if its peer exceeds the [`ReadTimeouts`].
 ///
-/// A connection has one timer, which is not reset for each request: a timer that fires early looks
-/// how much time is left. Resetting it twice for each request was a measurable part of its cost.
+/// A connection has one timer, which is not reset for each request: a timer that fires early is
+/// extended by the remaining time. Two resets for each request were a measurable part of its cost.
 #[derive(Debug)]
 pub struct TimedStream<S> {
     inner: S,
@@ -57,26 +58,26 @@ pub struct TimedStream<S> {
 }
 
 impl Activity {
-    /// Starts with an awaited header. `responses` counts the responses of all connections.
+    /// Returns the activity of a new connection. `responses` counts the responses of all connections.
     pub(crate) fn new(responses: Arc<AtomicU64>) -> Self {
         let last_response = AtomicU64::new(responses.fetch_add(1, Ordering::Relaxed));
         let phase = AtomicU8::new(Phase::Header as u8);
         Self(Arc::new(State { phase, last_response, responses }))
     }
 
-    /// Notes that a request's header was received.
+    /// Records that the header of a request was received.
     pub(crate) fn request_received(&self) {
         self.set(Phase::Serving);
     }
 
-    /// Notes that the response to a request was made.
+    /// Records that the response to a request is complete.
     pub(crate) fn response_made(&self) {
         let number = self.0.responses.fetch_add(1, Ordering::Relaxed);
         self.0.last_response.store(number, Ordering::Relaxed);
         self.set(Phase::Idle);
     }
 
-    /// What the connection is doing.
+    /// Returns the phase of the connection.
     #[must_use]
     pub fn phase(&self) -> Phase {
         const HEADER: u8 = Phase::Header as u8;
@@ -88,7 +89,7 @@ impl Activity {
         }
     }
 
-    /// The number of the last response: the smaller of two is the older.
+    /// Returns the sequence number of the last response. The smaller of two is the older.
     pub(crate) fn last_response(&self) -> u64 {
         self.0.last_response.load(Ordering::Relaxed)
     }
@@ -98,7 +99,7 @@ impl Activity {
     }
 
     fn bytes_received(&self) {
-        // One more byte of a header that has begun, or of a body, changes nothing.
+        // More bytes of a header or a body do not change the phase.
         if self.phase() == Phase::Idle {
             self.set(Phase::Header);
         }
@@ -106,7 +107,7 @@ impl Activity {
 }
 
 impl<S> TimedStream<S> {
-    /// Wraps a stream. The time of the first header starts now.
+    /// Wraps a stream and starts the timeout of the first header.
     pub fn new(inner: S, activity: Activity, timeouts: ReadTimeouts) -> Self {
         let deadline = Instant::now() + timeouts.header;
         let timer = Box::pin(tokio::time::sleep_until(deadline));
@@ -211,14 +212,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_header_has_its_limit_from_the_start() {
+    async fn the_first_header_is_timed_from_the_start() {
         let (_peer, mut stream, _activity) = pair();
         let time = time_until_timeout(&mut stream).await;
         assert!(time < IDLE_LIMIT, "{time:?}");
     }
 
     #[tokio::test]
-    async fn a_header_that_trickles_is_ended_at_its_limit() {
+    async fn a_trickling_header_times_out() {
         let (peer, mut stream, _activity) = pair();
         tokio::select! {
             time = time_until_timeout(&mut stream) => assert!(time < IDLE_LIMIT, "{time:?}"),
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_between_requests_may_be_longer() {
+    async fn the_idle_timeout_applies_between_requests() {
         let (mut peer, mut stream, activity) = pair();
         activity.request_received();
         activity.response_made();
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_is_being_served_is_not_timed_here() {
+    async fn a_request_that_is_being_served_does_not_time_out() {
         let (_peer, mut stream, activity) = pair();
         activity.request_received();
         assert!(tokio::time::timeout(HEADER_LIMIT * 2, stream.read_u8()).await.is_err());

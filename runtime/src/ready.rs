@@ -1,37 +1,37 @@
-//! Whether the process can do its work, as the sum of named parts. It does not
-//! probe anything: each part says so itself, through its own handle.
+//! Readiness of a process, composed of the readiness of its parts. Each part reports its own state
+//! through a handle.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// All parts of a process and how each of them stands. Clones share one state.
+/// The readiness of all parts of a process. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     parts: Arc<RwLock<Vec<(&'static str, State)>>>,
     remarks: Arc<RwLock<BTreeMap<&'static str, String>>>,
 }
 
-/// How one part stands.
+/// The readiness of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It can do its work.
+    /// The part can do its work.
     Ready,
-    /// It cannot yet, or no longer.
+    /// The part cannot do its work.
     Waiting {
-        /// What it waits for, in words for an operator.
+        /// The reason, for an operator.
         reason: String,
     },
 }
 
-/// One part's own say. A part that is dropped keeps its last word.
+/// The handle through which a part reports its readiness. The last state remains after a drop.
 #[derive(Debug)]
 pub struct ReadyHandle {
     readiness: Readiness,
     index: usize,
 }
 
-/// One part's say that an operator should see and that makes nobody less ready: what is wrong
-/// would not be mended by sending callers elsewhere.
+/// A warning of `/readyz` that does not affect readiness: the problem would remain if clients were
+/// sent to another replica.
 #[derive(Debug, Clone)]
 pub struct Remark {
     readiness: Readiness,
@@ -39,13 +39,13 @@ pub struct Remark {
 }
 
 impl Readiness {
-    /// A process without parts: ready.
+    /// Returns the readiness of a process without parts, which is ready.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A new part, not ready until its handle says so.
+    /// Adds a part, which is not ready at first.
     #[must_use]
     pub fn handle(&self, name: &'static str) -> ReadyHandle {
         let starting = State::Waiting { reason: "starting".to_owned() };
@@ -54,25 +54,25 @@ impl Readiness {
         ReadyHandle { readiness: self.clone(), index: parts.len() - 1 }
     }
 
-    /// A part that only ever remarks.
+    /// Returns a named remark, which is empty at first.
     #[must_use]
     pub fn remark(&self, name: &'static str) -> Remark {
         Remark { readiness: self.clone(), name }
     }
 
-    /// What is remarked at this moment, by the names of those who do.
+    /// Returns the current remarks by name.
     #[must_use]
     pub fn remarks(&self) -> BTreeMap<&'static str, String> {
         self.remarks.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Every part and how it stands, in the order in which they were made.
+    /// Returns the state of every part, in the order in which the parts were added.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(&'static str, State)> {
         self.parts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether every part is ready.
+    /// Returns whether every part is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
@@ -92,26 +92,26 @@ impl Readiness {
 }
 
 impl ReadyHandle {
-    /// The part can do its work.
+    /// Reports that the part can do its work.
     pub fn ready(&self) {
         self.readiness.set(self.index, State::Ready);
     }
 
-    /// The part cannot do its work, because of `reason`.
+    /// Reports that the part cannot do its work because of `reason`.
     pub fn not_ready(&self, reason: impl Into<String>) {
         self.readiness.set(self.index, State::Waiting { reason: reason.into() });
     }
 }
 
 impl Remark {
-    /// There is this to say.
-    pub fn say(&self, text: impl Into<String>) {
+    /// Sets the text of the remark.
+    pub fn set(&self, text: impl Into<String>) {
         let mut remarks = self.readiness.remarks.write().unwrap_or_else(PoisonError::into_inner);
         remarks.insert(self.name, text.into());
     }
 
-    /// There is nothing to say any more.
-    pub fn take_back(&self) {
+    /// Removes the remark.
+    pub fn clear(&self) {
         let mut remarks = self.readiness.remarks.write().unwrap_or_else(PoisonError::into_inner);
         remarks.remove(self.name);
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_ready_only_while_every_part_is() {
+    fn a_process_is_ready_only_while_every_part_is_ready() {
         let readiness = Readiness::new();
         let (facts, server) = (readiness.handle("facts"), readiness.handle("server"));
         assert_eq!(
@@ -154,20 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn a_remark_makes_nobody_less_ready() {
+    fn a_remark_does_not_affect_readiness() {
         let readiness = Readiness::new();
         let remark = readiness.remark("network");
         assert!(readiness.remarks().is_empty());
-        remark.say("slow");
-        remark.say("gone");
+        remark.set("slow");
+        remark.set("gone");
         assert_eq!(readiness.remarks(), BTreeMap::from([("network", "gone".to_owned())]));
         assert!(readiness.is_ready());
-        remark.take_back();
+        remark.clear();
         assert!(readiness.remarks().is_empty());
     }
 
     #[test]
-    fn two_parts_of_one_name_do_not_speak_for_each_other() {
+    fn two_parts_of_one_name_have_separate_states() {
         let readiness = Readiness::new();
         let (one, _two) = (readiness.handle("pool"), readiness.handle("pool"));
         one.ready();
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_part_keeps_its_last_word() {
+    fn a_dropped_part_keeps_its_last_state() {
         let readiness = Readiness::new();
         drop(readiness.handle("facts"));
         assert!(!readiness.is_ready());
     }
 
     #[test]
-    fn parts_change_from_many_threads_at_once() {
+    fn many_threads_can_report_at_once() {
         let readiness = Readiness::new();
         let flip = |handle: ReadyHandle| {
             (0..100).for_each(|_| handle.not_ready("busy"));

@@ -1,6 +1,4 @@
-//! The wish to end, from a signal or from within. It does not end anything
-//! itself, except when asked a second time: whoever signals twice has waited
-//! long enough.
+//! Shutdown requests by a signal or by the process itself. A second signal exits at once.
 
 use std::io;
 
@@ -8,37 +6,37 @@ use futures::stream::{Stream, StreamExt as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What a shell reports for a process ended by SIGINT.
-const ENDED_BY_SIGNAL: i32 = 130;
+/// The exit code that a shell reports for a process ended by SIGINT.
+const EXIT_SIGINT: i32 = 130;
 
-/// The wish to end. Clones share it; once wished it stays wished.
+/// A shutdown request. Clones share it. A request cannot be withdrawn.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
 }
 
-/// Why signals cannot be listened to.
+/// Why signals cannot be received.
 #[derive(Debug, thiserror::Error)]
 pub enum ShutdownError {
-    /// The handler of one signal could not be installed.
+    /// The handler of a signal could not be installed.
     #[error("could not listen for {name}")]
     Listen {
-        /// The signal.
+        /// The name of the signal.
         name: &'static str,
-        /// What the system said.
+        /// The system error.
         #[source]
         source: io::Error,
     },
 }
 
 impl Shutdown {
-    /// One that only [`Shutdown::request`] brings about.
+    /// Returns a shutdown that only [`Shutdown::request`] requests.
     #[must_use]
     pub fn manual() -> Self {
         Self::default()
     }
 
-    /// One that SIGTERM and SIGINT bring about. Call it once, within a runtime.
+    /// Returns a shutdown that SIGTERM and SIGINT request. Call it once, within a tokio runtime.
     pub fn on_signals() -> Result<Self, ShutdownError> {
         let terminate = named("SIGTERM", SignalKind::terminate())?;
         let interrupt = named("SIGINT", SignalKind::interrupt())?;
@@ -47,29 +45,29 @@ impl Shutdown {
         let listening = shutdown.clone();
         tokio::spawn(async move {
             listen(signals, &listening).await;
-            leave_at_once();
+            exit_now();
         });
         Ok(shutdown)
     }
 
-    /// Wishes to end.
+    /// Requests shutdown.
     pub fn request(&self) {
         self.token.cancel();
     }
 
-    /// Whether to end is wished.
+    /// Returns whether shutdown was requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Waits until to end is wished.
+    /// Waits until shutdown is requested.
     pub async fn requested(&self) {
         self.token.cancelled().await;
     }
 }
 
-/// The first signal is a wish; returns at the second.
+/// Requests shutdown at the first signal and returns at the second.
 async fn listen(signals: impl Stream<Item = &'static str>, shutdown: &Shutdown) {
     let mut signals = std::pin::pin!(signals);
     if let Some(name) = signals.next().await {
@@ -77,8 +75,7 @@ async fn listen(signals: impl Stream<Item = &'static str>, shutdown: &Shutdown) 
         shutdown.request();
     }
     match signals.next().await {
-        Some(name) => tracing::warn!(signal = name, "second signal: ending at once"),
-        // No more signals can come: nothing to hurry for.
+        Some(name) => tracing::warn!(signal = name, "second signal received, exiting at once"),
         None => std::future::pending().await,
     }
 }
@@ -94,8 +91,8 @@ fn named(
 }
 
 #[expect(clippy::exit, reason = "a second signal must end even a process whose tasks hang")]
-fn leave_at_once() -> ! {
-    std::process::exit(ENDED_BY_SIGNAL)
+fn exit_now() -> ! {
+    std::process::exit(EXIT_SIGINT)
 }
 
 #[cfg(test)]
@@ -107,7 +104,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_manual_wish_reaches_every_clone_and_stays() {
+    async fn a_manual_request_reaches_every_clone() {
         let shutdown = Shutdown::manual();
         let clone = shutdown.clone();
         assert!(!clone.is_requested());
@@ -119,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sigterm_to_this_very_process_is_a_wish() {
+    async fn sigterm_requests_shutdown() {
         let shutdown = Shutdown::on_signals().unwrap();
         assert!(!shutdown.is_requested());
         kill_process(getpid(), Number::TERM).unwrap();
@@ -127,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_second_signal_ends_the_listening() {
+    async fn only_the_second_signal_exits() {
         let (mut send, signals) = mpsc::unbounded();
         let shutdown = Shutdown::manual();
         let mut listening = Box::pin(listen(signals, &shutdown));
@@ -141,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_no_signal_can_come_any_more_nothing_ends() {
+    async fn a_closed_signal_stream_does_not_exit() {
         let shutdown = Shutdown::manual();
         let listening = listen(futures::stream::empty(), &shutdown);
         assert_eq!(listening.now_or_never(), None);

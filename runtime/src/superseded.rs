@@ -1,8 +1,9 @@
-//! Whether a conditional change came too late. It does not decide what is done about that.
+//! Conflicts of conditional writes.
 
-/// Whether somebody else changed or took the object first. The API server says 404 of one that is gone,
-/// 409 of another version, and 422 of a JSON Patch whose test does not hold. It says 422 of a change
-/// that it refuses too, such as one of an immutable Secret, but then names the fields at fault.
+/// Returns whether a conditional write failed because the object was changed or deleted. The API
+/// server responds 404 if the object is gone, 409 if its version differs, and 422 if the test of a
+/// JSON Patch fails. It also responds 422 to an invalid change, such as one of an immutable Secret,
+/// but then names the fields.
 #[must_use]
 pub fn is_superseded(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };

@@ -1,6 +1,5 @@
-//! The tasks that a process is made of, by name. It does not restart any: one
-//! that ends before its time has broken a promise, and the process that it was
-//! part of is started afresh by whoever runs it.
+//! The named tasks of a process. A task that fails or returns early ends the process, and the kubelet
+//! restarts it. Tasks are not restarted one by one.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -16,31 +15,31 @@ use crate::shutdown::Shutdown;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How long tasks that were cut off get to run their destructors.
-const CUT_OFF: Duration = Duration::from_secs(1);
+/// How long aborted tasks may run their destructors.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The tasks of a process. Dropped without [`Supervisor::run`], it takes them along.
+/// The tasks of a process. Dropping the supervisor aborts them.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     tasks: JoinSet<Result<(), BoxError>>,
     known: HashMap<Id, Task>,
 }
 
-/// Why a process had to end.
+/// Why a process has to exit.
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
-    /// A task returned although nobody had asked it to.
-    #[error("task {name} ended before it was asked to")]
+    /// A task returned before shutdown was requested.
+    #[error("task {name} returned before shutdown was requested")]
     EndedEarly {
         /// The task.
         name: &'static str,
     },
-    /// A task gave up.
+    /// A task returned an error.
     #[error("task {name} failed")]
     Failed {
         /// The task.
         name: &'static str,
-        /// Why.
+        /// The error.
         #[source]
         source: BoxError,
     },
@@ -49,7 +48,7 @@ pub enum SuperviseError {
     Panicked {
         /// The task.
         name: &'static str,
-        /// What it said.
+        /// The panic message.
         message: String,
     },
 }
@@ -67,13 +66,13 @@ enum Kind {
 }
 
 impl Supervisor {
-    /// No tasks yet.
+    /// Returns a supervisor without tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts a worker: it runs until shutdown is requested and then ends by itself.
+    /// Starts a worker, which runs until shutdown is requested and then returns.
     pub fn spawn<E>(
         &mut self,
         name: &'static str,
@@ -84,8 +83,8 @@ impl Supervisor {
         self.start(Task { name, kind: Kind::Worker }, work);
     }
 
-    /// Starts a companion: it runs as long as any worker does and is then cut
-    /// off. For what should still answer while the others finish their work.
+    /// Starts a companion, which is aborted after all workers have returned. An HTTP server for
+    /// health and metrics is one: it responds while the workers shut down.
     pub fn spawn_companion<E>(
         &mut self,
         name: &'static str,
@@ -96,13 +95,11 @@ impl Supervisor {
         self.start(Task { name, kind: Kind::Companion }, work);
     }
 
-    /// Runs until shutdown is requested, or requests it when a task ends by
-    /// itself; then gives the workers `grace` to end. The error is the first that
-    /// happened, also when it happened while ending.
+    /// Runs until shutdown is requested, and requests it if a task returns early. Then waits up to
+    /// `grace` for the workers. Returns the first error, including errors during shutdown.
     pub async fn run(mut self, shutdown: Shutdown, grace: Duration) -> Result<(), SuperviseError> {
         let broken = tokio::select! {
-            // A task that ends because it was asked to must not look like one
-            // that ended early, so the request is looked at first.
+            // Without this, a task that returns because of the request could count as early.
             biased;
             () = shutdown.requested() => None,
             Some((task, outcome)) = self.next() => {
@@ -110,9 +107,8 @@ impl Supervisor {
             }
         };
         if let Some(error) = &broken {
-            // Only the headline: whoever gets the error logs its causes, but the
-            // others may take a while to end and somebody is watching.
-            tracing::warn!(%error, "ending the other tasks");
+            // The caller logs the error with its causes, but only after the other tasks have ended.
+            tracing::warn!(%error, "stopping the other tasks");
         }
         shutdown.request();
         let late = self.drain(grace).await;
@@ -127,7 +123,7 @@ impl Supervisor {
         self.known.insert(handle.id(), task);
     }
 
-    /// The next task to end; none when there are none.
+    /// Waits for the next task to end. Returns nothing if there is no task.
     async fn next(&mut self) -> Option<(Task, Result<(), SuperviseError>)> {
         let joined = self.tasks.join_next_with_id().await?;
         let id = match &joined {
@@ -138,22 +134,22 @@ impl Supervisor {
         Some((task, outcome(task.name, joined.map(|(_, result)| result))))
     }
 
-    /// Waits for the workers to end, for `grace` at most; returns the first failure.
+    /// Waits for the workers, up to `grace`. Returns the first error.
     async fn drain(&mut self, grace: Duration) -> Option<SuperviseError> {
         let mut first = None;
         let mut limit = std::pin::pin!(tokio::time::sleep(grace));
         while self.names(Kind::Worker).next().is_some() {
             let Some(result) = self.next_within(limit.as_mut()).await else {
                 let names: Vec<_> = self.names(Kind::Worker).collect();
-                tracing::warn!(tasks = ?names, ?grace, "tasks did not end in time: cutting them off");
+                tracing::warn!(tasks = ?names, ?grace, "aborting tasks that did not stop in time");
                 break;
             };
             if let Err(error) = result {
-                tracing::warn!(error = %Chain(&error), "while ending");
+                tracing::warn!(error = %Chain(&error), "task failed during shutdown");
                 first = first.or(Some(error));
             }
         }
-        self.cut_off().await;
+        self.abort_all().await;
         first
     }
 
@@ -164,12 +160,12 @@ impl Supervisor {
         }
     }
 
-    /// Aborts what is left, and does not wait for a task that never yields.
-    async fn cut_off(&mut self) {
+    /// Aborts the remaining tasks. Does not wait for a task that never yields.
+    async fn abort_all(&mut self) {
         self.tasks.abort_all();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(CUT_OFF, all).await.is_err() {
-            tracing::warn!("a task that blocks its thread could not be cut off");
+        if tokio::time::timeout(ABORT_TIMEOUT, all).await.is_err() {
+            tracing::warn!("could not abort a task that blocks its thread");
         }
     }
 
@@ -186,13 +182,15 @@ fn outcome(
         Ok(Ok(())) => Ok(()),
         Ok(Err(source)) => Err(SuperviseError::Failed { name, source }),
         Err(error) => match error.try_into_panic() {
-            Ok(payload) => Err(SuperviseError::Panicked { name, message: words(payload.as_ref()) }),
+            Ok(payload) => {
+                Err(SuperviseError::Panicked { name, message: panic_message(payload.as_ref()) })
+            }
             Err(_) => Err(SuperviseError::EndedEarly { name }),
         },
     }
 }
 
-fn words(payload: &(dyn Any + Send)) -> String {
+fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&'static str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("(not a text)").to_owned()

@@ -1,5 +1,5 @@
-//! The end of a process: its last error is logged once, left where the kubelet
-//! picks it up for `kubectl describe pod`, and turned into the exit code.
+//! The exit of a process: logs its error, writes it to the termination message that `kubectl
+//! describe pod` shows, and returns the exit code.
 
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -9,13 +9,13 @@ use std::process::ExitCode;
 
 use crate::chain::Chain;
 
-/// Where the kubelet looks, unless the pod says otherwise.
+/// The default `terminationMessagePath` of a container.
 const MESSAGE_FILE: &str = "/dev/termination-log";
 
-/// The kubelet keeps no more of it than this many bytes.
-const LONGEST: usize = 4096;
+/// The length, in bytes, to which the kubelet truncates the message.
+const MAX_BYTES: usize = 4096;
 
-/// Ends a process with `result`: what `main` returns.
+/// Reports the `result` of a process. Returns its exit code.
 pub fn end<E>(result: Result<(), E>) -> ExitCode
 where
     E: Into<Box<dyn Error + Send + Sync>>,
@@ -24,25 +24,24 @@ where
         return ExitCode::SUCCESS;
     };
     let message = Chain(error.into().as_ref()).to_string();
-    say(&message);
-    if let Err(error) = leave(Path::new(MESSAGE_FILE), &message) {
-        tracing::debug!(error = %Chain(&error), "no termination message left");
+    log_error(&message);
+    if let Err(error) = write_message(Path::new(MESSAGE_FILE), &message) {
+        tracing::debug!(error = %Chain(&error), "could not write the termination message");
     }
     ExitCode::FAILURE
 }
 
-fn say(message: &str) {
+fn log_error(message: &str) {
     if tracing::dispatcher::has_been_set() {
-        tracing::error!(error = message, "ending");
+        tracing::error!(error = message, "exiting");
         return;
     }
-    // Without a log (a wrong flag, a wrong filter) stderr is all there is, and
-    // when even that is closed there is nobody left to tell.
+    // There is no log if a flag or the log filter is invalid.
     drop(writeln!(io::stderr().lock(), "error: {message}"));
 }
 
-/// Writes `message` into `path` if it exists; outside a pod it does not.
-fn leave(path: &Path, message: &str) -> io::Result<()> {
+/// Writes `message` to `path` if the file exists. It does not exist outside a pod.
+fn write_message(path: &Path, message: &str) -> io::Result<()> {
     match OpenOptions::new().write(true).truncate(true).open(path) {
         Ok(mut file) => file.write_all(shortened(message).as_bytes()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -51,7 +50,7 @@ fn leave(path: &Path, message: &str) -> io::Result<()> {
 }
 
 fn shortened(message: &str) -> &str {
-    &message[..message.floor_char_boundary(LONGEST)]
+    &message[..message.floor_char_boundary(MAX_BYTES)]
 }
 
 #[cfg(test)]
@@ -60,31 +59,31 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_message_replaces_what_was_there() {
+    fn the_message_replaces_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("termination-log");
         fs::write(&file, "an older and much longer message").unwrap();
-        leave(&file, "pool is not mounted").unwrap();
+        write_message(&file, "pool is not mounted").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "pool is not mounted");
     }
 
     #[test]
-    fn without_the_file_nothing_is_made() {
+    fn a_missing_file_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("termination-log");
-        leave(&file, "pool is not mounted").unwrap();
+        write_message(&file, "pool is not mounted").unwrap();
         assert!(!file.exists());
     }
 
     #[test]
-    fn a_long_message_is_cut_between_characters() {
+    fn a_long_message_is_truncated_between_characters() {
         assert_eq!(shortened("short"), "short");
-        let long = format!("{}é", "a".repeat(LONGEST - 1));
-        assert_eq!(shortened(&long), "a".repeat(LONGEST - 1));
+        let long = format!("{}é", "a".repeat(MAX_BYTES - 1));
+        assert_eq!(shortened(&long), "a".repeat(MAX_BYTES - 1));
     }
 
     #[test]
-    fn the_exit_code_tells_success_from_failure() {
+    fn the_exit_code_is_zero_only_on_success() {
         let code = |result: Result<(), io::Error>| format!("{:?}", end(result));
         assert_eq!(code(Ok(())), format!("{:?}", ExitCode::SUCCESS));
         assert_eq!(code(Err(io::Error::other("no"))), format!("{:?}", ExitCode::FAILURE));

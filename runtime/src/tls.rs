@@ -1,5 +1,4 @@
-//! The TLS side of a server: certificates read from PEM, the one that is presented, and the settings
-//! that all servers share. It makes no certificate and does not know when one expires.
+//! TLS of servers: certificates from PEM, the presented certificate, and the shared settings.
 
 use crate::crypto;
 use arc_swap::ArcSwapOption;
@@ -13,7 +12,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// Why a certificate cannot be used.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate is not PEM.
@@ -29,7 +28,7 @@ pub enum TlsError {
     #[error("one of the CAs is not a certificate")]
     Ca(#[source] rustls::Error),
     /// There is no client CA.
-    #[error("there is no CA that a client could be verified by")]
+    #[error("there is no client CA")]
     NoCa(#[source] VerifierBuilderError),
     /// TLS cannot be configured.
     #[error("could not set up TLS")]
@@ -43,7 +42,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Presents this certificate from now on.
+    /// Sets the certificate to present.
     pub fn set(&self, cert_pem: &str, key_pem: &str) -> Result<(), TlsError> {
         self.current.store(Some(Arc::new(pair(cert_pem, key_pem)?)));
         Ok(())
@@ -74,8 +73,8 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(TlsError::Certificate)
 }
 
-/// Returns the settings of a server that presents the slot's certificate: TLS 1.2 and 1.3, and
-/// nothing but HTTP/1.1 inside. Without `clients` no client is asked for a certificate.
+/// Returns the settings of a server that presents the slot's certificate: TLS 1.2 and 1.3, HTTP/1.1
+/// only. Without `clients`, client certificates are not requested.
 pub fn server_config(
     slot: Arc<Slot>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
@@ -89,8 +88,8 @@ pub fn server_config(
     };
     let mut config = builder.with_cert_resolver(slot);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Resumed sessions skip client verification and would outlive a CA change. An API server resumes
-    // none.
+    // Resumed sessions skip client verification and would outlive a CA change. An API server does not
+    // resume sessions.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

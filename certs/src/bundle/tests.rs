@@ -1,15 +1,18 @@
 use super::*;
-use crate::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
+use crate::{CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Authorities that end after one, two, … days.
-static AUTHORITIES: LazyLock<Vec<Authority>> = LazyLock::new(|| {
+/// CAs that expire after one, two, … days.
+static CAS: LazyLock<Vec<CertificateAuthority>> = LazyLock::new(|| {
     (1..=6)
         .map(|days| {
-            Authority::generate("one name", Validity::starting(now(), Duration::days(days)))
+            CertificateAuthority::generate(
+                "one name",
+                Validity::starting(now(), Duration::days(days)),
+            )
         })
         .collect::<Result<_, _>>()
         .unwrap()
@@ -20,7 +23,7 @@ fn now() -> OffsetDateTime {
 }
 
 fn cert(which: usize) -> &'static str {
-    AUTHORITIES[which].cert_pem()
+    CAS[which].cert_pem()
 }
 
 fn text(order: &[usize]) -> String {
@@ -37,7 +40,7 @@ fn without_repeats(order: &[usize]) -> Vec<usize> {
     kept
 }
 
-fn leaf(by: &Authority, from: OffsetDateTime, lifetime: Duration) -> KeyPairPem {
+fn leaf(by: &CertificateAuthority, from: OffsetDateTime, lifetime: Duration) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: "leaf".to_owned(),
         organization: None,
@@ -74,14 +77,14 @@ proptest! {
     }
 
     #[test]
-    fn pruning_drops_exactly_what_has_ended(
+    fn pruning_removes_exactly_the_expired_certificates(
         order in prop::collection::vec(0usize..6, 0..20),
         hours in 0i64..200,
     ) {
         let mut bundle = Bundle::parse(&text(&order)).unwrap();
         let at = now() + Duration::hours(hours);
         let all = without_repeats(&order);
-        // Authority n ends n + 1 days after now, that very moment included.
+        // CA n expires n + 1 days after now and is still valid at that moment.
         let kept: Vec<_> =
             all.iter().copied().filter(|which| (*which as i64 + 1) * 24 >= hours).collect();
         prop_assert_eq!(bundle.prune_expired(at), all.len() - kept.len());
@@ -91,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(noise in "\\PC{0,40}", cut in 0usize..600) {
+    fn parsing_any_text_does_not_panic(noise in "\\PC{0,40}", cut in 0usize..600) {
         let whole = cert(0);
         let cut = whole.char_indices().map(|(at, _)| at).take(cut).last().unwrap_or(0);
         for text in [noise.clone(), format!("{}{noise}{}", &whole[..cut], &whole[cut..])] {
@@ -103,16 +106,15 @@ proptest! {
     }
 
     #[test]
-    fn no_damaged_certificate_makes_it_panic_or_is_trusted(at in 0usize..2000, flip in 1u8..=255) {
-        let by = &AUTHORITIES[0];
+    fn a_damaged_certificate_is_not_trusted_and_causes_no_panic(at in 0usize..2000, flip in 1u8..=255) {
+        let by = &CAS[0];
         let mut der = pem::first_certificate("test", by.cert_pem()).unwrap();
         let at = at % der.len();
         der[at] ^= flip;
         let damaged = pem::encode_certificate(&der);
-        // Loading may fail in any way but by a panic, and may not succeed into
-        // something that vouches for itself.
-        let loaded = Authority::load(&damaged, by.key_pem());
-        // Around what is signed there are bits of framing that a lenient reader may pass over.
+        // Loading may fail, but must not panic.
+        let loaded = CertificateAuthority::load(&damaged, by.key_pem());
+        // A lenient parser may ignore bits outside the signed part.
         let original = pem::first_certificate("test", by.cert_pem()).unwrap();
         if signed_part(&der) != signed_part(&original) {
             prop_assert!(!Bundle::parse(by.cert_pem()).unwrap().trusts(&damaged, now()));
@@ -124,7 +126,7 @@ proptest! {
 }
 
 #[test]
-fn blank_text_is_an_empty_bundle_and_other_text_is_none() {
+fn blank_text_is_an_empty_bundle_and_other_text_is_an_error() {
     assert!(Bundle::parse("").unwrap().is_empty());
     assert!(Bundle::parse(" \n\n").unwrap().is_empty());
     let error = Bundle::parse("trust me").unwrap_err();
@@ -132,13 +134,13 @@ fn blank_text_is_an_empty_bundle_and_other_text_is_none() {
 }
 
 #[test]
-fn comments_and_foreign_line_ends_between_certificates_are_fine() {
+fn comments_and_crlf_between_certificates_are_accepted() {
     let mixed = format!("# the first\n{}\r\n# next\n{}", cert(0).replace('\n', "\r\n"), cert(1));
     assert_eq!(Bundle::parse(&mixed).unwrap().to_pem(), text(&[0, 1]));
 }
 
 #[test]
-fn the_error_names_the_block_that_is_wrong() {
+fn the_error_names_the_invalid_block() {
     let damaged = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
     let error = Bundle::parse(&format!("{}{damaged}", text(&[0, 1]))).unwrap_err();
     assert!(matches!(error, CertError::DamagedBlock { block: 3, .. }), "{error:?}");
@@ -148,8 +150,8 @@ fn the_error_names_the_block_that_is_wrong() {
 }
 
 #[test]
-fn a_private_key_in_a_bundle_is_an_error_not_noise() {
-    let stray = format!("{}{}", cert(0), AUTHORITIES[0].key_pem());
+fn a_private_key_in_a_bundle_is_an_error() {
+    let stray = format!("{}{}", cert(0), CAS[0].key_pem());
     let error = Bundle::parse(&stray).unwrap_err();
     assert!(matches!(error, CertError::WrongBlock { block: 2, .. }), "{error:?}");
     assert_eq!(
@@ -159,7 +161,7 @@ fn a_private_key_in_a_bundle_is_an_error_not_noise() {
 }
 
 #[test]
-fn bytes_after_the_certificate_are_not_ignored() {
+fn bytes_after_the_certificate_are_an_error() {
     let mut der = pem::first_certificate("test", cert(0)).unwrap();
     der.push(0);
     let error = Bundle::parse(&pem::encode_certificate(&der)).unwrap_err();
@@ -167,18 +169,18 @@ fn bytes_after_the_certificate_are_not_ignored() {
 }
 
 #[test]
-fn it_trusts_what_one_of_its_authorities_signed() {
+fn a_bundle_trusts_the_leaves_of_its_cas() {
     let bundle = Bundle::parse(&text(&[1, 2])).unwrap();
     for which in 0..4 {
-        let pair = leaf(&AUTHORITIES[which], now(), Duration::HOUR);
+        let pair = leaf(&CAS[which], now(), Duration::HOUR);
         assert_eq!(bundle.trusts(&pair.cert_pem, now()), [1, 2].contains(&which), "{which}");
     }
 }
 
 #[test]
-fn trust_ends_with_the_leaf_and_begins_with_it() {
+fn a_leaf_is_trusted_only_while_it_is_valid() {
     let bundle = Bundle::parse(cert(5)).unwrap();
-    let pair = leaf(&AUTHORITIES[5], now() + Duration::DAY, Duration::HOUR);
+    let pair = leaf(&CAS[5], now() + Duration::DAY, Duration::HOUR);
     let begins = now() + Duration::DAY - crate::BACKDATE;
     let ends = now() + Duration::DAY + Duration::HOUR;
     let tick = Duration::SECOND;
@@ -189,35 +191,35 @@ fn trust_ends_with_the_leaf_and_begins_with_it() {
 }
 
 #[test]
-fn an_authority_that_has_not_begun_stays_when_pruning() {
+fn pruning_keeps_a_ca_that_is_not_valid_yet() {
     let later = Validity::starting(now() + Duration::WEEK, Duration::WEEK);
-    let next = Authority::generate("next", later).unwrap();
+    let next = CertificateAuthority::generate("next", later).unwrap();
     let mut bundle = Bundle::parse(next.cert_pem()).unwrap();
     assert_eq!(bundle.prune_expired(now()), 0);
     assert!(bundle.contains(next.cert_pem()));
 }
 
-/// The bytes of a certificate that its signature is over, where it can be read.
+/// Returns the bytes of a certificate that its signature covers, if it can be parsed.
 fn signed_part(der: &[u8]) -> Option<Vec<u8>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(certificate.tbs_certificate.as_ref().to_vec())
 }
 
 #[test]
-fn a_certificate_whose_two_names_of_its_algorithm_differ_is_not_trusted() {
-    let by = &AUTHORITIES[0];
+fn a_certificate_with_two_different_signature_algorithms_is_not_trusted() {
+    let by = &CAS[0];
     let mut der = pem::first_certificate("test", by.cert_pem()).unwrap();
     let ecdsa_with_sha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
     let last = der.windows(8).rposition(|window| window == ecdsa_with_sha256).unwrap();
-    // Unsigned, so it could be anything: here, ecdsa-with-SHA224.
+    // The outer algorithm is not signed. This makes it ecdsa-with-SHA224.
     der[last + 7] = 0x01;
     let damaged = pem::encode_certificate(&der);
     assert!(!Bundle::parse(by.cert_pem()).unwrap().trusts(&damaged, now()));
 }
 
 #[test]
-fn what_can_be_read_is_saved_from_a_spoilt_text() {
-    let (one, two) = (&AUTHORITIES[4], &AUTHORITIES[5]);
+fn salvage_keeps_the_cas_of_a_damaged_text() {
+    let (one, two) = (&CAS[4], &CAS[5]);
     let leaf = leaf(one, now(), Duration::HOUR).cert_pem;
     let text = format!(
         "junk\n{}-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n{}{leaf}{}{}",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Authority, KeyPairPem, LeafRequest, Usage};
+use crate::{CertificateAuthority, KeyPairPem, LeafRequest, Usage};
 use time::{Duration, OffsetDateTime};
 
 fn validity() -> Validity {
@@ -9,11 +9,11 @@ fn validity() -> Validity {
     )
 }
 
-fn authority() -> Authority {
-    Authority::generate("same name", validity()).unwrap()
+fn ca() -> CertificateAuthority {
+    CertificateAuthority::generate("same name", validity()).unwrap()
 }
 
-fn issued(by: &Authority) -> KeyPairPem {
+fn issued(by: &CertificateAuthority) -> KeyPairPem {
     by.issue(&LeafRequest {
         common_name: String::new(),
         organization: None,
@@ -25,8 +25,8 @@ fn issued(by: &Authority) -> KeyPairPem {
 }
 
 #[test]
-fn only_the_issuer_signed_it_even_among_authorities_of_one_name() {
-    let (one, two) = (authority(), authority());
+fn only_the_issuer_signed_a_leaf_even_if_another_ca_has_the_same_name() {
+    let (one, two) = (ca(), ca());
     let pair = issued(&one);
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
     assert!(leaf.is_signed_by(one.cert_pem()));
@@ -37,15 +37,15 @@ fn only_the_issuer_signed_it_even_among_authorities_of_one_name() {
 
 #[test]
 fn a_key_of_another_leaf_is_refused() {
-    let by = authority();
+    let by = ca();
     let (one, two) = (issued(&by), issued(&by));
     let error = Leaf::load(&one.cert_pem, &two.key_pem).unwrap_err();
     assert!(matches!(error, CertError::KeyMismatch { what: "leaf" }), "{error:?}");
 }
 
 #[test]
-fn of_a_chain_the_first_certificate_counts() {
-    let by = authority();
+fn the_leaf_of_a_chain_is_its_first_certificate() {
+    let by = ca();
     let pair = issued(&by);
     let chain = format!("{}{}", pair.cert_pem, by.cert_pem());
     let leaf = Leaf::load(&chain, &pair.key_pem).unwrap();
@@ -53,8 +53,8 @@ fn of_a_chain_the_first_certificate_counts() {
 }
 
 #[test]
-fn it_covers_its_own_names_in_any_case_and_no_others() {
-    let pair = issued(&authority());
+fn a_leaf_covers_its_own_names_in_any_case_and_no_others() {
+    let pair = issued(&ca());
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
     let covers = |names: &[&str]| {
         leaf.covers(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
@@ -64,8 +64,8 @@ fn it_covers_its_own_names_in_any_case_and_no_others() {
 }
 
 #[test]
-fn serials_tell_leaves_apart() {
-    let by = authority();
+fn two_leaves_have_different_serial_numbers() {
+    let by = ca();
     let serial =
         |pair: &KeyPairPem| Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap().serial().to_owned();
     assert_ne!(serial(&issued(&by)), serial(&issued(&by)));

@@ -66,7 +66,7 @@ impl CertificateFolder {
         };
         match loaded {
             Ok(()) => {
-                self.remark.take_back();
+                self.remark.clear();
                 tracing::info!(folder = %self.path.display(), "loaded the certificate of /metrics");
             }
             Err(reason) => {
@@ -75,7 +75,7 @@ impl CertificateFolder {
                     error = reason, kept, folder = %self.path.display(),
                     "could not load the certificate of /metrics"
                 );
-                self.remark.say(format!("could not load {}: {reason}", self.path.display()));
+                self.remark.set(format!("could not load {}: {reason}", self.path.display()));
             }
         }
     }

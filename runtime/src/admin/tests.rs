@@ -91,7 +91,7 @@ async fn readyz_follows_the_handles_and_names_who_waits() {
     facts.ready();
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
     assert_eq!((status, body(&answer)), (200, "[+] facts: ready\n[+] server: ready\n"));
-    running.readiness.remark("probe").say("nobody can reach it");
+    running.readiness.remark("probe").set("nobody can reach it");
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
     assert!((status, body(&answer).ends_with("[!] probe: nobody can reach it\n")) == (200, true));
     facts.not_ready("watch broken");

@@ -1,6 +1,6 @@
-//! The connection to the API server: one for each process, over HTTP/2, on which all requests and
-//! watches are streams. kube's own builder offers the server HTTP/1.1 alone, with which each open
-//! watch takes a connection of its own. A proxy of the environment is never used.
+//! The connection to the API server. A process has one HTTP/2 connection, and all requests and
+//! watches are streams on it. kube's own builder offers only HTTP/1.1, which needs a connection for
+//! each watch. Proxies in the environment are ignored.
 
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
@@ -15,34 +15,34 @@ use tower::retry::RetryLayer;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
-/// What sends a request and returns the answer.
+/// The service that sends requests.
 pub(super) type Service =
     BoxCloneSyncService<http::Request<Body>, http::Response<hyper::body::Incoming>, BoxError>;
 
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A peer that vanished under a watch is noticed after the sum.
+/// The HTTP/2 pings. A vanished peer is detected after the sum of both times.
 pub(super) const PINGS: Pings =
     Pings { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
 
-/// The same for a server that speaks HTTP/1.1 alone. The server ends a watch after at most 290 s
-/// (`watch` asks for that and gives up 5 s later), so this never cuts a healthy one.
-const SILENCE: Duration = Duration::from_secs(330);
+/// The read timeout, which detects a vanished peer that supports only HTTP/1.1. A server ends a watch
+/// after at most 290 s (`watch` requests that and waits 5 s longer), so healthy watches do not time
+/// out.
+const READ_TIMEOUT: Duration = Duration::from_secs(330);
 
-/// What the server may send before somebody reads it, on a stream and on all of them. A watch that is
-/// not read for a while, because the objects before are still worked on, must not stop the others.
+/// The flow control windows of a stream and of the connection. A watch that is not read for a while,
+/// because earlier objects are still being processed, must not block the others.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// How often a connection with open streams is asked for a sign of life, and how long the answer may
-/// take.
+/// The interval and timeout of HTTP/2 pings on a connection with open streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pings {
     interval: Duration,
     timeout: Duration,
 }
 
-/// The service for a configuration. Nothing is sent yet.
+/// Returns the service for a configuration. Sends no request.
 pub(super) fn service(config: &Config, pings: Pings) -> Result<Service, Error> {
     let client = client(config, pings)?;
     let retry = config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry()));
@@ -61,8 +61,8 @@ type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
 fn client(config: &Config, pings: Pings) -> Result<Client<Connector, Body>, Error> {
     let mut connector = TimeoutConnector::new(https(config)?);
     connector.set_connect_timeout(Some(CONNECT));
-    connector.set_read_timeout(Some(SILENCE));
-    // Without this, the time that a pooled connection lay idle counts as silence.
+    connector.set_read_timeout(Some(READ_TIMEOUT));
+    // Otherwise the idle time of a pooled connection counts towards the timeout.
     connector.set_reset_reader_on_write(true);
     Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -106,21 +106,21 @@ async fn a_kubeconfig_file_reaches_its_server() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up_on() {
+async fn a_request_without_a_response_times_out() {
     let client = impatient(&server().await).await;
     let error = fails(&client, "/silent").await;
     assert!(error.contains("no answer within 100ms: GET /silent"), "{error}");
 }
 
 #[tokio::test]
-async fn an_answer_that_stalls_halfway_is_given_up_on() {
+async fn a_response_that_stalls_times_out() {
     let client = impatient(&server().await).await;
     let error = fails(&client, "/stalls").await;
     assert!(error.contains("no data within 100ms"), "{error}");
 }
 
 #[tokio::test]
-async fn a_watch_may_be_silent_for_longer_than_the_limit() {
+async fn a_silent_watch_does_not_time_out() {
     let server = server().await;
     let client = impatient(&server).await;
     let stream = client.request_stream(ask("/stalls?watch=true")).await.unwrap();
@@ -134,13 +134,13 @@ async fn a_watch_may_be_silent_for_longer_than_the_limit() {
 }
 
 #[tokio::test]
-async fn a_tls_client_is_built_although_nobody_installed_a_provider() {
+async fn a_tls_client_needs_no_process_wide_crypto_provider() {
     // Panics once a second provider is compiled in and rustls cannot choose.
     from_kubeconfig_text(&kubeconfig("https://127.0.0.1:6443")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_missing_file_is_named_and_so_is_the_flag() {
+async fn the_error_of_a_missing_file_names_the_file_and_the_flag() {
     let path = PathBuf::from("/nonexistent/config");
     let args = ClientArgs { kubeconfig: Some(path), kube_timeout: LIMIT };
     let error = connect(&args).await.map(drop).unwrap_err();
@@ -149,7 +149,7 @@ async fn a_missing_file_is_named_and_so_is_the_flag() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_kubeconfig_is_refused() {
+async fn invalid_kubeconfig_text_is_an_error() {
     let error = from_kubeconfig_text("a: [").await.map(drop).unwrap_err();
     assert!(matches!(error, ClientError::Parse(_)), "{error:?}");
     let error = from_kubeconfig_text("apiVersion: v1\nkind: Config\n").await.map(drop).unwrap_err();
@@ -157,7 +157,7 @@ async fn text_that_is_no_kubeconfig_is_refused() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_refused_by_name() {
+async fn a_proxy_is_refused_and_named() {
     let text = kubeconfig("https://127.0.0.1:6443");
     let text = text.replace("insecure-skip", "proxy-url: 'http://proxy:3128', insecure-skip");
     let error = from_kubeconfig_text(&text).await.map(drop).unwrap_err();
@@ -165,7 +165,7 @@ async fn a_proxy_is_refused_by_name() {
 }
 
 #[test]
-fn outside_a_cluster_the_error_says_what_to_do() {
+fn outside_a_cluster_the_error_describes_both_options() {
     let source = InClusterError::ReadEnvironmentVariable(std::env::VarError::NotPresent);
     let text = Chain(&ClientError::NotInCluster(source)).to_string();
     assert!(text.starts_with("not in a cluster and no --kubeconfig given: "), "{text}");

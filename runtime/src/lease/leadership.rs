@@ -1,5 +1,4 @@
-//! Whether this process leads, for the parts of it that have work for the leader alone. It knows
-//! nothing of Leases: only until when the leadership is good, and that it may be prolonged.
+//! The leadership of this process, for its leader-only work.
 
 use std::time::Instant;
 
@@ -7,8 +6,8 @@ use tokio::sync::watch;
 
 use crate::shutdown::Shutdown;
 
-/// Whether this process leads, and until when without further news. The election gives its Lease
-/// back only when all of these are gone.
+/// The leadership of this process and the time at which it expires unless it is renewed. The election
+/// releases the Lease only after all clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     until: watch::Receiver<Option<Instant>>,
@@ -19,7 +18,7 @@ impl Leadership {
         Self { until }
     }
 
-    /// Whether this process leads at this moment.
+    /// Returns whether this process leads now.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.until.borrow().is_some_and(|until| until > Instant::now())
@@ -29,14 +28,14 @@ impl Leadership {
     pub async fn gained(&mut self) {
         while !self.is_held() {
             if self.until.changed().await.is_err() {
-                // The election has ended, so nobody will ever say so.
+                // The election has ended, so this process will never lead.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits until this process no longer leads. It looks at the time itself: an election that
-    /// hangs in a request cannot keep an end from being seen.
+    /// Waits until this process no longer leads. Has its own timer, because the election may hang in
+    /// a request.
     pub async fn lost(&mut self) {
         loop {
             let until = *self.until.borrow_and_update();
@@ -50,13 +49,13 @@ impl Leadership {
         }
     }
 
-    /// Waits until it is otherwise than `held`.
+    /// Waits until [`Leadership::is_held`] is no longer `held`.
     pub async fn changed(&mut self, held: bool) {
         if held { self.lost().await } else { self.gained().await }
     }
 
-    /// Does work whenever this process leads, until shutdown is requested. The work is cut off at
-    /// whatever it waits for when the leadership ends, and begun anew with the next.
+    /// Runs work while this process leads, until shutdown is requested. Drops the work when the
+    /// leadership ends, and starts it again with the next leadership.
     pub async fn while_held<W>(mut self, shutdown: &Shutdown, mut work: impl FnMut() -> W)
     where
         W: Future<Output = ()>,
@@ -70,7 +69,7 @@ impl Leadership {
                 () = shutdown.requested() => return,
                 () = self.lost() => {}
                 () = work() => {
-                    // Work that is done is not begun again under the same leadership.
+                    // Completed work is not started again in the same leadership.
                     tokio::select! {
                         () = shutdown.requested() => return,
                         () = self.lost() => {}
@@ -92,7 +91,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn it_ends_by_itself_when_nobody_prolongs_it() {
+    async fn a_leadership_that_is_not_renewed_expires() {
         let (send, receive) = watch::channel(Some(Instant::now() + SOON));
         let mut leadership = Leadership::new(receive);
         assert!(leadership.is_held());
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_prolonged_goes_on() {
+    async fn a_renewed_leadership_continues() {
         let (send, receive) = watch::channel(Some(Instant::now() + SOON));
         let mut leadership = Leadership::new(receive);
         send.send_replace(Some(Instant::now() + LONG));
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_cut_off_with_the_leadership_and_begun_anew_with_the_next() {
+    async fn work_is_dropped_with_the_leadership_and_started_again_with_the_next() {
         let (send, receive) = watch::channel(None);
         let shutdown = Shutdown::manual();
         let begun = Cell::new(0);

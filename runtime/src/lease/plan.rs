@@ -1,46 +1,46 @@
-//! What a candidate does about a Lease. Pure: `now` is passed in, and is a time of this process
-//! alone. It never compares the times of two machines.
+//! The decisions of a candidate. Pure: `now` is a time of this process, and the times of two machines
+//! are never compared.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-/// What a Lease says, as far as it matters whether that has changed.
+/// The content of a Lease that shows whether it was renewed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Who holds it; none when it was given back.
+    /// The identity of the holder; none if the Lease was released.
     pub holder: Option<String>,
-    /// When its holder says to have renewed it. Looked at for a change and never as a time.
+    /// The renewal time of the holder, which is only compared for equality.
     pub renewed: Option<MicroTime>,
-    /// How often it has changed hands.
+    /// The number of transitions between holders.
     pub transitions: i32,
 }
 
-/// A record, and since when it has been seen to be so.
+/// A record and the time since which it has been observed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct Observed {
     /// The record.
     pub record: Record,
-    /// Since when.
+    /// When the record was first observed.
     pub since: Instant,
 }
 
-/// What is to be done.
+/// The next step of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There is no Lease: make it.
-    Make,
-    /// Nobody holds it any more: take it.
+    /// Create the Lease, which does not exist.
+    Create,
+    /// Take the Lease, which was released or has expired.
     Take,
-    /// It is ours: renew it.
+    /// Renew the Lease, which this candidate holds.
     Renew,
-    /// It is another's: look again after this time.
+    /// Read the Lease again after this time, because another candidate holds it.
     Wait(Duration),
 }
 
 impl Record {
-    /// Reads a Lease.
+    /// Returns the record of a Lease.
     #[must_use]
     pub fn read(lease: &Lease) -> Self {
         let spec = lease.spec.as_ref();
@@ -53,45 +53,46 @@ impl Record {
     }
 }
 
-/// What has been seen, once this record is seen too.
+/// Returns the observation after `record` was read at `now`.
 #[must_use]
-pub fn observe(seen: Option<Seen>, record: Record, now: Instant) -> Seen {
+pub fn observe(seen: Option<Observed>, record: Record, now: Instant) -> Observed {
     match seen {
         Some(seen) if seen.record == record => seen,
-        Some(_) | None => Seen { record, since: now },
+        Some(_) | None => Observed { record, since: now },
     }
 }
 
-/// Decides. `lasts` is how long a Lease is its holder's after each renewal.
+/// Returns the next step. A Lease expires `duration` after its last renewal.
 #[must_use]
-pub fn plan(seen: Option<&Seen>, me: &str, lasts: Duration, now: Instant) -> Step {
-    let Some(Seen { record, since }) = seen else { return Step::Make };
+pub fn plan(seen: Option<&Observed>, me: &str, duration: Duration, now: Instant) -> Step {
+    let Some(Observed { record, since }) = seen else { return Step::Create };
     match record.holder.as_deref() {
         None => Step::Take,
         Some(holder) if holder == me => Step::Renew,
-        Some(_) => match lasts.checked_sub(now.saturating_duration_since(*since)) {
+        Some(_) => match duration.checked_sub(now.saturating_duration_since(*since)) {
             None | Some(Duration::ZERO) => Step::Take,
-            Some(left) => Step::Wait(left.min(looks(lasts))),
+            Some(left) => Step::Wait(left.min(read_interval(duration))),
         },
     }
 }
 
-/// How long after a renewal was sent its sender still leads.
+/// Returns how long a candidate leads after it sent a renewal.
 #[must_use]
-pub fn gives_up(lasts: Duration) -> Duration {
-    lasts * 2 / 3
+pub fn leads_for(duration: Duration) -> Duration {
+    duration * 2 / 3
 }
 
-/// How often a leader renews.
+/// Returns the interval between renewals.
 #[must_use]
-pub fn renews(lasts: Duration) -> Duration {
-    lasts / 3
+pub fn renew_interval(duration: Duration) -> Duration {
+    duration / 3
 }
 
-/// How often the others look: soon enough to see that the Lease was given back.
+/// Returns the interval at which other candidates read the Lease. It is short, so that a release is
+/// noticed soon.
 #[must_use]
-pub fn looks(lasts: Duration) -> Duration {
-    lasts / 10
+pub fn read_interval(duration: Duration) -> Duration {
+    duration / 10
 }
 
 #[cfg(test)]

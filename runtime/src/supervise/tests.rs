@@ -29,7 +29,7 @@ impl Drop for Tells {
 }
 
 #[tokio::test]
-async fn tasks_that_end_when_asked_to_end_well() {
+async fn workers_that_return_after_the_request_succeed() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
     supervisor.spawn("one", until(shutdown.clone()));
@@ -39,7 +39,7 @@ async fn tasks_that_end_when_asked_to_end_well() {
 }
 
 #[tokio::test]
-async fn a_task_that_has_ended_as_asked_is_not_taken_for_one_that_ended_early() {
+async fn a_task_that_returned_after_the_request_does_not_count_as_early() {
     // Both are true at once when the supervisor first looks; chance must not decide.
     for _ in 0..32 {
         let shutdown = Shutdown::manual();
@@ -57,7 +57,7 @@ async fn a_task_that_has_ended_as_asked_is_not_taken_for_one_that_ended_early() 
 }
 
 #[tokio::test]
-async fn a_task_that_ends_early_ends_everything_and_is_named() {
+async fn an_early_return_shuts_down_and_names_the_task() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
     supervisor.spawn("loyal", until(shutdown.clone()));
@@ -68,7 +68,7 @@ async fn a_task_that_ends_early_ends_everything_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_task_that_fails_is_named_with_its_reason() {
+async fn a_failed_task_is_named_with_its_error() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
     supervisor.spawn("loyal", until(shutdown.clone()));
@@ -84,7 +84,7 @@ async fn wild(formatted: bool) -> Result<(), Infallible> {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_is_named_with_its_last_words() {
+async fn a_panicked_task_is_named_with_its_message() {
     for (formatted, words) in [(false, "at once"), (true, "on line ")] {
         let shutdown = Shutdown::manual();
         let mut supervisor = Supervisor::new();
@@ -96,7 +96,7 @@ async fn a_task_that_panics_is_named_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn a_task_that_ignores_the_request_is_cut_off_after_the_grace() {
+async fn a_task_that_ignores_the_request_is_aborted_after_the_grace_period() {
     let shutdown = Shutdown::manual();
     let gone = Arc::new(AtomicBool::new(false));
     let tells = Tells(Arc::clone(&gone));
@@ -111,7 +111,7 @@ async fn a_task_that_ignores_the_request_is_cut_off_after_the_grace() {
 }
 
 #[tokio::test]
-async fn a_failure_while_ending_is_not_lost() {
+async fn a_failure_during_shutdown_is_returned() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
     let asked = shutdown.clone();
@@ -125,7 +125,7 @@ async fn a_failure_while_ending_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_companion_outlives_every_worker_and_is_not_waited_for() {
+async fn a_companion_is_aborted_after_the_last_worker() {
     let shutdown = Shutdown::manual();
     let gone = Arc::new(AtomicBool::new(false));
     let tells = Tells(Arc::clone(&gone));
@@ -148,7 +148,7 @@ async fn a_companion_outlives_every_worker_and_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_companion_that_ends_early_ends_everything_too() {
+async fn an_early_return_of_a_companion_shuts_down() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
     supervisor.spawn("loyal", until(shutdown.clone()));
@@ -158,7 +158,7 @@ async fn a_companion_that_ends_early_ends_everything_too() {
 }
 
 #[tokio::test]
-async fn a_supervisor_that_is_dropped_takes_its_tasks_along() {
+async fn dropping_a_supervisor_aborts_its_tasks() {
     let gone = Arc::new(AtomicBool::new(false));
     let tells = Tells(Arc::clone(&gone));
     let mut supervisor = Supervisor::new();

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity, signing_key_pem};
+use fastrak_certs::{
+    CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity, signing_key_pem,
+};
 use fastrak_runtime::clock;
 use serde_json::json;
 use time::Duration;
@@ -40,7 +42,7 @@ pub(crate) enum Proof {
 /// The authority of a control plane and the folder with what it issued.
 #[derive(Debug)]
 pub(crate) struct Credentials {
-    authority: Authority,
+    authority: CertificateAuthority,
     validity: Validity,
     folder: PathBuf,
 }
@@ -49,7 +51,7 @@ impl Credentials {
     /// Makes an authority and all that does not depend on a port.
     pub(crate) fn create(folder: &Path, place: &Place) -> Result<Self> {
         let validity = Validity::starting(clock::offset_now(), LIFETIME);
-        let authority = Authority::generate("fastrak-testbed", validity)?;
+        let authority = CertificateAuthority::generate("fastrak-testbed", validity)?;
         let this = Self { authority, validity, folder: folder.to_owned() };
         this.write("ca.crt", this.authority.cert_pem())?;
         let (private, public) = signing_key_pem()?;

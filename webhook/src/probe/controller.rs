@@ -74,11 +74,11 @@ impl ProbeStatus<'_> {
             (Tell::Failing(cause), Err(Failure { detail, .. })) => {
                 let (advice, cause) = (cause.advice(), cause.as_str());
                 tracing::error!(cause, detail, "the API server does not get our answers: {advice}");
-                self.remark.say(format!("{cause}: {advice} ({detail})"));
+                self.remark.set(format!("{cause}: {advice} ({detail})"));
             }
             (Tell::Recovered, _) => {
                 tracing::info!("the API server gets our answers again");
-                self.remark.take_back();
+                self.remark.clear();
             }
             (Tell::Failing(_) | Tell::Nothing, _) => {}
         }
@@ -88,7 +88,7 @@ impl ProbeStatus<'_> {
 impl Drop for ProbeStatus<'_> {
     fn drop(&mut self) {
         self.metrics.probe_success.clear();
-        self.remark.take_back();
+        self.remark.clear();
     }
 }
 

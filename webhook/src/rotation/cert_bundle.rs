@@ -6,7 +6,8 @@ use super::plan::Change;
 use super::state::{AuthorityFact, Held, Id, LeafFact, Lifetimes};
 use fastrak_api::names;
 use fastrak_certs::{
-    Authority, Bundle, CertError, Certificate, KeyPairPem, Leaf, LeafRequest, Usage, Validity,
+    Bundle, CertError, Certificate, CertificateAuthority, KeyPairPem, Leaf, LeafRequest, Usage,
+    Validity,
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -20,9 +21,9 @@ const TRUE: &str = "true";
 #[derive(Debug)]
 pub struct CertBundle {
     /// The authority that signs.
-    pub authority: Authority,
+    pub authority: CertificateAuthority,
     /// The one that is to sign next.
-    pub next: Option<Authority>,
+    pub next: Option<CertificateAuthority>,
     /// Those that signed before and are still trusted.
     pub old: Bundle,
     /// What is served, or why it cannot be read.
@@ -127,13 +128,13 @@ impl CertBundle {
             std::str::from_utf8(bytes).map_err(|_| CertBundleError::Missing(key))
         };
         let trusted = text(names::SECRET_CA_CERT)?;
-        let authority =
-            Authority::load(trusted, text(names::SECRET_CA_KEY)?).map_err(wrong(AUTHORITY))?;
+        let authority = CertificateAuthority::load(trusted, text(names::SECRET_CA_KEY)?)
+            .map_err(wrong(AUTHORITY))?;
         let bundle = Bundle::parse(trusted).map_err(wrong(names::SECRET_CA_CERT))?;
         let pair =
             |cert: &'static str, key: &'static str| text(cert).and_then(|c| Ok((c, text(key)?)));
         let next = pair(names::SECRET_NEXT_CERT, names::SECRET_NEXT_KEY).ok();
-        let next = next.and_then(|(cert, key)| Authority::load(cert, key).ok());
+        let next = next.and_then(|(cert, key)| CertificateAuthority::load(cert, key).ok());
         let served = pair(names::SECRET_LEAF_CERT, names::SECRET_LEAF_KEY);
         let served = served.and_then(|(cert_pem, key_pem)| {
             let pem = KeyPairPem { cert_pem: cert_pem.to_owned(), key_pem: key_pem.to_owned() };
@@ -170,7 +171,7 @@ impl CertBundle {
     /// Those to trust: the one that signs, the one that comes next, those that signed before.
     #[must_use]
     pub fn bundle(&self) -> String {
-        let next = self.next.as_ref().map(Authority::cert_pem).unwrap_or_default();
+        let next = self.next.as_ref().map(CertificateAuthority::cert_pem).unwrap_or_default();
         [self.authority.cert_pem(), next, &self.old.to_pem()].concat()
     }
 
@@ -260,17 +261,17 @@ pub fn authorities(bundle: &Bundle) -> Vec<AuthorityFact> {
     bundle.iter().filter_map(read).collect()
 }
 
-fn fact(authority: &Authority) -> AuthorityFact {
+fn fact(authority: &CertificateAuthority) -> AuthorityFact {
     AuthorityFact { id: Id::of(authority.cert_pem()), validity: authority.validity() }
 }
 
 impl Making<'_> {
-    fn authority(&self) -> Result<Authority, CertBundleError> {
+    fn authority(&self) -> Result<CertificateAuthority, CertBundleError> {
         let validity = Validity::starting(self.now, self.recipe.lifetimes.authority);
-        Authority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))
+        CertificateAuthority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))
     }
 
-    fn leaf(&self, authority: &Authority) -> Result<ServedLeaf, CertBundleError> {
+    fn leaf(&self, authority: &CertificateAuthority) -> Result<ServedLeaf, CertBundleError> {
         let request = LeafRequest {
             common_name: COMMON_NAME.to_owned(),
             organization: None,

@@ -2,7 +2,7 @@
 
 use crate::server::{Server, Setup, authority, connect, leaf, request};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_certs::{Authority, KeyPairPem, Usage};
+use fastrak_certs::{CertificateAuthority, KeyPairPem, Usage};
 use fastrak_testkit::eventually;
 use fastrak_webhook::metrics::{ClientCertificate, ClientLabel};
 use fastrak_webhook::serve::client_ca::ClientPolicy;
@@ -23,13 +23,13 @@ async fn server(auth: ClientAuth, file: &Path, names: &[&str]) -> Result<Server>
 }
 
 /// A file with the certificate of an authority.
-fn file(authority: &Authority) -> Result<tempfile::NamedTempFile> {
+fn file(authority: &CertificateAuthority) -> Result<tempfile::NamedTempFile> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), authority.cert_pem())?;
     Ok(file)
 }
 
-fn client(authority: &Authority, name: &str) -> Result<KeyPairPem> {
+fn client(authority: &CertificateAuthority, name: &str) -> Result<KeyPairPem> {
     leaf(authority, name, Usage::Client)
 }
 
@@ -74,7 +74,9 @@ async fn strangers_are_refused_where_a_certificate_is_required() -> Result<()> {
     let (known, other) = (authority("known")?, authority("other")?);
     let file = file(&known)?;
     let server = server(ClientAuth::Require, file.path(), &["kube-apiserver"]).await?;
-    let with = |authority: &Authority, name: &str| server.client_with(&client(authority, name)?);
+    let with = |authority: &CertificateAuthority, name: &str| {
+        server.client_with(&client(authority, name)?)
+    };
     ensure!(is_answered(&server, server.client()?).await.is_err(), "one without any");
     ensure!(is_answered(&server, with(&other, "kube-apiserver")?).await.is_err(), "a stranger");
     ensure!(is_answered(&server, with(&known, "somebody")?).await.is_err(), "another name");
@@ -94,7 +96,7 @@ async fn another_authority_is_trusted_once_it_stands_in_the_file() -> Result<()>
     let (first, second) = (authority("first")?, authority("second")?);
     let file = file(&first)?;
     let server = server(ClientAuth::Require, file.path(), &[]).await?;
-    let with = |authority: &Authority| server.client_with(&client(authority, "a")?);
+    let with = |authority: &CertificateAuthority| server.client_with(&client(authority, "a")?);
     is_answered(&server, with(&first)?).await?;
     ensure!(is_answered(&server, with(&second)?).await.is_err(), "it is not known yet");
 

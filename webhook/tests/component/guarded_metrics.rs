@@ -5,7 +5,7 @@ use crate::http;
 use crate::rig::{Rig, Running, SOON};
 use crate::server::{authority, connect, leaf, rest, trusting};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_certs::{Authority, Usage};
+use fastrak_certs::{CertificateAuthority, Usage};
 use fastrak_testkit::assets::{Assets, repository};
 use fastrak_testkit::{Component, Options, apply_manifests, eventually, or_skip};
 use rustls::ClientConfig;
@@ -40,14 +40,14 @@ impl Port {
 }
 
 /// Puts a certificate of this authority into the folder.
-fn certify(folder: &Path, authority: &Authority) -> Result<()> {
+fn certify(folder: &Path, authority: &CertificateAuthority) -> Result<()> {
     let pair = leaf(authority, "metrics", Usage::Server)?;
     std::fs::write(folder.join("tls.crt"), pair.cert_pem)?;
     std::fs::write(folder.join("tls.key"), pair.key_pem)?;
     Ok(())
 }
 
-fn client(authority: &Authority) -> Result<Arc<ClientConfig>> {
+fn client(authority: &CertificateAuthority) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(trusting(authority.cert_pem())?.with_no_client_auth()))
 }
 
@@ -136,7 +136,7 @@ async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() 
     let folder = tempfile::tempdir()?;
     let (webhook, address) = run(&rig, folder.path()).await?;
     let (first, second) = (authority("first")?, authority("second")?);
-    let is_presented = async |ca: &Authority| {
+    let is_presented = async |ca: &CertificateAuthority| {
         let port = Port { address, config: client(ca)? };
         eventually(SOON, "its certificate is presented", || async {
             let (status, body) = port.scrape(None).await?;

@@ -4,7 +4,7 @@
 use crate::drains::answer;
 use crate::server::{Connection, LIMITS, Server, Setup, authority, connect, request};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_certs::Authority;
+use fastrak_certs::CertificateAuthority;
 use fastrak_testkit::eventually;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
@@ -78,7 +78,7 @@ impl Pool {
     }
 }
 
-async fn replica(authority: Authority, endpoints: &Endpoints) -> Result<Server> {
+async fn replica(authority: CertificateAuthority, endpoints: &Endpoints) -> Result<Server> {
     let server =
         Server::of(&Setup { limits: LIMITS, drain: DRAIN, authority, ..Setup::new()? }).await?;
     endpoints.lock().unwrap_or_else(PoisonError::into_inner).push_back(server.address);
@@ -101,7 +101,7 @@ async fn retire(server: Server, endpoints: &Endpoints, pool: &Pool) -> Result<()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_review_fails_while_both_replicas_are_replaced_again_and_again() -> Result<()> {
     let (signing, endpoints) = (authority("shared")?, Endpoints::default());
-    let again = || Authority::load(signing.cert_pem(), signing.key_pem());
+    let again = || CertificateAuthority::load(signing.cert_pem(), signing.key_pem());
     let mut replicas = VecDeque::from([
         replica(again()?, &endpoints).await?,
         replica(again()?, &endpoints).await?,

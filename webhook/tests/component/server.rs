@@ -7,7 +7,7 @@ use fastrak_admission::mutate::DECLARED;
 use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
 use fastrak_admission::patch::Field;
 use fastrak_admission::snapshot::Snapshot;
-use fastrak_certs::{Authority, KeyPairPem, LeafRequest, Usage, Validity};
+use fastrak_certs::{CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
 use fastrak_runtime::{clock, crypto};
@@ -60,7 +60,7 @@ pub(crate) struct Setup {
     /// What is made of clients.
     pub(crate) clients: ClientPolicy,
     /// Who signs its certificate.
-    pub(crate) authority: Authority,
+    pub(crate) authority: CertificateAuthority,
 }
 
 /// A server that runs.
@@ -89,12 +89,19 @@ impl Setup {
 }
 
 /// An authority of this name.
-pub(crate) fn authority(name: &str) -> Result<Authority> {
-    Ok(Authority::generate(name, Validity::starting(clock::offset_now(), Time::days(1)))?)
+pub(crate) fn authority(name: &str) -> Result<CertificateAuthority> {
+    Ok(CertificateAuthority::generate(
+        name,
+        Validity::starting(clock::offset_now(), Time::days(1)),
+    )?)
 }
 
 /// A certificate of an authority's.
-pub(crate) fn leaf(authority: &Authority, name: &str, usage: Usage) -> Result<KeyPairPem> {
+pub(crate) fn leaf(
+    authority: &CertificateAuthority,
+    name: &str,
+    usage: Usage,
+) -> Result<KeyPairPem> {
     Ok(authority.issue(&LeafRequest {
         common_name: name.to_owned(),
         organization: None,

@@ -6,7 +6,7 @@ use crate::publishes_its_certificate::Seen;
 use crate::rig::{Rig, SOON};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
-use fastrak_certs::{Authority, Bundle, KeyPairPem, LeafRequest, Usage, Validity};
+use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
@@ -17,11 +17,14 @@ use time::Duration;
 
 const NAMES: [&str; 2] = ["fastrak-webhook.fastrak-system.svc", "127.0.0.1"];
 
-fn authority() -> Result<Authority> {
-    Ok(Authority::generate("theirs", Validity::starting(clock::offset_now(), Duration::days(10)))?)
+fn authority() -> Result<CertificateAuthority> {
+    Ok(CertificateAuthority::generate(
+        "theirs",
+        Validity::starting(clock::offset_now(), Duration::days(10)),
+    )?)
 }
 
-fn issue(authority: &Authority, names: &[&str]) -> Result<KeyPairPem> {
+fn issue(authority: &CertificateAuthority, names: &[&str]) -> Result<KeyPairPem> {
     Ok(authority.issue(&LeafRequest {
         common_name: "theirs".to_owned(),
         organization: None,
@@ -45,7 +48,7 @@ impl Volume {
         Ok(Self { folder, count: 0 })
     }
 
-    fn swap(&mut self, pair: &KeyPairPem, authority: Option<&Authority>) -> Result<()> {
+    fn swap(&mut self, pair: &KeyPairPem, authority: Option<&CertificateAuthority>) -> Result<()> {
         self.count += 1;
         let name = format!("..{}", self.count);
         let inner = self.folder.join(&name);
@@ -80,7 +83,7 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
     crate::caller::insist(&rig).await?;
     let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
     let caller = caller.and_through_the_api_server(&rig);
-    let is_served = async |by: &Authority| {
+    let is_served = async |by: &CertificateAuthority| {
         eventually(SOON, "it is served", || call(webhook.address, by.cert_pem().as_bytes())).await
     };
     is_served(&first).await?;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use axum::body::Body;
-use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
+use fastrak_certs::{CertificateAuthority, LeafRequest, Usage, Validity};
 use fastrak_runtime::{clock, crypto};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -57,7 +57,7 @@ impl Impostor {
         // The authority is always valid: what is wrong is to be the leaf's fault.
         let now = clock::offset_now();
         let lasting = Validity { not_before: now - Time::days(9), not_after: now + Time::days(9) };
-        let authority = Authority::generate("impostor", lasting)?;
+        let authority = CertificateAuthority::generate("impostor", lasting)?;
         let leaf = authority.issue(&LeafRequest {
             common_name: "impostor".to_owned(),
             organization: None,

@@ -10,7 +10,7 @@ use super::wire::{Connection, Target, trusting};
 use crate::install::{Binaries, free_port, repository};
 use crate::narrator::Narrator;
 use anyhow::{Context, Result, ensure};
-use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
+use fastrak_certs::{CertificateAuthority, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
 use fastrak_testkit::eventually;
 use fastrak_testkit::process::{Invocation, Process};
@@ -149,7 +149,8 @@ pub(crate) fn micro(program: &Path, review: &Path, time: Duration) -> Invocation
 /// A certificate of the kind that fastrak makes for itself; whom to believe then.
 fn certificate(folder: &Path) -> Result<Vec<u8>> {
     let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
-    let authority = Authority::generate("bench", validity).context("make an authority")?;
+    let authority =
+        CertificateAuthority::generate("bench", validity).context("make an authority")?;
     let request = LeafRequest {
         common_name: "bench".to_owned(),
         organization: None,

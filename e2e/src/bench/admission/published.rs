@@ -118,15 +118,15 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fastrak_certs::{Authority, LeafRequest, Usage, Validity};
+    use fastrak_certs::{CertificateAuthority, LeafRequest, Usage, Validity};
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
 
     #[test]
     fn an_authority_counts_once_a_certificate_of_it_is_shown() {
         let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
-        let authority = || Authority::generate("same name", validity).unwrap();
-        let leaf = |authority: &Authority| {
+        let authority = || CertificateAuthority::generate("same name", validity).unwrap();
+        let leaf = |authority: &CertificateAuthority| {
             let request = LeafRequest {
                 common_name: "leaf".to_owned(),
                 organization: None,

@@ -112,7 +112,7 @@ async fn watches_and_requests_share_one_connection() {
 }
 
 #[tokio::test]
-async fn a_server_without_http2_is_spoken_to_in_http1() {
+async fn http1_is_used_if_the_server_does_not_support_http2() {
     let server = server(&["http/1.1"]).await;
     let client = client(server.port, PINGS);
     let _watch = watch(&client).await;
@@ -121,7 +121,7 @@ async fn a_server_without_http2_is_spoken_to_in_http1() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_reads_does_not_stop_the_others() {
+async fn an_unread_response_does_not_block_the_others() {
     let server = server(&["h2"]).await;
     let client = client(server.port, PINGS);
     let mut unread = Vec::new();

@@ -10,20 +10,20 @@ fn record(holder: Option<&str>, transitions: i32) -> Record {
 fn after(seen: Option<(Record, Duration)>) -> Step {
     let start = Instant::now();
     let (seen, now) = match seen {
-        Some((record, passed)) => (Some(Seen { record, since: start }), start + passed),
+        Some((record, passed)) => (Some(Observed { record, since: start }), start + passed),
         None => (None, start),
     };
     plan(seen.as_ref(), "me", LASTS, now)
 }
 
 #[test]
-fn a_lease_is_made_taken_renewed_or_waited_for() {
+fn a_candidate_creates_takes_renews_or_waits() {
     let table = [
-        (None, Step::Make),
+        (None, Step::Create),
         (Some((record(None, 3), Duration::ZERO)), Step::Take),
         (Some((record(Some("me"), 3), Duration::ZERO)), Step::Renew),
         (Some((record(Some("me"), 3), LASTS * 9)), Step::Renew),
-        (Some((record(Some("other"), 3), Duration::ZERO)), Step::Wait(looks(LASTS))),
+        (Some((record(Some("other"), 3), Duration::ZERO)), Step::Wait(read_interval(LASTS))),
         (
             Some((record(Some("other"), 3), LASTS - Duration::from_millis(5))),
             Step::Wait(Duration::from_millis(5)),
@@ -36,7 +36,7 @@ fn a_lease_is_made_taken_renewed_or_waited_for() {
 }
 
 #[test]
-fn a_holder_of_an_empty_name_is_none() {
+fn an_empty_holder_identity_is_no_holder() {
     let lease = serde_json::json!({"metadata": {}, "spec": {"holderIdentity": ""}});
     assert_eq!(Record::read(&serde_json::from_value(lease).unwrap()), record(None, 0));
     assert_eq!(Record::read(&Lease::default()), record(None, 0));
@@ -52,7 +52,7 @@ struct Stored {
 /// A candidate as its controller drives it, one call to the API server at a time.
 #[derive(Default)]
 struct Candidate {
-    seen: Option<Seen>,
+    seen: Option<Observed>,
     read: Option<(u64, Step, Instant)>,
     leads_until: Option<Instant>,
 }
@@ -72,7 +72,7 @@ impl Candidate {
         // The version stands in for the time that a renewal writes.
         let transitions = i32::try_from(stored.version).unwrap();
         stored.record = Some(record(Some(me), transitions));
-        self.leads_until = Some(read_at + gives_up(LASTS));
+        self.leads_until = Some(read_at + leads_for(LASTS));
     }
 
     fn give_back(&mut self, me: &str, stored: &mut Stored) {
@@ -108,7 +108,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 proptest! {
     #[test]
-    fn never_do_two_lead_at_once(acts in acts()) {
+    fn two_candidates_never_lead_at_once(acts in acts()) {
         let names = ["a", "b", "c"];
         let mut stored = Stored::default();
         let mut all: [Candidate; 3] = Default::default();
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn somebody_leads_within_twice_the_time_that_a_lease_lasts(acts in acts()) {
+    fn a_candidate_leads_within_twice_the_lease_duration(acts in acts()) {
         let names = ["a", "b", "c"];
         let mut stored = Stored::default();
         let mut all: [Candidate; 3] = Default::default();
@@ -147,7 +147,7 @@ proptest! {
             prop_assert!(now - start <= LASTS * 2, "nobody leads");
             last.read("last", &stored, now);
             last.write("last", &mut stored);
-            now += looks(LASTS);
+            now += read_interval(LASTS);
         }
     }
 }

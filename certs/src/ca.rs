@@ -1,6 +1,5 @@
-//! A certificate authority: made or loaded, and the leaves that it issues. It
-//! signs leaves only (path length zero), never another authority, and remembers
-//! nothing of what it has issued.
+//! A certificate authority that issues leaf certificates. It cannot sign another CA (path length
+//! zero) and keeps no record of what it issued.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,10 +11,10 @@ use rcgen::{
 
 use crate::{CertError, Validity, pem};
 
-const WHAT: &str = "authority";
+const WHAT: &str = "CA";
 
-/// An authority with its private key.
-pub struct Authority {
+/// A CA certificate with its private key.
+pub struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     validity: Validity,
     pem: KeyPairPem,
@@ -30,50 +29,50 @@ pub struct KeyPairPem {
     pub key_pem: String,
 }
 
-/// What a leaf is to say.
+/// The content of a leaf certificate to issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeafRequest {
-    /// The subject's common name: to a Kubernetes API server, the user.
+    /// The subject's common name, which a Kubernetes API server takes as the user name.
     pub common_name: String,
-    /// The subject's organization: to a Kubernetes API server, the group.
+    /// The subject's organization, which a Kubernetes API server takes as the group.
     pub organization: Option<String>,
-    /// DNS names and IP addresses at which a server with this leaf is reached.
+    /// The subject alternative names: DNS names and IP addresses.
     pub names: Vec<String>,
-    /// Which side of a connection it is for.
+    /// The extended key usage.
     pub usage: Usage,
-    /// When it is to count; clamped to the authority's own period.
+    /// The requested validity, which is clamped to that of the CA.
     pub validity: Validity,
 }
 
-/// Which side of a TLS connection a leaf may stand on.
+/// The extended key usage of a leaf certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
-    /// The side that answers.
+    /// Server authentication.
     Server,
-    /// The side that calls.
+    /// Client authentication.
     Client,
-    /// Either.
+    /// Server and client authentication.
     Both,
 }
 
-/// A fresh P-256 key as `(private, public)` PEM, for signing tokens rather than certificates.
+/// Generates a P-256 key pair for signing tokens. Returns `(private, public)` as PEM text.
 pub fn signing_key_pem() -> Result<(String, String), CertError> {
     let key = KeyPair::generate().map_err(CertError::GenerateKey)?;
     Ok((key.serialize_pem(), key.public_key_pem()))
 }
 
-impl Authority {
-    /// A new self-signed authority.
+impl CertificateAuthority {
+    /// Generates a self-signed CA.
     pub fn generate(common_name: &str, validity: Validity) -> Result<Self, CertError> {
         let validity = validity.encodable()?;
         let key = KeyPair::generate().map_err(CertError::GenerateKey)?;
-        let params = authority_params(common_name, validity);
+        let params = ca_params(common_name, validity);
         let cert = params.self_signed(&key).map_err(CertError::Sign)?;
         let pem = KeyPairPem { cert_pem: cert.pem(), key_pem: key.serialize_pem() };
         Ok(Self { issuer: Issuer::new(params, key), validity, pem })
     }
 
-    /// The authority that these two texts describe: a CA on P-256 with its own key.
+    /// Loads a CA certificate and its private key, both on P-256, from PEM text.
     pub fn load(cert_pem: &str, key_pem: &str) -> Result<Self, CertError> {
         let der = pem::first_certificate(WHAT, cert_pem)?;
         let key = pem::private_key(WHAT, key_pem)?;
@@ -84,29 +83,29 @@ impl Authority {
         Ok(Self { issuer, validity, pem })
     }
 
-    /// The certificate.
+    /// Returns the certificate as PEM text.
     #[must_use]
     pub fn cert_pem(&self) -> &str {
         &self.pem.cert_pem
     }
 
-    /// The private key.
+    /// Returns the private key as PEM text.
     #[must_use]
     pub fn key_pem(&self) -> &str {
         &self.pem.key_pem
     }
 
-    /// When the authority counts.
+    /// Returns the validity of the CA certificate.
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// A new leaf with a new key. It never outlives the authority: a verifier
-    /// rejects the chain when either has ended, so a later end would be a lie.
+    /// Issues a leaf certificate with a new key. Its `notAfter` is never later than that of the CA,
+    /// because a verifier rejects the chain as soon as either certificate has expired.
     pub fn issue(&self, request: &LeafRequest) -> Result<KeyPairPem, CertError> {
         let validity = request.validity.encodable()?;
-        let validity = validity.within(&self.validity).ok_or(CertError::OutsideAuthority)?;
+        let validity = validity.within(&self.validity).ok_or(CertError::OutsideCaValidity)?;
         let params = leaf_params(request, validity)?;
         let key = KeyPair::generate().map_err(CertError::GenerateKey)?;
         let cert = params.signed_by(&key, &self.issuer).map_err(CertError::Sign)?;
@@ -114,9 +113,9 @@ impl Authority {
     }
 }
 
-impl fmt::Debug for Authority {
+impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority")
+        f.debug_struct("CertificateAuthority")
             .field("validity", &self.validity)
             .field("pem", &self.pem)
             .finish_non_exhaustive()
@@ -124,7 +123,7 @@ impl fmt::Debug for Authority {
 }
 
 impl fmt::Debug for KeyPairPem {
-    /// Leaves the private key out: what can be printed ends up in a log.
+    /// Omits the private key, because debug output ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPairPem").field("cert_pem", &self.cert_pem).finish_non_exhaustive()
     }
@@ -133,37 +132,35 @@ impl fmt::Debug for KeyPairPem {
 fn check_loaded(der: &[u8], key: &KeyPair) -> Result<Validity, CertError> {
     let cert = pem::parse(WHAT, 1, der)?;
     if !pem::may_sign(&cert) {
-        return Err(CertError::NotAnAuthority);
+        return Err(CertError::NotACa);
     }
     if !pem::is_p256(&cert) {
         return Err(CertError::NotP256 { what: WHAT });
     }
-    if !pem::belongs(key, &cert) {
+    if !pem::key_matches(key, &cert) {
         return Err(CertError::KeyMismatch { what: WHAT });
     }
-    // The issuer below us panics on an empty set within the subject, which the
-    // parser lets through and anyone who may write the stored text can put there.
+    // rcgen panics on an empty set within the subject. The parser accepts one, and anybody who may
+    // write the Secret can store one.
     if cert.subject().iter().any(|part| part.iter().next().is_none()) {
         return Err(CertError::LoadIssuer(rcgen::Error::CouldNotParseCertificate));
     }
     Ok(pem::validity(&cert))
 }
 
-// The serial number is left to the library: 159 bits of a digest of the public
-// key. Every certificate made here has a fresh key, so serials are as random and
-// as unique as the keys, across restarts and replicas, with no counter to keep.
+// rcgen derives the serial number from the public key (159 bits of a digest). Every certificate has
+// a new key, so serial numbers are unique across restarts and replicas without a counter.
 fn base_params(subject: DistinguishedName, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = validity.not_before;
     params.not_after = validity.not_after;
     params.distinguished_name = subject;
-    // During a rotation two authorities share a name; the key identifiers tell a
-    // verifier which of them to try.
+    // During a rotation two CAs share a name. The key identifiers show a verifier which one to use.
     params.use_authority_key_identifier_extension = true;
     params
 }
 
-fn authority_params(common_name: &str, validity: Validity) -> CertificateParams {
+fn ca_params(common_name: &str, validity: Validity) -> CertificateParams {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, common_name);
     let mut params = base_params(subject, validity);
@@ -177,7 +174,7 @@ fn leaf_params(request: &LeafRequest, validity: Validity) -> Result<CertificateP
     for name in &request.names {
         params.subject_alt_names.push(alternative_name(name)?);
     }
-    // Explicit, because only then is the subject key identifier written too.
+    // rcgen writes the subject key identifier only if this is explicit.
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = match request.usage {

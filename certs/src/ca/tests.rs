@@ -7,8 +7,9 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
 }
 
-fn authority(days: i64) -> Authority {
-    Authority::generate("test authority", Validity::starting(now(), Duration::days(days))).unwrap()
+fn ca(days: i64) -> CertificateAuthority {
+    CertificateAuthority::generate("test ca", Validity::starting(now(), Duration::days(days)))
+        .unwrap()
 }
 
 fn request(names: &[&str]) -> LeafRequest {
@@ -31,24 +32,24 @@ fn with_cert<T>(
 
 fn key_identifiers(text: &str) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     with_cert(text, |cert| {
-        let (mut subject, mut authority) = (None, None);
+        let (mut subject, mut ca) = (None, None);
         for extension in cert.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => subject = Some(id.0.to_vec()),
                 ParsedExtension::AuthorityKeyIdentifier(id) => {
-                    authority = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+                    ca = id.key_identifier.as_ref().map(|id| id.0.to_vec());
                 }
                 _ => {}
             }
         }
-        (subject, authority)
+        (subject, ca)
     })
 }
 
 #[test]
-fn a_new_authority_may_sign_leaves_and_nothing_else() {
-    let authority = authority(30);
-    with_cert(authority.cert_pem(), |cert| {
+fn a_new_ca_may_sign_leaves_and_nothing_else() {
+    let ca = ca(30);
+    with_cert(ca.cert_pem(), |cert| {
         let constraints = cert.basic_constraints().unwrap().unwrap();
         assert!(constraints.critical && constraints.value.ca);
         assert_eq!(constraints.value.path_len_constraint, Some(0));
@@ -56,28 +57,28 @@ fn a_new_authority_may_sign_leaves_and_nothing_else() {
         assert!(usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign());
         assert!(!usage.value.digital_signature());
         assert!(pem::is_p256(cert));
-        assert_eq!(cert.subject().to_string(), "CN=test authority");
-        assert_eq!(pem::validity(cert), authority.validity());
+        assert_eq!(cert.subject().to_string(), "CN=test ca");
+        assert_eq!(pem::validity(cert), ca.validity());
     });
 }
 
 #[test]
-fn key_identifiers_chain_a_leaf_to_its_authority() {
-    let authority = authority(30);
-    let leaf = authority.issue(&request(&["a.example"])).unwrap();
-    let (authority_id, _) = key_identifiers(authority.cert_pem());
+fn key_identifiers_chain_a_leaf_to_its_ca() {
+    let ca = ca(30);
+    let leaf = ca.issue(&request(&["a.example"])).unwrap();
+    let (ca_id, _) = key_identifiers(ca.cert_pem());
     let (leaf_id, issuer_id) = key_identifiers(&leaf.cert_pem);
-    assert!(authority_id.is_some() && leaf_id.is_some());
-    assert_eq!(authority_id, issuer_id);
-    assert_ne!(authority_id, leaf_id);
+    assert!(ca_id.is_some() && leaf_id.is_some());
+    assert_eq!(ca_id, issuer_id);
+    assert_ne!(ca_id, leaf_id);
 }
 
 #[test]
-fn a_leaf_says_what_was_asked() {
+fn a_leaf_has_the_requested_content() {
     let mut asked = request(&["web.example", "*.pods.example", "10.1.2.3", "fd00::1"]);
     asked.organization = Some("system:masters".to_owned());
     asked.usage = Usage::Client;
-    let pair = authority(30).issue(&asked).unwrap();
+    let pair = ca(30).issue(&asked).unwrap();
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
     assert_eq!(leaf.names(), asked.names);
     assert_eq!(leaf.validity(), asked.validity);
@@ -91,12 +92,12 @@ fn a_leaf_says_what_was_asked() {
 }
 
 #[test]
-fn each_usage_allows_its_own_side() {
-    let authority = authority(30);
+fn each_usage_sets_its_extended_key_usages() {
+    let ca = ca(30);
     for (usage, server, client) in
         [(Usage::Server, true, false), (Usage::Client, false, true), (Usage::Both, true, true)]
     {
-        let pair = authority.issue(&LeafRequest { usage, ..request(&["a"]) }).unwrap();
+        let pair = ca.issue(&LeafRequest { usage, ..request(&["a"]) }).unwrap();
         let sides = with_cert(&pair.cert_pem, |cert| {
             let usage = cert.extended_key_usage().unwrap().unwrap().value;
             (usage.server_auth, usage.client_auth)
@@ -107,10 +108,10 @@ fn each_usage_allows_its_own_side() {
 
 #[test]
 fn serials_never_repeat_and_fit_in_twenty_bytes() {
-    let authority = authority(30);
+    let ca = ca(30);
     let mut serials = std::collections::HashSet::new();
     for _ in 0..50 {
-        let pair = authority.issue(&request(&["a"])).unwrap();
+        let pair = ca.issue(&request(&["a"])).unwrap();
         let serial = with_cert(&pair.cert_pem, |cert| cert.raw_serial().to_vec());
         assert!(serial.len() <= 20 && serial[0] < 0x80, "{serial:?}");
         assert!(serials.insert(serial));
@@ -118,25 +119,25 @@ fn serials_never_repeat_and_fit_in_twenty_bytes() {
 }
 
 #[test]
-fn a_leaf_never_outlives_its_authority() {
-    let authority = authority(3);
-    let pair = authority.issue(&request(&["a"])).unwrap();
+fn a_leaf_never_outlives_its_ca() {
+    let ca = ca(3);
+    let pair = ca.issue(&request(&["a"])).unwrap();
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
-    assert_eq!(leaf.validity(), authority.validity());
+    assert_eq!(leaf.validity(), ca.validity());
 }
 
 #[test]
-fn an_ended_authority_issues_nothing() {
+fn an_expired_ca_issues_nothing() {
     let mut asked = request(&["a"]);
     asked.validity = Validity::starting(now() + Duration::days(31), Duration::days(1));
-    let error = authority(30).issue(&asked).unwrap_err();
-    assert!(matches!(error, CertError::OutsideAuthority), "{error:?}");
+    let error = ca(30).issue(&asked).unwrap_err();
+    assert!(matches!(error, CertError::OutsideCaValidity), "{error:?}");
 }
 
 #[test]
-fn a_loaded_authority_is_the_one_that_was_saved() {
-    let made = authority(30);
-    let loaded = Authority::load(made.cert_pem(), made.key_pem()).unwrap();
+fn a_loaded_ca_equals_the_generated_one() {
+    let made = ca(30);
+    let loaded = CertificateAuthority::load(made.cert_pem(), made.key_pem()).unwrap();
     assert_eq!(loaded.cert_pem(), made.cert_pem());
     assert_eq!(loaded.key_pem(), made.key_pem());
     assert_eq!(loaded.validity(), made.validity());
@@ -146,32 +147,32 @@ fn a_loaded_authority_is_the_one_that_was_saved() {
 }
 
 #[test]
-fn a_key_of_another_authority_is_refused() {
-    let (one, two) = (authority(30), authority(30));
-    let error = Authority::load(one.cert_pem(), two.key_pem()).unwrap_err();
+fn a_key_of_another_ca_is_refused() {
+    let (one, two) = (ca(30), ca(30));
+    let error = CertificateAuthority::load(one.cert_pem(), two.key_pem()).unwrap_err();
     assert!(matches!(error, CertError::KeyMismatch { .. }), "{error:?}");
 }
 
 #[test]
-fn a_leaf_is_not_taken_for_an_authority() {
-    let pair = authority(30).issue(&request(&["a"])).unwrap();
-    let error = Authority::load(&pair.cert_pem, &pair.key_pem).unwrap_err();
-    assert!(matches!(error, CertError::NotAnAuthority), "{error:?}");
+fn a_leaf_is_not_loaded_as_a_ca() {
+    let pair = ca(30).issue(&request(&["a"])).unwrap();
+    let error = CertificateAuthority::load(&pair.cert_pem, &pair.key_pem).unwrap_err();
+    assert!(matches!(error, CertError::NotACa), "{error:?}");
 }
 
 #[test]
-fn an_authority_on_another_curve_is_refused() {
+fn a_ca_on_another_curve_is_refused() {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-    let cert = authority_params("p384", authority(30).validity()).self_signed(&key).unwrap();
-    let error = Authority::load(&cert.pem(), &key.serialize_pem()).unwrap_err();
+    let cert = ca_params("p384", ca(30).validity()).self_signed(&key).unwrap();
+    let error = CertificateAuthority::load(&cert.pem(), &key.serialize_pem()).unwrap_err();
     assert!(matches!(error, CertError::UnusableKey { .. }), "{error:?}");
-    let error = Authority::load(&cert.pem(), authority(30).key_pem()).unwrap_err();
+    let error = CertificateAuthority::load(&cert.pem(), ca(30).key_pem()).unwrap_err();
     assert!(matches!(error, CertError::NotP256 { .. }), "{error:?}");
 }
 
 #[test]
-fn garbage_is_named() {
-    let made = authority(30);
+fn errors_name_the_invalid_part() {
+    let made = ca(30);
     let table: [(&str, &str, &str); 6] = [
         ("", made.key_pem(), "no PEM block found (expected -----BEGIN CERTIFICATE-----)"),
         (made.cert_pem(), "", "no PEM block found (expected -----BEGIN PRIVATE KEY-----)"),
@@ -189,27 +190,27 @@ fn garbage_is_named() {
         ),
     ];
     for (cert, key, wanted) in table {
-        let error = Authority::load(cert, key).unwrap_err().to_string();
+        let error = CertificateAuthority::load(cert, key).unwrap_err().to_string();
         assert!(error.contains(wanted), "{error} should contain {wanted}");
     }
 }
 
 #[test]
-fn what_is_no_name_is_refused_and_named() {
-    let authority = authority(30);
+fn invalid_names_are_refused() {
+    let ca = ca(30);
     let long = "a".repeat(64);
     let longer = format!("{}a", "a.".repeat(127));
     for name in ["", " ", "a b", "a..b", ".a", "a.", "*", "a.*.b", "ä.example", &long, &longer] {
-        let error = authority.issue(&request(&[name])).unwrap_err();
+        let error = ca.issue(&request(&[name])).unwrap_err();
         assert!(
-            matches!(&error, CertError::BadName { name: told } if told == name),
+            matches!(&error, CertError::BadName { name: rejected } if rejected == name),
             "{name:?}: {error:?}"
         );
     }
 }
 
 #[test]
-fn years_that_x509_cannot_write_are_refused() {
+fn years_that_x509_cannot_encode_are_refused() {
     let at = |year| {
         OffsetDateTime::new_utc(
             time::Date::from_calendar_date(year, time::Month::January, 1).unwrap(),
@@ -218,17 +219,20 @@ fn years_that_x509_cannot_write_are_refused() {
     };
     for (from, to) in [(-5000, 2000), (1949, 2000), (2001, 2000)] {
         let validity = Validity { not_before: at(from), not_after: at(to) };
-        let error = Authority::generate("a", validity).unwrap_err();
+        let error = CertificateAuthority::generate("a", validity).unwrap_err();
         assert!(matches!(error, CertError::BadValidity), "{error:?}");
     }
     let far = Validity { not_before: at(1950), not_after: at(9999) };
-    let made = Authority::generate("a", far).unwrap();
-    assert_eq!(Authority::load(made.cert_pem(), made.key_pem()).unwrap().validity(), far);
+    let made = CertificateAuthority::generate("a", far).unwrap();
+    assert_eq!(
+        CertificateAuthority::load(made.cert_pem(), made.key_pem()).unwrap().validity(),
+        far
+    );
 }
 
 #[test]
-fn what_is_printed_for_debugging_holds_no_key() {
-    let made = authority(30);
+fn debug_output_contains_no_private_key() {
+    let made = ca(30);
     let secret = made.key_pem().lines().nth(1).unwrap();
     let pair = KeyPairPem { cert_pem: "c".to_owned(), key_pem: made.key_pem().to_owned() };
     for shown in [format!("{made:?}"), format!("{made:#?}"), format!("{pair:?}")] {
