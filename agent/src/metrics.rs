@@ -2,13 +2,14 @@
 //!
 //! Labels are enums and the configured pools, so their number is bounded.
 
+pub mod capacity;
 mod pools;
 mod restores;
-pub mod room;
 
 pub use pools::OfPool;
 pub use restores::{Act, Restore};
 
+use capacity::CapacityGauges;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::admin::ScrapeMetrics;
 use pools::{PoolGauges, PoolLabels};
@@ -18,7 +19,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use restores::Restores;
-use room::RoomGauges;
 use std::time::Instant;
 
 /// All counters. Clones count together.
@@ -32,7 +32,7 @@ pub struct Metrics {
     restores: Restores,
     pools: PoolGauges,
     /// The room in pools, and what volumes hold.
-    pub room: RoomGauges,
+    pub capacity: CapacityGauges,
     removed: Family<PoolLabels, Counter>,
     /// Scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
@@ -114,7 +114,7 @@ impl Metrics {
             delete_duration: duration(),
             restores: Restores::default(),
             pools: PoolGauges::default(),
-            room: RoomGauges::default(),
+            capacity: CapacityGauges::default(),
             removed: Family::default(),
             scrapes: ScrapeMetrics::default(),
         };
@@ -145,7 +145,7 @@ impl Metrics {
         );
         this.restores.register(registry);
         this.pools.register(registry);
-        this.room.register(registry);
+        this.capacity.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and folders removed from a pool's trash",

@@ -7,11 +7,11 @@
 
 use super::plan::{self, Promise, Step};
 use super::status;
-use crate::cluster::{Changed, ClusterError, Stand};
+use crate::backoff::Backoff;
+use crate::cluster::{Changed, ClaimStatus, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::volume::Volume;
 use crate::metrics::Expansion;
-use crate::pace::Pace;
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
@@ -35,8 +35,8 @@ enum ExpandError {
 }
 
 /// Looks at the size of a claim whose volume is in use.
-pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
-    let Some((claim, growth)) = context.facts.owner(volume) else { return Outcome::Done };
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    let Some((claim, growth)) = context.snapshot.owner(volume) else { return Outcome::Done };
     match plan::plan(&claim, &growth, volume) {
         Step::Nothing => Outcome::Done,
         Step::Tell { size } => finish(context, id, &claim, tell(context, &claim, &size).await),
@@ -63,12 +63,12 @@ fn finish(
     let refused = matches!(&error, ExpandError::Volume(VolumeError::Full(_)));
     context.metrics.expansion(if refused { Expansion::refused } else { Expansion::failed });
     let text = Chain(&error).to_string();
-    if context.unfinished.is_news(id, &text) {
+    if context.unfinished.should_report(id, &text) {
         let (namespace, claim_name) = (&claim.namespace, &claim.name);
         tracing::warn!(namespace, claim = claim_name, why = text, "volume not grown");
         context.events.on_claim(claim, EventReason::VolumeResizeFailed, text);
     }
-    Outcome::Again(if refused { Pace::Refused } else { Pace::Failed })
+    Outcome::Requeue(if refused { Backoff::Refused } else { Backoff::Failed })
 }
 
 async fn grow(
@@ -121,7 +121,7 @@ async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, E
 
 /// Has the claim say what its volume may hold. The kubelet does so too, if a pod runs, and later.
 async fn tell(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
-    let status = |stand: &Stand| Some(status::grown((&stand.uid, &stand.version), size));
+    let status = |stand: &ClaimStatus| Some(status::grown((&stand.uid, &stand.version), size));
     write(context, claim, status).await.map(drop)
 }
 
@@ -143,10 +143,10 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
 async fn write(
     context: &Context,
     claim: &Claim,
-    status: impl Fn(&Stand) -> Option<serde_json::Value>,
-) -> Result<Option<Stand>, ExpandError> {
+    status: impl Fn(&ClaimStatus) -> Option<serde_json::Value>,
+) -> Result<Option<ClaimStatus>, ExpandError> {
     for _ in 0..TRIES {
-        let stand = context.cluster.stand(claim).await.map_err(ExpandError::Publish)?;
+        let stand = context.cluster.claim_status(claim).await.map_err(ExpandError::Publish)?;
         let Some(stand) = stand else { return Ok(None) };
         let Some(patch) = status(&stand) else { return Ok(Some(stand)) };
         if context.cluster.write_status(claim, &patch).await.map_err(ExpandError::Publish)? {

@@ -2,8 +2,8 @@
 //!
 //! Whether there is room is found out when the volume is to grow.
 
-use crate::facts::growth::Growth;
-use crate::facts::volume::{Phase, Volume};
+use crate::snapshot::growth::Growth;
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
 

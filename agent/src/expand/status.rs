@@ -3,7 +3,7 @@
 //! A strategic merge, since conditions are a list with keys that others write to as well: what is
 //! not named stays. It bears the version that was read, so that it is never written over a newer one.
 
-use crate::facts::growth::{CONDITIONS, CONTROLLER_ERROR, RESIZING, STORAGE};
+use crate::snapshot::growth::{CONDITIONS, CONTROLLER_ERROR, RESIZING, STORAGE};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};

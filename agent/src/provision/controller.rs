@@ -5,11 +5,11 @@
 use super::hostname;
 use super::plan::{self, Decision, Here, Plan, Rejection};
 use super::pv;
+use crate::backoff::Backoff;
 use crate::cluster::ClusterError;
 use crate::context::{Context, Outcome};
-use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
-use crate::pace::Pace;
+use crate::snapshot::About;
 use crate::upkeep;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
@@ -34,7 +34,7 @@ enum ProvisionError {
 }
 
 /// Looks at a claim that has no volume of ours yet.
-pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
+pub async fn reconcile(context: &Context, claim: &Claim, about: &About) -> Outcome {
     match decide(context, claim, about).await {
         Ok(Decision::Ignore(why)) => {
             tracing::debug!(namespace = claim.namespace, claim = claim.name, ?why, "left alone");
@@ -71,22 +71,22 @@ pub async fn decide(
 pub fn undecided(context: &Context, claim: &Claim, error: &ClusterError) -> Outcome {
     context.metrics.provision(Provision::failed);
     say_failure(context, claim, &Chain(error).to_string());
-    Outcome::Again(Pace::Failed)
+    Outcome::Requeue(Backoff::Failed)
 }
 
 /// Tells the claim's user that it cannot be served.
 pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
     let waited = volume_of(claim).and_then(|id| context.unfinished.since(&id)).unwrap_or_default();
     if waited < rejection.patience() {
-        return Outcome::Again(Pace::Busy);
+        return Outcome::Requeue(Backoff::Busy);
     }
     context.metrics.provision(Provision::rejected);
     say_failure(context, claim, &rejection.to_string());
-    Outcome::Again(Pace::Refused)
+    Outcome::Requeue(Backoff::Refused)
 }
 
 async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
-    let id = &plan.order.identity.volume;
+    let id = &plan.spec.identity.volume;
     let timer = context.metrics.time_provision();
     let made = make(context, plan).await;
     drop(timer);
@@ -107,18 +107,19 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
         Err(error) => {
             context.metrics.provision(Provision::failed);
             if let ProvisionError::Volume(error) = &error
-                && upkeep::trash::make_way(context, error.shortages(), &claim.namespace).await
+                && upkeep::trash::evict_for_claim(context, error.shortages(), &claim.namespace)
+                    .await
             {
-                return Outcome::Again(Pace::Busy);
+                return Outcome::Requeue(Backoff::Busy);
             }
             say_failure(context, claim, &Chain(&error).to_string());
-            Outcome::Again(error.pace())
+            Outcome::Requeue(error.pace())
         }
     }
 }
 
 async fn make(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, ProvisionError> {
-    let order = plan.order.clone();
+    let order = plan.spec.clone();
     let (made, is_new) =
         context.on_disk(move |store| store.ensure(&order)).await.map_err(ProvisionError::Volume)?;
     if is_new {
@@ -126,11 +127,11 @@ async fn make(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, Provi
     }
     let object = pv::object(plan, &made);
     if context.cluster.create(&object).await.map_err(ProvisionError::Publish)? {
-        context.facts.set_posted(&plan.order.identity.volume);
+        context.snapshot.set_published(&plan.spec.identity.volume);
         return Ok(made);
     }
     // An earlier try may have got as far as this without living to see the answer.
-    let name = plan.order.identity.volume.volume_name();
+    let name = plan.spec.identity.volume.volume_name();
     match context.cluster.volume(&name).await.map_err(ProvisionError::Publish)? {
         Some(existing) if pv::is_the_same(&existing, plan, &made) => Ok(made),
         Some(_) => Err(ProvisionError::NameTaken { name }),
@@ -143,7 +144,7 @@ fn volume_of(claim: &Claim) -> Option<VolumeId> {
 }
 
 fn say_failure(context: &Context, claim: &Claim, text: &str) {
-    if volume_of(claim).is_some_and(|id| context.unfinished.is_news(&id, text)) {
+    if volume_of(claim).is_some_and(|id| context.unfinished.should_report(&id, text)) {
         tracing::warn!(
             namespace = claim.namespace,
             claim = claim.name,
@@ -155,7 +156,7 @@ fn say_failure(context: &Context, claim: &Claim, text: &str) {
 }
 
 impl ProvisionError {
-    fn pace(&self) -> Pace {
+    fn pace(&self) -> Backoff {
         match self {
             Self::Volume(
                 VolumeError::Pool(_)
@@ -164,8 +165,8 @@ impl ProvisionError {
                 | VolumeError::NoQuota { .. }
                 | VolumeError::NoPool { .. },
             )
-            | Self::NameTaken { .. } => Pace::Refused,
-            Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,
+            | Self::NameTaken { .. } => Backoff::Refused,
+            Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Backoff::Failed,
         }
     }
 }

@@ -10,12 +10,12 @@
 
 use super::owners;
 use super::plan::{self, Evidence, Interest, Reason, Step};
+use crate::backoff::Backoff;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::expand;
-use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
-use crate::pace::Pace;
+use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -44,7 +44,7 @@ pub(super) enum ReclaimError {
 }
 
 /// Looks at a volume; `None` where it is not this agent's.
-pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
     let outcome = match plan::interest(volume, &context.node) {
         Interest::NotOurs => return None,
         Interest::InUse => in_use(context, id, volume).await,
@@ -54,7 +54,7 @@ pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<O
     Some(outcome.unwrap_or_else(|error| {
         context.metrics.delete(Delete::failed);
         say(context, id, volume, &Chain(&error).to_string());
-        Outcome::Again(Pace::Failed)
+        Outcome::Requeue(Backoff::Failed)
     }))
 }
 
@@ -74,7 +74,7 @@ async fn record_keep(
             owners::note_namespace(context, (&pool, &identity), volume).await?;
         }
     }
-    Ok(expand::controller::tend(context, id, volume).await)
+    Ok(expand::controller::reconcile(context, id, volume).await)
 }
 
 async fn in_use(
@@ -83,7 +83,7 @@ async fn in_use(
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
     owners::record_owner(context, id, volume).await?;
-    Ok(expand::controller::tend(context, id, volume).await)
+    Ok(expand::controller::reconcile(context, id, volume).await)
 }
 
 async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
@@ -171,7 +171,7 @@ async fn carry_out(
     let marked = match mark_deleted(context, volume).await? {
         Changed::Done(marked) => *marked,
         // The watch brings what it is now, and the volume is looked at again.
-        Changed::Conflict => return Ok(Outcome::Again(Pace::Busy)),
+        Changed::Conflict => return Ok(Outcome::Requeue(Backoff::Busy)),
         // It was seen before it went, and nobody can say whether its data was to go.
         Changed::Gone => return Ok(Outcome::Done),
     };
@@ -186,7 +186,7 @@ async fn carry_out(
     let (name, uid) = (marked.name.clone(), marked.uid.clone());
     finalize(context, marked).await?;
     // The watch is a moment behind: without this, the volume would be asked for once more.
-    context.facts.forget_volume(id, &uid);
+    context.snapshot.forget_volume(id, &uid);
     tracing::info!(volume = name, ?outcome, "volume taken away");
     context.metrics.delete(outcome);
     Ok(Outcome::Done)
@@ -248,28 +248,28 @@ async fn settle(context: &Context) -> Result<(), ReclaimError> {
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {
-    let (is_news, pace) = match reason {
-        Reason::ClaimAlive => (false, Pace::Refused),
+    let (should_report, pace) = match reason {
+        Reason::ClaimExists => (false, Backoff::Refused),
         Reason::Mounted => {
             context.unmounts.wake_after(id, id);
             let waited = context.unfinished.since(id).unwrap_or_default();
-            (waited >= PATIENCE, Pace::Busy)
+            (waited >= PATIENCE, Backoff::Busy)
         }
-        Reason::MountsUnknown => (true, Pace::Busy),
-        Reason::RecordedClaimAlive { .. }
+        Reason::MountsUnknown => (true, Backoff::Busy),
+        Reason::RecordedClaimExists { .. }
         | Reason::UsedElsewhere { .. }
         | Reason::ForeignPath { .. }
-        | Reason::Doubtful { .. }
-        | Reason::PoolUnusable { .. } => (true, Pace::Refused),
+        | Reason::Unverified { .. }
+        | Reason::PoolUnusable { .. } => (true, Backoff::Refused),
     };
-    if is_news {
+    if should_report {
         say(context, id, volume, &reason.to_string());
     }
-    Outcome::Again(pace)
+    Outcome::Requeue(pace)
 }
 
 fn say(context: &Context, id: &VolumeId, volume: &Volume, text: &str) {
-    if context.unfinished.is_news(id, text) {
+    if context.unfinished.should_report(id, text) {
         tracing::warn!(volume = volume.name, why = text, "volume not taken away");
         context.events.on_volume(volume, EventReason::VolumeFailedDelete, text);
     }

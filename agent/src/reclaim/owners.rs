@@ -7,7 +7,7 @@ use super::controller::{ReclaimError, find};
 use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
 use crate::context::Context;
-use crate::facts::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::Location;

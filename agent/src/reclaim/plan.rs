@@ -4,7 +4,7 @@
 //! to say why.
 
 use crate::cluster::ClaimState;
-use crate::facts::volume::{Phase, Volume};
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -62,7 +62,7 @@ pub enum Step {
 pub enum Reason {
     /// Its claim lives.
     #[error("its claim is there still")]
-    ClaimAlive,
+    ClaimExists,
     /// Its claim lives and uses another volume.
     #[error(
         "its claim uses volume {volume} and this volume holds data, or was made for another claim; \
@@ -78,7 +78,7 @@ pub enum Reason {
         "its data belongs to claim {claim}, which still exists, but its claimRef names another claim; \
          nothing was touched. Delete that claim if its data may go, or restore the claimRef"
     )]
-    RecordedClaimAlive {
+    RecordedClaimExists {
         /// The claim.
         claim: String,
     },
@@ -101,7 +101,7 @@ pub enum Reason {
     #[error(
         "the directory in pool {pool} is not proven to be this volume's ({why}); nothing was touched"
     )]
-    Doubtful {
+    Unverified {
         /// The pool.
         pool: PoolName,
         /// Why.
@@ -137,16 +137,16 @@ pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
 #[must_use]
 pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     if let Some(claim) = &evidence.recorded {
-        return Step::Wait(Reason::RecordedClaimAlive { claim: claim.clone() });
+        return Step::Wait(Reason::RecordedClaimExists { claim: claim.clone() });
     }
     match &evidence.claim {
         ClaimState::Bound(other) if *other != volume.name && volume.phase != Phase::Bound => {
             unused(volume, id, evidence, other)
         }
-        ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimAlive),
+        ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimExists),
         // Deleted by hand before it was bound: the binder will not take it any more.
         ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
-        ClaimState::Waiting => Step::Wait(Reason::ClaimAlive),
+        ClaimState::Waiting => Step::Wait(Reason::ClaimExists),
         ClaimState::Gone => match volume.policy {
             ReclaimPolicy::Retain => keep(evidence),
             ReclaimPolicy::Delete => take_away(volume, id, evidence),
@@ -189,7 +189,7 @@ fn take_away(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     }
     match (&evidence.data, evidence.mounted) {
         (Location::Unverified(pool, why), _) => {
-            Step::Wait(Reason::Doubtful { pool: pool.clone(), why: why.clone() })
+            Step::Wait(Reason::Unverified { pool: pool.clone(), why: why.clone() })
         }
         (Location::Unknown(why), _) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
         (Location::Trashed, _) => Step::Finish,

@@ -6,16 +6,16 @@
 
 use super::plan::{self, Ask, Evidence, Step, Way};
 use super::refusal::Wait;
-use super::told::say;
+use super::report::report_failure;
 use super::{import, publish};
+use crate::backoff::Backoff;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::About;
-use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Act, OfPool, Restore};
-use crate::pace::Pace;
 use crate::provision::controller as provision;
 use crate::provision::plan::Decision;
+use crate::snapshot::About;
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::claim::{Claim, Wish, WishError};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
@@ -35,7 +35,7 @@ enum RestoreError {
 }
 
 /// Looks at a claim that wants a volume which was there before.
-pub async fn tend(
+pub async fn reconcile(
     context: &Context,
     claim: &Claim,
     about: &About,
@@ -51,18 +51,18 @@ pub async fn tend(
         Ok(Wish::Undelete(id)) => (id, Way::Undelete),
         Ok(Wish::Adopt(id)) => (id, Way::Adopt),
         Ok(Wish::Import(name)) => {
-            return import::controller::tend(context, claim, &plan, name).await;
+            return import::controller::reconcile(context, claim, &plan, name).await;
         }
         Err(error) => {
-            say(context, &plan, claim, &error.to_string());
-            return Outcome::Again(Pace::Refused);
+            report_failure(context, &plan, claim, &error.to_string());
+            return Outcome::Requeue(Backoff::Refused);
         }
     };
     let ask = Ask { claim, plan: &plan, id, way };
     give(context, &ask).await.unwrap_or_else(|error| {
         context.metrics.restore(way.into(), Restore::failed);
-        say(context, &plan, claim, &Chain(&error).to_string());
-        Outcome::Again(Pace::Failed)
+        report_failure(context, &plan, claim, &Chain(&error).to_string());
+        Outcome::Requeue(Backoff::Failed)
     })
 }
 
@@ -74,18 +74,18 @@ async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError>
         Step::Wait(wait) => {
             context.metrics.restore(act, Restore::waiting);
             if wait == Wait::Mounted {
-                context.unmounts.wake_after(ask.id, &ask.plan.order.identity.volume);
+                context.unmounts.wake_after(ask.id, &ask.plan.spec.identity.volume);
             }
             // What comes right by itself within a moment is no news.
-            if context.unfinished.since(&ask.plan.order.identity.volume).is_some() {
-                say(context, ask.plan, ask.claim, &wait.to_string());
+            if context.unfinished.since(&ask.plan.spec.identity.volume).is_some() {
+                report_failure(context, ask.plan, ask.claim, &wait.to_string());
             }
-            Outcome::Again(Pace::Busy)
+            Outcome::Requeue(Backoff::Busy)
         }
         Step::Refuse(refusal) => {
             context.metrics.restore(act, Restore::refused);
-            say(context, ask.plan, ask.claim, &refusal.to_string());
-            Outcome::Again(Pace::Refused)
+            report_failure(context, ask.plan, ask.claim, &refusal.to_string());
+            Outcome::Requeue(Backoff::Refused)
         }
         Step::Publish(known) | Step::Repoint(known, _) => {
             context.metrics.restore(act, Restore::done);
@@ -96,7 +96,7 @@ async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError>
 }
 
 async fn work(context: &Context, ask: &Ask<'_>) -> Result<Step, RestoreError> {
-    let own = ask.plan.order.identity.volume == *ask.id;
+    let own = ask.plan.spec.identity.volume == *ask.id;
     // Nobody else works on the volume meanwhile: not the claim that it was of, nor whoever looks for
     // directories without an owner. Its own uid the claim has already.
     let held = context.queue.try_hold(ask.id);
@@ -157,8 +157,8 @@ async fn publish(
     if !context.cluster.create(&object).await.map_err(RestoreError::Cluster)? {
         return Err(RestoreError::Changed);
     }
-    context.facts.set_posted(ask.id);
-    context.facts.set_posted(&ask.plan.order.identity.volume);
+    context.snapshot.set_published(ask.id);
+    context.snapshot.set_published(&ask.plan.spec.identity.volume);
     Ok(())
 }
 
@@ -184,7 +184,7 @@ async fn bring_back(
     let owner = Owner {
         namespace: ask.claim.namespace.clone(),
         claim: ask.claim.name.clone(),
-        uid: ask.plan.order.identity.volume.to_string(),
+        uid: ask.plan.spec.identity.volume.to_string(),
     };
     let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
     let made = made.map_err(RestoreError::Volume)?;

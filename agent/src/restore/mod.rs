@@ -8,4 +8,4 @@ pub mod import;
 pub mod plan;
 pub mod publish;
 pub mod refusal;
-mod told;
+mod report;

@@ -49,13 +49,13 @@ pub enum Refusal {
     Itself,
     /// What is on the disk is not proven to be it.
     #[error("the directory of the volume is not proven to be it ({0}); nothing was touched")]
-    Doubtful(String),
+    Unverified(String),
     /// It is somebody's.
     #[error("volume {0} is in use by another claim")]
     InUse(String),
     /// Its claim is there still.
     #[error("the claim that volume {0} was of is there still; delete that first, or use it")]
-    ClaimLives(String),
+    ClaimExists(String),
     /// It is not in the trash but kept.
     #[error("volume {0} is not in the trash but kept; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
     Kept(String),

@@ -3,10 +3,10 @@
 //!
 //! It decides nothing about a volume: what it finds is handed to the workers.
 
+pub mod blocked;
 pub mod condition;
 pub mod pools;
 pub mod scan;
-pub mod stuck;
 pub mod trash;
 pub mod unmounts;
 pub mod unwatched;

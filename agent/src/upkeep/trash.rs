@@ -7,7 +7,7 @@
 
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::upkeep::stuck::{self, Stuck};
+use crate::upkeep::blocked::{self, BlockedEntries};
 use fastrak_api::capacity::Shortage;
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
@@ -40,7 +40,7 @@ const AT_FIRST: Duration = Duration::from_secs(2);
 pub struct Emptying {
     percent: u8,
     budget: Budget,
-    stuck: Stuck,
+    blocked: BlockedEntries,
     is_due: bool,
     sorted: Option<Instant>,
 }
@@ -74,7 +74,7 @@ impl Emptying {
     /// step may do as much as `budget` allows.
     #[must_use]
     pub fn new(percent: u8, budget: Budget) -> Self {
-        Self { percent, budget, stuck: Stuck::default(), is_due: false, sorted: None }
+        Self { percent, budget, blocked: BlockedEntries::default(), is_due: false, sorted: None }
     }
 
     /// Begins to empty the trash. `is_due` says whether it is to be looked through as well.
@@ -93,7 +93,7 @@ impl Emptying {
             sort(context, self.percent).await;
             self.sorted = Some(clock.instant());
         }
-        let worked = remove(context, self.budget, &mut self.stuck).await;
+        let worked = remove(context, self.budget, &mut self.blocked).await;
         if worked.is_none() {
             context.store.clear_pending_evictions();
         }
@@ -103,13 +103,13 @@ impl Emptying {
     /// Returns whether something could not be removed and waits for its next try.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
-        self.stuck.is_waiting(now)
+        self.blocked.is_waiting(now)
     }
 }
 
 /// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
 /// `requester`. Returns whether any was evicted. Their room is free when they are removed, a little later.
-pub async fn make_way(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
+pub async fn evict_for_claim(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
     for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
         match evict_trash(context, pool, (bytes, requester)).await {
             Ok(false) => {}
@@ -182,8 +182,12 @@ fn tell(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
 }
 
 /// Removes a little. How long that took; `None` where there is no more to remove.
-async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<Duration> {
-    let skipped = stuck.skipped(context.clock.instant());
+async fn remove(
+    context: &Context,
+    budget: Budget,
+    blocked: &mut BlockedEntries,
+) -> Option<Duration> {
+    let skipped = blocked.skipped(context.clock.instant());
     let work = move |store: &Store| {
         let start = Instant::now();
         let states = store.empty_trash(budget, &skipped);
@@ -206,13 +210,13 @@ async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<
         }
         if !state.more {
             // Now all of them have been tried.
-            context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
+            context.metrics.set(OfPool::Blocked, &state.pool, state.skipped);
         }
         for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
-            let text = stuck::text(&state.pool, &context.node, &obstacle);
-            if stuck.note(name, obstacle, context.clock.instant()) {
+            let text = blocked::text(&state.pool, &context.node, &obstacle);
+            if blocked.note(name, obstacle, context.clock.instant()) {
                 context.events.on_node(&context.node, EventReason::TrashRemovalBlocked, text);
             }
         }

@@ -3,7 +3,7 @@
 //! Four watches and no more: claims and volumes with this node's label, all classes, and this
 //! node's own object. Nothing is kept of an object but what is decided by.
 
-use super::Facts;
+use super::Snapshot;
 use super::kinds::{Claims, Classes, Kept, OwnNode, Volumes};
 use crate::queue::Queue;
 use fastrak_api::names;
@@ -29,7 +29,7 @@ pub struct Watches {
     /// This node.
     pub node: NodeName,
     /// The memory.
-    pub facts: Arc<Facts>,
+    pub snapshot: Arc<Snapshot>,
     /// Who is told.
     pub queue: Arc<Queue<VolumeId>>,
 }
@@ -103,7 +103,7 @@ impl Watches {
 
     fn put<T: Kept>(&self, kept: &T, object: &T::Object) -> Option<T::Key> {
         let key = T::key(object)?;
-        let concerns = kept.put(&mut self.facts.write(), &key, object);
+        let concerns = kept.put(&mut self.snapshot.write(), &key, object);
         if concerns {
             self.tell(kept, &key);
         }
@@ -111,16 +111,16 @@ impl Watches {
     }
 
     fn remove<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.remove(&mut self.facts.write(), key);
+        kept.remove(&mut self.snapshot.write(), key);
         self.tell(kept, key);
     }
 
     fn remove_all_but<T: Kept>(&self, kept: &T, listed: &HashSet<T::Key>) {
-        let known = kept.keys(&self.facts.read());
+        let known = kept.keys(&self.snapshot.read());
         known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kept, key));
     }
 
     fn tell<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.concerns(&self.facts, key).into_iter().for_each(|id| self.queue.add(id));
+        kept.concerns(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
     }
 }

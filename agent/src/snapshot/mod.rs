@@ -23,13 +23,13 @@ use volume::{ClaimRef, Volume};
 
 /// The memory.
 #[derive(Debug)]
-pub struct Facts {
-    seen: RwLock<ClusterView>,
+pub struct Snapshot {
+    seen: RwLock<Contents>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
-struct ClusterView {
+struct Contents {
     claims: HashMap<VolumeId, Claim>,
     growths: HashMap<VolumeId, Growth>,
     unwatched: Unwatched,
@@ -50,7 +50,7 @@ pub struct Confirmations {
     pub orphans: Option<String>,
 }
 
-impl ClusterView {
+impl Contents {
     /// Whether a claim is of another provisioner's class and has no volume of ours.
     fn is_foreign(&self, claim: &Claim) -> bool {
         let class = claim.class_name().and_then(|name| self.classes.get(name));
@@ -78,7 +78,7 @@ pub struct About {
     /// The volume with this name.
     pub volume: Option<Volume>,
     /// Whether this process has just posted the volume, and the watch is yet to show it.
-    pub is_posted: bool,
+    pub is_published: bool,
     /// This node's hostname label.
     pub hostname: Option<String>,
 }
@@ -86,7 +86,7 @@ pub struct About {
 /// For longer than this no watch that works is behind.
 const BEHIND: Duration = Duration::from_secs(5);
 
-impl Facts {
+impl Snapshot {
     /// Returns an empty memory that measures time by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -133,7 +133,7 @@ impl Facts {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
             claim,
             volume: seen.volumes.get(id).cloned(),
-            is_posted: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
+            is_published: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
             hostname: seen.hostname.clone(),
         }
     }
@@ -181,7 +181,7 @@ impl Facts {
 
     /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that
     /// is a change that would have the volume made a second time.
-    pub fn set_posted(&self, id: &VolumeId) {
+    pub fn set_published(&self, id: &VolumeId) {
         let mut seen = self.write();
         seen.posted.retain(|_, at| self.is_recent(*at));
         if !seen.volumes.contains_key(id) {
@@ -241,16 +241,16 @@ impl Facts {
         self.clock.instant().saturating_duration_since(at) < BEHIND
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, ClusterView> {
+    fn read(&self) -> RwLockReadGuard<'_, Contents> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, ClusterView> {
+    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClusterView {
+impl Contents {
     fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         match claim {
             Some((claim, growth)) => {
@@ -289,42 +289,42 @@ mod tests {
 
     #[test]
     fn a_volume_that_was_posted_is_known_to_be_until_the_watch_shows_it() {
-        let facts = Facts::new(Arc::new(SystemClock));
-        assert!(!facts.about(&id('0')).is_posted);
-        facts.set_posted(&id('0'));
-        assert!(facts.about(&id('0')).is_posted && !facts.about(&id('1')).is_posted);
-        facts.write().volumes.insert(id('2'), Volume::default());
-        facts.set_posted(&id('2'));
-        assert!(!facts.about(&id('2')).is_posted, "the watch was quicker");
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
+        assert!(!snapshot.about(&id('0')).is_published);
+        snapshot.set_published(&id('0'));
+        assert!(snapshot.about(&id('0')).is_published && !snapshot.about(&id('1')).is_published);
+        snapshot.write().volumes.insert(id('2'), Volume::default());
+        snapshot.set_published(&id('2'));
+        assert!(!snapshot.about(&id('2')).is_published, "the watch was quicker");
     }
 
     #[test]
     fn a_volume_that_is_gone_is_forgotten_and_one_of_its_name_is_not() {
-        let facts = Facts::new(Arc::new(SystemClock));
-        facts.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
-        facts.forget_volume(&id('0'), "old");
-        assert!(facts.knows(&id('0')));
-        facts.forget_volume(&id('0'), "new");
-        assert!(!facts.knows(&id('0')));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
+        snapshot.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
+        snapshot.forget_volume(&id('0'), "old");
+        assert!(snapshot.knows(&id('0')));
+        snapshot.forget_volume(&id('0'), "new");
+        assert!(!snapshot.knows(&id('0')));
     }
 
     #[test]
     fn claims_that_wait_are_found_by_class() {
-        let facts = Facts::new(Arc::new(SystemClock));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
         let claim =
             |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
-        facts.write().claims.insert(id('0'), claim("fast"));
-        facts.write().claims.insert(id('1'), claim("slow"));
+        snapshot.write().claims.insert(id('0'), claim("fast"));
+        snapshot.write().claims.insert(id('1'), claim("slow"));
         let bound = Claim { volume_name: Some("v".to_owned()), ..claim("fast") };
-        facts.write().claims.insert(id('2'), bound);
-        assert_eq!(facts.waiting(Some("fast")), [id('0')]);
-        assert_eq!(facts.all_waiting().len(), 2);
-        assert!(facts.knows(&id('2')) && !facts.knows(&id('3')));
+        snapshot.write().claims.insert(id('2'), bound);
+        assert_eq!(snapshot.waiting(Some("fast")), [id('0')]);
+        assert_eq!(snapshot.all_waiting().len(), 2);
+        assert!(snapshot.knows(&id('2')) && !snapshot.knows(&id('3')));
     }
 
     #[test]
     fn only_volumes_with_data_here_tell_that_a_pool_is_in_use() {
-        let facts = Facts::new(Arc::new(SystemClock));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
         let ours = Volume {
             pool_label: Some("default".to_owned()),
             provisioned_by: Some(names::PROVISIONER.to_owned()),
@@ -332,9 +332,9 @@ mod tests {
             ..Volume::default()
         };
         let forged = Volume { finalizers: Vec::new(), ..ours.clone() };
-        facts.write().volumes.insert(id('0'), forged);
-        assert!(facts.pools_in_use().is_empty());
-        facts.write().volumes.insert(id('1'), ours);
-        assert_eq!(facts.pools_in_use(), BTreeSet::from(["default".to_owned()]));
+        snapshot.write().volumes.insert(id('0'), forged);
+        assert!(snapshot.pools_in_use().is_empty());
+        snapshot.write().volumes.insert(id('1'), ours);
+        assert_eq!(snapshot.pools_in_use(), BTreeSet::from(["default".to_owned()]));
     }
 }

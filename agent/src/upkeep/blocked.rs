@@ -4,8 +4,8 @@
 //!
 //! It forgets with the process. A start tries everything. It tells nobody itself.
 
-use crate::context::SAY_AGAIN;
-use crate::pace::Pace;
+use crate::backoff::Backoff;
+use crate::context::REPORT_INTERVAL;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_store::host::removal::Obstacle;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-/// What was not found stuck again for so long after it was due is gone.
+/// What was not found blocked again for so long after it was due is gone.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// As much of a path is told from either of its ends, in bytes: an event has room for a thousand, and a
 /// tenant may nest his folders until a path has four.
@@ -21,7 +21,7 @@ const END: usize = 224;
 
 /// What cannot be removed.
 #[derive(Debug, Default)]
-pub struct Stuck {
+pub struct BlockedEntries {
     entries: BTreeMap<OsString, Entry>,
 }
 
@@ -33,15 +33,17 @@ struct Entry {
     told: Option<(Obstacle, Instant)>,
 }
 
-impl Stuck {
+impl BlockedEntries {
     /// Notes that an entry of the trash could not be removed; whether people are to be told, as they were
     /// not of just this, or so long ago that the cluster has forgotten it.
     pub fn note(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
         let entry = self.entries.entry(name).or_insert(Entry { times: 0, due: now, told: None });
         entry.times = entry.times.saturating_add(1);
-        entry.due = now + Pace::Refused.delay(entry.times);
-        let is_new =
-            entry.told.as_ref().is_none_or(|(of, at)| *of != obstacle || now >= *at + SAY_AGAIN);
+        entry.due = now + Backoff::Refused.delay(entry.times);
+        let is_new = entry
+            .told
+            .as_ref()
+            .is_none_or(|(of, at)| *of != obstacle || now >= *at + REPORT_INTERVAL);
         if is_new {
             entry.told = Some((obstacle, now));
         }
@@ -100,10 +102,10 @@ mod tests {
 
     #[test]
     fn people_are_told_once_of_each_thing_and_again_before_the_cluster_forgets() {
-        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
         let mut note = |name: &str, path: &[u8], minutes: u64| {
             let now = start + Duration::from_secs(60 * minutes);
-            stuck.note(name.into(), obstacle(path, Errno::PERM), now)
+            blocked.note(name.into(), obstacle(path, Errno::PERM), now)
         };
         assert!(note("volume", b"/a", 0));
         assert!(!note("volume", b"/a", 1));
@@ -137,20 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_stuck_is_tried_again_ever_later_and_forgotten_when_it_is_not() {
-        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
         let (name, after) =
             (OsString::from("volume"), |seconds| start + Duration::from_secs(seconds));
         let why = obstacle(b"/volume", Errno::PERM);
-        assert!(stuck.skipped(start).is_empty());
-        stuck.note(name.clone(), why.clone(), start);
-        assert_eq!(stuck.skipped(after(59)), BTreeSet::from([name.clone()]));
-        assert!(stuck.skipped(after(60)).is_empty());
-        stuck.note(name.clone(), why.clone(), after(60));
-        assert_eq!(stuck.skipped(after(179)), BTreeSet::from([name.clone()]));
-        assert!(stuck.skipped(after(180)).is_empty());
-        assert!(stuck.skipped(after(180 + 3600)).is_empty());
-        stuck.note(name.clone(), why.clone(), after(4000));
-        assert_eq!(stuck.skipped(after(4059)), BTreeSet::from([name]));
-        assert!(stuck.skipped(after(4060)).is_empty());
+        assert!(blocked.skipped(start).is_empty());
+        blocked.note(name.clone(), why.clone(), start);
+        assert_eq!(blocked.skipped(after(59)), BTreeSet::from([name.clone()]));
+        assert!(blocked.skipped(after(60)).is_empty());
+        blocked.note(name.clone(), why.clone(), after(60));
+        assert_eq!(blocked.skipped(after(179)), BTreeSet::from([name.clone()]));
+        assert!(blocked.skipped(after(180)).is_empty());
+        assert!(blocked.skipped(after(180 + 3600)).is_empty());
+        blocked.note(name.clone(), why.clone(), after(4000));
+        assert_eq!(blocked.skipped(after(4059)), BTreeSet::from([name]));
+        assert!(blocked.skipped(after(4060)).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //! scan has read them. Pure: `now` is passed in.
 
 use super::growth::Growth;
-use crate::context::SAY_AGAIN;
+use crate::context::REPORT_INTERVAL;
 use fastrak_api::claim::Claim;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeSet, HashMap};
@@ -52,7 +52,7 @@ impl Unwatched {
             self.claims.insert(id.clone(), Found { claim, growth, reported: None });
             return false;
         };
-        let is_said = |at: Instant| now.saturating_duration_since(at) < SAY_AGAIN;
+        let is_said = |at: Instant| now.saturating_duration_since(at) < REPORT_INTERVAL;
         let is_due = !known.reported.is_some_and(is_said);
         let reported = if is_due { Some(now) } else { known.reported };
         *known = Found { claim, growth, reported };
@@ -107,7 +107,7 @@ mod tests {
         assert!(put(&id(0), Duration::from_secs(600)));
         assert!(!put(&id(0), Duration::from_secs(1200)));
         assert!(!put(&id(1), Duration::from_secs(1200)), "another claim");
-        assert!(put(&id(0), Duration::from_secs(600) + SAY_AGAIN));
+        assert!(put(&id(0), Duration::from_secs(600) + REPORT_INTERVAL));
     }
 
     #[test]
