@@ -1,6 +1,4 @@
-//! The kinds of objects that are remembered: what is kept of each, and whom a change concerns.
-//!
-//! Nothing is watched here.
+//! The kinds of objects in the snapshot: the fields that are kept, and the volumes that a change affects.
 
 use super::growth::Growth;
 use super::volume::Volume;
@@ -14,7 +12,7 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::Error;
 use std::hash::Hash;
 
-/// One kind of object in the memory.
+/// A kind of object in the snapshot.
 pub(super) trait Kept: Send + 'static {
     /// What is kept of an object. The object itself is gone once it has been read.
     type Object: Send + 'static;
@@ -22,11 +20,11 @@ pub(super) trait Kept: Send + 'static {
 
     fn read(text: &str) -> Result<Self::Object, Error>;
     fn key(object: &Self::Object) -> Option<Self::Key>;
-    /// Returns whether anybody is concerned.
+    /// Updates the object. Returns whether the change affects any volume.
     fn put(&self, seen: &mut Contents, key: &Self::Key, object: &Self::Object) -> bool;
     fn remove(&self, seen: &mut Contents, key: &Self::Key);
     fn keys(&self, seen: &Contents) -> Vec<Self::Key>;
-    /// Whose volumes a change of this object concerns.
+    /// Returns the volumes that a change of this object affects.
     fn concerns(&self, snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
 }
 

@@ -1,7 +1,8 @@
-//! What the agent has seen of the cluster: the claims and volumes of its node, the classes, and
-//! its own node's hostname label, each reduced to what is decided by.
+//! A snapshot of the cluster: the claims and volumes of this node, the classes, and the node's hostname
+//! label, each reduced to the fields that decisions use.
 //!
-//! A memory, filled by `watch.rs`. It may be a moment behind: what destroys data asks again.
+//! `watch.rs` updates it. It may be slightly behind, so whatever destroys data reads the API server
+//! again.
 
 pub mod growth;
 pub mod hostname;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use unwatched::Unwatched;
 use volume::{ClaimRef, Volume};
 
-/// The memory.
+/// The snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     seen: RwLock<Contents>,
@@ -41,24 +42,24 @@ struct Contents {
     posted: HashMap<VolumeId, Instant>,
 }
 
-/// What an administrator has confirmed by annotations of this node. Each names a pool.
+/// The confirmations of an administrator in annotations of this node. Each names a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confirmations {
     /// The pool that this cluster may adopt.
     pub adopt_pool: Option<String>,
-    /// The pool whose many new orphans are as they should be.
+    /// The pool whose many new orphans are expected.
     pub orphans: Option<String>,
 }
 
 impl Contents {
-    /// Whether a claim is of another provisioner's class and has no volume of ours.
+    /// Returns whether a claim has another provisioner's class and no volume of fastrak.
     fn is_foreign(&self, claim: &Claim) -> bool {
         let class = claim.class_name().and_then(|name| self.classes.get(name));
         let volume = claim.volume_name.as_deref().and_then(VolumeId::from_volume_name);
         class.is_some_and(|class| !class.is_ours()) && volume.is_none()
     }
 
-    /// Forgets the claims of another provisioner's classes, which were seen before their classes.
+    /// Removes the claims of other provisioners that were seen before their classes.
     fn forget_foreign(&mut self) {
         let claims = self.claims.iter().filter(|(_, claim)| self.is_foreign(claim));
         for id in claims.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
@@ -68,42 +69,42 @@ impl Contents {
     }
 }
 
-/// What is known of one volume at one moment.
+/// The snapshot of one volume.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// The claim with this uid.
+    /// The claim with this UID.
     pub claim: Option<Claim>,
-    /// The class that the claim names.
+    /// The class of the claim.
     pub class: Option<Class>,
-    /// The volume with this name.
+    /// The PersistentVolume with this name.
     pub volume: Option<Volume>,
-    /// Whether this process has just posted the volume, and the watch is yet to show it.
+    /// Whether this process has just created the PersistentVolume and the watch does not show it yet.
     pub is_published: bool,
     /// This node's hostname label.
     pub hostname: Option<String>,
 }
 
-/// For longer than this no watch that works is behind.
+/// The longest delay of a working watch.
 const BEHIND: Duration = Duration::from_secs(5);
 
 impl Snapshot {
-    /// Returns an empty memory that measures time by `clock`.
+    /// Creates an empty snapshot that measures time by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { seen: RwLock::default(), clock }
     }
 
-    /// Takes over what was seen of the claim with this uid; `None` if it is gone.
+    /// Updates the claim with this UID; `None` removes it.
     pub fn show_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         self.write().put_claim(id, claim);
     }
 
-    /// Takes over what was seen of the volume of this name; `None` if it is gone.
+    /// Updates the volume with this name; `None` removes it.
     pub fn show_volume(&self, id: &VolumeId, volume: Option<Volume>) {
         self.write().put_volume(id, volume);
     }
 
-    /// Forgets the volume of this name if it has this uid: it is gone, which the watch is yet to show.
+    /// Removes the volume with this name if it has this UID: it is gone, and the watch may be behind.
     pub fn forget_volume(&self, id: &VolumeId, uid: &str) {
         let mut seen = self.write();
         if seen.volumes.get(id).is_some_and(|volume| volume.uid == uid) {
@@ -111,19 +112,19 @@ impl Snapshot {
         }
     }
 
-    /// Takes over what was seen of a class.
+    /// Updates a class.
     pub fn show_class(&self, class: Class) {
         self.write().classes.insert(class.name.clone(), class);
     }
 
-    /// Takes over what was seen of this node: the uid of its object, and its hostname label.
+    /// Updates this node: the UID of its object and its hostname label.
     pub fn show_node(&self, uid: Option<String>, hostname: Option<String>) {
         let mut seen = self.write();
         seen.node_uid = uid;
         seen.hostname = hostname;
     }
 
-    /// All that is known of one volume.
+    /// Returns the snapshot of one volume.
     #[must_use]
     pub fn about(&self, id: &VolumeId) -> About {
         let seen = self.read();
@@ -138,7 +139,7 @@ impl Snapshot {
         }
     }
 
-    /// The claim that a volume is for, and what it says of its size; none where it is not known.
+    /// Returns a volume's claim and its size status, if the claim is known.
     #[must_use]
     pub fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
         let id = volume.claim.as_ref()?.id()?;
@@ -153,8 +154,8 @@ impl Snapshot {
         Some((claim.clone(), growth.clone()))
     }
 
-    /// Returns the claims of these volumes that the watch does not show, each with its volume: at most
-    /// `limit`, and those after them at the next call.
+    /// Returns at most `limit` claims of these volumes that the watch does not show, each with its volume.
+    /// The next call continues after them.
     pub fn unwatched(
         &self,
         is_bound: impl Fn(&Volume) -> bool,
@@ -171,16 +172,15 @@ impl Snapshot {
         turn.iter().filter_map(|uid| missing.get(uid).cloned()).collect()
     }
 
-    /// Takes over what was read of the claim of a volume that the watch does not show. Returns whether it is to
-    /// be reported.
+    /// Updates the claim of a volume that the watch does not show. Returns whether to report it.
     pub fn show_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
         let (now, mut seen) = (self.clock.instant(), self.write());
         let uid = owner.id().filter(|uid| !seen.claims.contains_key(uid));
         uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
     }
 
-    /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that
-    /// is a change that would have the volume made a second time.
+    /// Records that a PersistentVolume was created. Its claim is bound soon after in several steps, each of
+    /// which would otherwise create the volume again.
     pub fn set_published(&self, id: &VolumeId) {
         let mut seen = self.write();
         seen.posted.retain(|_, at| self.is_recent(*at));
@@ -189,20 +189,20 @@ impl Snapshot {
         }
     }
 
-    /// Whether a claim or a volume is known for this identity.
+    /// Returns whether a claim or a volume with this ID is known.
     #[must_use]
     pub fn knows(&self, id: &VolumeId) -> bool {
         let seen = self.read();
         seen.claims.contains_key(id) || seen.volumes.contains_key(id)
     }
 
-    /// The identities of all volumes.
+    /// Returns the IDs of all volumes.
     #[must_use]
     pub fn volumes(&self) -> Vec<VolumeId> {
         self.read().volumes.keys().cloned().collect()
     }
 
-    /// The pools in which there are volumes.
+    /// Returns the pools that contain volumes.
     #[must_use]
     pub fn pools_in_use(&self) -> BTreeSet<String> {
         let seen = self.read();
@@ -211,13 +211,13 @@ impl Snapshot {
         ours.filter_map(|volume| volume.pool_label.clone()).collect()
     }
 
-    /// What an administrator has confirmed.
+    /// Returns the confirmations of an administrator.
     #[must_use]
     pub fn confirmations(&self) -> Confirmations {
         self.read().confirmations.clone()
     }
 
-    /// The claims that wait, be it all or those of one class.
+    /// Returns the waiting claims, of one class or of all.
     fn waiting(&self, class: Option<&str>) -> Vec<VolumeId> {
         let seen = self.read();
         let of_class = |claim: &Claim| class.is_none() || claim.class_name() == class;
@@ -225,13 +225,13 @@ impl Snapshot {
         seen.claims.iter().filter(|(_, claim)| waits(claim)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// The uid of this node's object; none while there is no such object.
+    /// Returns the UID of this node's object, if it exists.
     #[must_use]
     pub fn node_uid(&self) -> Option<String> {
         self.read().node_uid.clone()
     }
 
-    /// All claims that wait for a volume.
+    /// Returns all claims that wait for a volume.
     #[must_use]
     pub fn all_waiting(&self) -> Vec<VolumeId> {
         self.waiting(None)

@@ -1,5 +1,5 @@
-//! Claims of this node's volumes that the watch does not show, because their label was removed, as a
-//! scan has read them. Pure: `now` is passed in.
+//! Claims of this node's volumes that the watch does not show because their label was removed. A scan
+//! reads them. Pure: `now` is passed in.
 
 use super::growth::Growth;
 use crate::context::REPORT_INTERVAL;
@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::Instant;
 
-/// The claims, by uid. There are none as long as every bound claim has its label.
+/// The claims, by UID. Empty while every bound claim has its label.
 #[derive(Debug, Default)]
 pub(super) struct Unwatched {
     claims: HashMap<VolumeId, Found>,
@@ -24,8 +24,8 @@ struct Found {
 }
 
 impl Unwatched {
-    /// Returns the next `limit` of the claims that are missing, after those of the turn before, and
-    /// forgets those that are missing no longer.
+    /// Returns the next `limit` missing claims after those of the previous call, and forgets the claims that
+    /// are no longer missing.
     pub(super) fn next_turn(
         &mut self,
         missing: &BTreeSet<VolumeId>,
@@ -44,8 +44,8 @@ impl Unwatched {
         turn
     }
 
-    /// Takes over what was read of a claim. Returns whether it is to be reported: from the second time
-    /// on that it is found, since the webhook restores a label within seconds, and not too often.
+    /// Updates a claim. Returns whether to report it: from the second time on, because the webhook restores
+    /// a label within seconds, and not too often.
     pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
         let (claim, growth) = found;
         let Some(known) = self.claims.get_mut(id) else {
@@ -59,7 +59,7 @@ impl Unwatched {
         is_due
     }
 
-    /// Forgets a claim.
+    /// Removes a claim.
     pub(super) fn remove(&mut self, id: &VolumeId) {
         self.claims.remove(id);
     }

@@ -65,10 +65,10 @@ pub enum Refusal {
     )]
     OtherFolder(String),
     /// Its claim is there still.
-    #[error("the claim that volume {0} was of is there still; delete that first")]
+    #[error("volume {0} still belongs to a claim; delete that claim first")]
     ClaimExists(String),
     /// It is mounted.
-    #[error("volume {0} is mounted still, or it cannot be told whether it is")]
+    #[error("volume {0} is still mounted, or the agent cannot read the mounts")]
     Mounted(String),
 }
 
