@@ -1,17 +1,16 @@
-//! The time, behind a trait: an implementation decides what it is. [`SystemClock`] is the one that
-//! ships.
+//! The clock as a trait, for tests. [`SystemClock`] is the implementation that ships.
 
 use fastrak_runtime::clock;
 use jiff::Timestamp;
 use std::fmt::Debug;
 use std::time::Instant;
 
-/// Tells the time.
+/// A clock.
 pub trait Clock: Debug + Send + Sync {
     /// Returns the time of the wall clock.
     fn now(&self) -> Timestamp;
 
-    /// Returns the time by which durations are measured.
+    /// Returns the time of the monotonic clock.
     fn instant(&self) -> Instant;
 }
 

@@ -1,19 +1,18 @@
-//! The calls that the agent makes of the API server, besides watching.
+//! The requests of the agent to the API server, apart from watches.
 //!
-//! Each is conditional on what was decided upon: nothing is replaced or deleted blindly. Nothing is
-//! decided here.
+//! Each write is conditional on the object that the decision was based on. The module decides nothing.
 
 mod calls;
 mod error;
 pub mod identity;
 pub mod repoint;
-mod told;
+mod status;
 
 pub use calls::{Answer, Cluster};
 pub use error::ClusterError;
-pub use told::Stand;
+pub use status::ClaimStatus;
 
-use crate::facts::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::names;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
@@ -23,51 +22,51 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 
-/// The resources by which the API server names what it does not have.
+/// The resource names in NotFound responses.
 const CLAIMS: &str = "persistentvolumeclaims";
 const VOLUMES: &str = "persistentvolumes";
 
-/// How many objects a page of a list has.
+/// The page size of a list.
 const PAGE: u32 = 50;
 
-/// How a conditional change has gone.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// It is done; what there is now.
+    /// It succeeded; with the new object.
     Done(Box<Volume>),
-    /// The object is another than the one that was decided upon.
+    /// The object has changed since the decision.
     Conflict,
-    /// There is none any more.
+    /// The object no longer exists.
     Gone,
 }
 
-/// The claim that a volume is for, as it is at this moment.
+/// The current state of a volume's claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimState {
-    /// There is none with that uid.
+    /// No claim has this UID.
     Gone,
-    /// It is there and has no volume.
+    /// The claim exists and names no volume.
     Waiting,
-    /// It is there and names a volume: it asks for it, is bound to it, or has lost it.
+    /// The claim names a volume that it requests, is bound to, or has lost.
     HasVolume(String),
-    /// It is there and is bound to the volume of this name, which it is for as long as it lives: the API
-    /// server lets nobody change the name.
+    /// The claim is bound to this volume for its lifetime: the API server never allows a change of the
+    /// name.
     Bound(String),
 }
 
-/// The API server itself.
+/// A client of the API server.
 pub struct KubeCluster {
     client: Client,
 }
 
 impl KubeCluster {
-    /// Returns the API server that `client` reaches.
+    /// Creates a client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// Creates a volume; `false` where there is one of that name.
+    /// Creates a volume. Returns `false` if one with that name exists.
     pub async fn create(&self, volume: &PersistentVolume) -> Result<bool, ClusterError> {
         let params = PostParams {
             field_manager: Some(names::MANAGER_AGENT.to_owned()),
@@ -80,12 +79,12 @@ impl KubeCluster {
         }
     }
 
-    /// The volume of this name, as it is at this moment.
+    /// Reads the volume with this name.
     pub async fn volume(&self, name: &str) -> Result<Option<Volume>, ClusterError> {
         Ok(self.object(name).await?.as_ref().map(Volume::read))
     }
 
-    /// Calls `each` with every PersistentVolume of the cluster, labelled or not.
+    /// Calls `each` with every PersistentVolume of the cluster, with and without labels.
     pub async fn each_volume(
         &self,
         each: &mut (dyn FnMut(&Volume) + Send),
@@ -101,7 +100,7 @@ impl KubeCluster {
         }
     }
 
-    /// How the claim stands at this moment.
+    /// Reads the state of a claim.
     pub async fn claim(&self, claim: &ClaimRef) -> Result<ClaimState, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let Some(found) =
@@ -118,8 +117,8 @@ impl KubeCluster {
         })
     }
 
-    /// Deletes a volume, provided that it is still exactly the one that was decided upon. Our
-    /// finalizer keeps the object until [`Cluster::finalize`].
+    /// Deletes a volume if it is unchanged since the decision. The finalizer keeps the object until
+    /// [`Cluster::finalize`].
     pub async fn delete(&self, volume: &Volume) -> Result<Changed, ClusterError> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
@@ -136,7 +135,7 @@ impl KubeCluster {
         }
     }
 
-    /// Removes our finalizer from a volume, and nothing else.
+    /// Removes the agent's finalizer from a volume, and nothing else.
     pub async fn finalize(&self, volume: &Volume) -> Result<Changed, ClusterError> {
         let Some(index) = volume.finalizer() else {
             return Ok(Changed::Done(Box::new(volume.clone())));
@@ -145,7 +144,7 @@ impl KubeCluster {
         patched.map_err(ClusterError::Finalize)
     }
 
-    /// Changes a volume by a patch that first tests whether it is the one that was decided upon.
+    /// Patches a volume. The patch must test that the volume is unchanged.
     async fn patch_tested(
         &self,
         volume: &Volume,
@@ -180,7 +179,7 @@ impl KubeCluster {
     }
 }
 
-/// What was read; `None` if the API server says that there is no such object.
+/// Returns the object, or `None` if the API server reports that it does not exist.
 fn existing<T>(
     answer: Result<T, kube::Error>,
     resource: &str,
@@ -197,8 +196,8 @@ fn done(object: &PersistentVolume) -> Changed {
     Changed::Done(Box::new(Volume::read(object)))
 }
 
-/// Finalizers are a list without keys, and others take theirs away at the same time: the place is
-/// tested, so that a list that has moved makes the patch fail and not remove somebody else's.
+/// Returns a patch that removes the finalizer. Finalizers are a list without keys that others change
+/// too: the patch tests the index, so that it fails instead of removing another finalizer.
 fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     let index = index.to_string();
     let path = PointerBuf::from_tokens(["metadata", "finalizers", index.as_str()]);
@@ -212,7 +211,7 @@ fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     ])
 }
 
-/// Tests that it is this very volume, and not another one of its name.
+/// Returns a test for the UID of the volume.
 fn is_the_same(volume: &Volume) -> PatchOperation {
     let path = PointerBuf::from_tokens(["metadata", "uid"]);
     PatchOperation::Test(TestOperation { path, value: volume.uid.clone().into() })

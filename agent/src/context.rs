@@ -1,17 +1,15 @@
-//! What all work on volumes shares: the memory, the disk, the API server, and where to report.
-//!
-//! It does nothing by itself.
+//! The state that all reconcilers share: the snapshot, the store, the API client, events and metrics.
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::OrphanTerms;
 use crate::events::Events;
-use crate::facts::Facts;
-use crate::facts::hostname::OwnHostname;
 use crate::metrics::Metrics;
-use crate::pace::Pace;
 use crate::queue::Queue;
 use crate::reclaim::orphans::Orphans;
+use crate::snapshot::Snapshot;
+use crate::snapshot::hostname::OwnHostname;
 use crate::unmounts::Unmounts;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -23,104 +21,105 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// What was said is said again after this time, since the API server forgets events after an hour.
-pub(crate) const SAY_AGAIN: Duration = Duration::from_secs(30 * 60);
+/// The same message is reported again after this time, because the API server deletes events after an
+/// hour.
+pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
-/// What all work shares.
+/// The state that all reconcilers share.
 pub struct Context {
     /// This node.
     pub node: NodeName,
-    /// Its pools.
+    /// The pools of this node.
     pub pools: Vec<PoolName>,
-    /// What becomes of directories without an owner.
+    /// The settings for orphans.
     pub orphan_terms: OrphanTerms,
-    /// The directories without an owner, as the last scan has found them.
+    /// The orphans that the latest scan has found.
     pub orphans: Orphans,
-    /// Folders whose volumes, of other provisioners, claims may take over.
+    /// The directories of other provisioners from which claims may import volumes.
     pub import_from: Vec<PathBuf>,
-    /// What has been seen of the cluster.
-    pub facts: Arc<Facts>,
+    /// The snapshot of the cluster.
+    pub snapshot: Arc<Snapshot>,
     /// The volumes on the disk.
     pub store: Store,
     /// The API server.
     pub cluster: Box<dyn Cluster>,
-    /// Where events are handed in.
+    /// The event queue.
     pub events: Events,
-    /// Where it is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// What is to be looked at.
+    /// The work queue.
     pub queue: Arc<Queue<VolumeId>>,
-    /// Woken when the pools should be compared with the cluster.
+    /// Wakes the scan that compares the pools with the cluster.
     pub scan: Notify,
-    /// Woken when there is something in the trash.
+    /// Wakes the removal of trash.
     pub trash: Notify,
-    /// Whether this node's hostname label is known to be its own.
+    /// Whether this node's hostname label is known to be unique.
     pub own_hostname: OwnHostname,
-    /// What waits for a volume to be unmounted.
+    /// The work that waits for an unmount.
     pub unmounts: Unmounts,
-    /// What is remembered of volumes whose work is not done.
+    /// The state of volumes whose reconciliation is not complete.
     pub unfinished: Unfinished,
-    /// The cluster's id, once it is known.
+    /// The cluster ID, once it is known.
     pub identity: Mutex<String>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The thread that works with the disk.
+    /// The thread for disk operations.
     pub disk_thread: DiskThread,
 }
 
-/// The thread that works with the disk.
+/// The thread that runs disk operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskThread {
-    /// One of its own: the disk may take its time.
+    /// A separate thread, because the disk may be slow.
     Own,
-    /// The caller's: the disk answers at once and nothing else waits for the thread.
+    /// The caller's thread, for tests with a simulated disk.
     Callers,
 }
 
-/// What has come of a look at a volume.
+/// The result of a reconciliation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is nothing more to do until something changes.
+    /// Nothing to do until something changes.
     Done,
-    /// Look again; ever later, if nothing changes.
-    Again(Pace),
-    /// It seems to belong to nobody: look again after this time.
-    Stray(Duration),
+    /// Reconcile again with a backoff.
+    Requeue(Backoff),
+    /// The directory seems to be an orphan: reconcile again after this time.
+    RequeueOrphan(Duration),
 }
 
-/// What is remembered of volumes whose work is not done.
+/// The state of volumes whose reconciliation is not complete.
 #[derive(Debug)]
 pub struct Unfinished {
-    volumes: Mutex<HashMap<VolumeId, Memory>>,
+    volumes: Mutex<HashMap<VolumeId, State>>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
-struct Memory {
+struct State {
     since: Instant,
-    stray_since: Option<Instant>,
-    looks: Option<(Pace, u32)>,
-    said: Option<(String, Instant)>,
+    orphan_since: Option<Instant>,
+    attempts: Option<(Backoff, u32)>,
+    reported: Option<(String, Instant)>,
 }
 
 impl Context {
-    /// Has all claims that wait looked at again: there may be room for them now.
+    /// Requeues all waiting claims: there may be space for them now.
     pub fn wake_waiting(&self) {
-        self.facts.all_waiting().into_iter().for_each(|id| self.queue.add(id));
+        self.snapshot.all_waiting().into_iter().for_each(|id| self.queue.add(id));
     }
 
-    /// The cluster's id: the uid of its namespace `kube-system`. Empty until it is known.
+    /// Returns the cluster ID: the UID of its namespace `kube-system`. Empty until it is known.
     #[must_use]
     pub fn cluster_id(&self) -> String {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sets the cluster's id.
+    /// Sets the cluster ID.
     pub fn set_cluster_id(&self, id: String) {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
-    /// Works with the disk, on the thread for that.
+    /// Runs a disk operation on its thread.
     pub async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, VolumeError> + Send + 'static,
@@ -135,39 +134,39 @@ impl Context {
 }
 
 impl Unfinished {
-    /// Returns an empty memory that measures time by `clock`.
+    /// Creates an empty state that measures time by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { volumes: Mutex::default(), clock }
     }
 
-    /// How long ago the first look at this volume was that came to no end; `None` at the first.
+    /// Returns the time since the first incomplete reconciliation, or `None` if there was none.
     #[must_use]
     pub fn since(&self, id: &VolumeId) -> Option<Duration> {
-        self.lock().get(id).map(|memory| self.elapsed(memory.since))
+        self.lock().get(id).map(|state| self.elapsed(state.since))
     }
 
-    /// How long ago this volume was first seen to belong to nobody; `None` if it was not. Work on it
+    /// Returns the time since the volume was first found to be an orphan, or `None` if it was not. Work
     /// while it had an owner does not count.
     #[must_use]
-    pub fn stray_since(&self, id: &VolumeId) -> Option<Duration> {
-        self.lock().get(id)?.stray_since.map(|since| self.elapsed(since))
+    pub fn orphan_since(&self, id: &VolumeId) -> Option<Duration> {
+        self.lock().get(id)?.orphan_since.map(|since| self.elapsed(since))
     }
 
-    /// Whether `text` is to be said about this volume, or has been said lately.
+    /// Returns whether to report `text` about this volume, or whether it was reported recently.
     #[must_use]
-    pub fn is_news(&self, id: &VolumeId, text: &str) -> bool {
+    pub fn should_report(&self, id: &VolumeId, text: &str) -> bool {
         let (mut volumes, now) = (self.lock(), self.clock.instant());
-        let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
-        let said = memory.said.as_ref();
-        if said.is_some_and(|(last, at)| last == text && self.elapsed(*at) < SAY_AGAIN) {
+        let state = volumes.entry(id.clone()).or_insert_with(|| State::new(now));
+        let last = state.reported.as_ref();
+        if last.is_some_and(|(last, at)| last == text && self.elapsed(*at) < REPORT_INTERVAL) {
             return false;
         }
-        memory.said = Some((text.to_owned(), now));
+        state.reported = Some((text.to_owned(), now));
         true
     }
 
-    /// Remembers or forgets, as `outcome` says; after which time to look again, if at all.
+    /// Records the outcome. Returns the delay until the next reconciliation, if there is one.
     #[must_use]
     pub fn settle(&self, id: &VolumeId, outcome: Outcome) -> Option<Duration> {
         let (mut volumes, now) = (self.lock(), self.clock.instant());
@@ -176,18 +175,18 @@ impl Unfinished {
                 volumes.remove(id);
                 None
             }
-            Outcome::Stray(delay) => {
-                let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
-                memory.stray_since.get_or_insert(now);
+            Outcome::RequeueOrphan(delay) => {
+                let state = volumes.entry(id.clone()).or_insert_with(|| State::new(now));
+                state.orphan_since.get_or_insert(now);
                 Some(delay)
             }
-            Outcome::Again(pace) => {
-                let memory = volumes.entry(id.clone()).or_insert_with(|| Memory::new(now));
-                let times = match memory.looks {
+            Outcome::Requeue(pace) => {
+                let state = volumes.entry(id.clone()).or_insert_with(|| State::new(now));
+                let times = match state.attempts {
                     Some((last, times)) if last == pace => times.saturating_add(1),
                     _ => 1,
                 };
-                memory.looks = Some((pace, times));
+                state.attempts = Some((pace, times));
                 Some(pace.delay(times))
             }
         }
@@ -197,14 +196,14 @@ impl Unfinished {
         self.clock.instant().saturating_duration_since(since)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Memory>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, State>> {
         self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
+impl State {
     fn new(now: Instant) -> Self {
-        Self { since: now, stray_since: None, looks: None, said: None }
+        Self { since: now, orphan_since: None, attempts: None, reported: None }
     }
 }
 
@@ -214,14 +213,14 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[test]
-    fn what_is_unfinished_is_looked_at_ever_later_and_forgotten_when_done() {
+    fn unfinished_work_is_retried_with_a_backoff_and_forgotten_when_done() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
         let unfinished = Unfinished::new(Arc::new(SystemClock));
         assert_eq!(unfinished.since(&id), None);
-        let again = Outcome::Again(Pace::Refused);
+        let again = Outcome::Requeue(Backoff::Refused);
         assert_eq!(unfinished.settle(&id, again), Some(Duration::from_secs(60)));
         assert_eq!(unfinished.settle(&id, again), Some(Duration::from_secs(120)));
-        let busy = Outcome::Again(Pace::Busy);
+        let busy = Outcome::Requeue(Backoff::Busy);
         assert_eq!(unfinished.settle(&id, busy), Some(Duration::from_secs(2)));
         assert!(unfinished.since(&id).is_some());
         assert_eq!(unfinished.settle(&id, Outcome::Done), None);
@@ -232,19 +231,19 @@ mod tests {
     fn only_the_time_without_an_owner_counts_against_a_directory() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
         let unfinished = Unfinished::new(Arc::new(SystemClock));
-        let _delay = unfinished.settle(&id, Outcome::Again(Pace::Refused));
-        assert_eq!(unfinished.stray_since(&id), None);
-        let _delay = unfinished.settle(&id, Outcome::Stray(Duration::from_secs(1)));
-        assert!(unfinished.stray_since(&id).is_some());
+        let _delay = unfinished.settle(&id, Outcome::Requeue(Backoff::Refused));
+        assert_eq!(unfinished.orphan_since(&id), None);
+        let _delay = unfinished.settle(&id, Outcome::RequeueOrphan(Duration::from_secs(1)));
+        assert!(unfinished.orphan_since(&id).is_some());
         let _delay = unfinished.settle(&id, Outcome::Done);
-        assert_eq!(unfinished.stray_since(&id), None);
+        assert_eq!(unfinished.orphan_since(&id), None);
     }
 
     #[test]
-    fn the_same_is_not_said_twice_in_a_row() {
+    fn the_same_message_is_not_reported_twice_in_a_row() {
         let id = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
         let unfinished = Unfinished::new(Arc::new(SystemClock));
-        let said = ["no", "no", "not so", "no"].map(|text| unfinished.is_news(&id, text));
+        let said = ["no", "no", "not so", "no"].map(|text| unfinished.should_report(&id, text));
         assert_eq!(said, [true, false, true, true]);
     }
 }

@@ -1,7 +1,7 @@
-//! Events on claims and volumes: written beside the work and never in its way.
+//! Writes events on claims, volumes and nodes, asynchronously.
 //!
-//! What cannot be written in time is dropped: an event is for people, the state is in the objects.
-//! The same words about the same object are one event with a count.
+//! Events that cannot be written in time are dropped: they are for people, and the state is in the
+//! objects. Repetitions of the same message about the same object become one event with a count.
 
 use crate::cluster::repoint;
 use fastrak_api::claim::Claim;
@@ -24,43 +24,43 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::facts::volume::Volume;
+use crate::snapshot::volume::Volume;
 
-/// How many events may wait to be written: a burst of a thousand claims has two each.
+/// The length of the event queue: a burst of a thousand claims writes two events each.
 const WAITING: usize = 4096;
-/// How long an event gives way. The API server is about to bind the claim that it is about, and on a
-/// small machine each write beside that one makes the claim's user wait.
-const COURTESY: Duration = Duration::from_millis(250);
-/// How many are written at the same time.
+/// The delay of an event. The API server is about to bind the claim that the event is about, and on a
+/// small machine a concurrent write makes the claim's user wait.
+const EVENT_DELAY: Duration = Duration::from_millis(250);
+/// The number of concurrent writes.
 const AT_ONCE: usize = 8;
-/// The API server takes no longer note, and no longer name.
+/// The limits of the API server.
 const LONGEST_NOTE: usize = 1024;
 const LONGEST_NAME: usize = 253;
 
-/// Where events are handed in.
+/// The sending end of the event queue.
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::Sender<(Instant, Note)>,
 }
 
-/// The events that were handed in and wait to be written.
+/// The receiving end of the event queue.
 #[derive(Debug)]
 pub struct Waiting {
     receiver: mpsc::Receiver<(Instant, Note)>,
 }
 
-/// Writes the events that are handed in.
-pub struct Scribe {
+/// Writes the events of the queue.
+pub struct EventWriter {
     waiting: Waiting,
     client: Client,
     node: NodeName,
     repeats: Repeats,
 }
 
-/// How often each event was said again, by name.
+/// The number of repetitions of each event, by name.
 type Repeats = Mutex<HashMap<String, i32>>;
 
-/// An event that is to be written.
+/// An event to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     regarding: ObjectReference,
@@ -69,7 +69,7 @@ pub struct Note {
     at: Timestamp,
 }
 
-/// Returns both ends.
+/// Creates the event queue.
 #[must_use]
 pub fn channel() -> (Events, Waiting) {
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -77,12 +77,12 @@ pub fn channel() -> (Events, Waiting) {
 }
 
 impl Events {
-    /// Hands in an event on a claim.
+    /// Queues an event on a claim.
     pub fn on_claim(&self, claim: &Claim, reason: EventReason, text: impl Into<String>) {
-        self.hand_in(repoint::reference(claim), reason, text.into());
+        self.send(repoint::reference(claim), reason, text.into());
     }
 
-    /// Hands in an event on a volume.
+    /// Queues an event on a volume.
     pub fn on_volume(&self, volume: &Volume, reason: EventReason, text: impl Into<String>) {
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
@@ -92,45 +92,45 @@ impl Events {
             resource_version: Some(volume.resource_version.clone()),
             ..ObjectReference::default()
         };
-        self.hand_in(regarding, reason, text.into());
+        self.send(regarding, reason, text.into());
     }
 
-    /// Hands in an event on a node.
+    /// Queues an event on a node.
     pub fn on_node(&self, node: &NodeName, reason: EventReason, text: impl Into<String>) {
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_string()),
-            // As the kubelet does: `kubectl describe node` looks for events of this uid too.
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events too.
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };
-        self.hand_in(regarding, reason, text.into());
+        self.send(regarding, reason, text.into());
     }
 
-    fn hand_in(&self, regarding: ObjectReference, reason: EventReason, text: String) {
+    fn send(&self, regarding: ObjectReference, reason: EventReason, text: String) {
         let at = fastrak_runtime::clock::now();
         if let Err(error) =
             self.sender.try_send((Instant::now(), Note { regarding, reason, text, at }))
         {
-            tracing::warn!(%error, "event dropped");
+            tracing::warn!(%error, "dropped an event");
         }
     }
 }
 
-impl Scribe {
-    /// Returns one that writes by `client` what is `waiting`, as the agent of `node`.
+impl EventWriter {
+    /// Creates a writer for the agent of `node`.
     #[must_use]
     pub fn new(waiting: Waiting, client: Client, node: NodeName) -> Self {
         Self { waiting, client, node, repeats: Repeats::default() }
     }
 
-    /// Writes until nobody is left who could hand in more.
+    /// Writes events until all senders are dropped.
     pub async fn run(self) -> Result<(), Infallible> {
         let Self { waiting: Waiting { mut receiver }, client, node, repeats } = self;
         let notes = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
-        let notes = notes.then(|(handed_in, note)| async move {
-            tokio::time::sleep_until(handed_in + COURTESY).await;
+        let notes = notes.then(|(sent_at, note)| async move {
+            tokio::time::sleep_until(sent_at + EVENT_DELAY).await;
             note
         });
         let (client, node, repeats) = (&client, &node, &repeats);
@@ -166,7 +166,7 @@ async fn write(
     events.patch(&name, &PatchParams::default(), &Patch::Merge(series)).await.map(drop)
 }
 
-/// How often the event has been said by now. What an earlier process has said counts as once.
+/// Returns how often the event was reported. Reports of an earlier process count as one.
 fn repeated(repeats: &Repeats, name: &str) -> i32 {
     let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
     if repeats.len() >= WAITING {
@@ -177,7 +177,7 @@ fn repeated(repeats: &Repeats, name: &str) -> i32 {
     *count
 }
 
-/// Pure: the event of a note. Its name follows from what it says.
+/// Returns the event of a note. Its name is derived from its content.
 fn event(note: &Note, node: &NodeName) -> Event {
     let warning = note.reason.is_warning();
     Event {

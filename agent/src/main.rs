@@ -1,4 +1,4 @@
-//! The program `fastrak-agent`: flags, log, run, exit code. All else is in the library.
+//! The program `fastrak-agent`: flags, log, run, exit code. Everything else is in the library.
 
 use clap::Parser;
 use fastrak_agent::config::{Args, Config};
@@ -7,9 +7,9 @@ use fastrak_runtime::{log, termination};
 use std::error::Error;
 use std::process::ExitCode;
 
-/// An idle agent needs none; a burst of claims is bound by the disk and the API server.
+/// An idle agent needs none; the disk and the API server limit a burst of claims.
 const THREADS: usize = 2;
-/// Threads that wait for the disk: as many as there are workers, and for the upkeep.
+/// The threads that wait for the disk: one for each worker, and some for the upkeep.
 const DISK_THREADS: usize = 8;
 
 fn main() -> ExitCode {

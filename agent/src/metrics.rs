@@ -1,14 +1,13 @@
-//! What the agent counts. Registered once, handed to whoever counts.
-//!
-//! Labels are enums and the configured pools, so their number is bounded.
+//! The agent's metrics. The label values are enums and the configured pools, so their number is bounded.
 
+pub mod capacity;
 mod pools;
 mod restores;
-pub mod room;
 
 pub use pools::OfPool;
 pub use restores::{Act, Restore};
 
+use capacity::CapacityGauges;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::admin::ScrapeMetrics;
 use pools::{PoolGauges, PoolLabels};
@@ -18,10 +17,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use restores::Restores;
-use room::RoomGauges;
 use std::time::Instant;
 
-/// All counters. Clones count together.
+/// All metrics. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     provisions: Family<ProvisionLabels, Counter>,
@@ -32,13 +30,13 @@ pub struct Metrics {
     restores: Restores,
     pools: PoolGauges,
     /// The room in pools, and what volumes hold.
-    pub room: RoomGauges,
+    pub capacity: CapacityGauges,
     removed: Family<PoolLabels, Counter>,
     /// Scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
 }
 
-/// How a try to make a volume has ended.
+/// The outcome of an attempt to provision a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Provision {
@@ -50,7 +48,7 @@ pub enum Provision {
     failed,
 }
 
-/// How a try to make a volume larger has ended.
+/// The outcome of an attempt to resize a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Expansion {
@@ -62,7 +60,7 @@ pub enum Expansion {
     failed,
 }
 
-/// How a try to take a volume away has ended.
+/// The outcome of an attempt to delete a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Delete {
@@ -95,7 +93,7 @@ struct DeleteLabels {
     outcome: Delete,
 }
 
-/// Measures until it is dropped.
+/// Measures a duration until it is dropped.
 #[derive(Debug)]
 pub struct Timer {
     histogram: Histogram,
@@ -103,7 +101,7 @@ pub struct Timer {
 }
 
 impl Metrics {
-    /// Registers all of them.
+    /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let duration = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let this = Self {
@@ -114,7 +112,7 @@ impl Metrics {
             delete_duration: duration(),
             restores: Restores::default(),
             pools: PoolGauges::default(),
-            room: RoomGauges::default(),
+            capacity: CapacityGauges::default(),
             removed: Family::default(),
             scrapes: ScrapeMetrics::default(),
         };
@@ -145,7 +143,7 @@ impl Metrics {
         );
         this.restores.register(registry);
         this.pools.register(registry);
-        this.room.register(registry);
+        this.capacity.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and folders removed from a pool's trash",
@@ -155,49 +153,49 @@ impl Metrics {
         this
     }
 
-    /// Counts a try to make a volume.
+    /// Counts an attempt to provision a volume.
     pub fn provision(&self, outcome: Provision) {
         self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
     }
 
-    /// Counts a try to make a volume larger.
+    /// Counts an attempt to resize a volume.
     pub fn expansion(&self, outcome: Expansion) {
         self.expansions.get_or_create(&ExpansionLabels { outcome }).inc();
     }
 
-    /// Counts a try to take a volume away.
+    /// Counts an attempt to delete a volume.
     pub fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
     }
 
-    /// Counts a try to give a claim a volume that was there before.
+    /// Counts an attempt to give a claim an existing volume.
     pub fn restore(&self, act: Act, outcome: Restore) {
         self.restores.count(act, outcome);
     }
 
-    /// Counts files and folders that were removed from a pool's trash.
+    /// Counts files and directories removed from a pool's trash.
     pub fn removed(&self, pool: &PoolName, number: u64) {
         self.removed.get_or_create(&PoolLabels::of(pool)).inc_by(number);
     }
 
-    /// Measures how long it takes to make a volume.
+    /// Starts measuring a provisioning.
     #[must_use]
     pub fn time_provision(&self) -> Timer {
         Timer { histogram: self.provision_duration.clone(), start: Instant::now() }
     }
 
-    /// Measures how long it takes to take a volume away.
+    /// Starts measuring a deletion.
     #[must_use]
     pub fn time_delete(&self) -> Timer {
         Timer { histogram: self.delete_duration.clone(), start: Instant::now() }
     }
 
-    /// Sets what is measured of a pool.
+    /// Sets a gauge of a pool.
     pub fn set(&self, what: OfPool, pool: &PoolName, value: usize) {
         self.pools.of(what, pool).set(i64::try_from(value).unwrap_or(i64::MAX));
     }
 
-    /// Changes what is measured of a pool.
+    /// Changes a gauge of a pool.
     pub fn add(&self, what: OfPool, pool: &PoolName, difference: i64) {
         self.pools.of(what, pool).inc_by(difference);
     }

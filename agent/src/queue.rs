@@ -1,7 +1,7 @@
-//! Keys of things that want a look, each handed to one worker at a time.
+//! A work queue that gives each key to one worker at a time.
 //!
-//! A key that is added while it is worked on is handed out again afterwards, so that no change is
-//! missed; added twice before, once. It does not know what a key stands for.
+//! A key that is added while a worker has it is queued again afterwards, so no change is missed. A key
+//! that is added twice is queued once.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The queue.
+/// A work queue.
 #[derive(Debug)]
 pub struct Queue<K> {
     state: Mutex<State<K>>,
@@ -20,16 +20,16 @@ pub struct Queue<K> {
 #[derive(Debug)]
 struct State<K> {
     ready: VecDeque<K>,
-    // Ready, or to be ready when the worker that has it is done.
+    // Queued, or to be queued when its worker is done.
     wanted: HashSet<K>,
     held: HashSet<K>,
-    // The earliest time for which each key was put off; and the same the other way round.
+    // The earliest due time of each delayed key, and the reverse index.
     delayed: HashMap<K, (Instant, u64)>,
     due: BTreeMap<(Instant, u64), K>,
     count: u64,
 }
 
-/// A key that nobody else is given until this is dropped.
+/// A key that no other worker gets until this is dropped.
 #[derive(Debug)]
 pub struct Held<'a, K: Clone + Eq + Hash> {
     queue: &'a Queue<K>,
@@ -37,7 +37,7 @@ pub struct Held<'a, K: Clone + Eq + Hash> {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// An empty one.
+    /// Creates an empty queue.
     #[must_use]
     pub fn new() -> Self {
         let state = State {
@@ -51,19 +51,19 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Wants a look at `key` now.
+    /// Queues `key` now.
     pub fn add(&self, key: K) {
         self.lock().add(key);
         self.changed.notify_one();
     }
 
-    /// Wants a look at `key` after `delay`, unless one is wanted sooner.
+    /// Queues `key` after `delay`, unless it is due earlier.
     pub fn add_after(&self, key: K, delay: Duration) {
-        self.lock().put_off(key, Instant::now() + delay);
+        self.lock().delay(key, Instant::now() + delay);
         self.changed.notify_one();
     }
 
-    /// The next key. Cancelling the wait loses none.
+    /// Returns the next key. Cancelling the wait loses no key.
     pub async fn next(&self) -> Held<'_, K> {
         loop {
             let (key, due) = self.lock().take(Instant::now());
@@ -85,14 +85,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Keeps `key` from all workers until what is returned is dropped; `None` where one has it now.
-    /// Nobody waits: two that have one key each and want the other's would wait for ever.
+    /// Takes `key` from the queue and keeps it from all workers until the result is dropped. Returns `None`
+    /// if a worker has it. It never waits: two workers that want each other's keys would deadlock.
     pub fn try_hold(&self, key: &K) -> Option<Held<'_, K>> {
         let mut state = self.lock();
         if !state.held.insert(key.clone()) {
             return None;
         }
-        // Wanted still, and so handed out when it is given back.
+        // The key stays in `wanted`, so it is queued again when it is released.
         state.ready.retain(|ready| ready != key);
         Some(Held { queue: self, key: key.clone() })
     }
@@ -116,7 +116,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
     }
 
-    fn put_off(&mut self, key: K, at: Instant) {
+    fn delay(&mut self, key: K, at: Instant) {
         let sooner = self.delayed.get(&key).is_some_and(|(due, _)| *due <= at);
         if sooner || self.wanted.contains(&key) {
             return;
@@ -128,7 +128,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.due.insert(due, key);
     }
 
-    /// The next key; without one, when the first of those that were put off is due.
+    /// Returns the next key, or the due time of the first delayed one.
     fn take(&mut self, now: Instant) -> (Option<K>, Option<Instant>) {
         while let Some(entry) = self.due.first_entry() {
             if entry.key().0 > now {
@@ -145,7 +145,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         (Some(key), None)
     }
 
-    fn give_back(&mut self, key: K) {
+    fn release(&mut self, key: K) {
         self.held.remove(&key);
         if self.wanted.contains(&key) {
             self.ready.push_back(key);
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash> State<K> {
 }
 
 impl<K: Clone + Eq + Hash> Held<'_, K> {
-    /// The key.
+    /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &K {
         &self.key
@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash> Held<'_, K> {
 
 impl<K: Clone + Eq + Hash> Drop for Held<'_, K> {
     fn drop(&mut self) {
-        self.queue.lock().give_back(self.key.clone());
+        self.queue.lock().release(self.key.clone());
         self.queue.changed.notify_one();
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_added_twice_is_handed_out_once() {
+    async fn a_key_added_twice_is_returned_once() {
         let queue = Queue::new();
         queue.add(1);
         queue.add(2);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_with_one_worker_at_a_time_and_no_change_is_missed() {
+    async fn a_key_has_one_worker_at_a_time_and_no_change_is_missed() {
         let queue = Queue::new();
         queue.add(1);
         let held = queue.next().await;
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_held_for_another_is_handed_out_afterwards() {
+    async fn a_held_key_is_returned_after_its_release() {
         let queue = Queue::new();
         queue.add(1);
         queue.add(2);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_that_is_put_off_comes_in_time_and_the_sooner_wish_counts() {
+    async fn a_delayed_key_is_returned_at_its_earliest_due_time() {
         let queue = Queue::new();
         queue.add_after(1, Duration::from_millis(30));
         queue.add_after(1, Duration::from_secs(600));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_waiting_worker_is_woken_when_there_is_work_for_it() {
+    async fn every_waiting_worker_is_woken_if_there_is_work() {
         let queue = std::sync::Arc::new(Queue::new());
         let worker = |queue: std::sync::Arc<Queue<u32>>| async move {
             let held = queue.next().await;

@@ -1,14 +1,14 @@
-//! Wiring: makes the parts, joins them, and runs them under supervision. It decides nothing.
+//! Wiring: creates the parts, connects them, and runs them under supervision.
 
 use crate::clock::{Clock, SystemClock};
 use crate::cluster::KubeCluster;
 use crate::config::Config;
 use crate::context::{Context, DiskThread, Unfinished};
-use crate::events::{self, Scribe};
-use crate::facts::Facts;
-use crate::facts::watch::{Ready, Watches};
+use crate::events::{self, EventWriter};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::snapshot::Snapshot;
+use crate::snapshot::watch::{Ready, Watches};
 use crate::upkeep::{Upkeep, after};
 use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError, Exposed};
@@ -25,24 +25,24 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How many watches there are.
+/// The number of watches.
 const WATCHES: u32 = 4;
-/// How many volumes are worked on at the same time.
+/// The number of volumes that are reconciled concurrently.
 const WORKERS: usize = 4;
-/// How long work that is begun may take to end.
+/// How long running work may take to complete after a shutdown request.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Why the agent has ended.
+/// Why the agent has stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no client.
+    /// The API client could not be created.
     #[error("cannot reach the API server")]
     Client(#[source] ClientError),
-    /// Health and metrics cannot be answered.
-    #[error("cannot answer about health")]
+    /// The admin port could not be opened.
+    #[error("cannot serve health and metrics")]
     Admin(#[source] AdminError),
-    /// A part has ended.
-    #[error("a part of the agent has ended")]
+    /// A task has stopped.
+    #[error("a task of the agent has stopped")]
     Supervise(#[source] SuperviseError),
 }
 
@@ -54,10 +54,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let client = client::connect(&client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
     let (events, notes) = events::channel();
-    let scribe = Scribe::new(notes, client.clone(), node.clone());
+    let writer = EventWriter::new(notes, client.clone(), node.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let names = pools.iter().map(|pool| pool.name.clone()).collect();
-    tracing::info!(%node, address = %bound.address(), pools = pools.len(), "agent starts");
+    tracing::info!(%node, address = %bound.address(), pools = pools.len(), "starting the agent");
     let context = Arc::new(Context {
         store: Store::new(Arc::new(Pools::new(Arc::new(Kernel), node.clone(), pools))),
         node,
@@ -65,7 +65,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         orphan_terms: orphans,
         orphans: Default::default(),
         import_from,
-        facts: Arc::new(Facts::new(Arc::clone(&clock))),
+        snapshot: Arc::new(Snapshot::new(Arc::clone(&clock))),
         cluster: Box::new(KubeCluster::new(client.clone())),
         events,
         metrics: Metrics::register(&mut registry),
@@ -85,14 +85,14 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     work(&mut supervisor, &context, synced, (upkeep, &shutdown));
     let scrapes = context.metrics.scrapes.clone();
     let exposed = Exposed { readiness, registry, client, scrapes };
-    // What is left of it is held by the work: events end when that has.
+    // The tasks hold the remaining references: the event writer stops after they have.
     drop(context);
-    supervisor.spawn("events", scribe.run());
+    supervisor.spawn("events", writer.run());
     supervisor.spawn_companion("admin", bound.serve(exposed, shutdown.clone()));
     supervisor.run(shutdown, GRACE).await.map_err(RunError::Supervise)
 }
 
-/// Starts the watches. What is returned gets a permit from each that has seen all there is.
+/// Starts the watches. The returned semaphore gets a permit from each watch that has synced.
 fn watch(
     supervisor: &mut Supervisor,
     context: &Context,
@@ -103,7 +103,7 @@ fn watch(
     let watches = Watches {
         client: client.clone(),
         node: context.node.clone(),
-        facts: Arc::clone(&context.facts),
+        snapshot: Arc::clone(&context.snapshot),
         queue: Arc::clone(&context.queue),
     };
     let ready = |name| Ready { handle: readiness.handle(name), synced: Arc::clone(&synced) };
@@ -114,7 +114,7 @@ fn watch(
     synced
 }
 
-/// Starts the work: the pools when everything has been seen, the rest when they have been looked at.
+/// Starts the work: the pools once all watches have synced, the rest once the pools are checked.
 fn work(
     supervisor: &mut Supervisor,
     context: &Arc<Context>,

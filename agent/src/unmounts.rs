@@ -1,6 +1,4 @@
-//! The work that waits for volumes to be unmounted: what it is, and which of it is to be woken.
-//!
-//! `upkeep/unmounts.rs` watches the list of mounts and wakes it.
+//! Work that waits until a volume is unmounted. `upkeep/unmounts.rs` watches the mount table and wakes it.
 
 use fastrak_api::volume::VolumeId;
 use fastrak_store::host::mounts::Mount;
@@ -9,19 +7,19 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// The volumes that work waits for until they are unmounted.
+/// The volumes whose unmount some work waits for.
 #[derive(Debug, Default)]
 pub struct Unmounts {
-    // The volume, and the key of the work that waits for it.
+    // The volume, and the key of the waiting work.
     waiting: Mutex<BTreeSet<(VolumeId, VolumeId)>>,
     added: Notify,
 }
 
 impl Unmounts {
-    /// Wakes the work on `key` when `volume`, which was seen to be mounted, is not any more.
+    /// Requeues `key` once `volume`, which was seen to be mounted, is unmounted.
     pub fn wake_after(&self, volume: &VolumeId, key: &VolumeId) {
         self.lock().insert((volume.clone(), key.clone()));
-        // It may have been unmounted since it was seen: the list is read once more.
+        // The volume may have been unmounted in the meantime: this reads the mount table again.
         self.added.notify_one();
     }
 
@@ -29,7 +27,7 @@ impl Unmounts {
         self.lock().is_empty()
     }
 
-    /// Removes the volumes that none of `mounts` is of. Returns the keys of what waited for them.
+    /// Removes the volumes that none of `mounts` belongs to. Returns the keys that waited for them.
     pub(crate) fn take(&self, mounts: &[Mount]) -> Vec<VolumeId> {
         let mounted: HashSet<&[u8]> = mounts.iter().flat_map(layout::volumes_of).collect();
         let mut waiting = self.lock();
@@ -37,7 +35,7 @@ impl Unmounts {
         waiting.extract_if(.., |(volume, _)| is_free(volume)).map(|(_, key)| key).collect()
     }
 
-    /// Returns when something else has begun to wait.
+    /// Waits until more work waits for an unmount.
     pub(crate) async fn added(&self) {
         self.added.notified().await;
     }
@@ -56,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waits_for_a_volume_that_is_not_mounted_any_more_is_woken() {
+    fn only_work_for_an_unmounted_volume_is_woken() {
         let unmounts = Unmounts::default();
         unmounts.wake_after(&id('0'), &id('0'));
         unmounts.wake_after(&id('1'), &id('2'));

@@ -1,7 +1,4 @@
-//! The workers: each takes one volume at a time and has it looked at by the part that it concerns.
-//!
-//! All work on one volume, making it or taking it away, is in turn: the queue gives it to one
-//! worker at a time.
+//! The workers: each takes one volume at a time from the queue and reconciles it.
 
 use crate::context::{Context, Outcome};
 use crate::{provision, reclaim, restore};
@@ -11,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Works until shutdown is requested. What is begun is brought to its end.
+/// Reconciles volumes until shutdown is requested. Completes a reconciliation that has started.
 pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
     loop {
         let held = tokio::select! {
@@ -26,26 +23,26 @@ pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infal
     }
 }
 
-/// Looks at one volume. Returns after which time to look again, if at all.
+/// Reconciles one volume. Returns the delay until the next reconciliation, if there is one.
 pub async fn look(context: &Context, id: &VolumeId) -> Option<Duration> {
-    let outcome = tend(context, id).await;
+    let outcome = reconcile(context, id).await;
     context.unfinished.settle(id, outcome)
 }
 
-async fn tend(context: &Context, id: &VolumeId) -> Outcome {
-    let about = context.facts.about(id);
+async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
+    let about = context.snapshot.about(id);
     if let Some(volume) = &about.volume
-        && let Some(outcome) = reclaim::controller::tend(context, id, volume).await
+        && let Some(outcome) = reclaim::controller::reconcile(context, id, volume).await
     {
         return outcome;
     }
     match &about.claim {
-        Some(_) if about.is_posted => Outcome::Done,
-        // Never an empty volume in place of the one that it wants.
+        Some(_) if about.is_published => Outcome::Done,
+        // A claim that requests an existing volume never gets an empty one.
         Some(claim) if let Some(wish) = &claim.wish => {
-            restore::controller::tend(context, claim, &about, wish).await
+            restore::controller::reconcile(context, claim, &about, wish).await
         }
-        Some(claim) => provision::controller::tend(context, claim, &about).await,
-        None => reclaim::orphans::controller::tend(context, id).await,
+        Some(claim) => provision::controller::reconcile(context, claim, &about).await,
+        None => reclaim::orphans::controller::reconcile(context, id).await,
     }
 }

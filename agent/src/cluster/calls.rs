@@ -1,19 +1,19 @@
-//! The calls of the API server that the agent makes besides watching, one method each, as a trait.
+//! The requests of the agent to the API server as a trait, one method for each.
 //!
-//! This is the seam between the controllers and the cluster: an implementation sees every call, in
-//! order, and may refuse it or lose its answer. [`super::KubeCluster`] is the one that ships.
+//! Tests implement it to observe every request in order, to fail it, or to lose its response.
+//! [`super::KubeCluster`] is the implementation that ships.
 
 use super::identity::NamespaceView;
-use super::{Changed, ClaimState, ClusterError, KubeCluster, Stand};
-use crate::facts::growth::Growth;
-use crate::facts::volume::{ClaimRef, Volume};
+use super::{Changed, ClaimState, ClaimStatus, ClusterError, KubeCluster};
+use crate::snapshot::growth::Growth;
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::Value;
 
-/// The answer to a call, when it comes.
+/// The response to a request.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ClusterError>>;
 
 /// The API server.
@@ -24,36 +24,35 @@ pub trait Cluster: Send + Sync {
     /// Reads the volume of this name.
     fn volume<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Volume>>;
 
-    /// Reads the volume of this name as an object, whoever made it.
+    /// Reads the volume with this name as an object, from any provisioner.
     fn object<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PersistentVolume>>;
 
-    /// Calls `each` with every volume of the cluster, labelled or not.
+    /// Calls `each` with every volume of the cluster, with and without labels.
     fn each_volume<'a>(&'a self, each: &'a mut (dyn FnMut(&Volume) + Send)) -> Answer<'a, ()>;
 
     /// Reads the state of a claim.
     fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState>;
 
-    /// Reads the claim that a volume is for, as the watch would show it. Returns `None` if it is gone.
+    /// Reads a volume's claim as the watch would return it. Returns `None` if it is gone.
     fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>>;
 
-    /// Deletes a volume if it is still exactly the one that was decided upon. Our finalizer keeps the
-    /// object until [`Cluster::finalize`].
+    /// Deletes a volume if it is unchanged since the decision. The finalizer keeps the object until
+    /// [`Cluster::finalize`].
     fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed>;
 
-    /// Removes our finalizer from a volume, and nothing else.
+    /// Removes the agent's finalizer from a volume, and nothing else.
     fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed>;
 
-    /// Reads the uid of the namespace `kube-system`, which identifies the cluster.
+    /// Reads the UID of the namespace `kube-system`, which is the cluster ID.
     fn id(&self) -> Answer<'_, Option<String>>;
 
     /// Reads the namespace of this name.
     fn namespace<'a>(&'a self, name: &'a str) -> Answer<'a, Option<NamespaceView>>;
 
-    /// Reads the names of nodes that have this hostname label, two at most.
+    /// Reads the names of at most two nodes with this hostname label.
     fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>>;
 
-    /// Removes an annotation by which an administrator has confirmed something from a node, if it still
-    /// has this value.
+    /// Removes a confirmation annotation of an administrator from a node if it still has this value.
     fn consume<'a>(
         &'a self,
         node: &'a NodeName,
@@ -61,20 +60,19 @@ pub trait Cluster: Send + Sync {
         value: &'a str,
     ) -> Answer<'a, ()>;
 
-    /// Points a volume to `claim` if it is still exactly the one that was decided upon.
+    /// Points a volume to `claim` if the volume is unchanged since the decision.
     fn repoint<'a>(&'a self, volume: &'a Volume, claim: &'a Claim) -> Answer<'a, Changed>;
 
-    /// Writes the capacity of a volume if it still has the one that was decided upon.
+    /// Sets the capacity of a volume if it is unchanged since the decision.
     fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed>;
 
-    /// Reads what the status of a claim can be written upon. Returns `None` if that claim is gone.
-    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>>;
+    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is gone.
+    fn claim_status<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<ClaimStatus>>;
 
-    /// Writes into the status of a claim. Returns `false` if the claim has changed since the patch was
-    /// made.
+    /// Patches the status of a claim. Returns `false` if the claim has changed since it was read.
     fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool>;
 
-    /// Writes one condition of a node.
+    /// Sets one condition of a node.
     fn set_condition<'a>(&'a self, node: &'a NodeName, patch: &'a Value) -> Answer<'a, ()>;
 }
 
@@ -140,8 +138,8 @@ impl Cluster for KubeCluster {
         Box::pin(Self::resize(self, volume, size))
     }
 
-    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {
-        Box::pin(Self::stand(self, claim))
+    fn claim_status<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<ClaimStatus>> {
+        Box::pin(Self::claim_status(self, claim))
     }
 
     fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool> {

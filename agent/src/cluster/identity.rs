@@ -1,6 +1,4 @@
-//! What identifies a cluster and the namespaces in it, and the confirmations of administrators.
-//!
-//! It decides nothing.
+//! Reads the IDs of the cluster and of namespaces, and the confirmations of administrators.
 
 use super::{ClusterError, KubeCluster, existing};
 use fastrak_api::names::{self, kubernetes};
@@ -16,25 +14,25 @@ use kube::api::{ListParams, Patch, PatchParams};
 const NAMESPACES: &str = "namespaces";
 const NODES: &str = "nodes";
 
-/// A namespace, as it is at this moment.
+/// A namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceView {
-    /// Its uid.
+    /// Its UID.
     pub uid: String,
-    /// When it was created, in seconds since 1970 by the clock of the API server.
+    /// Its creation time by the clock of the API server, in seconds since 1970.
     pub created: Option<i64>,
-    /// Whether an administrator lets it have the volumes of an earlier namespace of its name.
+    /// Whether an administrator lets it have the volumes of an earlier namespace with its name.
     pub inherits: bool,
 }
 
 impl KubeCluster {
-    /// The uid of the namespace `kube-system`, which every cluster has from its first start to its end.
+    /// Reads the UID of the namespace `kube-system`, which never changes in the life of a cluster.
     pub async fn id(&self) -> Result<Option<String>, ClusterError> {
         let found = self.namespace(kubernetes::SYSTEM_NAMESPACE).await?;
         Ok(found.map(|namespace| namespace.uid).filter(|uid| !uid.is_empty()))
     }
 
-    /// The namespace of this name; `None` if there is none.
+    /// Reads the namespace with this name.
     pub async fn namespace(&self, name: &str) -> Result<Option<NamespaceView>, ClusterError> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = existing(namespaces.get_metadata(name).await, NAMESPACES, name);

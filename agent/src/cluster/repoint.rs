@@ -1,9 +1,7 @@
-//! Giving a volume to another claim than it was for, and what is asked before.
-//!
-//! It decides nothing: the volume is changed only where it is still the one that was decided upon.
+//! Points a volume to another claim if the volume is unchanged since the decision.
 
 use super::{Changed, ClusterError, KubeCluster, VOLUMES, code, done, existing};
-use crate::facts::volume::Volume;
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
@@ -13,7 +11,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
-/// A claim, as a volume refers to it.
+/// Returns an object reference to a claim.
 #[must_use]
 pub fn reference(claim: &Claim) -> ObjectReference {
     ObjectReference {
@@ -28,13 +26,13 @@ pub fn reference(claim: &Claim) -> ObjectReference {
 }
 
 impl KubeCluster {
-    /// The volume of this name, whoever made it, as it is at this moment.
+    /// Reads the volume with this name, from any provisioner.
     pub async fn object(&self, name: &str) -> Result<Option<PersistentVolume>, ClusterError> {
         let found = existing(self.volumes().get(name).await, VOLUMES, name);
         found.map_err(ClusterError::ReadVolume)
     }
 
-    /// Points a volume to `claim`, provided that it is still exactly the one that was decided upon.
+    /// Points a volume to `claim` if the volume is unchanged since the decision.
     pub async fn repoint(&self, volume: &Volume, claim: &Claim) -> Result<Changed, ClusterError> {
         let reference = serde_json::to_value(reference(claim)).unwrap_or_default();
         let class = claim.class_name().unwrap_or_default();
@@ -55,7 +53,7 @@ fn repointed(volume: &Volume, reference: Value, class: &str) -> Operations {
         let path = PointerBuf::from_tokens(["metadata", key]);
         PatchOperation::Test(TestOperation { path, value: value.into() })
     };
-    // Whatever is there is replaced as a whole: a part of the old reference would be another claim's.
+    // The reference is replaced as a whole: a part of the old one would belong to another claim.
     let set = |key, value| {
         let path = PointerBuf::from_tokens(["spec", key]);
         PatchOperation::Add(AddOperation { path, value })

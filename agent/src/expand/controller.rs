@@ -1,45 +1,47 @@
-//! Carries out what was decided about a claim's size: the record and the kernel's limit, that the
-//! claim's status says so, the volume's object, and the status once more, in this order.
+//! Carries out the decision about a claim's size: the record and the kernel limit, the promise in the
+//! claim's status, the capacity of the PersistentVolume, and the final status, in this order.
 //!
-//! A kill between any two leaves something that the next look finds and goes on from. A running pod
-//! notices nothing but that it can write more. The status is as KEP-1790 has it: the size is promised
-//! before the object says it (`allocatedResources`), and the promise stays when it has been kept.
+//! A kill between any two steps leaves a state that the next reconciliation completes. A running pod
+//! only notices that it can write more. The status follows KEP-1790: the size is promised
+//! (`allocatedResources`) before the PersistentVolume has it, and the promise stays afterwards.
 
 use super::plan::{self, Promise, Step};
 use super::status;
-use crate::cluster::{Changed, ClusterError, Stand};
+use crate::backoff::Backoff;
+use crate::cluster::{Changed, ClaimStatus, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::volume::Volume;
 use crate::metrics::Expansion;
-use crate::pace::Pace;
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::{Location, VolumeError};
 
-/// How often a status is written anew because somebody else was quicker.
+/// How often a status patch is repeated after a conflict.
 const TRIES: usize = 5;
 
-/// A volume could not grow this time.
+/// A resize that has failed.
 #[derive(Debug, thiserror::Error)]
 enum ExpandError {
-    #[error("the volume could not grow")]
+    #[error("the volume could not be resized")]
     Volume(#[source] VolumeError),
-    #[error("its directory cannot be found, or is not proven to be the volume's")]
+    #[error("its directory is missing or has no valid record")]
     NotFound,
-    #[error("what the volume may hold now could not be published")]
+    #[error("the new size of the volume could not be published")]
     Publish(#[source] ClusterError),
-    #[error("the volume or its claim was changed by someone else at the same moment")]
+    #[error("the volume or its claim was changed concurrently")]
     Changed,
 }
 
-/// Looks at the size of a claim whose volume is in use.
-pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
-    let Some((claim, growth)) = context.facts.owner(volume) else { return Outcome::Done };
+/// Reconciles the size of a claim whose volume is in use.
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    let Some((claim, growth)) = context.snapshot.owner(volume) else { return Outcome::Done };
     match plan::plan(&claim, &growth, volume) {
         Step::Nothing => Outcome::Done,
-        Step::Tell { size } => finish(context, id, &claim, tell(context, &claim, &size).await),
+        Step::Tell { size } => {
+            finish(context, id, &claim, set_capacity(context, &claim, &size).await)
+        }
         Step::Grow { bytes, size } => {
             let told = grow(context, (id, &claim), volume, (bytes, &size)).await;
             if let Err(ExpandError::Volume(VolumeError::Full(shortage))) = &told {
@@ -63,12 +65,12 @@ fn finish(
     let refused = matches!(&error, ExpandError::Volume(VolumeError::Full(_)));
     context.metrics.expansion(if refused { Expansion::refused } else { Expansion::failed });
     let text = Chain(&error).to_string();
-    if context.unfinished.is_news(id, &text) {
+    if context.unfinished.should_report(id, &text) {
         let (namespace, claim_name) = (&claim.namespace, &claim.name);
-        tracing::warn!(namespace, claim = claim_name, why = text, "volume not grown");
+        tracing::warn!(namespace, claim = claim_name, why = text, "could not resize the volume");
         context.events.on_claim(claim, EventReason::VolumeResizeFailed, text);
     }
-    Outcome::Again(if refused { Pace::Refused } else { Pace::Failed })
+    Outcome::Requeue(if refused { Backoff::Refused } else { Backoff::Failed })
 }
 
 async fn grow(
@@ -77,7 +79,7 @@ async fn grow(
     volume: &Volume,
     (bytes, size): (u64, &str),
 ) -> Result<(), ExpandError> {
-    let limit = hold(context, id, bytes).await?;
+    let limit = grow_on_disk(context, id, bytes).await?;
     if !promise(context, claim, size).await? {
         return Ok(());
     }
@@ -85,13 +87,13 @@ async fn grow(
         Changed::Done(_) => {}
         Changed::Conflict | Changed::Gone => return Err(ExpandError::Changed),
     }
-    tell(context, claim, size).await?;
-    say_grown(context, claim, volume, (size, limit));
+    set_capacity(context, claim, size).await?;
+    report_resized(context, claim, volume, (size, limit));
     Ok(())
 }
 
-/// Lets the volume hold so much; returns how it is held to that.
-async fn hold(
+/// Sets the volume's size and its kernel limit. Returns the quota group.
+async fn grow_on_disk(
     context: &Context,
     id: &VolumeId,
     bytes: u64,
@@ -107,8 +109,8 @@ async fn hold(
     limit.await.map_err(ExpandError::Volume)?.ok_or(ExpandError::NotFound)
 }
 
-/// Has the claim say that its volume is about to hold `size`. Returns `false` if the claim is gone, or
-/// has that already: then the memory is behind, and the watch is about to show it.
+/// Promises `size` in the claim's status. Returns `false` if the claim is gone or already has the size:
+/// then the snapshot is behind the watch.
 async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, ExpandError> {
     let now = context.clock.now();
     let stand = write(context, claim, |stand| match plan::promised(&stand.growth, size) {
@@ -119,14 +121,13 @@ async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, E
     Ok(stand.is_some_and(|stand| plan::promised(&stand.growth, size) != Promise::Kept))
 }
 
-/// Has the claim say what its volume may hold. The kubelet does so too, if a pod runs, and later.
-async fn tell(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
-    let status = |stand: &Stand| Some(status::grown((&stand.uid, &stand.version), size));
+/// Sets the capacity in the claim's status. The kubelet does so too, later, if a pod runs.
+async fn set_capacity(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
+    let status = |stand: &ClaimStatus| Some(status::grown((&stand.uid, &stand.version), size));
     write(context, claim, status).await.map(drop)
 }
 
-/// Has the claim say that it asks for too much. It is told by an event as well, so that an error
-/// here is only logged.
+/// Sets the resize error in the claim's status. An event reports it too, so a failure is only logged.
 async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
     let written = write(context, claim, |stand| {
         let is_known = stand.growth.error.as_deref() == Some(why);
@@ -134,19 +135,19 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
         (!is_known).then(|| status::refused((&stand.uid, &stand.version), size, why, now))
     });
     if let Err(error) = written.await {
-        tracing::warn!(claim = claim.name, error = %Chain(&error), "could not say why it cannot grow");
+        tracing::warn!(claim = claim.name, error = %Chain(&error), "could not report the resize error");
     }
 }
 
-/// Writes the claim's status as it is at this moment, unless it need not be written. Returns what it
-/// was before; `None` if the claim is gone.
+/// Patches the current status of the claim if necessary. Returns the earlier status, or `None` if the
+/// claim is gone.
 async fn write(
     context: &Context,
     claim: &Claim,
-    status: impl Fn(&Stand) -> Option<serde_json::Value>,
-) -> Result<Option<Stand>, ExpandError> {
+    status: impl Fn(&ClaimStatus) -> Option<serde_json::Value>,
+) -> Result<Option<ClaimStatus>, ExpandError> {
     for _ in 0..TRIES {
-        let stand = context.cluster.stand(claim).await.map_err(ExpandError::Publish)?;
+        let stand = context.cluster.claim_status(claim).await.map_err(ExpandError::Publish)?;
         let Some(stand) = stand else { return Ok(None) };
         let Some(patch) = status(&stand) else { return Ok(Some(stand)) };
         if context.cluster.write_status(claim, &patch).await.map_err(ExpandError::Publish)? {
@@ -156,7 +157,7 @@ async fn write(
     Err(ExpandError::Changed)
 }
 
-fn say_grown(
+fn report_resized(
     context: &Context,
     claim: &Claim,
     volume: &Volume,
@@ -168,7 +169,7 @@ fn say_grown(
         Some(_) => "",
     };
     let (namespace, name) = (&claim.namespace, &claim.name);
-    tracing::info!(namespace, claim = name, volume = volume.name, size, "volume grown");
+    tracing::info!(namespace, claim = name, volume = volume.name, size, "resized the volume");
     let text = format!("the volume may hold {size} now, not {before}{held}");
     context.events.on_claim(claim, EventReason::VolumeResizeSuccessful, text);
 }

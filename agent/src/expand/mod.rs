@@ -1,6 +1,6 @@
-//! A claim that has grown: the volume may hold more, and then all who look at it are told.
+//! Resizes the volume of a claim that has grown, and updates the status of the claim.
 //!
-//! A volume is never made smaller: Kubernetes does not let a claim ask for less than it has.
+//! Volumes never shrink: Kubernetes does not let a claim request less than it has.
 
 pub mod controller;
 pub mod plan;

@@ -1,9 +1,7 @@
-//! What to do about the size of a claim that has a volume. Pure.
-//!
-//! Whether there is room is found out when the volume is to grow.
+//! Decides about the size of a claim that has a volume. Pure. The store checks whether there is space.
 
-use crate::facts::growth::Growth;
-use crate::facts::volume::{Phase, Volume};
+use crate::snapshot::growth::Growth;
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
 
@@ -12,16 +10,16 @@ use fastrak_api::size::Bytes;
 pub enum Step {
     /// Nothing.
     Nothing,
-    /// Let the volume hold so much, then tell everybody.
+    /// Resize the volume and publish the new size.
     Grow {
-        /// So much.
+        /// The size in bytes.
         bytes: u64,
-        /// As the claim writes it.
+        /// The size as the claim has it.
         size: String,
     },
-    /// Tell the claim what its volume may hold: whoever let it grow was cut off before that.
+    /// Update the claim's status: an earlier resize was interrupted before this.
     Tell {
-        /// As the volume writes it.
+        /// The size as the volume has it.
         size: String,
     },
 }
@@ -42,7 +40,7 @@ pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
     };
     match (&claim.storage, &volume.capacity) {
         (Some(size), _) if asked > has => Step::Grow { bytes: asked.0, size: size.clone() },
-        // Nothing is shown before the controller manager has bound it: then it shows the right size.
+        // An empty capacity is not updated: the controller manager sets it when it binds the claim.
         (_, Some(size)) if read(&growth.shown).is_some_and(|shown| shown < has) => {
             Step::Tell { size: size.clone() }
         }
@@ -51,18 +49,18 @@ pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
     }
 }
 
-/// Whether a claim has been promised a size.
+/// Whether a size is promised in a claim's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
-    /// It has the size.
+    /// The claim has the size.
     Kept,
-    /// It waits for it.
+    /// The size is promised.
     Made,
-    /// It does not know of it, or was refused it.
+    /// The size is not promised, or was refused.
     ToMake,
 }
 
-/// Reads from the status of a claim whether it has been promised `size`.
+/// Returns whether a claim's status promises `size`.
 #[must_use]
 pub fn promised(growth: &Growth, size: &str) -> Promise {
     let bytes = |text: &str| Bytes::parse(text).ok();

@@ -1,25 +1,25 @@
-//! What is written into the status of a claim whose volume has grown, or cannot. Pure.
+//! The status patches of a claim whose volume is resized, or cannot be. Pure.
 //!
-//! A strategic merge, since conditions are a list with keys that others write to as well: what is
-//! not named stays. It bears the version that was read, so that it is never written over a newer one.
+//! They are strategic merge patches, because others write conditions too: unnamed conditions stay. They
+//! carry the resource version that was read, so they never overwrite a newer status.
 
-use crate::facts::growth::{CONDITIONS, CONTROLLER_ERROR, RESIZING, STORAGE};
+use crate::snapshot::growth::{CONDITIONS, CONTROLLER_ERROR, RESIZING, STORAGE};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
-/// Why a claim's size cannot be had, in the words of the API.
+/// The resize status of a size that cannot be provided.
 const INFEASIBLE: &str = "ControllerResizeInfeasible";
 /// The reason of the condition.
 const NO_ROOM: &str = "PoolFull";
 
-/// That a claim's size is being changed, in the words of the API.
+/// The resize status of a size that is being provided.
 const IN_PROGRESS: &str = "ControllerResizeInProgress";
 
-/// The claim's volume is about to be published with `size`.
+/// Returns the patch for a volume that is about to be published with `size`.
 ///
-/// While this is in the status, a kubelet leaves the claim alone; with nothing in its place it would
-/// write the new capacity by itself, and nobody could see any more that a growth was cut off.
+/// With this status a kubelet leaves the claim alone. Without it the kubelet would write the new capacity
+/// itself, which would hide an interrupted resize.
 #[must_use]
 pub fn growing((uid, version): (&str, &str), size: &str, now: Timestamp) -> Value {
     let gone = CONDITIONS.into_iter().filter(|type_| *type_ != RESIZING);
@@ -36,7 +36,7 @@ pub fn growing((uid, version): (&str, &str), size: &str, now: Timestamp) -> Valu
     })
 }
 
-/// The claim's volume may hold `size`, and nothing is under way.
+/// Returns the patch for a volume that has `size`, with no resize in progress.
 #[must_use]
 pub fn grown((uid, version): (&str, &str), size: &str) -> Value {
     json!({
@@ -50,8 +50,8 @@ pub fn grown((uid, version): (&str, &str), size: &str) -> Value {
     })
 }
 
-/// The claim asks for `size`, which cannot be had now. Asking for less, as long as it is more than the
-/// claim has, puts it right.
+/// Returns the patch for a `size` that cannot be provided now. A smaller request that is still larger
+/// than the current size resolves it.
 #[must_use]
 pub fn refused((uid, version): (&str, &str), size: &str, why: &str, now: Timestamp) -> Value {
     let condition = json!({

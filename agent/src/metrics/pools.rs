@@ -24,7 +24,7 @@ pub enum OfPool {
     /// Sizes granted to those that can be had back.
     TrashBytes,
     /// Volumes in the trash that cannot be removed as things are.
-    Stuck,
+    Blocked,
     /// Volumes in the trash whose records cannot be read.
     Unreadable,
 }
@@ -43,7 +43,7 @@ pub(super) struct PoolGauges {
     unlimited: Family<PoolLabels, Gauge>,
     trash: Family<PoolLabels, Gauge>,
     trash_bytes: Family<PoolLabels, Gauge>,
-    stuck: Family<PoolLabels, Gauge>,
+    blocked: Family<PoolLabels, Gauge>,
     unreadable: Family<PoolLabels, Gauge>,
 }
 
@@ -64,7 +64,7 @@ impl PoolGauges {
             OfPool::Unlimited => &self.unlimited,
             OfPool::Trash => &self.trash,
             OfPool::TrashBytes => &self.trash_bytes,
-            OfPool::Stuck => &self.stuck,
+            OfPool::Blocked => &self.blocked,
             OfPool::Unreadable => &self.unreadable,
         };
         family.get_or_create(&PoolLabels::of(pool)).clone()
@@ -98,7 +98,7 @@ impl PoolGauges {
             (
                 "fastrak_agent_trash_removal_blocked",
                 "Volumes in a pool's trash that cannot be removed as things are",
-                &self.stuck,
+                &self.blocked,
             ),
             (
                 "fastrak_agent_trash_unreadable",

@@ -1,15 +1,15 @@
-//! Carries out what was decided about a claim: the directory, then the object.
+//! Carries out the decision about a claim: creates the directory, then the PersistentVolume.
 //!
-//! It does not bind: the object names its claim by uid, and the controller manager does the rest.
+//! The PersistentVolume names its claim by UID; the controller manager binds them.
 
 use super::hostname;
 use super::plan::{self, Decision, Here, Plan, Rejection};
 use super::pv;
+use crate::backoff::Backoff;
 use crate::cluster::ClusterError;
 use crate::context::{Context, Outcome};
-use crate::facts::About;
 use crate::metrics::{OfPool, Provision};
-use crate::pace::Pace;
+use crate::snapshot::About;
 use crate::upkeep;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
@@ -17,27 +17,32 @@ use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 
-/// A volume could not be made this time.
+/// A provisioning that has failed.
 #[derive(Debug, thiserror::Error)]
 enum ProvisionError {
-    #[error("the volume could not be made")]
+    #[error("the volume could not be created")]
     Volume(#[source] VolumeError),
     #[error("the volume could not be published")]
     Publish(#[source] ClusterError),
     #[error(
-        "a PersistentVolume named {name} exists that is not this claim's; nothing was touched. \
-         Delete it if it is of no use"
+        "a PersistentVolume named {name} exists that is not this claim's; nothing was changed. \
+         Delete it if it is not needed"
     )]
     NameTaken { name: String },
-    #[error("the PersistentVolume {name} was deleted at the same moment")]
+    #[error("the PersistentVolume {name} was deleted concurrently")]
     Vanished { name: String },
 }
 
-/// Looks at a claim that has no volume of ours yet.
-pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
+/// Reconciles a claim that has no volume yet.
+pub async fn reconcile(context: &Context, claim: &Claim, about: &About) -> Outcome {
     match decide(context, claim, about).await {
         Ok(Decision::Ignore(why)) => {
-            tracing::debug!(namespace = claim.namespace, claim = claim.name, ?why, "left alone");
+            tracing::debug!(
+                namespace = claim.namespace,
+                claim = claim.name,
+                ?why,
+                "ignored the claim"
+            );
             Outcome::Done
         }
         Ok(Decision::Reject(rejection)) => reject(context, claim, &rejection),
@@ -46,7 +51,7 @@ pub async fn tend(context: &Context, claim: &Claim, about: &About) -> Outcome {
     }
 }
 
-/// Decides about a claim, and looks whether this node is the only one that its volume would be tied to.
+/// Decides about a claim, and checks that the hostname label of this node is unique.
 pub async fn decide(
     context: &Context,
     claim: &Claim,
@@ -67,37 +72,37 @@ pub async fn decide(
     })
 }
 
-/// Reports that nothing could be decided about a claim this time.
+/// Reports that the decision about a claim has failed.
 pub fn undecided(context: &Context, claim: &Claim, error: &ClusterError) -> Outcome {
     context.metrics.provision(Provision::failed);
-    say_failure(context, claim, &Chain(error).to_string());
-    Outcome::Again(Pace::Failed)
+    report_failure(context, claim, &Chain(error).to_string());
+    Outcome::Requeue(Backoff::Failed)
 }
 
-/// Tells the claim's user that it cannot be served.
+/// Reports that the claim cannot be served.
 pub fn reject(context: &Context, claim: &Claim, rejection: &Rejection) -> Outcome {
     let waited = volume_of(claim).and_then(|id| context.unfinished.since(&id)).unwrap_or_default();
     if waited < rejection.patience() {
-        return Outcome::Again(Pace::Busy);
+        return Outcome::Requeue(Backoff::Busy);
     }
     context.metrics.provision(Provision::rejected);
-    say_failure(context, claim, &rejection.to_string());
-    Outcome::Again(Pace::Refused)
+    report_failure(context, claim, &rejection.to_string());
+    Outcome::Requeue(Backoff::Refused)
 }
 
 async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
-    let id = &plan.order.identity.volume;
+    let id = &plan.spec.identity.volume;
     let timer = context.metrics.time_provision();
     let made = make(context, plan).await;
     drop(timer);
     match made {
         Ok(made) => {
             let (name, path) = (id.volume_name(), made.path.display());
-            tracing::info!(namespace = claim.namespace, claim = claim.name, volume = name, %path, "volume made");
+            tracing::info!(namespace = claim.namespace, claim = claim.name, volume = name, %path, "created the volume");
             context.metrics.provision(Provision::made);
             let held = match made.limit {
-                None => "; nothing holds it to its size",
-                Some(_) => ", held to its size by a quota",
+                None => "; no quota enforces its size",
+                Some(_) => "; a quota enforces its size",
             };
             let (size, pool, node) = (&plan.size, &made.pool, &plan.node);
             let text = format!("made volume {name} of {size} in pool {pool} on node {node}{held}");
@@ -107,18 +112,19 @@ async fn serve(context: &Context, claim: &Claim, plan: &Plan) -> Outcome {
         Err(error) => {
             context.metrics.provision(Provision::failed);
             if let ProvisionError::Volume(error) = &error
-                && upkeep::trash::make_way(context, error.shortages(), &claim.namespace).await
+                && upkeep::trash::evict_for_claim(context, error.shortages(), &claim.namespace)
+                    .await
             {
-                return Outcome::Again(Pace::Busy);
+                return Outcome::Requeue(Backoff::Busy);
             }
-            say_failure(context, claim, &Chain(&error).to_string());
-            Outcome::Again(error.pace())
+            report_failure(context, claim, &Chain(&error).to_string());
+            Outcome::Requeue(error.pace())
         }
     }
 }
 
 async fn make(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, ProvisionError> {
-    let order = plan.order.clone();
+    let order = plan.spec.clone();
     let (made, is_new) =
         context.on_disk(move |store| store.ensure(&order)).await.map_err(ProvisionError::Volume)?;
     if is_new {
@@ -126,11 +132,11 @@ async fn make(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, Provi
     }
     let object = pv::object(plan, &made);
     if context.cluster.create(&object).await.map_err(ProvisionError::Publish)? {
-        context.facts.set_posted(&plan.order.identity.volume);
+        context.snapshot.set_published(&plan.spec.identity.volume);
         return Ok(made);
     }
-    // An earlier try may have got as far as this without living to see the answer.
-    let name = plan.order.identity.volume.volume_name();
+    // An earlier attempt may have created it without seeing the response.
+    let name = plan.spec.identity.volume.volume_name();
     match context.cluster.volume(&name).await.map_err(ProvisionError::Publish)? {
         Some(existing) if pv::is_the_same(&existing, plan, &made) => Ok(made),
         Some(_) => Err(ProvisionError::NameTaken { name }),
@@ -142,20 +148,20 @@ fn volume_of(claim: &Claim) -> Option<VolumeId> {
     claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
 }
 
-fn say_failure(context: &Context, claim: &Claim, text: &str) {
-    if volume_of(claim).is_some_and(|id| context.unfinished.is_news(&id, text)) {
+fn report_failure(context: &Context, claim: &Claim, text: &str) {
+    if volume_of(claim).is_some_and(|id| context.unfinished.should_report(&id, text)) {
         tracing::warn!(
             namespace = claim.namespace,
             claim = claim.name,
             why = text,
-            "no volume made"
+            "could not create a volume"
         );
         context.events.on_claim(claim, EventReason::ProvisioningFailed, text);
     }
 }
 
 impl ProvisionError {
-    fn pace(&self) -> Pace {
+    fn pace(&self) -> Backoff {
         match self {
             Self::Volume(
                 VolumeError::Pool(_)
@@ -164,8 +170,8 @@ impl ProvisionError {
                 | VolumeError::NoQuota { .. }
                 | VolumeError::NoPool { .. },
             )
-            | Self::NameTaken { .. } => Pace::Refused,
-            Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Pace::Failed,
+            | Self::NameTaken { .. } => Backoff::Refused,
+            Self::Volume(_) | Self::Publish(_) | Self::Vanished { .. } => Backoff::Failed,
         }
     }
 }

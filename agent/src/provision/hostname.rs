@@ -1,12 +1,12 @@
-//! Whether this node's hostname label is its own.
+//! Checks that this node's hostname label is unique.
 //!
-//! A volume is tied to its node by that label alone. If another node has the same one, the scheduler
-//! sends pods there too, and they never start.
+//! A volume's node affinity uses that label alone. If another node has the same one, the scheduler sends
+//! pods there too, and they never start.
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
 
-/// Another node that has this hostname label; `None` if there is none.
+/// Returns another node with this hostname label, if there is one.
 pub(super) async fn other_node(
     context: &Context,
     hostname: &str,

@@ -1,5 +1,5 @@
-//! Making volumes for claims: decided in `plan.rs`, written down in `pv.rs`, done in
-//! `controller.rs`.
+//! Provisions volumes for claims: `plan.rs` decides, `pv.rs` renders the PersistentVolume,
+//! `controller.rs` acts.
 
 pub mod controller;
 pub mod hostname;

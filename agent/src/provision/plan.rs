@@ -128,7 +128,7 @@ impl Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What to make on the disk.
-    pub order: VolumeSpec,
+    pub spec: VolumeSpec,
     /// The version of the claim that was read.
     pub claim_version: String,
     /// The size as the claim writes it.
@@ -219,7 +219,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         claim_created: claim.created,
     };
     Ok(Some(Plan {
-        order: VolumeSpec {
+        spec: VolumeSpec {
             identity,
             pools,
             policy: params.pool_policy,

@@ -1,7 +1,7 @@
 //! The PersistentVolume of a volume: writing its object, and knowing it again. Pure.
 
 use super::plan::Plan;
-use crate::facts::volume::Volume;
+use crate::snapshot::volume::Volume;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_store::volumes::ProvisionedVolume;
 use k8s_openapi::api::core::v1::{
@@ -27,7 +27,7 @@ pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
     ];
     PersistentVolume {
         metadata: ObjectMeta {
-            name: Some(plan.order.identity.volume.volume_name()),
+            name: Some(plan.spec.identity.volume.volume_name()),
             labels: Some(labels.into()),
             annotations: Some(annotations.into()),
             finalizers: Some(vec![names::VOLUME_FINALIZER.to_owned()]),
@@ -39,7 +39,7 @@ pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
 }
 
 fn spec(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolumeSpec {
-    let identity = &plan.order.identity;
+    let identity = &plan.spec.identity;
     let policy = identity.reclaim_policy.as_str();
     PersistentVolumeSpec {
         access_modes: Some(plan.access_modes.clone()),
@@ -85,7 +85,7 @@ fn affinity(hostname: &str) -> VolumeNodeAffinity {
 /// Whether the volume that has our name already is the one that was to be made.
 #[must_use]
 pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> bool {
-    let identity = &plan.order.identity;
+    let identity = &plan.spec.identity;
     let claim = existing.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     existing.is_ours()
         && existing.node_label.as_deref() == Some(plan.node.key().as_str())
@@ -120,7 +120,7 @@ mod tests {
             claim_created: None,
         };
         Plan {
-            order: VolumeSpec {
+            spec: VolumeSpec {
                 identity,
                 pools: vec![PoolName::default()],
                 policy: PoolPolicy::default(),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn made() -> ProvisionedVolume {
-        let id = plan().order.identity.volume;
+        let id = plan().spec.identity.volume;
         let path = fastrak_store::volumes::layout::data_path(std::path::Path::new("/pool"), &id);
         ProvisionedVolume { pool: PoolName::default(), path, limit: None }
     }
@@ -193,7 +193,7 @@ mod tests {
     fn a_volume_is_known_again_by_all_that_ties_it_to_its_claim() {
         let same = Volume::read(&object(&plan(), &made()));
         assert!(is_the_same(&same, &plan(), &made()));
-        let claim = same.claim.clone().map(|claim| crate::facts::volume::ClaimRef {
+        let claim = same.claim.clone().map(|claim| crate::snapshot::volume::ClaimRef {
             uid: Some("another".to_owned()),
             ..claim
         });

@@ -1,21 +1,19 @@
-//! Carries out what was decided about a volume at its end.
+//! Carries out the decision about a released volume.
 //!
-//! The order is: delete the object, on condition that it is still exactly the one decided upon;
-//! move the data into the trash; take our finalizer off. The deletion comes first because it is the
-//! one step that the API server can make conditional, so that a volume which an administrator has
-//! just given to another claim, or asked to be kept, stays; from then on it is past recall. The
-//! finalizer comes last, so that whatever a kill leaves still has it, and the next start goes on by
-//! the same rules: with the object deleted the data is moved, with the data in the trash the
-//! finalizer goes.
+//! The order is: delete the PersistentVolume if it is unchanged since the decision; move the data into
+//! the trash; remove the finalizer. The deletion comes first because it is the only step that the API
+//! server can make conditional: a volume that an administrator has just given to another claim, or
+//! asked to retain, stays. The deletion cannot be undone. The finalizer is removed last, so a kill leaves
+//! it in place and the next start continues by the same rules.
 
 use super::owners;
 use super::plan::{self, Evidence, Interest, Reason, Step};
+use crate::backoff::Backoff;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
 use crate::expand;
-use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::metrics::{Delete, OfPool};
-use crate::pace::Pace;
+use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -26,25 +24,25 @@ use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_store::volumes::{Location, Store, VolumeError};
 use std::time::Duration;
 
-/// A pod that is being ended keeps its volume mounted for a while; longer than this is news.
+/// How long a volume may stay mounted before it is reported: a terminating pod keeps it for a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the finalizer is tried at once: others take theirs off at the same moment.
+/// How often the removal of the finalizer is repeated: others remove theirs concurrently.
 const FINALIZE_TRIES: usize = 5;
 
-/// A volume could not be taken away this time.
+/// A reclamation that has failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReclaimError {
-    #[error("the volume's data could not be taken away")]
+    #[error("the volume's data could not be moved into the trash")]
     Volume(#[source] VolumeError),
-    #[error("the volume's end could not be written to the API server")]
+    #[error("the volume's deletion could not be written to the API server")]
     Cluster(#[source] ClusterError),
-    #[error("the volume was changed by someone else at the same moment")]
+    #[error("the volume was changed concurrently")]
     Changed,
 }
 
-/// Looks at a volume; `None` where it is not this agent's.
-pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
+/// Reconciles a volume. Returns `None` if it is not this agent's.
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
     let outcome = match plan::interest(volume, &context.node) {
         Interest::NotOurs => return None,
         Interest::InUse => in_use(context, id, volume).await,
@@ -53,13 +51,13 @@ pub async fn tend(context: &Context, id: &VolumeId, volume: &Volume) -> Option<O
     };
     Some(outcome.unwrap_or_else(|error| {
         context.metrics.delete(Delete::failed);
-        say(context, id, volume, &Chain(&error).to_string());
-        Outcome::Again(Pace::Failed)
+        report(context, id, volume, &Chain(&error).to_string());
+        Outcome::Requeue(Backoff::Failed)
     }))
 }
 
-/// An administrator may have asked for it after the volume was made. The disk must know, since one
-/// day it may be all that is left to ask.
+/// Records on the disk that the volume is retained: an administrator may have changed the policy after
+/// its creation, and the API objects may be lost one day.
 async fn record_keep(
     context: &Context,
     id: &VolumeId,
@@ -74,7 +72,7 @@ async fn record_keep(
             owners::note_namespace(context, (&pool, &identity), volume).await?;
         }
     }
-    Ok(expand::controller::tend(context, id, volume).await)
+    Ok(expand::controller::reconcile(context, id, volume).await)
 }
 
 async fn in_use(
@@ -83,7 +81,7 @@ async fn in_use(
     volume: &Volume,
 ) -> Result<Outcome, ReclaimError> {
     owners::record_owner(context, id, volume).await?;
-    Ok(expand::controller::tend(context, id, volume).await)
+    Ok(expand::controller::reconcile(context, id, volume).await)
 }
 
 async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
@@ -103,13 +101,12 @@ async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome,
     }
 }
 
-/// The volume to decide upon; `None` if there is nothing to decide.
+/// Returns the volume to decide about, or `None` if it is gone.
 ///
-/// What the watch has shown may be old. That is enough if the object is not being deleted yet: all
-/// that is done to the data follows its deletion, which the API server refuses unless the object
-/// still has the uid and the version that were seen. An object that is being deleted cannot be
-/// deleted once more, so nothing conditional comes before the move of its data. It may have been
-/// given to another claim, or asked to be kept, since it was seen, and is read again.
+/// The watch may be behind. That is harmless while the object is not being deleted: everything that
+/// happens to the data follows the deletion, which the API server refuses if the UID or the resource
+/// version has changed. An object that is being deleted cannot be deleted conditionally again, so it is
+/// read again: it may have been given to another claim, or its policy may have changed.
 async fn to_decide_upon(context: &Context, seen: &Volume) -> Result<Option<Volume>, ReclaimError> {
     if !seen.deleting {
         return Ok(Some(seen.clone()));
@@ -158,7 +155,7 @@ async fn carry_out(
         Step::Keep(pool) => {
             keep(context, pool, id).await?;
             let name = &volume.name;
-            tracing::info!(volume = name, %pool, directory = %id, "object goes, data is kept");
+            tracing::info!(volume = name, %pool, directory = %id, "deleting the object and keeping the data");
             context.metrics.delete(Delete::kept);
             return finalize(context, volume).await.map(|()| Outcome::Done);
         }
@@ -167,32 +164,32 @@ async fn carry_out(
     };
     let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
     // Before the deletion: once that is done, the namespace may go.
-    let parting = owners::parting(context, owner, &data).await?;
+    let metadata = owners::trash_metadata(context, owner, &data).await?;
     let marked = match mark_deleted(context, volume).await? {
         Changed::Done(marked) => *marked,
         // The watch brings what it is now, and the volume is looked at again.
-        Changed::Conflict => return Ok(Outcome::Again(Pace::Busy)),
+        Changed::Conflict => return Ok(Outcome::Requeue(Backoff::Busy)),
         // It was seen before it went, and nobody can say whether its data was to go.
         Changed::Gone => return Ok(Outcome::Done),
     };
     match step {
-        Step::Trash(pool) => discard(context, &pool, id, parting).await?,
-        _ => settle(context).await?,
+        Step::Trash(pool) => discard(context, &pool, id, metadata).await?,
+        _ => sync_trash(context).await?,
     }
     if outcome == Delete::missing {
-        let text = "its directory is in none of this node's pools; only its object is taken away";
+        let text = "its directory is in none of this node's pools; only its object is deleted";
         context.events.on_volume(&marked, EventReason::VolumeDataMissing, text);
     }
     let (name, uid) = (marked.name.clone(), marked.uid.clone());
     finalize(context, marked).await?;
     // The watch is a moment behind: without this, the volume would be asked for once more.
-    context.facts.forget_volume(id, &uid);
-    tracing::info!(volume = name, ?outcome, "volume taken away");
+    context.snapshot.forget_volume(id, &uid);
+    tracing::info!(volume = name, ?outcome, "deleted the volume");
     context.metrics.delete(outcome);
     Ok(Outcome::Done)
 }
 
-/// Deletes the object if it still is the one that was decided upon; returns what it is then.
+/// Deletes the object if it is unchanged since the decision. Returns its state afterwards.
 async fn mark_deleted(context: &Context, volume: Volume) -> Result<Changed, ReclaimError> {
     if volume.deleting {
         return Ok(Changed::Done(Box::new(volume)));
@@ -230,10 +227,10 @@ async fn discard(
     context: &Context,
     pool: &PoolName,
     id: &VolumeId,
-    parting: TrashMetadata,
+    metadata: TrashMetadata,
 ) -> Result<(), ReclaimError> {
     let (name, id) = (pool.clone(), id.clone());
-    let moved = context.on_disk(move |store| store.discard(&name, &id, &parting)).await;
+    let moved = context.on_disk(move |store| store.discard(&name, &id, &metadata)).await;
     if moved.map_err(ReclaimError::Volume)? {
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();
@@ -242,35 +239,35 @@ async fn discard(
     Ok(())
 }
 
-/// Once the object is gone, nobody is left who knows that the data was let go.
-async fn settle(context: &Context) -> Result<(), ReclaimError> {
+/// Flushes the trash. After the object is gone, nothing else knows that the data was deleted.
+async fn sync_trash(context: &Context) -> Result<(), ReclaimError> {
     context.on_disk(Store::sync_trash).await.map_err(ReclaimError::Volume)
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {
-    let (is_news, pace) = match reason {
-        Reason::ClaimAlive => (false, Pace::Refused),
+    let (should_report, pace) = match reason {
+        Reason::ClaimExists => (false, Backoff::Refused),
         Reason::Mounted => {
             context.unmounts.wake_after(id, id);
             let waited = context.unfinished.since(id).unwrap_or_default();
-            (waited >= PATIENCE, Pace::Busy)
+            (waited >= PATIENCE, Backoff::Busy)
         }
-        Reason::MountsUnknown => (true, Pace::Busy),
-        Reason::RecordedClaimAlive { .. }
+        Reason::MountsUnknown => (true, Backoff::Busy),
+        Reason::RecordedClaimExists { .. }
         | Reason::UsedElsewhere { .. }
         | Reason::ForeignPath { .. }
-        | Reason::Doubtful { .. }
-        | Reason::PoolUnusable { .. } => (true, Pace::Refused),
+        | Reason::Unverified { .. }
+        | Reason::PoolUnusable { .. } => (true, Backoff::Refused),
     };
-    if is_news {
-        say(context, id, volume, &reason.to_string());
+    if should_report {
+        report(context, id, volume, &reason.to_string());
     }
-    Outcome::Again(pace)
+    Outcome::Requeue(pace)
 }
 
-fn say(context: &Context, id: &VolumeId, volume: &Volume, text: &str) {
-    if context.unfinished.is_news(id, text) {
-        tracing::warn!(volume = volume.name, why = text, "volume not taken away");
+fn report(context: &Context, id: &VolumeId, volume: &Volume, text: &str) {
+    if context.unfinished.should_report(id, text) {
+        tracing::warn!(volume = volume.name, why = text, "could not delete the volume");
         context.events.on_volume(volume, EventReason::VolumeFailedDelete, text);
     }
 }

@@ -1,5 +1,5 @@
-//! Removing volumes whose claims are gone: decided in `plan.rs` and done in `controller.rs` for those that
-//! have a PersistentVolume, and in `orphans/` for directories without one.
+//! Reclaims volumes whose claims are deleted: `plan.rs` decides and `controller.rs` acts for volumes with a
+//! PersistentVolume, `orphans/` handles directories without one.
 
 pub mod controller;
 pub mod orphans;
@@ -8,10 +8,10 @@ pub mod plan;
 
 use std::path::Path;
 
-/// Says so where the mounts of pods cannot be seen.
+/// Logs a warning if the mounts of pods cannot be seen.
 pub fn warn_without(pods_dir: &Path) {
     if !pods_dir.is_dir() {
         let path = pods_dir.display();
-        tracing::warn!(%path, "the kubelet's folder of pods is not here: their mounts may not be seen");
+        tracing::warn!(%path, "cannot see the kubelet's pod directory: mounts of pods may be missed");
     }
 }

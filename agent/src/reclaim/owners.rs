@@ -1,21 +1,19 @@
-//! Whose a volume is, beside what its PersistentVolume says: the claims that are recorded on the disk, and
-//! the namespace of the last one.
-//!
-//! It moves no data. What it records is what `restore/` goes by later.
+//! Records and checks the owners of a volume beyond its PersistentVolume: the claims in the records on
+//! the disk, and the namespace of the last one. `restore/` relies on these records.
 
 use super::controller::{ReclaimError, find};
 use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
 use crate::context::Context;
-use crate::facts::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::Location;
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::TrashMetadata;
 
-/// An administrator may have given it to another claim. The disk must know of that too: what the
-/// second has written is not the first one's to have back.
+/// Records the claim in the PersistentVolume if an administrator has changed it. The first claim must not
+/// get data that the second has written.
 pub(super) async fn record_owner(
     context: &Context,
     id: &VolumeId,
@@ -32,7 +30,7 @@ pub(super) async fn record_owner(
     Ok(())
 }
 
-/// Records in which namespace the claim was whose volume is kept, while that namespace exists.
+/// Records the namespace UID of the claim of a retained volume while that namespace exists.
 pub(super) async fn note_namespace(
     context: &Context,
     (pool, identity): (&PoolName, &Identity),
@@ -51,8 +49,8 @@ pub(super) async fn note_namespace(
     noted.map_err(ReclaimError::Volume)
 }
 
-/// The uid of the namespace that the claim was in; `None` if that is gone by now. One that is younger
-/// than the claim for which the volume was made is another namespace of the same name.
+/// Returns the UID of the claim's namespace, or `None` if it is gone. A namespace that is younger than
+/// the volume's original claim is another one with the same name.
 async fn namespace_uid(
     context: &Context,
     owner: &Owner,
@@ -65,7 +63,7 @@ async fn namespace_uid(
     Ok(found.filter(is_older).map(|namespace| namespace.uid))
 }
 
-/// A claim that is recorded beside the data, is not the one that the object names, and still exists.
+/// Returns a claim that is recorded on the disk, is not the one in the PersistentVolume, and still exists.
 pub(super) async fn recorded(
     context: &Context,
     volume: &Volume,
@@ -89,8 +87,8 @@ pub(super) async fn recorded(
     Ok(None)
 }
 
-/// What is recorded of a volume that goes. Its namespace is of interest only if it can be restored.
-pub(super) async fn parting(
+/// Returns what to record in the trash. The namespace is needed only if the volume can be restored.
+pub(super) async fn trash_metadata(
     context: &Context,
     owner: Option<Owner>,
     data: &Location,

@@ -1,124 +1,124 @@
-//! What to do about a volume whose claim may be gone. Pure.
+//! Decides about a volume whose claim may be deleted. Pure.
 //!
-//! Data is taken away only where nothing speaks against it; on any doubt the answer is to wait and
-//! to say why.
+//! Data is deleted only without any doubt; otherwise the volume waits and the reason is reported.
 
 use crate::cluster::ClaimState;
-use crate::facts::volume::{Phase, Volume};
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::{Location, layout};
 
-/// Whether a volume is to be looked at more closely.
+/// How a volume concerns this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// Not this agent's.
+    /// It belongs to another agent or provisioner.
     NotOurs,
-    /// In use, or about to be.
+    /// It is in use, or will be.
     InUse,
-    /// To be kept whatever becomes of its objects.
+    /// It is retained.
     Keep,
-    /// It may be at its end.
+    /// It may have to be deleted.
     Ending,
 }
 
-/// What was found out about a volume that may be at its end, all of it just now.
+/// What was just read about a volume that may have to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The claim that its PersistentVolume names.
+    /// The claim in its PersistentVolume.
     pub claim: ClaimState,
-    /// Whether its directory is known to hold nothing.
+    /// Whether its directory is known to be empty.
     pub is_empty: bool,
-    /// Another claim that is recorded beside the data and still exists, by namespace and name. Whoever may
-    /// write PersistentVolumes can have one name any claim.
+    /// Another claim in the records on the disk that still exists, as namespace and name. Everyone who may
+    /// write PersistentVolumes can make one name any claim.
     pub recorded: Option<String>,
-    /// Whether something has it mounted; `None` where that cannot be told.
+    /// Whether it is mounted; `None` if that is unknown.
     pub mounted: Option<bool>,
-    /// Where its data is.
+    /// The location of its data.
     pub data: Location,
 }
 
-/// What to do about it.
+/// What to do about the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing yet.
     Wait(Reason),
-    /// Take the data away, then the object.
+    /// Delete the object and move the data into the trash.
     Trash(PoolName),
-    /// Record that the data is to be kept, then let the object go.
+    /// Record that the data is retained, then release the object.
     Keep(PoolName),
-    /// Let the object go: there is no data here to care for any more.
+    /// Release the object: there is no data to delete.
     Finish,
-    /// The same, and say that the data was not there.
+    /// Release the object and report that its data was missing.
     FinishMissing,
-    /// Let the object go and leave the data: its claim waits, and gets an object anew.
+    /// Release the object and leave the data: its claim waits, and a new object is created for it.
     LetGo,
 }
 
-/// Why a volume must wait for its end, in words for an administrator.
+/// Why a volume cannot be deleted yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Its claim lives.
-    #[error("its claim is there still")]
-    ClaimAlive,
-    /// Its claim lives and uses another volume.
+    /// Its claim exists.
+    #[error("its claim still exists")]
+    ClaimExists,
+    /// Its claim exists and uses another volume.
     #[error(
         "its claim uses volume {volume} and this volume holds data, or was made for another claim; \
-         nothing was touched. Remove its files if they may go, or set its policy to Retain and delete \
+         nothing was changed. Remove its files, or set its policy to Retain and delete \
          it to keep them"
     )]
     UsedElsewhere {
         /// The volume that the claim uses.
         volume: String,
     },
-    /// The claim whose data it holds lives, and its object names another one.
+    /// The recorded claim exists, and the object names another one.
     #[error(
         "its data belongs to claim {claim}, which still exists, but its claimRef names another claim; \
-         nothing was touched. Delete that claim if its data may go, or restore the claimRef"
+         nothing was changed. Delete that claim to delete its data, or restore the claimRef"
     )]
-    RecordedClaimAlive {
-        /// The claim.
+    RecordedClaimExists {
+        /// The recorded claim.
         claim: String,
     },
-    /// Something has it mounted.
-    #[error("a pod on this node has it mounted still; its data is taken away when that has ended")]
+    /// It is mounted.
+    #[error("a pod on this node still mounts it; its data is deleted after the unmount")]
     Mounted,
-    /// Nobody knows.
-    #[error("it cannot be told whether a pod on this node has it mounted")]
+    /// The mounts cannot be read.
+    #[error("the agent cannot read whether a pod on this node mounts it")]
     MountsUnknown,
-    /// Its object names a path that none of our volumes has.
+    /// Its object names a path that is not the volume's.
     #[error(
-        "it names the path {path:?}, which is not this volume's; nothing was touched. If its data \
+        "it names the path {path:?}, which is not this volume's; nothing was changed. If its data \
          is of no value, remove the finalizer"
     )]
     ForeignPath {
         /// The path.
         path: String,
     },
-    /// What has its name on the disk is not proven to be it.
+    /// The directory with its name has no valid record.
     #[error(
-        "the directory in pool {pool} is not proven to be this volume's ({why}); nothing was touched"
+        "the directory in pool {pool} has no valid record of this volume ({why}); nothing was changed"
     )]
-    Doubtful {
+    Unverified {
         /// The pool.
         pool: PoolName,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// Its pool cannot be used.
     #[error("{why}")]
     PoolUnusable {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// Whether `volume` concerns the agent of this node, and how.
+/// Returns how `volume` concerns the agent of this node.
 #[must_use]
 pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
-    // Policies hold other agents to the annotation. The label may be a hash, which they cannot compute.
+    // Admission policies restrict agents by the annotation. The label may be a hash, which policies cannot
+    // compute.
     let mine = volume.node_label.as_deref() == Some(node.key().as_str())
         && volume.node.as_deref().is_none_or(|name| name == node.as_str());
     if !mine || !volume.is_ours() || volume.finalizer().is_none() || volume.id().is_none() {
@@ -133,36 +133,36 @@ pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
     }
 }
 
-/// Decides about a volume that may be at its end.
+/// Decides about a volume that may have to be deleted.
 #[must_use]
 pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     if let Some(claim) = &evidence.recorded {
-        return Step::Wait(Reason::RecordedClaimAlive { claim: claim.clone() });
+        return Step::Wait(Reason::RecordedClaimExists { claim: claim.clone() });
     }
     match &evidence.claim {
         ClaimState::Bound(other) if *other != volume.name && volume.phase != Phase::Bound => {
             unused(volume, id, evidence, other)
         }
-        ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimAlive),
+        ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimExists),
         // Deleted by hand before it was bound: the binder will not take it any more.
         ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
-        ClaimState::Waiting => Step::Wait(Reason::ClaimAlive),
+        ClaimState::Waiting => Step::Wait(Reason::ClaimExists),
         ClaimState::Gone => match volume.policy {
             ReclaimPolicy::Retain => keep(evidence),
-            ReclaimPolicy::Delete => take_away(volume, id, evidence),
+            ReclaimPolicy::Delete => delete(volume, id, evidence),
         },
     }
 }
 
-/// Its claim is bound to another volume, for good, and so never had this one: a volume that was made
-/// while the claim was bound elsewhere. Data that is in it all the same was imported, or was another
-/// claim's before, and stays.
+/// Decides about a volume whose claim is bound to another one for its lifetime. This volume was created
+/// while the claim was bound elsewhere, so it should be empty. Data in it was imported or belonged to
+/// another claim, and stays.
 fn unused(volume: &Volume, id: &VolumeId, evidence: &Evidence, other: &str) -> Step {
     let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     if volume.policy == ReclaimPolicy::Retain {
         return keep(evidence);
     }
-    match take_away(volume, id, evidence) {
+    match delete(volume, id, evidence) {
         Step::Trash(_) if of != Some(id.as_str()) || !evidence.is_empty => {
             Step::Wait(Reason::UsedElsewhere { volume: other.to_owned() })
         }
@@ -180,7 +180,7 @@ fn keep(evidence: &Evidence) -> Step {
     }
 }
 
-fn take_away(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
+fn delete(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     // The path is never followed. But an object with another one was not written by us, whatever
     // else it says of itself.
     let path = volume.path.as_deref().unwrap_or_default();
@@ -189,7 +189,7 @@ fn take_away(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     }
     match (&evidence.data, evidence.mounted) {
         (Location::Unverified(pool, why), _) => {
-            Step::Wait(Reason::Doubtful { pool: pool.clone(), why: why.clone() })
+            Step::Wait(Reason::Unverified { pool: pool.clone(), why: why.clone() })
         }
         (Location::Unknown(why), _) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
         (Location::Trashed, _) => Step::Finish,

@@ -1,21 +1,21 @@
-//! Carries out what was decided about a claim that wants a volume which was there before.
+//! Carries out the decision about a claim that requests an existing volume.
 //!
-//! The order is: the data in its place, whose it is recorded, both on the disk; then the object. A kill
-//! between any two leaves a directory without an object, which the claim's next look publishes; and if
-//! the claim is gone by then, the look for directories without an owner puts it back into the trash.
+//! The order is: move the data to its path, record the owner, flush both to the disk, create the object.
+//! A kill between any two leaves a directory without an object, which the claim's next reconciliation
+//! publishes. If the claim is gone by then, the orphan scan moves the directory back into the trash.
 
 use super::plan::{self, Ask, Evidence, Step, Way};
 use super::refusal::Wait;
-use super::told::say;
+use super::report::report_failure;
 use super::{import, publish};
+use crate::backoff::Backoff;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::About;
-use crate::facts::volume::{ClaimRef, Volume};
 use crate::metrics::{Act, OfPool, Restore};
-use crate::pace::Pace;
 use crate::provision::controller as provision;
 use crate::provision::plan::Decision;
+use crate::snapshot::About;
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::claim::{Claim, Wish, WishError};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
@@ -23,19 +23,19 @@ use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 
-/// The claim could not get its volume this time.
+/// A restore that has failed.
 #[derive(Debug, thiserror::Error)]
 enum RestoreError {
-    #[error("the volume could not be brought back")]
+    #[error("the volume could not be restored")]
     Volume(#[source] VolumeError),
-    #[error("the API server could not be asked, or told")]
+    #[error("the request to the API server failed")]
     Cluster(#[source] ClusterError),
-    #[error("the volume was changed by someone else at the same moment")]
+    #[error("the volume was changed concurrently")]
     Changed,
 }
 
-/// Looks at a claim that wants a volume which was there before.
-pub async fn tend(
+/// Reconciles a claim that requests an existing volume.
+pub async fn reconcile(
     context: &Context,
     claim: &Claim,
     about: &About,
@@ -51,18 +51,18 @@ pub async fn tend(
         Ok(Wish::Undelete(id)) => (id, Way::Undelete),
         Ok(Wish::Adopt(id)) => (id, Way::Adopt),
         Ok(Wish::Import(name)) => {
-            return import::controller::tend(context, claim, &plan, name).await;
+            return import::controller::reconcile(context, claim, &plan, name).await;
         }
         Err(error) => {
-            say(context, &plan, claim, &error.to_string());
-            return Outcome::Again(Pace::Refused);
+            report_failure(context, &plan, claim, &error.to_string());
+            return Outcome::Requeue(Backoff::Refused);
         }
     };
     let ask = Ask { claim, plan: &plan, id, way };
     give(context, &ask).await.unwrap_or_else(|error| {
         context.metrics.restore(way.into(), Restore::failed);
-        say(context, &plan, claim, &Chain(&error).to_string());
-        Outcome::Again(Pace::Failed)
+        report_failure(context, &plan, claim, &Chain(&error).to_string());
+        Outcome::Requeue(Backoff::Failed)
     })
 }
 
@@ -74,31 +74,31 @@ async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError>
         Step::Wait(wait) => {
             context.metrics.restore(act, Restore::waiting);
             if wait == Wait::Mounted {
-                context.unmounts.wake_after(ask.id, &ask.plan.order.identity.volume);
+                context.unmounts.wake_after(ask.id, &ask.plan.spec.identity.volume);
             }
-            // What comes right by itself within a moment is no news.
-            if context.unfinished.since(&ask.plan.order.identity.volume).is_some() {
-                say(context, ask.plan, ask.claim, &wait.to_string());
+            // A condition that resolves within a moment is not reported.
+            if context.unfinished.since(&ask.plan.spec.identity.volume).is_some() {
+                report_failure(context, ask.plan, ask.claim, &wait.to_string());
             }
-            Outcome::Again(Pace::Busy)
+            Outcome::Requeue(Backoff::Busy)
         }
         Step::Refuse(refusal) => {
             context.metrics.restore(act, Restore::refused);
-            say(context, ask.plan, ask.claim, &refusal.to_string());
-            Outcome::Again(Pace::Refused)
+            report_failure(context, ask.plan, ask.claim, &refusal.to_string());
+            Outcome::Requeue(Backoff::Refused)
         }
         Step::Publish(known) | Step::Repoint(known, _) => {
             context.metrics.restore(act, Restore::done);
-            tell(context, ask, &known);
+            report_given(context, ask, &known);
             Outcome::Done
         }
     })
 }
 
 async fn work(context: &Context, ask: &Ask<'_>) -> Result<Step, RestoreError> {
-    let own = ask.plan.order.identity.volume == *ask.id;
-    // Nobody else works on the volume meanwhile: not the claim that it was of, nor whoever looks for
-    // directories without an owner. Its own uid the claim has already.
+    let own = ask.plan.spec.identity.volume == *ask.id;
+    // No other worker reconciles the volume meanwhile, neither for its former claim nor as an orphan. The
+    // worker already holds the claim's own UID.
     let held = context.queue.try_hold(ask.id);
     if held.is_none() && !own {
         return Ok(Step::Wait(Wait::Busy));
@@ -124,15 +124,15 @@ async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreErr
             let asked = tokio::try_join!(claims(context, ask, known), namespace);
             asked.map_err(RestoreError::Cluster)?
         }
-        // Nothing that could be given: nobody needs to be asked.
+        // Without a volume there is nothing to check.
         _ => (ClaimState::Gone, None),
     };
-    // Last, so that no mount can come between a claim that was there and this look.
+    // Read last, so that a mount cannot appear between the check of the claims and this one.
     let mounted = context.store.is_mounted(ask.id);
     Ok(Evidence { data, volume, claims, namespace, mounted })
 }
 
-/// The claim that the volume was made for, and the one that had it last.
+/// Returns the state of the original and the last claim of the volume.
 async fn claims(
     context: &Context,
     ask: &Ask<'_>,
@@ -152,13 +152,13 @@ async fn publish(
     ask: &Ask<'_>,
     known: &FoundVolume,
 ) -> Result<(), RestoreError> {
-    let made = bring_back(context, ask, known).await?;
+    let made = restore(context, ask, known).await?;
     let object = publish::object(ask.plan, known, &made, ask.claim);
     if !context.cluster.create(&object).await.map_err(RestoreError::Cluster)? {
         return Err(RestoreError::Changed);
     }
-    context.facts.set_posted(ask.id);
-    context.facts.set_posted(&ask.plan.order.identity.volume);
+    context.snapshot.set_published(ask.id);
+    context.snapshot.set_published(&ask.plan.spec.identity.volume);
     Ok(())
 }
 
@@ -168,14 +168,14 @@ async fn repoint(
     known: &FoundVolume,
     volume: &Volume,
 ) -> Result<(), RestoreError> {
-    bring_back(context, ask, known).await?;
+    restore(context, ask, known).await?;
     match context.cluster.repoint(volume, ask.claim).await.map_err(RestoreError::Cluster)? {
         Changed::Done(_) => Ok(()),
         Changed::Conflict | Changed::Gone => Err(RestoreError::Changed),
     }
 }
 
-async fn bring_back(
+async fn restore(
     context: &Context,
     ask: &Ask<'_>,
     known: &FoundVolume,
@@ -184,7 +184,7 @@ async fn bring_back(
     let owner = Owner {
         namespace: ask.claim.namespace.clone(),
         claim: ask.claim.name.clone(),
-        uid: ask.plan.order.identity.volume.to_string(),
+        uid: ask.plan.spec.identity.volume.to_string(),
     };
     let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
     let made = made.map_err(RestoreError::Volume)?;
@@ -195,7 +195,7 @@ async fn bring_back(
     Ok(made)
 }
 
-fn tell(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
+fn report_given(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
     let (claim, volume) = (ask.claim, ask.id.volume_name());
     let reason = match ask.way {
         Way::Undelete => EventReason::VolumeUndeleted,
@@ -208,9 +208,9 @@ fn tell(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
         volume,
         from,
         ?reason,
-        "volume given"
+        "gave the claim a volume"
     );
-    let text = format!("has volume {volume}, which was claim {from}'s");
+    let text = format!("the claim has volume {volume} of former claim {from}");
     context.events.on_claim(claim, reason, text);
 }
 

@@ -1,11 +1,10 @@
-//! Giving a claim a volume that was there before, in place of a new one: decided in `plan.rs`, done in
-//! `controller.rs`.
+//! Gives a claim an existing volume instead of a new one: `plan.rs` decides, `controller.rs` acts.
 //!
-//! A claim that wishes so never gets an empty volume: it waits, and an event says why.
+//! A claim that requests one never gets an empty volume: it waits, and an event says why.
 
 pub mod controller;
 pub mod import;
 pub mod plan;
 pub mod publish;
 pub mod refusal;
-mod told;
+mod report;

@@ -7,8 +7,8 @@
 use super::refusal::{Refusal, Wait};
 use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
-use crate::facts::volume::{Phase, Volume};
 use crate::provision::plan::Plan;
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Quota;
 use fastrak_api::class::ReclaimPolicy;
@@ -122,7 +122,7 @@ fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> 
     }
     let name = ask.id.volume_name();
     if evidence.claims != ClaimState::Gone {
-        return Err(Step::Refuse(Refusal::ClaimLives(name)));
+        return Err(Step::Refuse(Refusal::ClaimExists(name)));
     }
     if ask.way == Way::Adopt && known.trashed {
         return Err(Step::Refuse(Refusal::Trashed(name)));
@@ -143,7 +143,9 @@ fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume>
     };
     let known = match &evidence.data {
         SearchResult::Found(known) => known,
-        SearchResult::Unverified(why) => return Err(Step::Refuse(Refusal::Doubtful(why.clone()))),
+        SearchResult::Unverified(why) => {
+            return Err(Step::Refuse(Refusal::Unverified(why.clone())));
+        }
         SearchResult::Unknown(why) => return Err(Step::Wait(Wait::Pool(why.clone()))),
         SearchResult::Absent => return Err(not_here()),
     };
@@ -186,14 +188,14 @@ fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
             if layout::is_data_path(path.as_bytes(), ask.id) {
                 return Ok(());
             }
-            Err(Step::Refuse(Refusal::Doubtful(format!("its object names the path {path:?}"))))
+            Err(Step::Refuse(Refusal::Unverified(format!("its object names the path {path:?}"))))
         }
         _ => Err(Step::Refuse(Refusal::InUse(name))),
     }
 }
 
 fn fits(ask: &Ask<'_>, known: &FoundVolume) -> Checked<()> {
-    let order = &ask.plan.order;
+    let order = &ask.plan.spec;
     if !order.pools.contains(&known.pool) {
         return Err(Step::Refuse(Refusal::OtherPool {
             has: known.pool.clone(),

@@ -19,7 +19,7 @@ pub fn object(
     made: &ProvisionedVolume,
     claim: &Claim,
 ) -> PersistentVolume {
-    let (new, old) = (&plan.order.identity, &known.identity);
+    let (new, old) = (&plan.spec.identity, &known.identity);
     let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
         (ReclaimPolicy::Delete, ReclaimPolicy::Delete) => ReclaimPolicy::Delete,
         // Whoever once asked for the data to be kept need not be the one who asks for it now.
@@ -28,7 +28,7 @@ pub fn object(
     let identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };
     let mut plan = plan.clone();
     plan.size = Bytes(old.bytes).to_string();
-    plan.order.identity = identity;
+    plan.spec.identity = identity;
     let mut object = pv::object(&plan, made);
     if let Some(spec) = &mut object.spec {
         spec.claim_ref = Some(repoint::reference(claim));

@@ -1,34 +1,35 @@
-//! Why a claim does not get the volume that it names, in words for its user.
+//! Why a claim does not get the volume that it names.
 
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::VolumeId;
 
-/// Why a claim has to wait, in words for its user.
+/// Why a claim has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
     /// The volume is being taken away.
-    #[error("volume {0} is still being taken away")]
+    #[error("volume {0} is still being deleted")]
     Leaving(String),
     /// Something has it mounted.
-    #[error("a pod on this node has the volume mounted still")]
+    #[error("a pod on this node still mounts the volume")]
     Mounted,
-    /// Nobody knows.
-    #[error("it cannot be told whether a pod on this node has the volume mounted")]
+    /// The mounts cannot be read.
+    #[error("the agent cannot read whether a pod on this node mounts the volume")]
     MountsUnknown,
     /// A pool cannot be used.
     #[error("{0}")]
     Pool(String),
-    /// Work on the volume is under way.
-    #[error("the volume is being worked on")]
+    /// Another worker has the volume.
+    #[error("another operation on the volume is in progress")]
     Busy,
 }
 
-/// Why a claim cannot have the volume, in words for its user.
+/// Why a claim cannot have the volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is none, or it is not for this claim. One text, so that nobody learns of others' volumes.
+    /// The volume does not exist, or is not for this claim. Both have one message, so that nobody learns about
+    /// the volumes of others.
     #[error(
         "node {node} has no volume {id} that a claim of this namespace may have. It is on one node \
          only, which the claim has to name ({pin}); the trash keeps it for a time only; and it goes to \
@@ -45,19 +46,19 @@ pub enum Refusal {
         id: VolumeId,
     },
     /// It is this claim's own uid.
-    #[error("the claim names itself; name the volume that it is to have")]
+    #[error("the claim names itself; name the volume that it should have")]
     Itself,
-    /// What is on the disk is not proven to be it.
-    #[error("the directory of the volume is not proven to be it ({0}); nothing was touched")]
-    Doubtful(String),
+    /// The directory has no valid record.
+    #[error("the directory of the volume has no valid record ({0}); nothing was changed")]
+    Unverified(String),
     /// It is somebody's.
     #[error("volume {0} is in use by another claim")]
     InUse(String),
-    /// Its claim is there still.
-    #[error("the claim that volume {0} was of is there still; delete that first, or use it")]
-    ClaimLives(String),
+    /// Its claim still exists.
+    #[error("volume {0} still belongs to a claim; delete that claim or use it")]
+    ClaimExists(String),
     /// It is not in the trash but kept.
-    #[error("volume {0} is not in the trash but kept; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
+    #[error("volume {0} is retained and not in the trash; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
     Kept(String),
     /// It is not kept but in the trash.
     #[error("volume {0} is in the trash; write {undelete} in place of {adopt}", adopt = names::ADOPT, undelete = names::UNDELETE)]
@@ -76,7 +77,7 @@ pub enum Refusal {
     },
     /// The class promises what the volume does not keep.
     #[error(
-        "nothing holds volume {volume} to its size, and class {class} requires a quota; use a class that \
+        "no quota enforces the size of volume {volume}, and class {class} requires one; use a class that \
          does not"
     )]
     NoQuota {
@@ -86,7 +87,7 @@ pub enum Refusal {
         class: String,
     },
     /// It is too small.
-    #[error("the claim asks for {asked}, and the volume has {has}; ask for {has} or less")]
+    #[error("the claim requests {asked}, and the volume has {has}; request {has} or less")]
     TooLarge {
         /// What is asked for.
         asked: Bytes,

@@ -1,12 +1,11 @@
-//! What is done at intervals: looking after the pools, comparing them with the cluster, emptying the
-//! trash, finding out what volumes hold.
+//! Periodic work: checks the pools, compares them with the cluster, empties the trash, measures usage.
 //!
-//! It decides nothing about a volume: what it finds is handed to the workers.
+//! It decides nothing about a volume: the workers reconcile what it finds.
 
+pub mod blocked;
 pub mod condition;
 pub mod pools;
 pub mod scan;
-pub mod stuck;
 pub mod trash;
 pub mod unmounts;
 pub mod unwatched;
@@ -16,18 +15,18 @@ use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// How the pools are looked after.
+/// The settings of the periodic work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upkeep {
-    /// How often to look for directories that belong to nobody.
+    /// The interval of the orphan scan.
     pub orphan_scan: Duration,
-    /// How much of a pool deleted volumes may take that can be had back, in percent.
+    /// How much of a pool restorable volumes may hold, in percent.
     pub trash_percent: u8,
-    /// How often to find out what volumes hold.
+    /// The interval of the usage measurement.
     pub usage: Duration,
 }
 
-/// Does the one when the other is done, unless shutdown is requested before.
+/// Runs `then` after `first`, unless shutdown is requested earlier.
 pub async fn after(
     first: impl Future<Output = ()>,
     shutdown: Shutdown,

@@ -3,8 +3,8 @@
 //! Work does not depend on it: every operation looks for itself.
 
 use crate::context::Context;
-use crate::facts::Confirmations;
 use crate::metrics::OfPool;
+use crate::snapshot::Confirmations;
 use crate::upkeep::condition::Condition;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
@@ -62,9 +62,9 @@ async fn identify(context: &Context) {
 
 /// Looks at the pools once.
 pub async fn look(context: &Context, condition: &mut Condition) {
-    let Confirmations { adopt_pool: adopt, orphans } = context.facts.confirmations();
+    let Confirmations { adopt_pool: adopt, orphans } = context.snapshot.confirmations();
     let cluster = context.cluster_id();
-    let in_use = context.facts.pools_in_use();
+    let in_use = context.snapshot.pools_in_use();
     context.store.pools().set_cluster_view(ClusterView { cluster, in_use, adopt: adopt.clone() });
     match context.on_disk(|store| Ok(store.pools().changes())).await {
         Ok(changes) => {
@@ -98,7 +98,7 @@ async fn consume_adoption(context: &Context, pool: &str) {
 /// Has the node say how its pools are, if that is due.
 pub async fn report(context: &Context, condition: &mut Condition) {
     let clock = &context.clock;
-    let Some(node) = context.facts.node_uid() else { return };
+    let Some(node) = context.snapshot.node_uid() else { return };
     let Some(patch) = condition.to_write(&node, clock.now(), clock.instant()) else { return };
     match context.cluster.set_condition(&context.node, &patch).await {
         Ok(()) => condition.written(node),
@@ -133,7 +133,8 @@ fn tell(context: &Context, change: &Change) {
                 let text = format!("pool {pool} can be used");
                 context.events.on_node(&context.node, EventReason::PoolUsable, text);
             }
-            let waiting = context.facts.all_waiting().into_iter().chain(context.facts.volumes());
+            let waiting =
+                context.snapshot.all_waiting().into_iter().chain(context.snapshot.volumes());
             waiting.for_each(|id| context.queue.add(id));
             context.scan.notify_one();
             context.trash.notify_one();

@@ -6,9 +6,9 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::facts::volume::{Phase, Volume};
 use crate::metrics::OfPool;
 use crate::reclaim::orphans::Scanned;
+use crate::snapshot::volume::{Phase, Volume};
 use crate::upkeep::unwatched;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
@@ -46,7 +46,7 @@ pub async fn run(
 /// Compares once.
 pub async fn scan(context: &Context) {
     // Before the pools are read: the directory of a volume that is known by now is there.
-    let known = context.facts.volumes();
+    let known = context.snapshot.volumes();
     let contents = match context.on_disk(|store| Ok(store.survey())).await {
         Ok(contents) => contents,
         Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
@@ -69,7 +69,7 @@ pub async fn scan(context: &Context) {
 /// Finds the directories that no PersistentVolume owns. Without the API server's word nothing is one.
 async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), ClusterError> {
     let unknown = |content: &Content| {
-        let ids = content.volumes.iter().filter(|id| !context.facts.knows(id));
+        let ids = content.volumes.iter().filter(|id| !context.snapshot.knows(id));
         ids.cloned().collect::<HashSet<_>>()
     };
     let unknown: Vec<_> = contents.iter().map(|content| (content, unknown(content))).collect();
@@ -124,7 +124,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
             return tracing::warn!(%pool, error = %Chain(&error), "could not look into orphans");
         }
     };
-    let confirmed = context.facts.confirmations().orphans.as_deref() == Some(pool.as_str());
+    let confirmed = context.snapshot.confirmations().orphans.as_deref() == Some(pool.as_str());
     let (number, retention) = (found.len(), context.orphan_terms.retention);
     let scanned =
         context.orphans.scanned(&pool, found, content.volumes.len(), (confirmed, retention));
@@ -184,7 +184,7 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
         let absent = known.iter().filter(|id| !contents.iter().any(|c| c.volumes.contains(id)));
         // Asked again: it may have been taken away while the pools were read.
         let missing: Vec<_> =
-            absent.filter_map(|id| context.facts.about(id).volume).filter(is_missing).collect();
+            absent.filter_map(|id| context.snapshot.about(id).volume).filter(is_missing).collect();
         context.metrics.set(OfPool::Missing, &content.pool, missing.len());
         for volume in missing {
             let text = "its directory is not in its pool; restore it from a backup, or delete the \

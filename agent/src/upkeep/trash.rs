@@ -1,13 +1,12 @@
-//! Looks through the trash and empties it, in short steps with pauses between, so that it is not in the
-//! way of pods that use the same disk.
+//! Reviews and empties the trash in short steps with pauses, so that pods on the same disk are not slowed
+//! down.
 //!
-//! Nothing waits for it: a volume is gone for the cluster when it is in the trash. What can be had back
-//! stays for its time, unless the room is needed: then some are evicted, as `volumes/plan.rs` decides, and
-//! an event says so.
+//! Nothing waits for it: for the cluster, a volume in the trash is gone. Restorable volumes stay for their
+//! retention unless their space is needed: then some are evicted, and an event reports it.
 
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::upkeep::stuck::{self, Stuck};
+use crate::upkeep::blocked::{self, BlockedEntries};
 use fastrak_api::capacity::Shortage;
 use fastrak_api::claim::Claim;
 use fastrak_api::pool::PoolName;
@@ -22,31 +21,28 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a step works before it rests: nobody waits longer for what it holds.
+/// The working time of a step.
 const WORK: Duration = Duration::from_millis(5);
-/// How much longer than it worked it rests. What counts is the time and not the number of files, since
-/// one disk removes a hundred while another removes one; and a disk that has others to serve takes
-/// longer for the same, and is left alone for longer.
+/// The pause after a step, as a multiple of its duration. Time counts and not the number of files: one
+/// disk removes a hundred files while another removes one, and a busy disk is left alone for longer.
 const REST: u32 = 4;
-/// The trash is looked through again after this time: for what could not be removed, and to count the
-/// time of what can be had back.
+/// The interval of reviews: to retry blocked removals, and to count the retention.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// A start lets volumes find their data in the trash, where a kill may have left it, before that is
-/// emptied.
+/// The delay after a start. Claims may find their data in the trash, where a kill may have left it.
 const AT_FIRST: Duration = Duration::from_secs(2);
 
-/// How the trash is emptied, and what is remembered between the steps of that.
+/// The settings and the state of the removal.
 #[derive(Debug)]
 pub struct Emptying {
     percent: u8,
     budget: Budget,
-    stuck: Stuck,
+    blocked: BlockedEntries,
     is_due: bool,
-    sorted: Option<Instant>,
+    reviewed: Option<Instant>,
 }
 
-/// Empties the trash at intervals, and when woken, until shutdown is requested. What can be had back may
-/// take `percent` of a pool.
+/// Empties the trash at intervals, and when woken, until shutdown is requested. Restorable volumes may hold
+/// `percent` of a pool.
 pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
     let mut emptying = Emptying::new(percent, WORK.into());
@@ -70,30 +66,30 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
 }
 
 impl Emptying {
-    /// Returns one that has done nothing yet. What can be had back may take `percent` of a pool, and a
-    /// step may do as much as `budget` allows.
+    /// Creates the initial state. Restorable volumes may hold `percent` of a pool, and a step may do as much
+    /// as `budget` allows.
     #[must_use]
     pub fn new(percent: u8, budget: Budget) -> Self {
-        Self { percent, budget, stuck: Stuck::default(), is_due: false, sorted: None }
+        Self { percent, budget, blocked: BlockedEntries::default(), is_due: false, reviewed: None }
     }
 
-    /// Begins to empty the trash. `is_due` says whether it is to be looked through as well.
+    /// Starts a round. `is_due` says whether to review the trash too.
     pub fn begin(&mut self, is_due: bool) {
         self.is_due = is_due;
-        self.sorted = None;
+        self.reviewed = None;
     }
 
     /// Removes a little. Returns how long that took, or `None` if there is no more to remove.
     pub async fn step(&mut self, context: &Context) -> Option<Duration> {
         let clock = &context.clock;
-        // Each volume that can be had back is looked at: not for every one that cannot.
-        let since = self.sorted.map(|at| clock.instant().saturating_duration_since(at));
+        // A review reads every restorable volume, so it is not repeated for each step.
+        let since = self.reviewed.map(|at| clock.instant().saturating_duration_since(at));
         let is_due = self.is_due && since.is_none_or(|since| since >= INTERVAL);
         if context.store.take_unreviewed() || is_due {
-            sort(context, self.percent).await;
-            self.sorted = Some(clock.instant());
+            review(context, self.percent).await;
+            self.reviewed = Some(clock.instant());
         }
-        let worked = remove(context, self.budget, &mut self.stuck).await;
+        let worked = remove(context, self.budget, &mut self.blocked).await;
         if worked.is_none() {
             context.store.clear_pending_evictions();
         }
@@ -103,19 +99,19 @@ impl Emptying {
     /// Returns whether something could not be removed and waits for its next try.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
-        self.stuck.is_waiting(now)
+        self.blocked.is_waiting(now)
     }
 }
 
 /// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
 /// `requester`. Returns whether any was evicted. Their room is free when they are removed, a little later.
-pub async fn make_way(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
+pub async fn evict_for_claim(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
     for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
         match evict_trash(context, pool, (bytes, requester)).await {
             Ok(false) => {}
             Ok(true) => return true,
             Err(error) => {
-                tracing::warn!(%pool, error = %Chain(&error), "trash could not give way");
+                tracing::warn!(%pool, error = %Chain(&error), "could not evict volumes from the trash");
             }
         }
     }
@@ -127,7 +123,7 @@ async fn evict_trash(
     pool: &PoolName,
     (bytes, requester): (u64, &str),
 ) -> Result<bool, VolumeError> {
-    // More must not be given up before it is seen what the last was good for.
+    // The effect of the latest eviction comes first.
     if context.store.has_pending_evictions() {
         return Ok(true);
     }
@@ -135,34 +131,34 @@ async fn evict_trash(
         (pool.clone(), context.clock.now().as_second(), requester.to_owned());
     let work = move |store: &Store| store.evict_trash(&name, (bytes, &requester), now);
     let lost = context.on_disk(work).await?;
-    lost.iter().for_each(|lost| tell(context, pool, lost));
+    lost.iter().for_each(|lost| report_evicted(context, pool, lost));
     context.trash.notify_one();
     Ok(!lost.is_empty())
 }
 
-async fn sort(context: &Context, percent: u8) {
+async fn review(context: &Context, percent: u8) {
     let now = context.clock.now().as_second();
     match context.on_disk(move |store| Ok(store.review_trash(percent, now))).await {
-        Ok(pools) => pools.iter().for_each(|sorted| report(context, sorted)),
-        Err(error) => tracing::warn!(error = %Chain(&error), "could not look through the trash"),
+        Ok(pools) => pools.iter().for_each(|reviewed| report(context, reviewed)),
+        Err(error) => tracing::warn!(error = %Chain(&error), "could not review the trash"),
     }
 }
 
-fn report(context: &Context, sorted: &TrashReview) {
-    let pool = &sorted.pool;
-    let bytes = usize::try_from(sorted.bytes).unwrap_or(usize::MAX);
+fn report(context: &Context, reviewed: &TrashReview) {
+    let pool = &reviewed.pool;
+    let bytes = usize::try_from(reviewed.bytes).unwrap_or(usize::MAX);
     context.metrics.set(OfPool::TrashBytes, pool, bytes);
-    context.metrics.set(OfPool::Unreadable, pool, sorted.unreadable);
-    for lost in &sorted.expired {
-        tracing::info!(%pool, volume = %lost.id, "time in the trash is over");
+    context.metrics.set(OfPool::Unreadable, pool, reviewed.unreadable);
+    for lost in &reviewed.expired {
+        tracing::info!(%pool, volume = %lost.id, "retention in the trash expired");
     }
-    sorted.evicted.iter().for_each(|lost| tell(context, pool, lost));
+    reviewed.evicted.iter().for_each(|lost| report_evicted(context, pool, lost));
 }
 
-/// The claim is gone, and so is the volume: an event is all by which its user can learn of it.
-fn tell(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
+/// Reports an eviction. The claim and the volume are gone: the event is all that their user can find.
+fn report_evicted(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
     let PurgedVolume { id, owner, bytes } = lost;
-    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "trash gives way");
+    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "evicted a volume from the trash");
     if owner.namespace.is_empty() {
         return;
     }
@@ -174,16 +170,20 @@ fn tell(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
     };
     let size = Bytes(*bytes);
     let text = format!(
-        "volume {name} of {size} can not be had back any more: pool {pool} of node {node} needed the room",
+        "volume {name} of {size} was evicted from the trash and cannot be restored: pool {pool} on node {node} needed its space",
         name = id.volume_name(),
         node = context.node
     );
     context.events.on_claim(&claim, EventReason::TrashEvicted, text);
 }
 
-/// Removes a little. How long that took; `None` where there is no more to remove.
-async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<Duration> {
-    let skipped = stuck.skipped(context.clock.instant());
+/// Removes a little. Returns how long that took, or `None` if nothing is left to remove.
+async fn remove(
+    context: &Context,
+    budget: Budget,
+    blocked: &mut BlockedEntries,
+) -> Option<Duration> {
+    let skipped = blocked.skipped(context.clock.instant());
     let work = move |store: &Store| {
         let start = Instant::now();
         let states = store.empty_trash(budget, &skipped);
@@ -206,13 +206,13 @@ async fn remove(context: &Context, budget: Budget, stuck: &mut Stuck) -> Option<
         }
         if !state.more {
             // Now all of them have been tried.
-            context.metrics.set(OfPool::Stuck, &state.pool, state.skipped);
+            context.metrics.set(OfPool::Blocked, &state.pool, state.skipped);
         }
         for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
-            let text = stuck::text(&state.pool, &context.node, &obstacle);
-            if stuck.note(name, obstacle, context.clock.instant()) {
+            let text = blocked::text(&state.pool, &context.node, &obstacle);
+            if blocked.note(name, obstacle, context.clock.instant()) {
                 context.events.on_node(&context.node, EventReason::TrashRemovalBlocked, text);
             }
         }

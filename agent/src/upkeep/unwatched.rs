@@ -6,9 +6,9 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::facts::growth::Growth;
-use crate::facts::volume::{ClaimRef, Phase, Volume};
 use crate::reclaim::plan::{Interest, interest};
+use crate::snapshot::growth::Growth;
+use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -22,7 +22,7 @@ const READ_AT_ONCE: usize = 50;
 /// Reads some of the claims that the watch lacks, and has their volumes looked at.
 pub async fn look(context: &Context) {
     let is_bound = |volume: &Volume| is_bound_here(volume, &context.node);
-    for (id, owner) in context.facts.unwatched(is_bound, READ_AT_ONCE) {
+    for (id, owner) in context.snapshot.unwatched(is_bound, READ_AT_ONCE) {
         if let Err(error) = read(context, &id, &owner).await {
             let (namespace, claim) = (&owner.namespace, &owner.name);
             tracing::warn!(error = %Chain(&error), namespace, claim, "could not read a claim without label");
@@ -42,7 +42,7 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
     let Some(found) = found.filter(has_volume) else { return Ok(()) };
     let text = missing_text(&found.0, &context.node);
     let claim = found.0.clone();
-    if context.facts.show_unwatched(owner, found)
+    if context.snapshot.show_unwatched(owner, found)
         && let Some(text) = text
     {
         let (namespace, name) = (&claim.namespace, &claim.name);

@@ -6,7 +6,7 @@
 //! round takes.
 
 use crate::context::Context;
-use crate::metrics::room::OfVolume;
+use crate::metrics::capacity::OfVolume;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
@@ -145,14 +145,14 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
 fn tell(context: &Context, standings: &[PoolUsage]) {
     let mut volumes = Vec::new();
     for PoolUsage { pool, room, grants } in standings {
-        context.metrics.room.set_pool(pool, room);
+        context.metrics.capacity.set_pool(pool, room);
         volumes.extend(grants.iter().filter_map(|(id, grant)| of_volume(context, pool, id, grant)));
     }
-    context.metrics.room.set_volumes(volumes);
+    context.metrics.capacity.set_volumes(volumes);
 }
 
 fn of_volume(context: &Context, pool: &PoolName, id: &VolumeId, grant: &Grant) -> Option<OfVolume> {
-    let claim = context.facts.about(id).volume?.claim?;
+    let claim = context.snapshot.about(id).volume?.claim?;
     Some(OfVolume {
         pool: pool.clone(),
         claim: (claim.namespace, claim.name),

@@ -49,7 +49,7 @@ async fn a_volume_holds_no_more_than_its_size_and_grows_while_it_is_written_to()
         let claim = scene.create(&namespace, claim).await?;
         let volume = scene.bound(&claim).await?;
         let said = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
-        ensure!(said.contains("held to its size"), "{said}");
+        ensure!(said.contains("a quota enforces its size"), "{said}");
         let mut file = overfill(&path_of(&volume), 32)?;
         ask(&scene, &claim, "64Mi").await?;
         shows(&scene, &claim, "64Mi").await?;

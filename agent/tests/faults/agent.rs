@@ -12,11 +12,11 @@ use fastrak_agent::clock::Clock;
 use fastrak_agent::config::OrphanTerms;
 use fastrak_agent::context::{Context, DiskThread, Unfinished};
 use fastrak_agent::events::{self, Waiting};
-use fastrak_agent::facts::Facts;
-use fastrak_agent::facts::hostname::OwnHostname;
 use fastrak_agent::metrics::Metrics;
 use fastrak_agent::queue::Queue;
 use fastrak_agent::reclaim::orphans::Orphans;
+use fastrak_agent::snapshot::Snapshot;
+use fastrak_agent::snapshot::hostname::OwnHostname;
 use fastrak_agent::unmounts::Unmounts;
 use fastrak_agent::upkeep::condition::Condition;
 use fastrak_agent::upkeep::trash::{self, Emptying};
@@ -100,7 +100,7 @@ impl Agent {
             orphan_terms: OrphanTerms { grace: GRACE, retention: None },
             orphans: Orphans::default(),
             import_from: vec![PathBuf::from(LEFT)],
-            facts: Arc::new(Facts::new(Arc::clone(&clock))),
+            snapshot: Arc::new(Snapshot::new(Arc::clone(&clock))),
             store: Store::new(Arc::new(pools)),
             cluster: Box::new(api.clone()),
             events,
@@ -115,9 +115,9 @@ impl Agent {
             clock,
             disk_thread: DiskThread::Callers,
         };
-        context.facts.show_node(Some(NODE.to_owned()), Some(HOSTNAME.to_owned()));
+        context.snapshot.show_node(Some(NODE.to_owned()), Some(HOSTNAME.to_owned()));
         CLASSES.iter().filter_map(|(name, ..)| cluster::class(name)).for_each(|class| {
-            context.facts.show_class(class);
+            context.snapshot.show_class(class);
         });
         Self {
             context,
@@ -143,21 +143,21 @@ impl Agent {
         if self.seen.version == cluster.version {
             return;
         }
-        let (facts, seen) = (&self.context.facts, &self.seen);
+        let (snapshot, seen) = (&self.context.snapshot, &self.seen);
         let (before, labelled) = (seen.labelled(), cluster.labelled());
         let gone = before.keys().filter(|id| !labelled.contains_key(id));
-        gone.for_each(|id| facts.show_claim(id, None));
+        gone.for_each(|id| snapshot.show_claim(id, None));
         for (id, claim) in &labelled {
             if before.get(id).is_none_or(|seen| !Arc::ptr_eq(seen, claim)) {
                 let growth = cluster.growths.get(id).cloned().unwrap_or_default();
-                facts.show_claim(id, Some((claim.as_ref().clone(), growth)));
+                snapshot.show_claim(id, Some((claim.as_ref().clone(), growth)));
             }
         }
         let gone = seen.volumes.keys().filter(|id| !cluster.volumes.contains_key(id));
-        gone.for_each(|id| facts.show_volume(id, None));
+        gone.for_each(|id| snapshot.show_volume(id, None));
         for (id, volume) in &cluster.volumes {
             if seen.volumes.get(id) != Some(volume) {
-                facts.show_volume(id, Some(volume.clone()));
+                snapshot.show_volume(id, Some(volume.clone()));
             }
         }
         self.seen = cluster.clone();
@@ -165,7 +165,7 @@ impl Agent {
 
     /// Whether it waits for time to pass.
     pub(crate) fn is_waiting(&self) -> bool {
-        let is_stray = |id: &VolumeId| self.context.unfinished.stray_since(id).is_some();
+        let is_stray = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
         self.due.keys().any(is_stray) || self.emptying.is_waiting(self.context.clock.instant())
     }
 
@@ -198,12 +198,12 @@ impl Agent {
     }
 
     /// A claim finds no room in the first pool.
-    pub(crate) fn make_way(&mut self, with: With<'_>) {
+    pub(crate) fn evict_for_claim(&mut self, with: With<'_>) {
         let pool = PoolName::parse(POOLS[0].0).expect("a name");
         let room =
             Room { allocatable: 0, total: 1, grantable: 1, reserve: 0, state: State::default() };
         let shortage = Shortage::Bytes { pool, asked: 1, room };
-        self.api.serve(with, trash::make_way(&self.context, &[shortage], "other"));
+        self.api.serve(with, trash::evict_for_claim(&self.context, &[shortage], "other"));
     }
 
     /// All volumes that it knows of, and all that wait for a worker or are to be looked at again.
@@ -215,7 +215,7 @@ impl Agent {
     }
 
     /// A worker looks at a volume.
-    pub(crate) fn tend(&mut self, id: &VolumeId, with: With<'_>) {
+    pub(crate) fn reconcile(&mut self, id: &VolumeId, with: With<'_>) {
         // Nobody else is given the volume meanwhile.
         let _held = self.context.queue.try_hold(id);
         self.due.remove(id);

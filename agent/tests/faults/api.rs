@@ -8,9 +8,9 @@ use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED, NODE};
 use crate::faults::Verb;
 use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::cluster::identity::NamespaceView;
-use fastrak_agent::cluster::{Answer, Changed, ClaimState, ClusterError, Stand};
-use fastrak_agent::facts::growth::Growth;
-use fastrak_agent::facts::volume::{ClaimRef, Volume};
+use fastrak_agent::cluster::{Answer, Changed, ClaimState, ClaimStatus, ClusterError};
+use fastrak_agent::snapshot::growth::Growth;
+use fastrak_agent::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::VolumeId;
@@ -182,8 +182,10 @@ impl fastrak_agent::cluster::Cluster for Api {
         })
     }
 
-    fn stand<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<Stand>> {
-        self.call(Verb::ReadStatus, ClusterError::ReadClaim, move |lent| lent.cluster.stand(claim))
+    fn claim_status<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<ClaimStatus>> {
+        self.call(Verb::ReadStatus, ClusterError::ReadClaim, move |lent| {
+            lent.cluster.claim_status(claim)
+        })
     }
 
     fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool> {

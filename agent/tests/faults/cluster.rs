@@ -4,9 +4,9 @@
 //! It is modelled: versions, preconditions, finalizers and phases behave as those of an API server
 //! do, and all else is left out.
 
-use fastrak_agent::cluster::{Changed, ClaimState, Stand};
-use fastrak_agent::facts::growth::{Growth, STORAGE};
-use fastrak_agent::facts::volume::{ClaimRef, Phase, Volume};
+use fastrak_agent::cluster::{Changed, ClaimState, ClaimStatus};
+use fastrak_agent::snapshot::growth::{Growth, STORAGE};
+use fastrak_agent::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::claim::{Claim, ClassChoice, Wish};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes, provisioners};
@@ -178,10 +178,10 @@ impl Cluster {
     }
 
     /// What the status of a claim can be written upon.
-    pub(crate) fn stand(&self, claim: &Claim) -> Option<Stand> {
+    pub(crate) fn claim_status(&self, claim: &Claim) -> Option<ClaimStatus> {
         let id = id(claim)?;
         let now = self.claims.get(&id)?;
-        Some(Stand {
+        Some(ClaimStatus {
             uid: now.uid.clone()?,
             version: now.resource_version.clone()?,
             growth: self.growths.get(&id).cloned().unwrap_or_default(),

@@ -80,13 +80,13 @@ pub(crate) struct Disk {
     // Where each directory is, as processes see it now.
     parents: Vec<Ino>,
     pending: Vec<Change>,
-    order: VolumeSpec,
+    order: WriteOrder,
     changes: u64,
 }
 
 /// What is known of the order in which changes reach the disk.
 #[derive(Clone, Debug, Default)]
-struct VolumeSpec {
+struct WriteOrder {
     subvolumes: BTreeSet<Ino>,
     // Folders that are never synced, on a filesystem of transactions.
     folders: BTreeSet<Ino>,
@@ -139,7 +139,7 @@ impl Change {
     }
 
     /// Whether it is not on the disk without `earlier`.
-    fn needs(&self, earlier: &Self, order: &VolumeSpec) -> bool {
+    fn needs(&self, earlier: &Self, order: &WriteOrder) -> bool {
         if order.holds_back(self, earlier) {
             return true;
         }
@@ -185,7 +185,7 @@ impl Disk {
             safe: vec![root],
             parents: vec![ROOT],
             pending: Vec::new(),
-            order: VolumeSpec { places: vec![ROOT], ..VolumeSpec::default() },
+            order: WriteOrder { places: vec![ROOT], ..WriteOrder::default() },
             changes: 0,
         }
     }
@@ -431,7 +431,7 @@ impl Disk {
     }
 }
 
-impl VolumeSpec {
+impl WriteOrder {
     /// Whether `later` is not on the disk without `earlier`, although neither is of the other's files.
     fn holds_back(&self, later: &Change, earlier: &Change) -> bool {
         let with_transaction = |change: &Change| match change {

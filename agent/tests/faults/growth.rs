@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::disk::Ino;
 use crate::machine::{LIMIT, State};
-use fastrak_agent::facts::volume::Volume;
+use fastrak_agent::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};

@@ -367,7 +367,7 @@ impl State {
     }
 
     /// Whether something may be renamed to `name`.
-    fn make_way(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
+    fn evict_for_claim(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
         let Ok(taken) = self.look_up(dir, name) else { return Ok(()) };
         let full = self.disk.see(taken).node.entries().is_some_and(|inner| !inner.is_empty());
         match there {

@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, LEFT, OLD};
 use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::machine::{FaultyMachine, Moved};
-use fastrak_agent::facts::volume::Volume;
+use fastrak_agent::snapshot::volume::Volume;
 use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::volume::VolumeId;
@@ -172,7 +172,7 @@ impl World {
             Event::Control => self.cluster.control(),
             Event::See => self.agent.see(&self.cluster),
             Event::Look => self.agent.look((&mut self.cluster, &mut self.witness)),
-            Event::Tend(n) => self.tend(&id(*n)),
+            Event::Tend(n) => self.reconcile(&id(*n)),
             Event::Scan => self.scan(),
             Event::Trash => self.agent.empty_trash((&mut self.cluster, &mut self.witness)),
             Event::GiveWay => self.evict_trash(),
@@ -302,13 +302,13 @@ impl World {
         self.kept.extend(kept.map(|(id, _)| id.clone()));
     }
 
-    fn tend(&mut self, id: &VolumeId) {
-        self.agent.tend(id, (&mut self.cluster, &mut self.witness));
+    fn reconcile(&mut self, id: &VolumeId) {
+        self.agent.reconcile(id, (&mut self.cluster, &mut self.witness));
     }
 
     fn scan(&mut self) {
         for id in self.agent.scan((&mut self.cluster, &mut self.witness)) {
-            self.tend(&id);
+            self.reconcile(&id);
         }
     }
 
@@ -316,10 +316,10 @@ impl World {
         self.agent.see(&self.cluster);
         self.agent.look((&mut self.cluster, &mut self.witness));
         for id in self.agent.see_mounts((&mut self.cluster, &mut self.witness)) {
-            self.tend(&id);
+            self.reconcile(&id);
         }
         for id in self.agent.known() {
-            self.tend(&id);
+            self.reconcile(&id);
         }
         self.scan();
         self.agent.empty_trash((&mut self.cluster, &mut self.witness));
@@ -373,7 +373,7 @@ impl World {
         drop(state);
         // What has just come into the trash is not evicted.
         self.clock.pass(Duration::from_secs(MIN_AGE));
-        self.agent.make_way((&mut self.cluster, &mut self.witness));
+        self.agent.evict_for_claim((&mut self.cluster, &mut self.witness));
     }
 
     /// The volume that a claim is bound to; its own where it is to none.

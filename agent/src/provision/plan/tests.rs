@@ -55,8 +55,8 @@ fn made(claim: &Claim, class: &Class) -> Plan {
 #[test]
 fn a_claim_for_this_node_gets_a_volume_as_it_asks() {
     let plan = made(&claim(), &class());
-    assert_eq!(plan.order.identity.volume.as_str(), UID);
-    assert_eq!(plan.order.identity.bytes, 1 << 30);
+    assert_eq!(plan.spec.identity.volume.as_str(), UID);
+    assert_eq!(plan.spec.identity.bytes, 1 << 30);
     assert_eq!((plan.size.as_str(), plan.hostname.as_str()), ("1Gi", "host-a"));
     let pod = Claim { access_modes: vec!["ReadWriteOncePod".to_owned()], ..claim() };
     assert_eq!(made(&pod, &class()).access_modes, ["ReadWriteOncePod"]);
@@ -200,8 +200,8 @@ fn the_policy_and_the_options_of_the_class_are_carried_over() {
         ..class()
     };
     let plan = made(&claim(), &class);
-    assert_eq!(plan.order.identity.reclaim_policy, fastrak_api::class::ReclaimPolicy::Retain);
-    assert_eq!(plan.order.mode.0, 0o700);
+    assert_eq!(plan.spec.identity.reclaim_policy, fastrak_api::class::ReclaimPolicy::Retain);
+    assert_eq!(plan.spec.mode.0, 0o700);
     assert_eq!(plan.mount_options, ["noatime"]);
 }
 
@@ -216,7 +216,7 @@ proptest! {
             uid: Some(uid.clone()), storage: Some(size), access_modes: modes, ..claim()
         };
         if let Decision::Make(plan) = decide(&claim, Some(&class())) {
-            prop_assert_eq!(plan.order.identity.volume.as_str(), uid.as_str());
+            prop_assert_eq!(plan.spec.identity.volume.as_str(), uid.as_str());
         }
     }
 

@@ -2,11 +2,11 @@
 //! asks the API server, and carries out what `plan.rs` decides.
 
 use super::plan::{self, Evidence, Verdict};
+use crate::backoff::Backoff;
 use crate::cluster::{ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::volume::ClaimRef;
 use crate::metrics::{Delete, OfPool};
-use crate::pace::Pace;
+use crate::snapshot::volume::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -24,10 +24,10 @@ enum OrphanError {
 }
 
 /// Looks at a volume that has neither claim nor PersistentVolume.
-pub async fn tend(context: &Context, id: &VolumeId) -> Outcome {
+pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
     look(context, id).await.unwrap_or_else(|error| {
         tracing::warn!(volume = %id, error = %Chain(&error), "orphan not examined");
-        Outcome::Again(Pace::Failed)
+        Outcome::Requeue(Backoff::Failed)
     })
 }
 
@@ -47,14 +47,14 @@ async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> 
     let Some(evidence) = gather(context, id, (&pool, &identity)).await? else {
         return Ok(Outcome::Done);
     };
-    let seen = context.unfinished.stray_since(id);
+    let seen = context.unfinished.orphan_since(id);
     match plan::decide(&evidence, seen, context.orphan_terms.grace, context.orphan_terms.retention)
     {
         Verdict::Owned => {
             forget(context, &pool, id);
             Ok(Outcome::Done)
         }
-        Verdict::LookAgain(delay) => Ok(Outcome::Stray(delay)),
+        Verdict::LookAgain(delay) => Ok(Outcome::RequeueOrphan(delay)),
         Verdict::Keep(why) => {
             tracing::debug!(volume = %id, why, "orphan kept");
             Ok(Outcome::Done)

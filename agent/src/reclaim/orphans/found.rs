@@ -66,10 +66,10 @@ impl Orphans {
             matches!(content, Content::Data | Content::Unreadable) && !may_go(**content, retention)
         });
         let kept: Vec<_> = kept.map(|(id, _)| id.clone()).collect();
-        let is_news = kept.len() > found.reported;
+        let should_report = kept.len() > found.reported;
         found.reported = kept.len();
         found.orphans = orphans;
-        Scanned { removable, kept: is_news.then_some(kept), stopped }
+        Scanned { removable, kept: should_report.then_some(kept), stopped }
     }
 
     /// Whether the last scan has found this directory, and its removal is not stopped.

@@ -1,9 +1,9 @@
-//! Directories of volumes that neither a PersistentVolume nor a claim owns.
+//! Orphans: directories of volumes without a PersistentVolume and without a claim.
 //!
-//! The scan (`upkeep/scan.rs`) finds them, `plan.rs` decides, `found.rs` remembers what was found and
-//! holds the brake, `controller.rs` moves into the trash what may go. A directory that holds data is
-//! never removed because the API server does not know it: a new cluster, a restored snapshot of etcd and
-//! a wrong kubeconfig look exactly like that.
+//! The scan (`upkeep/scan.rs`) finds them, `plan.rs` decides, `found.rs` keeps the findings and the safety
+//! stop, `controller.rs` moves them into the trash. A directory with data is never removed only because
+//! the API server does not know it: a new cluster, a restored etcd backup and a wrong kubeconfig look the
+//! same.
 
 pub mod controller;
 mod found;

@@ -59,7 +59,7 @@ pub fn decide(
     }
     let grace = grace.max(BETWEEN_LOOKS);
     match (evidence.mounted, seen) {
-        (None, _) => Verdict::Keep("it cannot be told whether it is mounted"),
+        (None, _) => Verdict::Keep("the agent cannot read the mounts"),
         (Some(false), Some(seen)) if seen >= grace => Verdict::Trash,
         (Some(false), Some(seen)) => Verdict::LookAgain(grace.saturating_sub(seen)),
         (Some(false), None) | (Some(true), _) => Verdict::LookAgain(grace),

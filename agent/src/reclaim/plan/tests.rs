@@ -1,5 +1,5 @@
 use super::*;
-use crate::facts::volume::ClaimRef;
+use crate::snapshot::volume::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -85,12 +85,12 @@ fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
         (
             Volume { phase: Phase::Bound, deleting: true, ..volume() },
             elsewhere.clone(),
-            Reason::ClaimAlive,
+            Reason::ClaimExists,
         ),
         (
             volume(),
             Evidence { recorded: Some("shop/data".to_owned()), ..elsewhere },
-            Reason::RecordedClaimAlive { claim: "shop/data".to_owned() },
+            Reason::RecordedClaimExists { claim: "shop/data".to_owned() },
         ),
     ] {
         assert_eq!(decide(&volume, &id(), &evidence), Step::Wait(reason), "{volume:?}");
@@ -140,19 +140,19 @@ fn each_doubt_is_a_reason_to_wait() {
     let unknown = Location::Unknown("not mounted".to_owned());
     let pool = PoolName::default();
     let table = [
-        (Evidence { claim: has(&id().volume_name()), ..evidence() }, Reason::ClaimAlive),
-        (Evidence { claim: has("other"), ..evidence() }, Reason::ClaimAlive),
-        (Evidence { claim: bound(&id().volume_name()), ..evidence() }, Reason::ClaimAlive),
-        (Evidence { claim: ClaimState::Waiting, ..evidence() }, Reason::ClaimAlive),
+        (Evidence { claim: has(&id().volume_name()), ..evidence() }, Reason::ClaimExists),
+        (Evidence { claim: has("other"), ..evidence() }, Reason::ClaimExists),
+        (Evidence { claim: bound(&id().volume_name()), ..evidence() }, Reason::ClaimExists),
+        (Evidence { claim: ClaimState::Waiting, ..evidence() }, Reason::ClaimExists),
         (
             Evidence { recorded: Some("shop/data".to_owned()), ..evidence() },
-            Reason::RecordedClaimAlive { claim: "shop/data".to_owned() },
+            Reason::RecordedClaimExists { claim: "shop/data".to_owned() },
         ),
         (Evidence { mounted: Some(true), ..evidence() }, Reason::Mounted),
         (Evidence { mounted: None, ..evidence() }, Reason::MountsUnknown),
         (
             Evidence { data: doubtful, ..evidence() },
-            Reason::Doubtful { pool, why: "no record".to_owned() },
+            Reason::Unverified { pool, why: "no record".to_owned() },
         ),
         (
             Evidence { data: unknown, ..evidence() },
@@ -195,7 +195,7 @@ fn a_volume_deleted_before_it_was_bound_makes_room_for_another_object() {
     let available = Volume { deleting: true, phase: Phase::Available, ..volume() };
     assert_eq!(decide(&available, &id(), &waiting), Step::LetGo);
     let bound = Volume { phase: Phase::Bound, ..available };
-    assert_eq!(decide(&bound, &id(), &waiting), Step::Wait(Reason::ClaimAlive));
+    assert_eq!(decide(&bound, &id(), &waiting), Step::Wait(Reason::ClaimExists));
 }
 
 proptest! {

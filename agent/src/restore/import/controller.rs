@@ -5,14 +5,14 @@
 
 use super::plan::{self, Evidence, Place, Refusal};
 use super::source::Source;
+use crate::backoff::Backoff;
 use crate::cluster::{ClaimState, ClusterError};
 use crate::context::{Context, Outcome};
-use crate::facts::volume::ClaimRef;
 use crate::metrics::{Act, OfPool, Restore};
-use crate::pace::Pace;
 use crate::provision::plan::Plan;
 use crate::provision::pv;
-use crate::restore::told::say;
+use crate::restore::report::report_failure;
+use crate::snapshot::volume::ClaimRef;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::reason::EventReason;
@@ -35,7 +35,7 @@ enum ImportError {
 }
 
 /// Gives the claim the data of the volume of this name.
-pub async fn tend(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> Outcome {
+pub async fn reconcile(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> Outcome {
     let Err(error) = give(context, claim, plan, name).await else {
         context.metrics.restore(Act::import, Restore::done);
         return Outcome::Done;
@@ -47,12 +47,12 @@ pub async fn tend(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> 
             | VolumeError::OtherFilesystem(_)
             | VolumeError::Pool(_)
             | VolumeError::Occupied { .. },
-        ) => (Restore::refused, Pace::Refused),
-        ImportError::Volume(_) | ImportError::Cluster(_) => (Restore::failed, Pace::Failed),
+        ) => (Restore::refused, Backoff::Refused),
+        ImportError::Volume(_) | ImportError::Cluster(_) => (Restore::failed, Backoff::Failed),
     };
     context.metrics.restore(Act::import, outcome);
-    say(context, plan, claim, &Chain(&error).to_string());
-    Outcome::Again(pace)
+    report_failure(context, plan, claim, &Chain(&error).to_string());
+    Outcome::Requeue(pace)
 }
 
 async fn give(
@@ -69,11 +69,11 @@ async fn give(
         None => take_over(context, claim, plan, (name, &identity)).await?,
     };
     let mut plan = plan.clone();
-    plan.order.identity = identity;
+    plan.spec.identity = identity;
     let object = pv::object(&plan, &made);
     let created = context.cluster.create(&object).await.map_err(ImportError::Cluster)?;
     if created {
-        context.facts.set_posted(&plan.order.identity.volume);
+        context.snapshot.set_published(&plan.spec.identity.volume);
         tell(context, claim, name, &made).await;
     }
     Ok(())
@@ -82,7 +82,7 @@ async fn give(
 /// An imported volume is kept when its claim goes: whoever moves data away from elsewhere wants to look
 /// at it before it is let go.
 fn identity(plan: &Plan) -> Identity {
-    let identity = plan.order.identity.clone();
+    let identity = plan.spec.identity.clone();
     Identity { reclaim_policy: ReclaimPolicy::Retain, limit: None, ..identity }
 }
 
@@ -94,12 +94,12 @@ async fn take_over(
 ) -> Result<ProvisionedVolume, ImportError> {
     let evidence = gather(context, claim, name).await?;
     let here = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
-    let asked = (claim, plan.order.quota);
+    let asked = (claim, plan.spec.quota);
     let place = plan::decide(asked, name, here, &evidence).map_err(ImportError::Refused)?;
     let Place { from, name: folder } = place;
     let import = Import {
         identity: identity.clone(),
-        pools: plan.order.pools.clone(),
+        pools: plan.spec.pools.clone(),
         from,
         name: folder,
         volume: name.to_owned(),

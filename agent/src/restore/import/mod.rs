@@ -1,5 +1,5 @@
-//! Taking over a volume of another provisioner of local volumes: an administrator's act, who says by a
-//! flag of the agent from which folders. Decided in `plan.rs`, done in `controller.rs`.
+//! Imports a volume of another provisioner of local volumes. An administrator enables it for certain
+//! directories by a flag of the agent. `plan.rs` decides, `controller.rs` acts.
 
 pub mod controller;
 pub mod plan;

@@ -65,10 +65,10 @@ pub enum Refusal {
     )]
     OtherFolder(String),
     /// Its claim is there still.
-    #[error("the claim that volume {0} was of is there still; delete that first")]
-    ClaimLives(String),
+    #[error("volume {0} still belongs to a claim; delete that claim first")]
+    ClaimExists(String),
     /// It is mounted.
-    #[error("volume {0} is mounted still, or it cannot be told whether it is")]
+    #[error("volume {0} is still mounted, or the agent cannot read the mounts")]
     Mounted(String),
 }
 
@@ -96,7 +96,7 @@ pub fn decide(
         return Err(not_here());
     }
     if evidence.claim != ClaimState::Gone {
-        return Err(Refusal::ClaimLives(volume.to_owned()));
+        return Err(Refusal::ClaimExists(volume.to_owned()));
     }
     if evidence.mounted != Some(false) {
         return Err(Refusal::Mounted(volume.to_owned()));

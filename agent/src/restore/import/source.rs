@@ -2,7 +2,7 @@
 //!
 //! Pure. What they say is an administrator's word: nobody else may write PersistentVolumes.
 
-use crate::facts::volume::{ClaimRef, Phase, Volume};
+use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::kubernetes;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};

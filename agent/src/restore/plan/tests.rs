@@ -43,7 +43,7 @@ fn claim() -> Claim {
 
 fn plan() -> Plan {
     Plan {
-        order: VolumeSpec {
+        spec: VolumeSpec {
             identity: identity(NEW, "new"),
             pools: vec![PoolName::default()],
             policy: fastrak_api::class::PoolPolicy::default(),
@@ -127,7 +127,7 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
         decide(&ask, &limited(limit))
     };
     assert!(matches!(decided(&plan, None), Step::Publish(_)));
-    plan.order.quota = Quota::Required;
+    plan.spec.quota = Quota::Required;
     let refused = Refusal::NoQuota { volume: format!("pvc-{OLD}"), class: "bin".to_owned() };
     assert_eq!(decided(&plan, None), Step::Refuse(refused));
     assert!(matches!(
@@ -232,7 +232,7 @@ fn what_is_in_use_or_on_its_way_is_left() {
     let free = volume(Phase::Released, ReclaimPolicy::Retain);
     assert_eq!(step(Way::Undelete, free.clone()), Step::Refuse(Refusal::Kept(name.clone())));
     let elsewhere = Volume { path: Some("/etc".into()), ..free };
-    assert!(matches!(step(Way::Adopt, elsewhere), Step::Refuse(Refusal::Doubtful(_))));
+    assert!(matches!(step(Way::Adopt, elsewhere), Step::Refuse(Refusal::Unverified(_))));
     assert_eq!(on(Way::Adopt, &evidence()), Step::Refuse(Refusal::Trashed(name)));
 }
 

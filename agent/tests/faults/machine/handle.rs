@@ -180,7 +180,7 @@ impl Handle for SimulatedFile {
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?.ino;
         self.call(Call::Rename, |state| {
             state.look_up(self.ino, name)?;
-            state.make_way(target, new, there)?;
+            state.evict_for_claim(target, new, there)?;
             if state.disk.path(self.ino).first() != state.disk.path(target).first() {
                 return Err(Errno::XDEV);
             }

@@ -7,7 +7,7 @@ use crate::cluster::{CLASSES, Cluster, LEFT, OLD};
 use crate::disk::{Ino, Node};
 use crate::machine::State;
 use crate::{groups, growth, projects};
-use fastrak_agent::facts::volume::{Phase, Volume};
+use fastrak_agent::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::{Claim, Wish};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::volume::{Identity, VolumeId};

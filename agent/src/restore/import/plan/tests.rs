@@ -1,5 +1,5 @@
 use super::*;
-use crate::facts::volume::{ClaimRef, Phase, Volume};
+use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
 
 const MADE: i64 = 1_800_000_000;

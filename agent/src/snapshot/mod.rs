@@ -1,7 +1,8 @@
-//! What the agent has seen of the cluster: the claims and volumes of its node, the classes, and
-//! its own node's hostname label, each reduced to what is decided by.
+//! A snapshot of the cluster: the claims and volumes of this node, the classes, and the node's hostname
+//! label, each reduced to the fields that decisions use.
 //!
-//! A memory, filled by `watch.rs`. It may be a moment behind: what destroys data asks again.
+//! `watch.rs` updates it. It may be slightly behind, so whatever destroys data reads the API server
+//! again.
 
 pub mod growth;
 pub mod hostname;
@@ -21,15 +22,15 @@ use std::time::{Duration, Instant};
 use unwatched::Unwatched;
 use volume::{ClaimRef, Volume};
 
-/// The memory.
+/// The snapshot.
 #[derive(Debug)]
-pub struct Facts {
-    seen: RwLock<ClusterView>,
+pub struct Snapshot {
+    seen: RwLock<Contents>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
-struct ClusterView {
+struct Contents {
     claims: HashMap<VolumeId, Claim>,
     growths: HashMap<VolumeId, Growth>,
     unwatched: Unwatched,
@@ -41,24 +42,24 @@ struct ClusterView {
     posted: HashMap<VolumeId, Instant>,
 }
 
-/// What an administrator has confirmed by annotations of this node. Each names a pool.
+/// The confirmations of an administrator in annotations of this node. Each names a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confirmations {
     /// The pool that this cluster may adopt.
     pub adopt_pool: Option<String>,
-    /// The pool whose many new orphans are as they should be.
+    /// The pool whose many new orphans are expected.
     pub orphans: Option<String>,
 }
 
-impl ClusterView {
-    /// Whether a claim is of another provisioner's class and has no volume of ours.
+impl Contents {
+    /// Returns whether a claim has another provisioner's class and no volume of fastrak.
     fn is_foreign(&self, claim: &Claim) -> bool {
         let class = claim.class_name().and_then(|name| self.classes.get(name));
         let volume = claim.volume_name.as_deref().and_then(VolumeId::from_volume_name);
         class.is_some_and(|class| !class.is_ours()) && volume.is_none()
     }
 
-    /// Forgets the claims of another provisioner's classes, which were seen before their classes.
+    /// Removes the claims of other provisioners that were seen before their classes.
     fn forget_foreign(&mut self) {
         let claims = self.claims.iter().filter(|(_, claim)| self.is_foreign(claim));
         for id in claims.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
@@ -68,42 +69,42 @@ impl ClusterView {
     }
 }
 
-/// What is known of one volume at one moment.
+/// The snapshot of one volume.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// The claim with this uid.
+    /// The claim with this UID.
     pub claim: Option<Claim>,
-    /// The class that the claim names.
+    /// The class of the claim.
     pub class: Option<Class>,
-    /// The volume with this name.
+    /// The PersistentVolume with this name.
     pub volume: Option<Volume>,
-    /// Whether this process has just posted the volume, and the watch is yet to show it.
-    pub is_posted: bool,
+    /// Whether this process has just created the PersistentVolume and the watch does not show it yet.
+    pub is_published: bool,
     /// This node's hostname label.
     pub hostname: Option<String>,
 }
 
-/// For longer than this no watch that works is behind.
+/// The longest delay of a working watch.
 const BEHIND: Duration = Duration::from_secs(5);
 
-impl Facts {
-    /// Returns an empty memory that measures time by `clock`.
+impl Snapshot {
+    /// Creates an empty snapshot that measures time by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { seen: RwLock::default(), clock }
     }
 
-    /// Takes over what was seen of the claim with this uid; `None` if it is gone.
+    /// Updates the claim with this UID; `None` removes it.
     pub fn show_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         self.write().put_claim(id, claim);
     }
 
-    /// Takes over what was seen of the volume of this name; `None` if it is gone.
+    /// Updates the volume with this name; `None` removes it.
     pub fn show_volume(&self, id: &VolumeId, volume: Option<Volume>) {
         self.write().put_volume(id, volume);
     }
 
-    /// Forgets the volume of this name if it has this uid: it is gone, which the watch is yet to show.
+    /// Removes the volume with this name if it has this UID: it is gone, and the watch may be behind.
     pub fn forget_volume(&self, id: &VolumeId, uid: &str) {
         let mut seen = self.write();
         if seen.volumes.get(id).is_some_and(|volume| volume.uid == uid) {
@@ -111,19 +112,19 @@ impl Facts {
         }
     }
 
-    /// Takes over what was seen of a class.
+    /// Updates a class.
     pub fn show_class(&self, class: Class) {
         self.write().classes.insert(class.name.clone(), class);
     }
 
-    /// Takes over what was seen of this node: the uid of its object, and its hostname label.
+    /// Updates this node: the UID of its object and its hostname label.
     pub fn show_node(&self, uid: Option<String>, hostname: Option<String>) {
         let mut seen = self.write();
         seen.node_uid = uid;
         seen.hostname = hostname;
     }
 
-    /// All that is known of one volume.
+    /// Returns the snapshot of one volume.
     #[must_use]
     pub fn about(&self, id: &VolumeId) -> About {
         let seen = self.read();
@@ -133,12 +134,12 @@ impl Facts {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
             claim,
             volume: seen.volumes.get(id).cloned(),
-            is_posted: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
+            is_published: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
             hostname: seen.hostname.clone(),
         }
     }
 
-    /// The claim that a volume is for, and what it says of its size; none where it is not known.
+    /// Returns a volume's claim and its size status, if the claim is known.
     #[must_use]
     pub fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
         let id = volume.claim.as_ref()?.id()?;
@@ -153,8 +154,8 @@ impl Facts {
         Some((claim.clone(), growth.clone()))
     }
 
-    /// Returns the claims of these volumes that the watch does not show, each with its volume: at most
-    /// `limit`, and those after them at the next call.
+    /// Returns at most `limit` claims of these volumes that the watch does not show, each with its volume.
+    /// The next call continues after them.
     pub fn unwatched(
         &self,
         is_bound: impl Fn(&Volume) -> bool,
@@ -171,17 +172,16 @@ impl Facts {
         turn.iter().filter_map(|uid| missing.get(uid).cloned()).collect()
     }
 
-    /// Takes over what was read of the claim of a volume that the watch does not show. Returns whether it is to
-    /// be reported.
+    /// Updates the claim of a volume that the watch does not show. Returns whether to report it.
     pub fn show_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
         let (now, mut seen) = (self.clock.instant(), self.write());
         let uid = owner.id().filter(|uid| !seen.claims.contains_key(uid));
         uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
     }
 
-    /// Remembers that a volume has been posted. Its claim is bound soon after, and each step of that
-    /// is a change that would have the volume made a second time.
-    pub fn set_posted(&self, id: &VolumeId) {
+    /// Records that a PersistentVolume was created. Its claim is bound soon after in several steps, each of
+    /// which would otherwise create the volume again.
+    pub fn set_published(&self, id: &VolumeId) {
         let mut seen = self.write();
         seen.posted.retain(|_, at| self.is_recent(*at));
         if !seen.volumes.contains_key(id) {
@@ -189,20 +189,20 @@ impl Facts {
         }
     }
 
-    /// Whether a claim or a volume is known for this identity.
+    /// Returns whether a claim or a volume with this ID is known.
     #[must_use]
     pub fn knows(&self, id: &VolumeId) -> bool {
         let seen = self.read();
         seen.claims.contains_key(id) || seen.volumes.contains_key(id)
     }
 
-    /// The identities of all volumes.
+    /// Returns the IDs of all volumes.
     #[must_use]
     pub fn volumes(&self) -> Vec<VolumeId> {
         self.read().volumes.keys().cloned().collect()
     }
 
-    /// The pools in which there are volumes.
+    /// Returns the pools that contain volumes.
     #[must_use]
     pub fn pools_in_use(&self) -> BTreeSet<String> {
         let seen = self.read();
@@ -211,13 +211,13 @@ impl Facts {
         ours.filter_map(|volume| volume.pool_label.clone()).collect()
     }
 
-    /// What an administrator has confirmed.
+    /// Returns the confirmations of an administrator.
     #[must_use]
     pub fn confirmations(&self) -> Confirmations {
         self.read().confirmations.clone()
     }
 
-    /// The claims that wait, be it all or those of one class.
+    /// Returns the waiting claims, of one class or of all.
     fn waiting(&self, class: Option<&str>) -> Vec<VolumeId> {
         let seen = self.read();
         let of_class = |claim: &Claim| class.is_none() || claim.class_name() == class;
@@ -225,13 +225,13 @@ impl Facts {
         seen.claims.iter().filter(|(_, claim)| waits(claim)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// The uid of this node's object; none while there is no such object.
+    /// Returns the UID of this node's object, if it exists.
     #[must_use]
     pub fn node_uid(&self) -> Option<String> {
         self.read().node_uid.clone()
     }
 
-    /// All claims that wait for a volume.
+    /// Returns all claims that wait for a volume.
     #[must_use]
     pub fn all_waiting(&self) -> Vec<VolumeId> {
         self.waiting(None)
@@ -241,16 +241,16 @@ impl Facts {
         self.clock.instant().saturating_duration_since(at) < BEHIND
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, ClusterView> {
+    fn read(&self) -> RwLockReadGuard<'_, Contents> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, ClusterView> {
+    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClusterView {
+impl Contents {
     fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         match claim {
             Some((claim, growth)) => {
@@ -289,42 +289,42 @@ mod tests {
 
     #[test]
     fn a_volume_that_was_posted_is_known_to_be_until_the_watch_shows_it() {
-        let facts = Facts::new(Arc::new(SystemClock));
-        assert!(!facts.about(&id('0')).is_posted);
-        facts.set_posted(&id('0'));
-        assert!(facts.about(&id('0')).is_posted && !facts.about(&id('1')).is_posted);
-        facts.write().volumes.insert(id('2'), Volume::default());
-        facts.set_posted(&id('2'));
-        assert!(!facts.about(&id('2')).is_posted, "the watch was quicker");
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
+        assert!(!snapshot.about(&id('0')).is_published);
+        snapshot.set_published(&id('0'));
+        assert!(snapshot.about(&id('0')).is_published && !snapshot.about(&id('1')).is_published);
+        snapshot.write().volumes.insert(id('2'), Volume::default());
+        snapshot.set_published(&id('2'));
+        assert!(!snapshot.about(&id('2')).is_published, "the watch was quicker");
     }
 
     #[test]
     fn a_volume_that_is_gone_is_forgotten_and_one_of_its_name_is_not() {
-        let facts = Facts::new(Arc::new(SystemClock));
-        facts.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
-        facts.forget_volume(&id('0'), "old");
-        assert!(facts.knows(&id('0')));
-        facts.forget_volume(&id('0'), "new");
-        assert!(!facts.knows(&id('0')));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
+        snapshot.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
+        snapshot.forget_volume(&id('0'), "old");
+        assert!(snapshot.knows(&id('0')));
+        snapshot.forget_volume(&id('0'), "new");
+        assert!(!snapshot.knows(&id('0')));
     }
 
     #[test]
     fn claims_that_wait_are_found_by_class() {
-        let facts = Facts::new(Arc::new(SystemClock));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
         let claim =
             |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
-        facts.write().claims.insert(id('0'), claim("fast"));
-        facts.write().claims.insert(id('1'), claim("slow"));
+        snapshot.write().claims.insert(id('0'), claim("fast"));
+        snapshot.write().claims.insert(id('1'), claim("slow"));
         let bound = Claim { volume_name: Some("v".to_owned()), ..claim("fast") };
-        facts.write().claims.insert(id('2'), bound);
-        assert_eq!(facts.waiting(Some("fast")), [id('0')]);
-        assert_eq!(facts.all_waiting().len(), 2);
-        assert!(facts.knows(&id('2')) && !facts.knows(&id('3')));
+        snapshot.write().claims.insert(id('2'), bound);
+        assert_eq!(snapshot.waiting(Some("fast")), [id('0')]);
+        assert_eq!(snapshot.all_waiting().len(), 2);
+        assert!(snapshot.knows(&id('2')) && !snapshot.knows(&id('3')));
     }
 
     #[test]
     fn only_volumes_with_data_here_tell_that_a_pool_is_in_use() {
-        let facts = Facts::new(Arc::new(SystemClock));
+        let snapshot = Snapshot::new(Arc::new(SystemClock));
         let ours = Volume {
             pool_label: Some("default".to_owned()),
             provisioned_by: Some(names::PROVISIONER.to_owned()),
@@ -332,9 +332,9 @@ mod tests {
             ..Volume::default()
         };
         let forged = Volume { finalizers: Vec::new(), ..ours.clone() };
-        facts.write().volumes.insert(id('0'), forged);
-        assert!(facts.pools_in_use().is_empty());
-        facts.write().volumes.insert(id('1'), ours);
-        assert_eq!(facts.pools_in_use(), BTreeSet::from(["default".to_owned()]));
+        snapshot.write().volumes.insert(id('0'), forged);
+        assert!(snapshot.pools_in_use().is_empty());
+        snapshot.write().volumes.insert(id('1'), ours);
+        assert_eq!(snapshot.pools_in_use(), BTreeSet::from(["default".to_owned()]));
     }
 }

@@ -1,10 +1,9 @@
-//! What the agent tells on objects that are there: sizes, and how a node's pools are.
-//!
-//! Each is conditional on what was seen, or names only what is the agent's own. Nothing is decided here.
+//! Writes the capacity of volumes, the status of claims and the conditions of the node. Each write is
+//! conditional, or changes only fields that the agent owns.
 
 use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
-use crate::facts::growth::{Growth, STORAGE};
-use crate::facts::volume::{ClaimRef, Volume};
+use crate::snapshot::growth::{Growth, STORAGE};
+use crate::snapshot::volume::{ClaimRef, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
@@ -15,43 +14,42 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
-/// What a claim's status is written upon.
+/// The part of a claim's status that concerns its size, and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stand {
-    /// Its uid.
+pub struct ClaimStatus {
+    /// The UID.
     pub uid: String,
-    /// Its version.
+    /// The resource version.
     pub version: String,
-    /// What it says of its size.
+    /// The size in the status.
     pub growth: Growth,
 }
 
 impl KubeCluster {
-    /// Has a volume say that it holds `size`, provided that it still says what was decided upon.
+    /// Sets the capacity of a volume if it is unchanged since the decision.
     pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
         self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
     }
 
-    /// What the status of a claim can be written upon at this moment; none where that claim is gone.
-    pub async fn stand(&self, claim: &Claim) -> Result<Option<Stand>, ClusterError> {
+    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is gone.
+    pub async fn claim_status(&self, claim: &Claim) -> Result<Option<ClaimStatus>, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| found.metadata.uid == claim.uid);
-        Ok(found.map(|found| Stand {
+        Ok(found.map(|found| ClaimStatus {
             growth: Growth::read(&found),
             uid: found.metadata.uid.unwrap_or_default(),
             version: found.metadata.resource_version.unwrap_or_default(),
         }))
     }
 
-    /// The claim that a volume is for, as it is at this moment; none where it is gone.
+    /// Reads a volume's claim. Returns `None` if it is gone.
     pub async fn owner(&self, claim: &ClaimRef) -> Result<Option<(Claim, Growth)>, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| claim.uid.is_some() && found.metadata.uid == claim.uid);
         Ok(found.map(|found| (Claim::read(&found), Growth::read(&found))))
     }
 
-    /// Writes into the status of a claim; `false` where it is another than that which the patch was
-    /// made upon.
+    /// Patches the status of a claim. Returns `false` if the claim has changed since it was read.
     pub async fn write_status(&self, claim: &Claim, patch: &Value) -> Result<bool, ClusterError> {
         let claims = self.claims(&claim.namespace);
         let patch = Patch::Strategic(patch);
@@ -66,7 +64,7 @@ impl KubeCluster {
         }
     }
 
-    /// Writes one condition of a node. Conditions are told apart by their types: others stay.
+    /// Sets one condition of a node. Conditions are merged by type, so others stay.
     pub async fn set_condition(&self, node: &NodeName, patch: &Value) -> Result<(), ClusterError> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let patch = Patch::Strategic(patch);

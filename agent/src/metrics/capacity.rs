@@ -16,7 +16,7 @@ pub const MOST_VOLUMES: usize = 1000;
 
 /// The gauges. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct RoomGauges {
+pub struct CapacityGauges {
     total: Family<PoolLabels, Gauge>,
     free: Family<PoolLabels, Gauge>,
     granted: Family<PoolLabels, Gauge>,
@@ -56,7 +56,7 @@ struct VolumeLabels {
     persistentvolumeclaim: String,
 }
 
-impl RoomGauges {
+impl CapacityGauges {
     /// Registers all of them.
     pub(super) fn register(&self, registry: &mut Registry) {
         for (name, help, family) in [
@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    fn told(gauges: &RoomGauges) -> String {
+    fn told(gauges: &CapacityGauges) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
         gauges.register(&mut registry);
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_volume_that_is_gone_is_not_told_of_any_more() {
-        let gauges = RoomGauges::default();
+        let gauges = CapacityGauges::default();
         gauges.set_volumes(vec![volume(1), volume(2)]);
         let line = "fastrak_agent_volume_used_bytes{pool=\"default\",namespace=\"shop\",\
                     persistentvolumeclaim=\"data-1\"} 1";
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn of_too_many_volumes_the_largest_are_told() {
-        let gauges = RoomGauges::default();
+        let gauges = CapacityGauges::default();
         gauges.set_volumes((0..3000).map(volume).collect());
         let text = told(&gauges);
         let series =

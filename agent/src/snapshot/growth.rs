@@ -1,31 +1,29 @@
-//! How large a claim is shown to be, and what its status says of a change of that. Pure.
-//!
-//! What it asks for is in the claim itself.
+//! The capacity and the resize state in a claim's status. Pure.
 
 use fastrak_api::object::clipped;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-/// What a claim's status says of its size.
+/// The part of a claim's status that concerns its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
-    /// Its capacity.
+    /// The capacity.
     pub shown: Option<String>,
-    /// The size that it was last promised.
+    /// The size that was promised last.
     pub allocated: Option<String>,
-    /// Whether it says that a change is under way or has failed.
+    /// Whether a resize is in progress or has failed.
     pub unsettled: bool,
-    /// Why the last change failed, where it says so.
+    /// Why the last resize failed, if it did.
     pub error: Option<String>,
 }
 
-/// The condition of a change that its controller cannot carry out.
+/// The condition of a resize that the controller cannot carry out.
 pub const CONTROLLER_ERROR: &str = "ControllerResizeError";
-/// The condition of a change that is being carried out.
+/// The condition of a resize in progress.
 pub const RESIZING: &str = "Resizing";
-/// All conditions of a change of size.
+/// All conditions that concern a resize.
 pub const CONDITIONS: [&str; 4] =
     [RESIZING, "FileSystemResizePending", CONTROLLER_ERROR, "NodeResizeError"];
-/// The name of a claim's one resource.
+/// The resource name of a claim's size.
 pub const STORAGE: &str = "storage";
 
 impl Growth {

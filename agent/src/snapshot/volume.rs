@@ -1,6 +1,6 @@
-//! PersistentVolumes as the agent reads them.
+//! PersistentVolumes as the agent reads them. Pure.
 //!
-//! Pure. That a volume says it is ours is a claim of its writer's; what is on the disk decides.
+//! The fields of an object prove nothing about its origin; the record on the disk decides.
 
 use super::growth::STORAGE;
 use fastrak_api::class::ReclaimPolicy;
@@ -9,76 +9,76 @@ use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::records::owner::Owner;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
-/// A PersistentVolume, reduced to what the agent decides by.
+/// A PersistentVolume, reduced to the fields that decisions use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its own uid.
+    /// The UID.
     pub uid: String,
-    /// Its version.
+    /// The resource version.
     pub resource_version: String,
-    /// The name of its node.
+    /// The node in the annotation.
     pub node: Option<String>,
-    /// The label by which its agent finds it.
+    /// The node label, which the watch selects by.
     pub node_label: Option<String>,
-    /// The label that says in which pool it is.
+    /// The pool label.
     pub pool_label: Option<String>,
-    /// Who provisioned it.
+    /// The provisioner.
     pub provisioned_by: Option<String>,
-    /// Its finalizers, in their order.
+    /// The finalizers, in their order.
     pub finalizers: Vec<String>,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// Its phase.
+    /// The phase.
     pub phase: Phase,
-    /// What becomes of it.
+    /// The reclaim policy.
     pub policy: ReclaimPolicy,
-    /// Whose claim it is for.
+    /// The claim reference.
     pub claim: Option<ClaimRef>,
-    /// The path it names.
+    /// The path of the local volume.
     pub path: Option<String>,
-    /// How much it says that it holds.
+    /// The capacity.
     pub capacity: Option<String>,
 }
 
-/// A volume's phase.
+/// The phase of a volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// None yet, or one that is not known here.
+    /// Not set yet, or unknown to this version.
     #[default]
     Unknown,
-    /// Waiting for its controller.
+    /// Not processed by the controller yet.
     Pending,
-    /// Free for any claim.
+    /// Available to any claim.
     Available,
-    /// A claim's.
+    /// Bound to a claim.
     Bound,
-    /// It was a claim's that is gone.
+    /// Released: the claim is deleted.
     Released,
-    /// The same, and someone else has failed to take it away.
+    /// Released, and its automatic reclamation has failed.
     Failed,
 }
 
-/// The claim that a volume is for.
+/// A reference to a volume's claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimRef {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its uid, where it is known.
+    /// The UID, if it is set.
     pub uid: Option<String>,
 }
 
 impl ClaimRef {
-    /// Returns the uid of the claim, if it is known and is one.
+    /// Returns the UID of the claim if it is set and valid.
     #[must_use]
     pub fn id(&self) -> Option<VolumeId> {
         self.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
     }
 
-    /// The claim as it is recorded on the disk, where its uid is known.
+    /// Returns the claim as an owner record, if its UID is set.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
         let (namespace, claim) = (self.namespace.clone(), self.name.clone());
@@ -130,19 +130,19 @@ impl Volume {
         }
     }
 
-    /// The identity in its name, where it is a name of ours.
+    /// Returns the volume ID in the name, if the name is one of fastrak's.
     #[must_use]
     pub fn id(&self) -> Option<VolumeId> {
         VolumeId::from_volume_name(&self.name)
     }
 
-    /// Whether it says that it is of our making.
+    /// Returns whether the provisioner annotation names fastrak.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.provisioned_by.as_deref() == Some(names::PROVISIONER)
     }
 
-    /// Where our finalizer stands among its finalizers.
+    /// Returns the index of the agent's finalizer.
     #[must_use]
     pub fn finalizer(&self) -> Option<usize> {
         self.finalizers.iter().position(|finalizer| finalizer == names::VOLUME_FINALIZER)

@@ -1,11 +1,10 @@
-//! What of the trash cannot be removed as things are, and when it is tried again: ever later, since
-//! most often someone has to do something first, and each try works through all that is left. And when,
-//! and in which words, people are told of it.
+//! Trash that cannot be removed at present, and when to retry: with a growing delay, because usually an
+//! administrator has to act first and each attempt walks through the rest. Also decides when to report it.
 //!
-//! It forgets with the process. A start tries everything. It tells nobody itself.
+//! The state is in memory. A restart retries everything.
 
-use crate::context::SAY_AGAIN;
-use crate::pace::Pace;
+use crate::backoff::Backoff;
+use crate::context::REPORT_INTERVAL;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_store::host::removal::Obstacle;
@@ -13,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-/// What was not found stuck again for so long after it was due is gone.
+/// An entry that was not found blocked again for this long after its retry is gone.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
-/// As much of a path is told from either of its ends, in bytes: an event has room for a thousand, and a
-/// tenant may nest his folders until a path has four.
+/// The length of each end of a path in a message, in bytes: an event holds a thousand bytes, and a tenant
+/// may nest directories to four thousand.
 const END: usize = 224;
 
-/// What cannot be removed.
+/// The entries of the trash that cannot be removed.
 #[derive(Debug, Default)]
-pub struct Stuck {
+pub struct BlockedEntries {
     entries: BTreeMap<OsString, Entry>,
 }
 
@@ -29,32 +28,35 @@ pub struct Stuck {
 struct Entry {
     times: u32,
     due: Instant,
-    // What people were told is in the way, and when.
-    told: Option<(Obstacle, Instant)>,
+    // The reported obstacle, and when it was reported.
+    reported: Option<(Obstacle, Instant)>,
 }
 
-impl Stuck {
-    /// Notes that an entry of the trash could not be removed; whether people are to be told, as they were
-    /// not of just this, or so long ago that the cluster has forgotten it.
+impl BlockedEntries {
+    /// Records that an entry could not be removed. Returns whether to report it: the obstacle is new, or the
+    /// API server has deleted the earlier event.
     pub fn note(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
-        let entry = self.entries.entry(name).or_insert(Entry { times: 0, due: now, told: None });
+        let entry =
+            self.entries.entry(name).or_insert(Entry { times: 0, due: now, reported: None });
         entry.times = entry.times.saturating_add(1);
-        entry.due = now + Pace::Refused.delay(entry.times);
-        let is_new =
-            entry.told.as_ref().is_none_or(|(of, at)| *of != obstacle || now >= *at + SAY_AGAIN);
+        entry.due = now + Backoff::Refused.delay(entry.times);
+        let is_new = entry
+            .reported
+            .as_ref()
+            .is_none_or(|(of, at)| *of != obstacle || now >= *at + REPORT_INTERVAL);
         if is_new {
-            entry.told = Some((obstacle, now));
+            entry.reported = Some((obstacle, now));
         }
         is_new
     }
 
-    /// Returns whether anything waits for its next try.
+    /// Returns whether an entry waits for its retry.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
         self.entries.values().any(|entry| now < entry.due)
     }
 
-    /// What is not to be tried now.
+    /// Returns the entries that are not due.
     pub fn skipped(&mut self, now: Instant) -> BTreeSet<OsString> {
         self.entries.retain(|_, entry| now < entry.due + FORGOTTEN);
         let waiting = self.entries.iter().filter(|(_, entry)| now < entry.due);
@@ -62,8 +64,8 @@ impl Stuck {
     }
 }
 
-/// What an event says of something that cannot be removed. Names in the path are a tenant's: what would
-/// not be shown as it is, or would do something to a terminal, is replaced.
+/// Returns the message of an event about an entry that cannot be removed. Tenants choose the names in the
+/// path: control characters are replaced.
 #[must_use]
 pub fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
     let Obstacle { path, errno } = obstacle;
@@ -78,8 +80,8 @@ pub fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
         }
     };
     format!(
-        "in the trash of pool {pool} of node {node} something cannot be removed: {errno}{advice}; \
-         all else goes, and it is tried again by itself: {path}"
+        "an entry in the trash of pool {pool} on node {node} cannot be removed: {errno}{advice}; \
+         everything else is removed, and the agent retries: {path}"
     )
 }
 
@@ -94,16 +96,16 @@ mod tests {
         Obstacle { path: std::ffi::OsStr::from_bytes(path).into(), errno }
     }
 
-    fn told(obstacle: &Obstacle) -> String {
+    fn reported(obstacle: &Obstacle) -> String {
         text(&PoolName::default(), &NodeName::parse(&"n".repeat(253)).unwrap(), obstacle)
     }
 
     #[test]
-    fn people_are_told_once_of_each_thing_and_again_before_the_cluster_forgets() {
-        let (mut stuck, start) = (Stuck::default(), Instant::now());
+    fn people_are_reported_once_of_each_thing_and_again_before_the_cluster_forgets() {
+        let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
         let mut note = |name: &str, path: &[u8], minutes: u64| {
             let now = start + Duration::from_secs(60 * minutes);
-            stuck.note(name.into(), obstacle(path, Errno::PERM), now)
+            blocked.note(name.into(), obstacle(path, Errno::PERM), now)
         };
         assert!(note("volume", b"/a", 0));
         assert!(!note("volume", b"/a", 1));
@@ -116,11 +118,11 @@ mod tests {
 
     #[test]
     fn an_event_says_where_it_is_why_and_what_to_do() {
-        let said = told(&obstacle(b"/pool/.trash/x/data/locked", Errno::PERM));
+        let said = reported(&obstacle(b"/pool/.trash/x/data/locked", Errno::PERM));
         for part in ["pool default", "node n", "not permitted", "chattr -R -ia", "/x/data/locked"] {
             assert!(said.contains(part), "{part}: {said}");
         }
-        assert!(!told(&obstacle(b"/x", Errno::IO)).contains("()"));
+        assert!(!reported(&obstacle(b"/x", Errno::IO)).contains("()"));
     }
 
     proptest! {
@@ -129,7 +131,7 @@ mod tests {
             start in proptest::collection::vec(any::<u8>(), 0..4096),
             errno in prop_oneof![Just(Errno::PERM), Just(Errno::ROFS), Just(Errno::IO)],
         ) {
-            let said = told(&obstacle(&[start.as_slice(), b"/end"].concat(), errno));
+            let said = reported(&obstacle(&[start.as_slice(), b"/end"].concat(), errno));
             prop_assert!(said.len() <= 1024, "{}", said.len());
             prop_assert!(said.ends_with("/end") && !said.contains(char::is_control), "{said:?}");
         }
@@ -137,20 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_stuck_is_tried_again_ever_later_and_forgotten_when_it_is_not() {
-        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
         let (name, after) =
             (OsString::from("volume"), |seconds| start + Duration::from_secs(seconds));
         let why = obstacle(b"/volume", Errno::PERM);
-        assert!(stuck.skipped(start).is_empty());
-        stuck.note(name.clone(), why.clone(), start);
-        assert_eq!(stuck.skipped(after(59)), BTreeSet::from([name.clone()]));
-        assert!(stuck.skipped(after(60)).is_empty());
-        stuck.note(name.clone(), why.clone(), after(60));
-        assert_eq!(stuck.skipped(after(179)), BTreeSet::from([name.clone()]));
-        assert!(stuck.skipped(after(180)).is_empty());
-        assert!(stuck.skipped(after(180 + 3600)).is_empty());
-        stuck.note(name.clone(), why.clone(), after(4000));
-        assert_eq!(stuck.skipped(after(4059)), BTreeSet::from([name]));
-        assert!(stuck.skipped(after(4060)).is_empty());
+        assert!(blocked.skipped(start).is_empty());
+        blocked.note(name.clone(), why.clone(), start);
+        assert_eq!(blocked.skipped(after(59)), BTreeSet::from([name.clone()]));
+        assert!(blocked.skipped(after(60)).is_empty());
+        blocked.note(name.clone(), why.clone(), after(60));
+        assert_eq!(blocked.skipped(after(179)), BTreeSet::from([name.clone()]));
+        assert!(blocked.skipped(after(180)).is_empty());
+        assert!(blocked.skipped(after(180 + 3600)).is_empty());
+        blocked.note(name.clone(), why.clone(), after(4000));
+        assert_eq!(blocked.skipped(after(4059)), BTreeSet::from([name]));
+        assert!(blocked.skipped(after(4060)).is_empty());
     }
 }

@@ -1,10 +1,8 @@
-//! The kinds of objects that are remembered: what is kept of each, and whom a change concerns.
-//!
-//! Nothing is watched here.
+//! The kinds of objects in the snapshot: the fields that are kept, and the volumes that a change affects.
 
 use super::growth::Growth;
 use super::volume::Volume;
-use super::{ClusterView, Confirmations, Facts};
+use super::{Confirmations, Contents, Snapshot};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
@@ -14,7 +12,7 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::Error;
 use std::hash::Hash;
 
-/// One kind of object in the memory.
+/// A kind of object in the snapshot.
 pub(super) trait Kept: Send + 'static {
     /// What is kept of an object. The object itself is gone once it has been read.
     type Object: Send + 'static;
@@ -22,12 +20,12 @@ pub(super) trait Kept: Send + 'static {
 
     fn read(text: &str) -> Result<Self::Object, Error>;
     fn key(object: &Self::Object) -> Option<Self::Key>;
-    /// Returns whether anybody is concerned.
-    fn put(&self, seen: &mut ClusterView, key: &Self::Key, object: &Self::Object) -> bool;
-    fn remove(&self, seen: &mut ClusterView, key: &Self::Key);
-    fn keys(&self, seen: &ClusterView) -> Vec<Self::Key>;
-    /// Whose volumes a change of this object concerns.
-    fn concerns(&self, facts: &Facts, key: &Self::Key) -> Vec<VolumeId>;
+    /// Updates the object. Returns whether the change affects any volume.
+    fn put(&self, seen: &mut Contents, key: &Self::Key, object: &Self::Object) -> bool;
+    fn remove(&self, seen: &mut Contents, key: &Self::Key);
+    fn keys(&self, seen: &Contents) -> Vec<Self::Key>;
+    /// Returns the volumes that a change of this object affects.
+    fn concerns(&self, snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
 }
 
 /// The claims of this node, by uid.
@@ -47,12 +45,7 @@ impl Kept for Claims {
     }
 
     /// Whoever may write claims may write our label on those of other classes too: they are not kept.
-    fn put(
-        &self,
-        seen: &mut ClusterView,
-        key: &VolumeId,
-        (claim, growth): &(Claim, Growth),
-    ) -> bool {
+    fn put(&self, seen: &mut Contents, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
         if seen.is_foreign(claim) {
             let is_known = seen.claims.contains_key(key);
             seen.put_claim(key, None);
@@ -62,17 +55,17 @@ impl Kept for Claims {
         true
     }
 
-    fn remove(&self, seen: &mut ClusterView, key: &VolumeId) {
+    fn remove(&self, seen: &mut Contents, key: &VolumeId) {
         seen.put_claim(key, None);
     }
 
-    fn keys(&self, seen: &ClusterView) -> Vec<VolumeId> {
+    fn keys(&self, seen: &Contents) -> Vec<VolumeId> {
         seen.claims.keys().cloned().collect()
     }
 
     /// Its own volume, and where it has been given another's, that one.
-    fn concerns(&self, facts: &Facts, key: &VolumeId) -> Vec<VolumeId> {
-        let seen = facts.read();
+    fn concerns(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
+        let seen = snapshot.read();
         let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
         let other = name.and_then(VolumeId::from_volume_name).filter(|other| other != key);
         [Some(key.clone()), other].into_iter().flatten().collect()
@@ -94,20 +87,20 @@ impl Kept for Volumes {
         object.id()
     }
 
-    fn put(&self, seen: &mut ClusterView, key: &VolumeId, object: &Volume) -> bool {
+    fn put(&self, seen: &mut Contents, key: &VolumeId, object: &Volume) -> bool {
         seen.put_volume(key, Some(object.clone()));
         true
     }
 
-    fn remove(&self, seen: &mut ClusterView, key: &VolumeId) {
+    fn remove(&self, seen: &mut Contents, key: &VolumeId) {
         seen.put_volume(key, None);
     }
 
-    fn keys(&self, seen: &ClusterView) -> Vec<VolumeId> {
+    fn keys(&self, seen: &Contents) -> Vec<VolumeId> {
         seen.volumes.keys().cloned().collect()
     }
 
-    fn concerns(&self, _: &Facts, key: &VolumeId) -> Vec<VolumeId> {
+    fn concerns(&self, _: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         vec![key.clone()]
     }
 }
@@ -127,7 +120,7 @@ impl Kept for Classes {
         Some(object.name.clone())
     }
 
-    fn put(&self, seen: &mut ClusterView, key: &String, object: &Class) -> bool {
+    fn put(&self, seen: &mut Contents, key: &String, object: &Class) -> bool {
         seen.classes.insert(key.clone(), object.clone());
         if !object.is_ours() {
             seen.forget_foreign();
@@ -135,16 +128,16 @@ impl Kept for Classes {
         object.is_ours()
     }
 
-    fn remove(&self, seen: &mut ClusterView, key: &String) {
+    fn remove(&self, seen: &mut Contents, key: &String) {
         seen.classes.remove(key);
     }
 
-    fn keys(&self, seen: &ClusterView) -> Vec<String> {
+    fn keys(&self, seen: &Contents) -> Vec<String> {
         seen.classes.keys().cloned().collect()
     }
 
-    fn concerns(&self, facts: &Facts, key: &String) -> Vec<VolumeId> {
-        facts.waiting(Some(key))
+    fn concerns(&self, snapshot: &Snapshot, key: &String) -> Vec<VolumeId> {
+        snapshot.waiting(Some(key))
     }
 }
 
@@ -164,7 +157,7 @@ impl Kept for OwnNode {
     }
 
     /// A kubelet writes its node every few seconds; the label is what claims wait for.
-    fn put(&self, seen: &mut ClusterView, (): &(), object: &Node) -> bool {
+    fn put(&self, seen: &mut Contents, (): &(), object: &Node) -> bool {
         let labels = object.metadata.labels.as_ref();
         let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
         let changed = seen.hostname != hostname;
@@ -179,18 +172,18 @@ impl Kept for OwnNode {
         changed
     }
 
-    fn remove(&self, seen: &mut ClusterView, (): &()) {
+    fn remove(&self, seen: &mut Contents, (): &()) {
         seen.confirmations = Confirmations::default();
         seen.hostname = None;
         seen.node_uid = None;
     }
 
-    fn keys(&self, seen: &ClusterView) -> Vec<()> {
+    fn keys(&self, seen: &Contents) -> Vec<()> {
         seen.node_uid.iter().map(|_| ()).collect()
     }
 
-    fn concerns(&self, facts: &Facts, (): &()) -> Vec<VolumeId> {
-        facts.all_waiting()
+    fn concerns(&self, snapshot: &Snapshot, (): &()) -> Vec<VolumeId> {
+        snapshot.all_waiting()
     }
 }
 
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn waiting_claims_are_looked_at_again_when_the_hostname_has_changed_and_not_at_each_heartbeat()
     {
-        let mut seen = ClusterView::default();
+        let mut seen = Contents::default();
         let puts = [(None, "a"), (Some("h"), "a"), (Some("h"), "b"), (Some("i"), "b"), (None, "b")]
             .map(|(hostname, annotation)| OwnNode.put(&mut seen, &(), &node(hostname, annotation)));
         assert_eq!(puts, [false, true, false, true, true]);
@@ -236,8 +229,8 @@ mod tests {
         let (ours, other) =
             (class("fast", fastrak_api::names::PROVISIONER), class("slow", "example.com/nfs"));
         for classes_first in [true, false] {
-            let mut seen = ClusterView::default();
-            let put_classes = |seen: &mut ClusterView| {
+            let mut seen = Contents::default();
+            let put_classes = |seen: &mut Contents| {
                 Classes.put(seen, &"fast".to_owned(), &ours);
                 Classes.put(seen, &"slow".to_owned(), &other);
             };
@@ -257,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_claim_with_a_volume_of_ours_is_kept_whatever_its_class_has_become() {
-        let mut seen = ClusterView::default();
+        let mut seen = Contents::default();
         let slow = class("slow", "example.com/nfs");
         Classes.put(&mut seen, &"slow".to_owned(), &slow);
         let bound = claim("slow", Some("pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"));

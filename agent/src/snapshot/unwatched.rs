@@ -1,15 +1,15 @@
-//! Claims of this node's volumes that the watch does not show, because their label was removed, as a
-//! scan has read them. Pure: `now` is passed in.
+//! Claims of this node's volumes that the watch does not show because their label was removed. A scan
+//! reads them. Pure: `now` is passed in.
 
 use super::growth::Growth;
-use crate::context::SAY_AGAIN;
+use crate::context::REPORT_INTERVAL;
 use fastrak_api::claim::Claim;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::Instant;
 
-/// The claims, by uid. There are none as long as every bound claim has its label.
+/// The claims, by UID. Empty while every bound claim has its label.
 #[derive(Debug, Default)]
 pub(super) struct Unwatched {
     claims: HashMap<VolumeId, Found>,
@@ -24,8 +24,8 @@ struct Found {
 }
 
 impl Unwatched {
-    /// Returns the next `limit` of the claims that are missing, after those of the turn before, and
-    /// forgets those that are missing no longer.
+    /// Returns the next `limit` missing claims after those of the previous call, and forgets the claims that
+    /// are no longer missing.
     pub(super) fn next_turn(
         &mut self,
         missing: &BTreeSet<VolumeId>,
@@ -44,22 +44,22 @@ impl Unwatched {
         turn
     }
 
-    /// Takes over what was read of a claim. Returns whether it is to be reported: from the second time
-    /// on that it is found, since the webhook restores a label within seconds, and not too often.
+    /// Updates a claim. Returns whether to report it: from the second time on, because the webhook restores
+    /// a label within seconds, and not too often.
     pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
         let (claim, growth) = found;
         let Some(known) = self.claims.get_mut(id) else {
             self.claims.insert(id.clone(), Found { claim, growth, reported: None });
             return false;
         };
-        let is_said = |at: Instant| now.saturating_duration_since(at) < SAY_AGAIN;
+        let is_said = |at: Instant| now.saturating_duration_since(at) < REPORT_INTERVAL;
         let is_due = !known.reported.is_some_and(is_said);
         let reported = if is_due { Some(now) } else { known.reported };
         *known = Found { claim, growth, reported };
         is_due
     }
 
-    /// Forgets a claim.
+    /// Removes a claim.
     pub(super) fn remove(&mut self, id: &VolumeId) {
         self.claims.remove(id);
     }
@@ -107,7 +107,7 @@ mod tests {
         assert!(put(&id(0), Duration::from_secs(600)));
         assert!(!put(&id(0), Duration::from_secs(1200)));
         assert!(!put(&id(1), Duration::from_secs(1200)), "another claim");
-        assert!(put(&id(0), Duration::from_secs(600) + SAY_AGAIN));
+        assert!(put(&id(0), Duration::from_secs(600) + REPORT_INTERVAL));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The watches that fill the memory, and whom each change concerns.
+//! The watches that update the snapshot and queue the affected volumes.
 //!
-//! Four watches and no more: claims and volumes with this node's label, all classes, and this
-//! node's own object. Nothing is kept of an object but what is decided by.
+//! There are four watches: claims and volumes with this node's label, all classes, and this node's
+//! object. Objects are reduced to the fields that decisions use.
 
-use super::Facts;
+use super::Snapshot;
 use super::kinds::{Claims, Classes, Kept, OwnNode, Volumes};
 use crate::queue::Queue;
 use fastrak_api::names;
@@ -21,36 +21,36 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// What the watches fill and wake.
+/// The dependencies of the watches.
 #[derive(Clone)]
 pub struct Watches {
-    /// The API.
+    /// The API client.
     pub client: Client,
     /// This node.
     pub node: NodeName,
-    /// The memory.
-    pub facts: Arc<Facts>,
-    /// Who is told.
+    /// The snapshot to update.
+    pub snapshot: Arc<Snapshot>,
+    /// The queue for affected volumes.
     pub queue: Arc<Queue<VolumeId>>,
 }
 
-/// Where a watch says that it has seen all there is.
+/// Where a watch reports that it has synced.
 #[derive(Debug)]
 pub struct Ready {
-    /// For whoever asks whether the process can work.
+    /// The readiness of the process.
     pub handle: ReadyHandle,
-    /// For the first time: gets a permit from each watch.
+    /// Gets a permit when the watch has synced for the first time.
     pub synced: Arc<Semaphore>,
 }
 
 impl Watches {
-    /// Watches the claims that carry this node's label.
+    /// Watches the claims with this node's label.
     pub async fn claims(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<PersistentVolumeClaim>(self.client.clone(), Claims::read);
         self.run(watch.labels(&self.label()), Claims, ready).await
     }
 
-    /// Watches the volumes that carry this node's label.
+    /// Watches the volumes with this node's label.
     pub async fn volumes(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<PersistentVolume>(self.client.clone(), Volumes::read);
         self.run(watch.labels(&self.label()), Volumes, ready).await
@@ -62,7 +62,7 @@ impl Watches {
         self.run(watch, Classes, ready).await
     }
 
-    /// Watches the metadata of this node's own object.
+    /// Watches the metadata of this node's object.
     pub async fn node(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<Node>(self.client.clone(), OwnNode::read);
         self.run(watch.named(self.node.as_str()).metadata_only(), OwnNode, ready).await
@@ -79,7 +79,7 @@ impl Watches {
         ready: Ready,
     ) -> Result<(), Infallible> {
         let mut stream = std::pin::pin!(watch.events());
-        // What the list has shown so far: all else is gone when the list is complete.
+        // The keys of the running list: when it is complete, all others are gone.
         let mut listed = HashSet::new();
         let mut synced = Some(ready.synced);
         while let Some(event) = stream.next().await {
@@ -103,24 +103,24 @@ impl Watches {
 
     fn put<T: Kept>(&self, kept: &T, object: &T::Object) -> Option<T::Key> {
         let key = T::key(object)?;
-        let concerns = kept.put(&mut self.facts.write(), &key, object);
+        let concerns = kept.put(&mut self.snapshot.write(), &key, object);
         if concerns {
-            self.tell(kept, &key);
+            self.enqueue(kept, &key);
         }
         Some(key)
     }
 
     fn remove<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.remove(&mut self.facts.write(), key);
-        self.tell(kept, key);
+        kept.remove(&mut self.snapshot.write(), key);
+        self.enqueue(kept, key);
     }
 
     fn remove_all_but<T: Kept>(&self, kept: &T, listed: &HashSet<T::Key>) {
-        let known = kept.keys(&self.facts.read());
+        let known = kept.keys(&self.snapshot.read());
         known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kept, key));
     }
 
-    fn tell<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.concerns(&self.facts, key).into_iter().for_each(|id| self.queue.add(id));
+    fn enqueue<T: Kept>(&self, kept: &T, key: &T::Key) {
+        kept.concerns(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
     }
 }
