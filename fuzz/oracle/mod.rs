@@ -8,7 +8,7 @@ mod picks;
 mod sizes;
 
 use cluster::Cluster;
-use fastrak_testkit::admission::{Admitted, Defect, asked_again, verify};
+use fastrak_testkit::admission::{Admitted, Defect, reinvocation, verify};
 use fastrak_webhook::mutate::DECLARED;
 use fastrak_webhook::patch::Field;
 use fastrak_webhook::review::{Subject, answer};
@@ -77,7 +77,7 @@ fn asked_twice(
     let review = review.to_string().into_bytes();
     let first = asked(subject, cluster, &review);
     if first.allowed {
-        let again = asked_again(&review, &first);
+        let again = reinvocation(&review, &first);
         let second = asked(subject, cluster, &again);
         assert!(second.allowed, "allowed, then not: {second:?}");
         assert_eq!(

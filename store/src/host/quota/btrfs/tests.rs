@@ -55,7 +55,7 @@ async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = open(disk.path());
     assert_eq!(support(&root).unwrap(), Support::None(Lack::BtrfsOff));
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: true });
 
     let volume = make_subvolume(&root, os("volume"), 0o2770).unwrap();
@@ -80,7 +80,7 @@ async fn a_subvolume_holds_no_more_than_its_limit_and_says_what_it_holds() {
 #[tokio::test]
 async fn a_limit_below_what_is_held_lets_only_less_be_held() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     fill(&volume.path().join("file"), 8 * MIB).unwrap();
@@ -93,7 +93,7 @@ async fn a_limit_below_what_is_held_lets_only_less_be_held() {
 #[tokio::test]
 async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let staged = root.make(os("staged"), 0o700).unwrap();
     let volume = make_subvolume(&staged, os("data"), 0o777).unwrap();
@@ -133,7 +133,7 @@ async fn a_subvolume_moves_with_its_parent_and_goes_as_a_whole() {
 #[tokio::test]
 async fn a_subvolume_with_another_in_it_is_left_to_be_emptied() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     make_subvolume(&volume, os("inner"), 0o777).unwrap();
@@ -161,7 +161,7 @@ fn a_filesystem_without_quotas_is_said_to_be_one() {
 #[tokio::test]
 async fn full_quotas_hold_a_subvolume_and_none_that_is_in_it() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_full_quotas_on().await);
+    or_skip!(disk.enable_full_quotas().await);
     let root = open(disk.path());
     assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: false });
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
@@ -176,7 +176,7 @@ async fn full_quotas_hold_a_subvolume_and_none_that_is_in_it() {
 #[tokio::test]
 async fn with_simple_quotas_subvolumes_in_a_volume_share_its_limit() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     set(&volume, 8 * MIB);
@@ -215,7 +215,7 @@ async fn with_simple_quotas_subvolumes_in_a_volume_share_its_limit() {
 #[tokio::test]
 async fn a_limit_of_before_the_shared_groups_is_seen_as_none_and_gives_way_to_theirs() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     let file = std::fs::File::open(volume.path()).unwrap();

@@ -229,7 +229,7 @@ async fn a_read_only_subvolume_that_cannot_be_made_writable_says_how_it_can() {
 #[tokio::test]
 async fn a_volume_that_is_full_of_empty_subvolumes_is_removed_or_says_what_it_takes() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
     let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();
