@@ -11,7 +11,7 @@ use cluster::Cluster;
 use fastrak_admission::mutate::DECLARED;
 use fastrak_admission::patch::Field;
 use fastrak_admission::review::{Subject, answer};
-use fastrak_testkit::admission::{Admitted, Defect, asked_again, verify};
+use fastrak_testkit::admission::{Admitted, Defect, reinvocation, verify};
 use picks::Picks;
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ fn asked_twice(
     let review = review.to_string().into_bytes();
     let first = asked(subject, cluster, &review);
     if first.allowed {
-        let again = asked_again(&review, &first);
+        let again = reinvocation(&review, &first);
         let second = asked(subject, cluster, &again);
         assert!(second.allowed, "allowed, then not: {second:?}");
         assert_eq!(

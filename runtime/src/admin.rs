@@ -1,8 +1,8 @@
 //! The HTTP endpoints of a process: `/livez` and `/readyz` for the kubelet, `/metrics` for a metrics
-//! collector. They read no body and change nothing.
+//! collector. They ignore request bodies and change nothing.
 //!
-//! `/metrics` is on the same plain port, or on a TLS port of its own that asks the API server who
-//! may read it.
+//! `/metrics` is served on the same plain port, or on a separate TLS port with authorization by the
+//! API server.
 
 mod access;
 mod certificate;
@@ -40,19 +40,19 @@ const LIMITS: Limits = Limits {
     http: Http1Limits {
         // Requests here have no body and a short header.
         header_bytes: 16 * 1024,
-        // A collector that scrapes once a minute keeps its connection.
+        // Keeps the connection of a collector that scrapes once a minute.
         timeouts: ReadTimeouts { header: Duration::from_secs(2), idle: Duration::from_secs(90) },
     },
     age: Duration::from_secs(300),
 };
 
-/// Where health and metrics are served.
+/// The flags of the health and metrics endpoints.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AdminArgs {
     /// Address of /livez and /readyz, and of /metrics unless --metrics-addr is set (plain HTTP).
     #[arg(long, env = "FASTRAK_ADMIN_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub admin_addr: SocketAddr,
-    /// Address of /metrics over TLS, for clients that the API server lets get /metrics.
+    /// Address of /metrics over TLS, for clients that RBAC allows to get /metrics.
     #[arg(
         long,
         env = "FASTRAK_METRICS_ADDR",
@@ -60,12 +60,12 @@ pub struct AdminArgs {
         requires = "metrics_tls_dir"
     )]
     pub metrics_addr: Option<SocketAddr>,
-    /// Folder with the certificate of --metrics-addr (tls.crt, tls.key), read again when it changes.
+    /// Folder with the certificate of --metrics-addr (tls.crt, tls.key), reloaded on change.
     #[arg(long, env = "FASTRAK_METRICS_TLS_DIR", value_name = "FOLDER", requires = "metrics_addr")]
     pub metrics_tls_dir: Option<PathBuf>,
 }
 
-/// The sockets of the endpoints, bound and not yet served.
+/// The bound sockets of the endpoints.
 pub struct Bound {
     plain: Port,
     metrics: Option<MetricsPort>,
@@ -77,26 +77,25 @@ struct MetricsPort {
     slot: Arc<Slot>,
 }
 
-/// What the endpoints need.
+/// The data that the endpoints serve.
 pub struct Exposed {
-    /// What `/readyz` says.
+    /// The readiness for `/readyz`.
     pub readiness: Readiness,
-    /// What `/metrics` says.
+    /// The metrics for `/metrics`.
     pub registry: Registry,
-    /// The client that asks who may read the metrics.
+    /// The client for token and access reviews.
     pub client: Client,
-    /// The count of scrapes of the metrics port.
+    /// The number of scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
 }
 
-/// The limits of a port. The kubelet ends the process if `/livez` does not answer, so connections
-/// are never refused, however many a peer holds open.
+/// The limits of a port. Connections are never refused, because the kubelet kills a process whose
+/// `/livez` does not respond.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     connections: ConnectionLimits,
     http: Http1Limits,
-    /// The age at which a connection is closed: a peer that never reads its response does not keep
-    /// it for ever.
+    /// The maximum age of a connection. It closes connections whose peer does not read the response.
     age: Duration,
 }
 
@@ -108,7 +107,7 @@ pub enum AdminError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system error.
         #[source]
         source: io::Error,
     },
@@ -138,20 +137,20 @@ async fn bind_port(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Port
 }
 
 impl Bound {
-    /// The address of `/livez` and `/readyz`.
+    /// Returns the address of `/livez` and `/readyz`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.plain.address
     }
 
-    /// The address of `/metrics`, if it has a port of its own.
+    /// Returns the address of `/metrics` if it has a separate port.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|metrics| metrics.port.address)
     }
 
-    /// Serves until it is dropped. Once shutdown is requested `/readyz` says so and answers go on, so
-    /// that the end of the other tasks can be watched: run it as a companion
+    /// Serves until the future is dropped. During shutdown the endpoints still respond, and `/readyz`
+    /// reports the shutdown: run this as a companion
     /// ([`crate::supervise::Supervisor::spawn_companion`]).
     pub async fn serve(self, exposed: Exposed, shutdown: Shutdown) -> Result<(), Infallible> {
         let Exposed { readiness, registry, client, scrapes } = exposed;

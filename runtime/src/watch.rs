@@ -1,8 +1,8 @@
-//! Watches: what the API server has of one kind of object, and every change of it.
+//! Watches of the objects of one kind.
 //!
-//! An object is reduced as soon as its text has come: no more than one object is held whole at a
-//! time, however many there are and however large their owners make them. kube's own watcher parses
-//! each object whole, keeps pages of hundreds, and cannot tell how large a page has become.
+//! Each object is reduced as soon as it is received, so only one complete object is in memory at a
+//! time, whatever their number and size. kube's own watcher parses complete objects, keeps pages of
+//! hundreds, and does not limit the size of a page.
 
 mod connection;
 mod error;
@@ -17,10 +17,10 @@ use futures::stream::{self, Stream};
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource};
 
-/// Reduces the text of an object to what is kept of it.
+/// Parses the JSON of an object and returns the part to keep.
 pub type Read<T> = fn(&str) -> Result<T, serde_json::Error>;
 
-/// Which objects are watched, and what is kept of each.
+/// A watch: the selected objects and the function that reduces them.
 #[derive(Clone)]
 pub struct Watch<T> {
     client: Client,
@@ -58,33 +58,33 @@ impl<T: Send + 'static> Watch<T> {
         Self { client, kind, path, labels: None, fields: None, metadata_only: false, read }
     }
 
-    /// Watches only the objects with these labels.
+    /// Restricts the watch by a label selector.
     #[must_use]
     pub fn labels(self, selector: &str) -> Self {
         Self { labels: Some(selector.to_owned()), ..self }
     }
 
-    /// Watches only the objects with these fields.
+    /// Restricts the watch by a field selector.
     #[must_use]
     pub fn fields(self, selector: &str) -> Self {
         Self { fields: Some(selector.to_owned()), ..self }
     }
 
-    /// Watches only the object with this name. RBAC ties `list` and `watch` to a name only if the
-    /// request has this very selector.
+    /// Restricts the watch to the object with this name. RBAC rules with `resourceNames` allow `list`
+    /// and `watch` only with this selector.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.fields(&format!("metadata.name={name}"))
     }
 
-    /// Has the API server send the metadata of each object and nothing else.
+    /// Requests only the metadata of each object.
     #[must_use]
     pub fn metadata_only(self) -> Self {
         Self { metadata_only: true, ..self }
     }
 
-    /// Returns the events of this watch. The stream never ends: a failure is logged, and followed by
-    /// another try after a while.
+    /// Returns the events of this watch. The stream never ends: failures are logged, and the watch is
+    /// retried with backoff.
     pub fn events(self) -> impl Stream<Item = Event<T>> + Send {
         let connection = Connection::new(self, Backoff::new());
         stream::unfold(connection, |mut connection| async move {

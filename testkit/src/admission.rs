@@ -1,11 +1,9 @@
-//! What the API server does with a webhook's answer, by its own rules: the object as it goes on, the
-//! words for its user, or the defect for which it would have taken the answer for none.
-//!
-//! It knows no webhook and decides about no object; what a webhook promises to write is told to it.
+//! The API server's processing of admission responses: the admitted object, the messages to the
+//! user, or the defect for which it would reject the response.
 
 mod defect;
+mod messages;
 mod patch;
-mod words;
 
 pub use self::defect::Defect;
 
@@ -15,22 +13,22 @@ use std::collections::BTreeMap;
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admitted {
-    /// Whether it goes on.
+    /// Whether the request is allowed.
     pub allowed: bool,
     /// The status of a denial.
     pub code: Option<u64>,
-    /// The words of a denial; empty where there is none.
+    /// The message of a denial; empty otherwise.
     pub message: String,
-    /// The object as it goes on.
+    /// The object after the patch.
     pub object: Value,
-    /// How many operations the patch had.
+    /// The number of operations of the patch.
     pub operations: usize,
-    /// What the user is shown.
+    /// The warnings.
     pub warnings: Vec<String>,
-    /// What is kept in the audit log.
+    /// The audit annotations.
     pub audit: BTreeMap<String, String>,
 }
 
@@ -49,12 +47,12 @@ pub fn verify(review: &[u8], answer: &[u8], declared: &[String]) -> Result<Admit
     if !response["uid"].is_string() || response["uid"] != request["uid"] {
         return Err(Defect::OtherUid);
     }
-    let warnings = words::warnings(response)?;
-    let audit = words::audit(response)?;
+    let warnings = messages::warnings(response)?;
+    let audit = messages::audit(response)?;
     match response["allowed"].as_bool() {
         None => Err(Defect::Undecided),
         Some(false) => {
-            let (code, message) = words::denial(response)?;
+            let (code, message) = messages::denial(response)?;
             let object = request["object"].clone();
             let code = Some(code);
             Ok(Admitted { allowed: false, code, message, object, operations: 0, warnings, audit })
@@ -67,10 +65,10 @@ pub fn verify(review: &[u8], answer: &[u8], declared: &[String]) -> Result<Admit
     }
 }
 
-/// The review that comes when the API server asks once more, after all webhooks have been asked: the
-/// same request, with the object as this one left it.
+/// Returns the review of a reinvocation: the API server calls the webhook again after all others, with
+/// the object as this webhook left it.
 #[must_use]
-pub fn asked_again(review: &[u8], admitted: &Admitted) -> Vec<u8> {
+pub fn reinvocation(review: &[u8], admitted: &Admitted) -> Vec<u8> {
     let mut review: Value = serde_json::from_slice(review).unwrap_or_default();
     review["request"]["object"] = admitted.object.clone();
     review.to_string().into_bytes()

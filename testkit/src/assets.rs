@@ -1,7 +1,5 @@
-//! Where the programs of the real Kubernetes are.
-//!
-//! It builds nothing: a test that took a quarter of an hour to start would look hung. The script
-//! that finds them is the one that builds them, so that both mean the same folder.
+//! The Kubernetes programs. A build takes a quarter of an hour, so tests do not build them: the
+//! script that finds them does.
 
 use std::path::{Path, PathBuf};
 
@@ -17,19 +15,19 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// Finds them; the error says what is missing and what to run.
+    /// Finds the programs. The error says what is missing and what to run.
     pub async fn find() -> Result<Self> {
         static FOUND: OnceCell<Assets> = OnceCell::const_new();
         FOUND.get_or_try_init(Self::ask).await.cloned()
     }
 
-    /// The path of one of the programs.
+    /// Returns the path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -43,7 +41,7 @@ impl Assets {
     }
 }
 
-/// The source tree that this was built from.
+/// Returns the source tree of this build.
 #[must_use]
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

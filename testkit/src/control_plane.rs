@@ -1,8 +1,6 @@
-//! A real control plane on this machine: etcd, the API server and, when wanted, the controller
-//! manager and the scheduler, on free ports, with keys and data of its own.
-//!
-//! It has no nodes that run anything: `nodes/` adds those. It never reads a kubeconfig that was
-//! there before, and nothing of it outlives the process that started it.
+//! A control plane on this machine: etcd, the API server, and optionally the controller manager and
+//! the scheduler. It uses free ports and its own keys and data, reads no existing kubeconfig, and
+//! ends with the process that started it.
 
 mod arguments;
 mod credentials;
@@ -32,11 +30,11 @@ use crate::environment;
 use crate::process::{Invocation, Process};
 use crate::state::StateFolder;
 
-/// Two clusters that start at the same moment may both find a port free; the loser tries again.
+/// The number of start attempts: of two clusters that choose the same port, one starts again.
 const ATTEMPTS: usize = 4;
 
-/// A running control plane. Dropping it ends it and removes all it wrote, except that a panicking
-/// test keeps its logs and is told where they are.
+/// A running control plane. Dropping it stops it and removes its files. The logs of a panicking
+/// test are kept, and their path is printed.
 #[derive(Debug)]
 pub struct ControlPlane {
     // First, so that the processes are gone before the folder they write to.
@@ -49,7 +47,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one and waits until it answers.
+    /// Starts a control plane and waits until it responds.
     pub async fn start(options: Options) -> Result<Self> {
         let started = Self::start_in(Arc::new(StateFolder::create().await?), options).await;
         started.inspect_err(|_| environment::note_failure())
@@ -70,35 +68,35 @@ impl ControlPlane {
         this.launch().await.map(|()| this)
     }
 
-    /// A client with the administrator's rights. It belongs to the runtime that asks for it.
+    /// Creates a client of the administrator. It must be used on the runtime that creates it.
     pub async fn client(&self) -> Result<Client> {
         crate::access::client(&self.admin_kubeconfig_text()?).await
     }
 
-    /// A file with the administrator's kubeconfig.
+    /// Returns the path of the administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig_path(&self) -> PathBuf {
         self.credentials.path("admin.kubeconfig")
     }
 
-    /// The URL of the API server.
+    /// Returns the URL of the API server.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}:{}", self.options.place.address, self.ports.api)
     }
 
-    /// The certificate of the authority that vouches for the API server.
+    /// Returns the CA certificate of the API server.
     #[must_use]
-    pub fn authority_pem(&self) -> &str {
-        self.credentials.authority_pem()
+    pub fn ca_pem(&self) -> &str {
+        self.credentials.ca_pem()
     }
 
-    /// Runs kubectl as the administrator; what it wrote to standard output.
+    /// Runs kubectl as the administrator. Returns its standard output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         Ok(self.kubectl_command().args(args).run().await?.stdout)
     }
 
-    /// kubectl as the administrator, to which arguments can be added.
+    /// Returns a kubectl invocation as the administrator, to which arguments can be added.
     #[must_use]
     pub fn kubectl_command(&self) -> Invocation {
         Invocation::new(self.assets.program("kubectl"))
@@ -106,31 +104,31 @@ impl ControlPlane {
             .arg(format!("--cache-dir={}", self.state.path().join("kubectl-cache").display()))
     }
 
-    /// Where the processes write their logs.
+    /// Returns the folder of the logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.state.logs()
     }
 
-    /// What ServiceAccounts have asked for, one JSON object a line; there with
-    /// [`Options::audited`].
+    /// Returns the audit log of requests by ServiceAccounts, one JSON object in each line. It
+    /// exists with [`Options::audited`].
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.state.path().join(AUDIT_LOG)
     }
 
-    /// Has the logs kept when it ends, as for a failed test; where they will be.
+    /// Keeps the logs on drop, as after a failed test. Returns their path.
     pub fn keep_logs(&self) -> PathBuf {
         environment::note_failure();
         self.logs_dir()
     }
 
-    /// A folder for further files that live as long as the control plane.
+    /// Returns a folder for further files, which is removed with the control plane.
     pub fn scratch_dir(&self, name: &str) -> Result<PathBuf> {
         self.state.subfolder(Path::new("scratch").join(name))
     }
 
-    /// Kills one of the processes, as a crash or an outage would.
+    /// Kills a program, as a crash or an outage would.
     pub fn stop_component(&self, component: Component) -> Result<()> {
         let process = self.processes().remove(&component);
         ensure!(process.is_some(), "{component} is not running");
@@ -138,7 +136,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Starts one that was stopped; for etcd and the API server, waits until the API answers.
+    /// Starts a stopped program. For etcd and the API server, waits until the API responds.
     pub async fn start_component(&self, component: Component) -> Result<()> {
         let running = self.processes().contains_key(&component);
         ensure!(!running, "{component} is running");
@@ -149,7 +147,7 @@ impl ControlPlane {
         }
     }
 
-    /// An error with the end of its log when one of the processes has ended by itself.
+    /// Fails with the end of the log if a program has ended by itself.
     pub fn expect_running(&self) -> Result<()> {
         self.processes().values_mut().try_for_each(Process::expect_running)
     }
@@ -159,7 +157,7 @@ impl ControlPlane {
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint { url: self.url(), authority_pem: self.authority_pem().to_owned() }
+        Endpoint { url: self.url(), ca_pem: self.ca_pem().to_owned() }
     }
 
     pub(crate) fn assets(&self) -> &Assets {

@@ -1,7 +1,5 @@
-//! Real filesystems for tests: one in a file, mounted through a loop device, gone when dropped.
-//!
-//! It knows nothing of quotas or pools. It needs root; a machine without is told by an error whose
-//! text says what is missing, for `or_skip!`.
+//! Filesystems in files, mounted through loop devices and removed on drop. They need root. Without
+//! root, the error says what is missing, for `or_skip!`.
 
 use crate::process::Invocation;
 use crate::state::StateFolder;
@@ -10,7 +8,7 @@ use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use std::path::{Path, PathBuf};
 
-/// A filesystem that is mounted.
+/// A mounted filesystem.
 #[derive(Debug)]
 pub struct Disk {
     point: PathBuf,
@@ -19,28 +17,28 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An empty filesystem of btrfs.
+    /// Creates and mounts an empty btrfs filesystem.
     pub async fn btrfs(mib: u64) -> Result<Self> {
         // What was removed is given back after a commit, which comes every half minute otherwise.
         Self::make("mkfs.btrfs", &["--quiet"], "loop,commit=1", mib).await
     }
 
-    /// Has its subvolumes counted and limited, with the subvolumes in them, by simple quotas. Linux has
-    /// them since 6.7, and Debian's `btrfs quota enable` no option for them.
-    pub async fn switch_quotas_on(&self) -> Result<()> {
+    /// Enables simple quotas. Linux has them since 6.7, but Debian's `btrfs quota enable` has no
+    /// option for them.
+    pub async fn enable_simple_quotas(&self) -> Result<()> {
         let point = std::fs::File::open(&self.point).context("open a disk")?;
         enable_simple_quotas(point.as_fd()).context("switch simple quotas on")
     }
 
-    /// Has its subvolumes counted and limited, each for itself.
-    pub async fn switch_full_quotas_on(&self) -> Result<()> {
+    /// Enables full quotas.
+    pub async fn enable_full_quotas(&self) -> Result<()> {
         let point = self.point.display().to_string();
         let on = Invocation::new("btrfs").args(["quota", "enable", &point]).run().await;
         on.context("switch quotas on").map(drop)
     }
 
-    /// Takes all limits off.
-    pub async fn forget_limits(&self) -> Result<()> {
+    /// Removes all limits.
+    pub async fn clear_limits(&self) -> Result<()> {
         let point = self.point.display().to_string();
         let shown = Invocation::new("btrfs").args(["qgroup", "show", "--raw", &point]).run().await;
         let shown = shown.context("list the quota groups")?.stdout;
@@ -69,7 +67,7 @@ impl Disk {
         Ok(Self { point, _state: state })
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.point

@@ -1,22 +1,20 @@
-//! The one reader of environment variables in tests, and the rule for what a machine lacks: a
-//! laptop skips, loudly; a build that gates a change fails.
-//!
-//! It finds nothing by itself: `assets.rs` knows the binaries, `nodes/supported.rs` the rest.
+//! The environment variables of tests, and the rule for missing parts: tests are skipped on a
+//! developer's machine and fail in CI.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set to `true` by every CI system: nothing may be skipped.
+/// Set to `true` in CI: nothing may be skipped.
 const CI: &str = "CI";
-/// Set to anything: logs and state of finished clusters are kept.
+/// Set to any value: logs and state of stopped clusters are kept.
 const KEEP: &str = "FASTRAK_KEEP";
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// How the names begin of a cluster's folder and of all else that is the cluster's on the machine.
+/// The prefix of a cluster's names on the machine.
 pub(crate) const PREFIX: &str = "fastrak-testbed-";
 
-/// The seed with which a test of random sequences is to run again the one that failed.
+/// The seed with which a test of random sequences repeats a failure.
 const SEED: &str = "FASTRAK_SEED";
 
 /// Why a test cannot run here.
@@ -26,38 +24,38 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// The reason.
+    /// Returns the reason.
     #[must_use]
     pub fn why(&self) -> &str {
         &self.why
     }
 }
 
-/// Whether a part that is missing is a failure.
+/// Returns whether a missing part is a failure.
 #[must_use]
 pub fn is_ci() -> bool {
     read(CI).is_some_and(|value| value == "true" || value == "1")
 }
 
-/// Whether all that a cluster leaves in files is to be kept.
+/// Returns whether the files of stopped clusters are kept.
 #[must_use]
 pub fn keeps_state() -> bool {
     read(KEEP).is_some()
 }
 
-/// The one seed that is to be tried, where a failure is to be seen again.
+/// Returns the seed to repeat, if there is one.
 #[must_use]
 pub fn seed() -> Option<u64> {
     read(SEED)?.parse().ok()
 }
 
-/// Remembers that a test of this process failed, so that the logs of its clusters are kept: a test
-/// that fails by returning an error ends as quietly as one that passed.
+/// Records that a test of this process failed, so that the logs of its clusters are kept. A test
+/// that returns an error is not visible otherwise.
 pub fn note_failure() {
     FAILED.store(true, Ordering::Relaxed);
 }
 
-/// Whether a test of this process is known to have failed.
+/// Returns whether a test of this process failed.
 #[must_use]
 pub(crate) fn has_failed() -> bool {
     FAILED.load(Ordering::Relaxed) || std::thread::panicking()
@@ -75,13 +73,13 @@ pub fn missing(why: impl Into<String>) -> Skip {
     Skip { why }
 }
 
-/// The folder in which clusters keep their state while they live.
+/// Returns the folder of the states of clusters.
 #[must_use]
 pub(crate) fn state_root() -> PathBuf {
     std::env::temp_dir()
 }
 
-/// Writes a line where whoever runs the tests sees it.
+/// Writes a line to the terminal of the test run.
 #[expect(clippy::print_stderr, reason = "for the person who runs the tests, not for a log")]
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
@@ -92,8 +90,8 @@ fn read(key: &str) -> Option<String> {
     std::env::var(key).ok().filter(|value| !value.is_empty())
 }
 
-/// The value in a `Result`; when there is none, the reason is said loudly and the test returns
-/// (or fails, with `CI=true`). A second argument is what it returns.
+/// Returns the value of a `Result`. On an error, prints the reason and returns from the test, or
+/// fails with `CI=true`. The second argument is the value to return.
 #[macro_export]
 macro_rules! or_skip {
     ($value:expr) => {

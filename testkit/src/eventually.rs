@@ -1,6 +1,4 @@
-//! Waiting for a condition with a deadline, in place of every sleep.
-//!
-//! It does not retry what was done, only looks again at what came of it.
+//! Waits for conditions with a deadline.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -11,12 +9,12 @@ use anyhow::{Result, bail};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What one look at the world may say: that it is as wished, or what it is instead.
+/// The result of a check: success, or a description of the current state.
 pub trait Look {
-    /// What the wait gives back in the end.
+    /// The value that the wait returns.
     type Found;
 
-    /// The thing awaited, or a description of what is there in its place.
+    /// Returns the value, or a description of the current state.
     fn settle(self) -> Result<Self::Found, String>;
 }
 
@@ -45,8 +43,8 @@ impl<T, E: Debug + Display> Look for Result<T, E> {
     }
 }
 
-/// Looks until the look is as wished. Past the deadline the error says what was awaited and what
-/// the last look saw: a `Some`, an `Ok` or a `true` is as wished, all else is not yet.
+/// Checks repeatedly until the check returns `Some`, `Ok` or `true`. After the deadline, the error
+/// names the condition and the result of the last check.
 pub async fn eventually<L, F>(
     deadline: Duration,
     what: impl Display,
@@ -81,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn what_comes_true_later_is_returned() {
+    async fn a_condition_that_becomes_true_is_returned() {
         let mut looks = 0;
         let found = eventually(Duration::from_secs(10), "the third look", || {
             looks += 1;
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_error_says_what_was_awaited_and_what_was_seen() {
+    async fn the_error_names_the_condition_and_the_last_state() {
         let awaited = eventually(Duration::from_millis(30), "the claim is bound", || async {
             Err::<(), _>(anyhow::anyhow!("phase Pending").context("look at the claim"))
         });
@@ -102,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_ends_with_the_deadline() {
+    async fn a_check_that_hangs_ends_at_the_deadline() {
         let awaited = eventually(Duration::from_millis(30), "an answer", || async {
             std::future::pending::<bool>().await
         });

@@ -1,7 +1,5 @@
-//! Nodes that are nothing but an object: enough for a scheduler to choose one, and free.
-//!
-//! Nothing runs on them. They stay Ready because a control plane without real nodes is started
-//! without the controller that would notice.
+//! Node objects without a kubelet, for tests of scheduling. They stay Ready because such a control
+//! plane runs without the node lifecycle controller.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Node, Taint};
@@ -15,12 +13,12 @@ use crate::objects::{NodeBuilder, node};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A Ready node of this name.
+/// Creates a Ready node with this name.
 pub async fn fake_node(client: &Client, name: &str) -> Result<Node> {
     fake_node_from(client, node(name)).await
 }
 
-/// A node as built, with its status.
+/// Creates a node, including its status.
 pub async fn fake_node_from(client: &Client, builder: NodeBuilder) -> Result<Node> {
     let wished = builder.build();
     let name = wished.name_any();

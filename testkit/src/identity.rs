@@ -1,7 +1,5 @@
-//! Callers with the rights of a ServiceAccount and no others, so that a verb missing from its
-//! RBAC fails a test. And the way to apply the manifests that grant those rights.
-//!
-//! It makes no account and grants nothing itself.
+//! Clients with the permissions of a ServiceAccount only, so that a verb missing from its RBAC
+//! fails a test.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -18,10 +16,10 @@ use crate::control_plane::{ControlPlane, Proof, kubeconfig_text};
 use crate::objects::pod;
 use crate::process::Output;
 
-/// Longer than any test.
+/// The lifetime of a token, which exceeds that of any test.
 const TOKEN_SECONDS: i64 = 24 * 3600;
 
-/// The means to act as one ServiceAccount.
+/// The credentials of a ServiceAccount.
 #[derive(Debug, Clone)]
 pub struct Identity {
     kubeconfig: String,
@@ -29,13 +27,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A token of this ServiceAccount, which has to exist.
+    /// Requests a token of an existing ServiceAccount.
     pub async fn of(plane: &ControlPlane, namespace: &str, account: &str) -> Result<Self> {
         Self::request(plane, namespace, account, None).await
     }
 
-    /// The token that this pod would be given: it names the pod and the pod's node, which admission
-    /// policies can hold the caller to.
+    /// Requests a token that is bound to a pod, as in that pod. It names the pod and its node for
+    /// admission policies.
     pub async fn of_pod(plane: &ControlPlane, pod: &Pod) -> Result<Self> {
         let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
         let namespace = pod.namespace().context("a pod has a namespace")?;
@@ -48,7 +46,8 @@ impl Identity {
         Self::request(plane, &namespace, account.unwrap_or("default"), Some(reference)).await
     }
 
-    /// The token of this ServiceAccount's pod on a node. The pod is made, and nothing runs it.
+    /// Requests a token of a pod of the ServiceAccount on a node. Creates the pod, which does not
+    /// run.
     pub async fn on_node(
         plane: &ControlPlane,
         namespace: &str,
@@ -61,18 +60,18 @@ impl Identity {
         Self::of_pod(plane, &made.with_context(|| format!("a pod of {account} on {node}"))?).await
     }
 
-    /// A client that is this account. It belongs to the runtime that asks for it.
+    /// Creates a client of this ServiceAccount. It must be used on the runtime that creates it.
     pub async fn client(&self) -> Result<Client> {
         crate::access::client(&self.kubeconfig).await
     }
 
-    /// The kubeconfig, for a program that takes it as a file.
+    /// Returns the path of the kubeconfig.
     #[must_use]
     pub fn kubeconfig_path(&self) -> &Path {
         &self.path
     }
 
-    /// The text of the kubeconfig.
+    /// Returns the text of the kubeconfig.
     #[must_use]
     pub fn kubeconfig_text(&self) -> &str {
         &self.kubeconfig
@@ -119,7 +118,7 @@ fn keep(folder: &Path, name: &str, kubeconfig: &str) -> Result<PathBuf> {
     Ok(file.keep()?.1)
 }
 
-/// A client that is this ServiceAccount.
+/// Creates a client of this ServiceAccount.
 pub async fn service_account_client(
     plane: &ControlPlane,
     namespace: &str,
@@ -128,7 +127,7 @@ pub async fn service_account_client(
     Identity::of(plane, namespace, account).await?.client().await
 }
 
-/// Applies a manifest, a folder of them, or a kustomization, as the administrator would.
+/// Applies a manifest, a folder of manifests or a kustomization as the administrator.
 pub async fn apply_manifests(plane: &ControlPlane, path: &Path) -> Result<Output> {
     let kustomization = path.join("kustomization.yaml").is_file();
     let how = if kustomization { "-k" } else { "-f" };

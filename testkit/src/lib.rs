@@ -1,7 +1,5 @@
-//! A real Kubernetes for tests, and what makes tests of it short: builders, waiting, identities.
-//!
-//! For development alone: what ships never depends on it. It brings no opinion of fastrak's; the
-//! same kit could test any program that lives in a cluster.
+//! Kubernetes clusters, builders, waits and identities for tests. Shipped programs do not depend on
+//! this crate.
 
 pub mod admission;
 pub mod assets;

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_had_memory_and_a_manifest_says_how_much() {
+    fn the_peak_of_a_process_and_the_limit_of_a_manifest_are_read() {
         assert!(peak(std::process::id()).unwrap() > 1 << 20);
         assert_eq!(limit("agent.yaml").unwrap(), 64 << 20);
         let labels = labels(1_200_000);

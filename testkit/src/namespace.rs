@@ -1,6 +1,5 @@
-//! A namespace for one test, and a look at what is in it when the test fails.
-//!
-//! It deletes the namespace and does not wait for that: emptying it is the controllers' work.
+//! A namespace for one test. It is deleted after the test without waiting for its controllers to
+//! empty it.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -14,8 +13,8 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::environment::{note_failure, say};
 
-/// Runs a test in a new namespace and deletes that after. When the test fails, by an error or a
-/// panic, what is in the namespace is printed first.
+/// Runs a test in a new namespace, then deletes the namespace. If the test fails, prints its
+/// content first.
 pub async fn with_namespace<T>(
     client: &Client,
     test: impl AsyncFnOnce(String) -> Result<T>,
@@ -52,7 +51,7 @@ async fn create(client: &Client) -> Result<String> {
     }
 }
 
-/// What is in a namespace, for whoever has to find out why a test failed.
+/// Describes the content of a namespace for the analysis of a failed test.
 pub async fn describe(client: &Client, namespace: &str) -> String {
     let mut text = format!("--- namespace {namespace}\n");
     describe_claims(client, namespace, &mut text).await;

@@ -35,20 +35,20 @@ use crate::image::Image;
 use crate::process::{Invocation, Output, Process};
 use crate::state::{StateFolder, turn};
 
-/// Longer than a loaded machine with two cores has ever needed.
+/// The start timeout, which exceeds the longest start seen on a loaded machine with two cores.
 const READY: Duration = Duration::from_secs(120);
 
-/// Addresses and names are made for so many.
+/// The maximum number of nodes, for which addresses and names are planned.
 const MOST_NODES: u8 = 20;
 
-/// What a cluster is to consist of.
+/// The options of a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// How many nodes, from 1 to 20.
+    /// The number of nodes, from 1 to 20.
     pub nodes: u8,
-    /// Flags of the control plane's programs beyond the usual ones.
+    /// Additional flags of the control plane's programs.
     pub flags: Vec<(Component, String)>,
-    /// Images that every node is to have besides a busybox.
+    /// Images to load on every node in addition to busybox.
     pub images: Vec<Image>,
 }
 
@@ -58,8 +58,8 @@ impl Default for ClusterOptions {
     }
 }
 
-/// A running cluster. Dropping it ends it and leaves the machine as it was; so does the end of
-/// the process that holds it, but for files and names, which the next start clears away.
+/// A running cluster. Dropping it stops it and cleans up. If its process is killed, the next start
+/// removes the remaining files and names.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
@@ -71,33 +71,33 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Why this machine cannot have one, if so.
+    /// Returns why this machine cannot run a cluster, if it cannot.
     pub fn supported() -> Result<(), String> {
         supported::host().map(drop)
     }
 
-    /// Starts one and waits until all its nodes are Ready.
+    /// Starts a cluster and waits until all nodes are Ready.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
         Self::launch(options).await.inspect_err(|_| environment::note_failure())
     }
 
-    /// The control plane: clients, kubectl, identities.
+    /// Returns the control plane, with its clients, kubectl and identities.
     #[must_use]
     pub fn plane(&self) -> &ControlPlane {
         &self.plane
     }
 
-    /// A client with the administrator's rights. It belongs to the runtime that asks for it.
+    /// Creates a client of the administrator. It must be used on the runtime that creates it.
     pub async fn client(&self) -> Result<Client> {
         self.plane.client().await
     }
 
-    /// Runs kubectl as the administrator; what it wrote to standard output.
+    /// Runs kubectl as the administrator. Returns its standard output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.plane.kubectl(args).await
     }
 
-    /// The node with this number, from 0.
+    /// Returns the node with this index, from 0.
     ///
     /// # Panics
     /// When there are not that many.
@@ -107,7 +107,7 @@ impl Cluster {
         &self.nodes[number]
     }
 
-    /// All nodes.
+    /// Returns all nodes.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -130,13 +130,14 @@ impl Cluster {
         std::fs::remove_file(&archive).context("remove an imported archive")
     }
 
-    /// Where all processes write their logs.
+    /// Returns the folder of the logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.state.logs()
     }
 
-    /// The part of its name that is its own: what it has on the machine bears it.
+    /// Returns the unique id of the cluster, which is part of every name that it uses on the
+    /// machine.
     #[must_use]
     pub fn id(&self) -> &str {
         self.state.id()

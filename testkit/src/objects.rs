@@ -1,7 +1,4 @@
-//! Builders for the objects that tests make, each with what the API server insists on filled in
-//! and all else left out.
-//!
-//! They know no name of fastrak's: a test says which annotation it means.
+//! Builders of Kubernetes objects with only the required fields. They contain no names of fastrak.
 
 mod claim;
 mod class;
@@ -19,7 +16,7 @@ pub use volume::{LocalVolume, local_volume};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// The image that every node of a cluster has: a busybox.
+/// The busybox image that every node of a cluster has.
 pub const BUSYBOX: &str = "testbed.local/busybox:1";
 
 /// Adds the methods for metadata to a builder whose object is in its field `object`.

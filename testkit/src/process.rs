@@ -1,7 +1,4 @@
-//! The one door through which processes are started, and what makes sure that none of them
-//! outlives the test that wanted it.
-//!
-//! It knows no program by name, and restarts nothing that ended.
+//! Processes of tests. All are started here, and none outlives its test.
 
 mod invocation;
 mod running;
@@ -19,8 +16,8 @@ use anyhow::{Context, Result, anyhow, bail};
 pub use self::invocation::Invocation;
 pub use self::running::Process;
 
-/// Settings of the shell that started the tests which would lead a child astray: to another
-/// cluster, or through a proxy that cannot reach addresses of this machine's own.
+/// Environment variables that would redirect a program to another cluster, or to a proxy that
+/// cannot reach addresses of this machine.
 const NOT_INHERITED: [&str; 10] = [
     "KUBECONFIG",
     "KUBERNETES_SERVICE_HOST",
@@ -34,28 +31,28 @@ const NOT_INHERITED: [&str; 10] = [
     "no_proxy",
 ];
 
-/// The longest pause between two looks at a process that is awaited.
+/// The longest interval between two checks of a process.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a one-shot command that succeeded has written.
+/// The output of a successful command.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Its standard output; bytes that are not UTF-8 are replaced.
+    /// The standard output. Invalid UTF-8 is replaced.
     pub stdout: String,
-    /// Its standard error.
+    /// The standard error.
     pub stderr: String,
 }
 
 impl Invocation {
-    /// Runs it to its end. Anything but exit code 0 in time is an error that says what was run
-    /// and what it wrote to standard error.
+    /// Runs the command to its end. Any result except exit code 0 in time is an error with the
+    /// command and its standard error.
     pub async fn run(self) -> Result<Output> {
         tokio::task::spawn_blocking(move || self.run_blocking())
             .await
             .context("wait for a one-shot command")?
     }
 
-    /// [`Self::run`] for places that cannot await, a `Drop` above all.
+    /// Does the same as [`Self::run`] without async, for `Drop`.
     pub fn run_blocking(&self) -> Result<Output> {
         // Files and not pipes: nobody has to read while it writes, however much it writes.
         let mut stdout = tempfile::tempfile().context("make a file for standard output")?;

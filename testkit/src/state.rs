@@ -1,8 +1,5 @@
-//! The folder in which a cluster keeps what it writes, and the end of it: removed with the
-//! cluster, or at the next start when the process that owned it was killed.
-//!
-//! It knows nothing of what is in the folder; what else on the machine bears the cluster's name
-//! is `nodes/remains.rs`'s to find.
+//! The state folder of a cluster. It is removed with the cluster, or at the next start if the owner
+//! was killed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -16,14 +13,14 @@ use crate::nodes::remains;
 
 const OWNER: &str = "owner";
 const LOGS: &str = "logs";
-/// The mark on a folder that is to stay until somebody removes it.
+/// The file that marks a folder to keep.
 const KEPT: &str = "kept";
 
-/// How long logs are kept of clusters that were not ended in order: those shared by a whole test
-/// binary never are, and whoever looks at a failed test wants to read them.
+/// How long the logs of clusters that were not stopped are kept. Clusters shared by a test binary
+/// are never stopped, and the logs explain failed tests.
 const LOGS_KEPT: Duration = Duration::hours(1);
 
-/// The folder of one cluster. Dropping it removes it, unless the test failed.
+/// The folder of a cluster. Dropping it removes it unless the test failed.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     path: PathBuf,
@@ -33,7 +30,7 @@ pub(crate) struct StateFolder {
 }
 
 impl StateFolder {
-    /// A new folder. What dead owners have left is cleared away first.
+    /// Creates a new folder, after removing the folders of dead owners.
     pub(crate) async fn create() -> Result<Self> {
         // From here to the end one at a time: a folder without its lock would look abandoned.
         let turn = turn().await?;
@@ -53,22 +50,22 @@ impl StateFolder {
         Ok(Self { path, id, _owner: owner })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The part of its name that is its own.
+    /// Returns the unique id of the cluster.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where its processes write their logs.
+    /// Returns the folder of the logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.path.join(LOGS)
     }
 
-    /// Makes a folder in it.
+    /// Creates a subfolder.
     pub(crate) fn subfolder(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let path = self.path.join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
@@ -90,13 +87,13 @@ impl Drop for StateFolder {
     }
 }
 
-/// The right to take names and addresses, which one cluster at a time has.
+/// The lock on names and addresses, which one cluster at a time holds.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _lock: File,
 }
 
-/// Waits for the right to take names and addresses; it is given back when dropped.
+/// Waits for the lock on names and addresses. It is released on drop.
 pub(crate) async fn turn() -> Result<Turn> {
     // A lock may have to be waited for, and its holder may be a task of this very thread.
     tokio::task::spawn_blocking(wait_for_turn).await.context("wait for a lock")?

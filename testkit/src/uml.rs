@@ -14,17 +14,17 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How much memory it has.
+/// The memory of a guest.
 const MEMORY: &str = "mem=256M";
 
-/// What is needed, and is not there on every machine.
+/// The programs that are required and may be missing.
 const PROGRAMS: [&str; 6] =
     ["linux.uml", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "unshare", "setpriv"];
 
-/// How long it takes at most until nothing of it is left when it is killed.
+/// The timeout until a killed guest has ended.
 const DEATH: Duration = Duration::from_secs(10);
 
-/// Where programs are looked for in there.
+/// The folders in which a guest searches for programs.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// It runs what a test gives it in a namespace of process ids that ends with its first process. A
@@ -37,7 +37,7 @@ const WITHOUT_RIGHTS: [&str; 4] =
 /// The first process of the namespace only waits, so that the kernel is an ordinary one and can abort.
 const WAITING: [&str; 4] = ["sh", "-c", "\"$@\"; exit $?", "sh"];
 
-/// A machine that can be switched on. Its disks are gone when it is dropped.
+/// A virtual machine that can be started. Its disks are removed on drop.
 #[derive(Debug)]
 pub struct Guest {
     disks: Vec<PathBuf>,
@@ -45,21 +45,21 @@ pub struct Guest {
     state: StateFolder,
 }
 
-/// How a disk is laid out.
+/// The filesystem of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// XFS.
     Xfs,
-    /// ext4 with room for quotas of projects.
+    /// ext4 with project quotas.
     Ext4,
-    /// ext4 as it is made where nobody thought of quotas.
+    /// ext4 with default options, without quotas.
     PlainExt4,
     /// btrfs.
     Btrfs,
 }
 
 impl Guest {
-    /// Whether there can be one here; if not, why.
+    /// Returns why this machine cannot run a guest, if it cannot.
     pub fn supported() -> Result<(), String> {
         if std::env::consts::ARCH != "x86_64" {
             return Err("user-mode Linux is for x86-64 alone".to_owned());
@@ -73,12 +73,12 @@ impl Guest {
         trial.map(drop).map_err(|error| format!("no namespaces can be made: {error:#}"))
     }
 
-    /// One without disks.
+    /// Returns a guest without disks.
     pub async fn create() -> Result<Self> {
         Ok(Self { disks: Vec::new(), starts: 0, state: StateFolder::create().await? })
     }
 
-    /// Adds a disk. The first is `/dev/ubda` in there, the next `/dev/ubdb`.
+    /// Adds a disk. The first is `/dev/ubda` in the guest, the next `/dev/ubdb`.
     pub async fn add_disk(&mut self, layout: Layout, mib: u64) -> Result<()> {
         let path = self.state.path().join(format!("disk-{}", self.disks.len()));
         let file = std::fs::File::create(&path).context("make a file for a disk")?;
@@ -98,7 +98,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Switches it on: `init`, a program of this machine, is its first process.
+    /// Starts the guest. `init`, a program of this machine, is its first process.
     pub fn start(&mut self, init: &Path, args: &[&str]) -> Result<Process> {
         self.starts += 1;
         let own = self.state.subfolder(format!("uml-{}", self.starts))?;
@@ -119,8 +119,7 @@ impl Guest {
         Process::start("the guest", &confined(kernel), &log)
     }
 
-    /// Pulls its plug, and waits until nothing of it is left on this machine; what it wrote to its
-    /// console before.
+    /// Kills the guest and waits until it has ended. Returns its console output.
     pub async fn cut(&self, mut running: Process) -> Result<String> {
         running.kill();
         // The last of its processes end a moment after the first, and may write to its disks until then.
@@ -129,7 +128,7 @@ impl Guest {
         Ok(console(&running))
     }
 
-    /// How many processes of this machine are a part of it.
+    /// Returns the number of processes of this machine that belong to the guest.
     #[must_use]
     pub fn processes(&self) -> usize {
         let mark = format!("uml_dir={}", self.state.path().display());
@@ -138,7 +137,7 @@ impl Guest {
         lines.filter(|line| String::from_utf8_lossy(line).contains(&mark)).count()
     }
 
-    /// Switches it on and waits until it switches itself off; what it wrote to its console.
+    /// Starts the guest and waits until it powers off. Returns its console output.
     pub fn run(&mut self, init: &Path, args: &[&str], deadline: Duration) -> Result<String> {
         let mut guest = self.start(init, args)?;
         let ended = guest.ended(deadline);
@@ -149,7 +148,7 @@ impl Guest {
     }
 }
 
-/// What a guest has written to its console so far. The last line may not be whole.
+/// Returns the console output so far. The last line may be incomplete.
 #[must_use]
 pub fn console(guest: &Process) -> String {
     let text = std::fs::read(guest.log()).unwrap_or_default();

@@ -24,7 +24,7 @@ fn write(file: &mut File, mib: usize) -> std::io::Result<()> {
 async fn on_btrfs(scene: &Scene, quotas: bool) -> Result<(Disk, String)> {
     let disk = Disk::btrfs(512).await?;
     if quotas {
-        disk.switch_quotas_on().await?;
+        disk.enable_simple_quotas().await?;
     }
     let flag = format!("--pool=disk={},mount", disk.path().display());
     ensure!(scene.directories().is_empty());
@@ -85,7 +85,7 @@ async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_ser
             let said = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
             ensure!(said.contains("nothing holds it to its size"), "{said}");
         }
-        disk.switch_quotas_on().await?;
+        disk.enable_simple_quotas().await?;
         // Looked at again because something about it has changed.
         scene
             .patch_claim(&claim, serde_json::json!({ "metadata": { "labels": { "a": "b" } } }))
@@ -109,7 +109,7 @@ async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
         let volume = scene.bound(&claim).await?;
         agent.end().await?;
         let path = path_of(&volume);
-        disk.forget_limits().await?;
+        disk.clear_limits().await?;
         write(&mut File::create(path.join("more"))?, 4).context("without a limit")?;
         std::fs::remove_file(path.join("more"))?;
         let _agent = scene.agent_with(&[&flag])?;

@@ -75,7 +75,7 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
         "--dry-run=client",
         "-o",
         "jsonpath={.data.ca}",
-        &format!("--from-literal=ca={}", plane.authority_pem()),
+        &format!("--from-literal=ca={}", plane.ca_pem()),
     ]);
     let authority = authority.run().await.unwrap().stdout;
     let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": authority});

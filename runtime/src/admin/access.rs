@@ -1,5 +1,5 @@
-//! Who may read the metrics: whoever the API server says may get their path. The token of a request
-//! is shown to the API server (TokenReview), and its user is asked about (SubjectAccessReview).
+//! The access check of the metrics: a TokenReview of the request's token, and a SubjectAccessReview
+//! of its user for the path of the metrics.
 
 use super::METRICS_PATH;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -17,30 +17,29 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 const VERB: &str = "get";
-/// How long a token that was allowed is not asked about again. A right that is withdrawn ends
-/// within this time.
+/// How long an allowed token is cached. A revoked permission remains effective for this time.
 const ALLOWED_FOR: Duration = Duration::from_secs(60);
-/// Tokens that are remembered. A cluster has few collectors.
+/// The number of cached tokens. A cluster has few collectors.
 const ALLOWED_TOKENS: usize = 32;
-/// Requests that the API server is asked about at a time: anybody can send a token.
-const REVIEWS_AT_ONCE: usize = 4;
-/// How long the API server may take. Prometheus gives a scrape ten seconds.
-const REVIEW_LIMIT: Duration = Duration::from_secs(5);
+/// The limit of concurrent reviews, because anybody can send a token.
+const CONCURRENT_REVIEWS: usize = 4;
+/// The timeout of a review. The scrape timeout of Prometheus is ten seconds.
+const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Decides about requests.
+/// The access check with its cache.
 pub(super) struct Access {
     client: Client,
     reviews: Semaphore,
     allowed: Mutex<AllowedTokens>,
 }
 
-/// The digests of tokens that were allowed, and when. The tokens themselves are not kept.
+/// The times at which tokens were allowed, by the digest of the token. The tokens are not kept.
 #[derive(Debug, Default)]
 struct AllowedTokens(HashMap<TokenDigest, Instant>);
 
 type TokenDigest = [u8; 32];
 
-/// Why a request is refused. The message is the body of the response.
+/// Why a request is denied. The message is the body of the response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Denied {
     #[error(
@@ -63,29 +62,29 @@ pub(super) enum Denied {
          SubjectAccessReviews; bind its ServiceAccount to a ClusterRole that allows both"
     )]
     MayNotReview(#[source] kube::Error),
-    #[error("access cannot be checked: the API server cannot be asked; try again later")]
+    #[error("access cannot be checked: the API server is unavailable; try again later")]
     Unavailable(#[source] kube::Error),
     #[error(
-        "access cannot be checked: the API server did not answer within {REVIEW_LIMIT:?}; try again \
+        "access cannot be checked: the API server did not answer within {REVIEW_TIMEOUT:?}; try again \
          later"
     )]
     Late,
 }
 
 impl Access {
-    /// Asks the API server through this client.
+    /// Returns an access check that uses this client.
     pub(super) fn new(client: Client) -> Self {
-        Self { client, reviews: Semaphore::new(REVIEWS_AT_ONCE), allowed: Mutex::default() }
+        Self { client, reviews: Semaphore::new(CONCURRENT_REVIEWS), allowed: Mutex::default() }
     }
 
-    /// Returns why a request with these headers is refused, if it is.
+    /// Checks the bearer token in the headers of a request.
     pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Denied> {
         let token = bearer_token(headers).ok_or(Denied::NoToken)?;
         let digest = Sha256::digest(token).into();
         if self.with_allowed(|allowed| allowed.contains(&digest, Instant::now())) {
             return Ok(());
         }
-        let review = tokio::time::timeout(REVIEW_LIMIT, self.review(token)).await;
+        let review = tokio::time::timeout(REVIEW_TIMEOUT, self.review(token)).await;
         review.map_err(|_| Denied::Late)??;
         self.with_allowed(|allowed| allowed.insert(digest, Instant::now()));
         Ok(())
@@ -190,7 +189,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn only_a_bearer_token_is_a_token() {
+    fn only_bearer_tokens_are_accepted() {
         for (value, token) in [
             ("Bearer abc", Some("abc")),
             ("bearer  abc ", Some("abc")),
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_token_is_remembered_for_a_while() {
+    fn an_allowed_token_is_cached() {
         let (mut allowed, start) = (AllowedTokens::default(), Instant::now());
         allowed.insert([1; 32], start);
         assert!(allowed.contains(&[1; 32], start + ALLOWED_FOR / 2));
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_tokens_the_latest_are_remembered() {
+    fn the_cache_keeps_the_latest_tokens() {
         let (mut allowed, start) = (AllowedTokens::default(), Instant::now());
         for number in 0..100 {
             allowed.insert([number; 32], start + Duration::from_millis(number.into()));

@@ -1,8 +1,8 @@
-//! The certificate of the metrics port, loaded from a folder whenever its content changes. What cannot
-//! be loaded changes nothing: the certificate before it is still presented.
+//! The certificate of the metrics port, reloaded from a folder when its content changes. If loading
+//! fails, the previous certificate is still presented.
 //!
-//! The content is compared, not the files watched: a mounted Secret is replaced by a change of a
-//! link, of which inotify reports the first at most.
+//! The folder is polled, because the kubelet updates a mounted Secret by replacing a symbolic link,
+//! and inotify reports at most the first replacement.
 
 use crate::chain::Chain;
 use crate::ready::Remark;
@@ -16,15 +16,16 @@ use std::time::Duration;
 /// The keys of a `kubernetes.io/tls` Secret.
 const CERT: &str = "tls.crt";
 const KEY: &str = "tls.key";
-/// Two small reads. The kubelet takes about a minute to show a change.
+/// The poll interval. A poll is two small reads, and the kubelet takes about a minute to update a
+/// mounted Secret.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Loads the certificate of a folder into a slot.
+/// A folder whose certificate is loaded into a slot.
 #[derive(Debug)]
 pub(super) struct CertificateFolder {
     pub(super) path: PathBuf,
     pub(super) slot: Arc<Slot>,
-    /// Says what is wrong with the folder.
+    /// The remark about the folder in `/readyz`.
     pub(super) remark: Remark,
 }
 
@@ -44,7 +45,7 @@ struct ReadError {
 }
 
 impl CertificateFolder {
-    /// Loads the certificate for ever.
+    /// Reloads the certificate on change. Never returns.
     pub(super) async fn run(self) -> Infallible {
         let mut last = None;
         loop {

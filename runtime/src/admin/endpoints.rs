@@ -17,20 +17,20 @@ use std::sync::Arc;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What `/readyz` says.
+/// The data of `/readyz`.
 pub(super) struct Status {
     pub(super) readiness: Readiness,
     pub(super) shutdown: Shutdown,
 }
 
-/// What `/metrics` says, and to whom.
+/// The metrics and the access check of the metrics port.
 pub(super) struct GuardedMetrics {
     pub(super) registry: Registry,
     pub(super) access: Access,
     pub(super) scrapes: ScrapeMetrics,
 }
 
-/// `/livez` and `/readyz`.
+/// Routes `/livez` and `/readyz`.
 pub(super) fn health(status: Status) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -38,20 +38,20 @@ pub(super) fn health(status: Status) -> Router {
         .with_state(Arc::new(status))
 }
 
-/// `/metrics` for everybody.
+/// Routes `/metrics` without an access check.
 pub(super) fn metrics(registry: Registry) -> Router {
     let handler = async |Shared(registry): Shared<Arc<Registry>>| encoded(&registry);
     Router::new().route(METRICS_PATH, get(handler)).with_state(Arc::new(registry))
 }
 
-/// `/metrics` for whoever the API server lets read it.
+/// Routes `/metrics` with an access check.
 pub(super) fn guarded_metrics(guarded: GuardedMetrics) -> Router {
     Router::new().route(METRICS_PATH, get(guarded_scrape)).with_state(Arc::new(guarded))
 }
 
-/// `/metrics` where it was before it was guarded.
+/// Routes `/metrics` of the plain port to a message that refers to the metrics port.
 pub(super) fn moved_metrics() -> Router {
-    let text = "metrics are served over TLS at --metrics-addr, to whoever may get /metrics\n";
+    let text = "/metrics is served over TLS at --metrics-addr, for clients that may get /metrics\n";
     Router::new().route(METRICS_PATH, get(async move || (StatusCode::NOT_FOUND, text)))
 }
 

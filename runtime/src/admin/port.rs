@@ -1,4 +1,4 @@
-//! A port on which a router answers, in plain text or over TLS.
+//! A port that serves a router, in plain text or over TLS.
 
 use super::Limits;
 use crate::chain::Chain;
@@ -21,12 +21,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
-/// A bound socket, and how its connections are served.
+/// A bound socket with its limits and TLS settings.
 pub(super) struct Port {
     listener: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) limits: Limits,
-    /// Without it connections are plain text.
+    /// The TLS settings; none for plain text.
     tls: Option<TlsAcceptor>,
 }
 
@@ -40,7 +40,7 @@ impl Port {
         Ok(Self { listener, address, limits, tls })
     }
 
-    /// Answers for ever.
+    /// Serves the router. Never returns.
     pub(super) async fn serve(self, router: Router) -> Infallible {
         let table = ConnectionTable::new(self.limits.connections, ConnectionMetrics::default());
         let mut open = JoinSet::new();
@@ -62,11 +62,11 @@ async fn serve(accepted: Accepted, tls: Option<TlsAcceptor>, router: Router, lim
         },
     };
     if let Err(error) = served {
-        tracing::debug!(error = %Chain(&error), %peer, "an admin connection ended");
+        tracing::debug!(error = %Chain(&error), %peer, "admin connection failed");
     }
 }
 
-/// Returns nothing if the handshake fails, takes too long or is evicted.
+/// Performs the TLS handshake. Returns nothing if it fails, times out or is evicted.
 async fn handshake(
     stream: TcpStream,
     connection: &Connection,
@@ -80,7 +80,7 @@ async fn handshake(
     }
 }
 
-/// Serves a connection, which is established once it has sent a request.
+/// Serves a connection and promotes it at its first request.
 async fn serve_requests(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     connection: &Connection,

@@ -1,4 +1,4 @@
-//! The count of scrapes of the metrics port, by what came of them.
+//! The scrape counter of the metrics port.
 
 use super::access::Denied;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -6,26 +6,26 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use std::fmt;
 
-/// Scrapes of the metrics port. The program registers it under a name of its own.
+/// The number of scrapes of the metrics port, by outcome. The program chooses the metric name.
 pub type ScrapeMetrics = Family<ScrapeLabel, Counter>;
 
 /// The label of a scrape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ScrapeLabel {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Scrape,
 }
 
-/// What came of a scrape.
+/// The outcome of a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scrape {
-    /// It was answered.
+    /// The metrics were returned.
     Allowed,
-    /// It had no token that the API server accepts.
+    /// The request had no valid token.
     Unauthenticated,
-    /// Its user may not read the metrics.
+    /// The user may not read the metrics.
     Forbidden,
-    /// The API server did not decide.
+    /// The API server did not review the request.
     Undecided,
 }
 

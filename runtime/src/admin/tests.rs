@@ -72,7 +72,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[tokio::test]
-async fn livez_answers_ok_whatever_waits() {
+async fn livez_responds_ok_even_if_a_part_is_not_ready() {
     let running = start().await;
     let _waits = running.readiness.handle("facts");
     let (status, answer) = ask(running.address, "GET", "/livez").await;
@@ -80,7 +80,7 @@ async fn livez_answers_ok_whatever_waits() {
 }
 
 #[tokio::test]
-async fn readyz_follows_the_handles_and_names_who_waits() {
+async fn readyz_names_the_parts_that_are_not_ready() {
     let running = start().await;
     assert_eq!(ask(running.address, "GET", "/readyz").await.0, 200);
     let (facts, server) = (running.readiness.handle("facts"), running.readiness.handle("server"));
@@ -99,7 +99,7 @@ async fn readyz_follows_the_handles_and_names_who_waits() {
 }
 
 #[tokio::test]
-async fn while_shutting_down_it_answers_but_is_not_ready() {
+async fn during_shutdown_readyz_responds_not_ready() {
     let running = start().await;
     running.shutdown.request();
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
@@ -133,7 +133,7 @@ async fn other_paths_and_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn nonsense_and_endless_headers_are_refused() {
+async fn invalid_and_too_large_headers_are_refused() {
     let running = start().await;
     let answer = exchange(running.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -179,7 +179,7 @@ async fn all_paths_answer(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn silent_and_trickling_connections_keep_no_request_from_its_answer() {
+async fn silent_and_trickling_connections_do_not_block_requests() {
     // Nothing ends by its age or its header's limit during the test.
     let timeouts = ReadTimeouts { header: DEADLINE * 6, ..LIMITS.http.timeouts };
     let http = Http1Limits { timeouts, ..LIMITS.http };
@@ -203,7 +203,7 @@ async fn silent_and_trickling_connections_keep_no_request_from_its_answer() {
 }
 
 #[tokio::test]
-async fn idle_connections_keep_no_request_from_its_answer() {
+async fn idle_connections_do_not_block_requests() {
     let running = start().await;
     let mut held = Vec::new();
     for _ in 0..2 * LIMITS.connections.established {
@@ -218,7 +218,7 @@ async fn idle_connections_keep_no_request_from_its_answer() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_an_error_that_names_it() {
+async fn the_error_of_an_address_in_use_names_the_address() {
     let running = start().await;
     let error = bind(&args(running.address)).await.unwrap_err();
     assert!(error.to_string().contains(&running.address.to_string()), "{error}");

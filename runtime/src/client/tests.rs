@@ -109,7 +109,7 @@ async fn a_kubeconfig_file_reaches_its_server() {
 async fn a_request_without_a_response_times_out() {
     let client = impatient(&server().await).await;
     let error = fails(&client, "/silent").await;
-    assert!(error.contains("no answer within 100ms: GET /silent"), "{error}");
+    assert!(error.contains("no response within 100ms: GET /silent"), "{error}");
 }
 
 #[tokio::test]

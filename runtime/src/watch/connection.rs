@@ -1,7 +1,7 @@
-//! The connection of a watch: lists, watches from there on, and begins again where it was cut off.
+//! The connection of a watch: lists, watches, and resumes after an interruption.
 //!
-//! A list is streamed if the API server can do so, and otherwise read in pages whose sizes follow
-//! from the bytes that came. A streamed list costs both sides one object at a time.
+//! A list is streamed if the API server supports that, which needs memory for one object at a time
+//! on both sides. Otherwise it is read in pages, whose sizes follow from the bytes received.
 
 use super::Watch;
 use super::error::WatchError;
@@ -13,12 +13,12 @@ use crate::chain::Chain;
 use kube::runtime::watcher::Event;
 use std::time::{Duration, Instant};
 
-/// How long the API server is asked to let a watch last, and by how much less at random: watches that
-/// were started together are not to be started together for ever.
-const LASTS: Duration = Duration::from_secs(290);
-const SPREAD: Duration = Duration::from_secs(60);
-/// A watch that the server ends sooner has failed.
-const SHORT: Duration = Duration::from_secs(1);
+/// The requested duration of a watch, and the random part by which it is shortened: watches that were
+/// started together should not be renewed together.
+const DURATION: Duration = Duration::from_secs(290);
+const JITTER: Duration = Duration::from_secs(60);
+/// The minimum duration of a successful watch.
+const MIN_DURATION: Duration = Duration::from_secs(1);
 
 enum State<T> {
     Start,
@@ -28,12 +28,12 @@ enum State<T> {
     Watching(String, Lines),
 }
 
-/// A watch that is kept up.
+/// A watch that is retried after failures.
 pub(super) struct Connection<T> {
     watch: Watch<T>,
     backoff: Backoff,
     state: State<T>,
-    /// Whether the API server does not stream lists.
+    /// Whether lists are read in pages.
     pages: bool,
 }
 
@@ -42,14 +42,14 @@ impl<T: Send + 'static> Connection<T> {
         Self { watch, backoff, state: State::Start, pages: false }
     }
 
-    /// Returns the next event, however long that takes.
+    /// Waits for the next event. Retries after failures.
     pub(super) async fn next(&mut self) -> Event<T> {
         loop {
             match self.step().await {
                 Ok(Some(event)) => return event,
                 Ok(None) => {}
                 Err(error) => {
-                    let wait = self.backoff.failed(Instant::now(), error.asked());
+                    let wait = self.backoff.failed(Instant::now(), error.retry_after());
                     let kind = &self.watch.kind;
                     tracing::warn!(error = %Chain(&error), kind, ?wait, "watch interrupted");
                     tokio::time::sleep(wait).await;
@@ -58,7 +58,7 @@ impl<T: Send + 'static> Connection<T> {
         }
     }
 
-    /// Goes one step on. After a failure the state is the one to begin again with.
+    /// Takes one step. After a failure, the state is the one to resume from.
     async fn step(&mut self) -> Result<Option<Event<T>>, WatchError> {
         match std::mem::replace(&mut self.state, State::Start) {
             State::Start if self.pages => {
@@ -69,8 +69,8 @@ impl<T: Send + 'static> Connection<T> {
             State::Listing(lines) => self.list_line(lines).await,
             State::Paging(pages) => self.page(pages).await,
             State::Listed(version) => {
-                let lasts = self.lasts();
-                let opened = self.watch.open(&version, false, lasts).await;
+                let duration = self.next_duration();
+                let opened = self.watch.open(&version, false, duration).await;
                 self.resume(version, opened)?;
                 Ok(None)
             }
@@ -79,14 +79,14 @@ impl<T: Send + 'static> Connection<T> {
     }
 
     async fn stream_list(&mut self) -> Result<Option<Event<T>>, WatchError> {
-        let lasts = self.lasts();
-        match self.watch.open("", true, lasts).await {
+        let duration = self.next_duration();
+        match self.watch.open("", true, duration).await {
             Ok(lines) => {
                 self.state = State::Listing(lines);
                 Ok(Some(Event::Init))
             }
             Err(error) if error.is_refused() => {
-                tracing::debug!(kind = self.watch.kind, "lists are not streamed here");
+                tracing::debug!(kind = self.watch.kind, "falling back to paged lists");
                 self.pages = true;
                 Ok(None)
             }
@@ -95,7 +95,7 @@ impl<T: Send + 'static> Connection<T> {
     }
 
     async fn list_line(&mut self, mut lines: Lines) -> Result<Option<Event<T>>, WatchError> {
-        // Whatever is wrong with a streamed list, pages are the way that always works.
+        // Any failure of a streamed list falls back to pages, which all servers support.
         self.pages = true;
         let Some(line) = self.watch.line(&mut lines).await? else {
             return Err(WatchError::Incomplete);
@@ -148,7 +148,7 @@ impl<T: Send + 'static> Connection<T> {
         let line = match self.watch.line(&mut lines).await {
             Ok(Some(line)) => line,
             Ok(None) => {
-                let is_short = lines.since.elapsed() < SHORT;
+                let is_short = lines.since.elapsed() < MIN_DURATION;
                 self.state = State::Listed(version);
                 return if is_short { Err(WatchError::Short) } else { Ok(None) };
             }
@@ -191,13 +191,14 @@ impl<T: Send + 'static> Connection<T> {
         }
     }
 
-    /// 410: what came since that version is not known any more, so all has to be listed again.
+    /// Resumes at `version`, or lists again if the server responded 410: it no longer has the changes
+    /// since that version.
     fn resume_unless_gone(&mut self, version: String, code: u16) {
         self.state = if code == 410 { State::Start } else { State::Listed(version) };
     }
 
-    /// How long the next watch is to last.
-    fn lasts(&mut self) -> Duration {
-        LASTS.saturating_sub(SPREAD.mul_f64(self.backoff.fraction()))
+    /// Returns the duration of the next watch.
+    fn next_duration(&mut self) -> Duration {
+        DURATION.saturating_sub(JITTER.mul_f64(self.backoff.fraction()))
     }
 }

@@ -1,4 +1,4 @@
-//! Why a watch is interrupted.
+//! The errors of watches.
 
 use kube::core::response::Status;
 use std::io;
@@ -12,15 +12,15 @@ pub(super) enum WatchError {
     List(#[source] kube::Error),
     #[error("could not start the watch")]
     Start(#[source] kube::Error),
-    #[error("the connection was cut off")]
+    #[error("the connection was interrupted")]
     Read(#[source] io::Error),
-    #[error("the API server sent what is no event and no list")]
+    #[error("the API server sent an invalid event or list")]
     Parse(#[source] serde_json::Error),
-    #[error("the API server sent what is no text")]
+    #[error("the API server sent invalid UTF-8")]
     Encoding(#[source] FromUtf8Error),
     #[error("the API server ended the watch: {0}")]
     Ended(Box<Status>),
-    #[error("the API server ended the watch at once")]
+    #[error("the API server ended the watch immediately")]
     Short,
     #[error("the API server ended a streamed list before it was complete")]
     Incomplete,
@@ -29,9 +29,8 @@ pub(super) enum WatchError {
 }
 
 impl WatchError {
-    /// Returns how long the API server has asked its clients to wait. A `Retry-After` in a header is
-    /// waited for by the client itself.
-    pub(super) fn asked(&self) -> Option<Duration> {
+    /// Returns the delay that a Status requests. The client itself handles a `Retry-After` header.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         let status = match self {
             Self::List(kube::Error::Api(status)) | Self::Start(kube::Error::Api(status)) => status,
             Self::Ended(status) => status,
@@ -41,7 +40,7 @@ impl WatchError {
         Some(Duration::from_secs(seconds.into()))
     }
 
-    /// Whether the API server does not stream lists: it says that the parameter is not allowed.
+    /// Returns whether the API server rejected the parameter of streamed lists.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, Self::Start(kube::Error::Api(status)) if matches!(status.code, 400 | 422))
     }

@@ -1,18 +1,19 @@
-//! A list in pages, and how many objects the next one is to have. Pure.
+//! The pages of a list and their sizes. Pure.
 
 use super::error::WatchError;
 use super::wire::Page;
 use std::collections::VecDeque;
 
-/// How many objects the first page has.
+/// The number of objects in the first page.
 const FIRST_PAGE: u32 = 5;
-/// How many objects a page has at most.
-const LONGEST_PAGE: u32 = 500;
-/// How many bytes a page is meant to have.
+/// The maximum number of objects in a page.
+const MAX_PAGE: u32 = 500;
+/// The target size of a page in bytes.
 const PAGE_BYTES: usize = 1 << 20;
-/// How many bytes of a page are read before a smaller one is asked for.
-pub(super) const MOST_BYTES: u64 = 4 << 20;
-/// How far a list in pages has come.
+/// The maximum size of a page in bytes. A larger page is requested again with fewer objects.
+pub(super) const MAX_BYTES: u64 = 4 << 20;
+
+/// The progress of a list in pages.
 pub(super) struct Pages<T> {
     pub(super) objects: VecDeque<T>,
     pub(super) token: Option<String>,
@@ -37,11 +38,12 @@ impl<T> Pages<T> {
     }
 }
 
-/// Returns how many objects the next page is to have after one of so many objects and bytes.
+/// Returns the number of objects to request for the next page, from the objects and bytes of the last
+/// one.
 fn next_limit(limit: u32, items: usize, bytes: usize) -> u32 {
     let each = (bytes / items.max(1)).max(1);
     let fit = u32::try_from(PAGE_BYTES / each).unwrap_or(u32::MAX);
-    fit.clamp(1, limit.saturating_mul(4).min(LONGEST_PAGE))
+    fit.clamp(1, limit.saturating_mul(4).min(MAX_PAGE))
 }
 
 #[cfg(test)]
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_follow_the_bytes_that_came() {
+    fn the_page_size_follows_the_received_bytes() {
         assert_eq!(next_limit(5, 5, 5 * 1000), 20, "a page is at most four times the one before");
         assert_eq!(next_limit(500, 500, 500 * 1000), 500);
         assert_eq!(next_limit(320, 320, 320 * 20_000), 52);

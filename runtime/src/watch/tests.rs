@@ -121,14 +121,14 @@ fn assert_complete(seen: &[Event<String>]) {
 }
 
 #[tokio::test]
-async fn a_list_is_streamed_and_watched_from_there_on() {
+async fn a_list_is_streamed_and_then_watched() {
     let server = Server::default();
     assert_complete(&seen(&server).await);
     assert!(server.limits.lock().unwrap().is_empty(), "nothing is listed in pages");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_stream_lists_is_asked_for_pages_of_bounded_bytes() {
+async fn lists_fall_back_to_pages_of_bounded_bytes() {
     let server = Server { refuses: true, ..Server::default() };
     assert_complete(&seen(&server).await);
     let limits = server.limits.lock().unwrap();

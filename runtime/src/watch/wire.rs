@@ -1,4 +1,4 @@
-//! What an API server sends to a watch: lines of events, and pages of lists. Decides nothing.
+//! The parsing of watch events and list pages.
 
 use super::Read;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
@@ -13,13 +13,13 @@ const LISTED: &str = "k8s.io/initial-events-end";
 
 /// One line of a watch.
 pub(super) enum Line<T> {
-    /// There is an object, of this version. It is none if the object could not be read.
+    /// An object and its version. The object is none if it could not be parsed.
     Applied(Option<T>, String),
-    /// An object is gone, in this version.
+    /// An object that was deleted in this version.
     Deleted(Option<T>, String),
-    /// The watch has come to this version, and perhaps to the end of a streamed list.
+    /// A bookmark, which may end a streamed list.
     Bookmark { version: String, is_listed: bool },
-    /// The API server cannot go on.
+    /// An error of the API server, which ends the watch.
     Failed(Box<Status>),
 }
 
@@ -71,7 +71,7 @@ struct BookmarkMark {
     annotations: BTreeMap<String, String>,
 }
 
-/// Reads a line of a watch of objects of this kind.
+/// Parses a line of a watch of objects of this kind.
 pub(super) fn line<T>(text: &str, kind: &str, read: Read<T>) -> Result<Line<T>, serde_json::Error> {
     let RawLine { kind: what, object } = serde_json::from_str(text)?;
     let object = object.get();
@@ -93,7 +93,7 @@ pub(super) fn line<T>(text: &str, kind: &str, read: Read<T>) -> Result<Line<T>, 
     }
 }
 
-/// Reads a page of a list of objects of this kind.
+/// Parses a page of a list of objects of this kind.
 pub(super) fn page<T>(text: &str, kind: &str, read: Read<T>) -> Result<Page<T>, serde_json::Error> {
     let RawPage { metadata, items } = serde_json::from_str(text)?;
     let items = items.unwrap_or_default();
@@ -106,12 +106,13 @@ pub(super) fn page<T>(text: &str, kind: &str, read: Read<T>) -> Result<Page<T>, 
     })
 }
 
-/// One object that cannot be read must not keep the others from being seen.
+/// Reduces an object. Logs and skips an object that cannot be parsed, so that the others are still
+/// received.
 fn reduced<T>(object: &str, kind: &str, read: Read<T>) -> Option<T> {
     let found = read(object);
     found
         .inspect_err(
-            |error| tracing::warn!(%error, kind, "skipping an object that is not as it should be"),
+            |error| tracing::warn!(%error, kind, "skipping an object that cannot be parsed"),
         )
         .ok()
 }

@@ -1,6 +1,6 @@
-//! What can be wrong with an answer, a variant for each rule.
+//! The defects of admission responses, one variant for each rule.
 
-/// Why the API server would take an answer for none, or refuse the user's request for it.
+/// Why the API server would reject an admission response.
 #[derive(Debug, thiserror::Error)]
 pub enum Defect {
     /// The review itself is no JSON: the defect is the test's.

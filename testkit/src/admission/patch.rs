@@ -1,4 +1,4 @@
-//! The patch of an answer: read, applied, and held to what was declared.
+//! Reads and applies the patch of a response and checks it against the declared fields.
 
 use super::Defect;
 use base64::Engine as _;
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The object after the patch, and how many operations it had.
+/// Returns the object after the patch and the number of operations.
 pub(super) fn applied(
     request: &Value,
     response: &Value,

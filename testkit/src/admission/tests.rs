@@ -33,7 +33,7 @@ fn judged(answer: &Value) -> Result<Admitted, Defect> {
 }
 
 #[test]
-fn a_sound_answer_says_how_the_object_goes_on() {
+fn a_valid_response_yields_the_patched_object() {
     let add = |path: &str, value: Value| json!({"op": "add", "path": path, "value": value});
     let mut sound = patched(&json!([
         add("/metadata/annotations/a~1b", json!("1")),
@@ -47,20 +47,20 @@ fn a_sound_answer_says_how_the_object_goes_on() {
     assert_eq!(admitted.object["metadata"]["annotations"], json!({"mine": "x", "a/b": "1"}));
     assert_eq!((admitted.warnings.len(), admitted.audit["rule"].as_str()), (1, "pin"));
 
-    let again = asked_again(review().to_string().as_bytes(), &admitted);
+    let again = reinvocation(review().to_string().as_bytes(), &admitted);
     let again: Value = serde_json::from_slice(&again).unwrap();
     assert_eq!(again["request"]["object"], admitted.object);
     assert_eq!(again["request"]["uid"], "u1");
 }
 
 #[test]
-fn what_allows_and_changes_nothing_leaves_the_object() {
+fn a_response_without_a_patch_leaves_the_object() {
     let admitted = judged(&answer(json!({"allowed": true}))).unwrap();
     assert_eq!((&admitted.object, admitted.operations), (&review()["request"]["object"], 0));
 }
 
 #[test]
-fn a_denial_comes_with_its_words() {
+fn a_denial_has_its_message() {
     let status = json!({"code": 422, "message": "no such node"});
     let denied = judged(&answer(json!({"allowed": false, "status": status}))).unwrap();
     assert!(!denied.allowed);
@@ -120,7 +120,7 @@ fn defects() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn each_rule_finds_the_answer_that_breaks_it() {
+fn each_rule_rejects_its_defect() {
     for (defect, answer) in defects() {
         let found = judged(&answer);
         let name = format!("{:?}", found.as_ref().err());
@@ -129,7 +129,7 @@ fn each_rule_finds_the_answer_that_breaks_it() {
 }
 
 #[test]
-fn what_is_no_json_is_no_answer() {
+fn invalid_json_is_a_defect() {
     let review = review().to_string();
     assert!(matches!(verify(review.as_bytes(), b"{", &[]), Err(Defect::Json(_))));
     assert!(matches!(verify(b"{", b"{}", &[]), Err(Defect::Review(_))));

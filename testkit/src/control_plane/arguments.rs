@@ -1,7 +1,4 @@
-//! The command lines of the control plane's programs.
-//!
-//! Pure: from paths, ports and options to words. What each flag is for stands beside it where
-//! its name does not say.
+//! The command lines of the control plane's programs. Pure.
 
 use std::path::Path;
 
@@ -33,7 +30,7 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// The arguments of one program.
+    /// Returns the arguments of a program.
     pub(crate) fn arguments(&self, component: Component) -> Vec<String> {
         let mut arguments = match component {
             Component::Etcd => self.etcd(),

@@ -1,6 +1,4 @@
-//! The keys, certificates and kubeconfigs of one control plane.
-//!
-//! Made anew for each and never used anywhere else. It starts nothing and calls no API.
+//! The keys, certificates and kubeconfigs of a control plane. Each control plane has its own.
 
 use std::path::{Path, PathBuf};
 
@@ -16,44 +14,44 @@ use time::Duration;
 
 use super::options::Place;
 
-/// Longer than any test bed lives.
+/// The lifetime of certificates, which exceeds that of any test bed.
 const LIFETIME: Duration = Duration::days(30);
 
-/// The group whose members may do everything.
+/// The group of administrators.
 const MASTERS: &str = "system:masters";
 
-/// The first address of the Service range, which is the `kubernetes` Service's.
+/// The first address of the Service range, which the `kubernetes` Service has.
 pub(crate) const KUBERNETES_SERVICE: &str = "10.96.0.1";
 
-/// How the API server is reached and trusted.
+/// The URL and the CA of the API server.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) url: String,
-    pub(crate) authority_pem: String,
+    pub(crate) ca_pem: String,
 }
 
-/// How a caller proves who it is.
+/// The credentials of a client.
 #[derive(Debug, Clone)]
 pub(crate) enum Proof {
     Certificate(KeyPairPem),
     Token(String),
 }
 
-/// The authority of a control plane and the folder with what it issued.
+/// The CA of a control plane and the folder of the certificates that it issued.
 #[derive(Debug)]
 pub(crate) struct Credentials {
-    authority: CertificateAuthority,
+    ca: CertificateAuthority,
     validity: Validity,
     folder: PathBuf,
 }
 
 impl Credentials {
-    /// Makes an authority and all that does not depend on a port.
+    /// Creates a CA and everything that does not depend on a port.
     pub(crate) fn create(folder: &Path, place: &Place) -> Result<Self> {
         let validity = Validity::starting(clock::offset_now(), LIFETIME);
-        let authority = CertificateAuthority::generate("fastrak-testbed", validity)?;
-        let this = Self { authority, validity, folder: folder.to_owned() };
-        this.write("ca.crt", this.authority.cert_pem())?;
+        let ca = CertificateAuthority::generate("fastrak-testbed", validity)?;
+        let this = Self { ca, validity, folder: folder.to_owned() };
+        this.write("ca.crt", this.ca.cert_pem())?;
         let (private, public) = signing_key_pem()?;
         this.write("service-accounts.key", &private)?;
         this.write("service-accounts.pub", &public)?;
@@ -63,27 +61,27 @@ impl Credentials {
         Ok(this)
     }
 
-    /// The path of one of its files.
+    /// Returns the path of a file.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The certificate of the authority.
-    pub(crate) fn authority_pem(&self) -> &str {
-        self.authority.cert_pem()
+    /// Returns the CA certificate.
+    pub(crate) fn ca_pem(&self) -> &str {
+        self.ca.cert_pem()
     }
 
-    /// A certificate for a server with these names and addresses.
+    /// Issues a server certificate for these names and addresses.
     pub(crate) fn server(&self, common_name: &str, names: &[String]) -> Result<KeyPairPem> {
         self.issue(common_name, None, names, Usage::Server)
     }
 
-    /// A certificate that says its holder is this user in this group.
+    /// Issues a client certificate for this user and group.
     pub(crate) fn client(&self, user: &str, group: &str) -> Result<KeyPairPem> {
         self.issue(user, Some(group), &[], Usage::Client)
     }
 
-    /// A certificate for the administrator.
+    /// Issues a client certificate for the administrator.
     pub(crate) fn administrator(&self) -> Result<KeyPairPem> {
         self.client("admin", MASTERS)
     }
@@ -94,7 +92,7 @@ impl Credentials {
         self.write(&format!("{name}.key"), &pair.key_pem)
     }
 
-    /// Writes the kubeconfig of a certificate's holder as `<name>.kubeconfig`.
+    /// Writes the kubeconfig of a client certificate as `<name>.kubeconfig`.
     pub(crate) fn write_kubeconfig(
         &self,
         name: &str,
@@ -120,7 +118,7 @@ impl Credentials {
             usage,
             validity: self.validity,
         };
-        self.authority.issue(&request).with_context(|| format!("issue for {common_name}"))
+        self.ca.issue(&request).with_context(|| format!("issue for {common_name}"))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
@@ -129,7 +127,7 @@ impl Credentials {
     }
 }
 
-/// The kubeconfig of one caller. JSON, which is YAML too and needs no writer of its own.
+/// Returns the kubeconfig of a client, as JSON, which is valid YAML.
 pub(crate) fn kubeconfig_text(endpoint: &Endpoint, proof: &Proof) -> String {
     let user = match proof {
         Proof::Certificate(pair) => json!({
@@ -140,7 +138,7 @@ pub(crate) fn kubeconfig_text(endpoint: &Endpoint, proof: &Proof) -> String {
     };
     let cluster = json!({
         "server": endpoint.url,
-        "certificate-authority-data": STANDARD.encode(&endpoint.authority_pem),
+        "certificate-authority-data": STANDARD.encode(&endpoint.ca_pem),
     });
     json!({
         "apiVersion": "v1",

@@ -1,6 +1,4 @@
-//! Starting the programs of a control plane in order, and waiting until they work.
-//!
-//! The command lines are `arguments.rs`'s, and the retry for a port that was lost the caller's.
+//! Starts the programs of a control plane in order and waits until they are ready.
 
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use super::{Component, ControlPlane, ports};
 use crate::eventually::eventually;
 use crate::process::{Invocation, Process};
 
-/// Longer than a loaded machine with two cores has ever needed.
+/// The start timeout, which exceeds the longest start seen on a loaded machine with two cores.
 const READY: Duration = Duration::from_secs(90);
 
 impl ControlPlane {

@@ -1,6 +1,4 @@
-//! What a control plane is to consist of.
-//!
-//! It decides nothing about paths and ports: `arguments.rs` writes the command lines.
+//! The options of a control plane.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,18 +6,18 @@ use std::net::Ipv4Addr;
 /// One of the programs of a control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
-    /// The store.
+    /// etcd.
     Etcd,
     /// The API server.
     ApiServer,
-    /// The controllers, the binder of volumes among them.
+    /// The controller manager.
     ControllerManager,
     /// The scheduler.
     Scheduler,
 }
 
 impl Component {
-    /// The name of its program.
+    /// Returns the name of the program.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
@@ -37,7 +35,7 @@ impl fmt::Display for Component {
     }
 }
 
-/// What to start, and with which flags beyond the usual ones.
+/// The programs to start and their additional flags.
 #[derive(Debug, Clone)]
 pub struct Options {
     components: Vec<Component>,
@@ -70,25 +68,25 @@ impl Place {
 }
 
 impl Options {
-    /// etcd and the API server: for what only reads, writes and admits.
+    /// Returns the options of etcd and the API server.
     #[must_use]
     pub fn api_only() -> Self {
         Self::of(&[])
     }
 
-    /// With the controller manager: claims are bound, namespaces emptied, owners collected.
+    /// Adds the controller manager, which binds claims, empties namespaces and collects garbage.
     #[must_use]
     pub fn with_controllers() -> Self {
         Self::of(&[Component::ControllerManager])
     }
 
-    /// With the scheduler too: pods are given nodes, though nothing runs them.
+    /// Adds the scheduler, which assigns pods to nodes. No pod runs.
     #[must_use]
     pub fn full() -> Self {
         Self::of(&[Component::ControllerManager, Component::Scheduler])
     }
 
-    /// Adds a flag of one program. It comes last, so it wins over the usual one.
+    /// Adds a flag of a program. It overrides the default flag.
     #[must_use]
     pub fn flag(mut self, component: Component, flag: impl Into<String>) -> Self {
         self.flags.push((component, flag.into()));
@@ -103,7 +101,7 @@ impl Options {
         self
     }
 
-    /// Has the API server record all requests of ServiceAccounts in
+    /// Enables the audit log of requests by ServiceAccounts, in
     /// [`audit_log`](super::ControlPlane::audit_log).
     #[must_use]
     pub fn audited(mut self) -> Self {

@@ -1,7 +1,5 @@
-//! Ports for a control plane.
-//!
-//! It reserves nothing: between the look and the start another process may take a port, which is
-//! why the start is repeated when that is what went wrong.
+//! Ports of a control plane. They are not reserved: another process may take one before the start,
+//! which is then repeated.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -10,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::arguments::Ports;
 use super::options::Place;
 
-/// Fixed ports where nobody else is, free ones on the machine itself.
+/// Returns fixed ports in a namespace of the cluster's own, and free ports on the machine itself.
 pub(super) fn choose(place: &Place) -> Result<Ports> {
     if !place.is_loopback() {
         return Ok(Ports { etcd: 2379, etcd_peer: 2380, api: 6443 });
@@ -26,7 +24,7 @@ pub(super) fn choose(place: &Place) -> Result<Ports> {
     Ok(ports)
 }
 
-/// Whether a start failed because somebody was quicker to take a port.
+/// Returns whether a start failed because another process took a port.
 pub(super) fn was_taken(error: &anyhow::Error) -> bool {
     format!("{error:#}").contains("address already in use")
 }

@@ -41,7 +41,7 @@ fn the_config_names_the_layer_by_its_digest() {
 }
 
 #[test]
-fn a_program_that_wants_a_loader_is_refused() {
+fn a_dynamically_linked_program_is_refused() {
     assert!(is_dynamic(&std::fs::read("/bin/sh").expect("reads")));
     let error = Image::of_binary(std::path::Path::new("/bin/sh"), "here:1").expect_err("refused");
     assert!(error.to_string().contains("not a static binary"), "{error}");

@@ -117,7 +117,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn what_is_told_as_json_is_json() {
+    fn json_configurations_are_valid_json() {
         let setting = NodeSetting {
             address: [10, 214, 0, 10].into(),
             pods: "10.244.0.0/24",

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_uses_all_of_them_is_told_so() {
+    fn the_error_says_that_all_addresses_are_in_use() {
         let taken: String = (0..=255).map(|third| format!("10.213.{third}.0/30 ")).collect();
         assert_eq!(Uplink::choose(&taken), None);
     }

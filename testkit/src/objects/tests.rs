@@ -1,7 +1,7 @@
 use super::{claim, node, pod, service};
 
 #[test]
-fn a_claim_carries_what_it_was_told() {
+fn a_claim_has_the_built_fields() {
     let built = claim("data").class("fast").asks("2Gi").annotate("a", "b").build("here");
     let json = serde_json::to_value(&built).expect("serialises");
     assert_eq!(json["metadata"]["namespace"], "here");
@@ -11,7 +11,7 @@ fn a_claim_carries_what_it_was_told() {
 }
 
 #[test]
-fn a_claim_without_a_class_leaves_it_to_the_default() {
+fn a_claim_without_a_class_has_no_class_field() {
     let json = serde_json::to_value(claim("data").build("here")).expect("serialises");
     assert!(json["spec"].get("storageClassName").is_none());
 }
@@ -26,7 +26,7 @@ fn a_service_gets_its_ports_in_order() {
 }
 
 #[test]
-fn a_node_is_ready_unless_told_otherwise() {
+fn a_node_is_ready_by_default() {
     let status = |built: k8s_openapi::api::core::v1::Node| {
         let conditions = built.status.and_then(|status| status.conditions);
         conditions.into_iter().flatten().map(|condition| condition.status).collect::<Vec<_>>()

@@ -1,16 +1,14 @@
-//! A program with its arguments, environment and input: what is to be run, as a value.
-//!
-//! It runs nothing: the door is `process.rs`.
+//! A program with its arguments, environment and input, as a value.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How long a one-shot command may take unless it says otherwise.
+/// The default timeout of a command.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A program with everything that belongs to one call of it.
+/// An invocation of a program.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     pub(super) program: PathBuf,
@@ -21,7 +19,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// A call of `program`, looked for in `PATH` unless it is a path.
+    /// Returns an invocation of `program`, which is searched in `PATH` unless it is a path.
     pub fn new(program: impl AsRef<Path>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -32,7 +30,7 @@ impl Invocation {
         }
     }
 
-    /// A call of the first word with the others as its arguments.
+    /// Returns an invocation of the first word with the other words as arguments.
     pub fn of<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Result<Self> {
         let mut words = words.into_iter();
         let program = words.next().context("a command needs a program")?;
@@ -53,28 +51,28 @@ impl Invocation {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((key.into(), value.into()));
         self
     }
 
-    /// Gives it this to read; nothing otherwise.
+    /// Sets the standard input, which is empty by default.
     #[must_use]
     pub fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.stdin = text.into();
         self
     }
 
-    /// Sets how long it may take when it is [`run`](Self::run).
+    /// Sets the timeout of [`run`](Self::run).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same call made through `prefix`, a program that starts the words after it.
+    /// Prepends `prefix`, a program that starts the command in its arguments.
     #[must_use]
     pub fn through<S: AsRef<str>>(self, prefix: &[S]) -> Self {
         let Some((first, rest)) = prefix.split_first() else {

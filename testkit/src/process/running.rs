@@ -1,6 +1,4 @@
-//! A process that runs until it ends, is ended, or is dropped.
-//!
-//! It does not restart what ended: whoever holds a [`Process`] asks.
+//! A running process. It is not restarted after it has ended.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -21,7 +19,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process that writes to the end of the file `log`.
+    /// Starts a process that appends its output to the file `log`.
     pub fn start(name: &str, invocation: &Invocation, log: &Path) -> Result<Self> {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let file = open().with_context(|| format!("open {}", log.display()))?;
@@ -29,25 +27,25 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
-    /// The name it was given.
+    /// Returns the name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The file it writes to.
+    /// Returns the log file.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// The last `lines` lines it wrote.
+    /// Returns the last `lines` lines of the log.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
@@ -56,12 +54,12 @@ impl Process {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    /// How it ended, or `None` while it runs.
+    /// Returns the exit status, or `None` while the process runs.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("look at {}", self.name))
     }
 
-    /// An error with the end of its log when it has ended.
+    /// Fails with the end of the log if the process has ended.
     pub fn expect_running(&mut self) -> Result<()> {
         match self.exited()? {
             None => Ok(()),
@@ -69,7 +67,7 @@ impl Process {
         }
     }
 
-    /// Sends a signal; none when it has ended already.
+    /// Sends a signal. Does nothing if the process has ended.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.exited()?.is_some() {
             return Ok(());
@@ -79,13 +77,13 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("signal {}", self.name))
     }
 
-    /// Asks it to end and waits for that; after `grace` it is killed, which is an error.
+    /// Sends SIGTERM and waits. After `grace`, kills the process and returns an error.
     pub fn terminate(&mut self, grace: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         self.ended(grace)
     }
 
-    /// Waits until it ends; past the deadline it is killed, which is an error.
+    /// Waits until the process ends. After the deadline, kills it and returns an error.
     pub fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let ended = poll(Instant::now() + deadline, || self.child.try_wait());
         let ended = ended.with_context(|| format!("wait for {}", self.name))?;
@@ -95,7 +93,7 @@ impl Process {
         ended.with_context(|| format!("{} did not end within {deadline:?}", self.name))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it has ended.
     pub fn kill(&mut self) {
         // Both fail only when it has ended and been waited for, which is what is wanted.
         drop(self.child.kill());

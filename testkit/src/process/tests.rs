@@ -18,7 +18,7 @@ async fn output_of_a_command_is_returned() {
 }
 
 #[test]
-fn a_failing_command_says_what_was_run_and_what_it_wrote() {
+fn the_error_of_a_command_has_its_arguments_and_output() {
     let error = shell("echo broken >&2; exit 7").run_blocking().expect_err("fails").to_string();
     assert!(error.contains("sh -c echo broken"), "{error}");
     assert!(error.contains("exit status: 7") && error.contains("broken"), "{error}");
@@ -32,7 +32,7 @@ fn a_command_that_takes_too_long_is_killed() {
 }
 
 #[test]
-fn settings_of_the_shell_that_could_lead_elsewhere_are_not_inherited() {
+fn variables_that_redirect_programs_are_not_inherited() {
     let output = Invocation::new("env").env("KEPT", "1").run_blocking().expect("runs").stdout;
     assert!(output.contains("KEPT=1"));
     assert!(!output.contains("KUBECONFIG=") && !output.contains("HTTPS_PROXY="), "{output}");
@@ -46,7 +46,7 @@ fn a_prefix_comes_before_the_program() {
 }
 
 #[test]
-fn a_dropped_process_is_gone() {
+fn a_dropped_process_is_killed() {
     let folder = tempfile::tempdir().expect("folder");
     let process = Process::start("sleeper", &shell("exec sleep 60"), &folder.path().join("log"));
     let process = process.expect("starts");
@@ -66,7 +66,7 @@ fn a_process_started_from_a_thread_that_ended_lives_on() {
 }
 
 #[test]
-fn a_process_can_end_in_its_own_time_when_asked() {
+fn a_process_can_end_gracefully() {
     let folder = tempfile::tempdir().expect("folder");
     let log = folder.path().join("log");
     let script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done";

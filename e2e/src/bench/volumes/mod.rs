@@ -28,7 +28,7 @@ pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
         let folder = folder.context("make a folder on this machine's disk")?;
         figures.extend(create::rate("this machine's disk", folder.path())?);
         let disk = Disk::btrfs(BTRFS_MIB).await?;
-        disk.switch_quotas_on().await?;
+        disk.enable_simple_quotas().await?;
         figures.extend(create::rate("btrfs on a loop device", disk.path())?);
         figures.extend(create::growth(disk.path())?);
     }

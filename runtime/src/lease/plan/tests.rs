@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const LASTS: Duration = Duration::from_secs(15);
+const DURATION: Duration = Duration::from_secs(15);
 
 fn record(holder: Option<&str>, transitions: i32) -> Record {
     Record { holder: holder.map(str::to_owned), renewed: None, transitions }
@@ -13,7 +13,7 @@ fn after(seen: Option<(Record, Duration)>) -> Step {
         Some((record, passed)) => (Some(Observed { record, since: start }), start + passed),
         None => (None, start),
     };
-    plan(seen.as_ref(), "me", LASTS, now)
+    plan(seen.as_ref(), "me", DURATION, now)
 }
 
 #[test]
@@ -22,13 +22,13 @@ fn a_candidate_creates_takes_renews_or_waits() {
         (None, Step::Create),
         (Some((record(None, 3), Duration::ZERO)), Step::Take),
         (Some((record(Some("me"), 3), Duration::ZERO)), Step::Renew),
-        (Some((record(Some("me"), 3), LASTS * 9)), Step::Renew),
-        (Some((record(Some("other"), 3), Duration::ZERO)), Step::Wait(read_interval(LASTS))),
+        (Some((record(Some("me"), 3), DURATION * 9)), Step::Renew),
+        (Some((record(Some("other"), 3), Duration::ZERO)), Step::Wait(read_interval(DURATION))),
         (
-            Some((record(Some("other"), 3), LASTS - Duration::from_millis(5))),
+            Some((record(Some("other"), 3), DURATION - Duration::from_millis(5))),
             Step::Wait(Duration::from_millis(5)),
         ),
-        (Some((record(Some("other"), 3), LASTS)), Step::Take),
+        (Some((record(Some("other"), 3), DURATION)), Step::Take),
     ];
     for (seen, wanted) in table {
         assert_eq!(after(seen.clone()), wanted, "{seen:?}");
@@ -60,7 +60,7 @@ struct Candidate {
 impl Candidate {
     fn read(&mut self, me: &str, stored: &Stored, now: Instant) {
         self.seen = stored.record.clone().map(|record| observe(self.seen.take(), record, now));
-        self.read = Some((stored.version, plan(self.seen.as_ref(), me, LASTS, now), now));
+        self.read = Some((stored.version, plan(self.seen.as_ref(), me, DURATION, now), now));
     }
 
     fn write(&mut self, me: &str, stored: &mut Stored) {
@@ -72,7 +72,7 @@ impl Candidate {
         // The version stands in for the time that a renewal writes.
         let transitions = i32::try_from(stored.version).unwrap();
         stored.record = Some(record(Some(me), transitions));
-        self.leads_until = Some(read_at + leads_for(LASTS));
+        self.leads_until = Some(read_at + leads_for(DURATION));
     }
 
     fn give_back(&mut self, me: &str, stored: &mut Stored) {
@@ -144,10 +144,10 @@ proptest! {
         let mut last = Candidate::default();
         let start = now;
         while last.leads_until.is_none_or(|until| until <= now) {
-            prop_assert!(now - start <= LASTS * 2, "nobody leads");
+            prop_assert!(now - start <= DURATION * 2, "nobody leads");
             last.read("last", &stored, now);
             last.write("last", &mut stored);
-            now += read_interval(LASTS);
+            now += read_interval(DURATION);
         }
     }
 }

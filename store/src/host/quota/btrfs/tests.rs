@@ -56,7 +56,7 @@ async fn a_subvolume_is_limited_and_reports_its_usage() {
     let disk = or_skip!(Disk::btrfs(256).await);
     let root = open(disk.path());
     assert_eq!(support(&root).unwrap(), Support::None(QuotaUnavailable::BtrfsOff));
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: true });
 
     let volume = make_subvolume(&root, os("volume"), 0o2770).unwrap();
@@ -81,7 +81,7 @@ async fn a_subvolume_is_limited_and_reports_its_usage() {
 #[tokio::test]
 async fn a_limit_below_the_usage_allows_only_removals() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     fill(&volume.path().join("file"), 8 * MIB).unwrap();
@@ -94,7 +94,7 @@ async fn a_limit_below_the_usage_allows_only_removals() {
 #[tokio::test]
 async fn a_subvolume_moves_with_its_directory_and_is_removed_in_one_call() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let staged = root.make(os("staged"), 0o700).unwrap();
     let volume = make_subvolume(&staged, os("data"), 0o777).unwrap();
@@ -134,7 +134,7 @@ async fn a_subvolume_moves_with_its_directory_and_is_removed_in_one_call() {
 #[tokio::test]
 async fn a_subvolume_with_a_nested_one_has_to_be_emptied_first() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     make_subvolume(&volume, os("inner"), 0o777).unwrap();
@@ -165,7 +165,7 @@ fn procfs_has_no_quotas() {
 #[tokio::test]
 async fn full_quotas_do_not_limit_nested_subvolumes() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_full_quotas_on().await);
+    or_skip!(disk.enable_full_quotas().await);
     let root = open(disk.path());
     assert_eq!(support(&root).unwrap(), Support::Subvolumes { nested: false });
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
@@ -180,7 +180,7 @@ async fn full_quotas_do_not_limit_nested_subvolumes() {
 #[tokio::test]
 async fn simple_quotas_limit_a_volume_with_its_nested_subvolumes() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     set(&volume, 8 * MIB);
@@ -219,7 +219,7 @@ async fn simple_quotas_limit_a_volume_with_its_nested_subvolumes() {
 #[tokio::test]
 async fn a_limit_without_a_shared_group_is_replaced_by_one_with_it() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = open(disk.path());
     let volume = make_subvolume(&root, os("volume"), 0o777).unwrap();
     let file = std::fs::File::open(volume.path()).unwrap();

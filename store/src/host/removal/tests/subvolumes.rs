@@ -230,7 +230,7 @@ async fn a_read_only_subvolume_that_blocks_a_removal_is_reported_with_advice() {
 #[tokio::test]
 async fn a_volume_full_of_empty_subvolumes_is_removed_or_reported_with_advice() {
     let disk = or_skip!(Disk::btrfs(256).await);
-    or_skip!(disk.switch_quotas_on().await);
+    or_skip!(disk.enable_simple_quotas().await);
     let root = Dir::open_at(&Kernel, disk.path()).unwrap();
     let volume = root.make(OsStr::new("volume"), PRIVATE).unwrap();
     let data = make_subvolume(&volume, OsStr::new("data"), PRIVATE).unwrap();

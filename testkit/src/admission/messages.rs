@@ -1,10 +1,10 @@
-//! What an answer says to people: to the user, and to whoever reads the audit log.
+//! Checks the warnings, audit annotations and messages of a response.
 
 use super::Defect;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The longest warning that the API server's guide advises.
+/// The maximum length of a warning that the API server's guide recommends.
 const WARNING: usize = 120;
 /// The characters of all warnings together beyond which the API server cuts and drops them.
 const WARNINGS: usize = 4096;
@@ -57,7 +57,7 @@ fn is_name(key: &str) -> bool {
     key.len() <= NAME && ends && key.chars().all(inner)
 }
 
-/// Status and words of a denial.
+/// Returns the status and message of a denial.
 pub(super) fn denial(response: &Value) -> Result<(u64, String), Defect> {
     if response.get("patch").is_some() || response.get("patchType").is_some() {
         return Err(Defect::DenialWithPatch);
