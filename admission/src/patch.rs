@@ -5,8 +5,8 @@
 //! `failurePolicy` says. So every parent that is missing is made, every key is escaped, and what
 //! is overwritten is tested first.
 
-use fastrak_api::balancer::ServiceShape;
-use fastrak_api::claim::ClaimShape;
+use fastrak_api::balancer::PartialService;
+use fastrak_api::claim::PartialClaim;
 use fastrak_api::object::{Mapping, Metadata, Text};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
@@ -147,15 +147,15 @@ impl fmt::Display for Field {
     }
 }
 
-impl<'a> From<ClaimShape<'a>> for Received<'a> {
-    fn from(claim: ClaimShape<'a>) -> Self {
+impl<'a> From<PartialClaim<'a>> for Received<'a> {
+    fn from(claim: PartialClaim<'a>) -> Self {
         let spec = claim.spec.map(|spec| Spec { storage_class_name: spec.0.storage_class_name });
         Self { metadata: claim.metadata, spec: spec.map(Mapping) }
     }
 }
 
-impl<'a> From<ServiceShape<'a>> for Received<'a> {
-    fn from(service: ServiceShape<'a>) -> Self {
+impl<'a> From<PartialService<'a>> for Received<'a> {
+    fn from(service: PartialService<'a>) -> Self {
         let spec = service.spec.map(|_| Mapping(Spec::default()));
         Self { metadata: service.metadata, spec }
     }

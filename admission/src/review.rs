@@ -21,8 +21,8 @@ use crate::mutate::service::Settings;
 use crate::patch::{Received, Settled};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict};
-use fastrak_api::balancer::ServiceShape;
-use fastrak_api::claim::ClaimShape;
+use fastrak_api::balancer::PartialService;
+use fastrak_api::claim::PartialClaim;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
@@ -111,8 +111,8 @@ pub fn examine(
     settings: Settings,
 ) -> Result<(Answer, Verdict), NotAReview> {
     match subject {
-        Subject::Claims => examined::<ClaimShape<'_>>(body, snapshot, settings),
-        Subject::Services => examined::<ServiceShape<'_>>(body, snapshot, settings),
+        Subject::Claims => examined::<PartialClaim<'_>>(body, snapshot, settings),
+        Subject::Services => examined::<PartialService<'_>>(body, snapshot, settings),
     }
 }
 

@@ -39,7 +39,7 @@ async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
     match &about.claim {
         Some(_) if about.is_published => Outcome::Done,
         // A claim that requests an existing volume never gets an empty one.
-        Some(claim) if let Some(wish) = &claim.wish => {
+        Some(claim) if let Some(wish) = &claim.restore_request => {
             restore::controller::reconcile(context, claim, &about, wish).await
         }
         Some(claim) => provision::controller::reconcile(context, claim, &about).await,

@@ -6,13 +6,13 @@ mod beyond;
 mod decision;
 mod foreign;
 mod ingress;
-mod shape;
+mod partial;
 
 pub use self::beyond::{BeyondInlets, EVERYBODY, Protocol};
 pub use self::decision::{Choice, ChoiceError, Decision, SkipReason};
 pub use self::foreign::PREFIXES as FOREIGN_PREFIXES;
 pub use self::ingress::Ingress;
-pub use self::shape::{IngressEntry, LoadBalancer, Port, ServiceShape, Spec, Status};
+pub use self::partial::{IngressEntry, LoadBalancer, PartialService, Port, Spec, Status};
 
 use crate::names::{self, inlets, kubernetes};
 use crate::object::{Mapping, Metadata, clipped, owned};
@@ -61,12 +61,12 @@ impl ServiceView {
     /// Reads a Service.
     #[must_use]
     pub fn read(service: &Service) -> Self {
-        Self::of(&ServiceShape::of(service))
+        Self::of(&PartialService::of(service))
     }
 
     /// Reads a Service by its parts.
     #[must_use]
-    pub fn of(service: &ServiceShape<'_>) -> Self {
+    pub fn of(service: &PartialService<'_>) -> Self {
         let mut this = Self { ingress: Ingress::of(service), ..Self::default() };
         if let Some(Mapping(metadata)) = &service.metadata {
             this.take_metadata(metadata);

@@ -3,15 +3,15 @@
 //! Whoever may write a claim may write all of its annotations and labels: what is read here is data
 //! with a closed grammar, never authorisation.
 
+mod partial;
 mod read;
+mod restore_request;
 mod review;
-mod shape;
 mod unservable;
-mod wish;
 
-pub use self::shape::{ClaimShape, ClaimSpec, DataSource, Expression, Resources, Selector};
+pub use self::partial::{ClaimSpec, DataSource, Expression, PartialClaim, Resources, Selector};
+pub use self::restore_request::{RestoreRequest, RestoreRequestError};
 pub use self::unservable::Unservable;
-pub use self::wish::{Wish, WishError};
 
 use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
@@ -88,7 +88,7 @@ pub struct Claim {
     /// Whether an annotation asks fastrak for a volume that was there before.
     pub restores: bool,
     /// What it wants in place of a new volume. Read by [`Claim::read`] alone.
-    pub wish: Option<Result<Wish, WishError>>,
+    pub restore_request: Option<Result<RestoreRequest, RestoreRequestError>>,
 }
 
 /// What a claim says of its class.

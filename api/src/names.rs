@@ -58,7 +58,7 @@ pub const INHERIT_VOLUMES_YES: &str = "true";
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent has data to take away first.
 pub const VOLUME_FINALIZER: &str = domain!("volume");
-/// Annotation on a claim: the volume that it wants out of the trash ([`crate::claim::Wish`]).
+/// Annotation on a claim: the volume that it wants out of the trash ([`crate::claim::RestoreRequest`]).
 pub const UNDELETE: &str = domain!("undelete");
 /// Annotation on a claim: the kept volume that it wants.
 pub const ADOPT: &str = domain!("adopt");

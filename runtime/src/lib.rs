@@ -1,7 +1,7 @@
 //! The common parts of a long-running process in a Kubernetes cluster: logging, clock, client,
 //! watches, leader election, health and metrics endpoints, graceful shutdown.
 //!
-//! Nothing here depends on fastrak: the crate contains none of its objects, names or labels.
+//! The crate contains no object, name or label of a particular product.
 
 pub mod admin;
 pub mod backoff;

@@ -1,6 +1,6 @@
 use super::*;
-use fastrak_api::balancer::ServiceShape;
-use fastrak_api::claim::ClaimShape;
+use fastrak_api::balancer::PartialService;
+use fastrak_api::claim::PartialClaim;
 use fastrak_api::object::{Mapping, Metadata};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -55,8 +55,8 @@ fn service() -> Value {
 #[test]
 fn what_an_api_server_writes_is_read_whatever_its_spaces() {
     for spaced in [|value: &Value| value.to_string(), |value: &Value| format!(" {value:#}\n")] {
-        assert!(agrees::<Mapping<ClaimShape<'_>>>(spaced(&claim()).as_bytes()));
-        assert!(agrees::<Mapping<ServiceShape<'_>>>(spaced(&service()).as_bytes()));
+        assert!(agrees::<Mapping<PartialClaim<'_>>>(spaced(&claim()).as_bytes()));
+        assert!(agrees::<Mapping<PartialService<'_>>>(spaced(&service()).as_bytes()));
     }
 }
 
@@ -210,8 +210,8 @@ proptest! {
     fn one_byte_that_is_changed_is_not_taken_for_anything_else(
         at: Index, change in change(), spaced: bool) {
         let text = |value: Value| if spaced { format!("{value:#}") } else { value.to_string() };
-        agrees::<Mapping<ClaimShape<'_>>>(&changed(&text(claim()), at, change));
-        agrees::<Mapping<ServiceShape<'_>>>(&changed(&text(service()), at, change));
+        agrees::<Mapping<PartialClaim<'_>>>(&changed(&text(claim()), at, change));
+        agrees::<Mapping<PartialService<'_>>>(&changed(&text(service()), at, change));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::mutate::{ClaimRequest, Operation, claim};
 use crate::patch::Received;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Reason, Verdict};
-use fastrak_api::balancer::{ServiceShape, ServiceView};
-use fastrak_api::claim::{Claim, ClaimShape};
+use fastrak_api::balancer::{PartialService, ServiceView};
+use fastrak_api::claim::{Claim, PartialClaim};
 use serde::Deserialize;
 
 /// The form of an object that is reviewed.
@@ -58,7 +58,7 @@ pub(super) fn decide<'a, S: Shape<'a>>(
     }
 }
 
-impl<'a> Shape<'a> for ClaimShape<'a> {
+impl<'a> Shape<'a> for PartialClaim<'a> {
     const SUBJECT: Subject = Subject::Claims;
 
     fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {
@@ -78,7 +78,7 @@ impl<'a> Shape<'a> for ClaimShape<'a> {
     }
 }
 
-impl<'a> Shape<'a> for ServiceShape<'a> {
+impl<'a> Shape<'a> for PartialService<'a> {
     const SUBJECT: Subject = Subject::Services;
 
     fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {

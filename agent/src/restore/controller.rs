@@ -16,7 +16,7 @@ use crate::provision::controller as provision;
 use crate::provision::plan::Decision;
 use crate::snapshot::About;
 use crate::snapshot::volume::{ClaimRef, Volume};
-use fastrak_api::claim::{Claim, Wish, WishError};
+use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::records::owner::Owner;
@@ -39,7 +39,7 @@ pub async fn reconcile(
     context: &Context,
     claim: &Claim,
     about: &About,
-    wish: &Result<Wish, WishError>,
+    wish: &Result<RestoreRequest, RestoreRequestError>,
 ) -> Outcome {
     let plan = match provision::decide(context, claim, about).await {
         Ok(Decision::Ignore(_)) => return Outcome::Done,
@@ -48,9 +48,9 @@ pub async fn reconcile(
         Err(error) => return provision::undecided(context, claim, &error),
     };
     let (id, way) = match wish {
-        Ok(Wish::Undelete(id)) => (id, Way::Undelete),
-        Ok(Wish::Adopt(id)) => (id, Way::Adopt),
-        Ok(Wish::Import(name)) => {
+        Ok(RestoreRequest::Undelete(id)) => (id, Way::Undelete),
+        Ok(RestoreRequest::Adopt(id)) => (id, Way::Adopt),
+        Ok(RestoreRequest::Import(name)) => {
             return import::controller::reconcile(context, claim, &plan, name).await;
         }
         Err(error) => {

@@ -7,7 +7,7 @@
 use fastrak_agent::cluster::{Changed, ClaimState, ClaimStatus};
 use fastrak_agent::snapshot::growth::{Growth, STORAGE};
 use fastrak_agent::snapshot::volume::{ClaimRef, Phase, Volume};
-use fastrak_api::claim::{Claim, ClassChoice, Wish};
+use fastrak_api::claim::{Claim, ClassChoice, RestoreRequest};
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes, provisioners};
 use fastrak_api::node::NodeName;
@@ -79,7 +79,12 @@ pub(crate) fn class(name: &str) -> Option<Class> {
 
 impl Cluster {
     /// A user creates a claim that is pinned to the node.
-    pub(crate) fn create_claim(&mut self, id: &VolumeId, class: &str, wish: Option<Wish>) {
+    pub(crate) fn create_claim(
+        &mut self,
+        id: &VolumeId,
+        class: &str,
+        wish: Option<RestoreRequest>,
+    ) {
         self.version += 1;
         let node = NodeName::parse(NODE).expect("a name");
         let claim = Claim {
@@ -94,7 +99,7 @@ impl Cluster {
             access_modes: vec!["ReadWriteOnce".to_owned()],
             storage: Some("1Gi".to_owned()),
             created: Some(NAMESPACE_CREATED + 1),
-            wish: wish.map(Ok),
+            restore_request: wish.map(Ok),
             ..Claim::default()
         };
         self.claims.insert(id.clone(), Arc::new(claim));

@@ -13,7 +13,7 @@ use crate::disk::{Cut, Ino, Node};
 use crate::faults::Fault;
 use crate::machine::{FaultyMachine, Moved};
 use fastrak_agent::snapshot::volume::Volume;
-use fastrak_api::claim::{Claim, Wish};
+use fastrak_api::claim::{Claim, RestoreRequest};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
@@ -153,9 +153,9 @@ impl World {
                 self.cluster.create_claim(&id(*n), class, None);
                 self.bins.extend((*class == "bin").then(|| id(*n)));
             }
-            Event::Undelete(n, of) => self.wish(*n, "bin", Wish::Undelete(id(*of))),
+            Event::Undelete(n, of) => self.wish(*n, "bin", RestoreRequest::Undelete(id(*of))),
             Event::Import(n) => self.import(*n),
-            Event::Adopt(n, of) => self.wish(*n, "kept", Wish::Adopt(id(*of))),
+            Event::Adopt(n, of) => self.wish(*n, "kept", RestoreRequest::Adopt(id(*of))),
             Event::Unclaim(n) => self.cluster.delete_claim(&id(*n)),
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
@@ -340,7 +340,7 @@ impl World {
         self.restart();
     }
 
-    fn wish(&mut self, n: u8, class: &str, wish: Wish) {
+    fn wish(&mut self, n: u8, class: &str, wish: RestoreRequest) {
         self.cluster.create_claim(&id(n), class, Some(wish));
     }
 
@@ -356,7 +356,7 @@ impl World {
         drop(state);
         self.proofs.insert(id);
         self.cluster.has_left = true;
-        self.wish(n, "near", Wish::Import(OLD.to_owned()));
+        self.wish(n, "near", RestoreRequest::Import(OLD.to_owned()));
     }
 
     fn let_go(&mut self, id: &VolumeId) {

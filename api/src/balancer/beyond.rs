@@ -1,7 +1,7 @@
 //! What inlets cannot do of all that a Service can ask for. Whether that takes a tunnel from a Service is
 //! the webhook's to decide.
 
-use super::shape::{Port, Spec};
+use super::partial::{Port, Spec};
 use crate::names::inlets;
 use std::fmt;
 

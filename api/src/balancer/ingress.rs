@@ -6,7 +6,7 @@
 //! field manager of the status is asked as well: the API server records it, and only a write of the
 //! status changes it.
 
-use super::shape::{IngressEntry, ServiceShape};
+use super::partial::{IngressEntry, PartialService};
 use crate::object::{ManagedFields, OwnedFields};
 
 /// Who has given a Service the addresses in its status.
@@ -25,7 +25,7 @@ pub enum Ingress {
 
 impl Ingress {
     /// Reads it from a Service.
-    pub(super) fn of(service: &ServiceShape<'_>) -> Self {
+    pub(super) fn of(service: &PartialService<'_>) -> Self {
         let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let entries = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
         let metadata = service.metadata.as_ref().map(|metadata| &metadata.0);
@@ -46,7 +46,7 @@ fn writes(entry: &ManagedFields) -> bool {
 }
 
 /// Whether each is a plain IP that is in `spec.externalIPs` too.
-fn are_external(service: &ServiceShape<'_>, entries: &[IngressEntry<'_>]) -> bool {
+fn are_external(service: &PartialService<'_>, entries: &[IngressEntry<'_>]) -> bool {
     let external = service.spec.as_ref().and_then(|spec| spec.0.external_ips.as_deref());
     let external = external.unwrap_or_default();
     entries.iter().all(|entry| {

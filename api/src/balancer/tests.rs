@@ -3,7 +3,7 @@ use super::*;
 /// What is read: the same from the text as from the object that a client makes of it.
 fn view(json: serde_json::Value) -> ServiceView {
     let text = json.to_string();
-    let shape: ServiceShape<'_> = serde_json::from_str(&text).unwrap();
+    let shape: PartialService<'_> = serde_json::from_str(&text).unwrap();
     let read = ServiceView::read(&serde_json::from_value(json).unwrap());
     assert_eq!(ServiceView::of(&shape), read);
     read

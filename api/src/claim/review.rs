@@ -1,6 +1,6 @@
 //! A claim as a review has it: as much of it as is decided by at admission.
 
-use super::{Claim, ClaimShape, ClaimSpec, ClassChoice};
+use super::{Claim, ClaimSpec, ClassChoice, PartialClaim};
 use crate::names::{self, kubernetes};
 use crate::object::{Mapping, Metadata, OwnedFields, clipped, owned};
 
@@ -10,7 +10,7 @@ const MODES: usize = 8;
 impl Claim {
     /// Reads as much of a claim as is decided by at admission.
     #[must_use]
-    pub fn of(claim: &ClaimShape<'_>) -> Self {
+    pub fn of(claim: &PartialClaim<'_>) -> Self {
         let mut this = Self::default();
         if let Some(Mapping(metadata)) = &claim.metadata {
             this.take_metadata(metadata);

@@ -4,11 +4,11 @@ use crate::selector::{Operator, Requirement};
 /// What is read. As far as it is decided by at admission, it is the same from the text of a review.
 fn claim(json: serde_json::Value) -> Claim {
     let text = json.to_string();
-    let shape: ClaimShape<'_> = serde_json::from_str(&text).unwrap();
+    let shape: PartialClaim<'_> = serde_json::from_str(&text).unwrap();
     let read = Claim::read(&serde_json::from_value(json).unwrap());
     let all = read.clone();
     let at_admission =
-        Claim { resource_version: None, phase: None, created: None, wish: None, ..read };
+        Claim { resource_version: None, phase: None, created: None, restore_request: None, ..read };
     assert_eq!(Claim::of(&shape), at_admission);
     all
 }
@@ -65,7 +65,7 @@ fn a_claim_is_read_as_it_was_written() {
             probe_answer: None,
             created: None,
             restores: false,
-            wish: None,
+            restore_request: None,
         }
     );
 }
@@ -217,5 +217,5 @@ fn when_a_claim_was_made_and_what_it_wishes_is_read_too() {
         "creationTimestamp": "1970-01-02T00:00:00Z", "annotations": { "fastrak.io/import": "old" },
     } }));
     assert_eq!(read.created, Some(86_400));
-    assert_eq!(read.wish, Some(Ok(Wish::Import("old".to_owned()))));
+    assert_eq!(read.restore_request, Some(Ok(RestoreRequest::Import("old".to_owned()))));
 }

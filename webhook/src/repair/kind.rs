@@ -9,8 +9,8 @@ use fastrak_admission::patch::{Edit, Field};
 use fastrak_admission::review::Subject;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::Reason;
-use fastrak_api::balancer::{ServiceShape, ServiceView};
-use fastrak_api::claim::{Claim, ClaimShape, ClaimSpec};
+use fastrak_api::balancer::{PartialService, ServiceView};
+use fastrak_api::claim::{Claim, ClaimSpec, PartialClaim};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::object::{Mapping, Metadata, Text, clipped};
@@ -78,7 +78,7 @@ impl WatchedClaim<'_> {
         let Self { metadata, spec, status } = self;
         let phase = status.and_then(|Mapping(status)| status.phase);
         let phase = phase.map(|phase| clipped(&phase));
-        Claim { phase, ..Claim::of(&ClaimShape { metadata, spec }) }
+        Claim { phase, ..Claim::of(&PartialClaim { metadata, spec }) }
     }
 }
 
@@ -144,7 +144,7 @@ impl Kind for Services {
     const SUBJECT: Subject = Subject::Services;
 
     fn read(text: &str) -> Result<ServiceView, Error> {
-        serde_json::from_str::<ServiceShape<'_>>(text).map(|service| ServiceView::of(&service))
+        serde_json::from_str::<PartialService<'_>>(text).map(|service| ServiceView::of(&service))
     }
 
     fn key(service: &ServiceView) -> (String, String) {

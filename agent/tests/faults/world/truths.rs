@@ -8,7 +8,7 @@ use crate::disk::{Ino, Node};
 use crate::machine::State;
 use crate::{groups, growth, projects};
 use fastrak_agent::snapshot::volume::{Phase, Volume};
-use fastrak_api::claim::{Claim, Wish};
+use fastrak_api::claim::{Claim, RestoreRequest};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::layout;
@@ -53,7 +53,8 @@ impl World {
                 |volume: &&Volume| volume.claim.as_ref().and_then(|c| c.uid.as_deref()) == uid;
             let volume = self.cluster.volumes.get(id).filter(owner);
             let Some(volume) = volume.filter(|volume| volume.phase == Phase::Bound) else {
-                let refused = claim.wish.is_some() && !self.could_be_given(state, claim, id);
+                let refused =
+                    claim.restore_request.is_some() && !self.could_be_given(state, claim, id);
                 problems.extend((!refused).then(|| format!("{id} has no volume")));
                 continue;
             };
@@ -93,12 +94,12 @@ impl World {
             return false;
         }
         let released = |volume: &Volume| volume.phase == Phase::Released && !volume.deleting;
-        match (&claim.wish, volumes.get(id)) {
-            (Some(Ok(Wish::Undelete(_))), None) => {
+        match (&claim.restore_request, volumes.get(id)) {
+            (Some(Ok(RestoreRequest::Undelete(_))), None) => {
                 in_trash(state, near, id).is_some() || own(state, near, id).is_some()
             }
-            (Some(Ok(Wish::Adopt(_))), None) => own(state, near, id).is_some(),
-            (Some(Ok(Wish::Adopt(_))), Some(volume)) => {
+            (Some(Ok(RestoreRequest::Adopt(_))), None) => own(state, near, id).is_some(),
+            (Some(Ok(RestoreRequest::Adopt(_))), Some(volume)) => {
                 volume.policy == ReclaimPolicy::Retain
                     && released(volume)
                     && own(state, near, id).is_some()
@@ -228,8 +229,8 @@ fn can_be_had_back(state: &State, name: &OsStr) -> bool {
 
 /// The volume that a claim wants in place of a new one.
 fn wished(claim: &Claim) -> Option<VolumeId> {
-    match &claim.wish {
-        Some(Ok(Wish::Undelete(id) | Wish::Adopt(id))) => Some(id.clone()),
+    match &claim.restore_request {
+        Some(Ok(RestoreRequest::Undelete(id) | RestoreRequest::Adopt(id))) => Some(id.clone()),
         _ => None,
     }
 }

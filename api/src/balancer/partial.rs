@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The parts of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct ServiceShape<'a> {
+pub struct PartialService<'a> {
     /// Its metadata.
     #[serde(borrow)]
     pub metadata: Option<Mapping<Metadata<'a>>>,
@@ -88,7 +88,7 @@ pub struct IngressEntry<'a> {
     pub ip: Option<Text<'a>>,
 }
 
-impl<'a> ServiceShape<'a> {
+impl<'a> PartialService<'a> {
     /// The same of a Service that has been read already.
     #[must_use]
     pub fn of(service: &'a Service) -> Self {

@@ -1,47 +1,47 @@
-//! What a claim wants in place of a new volume: one that was there before.
+//! Requests of claims for existing data instead of a new volume.
 //!
-//! It is the wish of whoever may write claims and proves nothing: whether the claim may have the
-//! volume is decided by what is recorded beside the data.
+//! A request is an annotation, which any author of a claim can write, so it authorizes nothing. The
+//! record beside the data decides whether the claim gets the volume.
 
 use crate::names;
 use crate::object::clipped;
 use crate::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-/// What a claim wants.
+/// A request for existing data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// A volume out of the trash.
+pub enum RestoreRequest {
+    /// Restore a volume from the trash.
     Undelete(VolumeId),
-    /// A volume that was kept when its claim went.
+    /// Adopt a volume that was retained after its claim was deleted.
     Adopt(VolumeId),
-    /// The data of another provisioner's volume of this name.
+    /// Import the data of another provisioner's PersistentVolume.
     Import(String),
 }
 
-/// A wish that cannot be understood.
+/// An invalid request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WishError {
-    /// It names no volume of fastrak's.
+pub enum RestoreRequestError {
+    /// The annotation does not name a volume of fastrak.
     #[error(
-        "annotation {key} is {value:?}, which is no volume of fastrak's; write its name, such as \
+        "annotation {key} is {value:?}, which is not a volume of fastrak; write its name, such as \
          pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"
     )]
     NoVolume {
         /// The annotation.
         key: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
     },
-    /// It names nothing that could be a PersistentVolume.
+    /// The annotation is not a valid name of a PersistentVolume.
     #[error("annotation {key} is {value:?}, which is not the name of a PersistentVolume")]
     NoName {
         /// The annotation.
         key: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
     },
-    /// It wants several things at once.
+    /// The claim has several of the annotations.
     #[error(
         "the claim has several of the annotations {undelete}, {adopt} and {import}; leave one",
         undelete = names::UNDELETE,
@@ -51,34 +51,38 @@ pub enum WishError {
     Several,
 }
 
-/// A name of an object has at most so many characters.
-const LONGEST_NAME: usize = 253;
+/// The maximum length of an object name.
+const MAX_NAME_LENGTH: usize = 253;
 
-impl Wish {
-    /// The wish of a claim, if it has one.
+impl RestoreRequest {
+    /// Reads the request of a claim, if it has one.
     #[must_use]
-    pub fn read(claim: &PersistentVolumeClaim) -> Option<Result<Self, WishError>> {
+    pub fn read(claim: &PersistentVolumeClaim) -> Option<Result<Self, RestoreRequestError>> {
         let annotations = claim.metadata.annotations.as_ref()?;
         let all = [names::UNDELETE, names::ADOPT, names::IMPORT];
-        let mut said = all.iter().filter_map(|key| Some((*key, annotations.get(*key)?)));
-        let (key, value) = said.next()?;
-        Some(if said.next().is_some() { Err(WishError::Several) } else { Self::of(key, value) })
+        let mut requests = all.iter().filter_map(|key| Some((*key, annotations.get(*key)?)));
+        let (key, value) = requests.next()?;
+        Some(if requests.next().is_some() {
+            Err(RestoreRequestError::Several)
+        } else {
+            Self::of(key, value)
+        })
     }
 
-    fn of(key: &'static str, value: &str) -> Result<Self, WishError> {
+    fn of(key: &'static str, value: &str) -> Result<Self, RestoreRequestError> {
         let volume = || {
             let id = VolumeId::from_volume_name(value).or_else(|| VolumeId::parse(value).ok());
-            id.ok_or_else(|| WishError::NoVolume { key, value: clipped(value) })
+            id.ok_or_else(|| RestoreRequestError::NoVolume { key, value: clipped(value) })
         };
         match key {
             names::UNDELETE => volume().map(Self::Undelete),
             names::ADOPT => volume().map(Self::Adopt),
             _ if is_name(value) => Ok(Self::Import(value.to_owned())),
-            _ => Err(WishError::NoName { key, value: clipped(value) }),
+            _ => Err(RestoreRequestError::NoName { key, value: clipped(value) }),
         }
     }
 
-    /// The annotation in which it is written.
+    /// Returns the annotation key of the request.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -89,7 +93,7 @@ impl Wish {
     }
 }
 
-/// Whether an API server would take it for the name of a volume.
+/// Returns whether `text` is a valid name of a PersistentVolume.
 fn is_name(text: &str) -> bool {
     let part = |part: &str| {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -97,7 +101,7 @@ fn is_name(text: &str) -> bool {
             && part.bytes().next().is_some_and(inner)
             && part.bytes().last().is_some_and(inner)
     };
-    text.len() <= LONGEST_NAME && text.split('.').all(part)
+    text.len() <= MAX_NAME_LENGTH && text.split('.').all(part)
 }
 
 #[cfg(test)]
@@ -107,11 +111,11 @@ mod tests {
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
 
-    fn wish(annotations: &[(&str, &str)]) -> Option<Result<Wish, WishError>> {
+    fn wish(annotations: &[(&str, &str)]) -> Option<Result<RestoreRequest, RestoreRequestError>> {
         let map: serde_json::Map<_, _> =
             annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
         let claim = serde_json::json!({ "metadata": { "annotations": map } });
-        Wish::read(&serde_json::from_value(claim).unwrap())
+        RestoreRequest::read(&serde_json::from_value(claim).unwrap())
     }
 
     #[test]
@@ -122,12 +126,12 @@ mod tests {
         assert_eq!(wish(&[("fastrak.io/node", "node-a")]), None);
         for text in [UID, &name] {
             let undelete = wish(&[("fastrak.io/undelete", text)]);
-            assert_eq!(undelete, Some(Ok(Wish::Undelete(id.clone()))));
+            assert_eq!(undelete, Some(Ok(RestoreRequest::Undelete(id.clone()))));
             let adopt = wish(&[("fastrak.io/adopt", text)]);
-            assert_eq!(adopt, Some(Ok(Wish::Adopt(id.clone()))));
+            assert_eq!(adopt, Some(Ok(RestoreRequest::Adopt(id.clone()))));
         }
         let import = wish(&[("fastrak.io/import", "pvc-1.of-old")]);
-        assert_eq!(import, Some(Ok(Wish::Import("pvc-1.of-old".to_owned()))));
+        assert_eq!(import, Some(Ok(RestoreRequest::Import("pvc-1.of-old".to_owned()))));
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
             assert!(matches!(wish(&[(key, value)]), Some(Err(_))), "{key} {value}");
         }
         let both = wish(&[("fastrak.io/undelete", UID), ("fastrak.io/adopt", UID)]);
-        assert_eq!(both, Some(Err(WishError::Several)));
+        assert_eq!(both, Some(Err(RestoreRequestError::Several)));
     }
 
     proptest! {
@@ -152,8 +156,8 @@ mod tests {
         fn no_wish_is_a_path(text in ".{0,60}") {
             for key in ["fastrak.io/undelete", "fastrak.io/adopt", "fastrak.io/import"] {
                 match wish(&[(key, &text)]) {
-                    Some(Ok(Wish::Import(name))) => prop_assert!(!name.contains(['/', '\0']) && name != ".."),
-                    Some(Ok(Wish::Undelete(id) | Wish::Adopt(id))) => prop_assert!(text.ends_with(id.as_str())),
+                    Some(Ok(RestoreRequest::Import(name))) => prop_assert!(!name.contains(['/', '\0']) && name != ".."),
+                    Some(Ok(RestoreRequest::Undelete(id) | RestoreRequest::Adopt(id))) => prop_assert!(text.ends_with(id.as_str())),
                     Some(Err(_)) => {}
                     None => prop_assert!(false, "it was not read"),
                 }

@@ -17,7 +17,7 @@ const LONGEST_SELECTOR: usize = 2048;
 /// The parts of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct ClaimShape<'a> {
+pub struct PartialClaim<'a> {
     /// Its metadata.
     #[serde(borrow)]
     pub metadata: Option<Mapping<Metadata<'a>>>,
@@ -194,7 +194,7 @@ impl fmt::Display for DataSource<'_> {
     }
 }
 
-impl<'a> ClaimShape<'a> {
+impl<'a> PartialClaim<'a> {
     /// The same of a claim that has been read already.
     #[must_use]
     pub fn of(claim: &'a PersistentVolumeClaim) -> Self {
