@@ -203,7 +203,7 @@ fn fits(ask: &Ask<'_>, known: &FoundVolume) -> Checked<()> {
             wanted: named(&order.pools),
         }));
     }
-    if order.quota == Quota::Required && known.identity.limit == None {
+    if order.quota == Quota::Required && known.identity.limit.is_none() {
         let class = order.identity.class.clone();
         return Err(Step::Refuse(Refusal::NoQuota { volume: ask.id.volume_name(), class }));
     }
