@@ -107,7 +107,7 @@ pub const SECRET_NEXT_CERT: &str = "next.crt";
 pub const SECRET_NEXT_KEY: &str = "next.key";
 /// In that Secret: when those that signed before are trusted no longer, in seconds since 1970.
 pub const SECRET_RETIRE_AT: &str = "retire-at";
-/// In that Secret: it was made anew and not published since.
+/// In that Secret: it was created again and not published since.
 pub const SECRET_INHERITS: &str = "inherits";
 /// The MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "fastrak";

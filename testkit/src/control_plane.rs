@@ -147,7 +147,7 @@ impl ControlPlane {
         }
     }
 
-    /// Fails with the end of the log if a program has ended by itself.
+    /// Fails with the end of the log if a program has exited by itself.
     pub fn expect_running(&self) -> Result<()> {
         self.processes().values_mut().try_for_each(Process::expect_running)
     }

@@ -21,7 +21,7 @@ const MEMORY: &str = "mem=256M";
 const PROGRAMS: [&str; 6] =
     ["linux.uml", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "unshare", "setpriv"];
 
-/// The timeout until a killed guest has ended.
+/// The timeout until a killed guest has exited.
 const DEATH: Duration = Duration::from_secs(10);
 
 /// The folders in which a guest searches for programs.
@@ -119,7 +119,7 @@ impl Guest {
         Process::start("the guest", &confined(kernel), &log)
     }
 
-    /// Kills the guest and waits until it has ended. Returns its console output.
+    /// Kills the guest and waits until it has exited. Returns its console output.
     pub async fn cut(&self, mut running: Process) -> Result<String> {
         running.kill();
         // The last of its processes end a moment after the first, and may write to its disks until then.

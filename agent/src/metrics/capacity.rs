@@ -1,7 +1,7 @@
-//! What is told of the room in pools, and of what each volume holds.
+//! Metrics of the capacity of pools and of the usage of volumes.
 //!
-//! There is one series for each volume of this node, and no more than a bound: a tenant who makes
-//! thousands of volumes must not fill the memory of whoever collects the figures.
+//! There is one series for each volume of this node, up to a bound: a tenant with thousands of volumes
+//! must not fill the memory of the collector.
 
 use super::PoolLabels;
 use fastrak_api::capacity::Room;
@@ -11,10 +11,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// As many volumes have series of their own: the largest, where there are more.
+/// How many volumes have series: the largest ones, if there are more.
 pub const MOST_VOLUMES: usize = 1000;
 
-/// The gauges. Clones are the same.
+/// The gauges. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct CapacityGauges {
     total: Family<PoolLabels, Gauge>,
@@ -33,18 +33,18 @@ struct VolumeGauges {
     inodes: Family<VolumeLabels, Gauge>,
 }
 
-/// What is told of one volume.
+/// The metrics of one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfVolume {
     /// Its pool.
     pub pool: PoolName,
-    /// Namespace and name of the claim that has it.
+    /// The namespace and name of its claim.
     pub claim: (String, String),
-    /// What was granted to it.
+    /// The size that was granted.
     pub granted: u64,
-    /// What it holds, where that is known.
+    /// Its usage in bytes, if known.
     pub used: Option<u64>,
-    /// How many files it holds, where that is known.
+    /// The number of its files, if known.
     pub inodes: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ struct VolumeLabels {
 }
 
 impl CapacityGauges {
-    /// Registers all of them.
+    /// Registers the gauges.
     pub(super) fn register(&self, registry: &mut Registry) {
         for (name, help, family) in [
             (
@@ -107,7 +107,7 @@ impl CapacityGauges {
         );
     }
 
-    /// Tells how a pool stands.
+    /// Sets the figures of a pool.
     pub fn set_pool(&self, pool: &PoolName, room: &Room) {
         let labels = PoolLabels::of(pool);
         for (family, value) in [
@@ -122,7 +122,7 @@ impl CapacityGauges {
         }
     }
 
-    /// Tells what all volumes hold: those that are not named are forgotten.
+    /// Sets the figures of all volumes. Series of other volumes are removed.
     pub fn set_volumes(&self, mut volumes: Vec<OfVolume>) {
         let VolumeGauges { granted, used, inodes } = &self.volumes;
         volumes.sort_by_key(|volume| std::cmp::Reverse(volume.used.unwrap_or(volume.granted)));

@@ -1,4 +1,4 @@
-//! What is measured of every pool.
+//! Metrics of every pool.
 
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// What is measured of every pool.
+/// A metric of every pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfPool {
     /// Directories of volumes.
@@ -17,13 +17,13 @@ pub enum OfPool {
     Orphans,
     /// Volumes whose directory is missing.
     Missing,
-    /// Volumes that the kernel should hold to their size, and may not.
+    /// Volumes whose quota may not be enforced.
     Unlimited,
     /// Volumes in the trash.
     Trash,
-    /// Sizes granted to those that can be had back.
+    /// Sizes granted to the volumes that can be restored.
     TrashBytes,
-    /// Volumes in the trash that cannot be removed as things are.
+    /// Volumes in the trash whose removal is blocked.
     Blocked,
     /// Volumes in the trash whose records cannot be read.
     Unreadable,

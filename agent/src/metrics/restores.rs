@@ -1,25 +1,23 @@
-//! Counts the tries to give a claim a volume that was there before.
-//!
-//! It decides nothing, and remembers nothing but the numbers.
+//! Counts the attempts to give a claim an existing volume.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// How a claim may get a volume that was there before.
+/// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Act {
-    /// Out of the trash.
+    /// From the trash.
     undelete,
-    /// One that was kept.
+    /// A volume that was retained.
     adopt,
-    /// One of another provisioner.
+    /// A volume of another provisioner.
     import,
 }
 
-/// How a try at that has ended.
+/// The result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Restore {
@@ -29,7 +27,7 @@ pub enum Restore {
     refused,
     /// It must wait for something.
     waiting,
-    /// It could not be done this time.
+    /// The attempt failed and is retried.
     failed,
 }
 

@@ -1,7 +1,6 @@
-//! What to do about a claim. Pure: a claim, its class and this node go in, a decision comes out.
+//! Decides what to do about a claim. Pure: a claim, its class and this node go in, a decision comes out.
 //!
-//! It does not look at the disk: making a volume is idempotent, and a volume that is there already
-//! is found when it is to be made.
+//! It does not look at the disk: creating a volume is idempotent and finds an existing one.
 
 use fastrak_api::claim::{Claim, RequestError, Unservable};
 use fastrak_api::class::{Class, OnDelete, ParamError};
@@ -12,12 +11,12 @@ use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
 use fastrak_store::volumes::VolumeSpec;
 use std::time::Duration;
 
-/// What is known of this node.
+/// This node.
 #[derive(Clone, Copy, Debug)]
 pub struct Here<'a> {
     /// Its name.
     pub node: &'a NodeName,
-    /// Its hostname label, which volumes are tied to.
+    /// Its hostname label, which the affinity of volumes names.
     pub hostname: Option<&'a str>,
     /// Its pools.
     pub pools: &'a [PoolName],
@@ -26,11 +25,11 @@ pub struct Here<'a> {
 /// What to do about a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing: it is not this agent's to serve, or needs nothing.
+    /// Nothing: another provisioner or agent serves it, or it needs nothing.
     Ignore(Ignored),
-    /// Tell its user that it cannot be served, and look again later.
+    /// Report that it cannot be served, and retry later.
     Reject(Rejection),
-    /// Make its volume.
+    /// Create its volume.
     Make(Box<Plan>),
 }
 
@@ -39,32 +38,32 @@ pub enum Decision {
 pub enum Ignored {
     /// It is being deleted.
     Deleting,
-    /// It has a volume, or asks for one by name.
+    /// It has a volume, or requests one by name.
     HasVolume,
     /// It names no class.
     NoClass,
-    /// Its class is not known, at least not yet.
+    /// Its class is not known yet.
     UnknownClass,
     /// Its class is another provisioner's.
     ForeignClass,
-    /// No node has been chosen, or not this one.
+    /// No node is chosen, or another one.
     OtherNode,
     /// A volume populator fills another claim's volume, which becomes this claim's.
     Populated,
-    /// It has no usable uid, name or version: no object from an API server is so.
+    /// It has no valid uid, name or version. No object from an API server lacks them.
     Malformed,
 }
 
-/// Why a claim cannot be served, in words for its user.
+/// Why a claim cannot be served. Its user reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It asks for what no local volume can be.
+    /// It requests something that no local volume has.
     #[error("{0}")]
     Unservable(Unservable),
-    /// A size that is none.
+    /// An invalid size.
     #[error("{0}")]
     Request(RequestError),
-    /// A parameter of the class.
+    /// An invalid parameter of the class.
     #[error("{0}; create the class again, since parameters cannot be changed")]
     Param(ParamError),
     /// A pool that this node does not have.
@@ -75,14 +74,14 @@ pub enum Rejection {
     Pool {
         /// The class.
         class: String,
-        /// The pool, or those it could be.
+        /// The pool, or the pools to choose from.
         pool: String,
         /// This node.
         node: NodeName,
         /// Its pools.
         known: String,
     },
-    /// This node cannot be named in a volume.
+    /// This node has no usable hostname label.
     #[error(
         "node {node} has no label {label}, by which a volume is tied to its node; add the label to \
          the node",
@@ -92,7 +91,7 @@ pub enum Rejection {
         /// This node.
         node: NodeName,
     },
-    /// Another node would be taken for this one.
+    /// Another node has the same hostname label.
     #[error(
         "nodes {node} and {other} have the same label {label}={hostname}, by which a volume is tied to \
          its node: pods on node {other} could not mount it; give the node without volumes a label of \
@@ -109,12 +108,11 @@ pub enum Rejection {
     },
 }
 
-/// How long a volume populator is given to take up a claim before its absence is reported.
+/// The time that a volume populator has before its absence is reported.
 const POPULATOR_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Rejection {
-    /// How long the claim has to be waiting before this is reported: another controller may do
-    /// something about it.
+    /// How long the claim must wait before this is reported: another controller may resolve it.
     #[must_use]
     pub const fn patience(&self) -> Duration {
         match self {
@@ -124,16 +122,16 @@ impl Rejection {
     }
 }
 
-/// A volume that is to be made, and what its object is to say.
+/// A volume to create, with the fields of its PersistentVolume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What to make on the disk.
+    /// The volume on the disk.
     pub spec: VolumeSpec,
     /// The version of the claim that was read.
     pub claim_version: String,
     /// The size as the claim writes it.
     pub size: String,
-    /// The modes of access that the claim asks for.
+    /// The access modes that the claim requests.
     pub access_modes: Vec<String>,
     /// Mount options of the class.
     pub mount_options: Vec<String>,

@@ -1,4 +1,4 @@
-//! The PersistentVolume of a volume: writing its object, and knowing it again. Pure.
+//! Builds the PersistentVolume of a volume, and recognizes it. Pure.
 
 use super::plan::Plan;
 use crate::snapshot::volume::Volume;
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use std::collections::BTreeMap;
 
-/// The object of a volume that has been made.
+/// Returns the PersistentVolume of a volume that exists on the disk.
 #[must_use]
 pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
     let labels = [
@@ -68,7 +68,7 @@ fn spec(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolumeSpec {
     }
 }
 
-/// By the label and not by the node's name: the scheduler's check sees labels alone.
+/// Returns the affinity to a node by its hostname label. The scheduler compares labels, not names.
 fn affinity(hostname: &str) -> VolumeNodeAffinity {
     let requirement = NodeSelectorRequirement {
         key: kubernetes::HOSTNAME.to_owned(),
@@ -82,7 +82,7 @@ fn affinity(hostname: &str) -> VolumeNodeAffinity {
     VolumeNodeAffinity { required: Some(NodeSelector { node_selector_terms: vec![term] }) }
 }
 
-/// Whether the volume that has our name already is the one that was to be made.
+/// Returns whether an existing PersistentVolume with our name is the one to create.
 #[must_use]
 pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> bool {
     let identity = &plan.spec.identity;

@@ -1,8 +1,8 @@
-//! Whether a claim may have a volume that was there before. Pure.
+//! Decides whether a claim gets an existing volume. Pure.
 //!
-//! That it names the volume proves nothing: whoever may write claims can name any. It gets one that was
-//! of its own namespace, and of that very namespace: a namespace of the same name that was made since is
-//! another tenant's. Both are read from what lies beside the data, which no tenant can reach.
+//! The name in the claim proves nothing: every author of a claim can write any name. A claim gets a volume
+//! that belonged to its own namespace, not to an earlier namespace of the same name, which was another
+//! tenant's. Both are read from the records beside the data, which no tenant can reach.
 
 use super::refusal::{Refusal, Wait};
 use crate::cluster::ClaimState;
@@ -19,55 +19,55 @@ use fastrak_store::volumes::layout;
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
-/// In which way a claim wants a volume that was there before.
+/// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Out of the trash.
+    /// From the trash.
     Undelete,
-    /// One that was kept.
+    /// A volume that was retained.
     Adopt,
 }
 
-/// What a claim asks for.
+/// The request of a claim.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// The claim.
     pub claim: &'a Claim,
-    /// What a new volume for it would be.
+    /// The plan of a new volume for it.
     pub plan: &'a Plan,
-    /// The volume that it wants.
+    /// The volume that it requests.
     pub id: &'a VolumeId,
-    /// In which way.
+    /// How it gets the volume.
     pub way: Way,
 }
 
-/// What was found out, all of it just now.
+/// The evidence, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What is on the disk.
+    /// The volume on the disk.
     pub data: SearchResult,
-    /// The object of the volume's name.
+    /// The PersistentVolume with the volume's name.
     pub volume: Option<Volume>,
     /// The claim that the volume was made for, and the one that had it last.
     pub claims: ClaimState,
     /// The claim's namespace.
     pub namespace: Option<NamespaceView>,
-    /// Whether something has the volume mounted; `None` where that cannot be told.
+    /// Whether the volume is mounted; `None` if the mounts cannot be read.
     pub mounted: Option<bool>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: the volume is the claim's.
+    /// Nothing: the claim has the volume.
     Done,
-    /// Look again soon.
+    /// Retry soon.
     Wait(Wait),
-    /// Tell its user why not.
+    /// Report why the claim cannot have the volume.
     Refuse(Refusal),
-    /// Bring the data to its place, and publish it.
+    /// Move the data to its place and publish the volume.
     Publish(Box<FoundVolume>),
-    /// Point the object to the claim.
+    /// Point the PersistentVolume to the claim.
     Repoint(Box<FoundVolume>, Box<Volume>),
 }
 
@@ -100,7 +100,7 @@ pub fn decide(ask: &Ask<'_>, evidence: &Evidence) -> Step {
     }
 }
 
-/// Whether an earlier try has come to its end.
+/// Returns whether an earlier attempt is complete.
 fn is_published(ask: &Ask<'_>, volume: &Volume) -> bool {
     let claim = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     is_mine(ask, volume) && !volume.deleting && claim.is_some() && claim == ask.claim.uid.as_deref()
@@ -135,7 +135,7 @@ fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> 
     }
 }
 
-/// The volume, if it is there and was this very namespace's.
+/// Returns the volume if it exists and belonged to this namespace.
 fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
     let not_here = || {
         let node = ask.plan.node.to_string();
@@ -172,7 +172,7 @@ fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
     }
 }
 
-/// Whether the object stands in nobody's use.
+/// Returns whether no claim uses the PersistentVolume.
 fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
     let name = volume.name.clone();
     let ended = matches!(volume.phase, Phase::Released | Phase::Failed);

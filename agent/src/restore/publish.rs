@@ -1,4 +1,4 @@
-//! The PersistentVolume of a volume that was there before. Pure.
+//! Builds the PersistentVolume of an existing volume for another claim. Pure.
 
 use crate::cluster::repoint;
 use crate::provision::plan::Plan;

@@ -1,14 +1,13 @@
-//! The hostname label that was last found to be this node's own.
+//! The hostname label that was last verified to be this node's alone.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a label that was found to be this node's own is not looked up again. A node that gets the
-/// same one afterwards has all earlier volumes tied to it as well, so that a look at every claim would
-/// not prevent the mistake and would cost a request.
+/// How long a verified label is not verified again. A node that gets the same label later is named by all
+/// earlier volumes too, so a request for every claim would not prevent the mistake.
 const FRESH: Duration = Duration::from_secs(5 * 60);
 
-/// The label that was last found to be this node's own, and when.
+/// The label that was verified last, and the time.
 #[derive(Debug, Default)]
 pub struct OwnHostname(Mutex<Option<(String, Instant)>>);
 

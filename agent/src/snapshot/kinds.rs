@@ -14,7 +14,7 @@ use std::hash::Hash;
 
 /// A kind of object in the snapshot.
 pub(super) trait Kept: Send + 'static {
-    /// What is kept of an object. The object itself is gone once it has been read.
+    /// The fields that are kept. The object itself is dropped after it was read.
     type Object: Send + 'static;
     type Key: Clone + Eq + Hash + Send;
 
@@ -44,7 +44,7 @@ impl Kept for Claims {
         claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
     }
 
-    /// Whoever may write claims may write our label on those of other classes too: they are not kept.
+    /// Authors of claims can write our label on claims of other classes too. Those are not kept.
     fn put(&self, seen: &mut Contents, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
         if seen.is_foreign(claim) {
             let is_known = seen.claims.contains_key(key);
@@ -63,7 +63,7 @@ impl Kept for Claims {
         seen.claims.keys().cloned().collect()
     }
 
-    /// Its own volume, and where it has been given another's, that one.
+    /// Its own volume, and the volume of another claim that it was given.
     fn concerns(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         let seen = snapshot.read();
         let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
@@ -156,7 +156,7 @@ impl Kept for OwnNode {
         Some(())
     }
 
-    /// A kubelet writes its node every few seconds; the label is what claims wait for.
+    /// A kubelet writes its Node every few seconds, but claims wait only for the label.
     fn put(&self, seen: &mut Contents, (): &(), object: &Node) -> bool {
         let labels = object.metadata.labels.as_ref();
         let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();

@@ -1,8 +1,8 @@
-//! What a node says of its pools: a condition, kept true to what the last looks have found.
+//! The condition of the node that reports its pools.
 //!
-//! It looks at no pool itself, and nothing waits for it: what cannot be written is written later. What
-//! has been written is written again only on a node of another uid: whoever makes a node anew makes it
-//! without the condition, and the watch of the node shows it.
+//! It checks no pool itself, and nothing waits for it: a write that fails is retried. A condition is
+//! written again only if it changes or if the Node has another uid, because a Node that is created again
+//! lacks it.
 
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What could not be written is tried again after this time.
+/// The delay before a failed write is retried.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// What is known of the pools, and what the node was last told.
+/// The state of the pools, and the condition that was written last.
 #[derive(Debug, Default)]
 pub struct Condition {
     problems: BTreeMap<PoolName, Option<String>>,
     since: Option<Timestamp>,
-    /// The uid of the node that says all of it.
+    /// The uid of the Node that has the latest condition.
     written: Option<String>,
     retry: Option<Instant>,
 }
 
 impl Condition {
-    /// Takes up what has changed.
+    /// Records changes of the pools.
     pub fn take(&mut self, changes: &[Change], now: Timestamp) {
         if changes.is_empty() {
             return;
@@ -42,7 +42,7 @@ impl Condition {
         (self.written, self.retry) = (None, None);
     }
 
-    /// Returns what is to be written on the node of this uid; none if the node says all of it.
+    /// Returns the condition to write on the Node with this uid. Returns nothing if the Node has it.
     #[must_use]
     pub fn to_write(&self, node: &str, now: Timestamp, at: Instant) -> Option<Value> {
         let since = self.since?;
@@ -64,12 +64,12 @@ impl Condition {
         Some(json!({ "status": { "conditions": [condition] } }))
     }
 
-    /// Records that the node of this uid says it.
+    /// Records that the Node with this uid has the condition.
     pub fn written(&mut self, node: String) {
         (self.written, self.retry) = (Some(node), None);
     }
 
-    /// Records that it could not be written.
+    /// Records that a write failed.
     pub fn failed(&mut self, at: Instant) {
         self.retry = at.checked_add(RETRY);
     }

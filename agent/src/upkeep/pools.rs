@@ -1,6 +1,6 @@
-//! Looks after the pools, so that one that comes back is used at once.
+//! Checks the pools at intervals, so that a pool that becomes usable again is used at once.
 //!
-//! Work does not depend on it: every operation looks for itself.
+//! Other work does not depend on it: every operation checks its pool itself.
 
 use crate::context::Context;
 use crate::metrics::OfPool;
@@ -18,11 +18,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long the API server is left alone that could not say which cluster it is.
+/// The delay before the API server is asked again for the id of the cluster.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
-/// Looks at the pools at intervals until shutdown is requested. Opens `gate` after the first look.
+/// Checks the pools at intervals until shutdown is requested. Opens `gate` after the first check.
 pub async fn run(
     context: Arc<Context>,
     gate: CancellationToken,
@@ -46,7 +46,7 @@ pub async fn run(
     }
 }
 
-/// Learns which cluster this is, without which no pool is opened.
+/// Reads the id of the cluster, without which no pool is opened.
 async fn identify(context: &Context) {
     let mut delay = FIRST_RETRY;
     loop {
@@ -60,7 +60,7 @@ async fn identify(context: &Context) {
     }
 }
 
-/// Looks at the pools once.
+/// Checks the pools once.
 pub async fn look(context: &Context, condition: &mut Condition) {
     let Confirmations { adopt_pool: adopt, orphans } = context.snapshot.confirmations();
     let cluster = context.cluster_id();
@@ -83,7 +83,7 @@ pub async fn look(context: &Context, condition: &mut Condition) {
     }
 }
 
-/// A confirmation counts once: the next disk of another cluster needs one of its own.
+/// Removes a confirmation that was used. The next disk of another cluster needs its own.
 async fn consume_adoption(context: &Context, pool: &str) {
     let Ok(name) = PoolName::parse(pool) else { return };
     let is_open = context.on_disk(move |store| Ok(store.pools().open(&name).is_ok())).await;
@@ -95,7 +95,7 @@ async fn consume_adoption(context: &Context, pool: &str) {
     }
 }
 
-/// Has the node say how its pools are, if that is due.
+/// Writes the condition of the node if it is due.
 pub async fn report(context: &Context, condition: &mut Condition) {
     let clock = &context.clock;
     let Some(node) = context.snapshot.node_uid() else { return };

@@ -1,8 +1,8 @@
 //! Compares the pools with the cluster: directories without an owner, volumes without a directory.
 //!
-//! The first are handed to the workers where they may be removed, and reported where they stay. The
-//! second are reported and left: nothing brings data back, and an empty directory in its place would
-//! hide the loss. Claims that the watch does not show are read. What unfinished work has left half made is removed on the way.
+//! Orphans that may be removed go to the workers; the others are reported. A volume without a directory is
+//! reported and left alone: an empty directory in its place would hide the loss. Claims that the watch
+//! lacks are read, and the remains of unfinished work are removed.
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -23,10 +23,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// As many orphans are named in an event.
+/// How many orphans an event names.
 const NAMED: usize = 5;
 
-/// Compares at intervals, and when woken, until shutdown is requested.
+/// Scans at intervals, and when woken, until shutdown is requested.
 pub async fn run(
     context: Arc<Context>,
     interval: Duration,
@@ -43,7 +43,7 @@ pub async fn run(
     }
 }
 
-/// Compares once.
+/// Scans once.
 pub async fn scan(context: &Context) {
     // Before the pools are read: the directory of a volume that is known by now is there.
     let known = context.snapshot.volumes();
@@ -66,7 +66,7 @@ pub async fn scan(context: &Context) {
     }
 }
 
-/// Finds the directories that no PersistentVolume owns. Without the API server's word nothing is one.
+/// Finds the directories that no PersistentVolume owns. Finds none while the API server does not answer.
 async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), ClusterError> {
     let unknown = |content: &Content| {
         let ids = content.volumes.iter().filter(|id| !context.snapshot.knows(id));
@@ -88,8 +88,8 @@ async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), Clu
     Ok(())
 }
 
-/// Whether the API server is still that of the cluster to which the pools belong: another one knows none
-/// of their volumes. If it is not, the pools are refused from the next look at them.
+/// Returns whether the API server is that of the cluster to which the pools belong: another one knows none
+/// of their volumes. If it is not, the next check refuses the pools.
 async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     let Some(cluster) = context.cluster.id().await? else { return Ok(false) };
     let is_same = cluster == context.cluster_id();
@@ -100,7 +100,7 @@ async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     Ok(is_same)
 }
 
-/// Those of the volumes that any PersistentVolume is for, labelled or not, by its name or its path.
+/// Returns the volumes that have a PersistentVolume, with or without our label, by its name or its path.
 async fn owned(
     context: &Context,
     ids: impl Iterator<Item = &VolumeId>,

@@ -1,8 +1,8 @@
-//! Wakes the work that waits for a volume to be unmounted, when that has happened.
+//! Wakes the work that waits for a volume as soon as the volume is unmounted.
 //!
 //! The list of mounts is watched only while something waits, and a change of it costs one reading of
-//! the list, however many volumes there are. If it cannot be watched, the work looks again by itself,
-//! after a few seconds.
+//! the list for any number of volumes. If the list cannot be watched, the work retries by itself after a
+//! few seconds.
 
 use crate::context::Context;
 use fastrak_runtime::shutdown::Shutdown;
@@ -12,13 +12,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The time in which changes are gathered. A node on which a hundred pods start and end changes its
+/// The time in which changes are collected. A node on which a hundred pods start and stop changes its
 /// list some hundred times in a second.
 const GATHER: Duration = Duration::from_millis(50);
-/// How much longer than a reading took the next one waits: a list of thousands of mounts takes the
-/// kernel milliseconds to write, which is so at most a tenth of one processor.
+/// The pause after a reading, as a multiple of its duration. The kernel takes milliseconds to write a
+/// list of thousands of mounts; with the pause that is at most a tenth of one processor.
 const REST: u32 = 9;
-/// However long a reading has taken.
+/// The longest pause.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// The list of mounts, if it is watched.
@@ -29,7 +29,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Watches the list if something waits, and only then.
+    /// Watches the list exactly while something waits.
     fn follow(&mut self, context: &Context) {
         if context.unmounts.is_empty() {
             self.list = None;
@@ -41,8 +41,8 @@ impl Watched {
         }
     }
 
-    /// Returns when the list has changed; never while it is not watched. After an error it is opened
-    /// again when something else begins to wait, so that an error that stays costs nothing.
+    /// Returns when the list has changed; never while it is not watched. After an error the list is opened
+    /// again when something else starts to wait, so a permanent error costs nothing.
     async fn changed(&mut self) {
         let Some(list) = &self.list else { return std::future::pending().await };
         let changed = list.changed().await;

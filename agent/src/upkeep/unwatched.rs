@@ -16,10 +16,10 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 
-/// How many claims are read in one scan. The next scan goes on with those after them.
+/// How many claims are read in one scan. The next scan continues after them.
 const READ_AT_ONCE: usize = 50;
 
-/// Reads some of the claims that the watch lacks, and has their volumes looked at.
+/// Reads some of the claims that the watch lacks, and queues their volumes.
 pub async fn look(context: &Context) {
     let is_bound = |volume: &Volume| is_bound_here(volume, &context.node);
     for (id, owner) in context.snapshot.unwatched(is_bound, READ_AT_ONCE) {
@@ -53,7 +53,8 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
     Ok(())
 }
 
-/// Says what a claim on `node` lacks, what that means and what to do; none if it lacks nothing.
+/// Returns what a claim on `node` lacks, what that means and what to do. Returns nothing if it lacks
+/// nothing.
 fn missing_text(claim: &Claim, node: &NodeName) -> Option<String> {
     let key = node.key();
     let has_label = claim.node_label.as_deref() == Some(key.as_str());

@@ -1,9 +1,9 @@
-//! Finds out what volumes hold and tells it as metrics. No object says it: at a hundred thousand
-//! volumes that would be more than a hundred writes a second, which every watcher sees.
+//! Measures the usage of volumes for the metrics. No object shows it: a hundred thousand volumes would be
+//! more than a hundred writes a second, which every watcher sees.
 //!
-//! Where the kernel counts, it is asked. Elsewhere files are counted one by one, in short steps with
-//! long rests, so that pods that use the same disk do not feel it: then the figures are as old as a
-//! round takes.
+//! The kernel reports the usage of a volume with a quota. The files of others are counted one by one, in
+//! short steps with long pauses, so that pods on the same disk are not slowed down. Their figures are as
+//! old as a round takes.
 
 use crate::context::Context;
 use crate::metrics::capacity::OfVolume;
@@ -19,23 +19,23 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a step of a count works before it rests.
+/// The working time of a step.
 const WORK: Duration = Duration::from_millis(5);
-/// How much longer than it worked it rests.
+/// The pause after a step, as a multiple of its duration.
 const REST: u32 = 9;
-/// However long one look at the disk has taken.
+/// The longest pause.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
-/// What was done between two rests.
+/// The result of a step.
 struct Spell {
-    /// How many volumes were looked into.
+    /// How many volumes were measured.
     done: usize,
-    /// The count of the last of them, where there was not the time for all of it.
+    /// The unfinished count of the last of them.
     begun: Option<(VolumeId, Count)>,
     took: Duration,
 }
 
-/// Looks at all volumes at intervals until shutdown is requested.
+/// Measures all volumes at intervals until shutdown is requested.
 pub async fn run(
     context: Arc<Context>,
     interval: Duration,
@@ -74,7 +74,7 @@ async fn pool_usages(context: &Context) -> Vec<PoolUsage> {
     }
 }
 
-/// Looks into these volumes, with a rest whenever it has worked for a while.
+/// Measures these volumes, with a pause after each step.
 async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
     let (ids, mut done) = (Arc::<[VolumeId]>::from(ids), 0);
     while done < ids.len() {
@@ -94,7 +94,7 @@ async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
     }
 }
 
-/// Works for a while. Most volumes have few files, and many of those are counted in it.
+/// Measures for the time of one step. Most volumes have few files, so one step counts many volumes.
 fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Spell, VolumeError> {
     let start = Instant::now();
     let (mut done, mut begun) = (0, None);

@@ -20,14 +20,14 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let mut all = Duration::ZERO;
     for task in tasks {
         let path = task.with_context(|| format!("read {folder}"))?.path().join("schedstat");
-        // A thread that has ended meanwhile is no error.
+        // A thread that has exited meanwhile is no error.
         all +=
             std::fs::read_to_string(path).ok().and_then(|text| on_cpu(&text)).unwrap_or_default();
     }
     Ok(all)
 }
 
-/// The processor time that a process has taken, with that of threads that have ended: of one whose
+/// The processor time that a process has taken, with that of threads that have exited: of one whose
 /// threads come and go. It counts in ticks of some 10 ms.
 pub(crate) fn whole_cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");

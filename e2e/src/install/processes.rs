@@ -88,7 +88,7 @@ impl Processes {
         self.agents.get(at).context("no such agent")?.1.pid()
     }
 
-    /// An error with the end of its log when one of them has ended by itself.
+    /// An error with the end of its log when one of them has exited by itself.
     pub fn expect_running(&mut self) -> Result<()> {
         let agents = self.agents.iter_mut().map(|(_, agent)| agent);
         let mut all = agents.chain([&mut self.webhook]).filter_map(|one| one.running.as_mut());

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::future::ready;
 use std::time::Duration;
 
-/// Starts the agent again as soon as it has ended, and says how it ended.
+/// Starts the agent again as soon as it has exited, and says how it ended.
 const SUPERVISE: &str = r#"
 trap 'kill "$agent"; wait "$agent"; exit' TERM
 while :; do
@@ -71,9 +71,9 @@ pub(crate) async fn kill(
     Ok(())
 }
 
-/// How many times the agents have ended; an error when one did so without having been killed. From
+/// How many times the agents have exited; an error when one did so without having been killed. From
 /// the nodes' own files and not by `kubectl logs`, which shows the newest of them alone: a kubelet begins
-/// another, and packs the old one, when it is long or when it has started the container anew.
+/// another, and packs the old one, when it is long or when it has started the container again.
 pub(crate) async fn ends(cluster: &Cluster) -> Result<usize> {
     let mut ends = Vec::new();
     for node in cluster.nodes() {

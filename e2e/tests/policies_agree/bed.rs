@@ -320,7 +320,7 @@ fn only(ways: [Way; 2]) -> LabelSelector {
     LabelSelector { match_expressions: Some(vec![among]), match_labels: None }
 }
 
-/// The value without what the API server makes anew for each object.
+/// The value without what the API server makes again for each object.
 pub(crate) fn without_servers_own(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         let own = ["uid", "creationTimestamp", "managedFields", "resourceVersion", "generation"];

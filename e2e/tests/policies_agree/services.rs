@@ -150,7 +150,7 @@ fn mute() -> Value {
     annotated(balancer(), &NONE)
 }
 
-/// With the address of another load balancer, which has ended the record.
+/// With the address of another load balancer, which ended the record.
 fn withheld() -> Value {
     addressed(annotated(mute(), &[(BALANCER_DECISION, "skipped:foreign-address")]))
 }

@@ -14,7 +14,7 @@ use crate::process::Invocation;
 /// The name by which manifests that others have written mean a busybox.
 const FAMILIAR: &str = "docker.io/library/busybox:1.36";
 
-/// Waits until it is told to stop, and reaps what the other containers of its pod leave behind.
+/// Waits until it is stopped, and reaps what the other containers of its pod leave behind.
 const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
 
 /// Accounts and name lookup, without which some programs will not start.

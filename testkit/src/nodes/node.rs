@@ -102,7 +102,7 @@ impl Node {
         Ok(())
     }
 
-    /// An error with the end of its log when one of its programs has ended by itself.
+    /// An error with the end of its log when one of its programs has exited by itself.
     pub fn expect_running(&self) -> Result<()> {
         let mut processes = self.processes();
         let outcome = processes.values_mut().try_for_each(Process::expect_running);

@@ -17,7 +17,7 @@ pub struct PodBuilder {
 
 metadata_methods!(PodBuilder);
 
-/// A pod that runs a busybox until it is told to stop.
+/// A pod that runs a busybox until it is stopped.
 #[must_use]
 pub fn pod(name: &str) -> PodBuilder {
     let container = Container {

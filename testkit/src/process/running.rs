@@ -1,4 +1,4 @@
-//! A running process. It is not restarted after it has ended.
+//! A running process. It is not restarted after it has exited.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Process {
         self.child.try_wait().with_context(|| format!("look at {}", self.name))
     }
 
-    /// Fails with the end of the log if the process has ended.
+    /// Fails with the end of the log if the process has exited.
     pub fn expect_running(&mut self) -> Result<()> {
         match self.exited()? {
             None => Ok(()),
@@ -67,7 +67,7 @@ impl Process {
         }
     }
 
-    /// Sends a signal. Does nothing if the process has ended.
+    /// Sends a signal. Does nothing if the process has exited.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.exited()?.is_some() {
             return Ok(());
@@ -93,9 +93,9 @@ impl Process {
         ended.with_context(|| format!("{} did not end within {deadline:?}", self.name))
     }
 
-    /// Kills the process and waits until it has ended.
+    /// Kills the process and waits until it has exited.
     pub fn kill(&mut self) {
-        // Both fail only when it has ended and been waited for, which is what is wanted.
+        // Both fail only when it has exited and been waited for, which is what is wanted.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,5 +1,5 @@
-//! Looks at the directory of a volume for which neither a claim nor a PersistentVolume has been seen:
-//! asks the API server, and carries out what `plan.rs` decides.
+//! Handles the directory of a volume without a known claim or PersistentVolume: asks the API server, and
+//! carries out what `plan.rs` decides.
 
 use super::plan::{self, Evidence, Verdict};
 use crate::backoff::Backoff;
@@ -14,7 +14,7 @@ use fastrak_store::volumes::orphan::{Content, Discarded};
 use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::{Location, VolumeError};
 
-/// An orphan could not be dealt with this time.
+/// An orphan could not be handled and is retried.
 #[derive(Debug, thiserror::Error)]
 enum OrphanError {
     #[error("the directory could not be examined or moved")]
@@ -23,7 +23,7 @@ enum OrphanError {
     Cluster(#[source] ClusterError),
 }
 
-/// Looks at a volume that has neither claim nor PersistentVolume.
+/// Handles a volume that has neither a claim nor a PersistentVolume.
 pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
     look(context, id).await.unwrap_or_else(|error| {
         tracing::warn!(volume = %id, error = %Chain(&error), "orphan not examined");
@@ -88,7 +88,7 @@ async fn content_of(
     Ok(contents.into_iter().next().map(|(_, content)| content))
 }
 
-/// The claim that the volume was made for, and the one that had it last.
+/// Returns the claim that the volume was created for, and the one that had it last.
 async fn claims(
     context: &Context,
     pool: &PoolName,

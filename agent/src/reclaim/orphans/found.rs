@@ -1,7 +1,7 @@
-//! The orphans of each pool as the last scan has found them, and the brake: many new ones at once stop
-//! all removal of orphans in their pool until an administrator has confirmed them.
+//! The orphans of each pool that the last scan found, and the safety stop: many new orphans at once stop
+//! the removal of orphans in their pool until an administrator confirms them.
 //!
-//! In memory alone: the next process finds them again, and stops again.
+//! The state is in memory. A restarted agent finds the orphans again and stops again.
 
 use super::plan::{is_suspicious, may_go};
 use fastrak_api::pool::PoolName;
@@ -26,20 +26,20 @@ struct Found {
     reported: usize,
 }
 
-/// What a scan has changed.
+/// The changes of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// Those that may be removed, once they have been looked at more closely.
+    /// The orphans to reconcile, which may be removed.
     pub removable: Vec<VolumeId>,
-    /// Those that hold data and stay, if there are more of them than were reported.
+    /// The orphans with data, if there are more than were reported.
     pub kept: Option<Vec<VolumeId>>,
-    /// How many new ones there are, if the brake has just stopped their removal.
+    /// The number of new orphans, if it has just stopped their removal.
     pub stopped: Option<usize>,
 }
 
 impl Orphans {
-    /// Takes up what a scan of a pool with this many `directories` has found. With `confirmed`, an
-    /// administrator has said that it is right.
+    /// Records the orphans that a scan found in a pool with this many `directories`. `confirmed` says that an
+    /// administrator has confirmed them.
     pub fn scanned(
         &self,
         pool: &PoolName,
@@ -72,7 +72,7 @@ impl Orphans {
         Scanned { removable, kept: should_report.then_some(kept), stopped }
     }
 
-    /// Whether the last scan has found this directory, and its removal is not stopped.
+    /// Returns whether the last scan found this directory and its removal is not stopped.
     #[must_use]
     pub fn may_remove(&self, pool: &PoolName, id: &VolumeId) -> Option<bool> {
         let pools = self.lock();
@@ -80,13 +80,13 @@ impl Orphans {
         found.orphans.contains_key(id).then_some(!found.stopped)
     }
 
-    /// Whether the removal of orphans is stopped in this pool.
+    /// Returns whether the removal of orphans is stopped in this pool.
     #[must_use]
     pub fn is_stopped(&self, pool: &PoolName) -> bool {
         self.lock().get(pool).is_some_and(|found| found.stopped)
     }
 
-    /// Forgets an orphan that has an owner or is gone; returns how many are left.
+    /// Forgets an orphan that has an owner or is gone. Returns how many are left.
     pub fn forget(&self, pool: &PoolName, id: &VolumeId) -> usize {
         let mut pools = self.lock();
         let found = pools.entry(pool.clone()).or_default();

@@ -1,44 +1,43 @@
-//! Decides about the directory of a volume that neither a claim nor a PersistentVolume is known for.
-//! Pure.
+//! Decides about the directory of a volume without a known claim or PersistentVolume. Pure.
 //!
-//! An empty one is left by a claim that was deleted before its volume was published. It is removed only
-//! when that is certain, and seen twice.
+//! A claim that is deleted before its volume is published leaves an empty directory. It is removed only if
+//! two looks, some time apart, agree.
 
 use crate::cluster::ClaimState;
 use fastrak_store::volumes::orphan::Content;
 use std::time::Duration;
 
-/// However short the configured grace is, between two looks lies at least this.
+/// The least time between two looks, for any configured grace.
 pub const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
-/// As many new orphans in one scan are ordinary...
+/// This many new orphans in one scan never stop removal.
 const ORDINARY: usize = 5;
-/// ...and so are more, up to this part of the directories in the pool.
+/// More stop it if they are more than this part of the directories in the pool.
 const ORDINARY_PART: usize = 10;
 
-/// What was found out about a directory, all of it just now.
+/// The evidence about a directory, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What is in the directory.
+    /// The contents of the directory.
     pub content: Content,
-    /// Whether the cluster has a PersistentVolume of its name.
+    /// Whether the cluster has a PersistentVolume with its name.
     pub has_volume: bool,
     /// The claims that are recorded for it.
     pub claims: ClaimState,
-    /// Whether something has it mounted; `None` where that cannot be told.
+    /// Whether it is mounted; `None` if the mounts cannot be read.
     pub mounted: Option<bool>,
 }
 
 /// What to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is no orphan.
+    /// It is not an orphan.
     Owned,
-    /// It stays; why.
+    /// Keep it, for this reason.
     Keep(&'static str),
     /// Look again after this time.
     LookAgain(Duration),
-    /// It goes into the trash.
+    /// Move it into the trash.
     Trash,
 }
 
@@ -66,7 +65,7 @@ pub fn decide(
     }
 }
 
-/// Whether an orphan with this content may go into the trash at all.
+/// Returns whether an orphan with this content may go into the trash at all.
 #[must_use]
 pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
     match content {

@@ -1,5 +1,5 @@
-//! Carries out what was decided about a claim that wants another provisioner's data: the directory,
-//! then the object, then word of it.
+//! Carries out the decision about a claim that imports another provisioner's data: the directory, then
+//! the PersistentVolume, then the event.
 //!
 //! The old object is left to the administrator, as is all else of the old provisioner.
 
@@ -23,7 +23,7 @@ use fastrak_store::volumes::import::Import;
 use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
 use std::path::Path;
 
-/// The claim could not get the data this time.
+/// The import failed and is retried.
 #[derive(Debug, thiserror::Error)]
 enum ImportError {
     #[error("the data could not be taken over")]
@@ -34,7 +34,7 @@ enum ImportError {
     Refused(Refusal),
 }
 
-/// Gives the claim the data of the volume of this name.
+/// Gives the claim the data of the volume with this name.
 pub async fn reconcile(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> Outcome {
     let Err(error) = give(context, claim, plan, name).await else {
         context.metrics.restore(Act::import, Restore::done);
@@ -79,8 +79,8 @@ async fn give(
     Ok(())
 }
 
-/// An imported volume is kept when its claim goes: whoever moves data away from elsewhere wants to look
-/// at it before it is let go.
+/// An imported volume is retained: an administrator who migrates data wants to check it before it is
+/// deleted.
 fn identity(plan: &Plan) -> Identity {
     let identity = plan.spec.identity.clone();
     Identity { reclaim_policy: ReclaimPolicy::Retain, limit: None, ..identity }
@@ -130,7 +130,8 @@ async fn state(context: &Context, of: &ClaimRef) -> Result<ClaimState, ImportErr
     context.cluster.claim(of).await.map_err(ImportError::Cluster)
 }
 
-/// Whether its folder, or one in it, is mounted anywhere, or anything in the name of its object.
+/// Returns whether its directory, a directory in it, or anything with the name of its PersistentVolume is
+/// mounted.
 fn is_mounted(context: &Context, volume: &str, path: &Path) -> Option<bool> {
     let folder = path.file_name()?.as_encoded_bytes();
     let part = |path: &[u8], wanted: &[u8]| path.split(|b| *b == b'/').any(|part| part == wanted);

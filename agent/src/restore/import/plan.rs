@@ -1,4 +1,4 @@
-//! Whether a claim may take over the data of another provisioner's volume. Pure.
+//! Decides whether a claim gets the data of another provisioner's volume. Pure.
 //!
 //! The administrator says from which folders, and has set the volume to be kept; the claim names the
 //! volume, which proves nothing; the volume says whose it was.
@@ -11,20 +11,20 @@ use fastrak_api::names::provisioners;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What was found out, all of it just now.
+/// The evidence, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The volume of that name.
+    /// The PersistentVolume with that name.
     pub source: Option<Source>,
     /// The claim that it was for.
     pub claim: ClaimState,
-    /// When the claim's namespace was made, in seconds since 1970.
+    /// The creation time of the claim's namespace, in seconds since 1970.
     pub namespace_created: Option<i64>,
-    /// Whether something has its data mounted; `None` where that cannot be told.
+    /// Whether its data is mounted; `None` if the mounts cannot be read.
     pub mounted: Option<bool>,
 }
 
-/// Where the data is.
+/// The place of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The folder, as it is configured.
@@ -33,7 +33,7 @@ pub struct Place {
     pub name: OsString,
 }
 
-/// Why a claim cannot have the data, in words for its user.
+/// Why a claim cannot have the data. Its user reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No folder is configured.
@@ -53,18 +53,18 @@ pub enum Refusal {
         /// What was asked for.
         volume: String,
     },
-    /// The class promises what taken over data cannot keep.
+    /// The class requires a quota, which imported data cannot have.
     #[error(
         "nothing would hold the data of volume {0} to its size, and the claim's class requires a quota; \
          use a class that does not"
     )]
     NoQuota(String),
-    /// Its data is in none of the folders.
+    /// Its data is in none of the directories.
     #[error(
         "volume {0} is in none of the folders from which this node takes volumes over (--import-from)"
     )]
     OtherFolder(String),
-    /// Its claim is there still.
+    /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim first")]
     ClaimExists(String),
     /// It is mounted.

@@ -1,6 +1,6 @@
 //! Volumes of other provisioners as the agent reads them.
 //!
-//! Pure. What they say is an administrator's word: nobody else may write PersistentVolumes.
+//! Pure. Their contents are trusted: only administrators may write PersistentVolumes.
 
 use crate::snapshot::volume::{ClaimRef, Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
@@ -11,13 +11,13 @@ use std::path::PathBuf;
 /// A volume of another provisioner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// What is the same for all volumes.
+    /// The common fields of volumes.
     pub volume: Volume,
-    /// Where its data is.
+    /// The path of its data.
     pub path: Option<PathBuf>,
-    /// The one node that it can be used on, by the label of hostnames.
+    /// The hostname label of the one node that can use it.
     pub hostname: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// Its creation time, in seconds since 1970.
     pub created: Option<i64>,
 }
 
@@ -35,7 +35,7 @@ impl Source {
         }
     }
 
-    /// The claim that it was for, where nobody has it any more and it is to be kept.
+    /// Returns the claim that it was for, if the volume is retained and no claim uses it.
     #[must_use]
     pub fn left_by(&self) -> Option<&ClaimRef> {
         let free = matches!(self.volume.phase, Phase::Released | Phase::Available);
@@ -49,7 +49,8 @@ fn path(spec: &PersistentVolumeSpec) -> Option<PathBuf> {
     local.or(spec.host_path.as_ref().map(|host| &host.path)).map(PathBuf::from)
 }
 
-/// Of anything but the one label with the one value it is not known where it is.
+/// Returns the hostname of an affinity with exactly one label and one value. Other affinities do not say
+/// where the data is.
 fn hostname(spec: &PersistentVolumeSpec) -> Option<String> {
     let terms = &spec.node_affinity.as_ref()?.required.as_ref()?.node_selector_terms;
     let [term] = terms.as_slice() else { return None };

@@ -107,7 +107,7 @@ async fn accept(listener: TcpListener, members: Arc<Vec<Member>>) {
                     open.spawn(carry(stream, backend.address));
                 }
             }
-            // What has ended is let go of.
+            // A program that has exited is dropped.
             Some(_) = open.join_next() => {}
         }
     }

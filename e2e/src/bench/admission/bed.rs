@@ -133,7 +133,7 @@ impl Replica {
         self.program.start().await
     }
 
-    /// Ends it as a rollout would, and waits until it has ended.
+    /// Ends it as a rollout would, and waits until it has exited.
     pub(crate) fn stop(&mut self) -> Result<()> {
         // The wait takes as long as the drain does, in which this thread serves nobody else.
         tokio::task::block_in_place(|| self.program.stop())

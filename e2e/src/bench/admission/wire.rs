@@ -53,7 +53,7 @@ pub(crate) struct Answer {
 }
 
 /// Believes those that this bundle of certificates vouches for. Sessions are not resumed: each
-/// connection proves anew that the server's certificate is trusted.
+/// connection proves again that the server's certificate is trusted.
 pub(crate) fn trusting(bundle_pem: &[u8]) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(bundle_pem) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const VOLUMES: usize = 1_000;
 const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Long enough for events that are told late, and for the allocator to come to rest.
+/// Long enough for events that are reported late, and for the allocator to come to rest.
 const SETTLE: Duration = Duration::from_secs(15);
 /// What volumes hold is found out once a minute: within less than that, the share would be a matter of luck.
 const IDLE: Duration = Duration::from_secs(120);

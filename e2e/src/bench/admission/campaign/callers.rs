@@ -21,7 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Callers of each kind.
 const CALLERS: usize = 8;
-/// Calls on one connection, of which each verifies the server's certificate anew.
+/// Calls on one connection, of which each verifies the server's certificate again.
 const CALLS: usize = 10;
 /// As the API server's own deadline for a webhook of ours.
 const DEADLINE: Duration = Duration::from_secs(2);
