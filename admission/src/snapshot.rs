@@ -92,13 +92,13 @@ pub enum Unfit {
 }
 
 impl Snapshot {
-    /// Whether objects of a namespace are never touched.
+    /// Returns whether objects of a namespace are never touched.
     #[must_use]
     pub fn is_system(&self, namespace: &str) -> bool {
         namespace == self.namespace || kubernetes::SYSTEM_NAMESPACES.contains(&namespace)
     }
 
-    /// Whether a namespace opts out. Reviews of its objects are kept away by the API server
+    /// Returns whether a namespace opts out. Reviews of its objects are kept away by the API server
     /// itself; repairs and answers offline are not.
     #[must_use]
     pub fn is_opted_out(&self, namespace: &str) -> bool {
@@ -145,7 +145,7 @@ impl Snapshot {
         self.able(class).filter(|(name, _)| self.runs_agent(name))
     }
 
-    /// Whether a node runs an agent, as far as that is known. One that is starting counts.
+    /// Returns whether a node runs an agent, as far as that is known. One that is starting counts.
     #[must_use]
     pub fn runs_agent(&self, node: &NodeName) -> bool {
         !matches!(self.agent(node), Some(Agent::Down { .. }))
@@ -157,7 +157,7 @@ impl Snapshot {
         self.agents.as_ref()?.get(node)
     }
 
-    /// Whether a node could hold a volume of a class.
+    /// Returns whether a node could hold a volume of a class.
     pub fn fitness(&self, node: &NodeName, class: &Class) -> Result<(), Unfit> {
         self.nodes.get(node).ok_or(Unfit::Unknown)?.fitness(class)
     }

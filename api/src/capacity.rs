@@ -143,7 +143,7 @@ impl Terms {
         Room { allocatable, total, grantable, reserve, state }
     }
 
-    /// Whether a pool in this state can grant so many bytes more.
+    /// Returns whether a pool in this state can grant so many bytes more.
     pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Room, Shortage> {
         let room = self.room(state);
         if asked > room.allocatable {

@@ -108,13 +108,13 @@ impl Class {
         }
     }
 
-    /// Whether its volumes are fastrak's.
+    /// Returns whether its volumes are fastrak's.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.provisioner == names::PROVISIONER
     }
 
-    /// Whether it allows a node with these labels.
+    /// Returns whether it allows a node with these labels.
     #[must_use]
     pub fn allows(&self, labels: &BTreeMap<String, String>) -> bool {
         let holds = |(key, values): &(String, Vec<String>)| {

@@ -119,7 +119,7 @@ impl Deref for Text<'_> {
 }
 
 impl Pairs<'_> {
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

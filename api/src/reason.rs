@@ -129,7 +129,7 @@ impl EventReason {
         }
     }
 
-    /// Whether it tells of something that someone should look at.
+    /// Returns whether it tells of something that someone should look at.
     #[must_use]
     pub const fn is_warning(self) -> bool {
         match self {

@@ -51,6 +51,22 @@ fn keys(text: &str, heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn every_source_file_that_a_document_names_exists() {
+    let files: Vec<_> =
+        source::below("").into_iter().map(|file| format!("/{}", file.path)).collect();
+    let exists = |path: &str| files.iter().any(|file| file.ends_with(&format!("/{path}")));
+    let documents = documents();
+    let named = documents.iter().flat_map(|document| {
+        let paths = quoted(&document.text).into_iter().filter(|text| text.ends_with(".rs"));
+        paths.map(|path| (&document.path, path))
+    });
+    let named: Vec<_> = named.collect();
+    assert!(named.len() > 10, "only {} source files named", named.len());
+    let missing: Vec<_> = named.iter().filter(|(_, path)| !exists(path)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn every_name_under_our_domain_is_one_of_ours() {
     let known = [
         names::NODE,

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PLAIN: &str = "default";
 const OPTED_OUT: &str = "opted-out";
 
-/// Whether the webhook would have seen a write, by what became of it.
+/// Returns whether the webhook would have seen a write, by what became of it.
 async fn seen(plane: &ControlPlane, args: &[&str], object: Option<&Value>) -> Result<bool> {
     let mut command = plane.kubectl_command().args(args);
     if let Some(object) = object {

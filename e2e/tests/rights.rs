@@ -96,7 +96,7 @@ fn each(account: &str, namespace: Option<&str>, rule: &PolicyRule) -> Vec<Right>
 }
 
 impl Right {
-    /// Whether the request is one that this right allows.
+    /// Returns whether the request is one that this right allows.
     fn covers(&self, request: &Request) -> bool {
         let fits = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
         self.account == request.account
@@ -108,8 +108,8 @@ impl Right {
     }
 }
 
-/// Whether anybody has asked for it. Where a server streams lists, as this one does, a list is a watch;
-/// an older one is asked for the list itself.
+/// Returns whether anybody has asked for it. Where a server streams lists, as this one does, a list
+/// is a watch; an older one is asked for the list itself.
 fn is_used(right: &Right, requests: &[Request]) -> bool {
     let watch = Right { verb: "watch".to_owned(), ..right.clone() };
     let covers = |right: &Right| requests.iter().any(|request| right.covers(request));

@@ -15,7 +15,7 @@ impl<'a> Picks<'a> {
         of[at % of.len()].clone()
     }
 
-    /// Whether to.
+    /// Returns whether to.
     pub(crate) fn yes(&mut self) -> bool {
         self.one(&[false, true])
     }

@@ -122,7 +122,7 @@ impl Image {
     }
 }
 
-/// Whether a program wants a loader, which an image without a C library has not.
+/// Returns whether a program wants a loader, which an image without a C library has not.
 #[must_use]
 pub(crate) fn is_dynamic(program: &[u8]) -> bool {
     // Of a 64-bit ELF file, the place, size and number of program headers, and their type.

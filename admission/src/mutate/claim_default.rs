@@ -71,7 +71,7 @@ fn of_namespace<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Option<&'
     (is_open(ask, snapshot) && has != Some(wanted)).then_some(wanted)
 }
 
-/// Whether nobody has chosen the claim's class.
+/// Returns whether nobody has chosen the claim's class.
 fn is_open(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> bool {
     match (&ask.claim.class, ask.operation) {
         (ClassChoice::Unset, Operation::Create | Operation::Repair) => true,

@@ -211,7 +211,7 @@ fn recorded(ask: &ClaimRequest<'_>) -> Option<PinnedBy> {
     text.and_then(PinnedBy::parse)
 }
 
-/// Whether it is this very request that brings the pin.
+/// Returns whether it is this very request that brings the pin.
 fn brings_pin(ask: &ClaimRequest<'_>) -> bool {
     match ask.operation {
         Operation::Create => true,

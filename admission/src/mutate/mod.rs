@@ -83,7 +83,8 @@ pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
     }
 }
 
-/// Whether somebody only asks whether the webhook is there. Nothing is made of such a claim.
+/// Returns whether somebody only asks whether the webhook is there. Nothing is made of such a
+/// claim.
 fn is_probe(ask: &ClaimRequest<'_>) -> bool {
     let here = ask.claim.namespace == names::PROBE_NAMESPACE;
     here && ask.claim.probes && ask.operation == Operation::Create

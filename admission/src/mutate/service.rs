@@ -178,8 +178,8 @@ fn decided(
     }
 }
 
-/// Whether a recorded decision no longer stands, though no choice is written: the choice that led
-/// to it has been taken off, or what inlets could not do is not asked for any more.
+/// Returns whether a recorded decision no longer stands, though no choice is written: the choice
+/// that led to it has been taken off, or what inlets could not do is not asked for any more.
 fn is_to_be_redecided(ask: &ServiceRequest<'_>, record: Record) -> bool {
     let Some(old) = ask.old else { return false };
     let carried_now = old.beyond_inlets.is_some() && ask.service.beyond_inlets.is_none();

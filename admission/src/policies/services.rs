@@ -64,7 +64,7 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whether the source ranges of a Service keep anybody out.
+/// Returns whether the source ranges of a Service keep anybody out.
 fn restricted(object: &str) -> String {
     let names = [
         ("object", object.to_owned()),
@@ -79,7 +79,7 @@ fn restricted(object: &str) -> String {
     fill(template, &names)
 }
 
-/// Whether inlets cannot do something else that a Service asks for.
+/// Returns whether inlets cannot do something else that a Service asks for.
 fn beyond(object: &str) -> String {
     let names = [("object", object.to_owned()), ("control_port", inlets::CONTROL_PORT.to_string())];
     let template = "

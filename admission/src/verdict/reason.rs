@@ -61,7 +61,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => Rule::$rule,)+ }
             }
 
-            /// Whether the requester is warned.
+            /// Returns whether the requester is warned.
             #[must_use]
             pub const fn warn_on(self) -> WarnOn {
                 match self { $(Self::$variant => WarnOn::$warn_on,)+ }

@@ -157,10 +157,11 @@ fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume>
     if same && is_it { Ok(known) } else { Err(not_here()) }
 }
 
-/// Whether this is the very namespace in which the volume's claim was. Its uid says so, if it was
-/// recorded when the claim was gone. Otherwise a claim is younger than its namespace, by the same clock,
-/// so a namespace that is younger than the claim of the volume is another one. An administrator may let a
-/// namespace have the volumes of an earlier one of its name, such as that of a cluster that is no more.
+/// Returns whether this is the very namespace in which the volume's claim was. Its uid says so, if
+/// it was recorded when the claim was gone. Otherwise a claim is younger than its namespace, by the
+/// same clock, so a namespace that is younger than the claim of the volume is another one. An
+/// administrator may let a namespace have the volumes of an earlier one of its name, such as that
+/// of a cluster that is no more.
 fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
     if namespace.inherits {
         return true;

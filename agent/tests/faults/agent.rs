@@ -163,7 +163,7 @@ impl Agent {
         self.seen = cluster.clone();
     }
 
-    /// Whether it waits for time to pass.
+    /// Returns whether it waits for time to pass.
     pub(crate) fn is_waiting(&self) -> bool {
         let is_stray = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
         self.due.keys().any(is_stray) || self.emptying.is_waiting(self.context.clock.instant())

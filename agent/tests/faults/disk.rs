@@ -111,7 +111,7 @@ impl Node {
 }
 
 impl Change {
-    /// Whether a sync of `ino` writes it.
+    /// Returns whether a sync of `ino` writes it.
     fn is_of(&self, file: Ino) -> bool {
         match self {
             Self::Link { dir, .. } | Self::Unlink { dir, .. } => *dir == file,
@@ -138,7 +138,7 @@ impl Change {
         }
     }
 
-    /// Whether it is not on the disk without `earlier`.
+    /// Returns whether it is not on the disk without `earlier`.
     fn needs(&self, earlier: &Self, order: &WriteOrder) -> bool {
         if order.holds_back(self, earlier) {
             return true;
@@ -208,18 +208,18 @@ impl Disk {
         self.change(Change::Link { dir, name: name.to_owned(), ino });
     }
 
-    /// Whether this is a subvolume.
+    /// Returns whether this is a subvolume.
     pub(crate) fn is_subvolume(&self, ino: Ino) -> bool {
         self.order.subvolumes.contains(&ino)
     }
 
-    /// Whether others are in it.
+    /// Returns whether others are in it.
     pub(crate) fn has_subvolumes_in(&self, dir: Ino) -> bool {
         let entries = self.now[dir].node.entries().into_iter().flatten();
         entries.into_iter().any(|(_, ino)| self.is_subvolume(*ino) || self.has_subvolumes_in(*ino))
     }
 
-    /// Whether this subvolume has a group.
+    /// Returns whether this subvolume has a group.
     pub(crate) fn has_group(&self, ino: Ino) -> bool {
         self.is_subvolume(ino) && self.now[ino].tags[GROUP] == THERE
     }
@@ -229,7 +229,7 @@ impl Disk {
         self.tag(ino, GROUP, b"");
     }
 
-    /// Whether there is a name under which this can be reached.
+    /// Returns whether there is a name under which this can be reached.
     pub(crate) fn is_linked(&self, ino: Ino) -> bool {
         ino == ROOT
             || self.now[self.parents[ino]]
@@ -432,7 +432,8 @@ impl Disk {
 }
 
 impl WriteOrder {
-    /// Whether `later` is not on the disk without `earlier`, although neither is of the other's files.
+    /// Returns whether `later` is not on the disk without `earlier`, although neither is of the
+    /// other's files.
     fn holds_back(&self, later: &Change, earlier: &Change) -> bool {
         let with_transaction = |change: &Change| match change {
             Change::Link { dir, ino, .. } | Change::Unlink { dir, ino, .. } => {

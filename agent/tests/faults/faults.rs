@@ -98,7 +98,7 @@ impl Fault {
         all
     }
 
-    /// Whether a call can go wrong in this way.
+    /// Returns whether a call can go wrong in this way.
     pub(crate) fn fits(self, call: Call) -> bool {
         match self {
             Self::Once(errno) | Self::Lasting(errno) => fails_with(call, errno),
@@ -114,7 +114,7 @@ impl Fault {
         }
     }
 
-    /// Whether the process is no more after it.
+    /// Returns whether the process is no more after it.
     pub(crate) fn is_deadly(self) -> bool {
         match self {
             Self::KillBefore | Self::KillAfter | Self::CutBefore(_) | Self::CutAfter(_) => true,
@@ -132,7 +132,7 @@ impl Fault {
 }
 
 impl Verb {
-    /// Whether it is refused where the object has changed since it was read.
+    /// Returns whether it is refused where the object has changed since it was read.
     fn is_conditional(self) -> bool {
         matches!(
             self,
@@ -155,7 +155,7 @@ pub(crate) fn fails_with(call: Call, errno: Errno) -> bool {
     }
 }
 
-/// Whether a call changes something on the disk.
+/// Returns whether a call changes something on the disk.
 fn changes(call: Call) -> bool {
     matches!(
         call,

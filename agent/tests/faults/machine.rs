@@ -169,12 +169,12 @@ impl State {
         self.struck = false;
     }
 
-    /// Whether the planned fault has come.
+    /// Returns whether the planned fault has come.
     pub(crate) fn has_struck(&self) -> bool {
         self.struck
     }
 
-    /// Whether the agent's process is no more.
+    /// Returns whether the agent's process is no more.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
     }
@@ -185,7 +185,7 @@ impl State {
         self.places.insert(path.to_owned(), if mounted { disk } else { bare });
     }
 
-    /// Whether the disk is mounted there.
+    /// Returns whether the disk is mounted there.
     pub(crate) fn is_mounted(&self, path: &Path) -> bool {
         self.below.get(path).is_none_or(|(_, disk)| self.places[path] == *disk)
     }
@@ -201,8 +201,8 @@ impl State {
         self.dead = false;
     }
 
-    /// Whether a volume would be there, whole, if the power failed now and nothing outlived it that
-    /// was not synced; if not, what would be.
+    /// Returns whether a volume would be there, whole, if the power failed now and nothing outlived
+    /// it that was not synced; if not, what would be.
     pub(crate) fn durable_volume(
         &self,
         pool: &Path,
@@ -312,7 +312,7 @@ impl State {
         }
     }
 
-    /// Whether the filesystem has become read-only.
+    /// Returns whether the filesystem has become read-only.
     fn is_read_only(&self) -> bool {
         matches!(self.plan, Some((at, Fault::Lasting(Errno::ROFS))) if self.calls.len() > at)
     }
@@ -359,14 +359,14 @@ impl State {
         }
     }
 
-    /// Whether the filesystem of `dir` knows this kind of rename. The kernel asks it last.
+    /// Returns whether the filesystem of `dir` knows this kind of rename. The kernel asks it last.
     fn knows_rename(&self, dir: Ino, there: OnConflict) -> Result<(), Errno> {
         let is_near = self.disk.path(dir).first().is_some_and(|place| place == projects::NEAR);
         let refused = self.renames == Renames::Replacing && is_near && there == OnConflict::Fail;
         if refused { Err(Errno::INVAL) } else { Ok(()) }
     }
 
-    /// Whether something may be renamed to `name`.
+    /// Returns whether something may be renamed to `name`.
     fn evict_for_claim(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
         let Ok(taken) = self.look_up(dir, name) else { return Ok(()) };
         let full = self.disk.see(taken).node.entries().is_some_and(|inner| !inner.is_empty());

@@ -45,7 +45,7 @@ fn writes(entry: &ManagedFields) -> bool {
     entry.fields_v1 == Some(OwnedFields::Ingress)
 }
 
-/// Whether each is a plain IP that is in `spec.externalIPs` too.
+/// Returns whether each is a plain IP that is in `spec.externalIPs` too.
 fn are_external(service: &PartialService<'_>, entries: &[IngressEntry<'_>]) -> bool {
     let external = service.spec.as_ref().and_then(|spec| spec.0.external_ips.as_deref());
     let external = external.unwrap_or_default();

@@ -112,7 +112,8 @@ pub struct DataSource<'a> {
 }
 
 impl Selector<'_> {
-    /// Whether it matches every volume, as the binder of Kubernetes reads an empty one: the same as none.
+    /// Returns whether it matches every volume, as the binder of Kubernetes reads an empty one: the
+    /// same as none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let labels = self.match_labels.as_ref().is_none_or(Pairs::is_empty);

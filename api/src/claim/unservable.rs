@@ -72,15 +72,15 @@ impl Claim {
         if self.attributes_class.is_some() { Err(Unservable::AttributesClass) } else { Ok(()) }
     }
 
-    /// Whether a volume populator is at work on the claim. It fills a volume of a second claim and then
-    /// gives that volume to this one; meanwhile its finalizer is on this one.
+    /// Returns whether a volume populator is at work on the claim. It fills a volume of a second
+    /// claim and then gives that volume to this one; meanwhile its finalizer is on this one.
     #[must_use]
     pub fn is_being_populated(&self) -> bool {
         self.is_populators() && self.has_foreign_finalizer
     }
 
-    /// Whether it is to be filled from something that only a volume populator knows. A driver itself
-    /// would have to copy a claim or a snapshot.
+    /// Returns whether it is to be filled from something that only a volume populator knows. A
+    /// driver itself would have to copy a claim or a snapshot.
     fn is_populators(&self) -> bool {
         let kind = self.data_source.as_deref().and_then(|source| source.split('/').next());
         kind.is_some_and(|kind| {

@@ -93,7 +93,7 @@ async fn life(client: &Client, name: &str) -> Result<Life> {
     Ok(Life { unmount: unmounted - deleted, release: released - unmounted, reclaim })
 }
 
-/// Whether a volume is Released, or gone already.
+/// Returns whether a volume is Released, or gone already.
 fn is_released(volume: Option<PersistentVolume>) -> bool {
     volume.is_none_or(|volume| {
         volume.status.is_some_and(|status| status.phase.as_deref() == Some("Released"))
@@ -109,7 +109,7 @@ async fn until(what: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> 
     Ok(())
 }
 
-/// Whether a kubelet of this machine has the volume of this claim mounted for a pod.
+/// Returns whether a kubelet of this machine has the volume of this claim mounted for a pod.
 fn is_mounted(uid: &str) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let kubelets = processes.map(|process| process.path()).filter(|process| {

@@ -94,7 +94,7 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
     }
 }
 
-/// Whether a ServiceAccount may do something; asked of the authorizer itself.
+/// Returns whether a ServiceAccount may do something; asked of the authorizer itself.
 async fn may(plane: &ControlPlane, account: &str, request: &str) -> Result<bool> {
     let user = format!("--as=system:serviceaccount:{}:{account}", names::NAMESPACE);
     let mut command = plane.kubectl_command().args(["auth", "can-i", &user]);

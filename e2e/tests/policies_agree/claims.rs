@@ -225,7 +225,7 @@ fn told(case: &Case) -> Option<&str> {
     annotation(&case.new, SELECTED_NODE)
 }
 
-/// Whether this very request brings the pin.
+/// Returns whether this very request brings the pin.
 fn brings_pin(case: &Case) -> bool {
     pin(case).is_some() && case.old.as_ref().is_none_or(|old| annotation(old, NODE) != pin(case))
 }
@@ -331,7 +331,7 @@ fn brings_impossible(case: &Case) -> bool {
     brings_pin(case) && pin(case).is_some_and(|pin| !able(pin))
 }
 
-/// Whether the webhook chooses the claim's node itself.
+/// Returns whether the webhook chooses the claim's node itself.
 fn is_chosen_for(case: &Case) -> bool {
     matches!(class(case), Some(ONE_NODE | AT_ONCE)) && pin(case).or(told(case)).is_none()
 }
@@ -340,7 +340,7 @@ fn bears_remains(case: &Case) -> bool {
     annotation(&case.new, PINNED_BY).or(label(&case.new)).is_some()
 }
 
-/// Whether a result is pinned where its user wrote it.
+/// Returns whether a result is pinned where its user wrote it.
 pub(crate) fn is_pinned(result: &Value) -> bool {
     let node = annotation(result, NODE);
     node.is_some()
@@ -349,7 +349,7 @@ pub(crate) fn is_pinned(result: &Value) -> bool {
         && annotation(result, PINNED_BY).and_then(PinnedBy::parse).is_some()
 }
 
-/// Whether the webhook has chosen a node, of several.
+/// Returns whether the webhook has chosen a node, of several.
 pub(crate) fn is_chosen(result: &Value) -> bool {
     annotation(result, NODE).is_some_and(|node| NODES.contains(&node))
         && annotation(result, PINNED_BY) == Some(PinnedBy::Policy.as_str())

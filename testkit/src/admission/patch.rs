@@ -40,7 +40,7 @@ fn read(response: &Value) -> Result<Option<json_patch::Patch>, Defect> {
     if patch.is_empty() { Err(Defect::PatchEmpty) } else { Ok(Some(patch)) }
 }
 
-/// Whether a good object has stayed one. What was none before is not the patch's doing.
+/// Returns whether a good object has stayed one. What was none before is not the patch's doing.
 fn reads_as_its_kind(request: &Value, before: &Value, after: &Value) -> Result<(), Defect> {
     match request["kind"]["kind"].as_str() {
         Some("PersistentVolumeClaim") => reads_as::<PersistentVolumeClaim>(before, after),

@@ -61,7 +61,7 @@ impl Place {
         Self { prefix: Vec::new(), address: Ipv4Addr::LOCALHOST, names: Vec::new() }
     }
 
-    /// Whether it is the machine itself, whose ports others use too.
+    /// Returns whether it is the machine itself, whose ports others use too.
     pub(crate) fn is_loopback(&self) -> bool {
         self.address.is_loopback()
     }

@@ -83,7 +83,8 @@ impl Standing {
         }
     }
 
-    /// Whether the API server reaches us, as far as can be said: not for sure, after one failure.
+    /// Returns whether the API server reaches us, as far as can be said: not for sure, after one
+    /// failure.
     #[must_use]
     pub const fn is_reached(self) -> Option<bool> {
         match self.failed {

@@ -34,9 +34,9 @@ pub(super) trait Kind {
     fn read(text: &str) -> Result<Self::View, Error>;
     /// Its namespace and its name.
     fn key(view: &Self::View) -> (String, String);
-    /// Whether the object may ever need anything as it is, as long as these snapshot hold.
+    /// Returns whether the object may ever need anything as it is, as long as these snapshot hold.
     fn concerns(view: &Self::View, snapshot: &Snapshot) -> bool;
-    /// Whether objects that were of no concern before may be now.
+    /// Returns whether objects that were of no concern before may be now.
     fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool;
     /// Decides.
     fn plan(view: &Self::View, snapshot: &Snapshot, settings: Settings) -> Repair;

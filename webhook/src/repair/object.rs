@@ -51,7 +51,8 @@ pub(super) enum RepairError {
     Node(#[source] kube::Error),
 }
 
-/// Whether there is a node of this name at this moment. A list by name takes no further right.
+/// Returns whether there is a node of this name at this moment. A list by name takes no further
+/// right.
 pub(super) async fn node_exists(client: &Client, node: &NodeName) -> Result<bool, RepairError> {
     let nodes: Api<Node> = Api::all(client.clone());
     let params = ListParams::default().fields(&format!("metadata.name={node}"));

@@ -25,7 +25,7 @@ pub enum Repair {
     ReadVolume(String),
 }
 
-/// Whether a claim waits for its volume. Others need nothing any more.
+/// Returns whether a claim waits for its volume. Others need nothing any more.
 #[must_use]
 pub fn waits(claim: &Claim) -> bool {
     claim.volume_name.is_none()
@@ -33,8 +33,8 @@ pub fn waits(claim: &Claim) -> bool {
         && matches!(claim.phase.as_deref(), None | Some("Pending"))
 }
 
-/// Whether a Service wants an address, or did and still bears what was decided then. Others were
-/// never anything to us.
+/// Returns whether a Service wants an address, or did and still bears what was decided then. Others
+/// were never anything to us.
 #[must_use]
 pub fn asks(service: &ServiceView) -> bool {
     !service.deleting && (service.is_load_balancer || service.decision.is_some())

@@ -56,7 +56,7 @@ pub async fn read(
 }
 
 impl Registration {
-    /// Whether every webhook of ours has exactly this bundle.
+    /// Returns whether every webhook of ours has exactly this bundle.
     #[must_use]
     pub fn has(&self, bundle: &str) -> bool {
         self.hooks.iter().all(|(_, found)| found == bundle.as_bytes())

@@ -95,8 +95,9 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
     }
 }
 
-/// Whether a leaf that this replica serves is still good: the API server trusts it, and it has not
-/// ended. One that has not begun is: it is our clock that is behind, and the API server's counts.
+/// Returns whether a leaf that this replica serves is still good: the API server trusts it, and it
+/// has not ended. One that has not begun is: it is our clock that is behind, and the API server's
+/// counts.
 #[must_use]
 pub fn is_good(served: &LeafFact, published: &Published, now: OffsetDateTime) -> bool {
     published.trusts(served.issuer).is_some() && !served.has_ended(now)
@@ -109,8 +110,8 @@ enum Serving {
     No,
 }
 
-/// Whether the leaf of the Secret is to be served: its authority was read back, and where something
-/// good is served, API servers have had the time to learn of it.
+/// Returns whether the leaf of the Secret is to be served: its authority was read back, and where
+/// something good is served, API servers have had the time to learn of it.
 fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Serving {
     let Ok(leaf) = held.leaf else { return Serving::No };
     let Some(since) = view.published.trusts(leaf.issuer) else { return Serving::No };

@@ -147,7 +147,7 @@ impl Lifetimes {
 }
 
 impl AuthorityFact {
-    /// Whether it has expired.
+    /// Returns whether it has expired.
     #[must_use]
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired
@@ -155,7 +155,7 @@ impl AuthorityFact {
 }
 
 impl LeafFact {
-    /// Whether it has expired.
+    /// Returns whether it has expired.
     #[must_use]
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired

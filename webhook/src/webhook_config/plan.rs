@@ -121,7 +121,8 @@ fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Installat
     drift.collect()
 }
 
-/// Whether an address leads to us as well as our Service does: a name of ours, and the path.
+/// Returns whether an address leads to us as well as our Service does: a name of ours, and the
+/// path.
 fn leads_here(
     wanted: &WebhookClientConfig,
     found: &WebhookClientConfig,

@@ -33,7 +33,7 @@ fn client(authority: &CertificateAuthority, name: &str) -> Result<KeyPairPem> {
     leaf(authority, name, Usage::Client)
 }
 
-/// Whether a client is answered. One that is refused may learn of it only when it reads.
+/// Returns whether a client is answered. One that is refused may learn of it only when it reads.
 async fn is_answered(server: &Server, config: ClientConfig) -> Result<()> {
     let mut connection = connect(server.address, config).await?;
     connection.write_all(&request("POST /claims")).await?;

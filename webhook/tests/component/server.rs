@@ -202,7 +202,7 @@ impl Server {
     }
 }
 
-/// Whether the API server would take an answer to a review as it is.
+/// Returns whether the API server would take an answer to a review as it is.
 pub(crate) fn is_sound(review: &[u8], answer: &[u8]) -> Result<()> {
     let declared: Vec<_> = DECLARED.into_iter().map(Field::pointer).collect();
     verify(review, answer, &declared).map(drop).context("an answer that is none")

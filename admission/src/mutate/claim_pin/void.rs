@@ -10,9 +10,9 @@ use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 
-/// Whether the claim's node was chosen by fastrak or the scheduler and cannot serve it: the claim comes
-/// from a backup, or the node has gone since. A node that exists stays the choice once it
-/// is the selected node: the scheduler would choose it again. Updates are left out, because the
+/// Returns whether the claim's node was chosen by fastrak or the scheduler and cannot serve it: the
+/// claim comes from a backup, or the node has gone since. A node that exists stays the choice once
+/// it is the selected node: the scheduler would choose it again. Updates are left out, because the
 /// scheduler may know of a node that has just joined before it is known here.
 pub(super) fn is_void(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
     let claim = ask.claim;

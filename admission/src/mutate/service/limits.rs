@@ -14,9 +14,10 @@ pub(super) const fn reason(beyond: BeyondInlets) -> Reason {
     }
 }
 
-/// Whether a tunnel that is in use stays. One that carries the other ports, or that has another address
-/// than is asked for, serves its clients as before. One that lets in those whom the Service is to keep
-/// out goes: another address can be obtained, and what was read by a stranger cannot be taken back.
+/// Returns whether a tunnel that is in use stays. One that carries the other ports, or that has
+/// another address than is asked for, serves its clients as before. One that lets in those whom the
+/// Service is to keep out goes: another address can be obtained, and what was read by a stranger
+/// cannot be taken back.
 pub(super) const fn spares_a_tunnel(beyond: BeyondInlets) -> bool {
     match beyond {
         BeyondInlets::SourceRanges => false,

@@ -41,12 +41,12 @@ impl Record {
         self.now.or(self.before)
     }
 
-    /// Whether fastrak has written something for the operator.
+    /// Returns whether fastrak has written something for the operator.
     pub(super) fn is_there(self) -> bool {
         self.withheld || self.decided().is_some()
     }
 
-    /// Whether nobody was to serve the Service before the update.
+    /// Returns whether nobody was to serve the Service before the update.
     pub(super) fn was_nobody(self) -> bool {
         self.before == Some(Server::Nobody)
     }
@@ -93,8 +93,8 @@ impl Record {
     }
 }
 
-/// Whether the Service bears all that fastrak writes when a foreign address ends its record. Fastrak
-/// writes both words; one alone is the user's.
+/// Returns whether the Service bears all that fastrak writes when a foreign address ends its
+/// record. Fastrak writes both words; one alone is the user's.
 fn is_withheld(service: &ServiceView) -> bool {
     let (current, legacy) = Server::Nobody.manage();
     service.decision() == Some(Decision::Skipped(SkipReason::ForeignAddress))

@@ -75,8 +75,8 @@ pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
     }
 }
 
-/// Whether so many `new` orphans, in a pool of this many directories, are a sign that the cluster is not
-/// the one it was.
+/// Returns whether so many `new` orphans, in a pool of this many directories, are a sign that the
+/// cluster is not the one it was.
 #[must_use]
 pub fn is_suspicious(new: usize, directories: usize) -> bool {
     new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories

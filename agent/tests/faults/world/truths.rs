@@ -86,7 +86,7 @@ impl World {
         growth::problem(claim, (&self.cluster, volume), (state, data, &record))
     }
 
-    /// Whether nothing speaks against giving the volume to the claim that wishes it.
+    /// Returns whether nothing speaks against giving the volume to the claim that wishes it.
     fn could_be_given(&self, state: &State, claim: &Claim, id: &VolumeId) -> bool {
         let Cluster { claims, volumes, .. } = &self.cluster;
         let (near, far) = (POOLS[0].1, POOLS[1].1);
@@ -184,14 +184,15 @@ impl World {
                 && record(state, dir) == Some(ReclaimPolicy::Retain))
     }
 
-    /// Whether there is data in it that no plan has let go, or that was on its way back from the trash.
+    /// Returns whether there is data in it that no plan has let go, or that was on its way back
+    /// from the trash.
     fn is_kept_data(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
         let data = state.disk.find(dir, OsStr::new(layout::DATA));
         let holds = data.is_some_and(|data| entries(state, data).next().is_some());
         holds && (!self.witness.let_go.contains(id) || self.bins.contains(id))
     }
 
-    /// Whether what is in the data is the tenant's of this volume, and nobody else's.
+    /// Returns whether what is in the data is the tenant's of this volume, and nobody else's.
     fn is_own(&self, state: &State, id: &VolumeId, data: Ino) -> bool {
         match state.disk.find(data, OsStr::new(PROOF)).map(|proof| &state.disk.see(proof).node) {
             Some(Node::File(content)) => content == id.as_str().as_bytes(),

@@ -102,7 +102,7 @@ impl Connection {
         Ok(Answer { patched: patch.is_some(), closes: head.closes })
     }
 
-    /// Whether the server has left the connection open since the last answer.
+    /// Returns whether the server has left the connection open since the last answer.
     pub(crate) async fn is_open(&mut self) -> bool {
         let mut byte = [0];
         // Nothing is to be read between two calls but the end: it is there, or it is not.

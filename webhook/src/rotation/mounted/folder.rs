@@ -120,7 +120,8 @@ fn digest(texts: &[&str]) -> [u8; 32] {
 }
 
 impl Chained {
-    /// Whether somebody who trusts this bundle would take the leaf for the first of these names.
+    /// Returns whether somebody who trusts this bundle would take the leaf for the first of these
+    /// names.
     pub(super) fn is_trusted(&self, bundle: &str, names: &[String], now: OffsetDateTime) -> bool {
         self.verify(bundle, names, now).is_some()
     }
