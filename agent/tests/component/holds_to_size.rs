@@ -83,7 +83,7 @@ async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_ser
             let claim = scene.create(&namespace, scene.claim(name).class(class)).await?;
             scene.bound(&claim).await?;
             let said = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
-            ensure!(said.contains("nothing holds it to its size"), "{said}");
+            ensure!(said.contains("no quota enforces its size"), "{said}");
         }
         disk.enable_simple_quotas().await?;
         // Looked at again because something about it has changed.

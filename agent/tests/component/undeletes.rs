@@ -174,7 +174,7 @@ async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> 
         let more = undelete(&scene, "more", &class, &uid(&old)?).asks("2Mi");
         scene.create(&namespace, more).await?;
         let said = scene.event(&namespace, "more", "RestoreRefused").await?;
-        assert!(said.contains("asks for 2Mi") && said.contains("has 1Mi"), "{said}");
+        assert!(said.contains("requests 2Mi") && said.contains("has 1Mi"), "{said}");
         for text in ["nonsense", "../../etc"] {
             let name = format!("bad-{}", text.len());
             scene.create(&namespace, undelete(&scene, &name, &class, text)).await?;
@@ -222,7 +222,7 @@ async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told()
             trashed.push(path);
         }
         let said = scene.event(&namespace, "first", "TrashEvicted").await?;
-        assert!(said.contains("40Mi") && said.contains("needed the room"), "{said}");
+        assert!(said.contains("40Mi") && said.contains("needed its space"), "{said}");
         eventually(SOON, "the first is removed", || async {
             ensure!(!trashed[0].exists(), "it is there");
             Ok(())
