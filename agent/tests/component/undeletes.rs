@@ -179,7 +179,7 @@ async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> 
             let name = format!("bad-{}", text.len());
             scene.create(&namespace, undelete(&scene, &name, &class, text)).await?;
             let said = scene.event(&namespace, &name, "RestoreRefused").await?;
-            assert!(said.contains("no volume of fastrak's"), "{said}");
+            assert!(said.contains("is not a volume of fastrak"), "{said}");
         }
         assert_eq!(scene.directories(), [uid(&used)?]);
         Ok(())
