@@ -13,10 +13,14 @@ mod source;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::Args;
+use fastrak_api::names;
 use fastrak_e2e::install::{Binaries, Processes, base, repository};
 use fastrak_testkit::objects::pod;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, Options, apply_manifests, fake_node, or_skip};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -257,6 +261,23 @@ async fn add_workloads(plane: &ControlPlane) -> Result<()> {
     Ok(())
 }
 
+/// Ends the pods that are being deleted, as a kubelet would.
+async fn end_pods(client: Client) {
+    let (pods, at_once) =
+        (Api::<Pod>::all(client.clone()), DeleteParams::default().grace_period(0));
+    loop {
+        let all =
+            pods.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        for pod in all.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()) {
+            let namespace = pod.namespace().unwrap_or_default();
+            let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+            // One that is gone by now has ended too.
+            drop(pods.delete(&pod.name_any(), &at_once).await);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_every_page_succeed() -> Result<()> {
     let plane = or_skip!(ControlPlane::start(Options::full()).await, Ok(()));
@@ -264,6 +285,7 @@ async fn the_commands_of_every_page_succeed() -> Result<()> {
     for node in NODES {
         fake_node(&client, node).await?;
     }
+    tokio::spawn(end_pods(client.clone()));
     let (install, use_it): (Vec<_>, Vec<_>) =
         pages().into_iter().partition(|(path, _)| FIRST.contains(&path.as_str()));
     for (path, blocks) in install {
@@ -272,8 +294,11 @@ async fn the_commands_of_every_page_succeed() -> Result<()> {
     let mut processes = Processes::install(&plane, &Binaries::built()?, &NODES).await?;
     for (path, blocks) in use_it {
         if path == LAST {
-            // No kubelet would end them.
-            plane.kubectl(&["delete", "pods", "--all", "--all-namespaces", "--force"]).await?;
+            // The pods of fastrak stay as long as their namespace: the tokens of the programs are theirs.
+            let others = format!("metadata.namespace!={}", names::NAMESPACE);
+            let args =
+                ["delete", "pods", "--all-namespaces", "--force", "--field-selector", &others];
+            plane.kubectl(&args).await?;
             add_workloads(&plane).await?;
         }
         follow(&plane, &path, &blocks).await?;
