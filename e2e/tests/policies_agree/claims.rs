@@ -245,7 +245,7 @@ type Row = (&'static str, fn(&Case) -> bool, Then);
 pub(crate) fn differences() -> Vec<Difference> {
     let rows: [Row; 12] = [
         (
-            "a class that `--class` does not name",
+            "a claim of a class that `--class` does not name",
             |case| class(case) == Some(UNNAMED),
             Then::PoliciesLeaveIt,
         ),
@@ -260,7 +260,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             Then::PoliciesLeaveIt,
         ),
         (
-            "a node whose name is longer than 63 characters",
+            "a node with a name longer than 63 characters",
             |case| [told(case), pin(case)].into_iter().flatten().any(is_long),
             Then::PoliciesLeaveIt,
         ),
@@ -272,7 +272,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             Then::PoliciesLeaveIt,
         ),
         (
-            "a pin that is written on a claim that exists",
+            "a pin that is written on an existing claim",
             |case| case.old.is_some() && brings_pin(case) && told(case).is_none(),
             Then::PoliciesLeaveIt,
         ),
@@ -282,17 +282,17 @@ pub(crate) fn differences() -> Vec<Difference> {
             Then::WebhookRefusesPoliciesPin,
         ),
         (
-            "of such claims, an update that brings nothing but a reason or a label",
+            "such a claim, in an update that brings only a reason or a label",
             |case| is_chosen_for(case) && case.old.is_some() && bears_remains(case),
             Then::UndoneForBoth,
         ),
         (
-            "a single node that could hold the claim",
+            "a claim that a single node could hold",
             |case| class(case) == Some(ONE_NODE) && is_chosen_for(case),
             Then::PoliciesLeaveIt,
         ),
         (
-            "a class that binds at once",
+            "a claim of a class that binds immediately",
             |case| class(case) == Some(AT_ONCE) && is_chosen_for(case),
             Then::WebhookChooses,
         ),

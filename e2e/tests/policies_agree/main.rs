@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 /// [`the_default_class_is_given_unseen`], the second by [`an_existing_volume_is_not_seen`], the third is
 /// so because a policy cannot do it.
 const OTHER_DIFFERENCES: [&str; 3] = [
-    "`local-storage` does not exist, or is another provisioner's",
+    "a claim, if `local-storage` does not exist, or is another provisioner's",
     "a new claim that an existing volume fits",
     "warnings and audit annotations",
 ];
