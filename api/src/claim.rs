@@ -3,12 +3,14 @@
 //! Whoever may write a claim may write all of its annotations and labels: what is read here is data
 //! with a closed grammar, never authorisation.
 
+mod node_marks;
 mod partial;
 mod read;
 mod restore_request;
 mod review;
 mod unservable;
 
+pub use self::node_marks::MissingMarks;
 pub use self::partial::{ClaimSpec, DataSource, Expression, PartialClaim, Resources, Selector};
 pub use self::restore_request::{RestoreRequest, RestoreRequestError};
 pub use self::unservable::Unservable;

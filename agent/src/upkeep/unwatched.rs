@@ -56,25 +56,23 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
 /// Returns what a claim on `node` lacks, what that means and what to do. Returns nothing if it lacks
 /// nothing.
 fn missing_text(claim: &Claim, node: &NodeName) -> Option<String> {
-    let key = node.key();
-    let has_label = claim.node_label.as_deref() == Some(key.as_str());
-    let has_pin = claim.pin.as_deref() == Some(node.as_str());
-    let (lost, effect) = match (has_label, has_pin) {
-        (true, true) => return None,
-        (false, true) => ("label", "when it grows, its agent notices only at the next scan"),
-        (true, false) => ("annotation", "its volume does not grow"),
-        (false, false) => ("label and annotation", "its volume does not grow"),
+    let missing = claim.missing_marks(node)?;
+    let effect = if missing.annotation() {
+        "its volume does not grow"
+    } else {
+        "when it grows, its agent notices only at the next scan"
     };
     let kubectl = format!("kubectl --namespace {}", claim.namespace);
     let set = |verb: &str, value: &str| {
         format!("{kubectl} {verb} --overwrite pvc {} {}={value}", claim.name, names::NODE)
     };
-    let label = (!has_label).then(|| set("label", key.as_str()));
-    let pin = (!has_pin).then(|| set("annotate", node.as_str()));
-    let commands: Vec<_> = [label, pin].into_iter().flatten().collect();
+    let label = missing.label().then(|| set("label", node.key().as_str()));
+    let annotation = missing.annotation().then(|| set("annotate", node.as_str()));
+    let commands: Vec<_> = [label, annotation].into_iter().flatten().collect();
     Some(format!(
-        "the claim does not have {lost} {} of node {node}, where its volume is, and the webhook has not \
+        "the claim does not have {} {} of node {node}, where its volume is, and the webhook has not \
          restored it: {effect}. Run: {}",
+        missing.as_str(),
         names::NODE,
         commands.join("; ")
     ))

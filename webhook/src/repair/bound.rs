@@ -40,11 +40,11 @@ pub fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a s
 fn names_its_node(claim: &Claim) -> bool {
     let Ok(Some(pin)) = claim.pin() else { return false };
     let is_chosen = claim.selected_node.as_deref().is_none_or(|node| node == pin.as_str());
-    is_chosen && claim.node_label.as_deref() == Some(pin.key().as_str())
+    is_chosen && claim.missing_marks(&pin).is_none()
 }
 
-/// Returns whether the class or the annotations of a claim name fastrak. Whoever removes one annotation
-/// removes others too, and a class can be deleted: without either, the volume is read.
+/// Returns whether the class or the annotations of a claim name fastrak. A client that removes one
+/// annotation removes others too, and a class can be deleted: without either, the volume is read.
 fn may_be_ours(claim: &Claim, snapshot: &Snapshot) -> bool {
     let (current, beta) = &claim.storage_provisioner;
     let provisioner = current.as_deref().or(beta.as_deref());
@@ -61,14 +61,12 @@ fn may_be_ours(claim: &Claim, snapshot: &Snapshot) -> bool {
 #[must_use]
 pub fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Restoration> {
     let node = node_of(claim, uid, volume)?;
-    let key = node.key();
-    let has_pin = claim.pin.as_deref() == Some(node.as_str());
-    let has_label = claim.node_label.as_deref() == Some(key.as_str());
+    let missing = claim.missing_marks(&node)?;
     let mut edits = Vec::new();
-    if !has_label {
-        edits.push(Edit::set(Field::Label(names::NODE), key.as_str()));
+    if missing.label() {
+        edits.push(Edit::set(Field::Label(names::NODE), node.key()));
     }
-    if !has_pin {
+    if missing.annotation() {
         edits.push(Edit::set(Field::Annotation(names::NODE), node.as_str()));
         // Without it, the pin of a backup would count as its user's wish.
         if claim.pinned_by.is_none() {
@@ -76,13 +74,8 @@ pub fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Re
             edits.push(Edit::set(Field::Annotation(names::PINNED_BY), by));
         }
     }
-    let lost = match (has_label, has_pin) {
-        (true, true) => return None,
-        (false, true) => "label",
-        (true, false) => "annotation",
-        (false, false) => "label and annotation",
-    };
-    let report = Report { reason: EventReason::NodeLabelRestored, note: note(claim, lost, &node) };
+    let note = note(claim, missing.as_str(), &node);
+    let report = Report { reason: EventReason::NodeLabelRestored, note };
     Some(Restoration { edits, report })
 }
 

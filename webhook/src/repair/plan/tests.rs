@@ -18,26 +18,31 @@ fn view(object: &Value) -> Claim {
     Claim::read(&serde_json::from_value(object.clone()).unwrap())
 }
 
-fn mended(object: &Value, snapshot: &Snapshot) -> Value {
+/// The object after a repair.
+fn applied(object: &Value, repair: &Repair) -> Value {
     let mut object = object.clone();
-    if let Repair::Change(edits, _) = super::claim(&view(&object), snapshot) {
-        let operations = Received::deserialize(&object).unwrap().patch(&edits);
+    if let Repair::Change(edits, _) = repair {
+        let operations = Received::deserialize(&object).unwrap().patch(edits);
         json_patch::patch(&mut object, &operations).unwrap();
     }
     object
 }
 
+fn repaired(object: &Value, snapshot: &Snapshot) -> Value {
+    applied(object, &super::claim(&view(object), snapshot))
+}
+
 #[test]
 fn what_was_missed_is_put_right() {
     let one = snapshot(&[node("a")]);
-    let object = mended(&claim_of(None), &one);
+    let object = repaired(&claim_of(None), &one);
     assert_eq!(object["spec"]["storageClassName"], CLASS_DEFAULT);
     assert_eq!(annotation(&object, NODE), Some("a"));
     assert_eq!(super::claim(&view(&object), &one), Repair::Nothing);
 
     let two = snapshot(&[node("a"), node("b")]);
     let scheduled = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "b")]);
-    assert_eq!(annotation(&mended(&scheduled, &two), NODE), Some("b"));
+    assert_eq!(annotation(&repaired(&scheduled, &two), NODE), Some("b"));
 }
 
 #[test]
@@ -46,16 +51,16 @@ fn a_claim_is_pinned_once_it_is_known_that_no_volume_fits() {
     let unknown = Snapshot { volumes: None, ..one.clone() };
     let object = claim_of(Some("waits"));
     assert_eq!(super::claim(&view(&object), &unknown), Repair::Nothing);
-    assert_eq!(annotation(&mended(&object, &one), SELECTED_NODE), Some("a"));
+    assert_eq!(annotation(&repaired(&object, &one), SELECTED_NODE), Some("a"));
     let fits = volume("pv-x", "waits", "a");
     let elsewhere = with_volumes(&one, std::slice::from_ref(&fits));
-    assert_eq!(annotation(&mended(&object, &elsewhere), SELECTED_NODE), Some("a"));
+    assert_eq!(annotation(&repaired(&object, &elsewhere), SELECTED_NODE), Some("a"));
     let here = snapshot(&[labelled("a", kubernetes::HOSTNAME, "a")]);
     let here = with_volumes(&here, std::slice::from_ref(&fits));
     assert_eq!(super::claim(&view(&object), &here), Repair::Nothing);
     // What the scheduler has chosen needs no volume to be known.
     let scheduled = annotated(&object, &[(SELECTED_NODE, "a")]);
-    assert_eq!(annotation(&mended(&scheduled, &unknown), NODE), Some("a"));
+    assert_eq!(annotation(&repaired(&scheduled, &unknown), NODE), Some("a"));
 }
 
 #[test]
@@ -97,13 +102,8 @@ fn decided(object: &Value, settings: Settings) -> Repair {
     super::service(&service_view(object), &snapshot(&[]), settings)
 }
 
-fn mended_service(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Repair::Change(edits, _) = decided(&object, SETTINGS) {
-        let operations = Received::deserialize(&object).unwrap().patch(&edits);
-        json_patch::patch(&mut object, &operations).unwrap();
-    }
-    object
+fn repaired_service(object: &Value) -> Value {
+    applied(object, &decided(object, SETTINGS))
 }
 
 const INLETS: [(&str, &str); 3] =
@@ -111,17 +111,17 @@ const INLETS: [(&str, &str); 3] =
 
 #[test]
 fn a_service_without_a_decision_gets_one_and_a_late_flip_is_taken_back() {
-    let missed = mended_service(&service_of("LoadBalancer", &[]));
+    let missed = repaired_service(&service_of("LoadBalancer", &[]));
     assert_eq!(annotation(&missed, BALANCER_DECISION), Some("inlets"));
     assert_eq!(annotation(&missed, MANAGE), Some("1"));
 
-    let flipped = mended_service(&service_of("ClusterIP", &INLETS));
+    let flipped = repaired_service(&service_of("ClusterIP", &INLETS));
     for key in [MANAGE, MANAGE_LEGACY, BALANCER_DECISION] {
         assert_eq!(annotation(&flipped, key), None, "{key}");
     }
     // What was asked for while nobody looked is followed as well.
     let stale = service_of("LoadBalancer", &[&INLETS[..], &[(BALANCER, "none")]].concat());
-    assert_eq!(annotation(&mended_service(&stale), BALANCER_DECISION), Some("none"));
+    assert_eq!(annotation(&repaired_service(&stale), BALANCER_DECISION), Some("none"));
 }
 
 #[test]
@@ -195,7 +195,7 @@ proptest! {
             Outcome::Untouched | Outcome::Denied(_) => Repair::Nothing,
         };
         prop_assert_eq!(decided(&object, SETTINGS), wanted);
-        let once = mended_service(&object);
+        let once = repaired_service(&object);
         prop_assert_eq!(decided(&once, SETTINGS), Repair::Nothing, "it is mended once");
     }
 }
