@@ -11,7 +11,7 @@ use fastrak_e2e::play::pools;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::{claim, local_volume, pod};
 use fastrak_testkit::{
-    ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, or_skip,
+    ControlPlane, Identity, Options, apply_manifests, bound_claim, eventually, fake_node, or_skip,
 };
 use fastrak_webhook::config as webhook;
 use fastrak_webhook::run::Webhook;
@@ -82,13 +82,8 @@ impl Bed {
 
     /// Waits until the claim is bound, and returns its volume.
     async fn bound(&self, name: &str) -> Result<String> {
-        eventually(SOON, format!("{name} is Bound"), || async {
-            let claim = self.claims.get(name).await?;
-            let phase = claim.status.clone().unwrap_or_default().phase;
-            ensure!(phase.as_deref() == Some("Bound"), "{phase:?}: {:?}", claim.annotations());
-            claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
-        })
-        .await
+        let claim = bound_claim(&self.claims, name, SOON).await?;
+        claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
     }
 
     async fn is(&self, volume: &str, phase: &str) -> Result<()> {

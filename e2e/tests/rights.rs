@@ -11,7 +11,7 @@ use fastrak_e2e::install::{base, policies, register_by_url, remove_workloads};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::{claim, service};
 use fastrak_testkit::{
-    ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, or_skip,
+    ControlPlane, Identity, Options, apply_manifests, bound_claim, eventually, fake_node, or_skip,
 };
 use fastrak_webhook::config as webhook;
 use fastrak_webhook::run::Webhook;
@@ -182,13 +182,8 @@ impl Scene {
     }
 
     async fn bound(&self, name: &str) -> Result<String> {
-        eventually(SOON, format!("{name} is Bound"), || async {
-            let claim = self.claims.get(name).await?;
-            let phase = claim.status.clone().unwrap_or_default().phase;
-            ensure!(phase.as_deref() == Some("Bound"), "{phase:?}: {:?}", claim.annotations());
-            claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
-        })
-        .await
+        let claim = bound_claim(&self.claims, name, SOON).await?;
+        claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
     }
 
     /// A claim that the webhook never saw is made, loses its node label, grows and goes.

@@ -9,7 +9,7 @@ use fastrak_api::names::{self, kubernetes};
 use fastrak_e2e::install::{Binaries, pods};
 use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::{claim, pod, service};
-use fastrak_testkit::{Cluster, ClusterOptions, eventually, or_skip, with_namespace};
+use fastrak_testkit::{Cluster, ClusterOptions, bound_claim, eventually, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -60,17 +60,7 @@ impl Scene {
     }
 
     async fn bound(&self, name: &str) -> Result<PersistentVolumeClaim> {
-        eventually(SOON, format!("{name} is Bound"), || async {
-            let claim = self.claims.get(name).await?;
-            let phase = claim.status.clone().unwrap_or_default().phase;
-            ensure!(
-                phase.as_deref() == Some("Bound"),
-                "it is {phase:?}: {:?}",
-                claim.annotations()
-            );
-            Ok(claim)
-        })
-        .await
+        bound_claim(&self.claims, name, SOON).await
     }
 
     async fn running(&self, name: &str) -> Result<String> {

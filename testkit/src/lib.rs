@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod assets;
+pub mod claims;
 pub mod control_plane;
 pub mod disk;
 pub mod environment;
@@ -20,6 +21,7 @@ pub mod uml;
 mod access;
 mod state;
 
+pub use claims::bound_claim;
 pub use control_plane::{Component, ControlPlane, Options, shared};
 pub use disk::Disk;
 pub use eventually::eventually;

@@ -5,7 +5,7 @@ use crate::random::Random;
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::objects::{claim, storage_class};
-use fastrak_testkit::{Cluster, Node, eventually};
+use fastrak_testkit::{Cluster, Node, bound_claim, eventually};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -150,12 +150,7 @@ impl<'a> Churn<'a> {
     }
 
     async fn bound(&self, name: &str) -> Result<()> {
-        eventually(SOON, format!("{name} is Bound"), || async {
-            let status = self.claims.get(name).await?.status.unwrap_or_default();
-            ensure!(status.phase.as_deref() == Some("Bound"), "{:?}", status.phase);
-            Ok(())
-        })
-        .await
+        bound_claim(&self.claims, name, SOON).await.map(drop)
     }
 }
 

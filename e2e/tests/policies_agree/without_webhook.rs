@@ -7,7 +7,7 @@ use fastrak_api::names::{self, BALANCER_DECISION, NODE, PINNED_BY};
 use fastrak_e2e::install::{Binaries, Processes, overlay};
 use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{
-    ControlPlane, Options, apply_manifests, assets, eventually, fake_node, or_skip,
+    ControlPlane, Options, apply_manifests, assets, bound_claim, eventually, fake_node, or_skip,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -18,13 +18,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 
 async fn is_bound(claims: &Api<PersistentVolumeClaim>, name: &str, by: &str) -> Result<()> {
-    let bound = eventually(SOON, format!("{name} is Bound"), || async {
-        let found = claims.get(name).await?;
-        let phase = found.status.clone().unwrap_or_default().phase;
-        ensure!(phase.as_deref() == Some("Bound"), "{phase:?}: {:?}", found.annotations());
-        Ok(found)
-    })
-    .await?;
+    let bound = bound_claim(claims, name, SOON).await?;
     let node = bound.annotations().get(NODE).context("it is pinned")?;
     assert_eq!(bound.annotations().get(SELECTED_NODE), Some(node));
     assert_eq!(bound.labels().get(NODE), Some(node), "or no agent would see it");

@@ -2,10 +2,10 @@
 //! as processes for a node that is an object alone. The agent's disk is this machine's.
 
 use crate::install::{Binaries, Processes};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fastrak_api::names;
 use fastrak_testkit::objects::{claim, storage_class};
-use fastrak_testkit::{Component, ControlPlane, Options, eventually, fake_node};
+use fastrak_testkit::{Component, ControlPlane, Options, bound_claim, fake_node};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, PostParams};
@@ -57,12 +57,7 @@ impl Bed {
 
     /// Waits until this claim is Bound.
     pub(super) async fn bound(&self, name: &str) -> Result<()> {
-        eventually(PATIENCE, format!("{name} is Bound"), || async {
-            let status = self.claims.get(name).await?.status.unwrap_or_default();
-            ensure!(status.phase.as_deref() == Some("Bound"), "{:?}", status.phase);
-            Ok(())
-        })
-        .await
+        bound_claim(&self.claims, name, PATIENCE).await.map(drop)
     }
 
     pub(super) async fn delete(&self, name: &str) -> Result<()> {
