@@ -121,9 +121,9 @@ mod tests {
         assert!(Verdict::untouched(Reason::ForeignClass).with_warning().messages.is_empty());
         // A change that is there already, as the API server's second question finds it.
         assert!(Verdict::untouched(Reason::OnlyNode).with_warning().messages.is_empty());
-        let told = Verdict::untouched(Reason::NoNodeAble).about("fast").with_warning();
+        let left = Verdict::untouched(Reason::NoNodeAble).about("fast").with_warning();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
-        let warnings: Vec<_> = told.warnings(false).collect();
+        let warnings: Vec<_> = left.warnings(false).collect();
         assert_eq!(warnings, [text]);
     }
 }

@@ -5,7 +5,7 @@
 //! as the default. What reaches the webhook without a class is therefore a claim of a cluster
 //! where no class is marked; there `local-storage` is the default.
 //!
-//! A namespace's default comes before both. A class that the plugin has filled in is told from one
+//! A namespace's default comes before both. A class that the plugin has filled in is distinguished from one
 //! that was chosen by the owners of fields, which are recorded before the plugin runs: nobody owns
 //! what it wrote. Without that record, or where the class is not the plugin's to give, it counts
 //! as chosen.

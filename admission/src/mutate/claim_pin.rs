@@ -34,7 +34,7 @@ pub fn pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdic
     let claim = ask.claim;
     match (claim.pin.is_some(), claim.selected_node.is_some()) {
         _ if is_void(ask, class, snapshot) => chosen_again(ask, class, snapshot),
-        (_, true) => told(ask, class, snapshot),
+        (_, true) => with_selected_node(ask, class, snapshot),
         // It only repeats what the scheduler said and has since taken back.
         (true, false) if is_stale_mirror(ask) => open(ask, class, snapshot, Reason::PinWithdrawn),
         (true, false) => explicit(ask, class, snapshot),
@@ -43,7 +43,7 @@ pub fn pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdic
 }
 
 /// The claim has a selected node.
-fn told(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+fn with_selected_node(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let node = match ask.claim.selected_node() {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),

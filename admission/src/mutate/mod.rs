@@ -65,11 +65,11 @@ pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
     if let Some((reason, about)) = beyond_scope(claim, snapshot) {
-        return told(ask, Verdict::untouched(reason).about(about));
+        return with_news(ask, Verdict::untouched(reason).about(about));
     }
     let about = claim.class_name().unwrap_or_default();
     let verdict = match claim_default::class_of(ask, snapshot) {
-        ClassOf::Neither(reason) => told(ask, Verdict::untouched(reason).about(about)),
+        ClassOf::Neither(reason) => with_news(ask, Verdict::untouched(reason).about(about)),
         ClassOf::Named(class) => served(ask, class, snapshot),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
@@ -109,11 +109,11 @@ fn pinned(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict
     if verdict.reason == Reason::PinWithdrawn {
         verdict.about = names::NODE.into();
     }
-    told(ask, verdict)
+    with_news(ask, verdict)
 }
 
-/// A verdict that says what it does; and of what it leaves, only if the request has news of it.
-fn told(ask: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
+/// Adds the warning of a change, and of an object left alone if the request changed what decides it.
+fn with_news(ask: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
     let news = match (ask.operation, ask.old) {
         (Operation::Create, _) => true,
         (Operation::Repair, _) => false,

@@ -68,7 +68,7 @@ pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings
         Some(true) | None => verdict,
     };
     let verdict = without_idle_edits(service, verdict);
-    // What was decided before has been told before.
+    // An earlier decision was reported before.
     if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.with_warning() } else { verdict }
 }
 

@@ -71,8 +71,8 @@ mod labels;
 mod namespaces;
 mod scheduler;
 mod scope;
-mod told;
 mod void;
+mod warnings;
 
 /// Claims as tenants, schedulers and older versions may leave them.
 fn any_claim() -> impl Strategy<Value = Value> {

@@ -8,20 +8,20 @@ use fastrak_api::balancer::{Choice, Decision, EVERYBODY, FOREIGN_PREFIXES, SkipR
 use fastrak_api::names::{self, inlets, kubernetes};
 
 /// The annotations that the operator reads on a server's Services.
-fn told(server: Server) -> [(&'static str, String); 2] {
+fn operator_annotations(server: Server) -> [(&'static str, String); 2] {
     let (current, legacy) = server.manage();
     [(inlets::MANAGE, current.to_owned()), (inlets::MANAGE_LEGACY, legacy.to_owned())]
 }
 
 /// The same, with the record of the decision.
 fn set(server: Server) -> [(&'static str, String); 3] {
-    let [manage, legacy] = told(server);
+    let [manage, legacy] = operator_annotations(server);
     [manage, legacy, (names::BALANCER_DECISION, server.decision().to_string())]
 }
 
 /// What is written on a Service that loses its record to a foreign address.
 fn withheld() -> [(&'static str, String); 3] {
-    let [manage, legacy] = told(Server::Nobody);
+    let [manage, legacy] = operator_annotations(Server::Nobody);
     let decision = Decision::Skipped(SkipReason::ForeignAddress);
     [manage, legacy, (names::BALANCER_DECISION, decision.to_string())]
 }
@@ -43,8 +43,8 @@ fn names(settings: Settings) -> Vec<(&'static str, String)> {
         ("operator", text(inlets::OPERATOR)),
         ("inlets", text(&Choice::Inlets.to_string())),
         ("nobody", text(&Choice::None.to_string())),
-        ("told_inlets", map(&told(Server::Inlets))),
-        ("told_nobody", map(&told(Server::Nobody))),
+        ("told_inlets", map(&operator_annotations(Server::Inlets))),
+        ("told_nobody", map(&operator_annotations(Server::Nobody))),
         ("set_inlets", map(&set(Server::Inlets))),
         ("set_nobody", map(&set(Server::Nobody))),
         ("set_withheld", map(&withheld())),

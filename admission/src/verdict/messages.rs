@@ -38,18 +38,14 @@ impl Message {
     }
 }
 
-/// What was done for a reason, with what it was about cut so that the whole still fits a warning:
-/// what to do about it stands at its end.
+/// Returns what was done for a reason. `about` is cut so that the whole fits a warning: its end says what
+/// to do.
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.message();
     let Some((before, after)) = words.split_once(BLANK) else { return words.to_owned() };
     let room = LINE.saturating_sub(WOULD.len() + words.len());
-    let mut text = String::with_capacity(LINE);
-    text.push_str(before);
-    text.push_str(&clipped(about, room));
-    text.push_str(after);
-    text
+    format!("{before}{}{after}", clipped(about, room))
 }
 
 /// A text of a user's, fit to be shown to people: one line of at most `most` characters. The API

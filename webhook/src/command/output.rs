@@ -13,6 +13,6 @@ pub(super) fn answer(text: &str) -> Result<(), CommandError> {
 
 /// A line for people.
 pub(super) fn say(line: &str) {
-    // Whoever has closed standard error does not want to be told.
+    // A closed standard error is no failure.
     drop(writeln!(io::stderr().lock(), "{line}"));
 }

@@ -39,7 +39,7 @@ impl Probe {
     /// Probes until it is dropped.
     pub async fn run(&self) {
         let mut standing = Standing::default();
-        let told = ProbeStatus { metrics: &self.metrics, remark: self.readiness.remark("probe") };
+        let status = ProbeStatus { metrics: &self.metrics, remark: self.readiness.remark("probe") };
         loop {
             if !self.readiness.is_ready() {
                 tokio::time::sleep(STARTING).await;
@@ -48,7 +48,7 @@ impl Probe {
             let outcome = ask(&self.client).await;
             let (next, tell) = standing.after(outcome.as_ref().map(drop).map_err(|it| it.cause));
             standing = next;
-            told.tell(tell, standing, &outcome);
+            status.report(tell, standing, &outcome);
             let pause = if outcome.is_ok() { self.interval } else { self.interval.min(AGAIN) };
             tokio::time::sleep(pause).await;
         }
@@ -62,7 +62,7 @@ struct ProbeStatus<'a> {
 }
 
 impl ProbeStatus<'_> {
-    fn tell(&self, tell: Tell, standing: Standing, outcome: &Result<(), Failure>) {
+    fn report(&self, tell: Tell, standing: Standing, outcome: &Result<(), Failure>) {
         if let Some(reached) = standing.is_reached() {
             self.metrics.probe_success.get_or_create(&Unlabelled).set(i64::from(reached));
         }

@@ -32,7 +32,7 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     failed: u32,
-    told: Option<Cause>,
+    reported: Option<Cause>,
 }
 
 /// What is to be reported after a probe.
@@ -48,7 +48,7 @@ pub enum Tell {
 
 /// Failures in a row that are reported. A single one may be a replica that has just gone: the API
 /// server's view of a Service lags behind.
-const TOLD: u32 = 2;
+const REPORTED: u32 = 2;
 
 /// What an answer means.
 pub fn judge(heard: &Heard) -> Result<(), Failure> {
@@ -70,15 +70,15 @@ impl Standing {
     pub fn after(self, outcome: Result<(), Cause>) -> (Self, Tell) {
         match outcome {
             Ok(()) => {
-                let tell = if self.told.is_some() { Tell::Recovered } else { Tell::Nothing };
+                let tell = if self.reported.is_some() { Tell::Recovered } else { Tell::Nothing };
                 (Self::default(), tell)
             }
             Err(cause) => {
                 let failed = self.failed.saturating_add(1);
-                let new = failed >= TOLD && self.told != Some(cause);
-                let told = if new { Some(cause) } else { self.told };
+                let new = failed >= REPORTED && self.reported != Some(cause);
+                let reported = if new { Some(cause) } else { self.reported };
                 let tell = if new { Tell::Failing(cause) } else { Tell::Nothing };
-                (Self { failed, told }, tell)
+                (Self { failed, reported }, tell)
             }
         }
     }
@@ -89,7 +89,7 @@ impl Standing {
     pub const fn is_reached(self) -> Option<bool> {
         match self.failed {
             0 => Some(true),
-            failed if failed < TOLD => None,
+            failed if failed < REPORTED => None,
             _ => Some(false),
         }
     }
@@ -132,8 +132,8 @@ mod tests {
             (Ok(()), Tell::Nothing, Some(true)),
         ];
         for (at, (outcome, tell, reached)) in steps.into_iter().enumerate() {
-            let (next, told) = standing.after(outcome);
-            assert_eq!((told, next.is_reached()), (tell, reached), "step {at}");
+            let (next, report) = standing.after(outcome);
+            assert_eq!((report, next.is_reached()), (tell, reached), "step {at}");
             standing = next;
         }
     }

@@ -79,7 +79,7 @@ struct Memory {
     seen: Seen,
     /// What the configuration was last seen to have, when that was what it should have.
     exact: Option<String>,
-    mends: TokenBucket,
+    repairs: TokenBucket,
 }
 
 /// One look at everything.
@@ -199,15 +199,15 @@ impl Rotator {
     ) -> Result<Option<Duration>, RotationError> {
         let bundle = look.material.as_ref().map(CertBundle::bundle);
         let bundle = bundle.ok_or(RotationError::Make(CertBundleError::Impossible))?;
-        let mends = memory.exact.as_ref() == Some(&bundle);
-        if mends && let Err(wait) = memory.mends.take(Instant::now()) {
+        let is_repair = memory.exact.as_ref() == Some(&bundle);
+        if is_repair && let Err(wait) = memory.repairs.take(Instant::now()) {
             tracing::debug!(?wait, "others keep changing the bundle");
             self.tell_ready(look);
             return Ok(Some(wait));
         }
         let published = look.registration.publish(&self.configurations, &bundle).await;
         let published = published.map_err(RotationError::Bundle)?;
-        tracing::info!(published, mends, "whom to trust");
+        tracing::info!(published, is_repair, "published the CA bundle");
         Ok(None)
     }
 
@@ -258,6 +258,6 @@ impl Rotator {
 
 impl Memory {
     fn new(now: Instant) -> Self {
-        Self { served: None, seen: Seen::default(), exact: None, mends: TokenBucket::new(now) }
+        Self { served: None, seen: Seen::default(), exact: None, repairs: TokenBucket::new(now) }
     }
 }

@@ -136,7 +136,7 @@ impl Mounted {
         let bundle = union(&found.authorities, &registration.found(), now);
         let done = registration.publish(&self.configurations, &bundle).await;
         let published = done.map_err(MountedError::Bundle)?;
-        tracing::info!(published, "whom to trust");
+        tracing::info!(published, "published the CA bundle");
         Ok(())
     }
 

@@ -113,7 +113,7 @@ impl ClientCa {
                 tracing::warn!(error = %Chain(&error), "those before go on to hold");
             }
         }
-        // What cannot be used is told once, and not at every look.
+        // An unusable file is reported once.
         self.last = found;
     }
 }

@@ -25,7 +25,7 @@ impl Server {
         }
     }
 
-    /// What the operator is told: current ones, and those of 0.16 and earlier.
+    /// The values for the operator: of its current versions, and of 0.16 and earlier.
     pub const fn manage(self) -> (&'static str, &'static str) {
         match self {
             Self::Inlets => ("1", "true"),

@@ -149,8 +149,8 @@ fn a_spoilt_leaf_or_successor_spoils_nothing_else() {
         assert_eq!(summary(&material).leaf, Err(why));
         // It can be written down and changed all the same.
         let material = CertBundle::read(&self::data(&material)).unwrap();
-        let mended = changed(material, &Change::IssueLeaf(why), start());
-        assert!(summary(&mended).leaf.is_ok());
+        let repaired = changed(material, &Change::IssueLeaf(why), start());
+        assert!(summary(&repaired).leaf.is_ok());
     }
     for (key, text) in [
         (names::SECRET_NEXT_KEY, "rubbish"),
