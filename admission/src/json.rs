@@ -6,6 +6,9 @@
 //! and 10.5 times. A test holds both readers to the same results.
 
 mod scan;
+mod write;
+
+pub(crate) use self::write::{write_base64, write_text, write_texts};
 
 use self::scan::Scanner;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -5,18 +5,16 @@
 //! `failurePolicy` says. So every parent that is missing is made, every key is escaped, and what
 //! is overwritten is tested first.
 
+mod step;
+
+use self::step::{Content, Op, Path, Step, pointer};
 use fastrak_api::balancer::PartialService;
 use fastrak_api::claim::PartialClaim;
 use fastrak_api::object::{Mapping, Metadata, Text};
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use json_patch::PatchOperation;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use smol_str::SmolStr;
 use std::fmt;
-
-/// The tokens of a JSON Pointer to a field.
-type Path = [Option<&'static str>; 3];
 
 /// A field that fastrak may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +83,11 @@ impl<'a> Settled<'a> {
             }
         }
         Self(last)
+    }
+
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The fields that they are of.
@@ -185,52 +188,63 @@ impl Received<'_> {
         }
     }
 
-    /// The operations that bring the object to what `edits` say. There are none if it says so already.
+    /// Returns the operations that bring the object to what `edits` say. There are none if it says so.
     #[must_use]
     pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
-        self.operations(&Settled::of(edits))
-    }
-
-    /// The same for edits in the order of their fields.
-    pub fn operations(&self, Settled(edits): &Settled<'_>) -> Vec<PatchOperation> {
         let mut operations = Vec::new();
-        let mut made = Vec::new();
-        for edit in edits {
-            self.push_operations(edit, &mut made, &mut operations);
-        }
+        self.steps(&Settled::of(edits), |step| operations.push(step.operation()));
         operations
     }
 
-    fn push_operations(
-        &self,
-        edit: &Edit,
-        made: &mut Vec<Path>,
-        operations: &mut Vec<PatchOperation>,
-    ) {
+    /// Writes the patch that brings the object to what edits say. Returns whether there is any.
+    pub fn write(&self, edits: &Settled<'_>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        self.steps(edits, |step| {
+            out.push(if out.len() == start { b'[' } else { b',' });
+            step.write(out);
+        });
+        let any = out.len() > start;
+        if any {
+            out.push(b']');
+        }
+        any
+    }
+
+    /// Passes on the steps one by one: the allocator serves a list of them by its slow path.
+    fn steps(&self, Settled(edits): &Settled<'_>, mut take: impl FnMut(Step<'_>)) {
+        let mut made = Vec::new();
+        for edit in edits {
+            self.step(edit, &mut made, &mut take);
+        }
+    }
+
+    fn step(&self, edit: &Edit, made: &mut Vec<Path>, take: &mut impl FnMut(Step<'_>)) {
         let path = edit.field.path();
+        let mut with = |op, value| take(Step { op, path, value });
         match (self.value(edit.field), edit.value.as_deref()) {
             (None, None) => {}
             (Some(old), Some(new)) if old == new => {}
             (None, Some(new)) => {
-                self.push_parents(edit.field, made, operations);
-                operations.push(add(path, json!(new)));
+                self.make_parents(edit.field, made, take);
+                take(Step { op: Op::Add, path, value: Content::Text(new) });
             }
-            (Some(old), Some(new)) => operations.extend([test(path, old), replace(path, new)]),
-            (Some(old), None) => operations.extend([test(path, old), remove(path)]),
+            (Some(old), Some(new)) => {
+                with(Op::Test, Content::Text(old));
+                with(Op::Replace, Content::Text(new));
+            }
+            (Some(old), None) => {
+                with(Op::Test, Content::Text(old));
+                with(Op::Remove, Content::Nothing);
+            }
         }
     }
 
     /// Adds the parents of a field that are missing and not yet in `made`.
-    fn push_parents(
-        &self,
-        field: Field,
-        made: &mut Vec<Path>,
-        operations: &mut Vec<PatchOperation>,
-    ) {
+    fn make_parents(&self, field: Field, made: &mut Vec<Path>, take: &mut impl FnMut(Step<'_>)) {
         for path in field.parents().filter(|parent| !self.has(*parent)) {
             if !made.contains(&path) {
                 made.push(path);
-                operations.push(add(path, json!({})));
+                take(Step { op: Op::Add, path, value: Content::Empty });
             }
         }
     }
@@ -239,27 +253,8 @@ impl Received<'_> {
 /// The first operation of a patch that must not touch any other version of an object.
 #[must_use]
 pub fn only_version(resource_version: &str) -> PatchOperation {
-    test([Some("metadata"), Some("resourceVersion"), None], resource_version)
-}
-
-fn pointer(path: Path) -> PointerBuf {
-    PointerBuf::from_tokens(path.into_iter().flatten())
-}
-
-fn add(path: Path, value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: pointer(path), value })
-}
-
-fn test(path: Path, value: &str) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: pointer(path), value: json!(value) })
-}
-
-fn replace(path: Path, value: &str) -> PatchOperation {
-    PatchOperation::Replace(ReplaceOperation { path: pointer(path), value: json!(value) })
-}
-
-fn remove(path: Path) -> PatchOperation {
-    PatchOperation::Remove(RemoveOperation { path: pointer(path) })
+    let path = [Some("metadata"), Some("resourceVersion"), None];
+    Step { op: Op::Test, path, value: Content::Text(resource_version) }.operation()
 }
 
 #[cfg(test)]

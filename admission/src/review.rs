@@ -27,6 +27,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The status of a denial: the object is understood, and cannot be so.
 const UNPROCESSABLE: u16 = 422;
+/// The size of most patches before they are encoded. The allocator's cache holds up to 1032 bytes.
+const PATCH_BYTES: usize = 1000;
 
 /// What is reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,23 +158,25 @@ fn written(
         Outcome::Patched(edits) => Settled::of(edits),
         Outcome::Untouched | Outcome::Denied(_) => Settled::default(),
     };
-    let patch = match received {
-        Some(received) if !dry_run => received.operations(&edits),
-        _ => Vec::new(),
-    };
-    let effect = response::effect(verdict, !patch.is_empty(), dry_run);
-    let audit = response::audit(verdict, &edits, dry_run);
-    let answer = match &verdict.outcome {
+    let patch = received.filter(|_| !dry_run && !edits.is_empty()).and_then(|received| {
+        let mut text = Vec::with_capacity(PATCH_BYTES);
+        received.write(&edits, &mut text).then_some(text)
+    });
+    let refused = match &verdict.outcome {
         Outcome::Denied(message) if !dry_run => {
-            let status = Status { code: UNPROCESSABLE, reason: "Invalid", message };
-            Response::denied(&request.uid, status, audit)
+            Some(Status { code: UNPROCESSABLE, reason: "Invalid", message })
         }
-        Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => {
-            Response::allowed(&request.uid, patch, audit)
-        }
+        Outcome::Denied(_) | Outcome::Untouched | Outcome::Patched(_) => None,
     };
-    let body = answer.with_warnings(response::warnings(verdict, dry_run)).write();
-    Answer { body, effect, reason: verdict.reason }
+    let effect = response::effect(verdict, patch.is_some(), dry_run);
+    let answer = Response {
+        uid: &request.uid,
+        refused,
+        patch,
+        warnings: response::warnings(verdict, dry_run),
+        audit: response::audit(verdict, &edits, dry_run),
+    };
+    Answer { body: answer.write(), effect, reason: verdict.reason }
 }
 
 impl Subject {

@@ -5,7 +5,7 @@
 mod messages;
 mod reason;
 
-pub use self::messages::{Message, clipped};
+pub use self::messages::{Message, Warning, clipped};
 pub use self::reason::{Reason, Rule, WarnOn};
 
 use crate::patch::Edit;
@@ -100,7 +100,7 @@ impl Verdict {
     }
 
     /// The warnings that come of it. In dry-run mode they say what would have been done.
-    pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = String> {
+    pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
         self.messages.iter().map(move |said| said.warning(dry_run))
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         assert!(Verdict::untouched(Reason::OnlyNode).with_warning().messages.is_empty());
         let left = Verdict::untouched(Reason::NoNodeAble).about("fast").with_warning();
         let text = "fastrak: left it without a node: none can hold class fast now; add one";
-        let warnings: Vec<_> = left.warnings(false).collect();
+        let warnings: Vec<_> = left.warnings(false).map(|warning| warning.to_string()).collect();
         assert_eq!(warnings, [text]);
     }
 }

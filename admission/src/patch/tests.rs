@@ -145,6 +145,20 @@ proptest! {
     }
 
     #[test]
+    fn the_text_of_a_patch_says_what_its_operations_say(object in objects(), edits in edits()) {
+        let (received, mut text) = (received(&object), Vec::new());
+        let any = received.write(&Settled::of(&edits), &mut text);
+        let operations = received.patch(&edits);
+        prop_assert_eq!(any, !operations.is_empty());
+        if any {
+            let read: Value = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(read, serde_json::to_value(&operations).unwrap());
+        } else {
+            prop_assert!(text.is_empty());
+        }
+    }
+
+    #[test]
     fn a_second_patch_is_empty(object in objects(), edits in edits()) {
         let after = applied(&object, &edits);
         prop_assert_eq!(received(&after).patch(&edits), vec![]);

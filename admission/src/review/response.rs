@@ -4,7 +4,7 @@
 use super::Effect;
 use super::wire::Audit;
 use crate::patch::Settled;
-use crate::verdict::{Message, Outcome, Reason, Verdict};
+use crate::verdict::{Message, Outcome, Reason, Verdict, Warning};
 
 /// What an answer comes to.
 pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> Effect {
@@ -25,32 +25,26 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> E
 }
 
 /// The warnings of a verdict. In dry-run mode a denial is one, because nothing else says it.
-pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> Vec<String> {
+pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
     let denied = dry_run && matches!(verdict.outcome, Outcome::Denied(_));
-    let denial = denied.then(|| Message::Did(verdict.explained()).warning(dry_run));
-    verdict.warnings(dry_run).chain(denial).collect()
+    let denial = denied.then(|| Message::Did(verdict.explained()).warning(dry_run).into_owned());
+    verdict.warnings(dry_run).chain(denial)
 }
 
 /// The audit annotations of a verdict and its edits.
-pub(super) fn audit(verdict: &Verdict, edits: &Settled<'_>, dry_run: bool) -> Audit {
+pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, dry_run: bool) -> Audit<'a> {
     let (changed, would) = match &verdict.outcome {
         Outcome::Untouched => (None, None),
-        Outcome::Patched(_) => (Some(listed(edits)), Some("patched")),
+        Outcome::Patched(_) => (Some(edits), Some("patched")),
         Outcome::Denied(_) => (None, Some("denied")),
     };
     let reason = verdict.reason;
     Audit {
+        changed,
         reason: reason.as_str(),
         rule: reason.rule().as_str(),
-        changed,
         dry_run: would.filter(|_| dry_run),
     }
-}
-
-/// The fields of edits, for people to read.
-fn listed(edits: &Settled<'_>) -> String {
-    let fields: Vec<String> = edits.fields().map(|field| field.to_string()).collect();
-    fields.join(", ")
 }
 
 /// A verdict that says nothing where the same was to be done before the update. In dry-run mode it is not

@@ -1,16 +1,19 @@
 //! The form of an AdmissionReview on the wire, as the API server writes and reads it. Every field of a
 //! request may be missing here: what that means is `review.rs`'s to say.
+//!
+//! An answer is written by hand: a serializer would search the base64 of the patch for characters to
+//! escape, and grow its buffer past the sizes that the allocator keeps in its cache.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::json::{write_base64, write_text, write_texts};
+use crate::patch::Settled;
+use crate::verdict::Warning;
 use fastrak_api::object::Text;
-use json_patch::PatchOperation;
-use serde::ser::Error as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const KIND: &str = "AdmissionReview";
-const PATCH_TYPE: &str = "JSONPatch";
+/// The size of most answers without their patch.
+const REST: usize = 1024;
 
 /// A review whose objects are read as `O`.
 #[derive(Deserialize)]
@@ -54,33 +57,18 @@ pub(super) struct GroupVersionKind<'a> {
     pub(super) kind: Text<'a>,
 }
 
-/// An answer to a review.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outgoing<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: &'a Response<'a>,
+/// An answer.
+pub(super) struct Response<'a, W> {
+    pub(super) uid: &'a str,
+    /// Why the object is denied, if it is.
+    pub(super) refused: Option<Status<'a>>,
+    /// The JSON Patch, if there is one.
+    pub(super) patch: Option<Vec<u8>>,
+    /// The warnings, one by one.
+    pub(super) warnings: W,
+    pub(super) audit: Audit<'a>,
 }
 
-/// What an answer says.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "base64")]
-    patch: Vec<PatchOperation>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    audit_annotations: Audit,
-}
-
-#[derive(Serialize)]
 pub(super) struct Status<'a> {
     pub(super) code: u16,
     pub(super) reason: &'static str,
@@ -88,14 +76,10 @@ pub(super) struct Status<'a> {
 }
 
 /// The API server puts the webhook's name and a slash before each key, so a key has no slash.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Audit {
+pub(super) struct Audit<'a> {
+    pub(super) changed: Option<&'a Settled<'a>>,
     pub(super) reason: &'static str,
     pub(super) rule: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) changed: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dry_run: Option<&'static str>,
 }
 
@@ -116,35 +100,76 @@ impl<'a, O> Request<'a, O> {
     }
 }
 
-impl<'a> Response<'a> {
-    /// The object is allowed, with this patch if there is one.
-    pub(super) fn allowed(uid: &'a str, patch: Vec<PatchOperation>, audit: Audit) -> Self {
-        let patch_type = (!patch.is_empty()).then_some(PATCH_TYPE);
-        let (status, warnings) = (None, Vec::new());
-        Self { uid, allowed: true, status, patch, patch_type, warnings, audit_annotations: audit }
-    }
-
-    /// The object is denied.
-    pub(super) fn denied(uid: &'a str, status: Status<'a>, audit: Audit) -> Self {
-        Self { allowed: false, status: Some(status), ..Self::allowed(uid, Vec::new(), audit) }
-    }
-
-    /// The same with these warnings.
-    pub(super) fn with_warnings(self, warnings: Vec<String>) -> Self {
-        Self { warnings, ..self }
-    }
-
-    /// Writes the answer. Strings and numbers always serialize, so it is never empty.
-    pub(super) fn write(&self) -> Vec<u8> {
-        let outgoing = Outgoing { api_version: API_VERSION, kind: KIND, response: self };
-        serde_json::to_vec(&outgoing).unwrap_or_default()
+impl<'a, W: Iterator<Item = Warning<'a>>> Response<'_, W> {
+    /// Writes the answer.
+    pub(super) fn write(self) -> Vec<u8> {
+        let patch = self.patch.as_ref().map_or(0, Vec::len);
+        let mut out = Vec::with_capacity(REST + patch.div_ceil(3) * 4);
+        let named = |name: &str, out: &mut Vec<u8>| out.extend_from_slice(name.as_bytes());
+        named("{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\"", &mut out);
+        named(",\"response\":{\"uid\":", &mut out);
+        write_text(self.uid, &mut out);
+        match &self.refused {
+            None => named(",\"allowed\":true", &mut out),
+            Some(status) => {
+                named(",\"allowed\":false,\"status\":", &mut out);
+                status.write(&mut out);
+            }
+        }
+        if let Some(patch) = &self.patch {
+            named(",\"patch\":\"", &mut out);
+            write_base64(patch, &mut out);
+            named("\",\"patchType\":\"JSONPatch\"", &mut out);
+        }
+        let (mut before, mut after) = (",\"warnings\":[", "");
+        for Warning { before: who, text } in self.warnings {
+            named(before, &mut out);
+            write_texts(&[who, &text], &mut out);
+            (before, after) = (",", "]");
+        }
+        named(after, &mut out);
+        named(",\"auditAnnotations\":", &mut out);
+        self.audit.write(&mut out);
+        named("}}", &mut out);
+        out
     }
 }
 
-/// Writes a patch as the API server wants it: the base64 text of its JSON.
-fn base64<S: Serializer>(patch: &[PatchOperation], serializer: S) -> Result<S::Ok, S::Error> {
-    let text = serde_json::to_vec(patch).map_err(S::Error::custom)?;
-    serializer.serialize_str(&STANDARD.encode(text))
+impl Status<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"code\":");
+        out.extend_from_slice(self.code.to_string().as_bytes());
+        out.extend_from_slice(b",\"reason\":");
+        write_text(self.reason, out);
+        out.extend_from_slice(b",\"message\":");
+        write_text(self.message, out);
+        out.push(b'}');
+    }
+}
+
+impl Audit<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"reason\":");
+        write_text(self.reason, out);
+        out.extend_from_slice(b",\"rule\":");
+        write_text(self.rule, out);
+        if let Some(edits) = self.changed {
+            out.extend_from_slice(b",\"changed\":\"");
+            let mut before = "";
+            for field in edits.fields() {
+                // Our own names, which have nothing to escape.
+                let parts = [before, field.noun(), field.name()];
+                parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+                before = ", ";
+            }
+            out.push(b'"');
+        }
+        if let Some(dry_run) = self.dry_run {
+            out.extend_from_slice(b",\"dry-run\":");
+            write_text(dry_run, out);
+        }
+        out.push(b'}');
+    }
 }
 
 /// What a field is where it is missing, of whatever type.

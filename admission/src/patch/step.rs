@@ -1,0 +1,100 @@
+//! The operations of a patch in two forms: text for the answer to a review, and the types of `json_patch`
+//! for a repair.
+
+use crate::json::write_text;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
+use serde_json::{Value, json};
+
+/// The parts of a path; ours has no more than three.
+pub(super) type Path = [Option<&'static str>; 3];
+
+/// One operation of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step<'a> {
+    pub(super) op: Op,
+    pub(super) path: Path,
+    pub(super) value: Content<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Add,
+    Test,
+    Replace,
+    Remove,
+}
+
+/// What an operation brings with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content<'a> {
+    Nothing,
+    Empty,
+    Text(&'a str),
+}
+
+/// The path's parts are ours, and none has what a JSON text would have to escape. What a path has to
+/// escape, only a key has.
+fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
+    for name in [first, second].into_iter().flatten() {
+        out.push(b'/');
+        out.extend_from_slice(name.as_bytes());
+    }
+    let Some(key) = key else { return };
+    out.push(b'/');
+    let mut rest = key.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'~' | b'/')) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(if rest[at] == b'~' { b"~0" } else { b"~1" });
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+impl Op {
+    /// As a patch has it before the path.
+    const fn as_text(self) -> &'static str {
+        match self {
+            Self::Add => r#"{"op":"add","path":""#,
+            Self::Test => r#"{"op":"test","path":""#,
+            Self::Replace => r#"{"op":"replace","path":""#,
+            Self::Remove => r#"{"op":"remove","path":""#,
+        }
+    }
+}
+
+impl Step<'_> {
+    /// Writes it as an operation of a JSON Patch.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.op.as_text().as_bytes());
+        write_path(self.path, out);
+        match self.value {
+            Content::Nothing => out.extend_from_slice(b"\"}"),
+            Content::Empty => out.extend_from_slice(b"\",\"value\":{}}"),
+            Content::Text(text) => {
+                out.extend_from_slice(b"\",\"value\":");
+                write_text(text, out);
+                out.push(b'}');
+            }
+        }
+    }
+
+    pub(super) fn operation(&self) -> PatchOperation {
+        let path = pointer(self.path);
+        let value = match self.value {
+            Content::Nothing => Value::Null,
+            Content::Empty => json!({}),
+            Content::Text(text) => json!(text),
+        };
+        match self.op {
+            Op::Add => PatchOperation::Add(AddOperation { path, value }),
+            Op::Test => PatchOperation::Test(TestOperation { path, value }),
+            Op::Replace => PatchOperation::Replace(ReplaceOperation { path, value }),
+            Op::Remove => PatchOperation::Remove(RemoveOperation { path }),
+        }
+    }
+}
+
+pub(super) fn pointer(path: Path) -> PointerBuf {
+    PointerBuf::from_tokens(path.into_iter().flatten())
+}
