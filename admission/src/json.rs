@@ -1,9 +1,10 @@
-//! A reader of JSON as an API server writes it: one pass, and no copy of what can be borrowed. It
-//! reports no errors: text that it does not support is read again with `serde_json`, which says why.
+//! A reader of JSON as an API server writes it, and a writer of texts. The reader takes one pass and
+//! copies nothing that can be borrowed. It reports no errors: text that it does not support is read
+//! again with `serde_json`, which says why.
 //!
-//! It exists for speed. With `serde_json` alone the webhook answers 0.46 times as many reviews as a
-//! handler that does nothing, and 5.6 times as many as one of controller-runtime; with this reader 0.87
-//! and 10.5 times. A test holds both readers to the same results.
+//! Reader and writer exist for speed. With `serde_json` for both the webhook answers 0.46 times as many
+//! reviews as a handler that does nothing, with this reader alone 0.60 times, with both 0.86 times. A
+//! test holds the reader to the results of `serde_json`.
 
 mod scan;
 mod write;
