@@ -1,7 +1,7 @@
 //! Any bytes as a review. What must hold is in `oracle/`.
 #![no_main]
 
-#[path = "../oracle/mod.rs"]
+#[path = "../oracle/oracle.rs"]
 mod oracle;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| oracle::review(data));

@@ -2,7 +2,7 @@
 //! run: what a fuzzer once found stays found without one.
 #![cfg(test)]
 
-#[path = "../../fuzz/oracle/mod.rs"]
+#[path = "../../fuzz/oracle/oracle.rs"]
 mod oracle;
 
 use std::path::Path;
