@@ -8,7 +8,7 @@ mod params;
 
 pub use inodes::BytesPerInode;
 pub use mode::Mode;
-pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, duration};
+pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;
