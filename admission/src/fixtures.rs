@@ -1,12 +1,13 @@
 //! What tests of decisions have in common: a small cluster, claims, and a decision applied to an
 //! object as the API server would.
 
-use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::mutate::service::Settings;
 use crate::patch::Received;
 use crate::snapshot::namespace::NamespaceInfo;
 use crate::snapshot::volume::VolumeShape;
 use crate::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_api::balancer::Mode;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Node;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 /// The settings of a webhook without flags.
 pub const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
 
 /// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
 /// east only), `foreign`. None is marked as the default.

@@ -9,7 +9,6 @@ pub mod trimmed;
 
 pub use self::owned::{ManagedFields, OwnedFields};
 
-use crate::names::inlets;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
@@ -55,6 +54,12 @@ pub struct Metadata<'a> {
     /// Its uid.
     #[serde(borrow)]
     pub uid: Option<Text<'a>>,
+    /// Its version.
+    #[serde(borrow)]
+    pub resource_version: Option<Text<'a>>,
+    /// When it was created.
+    #[serde(borrow)]
+    pub creation_timestamp: Option<Text<'a>>,
     /// There while it is being deleted.
     pub deletion_timestamp: Option<IgnoredAny>,
     /// Its annotations.
@@ -70,7 +75,8 @@ pub struct Metadata<'a> {
     #[serde(borrow)]
     pub owner_references: Option<Vec<Owner<'a>>>,
     /// Who owns which of its fields.
-    pub managed_fields: Option<Vec<ManagedFields>>,
+    #[serde(borrow)]
+    pub managed_fields: Option<Vec<ManagedFields<'a>>>,
 }
 
 /// An owner of an object.
@@ -160,6 +166,11 @@ impl<'a> Metadata<'a> {
             name: text(&metadata.name),
             generate_name: text(&metadata.generate_name),
             uid: text(&metadata.uid),
+            resource_version: text(&metadata.resource_version),
+            creation_timestamp: metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| Text(Cow::Owned(time.0.to_string()))),
             deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
             annotations: pairs(&metadata.annotations),
             labels: pairs(&metadata.labels),
@@ -169,8 +180,8 @@ impl<'a> Metadata<'a> {
                 let record = |fields: &FieldsV1| {
                     OwnedFields::deserialize(&fields.0).unwrap_or(OwnedFields::Unreadable)
                 };
-                let entry = |entry: &ManagedFieldsEntry| ManagedFields {
-                    by_inlets: entry.manager.as_deref() == Some(inlets::OPERATOR),
+                let entry = |entry: &'a ManagedFieldsEntry| ManagedFields {
+                    manager: text(&entry.manager),
                     fields_v1: entry.fields_v1.as_ref().map(record),
                 };
                 entries.iter().map(entry).collect()

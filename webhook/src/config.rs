@@ -6,7 +6,9 @@ use crate::serve::client_ca::ClientPolicy;
 use crate::serve::clients::ClientAuth;
 use crate::serve::http::Allowance;
 use crate::webhook_config::plan::Installation;
-use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::mutate::service::settings;
+use fastrak_api::balancer::Mode;
 use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
@@ -37,17 +39,17 @@ pub struct Args {
     #[arg(long, env = "FASTRAK_LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Who gives an address to Services that ask for nobody.
-    #[arg(long, env = "FASTRAK_BALANCER", value_enum, default_value = "inlets", global = true)]
-    pub balancer: Balancer,
+    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", global = true)]
+    pub balancer: Mode,
     /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",
-        value_enum,
+        value_parser = settings::alternative(),
         default_value = "none",
         global = true
     )]
-    pub balancer_alternative: Alternative,
+    pub balancer_alternative: Mode,
     /// Decide everything and do nothing: changes and refusals become warnings and counts.
     #[arg(long, env = "FASTRAK_DRY_RUN", global = true)]
     pub dry_run: bool,
@@ -287,7 +289,7 @@ mod tests {
             ["w", "--namespace", "mine", "--service-name", "hook", "--tls-name", "127.0.0.1"];
         let config = Config::from(Args::try_parse_from(args).unwrap());
         assert_eq!(config.tls_names, ["hook.mine.svc", "hook.mine.svc.cluster.local", "127.0.0.1"]);
-        assert_eq!(config.services.balancer, Balancer::Inlets);
+        assert_eq!(config.services.balancer, Mode::Inlets);
         assert_eq!(config.drain, Duration::from_secs(5));
     }
 

@@ -3,53 +3,45 @@
 //! here: a policy has no way to warn.
 
 use super::cel::{edits, fill, map, text, texts};
-use crate::mutate::service::{Server, Settings};
-use fastrak_api::balancer::{Choice, Decision, EVERYBODY, FOREIGN_PREFIXES, SkipReason};
+use crate::mutate::service::Settings;
+use fastrak_api::balancer::{Decision, EVERYBODY, FOREIGN_PREFIXES, MANAGED, Mode, SkipReason};
 use fastrak_api::names::{self, inlets, kubernetes};
 
-/// The annotations that the operator reads on a server's Services.
-fn operator_annotations(server: Server) -> [(&'static str, String); 2] {
-    let (current, legacy) = server.manage();
-    [(inlets::MANAGE, current.to_owned()), (inlets::MANAGE_LEGACY, legacy.to_owned())]
+/// The annotations that the operator reads on a mode's Services.
+fn operator_annotations(mode: Mode) -> Vec<(&'static str, String)> {
+    MANAGED.into_iter().zip(mode.row().annotations.map(str::to_owned)).collect()
 }
 
 /// The same, with the record of the decision.
-fn set(server: Server) -> [(&'static str, String); 3] {
-    let [manage, legacy] = operator_annotations(server);
-    [manage, legacy, (names::BALANCER_DECISION, server.decision().to_string())]
-}
-
-/// What is written on a Service that loses its record to a foreign address.
-fn withheld() -> [(&'static str, String); 3] {
-    let [manage, legacy] = operator_annotations(Server::Nobody);
-    let decision = Decision::Skipped(SkipReason::ForeignAddress);
-    [manage, legacy, (names::BALANCER_DECISION, decision.to_string())]
+fn set(mode: Mode, decision: Decision) -> Vec<(&'static str, String)> {
+    let mut all = operator_annotations(mode);
+    all.push((names::BALANCER_DECISION, decision.to_string()));
+    all
 }
 
 fn skipped(reason: SkipReason) -> String {
     text(&Decision::Skipped(reason).to_string())
 }
 
-/// The names that stand in the templates below. A choice that is served and the decision for it
-/// are one word, which a test holds.
+/// The names that stand in the templates below.
 fn names(settings: Settings) -> Vec<(&'static str, String)> {
-    let decision = |server: Server| text(&server.decision().to_string());
-    let served = [Server::Inlets, Server::Nobody].map(|server| server.decision().to_string());
+    let served = |mode: Mode| map(&set(mode, Decision::Served(mode)));
+    let withheld = Decision::Skipped(SkipReason::ForeignAddress);
     vec![
         ("wish", text(names::BALANCER)),
         ("decision", text(names::BALANCER_DECISION)),
-        ("manages", texts([inlets::MANAGE, inlets::MANAGE_LEGACY])),
-        ("served", texts(served.iter().map(String::as_str))),
+        ("manages", texts(MANAGED)),
+        ("served", texts(Mode::ALL.map(Mode::as_str))),
         ("operator", text(inlets::OPERATOR)),
-        ("inlets", text(&Choice::Inlets.to_string())),
-        ("nobody", text(&Choice::None.to_string())),
-        ("told_inlets", map(&operator_annotations(Server::Inlets))),
-        ("told_nobody", map(&operator_annotations(Server::Nobody))),
-        ("set_inlets", map(&set(Server::Inlets))),
-        ("set_nobody", map(&set(Server::Nobody))),
-        ("set_withheld", map(&withheld())),
-        ("default", decision(settings.balancer.server())),
-        ("alternative", decision(settings.alternative.server())),
+        ("inlets", text(Mode::Inlets.as_str())),
+        ("nobody", text(Mode::None.as_str())),
+        ("told_inlets", map(&operator_annotations(Mode::Inlets))),
+        ("told_nobody", map(&operator_annotations(Mode::None))),
+        ("set_inlets", served(Mode::Inlets)),
+        ("set_nobody", served(Mode::None)),
+        ("set_withheld", map(&set(Mode::None, withheld))),
+        ("default", text(settings.balancer.as_str())),
+        ("alternative", text(settings.alternative.as_str())),
         ("prefixes", texts(FOREIGN_PREFIXES)),
         ("restricted", restricted("object")),
         ("was_restricted", restricted("oldObject")),

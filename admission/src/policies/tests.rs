@@ -1,15 +1,14 @@
 //! What an API server makes of the policies is asked of a real one, in the tests of the whole product.
 
 use super::*;
-use crate::mutate::service::{Alternative, Balancer, Server};
-use fastrak_api::balancer::Choice;
+use fastrak_api::balancer::Mode;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 
 const SHIPPED: &str = include_str!("../../../deploy/policies/policies.yaml");
 const REGISTRATION: &str = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
 
 const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
 
 fn by_default() -> Vec<Policy> {
     let classes = [names::CLASS_DEFAULT, names::CLASS_RETAIN].map(str::to_owned);
@@ -95,15 +94,8 @@ fn no_name_is_left_open_in_an_expression() {
 }
 
 #[test]
-fn a_choice_that_is_served_and_its_decision_are_one_word() {
-    for (choice, server) in [(Choice::Inlets, Server::Inlets), (Choice::None, Server::Nobody)] {
-        assert_eq!(choice.to_string(), server.decision().to_string());
-    }
-}
-
-#[test]
 fn classes_settings_and_namespace_are_those_that_were_asked_for() {
-    let settings = Settings { balancer: Balancer::None, ..SETTINGS };
+    let settings = Settings { balancer: Mode::None, ..SETTINGS };
     let rendered = policies(&["it's".to_owned()], settings, "mine");
     let [claims, services] = rendered.as_slice() else { panic!("{rendered:?}") };
     assert!(expressions(claims).iter().any(|text| text.contains(r"in ['it\'s']")));

@@ -8,6 +8,7 @@
 //! What is reported as a warning: a change that somebody's request led to, and an object that was left
 //! as it is where its user could have expected more. Not reported: that another's objects are another's.
 
+use fastrak_api::balancer::{Mode, SkipReason, Unsupported};
 use std::fmt;
 
 /// Part of the product that a reason belongs to.
@@ -164,13 +165,13 @@ reasons! {
     NoBalancer = Balancer, "none", Change, "left it without an address; write {}: inlets to ask for one";
     /// Nobody is to serve it, since the inlets operator cannot.
     BeyondInlets = Balancer, "beyond-inlets", Change,
-        "left it without an address: inlets cannot carry it, {}";
+        "left it without an address: {}";
     /// Nobody is to serve it: a tunnel would let in clients that it keeps out.
     SourceRanges = Balancer, "source-ranges", Change,
-        "left it without an address: inlets ignores {}; remove them";
+        "left it without an address: {}; remove them";
     /// Nobody is to serve it: a tunnel cannot have the address that it asks for.
     RequestedAddress = Balancer, "requested-address", Change,
-        "left it without an address: inlets ignores {}; remove it";
+        "left it without an address: {}; remove it";
     /// It has no cluster address.
     Headless = Balancer, "headless", Skip,
         "left it alone: without a cluster IP there is nothing to forward to";
@@ -199,6 +200,40 @@ reasons! {
     Overloaded = Review, "overloaded", Skip, "left it alone for now: overloaded, will look again";
     /// A defect of fastrak's.
     Internal = Review, "internal", Skip, "left it alone for now: a defect of its own, will look again";
+}
+
+impl Reason {
+    /// Returns the reason of a Service that a mode serves.
+    #[must_use]
+    pub const fn served(mode: Mode) -> Self {
+        match mode {
+            Mode::Inlets => Self::Inlets,
+            Mode::None => Self::NoBalancer,
+        }
+    }
+
+    /// Returns the reason of a Service that its mode cannot carry.
+    #[must_use]
+    pub const fn unsupported(what: Unsupported) -> Self {
+        match what {
+            Unsupported::SourceRanges => Self::SourceRanges,
+            Unsupported::RequestedAddress => Self::RequestedAddress,
+            Unsupported::Protocol(..) | Unsupported::ReservedPort(_) => Self::BeyondInlets,
+        }
+    }
+
+    /// Returns the reason of a Service that is left as it is.
+    #[must_use]
+    pub const fn skipped(reason: SkipReason) -> Self {
+        match reason {
+            SkipReason::Headless => Self::Headless,
+            SkipReason::ForeignClass => Self::ForeignBalancer,
+            SkipReason::ForeignAddress => Self::ForeignAddress,
+            SkipReason::ForeignMark => Self::ForeignMark,
+            SkipReason::UserManaged => Self::UserManaged,
+            SkipReason::UnservedChoice => Self::UnservedChoice,
+        }
+    }
 }
 
 impl Rule {
@@ -237,6 +272,14 @@ mod tests {
             let verb = words.split(' ').next().unwrap();
             assert!(verbs.contains(&verb), "{reason}: {words}");
             assert!(words.matches("{}").count() <= 1, "{reason}: {words}");
+        }
+    }
+
+    #[test]
+    fn the_warning_of_an_unserved_choice_names_every_mode() {
+        for mode in Mode::ALL {
+            let words = Reason::UnservedChoice.message();
+            assert!(words.split(' ').any(|word| word == mode.as_str()), "{words}: {mode}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which fields of an object somebody owns, as far as fastrak asks: whether one of them is the class of
 //! a claim or the ingress of a Service. A record that cannot be read is distinguished from one that is silent.
 
-use crate::names::inlets;
+use super::Text;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -15,12 +15,12 @@ const CLASS: Path = &["f:spec", "f:storageClassName"];
 const INGRESS: Path = &["f:status", "f:loadBalancer", "f:ingress"];
 
 /// One entry of `managedFields`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ManagedFields {
-    /// Whether its manager is the inlets operator.
-    #[serde(rename = "manager", deserialize_with = "is_inlets_operator")]
-    pub by_inlets: bool,
+pub struct ManagedFields<'a> {
+    /// Its manager.
+    #[serde(borrow)]
+    pub manager: Option<Text<'a>>,
     /// What its manager owns.
     pub fields_v1: Option<OwnedFields>,
 }
@@ -36,11 +36,6 @@ pub enum OwnedFields {
     Class,
     /// The ingress of a Service, among others.
     Ingress,
-}
-
-fn is_inlets_operator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    let manager = Option::<super::Text<'de>>::deserialize(deserializer)?;
-    Ok(manager.is_some_and(|manager| manager.as_str() == inlets::OPERATOR))
 }
 
 impl<'de> Deserialize<'de> for OwnedFields {
@@ -102,7 +97,7 @@ impl<'de> Visitor<'de> for Search {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
         let mut found = [false; 2];
-        while let Some(key) = map.next_key::<super::Text<'de>>()? {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
             let below = self.below(key.as_str());
             let here = if below.goes_on() {
                 map.next_value_seed(below)?
@@ -168,20 +163,7 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<OwnedFields>(record).unwrap(), owned, "{record}");
         }
-        let none: ManagedFields = serde_json::from_str(r#"{"fieldsV1": null}"#).unwrap();
+        let none: ManagedFields<'_> = serde_json::from_str(r#"{"fieldsV1": null}"#).unwrap();
         assert_eq!(none, ManagedFields::default());
-    }
-
-    #[test]
-    fn the_inlets_operator_is_known_by_its_name() {
-        for (entry, is_inlets) in [
-            (r#"{"manager": "inlets-operator"}"#, true),
-            (r#"{"manager": "inlets-operator-2"}"#, false),
-            (r#"{"manager": null}"#, false),
-            ("{}", false),
-        ] {
-            let read: ManagedFields = serde_json::from_str(entry).unwrap();
-            assert_eq!(read.by_inlets, is_inlets, "{entry}");
-        }
     }
 }

@@ -2,8 +2,8 @@ use super::*;
 use crate::fixtures::{
     SETTINGS, after, annotated, annotation, is_silent, saying, snapshot, warned, with_labels,
 };
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{BALANCER, BALANCER_DECISION};
-use inlets::{MANAGE, MANAGE_LEGACY};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ fn a_load_balancer_goes_to_inlets_by_default_and_to_whom_it_asks_for() {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         assert_eq!(said(&created(&object)), wanted, "{choice}");
     }
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     assert_eq!(said(&after(&plain(), &decide(None, &plain(), none))), NONE);
 }
 
@@ -188,7 +188,7 @@ fn when_the_port_that_inlets_could_not_carry_is_gone_inlets_serves() {
 #[test]
 fn a_decision_is_kept_when_the_defaults_change() {
     let old = created(&plain());
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     is_silent(&decide(Some(&old), &old, none), Reason::Inlets);
     is_silent(&decide(None, &old, none), Reason::Inlets);
 }

@@ -137,7 +137,7 @@ fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
     assert_eq!(warned(&absent(Some(&inner), &plain())).len(), 2);
     let asking = annotated(&plain(), &[(BALANCER, "inlets")]);
     assert_eq!(warned(&absent(None, &asking)), [did]);
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     for (object, settings) in [(udp(), SETTINGS), (plain(), none)] {
         assert_eq!(warned(&with_operator(Some(false), None, &object, settings)).len(), 1);
     }

@@ -43,7 +43,7 @@ fn a_served_service_that_is_replaced_without_annotations_keeps_its_decision() {
 #[test]
 fn a_stripped_decision_stands_whatever_the_defaults_are_now() {
     let old = tunnelled(&created(&plain()));
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     let new = replaced(&old);
     assert_eq!(said(&after(&new, &decide(Some(&old), &new, none))), INLETS);
 }
@@ -124,7 +124,7 @@ fn status_by(object: &Value, manager: &str) -> Value {
 
 #[test]
 fn without_the_old_object_the_operators_address_is_told_by_who_wrote_it() {
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     let stripped = replaced(&tunnelled(&plain()));
     let ours = status_by(&stripped, "inlets-operator");
     assert_eq!(said(&after(&ours, &decide(None, &ours, none))), INLETS);
