@@ -7,11 +7,12 @@ mod node_marks;
 mod partial;
 mod read;
 mod restore_request;
-mod review;
 mod unservable;
 
 pub use self::node_marks::MissingMarks;
-pub use self::partial::{ClaimSpec, DataSource, Expression, PartialClaim, Resources, Selector};
+pub use self::partial::{
+    ClaimSpec, ClaimStatus, DataSource, Expression, PartialClaim, Resources, Selector,
+};
 pub use self::restore_request::{RestoreRequest, RestoreRequestError};
 pub use self::unservable::Unservable;
 
@@ -19,11 +20,11 @@ use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
 use crate::selector::Requirement;
 use crate::size::{Bytes, SizeError};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// A claim, reduced to what fastrak decides by. No text in it is longer than
-/// [`crate::object::LONGEST`]. What says that [`Claim::read`] alone reads it has no part in a decision
-/// at admission, where each copy is a part of what a review costs.
+/// [`crate::object::LONGEST`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"
@@ -38,8 +39,8 @@ pub struct Claim {
     pub generate_name: String,
     /// Its uid. A claim that is being created has none at admission.
     pub uid: Option<String>,
-    /// Its version. Read by [`Claim::read`] alone.
-    pub resource_version: Option<String>,
+    /// Its version.
+    pub resource_version: Option<SmolStr>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// The uid of the pod that it is a generic ephemeral volume of.
@@ -63,8 +64,8 @@ pub struct Claim {
     pub class_unowned: bool,
     /// The volume it is bound to, or asks for by name.
     pub volume_name: Option<String>,
-    /// Its phase. Read by [`Claim::read`] alone.
-    pub phase: Option<String>,
+    /// Its phase.
+    pub phase: Option<SmolStr>,
     /// How it is to be mounted.
     pub access_modes: Vec<String>,
     /// Whether a controller other than those of Kubernetes has put a finalizer on it.
@@ -85,11 +86,9 @@ pub struct Claim {
     pub probes: bool,
     /// What it has been answered.
     pub probe_answer: Option<String>,
-    /// When it was made, in seconds since 1970. Read by [`Claim::read`] alone.
+    /// When it was created, in seconds since 1970.
     pub created: Option<i64>,
-    /// Whether an annotation asks fastrak for a volume that was there before.
-    pub restores: bool,
-    /// What it wants in place of a new volume. Read by [`Claim::read`] alone.
+    /// The existing data that it asks for instead of a new volume.
     pub restore_request: Option<Result<RestoreRequest, RestoreRequestError>>,
 }
 

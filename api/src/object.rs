@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -262,6 +263,11 @@ pub(crate) fn owned(text: Option<&Text<'_>>) -> Option<String> {
 #[must_use]
 pub fn clipped(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST)].to_owned()
+}
+
+/// The same for a text that is mostly short enough to need no allocation.
+pub(crate) fn short(text: &str) -> SmolStr {
+    SmolStr::new(&text[..text.floor_char_boundary(LONGEST)])
 }
 
 fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {

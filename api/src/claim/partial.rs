@@ -1,5 +1,4 @@
-//! A claim as it is on the wire, as far as fastrak reads it at admission. What is read from it is `claim.rs`'s to
-//! say.
+//! A claim as it is on the wire, as far as fastrak reads it. [`super::Claim`] is what is read from it.
 
 use crate::object::{Mapping, Metadata, Pairs, Text, pairs, text, texts};
 use crate::selector::Requirement;
@@ -24,6 +23,18 @@ pub struct PartialClaim<'a> {
     /// Its spec.
     #[serde(borrow)]
     pub spec: Option<Mapping<ClaimSpec<'a>>>,
+    /// Its status.
+    #[serde(borrow)]
+    pub status: Option<Mapping<ClaimStatus<'a>>>,
+}
+
+/// The status of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ClaimStatus<'a> {
+    /// Its phase.
+    #[serde(borrow)]
+    pub phase: Option<Text<'a>>,
 }
 
 /// The spec of a claim.
@@ -214,7 +225,12 @@ impl<'a> PartialClaim<'a> {
             volume_attributes_class_name: text(&spec.volume_attributes_class_name),
             resources: spec.resources.as_ref().map(resources_of),
         });
-        Self { metadata: Some(Mapping(Metadata::of(&claim.metadata))), spec: spec.map(Mapping) }
+        let status = claim.status.as_ref();
+        Self {
+            metadata: Some(Mapping(Metadata::of(&claim.metadata))),
+            spec: spec.map(Mapping),
+            status: status.map(|status| Mapping(ClaimStatus { phase: text(&status.phase) })),
+        }
     }
 }
 

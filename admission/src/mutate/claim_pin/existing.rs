@@ -28,7 +28,7 @@ pub(super) fn volume<'a>(
     let is_free = |volume: &VolumeInfo| {
         volume.reservation.is_none()
             // The user asks for certain data, which no other volume has.
-            && !claim.restores
+            && claim.restore_request.is_none()
             && claim.data_source.is_none()
             && volume.class == class.name
             && volume.is_selected_by(claim)
