@@ -7,30 +7,19 @@
 pub mod claim_default;
 pub mod claim_demands;
 pub mod claim_pin;
+mod fields;
 pub mod service;
 
+pub use self::fields::{DECLARED, PROBE};
+
+use self::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict};
 use claim_default::ClassOf;
 use fastrak_api::claim::{Claim, ClassChoice};
 use fastrak_api::class::Class;
-use fastrak_api::names::{self, inlets, kubernetes};
-
-/// All that fastrak ever writes. A patch that touches anything else is a defect, which tests hold every
-/// answer to.
-pub const DECLARED: [Field; 10] = [
-    Field::ClassName,
-    Field::Annotation(names::NODE),
-    Field::Annotation(names::PINNED_BY),
-    Field::Annotation(kubernetes::SELECTED_NODE),
-    Field::Annotation(kubernetes::STORAGE_PROVISIONER),
-    Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA),
-    Field::Label(names::NODE),
-    Field::Annotation(inlets::MANAGE),
-    Field::Annotation(inlets::MANAGE_LEGACY),
-    Field::Annotation(names::BALANCER_DECISION),
-];
+use fastrak_api::names;
 
 /// What is happening to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +50,7 @@ pub struct ClaimRequest<'a> {
 pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
     let claim = ask.claim;
     if is_probe(ask) {
-        let seen = Edit::set(Field::Annotation(names::PROBE), names::PROBE_SEEN);
+        let seen = Edit::set(PROBE, names::PROBE_SEEN);
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
     if let Some((reason, about)) = beyond_scope(claim, snapshot) {
@@ -161,35 +150,6 @@ fn both(given: Verdict, pin: Verdict) -> Verdict {
             Verdict { outcome: Outcome::Patched(edits), messages, ..pin }
         }
         (outcome, _) => Verdict { reason: given.reason, about: given.about, outcome, messages },
-    }
-}
-
-/// A verdict that changes only what is not so already.
-fn without_idle_edits(claim: &Claim, mut verdict: Verdict) -> Verdict {
-    if let Outcome::Patched(edits) = &mut verdict.outcome {
-        edits.retain(|edit| edit.value.as_deref() != value(claim, edit.field));
-        if edits.is_empty() {
-            verdict.outcome = Outcome::Untouched;
-        }
-    }
-    verdict
-}
-
-fn value(claim: &Claim, field: Field) -> Option<&str> {
-    match field {
-        Field::Annotation(names::NODE) => claim.pin.as_deref(),
-        Field::Annotation(names::PINNED_BY) => claim.pinned_by.as_deref(),
-        Field::Annotation(kubernetes::SELECTED_NODE) => claim.selected_node.as_deref(),
-        Field::Annotation(kubernetes::STORAGE_PROVISIONER) => {
-            claim.storage_provisioner.0.as_deref()
-        }
-        Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA) => {
-            claim.storage_provisioner.1.as_deref()
-        }
-        Field::Label(names::NODE) => claim.node_label.as_deref(),
-        Field::Annotation(names::PROBE) => claim.probe_answer.as_deref(),
-        Field::ClassName => claim.class_name(),
-        Field::Annotation(_) | Field::Label(_) => None,
     }
 }
 

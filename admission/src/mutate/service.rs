@@ -9,10 +9,11 @@ pub mod settings;
 pub use self::settings::Settings;
 
 use self::record::Record;
+use super::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict, clipped};
-use fastrak_api::balancer::{Decision, Ingress, MANAGED, Mode, ServiceView, SkipReason};
+use fastrak_api::balancer::{Decision, Ingress, Mode, ServiceView, SkipReason};
 use fastrak_api::names;
 
 /// A request that creates or changes a Service.
@@ -186,26 +187,6 @@ fn served(mode: Mode) -> Verdict {
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
     let about = format!("{} {:?}", names::BALANCER, clipped(choice, QUOTED));
     skipped(service, record, SkipReason::UnservedChoice, &about)
-}
-
-fn without_idle_edits(service: &ServiceView, mut verdict: Verdict) -> Verdict {
-    if let Outcome::Patched(edits) = verdict.outcome {
-        let changes = |edit: &Edit| edit.value.as_deref() != value(service, edit.field);
-        let edits = edits.into_iter().filter(changes).collect();
-        verdict.outcome = Verdict::patched(verdict.reason, edits).outcome;
-    }
-    verdict
-}
-
-fn value(service: &ServiceView, field: Field) -> Option<&str> {
-    match field {
-        Field::Annotation(names::BALANCER_DECISION) => service.decision.as_deref(),
-        Field::Annotation(key) => {
-            let at = MANAGED.iter().position(|managed| *managed == key)?;
-            service.managed[at].as_deref()
-        }
-        Field::Label(_) | Field::ClassName => None,
-    }
 }
 
 #[cfg(test)]

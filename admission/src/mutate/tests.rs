@@ -4,9 +4,11 @@ use crate::fixtures::{
     node, reserved, saying, snapshot, volume, warned, with_labels, with_volumes,
 };
 use crate::snapshot::agent::Agent;
+use fastrak_api::names::kubernetes::{
+    self, SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA,
+};
 use fastrak_api::names::{CLASS_DEFAULT, NODE, PINNED_BY, PROVISIONER};
 use fastrak_api::node::NodeName;
-use kubernetes::{SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
