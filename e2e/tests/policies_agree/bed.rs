@@ -218,7 +218,7 @@ impl Bed {
         let wanted = Decision::Served(config.services.balancer);
         let classes =
             [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
-        for policy in policies::policies(&classes, config.services, &config.namespace) {
+        for policy in policies::policies(&classes, config.services, &config.namespace)? {
             self.apply(policy).await?;
         }
         let webhook = Webhook::bind(config).await?;
