@@ -1,5 +1,4 @@
-//! What a review costs without the network: decode, decide, patch, encode. It measures no socket and
-//! no TLS.
+//! Measures a review without the network: decode, decide, patch, encode.
 
 use criterion::Criterion;
 use fastrak_admission::mutate::service::Settings;

@@ -1,4 +1,4 @@
-//! Services as fastrak reads them: the mode that each asks for, and what was decided about it.
+//! Services as fastrak reads them: the mode that each names, and the decision about it.
 //!
 //! The decision itself is the webhook's.
 
@@ -30,27 +30,27 @@ pub struct ServiceView {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Whether its type is LoadBalancer.
+    /// True if its type is LoadBalancer.
     pub is_load_balancer: bool,
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub deleting: bool,
-    /// Whether its labels opt out of fastrak.
+    /// True if its labels opt out of fastrak.
     pub opted_out: bool,
-    /// Whether it has no cluster address.
+    /// True if it has no cluster address.
     pub headless: bool,
     /// The load balancer class that it names.
     pub class: Option<String>,
     /// What each of [`Mode::ALL`] cannot carry of it; see [`ServiceView::unsupported`].
     unsupported: [Option<Unsupported>; Mode::ALL.len()],
-    /// Whether its `externalTrafficPolicy` is Local: its pods see the addresses of clients.
+    /// True if its `externalTrafficPolicy` is Local: its pods see the addresses of clients.
     pub is_local: bool,
     /// Which load balancer has given it the addresses in its status.
     pub ingress: Ingress,
-    /// Whether its spec has external addresses.
+    /// True if its spec has external addresses.
     pub has_external_ips: bool,
     /// An annotation, a label or a finalizer of another load balancer.
     pub foreign_mark: Option<String>,
-    /// The mode that it asks for, unparsed; see [`Mode::parse`].
+    /// The mode that it names, unparsed; see [`Mode::parse`].
     pub choice: Option<String>,
     /// What was decided, unparsed; see [`ServiceView::decision`].
     pub decision: Option<String>,

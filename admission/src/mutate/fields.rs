@@ -100,8 +100,8 @@ mod tests {
     fn of_claim(object: &Value) -> BTreeSet<Field> {
         let claim_view = Claim::read(&serde_json::from_value(object.clone()).unwrap());
         let operation = Operation::Create;
-        let ask = ClaimRequest { claim: &claim_view, old: None, operation, request: "r-1" };
-        written(&claim(&ask, &snapshot(&[node("a")])))
+        let request = ClaimRequest { claim: &claim_view, old: None, operation, uid: "r-1" };
+        written(&claim(&request, &snapshot(&[node("a")])))
     }
 
     #[test]
@@ -114,8 +114,8 @@ mod tests {
         let object = json!({"metadata": {"name": "web", "namespace": "shop"},
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
         let view = ServiceView::read(&serde_json::from_value(object).unwrap());
-        let ask = ServiceRequest { service: &view, old: None };
-        all.extend(written(&service(&ask, &snapshot(&[]), SETTINGS)));
+        let request = ServiceRequest { service: &view, old: None };
+        all.extend(written(&service(&request, &snapshot(&[]), SETTINGS)));
         assert_eq!(all, DECLARED.into_iter().collect());
     }
 

@@ -1,5 +1,5 @@
 //! The mode that gives a Service its address: decided once, recorded on the Service, and kept until
-//! its user asks for another. It never writes a field of the spec, and it leaves alone what is another
+//! its user names another. It never writes a field of the spec, and it leaves alone what is another
 //! load balancer's.
 
 mod limits;
@@ -36,17 +36,17 @@ struct Fallback {
     alternative: Mode,
 }
 
-/// How much of a user's text a message repeats.
+/// The maximum length of a user's text in a message.
 const QUOTED: usize = 24;
 
 /// Decides about a Service.
 #[must_use]
-pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
-    let service = ask.service;
-    if let Some((reason, about)) = beyond_scope(service, snapshot) {
+pub fn service(request: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
+    let service = request.service;
+    if let Some((reason, about)) = out_of_scope(service, snapshot) {
         return Verdict::untouched(reason).about(about);
     }
-    let record = Record::of(ask);
+    let record = Record::of(request);
     let verdict = if !service.is_load_balancer {
         given_up(service, record)
     } else if let Some(mark) = record.set_by_user(service) {
@@ -58,20 +58,20 @@ pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings
             Err(Unserved(text)) => unserved(service, record, &text),
             Ok(choice) => match foreign(service).filter(|_| record.decided().is_none()) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
-                None => decided(ask, choice, record, &fallback),
+                None => decided(request, choice, record, &fallback),
             },
         }
     };
     let verdict = match snapshot.inlets_operator {
-        Some(false) => limits::remarked_absence(ask, verdict),
+        Some(false) => limits::remarked_absence(request, verdict),
         Some(true) | None => verdict,
     };
     let verdict = without_idle_edits(service, verdict);
-    // An earlier decision was reported before.
+    // The warning of an earlier decision was shown before.
     if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.with_warning() } else { verdict }
 }
 
-fn beyond_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
+fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
     let namespace = service.namespace.as_str();
     let rules = [
         (service.opted_out || snapshot.is_opted_out(namespace), Reason::OptedOut, ""),
@@ -136,14 +136,14 @@ fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &st
 }
 
 fn decided(
-    ask: &ServiceRequest<'_>,
+    request: &ServiceRequest<'_>,
     choice: Option<Mode>,
     record: Record,
     fallback: &Fallback,
 ) -> Verdict {
-    let service = ask.service;
+    let service = request.service;
     let recorded = record.decided();
-    let kept = recorded.filter(|_| !must_decide_again(ask, record));
+    let kept = recorded.filter(|_| !must_decide_again(request, record));
     let mode = match (choice.or(kept), &fallback.mode) {
         (Some(mode), _) => mode,
         (None, Ok(mode)) => *mode,
@@ -164,16 +164,17 @@ fn decided(
             let verdict = served(fallback.alternative).about(what.of_mode(mode));
             Verdict { reason: Reason::unsupported(what), ..verdict }
         }
-        Some(_) | None => limits::remarked(ask, mode, served(mode)),
+        Some(_) | None => limits::remarked(request, mode, served(mode)),
     }
 }
 
 /// Returns whether a recorded decision no longer stands, though no choice is written: the choice
 /// that led to it was removed, or the Service no longer asks for what its mode could not carry.
-fn must_decide_again(ask: &ServiceRequest<'_>, record: Record) -> bool {
-    let Some(old) = ask.old else { return false };
-    let now_carried =
-        |mode: &Mode| old.unsupported(*mode).is_some() && ask.service.unsupported(*mode).is_none();
+fn must_decide_again(request: &ServiceRequest<'_>, record: Record) -> bool {
+    let Some(old) = request.old else { return false };
+    let now_carried = |mode: &Mode| {
+        old.unsupported(*mode).is_some() && request.service.unsupported(*mode).is_none()
+    };
     old.choice.is_some() || (record.was_none() && Mode::ALL.iter().any(now_carried))
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::{
     after, annotated, annotation, claim as claim_of, denial, is_silent, label, labelled, marked,
-    node, reserved, saying, snapshot, volume, warned, with_labels, with_volumes,
+    node, reserved, snapshot, volume, warned, with_labels, with_namespace, with_volumes,
 };
 use crate::snapshot::agent::Agent;
 use fastrak_api::names::kubernetes::{
@@ -24,8 +24,8 @@ fn decide(
     snapshot: &Snapshot,
 ) -> Verdict {
     let (object, old) = (view(object), old.map(view));
-    let ask = ClaimRequest { claim: &object, old: old.as_ref(), operation, request: "r-1" };
-    claim(&ask, snapshot)
+    let request = ClaimRequest { claim: &object, old: old.as_ref(), operation, uid: "r-1" };
+    claim(&request, snapshot)
 }
 
 fn create(object: &Value, snapshot: &Snapshot) -> Verdict {

@@ -38,13 +38,13 @@ fn hook(name: &str) -> MutatingWebhook {
 }
 
 #[test]
-fn what_is_shipped_is_what_is_rendered() {
+fn the_shipped_policies_are_the_rendered_ones() {
     let rendered = yaml(&by_default()).unwrap();
     assert!(rendered == SHIPPED, "write this to deploy/policies/policies.yaml: {rendered}");
 }
 
 #[test]
-fn what_is_rendered_reads_back_as_the_same_objects() {
+fn rendered_yaml_reads_back_as_the_same_objects() {
     let rendered = yaml(&by_default()).unwrap();
     let read: Vec<serde_json::Value> = serde_saphyr::from_multiple(&rendered).unwrap();
     let objects = by_default().into_iter().flat_map(|Policy { policy, binding }| {

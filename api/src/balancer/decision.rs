@@ -25,7 +25,7 @@ pub enum SkipReason {
     ForeignMark,
     /// Its user has set the annotations of the inlets operator.
     UserManaged,
-    /// It asks for a mode that this version does not have.
+    /// It names a mode that this version does not have.
     UnservedChoice,
 }
 

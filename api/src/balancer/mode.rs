@@ -7,7 +7,7 @@ use crate::names::{inlets, kubernetes};
 use crate::object::Mapping;
 use std::fmt;
 
-/// A way in which a Service can get an address.
+/// A way in which a Service gets an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// The inlets operator gives it a machine with a public address.
@@ -39,11 +39,11 @@ pub struct Carries {
     pub protocols: &'static [Protocol],
     /// Ports that it uses itself, so that no Service can.
     pub reserved_ports: &'static [i32],
-    /// Whether it keeps out clients outside of the source ranges.
+    /// True if it keeps out clients from outside of the source ranges.
     pub source_ranges: bool,
-    /// Whether it can give a certain address.
+    /// True if it can give a certain address.
     pub requested_address: bool,
-    /// Whether pods see the addresses of clients, which `externalTrafficPolicy: Local` asks for.
+    /// True if pods see the addresses of clients, which `externalTrafficPolicy: Local` asks for.
     pub client_addresses: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Carries {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
     /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster can
-    /// tell clients apart.
+    /// distinguish clients.
     SourceRanges,
     /// A certain address.
     RequestedAddress,
@@ -128,7 +128,7 @@ impl Mode {
         self.row().manager.is_some()
     }
 
-    /// Returns whether the mode can serve whatever another one cannot carry.
+    /// Returns whether the mode can serve every Service that another one cannot.
     #[must_use]
     pub fn carries_everything(self) -> bool {
         self.row().carries == Carries::EVERYTHING
@@ -152,7 +152,7 @@ impl Carries {
     };
 }
 
-/// What a Service asks of the mode that serves it.
+/// The requirements of a Service that its mode may not meet.
 pub(super) struct Demands<'a> {
     has_source_ranges: bool,
     has_address: bool,
@@ -205,8 +205,8 @@ fn are_restrictive<'a>(ranges: impl Iterator<Item = &'a str>) -> bool {
 impl Unsupported {
     /// Returns whether a mode that serves the Service already may go on. One that carries the other
     /// ports, or gives another address than is requested, serves its clients as before. One that lets
-    /// in clients whom the Service keeps out may not: another address can be obtained, but what a
-    /// stranger has read cannot be taken back.
+    /// in clients whom the Service keeps out may not: another address can be obtained, but data that a
+    /// stranger has read stays read.
     #[must_use]
     pub const fn may_continue(self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::names::{inlets, kubernetes};
 
-/// What is read: the same from the text as from the object that a client makes of it.
+/// Reads a Service, the same from the text of a review as from a client's object.
 fn view(json: serde_json::Value) -> ServiceView {
     let text = json.to_string();
     let shape: PartialService<'_> = serde_json::from_str(&text).unwrap();
@@ -46,7 +46,7 @@ fn a_service_is_read_as_it_was_written() {
 }
 
 #[test]
-fn the_giver_of_an_address_is_known_by_who_wrote_the_status() {
+fn the_load_balancer_of_an_address_is_known_by_the_writer_of_the_status() {
     let by = |manager: &str, ip: &str, external: &str| {
         let status = serde_json::json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
         let read = view(serde_json::json!({

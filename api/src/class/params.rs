@@ -18,7 +18,7 @@ pub struct ClassParams {
     pub pool_policy: PoolPolicy,
     /// The permissions of a new volume's root.
     pub mode: Mode,
-    /// Whether the kernel enforces the size of its volumes.
+    /// The enforcement of its volumes' sizes by the kernel.
     pub quota: Quota,
     /// How many files its volumes may have for their size.
     pub bytes_per_inode: BytesPerInode,
@@ -47,7 +47,7 @@ pub enum PoolPolicy {
     InOrder,
 }
 
-/// Whether the kernel enforces the size of a volume.
+/// The enforcement of a volume's size by the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quota {
     /// Always: without enforcement no volume is created.
@@ -150,7 +150,7 @@ const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Class {
     /// Reads the parameters. An unknown one is an error: a misspelt parameter would otherwise give a
-    /// volume that is not what was asked for.
+    /// volume that its user does not expect.
     pub fn params(&self) -> Result<ClassParams, ParamError> {
         let class = || self.name.clone();
         let mut draft = Draft::default();

@@ -6,10 +6,10 @@ use fastrak_api::balancer::{Decision, Mode, ServiceView, Unsupported};
 use fastrak_api::names;
 
 /// Adds a remark on each thing that the mode does not do for the Service, if the request changes it.
-pub(super) fn remarked(ask: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -> Verdict {
-    let before = ask.old.filter(|old| old.decision() == Some(Decision::Served(mode)));
+pub(super) fn remarked(request: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -> Verdict {
+    let before = request.old.filter(|old| old.decision() == Some(Decision::Served(mode)));
     let is_news = |lacks: &dyn Fn(&ServiceView) -> Option<String>| {
-        lacks(ask.service).filter(|text| before.and_then(lacks).as_ref() != Some(text))
+        lacks(request.service).filter(|text| before.and_then(lacks).as_ref() != Some(text))
     };
     let remarks = [
         is_news(&|service| service.unsupported(mode).and_then(|what| words(mode, what))),
@@ -19,12 +19,12 @@ pub(super) fn remarked(ask: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -
 }
 
 /// Adds a remark if inlets serves the Service by default and is not installed, if the request changes
-/// that. A user who asks for inlets on the Service knows, and the operator may come later.
-pub(super) fn remarked_absence(ask: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
+/// that. A user who names inlets on the Service knows, and the operator may be installed later.
+pub(super) fn remarked_absence(request: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
     let is_served =
         |service: &ServiceView| service.decision() == Some(Decision::Served(Mode::Inlets));
-    let is_old = is_served(ask.service) || ask.old.is_some_and(is_served);
-    if verdict.reason != Reason::Inlets || ask.service.choice.is_some() || is_old {
+    let is_old = is_served(request.service) || request.old.is_some_and(is_served);
+    if verdict.reason != Reason::Inlets || request.service.choice.is_some() || is_old {
         return verdict;
     }
     verdict.remark(format!(

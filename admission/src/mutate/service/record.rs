@@ -1,5 +1,5 @@
-//! What is recorded on a Service about the mode that serves it, and which of its annotations for the
-//! inlets operator are fastrak's own. It does not decide which mode serves it.
+//! The record of a Service's mode, and which of its annotations for the inlets operator are fastrak's
+//! own.
 
 use super::ServiceRequest;
 use crate::patch::{Edit, Field};
@@ -15,16 +15,16 @@ pub(super) struct Record {
     now: Option<Mode>,
     /// By the object before an update.
     before: Option<Mode>,
-    /// Whether fastrak keeps the operator away from a Service that another load balancer serves.
+    /// True if fastrak keeps the operator away from a Service that another load balancer serves.
     withheld: bool,
 }
 
 impl Record {
     /// Reads the record.
-    pub(super) fn of(ask: &ServiceRequest<'_>) -> Self {
+    pub(super) fn of(request: &ServiceRequest<'_>) -> Self {
         let read = |service: &ServiceView| service.decision().and_then(Decision::mode);
-        let withheld = is_withheld(ask.service) || ask.old.is_some_and(is_withheld);
-        Self { now: read(ask.service), before: ask.old.and_then(read), withheld }
+        let withheld = is_withheld(request.service) || request.old.is_some_and(is_withheld);
+        Self { now: read(request.service), before: request.old.and_then(read), withheld }
     }
 
     /// Returns the same; without any record, the mode that has given the Service its address. A repair

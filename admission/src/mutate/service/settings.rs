@@ -1,16 +1,16 @@
-//! What the operator of the cluster has configured for Services.
+//! The operator's settings for Services.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fastrak_api::balancer::Mode;
 
-/// What the operator of the cluster has configured.
+/// The operator's settings for Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The mode of Services that ask for none.
+    /// The mode of Services that name none.
     pub balancer: Mode,
     /// The mode of Services that their own mode cannot carry. It carries everything.
     pub alternative: Mode,
-    /// Whether everything is decided and nothing done. Decisions do not depend on it.
+    /// True if everything is decided and nothing done. Decisions do not depend on it.
     pub dry_run: bool,
 }
 
