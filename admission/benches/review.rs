@@ -1,10 +1,10 @@
-//! What a review costs without the network: decode, decide, patch, encode. It measures no socket and
-//! no TLS.
+//! Measures a review without the network: decode, decide, patch, encode.
 
 use criterion::Criterion;
-use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::review::{Effect, Subject, answer};
 use fastrak_admission::snapshot::{Availability, ClassInfo, NodeInfo, Snapshot};
+use fastrak_api::balancer::Mode;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

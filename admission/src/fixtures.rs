@@ -1,12 +1,13 @@
-//! What tests of decisions have in common: a small cluster, claims, and a decision applied to an
-//! object as the API server would.
+//! Fixtures of tests of decisions: a small cluster, claims, and a decision applied to an object as the
+//! API server would.
 
-use crate::mutate::service::{Alternative, Balancer, Settings};
+use crate::mutate::service::Settings;
 use crate::patch::Received;
 use crate::snapshot::namespace::NamespaceInfo;
-use crate::snapshot::volume::VolumeShape;
+use crate::snapshot::volume::PartialVolume;
 use crate::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use crate::verdict::{Outcome, Reason, Verdict};
+use fastrak_api::balancer::Mode;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Node;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 /// The settings of a webhook without flags.
 pub const SETTINGS: Settings =
-    Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
 
 /// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
 /// east only), `foreign`. None is marked as the default.
@@ -66,21 +67,21 @@ pub fn with_classes(classes: &[Value], nodes: &[Value]) -> Snapshot {
     }
 }
 
-/// The same, where the namespace `shop` says this.
-pub fn saying(snapshot: &Snapshot, metadata: &Value) -> Snapshot {
+/// Returns the snapshot with this metadata of the namespace `shop`.
+pub fn with_namespace(snapshot: &Snapshot, metadata: &Value) -> Snapshot {
     let metadata = serde_json::from_value(metadata.clone()).unwrap();
-    let fact = NamespaceInfo::read(&metadata).unwrap();
-    let namespaces = Arc::new([("shop".to_owned(), fact)].into());
+    let info = NamespaceInfo::read(&metadata).unwrap();
+    let namespaces = Arc::new([("shop".to_owned(), info)].into());
     Snapshot { namespaces, ..snapshot.clone() }
 }
 
-/// The same, with volumes.
+/// Returns the snapshot with these volumes.
 pub fn with_volumes(snapshot: &Snapshot, volumes: &[Value]) -> Snapshot {
     let volume = |object: &Value| {
         let text = object.to_string();
-        let shape: VolumeShape<'_> = serde_json::from_str(&text).unwrap();
+        let shape: PartialVolume<'_> = serde_json::from_str(&text).unwrap();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        shape.fact().map(|fact| (name, Arc::new(fact)))
+        shape.info().map(|info| (name, Arc::new(info)))
     };
     let volumes = volumes.iter().filter_map(volume).collect();
     Snapshot { volumes: Some(Arc::new(volumes)), ..snapshot.clone() }
@@ -101,19 +102,19 @@ pub fn volume(name: &str, class: &str, node: &str) -> Value {
     })
 }
 
-/// The same volume, reserved for a claim in the namespace `shop`.
+/// Returns the volume, reserved for a claim in the namespace `shop`.
 pub fn reserved(volume: &Value, claim: &str, uid: Option<&str>) -> Value {
     let mut volume = volume.clone();
     volume["spec"]["claimRef"] = json!({"namespace": "shop", "name": claim, "uid": uid});
     volume
 }
 
-/// The same class, marked as the default.
+/// Returns the snapshot with a class marked as the default.
 pub fn marked(snapshot: &Snapshot, name: &str, created: &str) -> Snapshot {
     let mut classes = (*snapshot.classes).clone();
-    let fact = classes.get_mut(name).unwrap();
-    fact.class.is_default = true;
-    fact.created = Some(created.parse().unwrap());
+    let info = classes.get_mut(name).unwrap();
+    info.class.is_default = true;
+    info.created = Some(created.parse().unwrap());
     Snapshot { classes: Arc::new(classes), ..snapshot.clone() }
 }
 
@@ -146,7 +147,7 @@ pub fn claim(class: Option<&str>) -> Value {
     claim
 }
 
-/// The object with these annotations beside its own; `null` takes one off.
+/// Returns the object with these annotations too.
 pub fn annotated(object: &Value, annotations: &[(&str, &str)]) -> Value {
     with(object, "annotations", annotations)
 }
@@ -164,7 +165,7 @@ fn with(object: &Value, map: &str, entries: &[(&str, &str)]) -> Value {
     object
 }
 
-/// The object after a verdict, as the API server would have it.
+/// Returns the object after a verdict, as the API server has it.
 pub fn after(object: &Value, verdict: &Verdict) -> Value {
     let mut changed = object.clone();
     if let Outcome::Patched(edits) = &verdict.outcome {
@@ -198,7 +199,7 @@ pub fn warned(verdict: &Verdict) -> Vec<String> {
     verdict.warnings(false).map(|warning| warning.to_string()).collect()
 }
 
-/// Asserts that nothing is done for this reason, and nothing said.
+/// Asserts that nothing is done for this reason, without a warning.
 #[track_caller]
 pub fn is_silent(verdict: &Verdict, reason: Reason) {
     let found = (verdict.reason, &verdict.outcome, warned(verdict));

@@ -38,7 +38,7 @@ struct Within<'a, 'de> {
     /// The closing bracket.
     end: u8,
     begun: bool,
-    ended: bool,
+    at_end: bool,
 }
 
 impl serde::de::Error for Unsupported {
@@ -65,9 +65,9 @@ impl<'de> Reader<'de> {
         read: impl FnOnce(&mut Within<'_, 'de>) -> Result<T, Unsupported>,
     ) -> Result<T, Unsupported> {
         self.scanner.pass(start).ok_or(Unsupported)?;
-        let mut within = Within { reader: self, end, begun: false, ended: false };
+        let mut within = Within { reader: self, end, begun: false, at_end: false };
         let value = read(&mut within)?;
-        if within.ended { Ok(value) } else { Err(Unsupported) }
+        if within.at_end { Ok(value) } else { Err(Unsupported) }
     }
 
     fn is_next(&mut self, byte: u8) -> bool {
@@ -171,7 +171,7 @@ impl Within<'_, '_> {
         let next = scanner.peek().ok_or(Unsupported)?;
         self.begun = true;
         if next == self.end {
-            self.ended = true;
+            self.at_end = true;
             return scanner.pass(next).map(|()| false).ok_or(Unsupported);
         }
         if begun {
@@ -192,7 +192,7 @@ impl<'de> MapAccess<'de> for &mut Within<'_, 'de> {
         if !self.has_next()? {
             return Ok(None);
         }
-        // A key is a string, whatever type it is read as.
+        // A key is a string, even if it is read as another type.
         if self.reader.is_next(b'"') {
             seed.deserialize(&mut *self.reader).map(Some)
         } else {

@@ -1,8 +1,7 @@
-//! What a review decides. Pure: objects and a snapshot of the cluster go in, a patch, a denial or
-//! warnings come out.
+//! Decides reviews. Pure: objects and a snapshot of the cluster go in, a patch, a denial or warnings
+//! come out.
 //!
-//! The crate serves nothing, watches nothing and reads no clock, and its manifest has no crate that
-//! could. The webhook answers reviews with it, its repair controller decides with it about objects that
+//! The crate serves nothing, watches nothing and reads no clock, and depends on no crate that could. The webhook answers reviews with it, its repair controller decides with it about objects that
 //! no review changed, and its offline commands explain it.
 //!
 //! ```text
@@ -11,7 +10,7 @@
 //! placement/   which node
 //! snapshot/    the cluster as the decisions see it
 //! patch        edits as a JSON Patch
-//! verdict/     decisions, their reasons and their words
+//! verdict/     decisions with their reasons and messages
 //! policies/    the same rules as MutatingAdmissionPolicies
 //! ```
 

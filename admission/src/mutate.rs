@@ -1,107 +1,95 @@
 //! The decisions about claims and Services, as pure functions of the object, the snapshot and the
-//! settings. Nothing here awaits, asks the time, or knows of HTTP.
+//! settings.
 //!
 //! Every decision is idempotent: decided again over its own result, it changes nothing. The API
-//! server may ask twice (`reinvocationPolicy: IfNeeded`), and so does the repair task.
+//! server may send a review twice (`reinvocationPolicy: IfNeeded`), and repairs decide again too.
 
 pub mod claim_default;
 pub mod claim_demands;
 pub mod claim_pin;
+mod fields;
 pub mod service;
 
+pub use self::fields::{DECLARED, PROBE};
+
+use self::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict};
 use claim_default::ClassOf;
 use fastrak_api::claim::{Claim, ClassChoice};
 use fastrak_api::class::Class;
-use fastrak_api::names::{self, inlets, kubernetes};
+use fastrak_api::names;
 
-/// All that fastrak ever writes. A patch that touches anything else is a defect, which tests hold every
-/// answer to.
-pub const DECLARED: [Field; 10] = [
-    Field::ClassName,
-    Field::Annotation(names::NODE),
-    Field::Annotation(names::PINNED_BY),
-    Field::Annotation(kubernetes::SELECTED_NODE),
-    Field::Annotation(kubernetes::STORAGE_PROVISIONER),
-    Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA),
-    Field::Label(names::NODE),
-    Field::Annotation(inlets::MANAGE),
-    Field::Annotation(inlets::MANAGE_LEGACY),
-    Field::Annotation(names::BALANCER_DECISION),
-];
-
-/// What is happening to an object.
+/// The operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// It is being made.
+    /// It is being created.
     Create,
-    /// It is being changed. Its spec is its user's.
+    /// It is being updated. Its spec is its user's.
     Update,
-    /// It is there, and nobody may have looked at it when it was made.
+    /// It exists, and perhaps no review decided about it.
     Repair,
 }
 
-/// A claim, and what is happening to it.
+/// A request that creates or changes a claim.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRequest<'a> {
-    /// The claim as it is to be.
+    /// The claim of the request.
     pub claim: &'a Claim,
-    /// The claim as it was before an update.
+    /// The claim before an update.
     pub old: Option<&'a Claim>,
-    /// What is happening to it.
+    /// The operation.
     pub operation: Operation,
     /// The uid of the request.
-    pub request: &'a str,
+    pub uid: &'a str,
 }
 
 /// Decides about a claim.
 #[must_use]
-pub fn claim(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
-    let claim = ask.claim;
-    if is_probe(ask) {
-        let seen = Edit::set(Field::Annotation(names::PROBE), names::PROBE_SEEN);
+pub fn claim(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
+    let claim = request.claim;
+    if is_probe(request) {
+        let seen = Edit::set(PROBE, names::PROBE_SEEN);
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
-    if let Some((reason, about)) = beyond_scope(claim, snapshot) {
-        return with_news(ask, Verdict::untouched(reason).about(about));
+    if let Some((reason, about)) = out_of_scope(claim, snapshot) {
+        return with_news(request, Verdict::untouched(reason).about(about));
     }
     let about = claim.class_name().unwrap_or_default();
-    let verdict = match claim_default::class_of(ask, snapshot) {
-        ClassOf::Neither(reason) => with_news(ask, Verdict::untouched(reason).about(about)),
-        ClassOf::Named(class) => served(ask, class, snapshot),
+    let verdict = match claim_default::class_of(request, snapshot) {
+        ClassOf::Neither(reason) => with_news(request, Verdict::untouched(reason).about(about)),
+        ClassOf::Named(class) => served(request, class, snapshot),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
             let given = Verdict::patched(reason, edits).about(class.name.as_str()).with_warning();
-            if class.is_ours() { both(given, served(ask, class, snapshot)) } else { given }
+            if class.is_ours() { both(given, served(request, class, snapshot)) } else { given }
         }
     };
-    match claim_default::remark(ask, snapshot) {
+    match claim_default::remark(request, snapshot) {
         Some(text) => verdict.remark(text),
         None => verdict,
     }
 }
 
-/// Returns whether somebody only asks whether the webhook is there. Nothing is made of such a
-/// claim.
-fn is_probe(ask: &ClaimRequest<'_>) -> bool {
-    let here = ask.claim.namespace == names::PROBE_NAMESPACE;
-    here && ask.claim.probes && ask.operation == Operation::Create
+/// Returns whether the claim is a probe of the webhook, which is never stored.
+fn is_probe(request: &ClaimRequest<'_>) -> bool {
+    let here = request.claim.namespace == names::PROBE_NAMESPACE;
+    here && request.claim.probes && request.operation == Operation::Create
 }
 
-/// A claim of one of fastrak's classes: its node, and what it asks for in vain.
-fn served(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let verdict = pinned(ask, class, snapshot);
-    // An existing volume may be what no new one can be.
+/// Decides about a claim of one of fastrak's classes: its node, and warnings about what cannot be served.
+fn served(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let verdict = pinned(request, class, snapshot);
+    // An existing volume may serve what no new one can.
     if matches!(verdict.outcome, Outcome::Denied(_)) || verdict.reason == Reason::ExistingVolume {
         return verdict;
     }
-    claim_demands::remarks(ask, class).into_iter().fold(verdict, Verdict::remark)
+    claim_demands::remarks(request, class).into_iter().fold(verdict, Verdict::remark)
 }
 
-fn pinned(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let mut verdict = without_idle_edits(ask.claim, claim_pin::pin(ask, class, snapshot));
+fn pinned(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let mut verdict = without_idle_edits(request.claim, claim_pin::pin(request, class, snapshot));
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
     if changed && verdict.reason == Reason::WaitsForPod {
         verdict.reason = Reason::PinWithdrawn;
@@ -109,29 +97,29 @@ fn pinned(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict
     if verdict.reason == Reason::PinWithdrawn {
         verdict.about = names::NODE.into();
     }
-    with_news(ask, verdict)
+    with_news(request, verdict)
 }
 
 /// Adds the warning of a change, and of an object left alone if the request changed what decides it.
-fn with_news(ask: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
-    let news = match (ask.operation, ask.old) {
+fn with_news(request: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
+    let news = match (request.operation, request.old) {
         (Operation::Create, _) => true,
         (Operation::Repair, _) => false,
-        (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(ask.claim)),
+        (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(request.claim)),
     };
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
     if news || changed { verdict.with_warning() } else { verdict }
 }
 
-/// What of a claim its user decides by.
+/// Returns the fields by which a user chooses class and node.
 fn decisive(claim: &Claim) -> (Option<&str>, Option<&str>, Option<&str>) {
     (claim.class_name(), claim.pin.as_deref(), claim.selected_node.as_deref())
 }
 
-fn beyond_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
+fn out_of_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
     let class = match &claim.class {
         ClassChoice::Empty => Some((Reason::ClassRefused, "")),
-        // It cannot be changed and wins over the field, so a patch of the field would be a lie.
+        // It cannot be changed and wins over the field, so a patch of the field would have no effect.
         ClassChoice::Beta(name) if snapshot.class(name).is_some_and(Class::is_ours) => {
             Some((Reason::BetaClass, name.as_str()))
         }
@@ -148,8 +136,8 @@ fn beyond_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'
     rest.or(volume).or(class)
 }
 
-/// The class is given and the node is decided, both by one patch. The node's reason is the one that
-/// counts, unless nothing was done about it.
+/// Joins the verdicts on class and node into one patch. The node's reason counts if its outcome is a
+/// change.
 fn both(given: Verdict, pin: Verdict) -> Verdict {
     let messages = given.messages.into_iter().chain(pin.messages).collect();
     match (given.outcome, pin.outcome) {
@@ -161,35 +149,6 @@ fn both(given: Verdict, pin: Verdict) -> Verdict {
             Verdict { outcome: Outcome::Patched(edits), messages, ..pin }
         }
         (outcome, _) => Verdict { reason: given.reason, about: given.about, outcome, messages },
-    }
-}
-
-/// A verdict that changes only what is not so already.
-fn without_idle_edits(claim: &Claim, mut verdict: Verdict) -> Verdict {
-    if let Outcome::Patched(edits) = &mut verdict.outcome {
-        edits.retain(|edit| edit.value.as_deref() != value(claim, edit.field));
-        if edits.is_empty() {
-            verdict.outcome = Outcome::Untouched;
-        }
-    }
-    verdict
-}
-
-fn value(claim: &Claim, field: Field) -> Option<&str> {
-    match field {
-        Field::Annotation(names::NODE) => claim.pin.as_deref(),
-        Field::Annotation(names::PINNED_BY) => claim.pinned_by.as_deref(),
-        Field::Annotation(kubernetes::SELECTED_NODE) => claim.selected_node.as_deref(),
-        Field::Annotation(kubernetes::STORAGE_PROVISIONER) => {
-            claim.storage_provisioner.0.as_deref()
-        }
-        Field::Annotation(kubernetes::STORAGE_PROVISIONER_BETA) => {
-            claim.storage_provisioner.1.as_deref()
-        }
-        Field::Label(names::NODE) => claim.node_label.as_deref(),
-        Field::Annotation(names::PROBE) => claim.probe_answer.as_deref(),
-        Field::ClassName => claim.class_name(),
-        Field::Annotation(_) | Field::Label(_) => None,
     }
 }
 

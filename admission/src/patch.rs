@@ -1,9 +1,9 @@
-//! JSON Patches for the few fields that fastrak writes, built against the object as it was
-//! received. It does not decide what to write, and it has no way to replace a map.
+//! JSON Patches of the few fields that fastrak writes, for the object as it was received. They never
+//! replace a map.
 //!
-//! The API server rejects the user's request with a 500 when a patch does not apply, whatever
-//! `failurePolicy` says. So every parent that is missing is made, every key is escaped, and what
-//! is overwritten is tested first.
+//! The API server rejects the user's request with a 500 if a patch does not apply, even with
+//! `failurePolicy: Ignore`. So missing parents are added, keys are escaped, and values are tested before
+//! they are overwritten.
 
 mod step;
 
@@ -27,7 +27,7 @@ pub enum Field {
     ClassName,
 }
 
-/// A field with the value that it is to have; none takes it away.
+/// A field with its new value. None removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The field.
@@ -40,8 +40,8 @@ pub struct Edit {
 #[derive(Clone, Debug, Default)]
 pub struct Settled<'a>(Vec<&'a Edit>);
 
-/// As much of an object as a patch has to know: what is there, and what it says. Read from the
-/// very bytes that the API server will apply the patch to.
+/// The parts of an object that a patch depends on, read from the same bytes that the API server applies
+/// the patch to.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Received<'a> {
     #[serde(borrow, default)]
@@ -58,13 +58,13 @@ struct Spec<'a> {
 }
 
 impl Edit {
-    /// The field is to have this value.
+    /// Sets the field.
     #[must_use]
     pub fn set(field: Field, value: impl Into<SmolStr>) -> Self {
         Self { field, value: Some(value.into()) }
     }
 
-    /// The field is not to be there.
+    /// Removes the field.
     #[must_use]
     pub const fn remove(field: Field) -> Self {
         Self { field, value: None }
@@ -72,7 +72,7 @@ impl Edit {
 }
 
 impl<'a> Settled<'a> {
-    /// These edits.
+    /// Sorts edits by their fields.
     #[must_use]
     pub fn of(edits: &'a [Edit]) -> Self {
         let mut last: Vec<&Edit> = Vec::with_capacity(edits.len());
@@ -90,20 +90,20 @@ impl<'a> Settled<'a> {
         self.0.is_empty()
     }
 
-    /// The fields that they are of.
+    /// Returns the fields of the edits.
     pub fn fields(&self) -> impl Iterator<Item = Field> {
         self.0.iter().map(|edit| edit.field)
     }
 }
 
 impl Field {
-    /// The field as a JSON Pointer.
+    /// Returns the field as a JSON Pointer.
     #[must_use]
     pub fn pointer(self) -> String {
         pointer(self.path()).to_string()
     }
 
-    /// What sort of field it is, for people to read before its name.
+    /// Returns the kind of the field, for messages, before its name.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Annotation(_) => "annotation ",
@@ -112,7 +112,7 @@ impl Field {
         }
     }
 
-    /// Its name, for people to read.
+    /// Returns the name of the field, for messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Annotation(key) | Self::Label(key) => key,
@@ -120,7 +120,7 @@ impl Field {
         }
     }
 
-    /// The path to the field, a part at a time.
+    /// Returns the parts of the path to the field.
     const fn tokens(self) -> ([&'static str; 2], Option<&'static str>) {
         match self {
             Self::Annotation(key) => (["metadata", "annotations"], Some(key)),
@@ -129,13 +129,13 @@ impl Field {
         }
     }
 
-    /// The path to the field.
+    /// Returns the path to the field.
     fn path(self) -> Path {
         let ([first, second], third) = self.tokens();
         [Some(first), Some(second), third]
     }
 
-    /// What must be there before the field can be, the outermost first.
+    /// Returns the parents of the field, the outermost first.
     fn parents(self) -> impl Iterator<Item = Path> {
         let ([first, second], third) = self.tokens();
         let inner = third.map(|_| [Some(first), Some(second), None]);
@@ -188,7 +188,7 @@ impl Received<'_> {
         }
     }
 
-    /// Returns the operations that bring the object to what `edits` say. There are none if it says so.
+    /// Returns the operations that apply the edits. None for values that the object has already.
     #[must_use]
     pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
         let mut operations = Vec::new();
@@ -196,7 +196,7 @@ impl Received<'_> {
         operations
     }
 
-    /// Writes the patch that brings the object to what edits say. Returns whether there is any.
+    /// Writes the patch that applies the edits. Returns whether there is any.
     pub fn write(&self, edits: &Settled<'_>, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         self.steps(edits, |step| {
@@ -210,7 +210,7 @@ impl Received<'_> {
         any
     }
 
-    /// Passes on the steps one by one: the allocator serves a list of them by its slow path.
+    /// Passes on the steps one by one: a list of them would be a slow allocation.
     fn steps(&self, Settled(edits): &Settled<'_>, mut take: impl FnMut(Step<'_>)) {
         let mut made = Vec::new();
         for edit in edits {

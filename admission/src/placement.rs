@@ -1,25 +1,25 @@
-//! The pure choice of a node for a claim that cannot wait for the scheduler. It knows neither how
-//! full a node is nor which pods will come: claims with the same key get the same node, other
-//! claims are spread evenly.
+//! The choice of a node for a claim that cannot wait for the scheduler. It knows neither how full a node
+//! is nor which pods will use the claim: claims with the same key get the same node, other claims are
+//! spread evenly.
 
 use crate::snapshot::{Availability, NodeInfo};
 use fastrak_api::claim::Claim;
 use fastrak_api::node::NodeName;
 use sha2::{Digest, Sha256};
 
-/// What claims must share to get the same node.
+/// A key. Claims with the same key get the same node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The text that is hashed.
     pub text: String,
-    /// Whether other claims have the same key.
+    /// True if other claims have the same key.
     pub shared: bool,
 }
 
 impl Key {
-    /// The key of a claim. `request` distinguishes claims whose names are yet to be generated.
+    /// Returns the key of a claim. The uid of the request distinguishes claims whose names are not generated yet.
     #[must_use]
-    pub fn of(claim: &Claim, request: &str) -> Self {
+    pub fn of(claim: &Claim, uid: &str) -> Self {
         let namespace = &claim.namespace;
         if let Some(pod) = &claim.owner_pod {
             return Self { text: format!("pod/{pod}"), shared: true };
@@ -28,15 +28,15 @@ impl Key {
             return Self { text: format!("replica/{namespace}/{replica}"), shared: true };
         }
         let name = match claim.name.as_str() {
-            "" => format!("{}/{request}", claim.generate_name),
+            "" => format!("{}/{uid}", claim.generate_name),
             name => name.to_owned(),
         };
         Self { text: format!("claim/{namespace}/{name}"), shared: false }
     }
 }
 
-/// The replica in the name of a StatefulSet's claim, `<template>-<set>-<ordinal>`. A set whose own
-/// name has dashes loses its beginning; all claims of one replica lose the same.
+/// Returns the replica in the name of a StatefulSet's claim, `<template>-<set>-<ordinal>`. If the set's
+/// name has dashes, its beginning is missing, the same for all claims of a replica.
 fn replica(name: &str) -> Option<&str> {
     let (rest, ordinal) = name.rsplit_once('-')?;
     if ordinal.is_empty() || !ordinal.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -47,10 +47,10 @@ fn replica(name: &str) -> Option<&str> {
 }
 
 /// Returns the node for a key. Nodes that take all pods come before those that only some pods
-/// tolerate: where every node has a taint, the pods of the cluster tolerate one. A node that takes no
-/// pods now is not chosen, since it may be on its way out.
+/// tolerate: if every node has a taint, the pods of the cluster tolerate one. A node that takes no pods
+/// now is not chosen, because it may be about to be removed.
 ///
-/// Rendezvous hashing: when a node comes or goes, only the keys that get it or had it move.
+/// Uses rendezvous hashing: when a node joins or leaves, only keys of that node move.
 #[must_use]
 pub fn choose<'a>(
     key: &Key,

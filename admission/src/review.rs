@@ -1,20 +1,18 @@
-//! AdmissionReviews in and out, and the one place that turns a verdict or a failure into an answer.
-//! It decides nothing about objects.
+//! Reads AdmissionReviews and turns verdicts and failures into answers.
 //!
-//! Every review gets an answer. Where fastrak itself fails, the answer lets the object through as it
-//! is, with a warning: a cluster must be able to make claims without fastrak, and what was missed
-//! is repaired later. What is not a review gets none: it did not come from an API server.
+//! Every review gets an answer. If fastrak itself fails, the answer allows the object unchanged with a
+//! warning: a cluster must be able to create claims without fastrak, and repairs decide later. A body
+//! that is not a review gets no answer: it did not come from an API server.
 //!
-//! The wire types are our own. The API server takes an answer for none when it differs in the
-//! least: `uid` is echoed, `apiVersion` and `kind` are exact, `patch` is a base64 string, and
-//! `patch` and `patchType` come together or not at all.
+//! The wire types are fastrak's own. The API server accepts only an exact answer: it echoes `uid`, has
+//! the right `apiVersion` and `kind`, a base64 string as `patch`, and `patchType` with every patch.
 
 mod decide;
 mod read;
 mod response;
 mod wire;
 
-use self::decide::{Shape, decide};
+use self::decide::{Reviewed, decide};
 use self::read::{read, read_without_objects};
 use self::wire::{API_VERSION, KIND, Response, Status};
 use crate::mutate::service::Settings;
@@ -25,12 +23,12 @@ use fastrak_api::balancer::PartialService;
 use fastrak_api::claim::PartialClaim;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The status of a denial: the object is understood, and cannot be so.
+/// The status code of a denial.
 const UNPROCESSABLE: u16 = 422;
 /// The size of most patches before they are encoded. The allocator's cache holds up to 1032 bytes.
 const PATCH_BYTES: usize = 1000;
 
-/// What is reviewed at a path.
+/// The kind of objects that are reviewed at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// PersistentVolumeClaims.
@@ -39,63 +37,63 @@ pub enum Subject {
     Services,
 }
 
-/// An answer, with what it says.
+/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The body of the response.
     pub body: Vec<u8>,
-    /// What it comes to.
+    /// Its effect.
     pub effect: Effect,
-    /// Why.
+    /// Its reason.
     pub reason: Reason,
 }
 
-/// What an answer comes to.
+/// The effect of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The object goes through as it is.
+    /// The object is allowed as it is.
     Untouched,
     /// The object is changed.
     Patched,
     /// The object is refused.
     Denied,
-    /// The object would be changed or refused, and goes through as it is: it runs with `--dry-run`.
+    /// The object would be changed or refused without `--dry-run`, and is allowed as it is.
     DryRun,
-    /// fastrak failed, and the object goes through as it is.
+    /// fastrak failed, and the object is allowed as it is.
     Failed,
-    /// What was sent is no review, and has no answer.
+    /// The body is not a review, and has no answer.
     Rejected,
 }
 
-/// Why what was sent is no review.
+/// Why a body is not a review.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAReview {
-    /// Nothing was sent.
+    /// The body is empty.
     #[error("the body is empty; an AdmissionReview is expected")]
     Empty,
-    /// It breaks off.
+    /// The body is truncated.
     #[error("the body breaks off: {0}")]
     Truncated(serde_json::Error),
-    /// It is not JSON, or not of a review's form.
+    /// The body is not JSON, or not a review.
     #[error("the body is not an AdmissionReview: {0}")]
     Malformed(serde_json::Error),
-    /// It is another object.
+    /// The body is another object.
     #[error("the body is a {kind:?} of {api_version:?}; a {KIND:?} of {API_VERSION:?} is expected")]
     OtherKind {
-        /// What it says that it is.
+        /// Its kind.
         kind: String,
-        /// What version it says.
+        /// Its version.
         api_version: String,
     },
-    /// It asks nothing.
+    /// The review has no request.
     #[error("the AdmissionReview has no request")]
     NoRequest,
-    /// It cannot be answered.
+    /// The request has no uid, so it cannot be answered.
     #[error("the AdmissionReview's request has no uid")]
     NoUid,
 }
 
-/// Answers a review. `snapshot` are none as long as nothing is known of the cluster.
+/// Answers a review. There is no snapshot until the cluster has been listed.
 pub fn answer(
     body: &[u8],
     subject: Subject,
@@ -105,7 +103,7 @@ pub fn answer(
     examine(body, subject, snapshot, settings).map(|(answer, _)| answer)
 }
 
-/// The same with the verdict that the answer was made from, for who wants to tell more of it.
+/// Answers a review and returns the verdict too.
 pub fn examine(
     body: &[u8],
     subject: Subject,
@@ -118,7 +116,7 @@ pub fn examine(
     }
 }
 
-/// Answers a review without looking at its object, for which there is no time left.
+/// Answers a review without reading its object, if no time is left.
 pub fn shed(body: &[u8]) -> Result<Answer, NotAReview> {
     let request = read_without_objects(body)?;
     Ok(written(&request, &failed(Reason::Overloaded, ""), None, false))
@@ -127,17 +125,17 @@ pub fn shed(body: &[u8]) -> Result<Answer, NotAReview> {
 /// A request without its objects.
 type Request<'a> = wire::Request<'a, ()>;
 
-fn examined<'a, S: Shape<'a>>(
+fn examined<'a, S: Reviewed<'a>>(
     body: &'a [u8],
     snapshot: Option<&Snapshot>,
     settings: Settings,
 ) -> Result<(Answer, Verdict), NotAReview> {
     let (request, objects) = read::<S>(body)?;
     let decide = || decide(&request, objects.as_ref(), snapshot, settings);
-    // A defect in a decision must cost its effect, not the connection that other reviews share.
+    // A panic in a decision must not close the connection that other reviews share.
     let verdict =
         catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| failed(Reason::Internal, ""));
-    // A probe asks whether the webhook is there, and in dry-run mode it is.
+    // A probe is answered in dry-run mode too.
     let dry_run = settings.dry_run && verdict.reason != Reason::Probe;
     let received = objects.ok().map(|objects| objects.object.0.into());
     let answer = written(&request, &verdict, received.as_ref(), dry_run);
@@ -180,7 +178,7 @@ fn written(
 }
 
 impl Subject {
-    /// The label that metrics show.
+    /// Returns the label in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -189,7 +187,7 @@ impl Subject {
         }
     }
 
-    /// The kind of object that is reviewed.
+    /// Returns the kind of object.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
@@ -200,7 +198,7 @@ impl Subject {
 }
 
 impl Effect {
-    /// The label that metrics show.
+    /// Returns the label in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,5 @@
-//! What the webhook knows of the cluster when it decides: classes, nodes, free volumes and what
-//! namespaces say, reduced, in memory.
-//! A snapshot; it asks the API server nothing. What keeps it up to date is `snapshot/feed.rs`.
+//! The cluster's state that decisions read: classes, nodes, free volumes and settings of namespaces,
+//! reduced, in memory. The webhook's watches keep it up to date.
 
 pub mod agent;
 pub mod namespace;
@@ -9,7 +8,7 @@ pub mod volume;
 
 use self::agent::Agent;
 use self::namespace::NamespaceInfo;
-use self::node::{Condition, NodeShape, Taint};
+use self::node::{Condition, PartialNode, Taint};
 use self::volume::VolumeInfo;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
@@ -28,17 +27,16 @@ pub struct Snapshot {
     pub classes: Arc<BTreeMap<String, ClassInfo>>,
     /// The nodes.
     pub nodes: Arc<BTreeMap<NodeName, NodeInfo>>,
-    /// The agent of each node. None if that is not known: the pods of fastrak's namespace have not been
-    /// listed yet or may not be, or agents do not run in pods.
+    /// The agent of each node. None if unknown: the pods of fastrak's namespace have not been listed, or
+    /// must not be, or agents do not run in pods.
     pub agents: Option<Arc<BTreeMap<NodeName, Agent>>>,
-    /// Whether an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition exists.
-    /// None if that is not known: it has not been listed yet, or may not be.
+    /// True if an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition exists.
+    /// None if unknown: it has not been listed, or must not be.
     pub inlets_operator: Option<bool>,
-    /// The volumes that a claim could still get, by name. None until they have been listed; where they
-    /// cannot be listed, there are none after a while.
+    /// The volumes that a claim can still get, by name. None until they have been listed, or until the
+    /// webhook has given up listing them.
     pub volumes: Option<Arc<BTreeMap<String, Arc<VolumeInfo>>>>,
-    /// The namespaces that have something to say to fastrak. Others are not kept: a cluster may
-    /// have very many.
+    /// The namespaces with settings for fastrak. Others are not kept: a cluster may have very many.
     pub namespaces: Arc<BTreeMap<String, NamespaceInfo>>,
     /// The namespace that fastrak itself is in.
     pub namespace: String,
@@ -47,9 +45,9 @@ pub struct Snapshot {
 /// A StorageClass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassInfo {
-    /// What it says.
+    /// The class.
     pub class: Class,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<Timestamp>,
     /// Its uid.
     pub uid: String,
@@ -62,17 +60,17 @@ pub struct NodeInfo {
     pub labels: BTreeMap<String, String>,
     /// Why it can never hold a volume, if so.
     pub unfit: Option<Unfit>,
-    /// Which pods can be put on it now.
+    /// The pods that it takes now.
     pub availability: Availability,
 }
 
-/// Which pods can be put on a node now, the best last.
+/// The pods that a node takes now, the best value last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Availability {
     /// None until its state changes: it is cordoned, not ready, or short of something.
     #[default]
     Unavailable,
-    /// Those that tolerate a taint which an administrator put on it.
+    /// Those that tolerate a taint of an administrator.
     Tainted,
     /// Any.
     Open,
@@ -85,7 +83,7 @@ pub enum Unfit {
     Unknown,
     /// It runs another system.
     NotLinux,
-    /// It is on its way out.
+    /// It is being deleted.
     Deleting,
     /// The class does not allow its labels.
     NotAllowed,
@@ -98,37 +96,37 @@ impl Snapshot {
         namespace == self.namespace || kubernetes::SYSTEM_NAMESPACES.contains(&namespace)
     }
 
-    /// Returns whether a namespace opts out. Reviews of its objects are kept away by the API server
-    /// itself; repairs and answers offline are not.
+    /// Returns whether a namespace opts out. The API server sends no reviews of its objects, but repairs
+    /// and offline commands see them.
     #[must_use]
     pub fn is_opted_out(&self, namespace: &str) -> bool {
-        self.namespaces.get(namespace).is_some_and(|fact| fact.opted_out)
+        self.namespaces.get(namespace).is_some_and(|info| info.opted_out)
     }
 
-    /// What a namespace says, if anything.
+    /// Returns the settings of a namespace, if it has any.
     #[must_use]
     pub fn of_namespace(&self, namespace: &str) -> Option<&NamespaceInfo> {
         self.namespaces.get(namespace)
     }
 
-    /// A class by name.
+    /// Returns a class by name.
     #[must_use]
     pub fn class(&self, name: &str) -> Option<&Class> {
-        self.classes.get(name).map(|fact| &fact.class)
+        self.classes.get(name).map(|info| &info.class)
     }
 
-    /// The classes marked as the default, the one that wins first: the newest, and of those that
-    /// are equally new the first by name. It is how the API server's own plugin chooses.
+    /// Returns the classes that are marked as the default, the winner first: the newest, then the first by
+    /// name, as the API server's own plugin chooses.
     #[must_use]
     pub fn defaults(&self) -> Vec<&ClassInfo> {
         let mut found: Vec<_> =
-            self.classes.values().filter(|fact| fact.class.is_default).collect();
-        found.sort_by_key(|fact| (Reverse(fact.created), &fact.class.name));
+            self.classes.values().filter(|info| info.class.is_default).collect();
+        found.sort_by_key(|info| (Reverse(info.created), &info.class.name));
         found
     }
 
-    /// The nodes that could hold a volume of a class, in the order of their names. Taints and
-    /// readiness do not count: they come and go, and a volume stays.
+    /// Returns the nodes that can hold a volume of a class, by name. Taints and readiness do not count:
+    /// they change, and a volume stays.
     pub fn able<'a>(
         &'a self,
         class: &'a Class,
@@ -136,8 +134,8 @@ impl Snapshot {
         self.nodes.iter().filter(|(_, node)| node.fitness(class).is_ok())
     }
 
-    /// The nodes that could hold a volume of a class and run an agent that would make it. All that
-    /// could hold one if it is not known which nodes run an agent.
+    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown, all
+    /// that can hold one.
     pub fn eligible<'a>(
         &'a self,
         class: &'a Class,
@@ -145,19 +143,19 @@ impl Snapshot {
         self.able(class).filter(|(name, _)| self.runs_agent(name))
     }
 
-    /// Returns whether a node runs an agent, as far as that is known. One that is starting counts.
+    /// Returns whether a node runs an agent. An agent that is starting counts, and an unknown one.
     #[must_use]
     pub fn runs_agent(&self, node: &NodeName) -> bool {
         !matches!(self.agent(node), Some(Agent::Down { .. }))
     }
 
-    /// The agent of a node, if its state is known.
+    /// Returns the agent of a node, if its state is known.
     #[must_use]
     pub fn agent(&self, node: &NodeName) -> Option<&Agent> {
         self.agents.as_ref()?.get(node)
     }
 
-    /// Returns whether a node could hold a volume of a class.
+    /// Checks whether a node can hold a volume of a class.
     pub fn fitness(&self, node: &NodeName, class: &Class) -> Result<(), Unfit> {
         self.nodes.get(node).ok_or(Unfit::Unknown)?.fitness(class)
     }
@@ -184,7 +182,7 @@ impl NodeInfo {
 
     /// Reads a Node by its parts.
     #[must_use]
-    pub fn of(node: &NodeShape) -> Self {
+    pub fn of(node: &PartialNode) -> Self {
         let labels = node.metadata.labels.clone().unwrap_or_default();
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
         let os = labels.get(kubernetes::OS).map(String::as_str);
@@ -199,7 +197,7 @@ impl NodeInfo {
             .flat_map(|status| status.conditions.iter().flatten())
             .any(Condition::is_ready);
         Self {
-            // Before its kubelet has reported, a node has no system; it is not another one.
+            // A node has no operating system until its kubelet has reported.
             unfit: match os {
                 _ if node.metadata.deletion_timestamp.is_some() => Some(Unfit::Deleting),
                 Some("linux" | "") | None => None,

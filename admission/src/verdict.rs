@@ -1,6 +1,5 @@
-//! What was decided about an object: leave it, change it, or refuse it, and by which rule. It does
-//! not say how that reaches the API server: an answer to a review is made in `review.rs`, a repair
-//! in `repair/`.
+//! The decision about an object: leave it, change it, or refuse it, and by which rule. `review.rs` turns
+//! it into an answer to a review; the webhook's repairs write it themselves.
 
 mod messages;
 mod reason;
@@ -16,27 +15,27 @@ use smol_str::SmolStr;
 pub struct Verdict {
     /// Why.
     pub reason: Reason,
-    /// What is to be done.
+    /// What is done.
     pub outcome: Outcome,
     /// The messages for the requester.
     pub messages: Vec<Message>,
-    /// What the reason is about: a node, a class, an annotation. A user's text, unbounded.
+    /// The subject of the reason: a node, a class, an annotation. A user's text, unbounded.
     pub about: SmolStr,
 }
 
-/// What is to be done about an object.
+/// What is done about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing.
     Untouched,
     /// These changes. Never empty.
     Patched(Vec<Edit>),
-    /// It is refused, and this says what to do instead.
+    /// It is refused with a message for its user.
     Denied(String),
 }
 
 impl Verdict {
-    /// Nothing is to be done.
+    /// Leaves the object as it is.
     #[must_use]
     pub const fn untouched(reason: Reason) -> Self {
         Self {
@@ -47,34 +46,34 @@ impl Verdict {
         }
     }
 
-    /// These changes are to be made; without any, nothing is to be done.
+    /// Changes the object, or leaves it if there are no edits.
     #[must_use]
     pub fn patched(reason: Reason, edits: Vec<Edit>) -> Self {
         let outcome = if edits.is_empty() { Outcome::Untouched } else { Outcome::Patched(edits) };
         Self { outcome, ..Self::untouched(reason) }
     }
 
-    /// It is refused with a message for its user.
+    /// Refuses the object with a message for its user.
     #[must_use]
     pub fn denied(reason: Reason, message: String) -> Self {
         Self { outcome: Outcome::Denied(message), ..Self::untouched(reason) }
     }
 
-    /// With what the reason is about.
+    /// Adds the subject of the reason.
     #[must_use]
     pub fn about(mut self, what: impl Into<SmolStr>) -> Self {
         self.about = what.into();
         self
     }
 
-    /// With one more remark.
+    /// Adds a remark.
     #[must_use]
     pub fn remark(mut self, text: impl Into<String>) -> Self {
         self.messages.push(Message::Remark(text.into()));
         self
     }
 
-    /// With the reason as a warning, if the reason calls for one. A denial is its own message.
+    /// Adds the reason as a warning if the reason calls for one. A denial is its own message.
     #[must_use]
     pub fn with_warning(mut self) -> Self {
         let warns = match (self.reason.warn_on(), &self.outcome) {
@@ -88,7 +87,7 @@ impl Verdict {
         self
     }
 
-    /// What was done and why, in plain words.
+    /// Describes what was done and why.
     #[must_use]
     pub fn explained(&self) -> String {
         match &self.outcome {
@@ -99,9 +98,9 @@ impl Verdict {
         }
     }
 
-    /// The warnings that come of it. In dry-run mode they say what would have been done.
+    /// Returns the warnings. In dry-run mode they say what would have been done.
     pub fn warnings(&self, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
-        self.messages.iter().map(move |said| said.warning(dry_run))
+        self.messages.iter().map(move |message| message.warning(dry_run))
     }
 }
 
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_speaks_for_itself_and_a_mute_reason_never() {
+    fn a_denial_and_a_reason_that_never_warns_have_no_warning() {
         let denied = Verdict::denied(Reason::MalformedPin, "no".to_owned()).with_warning();
         assert_eq!((denied.messages.len(), denied.explained().as_str()), (0, "refused it: no"));
         assert!(Verdict::untouched(Reason::ForeignClass).with_warning().messages.is_empty());

@@ -47,7 +47,7 @@ pub struct Args {
     orphan_grace: Duration,
     /// How long an orphan that holds data can be restored from the trash (12h, 7d). Without it such a
     /// directory is never removed.
-    #[arg(long, value_name = "DURATION", value_parser = flags::retention)]
+    #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
     orphan_retention: Option<Duration>,
     /// How much of a pool's filesystem may be taken, in percent and by the sizes that were granted, by
     /// deleted volumes that can be had back. The oldest give way to others.

@@ -1,20 +1,21 @@
-//! Services as fastrak reads them: how one is to get an address, and what was decided about it.
+//! Services as fastrak reads them: the mode that each names, and the decision about it.
 //!
 //! The decision itself is the webhook's.
 
-mod beyond;
 mod decision;
 mod foreign;
 mod ingress;
+mod mode;
 mod partial;
 
-pub use self::beyond::{BeyondInlets, EVERYBODY, Protocol};
-pub use self::decision::{Choice, ChoiceError, Decision, SkipReason};
+pub use self::decision::{Decision, SkipReason};
 pub use self::foreign::PREFIXES as FOREIGN_PREFIXES;
 pub use self::ingress::Ingress;
+pub use self::mode::{Carries, EVERYBODY, MANAGED, Mode, Protocol, Row, Unsupported};
 pub use self::partial::{IngressEntry, LoadBalancer, PartialService, Port, Spec, Status};
 
-use crate::names::{self, inlets, kubernetes};
+use self::mode::Demands;
+use crate::names;
 use crate::object::{Mapping, Metadata, clipped, owned};
 use k8s_openapi::api::core::v1::Service;
 
@@ -29,32 +30,32 @@ pub struct ServiceView {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Whether its type is LoadBalancer.
+    /// True if its type is LoadBalancer.
     pub is_load_balancer: bool,
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub deleting: bool,
-    /// Whether its labels opt out of fastrak.
+    /// True if its labels opt out of fastrak.
     pub opted_out: bool,
-    /// Whether it has no cluster address.
+    /// True if it has no cluster address.
     pub headless: bool,
-    /// The load balancer's class that it names.
+    /// The load balancer class that it names.
     pub class: Option<String>,
-    /// Why it is not for inlets, which cannot do all that it asks for.
-    pub beyond_inlets: Option<BeyondInlets>,
-    /// Whether its pods are to see the addresses of their clients.
+    /// What each of [`Mode::ALL`] cannot carry of it; see [`ServiceView::unsupported`].
+    unsupported: [Option<Unsupported>; Mode::ALL.len()],
+    /// True if its `externalTrafficPolicy` is Local: its pods see the addresses of clients.
     pub is_local: bool,
-    /// Who has given it the addresses in its status.
+    /// Which load balancer has given it the addresses in its status.
     pub ingress: Ingress,
-    /// Whether its spec bears external addresses.
+    /// True if its spec has external addresses.
     pub has_external_ips: bool,
-    /// An annotation, a label or a finalizer by which it is another load balancer's.
+    /// An annotation, a label or a finalizer of another load balancer.
     pub foreign_mark: Option<String>,
-    /// What it asks for, unread; see [`ServiceView::choice`].
+    /// The mode that it names, unparsed; see [`Mode::parse`].
     pub choice: Option<String>,
-    /// What was decided, unread; see [`ServiceView::decision`].
+    /// What was decided, unparsed; see [`ServiceView::decision`].
     pub decision: Option<String>,
-    /// What it says to the inlets operator: to current ones, and to older ones.
-    pub manage: (Option<String>, Option<String>),
+    /// Its values of the annotations [`MANAGED`].
+    pub managed: [Option<String>; MANAGED.len()],
 }
 
 impl ServiceView {
@@ -67,7 +68,12 @@ impl ServiceView {
     /// Reads a Service by its parts.
     #[must_use]
     pub fn of(service: &PartialService<'_>) -> Self {
-        let mut this = Self { ingress: Ingress::of(service), ..Self::default() };
+        let demands = Demands::of(service);
+        let mut this = Self {
+            ingress: Ingress::of(service),
+            unsupported: Mode::ALL.map(|mode| demands.unsupported(mode)),
+            ..Self::default()
+        };
         if let Some(Mapping(metadata)) = &service.metadata {
             this.take_metadata(metadata);
         }
@@ -84,11 +90,9 @@ impl ServiceView {
         self.deleting = metadata.deletion_timestamp.is_some();
         self.opted_out = metadata.label(names::ADMISSION) == Some(names::ADMISSION_DISABLED);
         self.foreign_mark = foreign::mark(metadata).map(clipped);
-        let ranges = metadata.annotation(kubernetes::SOURCE_RANGES).unwrap_or_default();
-        self.beyond_inlets = BeyondInlets::of_annotation(ranges);
         self.choice = annotation(names::BALANCER);
         self.decision = annotation(names::BALANCER_DECISION);
-        self.manage = (annotation(inlets::MANAGE), annotation(inlets::MANAGE_LEGACY));
+        self.managed = MANAGED.map(annotation);
     }
 
     fn take_spec(&mut self, spec: &Spec<'_>) {
@@ -97,15 +101,15 @@ impl ServiceView {
         self.class = owned(spec.load_balancer_class.as_ref());
         self.has_external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
         self.is_local = spec.external_traffic_policy.as_deref() == Some("Local");
-        self.beyond_inlets = self.beyond_inlets.or_else(|| BeyondInlets::of(spec));
     }
 
-    /// What the Service asks for.
-    pub fn choice(&self) -> Result<Option<Choice>, ChoiceError> {
-        self.choice.as_deref().map(Choice::parse).transpose()
+    /// Returns what a mode cannot carry of the Service. The first such thing counts.
+    #[must_use]
+    pub const fn unsupported(&self, mode: Mode) -> Option<Unsupported> {
+        self.unsupported[mode as usize]
     }
 
-    /// What was decided about it. A text that is no decision is as good as none.
+    /// Returns what was decided about it. A text that is not a decision counts as none.
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         self.decision.as_deref().and_then(Decision::parse)

@@ -1,27 +1,26 @@
-//! How much of a pool may still be given away, and why a request is refused. Pure arithmetic: it looks
-//! at no disk.
+//! How much of a pool can still be granted, and why a request is refused. Pure arithmetic: it reads no
+//! disk.
 //!
-//! A request must pass three tests. All that was ever granted must fit into the pool, or the pool
-//! promises what it has not. What was granted and is not yet written must fit into what is free at
-//! this moment, since on a disk that others use as well the first says nothing. And no single
-//! volume is larger than what is free, whatever is overcommitted.
+//! A request must pass three tests. The sum of all grants must fit into the pool. Granted bytes that are
+//! not yet written must fit into what is free now, because other users of the disk may have taken the
+//! room. And no single volume is larger than what is free, even if the pool is overcommitted.
 
 use crate::pool::PoolName;
 use crate::size::{Bytes, SizeError};
 use std::fmt;
 
-/// What an administrator says of a pool's room.
+/// An administrator's limits of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// As much of the filesystem as is the pool's; none is all of it.
+    /// The pool's share of its filesystem. None is all of it.
     pub size: Option<Bytes>,
-    /// What is never given away.
+    /// The part that is never granted.
     pub reserve: Reserve,
-    /// How often the same room is given away.
+    /// How often the same room is granted.
     pub overcommit: Overcommit,
 }
 
-/// What is never given away.
+/// The part of a pool that is never granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reserve {
     /// A tenth of the pool, and no more than 10Gi.
@@ -29,82 +28,82 @@ pub enum Reserve {
     Usual,
     /// A part of the pool, in percent.
     Percent(u8),
-    /// This much.
+    /// A size.
     Bytes(Bytes),
 }
 
-/// How often the same room is given away, in percent: 100 is once.
+/// How often the same room is granted, in percent: 100 is once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overcommit(u32);
 
-/// A text that says nothing about a pool's room.
+/// An invalid limit of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TermsError {
-    /// A reserve.
+    /// The reserve is invalid.
     #[error("reserve {0:?} is neither a part, such as 10%, nor a size, such as 20Gi")]
     Reserve(String),
-    /// A ratio.
+    /// The ratio is invalid.
     #[error("overcommit {0:?} is not a number from 1 to 100, such as 1.5")]
     Overcommit(String),
-    /// A size.
+    /// The size is invalid.
     #[error("size {text:?} is none: {problem}")]
     Size {
-        /// What was written.
+        /// The text.
         text: String,
         /// What is wrong with it.
         problem: SizeError,
     },
 }
 
-/// What is so of a pool at one moment, in bytes.
+/// The state of a pool at one moment, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// What its filesystem can hold.
+    /// The size of its filesystem.
     pub total: u64,
-    /// What can be written to it now.
+    /// The free space.
     pub free: u64,
-    /// What was granted to its volumes.
+    /// The sum of the sizes of its volumes.
     pub granted: u64,
-    /// What was granted to them and they have not written yet.
+    /// The part of that sum that is not written yet.
     pub unwritten: u64,
-    /// How many files it can have; 0 where it does not count them.
+    /// How many files it can have; 0 if it does not count them.
     pub inodes: u64,
-    /// How many more.
+    /// How many more files it can have.
     pub free_inodes: u64,
 }
 
-/// What can still be given away of a pool, and what that follows from.
+/// The room that is left in a pool, with the figures that it was computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The most that a volume could be granted now.
+    /// The size of the largest volume that can be granted now.
     pub allocatable: u64,
-    /// As much of the filesystem as is the pool's.
+    /// The pool's share of its filesystem.
     pub total: u64,
-    /// All that may be granted, taken together.
+    /// The sum that all volumes may have.
     pub grantable: u64,
-    /// What is never given away.
+    /// The part that is never granted.
     pub reserve: u64,
-    /// What the room was reckoned from.
+    /// The state that it was computed from.
     pub state: State,
 }
 
 /// A request that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// There is not so much.
+    /// Too few bytes are left.
     Bytes {
         /// The pool.
         pool: PoolName,
-        /// What was asked for.
+        /// The requested size.
         asked: u64,
-        /// What there is.
+        /// The room that is left.
         room: Room,
     },
-    /// There are too few files left.
+    /// Too few files are left.
     Inodes {
         /// The pool.
         pool: PoolName,
-        /// What there is.
+        /// The room that is left.
         room: Room,
     },
 }
@@ -114,17 +113,17 @@ pub enum Shortage {
 const USUAL_PERCENT: u32 = 10;
 const USUAL_MOST: u64 = 10 << 30;
 
-/// So many of a filesystem's files are left to what is there already, in percent.
+/// The percentage of a filesystem's files that is left to existing volumes.
 const INODE_RESERVE: u32 = 5;
 
 impl Terms {
-    /// As much of a filesystem of this size as is the pool's.
+    /// Returns the pool's share of a filesystem of this size.
     #[must_use]
     pub fn total(&self, filesystem: u64) -> u64 {
         self.size.map_or(filesystem, |size| size.0.min(filesystem))
     }
 
-    /// What can still be given away of a pool that is in this state.
+    /// Returns the room that is left in a pool in this state.
     #[must_use]
     pub fn room(&self, state: State) -> Room {
         let total = self.total(state.total);
@@ -143,7 +142,7 @@ impl Terms {
         Room { allocatable, total, grantable, reserve, state }
     }
 
-    /// Returns whether a pool in this state can grant so many bytes more.
+    /// Checks whether a pool in this state can grant so many more bytes.
     pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Room, Shortage> {
         let room = self.room(state);
         if asked > room.allocatable {
@@ -157,8 +156,8 @@ impl Terms {
 }
 
 impl Shortage {
-    /// In which pool, and how much would have to be removed from its disk for the request to fit; none
-    /// where that would not help.
+    /// Returns how many bytes must be removed from which pool to make the request fit. None if that
+    /// would not help.
     #[must_use]
     pub fn to_remove(&self) -> Option<(&PoolName, u64)> {
         match self {
@@ -172,7 +171,7 @@ impl Shortage {
 }
 
 impl Reserve {
-    /// Reads `10%` or `20Gi`.
+    /// Parses `10%` or `20Gi`.
     pub fn parse(text: &str) -> Result<Self, TermsError> {
         let wrong = || TermsError::Reserve(text.to_owned());
         match text.strip_suffix('%') {
@@ -189,7 +188,7 @@ impl Reserve {
 }
 
 impl Overcommit {
-    /// Reads `1`, `1.5` or `2.25`.
+    /// Parses `1`, `1.5` or `2.25`.
     pub fn parse(text: &str) -> Result<Self, TermsError> {
         let wrong = || TermsError::Overcommit(text.to_owned());
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -204,7 +203,7 @@ impl Overcommit {
     }
 }
 
-/// Reads the part of a filesystem that is a pool's.
+/// Parses a pool's share of its filesystem.
 pub fn parse_size(text: &str) -> Result<Bytes, TermsError> {
     Bytes::parse(text).map_err(|problem| TermsError::Size { text: text.to_owned(), problem })
 }
@@ -229,8 +228,8 @@ impl fmt::Display for Shortage {
                 write!(
                     f,
                     "pool {pool} has room for {}, not for {}: of {} it may grant {} and has granted {}, \
-                     {} are free on its disk, and {} are kept in reserve. Ask for less, delete what \
-                     is not needed, or use another pool or node",
+                     {} are free on its disk, and {} are kept in reserve. Request less, delete \
+                     unneeded volumes, or use another pool or node",
                     About(*allocatable),
                     About(*asked),
                     About(*total),
@@ -245,8 +244,8 @@ impl fmt::Display for Shortage {
                 write!(
                     f,
                     "pool {pool} can have hardly any more files: {free_inodes} of {inodes} are left, \
-                     and {INODE_RESERVE}% are kept for the volumes that are there. Delete what is \
-                     not needed, or use another pool or node"
+                     and {INODE_RESERVE}% are kept for the volumes that are there. Delete \
+                     unneeded files, or use another pool or node"
                 )
             }
         }
@@ -263,7 +262,7 @@ impl fmt::Display for About {
         let (Some(unit), Some(divisor)) = (UNITS.get(at), 1_u64.checked_shl(10 * at as u32)) else {
             return write!(f, "{}", self.0);
         };
-        // Down and never up: what is said to be there is there.
+        // Rounds down: the shown room is always there.
         let tenths = u128::from(self.0) * 10 / u128::from(divisor);
         match (tenths / 10, tenths % 10) {
             (whole, 0) => write!(f, "{whole}{unit}"),

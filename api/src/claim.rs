@@ -1,17 +1,18 @@
 //! PersistentVolumeClaims as fastrak reads them.
 //!
-//! Whoever may write a claim may write all of its annotations and labels: what is read here is data
-//! with a closed grammar, never authorisation.
+//! An author of a claim can write all of its annotations and labels. They are data with a closed
+//! grammar, never authorization.
 
 mod node_marks;
 mod partial;
 mod read;
 mod restore_request;
-mod review;
 mod unservable;
 
 pub use self::node_marks::MissingMarks;
-pub use self::partial::{ClaimSpec, DataSource, Expression, PartialClaim, Resources, Selector};
+pub use self::partial::{
+    ClaimSpec, ClaimStatus, DataSource, Expression, PartialClaim, Resources, Selector,
+};
 pub use self::restore_request::{RestoreRequest, RestoreRequestError};
 pub use self::unservable::Unservable;
 
@@ -19,11 +20,11 @@ use crate::names::{self, kubernetes};
 use crate::node::{NodeName, NodeNameError};
 use crate::selector::Requirement;
 use crate::size::{Bytes, SizeError};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// A claim, reduced to what fastrak decides by. No text in it is longer than
-/// [`crate::object::LONGEST`]. What says that [`Claim::read`] alone reads it has no part in a decision
-/// at admission, where each copy is a part of what a review costs.
+/// [`crate::object::LONGEST`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"
@@ -32,78 +33,76 @@ use std::fmt;
 pub struct Claim {
     /// Its namespace.
     pub namespace: String,
-    /// Its name. Empty at admission where the API server is to generate it.
+    /// Its name. Empty at admission if the API server generates it.
     pub name: String,
-    /// The beginning of a name that is to be generated.
+    /// The prefix of a generated name.
     pub generate_name: String,
     /// Its uid. A claim that is being created has none at admission.
     pub uid: Option<String>,
-    /// Its version. Read by [`Claim::read`] alone.
-    pub resource_version: Option<String>,
-    /// Whether it is being deleted.
+    /// Its version.
+    pub resource_version: Option<SmolStr>,
+    /// True if it is being deleted.
     pub deleting: bool,
     /// The uid of the pod that it is a generic ephemeral volume of.
     pub owner_pod: Option<String>,
-    /// The annotation that pins it, unread; see [`Claim::pin`].
+    /// The annotation that pins it, unparsed; see [`Claim::pin`].
     pub pin: Option<String>,
-    /// The annotation that says why, unread.
+    /// The annotation that records why, unparsed.
     pub pinned_by: Option<String>,
     /// The label by which an agent sees it.
     pub node_label: Option<String>,
-    /// The node that dynamic provisioning has been told, unread; see [`Claim::selected_node`].
+    /// The node selected for provisioning, unparsed; see [`Claim::selected_node`].
     pub selected_node: Option<String>,
     /// The annotations that name the provisioner: the current spelling, and the older one.
     pub storage_provisioner: (Option<String>, Option<String>),
-    /// Whether its labels opt out of fastrak.
+    /// True if its labels opt out of fastrak.
     pub opted_out: bool,
     /// Its class.
     pub class: ClassChoice,
-    /// Whether nobody owns the field of its class, as long as that can be told: the API server
-    /// records owners before its plugins fill in what was left out.
+    /// True if no field manager owns its class. The API server records owners before its plugins fill
+    /// in the class, so this shows a filled-in class at creation.
     pub class_unowned: bool,
-    /// The volume it is bound to, or asks for by name.
+    /// The volume that it is bound to, or requests by name.
     pub volume_name: Option<String>,
-    /// Its phase. Read by [`Claim::read`] alone.
-    pub phase: Option<String>,
-    /// How it is to be mounted.
+    /// Its phase.
+    pub phase: Option<SmolStr>,
+    /// Its access modes.
     pub access_modes: Vec<String>,
-    /// Whether a controller other than those of Kubernetes has put a finalizer on it.
+    /// True if it has a finalizer of a controller other than those of Kubernetes.
     pub has_foreign_finalizer: bool,
-    /// Whether it asks for a raw block device.
+    /// True if it requests a raw block device.
     pub block: bool,
-    /// Whether it selects its volume by label. An empty selector does not.
+    /// True if it selects its volume by label. An empty selector does not.
     pub has_selector: bool,
-    /// What it requires of the labels of its volume. None also if its selector is too large to be kept.
+    /// The labels that it requires of its volume. None also if its selector is too large to keep.
     pub selector: Option<Box<[Requirement]>>,
-    /// What it is to be filled from, as `kind/name`.
+    /// Its data source, as `kind/name`.
     pub data_source: Option<String>,
-    /// The VolumeAttributesClass it asks for.
+    /// Its VolumeAttributesClass.
     pub attributes_class: Option<String>,
-    /// The size it asks for, unread; see [`Claim::request`].
+    /// The size that it requests, unparsed; see [`Claim::request`].
     pub storage: Option<String>,
-    /// Whether its label says that it only asks whether the webhook is there.
+    /// True if its label marks it as a probe of the webhook.
     pub probes: bool,
-    /// What it has been answered.
+    /// The answer to that probe.
     pub probe_answer: Option<String>,
-    /// When it was made, in seconds since 1970. Read by [`Claim::read`] alone.
+    /// When it was created, in seconds since 1970.
     pub created: Option<i64>,
-    /// Whether an annotation asks fastrak for a volume that was there before.
-    pub restores: bool,
-    /// What it wants in place of a new volume. Read by [`Claim::read`] alone.
+    /// The existing data that it requests instead of a new volume.
     pub restore_request: Option<Result<RestoreRequest, RestoreRequestError>>,
 }
 
-/// What a claim says of its class.
+/// How a claim names its class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClassChoice {
-    /// Nothing: it gets a default.
+    /// Not at all: it gets a default.
     #[default]
     Unset,
-    /// `""`: it wants no dynamic provisioning.
+    /// `""`: it opts out of dynamic provisioning.
     Empty,
-    /// The annotation from before the field existed.
+    /// By the annotation from before the field existed.
     Beta(String),
-    /// A class.
+    /// By the field.
     Named(String),
 }
 
@@ -122,13 +121,13 @@ pub enum PinnedBy {
     Scheduler,
 }
 
-/// An annotation whose value is not what it should be.
+/// An annotation with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("annotation {key} is {value:?}: {problem}")]
 pub struct AnnotationError<E: std::error::Error> {
     /// The annotation.
     pub key: &'static str,
-    /// What it says.
+    /// Its value.
     pub value: String,
     /// What is wrong with it.
     pub problem: E,
@@ -137,19 +136,19 @@ pub struct AnnotationError<E: std::error::Error> {
 /// A claim whose size cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// It asks for none.
-    #[error("the claim asks for no size; set spec.resources.requests.storage, such as 1Gi")]
+    /// It requests no size.
+    #[error("the claim requests no size; set spec.resources.requests.storage, such as 1Gi")]
     Missing,
-    /// It asks for nothing.
-    #[error("the claim asks for a size of 0; ask for at least 1 byte, such as 1Gi")]
+    /// It requests a size of zero.
+    #[error("the claim requests a size of 0; request at least 1 byte, such as 1Gi")]
     Zero,
-    /// It asks for what is no size.
+    /// The requested size is invalid.
     #[error("the claim's spec.resources.requests.storage {0}")]
     Size(SizeError),
 }
 
 impl Claim {
-    /// The class that the claim names, by either way of naming it.
+    /// Returns the class that the claim names, by annotation or field.
     #[must_use]
     pub fn class_name(&self) -> Option<&str> {
         match &self.class {
@@ -158,19 +157,19 @@ impl Claim {
         }
     }
 
-    /// The node that the claim's annotation pins it to.
+    /// Parses the node that the claim is pinned to.
     pub fn pin(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
         read_node(names::NODE, self.pin.as_deref())
     }
 
-    /// The node that dynamic provisioning has been told.
+    /// Parses the node selected for provisioning.
     pub fn selected_node(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
         read_node(kubernetes::SELECTED_NODE, self.selected_node.as_deref())
     }
 
-    /// The node whose agent serves the claim. The scheduler's word counts; the pin only where there is
-    /// none. Both are the tenant's to write, who can so have an empty volume made on a node or not, and
-    /// nothing else. An agent watches by the label, so without it no agent sees the claim.
+    /// Returns the node whose agent serves the claim: the selected node, else the pin. A tenant can
+    /// write both, and can only move or prevent an empty volume by that. An agent watches by the label,
+    /// so without it no agent sees the claim.
     #[must_use]
     pub fn served_by(&self) -> Option<NodeName> {
         let chosen = match &self.selected_node {
@@ -180,7 +179,7 @@ impl Claim {
         chosen.filter(|node| self.node_label.as_deref() == Some(node.key().as_str()))
     }
 
-    /// The size it asks for.
+    /// Parses the size that the claim requests.
     pub fn request(&self) -> Result<Bytes, RequestError> {
         let text = self.storage.as_deref().ok_or(RequestError::Missing)?;
         match Bytes::parse(text).map_err(RequestError::Size)? {
@@ -191,11 +190,11 @@ impl Claim {
 }
 
 impl PinnedBy {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 5] =
         [Self::User, Self::OnlyNode, Self::Policy, Self::Sibling, Self::Scheduler];
 
-    /// The value of the annotation `fastrak.io/pinned-by`.
+    /// Returns the value of the annotation `fastrak.io/pinned-by`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -207,7 +206,7 @@ impl PinnedBy {
         }
     }
 
-    /// Reads the annotation; a text that is none of them is as good as none.
+    /// Parses the annotation. An unknown text counts as none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|by| by.as_str() == text)

@@ -1,6 +1,6 @@
 //! StorageClasses as fastrak reads them.
 //!
-//! What the parameters of its own say is read in `params.rs`.
+//! The parameters of fastrak's own classes are read in `params.rs`.
 
 mod inodes;
 mod mode;
@@ -8,7 +8,7 @@ mod params;
 
 pub use inodes::BytesPerInode;
 pub use mode::Mode;
-pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, duration};
+pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -20,24 +20,23 @@ use std::collections::BTreeMap;
 pub struct Class {
     /// Its name.
     pub name: String,
-    /// Whose volumes it gives.
+    /// Its provisioner.
     pub provisioner: String,
-    /// Whether it is marked as the default of the cluster.
+    /// True if it is marked as the default of the cluster.
     pub is_default: bool,
     /// When a claim gets its volume.
     pub binding: Binding,
-    /// What becomes of a volume when its claim is gone.
+    /// What happens to a volume when its claim is deleted.
     pub reclaim: ReclaimPolicy,
-    /// Mount options that its volumes are to carry.
+    /// Mount options of its volumes.
     pub mount_options: Vec<String>,
-    /// Parameters, unread; see [`Class::params`].
+    /// Parameters, unparsed; see [`Class::params`].
     pub parameters: BTreeMap<String, String>,
-    /// The nodes it allows: any of these terms, each of which demands all of its labels. Empty
-    /// allows every node.
+    /// The nodes that it allows: those with all labels of any of these terms. Without a term, all.
     pub topologies: Vec<Topology>,
 }
 
-/// Labels with the values that each may have.
+/// Labels with the values that each can have.
 pub type Topology = Vec<(String, Vec<String>)>;
 
 /// When a claim gets its volume.
@@ -49,18 +48,18 @@ pub enum Binding {
     WaitForFirstConsumer,
 }
 
-/// What becomes of a volume when its claim is gone.
+/// What happens to a volume when its claim is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReclaimPolicy {
     /// The volume is deleted.
     Delete,
-    /// The volume is kept until someone decides.
+    /// The volume is kept until an administrator deletes it.
     #[default]
     Retain,
 }
 
 impl ReclaimPolicy {
-    /// The policy as Kubernetes spells it.
+    /// Returns the policy as Kubernetes spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod capacity;
 pub mod claim;
 pub mod class;
+pub mod duration;
 pub mod names;
 pub mod node;
 pub mod object;

@@ -1,7 +1,7 @@
 //! Every string of fastrak's that can appear in a cluster, each spelled once, and the strings of
 //! others that fastrak reads or writes.
 //!
-//! What is here is a promise to clusters that run an older version: add, never change.
+//! Clusters of older versions hold these names: add, never change.
 
 /// Builds a name under fastrak's domain, so that the domain itself is spelled in one place.
 macro_rules! domain {
@@ -22,7 +22,7 @@ pub const PROVISIONER: &str = concat!("local.", domain!());
 
 /// The class that claims without one get.
 pub const CLASS_DEFAULT: &str = "local-storage";
-/// The class beside it whose volumes outlive their claims.
+/// The class whose volumes outlive their claims.
 pub const CLASS_RETAIN: &str = "local-storage-retain";
 
 /// Annotation on claims and volumes: the name of their node. Label on both: the node's key.
@@ -49,22 +49,22 @@ pub const ADOPT_POOL: &str = domain!("adopt-pool");
 /// Annotation on a node: the pool of that node whose many new orphans an administrator has confirmed. The
 /// agent removes the annotation once it has seen it.
 pub const CONFIRM_ORPHANS: &str = domain!("confirm-orphans");
-/// Annotation on a namespace: [`INHERIT_VOLUMES_YES`] lets its claims have the volumes of an earlier
+/// Annotation on a namespace: [`INHERIT_VOLUMES_YES`] lets its claims adopt volumes of an earlier
 /// namespace of the same name.
 pub const INHERIT_VOLUMES: &str = domain!("inherit-volumes");
-/// The value of [`INHERIT_VOLUMES`] that lets them.
+/// The value of [`INHERIT_VOLUMES`] that allows it.
 pub const INHERIT_VOLUMES_YES: &str = "true";
 /// Label on a volume: the pool its data is in.
 pub const POOL: &str = domain!("pool");
-/// Finalizer on a volume: its agent has data to take away first.
+/// Finalizer on a volume: its agent removes the data first.
 pub const VOLUME_FINALIZER: &str = domain!("volume");
-/// Annotation on a claim: the volume that it wants out of the trash ([`crate::claim::RestoreRequest`]).
+/// Annotation on a claim: the volume to restore from the trash ([`crate::claim::RestoreRequest`]).
 pub const UNDELETE: &str = domain!("undelete");
-/// Annotation on a claim: the kept volume that it wants.
+/// Annotation on a claim: the kept volume to adopt.
 pub const ADOPT: &str = domain!("adopt");
-/// Annotation on a claim: the volume of another provisioner whose data it wants.
+/// Annotation on a claim: the volume of another provisioner to import.
 pub const IMPORT: &str = domain!("import");
-/// Annotation on a Service: how it is to get an address ([`crate::balancer::Choice`]).
+/// Annotation on a Service: the mode that gives it an address ([`crate::balancer::Mode`]).
 pub const BALANCER: &str = domain!("balancer");
 /// Annotation on a Service: what was decided about it ([`crate::balancer::Decision`]).
 pub const BALANCER_DECISION: &str = domain!("balancer-decision");
@@ -93,21 +93,21 @@ pub const WEBHOOK_CERTIFICATES: &str = "fastrak-webhook-certificates";
 pub const WEBHOOK_CA_BUNDLE: &str = "fastrak-webhook-ca-bundle";
 /// The Secret in which the webhook's replicas share their certificates.
 pub const WEBHOOK_SECRET: &str = "fastrak-webhook-certs";
-/// In that Secret: the authorities to trust, the one that signs first.
+/// In that Secret: the trusted CAs, the signing one first.
 pub const SECRET_CA_CERT: &str = "ca.crt";
-/// In that Secret: the key of the authority that signs.
+/// In that Secret: the key of the signing CA.
 pub const SECRET_CA_KEY: &str = "ca.key";
 /// In that Secret: the certificate that is served.
 pub const SECRET_LEAF_CERT: &str = "tls.crt";
 /// In that Secret: its key.
 pub const SECRET_LEAF_KEY: &str = "tls.key";
-/// In that Secret, while an authority is being replaced: the one that is to sign next.
+/// In that Secret, while the CA is being replaced: the next CA.
 pub const SECRET_NEXT_CERT: &str = "next.crt";
-/// In that Secret: the key of the one that is to sign next.
+/// In that Secret: the key of the next CA.
 pub const SECRET_NEXT_KEY: &str = "next.key";
-/// In that Secret: when those that signed before are trusted no longer, in seconds since 1970.
+/// In that Secret: when trust in the previous CAs ends, in seconds since 1970.
 pub const SECRET_RETIRE_AT: &str = "retire-at";
-/// In that Secret: it was created again and not published since.
+/// In that Secret: it was created again and has not been published since.
 pub const SECRET_INHERITS: &str = "inherits";
 /// The MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
@@ -124,8 +124,8 @@ pub const SERVICES_PATH: &str = "/services";
 
 /// The Lease by which one of the webhook's replicas leads.
 pub const WEBHOOK_LEASE: &str = WEBHOOK;
-/// The namespace in which the webhook asks for a claim that is never made, to see whether the API
-/// server reaches it. Also the name of the Role by which it may.
+/// The namespace in which the webhook creates a claim in a dry run, to check that the API server
+/// reaches it. Also the name of the Role that allows it.
 pub const PROBE_NAMESPACE: &str = "fastrak-probe";
 /// Label on that claim: [`PROBE_ASKS`]. Annotation on the answer: [`PROBE_SEEN`].
 pub const PROBE: &str = domain!("probe");
@@ -143,9 +143,9 @@ pub const MANAGER_AGENT: &str = "fastrak-agent";
 
 /// Names of Kubernetes' own that fastrak reads or writes.
 pub mod kubernetes {
-    /// The node chosen for a claim; its mere presence starts dynamic provisioning.
+    /// The node chosen for a claim. Its presence starts dynamic provisioning.
     pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-    /// Who is to provision a claim.
+    /// The provisioner of a claim.
     pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
     /// The same, in the older spelling that the controller manager still writes beside it.
     pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
@@ -155,13 +155,13 @@ pub mod kubernetes {
     pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
     /// The same, in the older spelling that the API server still honours.
     pub const DEFAULT_CLASS_BETA: &str = "storageclass.beta.kubernetes.io/is-default-class";
-    /// Who provisioned a volume. Without it the controller manager tries its own deleter.
+    /// The provisioner of a volume. Without it the controller manager tries its own deleter.
     pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
     /// The label that ties a volume to its node. It may differ from the node's name.
     pub const HOSTNAME: &str = "kubernetes.io/hostname";
     /// Label on a pod: the program that it runs.
     pub const APP_NAME: &str = "app.kubernetes.io/name";
-    /// Prefixes of the taints that Kubernetes and cloud providers put on a node and take off again: a
+    /// Prefixes of the taints that Kubernetes and cloud providers add to a node and remove again: a
     /// node that is cordoned, not ready, or short of something.
     pub const TRANSIENT_TAINTS: [&str; 2] =
         ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
@@ -171,7 +171,7 @@ pub mod kubernetes {
     pub const KIND_SNAPSHOT: &str = "VolumeSnapshot";
     /// The operating system of a node.
     pub const OS: &str = "kubernetes.io/os";
-    /// How the finalizers begin that Kubernetes itself puts on claims.
+    /// Prefix of the finalizers that Kubernetes itself adds to claims.
     pub const FINALIZER_PREFIX: &str = "kubernetes.io/";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
@@ -197,7 +197,7 @@ pub mod provisioners {
 pub mod inlets {
     /// The field manager of what the operator writes: the name of its program.
     pub const OPERATOR: &str = "inlets-operator";
-    /// Whether the operator is to serve a Service, for operators of 0.17 and later.
+    /// Annotation that makes operators of 0.17 and later serve a Service, or leave it.
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.
     pub const MANAGE_LEGACY: &str = "dev.inlets.manage";

@@ -1,6 +1,6 @@
-//! Names of nodes, and the label-safe key by which an agent watches what is its own.
+//! Names of nodes, and the label-safe key by which an agent watches its own objects.
 //!
-//! Nothing here knows whether a node exists.
+//! A well-formed name does not mean that the node exists.
 
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
@@ -17,20 +17,20 @@ const HASH_DIGITS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName(SmolStr);
 
-/// The node's name where a label can hold it, else a shortened form that ends in its hash.
+/// The node's name if it fits a label, else a shortened form that ends in its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeKey(SmolStr);
 
-/// A text that no node can be named.
+/// A text that is not the name of a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeNameError {
-    /// Nothing at all.
+    /// The text is empty.
     #[error("a node name cannot be empty")]
     Empty,
-    /// Longer than a DNS subdomain.
+    /// The text is longer than a DNS subdomain.
     #[error("a node name has at most {MAX_NAME} characters, this has {0}")]
     TooLong(usize),
-    /// Not a DNS subdomain.
+    /// The text is not a DNS subdomain.
     #[error(
         "a node name consists of lower-case letters, digits, '-' and '.', and starts and ends with a letter or digit"
     )]
@@ -38,7 +38,7 @@ pub enum NodeNameError {
 }
 
 impl NodeName {
-    /// Reads a node name as Kubernetes would accept it.
+    /// Parses a node name that Kubernetes accepts.
     pub fn parse(text: &str) -> Result<Self, NodeNameError> {
         if text.is_empty() {
             return Err(NodeNameError::Empty);
@@ -53,13 +53,13 @@ impl NodeName {
         }
     }
 
-    /// The name itself.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The value of the label `fastrak.io/node` on what belongs to this node.
+    /// Returns the value of the label `fastrak.io/node` on objects of this node.
     #[must_use]
     pub fn key(&self) -> NodeKey {
         if self.0.len() <= MAX_LABEL {
@@ -85,7 +85,7 @@ impl fmt::Display for NodeName {
 }
 
 impl NodeKey {
-    /// The key as a label's value.
+    /// Returns the key as a label's value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_no_node_can_be_named_is_refused() {
+    fn a_text_that_is_not_a_node_name_is_rejected() {
         assert_eq!(NodeName::parse(""), Err(NodeNameError::Empty));
         assert_eq!(NodeName::parse(&"a".repeat(254)), Err(NodeNameError::TooLong(254)));
         for text in
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_the_name_where_a_label_can_hold_it() {
+    fn a_key_is_the_name_if_it_fits_a_label() {
         for name in ["node-a", "10.0.0.1", "ip-10-0-0-1.eu.compute.internal", &"a".repeat(63)] {
             assert_eq!(NodeName::parse(name).unwrap().key().as_str(), name);
         }
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_is_a_label_value_and_long_names_keep_apart(
+        fn every_key_is_a_label_value_and_long_names_have_different_keys(
             name in "[a-z0-9]{1,30}([.-][a-z0-9]{1,30}){2,7}", tail in "[a-z0-9]{1,9}") {
             prop_assume!(name.len() + tail.len() < 253);
             let one = NodeName::parse(&name).unwrap().key();

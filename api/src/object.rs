@@ -1,45 +1,44 @@
-//! The parts of an object that every kind has, borrowed from the text that it came in or from the
-//! object that a watch has shown. It holds what fastrak reads and skips the rest, most of all of
-//! `managedFields`, which are the larger half of many objects. It decides nothing.
+//! The metadata of an object, borrowed from its text or from a client's object. It holds what fastrak
+//! reads and skips the rest, most of all of `managedFields`, which are the larger half of many objects.
 //!
-//! An object is read this way once for each review, so nothing is copied that can be borrowed.
+//! Each review reads its objects this way, so nothing is copied that can be borrowed.
 
 mod owned;
 pub mod trimmed;
 
 pub use self::owned::{ManagedFields, OwnedFields};
 
-use crate::names::inlets;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// How long a text is at most that is kept of an object. Whatever has a meaning is shorter: names of
-/// objects have 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
+/// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names have
+/// 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
 pub const LONGEST: usize = 512;
 
-/// A text: a part of what was read where that has no escapes.
+/// A text, borrowed if it has no escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Annotations, labels or quantities, in the order in which they were read.
+/// Annotations or labels, in the order in which they were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 
-/// What is a JSON object and nothing else. Read without this, a list would do for a struct whose
-/// fields may all be missing, and a patch made for it would not apply.
+/// A value that is read from a JSON object alone. Serde also reads a struct from a list, and a patch
+/// made for a list would not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping<T>(pub T);
 
-/// As much of an object's metadata as fastrak decides by.
+/// The parts of an object's metadata that fastrak decides by.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata<'a> {
@@ -49,13 +48,19 @@ pub struct Metadata<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
-    /// The beginning of a name that is to be generated.
+    /// The prefix of a generated name.
     #[serde(borrow)]
     pub generate_name: Option<Text<'a>>,
     /// Its uid.
     #[serde(borrow)]
     pub uid: Option<Text<'a>>,
-    /// There while it is being deleted.
+    /// Its version.
+    #[serde(borrow)]
+    pub resource_version: Option<Text<'a>>,
+    /// When it was created.
+    #[serde(borrow)]
+    pub creation_timestamp: Option<Text<'a>>,
+    /// Present while it is being deleted.
     pub deletion_timestamp: Option<IgnoredAny>,
     /// Its annotations.
     #[serde(borrow)]
@@ -66,11 +71,12 @@ pub struct Metadata<'a> {
     /// Its finalizers.
     #[serde(borrow)]
     pub finalizers: Option<Vec<Text<'a>>>,
-    /// What owns it.
+    /// Its owners.
     #[serde(borrow)]
     pub owner_references: Option<Vec<Owner<'a>>>,
-    /// Who owns which of its fields.
-    pub managed_fields: Option<Vec<ManagedFields>>,
+    /// The owners of its fields.
+    #[serde(borrow)]
+    pub managed_fields: Option<Vec<ManagedFields<'a>>>,
 }
 
 /// An owner of an object.
@@ -86,12 +92,12 @@ pub struct Owner<'a> {
     /// Its uid.
     #[serde(borrow)]
     pub uid: Option<Text<'a>>,
-    /// Whether it is the one that looks after the object.
+    /// True if it is the object's controller.
     pub controller: Option<bool>,
 }
 
 impl Text<'_> {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -125,18 +131,18 @@ impl Pairs<'_> {
         self.0.is_empty()
     }
 
-    /// The value of a key. Of several the last counts, as it does for the API server.
+    /// Returns the value of a key. The last of several counts, as for the API server.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(have, _)| have.as_str() == key).map(|(_, value)| value.as_str())
     }
 
-    /// The keys with their values.
+    /// Returns the keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// The keys.
+    /// Returns the keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| key.as_str())
     }
@@ -152,7 +158,7 @@ where
 }
 
 impl<'a> Metadata<'a> {
-    /// The same of an object that has been read already.
+    /// Borrows the metadata of a client's object.
     #[must_use]
     pub fn of(metadata: &'a ObjectMeta) -> Self {
         Self {
@@ -160,6 +166,11 @@ impl<'a> Metadata<'a> {
             name: text(&metadata.name),
             generate_name: text(&metadata.generate_name),
             uid: text(&metadata.uid),
+            resource_version: text(&metadata.resource_version),
+            creation_timestamp: metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| Text(Cow::Owned(time.0.to_string()))),
             deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
             annotations: pairs(&metadata.annotations),
             labels: pairs(&metadata.labels),
@@ -169,8 +180,8 @@ impl<'a> Metadata<'a> {
                 let record = |fields: &FieldsV1| {
                     OwnedFields::deserialize(&fields.0).unwrap_or(OwnedFields::Unreadable)
                 };
-                let entry = |entry: &ManagedFieldsEntry| ManagedFields {
-                    by_inlets: entry.manager.as_deref() == Some(inlets::OPERATOR),
+                let entry = |entry: &'a ManagedFieldsEntry| ManagedFields {
+                    manager: text(&entry.manager),
                     fields_v1: entry.fields_v1.as_ref().map(record),
                 };
                 entries.iter().map(entry).collect()
@@ -178,13 +189,13 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// The value of an annotation.
+    /// Returns the value of an annotation.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key)
     }
 
-    /// The value of a label.
+    /// Returns the value of a label.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.as_ref()?.get(key)
@@ -253,6 +264,11 @@ pub fn clipped(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
+/// Returns the same for a text that rarely needs an allocation.
+pub(crate) fn short(text: &str) -> SmolStr {
+    SmolStr::new(&text[..text.floor_char_boundary(LONGEST)])
+}
+
 fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {
     let owners = owners.iter().map(|owner| Owner {
         api_version: Some((&owner.api_version).into()),
@@ -272,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_escapes_is_borrowed() {
+    fn a_text_without_escapes_is_borrowed() {
         let read: Metadata<'_> = serde_json::from_str(
             r#"{"name": "plain", "annotations": {"a\"b": "c\n", "d": "e"}, "novel": [1]}"#,
         )
@@ -284,21 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn of_two_values_of_a_key_the_last_counts() {
+    fn the_last_of_two_values_of_a_key_counts() {
         let pairs: Pairs<'_> = serde_json::from_str(r#"{"a": "1", "b": "2", "a": "3"}"#).unwrap();
         assert_eq!(pairs.get("a"), Some("3"));
         assert_eq!(pairs.get("c"), None);
     }
 
     #[test]
-    fn a_list_is_no_object() {
+    fn a_list_is_not_an_object() {
         assert!(serde_json::from_str::<Metadata<'_>>("[]").is_ok());
         assert!(serde_json::from_str::<Mapping<Metadata<'_>>>("[]").is_err());
         assert!(serde_json::from_str::<Mapping<Metadata<'_>>>("{}").is_ok());
     }
 
     #[test]
-    fn what_is_no_text_is_an_error() {
+    fn a_value_that_is_not_a_text_is_an_error() {
         for odd in [r#"{"a": 1}"#, r#"{"a": null}"#, "[]", "7"] {
             assert!(serde_json::from_str::<Pairs<'_>>(odd).is_err(), "{odd}");
         }

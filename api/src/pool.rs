@@ -1,16 +1,16 @@
-//! Names of pools: the folders on a node in which volumes are made.
+//! Names of pools: the directories of a node in which volumes are created.
 
 use crate::node::is_dns_label;
 use std::fmt;
 
-/// The pool that a class uses when it names none.
+/// The pool of a class that names none.
 pub const DEFAULT_POOL: &str = "default";
 
 /// A pool's name: a DNS label, so that it can be a label's value and a metric's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolName(String);
 
-/// A text that no pool can be named.
+/// A text that is not the name of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a pool name has 1 to 63 lower-case letters, digits and '-', and starts and ends with a letter or digit"
@@ -18,7 +18,7 @@ pub struct PoolName(String);
 pub struct PoolNameError;
 
 impl PoolName {
-    /// Reads a pool's name.
+    /// Parses a pool's name.
     pub fn parse(text: &str) -> Result<Self, PoolNameError> {
         if text.len() <= 63 && is_dns_label(text) {
             Ok(Self(text.to_owned()))
@@ -27,7 +27,7 @@ impl PoolName {
         }
     }
 
-    /// The name itself.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

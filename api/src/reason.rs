@@ -5,37 +5,37 @@
 /// Why an event was recorded. The names are those of Kubernetes' own provisioners where they have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventReason {
-    /// On a claim: its volume has been made.
+    /// On a claim: its volume was created.
     ProvisioningSucceeded,
-    /// On a claim: its volume could not be made, and why.
+    /// On a claim: its volume could not be created, and why.
     ProvisioningFailed,
-    /// On a claim: its volume has become larger.
+    /// On a claim: its volume was expanded.
     VolumeResizeSuccessful,
-    /// On a claim: its volume could not become larger, and why.
+    /// On a claim: its volume could not be expanded, and why.
     VolumeResizeFailed,
-    /// On a volume: its data could not be taken away, and why.
+    /// On a volume: its data could not be removed, and why.
     VolumeFailedDelete,
     /// On a volume: its data is not where it should be.
     VolumeDataMissing,
-    /// On a claim: it has got a volume out of the trash.
+    /// On a claim: it has a volume from the trash.
     VolumeUndeleted,
-    /// On a claim: it has got a volume that had been kept.
+    /// On a claim: it has adopted a kept volume.
     VolumeAdopted,
-    /// On a claim: it has got the data of another provisioner's volume; and on that volume.
+    /// On a claim, and on the volume: it has imported another provisioner's volume.
     VolumeImported,
-    /// On a claim: it cannot have the volume that it wants, and why.
+    /// On a claim: it cannot have the volume that it requests, and why.
     RestoreRefused,
-    /// On a claim that is gone: its data was removed before its time.
+    /// On a deleted claim: its data was evicted from the trash.
     TrashEvicted,
     /// On a node: something in the trash of a pool cannot be removed, and what to do about it.
     TrashRemovalBlocked,
-    /// On a node: a pool of its cannot be used, and why.
+    /// On a node: one of its pools cannot be used, and why.
     PoolUnusable,
-    /// On a node: a pool of its can be used again.
+    /// On a node: one of its pools can be used again.
     PoolUsable,
-    /// On a node: a pool of its is in memory, and a restart of the node empties it.
+    /// On a node: one of its pools is in memory, and a restart of the node empties it.
     PoolInMemory,
-    /// On a node: a pool of its belonged to another cluster, and is this cluster's from now on.
+    /// On a node: one of its pools belonged to another cluster, and this cluster has adopted it.
     PoolAdopted,
     /// On a node: directories in a pool belong to no PersistentVolume and no claim; they are kept.
     OrphansFound,
@@ -44,27 +44,27 @@ pub enum EventReason {
     OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
-    /// On a StorageClass: it is another provisioner's and has the name that a class of ours would have.
+    /// On a StorageClass: it is another provisioner's and has the name of a class of fastrak's.
     ClassNameTaken,
     /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait. On
     /// a claim: it waits for that agent.
     AgentNotReady,
     /// On a claim: no agent will serve it as it is, and what to do.
     ClaimNotServed,
-    /// On a claim: the node that was chosen for it is gone, and another is to be chosen.
+    /// On a claim: the node that was chosen for it is gone; another one is chosen.
     SelectedNodeRemoved,
-    /// On a claim: it was pinned after the fact, since the webhook had not seen it.
+    /// On a claim: it was pinned by a repair, because no review had changed it.
     PinRepaired,
     /// On a claim: the label or annotation that names its node was removed, and is restored.
     NodeLabelRestored,
     /// On a claim: the label or annotation that names its node is missing, and what to do.
     NodeLabelMissing,
-    /// On a Service: who gives it an address was decided, or taken back, after the fact.
+    /// On a Service: its mode was decided, or removed, by a repair.
     BalancerRepaired,
 }
 
 impl EventReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 27] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
@@ -129,7 +129,7 @@ impl EventReason {
         }
     }
 
-    /// Returns whether it tells of something that someone should look at.
+    /// Returns whether an administrator or user should act on it.
     #[must_use]
     pub const fn is_warning(self) -> bool {
         match self {

@@ -1,18 +1,18 @@
-//! Requirements on labels: the selector of a claim, and the node affinity of a volume. Whether they hold
-//! is decided as Kubernetes does.
+//! Requirements on labels: the selector of a claim, and the node affinity of a volume. They are evaluated
+//! as Kubernetes does.
 
 /// A requirement on the value of one label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     /// The label.
     pub key: Box<str>,
-    /// What is required of its value.
+    /// The operator.
     pub operator: Operator,
     /// The values that the operator compares with.
     pub values: Box<[Box<str>]>,
 }
 
-/// What is required of the value of a label.
+/// A requirement on the value of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// It is one of the values.

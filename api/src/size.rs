@@ -1,7 +1,7 @@
-//! Sizes in bytes, read from and written as Kubernetes quantities.
+//! Sizes in bytes, parsed from and written as Kubernetes quantities.
 //!
-//! Only what a size can be: quantities below zero or beyond 64 bits are refused by name. Fractions of
-//! a byte are rounded up, as the API server does.
+//! Quantities below zero or beyond 64 bits are errors. Fractions of a byte are rounded up, as the API
+//! server does.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::fmt;
@@ -10,28 +10,28 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub u64);
 
-/// A text that is no size.
+/// A text that is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// Not a quantity at all.
+    /// The text is not a quantity.
     #[error("{0:?} is not a size; write a number with a unit, such as 1Gi or 500M")]
     NotAQuantity(String),
-    /// Below zero.
+    /// The quantity is below zero.
     #[error("{0:?} is below zero; a size is positive")]
     Negative(String),
-    /// More than 64 bits can count.
+    /// The quantity is beyond 64 bits.
     #[error("{0:?} is more than a volume can be (16Ei)")]
     TooLarge(String),
 }
 
-/// How a quantity's number is to be scaled.
+/// The scale of a quantity's number.
 enum Scale {
     Decimal(i64),
     Binary(u32),
 }
 
 impl Bytes {
-    /// Reads a quantity: `1Gi`, `1.5G`, `500M`, `1e9`, `1000m`.
+    /// Parses a quantity: `1Gi`, `1.5G`, `500M`, `1e9`, `1000m`.
     pub fn parse(text: &str) -> Result<Self, SizeError> {
         let not_a_quantity = || SizeError::NotAQuantity(text.to_owned());
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -56,12 +56,12 @@ impl Bytes {
         scaled(digits, fraction, &scale).map(Self).ok_or_else(too_large)
     }
 
-    /// Reads the quantity of an object.
+    /// Parses the quantity of an object.
     pub fn read(quantity: &Quantity) -> Result<Self, SizeError> {
         Self::parse(&quantity.0)
     }
 
-    /// The size as a quantity, in the largest binary unit that holds it exactly.
+    /// Returns the size as a quantity, in the largest binary unit that holds it exactly.
     #[must_use]
     pub fn quantity(self) -> Quantity {
         Quantity(self.to_string())
@@ -107,12 +107,12 @@ fn scale_of(suffix: &str) -> Option<Scale> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // An exponent beyond 64 bits is either nothing or everything; its sign says which.
+    // An exponent beyond 64 bits makes a number too small or too large, by its sign.
     let limit = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
     Some(Scale::Decimal(exponent.parse().unwrap_or(limit)))
 }
 
-/// `digits` × 10^−`fraction` × `scale`, rounded up; `None` where 64 bits cannot hold it.
+/// Returns `digits` × 10^−`fraction` × `scale`, rounded up. `None` if 64 bits cannot hold it.
 fn scaled(digits: &str, fraction: i64, scale: &Scale) -> Option<u64> {
     match scale {
         Scale::Decimal(exponent) => {
@@ -139,7 +139,7 @@ fn scaled(digits: &str, fraction: i64, scale: &Scale) -> Option<u64> {
     }
 }
 
-/// `digits` × 10^`shift`, rounded up.
+/// Returns `digits` × 10^`shift`, rounded up.
 fn decimal(digits: &str, shift: i64) -> Option<u64> {
     if shift >= 0 {
         let value: u128 = digits.parse().ok()?;
@@ -150,7 +150,7 @@ fn decimal(digits: &str, shift: i64) -> Option<u64> {
         return Some(1);
     }
     let (whole, _) = digits.split_at(digits.len() - drop);
-    // What is dropped ends in a digit other than zero: the caller has trimmed the rest.
+    // The dropped digits end in one other than zero: the caller has trimmed the rest.
     whole.parse::<u64>().ok()?.checked_add(1)
 }
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused_by_name() {
+    fn a_text_that_is_not_a_size_is_rejected() {
         for text in [
             "", "Gi", "1Zi", "1 Gi", "1gi", "abc", "1..5", "1.2.3", "0x10", "e3", "1e", "1e+",
             "--1", "١",
@@ -220,12 +220,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(bytes: u64) {
+        fn a_written_size_is_read_back(bytes: u64) {
             prop_assert_eq!(Bytes::parse(&Bytes(bytes).to_string()), Ok(Bytes(bytes)));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[-+]?[0-9.]{0,45}([eE][-+]?[0-9]{0,25}|[numkMGTPE]i?)?") {
+        fn no_text_panics(text in "[-+]?[0-9.]{0,45}([eE][-+]?[0-9]{0,25}|[numkMGTPE]i?)?") {
             let _answer = Bytes::parse(&text);
         }
 

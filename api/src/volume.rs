@@ -1,14 +1,14 @@
-//! A volume's identity: what proves, on the disk and in the API, whose data it is.
+//! A volume's identity: the proof, on the disk and in the API, of whose data it is.
 //!
-//! Paths are built from identities alone, never from names that users choose.
+//! Paths are built from identities, never from names that users choose.
 
 use crate::class::ReclaimPolicy;
 use crate::names;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The uid of the claim that a volume was made for. It never changes, whoever owns the volume
-/// later, and it is safe as the name of a file.
+/// The uid of the claim that a volume was created for. It stays the same when another claim owns the
+/// volume, and it is safe as the name of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VolumeId(String);
@@ -20,7 +20,7 @@ pub struct VolumeId(String);
 )]
 pub struct VolumeIdError(String);
 
-/// What is written beside a volume's data when it is made. It outlives every object in the API.
+/// The record beside a volume's data. It outlives every object in the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -28,38 +28,37 @@ pub struct Identity {
     pub format: u32,
     /// The volume.
     pub volume: VolumeId,
-    /// Namespace of the claim it was made for, for people who read it; never used to find anything.
+    /// Namespace of the claim that it was created for. It is for people, and finds nothing.
     pub namespace: String,
-    /// Name of that claim, for people who read it.
+    /// Name of that claim, for people.
     pub claim: String,
-    /// The class it was made by.
+    /// Its class.
     pub class: String,
-    /// The node it was made on.
+    /// The node that it is on.
     pub node: String,
-    /// What is to become of it when its claim is gone.
+    /// What happens to it when its claim is deleted.
     pub reclaim_policy: ReclaimPolicy,
     /// The size that was granted.
     pub bytes: u64,
-    /// The group whose limit holds the volume to that size. If absent, nothing limits the volume.
+    /// The group whose limit enforces that size. If absent, nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<QuotaGroup>,
-    /// For how many seconds its data can be had back when it was taken away; absent where it is
-    /// removed at once.
+    /// How many seconds its data stays in the trash. If absent, deletion removes it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trash_seconds: Option<u64>,
-    /// How many bytes of its size allow it one more file; absent if its files are not limited, as those
-    /// of volumes that were made before there was such a limit.
+    /// How many bytes of its size allow it one more file. If absent, its files are not limited, as for
+    /// volumes from before there was such a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_inode: Option<u64>,
-    /// When the claim was made that the volume was made for, in seconds since 1970 and by the clock of
-    /// the API server. A namespace that is younger is another than that claim's.
+    /// When the claim was created that the volume was created for, in seconds since 1970 by the clock
+    /// of the API server. A younger namespace is not that claim's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_created: Option<i64>,
 }
 
 impl Identity {
-    /// The number of files and directories that the volume may have; `None` if they are not limited.
-    /// A small volume may have [`FEWEST_INODES`] all the same.
+    /// Returns how many files and directories the volume may have, at least [`FEWEST_INODES`]. `None`
+    /// if they are not limited.
     #[must_use]
     pub fn inodes(&self) -> Option<u64> {
         let allowed = self.bytes.checked_div(self.bytes_per_inode?)?;
@@ -84,7 +83,7 @@ pub const IDENTITY_FORMAT: u32 = 1;
 pub const FEWEST_INODES: u64 = 1024;
 
 impl VolumeId {
-    /// Reads a uid as the API server makes it: a UUID in lower case.
+    /// Parses a uid of the API server: a UUID in lower case.
     pub fn parse(text: &str) -> Result<Self, VolumeIdError> {
         let well_formed = text.len() == 36
             && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -94,19 +93,19 @@ impl VolumeId {
         if well_formed { Ok(Self(text.to_owned())) } else { Err(VolumeIdError(text.to_owned())) }
     }
 
-    /// The identity in the name of a PersistentVolume, where it is one of fastrak's.
+    /// Returns the identity in the name of a PersistentVolume of fastrak's.
     #[must_use]
     pub fn from_volume_name(name: &str) -> Option<Self> {
         Self::parse(name.strip_prefix(names::VOLUME_NAME_PREFIX)?).ok()
     }
 
-    /// The name of its PersistentVolume.
+    /// Returns the name of its PersistentVolume.
     #[must_use]
     pub fn volume_name(&self) -> String {
         format!("{}{}", names::VOLUME_NAME_PREFIX, self.0)
     }
 
-    /// The uid itself.
+    /// Returns the uid.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

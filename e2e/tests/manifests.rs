@@ -6,7 +6,7 @@
 
 mod source;
 
-use fastrak_admission::mutate::DECLARED;
+use fastrak_admission::mutate::{DECLARED, PROBE};
 use fastrak_admission::patch::Field;
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes};
@@ -561,7 +561,9 @@ fn the_policies_of_the_webhook_name_the_fields_that_it_declares() {
     let mut annotations = variable(claims, "annotationKeys");
     annotations.extend(variable(services, "annotationKeys"));
     let declared = |pick: fn(&Field) -> Option<&'static str>| {
-        DECLARED.iter().filter_map(pick).map(str::to_owned).collect::<BTreeSet<_>>()
+        // The answer to a probe is never stored.
+        let stored = DECLARED.iter().filter(|field| **field != PROBE);
+        stored.filter_map(pick).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let annotation = |field: &Field| match field {
         Field::Annotation(key) => Some(*key),

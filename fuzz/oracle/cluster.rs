@@ -1,9 +1,10 @@
 //! Small clusters to decide by.
 
 use super::picks::Picks;
-use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
 use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
+use fastrak_api::balancer::Mode;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Node;
@@ -53,12 +54,12 @@ impl Cluster {
             namespaces: Arc::new([("shop".to_owned(), namespace(picks))].into()),
             namespace: names::NAMESPACE.to_owned(),
         };
-        let balancer = picks.one(&[Balancer::Inlets, Balancer::None]);
+        let balancer = picks.one(&Mode::ALL);
         Self {
             snapshot,
             settings: Settings {
                 balancer,
-                alternative: Alternative::None,
+                alternative: Mode::None,
                 dry_run: picks.one(&[false, false, true]),
             },
         }

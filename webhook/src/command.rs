@@ -11,7 +11,7 @@ mod render;
 mod report;
 
 use crate::config::Config;
-use fastrak_admission::policies::RenderArgs;
+use fastrak_admission::policies::{RenderArgs, TemplateError};
 use fastrak_admission::review::{NotAReview, Subject};
 use fastrak_runtime::chain::Chain;
 use std::io;
@@ -92,6 +92,8 @@ enum CommandError {
     Patch { source: json_patch::PatchError },
     #[error("the answer cannot be read back: this is a defect")]
     Answer { source: serde_json::Error },
+    #[error("could not render the policies: this is a defect")]
+    Render { source: TemplateError },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },
     #[error("policies have no dry-run mode: leave --dry-run out, or apply no bindings")]

@@ -1,15 +1,15 @@
 //! The flags, and what they come to. Nothing is read or connected here.
 
-mod duration;
-
-use self::duration::{duration, some_duration};
 use crate::command::Command;
 use crate::serve::Limits;
 use crate::serve::client_ca::ClientPolicy;
 use crate::serve::clients::ClientAuth;
 use crate::serve::http::Allowance;
 use crate::webhook_config::plan::Installation;
-use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::mutate::service::Settings;
+use fastrak_admission::mutate::service::settings;
+use fastrak_api::balancer::Mode;
+use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
 use fastrak_api::names;
 use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
@@ -39,17 +39,17 @@ pub struct Args {
     #[arg(long, env = "FASTRAK_LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Who gives an address to Services that ask for nobody.
-    #[arg(long, env = "FASTRAK_BALANCER", value_enum, default_value = "inlets", global = true)]
-    pub balancer: Balancer,
+    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", global = true)]
+    pub balancer: Mode,
     /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",
-        value_enum,
+        value_parser = settings::alternative(),
         default_value = "none",
         global = true
     )]
-    pub balancer_alternative: Alternative,
+    pub balancer_alternative: Mode,
     /// Decide everything and do nothing: changes and refusals become warnings and counts.
     #[arg(long, env = "FASTRAK_DRY_RUN", global = true)]
     pub dry_run: bool,
@@ -66,20 +66,20 @@ pub struct Args {
     #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
     pub tls_dir: Option<PathBuf>,
     /// How long an authority lasts; its successor is made at two thirds.
-    #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = parse_second_or_more)]
     pub ca_lifetime: Duration,
     /// How long a certificate lasts; its successor is made at two thirds.
-    #[arg(long, env = "FASTRAK_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = parse_second_or_more)]
     pub certificate_lifetime: Duration,
     /// How long API servers are given to learn of a new authority before it is served by.
-    #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = parse_or_seconds)]
     pub bundle_settle: Duration,
     /// How often the certificate is looked at if nothing says that it has changed [default: 10m, and
     /// 30s for files: --tls-dir, --client-ca].
-    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", value_name = "TIME", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", value_name = "TIME", value_parser = parse_second_or_more)]
     pub certificate_poll: Option<Duration>,
     /// How long reviews are still taken after the end was asked for, in seconds.
-    #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub drain: Duration,
     /// How many connections are served at a time; for one more, the longest silent one has to go.
     #[arg(long, env = "FASTRAK_MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
@@ -98,19 +98,19 @@ pub struct Args {
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
     /// How long an object is left alone before it is repaired, in seconds.
-    #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub repair_delay: Duration,
     /// The least time between two repairs, in seconds.
-    #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub repair_interval: Duration,
     /// How long an agent may be not Ready before it counts as down and is reported, in seconds.
-    #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub agent_grace: Duration,
     /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
-    #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub probe_interval: Duration,
     /// How long a replica that fell silent keeps the lead, in seconds.
-    #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = some_duration)]
+    #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = parse_second_or_more)]
     pub lease_duration: Duration,
     /// Name of the pod, by which people can see which replica leads.
     #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
@@ -289,7 +289,7 @@ mod tests {
             ["w", "--namespace", "mine", "--service-name", "hook", "--tls-name", "127.0.0.1"];
         let config = Config::from(Args::try_parse_from(args).unwrap());
         assert_eq!(config.tls_names, ["hook.mine.svc", "hook.mine.svc.cluster.local", "127.0.0.1"]);
-        assert_eq!(config.services.balancer, Balancer::Inlets);
+        assert_eq!(config.services.balancer, Mode::Inlets);
         assert_eq!(config.drain, Duration::from_secs(5));
     }
 

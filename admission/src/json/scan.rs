@@ -17,7 +17,7 @@ pub(super) struct Scanner<'de> {
 #[derive(Debug, Default)]
 struct Open {
     depth: u32,
-    /// Whether each level is an object; the innermost is the lowest bit.
+    /// Set for each level that is an object; the innermost is the lowest bit.
     objects: u64,
 }
 

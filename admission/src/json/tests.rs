@@ -7,7 +7,7 @@ use proptest::sample::Index;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-/// What is read here must be read by the parser that knows errors as well, and as the same.
+/// Returns whether the reader and `serde_json` agree on a text.
 fn agrees<'de, T>(text: &'de [u8]) -> bool
 where
     T: Deserialize<'de> + PartialEq + fmt::Debug,
@@ -53,7 +53,7 @@ fn service() -> Value {
 }
 
 #[test]
-fn what_an_api_server_writes_is_read_whatever_its_spaces() {
+fn json_of_an_api_server_is_read_with_any_spaces() {
     for spaced in [|value: &Value| value.to_string(), |value: &Value| format!(" {value:#}\n")] {
         assert!(agrees::<Mapping<PartialClaim<'_>>>(spaced(&claim()).as_bytes()));
         assert!(agrees::<Mapping<PartialService<'_>>>(spaced(&service()).as_bytes()));
@@ -61,7 +61,7 @@ fn what_an_api_server_writes_is_read_whatever_its_spaces() {
 }
 
 #[test]
-fn a_text_is_borrowed_and_one_with_escapes_is_what_they_stand_for() {
+fn a_plain_text_is_borrowed_and_escapes_are_resolved() {
     let text = r#"{"name": "plain", "annotations": {"a\"b": "c\n\u00e9\ud83d\ude00", "d": "e"}}"#;
     assert!(agrees::<Metadata<'_>>(text.as_bytes()));
     let read = read::<Metadata<'_>>(text.as_bytes()).unwrap();
@@ -71,7 +71,7 @@ fn a_text_is_borrowed_and_one_with_escapes_is_what_they_stand_for() {
 }
 
 #[test]
-fn what_is_not_json_is_not_read() {
+fn invalid_json_is_not_read() {
     for text in [
         "",
         " ",
@@ -125,7 +125,7 @@ fn what_is_not_json_is_not_read() {
 }
 
 #[test]
-fn what_is_another_type_is_left_to_the_other_parser() {
+fn a_value_of_another_type_is_left_to_the_other_parser() {
     for text in [
         r#"{"name": 7}"#,
         r#"{"name": "a", "name": "b"}"#,
@@ -142,7 +142,7 @@ fn what_is_another_type_is_left_to_the_other_parser() {
 }
 
 #[test]
-fn brackets_may_be_open_as_deep_as_any_object_goes_and_not_without_end() {
+fn brackets_may_be_nested_as_deep_as_in_objects_and_no_deeper() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(read::<IgnoredAny>(nested(64).as_bytes()).is_some());
     assert!(read::<IgnoredAny>(nested(66).as_bytes()).is_none());
@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn one_byte_that_is_changed_is_not_taken_for_anything_else(
+    fn one_changed_byte_is_read_as_serde_json_reads_it(
         at: Index, change in change(), spaced: bool) {
         let text = |value: Value| if spaced { format!("{value:#}") } else { value.to_string() };
         agrees::<Mapping<PartialClaim<'_>>>(&changed(&text(claim()), at, change));
@@ -215,13 +215,13 @@ proptest! {
     }
 
     #[test]
-    fn every_value_is_passed(value in value(), spaced: bool) {
+    fn every_value_is_skipped(value in value(), spaced: bool) {
         let text = if spaced { format!("{value:#}") } else { value.to_string() };
         prop_assert!(agrees::<IgnoredAny>(text.as_bytes()), "{}", text);
     }
 
     #[test]
-    fn any_row_of_tokens_is_passed_only_if_it_is_json(
+    fn any_row_of_tokens_is_skipped_only_if_it_is_json(
         text in r#"([\[\]{},:]|"[a-z]{0,9}"|"\\[un"x0-9]"|-?[0-9]{1,2}|[.eE+ ]|null|true){0,12}"#) {
         let passed = agrees::<IgnoredAny>(text.as_bytes());
         prop_assert_eq!(passed, serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);

@@ -55,14 +55,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_read_back_as_it_was(text in r#"([ -~]|["\\]|[\x00-\x1f]|\PC){0,40}"#) {
+        fn a_written_text_is_read_back(text in r#"([ -~]|["\\]|[\x00-\x1f]|\PC){0,40}"#) {
             let mut out = b"x".to_vec();
             write_text(&text, &mut out);
             prop_assert_eq!(serde_json::from_slice::<String>(&out[1..]).unwrap(), text);
         }
 
         #[test]
-        fn bytes_are_encoded_as_everybody_does(bytes: Vec<u8>) {
+        fn bytes_are_encoded_in_standard_base64(bytes: Vec<u8>) {
             let mut out = b"x".to_vec();
             write_base64(&bytes, &mut out);
             let usual = STANDARD.encode(bytes);

@@ -1,14 +1,13 @@
-//! The class of a claim: the one it names, or the default of its namespace or of the cluster where
-//! it names none. It does not touch a claim whose class someone else is to choose.
+//! The class of a claim: the one that it names, else the default of its namespace or of the cluster. A
+//! claim whose class another component chooses is left alone.
 //!
 //! The API server's own plugin runs before any webhook and gives a claim the class that is marked
-//! as the default. What reaches the webhook without a class is therefore a claim of a cluster
-//! where no class is marked; there `local-storage` is the default.
+//! as the default. A claim that reaches the webhook without a class therefore comes from a cluster
+//! without a marked class; there `local-storage` is the default.
 //!
-//! A namespace's default comes before both. A class that the plugin has filled in is distinguished from one
-//! that was chosen by the owners of fields, which are recorded before the plugin runs: nobody owns
-//! what it wrote. Without that record, or where the class is not the plugin's to give, it counts
-//! as chosen.
+//! A namespace's default comes before both. The owners of fields distinguish a class that the plugin
+//! filled in from a chosen one: they are recorded before the plugin runs, so a filled-in class has none.
+//! Without that record, or if the class is not a default, it counts as chosen.
 
 use super::{ClaimRequest, Operation};
 use crate::snapshot::Snapshot;
@@ -17,7 +16,7 @@ use fastrak_api::claim::ClassChoice;
 use fastrak_api::class::Class;
 use fastrak_api::names;
 
-/// How much of a user's text a remark repeats.
+/// The maximum length of a user's text in a remark.
 const QUOTED: usize = 24;
 
 /// The class of a claim.
@@ -25,20 +24,20 @@ const QUOTED: usize = 24;
 pub enum ClassOf<'a> {
     /// The claim names a class of fastrak's.
     Named(&'a Class),
-    /// The claim names none and is to get this one, which may be another provisioner's.
+    /// The claim gets this default, which may be another provisioner's.
     Default(&'a Class, Reason),
-    /// The claim's class is not fastrak's business.
+    /// The claim's class is out of scope.
     Neither(Reason),
 }
 
-/// The class of the claim.
+/// Returns the class of the claim.
 #[must_use]
-pub fn class_of<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> ClassOf<'a> {
-    if let Some(class) = of_namespace(ask, snapshot).and_then(|name| snapshot.class(name)) {
+pub fn class_of<'a>(request: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> ClassOf<'a> {
+    if let Some(class) = of_namespace(request, snapshot).and_then(|name| snapshot.class(name)) {
         return ClassOf::Default(class, Reason::NamespaceClass);
     }
-    let Some(name) = ask.claim.class_name() else {
-        return default(ask.operation, snapshot);
+    let Some(name) = request.claim.class_name() else {
+        return default(request.operation, snapshot);
     };
     match snapshot.class(name) {
         None => ClassOf::Neither(Reason::UnknownClass),
@@ -48,13 +47,12 @@ pub fn class_of<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> ClassOf<'
 }
 
 fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
-    // A mark that came between the plugin's look and ours: the claim is completed from it later,
-    // by the controller manager.
-    if snapshot.classes.values().any(|fact| fact.class.is_default) {
+    // The class was marked after the plugin ran. The controller manager gives it to the claim later.
+    if snapshot.classes.values().any(|info| info.class.is_default) {
         return ClassOf::Neither(Reason::DefaultElsewhere);
     }
-    // The spec of a claim may not be changed by whoever happens to update it. A repair may set it:
-    // the API server lets an unset class be set as long as the claim has no volume.
+    // An update by another client must not change the spec. A repair may set it: the API server lets
+    // an unset class be set as long as the claim has no volume.
     if operation == Operation::Update {
         return ClassOf::Neither(Reason::NoClass);
     }
@@ -64,51 +62,52 @@ fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
     }
 }
 
-/// The class that the claim's namespace wants it to have in place of what it has.
-fn of_namespace<'a>(ask: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Option<&'a str> {
-    let wanted = snapshot.of_namespace(&ask.claim.namespace)?.default_class.as_deref()?;
-    let has = ask.claim.class_name();
-    (is_open(ask, snapshot) && has != Some(wanted)).then_some(wanted)
+/// Returns the namespace's default class if it replaces the claim's own.
+fn of_namespace<'a>(request: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Option<&'a str> {
+    let wanted = snapshot.of_namespace(&request.claim.namespace)?.default_class.as_deref()?;
+    let has = request.claim.class_name();
+    (is_open(request, snapshot) && has != Some(wanted)).then_some(wanted)
 }
 
-/// Returns whether nobody has chosen the claim's class.
-fn is_open(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> bool {
-    match (&ask.claim.class, ask.operation) {
+/// Returns whether no user has chosen the claim's class.
+fn is_open(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> bool {
+    match (&request.claim.class, request.operation) {
         (ClassChoice::Unset, Operation::Create | Operation::Repair) => true,
         // Another webhook's choice has no owner either, but need not be the cluster's default.
         (ClassChoice::Named(name), Operation::Create) => {
-            ask.claim.class_unowned && snapshot.class(name).is_some_and(|class| class.is_default)
+            request.claim.class_unowned
+                && snapshot.class(name).is_some_and(|class| class.is_default)
         }
         (ClassChoice::Unset | ClassChoice::Named(_), _)
         | (ClassChoice::Empty | ClassChoice::Beta(_), _) => false,
     }
 }
 
-/// A remark for the creator of a claim about its class.
+/// Returns a remark about its class for the creator of a claim.
 #[must_use]
-pub fn remark(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
-    if ask.operation != Operation::Create {
+pub fn remark(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
+    if request.operation != Operation::Create {
         return None;
     }
-    match of_namespace(ask, snapshot) {
+    match of_namespace(request, snapshot) {
         Some(name) if snapshot.class(name).is_some() => None,
         Some(name) => Some(format!(
             "{} of the namespace is ignored: class {:?} does not exist",
             names::NAMESPACE_CLASS,
             clipped(name, QUOTED)
         )),
-        None => several(ask, snapshot),
+        None => several(request, snapshot),
     }
 }
 
-/// Where several classes are the default and the claim's is one of them, nobody can see whether it
-/// was chosen.
-fn several(ask: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
-    let name = ask.claim.class_name()?;
+/// Returns a remark if several classes are the default and the claim has one of them: nothing shows
+/// whether it was chosen.
+fn several(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> Option<String> {
+    let name = request.claim.class_name()?;
     let defaults = snapshot.defaults();
     let [winner, _, ..] = defaults.as_slice() else { return None };
-    defaults.iter().any(|fact| fact.class.name == name).then(|| {
-        let names: Vec<_> = defaults.iter().map(|fact| fact.class.name.as_str()).collect();
+    defaults.iter().any(|info| info.class.name == name).then(|| {
+        let names: Vec<_> = defaults.iter().map(|info| info.class.name.as_str()).collect();
         format!("several default StorageClasses: {}; {} wins", names.join(", "), winner.class.name)
     })
 }

@@ -1,11 +1,11 @@
-//! The node of a claim: kept where it was chosen, chosen where nobody else can, else left to the
-//! scheduler. It never looks at how full a node is.
+//! The node of a claim: kept if it was chosen, chosen if no other component can, else left to the
+//! scheduler. How full a node is does not count.
 //!
-//! The pin is an annotation. The label beside it is how an agent sees the claim; the annotations of
-//! Kubernetes' own tell the controller manager that the claim has its node and its provisioner.
+//! The pin is an annotation. By the label beside it an agent sees the claim. The annotations of
+//! Kubernetes' own show the controller manager that the claim has its node and its provisioner.
 //!
-//! What the scheduler wrote is the truth: a pod that is bound to one node is of no use with a
-//! volume on another. So no update is ever refused for what it did not itself bring.
+//! The scheduler's choice counts: a pod that is bound to one node cannot use a volume on another. So an
+//! update is never refused for a pin that it did not itself bring.
 
 mod existing;
 mod refusal;
@@ -13,7 +13,7 @@ mod void;
 
 pub use self::refusal::problem;
 
-use self::refusal::{contradiction, refused, would_do};
+use self::refusal::{alternatives, contradiction, refused};
 use self::void::{chosen_again, is_void};
 use super::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
@@ -25,26 +25,28 @@ use fastrak_api::class::{Binding, Class};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::{NodeKey, NodeName};
 
-/// How much of a user's text a message repeats.
+/// The maximum length of a user's text in a message.
 const QUOTED: usize = 80;
 
 /// Decides the node of a claim of one of fastrak's classes.
 #[must_use]
-pub fn pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let claim = ask.claim;
+pub fn pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let claim = request.claim;
     match (claim.pin.is_some(), claim.selected_node.is_some()) {
-        _ if is_void(ask, class, snapshot) => chosen_again(ask, class, snapshot),
-        (_, true) => with_selected_node(ask, class, snapshot),
-        // It only repeats what the scheduler said and has since taken back.
-        (true, false) if is_stale_mirror(ask) => open(ask, class, snapshot, Reason::PinWithdrawn),
-        (true, false) => explicit(ask, class, snapshot),
-        (false, false) => open(ask, class, snapshot, Reason::WaitsForPod),
+        _ if is_void(request, class, snapshot) => chosen_again(request, class, snapshot),
+        (_, true) => with_selected_node(request, class, snapshot),
+        // The pin only repeats a choice that the scheduler has withdrawn.
+        (true, false) if is_stale_mirror(request) => {
+            open(request, class, snapshot, Reason::PinWithdrawn)
+        }
+        (true, false) => explicit(request, class, snapshot),
+        (false, false) => open(request, class, snapshot, Reason::WaitsForPod),
     }
 }
 
-/// The claim has a selected node.
-fn with_selected_node(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let node = match ask.claim.selected_node() {
+/// Decides about a claim with a selected node.
+fn with_selected_node(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let node = match request.claim.selected_node() {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
         Err(_) => {
@@ -52,131 +54,145 @@ fn with_selected_node(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot
                 .about(kubernetes::SELECTED_NODE);
         }
     };
-    let pin = ask.claim.pin.as_deref();
+    let pin = request.claim.pin.as_deref();
     let agrees = pin == Some(node.as_str());
-    if let (Some(kept), false) = (kept_pin(ask, class, snapshot), agrees) {
+    if let (Some(kept), false) = (kept_pin(request, class, snapshot), agrees) {
         return pinned(&kept, PinnedBy::User, Reason::UserPin);
     }
-    match ask.operation {
-        Operation::Create if agrees => explicit(ask, class, snapshot),
-        Operation::Create if pin.is_some() => contradiction(ask, &node, class, snapshot),
-        Operation::Create => selected(ask, &node, class, snapshot),
-        Operation::Update if !agrees && brings_pin(ask) && pin.is_some() => {
-            moved(ask, &node, class, snapshot)
+    match request.operation {
+        Operation::Create if agrees => explicit(request, class, snapshot),
+        Operation::Create if pin.is_some() => contradiction(request, &node, class, snapshot),
+        Operation::Create => selected(request, &node, class, snapshot),
+        Operation::Update if !agrees && brings_pin(request) && pin.is_some() => {
+            moved(request, &node, class, snapshot)
         }
         Operation::Update | Operation::Repair => {
-            let by = recorded(ask).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
-            mirrored(ask, &node, by)
+            let by = recorded(request).filter(|_| agrees).unwrap_or(PinnedBy::Scheduler);
+            mirrored(request, &node, by)
         }
     }
 }
 
-/// A new claim selects its node, which is as good as a pin.
+/// Decides about a new claim that selects its node, which counts as a pin.
 fn selected(
-    ask: &ClaimRequest<'_>,
+    request: &ClaimRequest<'_>,
     node: &NodeName,
     class: &Class,
     snapshot: &Snapshot,
 ) -> Verdict {
-    let volume = existing::volume(ask, class, snapshot, Some(node));
+    let volume = existing::volume(request, class, snapshot, Some(node));
     match (volume, snapshot.fitness(node, class)) {
         (Some(volume), fits) => existing::left_to(volume, fits.ok().map(|()| node)),
         (None, Ok(())) => pinned(node, PinnedBy::User, Reason::Mirrored),
-        // As a restored backup may say; unlike our own annotation, it is not ours to judge.
+        // A restored backup may have it. Unlike fastrak's own annotation, it is not refused.
         (None, Err(why)) => Verdict::untouched(Reason::StaleSelectedNode)
             .about(format!("{node}, which {}", problem(why))),
     }
 }
 
-/// Returns the user's pin that was kept without selecting the node, since an existing volume fitted
+/// Returns the user's pin that was kept without selecting the node, because an existing volume fitted
 /// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
 /// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
-fn kept_pin(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
-    let old = ask.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
-    let is_kept = ask.operation == Operation::Update
-        && old.pin == ask.claim.pin
-        && recorded(ask) == Some(PinnedBy::User);
-    let node = ask.claim.pin().ok().flatten().filter(|_| is_kept)?;
+fn kept_pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
+    let old = request.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
+    let is_kept = request.operation == Operation::Update
+        && old.pin == request.claim.pin
+        && recorded(request) == Some(PinnedBy::User);
+    let node = request.claim.pin().ok().flatten().filter(|_| is_kept)?;
     snapshot.fitness(&node, class).is_ok().then_some(node)
 }
 
-/// The user writes another node than the selected one. The agent of that one may be making the
-/// volume at this moment, so the claim stays; only of a node that is gone nobody can be at work.
-fn moved(ask: &ClaimRequest<'_>, node: &NodeName, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let brings_both = ask.old.is_none_or(|old| old.selected_node != ask.claim.selected_node);
+/// Decides about a user's pin to another node than the selected one. The agent of the selected node
+/// may be creating the volume now, so the claim stays unless that node is gone.
+fn moved(
+    request: &ClaimRequest<'_>,
+    node: &NodeName,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let brings_both =
+        request.old.is_none_or(|old| old.selected_node != request.claim.selected_node);
     if !brings_both && snapshot.fitness(node, class) == Err(Unfit::Unknown) {
-        return explicit(ask, class, snapshot);
+        return explicit(request, class, snapshot);
     }
-    mirrored(ask, node, PinnedBy::Scheduler).remark(format!(
+    mirrored(request, node, PinnedBy::Scheduler).remark(format!(
         "it stays on node {node}; to move it, delete it and create it again with {}",
         names::NODE
     ))
 }
 
-/// The claim has a pin, and no other node is selected.
-fn explicit(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let node = match ask.claim.pin() {
+/// Decides about a claim with a pin and no other selected node.
+fn explicit(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let node = match request.claim.pin() {
         Ok(Some(node)) => node,
         Ok(None) => return Verdict::untouched(Reason::WaitsForPod),
-        Err(error) if brings_pin(ask) => {
+        Err(error) if brings_pin(request) => {
             let value = clipped(&error.value, QUOTED);
             let message = format!(
                 "annotation {} is {value:?}: {}; {}",
                 error.key,
                 error.problem,
-                would_do(class, snapshot)
+                alternatives(class, snapshot)
             );
             return Verdict::denied(Reason::MalformedPin, message);
         }
         Err(error) => return Verdict::untouched(Reason::MalformedPin).about(error.key),
     };
-    if let (Err(why), true) = (snapshot.fitness(&node, class), brings_pin(ask)) {
+    if let (Err(why), true) = (snapshot.fitness(&node, class), brings_pin(request)) {
         return refused(&node, why, class, snapshot);
     }
-    let by = recorded(ask).unwrap_or(PinnedBy::User);
-    let wish = (by == PinnedBy::User).then_some(&node);
-    if let Some(volume) = existing::volume(ask, class, snapshot, wish).filter(|_| is_unserved(ask))
+    let by = recorded(request).unwrap_or(PinnedBy::User);
+    let user = (by == PinnedBy::User).then_some(&node);
+    if let Some(volume) =
+        existing::volume(request, class, snapshot, user).filter(|_| is_unserved(request))
     {
-        return existing::left_to(volume, wish);
+        return existing::left_to(volume, user);
     }
-    // Whoever takes the node away from a claim means the claim to be looked at again, and a
-    // hand that puts it back at once would make a loop of it.
-    if ask.old.is_some_and(|old| old.selected_node.is_some()) && ask.claim.selected_node.is_none() {
+    // A client that removes the selected node wants the claim to be scheduled again. Selecting it again
+    // at once would loop.
+    if request.old.is_some_and(|old| old.selected_node.is_some())
+        && request.claim.selected_node.is_none()
+    {
         return Verdict::patched(Reason::UserPin, pin_edits(&node, by).into()).about(&node);
     }
     let verdict = pinned(&node, by, reason(by));
-    if brings_pin(ask) && !snapshot.runs_agent(&node) {
+    if brings_pin(request) && !snapshot.runs_agent(&node) {
         return verdict
             .remark(format!("node {node} has no Ready agent now; the claim waits until it has"));
     }
     verdict
 }
 
-/// Checks whether no agent can be making a volume for the claim: it sees the claim by its label.
-fn is_unserved(ask: &ClaimRequest<'_>) -> bool {
-    brings_pin(ask) || ask.claim.node_label.is_none()
+/// Returns whether no agent can be creating a volume for the claim: it sees the claim by its label.
+fn is_unserved(request: &ClaimRequest<'_>) -> bool {
+    brings_pin(request) || request.claim.node_label.is_none()
 }
 
-/// Nobody has chosen a node, or the choice was taken back.
-fn open(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot, otherwise: Reason) -> Verdict {
-    if let Some(volume) = existing::volume(ask, class, snapshot, None) {
+/// Decides about a claim without a choice, or whose choice was withdrawn.
+fn open(
+    request: &ClaimRequest<'_>,
+    class: &Class,
+    snapshot: &Snapshot,
+    otherwise: Reason,
+) -> Verdict {
+    if let Some(volume) = existing::volume(request, class, snapshot, None) {
         return existing::left_to(volume, None);
     }
     let mut eligible = snapshot.eligible(class);
-    let Some((only, fact)) = eligible.next() else {
+    let Some((only, info)) = eligible.next() else {
         let none = snapshot.able(class).next().is_none();
         let reason = if none { Reason::NoNodeAble } else { Reason::NoAgent };
         return cleaned(reason).about(class.name.as_str());
     };
     let others = eligible.next().is_some();
     match class.binding {
-        // Only the scheduler knows what the pod tolerates, so it has the last word on every node that
-        // not all pods can use. Of agents it knows nothing: what it could choose wrongly is left out.
-        Binding::WaitForFirstConsumer if others || fact.availability != Availability::Open => {
+        // Only the scheduler knows what the pod tolerates, so it chooses unless all pods can use the only
+        // node. It knows nothing of agents, so nodes without one are left out here.
+        Binding::WaitForFirstConsumer if others || info.availability != Availability::Open => {
             cleaned(otherwise)
         }
-        Binding::Immediate if others || fact.availability == Availability::Unavailable => {
-            chosen(ask, class, snapshot)
+        Binding::Immediate if others || info.availability == Availability::Unavailable => {
+            chosen(request, class, snapshot)
         }
         Binding::WaitForFirstConsumer | Binding::Immediate => {
             pinned(only, PinnedBy::OnlyNode, Reason::OnlyNode)
@@ -184,9 +200,9 @@ fn open(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot, otherwise: R
     }
 }
 
-/// A class that binds at once leaves the scheduler no say.
-fn chosen(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let key = Key::of(ask.claim, ask.request);
+/// Chooses a node for a claim of a class that binds immediately, without the scheduler.
+fn chosen(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
+    let key = Key::of(request.claim, request.uid);
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
     match placement::choose(&key, snapshot.eligible(class)) {
         Some(node) => pinned(node, by, reason(by)),
@@ -194,28 +210,28 @@ fn chosen(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict
     }
 }
 
-fn is_stale_mirror(ask: &ClaimRequest<'_>) -> bool {
-    ask.operation != Operation::Create && recorded(ask) == Some(PinnedBy::Scheduler)
+fn is_stale_mirror(request: &ClaimRequest<'_>) -> bool {
+    request.operation != Operation::Create && recorded(request) == Some(PinnedBy::Scheduler)
 }
 
-/// What is recorded about the pin. A pin that has just been brought is its user's, whatever was
-/// recorded for the one before; only we write the label at the same time. A new claim has no pin before
-/// it, and a tool that restores it may have left the label out.
-fn recorded(ask: &ClaimRequest<'_>) -> Option<PinnedBy> {
-    let claim = ask.claim;
+/// Returns the recorded reason of the pin. A pin that the request brings is its user's, because only
+/// fastrak writes the label at the same time. A new claim has no earlier pin, and a tool that restores
+/// it may have left the label out.
+fn recorded(request: &ClaimRequest<'_>) -> Option<PinnedBy> {
+    let claim = request.claim;
     let key = claim.pin().ok().flatten().map(|node| node.key());
     let label = claim.node_label.as_deref();
-    let restored = ask.operation == Operation::Create && label.is_none();
+    let restored = request.operation == Operation::Create && label.is_none();
     let labelled = restored || label == key.as_ref().map(NodeKey::as_str);
-    let text = claim.pinned_by.as_deref().filter(|_| labelled || !brings_pin(ask));
+    let text = claim.pinned_by.as_deref().filter(|_| labelled || !brings_pin(request));
     text.and_then(PinnedBy::parse)
 }
 
-/// Returns whether it is this very request that brings the pin.
-fn brings_pin(ask: &ClaimRequest<'_>) -> bool {
-    match ask.operation {
+/// Returns whether this request brings the pin.
+fn brings_pin(request: &ClaimRequest<'_>) -> bool {
+    match request.operation {
         Operation::Create => true,
-        Operation::Update => ask.old.is_none_or(|old| old.pin != ask.claim.pin),
+        Operation::Update => request.old.is_none_or(|old| old.pin != request.claim.pin),
         Operation::Repair => false,
     }
 }
@@ -226,15 +242,16 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
     Verdict::patched(reason, edits.collect()).about(node)
 }
 
-fn mirrored(ask: &ClaimRequest<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
-    // With the scheduler's write these save one of the controller manager; alone they would be one more.
-    let is_written = |old: &Claim| old.selected_node != ask.claim.selected_node;
-    let extra = ask.old.is_some_and(is_written).then(provisioner_edits);
+fn mirrored(request: &ClaimRequest<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
+    // Together with the scheduler's write these save one of the controller manager; alone they would be
+    // one more.
+    let is_written = |old: &Claim| old.selected_node != request.claim.selected_node;
+    let extra = request.old.is_some_and(is_written).then(provisioner_edits);
     let edits = pin_edits(node, by).into_iter().chain(extra.into_iter().flatten());
     Verdict::patched(Reason::Mirrored, edits.collect()).about(node)
 }
 
-/// What the controller manager writes once a node is selected, unless it is there already.
+/// The annotations that the controller manager writes once a node is selected, if they are missing.
 fn provisioner_edits() -> [Edit; 2] {
     [kubernetes::STORAGE_PROVISIONER, kubernetes::STORAGE_PROVISIONER_BETA]
         .map(|key| Edit::set(Field::Annotation(key), names::PROVISIONER))
@@ -252,7 +269,7 @@ fn label(node: &NodeName) -> Edit {
     Edit::set(Field::Label(names::NODE), node.key())
 }
 
-/// A claim without a pin bears no remains of one: its label would show it to an agent.
+/// Removes what is left of a pin: the label would show the claim to an agent.
 fn cleaned(reason: Reason) -> Verdict {
     let fields = [
         Field::Annotation(names::NODE),

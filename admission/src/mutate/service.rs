@@ -1,78 +1,77 @@
-//! Who is to give a Service its address: decided once, recorded on the Service, and kept until its
-//! user says otherwise. It never writes a field of the spec, and it leaves alone what is another
+//! The mode that gives a Service its address: decided once, recorded on the Service, and kept until
+//! its user names another. It never writes a field of the spec, and it leaves alone what is another
 //! load balancer's.
 
 mod limits;
 mod record;
-mod server;
-mod settings;
+pub mod settings;
 
-pub use self::server::Server;
-pub use self::settings::{Alternative, Balancer, Settings};
+pub use self::settings::Settings;
 
 use self::record::Record;
+use super::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict, clipped};
-use fastrak_api::balancer::{Choice, Decision, Ingress, ServiceView, SkipReason};
-use fastrak_api::names::{self, inlets};
+use fastrak_api::balancer::{Decision, Ingress, Mode, ServiceView, SkipReason};
+use fastrak_api::names;
 
-/// A Service, and what is happening to it.
+/// A request that creates or changes a Service.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceRequest<'a> {
-    /// The Service as it is to be.
+    /// The Service of the request.
     pub service: &'a ServiceView,
-    /// The Service as it was before an update.
+    /// The Service before an update.
     pub old: Option<&'a ServiceView>,
 }
 
-/// Somebody asks for what this version cannot ask for, or for what is nothing: the words.
+/// A text that names no mode of this version.
 struct Unserved(String);
 
-/// What holds for a Service that asks for nobody.
+/// The modes of a Service that names none.
 struct Fallback {
-    /// Who serves it, by its namespace or else by the settings.
-    server: Result<Server, Unserved>,
-    /// Who serves it where the inlets operator cannot.
-    alternative: Server,
+    /// Its mode, by its namespace or else by the settings.
+    mode: Result<Mode, Unserved>,
+    /// The mode of what its own cannot carry.
+    alternative: Mode,
 }
 
-/// How much of a user's text a message repeats.
+/// The maximum length of a user's text in a message.
 const QUOTED: usize = 24;
 
 /// Decides about a Service.
 #[must_use]
-pub fn service(ask: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
-    let service = ask.service;
-    if let Some((reason, about)) = beyond_scope(service, snapshot) {
+pub fn service(request: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Settings) -> Verdict {
+    let service = request.service;
+    if let Some((reason, about)) = out_of_scope(service, snapshot) {
         return Verdict::untouched(reason).about(about);
     }
-    let record = Record::of(ask);
+    let record = Record::of(request);
     let verdict = if !service.is_load_balancer {
         given_up(service, record)
-    } else if let Some(mark) = record.own_manage(service) {
+    } else if let Some(mark) = record.set_by_user(service) {
         skipped(service, record, SkipReason::UserManaged, mark)
     } else {
-        let record = record.or_tunnelled(service);
+        let record = record.or_serving(service);
         let fallback = Fallback::of(service, snapshot, settings);
-        match asked(service.choice.as_deref()) {
+        match chosen(service.choice.as_deref()) {
             Err(Unserved(text)) => unserved(service, record, &text),
             Ok(choice) => match foreign(service).filter(|_| record.decided().is_none()) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
-                None => decided(ask, choice, record, &fallback),
+                None => decided(request, choice, record, &fallback),
             },
         }
     };
     let verdict = match snapshot.inlets_operator {
-        Some(false) => limits::remarked_absence(ask, verdict),
+        Some(false) => limits::remarked_absence(request, verdict),
         Some(true) | None => verdict,
     };
     let verdict = without_idle_edits(service, verdict);
-    // An earlier decision was reported before.
+    // The warning of an earlier decision was shown before.
     if matches!(verdict.outcome, Outcome::Patched(_)) { verdict.with_warning() } else { verdict }
 }
 
-fn beyond_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
+fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
     let namespace = service.namespace.as_str();
     let rules = [
         (service.opted_out || snapshot.is_opted_out(namespace), Reason::OptedOut, ""),
@@ -82,13 +81,13 @@ fn beyond_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Re
     rules.into_iter().find_map(|(holds, reason, about)| holds.then_some((reason, about)))
 }
 
-/// The Service wants no address. What was asked for it is taken back, or the operator keeps a
-/// machine that somebody pays for.
+/// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the operator
+/// keeps a machine that costs money.
 fn given_up(service: &ServiceView, record: Record) -> Verdict {
     if service.decision.is_none() && !record.is_there() {
         return Verdict::untouched(Reason::NotLoadBalancer);
     }
-    let mut edits = record.taken_back(service);
+    let mut edits = record.removed(service);
     edits.push(Edit::remove(Field::Annotation(names::BALANCER_DECISION)));
     Verdict::patched(Reason::GivenUp, edits)
 }
@@ -96,35 +95,29 @@ fn given_up(service: &ServiceView, record: Record) -> Verdict {
 impl Fallback {
     fn of(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Self {
         let namespace = snapshot.of_namespace(&service.namespace);
-        let asked = asked(namespace.and_then(|fact| fact.balancer.as_deref()));
+        let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()));
         Self {
-            server: asked.map(|server| server.unwrap_or(settings.balancer.server())),
-            alternative: settings.alternative.server(),
+            mode: chosen.map(|mode| mode.unwrap_or(settings.balancer)),
+            alternative: settings.alternative,
         }
     }
 }
 
-/// Who is asked for, if this version can ask them.
-fn asked(choice: Option<&str>) -> Result<Option<Server>, Unserved> {
-    let Some(text) = choice else { return Ok(None) };
-    match Choice::parse(text) {
-        Ok(Choice::Inlets) => Ok(Some(Server::Inlets)),
-        Ok(Choice::None) => Ok(Some(Server::Nobody)),
-        Ok(Choice::NodeIp | Choice::IpAlias | Choice::Class(_)) | Err(_) => {
-            Err(Unserved(text.to_owned()))
-        }
-    }
+/// Returns the mode that a choice names.
+fn chosen(choice: Option<&str>) -> Result<Option<Mode>, Unserved> {
+    let mode = |text: &str| Mode::parse(text).ok_or_else(|| Unserved(text.to_owned()));
+    choice.map(mode).transpose()
 }
 
-/// Why the Service is someone else's, with the mark by which that is seen. A mark that comes after a
-/// decision does not make a machine go away that is in use; an address that another load balancer has
-/// given does, because both would write the same status.
+/// Returns why the Service is another load balancer's, with the mark that shows it. A mark that comes
+/// after a decision does not take an address that is in use; an address of another load balancer does,
+/// because both would write the same status.
 fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
     let address = match (service.ingress, service.has_external_ips) {
         (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),
         (Ingress::Absent, true) => Some("spec.externalIPs".to_owned()),
-        // The operator writes both.
-        (Ingress::Absent, false) | (Ingress::Inlets, _) => None,
+        // The inlets operator writes both.
+        (Ingress::Absent, false) | (Ingress::By(_), _) => None,
     };
     let marks = [
         (SkipReason::Headless, service.headless.then(|| "spec.clusterIP".to_owned())),
@@ -136,25 +129,25 @@ fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
 }
 
 fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &str) -> Verdict {
-    let mut edits = record.ended(service, reason);
+    let mut edits = record.skipped(service, reason);
     let decision = Decision::Skipped(reason).to_string();
     edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
-    Verdict::patched(reason_of(reason), edits).about(about)
+    Verdict::patched(Reason::skipped(reason), edits).about(about)
 }
 
 fn decided(
-    ask: &ServiceRequest<'_>,
-    choice: Option<Server>,
+    request: &ServiceRequest<'_>,
+    choice: Option<Mode>,
     record: Record,
     fallback: &Fallback,
 ) -> Verdict {
-    let service = ask.service;
+    let service = request.service;
     let recorded = record.decided();
-    let kept = recorded.filter(|_| !is_to_be_redecided(ask, record));
-    let server = match (choice.or(kept), &fallback.server) {
-        (Some(server), _) => server,
-        (None, Ok(server)) => *server,
-        // Nothing will be recorded any more, and whoever decides about that looks at marks first.
+    let kept = recorded.filter(|_| !must_decide_again(request, record));
+    let mode = match (choice.or(kept), &fallback.mode) {
+        (Some(mode), _) => mode,
+        (None, Ok(mode)) => *mode,
+        // The record ends here, and without one a foreign mark comes first.
         (None, Err(Unserved(text))) => {
             return match foreign(service) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
@@ -162,73 +155,39 @@ fn decided(
             };
         }
     };
-    let is_taken = server == Server::Inlets && service.ingress == Ingress::Foreign;
+    let is_taken = mode.gives_addresses() && service.ingress == Ingress::Foreign;
     if let Some((reason, mark)) = foreign(service).filter(|_| is_taken) {
         return skipped(service, record, reason, &mark);
     }
-    match service.beyond_inlets.filter(|_| server == Server::Inlets) {
-        None => limits::remarked(ask, served(server)),
-        Some(beyond) if recorded == Some(Server::Inlets) && limits::spares_a_tunnel(beyond) => {
-            limits::remarked(ask, served(server))
+    match service.unsupported(mode) {
+        Some(what) if recorded != Some(mode) || !what.may_continue() => {
+            let verdict = served(fallback.alternative).about(what.of_mode(mode));
+            Verdict { reason: Reason::unsupported(what), ..verdict }
         }
-        Some(beyond) => {
-            let verdict = served(fallback.alternative).about(beyond.to_string());
-            Verdict { reason: limits::reason(beyond), ..verdict }
-        }
+        Some(_) | None => limits::remarked(request, mode, served(mode)),
     }
 }
 
 /// Returns whether a recorded decision no longer stands, though no choice is written: the choice
-/// that led to it has been taken off, or what inlets could not do is not asked for any more.
-fn is_to_be_redecided(ask: &ServiceRequest<'_>, record: Record) -> bool {
-    let Some(old) = ask.old else { return false };
-    let carried_now = old.beyond_inlets.is_some() && ask.service.beyond_inlets.is_none();
-    old.choice.is_some() || (record.was_nobody() && carried_now)
+/// that led to it was removed, or the Service no longer asks for what its mode could not carry.
+fn must_decide_again(request: &ServiceRequest<'_>, record: Record) -> bool {
+    let Some(old) = request.old else { return false };
+    let now_carried = |mode: &Mode| {
+        old.unsupported(*mode).is_some() && request.service.unsupported(*mode).is_none()
+    };
+    old.choice.is_some() || (record.was_none() && Mode::ALL.iter().any(now_carried))
 }
 
-fn served(server: Server) -> Verdict {
-    let mut edits = server.edits();
-    let decision = server.decision().to_string();
-    edits.push(Edit::set(Field::Annotation(names::BALANCER_DECISION), decision));
-    let reason = match server {
-        Server::Inlets => Reason::Inlets,
-        Server::Nobody => Reason::NoBalancer,
-    };
-    Verdict::patched(reason, edits).about(names::BALANCER)
+fn served(mode: Mode) -> Verdict {
+    let record =
+        Edit::set(Field::Annotation(names::BALANCER_DECISION), Decision::Served(mode).to_string());
+    let edits = record::annotations(mode).chain([record]).collect();
+    Verdict::patched(Reason::served(mode), edits).about(names::BALANCER)
 }
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
     let about = format!("{} {:?}", names::BALANCER, clipped(choice, QUOTED));
     skipped(service, record, SkipReason::UnservedChoice, &about)
-}
-
-fn without_idle_edits(service: &ServiceView, mut verdict: Verdict) -> Verdict {
-    if let Outcome::Patched(edits) = verdict.outcome {
-        let changes = |edit: &Edit| edit.value.as_deref() != value(service, edit.field);
-        let edits = edits.into_iter().filter(changes).collect();
-        verdict.outcome = Verdict::patched(verdict.reason, edits).outcome;
-    }
-    verdict
-}
-
-fn value(service: &ServiceView, field: Field) -> Option<&str> {
-    match field {
-        Field::Annotation(inlets::MANAGE) => service.manage.0.as_deref(),
-        Field::Annotation(inlets::MANAGE_LEGACY) => service.manage.1.as_deref(),
-        Field::Annotation(names::BALANCER_DECISION) => service.decision.as_deref(),
-        Field::Annotation(_) | Field::Label(_) | Field::ClassName => None,
-    }
-}
-
-const fn reason_of(reason: SkipReason) -> Reason {
-    match reason {
-        SkipReason::Headless => Reason::Headless,
-        SkipReason::ForeignClass => Reason::ForeignBalancer,
-        SkipReason::ForeignAddress => Reason::ForeignAddress,
-        SkipReason::ForeignMark => Reason::ForeignMark,
-        SkipReason::UserManaged => Reason::UserManaged,
-        SkipReason::UnservedChoice => Reason::UnservedChoice,
-    }
 }
 
 #[cfg(test)]

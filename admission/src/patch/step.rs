@@ -6,7 +6,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Value, json};
 
-/// The parts of a path; ours has no more than three.
+/// The parts of a path: at most three.
 pub(super) type Path = [Option<&'static str>; 3];
 
 /// One operation of a patch.
@@ -25,7 +25,7 @@ pub(super) enum Op {
     Remove,
 }
 
-/// What an operation brings with it.
+/// The value of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Nothing,
@@ -33,8 +33,8 @@ pub(super) enum Content<'a> {
     Text(&'a str),
 }
 
-/// The path's parts are ours, and none has what a JSON text would have to escape. What a path has to
-/// escape, only a key has.
+/// Writes a path. Its parts are fastrak's own and have nothing that JSON escapes. Only a key has
+/// characters that a path escapes.
 fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
     for name in [first, second].into_iter().flatten() {
         out.push(b'/');
@@ -52,7 +52,7 @@ fn write_path([first, second, key]: Path, out: &mut Vec<u8>) {
 }
 
 impl Op {
-    /// As a patch has it before the path.
+    /// Returns the text of the operation before its path.
     const fn as_text(self) -> &'static str {
         match self {
             Self::Add => r#"{"op":"add","path":""#,
@@ -64,7 +64,7 @@ impl Op {
 }
 
 impl Step<'_> {
-    /// Writes it as an operation of a JSON Patch.
+    /// Writes the operation as text.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.op.as_text().as_bytes());
         write_path(self.path, out);

@@ -108,7 +108,7 @@ fn missing_parents_are_made_once_and_nothing_is_replaced() {
 }
 
 #[test]
-fn what_is_overwritten_or_removed_is_tested_first() {
+fn an_overwritten_or_removed_value_is_tested_first() {
     let object = json!({"metadata": {"annotations": {"example.com/a": "old", "b": "gone"}}});
     let edits = [
         Edit::set(Field::Annotation("example.com/a"), "new"),

@@ -39,13 +39,13 @@ fn claims_of_one_pod_share_its_uid() {
 }
 
 #[test]
-fn names_to_be_generated_differ_by_request() {
+fn generated_names_differ_by_request() {
     let nameless = Claim { generate_name: "scratch-".to_owned(), ..claim("") };
     assert_ne!(Key::of(&nameless, "r1"), Key::of(&nameless, "r2"));
 }
 
 #[test]
-fn no_node_is_no_choice() {
+fn without_a_node_there_is_no_choice() {
     assert_eq!(choose(&key("a"), nodes(0).iter()), None);
 }
 

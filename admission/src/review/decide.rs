@@ -1,5 +1,4 @@
-//! From a request to its verdict: what is asked, of which kind of object, and who decides about it.
-//! The decisions themselves are in `mutate/`.
+//! Passes the objects of a request to the mutator of their kind.
 
 use super::read::Objects;
 use super::{Request, Subject, failed, response};
@@ -12,17 +11,17 @@ use fastrak_api::balancer::{PartialService, ServiceView};
 use fastrak_api::claim::{Claim, PartialClaim};
 use serde::Deserialize;
 
-/// The form of an object that is reviewed.
-pub(super) trait Shape<'a>: Deserialize<'a> + Into<Received<'a>> {
-    /// Which objects these are.
+/// An object that is reviewed.
+pub(super) trait Reviewed<'a>: Deserialize<'a> + Into<Received<'a>> {
+    /// The kind of object.
     const SUBJECT: Subject;
 
-    /// What is to be done.
-    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict;
+    /// Decides about the objects of a request.
+    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict;
 }
 
-/// What is asked beside the objects.
-pub(super) struct DecideRequest<'a> {
+/// The request beside its objects, with the state that decisions read.
+pub(super) struct Context<'a> {
     request: &'a Request<'a>,
     operation: Operation,
     snapshot: &'a Snapshot,
@@ -30,7 +29,7 @@ pub(super) struct DecideRequest<'a> {
 }
 
 /// Decides about the objects of a request, if it is one to decide about.
-pub(super) fn decide<'a, S: Shape<'a>>(
+pub(super) fn decide<'a, S: Reviewed<'a>>(
     request: &Request<'_>,
     objects: Result<&Objects<S>, &serde_json::Error>,
     snapshot: Option<&Snapshot>,
@@ -51,55 +50,53 @@ pub(super) fn decide<'a, S: Shape<'a>>(
         return failed(Reason::NotReady, "");
     };
     match objects {
-        Ok(objects) => {
-            S::decide(objects, &DecideRequest { request, operation, snapshot, settings })
-        }
+        Ok(objects) => S::decide(objects, &Context { request, operation, snapshot, settings }),
         Err(error) => failed(Reason::Unreadable, &error.to_string()),
     }
 }
 
-impl<'a> Shape<'a> for PartialClaim<'a> {
+impl<'a> Reviewed<'a> for PartialClaim<'a> {
     const SUBJECT: Subject = Subject::Claims;
 
-    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {
-        let DecideRequest { request, operation, snapshot, settings } = *ask;
-        let view = |shape: &Self| {
-            let mut view = Claim::of(shape);
-            ask.complete(&mut view.namespace);
+    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict {
+        let Context { request, operation, snapshot, settings } = *context;
+        let view = |object: &Self| {
+            let mut view = Claim::of(object);
+            context.complete(&mut view.namespace);
             view
         };
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let ask =
-            ClaimRequest { claim: &object, old: old.as_ref(), operation, request: &request.uid };
-        let verdict = claim(&ask, snapshot);
-        let before = ask.old.filter(|_| settings.dry_run);
-        let before = before.map(|old| claim(&ClaimRequest { claim: old, ..ask }, snapshot));
+        let uid = &request.uid;
+        let now = ClaimRequest { claim: &object, old: old.as_ref(), operation, uid };
+        let verdict = claim(&now, snapshot);
+        let before = now.old.filter(|_| settings.dry_run);
+        let before = before.map(|old| claim(&ClaimRequest { claim: old, ..now }, snapshot));
         response::unless_before(verdict, before.as_ref())
     }
 }
 
-impl<'a> Shape<'a> for PartialService<'a> {
+impl<'a> Reviewed<'a> for PartialService<'a> {
     const SUBJECT: Subject = Subject::Services;
 
-    fn decide(objects: &Objects<Self>, ask: &DecideRequest<'_>) -> Verdict {
-        let DecideRequest { snapshot, settings, .. } = *ask;
-        let view = |shape: &Self| {
-            let mut view = ServiceView::of(shape);
-            ask.complete(&mut view.namespace);
+    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict {
+        let Context { snapshot, settings, .. } = *context;
+        let view = |object: &Self| {
+            let mut view = ServiceView::of(object);
+            context.complete(&mut view.namespace);
             view
         };
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let ask = ServiceRequest { service: &object, old: old.as_ref() };
-        let verdict = service(&ask, snapshot, settings);
-        let before = ask.old.filter(|_| settings.dry_run);
+        let now = ServiceRequest { service: &object, old: old.as_ref() };
+        let verdict = service(&now, snapshot, settings);
+        let before = now.old.filter(|_| settings.dry_run);
         let before =
-            before.map(|old| service(&ServiceRequest { service: old, ..ask }, snapshot, settings));
+            before.map(|old| service(&ServiceRequest { service: old, ..now }, snapshot, settings));
         response::unless_before(verdict, before.as_ref())
     }
 }
 
-impl DecideRequest<'_> {
-    /// The namespace of the request counts where the object has none.
+impl Context<'_> {
+    /// Fills in the namespace of the request if the object has none.
     fn complete(&self, namespace: &mut String) {
         if namespace.is_empty() {
             namespace.push_str(&self.request.namespace);

@@ -1,8 +1,7 @@
-//! A review, read from its bytes. It decides nothing about what it reads.
+//! Reads a review from its bytes.
 //!
-//! A review is read once, its objects with it, and nothing that can be borrowed is copied. Only where
-//! that fails is it read again, part by part: an object of which a part is not what it should be
-//! must not keep its review from being answered.
+//! A review is read once with its objects, and nothing is copied that can be borrowed. If that fails, it
+//! is read again part by part: a malformed object must not keep its review from being answered.
 
 use super::NotAReview;
 use super::wire::{API_VERSION, Incoming, KIND, Request};
@@ -12,16 +11,16 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-/// The objects of a review: as it is to be, and as it was before an update.
+/// The objects of a review: the object of the request, and the one before an update.
 pub(super) struct Objects<S> {
     pub(super) object: Boxed<S>,
     pub(super) old: Option<Boxed<S>>,
 }
 
-/// An object. It is large, and would be moved several times while its review is read.
+/// An object. It is boxed because it is large and moved several times.
 pub(super) type Boxed<S> = Box<Mapping<S>>;
 
-/// A review, and its objects if they could be read.
+/// A review with its objects, if they could be read.
 pub(super) type Read<'a, S> = (Request<'a, ()>, Result<Objects<S>, serde_json::Error>);
 
 /// Reads a review with objects of the form `S`.

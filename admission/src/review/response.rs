@@ -6,7 +6,7 @@ use super::wire::Audit;
 use crate::patch::Settled;
 use crate::verdict::{Message, Outcome, Reason, Verdict, Warning};
 
-/// What an answer comes to.
+/// Returns the effect of an answer.
 pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> Effect {
     match (&verdict.outcome, verdict.reason) {
         (
@@ -24,14 +24,14 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> E
     }
 }
 
-/// The warnings of a verdict. In dry-run mode a denial is one, because nothing else says it.
+/// Returns the warnings of a verdict. In dry-run mode a denial is one, because nothing else shows it.
 pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
     let denied = dry_run && matches!(verdict.outcome, Outcome::Denied(_));
     let denial = denied.then(|| Message::Did(verdict.explained()).warning(dry_run).into_owned());
     verdict.warnings(dry_run).chain(denial)
 }
 
-/// The audit annotations of a verdict and its edits.
+/// Returns the audit annotations of a verdict and its edits.
 pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, dry_run: bool) -> Audit<'a> {
     let (changed, would) = match &verdict.outcome {
         Outcome::Untouched => (None, None),
@@ -47,8 +47,8 @@ pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, dry_run: bool
     }
 }
 
-/// A verdict that says nothing where the same was to be done before the update. In dry-run mode it is not
-/// done, so every update of the object would bring it up again.
+/// Removes the messages of a verdict if the object before the update has the same verdict. In dry-run
+/// mode nothing is done, so every update of the object would repeat them.
 pub(super) fn unless_before(mut verdict: Verdict, before: Option<&Verdict>) -> Verdict {
     if before.is_some_and(|before| before.outcome == verdict.outcome) {
         verdict.messages.clear();

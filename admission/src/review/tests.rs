@@ -36,8 +36,8 @@ fn ask(subject: Subject, review: &Value) -> Answer {
     answer(review.to_string().as_bytes(), subject, Some(&snapshot), SETTINGS).unwrap()
 }
 
-/// What the API server does with an answer; an error is the rule that it breaks. Returns the object
-/// as it goes on, or the message of a denial.
+/// Returns the object after an answer, or the message of a denial, as the API server has them. An error
+/// is the rule that the answer breaks.
 fn accepted(review: &Value, answer: &[u8]) -> Result<Result<Value, String>, String> {
     let creates = review["request"]["operation"] == "CREATE";
     let declared = DECLARED.into_iter().filter(|field| creates || *field != Field::ClassName);
@@ -65,7 +65,7 @@ fn a_change_comes_as_a_patch_that_applies() {
     let node = ["annotation fastrak.io/node", "label fastrak.io/node", "spec.storageClassName"];
     assert!(node.iter().all(|field| changed.contains(field)), "{changed:?}");
     let texts = [
-        "fastrak: set class local-storage, since it names none",
+        "fastrak: set class local-storage, because it names none",
         "fastrak: pinned it to node a: no other can hold it",
     ];
     assert_eq!(audit["warnings"], json!(texts));
@@ -102,7 +102,7 @@ fn in_dry_run(review: &Value) -> (Effect, Value) {
 }
 
 #[test]
-fn in_dry_run_a_change_is_told_and_not_made() {
+fn in_dry_run_a_change_is_a_warning_and_not_made() {
     let mut object = review(Subject::Claims, "CREATE", &claim_of(Some("waits")));
     let (effect, response) = in_dry_run(&object);
     assert_eq!(effect, Effect::DryRun);
@@ -118,7 +118,7 @@ fn in_dry_run_a_change_is_told_and_not_made() {
 }
 
 #[test]
-fn in_dry_run_nobody_is_refused_anything() {
+fn in_dry_run_nothing_is_denied() {
     let object = annotated(&claim_of(Some("waits")), &[(names::NODE, "nowhere")]);
     let (effect, response) = in_dry_run(&review(Subject::Claims, "CREATE", &object));
     assert_eq!(effect, Effect::DryRun);
@@ -151,7 +151,7 @@ fn an_update_is_decided_with_the_object_before_it() {
 }
 
 #[test]
-fn the_namespace_of_the_request_counts_where_the_object_has_none() {
+fn the_namespace_of_the_request_counts_if_the_object_has_none() {
     let mut object = claim_of(None);
     object["metadata"].as_object_mut().unwrap().remove("namespace");
     let mut review = review(Subject::Claims, "CREATE", &object);
@@ -160,7 +160,7 @@ fn the_namespace_of_the_request_counts_where_the_object_has_none() {
 }
 
 #[test]
-fn deletions_connections_and_subresources_go_through() {
+fn deletions_connections_and_subresources_are_allowed() {
     for operation in ["DELETE", "CONNECT", "", "create", "novel"] {
         let review = review(Subject::Claims, operation, &claim_of(None));
         let answer = ask(Subject::Claims, &review);
@@ -173,7 +173,7 @@ fn deletions_connections_and_subresources_go_through() {
 }
 
 #[test]
-fn what_cannot_be_read_is_let_through_with_a_warning() {
+fn an_unreadable_object_is_allowed_with_a_warning() {
     let odd = [
         Value::Null,
         json!([]),
@@ -197,7 +197,7 @@ fn what_cannot_be_read_is_let_through_with_a_warning() {
 }
 
 #[test]
-fn another_kind_of_object_is_let_through_with_a_warning() {
+fn another_kind_of_object_is_allowed_with_a_warning() {
     for kind in [
         json!({"group": "", "version": "v1", "kind": "Pod"}),
         json!({"group": "other", "version": "v1", "kind": "PersistentVolumeClaim"}),
@@ -213,7 +213,7 @@ fn another_kind_of_object_is_let_through_with_a_warning() {
 }
 
 #[test]
-fn before_anything_is_known_objects_go_through_with_a_warning() {
+fn objects_are_allowed_with_a_warning_before_the_first_snapshot() {
     let review = review(Subject::Claims, "CREATE", &claim_of(None));
     let body = review.to_string();
     let answer = answer(body.as_bytes(), Subject::Claims, None, SETTINGS).unwrap();
@@ -222,7 +222,7 @@ fn before_anything_is_known_objects_go_through_with_a_warning() {
 }
 
 #[test]
-fn what_there_is_no_time_for_goes_through_with_a_warning_whatever_it_is() {
+fn an_object_without_time_for_review_is_allowed_with_a_warning() {
     for object in [claim_of(None), Value::Null, json!([]), json!({"metadata": 7})] {
         let review = review(Subject::Claims, "CREATE", &object);
         let answer = shed(review.to_string().as_bytes()).unwrap();
@@ -235,7 +235,7 @@ fn what_there_is_no_time_for_goes_through_with_a_warning_whatever_it_is() {
 }
 
 #[test]
-fn an_answer_echoes_whatever_uid_it_was_asked_by() {
+fn an_answer_echoes_any_uid() {
     for uid in ["a\"b", "\u{7}", "é\\", " "] {
         let mut review = review(Subject::Claims, "CREATE", &claim_of(None));
         review["request"]["uid"] = json!(uid);
@@ -245,7 +245,7 @@ fn an_answer_echoes_whatever_uid_it_was_asked_by() {
 }
 
 #[test]
-fn absurd_sizes_are_not_the_webhooks_to_judge() {
+fn a_review_does_not_judge_sizes() {
     for size in ["0", "-1Gi", "1Ei", "1e400", "", "many"] {
         let mut object = claim_of(Some("waits"));
         object["spec"]["resources"]["requests"]["storage"] = json!(size);
@@ -257,7 +257,7 @@ fn absurd_sizes_are_not_the_webhooks_to_judge() {
 }
 
 #[test]
-fn what_is_no_review_is_told_what_is_wrong() {
+fn a_body_that_is_not_a_review_gets_an_error_with_the_problem() {
     let good = review(Subject::Claims, "CREATE", &claim_of(None));
     let without = |key: &str| {
         let mut review = good.clone();
@@ -344,7 +344,7 @@ proptest! {
     }
 
     #[test]
-    fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let snapshot = snapshot(&[]);
         let answered = answer(&body, Subject::Claims, Some(&snapshot), SETTINGS);
         prop_assert!(answered.is_err());

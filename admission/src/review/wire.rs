@@ -1,5 +1,5 @@
-//! The form of an AdmissionReview on the wire, as the API server writes and reads it. Every field of a
-//! request may be missing here: what that means is `review.rs`'s to say.
+//! The wire form of an AdmissionReview. Every field of a request may be missing here; `read.rs` and
+//! `decide.rs` check them.
 //!
 //! An answer is written by hand: a serializer would search the base64 of the patch for characters to
 //! escape, and grow its buffer past the sizes that the allocator keeps in its cache.
@@ -172,7 +172,7 @@ impl Audit<'_> {
     }
 }
 
-/// What a field is where it is missing, of whatever type.
+/// The default of a missing field of any type.
 fn nothing<T>() -> Option<T> {
     None
 }

@@ -1,35 +1,35 @@
-//! What a namespace says to fastrak: whether it opts out, and its defaults for claims and Services.
-//! What it says is read here, and not judged: whether a class exists, or a way to an address is
-//! served, is for `mutate/`.
+//! The settings of a namespace: whether it opts out, and its defaults for claims and Services.
+//!
+//! `mutate/` checks whether the class and the mode exist.
 
 use fastrak_api::names;
 use fastrak_api::object::clipped;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// What a namespace says.
+/// The settings of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceInfo {
-    /// Whether it opts out of fastrak.
+    /// True if it opts out of fastrak.
     pub opted_out: bool,
-    /// The class of its claims that name none, unread.
+    /// The class of its claims that name none, unparsed.
     pub default_class: Option<String>,
-    /// How its Services get an address that do not say so themselves, unread.
+    /// The mode of its Services that name none, unparsed.
     pub balancer: Option<String>,
 }
 
 impl NamespaceInfo {
-    /// Reads a namespace's metadata; nothing where it has nothing to say, as most have not.
+    /// Reads a namespace's metadata. None if it has no settings, as most have not.
     #[must_use]
     pub fn read(metadata: &ObjectMeta) -> Option<Self> {
         let annotations = metadata.annotations.as_ref();
         let annotation = |key| annotations.and_then(|map| map.get(key)).map(|text| clipped(text));
         let admission = metadata.labels.as_ref().and_then(|map| map.get(names::ADMISSION));
-        let fact = Self {
+        let info = Self {
             opted_out: admission.is_some_and(|value| value == names::ADMISSION_DISABLED),
             default_class: annotation(names::NAMESPACE_CLASS),
             balancer: annotation(names::BALANCER),
         };
-        (fact != Self::default()).then_some(fact)
+        (info != Self::default()).then_some(info)
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_says_nothing_to_fastrak_is_not_kept() {
+    fn a_namespace_without_settings_is_not_kept() {
         for metadata in [
             json!({"name": "a"}),
             json!({"labels": {"team": "x"}, "annotations": {"own.io/x": "y"}}),
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_namespace_may_opt_out_and_have_defaults_of_its_own() {
-        let fact = read(json!({
+        let info = read(json!({
             "labels": {names::ADMISSION: names::ADMISSION_DISABLED},
             "annotations": {names::NAMESPACE_CLASS: "fast", names::BALANCER: "none", "x/y": "z"},
         }));
@@ -64,7 +64,7 @@ mod tests {
             default_class: Some("fast".to_owned()),
             balancer: Some("none".to_owned()),
         };
-        assert_eq!(fact, Some(wanted));
+        assert_eq!(info, Some(wanted));
         let empty = read(json!({"annotations": {names::NAMESPACE_CLASS: ""}})).unwrap();
         assert_eq!(empty.default_class.as_deref(), Some(""));
     }

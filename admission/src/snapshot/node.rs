@@ -1,5 +1,5 @@
-//! A Node as far as it is read: what decides whether it can hold a volume. A whole Node lists every
-//! image on its disk, and a watch would parse and hold all of that for a few words.
+//! The parts of a Node that decide whether it can hold a volume. A whole Node lists every image on its
+//! disk, and a watch would parse and hold all of that for a few fields.
 
 use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ pub type Labels = BTreeMap<String, String>;
 /// The parts of a Node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct NodeShape {
+pub struct PartialNode {
     /// Its metadata.
     pub metadata: Metadata,
     pub(super) spec: Option<Spec>,
@@ -37,7 +37,7 @@ pub(super) struct Spec {
     pub(super) taints: Option<Vec<Taint>>,
 }
 
-/// What keeps pods away.
+/// A taint.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Taint {
@@ -70,14 +70,14 @@ impl Condition {
     }
 }
 
-/// What a Node runs.
+/// The system of a Node.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Info {
     pub(super) operating_system: String,
 }
 
-impl From<&Node> for NodeShape {
+impl From<&Node> for PartialNode {
     fn from(node: &Node) -> Self {
         let taints = |taints: &Vec<k8s_openapi::api::core::v1::Taint>| {
             taints

@@ -20,7 +20,7 @@ fn node(object: &Value) -> NodeInfo {
 }
 
 #[test]
-fn of_several_defaults_the_newest_wins_and_then_the_name() {
+fn the_newest_of_several_defaults_wins_then_the_first_name() {
     let classes = [
         class("old", "2026-01-01T00:00:00Z", true),
         class("b-new", "2026-02-01T00:00:00Z", true),
@@ -43,7 +43,7 @@ fn the_clusters_own_namespaces_and_ours_are_system() {
 }
 
 #[test]
-fn a_namespace_that_is_not_known_says_nothing() {
+fn an_unknown_namespace_has_no_settings() {
     let out = NamespaceInfo { opted_out: true, ..NamespaceInfo::default() };
     let namespaces = Arc::new([("quiet".to_owned(), out.clone())].into());
     let snapshot = Snapshot { namespaces, ..Snapshot::default() };
@@ -55,14 +55,14 @@ fn a_namespace_that_is_not_known_says_nothing() {
 }
 
 #[test]
-fn a_node_says_what_it_can() {
+fn a_node_is_read() {
     let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-    let fact = node(&json!({
+    let info = node(&json!({
         "metadata": {"name": "a", "labels": {"kubernetes.io/os": "linux", "zone": "x"}},
         "status": ready,
     }));
-    assert_eq!((fact.unfit, fact.availability), (None, Availability::Open));
-    assert_eq!(fact.labels["zone"], "x");
+    assert_eq!((info.unfit, info.availability), (None, Availability::Open));
+    assert_eq!(info.labels["zone"], "x");
 
     let bare = node(&json!({"metadata": {"name": "a"}}));
     assert_eq!((bare.unfit, bare.availability), (None, Availability::Unavailable));

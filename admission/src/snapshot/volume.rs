@@ -1,6 +1,6 @@
-//! The PersistentVolumes that a claim could still get: those that are free, and those that are reserved
-//! for a claim which is not bound yet. All others are dropped when they are read. A cluster may have
-//! very many, and nearly all of them are bound.
+//! The PersistentVolumes that a claim can still get: those that are free, and those that are reserved
+//! for a claim that is not bound yet. All others are dropped when they are read: a cluster may have very
+//! many, and nearly all of them are bound.
 
 use super::node::Labels;
 use fastrak_api::claim::{Claim, Expression};
@@ -11,26 +11,26 @@ use fastrak_api::size::Bytes;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-/// How many bytes of labels are kept of a volume; of one that has more, none.
+/// The maximum size of a volume's labels. Larger ones are not kept.
 const MOST_LABELS: usize = 2048;
 
-/// A PersistentVolume that a claim could get.
+/// A PersistentVolume that a claim can get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
     /// Its class; empty if it has none.
     pub class: SmolStr,
-    /// How large it is.
+    /// Its capacity.
     pub capacity: Bytes,
-    /// How it can be mounted.
+    /// Its access modes.
     pub modes: AccessModes,
-    /// Whether it is a raw block device.
+    /// True if it is a raw block device.
     pub block: bool,
     /// Its VolumeAttributesClass.
     pub attributes_class: Option<Box<str>>,
     /// The claim that it is reserved for.
     pub reservation: Option<Box<Reservation>>,
-    /// The nodes that can reach it: any of these terms, each of which demands all of its requirements.
-    /// None allows every node.
+    /// The nodes that can reach it: those that meet all requirements of any of these terms. None allows
+    /// every node.
     affinity: Option<Box<[Term]>>,
     /// Its labels. None if they are too large to be kept.
     labels: Option<Box<[Label]>>,
@@ -60,7 +60,7 @@ pub struct Reservation {
 /// The parts of a PersistentVolume.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct VolumeShape<'a> {
+pub struct PartialVolume<'a> {
     #[serde(borrow)]
     /// Its metadata.
     pub metadata: Metadata<'a>,
@@ -137,9 +137,9 @@ struct Status<'a> {
     phase: Option<Text<'a>>,
 }
 
-impl VolumeShape<'_> {
-    /// Returns what is kept of the volume; none if no claim could get it.
-    pub fn fact(&self) -> Option<VolumeInfo> {
+impl PartialVolume<'_> {
+    /// Returns the volume as it is kept. None if no claim can get it.
+    pub fn info(&self) -> Option<VolumeInfo> {
         let reservation = self.spec.claim_ref.as_ref().map(|Mapping(claim)| Reservation {
             namespace: claim.namespace.as_str().into(),
             name: claim.name.as_str().into(),
@@ -166,9 +166,9 @@ impl VolumeShape<'_> {
         })
     }
 
-    /// Checks whether the claim that it is reserved for has it or is gone, or is being provisioned by
-    /// it. A provisioner names a volume after the claim that it makes it for: such a volume would be
-    /// kept for the moment until it is bound, and everything looked at again because of it.
+    /// Returns whether its claim is bound or gone, or is being provisioned. A provisioner names a volume
+    /// after its claim: such a volume would be kept until it is bound a moment later, and every object
+    /// would be decided again because of it.
     fn is_taken(&self, by: &Reservation) -> bool {
         if by.uid.is_empty() {
             return false;
@@ -214,20 +214,20 @@ impl AccessModes {
         })
     }
 
-    /// The modes that a claim asks for; none if one of them is unknown.
+    /// Returns the modes that a claim requests. None if one of them is unknown.
     #[must_use]
     pub fn of_claim(claim: &Claim) -> Option<Self> {
         let (modes, known) = Self::of(claim.access_modes.iter().map(String::as_str));
         known.then_some(modes)
     }
 
-    /// Checks whether all of the other modes are among these.
+    /// Returns whether all of the other modes are among these.
     #[must_use]
     pub const fn include(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// How many these are.
+    /// Returns how many there are.
     #[must_use]
     pub const fn count(self) -> u32 {
         self.0.count_ones()
@@ -235,7 +235,7 @@ impl AccessModes {
 }
 
 impl Reservation {
-    /// Checks whether it is for this claim. A claim that is being created has no uid yet.
+    /// Returns whether it is for this claim. A claim that is being created has no uid yet.
     #[must_use]
     pub fn is_for(&self, claim: &Claim) -> bool {
         let named = self.namespace == claim.namespace && self.name == claim.name;
@@ -244,7 +244,7 @@ impl Reservation {
 }
 
 impl VolumeInfo {
-    /// Checks whether a node with these labels can reach it.
+    /// Returns whether a node with these labels can reach it.
     #[must_use]
     pub fn allows(&self, labels: &Labels) -> bool {
         let holds = |requirement: &Requirement| {
@@ -255,9 +255,9 @@ impl VolumeInfo {
             .is_none_or(|terms| terms.iter().any(|requirements| requirements.iter().all(holds)))
     }
 
-    /// Checks whether a claim selects it. If the labels of the volume or the selector of the claim are
-    /// too large to be kept, it counts as selected: no agent makes a volume for a claim that has a
-    /// selector, so nothing but an existing one can be meant.
+    /// Returns whether a claim selects it. If the labels of the volume or the selector of the claim are
+    /// too large to keep, it counts as selected: no agent creates a volume for a claim with a selector,
+    /// so only an existing one can be meant.
     #[must_use]
     pub fn is_selected_by(&self, claim: &Claim) -> bool {
         let (Some(selector), Some(labels)) = (&claim.selector, &self.labels) else { return true };

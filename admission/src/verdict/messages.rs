@@ -5,17 +5,16 @@ use super::Reason;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest text of a warning: what the API server's guide advises, since clients print each on
-/// one line.
+/// The maximum length of a warning, as Kubernetes advises: clients print each on one line.
 const LINE: usize = 120;
-/// Before what was done.
+/// The prefix of what was done.
 const DID: &str = "fastrak: ";
-/// Before what would have been done.
+/// The prefix of what would have been done.
 const WOULD: &str = "fastrak (dry run) would have ";
-/// Before a remark where nothing is done.
+/// The prefix of a remark in dry-run mode.
 const ASIDE: &str = "fastrak (dry run): ";
 
-/// Stands in words for what they are about.
+/// The place of the subject in a message.
 const BLANK: &str = "{}";
 
 /// A message for the requester.
@@ -30,7 +29,7 @@ pub enum Message {
 /// A line that a client prints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning<'a> {
-    /// The words that name fastrak.
+    /// The prefix, which names fastrak.
     pub before: &'static str,
     /// The message.
     pub text: Cow<'a, str>,
@@ -50,7 +49,7 @@ impl Message {
 }
 
 impl Warning<'_> {
-    /// Returns the same warning with a text of its own.
+    /// Returns the warning with an owned text.
     #[must_use]
     pub fn into_owned(self) -> Warning<'static> {
         Warning { before: self.before, text: self.text.into_owned().into() }
@@ -64,8 +63,8 @@ impl fmt::Display for Warning<'_> {
     }
 }
 
-/// Returns what was done for a reason. `about` is cut so that the whole fits a warning: its end says what
-/// to do.
+/// Describes what was done for a reason. The subject is cut to fit, because the end of the message says
+/// what to do.
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.message();
@@ -74,14 +73,14 @@ pub(super) fn explained(reason: Reason, about: &str) -> String {
     [before, &cut(about, room), after].concat()
 }
 
-/// A text of a user's, fit to be shown to people: one line of at most `most` characters. The API
-/// server drops a warning with a control character in silence.
+/// Returns a user's text as one line of at most `most` characters. The API server silently drops a
+/// warning with a control character.
 #[must_use]
 pub fn clipped(text: &str, most: usize) -> String {
     cut(text, most).into_owned()
 }
 
-/// The same, borrowed if the text is short and plain ASCII, as most are.
+/// Returns the same, borrowed if the text is short and plain ASCII, as most are.
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
     // The fold has no exit, so it takes many bytes at a time.
@@ -100,21 +99,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_one_short_line_that_says_who_speaks() {
-        let said = |text: &str| Message::Did(text.to_owned());
-        let warned = |said: &Message, dry_run| said.warning(dry_run).to_string();
-        assert_eq!(warned(&said("left it"), false), "fastrak: left it");
-        assert_eq!(warned(&said("left it"), true), "fastrak (dry run) would have left it");
+    fn a_warning_is_one_short_line_that_names_fastrak() {
+        let did = |text: &str| Message::Did(text.to_owned());
+        let warned = |message: &Message, dry_run| message.warning(dry_run).to_string();
+        assert_eq!(warned(&did("left it"), false), "fastrak: left it");
+        assert_eq!(warned(&did("left it"), true), "fastrak (dry run) would have left it");
         let remark = Message::Remark("a\nb\u{7}".to_owned());
         assert_eq!(warned(&remark, false), "fastrak: a b ");
         assert_eq!(warned(&remark, true), "fastrak (dry run): a b ");
-        let long = warned(&said(&"é".repeat(500)), false);
+        let long = warned(&did(&"é".repeat(500)), false);
         assert_eq!(long.chars().count(), 120);
         assert!(long.ends_with('…'));
     }
 
     #[test]
-    fn whatever_it_is_about_a_warning_ends_with_what_its_reason_says() {
+    fn a_warning_ends_with_the_words_of_its_reason_even_if_its_subject_is_long() {
         for reason in Reason::ALL {
             let text = Message::Did(explained(*reason, &"x".repeat(300))).warning(true).to_string();
             let end = reason.message().rsplit("{}").next().unwrap();

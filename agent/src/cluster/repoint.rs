@@ -20,7 +20,7 @@ pub fn reference(claim: &Claim) -> ObjectReference {
         namespace: Some(claim.namespace.clone()),
         name: Some(claim.name.clone()),
         uid: claim.uid.clone(),
-        resource_version: claim.resource_version.clone(),
+        resource_version: claim.resource_version.as_ref().map(ToString::to_string),
         ..ObjectReference::default()
     }
 }

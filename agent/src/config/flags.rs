@@ -3,7 +3,7 @@
 //! Whether they fit together is seen in `config.rs`.
 
 use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
-use fastrak_api::class;
+use fastrak_api::duration::{self, DurationError};
 use fastrak_api::pool::PoolName;
 use fastrak_store::pools::PoolConfig;
 use serde::Deserialize;
@@ -78,20 +78,9 @@ fn terms(entry: &PoolEntry) -> Result<Terms, TermsError> {
     })
 }
 
-/// A time that is longer than none.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    let positive = parsed.ok().and_then(|duration| Duration::try_from(duration).ok());
-    positive
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("{text:?} is not a duration, such as 90s, 10m or 1h"))
-}
-
-/// How long something stays in the trash, as the parameter `trashTTL` of a class has it.
-pub(super) fn retention(text: &str) -> Result<Duration, String> {
-    class::duration(text)
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| format!("{text:?} is not a time such as 30m, 12h or 7d"))
+/// Parses a duration of at least a millisecond.
+pub(super) fn duration(text: &str) -> Result<Duration, DurationError> {
+    duration::parse_at_least(text, Duration::from_millis(1))
 }
 
 fn is_plain(path: &Path) -> bool {

@@ -84,7 +84,7 @@ fn other_flags_are_checked_too() {
         ("--node=Node A", "is not the name of a node"),
         ("--orphan-grace=soon", "such as 90s"),
         ("--orphan-grace=-5s", "such as 90s"),
-        ("--orphan-scan=0s", "such as 90s"),
+        ("--orphan-scan=0s", "at least 1ms"),
         ("--pools-file=/nowhere/pools.json", "could not read"),
     ] {
         let mut args = vec!["fastrak-agent", flag];

@@ -195,7 +195,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
     let hostname = here.hostname.ok_or_else(no_hostname)?.to_owned();
     let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
     let (Some(volume), Some(claim_version), Some(size)) =
-        (id, claim.resource_version.clone(), claim.storage.clone())
+        (id, claim.resource_version.as_ref().map(ToString::to_string), claim.storage.clone())
     else {
         return Ok(None);
     };

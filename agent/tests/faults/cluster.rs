@@ -91,7 +91,7 @@ impl Cluster {
             namespace: "shop".to_owned(),
             name: format!("claim-{id}"),
             uid: Some(id.to_string()),
-            resource_version: Some(self.version.to_string()),
+            resource_version: Some(self.version.to_string().into()),
             node_label: Some(node.key().as_str().to_owned()),
             pin: Some(NODE.to_owned()),
             selected_node: Some(NODE.to_owned()),
@@ -146,7 +146,7 @@ impl Cluster {
 
     fn put_claim(&mut self, id: &VolumeId, claim: Claim) {
         self.version += 1;
-        let resource_version = Some(self.version.to_string());
+        let resource_version = Some(self.version.to_string().into());
         self.claims.insert(id.clone(), Arc::new(Claim { resource_version, ..claim }));
     }
 
@@ -188,7 +188,7 @@ impl Cluster {
         let now = self.claims.get(&id)?;
         Some(ClaimStatus {
             uid: now.uid.clone()?,
-            version: now.resource_version.clone()?,
+            version: now.resource_version.as_ref()?.to_string(),
             growth: self.growths.get(&id).cloned().unwrap_or_default(),
         })
     }
@@ -366,7 +366,7 @@ impl Cluster {
             if let Some(claim) = claim {
                 let bound = Claim {
                     volume_name: Some(name),
-                    phase: Some("Bound".to_owned()),
+                    phase: Some("Bound".into()),
                     ..claim.as_ref().clone()
                 };
                 let shown = volume.capacity.clone();

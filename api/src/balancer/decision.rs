@@ -1,30 +1,13 @@
-//! How a Service asks for an address, and what was decided about it, as both are written on it.
+//! What was decided about a Service, as it is recorded on it.
 
-use crate::names;
+use super::Mode;
 use std::fmt;
 
-/// How a Service is to get its address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A machine with a public address, from the inlets operator.
-    Inlets,
-    /// A node's own address.
-    NodeIp,
-    /// An address of an unused subnet.
-    IpAlias,
-    /// Another load balancer, by its class.
-    Class(String),
-    /// Not at all.
-    None,
-}
-
-/// What was decided about a Service, as it is recorded on it.
+/// What was decided about a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// The inlets operator serves it.
-    Inlets,
-    /// Nobody serves it.
-    None,
+    /// A mode serves it.
+    Served(Mode),
     /// It was left as it is.
     Skipped(SkipReason),
 }
@@ -34,66 +17,36 @@ pub enum Decision {
 pub enum SkipReason {
     /// It has no cluster address to forward to.
     Headless,
-    /// Its load balancer's class is someone else's.
+    /// It names a load balancer class.
     ForeignClass,
-    /// Someone else has given it an address.
+    /// Another load balancer has given it an address.
     ForeignAddress,
-    /// Its annotations or finalizers are another load balancer's.
+    /// It has annotations, labels or finalizers of another load balancer.
     ForeignMark,
-    /// Its user has told the inlets operator what to do.
+    /// Its user has set the annotations of the inlets operator.
     UserManaged,
-    /// It asks for what this version does not serve, or for what is nothing.
+    /// It names a mode that this version does not have.
     UnservedChoice,
-}
-
-/// A text that is no way to an address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "annotation {key} is {value:?}; write one of: inlets, node-ip, ip-alias, class=<name>, none",
-    key = names::BALANCER
-)]
-pub struct ChoiceError {
-    value: String,
-}
-
-impl Choice {
-    /// Reads a way to an address.
-    pub fn parse(text: &str) -> Result<Self, ChoiceError> {
-        match text {
-            "inlets" => Ok(Self::Inlets),
-            "node-ip" => Ok(Self::NodeIp),
-            "ip-alias" => Ok(Self::IpAlias),
-            "none" => Ok(Self::None),
-            _ => match text.strip_prefix("class=") {
-                Some(name) if !name.is_empty() => Ok(Self::Class(name.to_owned())),
-                _ => Err(ChoiceError { value: text.to_owned() }),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inlets => f.write_str("inlets"),
-            Self::NodeIp => f.write_str("node-ip"),
-            Self::IpAlias => f.write_str("ip-alias"),
-            Self::Class(name) => write!(f, "class={name}"),
-            Self::None => f.write_str("none"),
-        }
-    }
 }
 
 const SKIPPED: &str = "skipped:";
 
 impl Decision {
-    /// Reads the annotation `fastrak.io/balancer-decision`.
+    /// Parses the annotation `fastrak.io/balancer-decision`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "inlets" => Some(Self::Inlets),
-            "none" => Some(Self::None),
-            _ => SkipReason::parse(text.strip_prefix(SKIPPED)?).map(Self::Skipped),
+        match text.strip_prefix(SKIPPED) {
+            Some(reason) => SkipReason::parse(reason).map(Self::Skipped),
+            None => Mode::parse(text).map(Self::Served),
+        }
+    }
+
+    /// Returns the mode that serves the Service, if any does.
+    #[must_use]
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Served(mode) => Some(mode),
+            Self::Skipped(_) => None,
         }
     }
 }
@@ -101,8 +54,7 @@ impl Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inlets => f.write_str("inlets"),
-            Self::None => f.write_str("none"),
+            Self::Served(mode) => f.write_str(mode.as_str()),
             Self::Skipped(reason) => write!(f, "{SKIPPED}{}", reason.as_str()),
         }
     }
@@ -119,7 +71,7 @@ impl SkipReason {
         Self::UnservedChoice,
     ];
 
-    /// The reason as it is recorded.
+    /// Returns the reason as it is recorded.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

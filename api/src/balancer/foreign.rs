@@ -1,14 +1,13 @@
-//! The marks of other load balancers on a Service. Which of them counts is the webhook's to say.
+//! The marks of other load balancers on a Service.
 //!
-//! A mark is an annotation, a label or a finalizer. It is known by its prefix: by a vendor's whole domain
-//! where that means load balancing and nothing else, by the beginning of the name where a domain means
-//! other things too.
+//! A mark is an annotation, a label or a finalizer with a known prefix: a vendor's whole domain if it is
+//! for load balancing alone, otherwise the domain with the beginning of the name.
 
 use crate::object::{Metadata, Pairs};
 
-/// Beginnings of keys by which another load balancer takes a Service for its own.
+/// Prefixes of keys that mark a Service as another load balancer's.
 pub const PREFIXES: [&str; 48] = [
-    // Load balancers for clusters of one's own.
+    // Load balancers for bare clusters.
     // https://metallb.io/usage/
     "metallb.io/",
     "metallb.universe.tf/",
@@ -90,8 +89,8 @@ pub const PREFIXES: [&str; 48] = [
     "yawol.stackit.cloud/",
 ];
 
-/// The first mark of another load balancer, by its name: the same Service gets the same words, in
-/// whatever order they came.
+/// Returns the first mark of another load balancer in alphabetical order, so that the same Service
+/// always gets the same message.
 pub(super) fn mark<'a>(metadata: &'a Metadata<'_>) -> Option<&'a str> {
     let keys = metadata.annotations.iter().chain(&metadata.labels).flat_map(Pairs::keys);
     let finalizers = metadata.finalizers.iter().flatten().map(|finalizer| finalizer.as_str());

@@ -1,5 +1,5 @@
-//! A Service as it is on the wire, as far as fastrak reads it. What is read from it is `balancer.rs`'s
-//! to say.
+//! A Service as it is on the wire, as far as fastrak reads it. [`super::ServiceView`] is what is read
+//! from it.
 
 use crate::object::{Mapping, Metadata, Text, text, texts};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -30,19 +30,19 @@ pub struct Spec<'a> {
     /// Its address in the cluster.
     #[serde(borrow, rename = "clusterIP")]
     pub cluster_ip: Option<Text<'a>>,
-    /// Its load balancer's class.
+    /// Its load balancer class.
     #[serde(borrow)]
     pub load_balancer_class: Option<Text<'a>>,
-    /// Addresses that its user has given it.
+    /// Its external addresses.
     #[serde(borrow, rename = "externalIPs")]
     pub external_ips: Option<Vec<Text<'a>>>,
     /// The clients that may reach its load balancer.
     #[serde(borrow)]
     pub load_balancer_source_ranges: Option<Vec<Text<'a>>>,
-    /// The address that its load balancer is to have.
+    /// The address that it requests of its load balancer.
     #[serde(borrow, rename = "loadBalancerIP")]
     pub load_balancer_ip: Option<Text<'a>>,
-    /// How what comes from outside reaches its pods.
+    /// Its external traffic policy.
     #[serde(borrow)]
     pub external_traffic_policy: Option<Text<'a>>,
     /// Its ports.
@@ -65,12 +65,12 @@ pub struct Port<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status<'a> {
-    /// What its load balancer says.
+    /// The status of its load balancer.
     #[serde(borrow)]
     pub load_balancer: Option<LoadBalancer<'a>>,
 }
 
-/// What a load balancer says of a Service.
+/// The status of a Service's load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct LoadBalancer<'a> {
@@ -79,17 +79,17 @@ pub struct LoadBalancer<'a> {
     pub ingress: Option<Vec<IngressEntry<'a>>>,
 }
 
-/// An address that a load balancer has given to a Service.
+/// An address of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct IngressEntry<'a> {
-    /// Its IP; an address may be a host name instead.
+    /// Its IP address. Absent if it is a host name.
     #[serde(borrow)]
     pub ip: Option<Text<'a>>,
 }
 
 impl<'a> PartialService<'a> {
-    /// The same of a Service that has been read already.
+    /// Borrows the parts of a client's object.
     #[must_use]
     pub fn of(service: &'a Service) -> Self {
         let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());

@@ -1,6 +1,7 @@
 use super::*;
+use crate::names::{inlets, kubernetes};
 
-/// What is read: the same from the text as from the object that a client makes of it.
+/// Reads a Service, the same from the text of a review as from a client's object.
 fn view(json: serde_json::Value) -> ServiceView {
     let text = json.to_string();
     let shape: PartialService<'_> = serde_json::from_str(&text).unwrap();
@@ -32,20 +33,20 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            beyond_inlets: Some(BeyondInlets::Port(53, Protocol::Udp)),
+            unsupported: [Some(Unsupported::Protocol(53, Protocol::Udp)), None],
             is_local: true,
             ingress: Ingress::Unknown,
             has_external_ips: true,
             foreign_mark: Some("metallb.io/address-pool".into()),
             choice: Some("none".into()),
             decision: Some("inlets".into()),
-            manage: (Some("1".into()), None),
+            managed: [Some("1".into()), None],
         }
     );
 }
 
 #[test]
-fn the_giver_of_an_address_is_known_by_who_wrote_the_status() {
+fn the_load_balancer_of_an_address_is_known_by_the_writer_of_the_status() {
     let by = |manager: &str, ip: &str, external: &str| {
         let status = serde_json::json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
         let read = view(serde_json::json!({
@@ -56,9 +57,10 @@ fn the_giver_of_an_address_is_known_by_who_wrote_the_status() {
             "status": {"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"}]}}}));
         read.ingress
     };
-    assert_eq!(by("inlets-operator", "192.0.2.1", "192.0.2.1"), Ingress::Inlets);
-    assert_eq!(by("inlets-operator", "192.0.2.1", ""), Ingress::Inlets, "stripped since");
+    assert_eq!(by("inlets-operator", "192.0.2.1", "192.0.2.1"), Ingress::By(Mode::Inlets));
+    assert_eq!(by("inlets-operator", "192.0.2.1", ""), Ingress::By(Mode::Inlets), "stripped since");
     assert_eq!(by("controller", "192.0.2.1", "192.0.2.1"), Ingress::Unknown, "written by hand");
+    assert_eq!(by("inlets-operator-2", "192.0.2.1", ""), Ingress::Foreign, "another program");
     assert_eq!(by("controller", "192.0.2.1", "192.0.2.2"), Ingress::Foreign);
     let address = |entry: serde_json::Value, entries: serde_json::Value| {
         let balancer = serde_json::json!({"ingress": entry});
@@ -80,20 +82,32 @@ fn an_empty_service_is_read_as_nothing() {
 }
 
 #[test]
-fn every_way_to_an_address_is_read_back() {
-    for text in ["inlets", "node-ip", "ip-alias", "class=metallb", "none"] {
-        assert_eq!(Choice::parse(text).unwrap().to_string(), text);
+fn every_mode_has_a_name_of_its_own_and_is_read_back() {
+    for mode in Mode::ALL {
+        assert_eq!(Mode::parse(mode.as_str()), Some(mode));
+        assert!(!mode.as_str().starts_with("skipped:"), "{mode}");
+        assert_eq!(Mode::ALL[mode as usize], mode, "the table is in the order of the modes");
     }
-    for text in ["", "class=", "Inlets", "metallb"] {
-        let error = Choice::parse(text).unwrap_err().to_string();
-        assert!(error.contains("write one of: inlets, node-ip"), "{error}");
+    for text in ["", "class=metallb", "Inlets", "metallb", "node-ip", "ip-alias"] {
+        assert_eq!(Mode::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn no_two_modes_write_the_same_annotations_or_claim_the_same_addresses() {
+    for (at, mode) in Mode::ALL.iter().enumerate() {
+        for other in &Mode::ALL[at + 1..] {
+            assert_ne!(mode.row().annotations, other.row().annotations, "{mode} {other}");
+            let manager = mode.row().manager;
+            assert!(manager.is_none() || manager != other.row().manager, "{mode} {other}");
+        }
     }
 }
 
 #[test]
 fn every_decision_is_read_back() {
     let skips = SkipReason::ALL.map(Decision::Skipped);
-    for decision in [Decision::Inlets, Decision::None].into_iter().chain(skips) {
+    for decision in Mode::ALL.map(Decision::Served).into_iter().chain(skips) {
         assert_eq!(Decision::parse(&decision.to_string()), Some(decision));
     }
     for text in ["", "skipped:", "skipped:because", "perhaps"] {
@@ -108,7 +122,7 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
             .iter()
             .map(|(port, protocol)| serde_json::json!({"port": port, "protocol": protocol}))
             .collect();
-        let read = view(serde_json::json!({"spec": {"ports": ports}})).beyond_inlets;
+        let read = view(serde_json::json!({"spec": {"ports": ports}})).unsupported(Mode::Inlets);
         read.map(|beyond| beyond.to_string())
     };
     assert_eq!(with(&[(80, "TCP"), (443, "TCP")]), None);
@@ -119,25 +133,26 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
 
 #[test]
 fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
-    let of = |spec: serde_json::Value| view(serde_json::json!({"spec": spec})).beyond_inlets;
+    let of =
+        |spec: serde_json::Value| view(serde_json::json!({"spec": spec})).unsupported(Mode::Inlets);
     let ranges = |ranges: &[&str]| of(serde_json::json!({"loadBalancerSourceRanges": ranges}));
-    assert_eq!(ranges(&["10.0.0.0/8"]), Some(BeyondInlets::SourceRanges));
-    assert_eq!(ranges(&["::/0"]), Some(BeyondInlets::SourceRanges));
+    assert_eq!(ranges(&["10.0.0.0/8"]), Some(Unsupported::SourceRanges));
+    assert_eq!(ranges(&["::/0"]), Some(Unsupported::SourceRanges));
     assert_eq!(ranges(&["10.0.0.0/8", "0.0.0.0/0"]), None);
     assert_eq!(ranges(&[]), None);
     let udp = serde_json::json!([{"port": 53, "protocol": "UDP"}]);
     let address = |ip: &str| serde_json::json!({"loadBalancerIP": ip, "ports": udp.clone()});
-    assert_eq!(of(address("192.0.2.1")), Some(BeyondInlets::RequestedAddress));
-    assert_eq!(of(address("")), Some(BeyondInlets::Port(53, Protocol::Udp)));
+    assert_eq!(of(address("192.0.2.1")), Some(Unsupported::RequestedAddress));
+    assert_eq!(of(address("")), Some(Unsupported::Protocol(53, Protocol::Udp)));
     let annotated = |ranges: &str| {
         let annotations = serde_json::json!({kubernetes::SOURCE_RANGES: ranges});
         view(serde_json::json!({
             "metadata": {"annotations": annotations}, "spec": {"loadBalancerIP": "192.0.2.1"}}))
-        .beyond_inlets
+        .unsupported(Mode::Inlets)
     };
-    assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(BeyondInlets::SourceRanges));
-    assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(BeyondInlets::RequestedAddress));
-    assert_eq!(annotated(""), Some(BeyondInlets::RequestedAddress));
+    assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(Unsupported::SourceRanges));
+    assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(Unsupported::RequestedAddress));
+    assert_eq!(annotated(""), Some(Unsupported::RequestedAddress));
 }
 
 #[test]

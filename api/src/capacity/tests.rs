@@ -27,7 +27,7 @@ fn terms(reserve: &str, overcommit: &str) -> Terms {
 }
 
 #[test]
-fn what_can_be_given_away_follows_from_all_three_tests() {
+fn the_room_of_a_pool_passes_all_three_tests() {
     for (why, state, terms, gib) in [
         ("an empty disk of its own", of(100, 100, 0, 0), terms("10%", "1"), 90),
         (
@@ -57,19 +57,19 @@ fn what_can_be_given_away_follows_from_all_three_tests() {
 }
 
 #[test]
-fn a_refusal_says_all_that_it_follows_from() {
+fn a_refusal_has_all_its_figures() {
     let state = of(100, 40, 70, 15);
     let refused = terms("10%", "1").check(&pool(), state, 50 * GIB).unwrap_err().to_string();
     assert_eq!(
         refused,
         "pool default has room for 15Gi, not for 50Gi: of 100Gi it may grant 90Gi and has granted \
-         70Gi, 40Gi are free on its disk, and 10Gi are kept in reserve. Ask for less, delete what is \
-         not needed, or use another pool or node"
+         70Gi, 40Gi are free on its disk, and 10Gi are kept in reserve. Request less, delete \
+         unneeded volumes, or use another pool or node"
     );
 }
 
 #[test]
-fn what_would_have_to_be_removed_is_known_where_it_would_help() {
+fn the_bytes_to_remove_are_known_if_that_helps() {
     let refused = |state, gib: u64| terms("10%", "1").check(&pool(), state, gib * GIB).unwrap_err();
     let full = refused(of(100, 30, 0, 0), 25);
     assert_eq!(full.to_remove(), Some((&pool(), 5 * GIB)));

@@ -1,5 +1,4 @@
-//! A claim as it is on the wire, as far as fastrak reads it at admission. What is read from it is `claim.rs`'s to
-//! say.
+//! A claim as it is on the wire, as far as fastrak reads it. [`super::Claim`] is what is read from it.
 
 use crate::object::{Mapping, Metadata, Pairs, Text, pairs, text, texts};
 use crate::selector::Requirement;
@@ -24,6 +23,18 @@ pub struct PartialClaim<'a> {
     /// Its spec.
     #[serde(borrow)]
     pub spec: Option<Mapping<ClaimSpec<'a>>>,
+    /// Its status.
+    #[serde(borrow)]
+    pub status: Option<Mapping<ClaimStatus<'a>>>,
+}
+
+/// The status of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ClaimStatus<'a> {
+    /// Its phase.
+    #[serde(borrow)]
+    pub phase: Option<Text<'a>>,
 }
 
 /// The spec of a claim.
@@ -36,30 +47,30 @@ pub struct ClaimSpec<'a> {
     /// Its volume.
     #[serde(borrow)]
     pub volume_name: Option<Text<'a>>,
-    /// How it is to be mounted.
+    /// Its access modes.
     #[serde(borrow)]
     pub access_modes: Option<Vec<Text<'a>>>,
     /// Filesystem or Block.
     #[serde(borrow)]
     pub volume_mode: Option<Text<'a>>,
-    /// The labels of the volumes that would do.
+    /// The labels that its volume must have.
     #[serde(borrow)]
     pub selector: Option<Mapping<Selector<'a>>>,
-    /// What it is to be filled from.
+    /// Its data source.
     #[serde(borrow)]
     pub data_source: Option<Mapping<DataSource<'a>>>,
-    /// The same, for more kinds of sources.
+    /// Its data source of any kind.
     #[serde(borrow)]
     pub data_source_ref: Option<Mapping<DataSource<'a>>>,
     /// Its VolumeAttributesClass.
     #[serde(borrow)]
     pub volume_attributes_class_name: Option<Text<'a>>,
-    /// What it asks for.
+    /// The resources that it requests.
     #[serde(borrow)]
     pub resources: Option<Mapping<Resources<'a>>>,
 }
 
-/// The resources that a claim asks for.
+/// The resources that a claim requests.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Resources<'a> {
@@ -67,7 +78,7 @@ pub struct Resources<'a> {
     requests: Option<Requests<'a>>,
 }
 
-/// The amounts that a claim asks for.
+/// The amounts that a claim requests.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Requests<'a> {
@@ -75,7 +86,7 @@ struct Requests<'a> {
     storage: Option<Amount<'a>>,
 }
 
-/// A quantity. Who writes a manifest may write a number, which the API server makes a text.
+/// A quantity. A manifest may have a number, which the API server turns into a text.
 #[derive(Clone, Debug, PartialEq)]
 struct Amount<'a>(Cow<'a, str>);
 
@@ -101,7 +112,7 @@ pub struct Expression<'a> {
     values: Option<Vec<Text<'a>>>,
 }
 
-/// An object that a claim is to be filled from.
+/// The data source of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct DataSource<'a> {
@@ -120,7 +131,7 @@ impl Selector<'_> {
         labels && self.match_expressions.as_ref().is_none_or(Vec::is_empty)
     }
 
-    /// Returns its requirements. None if it is larger than what is kept of a claim, or unreadable.
+    /// Returns its requirements. None if it is too large to keep, or has an unknown operator.
     pub(super) fn requirements(&self) -> Option<Box<[Requirement]>> {
         let labels = self.match_labels.iter().flat_map(Pairs::iter);
         let labels = labels.map(|(key, value)| Some(Requirement::equals(key, value)));
@@ -147,7 +158,7 @@ impl Expression<'_> {
 }
 
 impl Resources<'_> {
-    /// Returns the size that is asked for.
+    /// Returns the requested size.
     pub(super) fn storage(&self) -> Option<&str> {
         self.requests.as_ref()?.storage.as_ref().map(|amount| &*amount.0)
     }
@@ -196,7 +207,7 @@ impl fmt::Display for DataSource<'_> {
 }
 
 impl<'a> PartialClaim<'a> {
-    /// The same of a claim that has been read already.
+    /// Borrows the parts of a client's object.
     #[must_use]
     pub fn of(claim: &'a PersistentVolumeClaim) -> Self {
         let spec = claim.spec.as_ref().map(|spec| ClaimSpec {
@@ -214,7 +225,12 @@ impl<'a> PartialClaim<'a> {
             volume_attributes_class_name: text(&spec.volume_attributes_class_name),
             resources: spec.resources.as_ref().map(resources_of),
         });
-        Self { metadata: Some(Mapping(Metadata::of(&claim.metadata))), spec: spec.map(Mapping) }
+        let status = claim.status.as_ref();
+        Self {
+            metadata: Some(Mapping(Metadata::of(&claim.metadata))),
+            spec: spec.map(Mapping),
+            status: status.map(|status| Mapping(ClaimStatus { phase: text(&status.phase) })),
+        }
     }
 }
 

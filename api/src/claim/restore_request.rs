@@ -6,7 +6,6 @@
 use crate::names;
 use crate::object::clipped;
 use crate::volume::VolumeId;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 /// A request for existing data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +54,13 @@ pub enum RestoreRequestError {
 const MAX_NAME_LENGTH: usize = 253;
 
 impl RestoreRequest {
-    /// Reads the request of a claim, if it has one.
+    /// Reads the request of a claim with these annotations, if it has one.
     #[must_use]
-    pub fn read(claim: &PersistentVolumeClaim) -> Option<Result<Self, RestoreRequestError>> {
-        let annotations = claim.metadata.annotations.as_ref()?;
+    pub fn read<'a>(
+        annotation: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<Result<Self, RestoreRequestError>> {
         let all = [names::UNDELETE, names::ADOPT, names::IMPORT];
-        let mut requests = all.iter().filter_map(|key| Some((*key, annotations.get(*key)?)));
+        let mut requests = all.into_iter().filter_map(|key| Some((key, annotation(key)?)));
         let (key, value) = requests.next()?;
         Some(if requests.next().is_some() {
             Err(RestoreRequestError::Several)
@@ -111,31 +111,32 @@ mod tests {
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
 
-    fn wish(annotations: &[(&str, &str)]) -> Option<Result<RestoreRequest, RestoreRequestError>> {
-        let map: serde_json::Map<_, _> =
-            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
-        let claim = serde_json::json!({ "metadata": { "annotations": map } });
-        RestoreRequest::read(&serde_json::from_value(claim).unwrap())
+    fn read(annotations: &[(&str, &str)]) -> Option<Result<RestoreRequest, RestoreRequestError>> {
+        let value = |key: &str| {
+            let found = annotations.iter().find(|(have, _)| *have == key);
+            found.map(|(_, value)| *value)
+        };
+        RestoreRequest::read(value)
     }
 
     #[test]
     fn a_volume_is_named_by_its_uid_or_its_object() {
         let id = VolumeId::parse(UID).unwrap();
         let name = id.volume_name();
-        assert_eq!(wish(&[]), None);
-        assert_eq!(wish(&[("fastrak.io/node", "node-a")]), None);
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[("fastrak.io/node", "node-a")]), None);
         for text in [UID, &name] {
-            let undelete = wish(&[("fastrak.io/undelete", text)]);
+            let undelete = read(&[("fastrak.io/undelete", text)]);
             assert_eq!(undelete, Some(Ok(RestoreRequest::Undelete(id.clone()))));
-            let adopt = wish(&[("fastrak.io/adopt", text)]);
+            let adopt = read(&[("fastrak.io/adopt", text)]);
             assert_eq!(adopt, Some(Ok(RestoreRequest::Adopt(id.clone()))));
         }
-        let import = wish(&[("fastrak.io/import", "pvc-1.of-old")]);
+        let import = read(&[("fastrak.io/import", "pvc-1.of-old")]);
         assert_eq!(import, Some(Ok(RestoreRequest::Import("pvc-1.of-old".to_owned()))));
     }
 
     #[test]
-    fn what_cannot_be_understood_is_no_wish_for_something_else() {
+    fn an_invalid_request_is_not_a_request_for_something_else() {
         for (key, value) in [
             ("fastrak.io/undelete", ""),
             ("fastrak.io/undelete", "../../etc"),
@@ -145,17 +146,17 @@ mod tests {
             ("fastrak.io/import", "a..b"),
             ("fastrak.io/import", "-a"),
         ] {
-            assert!(matches!(wish(&[(key, value)]), Some(Err(_))), "{key} {value}");
+            assert!(matches!(read(&[(key, value)]), Some(Err(_))), "{key} {value}");
         }
-        let both = wish(&[("fastrak.io/undelete", UID), ("fastrak.io/adopt", UID)]);
+        let both = read(&[("fastrak.io/undelete", UID), ("fastrak.io/adopt", UID)]);
         assert_eq!(both, Some(Err(RestoreRequestError::Several)));
     }
 
     proptest! {
         #[test]
-        fn no_wish_is_a_path(text in ".{0,60}") {
+        fn no_request_is_a_path(text in ".{0,60}") {
             for key in ["fastrak.io/undelete", "fastrak.io/adopt", "fastrak.io/import"] {
-                match wish(&[(key, &text)]) {
+                match read(&[(key, &text)]) {
                     Some(Ok(RestoreRequest::Import(name))) => prop_assert!(!name.contains(['/', '\0']) && name != ".."),
                     Some(Ok(RestoreRequest::Undelete(id) | RestoreRequest::Adopt(id))) => prop_assert!(text.ends_with(id.as_str())),
                     Some(Err(_)) => {}

@@ -1,16 +1,13 @@
 use super::*;
 use crate::selector::{Operator, Requirement};
 
-/// What is read. As far as it is decided by at admission, it is the same from the text of a review.
+/// Reads a claim, the same from the text of a review as from a client's object.
 fn claim(json: serde_json::Value) -> Claim {
     let text = json.to_string();
     let shape: PartialClaim<'_> = serde_json::from_str(&text).unwrap();
     let read = Claim::read(&serde_json::from_value(json).unwrap());
-    let all = read.clone();
-    let at_admission =
-        Claim { resource_version: None, phase: None, created: None, restore_request: None, ..read };
-    assert_eq!(Claim::of(&shape), at_admission);
-    all
+    assert_eq!(Claim::of(&shape), read);
+    read
 }
 
 #[test]
@@ -64,14 +61,13 @@ fn a_claim_is_read_as_it_was_written() {
             probes: true,
             probe_answer: None,
             created: None,
-            restores: false,
             restore_request: None,
         }
     );
 }
 
 #[test]
-fn an_empty_selector_selects_nothing_in_particular() {
+fn an_empty_selector_counts_as_none() {
     let selects =
         |selector| claim(serde_json::json!({"spec": {"selector": selector}})).has_selector;
     let exists = serde_json::json!({"key": "disk", "operator": "Exists"});
@@ -113,10 +109,10 @@ fn a_selector_is_kept_unless_it_is_large_and_a_size_may_be_a_number() {
 }
 
 #[test]
-fn what_no_local_volume_can_be_is_said_in_one_line_with_what_to_do() {
+fn a_claim_that_cannot_be_served_is_explained_in_one_line() {
     let check = |spec| claim(serde_json::json!({"spec": spec})).check();
     let source = serde_json::json!({"kind": "VolumeSnapshot", "name": "n".repeat(16)});
-    for (spec, said) in [
+    for (spec, words) in [
         (serde_json::json!({"volumeMode": "Block"}), "volumeMode Block"),
         (serde_json::json!({"accessModes": ["ReadWriteOnce", "ReadWriteMany"]}), "ReadWriteMany"),
         (serde_json::json!({"accessModes": ["ReadOnlyMany"]}), "ReadOnlyMany"),
@@ -126,7 +122,7 @@ fn what_no_local_volume_can_be_is_said_in_one_line_with_what_to_do() {
         (serde_json::json!({"volumeAttributesClassName": "gold"}), "volumeAttributesClassName"),
     ] {
         let text = check(spec.clone()).unwrap_err().to_string();
-        assert!(text.contains(said) && text.contains("; "), "{text}");
+        assert!(text.contains(words) && text.contains("; "), "{text}");
         assert!(text.len() <= 111, "{} characters: {text}", text.len());
     }
     for spec in [
@@ -144,7 +140,7 @@ fn an_empty_claim_is_read_as_nothing() {
 }
 
 #[test]
-fn the_class_is_told_apart_from_no_class_and_from_none_wanted() {
+fn an_unset_class_an_empty_one_and_an_old_annotation_are_distinguished() {
     let class = |json| claim(json).class;
     assert_eq!(class(serde_json::json!({"spec": {}})), ClassChoice::Unset);
     assert_eq!(class(serde_json::json!({"spec": {"storageClassName": ""}})), ClassChoice::Empty);
@@ -157,7 +153,7 @@ fn the_class_is_told_apart_from_no_class_and_from_none_wanted() {
 }
 
 #[test]
-fn a_pin_that_is_no_node_name_is_an_error_that_says_so() {
+fn a_pin_that_is_not_a_node_name_is_an_error() {
     let read = Claim { pin: Some("../etc".into()), ..Claim::default() };
     let error = read.pin().unwrap_err().to_string();
     assert!(error.starts_with("annotation fastrak.io/node is \"../etc\": a node name"), "{error}");
@@ -165,9 +161,9 @@ fn a_pin_that_is_no_node_name_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_size_that_cannot_be_served_says_what_to_ask_for() {
-    for (storage, said) in [
-        (None, "asks for no size"),
+fn a_size_that_cannot_be_served_is_an_error_with_what_to_write() {
+    for (storage, words) in [
+        (None, "requests no size"),
         (Some("0"), "size of 0"),
         (Some("-1Gi"), "below zero"),
         (Some("1e400"), "more than a volume can be"),
@@ -175,7 +171,7 @@ fn a_size_that_cannot_be_served_says_what_to_ask_for() {
     ] {
         let read = Claim { storage: storage.map(str::to_owned), ..Claim::default() };
         let error = read.request().unwrap_err().to_string();
-        assert!(error.contains(said), "{storage:?}: {error}");
+        assert!(error.contains(words), "{storage:?}: {error}");
     }
     let read = Claim { storage: Some("1Ei".into()), ..Claim::default() };
     assert_eq!(read.request(), Ok(Bytes(1 << 60)));
@@ -190,7 +186,7 @@ fn every_reason_for_a_pin_is_read_back() {
 }
 
 #[test]
-fn a_class_that_nobody_owns_was_filled_in_and_without_a_record_nobody_can_tell() {
+fn a_class_without_an_owner_was_filled_in_if_there_is_a_record_of_owners() {
     let owner = |fields: serde_json::Value| serde_json::json!({"manager": "m", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields});
     let silent = owner(serde_json::json!({"f:spec": {"f:accessModes": {}}}));
     let bare = owner(serde_json::json!({"f:metadata": {}}));
@@ -212,7 +208,7 @@ fn a_class_that_nobody_owns_was_filled_in_and_without_a_record_nobody_can_tell()
 }
 
 #[test]
-fn when_a_claim_was_made_and_what_it_wishes_is_read_too() {
+fn the_creation_and_the_restore_request_of_a_claim_are_read() {
     let read = claim(serde_json::json!({ "metadata": {
         "creationTimestamp": "1970-01-02T00:00:00Z", "annotations": { "fastrak.io/import": "old" },
     } }));

@@ -1,10 +1,10 @@
-//! What a claim can ask for that no volume of fastrak's can be. Admission warns of it and the agent
-//! refuses it, in the same words; they are short, since a warning has one line.
+//! Requests of claims that no volume of fastrak's can meet. Admission warns of them and the agent
+//! refuses them, in the same words; they are short, because a warning has one line.
 
 use super::Claim;
 use crate::names::kubernetes;
 
-/// Why no volume of fastrak's is what a claim asks for.
+/// Why no volume of fastrak's can serve a claim.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unservable {
     /// A raw block device.
@@ -12,7 +12,7 @@ pub enum Unservable {
         "volumeMode Block is not served; use Filesystem, or a class of a driver that has block devices"
     )]
     Block,
-    /// A mode of access that no local volume can have.
+    /// An access mode that no local volume can have.
     #[error(
         "access mode {mode} is not served: the data is on one node; use ReadWriteOnce or a network \
          filesystem"
@@ -21,7 +21,7 @@ pub enum Unservable {
         /// The mode.
         mode: String,
     },
-    /// A claim or a snapshot to copy.
+    /// A claim or a snapshot as the data source.
     #[error(
         "dataSource {source_name} is not served: volumes start empty; leave it out and copy the data"
     )]
@@ -29,7 +29,7 @@ pub enum Unservable {
         /// The source.
         source_name: String,
     },
-    /// Data that a volume populator brings, and no populator has begun to.
+    /// A data source for a volume populator that has not taken up the claim.
     #[error(
         "dataSource {source_name} is for a volume populator, and none has taken up the claim; install \
          the one for this kind, or leave dataSource out"
@@ -51,7 +51,7 @@ pub enum Unservable {
 }
 
 impl Claim {
-    /// Checks whether a volume of fastrak's can be what the claim asks for.
+    /// Checks whether a volume of fastrak's can serve the claim.
     pub fn check(&self) -> Result<(), Unservable> {
         if self.block {
             return Err(Unservable::Block);
@@ -72,15 +72,15 @@ impl Claim {
         if self.attributes_class.is_some() { Err(Unservable::AttributesClass) } else { Ok(()) }
     }
 
-    /// Returns whether a volume populator is at work on the claim. It fills a volume of a second
-    /// claim and then gives that volume to this one; meanwhile its finalizer is on this one.
+    /// Returns whether a volume populator has taken up the claim. It fills the volume of a second claim
+    /// and then gives that volume to this one; meanwhile its finalizer is on this one.
     #[must_use]
     pub fn is_being_populated(&self) -> bool {
         self.is_populators() && self.has_foreign_finalizer
     }
 
-    /// Returns whether it is to be filled from something that only a volume populator knows. A
-    /// driver itself would have to copy a claim or a snapshot.
+    /// Returns whether its data source needs a volume populator. A claim or a snapshot would be the
+    /// driver's own to copy.
     fn is_populators(&self) -> bool {
         let kind = self.data_source.as_deref().and_then(|source| source.split('/').next());
         kind.is_some_and(|kind| {

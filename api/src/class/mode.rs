@@ -5,7 +5,7 @@
 pub struct Mode(pub u32);
 
 impl Mode {
-    /// Reads permissions in octal, with or without leading zeros.
+    /// Parses permissions in octal, with or without leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let octal = (1..=5).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
@@ -15,9 +15,9 @@ impl Mode {
 }
 
 impl Default for Mode {
-    /// Everyone may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
-    /// a container that runs as an ordinary user could otherwise write nothing. Others on the node are
-    /// kept out one level up.
+    /// Every user may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
+    /// a container that runs as an ordinary user could otherwise write nothing. The directory above
+    /// keeps out other users of the node.
     fn default() -> Self {
         Self(0o777)
     }

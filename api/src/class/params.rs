@@ -1,31 +1,32 @@
 //! The parameters of fastrak's own classes.
 //!
-//! Whether a node has the pool that a class names, and can hold a volume to its size, is the agent's
-//! to find out.
+//! A parameter is a row of [`PARAMETERS`]. Whether a node has the pool that a class names, and can
+//! enforce a quota, is the agent's to find out.
 
 use super::{BytesPerInode, Class, Mode};
-use crate::pool::{PoolName, PoolNameError};
+use crate::duration;
+use crate::pool::PoolName;
 use std::fmt;
 use std::time::Duration;
 
-/// The parameters of one of fastrak's own classes, read.
+/// The parameters of one of fastrak's own classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassParams {
-    /// The pools in which its volumes may be made.
+    /// The pools in which its volumes may be created.
     pub pools: PoolChoice,
-    /// In which of several.
+    /// Which of several pools is chosen.
     pub pool_policy: PoolPolicy,
-    /// The permissions that a new volume's root has.
+    /// The permissions of a new volume's root.
     pub mode: Mode,
-    /// Whether the kernel is to hold its volumes to their size.
+    /// The enforcement of its volumes' sizes by the kernel.
     pub quota: Quota,
-    /// How many files its volumes may have, by their size.
+    /// How many files its volumes may have for their size.
     pub bytes_per_inode: BytesPerInode,
-    /// What becomes of the data of a volume that is taken away.
+    /// What happens to the data of a deleted volume.
     pub on_delete: OnDelete,
 }
 
-/// The pools in which a class's volumes may be made.
+/// The pools in which a class's volumes may be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolChoice {
     /// These, as many of them as a node has.
@@ -34,231 +35,170 @@ pub enum PoolChoice {
     Any,
 }
 
-/// In which of several pools a volume is made.
+/// Which of several pools a volume is created in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoolPolicy {
-    /// In the one that has most to give.
+    /// The one with the most free space.
     #[default]
     MostFree,
-    /// In the one with the fewest volumes.
+    /// The one with the fewest volumes.
     Spread,
-    /// In the first that has room, as the class names them.
+    /// The first with room, in the order of the class.
     InOrder,
 }
 
-/// Whether the kernel is to hold a volume to its size.
+/// The enforcement of a volume's size by the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quota {
-    /// A volume that it would not hold is not made.
+    /// Always: without enforcement no volume is created.
     Required,
-    /// Where the filesystem can.
+    /// If the filesystem can.
     #[default]
     Preferred,
     /// Never.
     Off,
 }
 
-/// What becomes of the data of a volume that is taken away.
+/// What happens to the data of a deleted volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDelete {
     /// It is removed at once.
     #[default]
     Delete,
-    /// It can be had back for this long, unless the pool needs the room.
+    /// It can be restored for this long, unless the pool needs the space.
     Trash(Duration),
 }
 
-/// A parameter that cannot be what it says.
+/// An invalid parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
-    /// A parameter that no class of fastrak's has.
-    #[error("class {class} has an unknown parameter {key:?}; known are: {KNOWN}")]
+    /// No class of fastrak's has such a parameter.
+    #[error("class {class} has an unknown parameter {key:?}; known are: {}", known())]
     Unknown {
         /// The class.
         class: String,
         /// The parameter.
         key: String,
     },
-    /// A mode that is not octal, or more than permissions.
-    #[error("class {class} has mode {value:?}; write permissions in octal, such as \"0770\"")]
-    Mode {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-    },
-    /// A pool that cannot be named so.
-    #[error("class {class} has pool {value:?}; {problem}")]
-    Pool {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-        /// What is wrong with it.
-        problem: PoolNameError,
-    },
-    /// A word that is none of the parameter's.
-    #[error("class {class} has {key} {value:?}; write one of: {known}")]
-    Word {
+    /// The value is not one that the parameter can have.
+    #[error("class {class} has {key} {value:?}; {problem}")]
+    Invalid {
         /// The class.
         class: String,
         /// The parameter.
         key: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it could say.
-        known: &'static str,
+        /// What is wrong with it, or what to write instead.
+        problem: String,
     },
-    /// A ratio that is no size, or is none that a filesystem has.
-    #[error(
-        "class {class} has {PARAM_BYTES_PER_INODE} {value:?}; write a size from 1Ki to 64Mi, such as \
-         16Ki, or none"
-    )]
-    BytesPerInode {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-    },
-    /// A time that is none, or is longer than anybody lives.
-    #[error("class {class} has {PARAM_TRASH_TTL} {value:?}; write a time such as 30m, 12h or 7d")]
-    TrashTtl {
-        /// The class.
-        class: String,
-        /// What it says.
-        value: String,
-    },
-    /// A time in a trash that is not used.
-    #[error(
-        "class {class} has {PARAM_TRASH_TTL} without {PARAM_ON_DELETE}: trash, and so keeps nothing"
-    )]
+    /// The class limits the time in the trash, and its volumes do not go there.
+    #[error("class {class} has trashTTL without onDelete: trash, and so keeps nothing")]
     TrashTtlAlone {
         /// The class.
         class: String,
     },
 }
 
-const PARAM_POOL: &str = "pool";
-const PARAM_POOL_POLICY: &str = "poolPolicy";
-/// Stands for all pools that a node has.
-const ANY_POOL: &str = "*";
-const PARAM_MODE: &str = "mode";
-const PARAM_QUOTA: &str = "quota";
-const PARAM_BYTES_PER_INODE: &str = "bytesPerInode";
-const PARAM_ON_DELETE: &str = "onDelete";
-const PARAM_TRASH_TTL: &str = "trashTTL";
-const KNOWN: &str = "pool, poolPolicy, mode, quota, bytesPerInode, onDelete, trashTTL";
+/// The parameters as they are read, before they are compared with each other.
+#[derive(Default)]
+struct Draft {
+    params: ClassParams,
+    trash_ttl: Option<Duration>,
+}
 
-/// How long the trash keeps data where the class does not say.
+/// Reads a value into the draft. The error says what is wrong, or what to write instead.
+type Read = fn(&mut Draft, &str) -> Result<(), String>;
+
+/// All parameters, with the function that reads each.
+const PARAMETERS: [(&str, Read); 7] = [
+    ("pool", |draft, value| set(&mut draft.params.pools, pools(value))),
+    ("poolPolicy", |draft, value| {
+        let words = [
+            ("most-free", PoolPolicy::MostFree),
+            ("spread", PoolPolicy::Spread),
+            ("in-order", PoolPolicy::InOrder),
+        ];
+        set(&mut draft.params.pool_policy, word(value, &words))
+    }),
+    ("mode", |draft, value| {
+        let mode = Mode::parse(value);
+        set(&mut draft.params.mode, mode.ok_or("write permissions in octal, such as \"0770\""))
+    }),
+    ("quota", |draft, value| {
+        let words =
+            [("required", Quota::Required), ("preferred", Quota::Preferred), ("off", Quota::Off)];
+        set(&mut draft.params.quota, word(value, &words))
+    }),
+    ("bytesPerInode", |draft, value| {
+        let ratio = BytesPerInode::parse(value);
+        let usage = "write a size from 1Ki to 64Mi, such as 16Ki, or none";
+        set(&mut draft.params.bytes_per_inode, ratio.ok_or(usage))
+    }),
+    ("onDelete", |draft, value| {
+        let words = [("delete", OnDelete::Delete), ("trash", OnDelete::Trash(TRASH_TTL))];
+        set(&mut draft.params.on_delete, word(value, &words))
+    }),
+    ("trashTTL", |draft, value| set(&mut draft.trash_ttl, duration::parse(value).map(Some))),
+];
+
+/// Stands for all pools of a node.
+const ANY_POOL: &str = "*";
+
+/// How long the trash keeps data if the class does not say.
 const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// No time is longer: it would be a mistake of the unit.
-const LONGEST_TTL: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 impl Class {
-    /// Reads the parameters. One that is not known is an error and not passed over: a misspelt
-    /// one would otherwise give a volume that is not what was asked for.
+    /// Reads the parameters. An unknown one is an error: a misspelt parameter would otherwise give a
+    /// volume that its user does not expect.
     pub fn params(&self) -> Result<ClassParams, ParamError> {
-        let mut params = ClassParams::default();
-        let mut ttl = None;
+        let class = || self.name.clone();
+        let mut draft = Draft::default();
         for (key, value) in &self.parameters {
-            match key.as_str() {
-                PARAM_POOL => params.pools = self.pools(value)?,
-                PARAM_POOL_POLICY => params.pool_policy = self.pool_policy(value)?,
-                PARAM_MODE => params.mode = self.mode(value)?,
-                PARAM_QUOTA => params.quota = self.quota(value)?,
-                PARAM_BYTES_PER_INODE => params.bytes_per_inode = self.bytes_per_inode(value)?,
-                PARAM_ON_DELETE => params.on_delete = self.on_delete(value)?,
-                PARAM_TRASH_TTL => ttl = Some(self.trash_ttl(value)?),
-                _ => {
-                    let class = self.name.clone();
-                    return Err(ParamError::Unknown { class, key: key.clone() });
-                }
-            }
+            let row = PARAMETERS.iter().find(|(known, _)| known == key);
+            let unknown = || ParamError::Unknown { class: class(), key: key.clone() };
+            let (key, read) = *row.ok_or_else(unknown)?;
+            read(&mut draft, value).map_err(|problem| ParamError::Invalid {
+                class: class(),
+                key,
+                value: value.clone(),
+                problem,
+            })?;
         }
-        match (&mut params.on_delete, ttl) {
+        let Draft { mut params, trash_ttl } = draft;
+        match (&mut params.on_delete, trash_ttl) {
             (_, None) => Ok(params),
-            (OnDelete::Trash(kept), Some(ttl)) => {
-                *kept = ttl;
+            (OnDelete::Trash(ttl), Some(wanted)) => {
+                *ttl = wanted;
                 Ok(params)
             }
-            (OnDelete::Delete, Some(_)) => {
-                Err(ParamError::TrashTtlAlone { class: self.name.clone() })
-            }
+            (OnDelete::Delete, Some(_)) => Err(ParamError::TrashTtlAlone { class: class() }),
         }
-    }
-
-    fn pools(&self, value: &str) -> Result<PoolChoice, ParamError> {
-        if value.trim() == ANY_POOL {
-            return Ok(PoolChoice::Any);
-        }
-        let names = value.split(',').map(|name| PoolName::parse(name.trim()));
-        let names = names.collect::<Result<_, _>>().map_err(|problem| ParamError::Pool {
-            class: self.name.clone(),
-            value: value.to_owned(),
-            problem,
-        });
-        names.map(PoolChoice::These)
-    }
-
-    fn pool_policy(&self, value: &str) -> Result<PoolPolicy, ParamError> {
-        match value {
-            "most-free" => Ok(PoolPolicy::MostFree),
-            "spread" => Ok(PoolPolicy::Spread),
-            "in-order" => Ok(PoolPolicy::InOrder),
-            _ => Err(self.word(PARAM_POOL_POLICY, value, "most-free, spread, in-order")),
-        }
-    }
-
-    fn mode(&self, value: &str) -> Result<Mode, ParamError> {
-        let wrong = || ParamError::Mode { class: self.name.clone(), value: value.to_owned() };
-        Mode::parse(value).ok_or_else(wrong)
-    }
-
-    fn quota(&self, value: &str) -> Result<Quota, ParamError> {
-        match value {
-            "required" => Ok(Quota::Required),
-            "preferred" => Ok(Quota::Preferred),
-            "off" => Ok(Quota::Off),
-            _ => Err(self.word(PARAM_QUOTA, value, "required, preferred, off")),
-        }
-    }
-
-    fn bytes_per_inode(&self, value: &str) -> Result<BytesPerInode, ParamError> {
-        let (class, value) = (self.name.clone(), value.to_owned());
-        BytesPerInode::parse(&value).ok_or(ParamError::BytesPerInode { class, value })
-    }
-
-    fn on_delete(&self, value: &str) -> Result<OnDelete, ParamError> {
-        match value {
-            "delete" => Ok(OnDelete::Delete),
-            "trash" => Ok(OnDelete::Trash(TRASH_TTL)),
-            _ => Err(self.word(PARAM_ON_DELETE, value, "delete, trash")),
-        }
-    }
-
-    fn word(&self, key: &'static str, value: &str, known: &'static str) -> ParamError {
-        ParamError::Word { class: self.name.clone(), key, value: value.to_owned(), known }
-    }
-
-    fn trash_ttl(&self, value: &str) -> Result<Duration, ParamError> {
-        let wrong = || ParamError::TrashTtl { class: self.name.clone(), value: value.to_owned() };
-        duration(value).filter(|ttl| *ttl <= LONGEST_TTL).ok_or_else(wrong)
     }
 }
 
-/// A whole number with a unit: `90s`, `30m`, `12h`, `7d`.
-#[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
-    let number = text.strip_suffix(['s', 'm', 'h', 'd'])?;
-    let seconds = match text.as_bytes().last()? {
-        b's' => 1,
-        b'm' => 60,
-        b'h' => 60 * 60,
-        _ => 24 * 60 * 60,
-    };
-    let all_digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    let number: u64 = number.parse().ok().filter(|_| all_digits)?;
-    number.checked_mul(seconds).map(Duration::from_secs)
+fn known() -> String {
+    PARAMETERS.map(|(key, _)| key).join(", ")
+}
+
+fn set<T, E: ToString>(field: &mut T, value: Result<T, E>) -> Result<(), String> {
+    *field = value.map_err(|problem| problem.to_string())?;
+    Ok(())
+}
+
+fn word<T: Copy>(value: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == value);
+    let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| format!("write one of: {}", all()))
+}
+
+fn pools(value: &str) -> Result<PoolChoice, String> {
+    if value.trim() == ANY_POOL {
+        return Ok(PoolChoice::Any);
+    }
+    let names = value.split(',').map(|name| PoolName::parse(name.trim()));
+    let names = names.collect::<Result<_, _>>().map_err(|problem| problem.to_string())?;
+    Ok(PoolChoice::These(names))
 }
 
 impl Default for PoolChoice {
@@ -268,7 +208,7 @@ impl Default for PoolChoice {
 }
 
 impl PoolChoice {
-    /// Those of a node's pools that may be chosen, in the order of the class where it has one.
+    /// Returns those of a node's pools that may be chosen, in the order of the class if it names them.
     #[must_use]
     pub fn among(&self, known: &[PoolName]) -> Vec<PoolName> {
         match self {

@@ -64,7 +64,7 @@ fn a_class_may_name_several_pools_or_all() {
 
 #[test]
 fn a_bad_parameter_is_named_with_what_to_write() {
-    for (key, value, said) in [
+    for (key, value, words) in [
         ("mdoe", "0750", "unknown parameter \"mdoe\"; known are: pool, poolPolicy, mode"),
         ("mode", "rwx", "write permissions in octal"),
         ("mode", "0888", "write permissions in octal"),
@@ -84,14 +84,15 @@ fn a_bad_parameter_is_named_with_what_to_write() {
         ("bytesPerInode", "None", "write a size from 1Ki to 64Mi"),
         ("onDelete", "Retain", "write one of: delete, trash"),
         ("trashTTL", "1d", "without onDelete: trash"),
-        ("trashTTL", "1w", "write a time such as 30m"),
-        ("trashTTL", "+1d", "write a time such as 30m"),
-        ("trashTTL", "d", "write a time such as 30m"),
-        ("trashTTL", "4000d", "write a time such as 30m"),
-        ("trashTTL", "99999999999999999999d", "write a time such as 30m"),
+        ("trashTTL", "1w", "write a duration such as 90s, 30m"),
+        ("trashTTL", "+1d", "write a duration such as 90s, 30m"),
+        ("trashTTL", "7", "write a duration such as 90s, 30m"),
+        ("trashTTL", "d", "write a duration such as 90s, 30m"),
+        ("trashTTL", "4000d", "write a duration such as 90s, 30m"),
+        ("trashTTL", "99999999999999999999d", "write a duration such as 90s, 30m"),
     ] {
         let error = class(&[(key, value)]).params().unwrap_err().to_string();
-        assert!(error.contains(said) && error.contains("fast"), "{error}");
+        assert!(error.contains(words) && error.contains("fast"), "{error}");
     }
 }
 

@@ -1,34 +1,35 @@
-//! Which fields of an object somebody owns, as far as fastrak asks: whether one of them is the class of
-//! a claim or the ingress of a Service. A record that cannot be read is distinguished from one that is silent.
+//! The fields of an object that a field manager owns, as far as fastrak reads them: whether one of them
+//! is the class of a claim or the ingress of a Service. An unreadable record differs from one without
+//! either.
 
-use crate::names::inlets;
+use super::Text;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// A path within the fields that somebody owns.
+/// A path within the owned fields.
 type Path = &'static [&'static str];
 
 /// The class of a claim.
 const CLASS: Path = &["f:spec", "f:storageClassName"];
-/// The addresses that a load balancer has given to a Service.
+/// The addresses of a Service.
 const INGRESS: Path = &["f:status", "f:loadBalancer", "f:ingress"];
 
 /// One entry of `managedFields`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ManagedFields {
-    /// Whether its manager is the inlets operator.
-    #[serde(rename = "manager", deserialize_with = "is_inlets_operator")]
-    pub by_inlets: bool,
-    /// What its manager owns.
+pub struct ManagedFields<'a> {
+    /// Its manager.
+    #[serde(borrow)]
+    pub manager: Option<Text<'a>>,
+    /// The fields that its manager owns.
     pub fields_v1: Option<OwnedFields>,
 }
 
-/// What a manager owns.
+/// The fields that a manager owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnedFields {
-    /// What stands there is no record.
+    /// The record cannot be read.
     Unreadable,
     /// Other fields than those below.
     Others,
@@ -36,11 +37,6 @@ pub enum OwnedFields {
     Class,
     /// The ingress of a Service, among others.
     Ingress,
-}
-
-fn is_inlets_operator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    let manager = Option::<super::Text<'de>>::deserialize(deserializer)?;
-    Ok(manager.is_some_and(|manager| manager.as_str() == inlets::OPERATOR))
 }
 
 impl<'de> Deserialize<'de> for OwnedFields {
@@ -55,7 +51,7 @@ impl<'de> Deserialize<'de> for OwnedFields {
     }
 }
 
-/// Looks for paths, of each of which this much is left.
+/// Searches for paths. Holds the rest of each.
 #[derive(Clone, Copy)]
 struct Search {
     left: [Option<Path>; 2],
@@ -64,18 +60,18 @@ struct Search {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     NoMap,
-    /// For each path, whether it leads somewhere.
+    /// True for each path that exists.
     Map([bool; 2]),
 }
 
 impl Search {
-    /// The search within the value of a key.
+    /// Returns the search within the value of a key.
     fn below(self, key: &str) -> Self {
         let rest = |path: Path| path.split_first().filter(|(first, _)| **first == key);
         Self { left: self.left.map(|path| path.and_then(rest).map(|(_, rest)| rest)) }
     }
 
-    /// For each path, whether it ends here.
+    /// Returns whether each path ends here.
     fn ends(self) -> [bool; 2] {
         self.left.map(|path| path.is_some_and(<[_]>::is_empty))
     }
@@ -102,7 +98,7 @@ impl<'de> Visitor<'de> for Search {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
         let mut found = [false; 2];
-        while let Some(key) = map.next_key::<super::Text<'de>>()? {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
             let below = self.below(key.as_str());
             let here = if below.goes_on() {
                 map.next_value_seed(below)?
@@ -151,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_or_an_ingress_is_owned_where_it_stands_in_its_own_place() {
+    fn a_class_or_an_ingress_is_found_at_its_own_path_alone() {
         for (record, owned) in [
             (r#"{"f:spec": {"f:storageClassName": {}, "f:volumeMode": {}}}"#, OwnedFields::Class),
             (r#"{"f:metadata": {"f:storageClassName": {}}}"#, OwnedFields::Others),
@@ -168,20 +164,7 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<OwnedFields>(record).unwrap(), owned, "{record}");
         }
-        let none: ManagedFields = serde_json::from_str(r#"{"fieldsV1": null}"#).unwrap();
+        let none: ManagedFields<'_> = serde_json::from_str(r#"{"fieldsV1": null}"#).unwrap();
         assert_eq!(none, ManagedFields::default());
-    }
-
-    #[test]
-    fn the_inlets_operator_is_known_by_its_name() {
-        for (entry, is_inlets) in [
-            (r#"{"manager": "inlets-operator"}"#, true),
-            (r#"{"manager": "inlets-operator-2"}"#, false),
-            (r#"{"manager": null}"#, false),
-            ("{}", false),
-        ] {
-            let read: ManagedFields = serde_json::from_str(entry).unwrap();
-            assert_eq!(read.by_inlets, is_inlets, "{entry}");
-        }
     }
 }

@@ -1,8 +1,8 @@
-//! Objects as a watch reads them: without the labels, annotations and owners of fields that fastrak
-//! does not read.
+//! Reads objects of a watch without the labels, annotations and owners of fields that fastrak does not
+//! use.
 //!
-//! A tenant may write more than a megabyte of labels on each object. What is skipped here is never
-//! copied out of the text that the API server sent.
+//! A tenant may write more than a megabyte of labels on each object. Skipped parts are never copied out
+//! of the text that the API server sent.
 
 use super::{Text, clipped};
 use crate::balancer::FOREIGN_PREFIXES;
@@ -30,7 +30,7 @@ const READ: [&str; 9] = [
     kubernetes::OS,
 ];
 
-/// Metadata, as far as it is read.
+/// The metadata that is read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Trimmed {
@@ -46,7 +46,7 @@ struct Trimmed {
     annotations: Option<Known>,
 }
 
-/// Labels or annotations that are read.
+/// The labels or annotations that are read.
 struct Known(BTreeMap<String, String>);
 
 /// An object: its metadata, its spec and its status.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decided_by_is_the_same_as_of_the_whole_object() {
+    fn a_trimmed_object_is_read_like_the_whole_object() {
         let trimmed = claim(&object().to_string()).unwrap();
         let mut whole: PersistentVolumeClaim = serde_json::from_value(object()).unwrap();
         whole.metadata.managed_fields = None;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_clipped_and_never_becomes_a_name_by_that() {
+    fn a_clipped_text_never_becomes_a_valid_name() {
         let long = "n".repeat(200_000);
         let read = metadata(
             &json!({ "metadata": { "annotations": { "fastrak.io/node": long } } }).to_string(),

@@ -7,7 +7,6 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
-use fastrak_admission::mutate::service::Balancer;
 use fastrak_admission::policies::{self, Policy};
 use fastrak_api::balancer::Decision;
 use fastrak_api::names;
@@ -216,13 +215,10 @@ impl Bed {
     /// Puts webhook and policies in force, and waits until both are.
     pub(crate) async fn enforce(&self, flags: &[&str]) -> Result<Running> {
         let config = self.config(flags)?;
-        let wanted = match config.services.balancer {
-            Balancer::Inlets => Decision::Inlets,
-            Balancer::None => Decision::None,
-        };
+        let wanted = Decision::Served(config.services.balancer);
         let classes =
             [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
-        for policy in policies::policies(&classes, config.services, &config.namespace) {
+        for policy in policies::policies(&classes, config.services, &config.namespace)? {
             self.apply(policy).await?;
         }
         let webhook = Webhook::bind(config).await?;

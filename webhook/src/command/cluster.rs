@@ -4,8 +4,8 @@
 use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
-use fastrak_admission::snapshot::node::NodeShape;
-use fastrak_admission::snapshot::volume::{VolumeInfo, VolumeShape};
+use fastrak_admission::snapshot::node::PartialNode;
+use fastrak_admission::snapshot::volume::{PartialVolume, VolumeInfo};
 use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::node::NodeName;
 use k8s_openapi::api::core::v1::Namespace;
@@ -47,7 +47,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
                 classes.insert(name, ClassInfo::read(&class));
             }
             ("v1", "Node") => {
-                let node: NodeShape = typed(object, from)?;
+                let node: PartialNode = typed(object, from)?;
                 let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
                 nodes.extend(name.ok().map(|name| (name, NodeInfo::of(&node))));
             }
@@ -77,10 +77,10 @@ type Kept = Option<(String, Arc<VolumeInfo>)>;
 
 fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
     let text = object.to_string();
-    let shape: VolumeShape<'_> =
+    let shape: PartialVolume<'_> =
         serde_json::from_str(&text).map_err(|error| unread(object, from, error))?;
     let name = shape.metadata.name.as_deref().unwrap_or_default().to_owned();
-    Ok(shape.fact().map(|fact| (name, Arc::new(fact))))
+    Ok(shape.info().map(|fact| (name, Arc::new(fact))))
 }
 
 fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {

@@ -14,6 +14,7 @@ pub(super) fn render(args: &RenderArgs, config: &Config) -> Result<End, CommandE
             policies(&args.classes, config.services, &config.namespace)
         }
     };
+    let objects = objects.map_err(|source| CommandError::Render { source })?;
     let text = yaml(&objects).map_err(|source| CommandError::WriteYaml { source })?;
     output::answer(&text).map(|()| End::Admitted)
 }

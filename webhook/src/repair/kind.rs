@@ -10,14 +10,12 @@ use fastrak_admission::review::Subject;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::Reason;
 use fastrak_api::balancer::{PartialService, ServiceView};
-use fastrak_api::claim::{Claim, ClaimSpec, PartialClaim};
+use fastrak_api::claim::{Claim, PartialClaim};
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
-use fastrak_api::object::{Mapping, Metadata, Text, clipped};
 use fastrak_api::reason::EventReason;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Service};
-use serde::Deserialize;
 use serde_json::Error;
 use std::sync::Arc;
 
@@ -54,41 +52,13 @@ pub(super) enum Claims {}
 /// Services that want an address, or no longer do.
 pub(super) enum Services {}
 
-/// A claim as the watch shows it: what is decided by at admission, and its phase.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WatchedClaim<'a> {
-    #[serde(borrow)]
-    metadata: Option<Mapping<Metadata<'a>>>,
-    #[serde(borrow)]
-    spec: Option<Mapping<ClaimSpec<'a>>>,
-    #[serde(borrow)]
-    status: Option<Mapping<ClaimStatus<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ClaimStatus<'a> {
-    #[serde(borrow)]
-    phase: Option<Text<'a>>,
-}
-
-impl WatchedClaim<'_> {
-    fn read(self) -> Claim {
-        let Self { metadata, spec, status } = self;
-        let phase = status.and_then(|Mapping(status)| status.phase);
-        let phase = phase.map(|phase| clipped(&phase));
-        Claim { phase, ..Claim::of(&PartialClaim { metadata, spec }) }
-    }
-}
-
 impl Kind for Claims {
     type Object = PersistentVolumeClaim;
     type View = Claim;
     const SUBJECT: Subject = Subject::Claims;
 
     fn read(text: &str) -> Result<Claim, Error> {
-        serde_json::from_str::<WatchedClaim<'_>>(text).map(WatchedClaim::read)
+        serde_json::from_str::<PartialClaim<'_>>(text).map(|claim| Claim::of(&claim))
     }
 
     fn key(claim: &Claim) -> (String, String) {

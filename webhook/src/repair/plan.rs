@@ -53,14 +53,14 @@ pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
     if !waits(claim) {
         return Repair::Nothing;
     }
-    let ask = ClaimRequest {
+    let request = ClaimRequest {
         claim,
         old: None,
         operation: Operation::Repair,
         // The claim has a name of its own by now, so nothing depends on a request.
-        request: "",
+        uid: "",
     };
-    let verdict = mutate::claim(&ask, snapshot);
+    let verdict = mutate::claim(&request, snapshot);
     // One of the volumes may fit, and they are still being listed.
     if snapshot.volumes.is_none() && selects(&verdict) {
         return Repair::Nothing;

@@ -5,8 +5,8 @@ use super::agent_pods::{AgentPod, AgentTracker};
 use super::reflector::Reflector;
 use arc_swap::ArcSwapOption;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
-use fastrak_admission::snapshot::node::NodeShape;
-use fastrak_admission::snapshot::volume::{VolumeInfo, VolumeShape};
+use fastrak_admission::snapshot::node::PartialNode;
+use fastrak_admission::snapshot::volume::{PartialVolume, VolumeInfo};
 use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::names::{self, inlets, kubernetes};
 use fastrak_api::node::NodeName;
@@ -228,7 +228,7 @@ fn read_class(text: &str) -> Read<String, ClassInfo> {
 }
 
 fn read_node(text: &str) -> Read<NodeName, NodeInfo> {
-    let node: NodeShape = serde_json::from_str(text)?;
+    let node: PartialNode = serde_json::from_str(text)?;
     let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
     Ok((name.map_err(serde::de::Error::custom)?, Some(NodeInfo::of(&node))))
 }
@@ -238,9 +238,9 @@ fn read_name(text: &str) -> Read<String, ()> {
 }
 
 fn read_volume(text: &str) -> Read<String, Arc<VolumeInfo>> {
-    let volume: VolumeShape<'_> = serde_json::from_str(text)?;
+    let volume: PartialVolume<'_> = serde_json::from_str(text)?;
     let name = volume.metadata.name.as_deref().unwrap_or_default().to_owned();
-    Ok((name, volume.fact().map(Arc::new)))
+    Ok((name, volume.info().map(Arc::new)))
 }
 
 fn read_namespace(text: &str) -> Read<String, NamespaceInfo> {

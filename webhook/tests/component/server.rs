@@ -4,9 +4,10 @@
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;
 use fastrak_admission::mutate::DECLARED;
-use fastrak_admission::mutate::service::{Alternative, Balancer, Settings};
+use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::patch::Field;
 use fastrak_admission::snapshot::Snapshot;
+use fastrak_api::balancer::Mode;
 use fastrak_certs::{CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
@@ -124,8 +125,7 @@ impl Server {
         let metrics = Arc::new(Metrics::register(&mut registry));
         let snapshot = Snapshot { namespace: "own".to_owned(), ..Snapshot::default() };
         let snapshot = Arc::new(ArcSwapOption::from_pointee(snapshot));
-        let settings =
-            Settings { balancer: Balancer::Inlets, alternative: Alternative::None, dry_run: false };
+        let settings = Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
         let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);

@@ -1,8 +1,8 @@
-//! The existing volume that a claim would get if nobody chose a node for it. It comes before a new one,
-//! which would be empty: a preset node or an agent's label keeps Kubernetes from binding the claim to it.
+//! The existing volume that a claim would get without a chosen node. It comes before a new one, which
+//! would be empty: a selected node or an agent's label keeps Kubernetes from binding the claim to it.
 //!
-//! The controller manager binds a volume that is reserved for the claim, whatever class, labels or node
-//! the volume has. A free volume it binds only for a class that binds at once, and there on any node.
+//! The controller manager binds a volume that is reserved for the claim with any class, labels and
+//! node. A free volume it binds only for a class that binds at once, and there on any node.
 //! Where a pod is waited for, the scheduler looks for a free volume for each node that the pod could go
 //! to, but only as long as no node is selected.
 
@@ -19,16 +19,16 @@ use fastrak_api::size::Bytes;
 
 /// Returns the volume that a claim would get: on this node, if its user names one, and else on any.
 pub(super) fn volume<'a>(
-    ask: &ClaimRequest<'_>,
+    request: &ClaimRequest<'_>,
     class: &Class,
     snapshot: &'a Snapshot,
     node: Option<&NodeName>,
 ) -> Option<&'a str> {
-    let claim = ask.claim;
+    let claim = request.claim;
     let is_free = |volume: &VolumeInfo| {
         volume.reservation.is_none()
-            // The user asks for certain data, which no other volume has.
-            && !claim.restores
+            // The user requests certain data, which no other volume has.
+            && claim.restore_request.is_none()
             && claim.data_source.is_none()
             && volume.class == class.name
             && volume.is_selected_by(claim)
@@ -53,7 +53,7 @@ fn best<'a>(
     best.map(|(name, _)| name.as_str())
 }
 
-/// Checks what Kubernetes asks of every volume, also of one that is reserved.
+/// Checks what Kubernetes requires of every volume, also of a reserved one.
 fn suffices(volume: &VolumeInfo, claim: &Claim, size: Bytes, modes: AccessModes) -> bool {
     volume.capacity >= size
         && volume.block == claim.block
@@ -67,10 +67,10 @@ fn is_reserved(volume: &VolumeInfo, claim: &Claim) -> bool {
 
 /// Checks whether a pod on the node, or on any node if there is none, can reach the volume.
 fn is_reached(volume: &VolumeInfo, snapshot: &Snapshot, node: Option<&NodeName>) -> bool {
-    let stays = |fact: &&NodeInfo| fact.unfit != Some(Unfit::Deleting);
+    let stays = |info: &&NodeInfo| info.unfit != Some(Unfit::Deleting);
     match node {
-        Some(node) => snapshot.nodes.get(node).is_some_and(|fact| volume.allows(&fact.labels)),
-        None => snapshot.nodes.values().filter(stays).any(|fact| volume.allows(&fact.labels)),
+        Some(node) => snapshot.nodes.get(node).is_some_and(|info| volume.allows(&info.labels)),
+        None => snapshot.nodes.values().filter(stays).any(|info| volume.allows(&info.labels)),
     }
 }
 

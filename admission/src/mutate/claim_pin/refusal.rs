@@ -1,4 +1,4 @@
-//! The answer to a pin to a node that cannot hold the claim, with the nodes that could.
+//! The denial of a pin to a node that cannot hold the claim, with the nodes that can.
 
 use super::QUOTED;
 use crate::mutate::ClaimRequest;
@@ -17,29 +17,29 @@ pub(super) fn refused(node: &NodeName, why: Unfit, class: &Class, snapshot: &Sna
         Unfit::NotLinux | Unfit::Deleting | Unfit::NotAllowed => Reason::ImpossibleNode,
     };
     let problem = problem(why);
-    let rest = would_do(class, snapshot);
+    let rest = alternatives(class, snapshot);
     let message = format!("annotation {}: node {node} {problem}; {rest}", names::NODE);
     Verdict::denied(reason, message).about(node)
 }
 
 pub(super) fn contradiction(
-    ask: &ClaimRequest<'_>,
+    request: &ClaimRequest<'_>,
     node: &NodeName,
     class: &Class,
     snapshot: &Snapshot,
 ) -> Verdict {
-    let pin = clipped(ask.claim.pin.as_deref().unwrap_or_default(), QUOTED);
+    let pin = clipped(request.claim.pin.as_deref().unwrap_or_default(), QUOTED);
     let message = format!(
         "annotation {} is {pin:?} but {} is {:?}: leave one of them out; {}",
         names::NODE,
         kubernetes::SELECTED_NODE,
         node.as_str(),
-        would_do(class, snapshot)
+        alternatives(class, snapshot)
     );
     Verdict::denied(Reason::ContradictoryPin, message)
 }
 
-/// Why a node cannot hold a claim, for people to read.
+/// Describes why a node cannot hold a claim.
 pub const fn problem(why: Unfit) -> &'static str {
     match why {
         Unfit::Unknown => "does not exist",
@@ -49,8 +49,8 @@ pub const fn problem(why: Unfit) -> &'static str {
     }
 }
 
-/// The nodes that could hold the claim, for people to read.
-pub(super) fn would_do(class: &Class, snapshot: &Snapshot) -> String {
+/// Lists the nodes that can hold the claim.
+pub(super) fn alternatives(class: &Class, snapshot: &Snapshot) -> String {
     let able: Vec<_> = snapshot.eligible(class).map(|(name, _)| name.as_str()).collect();
     let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let of = format!("for class {}", class.name);

@@ -1,4 +1,4 @@
-//! A choice that was made for a claim and that cannot be served, and the choice in its place.
+//! A chosen node that cannot serve its claim, and the choice that replaces it.
 
 use super::{explicit, open, recorded};
 use crate::mutate::{ClaimRequest, Operation};
@@ -14,11 +14,11 @@ use fastrak_api::node::NodeName;
 /// claim comes from a backup, or the node has gone since. A node that exists stays the choice once
 /// it is the selected node: the scheduler would choose it again. Updates are left out, because the
 /// scheduler may know of a node that has just joined before it is known here.
-pub(super) fn is_void(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
-    let claim = ask.claim;
-    let by = recorded(ask);
+pub(super) fn is_void(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
+    let claim = request.claim;
+    let by = recorded(request);
     let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());
-    match (ask.operation, selected, pin) {
+    match (request.operation, selected, pin) {
         (Operation::Update, _, _) => false,
         (Operation::Create, selected, Some(pin)) => {
             let agrees = claim.selected_node.is_none() || selected.as_ref() == Some(&pin);
@@ -45,17 +45,21 @@ const fn is_choice(by: PinnedBy) -> bool {
     !matches!(by, PinnedBy::User)
 }
 
-/// Chooses in place of a choice that is void. The selected node goes with it.
-pub(super) fn chosen_again(ask: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
-    let claim = ask.claim;
+/// Chooses again if a choice is void. The selected node is removed with it.
+pub(super) fn chosen_again(
+    request: &ClaimRequest<'_>,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let claim = request.claim;
     if let Ok(Some(pin)) = claim.pin()
-        && !recorded(ask).is_some_and(is_choice)
+        && !recorded(request).is_some_and(is_choice)
         && can_serve(&pin, class, snapshot)
     {
-        return explicit(ask, class, snapshot);
+        return explicit(request, class, snapshot);
     }
     let void = claim.selected_node.as_deref().or(claim.pin.as_deref()).unwrap_or_default();
-    let mut verdict = open(ask, class, snapshot, Reason::NodeVoid);
+    let mut verdict = open(request, class, snapshot, Reason::NodeVoid);
     if let Outcome::Patched(edits) = &mut verdict.outcome {
         let selects = Field::Annotation(kubernetes::SELECTED_NODE);
         if !edits.iter().any(|edit| edit.field == selects) {

@@ -1,50 +1,30 @@
-//! What follows from it that inlets cannot do all that a Service asks for, or is not installed.
+//! Remarks on what a mode does not do for a Service that it serves.
 
 use super::ServiceRequest;
 use crate::verdict::{Reason, Verdict};
-use fastrak_api::balancer::{BeyondInlets, Decision, ServiceView};
+use fastrak_api::balancer::{Decision, Mode, ServiceView, Unsupported};
 use fastrak_api::names;
 
-/// Why a Service gets no tunnel.
-pub(super) const fn reason(beyond: BeyondInlets) -> Reason {
-    match beyond {
-        BeyondInlets::SourceRanges => Reason::SourceRanges,
-        BeyondInlets::RequestedAddress => Reason::RequestedAddress,
-        BeyondInlets::Port(..) => Reason::BeyondInlets,
-    }
-}
-
-/// Returns whether a tunnel that is in use stays. One that carries the other ports, or that has
-/// another address than is asked for, serves its clients as before. One that lets in those whom the
-/// Service is to keep out goes: another address can be obtained, and what was read by a stranger
-/// cannot be taken back.
-pub(super) const fn spares_a_tunnel(beyond: BeyondInlets) -> bool {
-    match beyond {
-        BeyondInlets::SourceRanges => false,
-        BeyondInlets::RequestedAddress | BeyondInlets::Port(..) => true,
-    }
-}
-
-/// The verdict with a remark on each thing that a tunnel does not do for the Service, if the request has
-/// news of it.
-pub(super) fn remarked(ask: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
-    if verdict.reason != Reason::Inlets {
-        return verdict;
-    }
-    let before = ask.old.filter(|old| old.decision() == Some(Decision::Inlets));
+/// Adds a remark on each thing that the mode does not do for the Service, if the request changes it.
+pub(super) fn remarked(request: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -> Verdict {
+    let before = request.old.filter(|old| old.decision() == Some(Decision::Served(mode)));
     let is_news = |lacks: &dyn Fn(&ServiceView) -> Option<String>| {
-        lacks(ask.service).filter(|text| before.and_then(lacks).as_ref() != Some(text))
+        lacks(request.service).filter(|text| before.and_then(lacks).as_ref() != Some(text))
     };
-    let remarks = [is_news(&beyond), is_news(&locality)];
+    let remarks = [
+        is_news(&|service| service.unsupported(mode).and_then(|what| words(mode, what))),
+        is_news(&|service| locality(mode, service)),
+    ];
     remarks.into_iter().flatten().fold(verdict, Verdict::remark)
 }
 
-/// The verdict with a remark if inlets serves the Service by default and is not installed, if the request
-/// has news of it. Who asks for inlets on the Service knows, and the operator may come later.
-pub(super) fn remarked_absence(ask: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
-    let is_served = |service: &ServiceView| service.decision() == Some(Decision::Inlets);
-    let is_old = is_served(ask.service) || ask.old.is_some_and(is_served);
-    if verdict.reason != Reason::Inlets || ask.service.choice.is_some() || is_old {
+/// Adds a remark if inlets serves the Service by default and is not installed, if the request changes
+/// that. A user who names inlets on the Service knows, and the operator may be installed later.
+pub(super) fn remarked_absence(request: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
+    let is_served =
+        |service: &ServiceView| service.decision() == Some(Decision::Served(Mode::Inlets));
+    let is_old = is_served(request.service) || request.old.is_some_and(is_served);
+    if verdict.reason != Reason::Inlets || request.service.choice.is_some() || is_old {
         return verdict;
     }
     verdict.remark(format!(
@@ -53,17 +33,21 @@ pub(super) fn remarked_absence(ask: &ServiceRequest<'_>, verdict: Verdict) -> Ve
     ))
 }
 
-fn beyond(service: &ServiceView) -> Option<String> {
-    match service.beyond_inlets? {
-        BeyondInlets::SourceRanges => None,
-        BeyondInlets::RequestedAddress => Some(
-            "inlets ignores spec.loadBalancerIP; the Service keeps the tunnel's address".into(),
-        ),
-        port @ BeyondInlets::Port(..) => Some(format!("inlets cannot carry all of it: {port}")),
+/// Words of what a mode that goes on serving does not do.
+fn words(mode: Mode, what: Unsupported) -> Option<String> {
+    match what {
+        Unsupported::SourceRanges => None,
+        Unsupported::RequestedAddress => {
+            let ignores = what.of_mode(mode);
+            Some(format!("{ignores}; the Service keeps the tunnel's address"))
+        }
+        Unsupported::Protocol(..) | Unsupported::ReservedPort(_) => {
+            Some(format!("{mode} cannot carry all of it: {what}"))
+        }
     }
 }
 
-fn locality(service: &ServiceView) -> Option<String> {
+fn locality(mode: Mode, service: &ServiceView) -> Option<String> {
     let text = "externalTrafficPolicy: Local has no effect: the tunnel hides clients' addresses";
-    service.is_local.then(|| text.to_owned())
+    (service.is_local && !mode.row().carries.client_addresses).then(|| text.to_owned())
 }

@@ -1,103 +1,101 @@
-//! What is recorded on a Service about who serves it, and which of its words to the inlets operator are
-//! fastrak's own. It does not decide who serves it.
+//! The record of a Service's mode, and which of its annotations for the inlets operator are fastrak's
+//! own.
 
-use super::{Server, ServiceRequest};
+use super::ServiceRequest;
 use crate::patch::{Edit, Field};
-use fastrak_api::balancer::{Decision, Ingress, ServiceView, SkipReason};
-use fastrak_api::names::inlets;
+use fastrak_api::balancer::{Decision, Ingress, MANAGED, Mode, ServiceView, SkipReason};
 
-/// Who was decided for.
+/// The mode that was decided for.
 ///
-/// A client that does not know the record takes it off, with the rest of the annotations, when it
+/// A client that does not know the record removes it, with the rest of the annotations, when it
 /// replaces the Service. The decision on the old object stands then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    /// By the object as it is to be.
-    now: Option<Server>,
+    /// By the object of the request.
+    now: Option<Mode>,
     /// By the object before an update.
-    before: Option<Server>,
-    /// Whether fastrak keeps the operator away from a Service that another load balancer serves.
+    before: Option<Mode>,
+    /// True if fastrak keeps the operator away from a Service that another load balancer serves.
     withheld: bool,
 }
 
 impl Record {
     /// Reads the record.
-    pub(super) fn of(ask: &ServiceRequest<'_>) -> Self {
-        let read = |service: &ServiceView| service.decision().and_then(Server::recorded);
-        let withheld = is_withheld(ask.service) || ask.old.is_some_and(is_withheld);
-        Self { now: read(ask.service), before: ask.old.and_then(read), withheld }
+    pub(super) fn of(request: &ServiceRequest<'_>) -> Self {
+        let read = |service: &ServiceView| service.decision().and_then(Decision::mode);
+        let withheld = is_withheld(request.service) || request.old.is_some_and(is_withheld);
+        Self { now: read(request.service), before: request.old.and_then(read), withheld }
     }
 
-    /// The same; without any record, the inlets operator if it has given the Service its address. A
-    /// repair has no old object: the address is all that is left of the decision.
-    pub(super) fn or_tunnelled(self, service: &ServiceView) -> Self {
-        let is_tunnelled = service.decision.is_none() && service.ingress == Ingress::Inlets;
-        let tunnelled = is_tunnelled.then_some(Server::Inlets);
-        Self { now: self.now.or(self.before).or(tunnelled), ..self }
+    /// Returns the same; without any record, the mode that has given the Service its address. A repair
+    /// has no old object: the address is all that is left of the decision.
+    pub(super) fn or_serving(self, service: &ServiceView) -> Self {
+        let serving = match (&service.decision, service.ingress) {
+            (None, Ingress::By(mode)) => Some(mode),
+            (Some(_), _) | (None, Ingress::Absent | Ingress::Unknown | Ingress::Foreign) => None,
+        };
+        Self { now: self.now.or(self.before).or(serving), ..self }
     }
 
-    /// Who serves the Service, if that was decided.
-    pub(super) fn decided(self) -> Option<Server> {
+    /// Returns the mode of the Service, if it was decided.
+    pub(super) fn decided(self) -> Option<Mode> {
         self.now.or(self.before)
     }
 
-    /// Returns whether fastrak has written something for the operator.
+    /// Returns whether fastrak has written annotations of a mode.
     pub(super) fn is_there(self) -> bool {
         self.withheld || self.decided().is_some()
     }
 
-    /// Returns whether nobody was to serve the Service before the update.
-    pub(super) fn was_nobody(self) -> bool {
-        self.before == Some(Server::Nobody)
+    /// Returns whether the Service was to have no address before the update.
+    pub(super) fn was_none(self) -> bool {
+        self.before == Some(Mode::None)
     }
 
-    /// The servers whose words to the operator are fastrak's.
-    fn servers(self) -> impl Iterator<Item = Server> {
-        let withheld = self.withheld.then_some(Server::Nobody);
-        [self.now, self.before, withheld].into_iter().flatten()
+    /// Returns the annotations of modes, each with whether its value is fastrak's.
+    fn ours(self, service: &ServiceView) -> impl Iterator<Item = (&'static str, bool)> {
+        let withheld = self.withheld.then_some(Mode::None);
+        let written = [self.now, self.before, withheld].map(|mode| Some(mode?.row().annotations));
+        MANAGED.into_iter().zip(&service.managed).enumerate().map(move |(at, (key, value))| {
+            let mut written = written.iter().flatten();
+            (key, written.any(|values| value.as_deref() == Some(values[at])))
+        })
     }
 
-    /// The words to the operator, each with whether they are fastrak's.
-    fn words(self, service: &ServiceView) -> [(&'static str, bool); 2] {
-        let (current, legacy) = (service.manage.0.as_deref(), service.manage.1.as_deref());
-        let mut servers = self.servers();
-        let ours = servers.any(|server| current == Some(server.manage().0));
-        let mut servers = self.servers();
-        let ours_legacy = servers.any(|server| legacy == Some(server.manage().1));
-        [(inlets::MANAGE, ours), (inlets::MANAGE_LEGACY, ours_legacy)]
+    /// Returns the annotation by which the Service's user, and not fastrak, instructs the operator.
+    pub(super) fn set_by_user(self, service: &ServiceView) -> Option<&'static str> {
+        let mut annotations = self.ours(service).zip(&service.managed);
+        annotations.find_map(|((key, ours), value)| (value.is_some() && !ours).then_some(key))
     }
 
-    /// The annotation by which the Service's user, and not fastrak, instructs the operator.
-    pub(super) fn own_manage(self, service: &ServiceView) -> Option<&'static str> {
-        let [current, legacy] = self.words(service);
-        let are_there = [service.manage.0.is_some(), service.manage.1.is_some()];
-        let words = [current, legacy].into_iter().zip(are_there);
-        words.filter(|((_, ours), is_there)| *is_there && !ours).map(|((key, _), _)| key).next()
-    }
-
-    /// What fastrak wrote for the operator is taken back; what the user wrote for it stays.
-    pub(super) fn taken_back(self, service: &ServiceView) -> Vec<Edit> {
-        let ours = self.words(service).into_iter().filter(|(_, ours)| *ours);
+    /// Removes what fastrak wrote for the operator; what the user wrote stays.
+    pub(super) fn removed(self, service: &ServiceView) -> Vec<Edit> {
+        let ours = self.ours(service).filter(|(_, ours)| *ours);
         ours.map(|(key, _)| Edit::remove(Field::Annotation(key))).collect()
     }
 
-    /// Returns what a skip does with fastrak's words to the operator.
+    /// Returns what a skip does with the annotations that fastrak wrote.
     ///
-    /// A Service that loses its record to a foreign address keeps the operator away. Without a word an
-    /// operator that runs without `-annotated-only` would build a tunnel again.
-    pub(super) fn ended(self, service: &ServiceView, reason: SkipReason) -> Vec<Edit> {
+    /// A Service that loses its record to a foreign address keeps the operator away. Without the
+    /// annotations, an operator that runs without `-annotated-only` would build a tunnel again.
+    pub(super) fn skipped(self, service: &ServiceView, reason: SkipReason) -> Vec<Edit> {
         if reason == SkipReason::ForeignAddress && self.is_there() {
-            return Server::Nobody.edits();
+            return annotations(Mode::None).collect();
         }
-        self.taken_back(service)
+        self.removed(service)
     }
 }
 
-/// Returns whether the Service bears all that fastrak writes when a foreign address ends its
-/// record. Fastrak writes both words; one alone is the user's.
+/// The edits that write the annotations of a mode.
+pub(super) fn annotations(mode: Mode) -> impl Iterator<Item = Edit> {
+    let values = MANAGED.into_iter().zip(mode.row().annotations);
+    values.map(|(key, value)| Edit::set(Field::Annotation(key), value))
+}
+
+/// Returns whether the Service has all that fastrak writes when a foreign address ends its record.
+/// fastrak writes all annotations; one alone is the user's.
 fn is_withheld(service: &ServiceView) -> bool {
-    let (current, legacy) = Server::Nobody.manage();
+    let withheld = Mode::None.row().annotations;
     service.decision() == Some(Decision::Skipped(SkipReason::ForeignAddress))
-        && service.manage.0.as_deref() == Some(current)
-        && service.manage.1.as_deref() == Some(legacy)
+        && service.managed.iter().zip(withheld).all(|(value, ours)| value.as_deref() == Some(ours))
 }

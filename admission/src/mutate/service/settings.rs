@@ -1,29 +1,31 @@
-//! What the operator of the cluster has configured for Services. It names only who can be asked in
-//! this version.
+//! The operator's settings for Services.
 
-/// What the operator of the cluster has configured.
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use fastrak_api::balancer::Mode;
+
+/// The operator's settings for Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Who serves a Service that asks for nobody.
-    pub balancer: Balancer,
-    /// Who serves what the inlets operator cannot carry.
-    pub alternative: Alternative,
-    /// Whether everything is decided and nothing done. Decisions do not depend on it.
+    /// The mode of Services that name none.
+    pub balancer: Mode,
+    /// The mode of Services that their own mode cannot carry. It carries everything.
+    pub alternative: Mode,
+    /// True if everything is decided and nothing done. Decisions do not depend on it.
     pub dry_run: bool,
 }
 
-/// Who may be configured to serve Services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Balancer {
-    /// The inlets operator.
-    Inlets,
-    /// Nobody.
-    None,
+/// Parses the name of a mode, as a flag.
+pub fn balancer() -> impl TypedValueParser<Value = Mode> {
+    parser(|_| true)
 }
 
-/// Who may be configured to serve what the inlets operator cannot carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Alternative {
-    /// Nobody.
-    None,
+/// Parses the name of a mode that carries everything, as a flag.
+pub fn alternative() -> impl TypedValueParser<Value = Mode> {
+    parser(Mode::carries_everything)
+}
+
+fn parser(accepts: fn(Mode) -> bool) -> impl TypedValueParser<Value = Mode> {
+    let modes = Mode::ALL.into_iter().filter(move |mode| accepts(*mode));
+    PossibleValuesParser::new(modes.map(Mode::as_str))
+        .try_map(|name| Mode::parse(&name).ok_or("is not a mode"))
 }

@@ -1,9 +1,10 @@
 use super::*;
 use crate::fixtures::{
-    SETTINGS, after, annotated, annotation, is_silent, saying, snapshot, warned, with_labels,
+    SETTINGS, after, annotated, annotation, is_silent, snapshot, warned, with_labels,
+    with_namespace,
 };
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{BALANCER, BALANCER_DECISION};
-use inlets::{MANAGE, MANAGE_LEGACY};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -47,8 +48,8 @@ fn created(object: &Value) -> Value {
     after(object, &create(object))
 }
 
-/// Current and older manage value, and the decision.
-fn said(object: &Value) -> (Option<&str>, Option<&str>, Option<&str>) {
+/// Returns the annotations of the operator, current and older, and the decision.
+fn written(object: &Value) -> (Option<&str>, Option<&str>, Option<&str>) {
     let text = |key| annotation(object, key);
     (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
 }
@@ -58,14 +59,14 @@ const INLETS: (Option<&str>, Option<&str>, Option<&str>) =
 const NONE: (Option<&str>, Option<&str>, Option<&str>) = (Some("0"), Some("false"), Some("none"));
 
 #[test]
-fn a_load_balancer_goes_to_inlets_by_default_and_to_whom_it_asks_for() {
-    assert_eq!(said(&created(&plain())), INLETS);
+fn a_load_balancer_gets_the_default_mode_or_the_one_that_it_names() {
+    assert_eq!(written(&created(&plain())), INLETS);
     for (choice, wanted) in [("inlets", INLETS), ("none", NONE)] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
-        assert_eq!(said(&created(&object)), wanted, "{choice}");
+        assert_eq!(written(&created(&object)), wanted, "{choice}");
     }
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
-    assert_eq!(said(&after(&plain(), &decide(None, &plain(), none))), NONE);
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
+    assert_eq!(written(&after(&plain(), &decide(None, &plain(), none))), NONE);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn other_types_are_untouched() {
 }
 
 #[test]
-fn what_is_none_of_our_business_is_untouched() {
+fn objects_out_of_scope_are_untouched() {
     let mut deleting = plain();
     deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let mut system = plain();
@@ -94,7 +95,7 @@ fn what_is_none_of_our_business_is_untouched() {
 }
 
 #[test]
-fn what_is_another_load_balancers_is_left_and_says_so() {
+fn a_service_of_another_load_balancer_is_left_with_a_warning() {
     let spec = |field: &str, value: Value| {
         let mut object = plain();
         object["spec"][field] = value;
@@ -118,10 +119,10 @@ fn what_is_another_load_balancers_is_left_and_says_so() {
         (annotated(&plain(), &[(MANAGE, "0")]), "user-managed"),
         (annotated(&plain(), &[(MANAGE_LEGACY, "true")]), "user-managed"),
     ] {
-        let before = said(&object);
+        let before = written(&object);
         let changed = created(&object);
         let decision = format!("skipped:{skip}");
-        assert_eq!(said(&changed), (before.0, before.1, Some(decision.as_str())), "{object}");
+        assert_eq!(written(&changed), (before.0, before.1, Some(decision.as_str())), "{object}");
         assert_eq!(changed["spec"], object["spec"]);
         let texts = warned(&create(&annotated(&object, &[(BALANCER, "inlets")])));
         assert!(texts.len() == 1 && texts[0].starts_with("fastrak: left it"), "{texts:?}");
@@ -130,28 +131,28 @@ fn what_is_another_load_balancers_is_left_and_says_so() {
 }
 
 #[test]
-fn a_skip_is_decided_anew_when_its_reason_is_gone() {
+fn a_skip_is_decided_again_when_its_reason_is_gone() {
     let marked = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
     let old = created(&marked);
     let mut new = old.clone();
     new["metadata"]["annotations"].as_object_mut().unwrap().remove("metallb.io/address-pool");
-    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
+    assert_eq!(written(&after(&new, &update(&old, &new))), INLETS);
 }
 
 #[test]
-fn what_is_not_served_is_left_with_a_warning_once() {
+fn an_unserved_choice_is_left_with_one_warning() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
         assert!(warned(&verdict)[0].ends_with("is not served; write inlets or none"));
         let changed = after(&object, &verdict);
-        assert_eq!(said(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
+        assert_eq!(written(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
         is_silent(&update(&changed, &changed), Reason::UnservedChoice);
     }
 }
 
 #[test]
-fn what_inlets_cannot_carry_gets_the_alternative_and_is_told_once() {
+fn a_service_that_inlets_cannot_carry_gets_the_alternative_and_one_warning() {
     for (port, protocol, problem) in
         [(53, "UDP", "port 53 is UDP"), (9, "SCTP", "port 9 is SCTP"), (8123, "TCP", "port 8123")]
     {
@@ -161,7 +162,7 @@ fn what_inlets_cannot_carry_gets_the_alternative_and_is_told_once() {
         let texts = warned(&verdict);
         assert!(texts.len() == 1 && texts[0].contains(problem), "{texts:?}");
         let changed = after(&object, &verdict);
-        assert_eq!(said(&changed), NONE, "{problem}");
+        assert_eq!(written(&changed), NONE, "{problem}");
         is_silent(&update(&changed, &changed), Reason::NoBalancer);
     }
 }
@@ -172,7 +173,7 @@ fn a_port_that_inlets_cannot_carry_does_not_take_the_tunnel_from_the_others() {
     let mut new = old.clone();
     new["spec"]["ports"] = udp()["spec"]["ports"].clone();
     let verdict = update(&old, &new);
-    assert_eq!(said(&after(&new, &verdict)), INLETS);
+    assert_eq!(written(&after(&new, &verdict)), INLETS);
     assert_eq!(warned(&verdict), ["fastrak: inlets cannot carry all of it: port 53 is UDP"]);
     is_silent(&update(&new, &new), Reason::Inlets);
 }
@@ -182,19 +183,19 @@ fn when_the_port_that_inlets_could_not_carry_is_gone_inlets_serves() {
     let old = created(&udp());
     let mut new = old.clone();
     new["spec"]["ports"] = plain()["spec"]["ports"].clone();
-    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
+    assert_eq!(written(&after(&new, &update(&old, &new))), INLETS);
 }
 
 #[test]
 fn a_decision_is_kept_when_the_defaults_change() {
     let old = created(&plain());
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     is_silent(&decide(Some(&old), &old, none), Reason::Inlets);
     is_silent(&decide(None, &old, none), Reason::Inlets);
 }
 
 fn decide_in(metadata: &Value, old: Option<&Value>, object: &Value) -> Verdict {
-    let snapshot = saying(&snapshot(&[]), metadata);
+    let snapshot = with_namespace(&snapshot(&[]), metadata);
     let (object, old) = (view(object), old.map(view));
     service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot, SETTINGS)
 }
@@ -204,19 +205,19 @@ fn of_namespace(choice: &str) -> Value {
 }
 
 #[test]
-fn a_namespace_has_a_default_below_the_services_own_word_and_above_the_flag() {
+fn a_namespaces_default_comes_after_the_services_choice_and_before_the_flag() {
     let none = of_namespace("none");
-    assert_eq!(said(&after(&plain(), &decide_in(&none, None, &plain()))), NONE);
+    assert_eq!(written(&after(&plain(), &decide_in(&none, None, &plain()))), NONE);
     let own = annotated(&plain(), &[(BALANCER, "inlets")]);
-    assert_eq!(said(&after(&own, &decide_in(&none, None, &own))), INLETS);
+    assert_eq!(written(&after(&own, &decide_in(&none, None, &own))), INLETS);
     let inlets = created(&plain());
     is_silent(&decide_in(&none, Some(&inlets), &inlets), Reason::Inlets);
     is_silent(&decide_in(&of_namespace("node-ip"), Some(&inlets), &inlets), Reason::Inlets);
     // A word that is taken off makes room for the default.
-    let wished = after(&own, &decide_in(&none, None, &own));
-    let mut wishless = wished.clone();
-    wishless["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
-    assert_eq!(said(&after(&wishless, &decide_in(&none, Some(&wished), &wishless))), NONE);
+    let chosen = after(&own, &decide_in(&none, None, &own));
+    let mut unchosen = chosen.clone();
+    unchosen["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
+    assert_eq!(written(&after(&unchosen, &decide_in(&none, Some(&chosen), &unchosen))), NONE);
 }
 
 #[test]
@@ -224,13 +225,13 @@ fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "rubbish", ""] {
         let verdict = decide_in(&of_namespace(choice), None, &plain());
         let changed = after(&plain(), &verdict);
-        assert_eq!(said(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
+        assert_eq!(written(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
         let texts = warned(&verdict);
         assert!(texts.len() == 1 && texts[0].contains(&format!("{choice:?}")), "{texts:?}");
         let again = decide_in(&of_namespace(choice), Some(&changed), &changed);
         is_silent(&again, Reason::UnservedChoice);
-        let mended = decide_in(&of_namespace("none"), Some(&changed), &changed);
-        assert_eq!(said(&after(&changed, &mended)), NONE);
+        let repaired = decide_in(&of_namespace("none"), Some(&changed), &changed);
+        assert_eq!(written(&after(&changed, &repaired)), NONE);
     }
     // What is another load balancer's is so whatever the namespace says.
     let foreign = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
@@ -248,7 +249,7 @@ fn a_namespace_that_opts_out_keeps_its_services() {
 }
 
 #[test]
-fn what_is_done_is_told_in_words() {
+fn every_decision_has_a_warning() {
     let to_none = annotated(&plain(), &[(BALANCER, "none")]);
     for (object, text) in [
         (plain(), "fastrak: left its address to the inlets operator"),
@@ -280,21 +281,21 @@ fn a_decision_is_kept_when_an_address_comes_or_a_foreign_mark() {
 }
 
 #[test]
-fn a_wish_that_changes_is_followed() {
+fn a_changed_choice_is_followed() {
     let inlets = created(&plain());
     let none = annotated(&inlets, &[(BALANCER, "none")]);
     let none = after(&none, &update(&inlets, &none));
-    assert_eq!(said(&none), NONE);
-    let mut wishless = none.clone();
-    wishless["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
-    assert_eq!(said(&after(&wishless, &update(&none, &wishless))), INLETS);
+    assert_eq!(written(&none), NONE);
+    let mut unchosen = none.clone();
+    unchosen["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
+    assert_eq!(written(&after(&unchosen, &update(&none, &unchosen))), INLETS);
     // It is followed too when it was changed while nobody looked.
     let unseen = annotated(&inlets, &[(BALANCER, "none")]);
-    assert_eq!(said(&created(&unseen)), NONE);
+    assert_eq!(written(&created(&unseen)), NONE);
     // What is not served takes back what was asked of the operator.
     let unserved = annotated(&inlets, &[(BALANCER, "node-ip")]);
     assert_eq!(
-        said(&after(&unserved, &update(&inlets, &unserved))),
+        written(&after(&unserved, &update(&inlets, &unserved))),
         (None, None, Some("skipped:unserved-choice"))
     );
 }
@@ -304,43 +305,43 @@ fn a_manage_value_that_a_user_changes_is_the_users_from_then_on() {
     let old = created(&plain());
     let new = annotated(&old, &[(MANAGE, "0")]);
     let changed = after(&new, &update(&old, &new));
-    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&changed), (Some("0"), None, Some("skipped:user-managed")));
     is_silent(&update(&changed, &changed), Reason::UserManaged);
 }
 
 #[test]
-fn what_was_stripped_is_put_back() {
+fn removed_annotations_are_restored() {
     let old = created(&plain());
     let mut new = old.clone();
     new["metadata"]["annotations"].as_object_mut().unwrap().remove(MANAGE);
-    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
-    assert_eq!(said(&after(&plain(), &update(&old, &plain()))), INLETS);
+    assert_eq!(written(&after(&new, &update(&old, &new))), INLETS);
+    assert_eq!(written(&after(&plain(), &update(&old, &plain()))), INLETS);
 }
 
 #[test]
 fn a_service_that_gives_up_its_address_takes_its_annotations_along() {
-    for wish in ["inlets", "none"] {
-        let old = created(&annotated(&plain(), &[(BALANCER, wish)]));
+    for choice in ["inlets", "none"] {
+        let old = created(&annotated(&plain(), &[(BALANCER, choice)]));
         let mut new = old.clone();
         new["spec"]["type"] = json!("ClusterIP");
         let verdict = update(&old, &new);
         assert_eq!(verdict.reason, Reason::GivenUp);
         let changed = after(&new, &verdict);
-        assert_eq!(said(&changed), (None, None, None));
-        assert_eq!(annotation(&changed, BALANCER), Some(wish), "the wish is the user's");
+        assert_eq!(written(&changed), (None, None, None));
+        assert_eq!(annotation(&changed, BALANCER), Some(choice), "the choice is the user's");
     }
     // The user's own value stays.
     let old = created(&annotated(&plain(), &[(MANAGE, "1")]));
     let mut new = old.clone();
     new["spec"]["type"] = json!("NodePort");
-    assert_eq!(said(&after(&new, &update(&old, &new))), (Some("1"), None, None));
+    assert_eq!(written(&after(&new, &update(&old, &new))), (Some("1"), None, None));
 }
 
 #[test]
 fn a_service_that_becomes_a_load_balancer_is_decided() {
     let mut old = plain();
     old["spec"]["type"] = json!("ClusterIP");
-    assert_eq!(said(&after(&plain(), &update(&old, &plain()))), INLETS);
+    assert_eq!(written(&after(&plain(), &update(&old, &plain()))), INLETS);
 }
 
 fn any_service() -> impl Strategy<Value = Value> {

@@ -82,7 +82,7 @@ fn an_immediate_class_takes_an_open_node_then_a_tainted_one_and_waits_for_the_ot
 }
 
 #[test]
-fn only_nodes_with_an_agent_count_once_it_is_known_which_have_one() {
+fn only_nodes_with_an_agent_count_once_agents_are_known() {
     let nodes = [node("a"), node("b"), node("c")];
     let with = |agents: &[(&str, Agent)]| {
         let name = |text: &str| NodeName::parse(text).unwrap();
@@ -143,7 +143,7 @@ fn the_claims_of_one_replica_get_one_node() {
 }
 
 #[test]
-fn without_a_node_a_claim_is_let_through_with_a_warning() {
+fn without_a_node_a_claim_is_allowed_with_a_warning() {
     for class in ["waits", "now"] {
         let verdict = create(&claim_of(Some(class)), &snapshot(&[]));
         assert_eq!(verdict.reason, Reason::NoNodeAble);

@@ -18,7 +18,7 @@ fn an_unset_class_is_set_at_creation_and_by_repairs_but_by_no_update() {
 }
 
 #[test]
-fn a_marked_default_is_left_to_whoever_sets_it() {
+fn a_marked_default_class_is_left_to_the_cluster() {
     let snapshot = marked(&two_nodes(), "foreign", "2026-01-01T00:00:00Z");
     let verdict = create(&claim_of(None), &snapshot);
     is_silent(&verdict, Reason::DefaultElsewhere);
@@ -45,7 +45,7 @@ fn the_class_and_the_pin_come_in_one_patch() {
 }
 
 #[test]
-fn two_defaults_are_told_to_whoever_makes_a_claim_of_one_of_them() {
+fn a_claim_of_one_of_two_default_classes_gets_a_warning() {
     let one = marked(&two_nodes(), "waits", "2026-01-01T00:00:00Z");
     let two = marked(&one, "foreign", "2026-02-01T00:00:00Z");
     let wanted = ["fastrak: several default StorageClasses: foreign, waits; foreign wins"];

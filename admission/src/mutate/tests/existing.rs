@@ -36,7 +36,7 @@ fn after_or_same(object: &Value, verdict: &Verdict) -> Value {
 }
 
 #[test]
-fn a_claim_that_an_existing_volume_fits_is_not_pinned_and_its_user_hears_which() {
+fn a_claim_that_an_existing_volume_fits_is_not_pinned_and_the_warning_names_it() {
     for class in ["waits", "now"] {
         let snapshot = with(&volume("pv-x", class, "a"));
         let object = claim_of(Some(class));
@@ -80,7 +80,7 @@ fn a_volume_that_does_not_fit_counts_for_nothing() {
 }
 
 #[test]
-fn a_claim_that_asks_for_something_gets_what_has_it() {
+fn a_claim_gets_a_volume_with_all_that_it_requests() {
     let fits = volume("pv-x", "waits", "a");
     let asks = |key: &str, value: Value| {
         changed(&claim_of(Some("waits")), |claim| claim["spec"][key] = value)
@@ -130,7 +130,7 @@ fn a_volume_that_is_reserved_for_the_claim_needs_no_class_no_labels_and_no_node(
 }
 
 #[test]
-fn a_node_that_a_new_claim_selects_is_as_good_as_a_pin() {
+fn a_node_that_a_new_claim_selects_counts_as_a_pin() {
     let fits = volume("pv-x", "waits", "a");
     let selects = |node: &str| annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, node)]);
     for volume in [&fits, &reserved(&fits, "data", None)] {
@@ -144,7 +144,7 @@ fn a_node_that_a_new_claim_selects_is_as_good_as_a_pin() {
 }
 
 #[test]
-fn the_volume_is_named_that_kubernetes_would_take() {
+fn the_named_volume_is_the_one_that_kubernetes_binds() {
     let wide = changed(&volume("pv-a", "waits", "a"), |volume| {
         volume["spec"]["accessModes"] = json!(["ReadWriteOnce", "ReadWriteMany"]);
     });
@@ -244,7 +244,7 @@ fn a_claim_that_an_agent_may_be_serving_stays_as_it_is() {
 }
 
 #[test]
-fn without_a_list_of_volumes_a_claim_is_pinned_as_ever() {
+fn without_a_list_of_volumes_a_claim_is_pinned() {
     let snapshot = Snapshot { volumes: None, ..one_node() };
     assert_eq!(create(&claim_of(Some("waits")), &snapshot).reason, Reason::OnlyNode);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_label_that_a_tenant_wrote_is_corrected_or_taken_off() {
+fn a_label_that_a_tenant_wrote_is_corrected_or_removed() {
     let forged = with_labels(&claim_of(Some("waits")), &[(NODE, "b")]);
     let changed = after(&forged, &create(&forged, &two_nodes()));
     assert_eq!(pin_of(&changed), (None, None, None));

@@ -1,4 +1,4 @@
-//! What a namespace says, and what its claims come to by it.
+//! Tests of the settings of namespaces.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn filled_in(class: &str) -> Value {
 }
 
 fn defaulting(snapshot: &Snapshot, class: &str) -> Snapshot {
-    saying(snapshot, &json!({"annotations": {names::NAMESPACE_CLASS: class}}))
+    with_namespace(snapshot, &json!({"annotations": {names::NAMESPACE_CLASS: class}}))
 }
 
 fn default_is_waits() -> Snapshot {
@@ -39,7 +39,7 @@ fn a_claim_without_a_class_gets_its_namespaces() {
 }
 
 #[test]
-fn what_the_cluster_filled_in_gives_way_to_the_namespaces_class() {
+fn a_filled_in_class_is_replaced_by_the_namespaces_class() {
     let snapshot = defaulting(&default_is_waits(), "foreign");
     let object = filled_in("waits");
     let verdict = create(&object, &snapshot);
@@ -56,7 +56,7 @@ fn what_the_cluster_filled_in_gives_way_to_the_namespaces_class() {
 }
 
 #[test]
-fn a_class_that_somebody_chose_stays() {
+fn a_chosen_class_stays() {
     let snapshot = defaulting(&default_is_waits(), "now");
     let mut chosen = filled_in("waits");
     chosen["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:storageClassName"] = json!({});
@@ -71,7 +71,7 @@ fn a_class_that_somebody_chose_stays() {
 }
 
 #[test]
-fn a_namespaces_class_that_does_not_exist_is_as_good_as_none_and_is_told() {
+fn a_namespaces_class_that_does_not_exist_counts_as_none_with_a_warning() {
     for name in ["nobody", "", "Not A Class"] {
         let text = format!(
             "fastrak: fastrak.io/default-class of the namespace is ignored: class {name:?} does not exist"
@@ -92,9 +92,9 @@ fn a_namespaces_class_that_does_not_exist_is_as_good_as_none_and_is_told() {
 }
 
 #[test]
-fn a_namespace_that_opts_out_keeps_its_claims_whatever_they_say() {
+fn a_namespace_that_opts_out_keeps_its_claims() {
     let out = json!({"labels": {names::ADMISSION: names::ADMISSION_DISABLED}});
-    let snapshot = saying(&one_node(), &out);
+    let snapshot = with_namespace(&one_node(), &out);
     let enabled = with_labels(&claim_of(None), &[(names::ADMISSION, "enabled")]);
     for object in [claim_of(None), enabled] {
         for verdict in [create(&object, &snapshot), repair(&object, &snapshot)] {
@@ -104,7 +104,7 @@ fn a_namespace_that_opts_out_keeps_its_claims_whatever_they_say() {
 }
 
 #[test]
-fn a_refusal_says_nothing_beside_itself() {
+fn a_denial_has_no_warnings() {
     let object = annotated(&claim_of(None), &[(NODE, "gone")]);
     let verdict = create(&object, &defaulting(&two_nodes(), "waits"));
     assert!(denial(&verdict).contains("node gone does not exist"));

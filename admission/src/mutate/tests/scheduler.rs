@@ -1,4 +1,4 @@
-//! What the scheduler has chosen.
+//! Tests of the scheduler's choice.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn its_choice_of_the_pinned_node_changes_nothing() {
 }
 
 #[test]
-fn a_user_who_writes_another_node_then_is_told_the_way_and_not_obeyed() {
+fn a_user_who_writes_another_node_then_gets_a_warning_and_no_move() {
     let old = claim_of(Some("waits"));
     let scheduled = annotated(&old, &[(SELECTED_NODE, "a")]);
     let old = after(&scheduled, &update(&old, &scheduled, &two_nodes()));
@@ -55,7 +55,7 @@ fn a_user_who_writes_another_node_then_is_told_the_way_and_not_obeyed() {
 }
 
 #[test]
-fn a_user_who_writes_another_node_in_place_of_one_that_is_gone_is_obeyed() {
+fn a_user_may_replace_a_node_that_is_gone() {
     let old = claim_of(Some("waits"));
     let scheduled = annotated(&old, &[(SELECTED_NODE, "a")]);
     let old = after(&scheduled, &update(&old, &scheduled, &two_nodes()));
@@ -73,7 +73,7 @@ fn a_user_who_writes_another_node_in_place_of_one_that_is_gone_is_obeyed() {
 }
 
 #[test]
-fn what_it_takes_back_is_taken_off() {
+fn a_withdrawn_choice_is_removed() {
     let plain = claim_of(Some("waits"));
     let scheduled = annotated(&plain, &[(SELECTED_NODE, "a")]);
     let old = after(&scheduled, &update(&plain, &scheduled, &two_nodes()));
@@ -94,8 +94,8 @@ fn a_user_pin_outlives_a_withdrawn_choice_but_does_not_undo_it_at_once() {
     let changed = after(&new, &update(&old, &new, &two_nodes()));
     assert_eq!(pin_of(&changed), (Some("a"), Some("user"), Some("a")));
     assert_eq!(annotation(&changed, SELECTED_NODE), None);
-    let mended = after(&changed, &repair(&changed, &two_nodes()));
-    assert_eq!(annotation(&mended, SELECTED_NODE), Some("a"));
+    let repaired = after(&changed, &repair(&changed, &two_nodes()));
+    assert_eq!(annotation(&repaired, SELECTED_NODE), Some("a"));
 }
 
 #[test]

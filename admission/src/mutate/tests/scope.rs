@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_probe_is_answered_in_its_own_namespace_whatever_the_cluster_is_like() {
+fn a_probe_is_answered_in_its_own_namespace_in_any_cluster() {
     use fastrak_api::names::{PROBE, PROBE_ASKS, PROBE_NAMESPACE, PROBE_SEEN};
     let mut probe = with_labels(&claim_of(Some("")), &[(PROBE, PROBE_ASKS)]);
     assert_eq!(create(&probe, &two_nodes()).reason, Reason::ClassRefused, "elsewhere");
@@ -19,7 +19,7 @@ fn a_probe_is_answered_in_its_own_namespace_whatever_the_cluster_is_like() {
 }
 
 #[test]
-fn what_is_none_of_our_business_is_untouched() {
+fn objects_out_of_scope_are_untouched() {
     let plain = claim_of(Some("waits"));
     let mut volume = plain.clone();
     volume["spec"]["volumeName"] = json!("pv-1");
@@ -51,7 +51,7 @@ fn what_is_none_of_our_business_is_untouched() {
 }
 
 #[test]
-fn a_class_of_ours_in_the_old_annotation_is_left_alone_with_a_word() {
+fn a_class_of_ours_in_the_old_annotation_is_left_alone_with_a_warning() {
     let object = annotated(&claim_of(Some("waits")), &[(kubernetes::STORAGE_CLASS_BETA, "waits")]);
     let verdict = create(&object, &one_node());
     assert_eq!((verdict.reason, &verdict.outcome), (Reason::BetaClass, &Outcome::Untouched));

@@ -22,7 +22,7 @@ fn every(class: &str, mut check: impl FnMut(Value)) {
 }
 
 #[test]
-fn a_restored_claim_whose_node_is_gone_is_decided_about_again() {
+fn a_restored_claim_whose_node_is_gone_is_decided_again() {
     let mut leaving = node("a");
     leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let rest = [node("b"), node("c")];
@@ -37,7 +37,7 @@ fn a_restored_claim_whose_node_is_gone_is_decided_about_again() {
             let changed = after(&object, &verdict);
             let found = (verdict.reason, pin_of(&changed), annotation(&changed, SELECTED_NODE));
             assert_eq!(found, (Reason::NodeVoid, (None, None, None), None), "{object}");
-            let text = "removed its node a, which cannot serve it; another is to be chosen";
+            let text = "removed its node a, which cannot serve it; another one is chosen";
             assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
         });
         every("now", |object| {
@@ -62,7 +62,7 @@ fn a_restored_claim_keeps_a_node_that_can_serve_it_and_its_record() {
 }
 
 #[test]
-fn what_a_user_wrote_is_no_choice_of_fastraks_whatever_is_recorded() {
+fn a_pin_of_a_user_is_not_fastraks_choice_even_if_recorded_so() {
     let without = snapshot(&[node("b"), node("c")]);
     for object in [
         restored("waits", "user", Some("a"), true),
@@ -102,7 +102,7 @@ fn a_repair_withdraws_the_choice_of_a_node_that_is_gone() {
 }
 
 #[test]
-fn the_choice_of_a_node_that_is_there_stands_whatever_its_agent_does() {
+fn the_choice_of_an_existing_node_stands_even_if_its_agent_is_down() {
     let name = |text: &str| NodeName::parse(text).unwrap();
     let agents = [(name("a"), Agent::Down { pod: None }), (name("b"), Agent::Ready)];
     let snapshot = Snapshot { agents: Some(Arc::new(agents.into())), ..two_nodes() };

@@ -3,15 +3,15 @@
 use super::*;
 
 #[test]
-fn every_change_and_every_skip_that_matters_is_told_in_words() {
+fn every_change_and_every_skip_that_matters_has_a_warning() {
     let pinned = annotated(&claim_of(Some("waits")), &[(NODE, "a")]);
     let forged = with_labels(&claim_of(Some("waits")), &[(NODE, "b")]);
     let odd = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "../..")]);
     let gone = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
     for (object, snapshot, text) in [
-        (pinned, two_nodes(), "pinned it to node a, as it asks"),
+        (pinned, two_nodes(), "pinned it to node a, as requested"),
         (claim_of(Some("waits")), one_node(), "pinned it to node a: no other can hold it"),
-        (claim_of(None), two_nodes(), "set class local-storage, since it names none"),
+        (claim_of(None), two_nodes(), "set class local-storage, because it names none"),
         (
             claim_of(Some("waits")),
             snapshot(&[]),
@@ -34,7 +34,7 @@ fn every_change_and_every_skip_that_matters_is_told_in_words() {
 }
 
 #[test]
-fn an_update_that_brings_nothing_new_is_told_nothing() {
+fn an_update_without_news_has_no_warning() {
     let malformed = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
     let odd = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "../..")]);
     for (object, snapshot) in
@@ -47,14 +47,14 @@ fn an_update_that_brings_nothing_new_is_told_nothing() {
 }
 
 #[test]
-fn what_a_new_claim_bears_already_is_not_told() {
+fn a_new_claim_that_needs_no_change_has_no_warning() {
     let object = claim_of(None);
     let changed = after(&object, &create(&object, &one_node()));
     is_silent(&create(&changed, &one_node()), Reason::OnlyNode);
 }
 
 #[test]
-fn what_cannot_be_served_is_told_when_the_claim_is_made_and_not_again() {
+fn a_claim_that_cannot_be_served_is_warned_of_once() {
     let with = |key: &str, value: Value| {
         let mut object = claim_of(Some("waits"));
         object["spec"][key] = value;
@@ -94,7 +94,7 @@ fn what_cannot_be_served_is_told_when_the_claim_is_made_and_not_again() {
 }
 
 #[test]
-fn parameters_that_are_not_known_are_told_to_whoever_uses_the_class() {
+fn unknown_parameters_are_warned_of_to_users_of_the_class() {
     let class = json!({
         "metadata": {"name": "odd"},
         "provisioner": PROVISIONER,
@@ -111,7 +111,7 @@ fn parameters_that_are_not_known_are_told_to_whoever_uses_the_class() {
 
 proptest! {
     #[test]
-    fn what_was_told_is_not_told_again(
+    fn no_warning_is_repeated(
         object in any_claim(), snapshot in any_facts(), operation in any_operation(),
     ) {
         let changed = after(&object, &decide(operation, None, &object, &snapshot));

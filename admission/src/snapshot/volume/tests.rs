@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
 
 fn read(object: &Value) -> Option<VolumeInfo> {
-    serde_json::from_str::<VolumeShape<'_>>(&object.to_string()).unwrap().fact()
+    serde_json::from_str::<PartialVolume<'_>>(&object.to_string()).unwrap().info()
 }
 
 /// A volume as fastrak makes it, made free again.
@@ -46,22 +46,22 @@ fn allows(affinity: &Value, labels: &[(&str, &str)]) -> bool {
 }
 
 #[test]
-fn a_free_volume_is_kept_with_what_a_claim_could_want_of_it() {
-    let fact = read(&freed()).unwrap();
-    assert_eq!((fact.class.as_str(), fact.capacity), ("local-storage-retain", Bytes(1 << 30)));
+fn a_free_volume_is_kept_with_what_claims_compare() {
+    let info = read(&freed()).unwrap();
+    assert_eq!((info.class.as_str(), info.capacity), ("local-storage-retain", Bytes(1 << 30)));
     assert_eq!(
-        (fact.block, fact.attributes_class.clone(), fact.reservation.clone()),
+        (info.block, info.attributes_class.clone(), info.reservation.clone()),
         (false, None, None)
     );
-    assert_eq!(fact.modes.count(), 1);
+    assert_eq!(info.modes.count(), 1);
     let mut old = freed();
     old["metadata"]["annotations"][kubernetes::STORAGE_CLASS_BETA] = json!("old");
     old["spec"]["volumeMode"] = json!("Block");
     old["spec"]["volumeAttributesClassName"] = json!("gold");
     old["spec"]["accessModes"] = json!(["ReadWriteOnce", "ReadWriteMany", "Novel"]);
-    let fact = read(&old).unwrap();
-    assert_eq!((fact.class.as_str(), fact.block, fact.modes.count()), ("old", true, 2));
-    assert_eq!(fact.attributes_class.as_deref(), Some("gold"));
+    let info = read(&old).unwrap();
+    assert_eq!((info.class.as_str(), info.block, info.modes.count()), ("old", true, 2));
+    assert_eq!(info.attributes_class.as_deref(), Some("gold"));
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn a_volume_is_reserved_for_a_claim_by_name_and_by_uid_if_it_has_one() {
         (None, claim("other", None), false),
         (None, Claim { namespace: "else".to_owned(), ..claim("data", None) }, false),
     ] {
-        let fact = read(&with_claim("Available", reserved)).unwrap();
-        let reservation = fact.reservation.unwrap();
+        let info = read(&with_claim("Available", reserved)).unwrap();
+        let reservation = info.reservation.unwrap();
         assert_eq!(reservation.is_for(&claim), is_for, "{reserved:?} {claim:?}");
     }
 }
@@ -171,9 +171,9 @@ fn a_hundred_thousand_bound_volumes_take_nothing_and_a_free_one_less_than_a_kibi
     const COUNT: usize = 100_000;
     let keep = |object: &Value| {
         let text = object.to_string();
-        let shape: VolumeShape<'_> = serde_json::from_str(&text).unwrap();
+        let shape: PartialVolume<'_> = serde_json::from_str(&text).unwrap();
         (0..COUNT)
-            .filter_map(|number| Some((format!("pvc-{UID}-{number}"), shape.fact()?)))
+            .filter_map(|number| Some((format!("pvc-{UID}-{number}"), shape.info()?)))
             .collect::<BTreeMap<_, _>>()
     };
     assert!(keep(&with_claim("Bound", Some(UID))).is_empty());

@@ -8,7 +8,7 @@ fn claim(asked: &str) -> Claim {
     Claim {
         uid: Some(UID.to_owned()),
         volume_name: Some(format!("pvc-{UID}")),
-        phase: Some("Bound".to_owned()),
+        phase: Some("Bound".into()),
         storage: Some(asked.to_owned()),
         ..Claim::default()
     }
@@ -55,8 +55,8 @@ fn a_volume_that_is_not_the_claims_own_or_is_at_its_end_does_not_grow() {
     let (good, has) = (claim("2Gi"), volume("1Gi"));
     for (claim, volume) in [
         (Claim { deleting: true, ..good.clone() }, has.clone()),
-        (Claim { phase: Some("Pending".to_owned()), ..good.clone() }, has.clone()),
-        (Claim { phase: Some("Lost".to_owned()), ..good.clone() }, has.clone()),
+        (Claim { phase: Some("Pending".into()), ..good.clone() }, has.clone()),
+        (Claim { phase: Some("Lost".into()), ..good.clone() }, has.clone()),
         (Claim { volume_name: Some("other".to_owned()), ..good.clone() }, has.clone()),
         (
             Claim { uid: None, ..good.clone() },

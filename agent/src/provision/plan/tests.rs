@@ -16,13 +16,13 @@ fn claim() -> Claim {
         namespace: "shop".to_owned(),
         name: "data".to_owned(),
         uid: Some(UID.to_owned()),
-        resource_version: Some("7".to_owned()),
+        resource_version: Some("7".into()),
         node_label: Some("node-a".to_owned()),
         selected_node: Some("node-a".to_owned()),
         class: ClassChoice::Named("fast".to_owned()),
         access_modes: vec!["ReadWriteOnce".to_owned()],
         storage: Some("1Gi".to_owned()),
-        phase: Some("Pending".to_owned()),
+        phase: Some("Pending".into()),
         ..Claim::default()
     }
 }
@@ -77,7 +77,7 @@ fn what_is_not_this_agents_to_serve_is_left_alone() {
     let table = [
         (Claim { deleting: true, ..claim() }, Some(class()), Ignored::Deleting),
         (Claim { volume_name: some("pvc-x"), ..claim() }, Some(class()), Ignored::HasVolume),
-        (Claim { phase: some("Bound"), ..claim() }, Some(class()), Ignored::HasVolume),
+        (Claim { phase: Some("Bound".into()), ..claim() }, Some(class()), Ignored::HasVolume),
         (Claim { class: ClassChoice::Unset, ..claim() }, None, Ignored::NoClass),
         (Claim { class: ClassChoice::Empty, ..claim() }, None, Ignored::NoClass),
         (claim(), None, Ignored::UnknownClass),

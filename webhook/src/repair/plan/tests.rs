@@ -3,8 +3,8 @@ use fastrak_admission::fixtures::{
     SETTINGS, annotated, annotation, claim as claim_of, labelled, node, snapshot, volume,
     with_volumes,
 };
-use fastrak_admission::mutate::service::{Alternative, Balancer};
 use fastrak_admission::patch::Received;
+use fastrak_api::balancer::Mode;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{
@@ -146,8 +146,7 @@ fn a_service_that_is_none_of_our_business_is_left_alone() {
 
 #[test]
 fn a_decision_stands_whatever_is_configured_by_now() {
-    let other =
-        Settings { balancer: Balancer::None, alternative: Alternative::None, dry_run: false };
+    let other = Settings { balancer: Mode::None, alternative: Mode::None, dry_run: false };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
 

@@ -1,4 +1,4 @@
-//! What inlets cannot do: source ranges, requested addresses and clients' addresses.
+//! Tests of the limits of inlets: source ranges, requested addresses and clients' addresses.
 
 use super::*;
 use fastrak_api::names::kubernetes;
@@ -22,7 +22,7 @@ fn grown(object: &Value) -> (Value, Value) {
 }
 
 #[test]
-fn source_ranges_and_a_requested_address_rule_inlets_out_whoever_asks_for_it() {
+fn source_ranges_and_a_requested_address_rule_inlets_out() {
     let ranges = "fastrak: left it without an address: inlets ignores \
                   spec.loadBalancerSourceRanges; remove them";
     let address =
@@ -35,7 +35,7 @@ fn source_ranges_and_a_requested_address_rule_inlets_out_whoever_asks_for_it() {
             let verdict = create(&object);
             assert_eq!((verdict.reason, warned(&verdict)), (reason, vec![text.to_owned()]));
             let changed = after(&object, &verdict);
-            assert_eq!(said(&changed), NONE);
+            assert_eq!(written(&changed), NONE);
             assert_eq!(changed["spec"], object["spec"]);
             assert!(warned(&update(&changed, &changed)).is_empty());
         }
@@ -46,7 +46,7 @@ fn source_ranges_and_a_requested_address_rule_inlets_out_whoever_asks_for_it() {
 fn ranges_that_keep_nobody_out_rule_nothing_out() {
     for ranges in [json!([]), json!(["0.0.0.0/0"]), json!(["10.0.0.0/8", "0.0.0.0/0"])] {
         let object = asking("loadBalancerSourceRanges", ranges);
-        assert_eq!(said(&created(&object)), INLETS, "{object}");
+        assert_eq!(written(&created(&object)), INLETS, "{object}");
     }
 }
 
@@ -54,18 +54,18 @@ fn ranges_that_keep_nobody_out_rule_nothing_out() {
 fn a_served_service_that_gets_source_ranges_does_not_stay_public() {
     let (old, new) = grown(&ranged());
     let verdict = update(&old, &new);
-    assert_eq!((verdict.reason, said(&after(&new, &verdict))), (Reason::SourceRanges, NONE));
+    assert_eq!((verdict.reason, written(&after(&new, &verdict))), (Reason::SourceRanges, NONE));
     assert_eq!(warned(&verdict).len(), 1);
     // Nor by the repair, which sees no older object, nor when its choice or the old annotation says so.
-    assert_eq!(said(&created(&new)), NONE);
+    assert_eq!(written(&created(&new)), NONE);
     let chosen = annotated(&new, &[(BALANCER, "inlets")]);
-    assert_eq!(said(&after(&chosen, &update(&old, &chosen))), NONE);
+    assert_eq!(written(&after(&chosen, &update(&old, &chosen))), NONE);
     let noted = annotated(&old, &[(kubernetes::SOURCE_RANGES, "10.0.0.0/8")]);
-    assert_eq!(said(&after(&noted, &update(&old, &noted))), NONE);
+    assert_eq!(written(&after(&noted, &update(&old, &noted))), NONE);
     // Replaced without its annotations, it is not made public again either.
     let mut bare = plain();
     bare["spec"] = new["spec"].clone();
-    assert_eq!(said(&after(&bare, &update(&old, &bare))), NONE);
+    assert_eq!(written(&after(&bare, &update(&old, &bare))), NONE);
 }
 
 #[test]
@@ -73,14 +73,14 @@ fn when_the_ranges_are_gone_inlets_serves_again() {
     let old = created(&ranged());
     let mut new = old.clone();
     new["spec"] = plain()["spec"].clone();
-    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
+    assert_eq!(written(&after(&new, &update(&old, &new))), INLETS);
 }
 
 #[test]
-fn a_served_service_that_asks_for_an_address_keeps_its_tunnel_and_is_told_once() {
+fn a_served_service_that_requests_an_address_keeps_its_tunnel_with_one_warning() {
     let (old, new) = grown(&asking("loadBalancerIP", json!("10.0.0.7")));
     let verdict = update(&old, &new);
-    assert_eq!(said(&after(&new, &verdict)), INLETS);
+    assert_eq!(written(&after(&new, &verdict)), INLETS);
     let text =
         "fastrak: inlets ignores spec.loadBalancerIP; the Service keeps the tunnel's address";
     assert_eq!(warned(&verdict), [text]);
@@ -95,7 +95,7 @@ fn local_traffic_is_served_with_a_warning_that_clients_addresses_are_lost() {
     let verdict = create(&local);
     assert_eq!(warned(&verdict), [text, "fastrak: left its address to the inlets operator"]);
     let served = after(&local, &verdict);
-    assert_eq!(said(&served), INLETS);
+    assert_eq!(written(&served), INLETS);
     is_silent(&update(&served, &served), Reason::Inlets);
     let (old, new) = grown(&local);
     assert_eq!(warned(&update(&old, &new)), [text]);
@@ -115,7 +115,7 @@ fn with_operator(
 }
 
 #[test]
-fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
+fn a_default_of_inlets_without_an_operator_is_recorded_with_one_warning() {
     let remark = "no inlets-operator (0.17 or later) is installed; install it or write \
                   fastrak.io/balancer: none";
     let did = "fastrak: left its address to the inlets operator";
@@ -126,7 +126,7 @@ fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
     let dry: Vec<_> = verdict.warnings(true).map(|warning| warning.to_string()).collect();
     assert_eq!(dry[0], format!("fastrak (dry run): {remark}"));
     let served = after(&plain(), &verdict);
-    assert_eq!(said(&served), INLETS, "the operator may come");
+    assert_eq!(written(&served), INLETS, "the operator may come");
     is_silent(&absent(None, &served), Reason::Inlets);
     is_silent(&absent(Some(&served), &served), Reason::Inlets);
     // Stripped and restored, it is not news.
@@ -137,7 +137,7 @@ fn a_default_of_inlets_without_an_operator_is_recorded_and_told_once() {
     assert_eq!(warned(&absent(Some(&inner), &plain())).len(), 2);
     let asking = annotated(&plain(), &[(BALANCER, "inlets")]);
     assert_eq!(warned(&absent(None, &asking)), [did]);
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     for (object, settings) in [(udp(), SETTINGS), (plain(), none)] {
         assert_eq!(warned(&with_operator(Some(false), None, &object, settings)).len(), 1);
     }

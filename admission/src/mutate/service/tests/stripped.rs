@@ -32,24 +32,24 @@ fn a_served_service_that_is_replaced_without_annotations_keeps_its_decision() {
     let old = tunnelled(&created(&plain()));
     for new in [replaced(&old), tunnelled(&replaced(&old))] {
         let changed = after(&new, &update(&old, &new));
-        assert_eq!(said(&changed), INLETS, "{new}");
+        assert_eq!(written(&changed), INLETS, "{new}");
         is_silent(&update(&old, &changed), Reason::Inlets);
     }
     let old = created(&annotated(&plain(), &[(BALANCER, "none")]));
     let new = annotated(&replaced(&old), &[(BALANCER, "none")]);
-    assert_eq!(said(&after(&new, &update(&old, &new))), NONE);
+    assert_eq!(written(&after(&new, &update(&old, &new))), NONE);
 }
 
 #[test]
-fn a_stripped_decision_stands_whatever_the_defaults_are_now() {
+fn a_removed_decision_stands_even_if_the_defaults_changed() {
     let old = tunnelled(&created(&plain()));
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     let new = replaced(&old);
-    assert_eq!(said(&after(&new, &decide(Some(&old), &new, none))), INLETS);
+    assert_eq!(written(&after(&new, &decide(Some(&old), &new, none))), INLETS);
 }
 
 #[test]
-fn any_part_of_the_record_that_is_stripped_is_restored() {
+fn any_removed_part_of_the_record_is_restored() {
     let old = tunnelled(&created(&plain()));
     for keys in [
         &[BALANCER_DECISION][..],
@@ -60,24 +60,24 @@ fn any_part_of_the_record_that_is_stripped_is_restored() {
         &[BALANCER_DECISION, MANAGE, MANAGE_LEGACY],
     ] {
         let new = without(&old, keys);
-        assert_eq!(said(&after(&new, &update(&old, &new))), INLETS, "{keys:?}");
+        assert_eq!(written(&after(&new, &update(&old, &new))), INLETS, "{keys:?}");
     }
     let unreadable = annotated(&old, &[(BALANCER_DECISION, "rubbish")]);
-    assert_eq!(said(&after(&unreadable, &update(&old, &unreadable))), INLETS);
+    assert_eq!(written(&after(&unreadable, &update(&old, &unreadable))), INLETS);
 }
 
 #[test]
-fn what_a_user_writes_in_the_same_update_counts_more_than_the_old_decision() {
+fn a_users_choice_in_the_same_update_overrides_the_old_decision() {
     let old = tunnelled(&created(&plain()));
     let managed = annotated(&replaced(&old), &[(MANAGE, "0")]);
     let changed = after(&managed, &update(&old, &managed));
-    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&changed), (Some("0"), None, Some("skipped:user-managed")));
     is_silent(&update(&old, &changed), Reason::UserManaged);
     let chosen = annotated(&replaced(&old), &[(BALANCER, "none")]);
-    assert_eq!(said(&after(&chosen, &update(&old, &chosen))), NONE);
+    assert_eq!(written(&after(&chosen, &update(&old, &chosen))), NONE);
     let unserved = annotated(&without(&old, &[BALANCER_DECISION]), &[(BALANCER, "node-ip")]);
     assert_eq!(
-        said(&after(&unserved, &update(&old, &unserved))),
+        written(&after(&unserved, &update(&old, &unserved))),
         (None, None, Some("skipped:unserved-choice"))
     );
 }
@@ -89,7 +89,7 @@ fn a_replacement_of_another_type_leaves_nothing_for_the_operator() {
     let marked = without(&old, &[BALANCER_DECISION]);
     for mut new in [bare, marked] {
         new["spec"]["type"] = json!("ClusterIP");
-        assert_eq!(said(&after(&new, &update(&old, &new))), (None, None, None), "{new}");
+        assert_eq!(written(&after(&new, &update(&old, &new))), (None, None, None), "{new}");
     }
 }
 
@@ -107,8 +107,8 @@ fn a_service_that_is_being_deleted_or_opts_out_keeps_what_its_client_wrote() {
 fn a_decision_to_skip_is_made_again_from_the_new_object() {
     let old = created(&annotated(&plain(), &[("metallb.io/address-pool", "x")]));
     let same = without(&old, &[BALANCER_DECISION]);
-    assert_eq!(said(&after(&same, &update(&old, &same))).2, Some("skipped:foreign-mark"));
-    assert_eq!(said(&after(&plain(), &update(&old, &plain()))), INLETS);
+    assert_eq!(written(&after(&same, &update(&old, &same))).2, Some("skipped:foreign-mark"));
+    assert_eq!(written(&after(&plain(), &update(&old, &plain()))), INLETS);
 }
 
 /// The object as its status was written by this client.
@@ -123,17 +123,17 @@ fn status_by(object: &Value, manager: &str) -> Value {
 }
 
 #[test]
-fn without_the_old_object_the_operators_address_is_told_by_who_wrote_it() {
-    let none = Settings { balancer: Balancer::None, ..SETTINGS };
+fn without_the_old_object_the_writer_of_the_status_shows_the_operators_address() {
+    let none = Settings { balancer: Mode::None, ..SETTINGS };
     let stripped = replaced(&tunnelled(&plain()));
     let ours = status_by(&stripped, "inlets-operator");
-    assert_eq!(said(&after(&ours, &decide(None, &ours, none))), INLETS);
+    assert_eq!(written(&after(&ours, &decide(None, &ours, none))), INLETS);
     for other in [stripped.clone(), status_by(&stripped, "controller")] {
-        assert_eq!(said(&created(&other)), (None, None, Some("skipped:foreign-address")));
+        assert_eq!(written(&created(&other)), (None, None, Some("skipped:foreign-address")));
     }
     // A user's own value and choice count more.
     let managed = annotated(&ours, &[(MANAGE, "1")]);
-    assert_eq!(said(&created(&managed)), (Some("1"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&created(&managed)), (Some("1"), None, Some("skipped:user-managed")));
     let chosen = annotated(&ours, &[(BALANCER, "none")]);
-    assert_eq!(said(&created(&chosen)), NONE);
+    assert_eq!(written(&created(&chosen)), NONE);
 }

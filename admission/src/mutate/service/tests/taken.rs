@@ -29,15 +29,15 @@ fn withheld() -> Value {
 
 #[test]
 fn an_address_of_another_load_balancer_ends_the_record_and_keeps_the_operator_away() {
-    for wish in [None, Some("inlets")] {
-        let object = wish.map_or(plain(), |wish| annotated(&plain(), &[(BALANCER, wish)]));
+    for choice in [None, Some("inlets")] {
+        let object = choice.map_or(plain(), |choice| annotated(&plain(), &[(BALANCER, choice)]));
         let object = addressed(&created(&object), "k3s");
         for verdict in [update(&object, &object), create(&object)] {
             assert_eq!(verdict.reason, Reason::ForeignAddress);
             let texts = warned(&verdict);
             assert_eq!(texts, ["fastrak: left it alone: status.loadBalancer has its address"]);
             let changed = after(&object, &verdict);
-            assert_eq!(said(&changed), WITHHELD, "{wish:?}");
+            assert_eq!(written(&changed), WITHHELD, "{choice:?}");
             is_silent(&create(&changed), Reason::ForeignAddress);
             is_silent(&update(&object, &changed), Reason::ForeignAddress);
             is_silent(&update(&changed, &changed), Reason::ForeignAddress);
@@ -59,16 +59,16 @@ fn an_address_that_may_be_the_operators_ends_no_record() {
 }
 
 #[test]
-fn a_record_of_none_stands_beside_an_address_until_inlets_is_asked_for() {
+fn a_record_of_none_stands_beside_an_address_until_inlets_is_chosen() {
     let none = addressed(&created(&annotated(&plain(), &[(BALANCER, "none")])), "k3s");
     is_silent(&update(&none, &none), Reason::NoBalancer);
-    for wishing in [annotated(&none, &[(BALANCER, "inlets")]), {
-        let mut wishless = none.clone();
-        wishless["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
-        wishless
+    for asking in [annotated(&none, &[(BALANCER, "inlets")]), {
+        let mut unchosen = none.clone();
+        unchosen["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
+        unchosen
     }] {
-        let changed = after(&wishing, &update(&none, &wishing));
-        assert_eq!(said(&changed), WITHHELD, "{wishing}");
+        let changed = after(&asking, &update(&none, &asking));
+        assert_eq!(written(&changed), WITHHELD, "{asking}");
         is_silent(&create(&changed), Reason::ForeignAddress);
     }
 }
@@ -77,14 +77,14 @@ fn a_record_of_none_stands_beside_an_address_until_inlets_is_asked_for() {
 fn an_update_without_annotations_leaves_the_operator_away() {
     let old = withheld();
     let new = without_annotations(&old);
-    assert_eq!(said(&after(&new, &update(&old, &new))), WITHHELD);
+    assert_eq!(written(&after(&new, &update(&old, &new))), WITHHELD);
     let inlets = addressed(&created(&plain()), "k3s");
     let new = without_annotations(&inlets);
-    assert_eq!(said(&after(&new, &update(&inlets, &new))), WITHHELD);
+    assert_eq!(written(&after(&new, &update(&inlets, &new))), WITHHELD);
     // If it also gives up its address, nothing of fastrak's is left on it.
     let mut inner = annotated(&without_annotations(&old), &[(MANAGE, "0")]);
     inner["spec"]["type"] = json!("ClusterIP");
-    assert_eq!(said(&after(&inner, &update(&old, &inner))), (None, None, None));
+    assert_eq!(written(&after(&inner, &update(&old, &inner))), (None, None, None));
 }
 
 #[test]
@@ -92,26 +92,26 @@ fn when_the_address_is_gone_the_service_is_decided_again() {
     let old = withheld();
     let mut new = old.clone();
     new["status"]["loadBalancer"] = json!({});
-    assert_eq!(said(&after(&new, &update(&old, &new))), INLETS);
+    assert_eq!(written(&after(&new, &update(&old, &new))), INLETS);
     new["spec"]["type"] = json!("ClusterIP");
-    assert_eq!(said(&after(&new, &update(&old, &new))), (None, None, None));
+    assert_eq!(written(&after(&new, &update(&old, &new))), (None, None, None));
 }
 
 #[test]
-fn what_the_user_tells_the_operator_counts_more_than_the_address() {
+fn annotations_that_a_user_sets_for_the_operator_override_the_address() {
     let inlets = addressed(&created(&plain()), "k3s");
     let new = annotated(&inlets, &[(MANAGE, "0")]);
     let changed = after(&new, &update(&inlets, &new));
-    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&changed), (Some("0"), None, Some("skipped:user-managed")));
     let old = withheld();
     let new = annotated(&old, &[(MANAGE, "1")]);
     let changed = after(&new, &update(&old, &new));
-    assert_eq!(said(&changed), (Some("1"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&changed), (Some("1"), None, Some("skipped:user-managed")));
     // One word alone is the user's.
     let fresh = addressed(&plain(), "k3s");
     let skipped = after(&fresh, &create(&fresh));
-    assert_eq!(said(&skipped), (None, None, Some("skipped:foreign-address")));
+    assert_eq!(written(&skipped), (None, None, Some("skipped:foreign-address")));
     let new = annotated(&skipped, &[(MANAGE, "0")]);
     let changed = after(&new, &update(&skipped, &new));
-    assert_eq!(said(&changed), (Some("0"), None, Some("skipped:user-managed")));
+    assert_eq!(written(&changed), (Some("0"), None, Some("skipped:user-managed")));
 }

@@ -1,0 +1,260 @@
+//! The ways in which a Service can get an address: one row each, with what it writes and carries.
+//!
+//! Which mode serves a Service is the webhook's to decide.
+
+use super::partial::{PartialService, Port};
+use crate::names::{inlets, kubernetes};
+use crate::object::Mapping;
+use std::fmt;
+
+/// A way in which a Service gets an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The inlets operator gives it a machine with a public address.
+    Inlets,
+    /// It gets no address.
+    None,
+}
+
+/// A row of the table: what sets a mode apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its name, in annotations, flags and records.
+    pub name: &'static str,
+    /// The values that it writes of [`MANAGED`].
+    pub annotations: [&'static str; MANAGED.len()],
+    /// The field manager that writes the addresses of its Services, if it gives them addresses.
+    pub manager: Option<&'static str>,
+    /// What it can carry.
+    pub carries: Carries,
+}
+
+/// The annotations that modes write.
+pub const MANAGED: [&str; 2] = [inlets::MANAGE, inlets::MANAGE_LEGACY];
+
+/// What a mode can carry of all that a Service can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carries {
+    /// The protocols of ports.
+    pub protocols: &'static [Protocol],
+    /// Ports that it uses itself, so that no Service can.
+    pub reserved_ports: &'static [i32],
+    /// True if it keeps out clients from outside of the source ranges.
+    pub source_ranges: bool,
+    /// True if it can give a certain address.
+    pub requested_address: bool,
+    /// True if pods see the addresses of clients, which `externalTrafficPolicy: Local` asks for.
+    pub client_addresses: bool,
+}
+
+/// A part of a Service that a mode cannot carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsupported {
+    /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster can
+    /// distinguish clients.
+    SourceRanges,
+    /// A certain address.
+    RequestedAddress,
+    /// A port of this protocol.
+    Protocol(i32, Protocol),
+    /// A port that the mode uses itself.
+    ReservedPort(i32),
+}
+
+/// A port's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// The source range that lets every client in: each client of a tunnel has an IPv4 address.
+pub const EVERYBODY: &str = "0.0.0.0/0";
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 2] = [Self::Inlets, Self::None];
+
+    /// Returns the row of the mode.
+    #[must_use]
+    pub const fn row(self) -> Row {
+        match self {
+            Self::Inlets => Row {
+                name: "inlets",
+                annotations: ["1", "true"],
+                manager: Some(inlets::OPERATOR),
+                carries: Carries {
+                    protocols: &[Protocol::Tcp],
+                    reserved_ports: &[inlets::CONTROL_PORT],
+                    source_ranges: false,
+                    requested_address: false,
+                    client_addresses: false,
+                },
+            },
+            // A Service without an address leaves nothing to carry.
+            Self::None => Row {
+                name: "none",
+                annotations: ["0", "false"],
+                manager: None,
+                carries: Carries::EVERYTHING,
+            },
+        }
+    }
+
+    /// Returns the name of the mode.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Parses the name of a mode.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+
+    /// Returns the mode whose addresses this field manager writes.
+    pub(super) fn of_manager(manager: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.row().manager == Some(manager))
+    }
+
+    /// Returns whether the mode gives its Services addresses.
+    #[must_use]
+    pub const fn gives_addresses(self) -> bool {
+        self.row().manager.is_some()
+    }
+
+    /// Returns whether the mode can serve every Service that another one cannot.
+    #[must_use]
+    pub fn carries_everything(self) -> bool {
+        self.row().carries == Carries::EVERYTHING
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Carries {
+    /// All that a Service can ask for.
+    pub const EVERYTHING: Self = Self {
+        protocols: &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+        reserved_ports: &[],
+        source_ranges: true,
+        requested_address: true,
+        client_addresses: true,
+    };
+}
+
+/// The requirements of a Service that its mode may not meet.
+pub(super) struct Demands<'a> {
+    has_source_ranges: bool,
+    has_address: bool,
+    ports: &'a [Port<'a>],
+}
+
+impl<'a> Demands<'a> {
+    pub(super) fn of(service: &'a PartialService<'a>) -> Self {
+        let metadata = service.metadata.as_ref().map(|Mapping(metadata)| metadata);
+        let annotated =
+            metadata.and_then(|metadata| metadata.annotation(kubernetes::SOURCE_RANGES));
+        let annotated = annotated.unwrap_or_default().split(',').filter(|range| !range.is_empty());
+        let spec = service.spec.as_ref().map(|Mapping(spec)| spec);
+        let ranges = spec.and_then(|spec| spec.load_balancer_source_ranges.as_deref());
+        let ranges = ranges.unwrap_or_default().iter().map(|range| range.as_str());
+        let address = spec.and_then(|spec| spec.load_balancer_ip.as_deref());
+        Self {
+            has_source_ranges: are_restrictive(annotated) || are_restrictive(ranges),
+            has_address: !address.unwrap_or_default().is_empty(),
+            ports: spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the first demand that a mode cannot meet.
+    pub(super) fn unsupported(&self, mode: Mode) -> Option<Unsupported> {
+        let carries = mode.row().carries;
+        if self.has_source_ranges && !carries.source_ranges {
+            return Some(Unsupported::SourceRanges);
+        }
+        if self.has_address && !carries.requested_address {
+            return Some(Unsupported::RequestedAddress);
+        }
+        self.ports.iter().find_map(|port| {
+            let number = port.port.unwrap_or_default();
+            let protocol = Protocol::read(port.protocol.as_deref());
+            if !carries.protocols.contains(&protocol) {
+                return Some(Unsupported::Protocol(number, protocol));
+            }
+            let reserved = carries.reserved_ports.contains(&number);
+            reserved.then_some(Unsupported::ReservedPort(number))
+        })
+    }
+}
+
+fn are_restrictive<'a>(ranges: impl Iterator<Item = &'a str>) -> bool {
+    let mut ranges = ranges.peekable();
+    ranges.peek().is_some() && !ranges.any(|range| range == EVERYBODY)
+}
+
+impl Unsupported {
+    /// Returns whether a mode that serves the Service already may go on. One that carries the other
+    /// ports, or gives another address than is requested, serves its clients as before. One that lets
+    /// in clients whom the Service keeps out may not: another address can be obtained, but data that a
+    /// stranger has read stays read.
+    #[must_use]
+    pub const fn may_continue(self) -> bool {
+        match self {
+            Self::SourceRanges => false,
+            Self::RequestedAddress | Self::Protocol(..) | Self::ReservedPort(_) => true,
+        }
+    }
+
+    /// Describes what a mode does not do for a Service.
+    #[must_use]
+    pub fn of_mode(self, mode: Mode) -> String {
+        match self {
+            Self::SourceRanges => format!("{mode} ignores spec.loadBalancerSourceRanges"),
+            Self::RequestedAddress => format!("{mode} ignores spec.loadBalancerIP"),
+            Self::Protocol(..) | Self::ReservedPort(_) => {
+                format!("{mode} cannot carry it, {self}")
+            }
+        }
+    }
+}
+
+impl Protocol {
+    fn read(text: Option<&str>) -> Self {
+        match text {
+            Some("UDP") => Self::Udp,
+            Some("SCTP") => Self::Sctp,
+            _ => Self::Tcp,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SourceRanges => f.write_str("spec.loadBalancerSourceRanges"),
+            Self::RequestedAddress => f.write_str("spec.loadBalancerIP"),
+            Self::Protocol(port, protocol) => write!(f, "port {port} is {protocol}"),
+            Self::ReservedPort(port) => write!(f, "port {port} is the tunnel's own"),
+        }
+    }
+}
