@@ -19,6 +19,7 @@ pub mod log;
 pub mod not_found;
 pub mod read_timeouts;
 pub mod ready;
+pub mod retry;
 pub mod shutdown;
 pub mod superseded;
 pub mod supervise;
