@@ -26,3 +26,4 @@ pub mod supervise;
 pub mod termination;
 pub mod tls;
 pub mod watch;
+pub mod work_queue;

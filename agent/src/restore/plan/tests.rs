@@ -99,7 +99,7 @@ fn with(known: FoundVolume) -> Evidence {
 
 fn on(way: Way, evidence: &Evidence) -> Step {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    decide(&Ask { claim: &claim, plan: &plan, id: &id, way }, evidence)
+    decide(&Request { claim: &claim, plan: &plan, id: &id, way }, evidence)
 }
 
 fn kept(phase: Phase) -> Evidence {
@@ -123,8 +123,8 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
     };
     let decided = |plan: &Plan, limit| {
         let (claim, id) = (claim(), id(OLD));
-        let ask = Ask { claim: &claim, plan, id: &id, way: Way::Undelete };
-        decide(&ask, &limited(limit))
+        let request = Request { claim: &claim, plan, id: &id, way: Way::Undelete };
+        decide(&request, &limited(limit))
     };
     assert!(matches!(decided(&plan, None), Step::Publish(_)));
     plan.spec.quota = Quota::Required;
@@ -173,13 +173,13 @@ fn what_was_done_is_not_done_again() {
 #[test]
 fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to() {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    let ask = Ask { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
+    let request = Request { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
     let had = |claim: &str, uid: &str| Owner {
         namespace: "shop".into(),
         claim: claim.into(),
         uid: uid.into(),
     };
-    let others = |owner| others(&ask, &FoundVolume { owner, ..known() });
+    let others = |owner| others(&request, &FoundVolume { owner, ..known() });
     let (first, second) = (had("old", OLD), had("second", "2"));
     assert_eq!(others(first.clone()), vec![first.clone()]);
     assert_eq!(others(second.clone()), [first.clone(), second]);
@@ -255,7 +255,7 @@ fn on_any_doubt_nothing_is_given() {
         assert!(!gives(&on(Way::Undelete, &evidence)), "{evidence:?}");
     }
     let (claim, plan) = (claim(), plan());
-    let own = Ask { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
+    let own = Request { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
     assert_eq!(decide(&own, &evidence()), Step::Refuse(Refusal::Itself));
 }
 
