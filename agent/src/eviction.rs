@@ -46,14 +46,14 @@ async fn evict_trash(
 /// Reports an eviction. The claim and the volume are gone: the event is all that their user can find.
 pub fn report(context: &Context, pool: &PoolName, volume: &PurgedVolume) {
     let PurgedVolume { id, owner, bytes } = volume;
-    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "evicted a volume from the trash");
+    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.name, "evicted a volume from the trash");
     if owner.namespace.is_empty() {
         return;
     }
     let claim = Claim {
         namespace: owner.namespace.clone(),
-        name: owner.claim.clone(),
-        uid: Some(owner.uid.clone()),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
         ..Claim::default()
     };
     let size = Bytes(*bytes);

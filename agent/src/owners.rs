@@ -5,10 +5,10 @@ use crate::cluster::ClusterError;
 use crate::cluster::identity::NamespaceView;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::{Location, Store};
 
 /// Records the claim in the PersistentVolume if an administrator has changed it. The first claim must not
@@ -18,8 +18,8 @@ pub(crate) async fn record_owner(
     id: &VolumeId,
     volume: &Volume,
 ) -> Result<(), Failure> {
-    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
-    let Some(owner) = owner.filter(|owner| owner.uid != id.as_str()) else { return Ok(()) };
+    let owner = volume.owner().filter(|owner| !owner.is(id.as_str()));
+    let Some(owner) = owner.cloned() else { return Ok(()) };
     let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
     let Location::InPool(pool, _) = found else { return Ok(()) };
     let id = id.clone();
@@ -33,7 +33,7 @@ pub(crate) async fn record_namespace(
     (pool, identity): (&PoolName, &Identity),
     volume: &Volume,
 ) -> Result<(), Failure> {
-    let Some(owner) = volume.claim.as_ref().and_then(ClaimRef::owner) else { return Ok(()) };
+    let Some(owner) = volume.owner().cloned() else { return Ok(()) };
     let (name, id, of) = (pool.clone(), identity.volume.clone(), owner.clone());
     let is_known = context.on_disk(move |store| store.knows_namespace_of(&name, &id, &of)).await;
     if is_known.map_err(Failure::of(Operation::Record))? {
@@ -50,7 +50,7 @@ pub(crate) async fn record_namespace(
 /// the volume's original claim is another one with the same name.
 pub(crate) async fn namespace_uid(
     context: &Context,
-    owner: &Owner,
+    owner: &ClaimRef,
     identity: &Identity,
 ) -> Result<Option<String>, ClusterError> {
     let found = context.cluster.namespace(&owner.namespace).await?;

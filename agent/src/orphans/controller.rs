@@ -6,13 +6,12 @@ use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::metrics::{Delete, OfPool};
-use crate::snapshot::volume::ClaimRef;
 use crate::unfinished::Outcome;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::orphan::{Content, Discarded};
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::{Location, VolumeError};
 
 /// Reconciles a volume that has neither a claim nor a PersistentVolume.
@@ -88,8 +87,8 @@ async fn claims(
     let (name, id) = (pool.clone(), identity.volume.clone());
     let owner = context.on_disk(move |store| store.owner(&name, &id)).await;
     let owner = owner.map_err(Failure::of(Operation::Collect))?;
-    for owner in [Some(Owner::first(identity)), owner].into_iter().flatten() {
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await;
+    for owner in [Some(ClaimRef::original(identity)), owner].into_iter().flatten() {
+        let state = context.cluster.claim(&owner).await;
         let state = state.map_err(Failure::of(Operation::Collect))?;
         if state != ClaimState::Gone {
             return Ok(state);

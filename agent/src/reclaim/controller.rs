@@ -16,12 +16,12 @@ use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::{Delete, OfPool};
 use crate::owners;
 use crate::role::VolumeState;
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_store::volumes::{Location, Store};
 use std::time::Duration;
@@ -90,7 +90,7 @@ async fn carry_out(
         Step::Trash(_) | Step::Finish => Delete::trashed,
         Step::FinishMissing => Delete::missing,
     };
-    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
+    let owner = volume.owner().cloned();
     // Read before the deletion: afterwards the namespace may be deleted.
     let metadata = trash_metadata(context, owner, &data).await?;
     let marked = match mark_deleted(context, volume).await? {
@@ -145,7 +145,7 @@ async fn finalize(context: &Context, volume: Volume) -> Result<(), Failure> {
 /// Returns what to record in the trash. The namespace is needed only if the volume can be restored.
 async fn trash_metadata(
     context: &Context,
-    owner: Option<Owner>,
+    owner: Option<ClaimRef>,
     data: &Location,
 ) -> Result<TrashMetadata, Failure> {
     let now = context.clock.now().as_second();

@@ -4,12 +4,12 @@ use super::plan::Evidence;
 use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::Location;
 use fastrak_store::volumes::orphan::Content;
-use fastrak_store::volumes::records::owner::Owner;
 
 /// Reads the evidence about a volume that may have to be deleted.
 pub(super) async fn gather(
@@ -53,13 +53,13 @@ async fn recorded(
     let (pool, id) = (pool.clone(), identity.volume.clone());
     let owner = context.on_disk(move |store| store.owner(&pool, &id)).await;
     let owner = owner.map_err(Failure::of(Operation::Trash))?;
-    let named = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
-    for owner in [Some(Owner::first(identity)), owner].into_iter().flatten() {
-        if named == Some(owner.uid.as_str()) || owner.claim.is_empty() {
+    let named = volume.owner();
+    for owner in [Some(ClaimRef::original(identity)), owner].into_iter().flatten() {
+        if named.is_some_and(|named| named.uid == owner.uid) || owner.name.is_empty() {
             continue;
         }
-        let claim = format!("{}/{}", owner.namespace, owner.claim);
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await;
+        let claim = format!("{}/{}", owner.namespace, owner.name);
+        let state = context.cluster.claim(&owner).await;
         if state.map_err(Failure::of(Operation::Delete))? != ClaimState::Gone {
             return Ok(Some(claim));
         }

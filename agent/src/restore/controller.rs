@@ -14,13 +14,13 @@ use crate::context::Context;
 use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::{Act, OfPool, Restore};
 use crate::snapshot::About;
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::ProvisionedVolume;
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// Reconciles a claim that requests an existing volume.
@@ -131,7 +131,7 @@ async fn former_claims(
     known: &FoundVolume,
 ) -> Result<ClaimState, ClusterError> {
     for owner in plan::others(request, known) {
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await?;
+        let state = context.cluster.claim(&owner).await?;
         if state != ClaimState::Gone {
             return Ok(state);
         }
@@ -175,10 +175,10 @@ async fn restore(
     known: &FoundVolume,
 ) -> Result<ProvisionedVolume, Failure> {
     let (pool, id) = (known.pool.clone(), request.id.clone());
-    let owner = Owner {
+    let owner = ClaimRef {
         namespace: request.claim.namespace.clone(),
-        claim: request.claim.name.clone(),
-        uid: request.plan.spec.identity.volume.to_string(),
+        name: request.claim.name.clone(),
+        uid: Some(request.plan.spec.identity.volume.to_string()),
     };
     let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
     let made = made.map_err(Failure::of(Operation::Restore))?;

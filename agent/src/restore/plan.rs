@@ -10,13 +10,13 @@ use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Quota;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// How a claim gets an existing volume.
@@ -74,12 +74,10 @@ pub enum Step {
 /// The claims that must be gone before this one gets the volume: the one that it was made for, and the
 /// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
 #[must_use]
-pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<Owner> {
-    let mut others = vec![Owner::first(&known.identity), known.owner.clone()];
+pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
+    let mut others = vec![ClaimRef::original(&known.identity), known.owner.clone()];
     others.dedup();
-    others.retain(|owner| {
-        !owner.claim.is_empty() && Some(owner.uid.as_str()) != request.claim.uid.as_deref()
-    });
+    others.retain(|owner| !owner.name.is_empty() && owner.uid != request.claim.uid);
     others
 }
 

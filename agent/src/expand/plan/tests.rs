@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::volume::ClaimRef;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::names;
 
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";

@@ -1,6 +1,6 @@
 use super::*;
 use crate::role::VolumeState;
-use crate::snapshot::volume::ClaimRef;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;

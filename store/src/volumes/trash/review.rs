@@ -6,12 +6,13 @@
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
-use crate::volumes::records::owner::{self, Owner, OwnerRecord};
+use crate::volumes::records::owner::{self, OwnerRecord};
 use crate::volumes::trash::discard::mark_for_removal;
 use crate::volumes::trash::evict::Listings;
 use crate::volumes::trash::plan::{self, Entry, Fate};
 use crate::volumes::trash::trashed::Trashed;
 use crate::volumes::{Store, layout};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -41,7 +42,7 @@ pub struct PurgedVolume {
     /// The volume.
     pub id: VolumeId,
     /// The last owner.
-    pub owner: Owner,
+    pub owner: ClaimRef,
     /// The granted size.
     pub bytes: u64,
 }
@@ -192,8 +193,9 @@ fn time(
     identity: &Identity,
     now: i64,
     ttl: u64,
-) -> Result<(Owner, i64, u64), HostError> {
-    let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
+) -> Result<(ClaimRef, i64, u64), HostError> {
+    let record =
+        owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity)));
     // A volume without a recorded time starts now.
     let (due, spent) = match record.trashed {
         Some(trashed) => (trashed.due(now, ttl), trashed.spent(now, ttl)),
