@@ -7,7 +7,7 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::trash::review::PurgedVolume;
+use fastrak_store::volumes::trash::contents::PurgedVolume;
 use fastrak_store::volumes::{Store, VolumeError};
 
 /// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
@@ -30,7 +30,7 @@ async fn evict_trash(
     pool: &PoolName,
     (bytes, requester): (u64, &str),
 ) -> Result<bool, VolumeError> {
-    // The effect of the latest eviction comes first.
+    // The space of the latest eviction is freed first.
     if context.store.has_pending_evictions() {
         return Ok(true);
     }
@@ -43,7 +43,7 @@ async fn evict_trash(
     Ok(!evicted.is_empty())
 }
 
-/// Reports an eviction. The claim and the volume are gone: the event is all that their user can find.
+/// Reports an eviction. The claim and the volume are deleted: the event is all that their user can find.
 pub fn report(context: &Context, pool: &PoolName, volume: &PurgedVolume) {
     let PurgedVolume { id, owner, bytes } = volume;
     tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.name, "evicted a volume from the trash");
