@@ -1,5 +1,6 @@
 //! The delay until the next reconciliation. Pure.
 
+use fastrak_runtime::retry;
 use std::time::Duration;
 
 /// Why a reconciliation is repeated.
@@ -17,13 +18,18 @@ impl Backoff {
     /// Returns the delay after `times` consecutive results of this kind, at least one.
     #[must_use]
     pub fn delay(self, times: u32) -> Duration {
-        let (first, longest) = match self {
+        let (first, longest) = self.limits();
+        retry::delay(times, first, longest)
+    }
+
+    /// Returns the first and the longest delay.
+    #[must_use]
+    pub const fn limits(self) -> (Duration, Duration) {
+        match self {
             Self::Failed => (Duration::from_millis(250), Duration::from_secs(60)),
             Self::Busy => (Duration::from_secs(2), Duration::from_secs(10)),
             Self::Refused => (Duration::from_secs(60), Duration::from_secs(300)),
-        };
-        let doublings = times.saturating_sub(1).min(16);
-        first.saturating_mul(1 << doublings).min(longest)
+        }
     }
 }
 

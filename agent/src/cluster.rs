@@ -12,7 +12,8 @@ pub use calls::{Answer, Cluster};
 pub use error::ClusterError;
 pub use status::ClaimStatus;
 
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::names;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;

@@ -4,6 +4,7 @@
 //! objects. Repetitions of the same message about the same object become one event with a count.
 
 use crate::cluster::repoint;
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -23,8 +24,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-use crate::snapshot::volume::Volume;
 
 /// The length of the event queue: a burst of a thousand claims writes two events each.
 const WAITING: usize = 4096;
@@ -69,6 +68,17 @@ pub struct Note {
     at: Timestamp,
 }
 
+/// The object that an event is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Object<'a> {
+    /// A claim.
+    Claim(&'a Claim),
+    /// A PersistentVolume.
+    Volume(&'a Volume),
+    /// A node.
+    Node(&'a NodeName),
+}
+
 /// Creates the event queue.
 #[must_use]
 pub fn channel() -> (Events, Waiting) {
@@ -77,44 +87,62 @@ pub fn channel() -> (Events, Waiting) {
 }
 
 impl Events {
-    /// Queues an event on a claim.
-    pub fn on_claim(&self, claim: &Claim, reason: EventReason, text: impl Into<String>) {
-        self.send(repoint::reference(claim), reason, text.into());
-    }
-
-    /// Queues an event on a volume.
-    pub fn on_volume(&self, volume: &Volume, reason: EventReason, text: impl Into<String>) {
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("PersistentVolume".to_owned()),
-            name: Some(volume.name.clone()),
-            uid: Some(volume.uid.clone()),
-            resource_version: Some(volume.resource_version.clone()),
-            ..ObjectReference::default()
-        };
-        self.send(regarding, reason, text.into());
-    }
-
-    /// Queues an event on a node.
-    pub fn on_node(&self, node: &NodeName, reason: EventReason, text: impl Into<String>) {
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(node.to_string()),
-            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events too.
-            uid: Some(node.to_string()),
-            ..ObjectReference::default()
-        };
-        self.send(regarding, reason, text.into());
-    }
-
-    fn send(&self, regarding: ObjectReference, reason: EventReason, text: String) {
-        let at = fastrak_runtime::clock::now();
-        if let Err(error) =
-            self.sender.try_send((Instant::now(), Note { regarding, reason, text, at }))
-        {
+    /// Queues an event on an object.
+    pub fn write<'a>(
+        &self,
+        object: impl Into<Object<'a>>,
+        reason: EventReason,
+        text: impl Into<String>,
+    ) {
+        let regarding = object.into().reference();
+        let (text, at) = (text.into(), fastrak_runtime::clock::now());
+        let event = (Instant::now(), Note { regarding, reason, text, at });
+        if let Err(error) = self.sender.try_send(event) {
             tracing::warn!(%error, "dropped an event");
         }
+    }
+}
+
+impl Object<'_> {
+    fn reference(self) -> ObjectReference {
+        match self {
+            Self::Claim(claim) => repoint::reference(claim),
+            Self::Volume(volume) => ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("PersistentVolume".to_owned()),
+                name: Some(volume.name.clone()),
+                uid: Some(volume.uid.clone()),
+                resource_version: Some(volume.resource_version.clone()),
+                ..ObjectReference::default()
+            },
+            Self::Node(node) => ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Node".to_owned()),
+                name: Some(node.to_string()),
+                // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events
+                // too.
+                uid: Some(node.to_string()),
+                ..ObjectReference::default()
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a Claim> for Object<'a> {
+    fn from(claim: &'a Claim) -> Self {
+        Self::Claim(claim)
+    }
+}
+
+impl<'a> From<&'a Volume> for Object<'a> {
+    fn from(volume: &'a Volume) -> Self {
+        Self::Volume(volume)
+    }
+}
+
+impl<'a> From<&'a NodeName> for Object<'a> {
+    fn from(node: &'a NodeName) -> Self {
+        Self::Node(node)
     }
 }
 

@@ -5,26 +5,37 @@
 //! changes only directories with a valid record. The parts:
 //!
 //! ```text
-//! snapshot/ (watches) ── queue ── worker ─┬─ provision/  claim  → directory, then PersistentVolume
-//!                                         ├─ restore/    claim  → existing directory, then PersistentVolume
-//!                                         └─ reclaim/    PersistentVolume → trash, then deleted
-//! upkeep/ (pools, scan, trash)            all through the crate fastrak-store
+//! snapshot/ (watches) ── queue ── worker ── role ─┬─ provision/  claim → new directory ─┬─ claims/
+//!                                                 ├─ restore/    claim → existing one ──┘  (the plan)
+//!                                                 ├─ expand/     volume in use → its size
+//!                                                 ├─ reclaim/    volume → kept, or trash, then deleted
+//!                                                 └─ orphans/    directory without owner → trash
+//! upkeep/ (pools, scan, trash)                    all through the crate fastrak-store
 //! ```
+//!
+//! `failure.rs` maps each error to its retry and its event; `Context::report` writes both log and event.
 
 pub mod backoff;
+pub mod claims;
 pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod events;
+pub mod eviction;
 pub mod expand;
+pub mod failure;
 pub mod metrics;
+pub mod orphans;
+mod owners;
 pub mod provision;
-pub mod queue;
 pub mod reclaim;
+mod repeats;
 pub mod restore;
+pub mod role;
 pub mod run;
 pub mod snapshot;
+pub mod unfinished;
 pub mod unmounts;
 pub mod upkeep;
 pub mod worker;

@@ -1,10 +1,10 @@
-//! Reclaims volumes whose claims are deleted: `plan.rs` decides and `controller.rs` acts for volumes with a
-//! PersistentVolume, `orphans/` handles directories without one.
+//! Reclaims volumes whose claims are deleted: `evidence.rs` reads the facts, `plan.rs` decides,
+//! `controller.rs` acts. `retain.rs` records that a volume is kept.
 
 pub mod controller;
-pub mod orphans;
-mod owners;
+mod evidence;
 pub mod plan;
+pub mod retain;
 
 use std::path::Path;
 

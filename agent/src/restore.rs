@@ -7,4 +7,3 @@ pub mod import;
 pub mod plan;
 pub mod publish;
 pub mod refusal;
-mod report;

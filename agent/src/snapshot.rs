@@ -13,6 +13,7 @@ pub mod watch;
 
 use crate::clock::Clock;
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
 use growth::Growth;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 use unwatched::Unwatched;
-use volume::{ClaimRef, Volume};
+use volume::Volume;
 
 /// The snapshot.
 #[derive(Debug)]

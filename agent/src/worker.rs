@@ -1,7 +1,9 @@
-//! The workers: each takes one volume at a time from the queue and reconciles it.
+//! The workers: each takes one volume at a time from the queue and reconciles it by its role.
 
-use crate::context::{Context, Outcome};
-use crate::{provision, reclaim, restore};
+use crate::context::Context;
+use crate::role::Role;
+use crate::unfinished::Outcome;
+use crate::{expand, orphans, provision, reclaim, restore};
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -17,32 +19,30 @@ pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infal
             held = context.queue.next() => held,
         };
         let id = held.key();
-        if let Some(delay) = look(&context, id).await {
+        if let Some(delay) = reconcile(&context, id).await {
             context.queue.add_after(id.clone(), delay);
         }
     }
 }
 
 /// Reconciles one volume. Returns the delay until the next reconciliation, if there is one.
-pub async fn look(context: &Context, id: &VolumeId) -> Option<Duration> {
-    let outcome = reconcile(context, id).await;
-    context.unfinished.settle(id, outcome)
-}
-
-async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
+pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
     let about = context.snapshot.about(id);
-    if let Some(volume) = &about.volume
-        && let Some(outcome) = reclaim::controller::reconcile(context, id, volume).await
-    {
-        return outcome;
-    }
-    match &about.claim {
-        Some(_) if about.is_published => Outcome::Done,
-        // A claim that requests an existing volume never gets an empty one.
-        Some(claim) if let Some(wish) = &claim.restore_request => {
-            restore::controller::reconcile(context, claim, &about, wish).await
+    let outcome = match Role::of(&about, &context.node) {
+        Role::Provision(claim) => {
+            provision::controller::reconcile(context, id, claim, &about).await
         }
-        Some(claim) => provision::controller::reconcile(context, claim, &about).await,
-        None => reclaim::orphans::controller::reconcile(context, id).await,
-    }
+        Role::Restore(claim, request) => {
+            restore::controller::reconcile(context, (id, claim), &about, request).await
+        }
+        Role::InUse(volume) => expand::controller::reconcile(context, id, volume).await,
+        Role::Retained(volume) => match reclaim::retain::reconcile(context, id, volume).await {
+            Outcome::Done => expand::controller::reconcile(context, id, volume).await,
+            retry => retry,
+        },
+        Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
+        Role::Stray => orphans::controller::reconcile(context, id).await,
+        Role::Published => Outcome::Done,
+    };
+    context.unfinished.settle(id, outcome)
 }

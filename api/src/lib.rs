@@ -9,6 +9,7 @@
 pub mod balancer;
 pub mod capacity;
 pub mod claim;
+pub mod claim_ref;
 pub mod class;
 pub mod duration;
 pub mod names;

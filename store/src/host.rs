@@ -18,7 +18,8 @@ pub mod removal;
 use rustix::io::Errno;
 use std::fmt;
 
-pub use dirs::{Dir, Kind};
+pub use calls::Kind;
+pub use dirs::Dir;
 pub use kernel::Kernel;
 
 /// The operation that failed.

@@ -35,7 +35,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trash::{removals, review};
+use trash::{removals, signals};
 
 /// A volume to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,14 +78,33 @@ pub enum Location {
     Absent,
 }
 
-/// The volumes in the pools of this node.
+/// The volumes in the pools of this node. Its methods, by the life of a volume:
+///
+/// | method | effect | file |
+/// |---|---|---|
+/// | [`ensure`](Self::ensure) | creates a volume unless it exists | `create.rs`, `pool_choice.rs` |
+/// | [`imported`](Self::imported), [`import`](Self::import) | moves another provisioner's data into a volume | `import.rs` |
+/// | [`find`](Self::find) | returns the location of a volume | here |
+/// | [`is_mounted`](Self::is_mounted), [`mounts`](Self::mounts) | reads the mounts | here |
+/// | [`grow`](Self::grow) | raises the size of a volume | `grow.rs` |
+/// | [`keep`](Self::keep) | records that a volume is retained | here |
+/// | [`owner`](Self::owner), [`record_owner`](Self::record_owner), [`knows_namespace_of`](Self::knows_namespace_of) | reads and records the last owner | `trash/restore.rs` |
+/// | [`discard`](Self::discard), [`sync_trash`](Self::sync_trash) | moves a volume into the trash | `trash/discard.rs`, `trash.rs` |
+/// | [`contents`](Self::contents), [`discard_orphan`](Self::discard_orphan) | examines and discards orphans | `orphan.rs` |
+/// | [`search`](Self::search), [`restore`](Self::restore) | finds a volume anywhere and gives it to an owner | `trash/restore.rs` |
+/// | [`review_trash`](Self::review_trash), [`take_unreviewed`](Self::take_unreviewed) | expires volumes in the trash | `trash/review.rs` |
+/// | [`evict_trash`](Self::evict_trash), [`has_pending_evictions`](Self::has_pending_evictions), [`clear_pending_evictions`](Self::clear_pending_evictions) | evicts volumes for a claim | `trash/evict.rs`, `trash/review.rs` |
+/// | [`empty_trash`](Self::empty_trash) | removes data in small steps | `trash.rs` |
+/// | [`survey`](Self::survey) | lists the volumes, and restores lost limits | `survey.rs` |
+/// | [`room`](Self::room), [`grants`](Self::grants) | returns the free space and the grants of a pool | `ledger.rs` |
+/// | [`pool_usages`](Self::pool_usages), [`measure_each`](Self::measure_each), [`record_usage`](Self::record_usage) | measures usage | `usage.rs` |
 #[derive(Clone, Debug)]
 pub struct Store {
     pools: Arc<Pools>,
     // The volumes that are being created, so that their staging directories are not leftovers. Locked
     // while a leftover is removed.
     creating: Arc<Mutex<HashSet<OsString>>>,
-    signals: Arc<review::TrashSignals>,
+    signals: Arc<signals::TrashSignals>,
     ledger: Arc<Ledger>,
     removals: removals::Removals,
     cursors: groups::SweepCursors,

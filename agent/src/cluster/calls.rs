@@ -6,8 +6,9 @@
 use super::identity::NamespaceView;
 use super::{Changed, ClaimState, ClaimStatus, ClusterError, KubeCluster};
 use crate::snapshot::growth::Growth;
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::PersistentVolume;

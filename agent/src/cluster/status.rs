@@ -3,8 +3,9 @@
 
 use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
 use crate::snapshot::growth::{Growth, STORAGE};
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use json_patch::jsonptr::PointerBuf;

@@ -7,70 +7,48 @@
 
 use super::plan::{self, Promise, Step};
 use super::status;
-use crate::backoff::Backoff;
-use crate::cluster::{Changed, ClaimStatus, ClusterError};
-use crate::context::{Context, Outcome};
+use crate::cluster::{Changed, ClaimStatus};
+use crate::context::Context;
+use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::Expansion;
+use crate::owners;
 use crate::snapshot::volume::Volume;
+use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::{Location, VolumeError};
+use fastrak_store::volumes::Location;
 
 /// How often a status patch is repeated after a conflict.
-const TRIES: usize = 5;
+const ATTEMPTS: usize = 5;
 
-/// A resize that has failed.
-#[derive(Debug, thiserror::Error)]
-enum ExpandError {
-    #[error("the volume could not be resized")]
-    Volume(#[source] VolumeError),
-    #[error("its directory is missing or has no valid record")]
-    NotFound,
-    #[error("the new size of the volume could not be published")]
-    Publish(#[source] ClusterError),
-    #[error("the volume or its claim was changed concurrently")]
-    Changed,
-}
-
-/// Reconciles the size of a claim whose volume is in use.
+/// Records the owner of a volume in use, and reconciles the size of its claim.
 pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    if let Err(failure) = owners::record_owner(context, id, volume).await {
+        return context.failed(id, volume, &failure);
+    }
     let Some((claim, growth)) = context.snapshot.owner(volume) else { return Outcome::Done };
-    match plan::plan(&claim, &growth, volume) {
-        Step::Nothing => Outcome::Done,
-        Step::Tell { size } => {
-            finish(context, id, &claim, set_capacity(context, &claim, &size).await)
-        }
+    let resized = match plan::plan(&claim, &growth, volume) {
+        Step::Nothing => return Outcome::Done,
+        Step::UpdateStatus { size } => set_capacity(context, &claim, &size).await,
         Step::Grow { bytes, size } => {
-            let told = grow(context, (id, &claim), volume, (bytes, &size)).await;
-            if let Err(ExpandError::Volume(VolumeError::Full(shortage))) = &told {
+            let grown = grow(context, (id, &claim), volume, (bytes, &size)).await;
+            if let Err(failure) = &grown
+                && let [shortage] = failure.shortages()
+            {
                 refuse(context, &claim, &size, &shortage.to_string()).await;
             }
-            finish(context, id, &claim, told)
+            grown
         }
-    }
-}
-
-fn finish(
-    context: &Context,
-    id: &VolumeId,
-    claim: &Claim,
-    outcome: Result<(), ExpandError>,
-) -> Outcome {
-    let Err(error) = outcome else {
+    };
+    let Err(failure) = resized else {
         context.metrics.expansion(Expansion::done);
         return Outcome::Done;
     };
-    let refused = matches!(&error, ExpandError::Volume(VolumeError::Full(_)));
-    context.metrics.expansion(if refused { Expansion::refused } else { Expansion::failed });
-    let text = Chain(&error).to_string();
-    if context.unfinished.should_report(id, &text) {
-        let (namespace, claim_name) = (&claim.namespace, &claim.name);
-        tracing::warn!(namespace, claim = claim_name, why = text, "could not resize the volume");
-        context.events.on_claim(claim, EventReason::VolumeResizeFailed, text);
-    }
-    Outcome::Requeue(if refused { Backoff::Refused } else { Backoff::Failed })
+    let is_full = !failure.shortages().is_empty();
+    context.metrics.expansion(if is_full { Expansion::refused } else { Expansion::failed });
+    context.failed(id, &claim, &failure)
 }
 
 async fn grow(
@@ -78,14 +56,16 @@ async fn grow(
     (id, claim): (&VolumeId, &Claim),
     volume: &Volume,
     (bytes, size): (u64, &str),
-) -> Result<(), ExpandError> {
+) -> Result<(), Failure> {
     let limit = grow_on_disk(context, id, bytes).await?;
     if !promise(context, claim, size).await? {
         return Ok(());
     }
-    match context.cluster.resize(volume, size).await.map_err(ExpandError::Publish)? {
+    match context.cluster.resize(volume, size).await.map_err(Failure::of(Operation::PublishSize))? {
         Changed::Done(_) => {}
-        Changed::Conflict | Changed::Gone => return Err(ExpandError::Changed),
+        Changed::Conflict | Changed::Gone => {
+            return Err(Failure::of(Operation::PublishSize)(Cause::Changed));
+        }
     }
     set_capacity(context, claim, size).await?;
     report_resized(context, claim, volume, (size, limit));
@@ -97,7 +77,7 @@ async fn grow_on_disk(
     context: &Context,
     id: &VolumeId,
     bytes: u64,
-) -> Result<Option<QuotaGroup>, ExpandError> {
+) -> Result<Option<QuotaGroup>, Failure> {
     let wanted = id.clone();
     let limit = context.on_disk(move |store| match store.find(&wanted)? {
         Location::InPool(pool, identity) => {
@@ -106,33 +86,34 @@ async fn grow_on_disk(
         }
         _ => Ok(None),
     });
-    limit.await.map_err(ExpandError::Volume)?.ok_or(ExpandError::NotFound)
+    let limit = limit.await.map_err(Failure::of(Operation::Resize))?;
+    limit.ok_or_else(|| Failure::of(Operation::Resize)(Cause::NoDirectory))
 }
 
 /// Promises `size` in the claim's status. Returns `false` if the claim is gone or already has the size:
 /// then the snapshot is behind the watch.
-async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, ExpandError> {
+async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, Failure> {
     let now = context.clock.now();
-    let stand = write(context, claim, |stand| match plan::promised(&stand.growth, size) {
+    let earlier = write(context, claim, |status| match plan::promised(&status.growth, size) {
         Promise::Kept | Promise::Made => None,
-        Promise::ToMake => Some(status::growing((&stand.uid, &stand.version), size, now)),
+        Promise::ToMake => Some(status::growing((&status.uid, &status.version), size, now)),
     });
-    let stand = stand.await?;
-    Ok(stand.is_some_and(|stand| plan::promised(&stand.growth, size) != Promise::Kept))
+    let earlier = earlier.await?;
+    Ok(earlier.is_some_and(|earlier| plan::promised(&earlier.growth, size) != Promise::Kept))
 }
 
 /// Sets the capacity in the claim's status. The kubelet does so too, later, if a pod runs.
-async fn set_capacity(context: &Context, claim: &Claim, size: &str) -> Result<(), ExpandError> {
-    let status = |stand: &ClaimStatus| Some(status::grown((&stand.uid, &stand.version), size));
-    write(context, claim, status).await.map(drop)
+async fn set_capacity(context: &Context, claim: &Claim, size: &str) -> Result<(), Failure> {
+    let patch = |status: &ClaimStatus| Some(status::grown((&status.uid, &status.version), size));
+    write(context, claim, patch).await.map(drop)
 }
 
 /// Sets the resize error in the claim's status. An event reports it too, so a failure is only logged.
 async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
-    let written = write(context, claim, |stand| {
-        let is_known = stand.growth.error.as_deref() == Some(why);
-        let now = fastrak_runtime::clock::now();
-        (!is_known).then(|| status::refused((&stand.uid, &stand.version), size, why, now))
+    let now = context.clock.now();
+    let written = write(context, claim, |status| {
+        let is_known = status.growth.error.as_deref() == Some(why);
+        (!is_known).then(|| status::refused((&status.uid, &status.version), size, why, now))
     });
     if let Err(error) = written.await {
         tracing::warn!(claim = claim.name, error = %Chain(&error), "could not report the resize error");
@@ -144,17 +125,20 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
 async fn write(
     context: &Context,
     claim: &Claim,
-    status: impl Fn(&ClaimStatus) -> Option<serde_json::Value>,
-) -> Result<Option<ClaimStatus>, ExpandError> {
-    for _ in 0..TRIES {
-        let stand = context.cluster.claim_status(claim).await.map_err(ExpandError::Publish)?;
-        let Some(stand) = stand else { return Ok(None) };
-        let Some(patch) = status(&stand) else { return Ok(Some(stand)) };
-        if context.cluster.write_status(claim, &patch).await.map_err(ExpandError::Publish)? {
-            return Ok(Some(stand));
+    patch: impl Fn(&ClaimStatus) -> Option<serde_json::Value>,
+) -> Result<Option<ClaimStatus>, Failure> {
+    for _ in 0..ATTEMPTS {
+        let status = context.cluster.claim_status(claim).await;
+        let Some(status) = status.map_err(Failure::of(Operation::PublishSize))? else {
+            return Ok(None);
+        };
+        let Some(patch) = patch(&status) else { return Ok(Some(status)) };
+        let written = context.cluster.write_status(claim, &patch).await;
+        if written.map_err(Failure::of(Operation::PublishSize))? {
+            return Ok(Some(status));
         }
     }
-    Err(ExpandError::Changed)
+    Err(Failure::of(Operation::PublishSize)(Cause::Changed))
 }
 
 fn report_resized(
@@ -163,13 +147,13 @@ fn report_resized(
     volume: &Volume,
     (size, limit): (&str, Option<QuotaGroup>),
 ) {
-    let before = volume.capacity.as_deref().unwrap_or("less");
-    let held = match limit {
-        None => "; nothing in its pool enforces it",
-        Some(_) => "",
+    let before = volume.capacity.as_deref().unwrap_or("an unknown size");
+    let enforced = match limit {
+        None => "; no quota enforces its size",
+        Some(_) => "; a quota enforces its size",
     };
     let (namespace, name) = (&claim.namespace, &claim.name);
     tracing::info!(namespace, claim = name, volume = volume.name, size, "resized the volume");
-    let text = format!("the volume may hold {size} now, not {before}{held}");
-    context.events.on_claim(claim, EventReason::VolumeResizeSuccessful, text);
+    let text = format!("resized the volume from {before} to {size}{enforced}");
+    context.events.write(claim, EventReason::VolumeResizeSuccessful, text);
 }

@@ -18,7 +18,7 @@ pub enum Step {
         size: String,
     },
     /// Update the claim's status: an earlier resize was interrupted before this.
-    Tell {
+    UpdateStatus {
         /// The size as the volume has it.
         size: String,
     },
@@ -42,9 +42,9 @@ pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
         (Some(size), _) if asked > has => Step::Grow { bytes: asked.0, size: size.clone() },
         // An empty capacity is not updated: the controller manager sets it when it binds the claim.
         (_, Some(size)) if read(&growth.shown).is_some_and(|shown| shown < has) => {
-            Step::Tell { size: size.clone() }
+            Step::UpdateStatus { size: size.clone() }
         }
-        (_, Some(size)) if growth.unsettled => Step::Tell { size: size.clone() },
+        (_, Some(size)) if growth.unsettled => Step::UpdateStatus { size: size.clone() },
         _ => Step::Nothing,
     }
 }

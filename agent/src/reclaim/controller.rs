@@ -6,88 +6,44 @@
 //! asked to retain, stays. The deletion cannot be undone. The finalizer is removed last, so a kill leaves
 //! it in place and the next start continues by the same rules.
 
-use super::owners;
-use super::plan::{self, Evidence, Interest, Reason, Step};
+use super::evidence;
+use super::plan::{self, Reason, Step};
+use super::retain;
 use crate::backoff::Backoff;
-use crate::cluster::{Changed, ClaimState, ClusterError};
-use crate::context::{Context, Outcome};
-use crate::expand;
+use crate::cluster::Changed;
+use crate::context::Context;
+use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::{Delete, OfPool};
-use crate::snapshot::volume::{ClaimRef, Phase, Volume};
-use fastrak_api::class::ReclaimPolicy;
+use crate::owners;
+use crate::role::VolumeState;
+use crate::snapshot::volume::Volume;
+use crate::unfinished::Outcome;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
-use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::orphan::Content;
 use fastrak_store::volumes::trash::discard::TrashMetadata;
-use fastrak_store::volumes::{Location, Store, VolumeError};
+use fastrak_store::volumes::{Location, Store};
 use std::time::Duration;
 
 /// How long a volume may stay mounted before it is reported: a terminating pod keeps it for a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the removal of the finalizer is repeated: others remove theirs concurrently.
-const FINALIZE_TRIES: usize = 5;
+const FINALIZE_ATTEMPTS: usize = 5;
 
-/// A reclamation that has failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReclaimError {
-    #[error("the volume's data could not be moved into the trash")]
-    Volume(#[source] VolumeError),
-    #[error("the volume's deletion could not be written to the API server")]
-    Cluster(#[source] ClusterError),
-    #[error("the volume was changed concurrently")]
-    Changed,
-}
-
-/// Reconciles a volume. Returns `None` if it is not this agent's.
-pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Option<Outcome> {
-    let outcome = match plan::interest(volume, &context.node) {
-        Interest::NotOurs => return None,
-        Interest::InUse => in_use(context, id, volume).await,
-        Interest::Keep => record_keep(context, id, volume).await,
-        Interest::Ending => end(context, id, volume).await,
-    };
-    Some(outcome.unwrap_or_else(|error| {
+/// Reconciles a volume that may have to be deleted.
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    delete(context, id, volume).await.unwrap_or_else(|failure| {
         context.metrics.delete(Delete::failed);
-        report(context, id, volume, &Chain(&error).to_string());
-        Outcome::Requeue(Backoff::Failed)
-    }))
+        context.failed(id, volume, &failure)
+    })
 }
 
-/// Records on the disk that the volume is retained: an administrator may have changed the policy after
-/// its creation, and the API objects may be lost one day.
-async fn record_keep(
-    context: &Context,
-    id: &VolumeId,
-    volume: &Volume,
-) -> Result<Outcome, ReclaimError> {
-    owners::record_owner(context, id, volume).await?;
-    if let Location::InPool(pool, identity) = find(context, id).await? {
-        if identity.reclaim_policy == ReclaimPolicy::Delete {
-            keep(context, &pool, id).await?;
-        }
-        if volume.phase == Phase::Released {
-            owners::note_namespace(context, (&pool, &identity), volume).await?;
-        }
-    }
-    Ok(expand::controller::reconcile(context, id, volume).await)
-}
-
-async fn in_use(
-    context: &Context,
-    id: &VolumeId,
-    volume: &Volume,
-) -> Result<Outcome, ReclaimError> {
-    owners::record_owner(context, id, volume).await?;
-    Ok(expand::controller::reconcile(context, id, volume).await)
-}
-
-async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, ReclaimError> {
+async fn delete(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, Failure> {
     let timer = context.metrics.time_delete();
-    let Some(volume) = to_decide_upon(context, seen).await? else { return Ok(Outcome::Done) };
-    let evidence = gather(context, id, &volume).await?;
+    let Some(volume) = current(context, seen).await? else { return Ok(Outcome::Done) };
+    let evidence = evidence::gather(context, id, &volume).await?;
     match plan::decide(&volume, id, &evidence) {
         Step::Wait(reason) => {
             context.metrics.delete(Delete::waiting);
@@ -107,40 +63,12 @@ async fn end(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome,
 /// happens to the data follows the deletion, which the API server refuses if the UID or the resource
 /// version has changed. An object that is being deleted cannot be deleted conditionally again, so it is
 /// read again: it may have been given to another claim, or its policy may have changed.
-async fn to_decide_upon(context: &Context, seen: &Volume) -> Result<Option<Volume>, ReclaimError> {
+async fn current(context: &Context, seen: &Volume) -> Result<Option<Volume>, Failure> {
     if !seen.deleting {
         return Ok(Some(seen.clone()));
     }
-    let live = context.cluster.volume(&seen.name).await.map_err(ReclaimError::Cluster)?;
-    Ok(live.filter(|live| plan::interest(live, &context.node) == Interest::Ending))
-}
-
-async fn gather(
-    context: &Context,
-    id: &VolumeId,
-    volume: &Volume,
-) -> Result<Evidence, ReclaimError> {
-    let claim = async {
-        match &volume.claim {
-            Some(claim) => context.cluster.claim(claim).await.map_err(ReclaimError::Cluster),
-            None => Ok(ClaimState::Gone),
-        }
-    };
-    let (claim, data) = tokio::try_join!(claim, find(context, id))?;
-    let recorded = owners::recorded(context, volume, &data).await?;
-    let is_empty = match (&claim, &data) {
-        (ClaimState::Bound(_), Location::InPool(pool, _)) => is_empty(context, pool, id).await?,
-        _ => false,
-    };
-    // Last, so that no mount can come between a claim that was there and this look.
-    Ok(Evidence { claim, is_empty, recorded, data, mounted: context.store.is_mounted(id) })
-}
-
-async fn is_empty(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<bool, ReclaimError> {
-    let (pool, ids) = (pool.clone(), vec![id.clone()]);
-    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await;
-    let contents = contents.map_err(ReclaimError::Volume)?;
-    Ok(matches!(contents[..], [(_, Content::Empty)]))
+    let live = context.cluster.volume(&seen.name).await.map_err(Failure::of(Operation::Delete))?;
+    Ok(live.filter(|live| VolumeState::of(live, &context.node) == Some(VolumeState::Ending)))
 }
 
 async fn carry_out(
@@ -148,12 +76,12 @@ async fn carry_out(
     id: &VolumeId,
     volume: Volume,
     (step, data): (Step, Location),
-) -> Result<Outcome, ReclaimError> {
+) -> Result<Outcome, Failure> {
     let outcome = match &step {
         Step::Wait(_) => return Ok(Outcome::Done),
-        Step::LetGo => return finalize(context, volume).await.map(|()| Outcome::Done),
+        Step::Release => return finalize(context, volume).await.map(|()| Outcome::Done),
         Step::Keep(pool) => {
-            keep(context, pool, id).await?;
+            retain::keep(context, pool, id).await?;
             let name = &volume.name;
             tracing::info!(volume = name, %pool, directory = %id, "deleting the object and keeping the data");
             context.metrics.delete(Delete::kept);
@@ -162,14 +90,14 @@ async fn carry_out(
         Step::Trash(_) | Step::Finish => Delete::trashed,
         Step::FinishMissing => Delete::missing,
     };
-    let owner = volume.claim.as_ref().and_then(ClaimRef::owner);
-    // Before the deletion: once that is done, the namespace may go.
-    let metadata = owners::trash_metadata(context, owner, &data).await?;
+    let owner = volume.owner().cloned();
+    // Read before the deletion: afterwards the namespace may be deleted.
+    let metadata = trash_metadata(context, owner, &data).await?;
     let marked = match mark_deleted(context, volume).await? {
         Changed::Done(marked) => *marked,
-        // The watch brings what it is now, and the volume is looked at again.
+        // The watch delivers the change, and the volume is reconciled again.
         Changed::Conflict => return Ok(Outcome::Requeue(Backoff::Busy)),
-        // It was seen before it went, and nobody can say whether its data was to go.
+        // Another client has removed the object. Nothing proves that its data was to be deleted.
         Changed::Gone => return Ok(Outcome::Done),
     };
     match step {
@@ -178,11 +106,11 @@ async fn carry_out(
     }
     if outcome == Delete::missing {
         let text = "its directory is in none of this node's pools; only its object is deleted";
-        context.events.on_volume(&marked, EventReason::VolumeDataMissing, text);
+        context.warn(&marked, EventReason::VolumeDataMissing, text);
     }
     let (name, uid) = (marked.name.clone(), marked.uid.clone());
     finalize(context, marked).await?;
-    // The watch is a moment behind: without this, the volume would be asked for once more.
+    // The watch is a moment behind: without this, the volume would be reconciled again.
     context.snapshot.forget_volume(id, &uid);
     tracing::info!(volume = name, ?outcome, "deleted the volume");
     context.metrics.delete(outcome);
@@ -190,37 +118,45 @@ async fn carry_out(
 }
 
 /// Deletes the object if it is unchanged since the decision. Returns its state afterwards.
-async fn mark_deleted(context: &Context, volume: Volume) -> Result<Changed, ReclaimError> {
+async fn mark_deleted(context: &Context, volume: Volume) -> Result<Changed, Failure> {
     if volume.deleting {
         return Ok(Changed::Done(Box::new(volume)));
     }
-    context.cluster.delete(&volume).await.map_err(ReclaimError::Cluster)
+    context.cluster.delete(&volume).await.map_err(Failure::of(Operation::Delete))
 }
 
-async fn finalize(context: &Context, volume: Volume) -> Result<(), ReclaimError> {
+async fn finalize(context: &Context, volume: Volume) -> Result<(), Failure> {
     let mut volume = volume;
-    for _ in 0..FINALIZE_TRIES {
-        match context.cluster.finalize(&volume).await.map_err(ReclaimError::Cluster)? {
+    for _ in 0..FINALIZE_ATTEMPTS {
+        let finalized = context.cluster.finalize(&volume).await;
+        match finalized.map_err(Failure::of(Operation::Delete))? {
             Changed::Done(_) | Changed::Gone => return Ok(()),
             Changed::Conflict => {}
         }
-        let live = context.cluster.volume(&volume.name).await.map_err(ReclaimError::Cluster)?;
-        match live {
+        let live = context.cluster.volume(&volume.name).await;
+        match live.map_err(Failure::of(Operation::Delete))? {
             Some(live) if live.uid == volume.uid => volume = live,
             _ => return Ok(()),
         }
     }
-    Err(ReclaimError::Changed)
+    Err(Failure::of(Operation::Delete)(Cause::Changed))
 }
 
-pub(super) async fn find(context: &Context, id: &VolumeId) -> Result<Location, ReclaimError> {
-    let id = id.clone();
-    context.on_disk(move |store| store.find(&id)).await.map_err(ReclaimError::Volume)
-}
-
-async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), ReclaimError> {
-    let (pool, id) = (pool.clone(), id.clone());
-    context.on_disk(move |store| store.keep(&pool, &id)).await.map_err(ReclaimError::Volume)
+/// Returns what to record in the trash. The namespace is needed only if the volume can be restored.
+async fn trash_metadata(
+    context: &Context,
+    owner: Option<ClaimRef>,
+    data: &Location,
+) -> Result<TrashMetadata, Failure> {
+    let now = context.clock.now().as_second();
+    let namespace_uid = match (data, &owner) {
+        (Location::InPool(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
+            let uid = owners::namespace_uid(context, owner, identity).await;
+            uid.map_err(Failure::of(Operation::Trash))?
+        }
+        _ => None,
+    };
+    Ok(TrashMetadata { owner, namespace_uid, now })
 }
 
 async fn discard(
@@ -228,10 +164,10 @@ async fn discard(
     pool: &PoolName,
     id: &VolumeId,
     metadata: TrashMetadata,
-) -> Result<(), ReclaimError> {
+) -> Result<(), Failure> {
     let (name, id) = (pool.clone(), id.clone());
     let moved = context.on_disk(move |store| store.discard(&name, &id, &metadata)).await;
-    if moved.map_err(ReclaimError::Volume)? {
+    if moved.map_err(Failure::of(Operation::Trash))? {
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();
         context.wake_waiting();
@@ -240,17 +176,16 @@ async fn discard(
 }
 
 /// Flushes the trash. After the object is gone, nothing else knows that the data was deleted.
-async fn sync_trash(context: &Context) -> Result<(), ReclaimError> {
-    context.on_disk(Store::sync_trash).await.map_err(ReclaimError::Volume)
+async fn sync_trash(context: &Context) -> Result<(), Failure> {
+    context.on_disk(Store::sync_trash).await.map_err(Failure::of(Operation::Trash))
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {
-    let (should_report, pace) = match reason {
+    let (should_report, backoff) = match reason {
         Reason::ClaimExists => (false, Backoff::Refused),
         Reason::Mounted => {
             context.unmounts.wake_after(id, id);
-            let waited = context.unfinished.since(id).unwrap_or_default();
-            (waited >= PATIENCE, Backoff::Busy)
+            (context.unfinished.waited(id) >= PATIENCE, Backoff::Busy)
         }
         Reason::MountsUnknown => (true, Backoff::Busy),
         Reason::RecordedClaimExists { .. }
@@ -260,14 +195,7 @@ fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> O
         | Reason::PoolUnusable { .. } => (true, Backoff::Refused),
     };
     if should_report {
-        report(context, id, volume, &reason.to_string());
+        context.report(id, volume, EventReason::VolumeFailedDelete, &reason.to_string());
     }
-    Outcome::Requeue(pace)
-}
-
-fn report(context: &Context, id: &VolumeId, volume: &Volume, text: &str) {
-    if context.unfinished.should_report(id, text) {
-        tracing::warn!(volume = volume.name, why = text, "could not delete the volume");
-        context.events.on_volume(volume, EventReason::VolumeFailedDelete, text);
-    }
+    Outcome::Requeue(backoff)
 }

@@ -5,23 +5,9 @@
 use crate::cluster::ClaimState;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
-use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::{Location, layout};
-
-/// How a volume concerns this agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// It belongs to another agent or provisioner.
-    NotOurs,
-    /// It is in use, or will be.
-    InUse,
-    /// It is retained.
-    Keep,
-    /// It may have to be deleted.
-    Ending,
-}
 
 /// What was just read about a volume that may have to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +39,7 @@ pub enum Step {
     /// Release the object and report that its data was missing.
     FinishMissing,
     /// Release the object and leave the data: its claim waits, and a new object is created for it.
-    LetGo,
+    Release,
 }
 
 /// Why a volume cannot be deleted yet.
@@ -114,25 +100,6 @@ pub enum Reason {
     },
 }
 
-/// Returns how `volume` concerns the agent of this node.
-#[must_use]
-pub fn interest(volume: &Volume, node: &NodeName) -> Interest {
-    // Admission policies restrict agents by the annotation. The label may be a hash, which policies cannot
-    // compute.
-    let mine = volume.node_label.as_deref() == Some(node.key().as_str())
-        && volume.node.as_deref().is_none_or(|name| name == node.as_str());
-    if !mine || !volume.is_ours() || volume.finalizer().is_none() || volume.id().is_none() {
-        return Interest::NotOurs;
-    }
-    let released = matches!(volume.phase, Phase::Released | Phase::Failed);
-    match volume.policy {
-        _ if volume.deleting => Interest::Ending,
-        ReclaimPolicy::Delete if released => Interest::Ending,
-        ReclaimPolicy::Delete => Interest::InUse,
-        ReclaimPolicy::Retain => Interest::Keep,
-    }
-}
-
 /// Decides about a volume that may have to be deleted.
 #[must_use]
 pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
@@ -145,7 +112,7 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
         }
         ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimExists),
         // Deleted by hand before it was bound: the binder will not take it any more.
-        ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::LetGo,
+        ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::Release,
         ClaimState::Waiting => Step::Wait(Reason::ClaimExists),
         ClaimState::Gone => match volume.policy {
             ReclaimPolicy::Retain => keep(evidence),

@@ -4,142 +4,134 @@
 //! A kill between any two leaves a directory without an object, which the claim's next reconciliation
 //! publishes. If the claim is gone by then, the orphan scan moves the directory back into the trash.
 
-use super::plan::{self, Ask, Evidence, Step, Way};
+use super::plan::{self, Evidence, Request, Step, Way};
 use super::refusal::Wait;
-use super::report::report_failure;
 use super::{import, publish};
 use crate::backoff::Backoff;
+use crate::claims;
 use crate::cluster::{Changed, ClaimState, ClusterError};
-use crate::context::{Context, Outcome};
+use crate::context::Context;
+use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::{Act, OfPool, Restore};
-use crate::provision::controller as provision;
-use crate::provision::plan::Decision;
 use crate::snapshot::About;
-use crate::snapshot::volume::{ClaimRef, Volume};
+use crate::snapshot::volume::Volume;
+use crate::unfinished::Outcome;
 use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::records::owner::Owner;
+use fastrak_api::volume::VolumeId;
+use fastrak_store::volumes::ProvisionedVolume;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
-use fastrak_store::volumes::{ProvisionedVolume, VolumeError};
-
-/// A restore that has failed.
-#[derive(Debug, thiserror::Error)]
-enum RestoreError {
-    #[error("the volume could not be restored")]
-    Volume(#[source] VolumeError),
-    #[error("the request to the API server failed")]
-    Cluster(#[source] ClusterError),
-    #[error("the volume was changed concurrently")]
-    Changed,
-}
 
 /// Reconciles a claim that requests an existing volume.
 pub async fn reconcile(
     context: &Context,
-    claim: &Claim,
+    (id, claim): (&VolumeId, &Claim),
     about: &About,
-    wish: &Result<RestoreRequest, RestoreRequestError>,
+    request: &Result<RestoreRequest, RestoreRequestError>,
 ) -> Outcome {
-    let plan = match provision::decide(context, claim, about).await {
-        Ok(Decision::Ignore(_)) => return Outcome::Done,
-        Ok(Decision::Reject(rejection)) => return provision::reject(context, claim, &rejection),
-        Ok(Decision::Make(plan)) => plan,
-        Err(error) => return provision::undecided(context, claim, &error),
+    let plan = match claims::plan(context, id, claim, about).await {
+        Ok(plan) => plan,
+        Err(outcome) => return outcome,
     };
-    let (id, way) = match wish {
-        Ok(RestoreRequest::Undelete(id)) => (id, Way::Undelete),
-        Ok(RestoreRequest::Adopt(id)) => (id, Way::Adopt),
+    let (volume, way) = match request {
+        Ok(RestoreRequest::Undelete(volume)) => (volume, Way::Undelete),
+        Ok(RestoreRequest::Adopt(volume)) => (volume, Way::Adopt),
         Ok(RestoreRequest::Import(name)) => {
             return import::controller::reconcile(context, claim, &plan, name).await;
         }
         Err(error) => {
-            report_failure(context, &plan, claim, &error.to_string());
+            context.report(id, claim, EventReason::RestoreRefused, &error.to_string());
             return Outcome::Requeue(Backoff::Refused);
         }
     };
-    let ask = Ask { claim, plan: &plan, id, way };
-    give(context, &ask).await.unwrap_or_else(|error| {
-        context.metrics.restore(way.into(), Restore::failed);
-        report_failure(context, &plan, claim, &Chain(&error).to_string());
-        Outcome::Requeue(Backoff::Failed)
-    })
+    let request = Request { claim, plan: &plan, id: volume, way };
+    match carry_out(context, &request).await {
+        Ok(step) => settle(context, &request, step),
+        Err(failure) => {
+            context.metrics.restore(way.into(), Restore::failed);
+            context.failed(id, claim, &failure)
+        }
+    }
 }
 
-async fn give(context: &Context, ask: &Ask<'_>) -> Result<Outcome, RestoreError> {
-    let step = work(context, ask).await?;
-    let act = ask.way.into();
-    Ok(match step {
+/// Reports the step that was carried out. Returns the outcome.
+fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
+    let (own, act) = (&request.plan.spec.identity.volume, request.way.into());
+    let report =
+        |text: String| context.report(own, request.claim, EventReason::RestoreRefused, &text);
+    match step {
         Step::Done => Outcome::Done,
         Step::Wait(wait) => {
             context.metrics.restore(act, Restore::waiting);
             if wait == Wait::Mounted {
-                context.unmounts.wake_after(ask.id, &ask.plan.spec.identity.volume);
+                context.unmounts.wake_after(request.id, own);
             }
             // A condition that resolves within a moment is not reported.
-            if context.unfinished.since(&ask.plan.spec.identity.volume).is_some() {
-                report_failure(context, ask.plan, ask.claim, &wait.to_string());
+            if context.unfinished.contains(own) {
+                report(wait.to_string());
             }
             Outcome::Requeue(Backoff::Busy)
         }
         Step::Refuse(refusal) => {
             context.metrics.restore(act, Restore::refused);
-            report_failure(context, ask.plan, ask.claim, &refusal.to_string());
+            report(refusal.to_string());
             Outcome::Requeue(Backoff::Refused)
         }
         Step::Publish(known) | Step::Repoint(known, _) => {
             context.metrics.restore(act, Restore::done);
-            report_given(context, ask, &known);
+            report_restored(context, request, &known);
             Outcome::Done
         }
-    })
+    }
 }
 
-async fn work(context: &Context, ask: &Ask<'_>) -> Result<Step, RestoreError> {
-    let own = ask.plan.spec.identity.volume == *ask.id;
+/// Decides about the request and carries out the decision. Returns it.
+async fn carry_out(context: &Context, request: &Request<'_>) -> Result<Step, Failure> {
+    let is_own = request.plan.spec.identity.volume == *request.id;
     // No other worker reconciles the volume meanwhile, neither for its former claim nor as an orphan. The
     // worker already holds the claim's own UID.
-    let held = context.queue.try_hold(ask.id);
-    if held.is_none() && !own {
+    let held = context.queue.try_hold(request.id);
+    if held.is_none() && !is_own {
         return Ok(Step::Wait(Wait::Busy));
     }
-    let step = plan::decide(ask, &gather(context, ask).await?);
+    let step = plan::decide(request, &gather(context, request).await?);
     match &step {
         Step::Done | Step::Wait(_) | Step::Refuse(_) => {}
-        Step::Publish(known) => publish(context, ask, known).await?,
-        Step::Repoint(known, volume) => repoint(context, ask, known, volume).await?,
+        Step::Publish(known) => publish(context, request, known).await?,
+        Step::Repoint(known, volume) => repoint(context, request, known, volume).await?,
     }
     Ok(step)
 }
 
-async fn gather(context: &Context, ask: &Ask<'_>) -> Result<Evidence, RestoreError> {
-    let id = ask.id.clone();
+async fn gather(context: &Context, request: &Request<'_>) -> Result<Evidence, Failure> {
+    let id = request.id.clone();
     let data = context.on_disk(move |store| store.search(&id)).await;
-    let data = data.map_err(RestoreError::Volume)?;
-    let name = ask.id.volume_name();
-    let volume = context.cluster.volume(&name).await.map_err(RestoreError::Cluster)?;
+    let data = data.map_err(Failure::of(Operation::Restore))?;
+    let volume = context.cluster.volume(&request.id.volume_name()).await;
+    let volume = volume.map_err(Failure::of(Operation::Restore))?;
     let (claims, namespace) = match &data {
         SearchResult::Found(known) => {
-            let namespace = context.cluster.namespace(&ask.claim.namespace);
-            let asked = tokio::try_join!(claims(context, ask, known), namespace);
-            asked.map_err(RestoreError::Cluster)?
+            let namespace = context.cluster.namespace(&request.claim.namespace);
+            let read = tokio::try_join!(former_claims(context, request, known), namespace);
+            read.map_err(Failure::of(Operation::Restore))?
         }
         // Without a volume there is nothing to check.
         _ => (ClaimState::Gone, None),
     };
     // Read last, so that a mount cannot appear between the check of the claims and this one.
-    let mounted = context.store.is_mounted(ask.id);
+    let mounted = context.store.is_mounted(request.id);
     Ok(Evidence { data, volume, claims, namespace, mounted })
 }
 
 /// Returns the state of the original and the last claim of the volume.
-async fn claims(
+async fn former_claims(
     context: &Context,
-    ask: &Ask<'_>,
+    request: &Request<'_>,
     known: &FoundVolume,
 ) -> Result<ClaimState, ClusterError> {
-    for owner in plan::others(ask, known) {
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await?;
+    for owner in plan::others(request, known) {
+        let state = context.cluster.claim(&owner).await?;
         if state != ClaimState::Gone {
             return Ok(state);
         }
@@ -149,45 +141,47 @@ async fn claims(
 
 async fn publish(
     context: &Context,
-    ask: &Ask<'_>,
+    request: &Request<'_>,
     known: &FoundVolume,
-) -> Result<(), RestoreError> {
-    let made = restore(context, ask, known).await?;
-    let object = publish::object(ask.plan, known, &made, ask.claim);
-    if !context.cluster.create(&object).await.map_err(RestoreError::Cluster)? {
-        return Err(RestoreError::Changed);
+) -> Result<(), Failure> {
+    let made = restore(context, request, known).await?;
+    let object = publish::object(request.plan, known, &made, request.claim);
+    let created = context.cluster.create(&object).await;
+    if !created.map_err(Failure::of(Operation::Restore))? {
+        return Err(Failure::of(Operation::Restore)(Cause::Changed));
     }
-    context.snapshot.set_published(ask.id);
-    context.snapshot.set_published(&ask.plan.spec.identity.volume);
+    context.snapshot.set_published(request.id);
+    context.snapshot.set_published(&request.plan.spec.identity.volume);
     Ok(())
 }
 
 async fn repoint(
     context: &Context,
-    ask: &Ask<'_>,
+    request: &Request<'_>,
     known: &FoundVolume,
     volume: &Volume,
-) -> Result<(), RestoreError> {
-    restore(context, ask, known).await?;
-    match context.cluster.repoint(volume, ask.claim).await.map_err(RestoreError::Cluster)? {
+) -> Result<(), Failure> {
+    restore(context, request, known).await?;
+    let changed = context.cluster.repoint(volume, request.claim).await;
+    match changed.map_err(Failure::of(Operation::Restore))? {
         Changed::Done(_) => Ok(()),
-        Changed::Conflict | Changed::Gone => Err(RestoreError::Changed),
+        Changed::Conflict | Changed::Gone => Err(Failure::of(Operation::Restore)(Cause::Changed)),
     }
 }
 
 async fn restore(
     context: &Context,
-    ask: &Ask<'_>,
+    request: &Request<'_>,
     known: &FoundVolume,
-) -> Result<ProvisionedVolume, RestoreError> {
-    let (pool, id) = (known.pool.clone(), ask.id.clone());
-    let owner = Owner {
-        namespace: ask.claim.namespace.clone(),
-        claim: ask.claim.name.clone(),
-        uid: ask.plan.spec.identity.volume.to_string(),
+) -> Result<ProvisionedVolume, Failure> {
+    let (pool, id) = (known.pool.clone(), request.id.clone());
+    let owner = ClaimRef {
+        namespace: request.claim.namespace.clone(),
+        name: request.claim.name.clone(),
+        uid: Some(request.plan.spec.identity.volume.to_string()),
     };
     let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
-    let made = made.map_err(RestoreError::Volume)?;
+    let made = made.map_err(Failure::of(Operation::Restore))?;
     if known.trashed {
         context.metrics.add(OfPool::Volumes, &known.pool, 1);
         context.trash.notify_one();
@@ -195,9 +189,9 @@ async fn restore(
     Ok(made)
 }
 
-fn report_given(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
-    let (claim, volume) = (ask.claim, ask.id.volume_name());
-    let reason = match ask.way {
+fn report_restored(context: &Context, request: &Request<'_>, known: &FoundVolume) {
+    let (claim, volume) = (request.claim, request.id.volume_name());
+    let reason = match request.way {
         Way::Undelete => EventReason::VolumeUndeleted,
         Way::Adopt => EventReason::VolumeAdopted,
     };
@@ -208,10 +202,10 @@ fn report_given(context: &Context, ask: &Ask<'_>, known: &FoundVolume) {
         volume,
         from,
         ?reason,
-        "gave the claim a volume"
+        "restored a volume"
     );
     let text = format!("the claim has volume {volume} of former claim {from}");
-    context.events.on_claim(claim, reason, text);
+    context.events.write(claim, reason, text);
 }
 
 impl From<Way> for Act {

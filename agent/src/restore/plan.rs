@@ -5,18 +5,18 @@
 //! tenant's. Both are read from the records beside the data, which no tenant can reach.
 
 use super::refusal::{Refusal, Wait};
+use crate::claims::plan::Plan;
 use crate::cluster::ClaimState;
 use crate::cluster::identity::NamespaceView;
-use crate::provision::plan::Plan;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Quota;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::layout;
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// How a claim gets an existing volume.
@@ -30,7 +30,7 @@ pub enum Way {
 
 /// The request of a claim.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct Request<'a> {
     /// The claim.
     pub claim: &'a Claim,
     /// The plan of a new volume for it.
@@ -74,12 +74,10 @@ pub enum Step {
 /// The claims that must be gone before this one gets the volume: the one that it was made for, and the
 /// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
 #[must_use]
-pub fn others(ask: &Ask<'_>, known: &FoundVolume) -> Vec<Owner> {
-    let mut others = vec![Owner::first(&known.identity), known.owner.clone()];
+pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
+    let mut others = vec![ClaimRef::original(&known.identity), known.owner.clone()];
     others.dedup();
-    others.retain(|owner| {
-        !owner.claim.is_empty() && Some(owner.uid.as_str()) != ask.claim.uid.as_deref()
-    });
+    others.retain(|owner| !owner.name.is_empty() && owner.uid != request.claim.uid);
     others
 }
 
@@ -87,11 +85,11 @@ type Checked<T> = Result<T, Step>;
 
 /// Decides whether the claim gets the volume.
 #[must_use]
-pub fn decide(ask: &Ask<'_>, evidence: &Evidence) -> Step {
-    if evidence.volume.as_ref().is_some_and(|volume| is_published(ask, volume)) {
+pub fn decide(request: &Request<'_>, evidence: &Evidence) -> Step {
+    if evidence.volume.as_ref().is_some_and(|volume| is_published(request, volume)) {
         return Step::Done;
     }
-    match check(ask, evidence) {
+    match check(request, evidence) {
         Err(step) => step,
         Ok(known) => match &evidence.volume {
             None => Step::Publish(Box::new(known.clone())),
@@ -101,33 +99,36 @@ pub fn decide(ask: &Ask<'_>, evidence: &Evidence) -> Step {
 }
 
 /// Returns whether an earlier attempt is complete.
-fn is_published(ask: &Ask<'_>, volume: &Volume) -> bool {
+fn is_published(request: &Request<'_>, volume: &Volume) -> bool {
     let claim = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
-    is_mine(ask, volume) && !volume.deleting && claim.is_some() && claim == ask.claim.uid.as_deref()
+    is_mine(request, volume)
+        && !volume.deleting
+        && claim.is_some()
+        && claim == request.claim.uid.as_deref()
 }
 
-fn is_mine(ask: &Ask<'_>, volume: &Volume) -> bool {
+fn is_mine(request: &Request<'_>, volume: &Volume) -> bool {
     volume.is_ours()
         && volume.finalizer().is_some()
-        && volume.node_label.as_deref() == Some(ask.plan.node.key().as_str())
+        && volume.node_label.as_deref() == Some(request.plan.node.key().as_str())
 }
 
-fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
-    if ask.claim.uid.as_deref() == Some(ask.id.as_str()) {
+fn check<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
+    if request.claim.uid.as_deref() == Some(request.id.as_str()) {
         return Err(Step::Refuse(Refusal::Itself));
     }
-    let known = proven(ask, evidence)?;
+    let known = proven(request, evidence)?;
     if let Some(volume) = &evidence.volume {
-        is_free(ask, volume)?;
+        is_free(request, volume)?;
     }
-    let name = ask.id.volume_name();
+    let name = request.id.volume_name();
     if evidence.claims != ClaimState::Gone {
         return Err(Step::Refuse(Refusal::ClaimExists(name)));
     }
-    if ask.way == Way::Adopt && known.trashed {
+    if request.way == Way::Adopt && known.trashed {
         return Err(Step::Refuse(Refusal::Trashed(name)));
     }
-    fits(ask, known)?;
+    fits(request, known)?;
     match evidence.mounted {
         Some(false) => Ok(known),
         Some(true) => Err(Step::Wait(Wait::Mounted)),
@@ -136,10 +137,10 @@ fn check<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> 
 }
 
 /// Returns the volume if it exists and belonged to this namespace.
-fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
+fn proven<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume> {
     let not_here = || {
-        let node = ask.plan.node.to_string();
-        Step::Refuse(Refusal::NotHere { node, id: ask.id.clone() })
+        let node = request.plan.node.to_string();
+        Step::Refuse(Refusal::NotHere { node, id: request.id.clone() })
     };
     let known = match &evidence.data {
         SearchResult::Found(known) => known,
@@ -149,7 +150,7 @@ fn proven<'a>(ask: &Ask<'_>, evidence: &'a Evidence) -> Checked<&'a FoundVolume>
         SearchResult::Unknown(why) => return Err(Step::Wait(Wait::Pool(why.clone()))),
         SearchResult::Absent => return Err(not_here()),
     };
-    let namespace = &ask.claim.namespace;
+    let namespace = &request.claim.namespace;
     // Also of the one that had it last: what another namespace has written since is not the first
     // one's to have, though the volume was made for it.
     let same = *namespace == known.identity.namespace && *namespace == known.owner.namespace;
@@ -174,19 +175,19 @@ fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
 }
 
 /// Returns whether no claim uses the PersistentVolume.
-fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
+fn is_free(request: &Request<'_>, volume: &Volume) -> Checked<()> {
     let name = volume.name.clone();
     let ended = matches!(volume.phase, Phase::Released | Phase::Failed);
-    if !is_mine(ask, volume) {
+    if !is_mine(request, volume) {
         return Err(Step::Refuse(Refusal::InUse(name)));
     }
-    match (volume.policy, ask.way) {
+    match (volume.policy, request.way) {
         _ if volume.deleting => Err(Step::Wait(Wait::Leaving(name))),
         (ReclaimPolicy::Delete, _) if ended => Err(Step::Wait(Wait::Leaving(name))),
         (ReclaimPolicy::Retain, Way::Undelete) if ended => Err(Step::Refuse(Refusal::Kept(name))),
         (ReclaimPolicy::Retain, Way::Adopt) if ended || volume.phase == Phase::Available => {
             let path = volume.path.as_deref().unwrap_or_default();
-            if layout::is_data_path(path.as_bytes(), ask.id) {
+            if layout::is_data_path(path.as_bytes(), request.id) {
                 return Ok(());
             }
             Err(Step::Refuse(Refusal::Unverified(format!("its object names the path {path:?}"))))
@@ -195,8 +196,8 @@ fn is_free(ask: &Ask<'_>, volume: &Volume) -> Checked<()> {
     }
 }
 
-fn fits(ask: &Ask<'_>, known: &FoundVolume) -> Checked<()> {
-    let order = &ask.plan.spec;
+fn fits(request: &Request<'_>, known: &FoundVolume) -> Checked<()> {
+    let order = &request.plan.spec;
     if !order.pools.contains(&known.pool) {
         return Err(Step::Refuse(Refusal::OtherPool {
             has: known.pool.clone(),
@@ -206,7 +207,7 @@ fn fits(ask: &Ask<'_>, known: &FoundVolume) -> Checked<()> {
     }
     if order.quota == Quota::Required && known.identity.limit.is_none() {
         let class = order.identity.class.clone();
-        return Err(Step::Refuse(Refusal::NoQuota { volume: ask.id.volume_name(), class }));
+        return Err(Step::Refuse(Refusal::NoQuota { volume: request.id.volume_name(), class }));
     }
     let (asked, has) = (Bytes(order.identity.bytes), Bytes(known.identity.bytes));
     if asked > has {

@@ -1,8 +1,8 @@
 //! Builds the PersistentVolume of an existing volume for another claim. Pure.
 
+use crate::claims::plan::Plan;
+use crate::claims::pv;
 use crate::cluster::repoint;
-use crate::provision::plan::Plan;
-use crate::provision::pv;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::size::Bytes;

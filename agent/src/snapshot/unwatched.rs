@@ -2,7 +2,7 @@
 //! reads them. Pure: `now` is passed in.
 
 use super::growth::Growth;
-use crate::context::REPORT_INTERVAL;
+use crate::repeats::LastReport;
 use fastrak_api::claim::Claim;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeSet, HashMap};
@@ -20,7 +20,7 @@ pub(super) struct Unwatched {
 struct Found {
     claim: Claim,
     growth: Growth,
-    reported: Option<Instant>,
+    reported: LastReport<()>,
 }
 
 impl Unwatched {
@@ -49,14 +49,12 @@ impl Unwatched {
     pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
         let (claim, growth) = found;
         let Some(known) = self.claims.get_mut(id) else {
-            self.claims.insert(id.clone(), Found { claim, growth, reported: None });
+            let reported = LastReport::default();
+            self.claims.insert(id.clone(), Found { claim, growth, reported });
             return false;
         };
-        let is_said = |at: Instant| now.saturating_duration_since(at) < REPORT_INTERVAL;
-        let is_due = !known.reported.is_some_and(is_said);
-        let reported = if is_due { Some(now) } else { known.reported };
-        *known = Found { claim, growth, reported };
-        is_due
+        (known.claim, known.growth) = (claim, growth);
+        known.reported.is_due((), now)
     }
 
     /// Removes a claim.
@@ -73,6 +71,7 @@ impl Unwatched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repeats::REPORT_INTERVAL;
     use std::time::Duration;
 
     fn id(last: u32) -> VolumeId {

@@ -3,10 +3,10 @@
 //! The fields of an object prove nothing about its origin; the record on the disk decides.
 
 use super::growth::STORAGE;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
-use fastrak_store::volumes::records::owner::Owner;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// A PersistentVolume, reduced to the fields that decisions use.
@@ -60,38 +60,6 @@ pub enum Phase {
     Failed,
 }
 
-/// A reference to a volume's claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimRef {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-    /// The UID, if it is set.
-    pub uid: Option<String>,
-}
-
-impl ClaimRef {
-    /// Returns the UID of the claim if it is set and valid.
-    #[must_use]
-    pub fn id(&self) -> Option<VolumeId> {
-        self.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
-    }
-
-    /// Returns the claim as an owner record, if its UID is set.
-    #[must_use]
-    pub fn owner(&self) -> Option<Owner> {
-        let (namespace, claim) = (self.namespace.clone(), self.name.clone());
-        self.uid.clone().map(|uid| Owner { namespace, claim, uid })
-    }
-}
-
-impl From<Owner> for ClaimRef {
-    fn from(owner: Owner) -> Self {
-        Self { namespace: owner.namespace, name: owner.claim, uid: Some(owner.uid) }
-    }
-}
-
 impl Volume {
     /// Reads a volume.
     #[must_use]
@@ -134,6 +102,12 @@ impl Volume {
     #[must_use]
     pub fn id(&self) -> Option<VolumeId> {
         VolumeId::from_volume_name(&self.name)
+    }
+
+    /// Returns the claim reference if it has a UID.
+    #[must_use]
+    pub fn owner(&self) -> Option<&ClaimRef> {
+        self.claim.as_ref().filter(|claim| claim.uid.is_some())
     }
 
     /// Returns whether the provisioner annotation names fastrak.

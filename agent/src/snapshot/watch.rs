@@ -5,12 +5,12 @@
 
 use super::Snapshot;
 use super::kinds::{Claims, Classes, Kept, OwnNode, Volumes};
-use crate::queue::Queue;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::watch::Watch;
+use fastrak_runtime::work_queue::Queue;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;

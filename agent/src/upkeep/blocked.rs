@@ -4,63 +4,55 @@
 //! The state is in memory. A restart retries everything.
 
 use crate::backoff::Backoff;
-use crate::context::REPORT_INTERVAL;
+use crate::repeats::LastReport;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
+use fastrak_runtime::retry::KeyedBackoff;
 use fastrak_store::host::removal::Obstacle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 /// An entry that was not found blocked again for this long after its retry is gone.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
 /// The length of each end of a path in a message, in bytes: an event holds a thousand bytes, and a tenant
 /// may nest directories to four thousand.
 const END: usize = 224;
 
 /// The entries of the trash that cannot be removed.
-#[derive(Debug, Default)]
-pub struct BlockedEntries {
-    entries: BTreeMap<OsString, Entry>,
-}
-
 #[derive(Debug)]
-struct Entry {
-    times: u32,
-    due: Instant,
-    // The reported obstacle, and when it was reported.
-    reported: Option<(Obstacle, Instant)>,
+pub struct BlockedEntries {
+    backoff: KeyedBackoff<OsString>,
+    reported: BTreeMap<OsString, LastReport<Obstacle>>,
 }
 
 impl BlockedEntries {
     /// Records that an entry could not be removed. Returns whether to report it: the obstacle is new, or the
     /// API server has deleted the earlier event.
-    pub fn note(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
-        let entry =
-            self.entries.entry(name).or_insert(Entry { times: 0, due: now, reported: None });
-        entry.times = entry.times.saturating_add(1);
-        entry.due = now + Backoff::Refused.delay(entry.times);
-        let is_new = entry
-            .reported
-            .as_ref()
-            .is_none_or(|(of, at)| *of != obstacle || now >= *at + REPORT_INTERVAL);
-        if is_new {
-            entry.reported = Some((obstacle, now));
-        }
-        is_new
+    pub fn record(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
+        self.backoff.record(name.clone(), now);
+        self.reported.retain(|known, _| self.backoff.due(known).is_some());
+        self.reported.entry(name).or_default().is_due(obstacle, now)
     }
 
     /// Returns whether an entry waits for its retry.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
-        self.entries.values().any(|entry| now < entry.due)
+        self.backoff.waiting(now).next().is_some()
     }
 
     /// Returns the entries that are not due.
-    pub fn skipped(&mut self, now: Instant) -> BTreeSet<OsString> {
-        self.entries.retain(|_, entry| now < entry.due + FORGOTTEN);
-        let waiting = self.entries.iter().filter(|(_, entry)| now < entry.due);
-        waiting.map(|(name, _)| name.clone()).collect()
+    #[must_use]
+    pub fn skipped(&self, now: Instant) -> BTreeSet<OsString> {
+        self.backoff.waiting(now).cloned().collect()
+    }
+}
+
+impl Default for BlockedEntries {
+    fn default() -> Self {
+        let (first, longest) = Backoff::Refused.limits();
+        let backoff = KeyedBackoff::new(first, longest, FORGET_AFTER);
+        Self { backoff, reported: BTreeMap::new() }
     }
 }
 
@@ -96,62 +88,62 @@ mod tests {
         Obstacle { path: std::ffi::OsStr::from_bytes(path).into(), errno }
     }
 
-    fn reported(obstacle: &Obstacle) -> String {
+    fn message(obstacle: &Obstacle) -> String {
         text(&PoolName::default(), &NodeName::parse(&"n".repeat(253)).unwrap(), obstacle)
     }
 
     #[test]
-    fn people_are_reported_once_of_each_thing_and_again_before_the_cluster_forgets() {
+    fn each_obstacle_is_reported_once_and_again_before_its_event_is_deleted() {
         let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
-        let mut note = |name: &str, path: &[u8], minutes: u64| {
+        let mut record = |name: &str, path: &[u8], minutes: u64| {
             let now = start + Duration::from_secs(60 * minutes);
-            blocked.note(name.into(), obstacle(path, Errno::PERM), now)
+            blocked.record(name.into(), obstacle(path, Errno::PERM), now)
         };
-        assert!(note("volume", b"/a", 0));
-        assert!(!note("volume", b"/a", 1));
-        assert!(note("other", b"/a", 1));
-        assert!(note("volume", b"/b", 2), "something else is in its way");
-        assert!(!note("volume", b"/b", 31));
-        assert!(note("volume", b"/b", 32));
-        assert!(!note("volume", b"/b", 33));
+        assert!(record("volume", b"/a", 0));
+        assert!(!record("volume", b"/a", 1));
+        assert!(record("other", b"/a", 1));
+        assert!(record("volume", b"/b", 2), "another obstacle");
+        assert!(!record("volume", b"/b", 31));
+        assert!(record("volume", b"/b", 32));
+        assert!(!record("volume", b"/b", 33));
     }
 
     #[test]
-    fn an_event_says_where_it_is_why_and_what_to_do() {
-        let said = reported(&obstacle(b"/pool/.trash/x/data/locked", Errno::PERM));
+    fn an_event_names_the_path_the_reason_and_the_remedy() {
+        let text = message(&obstacle(b"/pool/.trash/x/data/locked", Errno::PERM));
         for part in ["pool default", "node n", "not permitted", "chattr -R -ia", "/x/data/locked"] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!reported(&obstacle(b"/x", Errno::IO)).contains("()"));
+        assert!(!message(&obstacle(b"/x", Errno::IO)).contains("()"));
     }
 
     proptest! {
         #[test]
-        fn whatever_a_tenant_calls_his_files_all_of_it_fits_and_nothing_moves_the_cursor(
+        fn a_path_of_any_length_and_content_fits_into_an_event_without_control_characters(
             start in proptest::collection::vec(any::<u8>(), 0..4096),
             errno in prop_oneof![Just(Errno::PERM), Just(Errno::ROFS), Just(Errno::IO)],
         ) {
-            let said = reported(&obstacle(&[start.as_slice(), b"/end"].concat(), errno));
-            prop_assert!(said.len() <= 1024, "{}", said.len());
-            prop_assert!(said.ends_with("/end") && !said.contains(char::is_control), "{said:?}");
+            let text = message(&obstacle(&[start.as_slice(), b"/end"].concat(), errno));
+            prop_assert!(text.len() <= 1024, "{}", text.len());
+            prop_assert!(text.ends_with("/end") && !text.contains(char::is_control), "{text:?}");
         }
     }
 
     #[test]
-    fn what_is_stuck_is_tried_again_ever_later_and_forgotten_when_it_is_not() {
+    fn a_blocked_entry_is_retried_with_growing_delays_and_forgotten_after_an_hour() {
         let (mut blocked, start) = (BlockedEntries::default(), Instant::now());
         let (name, after) =
             (OsString::from("volume"), |seconds| start + Duration::from_secs(seconds));
         let why = obstacle(b"/volume", Errno::PERM);
         assert!(blocked.skipped(start).is_empty());
-        blocked.note(name.clone(), why.clone(), start);
+        blocked.record(name.clone(), why.clone(), start);
         assert_eq!(blocked.skipped(after(59)), BTreeSet::from([name.clone()]));
         assert!(blocked.skipped(after(60)).is_empty());
-        blocked.note(name.clone(), why.clone(), after(60));
+        blocked.record(name.clone(), why.clone(), after(60));
         assert_eq!(blocked.skipped(after(179)), BTreeSet::from([name.clone()]));
         assert!(blocked.skipped(after(180)).is_empty());
         assert!(blocked.skipped(after(180 + 3600)).is_empty());
-        blocked.note(name.clone(), why.clone(), after(4000));
+        blocked.record(name.clone(), why.clone(), after(4000));
         assert_eq!(blocked.skipped(after(4059)), BTreeSet::from([name]));
         assert!(blocked.skipped(after(4060)).is_empty());
     }

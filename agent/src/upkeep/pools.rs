@@ -115,7 +115,7 @@ fn tell(context: &Context, change: &Change) {
     match &change.problem {
         Some(why) => {
             tracing::warn!(%pool, why, "pool cannot be used");
-            context.events.on_node(&context.node, EventReason::PoolUnusable, why);
+            context.events.write(&context.node, EventReason::PoolUnusable, why);
         }
         None => {
             tracing::info!(%pool, "pool can be used");
@@ -124,14 +124,14 @@ fn tell(context: &Context, change: &Change) {
                     "pool {pool} of node {} belongs to this cluster from now on, with all that is in it",
                     context.node
                 );
-                context.events.on_node(&context.node, EventReason::PoolAdopted, text);
+                context.events.write(&context.node, EventReason::PoolAdopted, text);
             }
             if change.is_volatile {
                 warn_of_memory(context, pool);
             }
             if !change.is_first {
                 let text = format!("pool {pool} can be used");
-                context.events.on_node(&context.node, EventReason::PoolUsable, text);
+                context.events.write(&context.node, EventReason::PoolUsable, text);
             }
             let waiting =
                 context.snapshot.all_waiting().into_iter().chain(context.snapshot.volumes());
@@ -149,5 +149,5 @@ fn warn_of_memory(context: &Context, pool: &PoolName) {
         context.node
     );
     tracing::warn!(%pool, "pool is in memory: a restart of the node empties it");
-    context.events.on_node(&context.node, EventReason::PoolInMemory, text);
+    context.events.write(&context.node, EventReason::PoolInMemory, text);
 }

@@ -7,7 +7,7 @@
 use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::metrics::OfPool;
-use crate::reclaim::orphans::Scanned;
+use crate::orphans::Scanned;
 use crate::snapshot::volume::{Phase, Volume};
 use crate::upkeep::unwatched;
 use fastrak_api::names;
@@ -145,7 +145,7 @@ fn report(context: &Context, content: &Content, scanned: &Scanned) {
     if let Some(kept) = &scanned.kept {
         let text = found_text(pool, node.as_str(), kept);
         tracing::warn!(%pool, orphans = kept.len(), "orphans found, and kept");
-        context.events.on_node(node, EventReason::OrphansFound, text);
+        context.events.write(node, EventReason::OrphansFound, text);
     }
     if let Some(number) = scanned.stopped {
         let all = content.volumes.len();
@@ -156,7 +156,7 @@ fn report(context: &Context, content: &Content, scanned: &Scanned) {
              removed. If that is right, run: kubectl annotate node {node} {}={pool}",
             names::CONFIRM_ORPHANS
         );
-        context.events.on_node(node, EventReason::OrphanRemovalStopped, text);
+        context.events.write(node, EventReason::OrphanRemovalStopped, text);
     }
 }
 
@@ -187,10 +187,12 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
             absent.filter_map(|id| context.snapshot.about(id).volume).filter(is_missing).collect();
         context.metrics.set(OfPool::Missing, &content.pool, missing.len());
         for volume in missing {
-            let text = "its directory is not in its pool; restore it from a backup, or delete the \
-                claim and make it anew";
-            tracing::warn!(volume = volume.name, pool = %content.pool, "volume without a directory");
-            context.events.on_volume(&volume, EventReason::VolumeDataMissing, text);
+            let text = format!(
+                "its directory is not in pool {}; restore it from a backup, or delete the claim and \
+                 create it again",
+                content.pool
+            );
+            context.warn(&volume, EventReason::VolumeDataMissing, &text);
         }
     }
 }

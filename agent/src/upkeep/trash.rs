@@ -5,18 +5,15 @@
 //! retention unless their space is needed: then some are evicted, and an event reports it.
 
 use crate::context::Context;
+use crate::eviction;
 use crate::metrics::OfPool;
 use crate::upkeep::blocked::{self, BlockedEntries};
-use fastrak_api::capacity::Shortage;
-use fastrak_api::claim::Claim;
-use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
-use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_store::host::removal::Budget;
-use fastrak_store::volumes::trash::review::{PurgedVolume, TrashReview};
-use fastrak_store::volumes::{Store, VolumeError};
+use fastrak_store::volumes::Store;
+use fastrak_store::volumes::trash::review::TrashReview;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,39 +100,6 @@ impl Emptying {
     }
 }
 
-/// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
-/// `requester`. Returns whether any was evicted. Their room is free when they are removed, a little later.
-pub async fn evict_for_claim(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
-    for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
-        match evict_trash(context, pool, (bytes, requester)).await {
-            Ok(false) => {}
-            Ok(true) => return true,
-            Err(error) => {
-                tracing::warn!(%pool, error = %Chain(&error), "could not evict volumes from the trash");
-            }
-        }
-    }
-    false
-}
-
-async fn evict_trash(
-    context: &Context,
-    pool: &PoolName,
-    (bytes, requester): (u64, &str),
-) -> Result<bool, VolumeError> {
-    // The effect of the latest eviction comes first.
-    if context.store.has_pending_evictions() {
-        return Ok(true);
-    }
-    let (name, now, requester) =
-        (pool.clone(), context.clock.now().as_second(), requester.to_owned());
-    let work = move |store: &Store| store.evict_trash(&name, (bytes, &requester), now);
-    let lost = context.on_disk(work).await?;
-    lost.iter().for_each(|lost| report_evicted(context, pool, lost));
-    context.trash.notify_one();
-    Ok(!lost.is_empty())
-}
-
 async fn review(context: &Context, percent: u8) {
     let now = context.clock.now().as_second();
     match context.on_disk(move |store| Ok(store.review_trash(percent, now))).await {
@@ -152,29 +116,7 @@ fn report(context: &Context, reviewed: &TrashReview) {
     for lost in &reviewed.expired {
         tracing::info!(%pool, volume = %lost.id, "retention in the trash expired");
     }
-    reviewed.evicted.iter().for_each(|lost| report_evicted(context, pool, lost));
-}
-
-/// Reports an eviction. The claim and the volume are gone: the event is all that their user can find.
-fn report_evicted(context: &Context, pool: &PoolName, lost: &PurgedVolume) {
-    let PurgedVolume { id, owner, bytes } = lost;
-    tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.claim, "evicted a volume from the trash");
-    if owner.namespace.is_empty() {
-        return;
-    }
-    let claim = Claim {
-        namespace: owner.namespace.clone(),
-        name: owner.claim.clone(),
-        uid: Some(owner.uid.clone()),
-        ..Claim::default()
-    };
-    let size = Bytes(*bytes);
-    let text = format!(
-        "volume {name} of {size} was evicted from the trash and cannot be restored: pool {pool} on node {node} needed its space",
-        name = id.volume_name(),
-        node = context.node
-    );
-    context.events.on_claim(&claim, EventReason::TrashEvicted, text);
+    reviewed.evicted.iter().for_each(|lost| eviction::report(context, pool, lost));
 }
 
 /// Removes a little. Returns how long that took, or `None` if nothing is left to remove.
@@ -212,8 +154,8 @@ async fn remove(
             let entry = name.to_string_lossy();
             tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
             let text = blocked::text(&state.pool, &context.node, &obstacle);
-            if blocked.note(name, obstacle, context.clock.instant()) {
-                context.events.on_node(&context.node, EventReason::TrashRemovalBlocked, text);
+            if blocked.record(name, obstacle, context.clock.instant()) {
+                context.events.write(&context.node, EventReason::TrashRemovalBlocked, text);
             }
         }
     }

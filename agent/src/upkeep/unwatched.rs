@@ -6,10 +6,11 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::reclaim::plan::{Interest, interest};
+use crate::role::VolumeState;
 use crate::snapshot::growth::Growth;
-use crate::snapshot::volume::{ClaimRef, Phase, Volume};
+use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
@@ -31,8 +32,8 @@ pub async fn look(context: &Context) {
 }
 
 fn is_bound_here(volume: &Volume, node: &NodeName) -> bool {
-    let is_ours = matches!(interest(volume, node), Interest::InUse | Interest::Keep);
-    is_ours && volume.phase == Phase::Bound
+    let state = VolumeState::of(volume, node);
+    volume.phase == Phase::Bound && state.is_some_and(|state| state != VolumeState::Ending)
 }
 
 async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), ClusterError> {
@@ -45,9 +46,7 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
     if context.snapshot.show_unwatched(owner, found)
         && let Some(text) = text
     {
-        let (namespace, name) = (&claim.namespace, &claim.name);
-        tracing::warn!(namespace, claim = name, why = text, "claim lost its node label");
-        context.events.on_claim(&claim, EventReason::NodeLabelMissing, text);
+        context.warn(&claim, EventReason::NodeLabelMissing, &text);
     }
     context.queue.add(id.clone());
     Ok(())

@@ -10,16 +10,17 @@ use crate::cluster::{self, CLASSES, CLUSTER, Cluster, HOSTNAME, LEFT, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::clock::Clock;
 use fastrak_agent::config::OrphanTerms;
-use fastrak_agent::context::{Context, DiskThread, Unfinished};
+use fastrak_agent::context::{Context, DiskThread};
 use fastrak_agent::events::{self, Waiting};
+use fastrak_agent::eviction;
 use fastrak_agent::metrics::Metrics;
-use fastrak_agent::queue::Queue;
-use fastrak_agent::reclaim::orphans::Orphans;
+use fastrak_agent::orphans::Orphans;
 use fastrak_agent::snapshot::Snapshot;
 use fastrak_agent::snapshot::hostname::OwnHostname;
+use fastrak_agent::unfinished::Unfinished;
 use fastrak_agent::unmounts::Unmounts;
 use fastrak_agent::upkeep::condition::Condition;
-use fastrak_agent::upkeep::trash::{self, Emptying};
+use fastrak_agent::upkeep::trash::Emptying;
 use fastrak_agent::upkeep::unmounts;
 use fastrak_agent::upkeep::{pools, scan};
 use fastrak_agent::worker;
@@ -27,6 +28,7 @@ use fastrak_api::capacity::{Reserve, Room, Shortage, State, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_runtime::work_queue::Queue;
 use fastrak_store::pools::{PoolConfig, Pools};
 use fastrak_store::volumes::Store;
 use futures::FutureExt;
@@ -203,7 +205,7 @@ impl Agent {
         let room =
             Room { allocatable: 0, total: 1, grantable: 1, reserve: 0, state: State::default() };
         let shortage = Shortage::Bytes { pool, asked: 1, room };
-        self.api.serve(with, trash::evict_for_claim(&self.context, &[shortage], "other"));
+        self.api.serve(with, eviction::evict_for_claim(&self.context, &[shortage], "other"));
     }
 
     /// All volumes that it knows of, and all that wait for a worker or are to be looked at again.
@@ -219,7 +221,7 @@ impl Agent {
         // Nobody else is given the volume meanwhile.
         let _held = self.context.queue.try_hold(id);
         self.due.remove(id);
-        if let Some(delay) = self.api.serve(with, worker::look(&self.context, id)) {
+        if let Some(delay) = self.api.serve(with, worker::reconcile(&self.context, id)) {
             self.due.insert(id.clone(), self.context.clock.instant() + delay);
         }
     }

@@ -6,8 +6,9 @@
 
 use fastrak_agent::cluster::{Changed, ClaimState, ClaimStatus};
 use fastrak_agent::snapshot::growth::{Growth, STORAGE};
-use fastrak_agent::snapshot::volume::{ClaimRef, Phase, Volume};
+use fastrak_agent::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::{Claim, ClassChoice, RestoreRequest};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes, provisioners};
 use fastrak_api::node::NodeName;

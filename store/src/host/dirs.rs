@@ -3,7 +3,7 @@
 //! The module removes one entry at a time; `removal.rs` removes trees. It never follows a symbolic
 //! link, and [`Dir::open_same_mount`] never crosses into another mount.
 
-use super::calls::{Handle, Machine, OnConflict, OpenMode};
+use super::calls::{Handle, Kind, Machine, OnConflict, OpenMode};
 use super::{HostError, Operation};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -17,19 +17,6 @@ pub const PRIVATE: u32 = 0o700;
 pub struct Dir {
     handle: Box<dyn Handle>,
     path: PathBuf,
-}
-
-/// The type of a directory entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link.
-    Symlink,
-    /// A FIFO, a socket or a device.
-    Other,
 }
 
 impl Dir {

@@ -3,8 +3,8 @@
 //! The module does not interpret the content. It rejects large files and everything that is not a
 //! regular file.
 
-use super::calls::OpenMode;
-use super::dirs::{Dir, Kind, failed};
+use super::calls::{Kind, OpenMode};
+use super::dirs::{Dir, failed};
 use super::{HostError, Operation};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};

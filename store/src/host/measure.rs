@@ -5,7 +5,8 @@
 //! incomplete. A file with several hard links counts a fraction for each link, so no inode has to be
 //! remembered.
 
-use super::dirs::{Dir, Kind};
+use super::calls::Kind;
+use super::dirs::Dir;
 use super::removal::Budget;
 use super::removal::step_budget::StepBudget;
 use std::ffi::{OsStr, OsString};

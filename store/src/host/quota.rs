@@ -6,9 +6,8 @@
 
 pub(super) mod btrfs;
 pub mod project;
-mod subvolume;
 
-pub use subvolume::Subvolume;
+pub use super::calls::{Limits, QuotaGroup, QuotaUnavailable, Subvolume, Support, Usage};
 
 use super::calls::Statfs;
 use super::dirs::{Dir, PRIVATE, failed};
@@ -17,65 +16,6 @@ use rustix::fd::BorrowedFd;
 use rustix::fs::fstatfs;
 use rustix::io::Errno;
 use std::ffi::OsStr;
-use std::fmt;
-
-/// How a filesystem can enforce quotas on directories.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Support {
-    /// With btrfs subvolumes, each with its own quota group.
-    Subvolumes {
-        /// Whether subvolumes created inside a subvolume count towards its limit.
-        nested: bool,
-    },
-    /// With project IDs on files.
-    Projects,
-    /// Not at all, with the reason.
-    None(QuotaUnavailable),
-}
-
-/// Why a filesystem cannot enforce quotas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaUnavailable {
-    /// It has no quotas that this agent can set.
-    Unsupported,
-    /// It is btrfs with quotas off.
-    BtrfsOff,
-    /// It is btrfs with full quotas, which do not count nested subvolumes towards the volume's limit.
-    BtrfsFullQuotas,
-    /// It supports project quotas and is mounted without them.
-    ProjectsOff,
-    /// It supports project quotas and the kernel is too old to set them.
-    OldKernel,
-    /// No project ID is free.
-    NoProjectId,
-    /// The agent lacks the permission.
-    Forbidden,
-}
-
-pub use fastrak_api::volume::QuotaGroup;
-
-/// The usage of a quota group, as the kernel counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes in use.
-    pub used: u64,
-    /// Files and directories; `None` if they are not counted.
-    pub inodes: Option<u64>,
-    /// The limit in bytes, if there is one.
-    pub limit: Option<u64>,
-    /// The limit of files and directories, if there is one.
-    pub inode_limit: Option<u64>,
-}
-
-/// The limits of a quota group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes; `None` for no limit.
-    pub bytes: Option<u64>,
-    /// Files and directories; `None` for no limit. Only projects can limit them: btrfs counts the
-    /// metadata of files in bytes.
-    pub inodes: Option<u64>,
-}
 
 /// The magic number of btrfs (`linux/magic.h`).
 const BTRFS: u32 = 0x9123_683E;
@@ -83,6 +23,16 @@ const BTRFS: u32 = 0x9123_683E;
 const XFS: u32 = 0x5846_5342;
 /// The magic number of ext2, ext3 and ext4.
 const EXT4: u32 = 0xEF53;
+
+/// The level of the quota groups that a volume shares with its nested subvolumes. People count levels
+/// from 1, so this level is fastrak's alone. The level occupies the bits above the ID.
+const SHARED: u64 = 0x4654;
+
+/// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.
+#[must_use]
+pub(super) const fn shared_group(number: u64) -> u64 {
+    SHARED << 48 | number
+}
 
 /// Returns how the filesystem of `dir` can enforce quotas.
 pub fn support(dir: &Dir) -> Result<Support, HostError> {
@@ -134,7 +84,7 @@ pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostEr
 /// Removes the quota groups of a subvolume that is gone: its own and the one that it shared with
 /// nested subvolumes. Returns `false` while the kernel still uses one of them.
 pub fn remove_groups(dir: &Dir, number: u64) -> Result<bool, HostError> {
-    for group in [number, subvolume::shared_group(number)] {
+    for group in [number, shared_group(number)] {
         match dir.handle().remove_group(group) {
             // Since Linux 6.10 the kernel may remove the first itself. Only a volume has the second.
             Ok(()) | Err(Errno::NOENT) => {}
@@ -169,54 +119,5 @@ pub(super) fn supported(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
     match statfs(fd)?.kind {
         BTRFS => btrfs::support(fd),
         kind => project::support(fd, matches!(kind, XFS | EXT4)),
-    }
-}
-
-impl Limits {
-    /// No limit.
-    pub const NONE: Self = Self { bytes: None, inodes: None };
-
-    /// Limits bytes alone.
-    #[must_use]
-    pub const fn bytes(bytes: u64) -> Self {
-        Self { bytes: Some(bytes), inodes: None }
-    }
-}
-
-impl From<&fastrak_api::volume::Identity> for Limits {
-    fn from(identity: &fastrak_api::volume::Identity) -> Self {
-        Self { bytes: Some(identity.bytes), inodes: identity.inodes() }
-    }
-}
-
-impl fmt::Display for QuotaUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unsupported => {
-                "its filesystem has no quotas that the agent can set; use btrfs, XFS or ext4"
-            }
-            Self::BtrfsOff => {
-                "the quotas of its btrfs are off; switch them on with `btrfs quota enable --simple`, \
-                 or without --simple before Linux 6.7"
-            }
-            Self::BtrfsFullQuotas => {
-                "the full quotas of its btrfs do not limit subvolumes that a pod creates in its volume; \
-                 switch to simple quotas (Linux 6.7 and newer): `btrfs quota disable`, then \
-                 `btrfs quota enable --simple`"
-            }
-            Self::ProjectsOff => {
-                "it is mounted without project quotas; mount it with prjquota (ext4 needs the \
-                 features quota and project as well)"
-            }
-            Self::OldKernel => {
-                "the kernel lacks quotactl_fd, which sets the quotas of its filesystem; use Linux \
-                 5.14 or newer"
-            }
-            Self::NoProjectId => "no free project ID was found for the volume",
-            Self::Forbidden => {
-                "the agent may not set quotas; give it the capability SYS_ADMIN, as the component \
-                 deploy/quotas does"
-            }
-        })
     }
 }

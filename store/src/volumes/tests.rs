@@ -2,9 +2,9 @@ use super::*;
 use crate::host::removal::{self, Budget};
 use crate::host::{Dir, Kernel};
 use crate::pools::{ClusterView, PoolConfig};
-use crate::volumes::records::owner::Owner;
 use crate::volumes::trash::discard::TrashMetadata;
 use fastrak_api::capacity::{Reserve, Terms};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::IDENTITY_FORMAT;
 use std::collections::BTreeSet;
@@ -360,7 +360,8 @@ fn a_claim_evicts_by_the_latest_review_and_never_a_restored_volume() {
     scene.store.review_trash(100, minute(11));
     assert_eq!(evict(3, minute(11)), [], "both are too small");
     // Restored and deleted again: it is young, although the latest review found it old.
-    let owner = Owner { namespace: "own".into(), claim: "data".into(), uid: own.to_string() };
+    let owner =
+        ClaimRef { namespace: "own".into(), name: "data".into(), uid: Some(own.to_string()) };
     scene.store.restore(&pool, &own, &owner).unwrap();
     scene
         .store

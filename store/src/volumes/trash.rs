@@ -3,12 +3,14 @@
 //! It removes only what is in the trash or in the staging directory. A volume that can be restored has
 //! to be marked for removal first (`review.rs`).
 
+pub mod contents;
 pub mod discard;
 mod evict;
 pub mod plan;
 pub mod removals;
 pub mod restore;
 pub mod review;
+pub(crate) mod signals;
 pub mod trashed;
 
 use crate::host::removal::{self, Budget, Obstacle, Progress};

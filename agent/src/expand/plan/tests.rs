@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::volume::ClaimRef;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::names;
 
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -32,7 +32,7 @@ fn volume(capacity: &str) -> Volume {
 #[test]
 fn a_claim_that_asks_for_more_grows_and_whoever_was_not_told_is_told() {
     let grow = |bytes, size: &str| Step::Grow { bytes, size: size.to_owned() };
-    let tell = |size: &str| Step::Tell { size: size.to_owned() };
+    let tell = |size: &str| Step::UpdateStatus { size: size.to_owned() };
     let failed = Growth { unsettled: true, ..shown("1Gi") };
     for (asked, growth, has, step) in [
         ("1Gi", shown("1Gi"), "1Gi", Step::Nothing),

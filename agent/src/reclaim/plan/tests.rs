@@ -1,5 +1,6 @@
 use super::*;
-use crate::snapshot::volume::ClaimRef;
+use crate::role::VolumeState;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -99,39 +100,7 @@ fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
 
 #[test]
 fn a_released_volume_whose_claim_is_gone_is_taken_away() {
-    assert_eq!(interest(&volume(), &node()), Interest::Ending);
     assert_eq!(decide(&volume(), &id(), &evidence()), Step::Trash(PoolName::default()));
-    let failed = Volume { phase: Phase::Failed, ..volume() };
-    assert_eq!(interest(&failed, &node()), Interest::Ending);
-}
-
-#[test]
-fn a_volume_that_does_not_bear_every_mark_is_not_ours() {
-    for other in [
-        Volume { node_label: Some("node-b".to_owned()), ..volume() },
-        Volume { node_label: None, ..volume() },
-        // Policies hold other agents to the annotation, and cannot compute a label that is a hash.
-        Volume { node: Some("node-b".to_owned()), ..volume() },
-        Volume { provisioned_by: Some("rancher.io/local-path".to_owned()), ..volume() },
-        Volume { provisioned_by: None, ..volume() },
-        Volume { finalizers: Vec::new(), ..volume() },
-        Volume { name: "data".to_owned(), ..volume() },
-        Volume { name: "pvc-../../../etc".to_owned(), ..volume() },
-    ] {
-        assert_eq!(interest(&other, &node()), Interest::NotOurs, "{other:?}");
-    }
-}
-
-#[test]
-fn a_volume_in_use_is_left_alone() {
-    for phase in [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound] {
-        let volume = Volume { phase, ..volume() };
-        assert_eq!(interest(&volume, &node()), Interest::InUse, "{phase:?}");
-        let kept = Volume { policy: ReclaimPolicy::Retain, ..volume.clone() };
-        assert_eq!(interest(&kept, &node()), Interest::Keep);
-        let deleting = Volume { deleting: true, ..volume };
-        assert_eq!(interest(&deleting, &node()), Interest::Ending);
-    }
 }
 
 #[test]
@@ -193,7 +162,7 @@ fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
 fn a_volume_deleted_before_it_was_bound_makes_room_for_another_object() {
     let waiting = Evidence { claim: ClaimState::Waiting, ..evidence() };
     let available = Volume { deleting: true, phase: Phase::Available, ..volume() };
-    assert_eq!(decide(&available, &id(), &waiting), Step::LetGo);
+    assert_eq!(decide(&available, &id(), &waiting), Step::Release);
     let bound = Volume { phase: Phase::Bound, ..available };
     assert_eq!(decide(&bound, &id(), &waiting), Step::Wait(Reason::ClaimExists));
 }
@@ -222,7 +191,7 @@ proptest! {
         };
         let recorded = recorded.then(|| "shop/data".to_owned());
         let evidence = Evidence { claim, is_empty, recorded, mounted, data };
-        let taken = interest(&volume, &node()) == Interest::Ending
+        let taken = VolumeState::of(&volume, &node()) == Some(VolumeState::Ending)
             && matches!(decide(&volume, &id(), &evidence), Step::Trash(_));
         let is_unused = evidence.claim == bound("other") && is_empty && phase != Phase::Bound;
         let may = ours && right_path && !keep && (evidence.claim == ClaimState::Gone || is_unused)

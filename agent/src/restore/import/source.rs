@@ -2,7 +2,8 @@
 //!
 //! Pure. Their contents are trusted: only administrators may write PersistentVolumes.
 
-use crate::snapshot::volume::{ClaimRef, Phase, Volume};
+use crate::snapshot::volume::{Phase, Volume};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::kubernetes;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};

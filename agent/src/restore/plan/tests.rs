@@ -61,7 +61,7 @@ fn plan() -> Plan {
 
 fn known() -> FoundVolume {
     let identity = identity(OLD, "old");
-    let owner = Owner::first(&identity);
+    let owner = ClaimRef::original(&identity);
     FoundVolume { pool: PoolName::default(), identity, owner, namespace_uid: None, trashed: true }
 }
 
@@ -71,7 +71,7 @@ fn volume(phase: Phase, policy: ReclaimPolicy) -> Volume {
         node_label: Some("node-a".to_owned()),
         provisioned_by: Some(names::PROVISIONER.to_owned()),
         finalizers: vec![names::VOLUME_FINALIZER.to_owned()],
-        claim: Some(Owner::first(&identity(OLD, "old")).into()),
+        claim: Some(ClaimRef::original(&identity(OLD, "old"))),
         path: Some(format!("/var/lib/fastrak/{OLD}/data")),
         phase,
         policy,
@@ -99,7 +99,7 @@ fn with(known: FoundVolume) -> Evidence {
 
 fn on(way: Way, evidence: &Evidence) -> Step {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    decide(&Ask { claim: &claim, plan: &plan, id: &id, way }, evidence)
+    decide(&Request { claim: &claim, plan: &plan, id: &id, way }, evidence)
 }
 
 fn kept(phase: Phase) -> Evidence {
@@ -123,8 +123,8 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
     };
     let decided = |plan: &Plan, limit| {
         let (claim, id) = (claim(), id(OLD));
-        let ask = Ask { claim: &claim, plan, id: &id, way: Way::Undelete };
-        decide(&ask, &limited(limit))
+        let request = Request { claim: &claim, plan, id: &id, way: Way::Undelete };
+        decide(&request, &limited(limit))
     };
     assert!(matches!(decided(&plan, None), Step::Publish(_)));
     plan.spec.quota = Quota::Required;
@@ -158,8 +158,8 @@ fn a_kept_volume_is_repointed_and_published_where_it_has_no_object() {
 #[test]
 fn what_was_done_is_not_done_again() {
     let mine = volume(Phase::Pending, ReclaimPolicy::Delete);
-    let claim = Owner { namespace: "shop".into(), claim: "new".into(), uid: NEW.into() };
-    let mine = Volume { claim: Some(claim.into()), ..mine };
+    let claim = ClaimRef { namespace: "shop".into(), name: "new".into(), uid: Some(NEW.into()) };
+    let mine = Volume { claim: Some(claim), ..mine };
     for way in [Way::Undelete, Way::Adopt] {
         let evidence = Evidence { volume: Some(mine.clone()), ..evidence() };
         assert_eq!(on(way, &evidence), Step::Done);
@@ -173,17 +173,17 @@ fn what_was_done_is_not_done_again() {
 #[test]
 fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to() {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    let ask = Ask { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
-    let had = |claim: &str, uid: &str| Owner {
+    let request = Request { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
+    let had = |claim: &str, uid: &str| ClaimRef {
         namespace: "shop".into(),
-        claim: claim.into(),
-        uid: uid.into(),
+        name: claim.into(),
+        uid: Some(uid.into()),
     };
-    let others = |owner| others(&ask, &FoundVolume { owner, ..known() });
+    let others = |owner| others(&request, &FoundVolume { owner, ..known() });
     let (first, second) = (had("old", OLD), had("second", "2"));
     assert_eq!(others(first.clone()), vec![first.clone()]);
     assert_eq!(others(second.clone()), [first.clone(), second]);
-    let known_by_now = [had("new", NEW), Owner::default()];
+    let known_by_now = [had("new", NEW), ClaimRef::default()];
     assert!(known_by_now.map(others).iter().all(|others| *others == vec![first.clone()]));
 }
 
@@ -191,7 +191,7 @@ fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to(
 fn no_other_namespace_gets_it_and_all_are_told_the_same() {
     let refused = on(Way::Undelete, &Evidence { data: SearchResult::Absent, ..evidence() });
     assert!(matches!(refused, Step::Refuse(Refusal::NotHere { .. })));
-    let theirs = |namespace: &str| Owner { namespace: namespace.into(), ..known().owner };
+    let theirs = |namespace: &str| ClaimRef { namespace: namespace.into(), ..known().owner };
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     for evidence in [
         // It was made in another one.
@@ -199,7 +199,7 @@ fn no_other_namespace_gets_it_and_all_are_told_the_same() {
         // It was given to another one since.
         with(FoundVolume { owner: theirs("other"), ..known() }),
         with(FoundVolume { identity: elsewhere, ..known() }),
-        with(FoundVolume { owner: Owner::default(), ..known() }),
+        with(FoundVolume { owner: ClaimRef::default(), ..known() }),
         // The namespace is another of the same name, or it cannot be told.
         Evidence { namespace: Some(namespace(Some(MADE + 1))), ..evidence() },
         Evidence { namespace: None, ..evidence() },
@@ -255,7 +255,7 @@ fn on_any_doubt_nothing_is_given() {
         assert!(!gives(&on(Way::Undelete, &evidence)), "{evidence:?}");
     }
     let (claim, plan) = (claim(), plan());
-    let own = Ask { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
+    let own = Request { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
     assert_eq!(decide(&own, &evidence()), Step::Refuse(Refusal::Itself));
 }
 
@@ -275,7 +275,7 @@ fn an_administrator_lets_a_namespace_have_the_volumes_of_an_earlier_one_of_its_n
     assert!(gives(&on(Way::Undelete, &evidence)));
     // And no others.
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
-    let theirs = Owner { namespace: "other".into(), ..known().owner };
+    let theirs = ClaimRef { namespace: "other".into(), ..known().owner };
     let known = FoundVolume { identity: elsewhere, owner: theirs, ..known() };
     let evidence = Evidence { data: SearchResult::Found(Box::new(known)), ..evidence };
     assert!(!gives(&on(Way::Undelete, &evidence)));
@@ -294,7 +294,7 @@ proptest! {
     ) {
         let [first, last] = namespaces.map(str::to_owned);
         let identity = Identity { namespace: first.clone(), ..known().identity };
-        let owner = Owner { namespace: last.clone(), ..known().owner };
+        let owner = ClaimRef { namespace: last.clone(), ..known().owner };
         let phases = [Phase::Unknown, Phase::Pending, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed];
         let volume = object.map(|(phase, keep, deleting)| {
             let policy = if keep { ReclaimPolicy::Retain } else { ReclaimPolicy::Delete };

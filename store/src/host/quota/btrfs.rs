@@ -12,8 +12,7 @@
 //! programs create. A tenant who calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups puts the
 //! subvolume into those alone, and Linux requires no permission for it.
 
-use super::subvolume::shared_group;
-use super::{QuotaUnavailable, Subvolume, Support, Usage};
+use super::{QuotaUnavailable, Subvolume, Support, Usage, shared_group};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;

@@ -4,8 +4,7 @@
 //! needs the same capability to set the flags.
 
 use crate::host::Dir;
-use crate::host::calls::{Handle, OpenMode};
-use crate::host::dirs::Kind;
+use crate::host::calls::{Handle, Kind, OpenMode};
 use rustix::fs::IFlags;
 use std::ffi::OsStr;
 

@@ -6,22 +6,10 @@
 
 use crate::host::{Dir, HostError, Operation, files};
 use crate::volumes::trash::trashed::Trashed;
-use fastrak_api::volume::Identity;
+use fastrak_api::claim_ref::ClaimRef;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
-
-/// A claim that has or had a volume. Nobody, if the name is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Owner {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub claim: String,
-    /// The UID.
-    pub uid: String,
-}
 
 /// The content of `owner.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +18,7 @@ pub struct OwnerRecord {
     /// The format of the record.
     pub format: u32,
     /// The last owner.
-    pub owner: Owner,
+    pub owner: ClaimRef,
     /// The UID of the owner's namespace, if it was known when the claim was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_uid: Option<String>,
@@ -45,22 +33,10 @@ pub const OWNER_FORMAT: u32 = 1;
 /// The file name of the record.
 pub const OWNER: &str = "owner.json";
 
-impl Owner {
-    /// Returns the claim for which the volume was created.
-    #[must_use]
-    pub fn first(identity: &Identity) -> Self {
-        Self {
-            namespace: identity.namespace.clone(),
-            claim: identity.claim.clone(),
-            uid: identity.volume.to_string(),
-        }
-    }
-}
-
 impl OwnerRecord {
     /// Creates a record of a volume that is not in the trash.
     #[must_use]
-    pub fn new(owner: Owner) -> Self {
+    pub fn new(owner: ClaimRef) -> Self {
         Self { format: OWNER_FORMAT, owner, namespace_uid: None, trashed: None }
     }
 }
@@ -104,7 +80,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
         assert_eq!(read(&dir).unwrap(), None);
-        let owner = Owner { namespace: "n".to_owned(), claim: "c".to_owned(), uid: "u".to_owned() };
+        let owner =
+            ClaimRef { namespace: "n".to_owned(), name: "c".to_owned(), uid: Some("u".to_owned()) };
         for trashed in [None, Some(Trashed::begin(7))] {
             let record = OwnerRecord { trashed, ..OwnerRecord::new(owner.clone()) };
             write(&dir, &record).unwrap();

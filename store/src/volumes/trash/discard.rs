@@ -4,9 +4,10 @@
 //! the trash has that record, even after a kill.
 
 use crate::host::{Dir, HostError};
-use crate::volumes::records::owner::{self, Owner, OwnerRecord};
+use crate::volumes::records::owner::{self, OwnerRecord};
 use crate::volumes::trash::trashed::Trashed;
 use crate::volumes::{Store, VolumeError, layout, verified};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use std::ffi::OsStr;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrashMetadata {
     /// The last owner, or `None` to keep the recorded one.
-    pub owner: Option<Owner>,
+    pub owner: Option<ClaimRef>,
     /// The UID of the owner's namespace, if it is known.
     pub namespace_uid: Option<String>,
     /// The current time in seconds since 1970.
@@ -63,7 +64,8 @@ fn trash_with_retention(
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
     let dir = pool.open(name)?;
-    let known = owner::read(&dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
+    let known =
+        owner::read(&dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity)));
     let owner = metadata.owner.clone().unwrap_or_else(|| known.owner.clone());
     let same = owner == known.owner;
     let recorded = known.namespace_uid.filter(|_| same);

@@ -1,6 +1,6 @@
 //! Decides which volumes leave the trash. Pure. `trashed.rs` counts their time.
 
-use crate::volumes::records::owner::Owner;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::volume::VolumeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ pub struct Entry {
     /// The volume.
     pub id: VolumeId,
     /// The last owner.
-    pub owner: Owner,
+    pub owner: ClaimRef,
     /// The granted size.
     pub bytes: u64,
     /// The retention in seconds.

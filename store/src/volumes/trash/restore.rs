@@ -5,9 +5,10 @@
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
-use crate::volumes::records::owner::{self, Owner, OwnerRecord};
+use crate::volumes::records::owner::{self, OwnerRecord};
 use crate::volumes::trash::discard::sync_both;
 use crate::volumes::{ProvisionedVolume, Store, VolumeError, layout, made, read_record, verified};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -21,7 +22,7 @@ pub struct FoundVolume {
     /// The identity of the volume.
     pub identity: Identity,
     /// The last owner.
-    pub owner: Owner,
+    pub owner: ClaimRef,
     /// The UID of the owner's namespace, if it is recorded.
     pub namespace_uid: Option<String>,
     /// Whether it is in the trash.
@@ -74,7 +75,7 @@ impl Store {
         &self,
         pool: &PoolName,
         id: &VolumeId,
-        owner: &Owner,
+        owner: &ClaimRef,
     ) -> Result<ProvisionedVolume, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         self.grant_again(&pool, id)?;
@@ -100,11 +101,11 @@ impl Store {
     }
 
     /// Returns the claim that last had the volume, if it is not the original one.
-    pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<Owner>, VolumeError> {
+    pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<ClaimRef>, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
         let record = owner::read(&dir).map_err(VolumeError::Look)?;
-        Ok(record.map(|record| record.owner).filter(|owner| owner.uid != id.as_str()))
+        Ok(record.map(|record| record.owner).filter(|owner| !owner.is(id.as_str())))
     }
 
     /// Returns whether the namespace UID of `owner`, who has the volume, is recorded.
@@ -112,7 +113,7 @@ impl Store {
         &self,
         pool: &PoolName,
         id: &VolumeId,
-        owner: &Owner,
+        owner: &ClaimRef,
     ) -> Result<bool, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
         let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
@@ -125,7 +126,7 @@ impl Store {
         &self,
         pool: &PoolName,
         id: &VolumeId,
-        owner: &Owner,
+        owner: &ClaimRef,
         namespace_uid: Option<&str>,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
@@ -187,7 +188,8 @@ fn known(
     identity: Identity,
     trashed: bool,
 ) -> Result<SearchResult, HostError> {
-    let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(&identity)));
+    let record =
+        owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(&identity)));
     let OwnerRecord { owner, namespace_uid, .. } = record;
     let pool = pool.config.name.clone();
     Ok(SearchResult::Found(Box::new(FoundVolume { pool, identity, owner, namespace_uid, trashed })))

@@ -3,20 +3,13 @@
 //! Marking renames a volume, and the rename is on the disk before any content is removed. A restorable
 //! volume is therefore always complete. `plan.rs` decides.
 
-use crate::host::{Dir, HostError};
+use crate::host::HostError;
 use crate::pools::OpenPool;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::records::owner::{self, Owner, OwnerRecord};
-use crate::volumes::trash::discard::mark_for_removal;
-use crate::volumes::trash::evict::Listings;
+use crate::volumes::Store;
+use crate::volumes::trash::contents::{self, Opened, PurgedVolume, purge, warn};
 use crate::volumes::trash::plan::{self, Entry, Fate};
-use crate::volumes::trash::trashed::Trashed;
-use crate::volumes::{Store, layout};
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_runtime::chain::Chain;
-use std::ffi::OsStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// The result of a review of one pool's trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,28 +26,6 @@ pub struct TrashReview {
     pub evicted: Vec<PurgedVolume>,
     /// The number of volumes with an unreadable record, which stay regardless of their age.
     pub unreadable: usize,
-}
-
-/// A volume that can no longer be restored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PurgedVolume {
-    /// The volume.
-    pub id: VolumeId,
-    /// The last owner.
-    pub owner: Owner,
-    /// The granted size.
-    pub bytes: u64,
-}
-
-/// Reasons to process the trash before the next interval.
-#[derive(Debug, Default)]
-pub(crate) struct TrashSignals {
-    // A restorable volume was added.
-    pub(crate) unreviewed: AtomicBool,
-    // A volume is being removed because its space is needed.
-    pub(crate) evicting: AtomicBool,
-    // The restorable volumes at the latest review.
-    pub(crate) listings: Listings,
 }
 
 impl Store {
@@ -108,7 +79,7 @@ fn review(
         evicted: Vec::new(),
         unreadable: 0,
     };
-    let Some(opened) = open(pool, now)? else { return Ok((reviewed, Vec::new())) };
+    let Some(opened) = contents::open(pool, now)? else { return Ok((reviewed, Vec::new())) };
     let Opened { trash, entries, unreadable } = opened;
     reviewed.unreadable = unreadable;
     let most = pool.config.terms.total(pool.statfs.total) / 100 * u64::from(percent);
@@ -128,100 +99,4 @@ fn review(
     // synced.
     trash.sync()?;
     Ok((reviewed, stay))
-}
-
-/// The open trash of a pool.
-pub(crate) struct Opened {
-    pub(crate) trash: Dir,
-    /// The restorable volumes.
-    pub(crate) entries: Vec<Entry>,
-    /// The number of unreadable records.
-    unreadable: usize,
-}
-
-/// The records of a volume in the trash.
-pub(crate) enum Examined {
-    /// It can be restored.
-    Restorable(Entry),
-    /// It has no retention and could never be restored.
-    Final,
-    /// The records cannot be read; with the reason.
-    Unreadable(String),
-}
-
-/// Opens the trash of a pool. Marks volumes without retention for removal. A volume stays if its record
-/// is damaged or has another format.
-pub(crate) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
-    let names = trash.names(usize::MAX)?;
-    let (mut entries, mut unreadable) = (Vec::new(), 0);
-    for id in names.iter().filter_map(|name| layout::restorable(name)) {
-        match examine(&trash, &id, now) {
-            Ok(Examined::Restorable(entry)) => entries.push(entry),
-            Ok(Examined::Final) => mark_for_removal(&trash, &trash, &id)?,
-            Ok(Examined::Unreadable(why)) => {
-                tracing::debug!(pool = %pool.config.name, volume = %id, why, "could not read a trash record");
-                unreadable += 1;
-            }
-            // It has just been restored.
-            Err(error) if error.is_missing() => {}
-            Err(error) => {
-                warn(&pool.config.name, &error);
-                unreadable += 1;
-            }
-        }
-    }
-    Ok(Some(Opened { trash, entries, unreadable }))
-}
-
-pub(crate) fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Examined, HostError> {
-    let dir = trash.open(OsStr::new(id.as_str()))?;
-    let identity = match identity::read(&dir, id)? {
-        Record::Verified(identity) => identity,
-        Record::Unverified(why) => return Ok(Examined::Unreadable(why)),
-    };
-    let Some(ttl) = identity.trash_seconds else { return Ok(Examined::Final) };
-    let (owner, since, spent) = time(&dir, &identity, now, ttl)?;
-    let entry = Entry { id: id.clone(), owner, bytes: identity.bytes, ttl, spent, since };
-    Ok(Examined::Restorable(entry))
-}
-
-/// Counts the time of a volume in the trash, and records it when due.
-fn time(
-    dir: &Dir,
-    identity: &Identity,
-    now: i64,
-    ttl: u64,
-) -> Result<(Owner, i64, u64), HostError> {
-    let record = owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(Owner::first(identity)));
-    // A volume without a recorded time starts now.
-    let (due, spent) = match record.trashed {
-        Some(trashed) => (trashed.due(now, ttl), trashed.spent(now, ttl)),
-        None => (Some(Trashed::begin(now)), 0),
-    };
-    let since = record.trashed.map_or(now, |trashed| trashed.since);
-    if due.is_some()
-        && let Err(error) = owner::write(dir, &OwnerRecord { trashed: due, ..record.clone() })
-    {
-        // On a full disk the time still counts, up to the part that needs no record.
-        tracing::warn!(volume = %identity.volume, error = %Chain(&error), "could not record the time in the trash");
-    }
-    Ok((record.owner, since, spent))
-}
-
-pub(crate) fn purge(trash: &Dir, entry: &Entry) -> Option<PurgedVolume> {
-    match mark_for_removal(trash, trash, &entry.id) {
-        Ok(()) => {
-            let (id, owner, bytes) = (entry.id.clone(), entry.owner.clone(), entry.bytes);
-            Some(PurgedVolume { id, owner, bytes })
-        }
-        Err(error) => {
-            tracing::warn!(volume = %entry.id, error = %Chain(&error), "could not mark a volume for removal");
-            None
-        }
-    }
-}
-
-fn warn(pool: &PoolName, error: &HostError) {
-    tracing::warn!(%pool, error = %Chain(error), "could not review the trash");
 }

@@ -4,11 +4,11 @@ use crate::pool::{Pool, id, order};
 use crate::same;
 use crate::scene::{MIB, Scene, as_tenant, fill, refusal, until};
 use anyhow::{Context as _, Result, ensure};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{Limits, project};
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_store::volumes::{Location, VolumeError, quota::projects};
 use rustix::fd::AsFd as _;
@@ -203,7 +203,8 @@ pub(super) fn keeps_a_number_in_the_trash(scene: &Scene) -> Result<()> {
     ensure!(pool.in_use(first)?, "its number went after a start");
     let (_, second) = pool.make(&other, MIB)?;
     ensure!(second != first, "its number was given away");
-    let back = pool.store.restore(&PoolName::default(), &one, &Owner::first(&wanted.identity))?;
+    let back =
+        pool.store.restore(&PoolName::default(), &one, &ClaimRef::original(&wanted.identity))?;
     same("how it is held", &back.limit, &Some(QuotaGroup::Project(first)))?;
     same("whether it is", &pool.in_use(first)?, &true)
 }

@@ -6,13 +6,13 @@ use crate::checks::groups;
 use crate::pool::{Pool, order};
 use crate::scene::until;
 use anyhow::{Context as _, Result, ensure};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Quota;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::calls::Machine as _;
 use fastrak_store::host::quota;
 use fastrak_store::host::{Dir, Kernel};
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_store::volumes::trash::restore::SearchResult;
 use fastrak_store::volumes::{Location, layout};
@@ -243,7 +243,7 @@ fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
         anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(id)?);
     };
     println!("fact {disk} returning {id} 0");
-    pool.store.restore(&PoolName::default(), id, &Owner::first(&known.identity))?;
+    pool.store.restore(&PoolName::default(), id, &ClaimRef::original(&known.identity))?;
     println!("fact {disk} returned {id} 0");
     Ok(())
 }

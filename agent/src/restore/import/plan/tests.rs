@@ -1,5 +1,6 @@
 use super::*;
-use crate::snapshot::volume::{ClaimRef, Phase, Volume};
+use crate::snapshot::volume::{Phase, Volume};
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 
 const MADE: i64 = 1_800_000_000;

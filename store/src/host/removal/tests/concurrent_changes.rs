@@ -2,10 +2,10 @@
 //! It runs in one thread, so every run is the same.
 
 use super::*;
+use crate::host::Kind;
 use crate::host::calls::{
     Device, EntrySize, Handle, Machine, MountWatch, OnConflict, OpenMode, Statfs,
 };
-use crate::host::dirs::Kind;
 use crate::host::quota::{Limits, QuotaGroup, Subvolume, Support, Usage};
 use rustix::fd::OwnedFd;
 use rustix::fs::{

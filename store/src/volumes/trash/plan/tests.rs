@@ -7,7 +7,8 @@ const NOW: i64 = 1_800_000_000;
 
 fn entry(number: usize, namespace: &str, bytes: u64, spent: u64) -> Entry {
     let uid = format!("0b0a3a2e-0d6c-4f5f-9e57-{number:012x}");
-    let owner = Owner { namespace: namespace.to_owned(), claim: "c".to_owned(), uid: uid.clone() };
+    let owner =
+        ClaimRef { namespace: namespace.to_owned(), name: "c".to_owned(), uid: Some(uid.clone()) };
     Entry { id: VolumeId::parse(&uid).unwrap(), owner, bytes, ttl: DAY, spent, since: NOW }
 }
 

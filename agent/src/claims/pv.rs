@@ -96,6 +96,7 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastrak_api::claim_ref::ClaimRef;
     use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
@@ -193,10 +194,8 @@ mod tests {
     fn a_volume_is_known_again_by_all_that_ties_it_to_its_claim() {
         let same = Volume::read(&object(&plan(), &made()));
         assert!(is_the_same(&same, &plan(), &made()));
-        let claim = same.claim.clone().map(|claim| crate::snapshot::volume::ClaimRef {
-            uid: Some("another".to_owned()),
-            ..claim
-        });
+        let claim =
+            same.claim.clone().map(|claim| ClaimRef { uid: Some("another".to_owned()), ..claim });
         for other in [
             Volume { claim: None, ..same.clone() },
             Volume { claim, ..same.clone() },

@@ -10,16 +10,6 @@ use std::ffi::{OsStr, OsString};
 const FIRST: u64 = 256;
 const LAST: u64 = (1 << 48) - 1;
 
-/// The level of the quota groups that a volume shares with its nested subvolumes. People count levels
-/// from 1, so this level is fastrak's alone. The level occupies the bits above the ID.
-const SHARED: u64 = 0x4654;
-
-/// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.
-#[must_use]
-pub(super) const fn shared_group(number: u64) -> u64 {
-    SHARED << 48 | number
-}
-
 /// A btrfs subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subvolume {

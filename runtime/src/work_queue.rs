@@ -1,7 +1,7 @@
 //! A work queue that gives each key to one worker at a time.
 //!
-//! A key that is added while a worker has it is queued again afterwards, so no change is missed. A key
-//! that is added twice is queued once.
+//! A key that is added while a worker has it is queued again afterwards, so no change is missed. A
+//! key that is added twice is queued once.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -68,7 +68,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         loop {
             let (key, due) = self.lock().take(Instant::now());
             if let Some(key) = key {
-                // Wakes the next worker: one notice may have stood for several keys.
+                // Wakes the next worker: one notification may cover several keys.
                 self.changed.notify_one();
                 return Held { queue: self, key };
             }
@@ -85,8 +85,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Takes `key` from the queue and keeps it from all workers until the result is dropped. Returns `None`
-    /// if a worker has it. It never waits: two workers that want each other's keys would deadlock.
+    /// Takes `key` from the queue and keeps it from all workers until the result is dropped. Returns
+    /// `None` if a worker has it. It never waits: two workers that want each other's keys would
+    /// deadlock.
     pub fn try_hold(&self, key: &K) -> Option<Held<'_, K>> {
         let mut state = self.lock();
         if !state.held.insert(key.clone()) {
@@ -214,10 +215,10 @@ mod tests {
         assert_eq!((key(&queue), key(&queue)), (Some(2), None));
         drop(held);
         assert_eq!((key(&queue), key(&queue)), (Some(1), None));
-        let worked_on = queue.try_hold(&3).unwrap();
+        let held = queue.try_hold(&3).unwrap();
         queue.add(3);
         assert_eq!(key(&queue), None);
-        drop(worked_on);
+        drop(held);
         assert_eq!(key(&queue), Some(3));
     }
 

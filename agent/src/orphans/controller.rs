@@ -1,39 +1,29 @@
-//! Handles the directory of a volume without a known claim or PersistentVolume: asks the API server, and
+//! Reads the API server about the directory of a volume without a known claim or PersistentVolume, and
 //! carries out what `plan.rs` decides.
 
 use super::plan::{self, Evidence, Verdict};
-use crate::backoff::Backoff;
-use crate::cluster::{ClaimState, ClusterError};
-use crate::context::{Context, Outcome};
+use crate::cluster::ClaimState;
+use crate::context::Context;
+use crate::failure::{Failure, Operation};
 use crate::metrics::{Delete, OfPool};
-use crate::snapshot::volume::ClaimRef;
+use crate::unfinished::Outcome;
+use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::orphan::{Content, Discarded};
-use fastrak_store::volumes::records::owner::Owner;
 use fastrak_store::volumes::{Location, VolumeError};
 
-/// An orphan could not be handled and is retried.
-#[derive(Debug, thiserror::Error)]
-enum OrphanError {
-    #[error("the directory could not be examined or moved")]
-    Volume(#[source] VolumeError),
-    #[error("the API server could not be asked for the owner")]
-    Cluster(#[source] ClusterError),
-}
-
-/// Handles a volume that has neither a claim nor a PersistentVolume.
+/// Reconciles a volume that has neither a claim nor a PersistentVolume.
 pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
-    look(context, id).await.unwrap_or_else(|error| {
-        tracing::warn!(volume = %id, error = %Chain(&error), "orphan not examined");
-        Outcome::Requeue(Backoff::Failed)
+    examine(context, id).await.unwrap_or_else(|failure| {
+        tracing::warn!(volume = %id, error = %Chain(&failure), "could not examine the orphan");
+        Outcome::Requeue(failure.backoff())
     })
 }
 
-async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> {
-    let of = id.clone();
-    let found = context.on_disk(move |store| store.find(&of)).await.map_err(OrphanError::Volume)?;
+async fn examine(context: &Context, id: &VolumeId) -> Result<Outcome, Failure> {
+    let found = context.find(id).await.map_err(Failure::of(Operation::Collect))?;
     let Location::InPool(pool, identity) = found else { return Ok(Outcome::Done) };
     match context.orphans.may_remove(&pool, id) {
         Some(true) => {}
@@ -48,15 +38,15 @@ async fn look(context: &Context, id: &VolumeId) -> Result<Outcome, OrphanError> 
         return Ok(Outcome::Done);
     };
     let seen = context.unfinished.orphan_since(id);
-    match plan::decide(&evidence, seen, context.orphan_terms.grace, context.orphan_terms.retention)
-    {
+    let terms = &context.orphan_terms;
+    match plan::decide(&evidence, seen, terms.grace, terms.retention) {
         Verdict::Owned => {
             forget(context, &pool, id);
             Ok(Outcome::Done)
         }
         Verdict::LookAgain(delay) => Ok(Outcome::RequeueOrphan(delay)),
         Verdict::Keep(why) => {
-            tracing::debug!(volume = %id, why, "orphan kept");
+            tracing::debug!(volume = %id, why, "kept the orphan");
             Ok(Outcome::Done)
         }
         Verdict::Trash => trash(context, id, &pool).await,
@@ -67,13 +57,13 @@ async fn gather(
     context: &Context,
     id: &VolumeId,
     (pool, identity): (&PoolName, &Identity),
-) -> Result<Option<Evidence>, OrphanError> {
-    let content = content_of(context, pool, id).await.map_err(OrphanError::Volume)?;
+) -> Result<Option<Evidence>, Failure> {
+    let content = content_of(context, pool, id).await.map_err(Failure::of(Operation::Collect))?;
     let Some(content) = content else { return Ok(None) };
     let claims = claims(context, pool, identity).await?;
     let name = id.volume_name();
-    let volume = context.cluster.volume(&name).await.map_err(OrphanError::Cluster)?;
-    // Last, so that no mount can come between a claim that was there and this look.
+    let volume = context.cluster.volume(&name).await.map_err(Failure::of(Operation::Collect))?;
+    // Read last: a mount cannot appear after the claims were found to be gone.
     let mounted = context.store.is_mounted(id);
     Ok(Some(Evidence { content, has_volume: volume.is_some(), claims, mounted }))
 }
@@ -93,13 +83,13 @@ async fn claims(
     context: &Context,
     pool: &PoolName,
     identity: &Identity,
-) -> Result<ClaimState, OrphanError> {
+) -> Result<ClaimState, Failure> {
     let (name, id) = (pool.clone(), identity.volume.clone());
     let owner = context.on_disk(move |store| store.owner(&name, &id)).await;
-    let owner = owner.map_err(OrphanError::Volume)?;
-    for owner in [Some(Owner::first(identity)), owner].into_iter().flatten() {
-        let state = context.cluster.claim(&ClaimRef::from(owner)).await;
-        let state = state.map_err(OrphanError::Cluster)?;
+    let owner = owner.map_err(Failure::of(Operation::Collect))?;
+    for owner in [Some(ClaimRef::original(identity)), owner].into_iter().flatten() {
+        let state = context.cluster.claim(&owner).await;
+        let state = state.map_err(Failure::of(Operation::Collect))?;
         if state != ClaimState::Gone {
             return Ok(state);
         }
@@ -107,13 +97,13 @@ async fn claims(
     Ok(ClaimState::Gone)
 }
 
-async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, OrphanError> {
+async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, Failure> {
     let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_terms.retention);
     let now = context.clock.now().as_second();
     let moved =
         context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;
-    if moved.map_err(OrphanError::Volume)? == Discarded::Done {
-        tracing::info!(volume = %id, %pool, "orphan moved to the trash");
+    if moved.map_err(Failure::of(Operation::Collect))? == Discarded::Done {
+        tracing::info!(volume = %id, %pool, "moved the orphan to the trash");
         context.metrics.delete(Delete::orphan);
         context.metrics.add(OfPool::Volumes, pool, -1);
         context.trash.notify_one();

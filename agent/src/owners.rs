@@ -1,0 +1,61 @@
+//! Records the owner of a volume on the disk: the last claim and its namespace. `restore/` relies on
+//! these records.
+
+use crate::cluster::ClusterError;
+use crate::cluster::identity::NamespaceView;
+use crate::context::Context;
+use crate::failure::{Failure, Operation};
+use crate::snapshot::volume::Volume;
+use fastrak_api::claim_ref::ClaimRef;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::{Identity, VolumeId};
+use fastrak_store::volumes::{Location, Store};
+
+/// Records the claim in the PersistentVolume if an administrator has changed it. The first claim must not
+/// get data that the second has written.
+pub(crate) async fn record_owner(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<(), Failure> {
+    let owner = volume.owner().filter(|owner| !owner.is(id.as_str()));
+    let Some(owner) = owner.cloned() else { return Ok(()) };
+    let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
+    let Location::InPool(pool, _) = found else { return Ok(()) };
+    let id = id.clone();
+    let recorded = context.on_disk(move |store| store.record_owner(&pool, &id, &owner, None)).await;
+    recorded.map_err(Failure::of(Operation::Record))
+}
+
+/// Records the namespace UID of the claim of a retained volume while that namespace exists.
+pub(crate) async fn record_namespace(
+    context: &Context,
+    (pool, identity): (&PoolName, &Identity),
+    volume: &Volume,
+) -> Result<(), Failure> {
+    let Some(owner) = volume.owner().cloned() else { return Ok(()) };
+    let (name, id, of) = (pool.clone(), identity.volume.clone(), owner.clone());
+    let is_known = context.on_disk(move |store| store.knows_namespace_of(&name, &id, &of)).await;
+    if is_known.map_err(Failure::of(Operation::Record))? {
+        return Ok(());
+    }
+    let uid = namespace_uid(context, &owner, identity).await;
+    let Some(uid) = uid.map_err(Failure::of(Operation::Record))? else { return Ok(()) };
+    let (pool, id) = (pool.clone(), identity.volume.clone());
+    let record = move |store: &Store| store.record_owner(&pool, &id, &owner, Some(&uid));
+    context.on_disk(record).await.map_err(Failure::of(Operation::Record))
+}
+
+/// Returns the UID of the claim's namespace, or `None` if it is gone. A namespace that is younger than
+/// the volume's original claim is another one with the same name.
+pub(crate) async fn namespace_uid(
+    context: &Context,
+    owner: &ClaimRef,
+    identity: &Identity,
+) -> Result<Option<String>, ClusterError> {
+    let found = context.cluster.namespace(&owner.namespace).await?;
+    let is_older = |namespace: &NamespaceView| {
+        namespace.created.zip(identity.claim_created).is_some_and(|(this, claim)| this <= claim)
+    };
+    Ok(found.filter(is_older).map(|namespace| namespace.uid))
+}

@@ -1,0 +1,40 @@
+//! Records on the disk that a volume is retained, and whose it was: an administrator may have changed
+//! the policy after its creation, and the API objects may be lost one day.
+
+use crate::context::Context;
+use crate::failure::{Failure, Operation};
+use crate::owners;
+use crate::snapshot::volume::{Phase, Volume};
+use crate::unfinished::Outcome;
+use fastrak_api::class::ReclaimPolicy;
+use fastrak_api::pool::PoolName;
+use fastrak_api::volume::VolumeId;
+use fastrak_store::volumes::Location;
+
+/// Reconciles a retained volume.
+pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    match record(context, id, volume).await {
+        Ok(()) => Outcome::Done,
+        Err(failure) => context.failed(id, volume, &failure),
+    }
+}
+
+async fn record(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), Failure> {
+    owners::record_owner(context, id, volume).await?;
+    let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
+    let Location::InPool(pool, identity) = found else { return Ok(()) };
+    if identity.reclaim_policy == ReclaimPolicy::Delete {
+        keep(context, &pool, id).await?;
+    }
+    if volume.phase == Phase::Released {
+        owners::record_namespace(context, (&pool, &identity), volume).await?;
+    }
+    Ok(())
+}
+
+/// Records that the volume must be kept after its objects are deleted.
+pub(super) async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), Failure> {
+    let (pool, id) = (pool.clone(), id.clone());
+    let kept = context.on_disk(move |store| store.keep(&pool, &id)).await;
+    kept.map_err(Failure::of(Operation::Record))
+}
