@@ -10,7 +10,7 @@ mod patch;
 mod render;
 mod report;
 
-use crate::config::Config;
+use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::policies::RenderArgs;
 use fastrak_admission::review::{NotAReview, Subject};
 use fastrak_runtime::chain::Chain;
@@ -30,6 +30,15 @@ pub enum Command {
     Patch(PatchArgs),
     /// Print the rules as objects that an API server carries out itself.
     Render(RenderArgs),
+}
+
+/// The settings and the namespace that commands share with the server.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The settings that decisions use.
+    pub settings: Settings,
+    /// The namespace of fastrak.
+    pub namespace: String,
 }
 
 /// What is known of a cluster.
@@ -103,11 +112,11 @@ enum CommandError {
 /// Carries out a command. The exit code is 0 where everything would be admitted, 2 where something
 /// would be refused, and 1 where there is no answer.
 #[must_use]
-pub fn run(command: Command, config: &Config) -> ExitCode {
+pub fn run(command: Command, defaults: &Defaults) -> ExitCode {
     let ended = match command {
-        Command::Admit(args) => admit::admit(&args, config),
-        Command::Patch(args) => patch::patch(&args, config),
-        Command::Render(args) => render::render(&args, config),
+        Command::Admit(args) => admit::admit(&args, defaults),
+        Command::Patch(args) => patch::patch(&args, defaults),
+        Command::Render(args) => render::render(&args, defaults),
     };
     match ended {
         Ok(End::Admitted) => ExitCode::SUCCESS,

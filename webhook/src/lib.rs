@@ -11,6 +11,7 @@
 
 pub mod command;
 pub mod config;
+mod duration;
 mod event;
 pub mod lead;
 pub mod metrics;

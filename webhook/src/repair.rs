@@ -5,6 +5,7 @@
 pub mod bound;
 pub mod controller;
 mod kind;
+pub mod metrics;
 mod object;
 pub mod plan;
 mod queue;

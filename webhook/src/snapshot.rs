@@ -6,5 +6,6 @@ mod agent_pods;
 pub mod agents;
 pub mod defaults;
 mod looks;
+pub mod metrics;
 mod reflector;
 pub mod watcher;

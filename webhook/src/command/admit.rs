@@ -2,12 +2,11 @@
 
 use super::input::{self, text};
 use super::report::Report;
-use super::{ClusterArgs, CommandError, End, cluster, output, subject_of};
-use crate::config::Config;
+use super::{ClusterArgs, CommandError, Defaults, End, cluster, output, subject_of};
 use fastrak_admission::review::{NotAReview, Subject, examine};
 use serde_json::Value;
 
-pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandError> {
+pub(super) fn admit(args: &ClusterArgs, defaults: &Defaults) -> Result<End, CommandError> {
     let body = input::stdin()?;
     let review: Value = if body.trim().is_empty() {
         return Err(not_a_review(NotAReview::Empty));
@@ -17,8 +16,8 @@ pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandE
     };
     let kind = text(&review, "/request/kind/kind");
     let subject = subject_of(kind).unwrap_or(Subject::Claims);
-    let snapshot = cluster::snapshot(args, &config.namespace)?;
-    let examined = examine(body.as_bytes(), subject, Some(&snapshot), config.services);
+    let snapshot = cluster::snapshot(args, &defaults.namespace)?;
+    let examined = examine(body.as_bytes(), subject, Some(&snapshot), defaults.settings);
     let (answer, verdict) = examined.map_err(not_a_review)?;
     if subject_of(kind).is_none() {
         return Err(CommandError::OtherKind(kind.to_owned()));

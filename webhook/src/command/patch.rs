@@ -4,8 +4,7 @@
 
 use super::input::{self, text};
 use super::report::Report;
-use super::{CommandError, End, Format, PatchArgs, cluster, output, subject_of};
-use crate::config::Config;
+use super::{CommandError, Defaults, End, Format, PatchArgs, cluster, output, subject_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrak_admission::review::{Subject, examine};
@@ -24,13 +23,13 @@ struct Stored {
     operations: Vec<PatchOperation>,
 }
 
-pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandError> {
+pub(super) fn patch(args: &PatchArgs, defaults: &Defaults) -> Result<End, CommandError> {
     let objects = input::objects(&input::stdin()?, input::STDIN)?;
-    let snapshot = cluster::snapshot(&args.cluster, &config.namespace)?;
+    let snapshot = cluster::snapshot(&args.cluster, &defaults.namespace)?;
     let mut end = End::Admitted;
     let mut all = Vec::new();
     for object in objects {
-        let (stored, ended) = stored(object, &snapshot, config)?;
+        let (stored, ended) = stored(object, &snapshot, defaults)?;
         all.push(stored);
         if ended == End::Denied {
             end = ended;
@@ -43,7 +42,7 @@ pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandErr
 fn stored(
     object: Value,
     snapshot: &Snapshot,
-    config: &Config,
+    defaults: &Defaults,
 ) -> Result<(Stored, End), CommandError> {
     let subject = Some(text(&object, "/kind")).filter(|_| text(&object, "/apiVersion") == "v1");
     let Some(subject) = subject.and_then(subject_of) else {
@@ -53,7 +52,8 @@ fn stored(
     let mut operations = filled_in(&object, subject, snapshot);
     let before = applied(object.clone(), &operations)?;
     let review = review(subject, &before, !operations.is_empty());
-    let examined = examine(review.to_string().as_bytes(), subject, Some(snapshot), config.services);
+    let examined =
+        examine(review.to_string().as_bytes(), subject, Some(snapshot), defaults.settings);
     let (answer, verdict) = examined.map_err(|source| CommandError::NotAReview { source })?;
     let whole: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
     let response = &whole["response"];

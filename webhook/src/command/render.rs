@@ -1,17 +1,16 @@
 //! `render`: the rules as objects of Kubernetes. What they say is not decided here.
 
-use super::{CommandError, End, output};
-use crate::config::Config;
+use super::{CommandError, Defaults, End, output};
 use fastrak_admission::policies::{Form, RenderArgs, policies, yaml};
 
 /// Prints the objects.
-pub(super) fn render(args: &RenderArgs, config: &Config) -> Result<End, CommandError> {
-    if config.services.dry_run {
+pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<End, CommandError> {
+    if defaults.settings.dry_run {
         return Err(CommandError::PoliciesInDryRun);
     }
     let objects = match args.form {
         Form::MutatingAdmissionPolicy => {
-            policies(&args.classes, config.services, &config.namespace)
+            policies(&args.classes, defaults.settings, &defaults.namespace)
         }
     };
     let text = yaml(&objects).map_err(|source| CommandError::WriteYaml { source })?;

@@ -2,8 +2,9 @@
 //! each change, and a remark beside this replica's readiness. It does not know whether this replica
 //! leads: its caller does.
 
+use super::metrics::ProbeMetrics;
 use super::plan::{Failure, Heard, Standing, Tell, judge};
-use crate::metrics::{CauseLabel, Metrics, Unlabelled};
+use crate::duration::duration;
 use fastrak_api::names;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::ready::{Readiness, Remark};
@@ -14,7 +15,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon after a failure is asked again.
@@ -22,6 +22,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How often is looked whether this replica is ready. Before it is, whom the API server reaches is
 /// another, or nobody, and neither is news.
 const STARTING: Duration = Duration::from_millis(200);
+
+/// The flags of probes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ProbeArgs {
+    /// How often the API server is asked whether it reaches the webhook, in seconds; 0: never.
+    #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    pub probe_interval: Duration,
+}
 
 /// What sends the probes.
 pub struct Probe {
@@ -32,7 +40,7 @@ pub struct Probe {
     /// Whether this replica can answer at all.
     pub readiness: Readiness,
     /// What is measured.
-    pub metrics: Arc<Metrics>,
+    pub metrics: ProbeMetrics,
 }
 
 impl Probe {
@@ -57,17 +65,17 @@ impl Probe {
 
 /// Where probes are reported. A replica that no longer leads withdraws its report.
 struct ProbeStatus<'a> {
-    metrics: &'a Metrics,
+    metrics: &'a ProbeMetrics,
     remark: Remark,
 }
 
 impl ProbeStatus<'_> {
     fn report(&self, tell: Tell, standing: Standing, outcome: &Result<(), Failure>) {
         if let Some(reached) = standing.is_reached() {
-            self.metrics.probe_success.get_or_create(&Unlabelled).set(i64::from(reached));
+            self.metrics.show(reached);
         }
         if let Err(Failure { cause, detail }) = outcome {
-            self.metrics.probe_failures.get_or_create(&CauseLabel { cause: *cause }).inc();
+            self.metrics.count_failure(*cause);
             tracing::debug!(cause = cause.as_str(), detail, "a probe failed");
         }
         match (tell, outcome) {
@@ -87,7 +95,7 @@ impl ProbeStatus<'_> {
 
 impl Drop for ProbeStatus<'_> {
     fn drop(&mut self) {
-        self.metrics.probe_success.clear();
+        self.metrics.success.clear();
         self.remark.clear();
     }
 }

@@ -4,12 +4,13 @@
 //! It decides nothing, and it does not know whether this replica leads: its caller does.
 
 use super::kind::{Claims, Kind, Services};
+use super::metrics::{RepairMetrics, RepairOutcome};
 use super::object::{Object, RepairError, node_exists};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
 use super::report::Report;
+use crate::duration::duration;
 use crate::event::event;
-use crate::metrics::{Metrics, RepairOutcome};
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::snapshot::Snapshot;
@@ -29,23 +30,31 @@ use tokio::time::Instant;
 /// How long after a failure an object is tried again: whatever refused it is not gone at once.
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
+/// The flags of repairs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RepairArgs {
+    /// How long an object is left alone before it is repaired, in seconds.
+    #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = duration)]
+    pub repair_delay: Duration,
+    /// The least time between two repairs, in seconds.
+    #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = duration)]
+    pub repair_interval: Duration,
+}
+
 /// The controller that repairs.
 pub struct RepairController {
     /// How to reach the API server.
     pub client: Client,
     /// What is known of the cluster.
-    pub board: SnapshotStore,
+    pub store: SnapshotStore,
     /// What the operator has configured.
     pub settings: Settings,
     /// What is measured.
-    pub metrics: Arc<Metrics>,
+    pub metrics: RepairMetrics,
     /// What records events.
     pub recorder: Recorder,
-    /// How long an object is left alone after it has changed.
-    pub delay: Duration,
-    /// The least time between two repairs of a kind: a cluster that comes back with thousands of
-    /// claims has other things to do as well.
-    pub interval: Duration,
+    /// The flags.
+    pub args: RepairArgs,
 }
 
 impl RepairController {
@@ -59,11 +68,11 @@ impl RepairController {
     }
 
     async fn mend<K: Kind>(&self) {
-        let mut news = self.board.subscribe();
-        let mut queue = Queue::new(self.delay);
+        let mut news = self.store.subscribe();
+        let mut queue = Queue::new(self.args.repair_delay);
         loop {
             // Without snapshot nothing can be decided; their arrival is news.
-            match self.board.latest() {
+            match self.store.latest() {
                 Some(snapshot) => self.mend_by::<K>(snapshot, &mut queue, &mut news).await,
                 None => drop(news.changed().await),
             }
@@ -86,14 +95,14 @@ impl RepairController {
             tokio::select! {
                 Some(event) = events.next() => take::<K>(queue, event, &snapshot),
                 Ok(()) = news.changed() => {
-                    let before = std::mem::replace(&mut snapshot, self.board.latest().unwrap_or_default());
+                    let before = std::mem::replace(&mut snapshot, self.store.latest().unwrap_or_default());
                     if K::is_outdated(&before, &snapshot) {
                         return;
                     }
                     queue.look_at_all(Instant::now());
                 }
                 () = reached(next) => if self.look::<K>(queue, &snapshot).await {
-                    turn = Instant::now() + self.interval;
+                    turn = Instant::now() + self.args.repair_interval;
                 },
             }
         }
@@ -136,7 +145,7 @@ impl RepairController {
             tracing::warn!(%error, %kind, namespace, name, "could not be put right");
             RepairOutcome::Failed
         });
-        self.metrics.count_repair(K::SUBJECT, outcome);
+        self.metrics.count(K::SUBJECT, outcome);
         tracing::info!(%kind, namespace, name, %reason, ?outcome, "had been missed");
         outcome
     }

@@ -3,10 +3,10 @@
 
 use super::controller::{AGAIN, RepairController};
 use super::kind::Kind;
+use super::metrics::RepairOutcome;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
-use crate::metrics::RepairOutcome;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::not_found::is_not_found;
@@ -44,7 +44,7 @@ impl RepairController {
             Some(RepairOutcome::Superseded) => {}
             Some(RepairOutcome::Failed) => queue.look_again(key, now + AGAIN),
         }
-        outcome.into_iter().for_each(|outcome| self.metrics.count_repair(K::SUBJECT, outcome));
+        outcome.into_iter().for_each(|outcome| self.metrics.count(K::SUBJECT, outcome));
         true
     }
 

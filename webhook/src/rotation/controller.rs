@@ -9,10 +9,11 @@
 //! Time is the wall clock's, looked at again every turn: a machine that was suspended wakes up
 //! with its certificate older than any timer knows.
 
+use super::Outputs;
 use super::ca_bundle::{self, BundleError, Registration};
 use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, authorities};
 use super::error::RotationError;
-use super::metrics::{Kind, RotationMetrics};
+use super::metrics::Kind;
 use super::plan::{Change, Step, is_good, plan};
 use super::secret;
 use super::seen::Seen;
@@ -21,16 +22,13 @@ use super::token_bucket::TokenBucket;
 use super::watch::Watched;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
-use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_runtime::tls::Slot;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
@@ -50,7 +48,7 @@ pub struct Rotation {
     /// What says that something has changed.
     pub watched: Watched,
     /// What it works with.
-    pub care: Rotator,
+    pub rotator: Rotator,
 }
 
 /// What the task works with.
@@ -60,15 +58,11 @@ pub struct Rotator {
     /// The configurations, of which one is ours.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// What certificates are made from.
-    pub recipe: CertSpec,
+    pub spec: CertSpec,
     /// How often everything is looked at again where no watch says that something has changed.
     pub poll: Duration,
-    /// What is served.
-    pub slot: Arc<Slot>,
-    /// What is measured.
-    pub metrics: RotationMetrics,
-    /// Ready once a certificate is served that the API server trusts.
-    pub ready: ReadyHandle,
+    /// Where the certificate is served and reported.
+    pub outputs: Outputs,
     /// The wall clock.
     pub clock: Clock,
 }
@@ -94,18 +88,18 @@ struct Look {
 impl Rotation {
     /// Looks after the certificate until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let Self { watched, care } = self;
+        let Self { watched, rotator } = self;
         let mut memory = Memory::new(Instant::now());
         let mut changes = pin!(watched.changes());
         let mut pause = FIRST_PAUSE;
         loop {
-            let wait = match care.turn(&mut memory).await {
+            let wait = match rotator.turn(&mut memory).await {
                 Ok(wait) => {
                     pause = FIRST_PAUSE;
-                    wait.map_or(care.poll, |wait| wait.min(care.poll))
+                    wait.map_or(rotator.poll, |wait| wait.min(rotator.poll))
                 }
                 Err(error) => {
-                    care.report(&error, memory.served.is_some());
+                    rotator.report(&error, memory.served.is_some());
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     wait
@@ -128,7 +122,7 @@ impl Rotator {
     async fn turn(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
         for _ in 0..STEPS {
             let look = self.look(memory).await?;
-            let step = plan(&look.view, &self.recipe.lifetimes, look.now);
+            let step = plan(&look.view, &self.spec.lifetimes, look.now);
             match step {
                 Step::Rest(wait) => {
                     self.tell_ready(&look);
@@ -157,7 +151,7 @@ impl Rotator {
             None => (None, Stored::Absent),
             Some(Err(error)) => (None, Stored::Unusable(Chain(&error).to_string())),
             Some(Ok(material)) => {
-                let held = material.summary(&self.recipe.names);
+                let held = material.summary(&self.spec.names);
                 (Some(material), Stored::Usable(Box::new(held)))
             }
         };
@@ -167,11 +161,11 @@ impl Rotator {
             memory.exact = Some(bundle);
         }
         let view = View { published, stored, served: memory.served };
-        self.metrics.bundle_match.set(i64::from(view.published.exact));
-        self.metrics.show(view.phase());
+        self.outputs.metrics.bundle_match.set(i64::from(view.published.exact));
+        self.outputs.metrics.show(view.phase());
         if let Stored::Usable(held) = &view.stored {
             let end = held.current.validity.not_after;
-            self.metrics.authority_expiry.set(end.unix_timestamp());
+            self.outputs.metrics.authority_expiry.set(end.unix_timestamp());
         }
         Ok(Look { registration, secret, material, view, now: self.clock.now() })
     }
@@ -182,10 +176,10 @@ impl Rotator {
             return Err(RotationError::Make(CertBundleError::Impossible));
         };
         let pem = &served.pem;
-        self.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
+        self.outputs.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
         let until = served.leaf.validity().not_after;
         tracing::info!(serial = served.leaf.serial(), until = %until, "serving a certificate");
-        self.metrics.certificate_expiry.set(until.unix_timestamp());
+        self.outputs.metrics.certificate_expiry.set(until.unix_timestamp());
         memory.served = held.leaf.ok();
         Ok(())
     }
@@ -214,7 +208,7 @@ impl Rotator {
     async fn change(&self, look: Look, change: &Change) -> Result<(), RotationError> {
         let Look { registration, secret, material, now, .. } = look;
         let found = registration.found();
-        let material = CertBundle::changed(material, change, &found, &self.recipe.at(now));
+        let material = CertBundle::changed(material, change, &found, &self.spec.at(now));
         let material = material.map_err(RotationError::Make)?;
         let written = secret::write(&self.secrets, secret.as_ref(), &material).await;
         let written = written.map_err(RotationError::Secret)?;
@@ -232,14 +226,16 @@ impl Rotator {
             Change::IssueLeaf(_) | Change::Promote => &[Kind::Leaf],
             Change::Adopt(_) | Change::Confirm | Change::Retire(_) => &[],
         };
-        made.iter().for_each(|kind| self.metrics.issue(*kind));
+        made.iter().for_each(|kind| self.outputs.metrics.issue(*kind));
     }
 
     fn tell_ready(&self, look: &Look) {
         let good = look.view.served.filter(|it| is_good(it, &look.view.published, look.now));
         match good {
-            Some(_) => self.ready.ready(),
-            None => self.ready.not_ready("no certificate is served that the API server trusts"),
+            Some(_) => self.outputs.ready.ready(),
+            None => {
+                self.outputs.ready.not_ready("no certificate is served that the API server trusts")
+            }
         }
     }
 
@@ -249,9 +245,9 @@ impl Rotator {
         let chain = Chain(error).to_string();
         let unregistered = matches!(error, RotationError::Bundle(BundleError::NotRegistered));
         if unregistered || !serving {
-            self.ready.not_ready(chain.clone());
+            self.outputs.ready.not_ready(chain.clone());
         }
-        self.metrics.fail(error.cause());
+        self.outputs.metrics.fail(error.cause());
         tracing::warn!(error = chain, serving, "certificates; trying again");
     }
 }

@@ -80,34 +80,37 @@ pub enum Kind {
 }
 
 impl RotationMetrics {
-    /// Registers all of them.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "When the served certificate ends",
-            self.certificate_expiry.clone(),
+            this.certificate_expiry.clone(),
         );
         registry.register(
             "ca_expiry_timestamp_seconds",
             "When the authority that signs ends",
-            self.authority_expiry.clone(),
+            this.authority_expiry.clone(),
         );
         registry.register(
             "bundle_match",
             "Whether the registration has the bundle that it should have",
-            self.bundle_match.clone(),
+            this.bundle_match.clone(),
         );
-        registry.register("rotation_phase", "How far a rotation is", self.phase.clone());
+        registry.register("rotation_phase", "How far a rotation is", this.phase.clone());
         registry.register(
             "rotation_failures",
             "Looks at the certificates that came to nothing",
-            self.failures.clone(),
+            this.failures.clone(),
         );
         registry.register(
             "certificates_issued",
             "Certificates that this replica has made",
-            self.issued.clone(),
+            this.issued.clone(),
         );
+        this
     }
 
     /// Shows how far a rotation is.

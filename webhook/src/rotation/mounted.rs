@@ -8,17 +8,16 @@
 mod folder;
 pub mod plan;
 
+use super::Outputs;
 use super::ca_bundle::{self, BundleError, Registration};
 use super::cert_bundle::authorities;
-use super::metrics::{Cause, RotationMetrics};
+use super::metrics::Cause;
 use super::seen::Seen;
 use super::state::{Phase, Published};
 use fastrak_certs::Bundle;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
-use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_runtime::tls::Slot;
 use fastrak_runtime::tls::TlsError;
 use folder::{FolderError, Found};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -26,7 +25,6 @@ use kube::Api;
 use plan::{Shown, Step, View, plan};
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
@@ -45,12 +43,8 @@ pub struct Mounted {
     pub settle: Duration,
     /// How often everything is looked at again.
     pub poll: Duration,
-    /// What is served.
-    pub slot: Arc<Slot>,
-    /// What is measured.
-    pub metrics: RotationMetrics,
-    /// Ready once a certificate is served.
-    pub ready: ReadyHandle,
+    /// Where the certificate is served and reported.
+    pub outputs: Outputs,
     /// The wall clock.
     pub clock: Clock,
 }
@@ -82,7 +76,7 @@ impl Mounted {
     /// Looks after the certificate until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut memory = Memory::default();
-        self.metrics.show(Phase::Mounted);
+        self.outputs.metrics.show(Phase::Mounted);
         loop {
             let wait = match self.turn(&mut memory).await {
                 Ok(wait) => wait.map_or(self.poll, |wait| wait.min(self.poll)),
@@ -114,12 +108,12 @@ impl Mounted {
             let registration = registration.map_err(MountedError::Bundle)?;
             let now = self.clock.now();
             let view = self.view(&registration, &found, memory, now);
-            self.metrics.bundle_match.set(i64::from(view.trusts_new));
+            self.outputs.metrics.bundle_match.set(i64::from(view.trusts_new));
             match plan(&view, self.settle, now) {
                 Step::Publish => self.publish(&registration, &found, now).await?,
                 Step::Serve => self.serve(&found, memory)?,
                 Step::Rest(wait) => {
-                    self.ready.ready();
+                    self.outputs.ready.ready();
                     return Ok(wait);
                 }
             }
@@ -166,9 +160,9 @@ impl Mounted {
     }
 
     fn serve(&self, found: &Found, memory: &mut Memory) -> Result<(), MountedError> {
-        self.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
+        self.outputs.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
         tracing::info!(serial = found.serial, until = %found.ends, "serving the certificate of --tls-dir");
-        self.metrics.certificate_expiry.set(found.ends.unix_timestamp());
+        self.outputs.metrics.certificate_expiry.set(found.ends.unix_timestamp());
         memory.served = Some(found.clone());
         Ok(())
     }
@@ -177,9 +171,9 @@ impl Mounted {
         let chain = Chain(error).to_string();
         let unregistered = matches!(error, MountedError::Bundle(BundleError::NotRegistered));
         if unregistered || !serving {
-            self.ready.not_ready(chain.clone());
+            self.outputs.ready.not_ready(chain.clone());
         }
-        self.metrics.fail(match error {
+        self.outputs.metrics.fail(match error {
             MountedError::Folder(_) => Cause::Mounted,
             MountedError::Bundle(BundleError::NotRegistered) => Cause::Unregistered,
             MountedError::Bundle(BundleError::Read(_)) => Cause::ReadRegistration,

@@ -4,9 +4,9 @@
 //! claim that waits there is reported by `repair/`.
 
 use super::looks::Looks;
+use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
 use crate::event::event;
-use crate::metrics::{AgentLabel, AgentState, Metrics};
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, Snapshot};
 use fastrak_api::node::NodeName;
@@ -19,7 +19,6 @@ use kube::runtime::events::Recorder;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How many nodes get an event at a time: where a whole rollout fails, the log has the number.
@@ -31,9 +30,9 @@ type DownAgents = BTreeMap<NodeName, SmolStr>;
 /// The task that reports agents.
 pub struct AgentsWatch {
     /// Where the snapshot are.
-    pub board: SnapshotStore,
+    pub store: SnapshotStore,
     /// What is measured.
-    pub metrics: Arc<Metrics>,
+    pub metrics: SnapshotMetrics,
     /// What records events.
     pub recorder: Recorder,
     /// Whether this replica leads. Every replica counts, one reports.
@@ -47,7 +46,7 @@ pub struct AgentsWatch {
 impl AgentsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
+        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = DownAgents::new();
         while let Some(leads) = looks.next().await {
             reported = self.look(leads, reported).await;
@@ -57,8 +56,8 @@ impl AgentsWatch {
 
     /// Counts the agents, and reports those that have gone down since the last look.
     async fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
-        let Some(snapshot) = self.board.latest() else { return reported };
-        self.count(&snapshot);
+        let Some(snapshot) = self.store.latest() else { return reported };
+        self.metrics.show_agents(&snapshot);
         if !leads {
             return DownAgents::new();
         }
@@ -73,15 +72,6 @@ impl AgentsWatch {
             self.record(node, pod).await;
         }
         down
-    }
-
-    fn count(&self, snapshot: &Snapshot) {
-        let Some(agents) = &snapshot.agents else { return self.metrics.agents.clear() };
-        for state in [AgentState::Ready, AgentState::Starting, AgentState::Down] {
-            let count = agents.values().filter(|agent| AgentState::from(*agent) == state).count();
-            let gauge = self.metrics.agents.get_or_create_owned(&AgentLabel { state });
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
     }
 
     async fn record(&self, node: &NodeName, pod: &str) {
@@ -125,6 +115,7 @@ mod tests {
     use super::*;
     use fastrak_admission::fixtures::{node, snapshot};
     use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn a_pod_that_is_not_ready_is_reported_on_a_node_that_takes_pods() {

@@ -4,9 +4,9 @@
 //! no mark off, and no request waits for it.
 
 use super::looks::Looks;
+use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
 use crate::event::event;
-use crate::metrics::Metrics;
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::reason::EventReason;
@@ -16,7 +16,6 @@ use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::Recorder;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 /// The notes that have been reported.
 type Reported = Vec<String>;
@@ -31,9 +30,9 @@ struct Problem<'a> {
 /// The task that watches the defaults.
 pub struct DefaultsWatch {
     /// Where the snapshot are.
-    pub board: SnapshotStore,
+    pub store: SnapshotStore,
     /// What is measured.
-    pub metrics: Arc<Metrics>,
+    pub metrics: SnapshotMetrics,
     /// What records events.
     pub recorder: Recorder,
     /// Whether this replica leads. Every replica counts, one speaks.
@@ -43,7 +42,7 @@ pub struct DefaultsWatch {
 impl DefaultsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
+        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = Reported::new();
         while let Some(leads) = looks.next().await {
             reported = self.look(leads, reported).await;
@@ -54,9 +53,8 @@ impl DefaultsWatch {
     /// Counts the defaults, and reports the problems that have not been reported. A replica that no
     /// longer leads forgets what it has reported.
     async fn look(&self, leads: bool, reported: Reported) -> Reported {
-        let Some(snapshot) = self.board.latest() else { return reported };
-        let defaults = snapshot.defaults().len();
-        self.metrics.default_classes.set(i64::try_from(defaults).unwrap_or(i64::MAX));
+        let Some(snapshot) = self.store.latest() else { return reported };
+        self.metrics.show_defaults(&snapshot);
         if !leads {
             return Reported::new();
         }

@@ -15,8 +15,8 @@ pub(super) struct Looks {
 }
 
 impl Looks {
-    pub(super) fn at(board: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
-        Self { news: board.subscribe(), leadership: leadership.clone(), shutdown, led: None }
+    pub(super) fn at(store: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
+        Self { news: store.subscribe(), leadership: leadership.clone(), shutdown, led: None }
     }
 
     /// Returns whether this replica leads: at once the first time, and then when there is another

@@ -3,6 +3,7 @@
 
 use super::agent_pods::{AgentPod, AgentTracker};
 use super::reflector::Reflector;
+use crate::duration::duration;
 use arc_swap::ArcSwapOption;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
 use fastrak_admission::snapshot::node::NodeShape;
@@ -35,6 +36,14 @@ const GATHER: Duration = Duration::from_millis(20);
 /// repairs.
 const VOLUMES_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The flags of the snapshot.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SnapshotArgs {
+    /// How long an agent may be not Ready before it counts as down and is reported, in seconds.
+    #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = duration)]
+    pub agent_grace: Duration,
+}
+
 /// The latest snapshot, and the news of each.
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
@@ -46,7 +55,7 @@ pub struct SnapshotStore {
 #[derive(Debug)]
 pub struct SnapshotWatcher {
     /// The board to keep up to date.
-    pub board: SnapshotStore,
+    pub store: SnapshotStore,
     /// The namespace that fastrak itself is in.
     pub namespace: String,
     /// Ready once there is a first snapshot.
@@ -148,7 +157,7 @@ impl SnapshotWatcher {
                 }
             };
             // The first snapshot is waited for by every replica that starts.
-            if changed && (self.board.latest().is_none() || pace.is_due()) {
+            if changed && (self.store.latest().is_none() || pace.is_due()) {
                 self.publish(&mirrors, &mut pace);
             }
         }
@@ -163,7 +172,7 @@ impl SnapshotWatcher {
             nodes = snapshot.nodes.len(),
             "new facts"
         );
-        self.board.put(snapshot);
+        self.store.put(snapshot);
         self.ready.ready();
     }
 }

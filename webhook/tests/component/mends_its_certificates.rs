@@ -22,7 +22,7 @@ use time::Duration as Time;
 /// A webhook that looks so seldom by itself that only a watch can have told it what it knows.
 async fn watching(rig: &Rig, flags: &[&str]) -> Result<Running> {
     let mut config = rig.config(flags)?;
-    config.certificate_poll = Duration::from_secs(3600);
+    config.rotation.certificate_poll = Some(Duration::from_secs(3600));
     rig.run_as(config).await
 }
 

@@ -8,7 +8,7 @@ const DAY: f64 = 86_400.0;
 const LONGEST: f64 = 3650.0 * DAY;
 
 /// A duration that may be nothing.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1.0),
         Some((at, 'm')) => (&text[..at], 60.0),
@@ -26,7 +26,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A duration that may not be left out: a pause in a loop that would never rest without it, or the
 /// life of a certificate, which is counted in seconds.
-pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
         let least = Duration::from_secs(1);
         if time < least { Err("expected at least 1 second".to_owned()) } else { Ok(time) }
