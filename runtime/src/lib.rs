@@ -12,6 +12,7 @@ pub mod connections;
 pub mod crypto;
 mod deadline;
 pub mod descriptors;
+pub mod events;
 pub mod http1;
 pub mod lease;
 pub mod listener;

@@ -2,6 +2,7 @@
 //! from one replica.
 
 use crate::duration::some_duration;
+use crate::event;
 use crate::metrics::Metrics;
 use crate::probe::controller::{Probe, ProbeArgs};
 use crate::repair::controller::{RepairArgs, RepairController};
@@ -10,11 +11,11 @@ use crate::snapshot::defaults::DefaultsWatch;
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_api::names;
+use fastrak_runtime::events::EventWriter;
 use fastrak_runtime::lease::{Election, Leadership, identity};
 use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::Supervisor;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub struct LeadArgs {
 pub struct Lead {
     election: Election,
     leadership: Leadership,
+    events: EventWriter,
     defaults: DefaultsWatch,
     agents: AgentsWatch,
     repair: RepairController,
@@ -73,18 +75,17 @@ impl Lead {
         let candidate = identity(&args.pod_name);
         let (election, leadership) =
             Election::new(leases, names::WEBHOOK_LEASE, candidate, args.lease_duration);
-        let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
+        let (events, queue) = event::channel();
         let defaults = DefaultsWatch {
             store: store.clone(),
             metrics: metrics.snapshot.clone(),
-            recorder: recorder.clone(),
+            events: events.clone(),
             leadership: leadership.clone(),
         };
         let agents = AgentsWatch {
             store: store.clone(),
             metrics: metrics.snapshot.clone(),
-            recorder: recorder.clone(),
+            events: events.clone(),
             leadership: leadership.clone(),
             namespace: namespace.to_owned(),
             grace: needs.agent_grace,
@@ -94,7 +95,7 @@ impl Lead {
             store: store.clone(),
             settings: needs.settings,
             metrics: metrics.repair.clone(),
-            recorder,
+            events,
             args: args.repair.clone(),
         };
         let interval = args.probe.probe_interval;
@@ -104,13 +105,16 @@ impl Lead {
             readiness: needs.readiness.clone(),
             metrics: metrics.probe.clone(),
         });
-        Self { election, leadership, defaults, agents, repair, probe }
+        let events = event::writer(queue, client.clone());
+        Self { election, leadership, events, defaults, agents, repair, probe }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, defaults, agents, repair, probe } = self;
+        let Self { election, leadership, events, defaults, agents, repair, probe } = self;
         parts.spawn("election", election.run(shutdown.clone()));
+        // It ends once the tasks that record events have ended.
+        parts.spawn("events", events.run());
         parts.spawn("defaults", defaults.run(shutdown.clone()));
         parts.spawn("agents", agents.run(shutdown.clone()));
         let (leads, ending) = (leadership.clone(), shutdown.clone());

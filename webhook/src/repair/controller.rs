@@ -10,7 +10,7 @@ use super::plan::Repair;
 use super::queue::{Key, Queue};
 use super::report::Report;
 use crate::duration::duration;
-use crate::event::event;
+use crate::event::{Action, Events};
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::snapshot::Snapshot;
@@ -18,7 +18,6 @@ use fastrak_admission::verdict::Reason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use kube::runtime::events::Recorder;
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource as _};
 use std::pin::pin;
@@ -51,8 +50,8 @@ pub struct RepairController {
     pub settings: Settings,
     /// What is measured.
     pub metrics: RepairMetrics,
-    /// What records events.
-    pub recorder: Recorder,
+    /// The event queue.
+    pub events: Events,
     /// The flags.
     pub args: RepairArgs,
 }
@@ -170,7 +169,7 @@ impl RepairController {
         match object.change(&self.client, &edits).await? {
             Some(changed) => {
                 let report = K::report(&object.view, &changed.view, reason);
-                self.record(&changed, report, "Repairing").await;
+                self.record(&changed, report, Action::Repairing);
                 Ok(RepairOutcome::Repaired)
             }
             None => Ok(RepairOutcome::Superseded),
@@ -185,7 +184,7 @@ impl RepairController {
             Ok(Some(object)) => {
                 if let Repair::Report(report) = K::plan(&object.view, snapshot, self.settings) {
                     tracing::info!(%kind, namespace, name, note = report.note, "not served");
-                    self.record(&object, report, "Watching").await;
+                    self.record(&object, report, Action::Watching);
                 }
             }
             Ok(None) => {}
@@ -195,11 +194,8 @@ impl RepairController {
         }
     }
 
-    pub(super) async fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: &str) {
-        let event = event(report.reason, action, report.note);
-        if let Err(error) = self.recorder.publish(&event, &object.reference()).await {
-            tracing::warn!(error = %Chain(&error), "no event recorded");
-        }
+    pub(super) fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: Action) {
+        self.events.record(object.reference(), report.reason, action, report.note);
     }
 }
 

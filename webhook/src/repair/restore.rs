@@ -7,6 +7,7 @@ use super::metrics::RepairOutcome;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
 use super::queue::{Key, Queue};
+use crate::event::Action;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::not_found::is_not_found;
@@ -68,7 +69,7 @@ impl RepairController {
         };
         let (namespace, object_name) = key;
         tracing::info!(namespace, name = object_name, volume = name, "restored the node label");
-        self.record(&changed, restoration.report, "Repairing").await;
+        self.record(&changed, restoration.report, Action::Repairing);
         Ok(Some(RepairOutcome::Repaired))
     }
 }

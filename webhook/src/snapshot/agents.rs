@@ -6,16 +6,14 @@
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
-use crate::event::event;
+use crate::event::{Action, Events};
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, Snapshot};
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::Recorder;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -33,8 +31,8 @@ pub struct AgentsWatch {
     pub store: SnapshotStore,
     /// What is measured.
     pub metrics: SnapshotMetrics,
-    /// What records events.
-    pub recorder: Recorder,
+    /// The event queue.
+    pub events: Events,
     /// Whether this replica leads. Every replica counts, one reports.
     pub leadership: Leadership,
     /// The namespace of the agents.
@@ -49,13 +47,13 @@ impl AgentsWatch {
         let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = DownAgents::new();
         while let Some(leads) = looks.next().await {
-            reported = self.look(leads, reported).await;
+            reported = self.look(leads, reported);
         }
         Ok(())
     }
 
     /// Counts the agents, and reports those that have gone down since the last look.
-    async fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
+    fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
         let Some(snapshot) = self.store.latest() else { return reported };
         self.metrics.show_agents(&snapshot);
         if !leads {
@@ -69,18 +67,17 @@ impl AgentsWatch {
         let nodes: Vec<_> = new.iter().take(MOST_EVENTS).map(|(node, _)| node.as_str()).collect();
         tracing::warn!(agents = new.len(), ?nodes, "agents are not Ready");
         for (node, pod) in new.into_iter().take(MOST_EVENTS) {
-            self.record(node, pod).await;
+            self.record(node, pod);
         }
         down
     }
 
-    async fn record(&self, node: &NodeName, pod: &str) {
+    fn record(&self, node: &NodeName, pod: &str) {
         let (namespace, seconds) = (&self.namespace, self.grace.as_secs());
         let note = format!(
             "the agent of node {node} has not been Ready for {seconds}s: claims and deleted volumes of \
              the node wait for it; see kubectl --namespace {namespace} describe pod {pod}"
         );
-        let event = event(EventReason::AgentNotReady, "Watching", note);
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
@@ -89,9 +86,7 @@ impl AgentsWatch {
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &regarding).await {
-            tracing::warn!(error = %Chain(&error), %node, "could not record an event");
-        }
+        self.events.record(regarding, EventReason::AgentNotReady, Action::Watching, note);
     }
 }
 

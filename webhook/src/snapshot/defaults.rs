@@ -6,15 +6,13 @@
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
-use crate::event::event;
+use crate::event::{Action, Events};
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::Recorder;
 use std::convert::Infallible;
 
 /// The notes that have been reported.
@@ -33,8 +31,8 @@ pub struct DefaultsWatch {
     pub store: SnapshotStore,
     /// What is measured.
     pub metrics: SnapshotMetrics,
-    /// What records events.
-    pub recorder: Recorder,
+    /// The event queue.
+    pub events: Events,
     /// Whether this replica leads. Every replica counts, one speaks.
     pub leadership: Leadership,
 }
@@ -45,14 +43,14 @@ impl DefaultsWatch {
         let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = Reported::new();
         while let Some(leads) = looks.next().await {
-            reported = self.look(leads, reported).await;
+            reported = self.look(leads, reported);
         }
         Ok(())
     }
 
     /// Counts the defaults, and reports the problems that have not been reported. A replica that no
     /// longer leads forgets what it has reported.
-    async fn look(&self, leads: bool, reported: Reported) -> Reported {
+    fn look(&self, leads: bool, reported: Reported) -> Reported {
         let Some(snapshot) = self.store.latest() else { return reported };
         self.metrics.show_defaults(&snapshot);
         if !leads {
@@ -62,14 +60,13 @@ impl DefaultsWatch {
         for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
             tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
             for class in &problem.classes {
-                self.record(class, problem).await;
+                self.record(class, problem);
             }
         }
         problems.into_iter().map(|problem| problem.note).collect()
     }
 
-    async fn record(&self, fact: &ClassInfo, problem: &Problem<'_>) {
-        let event = event(problem.reason, "Watching", problem.note.clone());
+    fn record(&self, fact: &ClassInfo, problem: &Problem<'_>) {
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),
@@ -77,9 +74,7 @@ impl DefaultsWatch {
             uid: Some(fact.uid.clone()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &class).await {
-            tracing::warn!(error = %Chain(&error), class = fact.class.name, "no event recorded");
-        }
+        self.events.record(class, problem.reason, Action::Watching, problem.note.clone());
     }
 }
 
