@@ -7,5 +7,4 @@ pub mod agents;
 pub mod defaults;
 mod looks;
 pub mod metrics;
-mod reflector;
 pub mod watcher;

@@ -3,11 +3,11 @@
 //! got whole from the API server, decided about again, and changed in the very version that was got.
 //! It decides nothing, and it does not know whether this replica leads: its caller does.
 
-use super::kind::{Claims, Kind, Services};
+use super::kind::{Claims, Key, Kind, Services};
 use super::metrics::{RepairMetrics, RepairOutcome};
 use super::object::{Object, RepairError, node_exists};
 use super::plan::Repair;
-use super::queue::{Key, Queue};
+use super::queue::Queue;
 use super::report::Report;
 use crate::duration::duration;
 use crate::event::{Action, Events};

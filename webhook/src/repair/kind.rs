@@ -21,6 +21,9 @@ use serde::Deserialize;
 use serde_json::Error;
 use std::sync::Arc;
 
+/// The namespace and the name of an object.
+pub(super) type Key = (String, String);
+
 /// A kind of object that is repaired.
 pub(super) trait Kind {
     /// The object as the API has it.
@@ -33,7 +36,7 @@ pub(super) trait Kind {
     /// Reads an object.
     fn read(text: &str) -> Result<Self::View, Error>;
     /// Its namespace and its name.
-    fn key(view: &Self::View) -> (String, String);
+    fn key(view: &Self::View) -> Key;
     /// Returns whether the object may ever need anything as it is, as long as these snapshot hold.
     fn concerns(view: &Self::View, snapshot: &Snapshot) -> bool;
     /// Returns whether objects that were of no concern before may be now.
@@ -91,7 +94,7 @@ impl Kind for Claims {
         serde_json::from_str::<WatchedClaim<'_>>(text).map(WatchedClaim::read)
     }
 
-    fn key(claim: &Claim) -> (String, String) {
+    fn key(claim: &Claim) -> Key {
         (claim.namespace.clone(), claim.name.clone())
     }
 
@@ -147,7 +150,7 @@ impl Kind for Services {
         serde_json::from_str::<PartialService<'_>>(text).map(|service| ServiceView::of(&service))
     }
 
-    fn key(service: &ServiceView) -> (String, String) {
+    fn key(service: &ServiceView) -> Key {
         (service.namespace.clone(), service.name.clone())
     }
 

@@ -3,8 +3,7 @@
 //! It is kept as the text that came: a patch is built against all of it, and nothing of it is needed
 //! otherwise.
 
-use super::kind::Kind;
-use super::queue::Key;
+use super::kind::{Key, Kind};
 use fastrak_admission::patch::{Edit, Received, only_version};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;

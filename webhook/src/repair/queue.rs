@@ -1,6 +1,7 @@
 //! The objects that may need a repair, each with the moment at which it is to be looked at.
 //! Pure: `now` is passed in.
 
+use super::kind::Key;
 use super::restorations::Restorations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,9 +9,6 @@ use tokio::time::Instant;
 
 /// How long a report of an object is not repeated.
 const REPEAT: Duration = Duration::from_secs(30 * 60);
-
-/// Namespace and name of an object.
-pub(super) type Key = (String, String);
 
 /// The objects of one kind, with what is known of each.
 #[derive(Debug)]

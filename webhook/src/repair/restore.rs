@@ -2,11 +2,11 @@
 //! server, and changes the claim in the very version that was read. It decides nothing.
 
 use super::controller::{AGAIN, RepairController};
-use super::kind::Kind;
+use super::kind::{Key, Kind};
 use super::metrics::RepairOutcome;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
-use super::queue::{Key, Queue};
+use super::queue::Queue;
 use crate::event::Action;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::chain::Chain;

@@ -2,7 +2,6 @@
 //! metadata alone), the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait for it: they see one snapshot after another, each whole.
 
 use super::agent_pods::{AgentPod, AgentTracker};
-use super::reflector::Reflector;
 use crate::duration::duration;
 use arc_swap::ArcSwapOption;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
@@ -13,6 +12,7 @@ use fastrak_api::names::{self, inlets, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
+use fastrak_runtime::reflector::Reflector;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
@@ -145,12 +145,12 @@ impl SnapshotWatcher {
         loop {
             let changed = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                Some(event) = classes.next() => mirrors.classes.take(event),
-                Some(event) = nodes.next() => mirrors.nodes.take(event),
-                Some(event) = namespaces.next() => mirrors.namespaces.take(event),
-                Some(event) = tunnels.next() => mirrors.tunnels.take(event),
-                Some(event) = agents.next() => mirrors.agents.take(event),
-                Some(event) = volumes.next() => mirrors.volumes.take(event),
+                Some(event) = classes.next() => mirrors.classes.apply(event),
+                Some(event) = nodes.next() => mirrors.nodes.apply(event),
+                Some(event) = namespaces.next() => mirrors.namespaces.apply(event),
+                Some(event) = tunnels.next() => mirrors.tunnels.apply(event),
+                Some(event) = agents.next() => mirrors.agents.apply(event),
+                Some(event) = volumes.next() => mirrors.volumes.apply(event),
                 () = reached(pace.next(&mirrors)) => {
                     self.publish(&mirrors, &mut pace);
                     false
