@@ -59,10 +59,10 @@ pub struct Args {
 /// The flags of decisions.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecideArgs {
-    /// Who gives an address to Services that ask for nobody.
+    /// Balancer of Services that name none.
     #[arg(long, env = "FASTRAK_BALANCER", value_enum, default_value = "inlets", global = true)]
     pub balancer: Balancer,
-    /// Who gives an address to Services that inlets cannot carry (UDP, SCTP, port 8123).
+    /// Balancer of Services that inlets cannot carry (UDP, SCTP, port 8123).
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",
@@ -71,7 +71,7 @@ pub struct DecideArgs {
         global = true
     )]
     pub balancer_alternative: Alternative,
-    /// Decide everything and do nothing: changes and refusals become warnings and counts.
+    /// Change nothing: report changes and denials as warnings and in metrics.
     #[arg(long, env = "FASTRAK_DRY_RUN", global = true)]
     pub dry_run: bool,
 }

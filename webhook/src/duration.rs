@@ -1,13 +1,13 @@
-//! Durations as flags have them: `10s`, `5m`, `12h`, `30d`, or a plain number of seconds.
+//! Durations in flags: `10s`, `5m`, `12h`, `30d`, or a plain number of seconds.
 
 use std::time::Duration;
 
 const DAY: f64 = 86_400.0;
 
-/// Ten years: nothing that is looked after by itself needs to last longer.
+/// Ten years. A longer duration is a mistake.
 const LONGEST: f64 = 3650.0 * DAY;
 
-/// A duration that may be nothing.
+/// Parses a duration, which may be zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1.0),
@@ -24,8 +24,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds, or a number with s, m, h or d, up to 3650d".to_owned())
 }
 
-/// A duration that may not be left out: a pause in a loop that would never rest without it, or the
-/// life of a certificate, which is counted in seconds.
+/// Parses a duration of at least a second: the interval of a loop, or the lifetime of a certificate.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
         let least = Duration::from_secs(1);
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn malformed_durations_are_rejected() {
         for text in ["", "s", "-1", "NaN", "inf", "1e9", "1w", "3651d", "1 s", "1.2.3", "é", "1é"]
         {
             assert!(duration(text).is_err(), "{text}");

@@ -13,9 +13,9 @@ pub mod metrics;
 pub mod mounted;
 pub mod plan;
 pub mod secret;
-pub mod seen;
 pub mod state;
 pub mod token_bucket;
+pub mod trust_times;
 pub mod watch;
 
 use crate::duration::{duration, some_duration};
@@ -45,19 +45,19 @@ const FILE_POLL: Duration = Duration::from_secs(30);
 /// The flags of certificates.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RotationArgs {
-    /// Folder with a certificate of your own (tls.crt, tls.key, perhaps ca.crt) to serve.
+    /// Folder with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
     #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
     pub tls_dir: Option<PathBuf>,
-    /// How long an authority lasts; its successor is made at two thirds.
+    /// Lifetime of a CA; it is replaced after two thirds.
     #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = some_duration)]
     pub ca_lifetime: Duration,
-    /// How long a certificate lasts; its successor is made at two thirds.
+    /// Lifetime of a certificate; it is replaced after two thirds.
     #[arg(long, env = "FASTRAK_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = some_duration)]
     pub certificate_lifetime: Duration,
-    /// How long API servers are given to learn of a new authority before it is served by.
+    /// Time for API servers to load a new CA before a certificate issued by it is served.
     #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = duration)]
     pub bundle_settle: Duration,
-    /// How often the certificate is looked at if nothing says that it has changed [default: 10m, and
+    /// Interval at which the certificate is checked if no watch reports a change [default: 10m, and
     /// 30s for files: --tls-dir, --client-ca].
     #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", value_name = "TIME", value_parser = some_duration)]
     pub certificate_poll: Option<Duration>,
@@ -94,7 +94,7 @@ impl RotationArgs {
     fn lifetimes(&self) -> Lifetimes {
         let time = |time| time::Duration::try_from(time).unwrap_or(time::Duration::MAX);
         Lifetimes {
-            authority: time(self.ca_lifetime),
+            ca: time(self.ca_lifetime),
             leaf: time(self.certificate_lifetime),
             settle: self.bundle_settle,
         }

@@ -39,16 +39,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The flags of the review server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
-    /// Address at which reviews are answered (HTTPS).
+    /// Address for the reviews of the API server (HTTPS).
     #[arg(long, env = "FASTRAK_LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// How long reviews are still taken after the end was asked for, in seconds.
+    /// How long reviews are still answered after a shutdown signal, in seconds.
     #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = duration)]
     pub drain: Duration,
-    /// How many connections are served at a time; for one more, the longest silent one has to go.
+    /// Maximum number of connections; a new one evicts the one that has been idle longest.
     #[arg(long, env = "FASTRAK_MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_connections: usize,
-    /// How many reviews are decided at a time; others wait, or go through undecided when late.
+    /// Maximum number of concurrent reviews; others wait, and are admitted unchanged if they would be late.
     #[arg(long, env = "FASTRAK_MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_in_flight: usize,
     /// Client certificates.

@@ -1,10 +1,10 @@
-//! `render`: the rules as objects of Kubernetes. What they say is not decided here.
+//! `render`: prints the rules as policies.
 
-use super::{CommandError, Defaults, End, output};
+use super::{CommandError, Defaults, Exit, output};
 use fastrak_admission::policies::{Form, RenderArgs, policies, yaml};
 
-/// Prints the objects.
-pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<End, CommandError> {
+/// Prints the policies.
+pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<Exit, CommandError> {
     if defaults.settings.dry_run {
         return Err(CommandError::PoliciesInDryRun);
     }
@@ -14,5 +14,5 @@ pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<End, Comm
         }
     };
     let text = yaml(&objects).map_err(|source| CommandError::WriteYaml { source })?;
-    output::answer(&text).map(|()| End::Admitted)
+    output::result(&text).map(|()| Exit::Admitted)
 }

@@ -15,14 +15,14 @@ use std::time::Duration;
 /// The flags of client certificates.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClientAuthArgs {
-    /// What is made of clients' certificates.
+    /// How client certificates are used.
     #[arg(long, env = "FASTRAK_CLIENT_AUTH", value_enum, default_value = "off")]
     pub client_auth: ClientAuth,
-    /// File with the authorities of clients' certificates (PEM), read again when it changes.
+    /// File with the CA certificates of clients (PEM), reloaded on change.
     #[arg(long, env = "FASTRAK_CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
     pub client_ca: Option<PathBuf>,
-    /// Common name of a client that may ask, where not all may that those authorities have signed;
-    /// may be repeated.
+    /// Accepted common name of a client certificate; may be repeated [default: any certificate issued
+    /// by --client-ca].
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
 }

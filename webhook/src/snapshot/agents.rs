@@ -1,7 +1,6 @@
-//! Reports agents that are down: a gauge of every replica's; by the leader also a line in the log and
-//! an event on the node, once for each time that its agent goes down. It looks at nodes on which a pod
-//! of the agent is not Ready. A node without such a pod may be one that the DaemonSet leaves out; a
-//! claim that waits there is reported by `repair/`.
+//! Reports agents that are down: a metric on every replica; on the leader also a log line and an event on
+//! the node, once each time its agent goes down. Only nodes with a pod that is not Ready are reported: the
+//! DaemonSet may leave out a node without a pod, and `repair/` reports claims that wait there.
 
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
@@ -19,7 +18,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// How many nodes get an event at a time: where a whole rollout fails, the log has the number.
+/// The maximum number of events at a time. If a whole rollout fails, the log has the number.
 const MOST_EVENTS: usize = 10;
 
 /// Nodes whose agent is down, with the pod that is not Ready.
@@ -27,17 +26,17 @@ type DownAgents = BTreeMap<NodeName, SmolStr>;
 
 /// The task that reports agents.
 pub struct AgentsWatch {
-    /// Where the snapshot are.
+    /// The snapshot of the cluster.
     pub store: SnapshotStore,
-    /// What is measured.
+    /// The metrics.
     pub metrics: SnapshotMetrics,
     /// The event queue.
     pub events: Events,
-    /// Whether this replica leads. Every replica counts, one reports.
+    /// Whether this replica leads.
     pub leadership: Leadership,
     /// The namespace of the agents.
     pub namespace: String,
-    /// How long an agent has not been Ready when it counts as down.
+    /// How long an agent may be not Ready before it is down.
     pub grace: Duration,
 }
 
@@ -52,7 +51,7 @@ impl AgentsWatch {
         Ok(())
     }
 
-    /// Counts the agents, and reports those that have gone down since the last look.
+    /// Shows the agents in the metrics, and reports those that have gone down since the last call.
     fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
         let Some(snapshot) = self.store.latest() else { return reported };
         self.metrics.show_agents(&snapshot);
@@ -82,7 +81,7 @@ impl AgentsWatch {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_string()),
-            // As the kubelet does: `kubectl describe node` looks for events of this uid too.
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events too.
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };
@@ -90,8 +89,7 @@ impl AgentsWatch {
     }
 }
 
-/// Returns the nodes to report. On a node that takes no pods itself, an agent that is not Ready is no
-/// news.
+/// Returns the nodes to report. An agent on a node that is not available is not reported.
 fn down(snapshot: &Snapshot) -> DownAgents {
     let agents = snapshot.agents.iter().flat_map(|agents| agents.iter());
     let down = agents.filter_map(|(node, agent)| match agent {

@@ -1,7 +1,6 @@
-//! Reports what is wrong with the StorageClasses of the cluster: several that are marked as the
-//! default, and a class of another provisioner that has the name of ours. Every replica counts the
-//! defaults; the leader writes a log line and an event on each class, once for each change. It takes
-//! no mark off, and no request waits for it.
+//! Reports problems of StorageClasses: several default classes, and a class of another provisioner with
+//! the name of ours. Every replica counts the defaults. The leader logs each problem and records an event
+//! on each class, once for each change. No class is changed.
 
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
@@ -18,22 +17,22 @@ use std::convert::Infallible;
 /// The notes that have been reported.
 type Reported = Vec<String>;
 
-/// Something that is wrong with classes.
+/// A problem of classes.
 struct Problem<'a> {
     reason: EventReason,
     note: String,
     classes: Vec<&'a ClassInfo>,
 }
 
-/// The task that watches the defaults.
+/// The task that reports problems of classes.
 pub struct DefaultsWatch {
-    /// Where the snapshot are.
+    /// The snapshot of the cluster.
     pub store: SnapshotStore,
-    /// What is measured.
+    /// The metrics.
     pub metrics: SnapshotMetrics,
     /// The event queue.
     pub events: Events,
-    /// Whether this replica leads. Every replica counts, one speaks.
+    /// Whether this replica leads.
     pub leadership: Leadership,
 }
 
@@ -48,8 +47,8 @@ impl DefaultsWatch {
         Ok(())
     }
 
-    /// Counts the defaults, and reports the problems that have not been reported. A replica that no
-    /// longer leads forgets what it has reported.
+    /// Counts the defaults and reports new problems. A replica that does not lead reports all of them again
+    /// once it leads.
     fn look(&self, leads: bool, reported: Reported) -> Reported {
         let Some(snapshot) = self.store.latest() else { return reported };
         self.metrics.show_defaults(&snapshot);
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn several_defaults_are_named_with_the_one_that_wins() {
+    fn several_defaults_are_reported_with_the_one_in_effect() {
         let classes = ["a", "b", "c"].map(|name| class(name, names::PROVISIONER));
         let mut snapshot = with_classes(&classes, &[]);
         for (name, created) in [
@@ -141,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_another_provisioner_with_our_name_is_named_with_the_way_out() {
+    fn a_class_of_another_provisioner_with_our_name_is_reported_with_the_remedy() {
         let retain = class(names::CLASS_RETAIN, names::PROVISIONER);
         let taken = class(names::CLASS_DEFAULT, "example.com/other");
         let snapshot = with_classes(&[taken.clone(), retain.clone()], &[]);
         let note = name_taken(&snapshot).unwrap().note;
         assert!(note.contains("provisioner example.com/other"), "{note}");
         assert!(note.contains("deploy/class-names"), "{note}");
-        // Under another name there is a class of ours.
+        // There is a class of ours under another name.
         let renamed = class("fastrak", names::PROVISIONER);
         assert!(name_taken(&with_classes(&[taken, retain.clone(), renamed], &[])).is_none());
         let ours = class(names::CLASS_DEFAULT, names::PROVISIONER);
