@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// The length of the event queue: a burst of a thousand claims writes two events each.
 const WAITING: usize = 4096;
-/// The delay of an event. The API server is about to bind the claim that the event is about, and on a
-/// small machine a concurrent write makes the claim's user wait.
+/// The delay of an event. The API server is about to bind the claim that the event is about, and on
+/// a small machine a concurrent write makes the claim's user wait.
 const EVENT_DELAY: Duration = Duration::from_millis(250);
 
 /// The sending end of the event queue.
@@ -62,7 +62,8 @@ impl Events {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_string()),
-            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events too.
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these
+            // events too.
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };

@@ -1,12 +1,12 @@
 //! Records Kubernetes events asynchronously.
 //!
-//! A caller queues an event and does not wait for the API server. An event that does not fit into the
-//! queue is dropped: events are for people, and the state is in the objects.
+//! A caller queues an event and does not wait for the API server. An event that does not fit into
+//! the queue is dropped: events are for people, and the state is in the objects.
 //!
-//! An event is named after its content, so repetitions of a note become one event with a count, also
-//! across restarts. kube's own recorder merges all events with the same reason on an object and keeps
-//! the first note: a second cause would not be shown. It also makes the caller wait for the write, and
-//! does not limit the length of a note, so the API server rejects a long one.
+//! An event is named after its content, so repetitions of a note become one event with a count,
+//! also across restarts. kube's own recorder merges all events with the same reason on an object
+//! and keeps the first note: a second cause would not be shown. It also makes the caller wait for
+//! the write, and does not limit the length of a note, so the API server rejects a long one.
 
 use crate::chain::Chain;
 use crate::clock;
@@ -66,8 +66,8 @@ pub struct Reporter {
     pub controller: &'static str,
     /// The name of the instance.
     pub instance: String,
-    /// The time after which an event is written. It keeps events from delaying more urgent writes of
-    /// the same cause.
+    /// The time after which an event is written. It keeps events from delaying more urgent writes
+    /// of the same cause.
     pub delay: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! A copy of the objects of a watch, reduced to the values that are needed.
 //!
-//! kube's own reflector keeps complete objects, and readers lock it. This one keeps one value per object,
-//! and readers share an immutable map.
+//! kube's own reflector keeps complete objects, and readers lock it. This one keeps one value per
+//! object, and readers share an immutable map.
 
 use kube::runtime::watcher::Event;
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ impl<K, V> Default for Reflector<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone + PartialEq> Reflector<K, V> {
-    /// Applies an event of a watch. Returns whether a value has changed. An object without a value removes
-    /// its previous value.
+    /// Applies an event of a watch. Returns whether a value has changed. An object without a value
+    /// removes its previous value.
     pub fn apply(&mut self, event: Event<(K, Option<V>)>) -> bool {
         match event {
             Event::Init => self.relisted.clear(),

@@ -1,5 +1,6 @@
-//! The offline commands: they show at a terminal what the webhook would decide. They use neither the network
-//! nor a kubeconfig. The state of the cluster comes from a file, or is that of the shipped manifests.
+//! The offline commands: they show at a terminal what the webhook would decide. They use neither
+//! the network nor a kubeconfig. The state of the cluster comes from a file, or is that of the
+//! shipped manifests.
 
 mod admit;
 mod cluster;
@@ -108,8 +109,8 @@ enum CommandError {
     Write { source: io::Error },
 }
 
-/// Runs a command. Returns exit code 0 if all objects would be admitted, 2 if one would be denied, and 1
-/// after an error.
+/// Runs a command. Returns exit code 0 if all objects would be admitted, 2 if one would be denied,
+/// and 1 after an error.
 #[must_use]
 pub fn run(command: Command, defaults: &Defaults) -> ExitCode {
     let exit = match command {
@@ -135,8 +136,8 @@ fn subject_of(kind: &str) -> Option<Subject> {
     [Subject::Claims, Subject::Services].into_iter().find(|subject| subject.kind() == kind)
 }
 
-/// Prints help, the version, or an error in the flags. The parser's own exit code for errors is 2, which
-/// here means a denied object.
+/// Prints help, the version, or an error in the flags. The parser's own exit code for errors is 2,
+/// which here means a denied object.
 #[must_use]
 pub fn explain(usage: &clap::Error) -> ExitCode {
     // A closed output is not an error.

@@ -24,7 +24,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds, or a number with s, m, h or d, up to 3650d".to_owned())
 }
 
-/// Parses a duration of at least a second: the interval of a loop, or the lifetime of a certificate.
+/// Parses a duration of at least a second: the interval of a loop, or the lifetime of a
+/// certificate.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| {
         let least = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! The work of the leader: wiring of the election, and of the parts that run on one replica or report
-//! from one replica.
+//! The work of the leader: wiring of the election, and of the parts that run on one replica or
+//! report from one replica.
 
 use crate::duration::some_duration;
 use crate::event;

@@ -1,5 +1,5 @@
-//! All metrics of the webhook. Each module defines and registers its own. Label values are enums, so
-//! no text of a tenant becomes a label.
+//! All metrics of the webhook. Each module defines and registers its own. Label values are enums,
+//! so no text of a tenant becomes a label.
 
 use crate::probe::metrics::ProbeMetrics;
 use crate::repair::metrics::RepairMetrics;

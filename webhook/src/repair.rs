@@ -1,5 +1,6 @@
-//! Repairs objects that admission missed: the webhook was down, or a node or a class was added later. The
-//! decision is always the webhook's own. Only the leader repairs: of two replicas, one would always fail.
+//! Repairs objects that admission missed: the webhook was down, or a node or a class was added
+//! later. The decision is always the webhook's own. Only the leader repairs: of two replicas, one
+//! would always fail.
 
 pub mod bound;
 pub mod controller;

@@ -1,9 +1,9 @@
 //! The serving certificate: created or read, published, read back, and only then served.
 //!
 //! `plan.rs` decides the next step from `state.rs`. `controller.rs` carries it out on the Secret
-//! (`secret.rs`, its content is `cert_bundle.rs`), on the webhook configuration (`ca_bundle.rs`) and on
-//! the server. `watch.rs` reports changes. With `--tls-dir`, `mounted.rs` serves the certificate of the
-//! administrator instead.
+//! (`secret.rs`, its content is `cert_bundle.rs`), on the webhook configuration (`ca_bundle.rs`)
+//! and on the server. `watch.rs` reports changes. With `--tls-dir`, `mounted.rs` serves the
+//! certificate of the administrator instead.
 
 pub mod ca_bundle;
 pub mod cert_bundle;
@@ -36,8 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use watch::Watched;
 
-/// The default interval at which the Secret is read. Watches report changes and a timer the renewal,
-/// but timers stop while a machine is suspended.
+/// The default interval at which the Secret is read. Watches report changes and a timer the
+/// renewal, but timers stop while a machine is suspended.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(10 * 60);
 /// The default interval at which files are read. No watch reports their changes.
 const FILE_POLL: Duration = Duration::from_secs(30);

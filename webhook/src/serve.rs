@@ -1,9 +1,9 @@
 //! The review server: accepts connections and drains them at shutdown. `connection.rs` serves a
 //! connection, `http.rs` a request, `tls.rs` holds the certificate.
 //!
-//! A drain keeps responding for a while. The API server reuses connections after the pod has left the
-//! endpoints of the Service, and endpoints take a moment to propagate. During the drain every request
-//! gets a response that closes its connection; then the socket is closed.
+//! A drain keeps responding for a while. The API server reuses connections after the pod has left
+//! the endpoints of the Service, and endpoints take a moment to propagate. During the drain every
+//! request gets a response that closes its connection; then the socket is closed.
 
 mod body;
 pub mod client_ca;
@@ -48,7 +48,8 @@ pub struct ServeArgs {
     /// Maximum number of connections; a new one evicts the one that has been idle longest.
     #[arg(long, env = "FASTRAK_MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_connections: usize,
-    /// Maximum number of concurrent reviews; others wait, and are admitted unchanged if they would be late.
+    /// Maximum number of concurrent reviews; others wait, and are admitted unchanged if they would
+    /// be late.
     #[arg(long, env = "FASTRAK_MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
     pub max_in_flight: usize,
     /// Client certificates.

@@ -1,6 +1,6 @@
-//! Compares our webhook configuration with the shipped one. A difference sets a metric and is logged.
-//! Nothing is repaired: the administrator owns the configuration and may have changed it on purpose.
-//! `rotation/` owns `caBundle`.
+//! Compares our webhook configuration with the shipped one. A difference sets a metric and is
+//! logged. Nothing is repaired: the administrator owns the configuration and may have changed it on
+//! purpose. `rotation/` owns `caBundle`.
 
 pub mod controller;
 pub mod metrics;
@@ -25,8 +25,8 @@ pub struct InstallationArgs {
 }
 
 impl InstallationArgs {
-    /// Returns the installation. The API server uses the short name of the Service; people and proxies
-    /// use the long one.
+    /// Returns the installation. The API server uses the short name of the Service; people and
+    /// proxies use the long one.
     #[must_use]
     pub fn installation(&self) -> Installation {
         let Self { service_name, namespace, tls_names } = self;

@@ -52,8 +52,8 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
             }
             ("v1", "Namespace") => {
                 let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;
-                let fact = NamespaceInfo::read(&metadata);
-                namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
+                let info = NamespaceInfo::read(&metadata);
+                namespaces.extend(info.map(|info| (metadata.name.unwrap_or_default(), info)));
             }
             ("v1", "PersistentVolume") => volumes.extend(volume(object, from)?),
             // Other objects are ignored.
@@ -79,7 +79,7 @@ fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
     let shape: VolumeShape<'_> =
         serde_json::from_str(&text).map_err(|error| unread(object, from, error))?;
     let name = shape.metadata.name.as_deref().unwrap_or_default().to_owned();
-    Ok(shape.fact().map(|fact| (name, Arc::new(fact))))
+    Ok(shape.fact().map(|info| (name, Arc::new(info))))
 }
 
 fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {

@@ -42,8 +42,8 @@ fn documents(text: &str, from: &str) -> Result<Vec<Value>, CommandError> {
         let all: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
         return all.map_err(|source| CommandError::Json { from: from.to_owned(), source });
     }
-    // The default limits are for untrusted input. This is the user's own, and may contain every node
-    // of a large cluster.
+    // The default limits are for untrusted input. This is the user's own, and may contain every
+    // node of a large cluster.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 100_000_000,

@@ -1,5 +1,5 @@
-//! Standard output for results, and standard error for messages. No other module of the commands writes to
-//! them.
+//! Standard output for results, and standard error for messages. No other module of the commands
+//! writes to them.
 
 use super::CommandError;
 use std::io::{self, Write as _};

@@ -1,5 +1,6 @@
-//! `patch`: prints objects as the API server would store them. The default class of the cluster, which a
-//! plugin of the API server sets before it calls webhooks, is set here too. Other plugins are not applied.
+//! `patch`: prints objects as the API server would store them. The default class of the cluster,
+//! which a plugin of the API server sets before it calls webhooks, is set here too. Other plugins
+//! are not applied.
 
 use super::input::{self, text};
 use super::report::Report;
@@ -76,7 +77,7 @@ fn stored(
 fn set_default_class(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
     let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
     let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
-    let Some(default) = snapshot.defaults().first().map(|fact| &fact.class.name) else {
+    let Some(default) = snapshot.defaults().first().map(|info| &info.class.name) else {
         return Vec::new();
     };
     if subject != Subject::Claims || !open || !object["spec"].is_object() {
@@ -86,8 +87,8 @@ fn set_default_class(object: &Value, subject: Subject, snapshot: &Snapshot) -> V
     serde_json::from_value(path).unwrap_or_default()
 }
 
-/// Returns the review that the API server would send for a creation. The API server sets `managedFields`
-/// before its plugins run, so a default class has no owner.
+/// Returns the review that the API server would send for a creation. The API server sets
+/// `managedFields` before its plugins run, so a default class has no owner.
 fn review(subject: Subject, object: &Value, has_default_class: bool) -> Value {
     let mut object = object.clone();
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {

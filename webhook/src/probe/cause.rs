@@ -1,5 +1,5 @@
-//! Derives the cause of a failed probe from the API server's message. Pure. The messages may change between
-//! versions: an unknown message counts as a bad answer.
+//! Derives the cause of a failed probe from the API server's message. Pure. The messages may change
+//! between versions: an unknown message counts as a bad answer.
 
 use fastrak_api::names;
 

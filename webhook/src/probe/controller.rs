@@ -1,5 +1,5 @@
-//! Sends probes and reports their results: metrics, a log line for each change, and a remark beside the
-//! readiness of this replica. The caller runs it only while this replica leads.
+//! Sends probes and reports their results: metrics, a log line for each change, and a remark beside
+//! the readiness of this replica. The caller runs it only while this replica leads.
 
 use super::metrics::ProbeMetrics;
 use super::plan::{Failure, History, Report, Response, judge};
@@ -18,14 +18,15 @@ use std::time::Duration;
 
 /// The maximum interval after a failed probe.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// The interval at which the readiness of this replica is checked. A replica does not probe before it is
-/// ready: the API server cannot reach it yet.
+/// The interval at which the readiness of this replica is checked. A replica does not probe before
+/// it is ready: the API server cannot reach it yet.
 const READY_POLL: Duration = Duration::from_millis(200);
 
 /// The flags of probes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProbeArgs {
-    /// Interval of the probes whether the API server reaches the webhook, in seconds; 0 disables them.
+    /// Interval of the probes whether the API server reaches the webhook, in seconds; 0 disables
+    /// them.
     #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = duration)]
     pub probe_interval: Duration,
 }
@@ -118,8 +119,8 @@ pub async fn probe(client: &Client) -> Result<(), Failure> {
     judge(&response)
 }
 
-/// Returns the claim of a probe. Its class is empty, so only the webhook of the probe matches it, and no
-/// default class is set.
+/// Returns the claim of a probe. Its class is empty, so only the webhook of the probe matches it,
+/// and no default class is set.
 fn claim() -> PersistentVolumeClaim {
     let label = (names::PROBE.to_owned(), names::PROBE_ASKS.to_owned());
     let size = ("storage".to_owned(), Quantity("1Mi".to_owned()));

@@ -1,9 +1,9 @@
-//! Bound claims that lost the label or the annotation that names their node, and how both are restored
-//! from the volume. Pure.
+//! Bound claims that lost the label or the annotation that names their node, and how both are
+//! restored from the volume. Pure.
 //!
-//! An agent watches claims by the label, and a policy allows it to write the status of a claim by the
-//! annotation. Tenants and operators may remove both. The content of a claim proves nothing: it only
-//! decides whether the volume is read. The volume's `claimRef` decides whose claim it is.
+//! An agent watches claims by the label, and a policy allows it to write the status of a claim by
+//! the annotation. Tenants and operators may remove both. The content of a claim proves nothing: it
+//! only decides whether the volume is read. The volume's `claimRef` decides whose claim it is.
 
 use super::report::Report;
 use fastrak_admission::patch::{Edit, Field};
@@ -24,7 +24,8 @@ pub struct Restoration {
     pub report: Report,
 }
 
-/// Returns the volume of a bound claim that may be fastrak's and does not name its node as it should.
+/// Returns the volume of a bound claim that may be fastrak's and does not name its node as it
+/// should.
 #[must_use]
 pub fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a str> {
     let name = claim.volume_name.as_deref()?;

@@ -1,7 +1,7 @@
-//! Carries out repairs: watches the objects that may need one, and decides about each some time after it
-//! has changed. Only a few bounded fields of an object are kept. If it needs a repair, the complete object
-//! is read from the API server, decided about again, and changed in the version that was read. The caller
-//! runs the controller only while this replica leads.
+//! Carries out repairs: watches the objects that may need one, and decides about each some time
+//! after it has changed. Only a few bounded fields of an object are kept. If it needs a repair, the
+//! complete object is read from the API server, decided about again, and changed in the version
+//! that was read. The caller runs the controller only while this replica leads.
 
 use super::kind::{Claims, Key, Kind, Services};
 use super::metrics::{RepairMetrics, RepairOutcome};
@@ -67,13 +67,13 @@ impl RepairController {
     }
 
     async fn repair_all<K: Kind>(&self) {
-        let mut news = self.store.subscribe();
+        let mut changes = self.store.subscribe();
         let mut queue = Queue::new(self.args.repair_delay);
         loop {
             // Without a snapshot there is no decision. Its arrival is notified.
             match self.store.latest() {
-                Some(snapshot) => self.repair_by::<K>(snapshot, &mut queue, &mut news).await,
-                None => drop(news.changed().await),
+                Some(snapshot) => self.repair_by::<K>(snapshot, &mut queue, &mut changes).await,
+                None => drop(changes.changed().await),
             }
         }
     }
@@ -83,7 +83,7 @@ impl RepairController {
         &self,
         mut snapshot: Arc<Snapshot>,
         queue: &mut Queue<K::View>,
-        news: &mut Receiver<()>,
+        changes: &mut Receiver<()>,
     ) {
         let mut events = pin!(Watch::all::<K::Object>(self.client.clone(), K::read).events());
         let backlog = self.metrics.backlog(K::SUBJECT);
@@ -93,7 +93,7 @@ impl RepairController {
             let next = queue.next_due().map(|due| due.max(earliest));
             tokio::select! {
                 Some(event) = events.next() => take::<K>(queue, event, &snapshot),
-                Ok(()) = news.changed() => {
+                Ok(()) = changes.changed() => {
                     let before = std::mem::replace(&mut snapshot, self.store.latest().unwrap_or_default());
                     if K::is_outdated(&before, &snapshot) {
                         return;

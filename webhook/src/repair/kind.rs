@@ -1,4 +1,5 @@
-//! The kinds of objects that are repaired, and their differences. `controller.rs` handles all kinds alike.
+//! The kinds of objects that are repaired, and their differences. `controller.rs` handles all kinds
+//! alike.
 
 use super::bound::{self, Restoration};
 use super::plan::{self, Repair};
@@ -41,7 +42,8 @@ pub(super) trait Kind {
     fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool;
     /// Decides.
     fn plan(view: &Self::View, snapshot: &Snapshot, settings: Settings) -> Repair;
-    /// Returns the node whose absence these changes rely on, if any: the watch of nodes may be behind.
+    /// Returns the node whose absence these changes rely on, if any: the watch of nodes may be
+    /// behind.
     fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
     /// Returns what to restore from the volume on the object with this UID, if anything.
     fn restore(view: &Self::View, uid: &str, volume: &PersistentVolume) -> Option<Restoration>;
@@ -153,7 +155,7 @@ impl Kind for Services {
         (service.namespace.clone(), service.name.clone())
     }
 
-    fn concerns(service: &ServiceView, _facts: &Snapshot) -> bool {
+    fn concerns(service: &ServiceView, _snapshot: &Snapshot) -> bool {
         plan::asks(service)
     }
 

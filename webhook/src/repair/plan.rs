@@ -83,8 +83,8 @@ fn selects(verdict: &Verdict) -> bool {
     edits.iter().any(|edit| edit.field == selected && edit.value.is_some())
 }
 
-/// Decides about a Service. There is no old object, so a recorded decision stands even if the configuration
-/// has changed: a restart must not remove a machine that is in use.
+/// Decides about a Service. There is no old object, so a recorded decision stands even if the
+/// configuration has changed: a restart must not remove a machine that is in use.
 #[must_use]
 pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
     if !asks(service) {

@@ -1,7 +1,7 @@
 //! The queue of objects that may need a repair, each with a due time. Pure: `now` is passed in.
 //!
-//! It is not the runtime's work queue: it keeps the reduced objects, postpones an object at each change,
-//! and has one consumer.
+//! It is not the runtime's work queue: it keeps the reduced objects, postpones an object at each
+//! change, and has one consumer.
 
 use super::kind::Key;
 use super::restorations::Restorations;
@@ -33,8 +33,8 @@ struct Waiting<T> {
 }
 
 impl<T> Queue<T> {
-    /// Returns an empty queue in which an object is due `delay` after its last change: an earlier decision
-    /// would not see the writes of the webhook and the scheduler that are in progress.
+    /// Returns an empty queue in which an object is due `delay` after its last change: an earlier
+    /// decision would not see the writes of the webhook and the scheduler that are in progress.
     pub(super) fn new(delay: Duration) -> Self {
         Self {
             delay,
@@ -99,8 +99,8 @@ impl<T> Queue<T> {
         keys.iter().for_each(|key| self.requeue(key, now + self.delay));
     }
 
-    /// Makes an object due at a time, unless it was removed or has a due time: a failed repair is not
-    /// retried earlier because of other changes.
+    /// Makes an object due at a time, unless it was removed or has a due time: a failed repair is
+    /// not retried earlier because of other changes.
     pub(super) fn requeue(&mut self, key: &Key, at: Instant) {
         let without = self.objects.get_mut(key).filter(|waiting| waiting.due.is_none());
         if let Some(waiting) = without {

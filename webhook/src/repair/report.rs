@@ -1,5 +1,5 @@
-//! Explains why no agent serves a waiting claim, and what to do about it. Pure. A claim that waits for its
-//! pod or for a starting agent is not reported.
+//! Explains why no agent serves a waiting claim, and what to do about it. Pure. A claim that waits
+//! for its pod or for a starting agent is not reported.
 
 use fastrak_admission::mutate::claim_pin::problem;
 use fastrak_admission::snapshot::agent::Agent;
@@ -166,7 +166,7 @@ mod tests {
     fn a_claim_on_a_node_whose_agent_is_down_is_reported() {
         let broken = Agent::Down { pod: Some("agent-x".into()) };
         let snapshot = with_agents(&[("a", broken), ("b", Agent::Down { pod: None })]);
-        for (node, says) in [
+        for (node, wanted) in [
             (
                 "a",
                 "node a, which is not Ready; see kubectl --namespace fastrak-system describe pod agent-x",
@@ -175,7 +175,7 @@ mod tests {
         ] {
             let (reason, note) = report(&pinned(node, "scheduler"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::AgentNotReady);
-            assert!(note.contains(says), "{note}");
+            assert!(note.contains(wanted), "{note}");
         }
     }
 
@@ -184,10 +184,11 @@ mod tests {
         let mut windows = node("w");
         windows["metadata"]["labels"]["kubernetes.io/os"] = json!("windows");
         let snapshot = snapshot(&[node("a"), node("b"), windows]);
-        for (node, says) in [("gone", "which does not exist"), ("w", "which does not run Linux")] {
+        for (node, wanted) in [("gone", "which does not exist"), ("w", "which does not run Linux")]
+        {
             let (reason, note) = report(&pinned(node, "user"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
-            assert!(note.contains(says) && note.contains("recreate the claim"), "{note}");
+            assert!(note.contains(wanted) && note.contains("recreate the claim"), "{note}");
         }
     }
 
@@ -197,7 +198,7 @@ mod tests {
         let mut system = plain.clone();
         system["metadata"]["namespace"] = json!("kube-system");
         let two = snapshot(&[node("a"), node("b")]);
-        for (object, snapshot, says) in [
+        for (object, snapshot, wanted) in [
             (&system, &two, "create the claim in another namespace"),
             (
                 &with_labels(&plain, &[(names::ADMISSION, "disabled")]),
@@ -215,7 +216,7 @@ mod tests {
         ] {
             let (reason, note) = report(object, snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
-            assert!(note.contains(says), "{note}");
+            assert!(note.contains(wanted), "{note}");
         }
         // A claim with annotation and label is served.
         let by_hand = annotated(&with_labels(&system, &[(NODE, "a")]), &[(NODE, "a")]);

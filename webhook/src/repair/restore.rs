@@ -1,5 +1,5 @@
-//! Restores the label and the annotation of a bound claim: reads the claim and its volume from the API
-//! server, and changes the claim in the version that was read.
+//! Restores the label and the annotation of a bound claim: reads the claim and its volume from the
+//! API server, and changes the claim in the version that was read.
 
 use super::controller::{RETRY_DELAY, RepairController};
 use super::kind::{Key, Kind};
@@ -19,7 +19,8 @@ use tokio::time::Instant;
 const VOLUMES: &str = "persistentvolumes";
 
 impl RepairController {
-    /// Restores an object if it was not restored recently. Returns whether the API server was asked.
+    /// Restores an object if it was not restored recently. Returns whether the API server was
+    /// asked.
     pub(super) async fn restore<K: Kind>(
         &self,
         queue: &mut Queue<K::View>,

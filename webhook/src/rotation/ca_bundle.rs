@@ -1,6 +1,6 @@
-//! Reads and publishes `caBundle` in our webhook configuration. It is published by server-side apply under
-//! a field manager of its own, so a client that applies the manifests does not remove it. The webhook
-//! configuration is never created here.
+//! Reads and publishes `caBundle` in our webhook configuration. It is published by server-side
+//! apply under a field manager of its own, so a client that applies the manifests does not remove
+//! it. The webhook configuration is never created here.
 
 use super::state::Id;
 use fastrak_api::names;
@@ -81,9 +81,9 @@ impl Configuration {
         self.hooks.iter().map(|(_, found)| String::from_utf8_lossy(found).into_owned())
     }
 
-    /// Publishes a bundle. Returns false if another client changed the webhook configuration first. The
-    /// change applies to this version only: a replica that has read an older Secret cannot undo what was
-    /// published from a newer one.
+    /// Publishes a bundle. Returns false if another client changed the webhook configuration first.
+    /// The change applies to this version only: a replica that has read an older Secret cannot undo
+    /// what was published from a newer one.
     pub async fn publish(
         &self,
         configurations: &Api<MutatingWebhookConfiguration>,

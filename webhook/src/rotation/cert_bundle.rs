@@ -1,5 +1,5 @@
-//! The content of the Secret: the current CA, the next one, the trusted ones, and the leaf. It is parsed,
-//! changed and serialised here. `plan.rs` decides about changes, and `secret.rs` stores it.
+//! The content of the Secret: the current CA, the next one, the trusted ones, and the leaf. It is
+//! parsed, changed and serialised here. `plan.rs` decides about changes, and `secret.rs` stores it.
 
 use super::plan::Change;
 use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes};
@@ -45,7 +45,7 @@ pub struct ServedLeaf {
 /// The names and lifetimes of new certificates.
 #[derive(Clone, Debug)]
 pub struct CertSpec {
-    /// The names by which the API server reaches us.
+    /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
     /// The lifetimes.
     pub lifetimes: Lifetimes,

@@ -1,8 +1,9 @@
 //! Carries out the steps that `plan.rs` decides for certificates of our own.
 //!
-//! Before each step the webhook configuration is read, then the Secret. If another replica publishes from
-//! a newer Secret, it changes the version of the configuration, and a publication from the older Secret
-//! fails. A replica may die between two steps: any replica continues from there.
+//! Before each step the webhook configuration is read, then the Secret. If another replica
+//! publishes from a newer Secret, it changes the version of the configuration, and a publication
+//! from the older Secret fails. A replica may die between two steps: any replica continues from
+//! there.
 //!
 //! Each reconciliation reads the wall clock: timers stop while a machine is suspended.
 
@@ -11,7 +12,7 @@ use super::ca_bundle::{self, BundleError, Configuration};
 use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, cas};
 use super::error::RotationError;
 use super::metrics::Kind;
-use super::plan::{Change, Step, is_valid, plan};
+use super::plan::{Change, Step, is_usable, plan};
 use super::secret;
 use super::state::{LeafInfo, Published, Stored, View};
 use super::token_bucket::TokenBucket;
@@ -33,11 +34,12 @@ use time::OffsetDateTime;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// How long changes are collected before a reconciliation. A client that changes the objects all the time
-/// causes at most twenty a second.
+/// How long changes are collected before a reconciliation. A client that changes the objects all
+/// the time causes at most twenty a second.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// The maximum number of steps of a reconciliation. More are needed only if other clients revert them.
+/// The maximum number of steps of a reconciliation. More are needed only if other clients revert
+/// them.
 const STEPS: usize = 24;
 
 /// The task that rotates the certificates.
@@ -136,7 +138,8 @@ impl Rotator {
         Err(RotationError::Contended)
     }
 
-    /// Reads the webhook configuration, then the Secret. The module documentation explains the order.
+    /// Reads the webhook configuration, then the Secret. The module documentation explains the
+    /// order.
     async fn observe(&self, memory: &mut Memory) -> Result<Observed, RotationError> {
         let configuration =
             ca_bundle::read(&self.configurations).await.map_err(RotationError::Bundle)?;
@@ -181,8 +184,8 @@ impl Rotator {
         Ok(())
     }
 
-    /// Publishes the bundle. If another client changed a published bundle, the repair is rate-limited.
-    /// Returns the time to wait if it is limited.
+    /// Publishes the bundle. If another client changed a published bundle, the repair is
+    /// rate-limited. Returns the time to wait if it is limited.
     async fn publish(
         &self,
         observed: &Observed,
@@ -228,8 +231,8 @@ impl Rotator {
 
     fn update_readiness(&self, observed: &Observed) {
         let Observed { view, now, .. } = observed;
-        let valid = view.served.filter(|it| is_valid(it, &view.published, *now));
-        match valid {
+        let usable = view.served.filter(|it| is_usable(it, &view.published, *now));
+        match usable {
             Some(_) => self.outputs.ready.ready(),
             None => {
                 self.outputs.ready.not_ready("the API server does not trust the served certificate")
@@ -237,8 +240,8 @@ impl Rotator {
         }
     }
 
-    /// Reports an error. The replica stays ready if it serves a certificate and the API server does not
-    /// respond. Without a webhook configuration it is not ready: no review can arrive.
+    /// Reports an error. The replica stays ready if it serves a certificate and the API server does
+    /// not respond. Without a webhook configuration it is not ready: no review can arrive.
     fn report(&self, error: &RotationError, serving: bool) {
         let chain = Chain(error).to_string();
         let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));

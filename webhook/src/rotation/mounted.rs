@@ -1,9 +1,9 @@
 //! Serves the certificate that the administrator mounts. The folder is read at intervals, and a new
-//! certificate is served once it is complete, matches its key, and the API server trusts it. There is no
-//! Secret. Without `ca.crt` in the folder, `caBundle` is not changed.
+//! certificate is served once it is complete, matches its key, and the API server trusts it. There
+//! is no Secret. Without `ca.crt` in the folder, `caBundle` is not changed.
 //!
-//! The files are polled: a mounted Secret is replaced by a symbolic link, of which inotify reports at most
-//! the first change.
+//! The files are polled: a mounted Secret is replaced by a symbolic link, of which inotify reports
+//! at most the first change.
 
 mod folder;
 pub mod plan;
@@ -22,7 +22,7 @@ use fastrak_runtime::tls::TlsError;
 use folder::{FolderError, Found};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
-use plan::{Shown, Step, View, plan};
+use plan::{CertVersion, Step, View, plan};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub struct Mounted {
     pub folder: PathBuf,
     /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
-    /// The names by which the API server reaches us.
+    /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
     /// How long API servers may take to load a new bundle.
     pub settle: Duration,
@@ -148,10 +148,10 @@ impl Mounted {
                 text.trim().is_empty() || found.chain.is_trusted(&text, &self.names, now)
             })
         };
-        let shown = |found: &Found| Shown { digest: found.digest, ends: found.ends };
+        let version = |found: &Found| CertVersion { digest: found.digest, expires: found.expires };
         View {
-            found: shown(found),
-            served: memory.served.as_ref().map(shown),
+            found: version(found),
+            served: memory.served.as_ref().map(version),
             trusts_new: trusts(found),
             trusts_served: memory.served.as_ref().is_some_and(trusts),
             own: cas(&found.cas).iter().map(|ca| ca.id).collect(),
@@ -161,8 +161,8 @@ impl Mounted {
 
     fn serve(&self, found: &Found, memory: &mut Memory) -> Result<(), MountedError> {
         self.outputs.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
-        tracing::info!(serial = found.serial, until = %found.ends, "serving the certificate of --tls-dir");
-        self.outputs.metrics.certificate_expiry.set(found.ends.unix_timestamp());
+        tracing::info!(serial = found.serial, until = %found.expires, "serving the certificate of --tls-dir");
+        self.outputs.metrics.certificate_expiry.set(found.expires.unix_timestamp());
         memory.served = Some(found.clone());
         Ok(())
     }
@@ -185,8 +185,8 @@ impl Mounted {
     }
 }
 
-/// Returns the CAs of the folder and the published ones that have not expired: other replicas may not have
-/// read the new certificate yet.
+/// Returns the CAs of the folder and the published ones that have not expired: other replicas may
+/// not have read the new certificate yet.
 fn union(own: &Bundle, found: &Bundle, now: OffsetDateTime) -> String {
     let (mut all, mut previous) = (own.clone(), found.clone());
     previous.prune_expired(now);

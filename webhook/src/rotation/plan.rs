@@ -1,24 +1,26 @@
-//! Decides the next step of the rotation from what is stored, published and served, and the time. Pure.
+//! Decides the next step of the rotation from what is stored, published and served, and the time.
+//! Pure.
 //!
 //! A CA is replaced in these steps. Any replica may take a step, and may die after it:
 //!
 //! 1. `Introduce`: store the next CA beside the current one.
 //! 2. `Publish`: write both to `caBundle`.
-//! 3. Wait until this replica has seen both in `caBundle` for `settle`: API servers load it by a watch.
+//! 3. Wait until this replica has seen both in `caBundle` for `settle`: API servers load it by a
+//! watch.
 //! 4. `Promote`: make the next CA the current one and issue a leaf. The previous CA stays trusted.
 //! 5. `Serve`: each replica serves the new leaf, after the same wait.
 //! 6. `Retire`: the last leaf of the previous CA has expired; remove the CA.
 //!
-//! Each replica measures the wait on its monotonic clock. A time in the Secret would be from the clock
-//! of another machine, which may be minutes off.
+//! Each replica measures the wait on its monotonic clock. A time in the Secret would be from the
+//! clock of another machine, which may be minutes off.
 
 use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes, Published, Stored, View};
 use fastrak_certs::Verdict;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// The maximum number of CAs in a bundle. A recreated Secret adopts the published CAs, and a client that
-/// writes `caBundle` must not let it grow without limit. This number takes about 20 kB.
+/// The maximum number of CAs in a bundle. A recreated Secret adopts the published CAs, and a client
+/// that writes `caBundle` must not let it grow without limit. This number takes about 20 kB.
 const MAX_CAS: usize = 32;
 
 /// The next step.
@@ -93,10 +95,11 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
     }
 }
 
-/// Returns whether the served leaf is valid: the API server trusts it, and it has not expired. A leaf that
-/// is not valid yet counts as valid: the API server decides by its own clock, and ours may be behind.
+/// Returns whether the served leaf is usable: the API server trusts it, and it has not expired. A
+/// leaf that is not valid yet is usable: the API server decides by its own clock, and ours may be
+/// behind.
 #[must_use]
-pub fn is_valid(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
+pub fn is_usable(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
     published.trusts(served.issuer).is_some() && !served.is_expired(now)
 }
 
@@ -107,16 +110,16 @@ enum Serving {
     No,
 }
 
-/// Returns when the leaf in the Secret can be served: its CA was read back, and if the served leaf is
-/// valid, API servers have had the time to load the CA.
+/// Returns when the leaf in the Secret can be served: its CA was read back, and if the served leaf
+/// is valid, API servers have had the time to load the CA.
 fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Serving {
     let Ok(leaf) = held.leaf else { return Serving::No };
     let Some(since) = view.published.trusts(leaf.issuer) else { return Serving::No };
-    let valid = view.served.filter(|served| is_valid(served, &view.published, now));
+    let usable = view.served.filter(|served| is_usable(served, &view.published, now));
     if leaf.is_expired(now) || view.served.is_some_and(|served| served.id == leaf.id) {
         return Serving::No;
     }
-    match valid {
+    match usable {
         Some(served) if served.issuer != leaf.issuer && since < lifetimes.settle => {
             Serving::After(lifetimes.settle.saturating_sub(since))
         }
@@ -124,8 +127,8 @@ fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime)
     }
 }
 
-/// Returns the next step for a recreated Secret: until its bundle was read back, other replicas may serve
-/// certificates of any published CA.
+/// Returns the next step for a recreated Secret: until its bundle was read back, other replicas may
+/// serve certificates of any published CA.
 fn takeover_step(
     held: &Held,
     view: &View,
@@ -140,7 +143,8 @@ fn takeover_step(
     view.published.exact.then_some(Step::Change(Change::Confirm))
 }
 
-/// Returns the published CAs beside `known` that are valid for any clock, those that expire last first.
+/// Returns the published CAs beside `known` that are valid for any clock, those that expire last
+/// first.
 fn unexpired(
     published: &Published,
     known: &[Id],
@@ -168,8 +172,8 @@ fn leaf_step(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<
                 return None;
             }
             Verdict::Due => "two thirds of the leaf's lifetime have passed",
-            // The leaf was issued by a clock that was ahead, or ours is behind. A new leaf is valid in
-            // both cases if its CA is.
+            // The leaf was issued by a clock that was ahead, or ours is behind. A new leaf is valid
+            // in both cases if its CA is.
             Verdict::NotYet if held.current.validity.verdict(now) == Verdict::NotYet => {
                 return None;
             }
@@ -206,8 +210,8 @@ fn ca_step(
     if left.is_zero() { Some(Step::Change(Change::Promote)) } else { Some(Step::Rest(Some(left))) }
 }
 
-/// Returns the previous CAs without a valid leaf: all of them once the last leaf of the last one has
-/// expired, and each one that has expired itself.
+/// Returns the previous CAs without a valid leaf: all of them once the last leaf of the last one
+/// has expired, and each one that has expired itself.
 fn retirable(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
     let all = held.retire_at.is_some_and(|at| now >= at);
     let is_expired = |old: &&CaInfo| now > old.validity.not_after.saturating_add(lifetimes.grace());

@@ -1,6 +1,6 @@
-//! Reads and writes the Secret that the replicas share. Any replica creates it. A change applies only to
-//! the version that was read, so of two concurrent changes one fails and is planned again. The Secret
-//! contains keys: its content is never logged.
+//! Reads and writes the Secret that the replicas share. Any replica creates it. A change applies
+//! only to the version that was read, so of two concurrent changes one fails and is planned again.
+//! The Secret contains keys: its content is never logged.
 
 use super::cert_bundle::{CertBundle, CertBundleError};
 use fastrak_api::names;
@@ -40,8 +40,8 @@ pub fn content(secret: &Secret) -> Result<CertBundle, CertBundleError> {
     CertBundle::read(&data.collect())
 }
 
-/// Creates the Secret, or changes the version that was read. Returns false if another client created or
-/// changed it first.
+/// Creates the Secret, or changes the version that was read. Returns false if another client
+/// created or changed it first.
 pub async fn write(
     secrets: &Api<Secret>,
     found: Option<&Secret>,

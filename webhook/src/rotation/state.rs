@@ -1,13 +1,13 @@
-//! The input of `plan.rs`: which CA certificates exist, where, and how long each is valid. It contains
-//! no key and no certificate, so a test can plan for thousands of simulated clusters.
+//! The input of `plan.rs`: which CA certificates exist, where, and how long each is valid. It
+//! contains no key and no certificate, so a test can plan for thousands of simulated clusters.
 
 use fastrak_certs::{Validity, Verdict};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// The tolerated difference between the clocks of a cluster: a day, which is the most that a wrong time
-/// zone causes, plus an hour. Expired CA certificates stay trusted for this time.
+/// The tolerated difference between the clocks of a cluster: a day, which is the most that a wrong
+/// time zone causes, plus an hour. Expired CA certificates stay trusted for this time.
 pub const CLOCKS_DIFFER: time::Duration = time::Duration::hours(25);
 
 /// The identity of a certificate: the SHA-256 of its PEM text.
@@ -54,13 +54,13 @@ pub struct Held {
     pub next: Option<CaInfo>,
     /// The previous CAs, which are still trusted.
     pub old: Vec<CaInfo>,
-    /// The certificate to serve, or why it cannot be served: it must be issued by the current CA for
-    /// all our names.
+    /// The certificate to serve, or why it cannot be served: it must be issued by the current CA
+    /// for all our names.
     pub leaf: Result<LeafInfo, &'static str>,
     /// When the previous CAs are removed.
     pub retire_at: Option<OffsetDateTime>,
-    /// Whether the Secret was recreated and its CA is not published yet. Other replicas may still serve
-    /// certificates of the published CAs.
+    /// Whether the Secret was recreated and its CA is not published yet. Other replicas may still
+    /// serve certificates of the published CAs.
     pub inherits: bool,
 }
 
@@ -121,8 +121,8 @@ impl Lifetimes {
         CLOCKS_DIFFER.min(self.leaf)
     }
 
-    /// Returns when an adopted CA may be removed. Its certificates are unknown, so this assumes a leaf
-    /// that was issued now, by the worst clock.
+    /// Returns when an adopted CA may be removed. Its certificates are unknown, so this assumes a
+    /// leaf that was issued now, by the worst clock.
     #[must_use]
     pub fn retire_adopted(&self, now: OffsetDateTime) -> OffsetDateTime {
         now.saturating_add(self.leaf).saturating_add(self.grace() * 3)

@@ -1,5 +1,5 @@
-//! A rate limit for repairs of `caBundle`: immediate at first, and rare if another client keeps changing it.
-//! Reads no clock.
+//! A rate limit for repairs of `caBundle`: immediate at first, and rare if another client keeps
+//! changing it. Reads no clock.
 
 use std::time::{Duration, Instant};
 

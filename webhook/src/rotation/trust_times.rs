@@ -1,5 +1,5 @@
-//! For how long this replica has seen each CA in `caBundle` without interruption. It is measured by the
-//! monotonic clock and not stored: a replica that restarts waits again.
+//! For how long this replica has seen each CA in `caBundle` without interruption. It is measured by
+//! the monotonic clock and not stored: a replica that restarts waits again.
 
 use super::state::Id;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! Reports that the Secret or the webhook configuration may have changed. The new content is not reported:
-//! a watch may be behind, and decisions need the current objects.
+//! Reports that the Secret or the webhook configuration may have changed. The new content is not
+//! reported: a watch may be behind, and decisions need the current objects.
 
 use fastrak_api::names;
 use fastrak_runtime::watch::Watch;
@@ -28,8 +28,8 @@ impl Watched {
         }
     }
 
-    /// Returns a stream with an item for each change. It never ends. Failed watches are retried with
-    /// backoff.
+    /// Returns a stream with an item for each change. It never ends. Failed watches are retried
+    /// with backoff.
     pub fn changes(self) -> impl Stream<Item = ()> {
         select(self.secret.events(), self.configuration.events()).map(drop)
     }

@@ -1,5 +1,5 @@
-//! The CA file of client certificates, read again when it changes. If it cannot be read, the previous
-//! CA stays trusted.
+//! The CA file of client certificates, read again when it changes. If it cannot be read, the
+//! previous CA stays trusted.
 
 use super::clients::{ClientAuth, Clients};
 use super::metrics::ServeMetrics;
@@ -21,8 +21,8 @@ pub struct ClientAuthArgs {
     /// File with the CA certificates of clients (PEM), reloaded on change.
     #[arg(long, env = "FASTRAK_CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
     pub client_ca: Option<PathBuf>,
-    /// Accepted common name of a client certificate; may be repeated [default: any certificate issued
-    /// by --client-ca].
+    /// Accepted common name of a client certificate; may be repeated [default: any certificate
+    /// issued by --client-ca].
     #[arg(long = "client-name", value_name = "NAME")]
     pub client_names: Vec<String>,
 }

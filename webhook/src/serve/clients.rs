@@ -42,8 +42,8 @@ pub struct Clients {
 struct Trusted(Arc<dyn ClientCertVerifier>);
 
 impl Clients {
-    /// Returns a verifier that trusts the CA certificates in a PEM text. If `names` is not empty, only
-    /// certificates with one of these common names are trusted.
+    /// Returns a verifier that trusts the CA certificates in a PEM text. If `names` is not empty,
+    /// only certificates with one of these common names are trusted.
     pub fn new(
         is_required: bool,
         names: Vec<String>,

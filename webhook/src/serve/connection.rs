@@ -1,7 +1,8 @@
 //! A connection, from its handshake to its end. `http.rs` handles the requests.
 //!
-//! A connection is closed by a response with `Connection: close`, if there is one. Otherwise a request
-//! may be sent while it is closed, and fails: HTTP/1.1 has no other way to announce the end.
+//! A connection is closed by a response with `Connection: close`, if there is one. Otherwise a
+//! request may be sent while it is closed, and fails: HTTP/1.1 has no other way to announce the
+//! end.
 
 use super::ConnectionContext;
 use super::handshake::{self, Failure};
@@ -106,8 +107,8 @@ impl ConnectionService {
     }
 }
 
-/// Returns the age at which a connection is closed. It depends on the peer's port, which is random, so
-/// connections that were opened together are not closed together.
+/// Returns the age at which a connection is closed. It depends on the peer's port, which is random,
+/// so connections that were opened together are not closed together.
 fn age(least: Duration, peer: SocketAddr) -> Duration {
     least + least / 2 * u32::from(peer.port() % 64) / 64
 }

@@ -1,8 +1,8 @@
-//! The handling of requests: paths, deadlines, and the HTTP status of a request that is not a review.
-//! `fastrak_admission::review` decides about reviews.
+//! The handling of requests: paths, deadlines, and the HTTP status of a request that is not a
+//! review. `fastrak_admission::review` decides about reviews.
 //!
-//! There is no router. There are two paths and one method, and the API server would wait for the router
-//! in each review.
+//! There is no router. There are two paths and one method, and the API server would wait for the
+//! router in each review.
 
 use super::body::{self, BodyError, Budget};
 use super::metrics::ServeMetrics;
@@ -69,8 +69,8 @@ enum Refusal {
 const ROUNDING: Duration = Duration::from_secs(1);
 
 impl ReviewHandler {
-    /// Returns a handler that decides by the latest snapshot. There is none before the first lists are
-    /// complete.
+    /// Returns a handler that decides by the latest snapshot. There is none before the first lists
+    /// are complete.
     #[must_use]
     pub fn new(
         snapshot: Arc<ArcSwapOption<Snapshot>>,

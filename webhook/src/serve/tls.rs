@@ -1,4 +1,5 @@
-//! The TLS configuration. Each new connection uses the certificate in the slot, which `rotation/` sets.
+//! The TLS configuration. Each new connection uses the certificate in the slot, which `rotation/`
+//! sets.
 
 use super::clients::Clients;
 use fastrak_runtime::tls::{Slot, TlsError, server_config};

@@ -71,8 +71,8 @@ impl AgentTracker {
         Self { grace, since: BTreeMap::new(), next: None }
     }
 
-    /// Returns the agent of each node. Returns `None` if there is no pod: agents run in another way, or
-    /// are not installed yet.
+    /// Returns the agent of each node. Returns `None` if there is no pod: agents run in another
+    /// way, or are not installed yet.
     pub(crate) fn track(
         &mut self,
         nodes: &BTreeMap<NodeName, NodeInfo>,
@@ -90,7 +90,7 @@ impl AgentTracker {
             *best = (*best).max((pod.is_ready, name));
         }
         self.since.retain(|node, _| nodes.contains_key(node));
-        let hosts = nodes.iter().filter(|(_, fact)| fact.unfit.is_none()).map(|(name, _)| name);
+        let hosts = nodes.iter().filter(|(_, info)| info.unfit.is_none()).map(|(name, _)| name);
         let agents = hosts.map(|node| (node.clone(), self.agent(node, of_node.get(node), now)));
         Some(agents.collect())
     }

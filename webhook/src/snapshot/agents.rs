@@ -1,6 +1,7 @@
-//! Reports agents that are down: a metric on every replica; on the leader also a log line and an event on
-//! the node, once each time its agent goes down. Only nodes with a pod that is not Ready are reported: the
-//! DaemonSet may leave out a node without a pod, and `repair/` reports claims that wait there.
+//! Reports agents that are down: a metric on every replica; on the leader also a log line and an
+//! event on the node, once each time its agent goes down. Only nodes with a pod that is not Ready
+//! are reported: the DaemonSet may leave out a node without a pod, and `repair/` reports claims
+//! that wait there.
 
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
@@ -81,7 +82,8 @@ impl AgentsWatch {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_string()),
-            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events too.
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these
+            // events too.
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };
@@ -97,8 +99,8 @@ fn down(snapshot: &Snapshot) -> DownAgents {
         Agent::Down { pod: None } | Agent::Starting | Agent::Ready => None,
     });
     let available = |node: &NodeName| {
-        let fact = snapshot.nodes.get(node);
-        fact.is_some_and(|fact| fact.availability != Availability::Unavailable)
+        let info = snapshot.nodes.get(node);
+        info.is_some_and(|info| info.availability != Availability::Unavailable)
     };
     down.filter(|(node, _)| available(node)).collect()
 }

@@ -1,6 +1,6 @@
-//! Reports problems of StorageClasses: several default classes, and a class of another provisioner with
-//! the name of ours. Every replica counts the defaults. The leader logs each problem and records an event
-//! on each class, once for each change. No class is changed.
+//! Reports problems of StorageClasses: several default classes, and a class of another provisioner
+//! with the name of ours. Every replica counts the defaults. The leader logs each problem and
+//! records an event on each class, once for each change. No class is changed.
 
 use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
@@ -47,8 +47,8 @@ impl DefaultsWatch {
         Ok(())
     }
 
-    /// Counts the defaults and reports new problems. A replica that does not lead reports all of them again
-    /// once it leads.
+    /// Counts the defaults and reports new problems. A replica that does not lead reports all of
+    /// them again once it leads.
     fn look(&self, leads: bool, reported: Reported) -> Reported {
         let Some(snapshot) = self.store.latest() else { return reported };
         self.metrics.show_defaults(&snapshot);
@@ -65,12 +65,12 @@ impl DefaultsWatch {
         problems.into_iter().map(|problem| problem.note).collect()
     }
 
-    fn record(&self, fact: &ClassInfo, problem: &Problem<'_>) {
+    fn record(&self, info: &ClassInfo, problem: &Problem<'_>) {
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),
-            name: Some(fact.class.name.clone()),
-            uid: Some(fact.uid.clone()),
+            name: Some(info.class.name.clone()),
+            uid: Some(info.uid.clone()),
             ..ObjectReference::default()
         };
         self.events.record(class, problem.reason, Action::Watching, problem.note.clone());
@@ -83,18 +83,18 @@ fn problems(snapshot: &Snapshot) -> Vec<Problem<'_>> {
 
 fn several_defaults(snapshot: &Snapshot) -> Option<Problem<'_>> {
     let classes = snapshot.defaults();
-    let names: Vec<_> = classes.iter().map(|fact| fact.class.name.as_str()).collect();
+    let names: Vec<_> = classes.iter().map(|info| info.class.name.as_str()).collect();
     let [winner, _, ..] = names[..] else { return None };
     let note = format!(
         "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
-         Take the mark off all but one.",
+         Remove the mark from all but one",
         names.join(", ")
     );
     Some(Problem { reason: EventReason::MultipleDefaultClasses, note, classes })
 }
 
 fn name_taken(snapshot: &Snapshot) -> Option<Problem<'_>> {
-    let fact = snapshot.classes.get(names::CLASS_DEFAULT).filter(|fact| !fact.class.is_ours())?;
+    let info = snapshot.classes.get(names::CLASS_DEFAULT).filter(|info| !info.class.is_ours())?;
     if snapshot
         .classes
         .values()
@@ -102,13 +102,13 @@ fn name_taken(snapshot: &Snapshot) -> Option<Problem<'_>> {
     {
         return None;
     }
-    let (name, provisioner) = (&fact.class.name, &fact.class.provisioner);
+    let (name, provisioner) = (&info.class.name, &info.class.provisioner);
     let note = format!(
-        "StorageClass {name} belongs to provisioner {provisioner}, so that fastrak could not install its \
-         own: claims of {name} are not fastrak's. Install fastrak's classes under other names, with \
+        "StorageClass {name} belongs to provisioner {provisioner}: fastrak could not install its own \
+         class and does not serve claims of {name}. Install fastrak's classes under other names with \
          deploy/class-names"
     );
-    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![fact] })
+    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![info] })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 
 /// A new snapshot or a change of leadership, each time.
 pub(super) struct Looks {
-    news: Receiver<()>,
+    changes: Receiver<()>,
     leadership: Leadership,
     shutdown: Shutdown,
     /// Whether this replica led at the last call.
@@ -16,17 +16,17 @@ pub(super) struct Looks {
 
 impl Looks {
     pub(super) fn at(store: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
-        Self { news: store.subscribe(), leadership: leadership.clone(), shutdown, led: None }
+        Self { changes: store.subscribe(), leadership: leadership.clone(), shutdown, led: None }
     }
 
-    /// Waits for a new snapshot or a change of leadership, except the first time. Returns whether this
-    /// replica leads, or `None` when shutdown is requested.
+    /// Waits for a new snapshot or a change of leadership, except the first time. Returns whether
+    /// this replica leads, or `None` when shutdown is requested.
     pub(super) async fn next(&mut self) -> Option<bool> {
         if let Some(led) = self.led {
             tokio::select! {
                 () = self.shutdown.requested() => return None,
                 () = self.leadership.changed(led) => {}
-                changed = self.news.changed() => if changed.is_err() {
+                changed = self.changes.changed() => if changed.is_err() {
                     self.shutdown.requested().await;
                     return None;
                 },

@@ -1,6 +1,6 @@
-//! Keeps the [`Snapshot`] up to date from watches of StorageClasses, Nodes, PersistentVolumes, the metadata
-//! of namespaces, the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait
-//! and always see a complete snapshot.
+//! Keeps the [`Snapshot`] up to date from watches of StorageClasses, Nodes, PersistentVolumes, the
+//! metadata of namespaces, the agents' pods and the inlets operator's CustomResourceDefinition.
+//! Readers never wait and always see a complete snapshot.
 
 use super::agent_pods::{AgentPod, AgentTracker};
 use crate::duration::duration;
@@ -28,9 +28,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The minimum time between two snapshots: a rollout changes many nodes, and each snapshot copies what has
-/// changed. A change after a quiet time is published at once: a volume and its claim may be created
-/// together.
+/// The minimum time between two snapshots: a rollout changes many nodes, and each snapshot copies
+/// what has changed. A change after a quiet time is published at once: a volume and its claim may
+/// be created together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How long repairs wait for the list of volumes. Without the right to list them, claims still need
@@ -49,7 +49,7 @@ pub struct SnapshotArgs {
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
     snapshot: Arc<ArcSwapOption<Snapshot>>,
-    news: Arc<watch::Sender<()>>,
+    changes: Arc<watch::Sender<()>>,
 }
 
 /// The task that keeps the snapshot up to date.
@@ -67,7 +67,7 @@ pub struct SnapshotWatcher {
 
 impl Default for SnapshotStore {
     fn default() -> Self {
-        Self { snapshot: Arc::default(), news: Arc::new(watch::Sender::new(())) }
+        Self { snapshot: Arc::default(), changes: Arc::new(watch::Sender::new(())) }
     }
 }
 
@@ -87,12 +87,12 @@ impl SnapshotStore {
     /// Returns a receiver that is notified of each new snapshot.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+        self.changes.subscribe()
     }
 
     fn put(&self, snapshot: Snapshot) {
         self.snapshot.store(Some(Arc::new(snapshot)));
-        self.news.send_replace(());
+        self.changes.send_replace(());
     }
 }
 
@@ -107,8 +107,9 @@ struct Reflectors {
 }
 
 impl Reflectors {
-    /// Returns the snapshot once the lists are complete, except those of the agents' pods, the operator's
-    /// CustomResourceDefinition and the volumes: the webhook may lack the rights for them.
+    /// Returns the snapshot once the lists are complete, except those of the agents' pods, the
+    /// operator's CustomResourceDefinition and the volumes: the webhook may lack the rights for
+    /// them.
     fn snapshot(
         &self,
         namespace: &str,
@@ -235,8 +236,8 @@ type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
 
 fn read_class(text: &str) -> Read<String, ClassInfo> {
     let class: StorageClass = serde_json::from_str(text)?;
-    let fact = ClassInfo::read(&class);
-    Ok((fact.class.name.clone(), Some(fact)))
+    let info = ClassInfo::read(&class);
+    Ok((info.class.name.clone(), Some(info)))
 }
 
 fn read_node(text: &str) -> Read<NodeName, NodeInfo> {
@@ -257,6 +258,6 @@ fn read_volume(text: &str) -> Read<String, Arc<VolumeInfo>> {
 
 fn read_namespace(text: &str) -> Read<String, NamespaceInfo> {
     let metadata = trimmed::metadata(text)?;
-    let fact = NamespaceInfo::read(&metadata);
-    Ok((metadata.name.unwrap_or_default(), fact))
+    let info = NamespaceInfo::read(&metadata);
+    Ok((metadata.name.unwrap_or_default(), info))
 }

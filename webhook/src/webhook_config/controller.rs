@@ -1,5 +1,5 @@
-//! Watches our webhook configuration and reports differences from the shipped one: a metric for each
-//! field, and a log line for each change. Every replica does so.
+//! Watches our webhook configuration and reports differences from the shipped one: a metric for
+//! each field, and a log line for each change. Every replica does so.
 
 use super::metrics::DriftMetrics;
 use super::plan::{Drift, Installation, drift};

@@ -1,5 +1,5 @@
-//! Compares our webhook configuration with the shipped one. Pure. Defaults of the API server count as
-//! written, and the order of sets does not matter.
+//! Compares our webhook configuration with the shipped one. Pure. Defaults of the API server count
+//! as written, and the order of sets does not matter.
 
 use http::Uri;
 use k8s_openapi::api::admissionregistration::v1::{

@@ -1,5 +1,6 @@
-//! The shipped webhook configuration. It is the manifest as JSON, and a test compares both: every replica
-//! would load the YAML parser, which is larger than the code of the webhook, for this file alone.
+//! The shipped webhook configuration. It is the manifest as JSON, and a test compares both: every
+//! replica would load the YAML parser, which is larger than the code of the webhook, for this file
+//! alone.
 
 use super::plan::Installation;
 use fastrak_api::names;

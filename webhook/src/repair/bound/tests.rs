@@ -117,7 +117,7 @@ fn a_claim_that_is_not_bound_to_a_volume_of_such_a_name_reads_none() {
 
 #[test]
 fn label_and_annotation_are_restored_as_the_volume_has_them() {
-    for (annotations, labels, says) in [
+    for (annotations, labels, wanted) in [
         (&[][..], &[][..], "restored label and annotation fastrak.io/node"),
         (&[(NODE, "a")], &[], "restored label fastrak.io/node"),
         (&[], &[(NODE, "a")], "restored annotation fastrak.io/node"),
@@ -130,7 +130,7 @@ fn label_and_annotation_are_restored_as_the_volume_has_them() {
             (Some("a"), Some("a")),
             "{after}"
         );
-        assert!(note.starts_with(says) && note.contains("on node a"), "{note}");
+        assert!(note.starts_with(wanted) && note.contains("on node a"), "{note}");
         assert_eq!(restored(&after, &volume(&object)), None, "it is restored once");
         assert!(!reads_volume(&after), "{after}");
     }

@@ -154,10 +154,10 @@ fn a_recorded_decision_stands_after_a_change_of_configuration() {
 fn any_service() -> impl Strategy<Value = Value> {
     let kinds = prop::sample::select(vec!["LoadBalancer", "ClusterIP", "NodePort"]);
     let text = |values: &[&'static str]| prop::option::of(prop::sample::select(values.to_vec()));
-    let decisions = ["inlets", "none", "skipped:headless", "skipped:user-managed", "rubbish"];
+    let decisions = ["inlets", "none", "skipped:headless", "skipped:user-managed", "unknown"];
     let parts = (
         kinds,
-        text(&["inlets", "none", "node-ip", "rubbish"]),
+        text(&["inlets", "none", "node-ip", "unknown"]),
         text(&decisions),
         text(&["0", "1", "x"]),
         text(&["true", "false"]),

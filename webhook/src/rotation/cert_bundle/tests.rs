@@ -113,9 +113,9 @@ fn an_invalid_ca_is_an_error() {
     let other = data(&fresh());
     for (key, text, wanted) in [
         (names::SECRET_CA_CERT, None, "ca.crt is missing"),
-        (names::SECRET_CA_CERT, Some("rubbish"), "the CA is not usable"),
+        (names::SECRET_CA_CERT, Some("garbage"), "the CA is not usable"),
         (names::SECRET_CA_KEY, None, "ca.key is missing"),
-        (names::SECRET_CA_KEY, Some("rubbish"), "the CA is not usable"),
+        (names::SECRET_CA_KEY, Some("garbage"), "the CA is not usable"),
         (names::SECRET_CA_KEY, Some("\u{fffd}"), "the CA is not usable"),
     ] {
         let mut data = data(&fresh());
@@ -153,7 +153,7 @@ fn an_invalid_leaf_or_next_ca_does_not_invalidate_the_rest() {
         assert!(summary(&repaired).leaf.is_ok());
     }
     for (key, text) in [
-        (names::SECRET_NEXT_KEY, "rubbish"),
+        (names::SECRET_NEXT_KEY, "garbage"),
         (names::SECRET_RETIRE_AT, "yesterday"),
         (names::SECRET_RETIRE_AT, "99999999999999999"),
         (names::SECRET_INHERITS, "perhaps"),

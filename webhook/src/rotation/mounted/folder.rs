@@ -1,5 +1,5 @@
-//! Reads and checks the folder with the mounted certificate. A folder that is replaced during the read does
-//! not match and is read again later.
+//! Reads and checks the folder with the mounted certificate. A folder that is replaced during the
+//! read does not match and is read again later.
 
 use fastrak_certs::{Bundle, CertError, Certificate};
 use fastrak_runtime::crypto;
@@ -30,7 +30,7 @@ pub(super) struct Found {
     /// The CAs that the API server should trust. Empty if another client writes `caBundle`.
     pub(super) cas: Bundle,
     pub(super) digest: [u8; 32],
-    pub(super) ends: OffsetDateTime,
+    pub(super) expires: OffsetDateTime,
     pub(super) serial: String,
 }
 
@@ -101,8 +101,8 @@ pub(super) async fn read(
         return Err(FolderError::UnknownIssuer);
     }
     let digest = digest(&[&cert_pem, &key_pem, &cas.to_pem()]);
-    let (ends, serial) = (certificate.validity.not_after, certificate.serial);
-    Ok(Found { cert_pem, key_pem, chain, cas, digest, ends, serial })
+    let (expires, serial) = (certificate.validity.not_after, certificate.serial);
+    Ok(Found { cert_pem, key_pem, chain, cas, digest, expires, serial })
 }
 
 async fn text(folder: &Path, file: &'static str) -> Result<String, FolderError> {

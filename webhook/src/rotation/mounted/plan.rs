@@ -7,22 +7,22 @@ use time::OffsetDateTime;
 /// The maximum number of previous CAs that stay published.
 pub const MAX_CAS: usize = 8;
 
-/// A certificate.
+/// A version of the mounted certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct CertVersion {
     /// The SHA-256 of all its files.
     pub digest: [u8; 32],
     /// When it expires.
-    pub ends: OffsetDateTime,
+    pub expires: OffsetDateTime,
 }
 
 /// The input of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The certificate in the folder. It is usable.
-    pub found: Shown,
+    pub found: CertVersion,
     /// The served certificate.
-    pub served: Option<Shown>,
+    pub served: Option<CertVersion>,
     /// Whether all our webhooks trust the certificate in the folder.
     pub trusts_new: bool,
     /// Whether all our webhooks trust the served certificate.
@@ -53,7 +53,7 @@ pub fn plan(view: &View, settle: Duration, now: OffsetDateTime) -> Step {
     if served.is_some_and(|served| served.digest == found.digest) {
         return Step::Rest(None);
     }
-    if !view.trusts_served || served.is_none_or(|served| served.ends < now) {
+    if !view.trusts_served || served.is_none_or(|served| served.expires < now) {
         return Step::Serve;
     }
     match since.into_iter().min() {
@@ -76,8 +76,8 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
     }
 
-    fn shown(number: u8) -> Shown {
-        Shown { digest: [number; 32], ends: now() + Time::HOUR }
+    fn version(number: u8) -> CertVersion {
+        CertVersion { digest: [number; 32], expires: now() + Time::HOUR }
     }
 
     fn view(own: &[u8], trusted: &[(u8, u64)], served: Option<u8>) -> View {
@@ -85,8 +85,8 @@ mod tests {
         let trusted = trusted.iter();
         let trusted = trusted.map(|(number, since)| (id(*number), Duration::from_secs(*since)));
         View {
-            found: shown(2),
-            served: served.map(shown),
+            found: version(2),
+            served: served.map(version),
             trusts_new: false,
             trusts_served: served.is_some(),
             own: own.iter().map(|number| id(*number)).collect(),
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(step(&view(&[7], &[(7, 3)], Some(1))), Step::Rest(Some(Duration::from_secs(7))));
         assert_eq!(step(&view(&[7], &[(7, 10)], Some(1))), Step::Serve);
         let mut expired = view(&[7], &[(7, 3)], Some(1));
-        expired.served = Some(Shown { ends: now() - Time::SECOND, ..shown(1) });
+        expired.served = Some(CertVersion { expires: now() - Time::SECOND, ..version(1) });
         assert_eq!(step(&expired), Step::Serve);
         let mut untrusted = view(&[7], &[(7, 3)], Some(1));
         untrusted.trusts_served = false;

@@ -1,10 +1,10 @@
-//! A simulated cluster: replicas that make one API call at a time and may stop after each, a Secret and a
-//! webhook configuration with versions, wrong clocks, and other clients. Certificates are numbers, so
-//! thousands of histories take seconds.
+//! A simulated cluster: replicas that make one API call at a time and may stop after each, a Secret
+//! and a webhook configuration with versions, wrong clocks, and other clients. Certificates are
+//! numbers, so thousands of histories take seconds.
 //!
-//! In every state, each served leaf is trusted by the published bundle, and was trusted for the last
-//! [`LAG`] seconds, unless another client removed its CA or it has expired. Once other clients stop, the
-//! cluster soon reaches a state without work.
+//! In every state, each served leaf is trusted by the published bundle, and was trusted for the
+//! last [`LAG`] seconds, unless another client removed its CA or it has expired. Once other clients
+//! stop, the cluster soon reaches a state without work.
 
 use super::*;
 use crate::rotation::state::CLOCKS_DIFFER;
@@ -201,14 +201,14 @@ impl World {
         let step = plan(&view, &LIFETIMES, self.local(at));
         if step == Step::Serve {
             let served = view.served.as_ref();
-            let valid = served.is_some_and(|s| is_valid(s, &view.published, self.local(at)));
+            let usable = served.is_some_and(|s| is_usable(s, &view.published, self.local(at)));
             let leaf = match &view.stored {
                 Stored::Usable(held) => held.leaf.unwrap(),
                 Stored::Absent | Stored::Unusable(_) => panic!("there is nothing to serve"),
             };
             let same = served.is_some_and(|served| served.issuer == leaf.issuer);
             let before = self.replicas[at].rushed;
-            self.replicas[at].rushed = if same { before } else { !valid };
+            self.replicas[at].rushed = if same { before } else { !usable };
         }
         Next::Do(Box::new((step, configuration, self.secret.clone())))
     }
@@ -422,7 +422,8 @@ fn run(history: &[Op]) -> Result<World, TestCaseError> {
     Ok(world)
 }
 
-/// Runs the replicas, a second for each reconciliation, until there is no work. Returns the seconds.
+/// Runs the replicas, a second for each reconciliation, until there is no work. Returns the
+/// seconds.
 fn settle(world: &mut World, limit: usize) -> Result<usize, TestCaseError> {
     let mut last = None;
     for seconds in 0..limit {

@@ -83,8 +83,8 @@ fn without_a_ca_a_new_one_is_created_and_published_ones_are_kept() {
     assert_eq!(step(&view, 0), recreate("there is no Secret", &[7, 8]));
     // A CA that expired long ago is not kept.
     assert_eq!(step(&view, 3), recreate("there is no Secret", &[7]));
-    view.stored = Stored::Unusable("rubbish".to_owned());
-    assert_eq!(step(&view, 0), recreate("rubbish", &[7, 8]));
+    view.stored = Stored::Unusable("garbage".to_owned());
+    assert_eq!(step(&view, 0), recreate("garbage", &[7, 8]));
     view.stored = Stored::Usable(Box::new(held()));
     view.published.found = vec![ca(1, start())];
     assert_eq!(step(&view, 366), recreate("the CA has expired", &[1]));
