@@ -49,7 +49,8 @@ impl Bundle {
         bundle
     }
 
-    /// Appends the first certificate in `cert_pem`. Returns false if the bundle contains it already.
+    /// Appends the first certificate in `cert_pem`. Returns false if the bundle contains it
+    /// already.
     pub fn add(&mut self, cert_pem: &str) -> Result<bool, CertError> {
         Ok(self.push(pem::first_certificate(ADDED, cert_pem)?))
     }

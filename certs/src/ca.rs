@@ -140,8 +140,8 @@ fn check_loaded(der: &[u8], key: &KeyPair) -> Result<Validity, CertError> {
     if !pem::key_matches(key, &cert) {
         return Err(CertError::KeyMismatch { what: WHAT });
     }
-    // rcgen panics on an empty set within the subject. The parser accepts one, and anybody who may
-    // write the Secret can store one.
+    // rcgen panics on an empty set within the subject. The parser accepts one, and a client that
+    // may write the Secret can store one.
     if cert.subject().iter().any(|part| part.iter().next().is_none()) {
         return Err(CertError::LoadIssuer(rcgen::Error::CouldNotParseCertificate));
     }

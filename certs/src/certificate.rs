@@ -63,6 +63,6 @@ mod tests {
         assert!(read(&leaf_pem).covers(&["HOOK.ns.svc".to_owned()]));
         assert!(!read(&leaf_pem).covers(&["other.ns.svc".to_owned()]));
         assert_eq!(read(&format!("{leaf_pem}{ca_pem}")), read(&leaf_pem));
-        assert!(Certificate::read("rubbish").is_err());
+        assert!(Certificate::read("garbage").is_err());
     }
 }

@@ -5,67 +5,67 @@ use x509_parser::error::{PEMError, X509Error};
 /// A certificate or key that cannot be generated, parsed or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
-    /// The text holds no PEM block at all.
+    /// The text contains no PEM block.
     #[error("{what}: no PEM block found (expected -----BEGIN {expected}-----)")]
     NoBlock {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
-        /// The label that would have been right.
+        /// The expected label.
         expected: &'static str,
     },
     /// A PEM block is truncated or is not base64.
     #[error("{what}: PEM block {block} is damaged")]
     DamagedBlock {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
-        /// Which block, counted from one.
+        /// The number of the block, from one.
         block: usize,
-        /// What the decoder said.
+        /// The error of the decoder.
         #[source]
         source: PEMError,
     },
     /// A PEM block has the wrong label.
     #[error("{what}: PEM block {block} is a {label:?}, not a {expected:?}")]
     WrongBlock {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
-        /// Which block, counted from one.
+        /// The number of the block, from one.
         block: usize,
         /// The label found.
         label: String,
-        /// The label that would have been right.
+        /// The expected label.
         expected: &'static str,
     },
     /// A PEM block does not contain a certificate.
-    #[error("{what}: PEM block {block} does not hold an X.509 certificate")]
+    #[error("{what}: PEM block {block} is not an X.509 certificate")]
     NotACertificate {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
-        /// Which block, counted from one.
+        /// The number of the block, from one.
         block: usize,
-        /// What the parser said.
+        /// The error of the parser.
         #[source]
         source: X509Error,
     },
     /// The private key is not a PKCS#8 ECDSA key on P-256.
     #[error("{what}: not a PKCS#8 private key on the P-256 curve")]
     UnusableKey {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
-        /// What the key loader said.
+        /// The error of the key loader.
         #[source]
         source: rcgen::Error,
     },
     /// The certificate's public key is not on P-256.
     #[error("{what}: its public key is not on the P-256 curve")]
     NotP256 {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
     },
     /// The private key belongs to another certificate.
     #[error("{what}: the private key does not belong to the certificate")]
     KeyMismatch {
-        /// The part that was being read.
+        /// The part that was read.
         what: &'static str,
     },
     /// The certificate may not sign other certificates.

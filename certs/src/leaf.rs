@@ -1,5 +1,5 @@
-//! A leaf certificate that a server is about to present, checked against its private key. The caller
-//! checks its [`Validity`].
+//! A leaf certificate that a server is about to present, checked against its private key. The
+//! caller checks its [`Validity`].
 
 use std::net::IpAddr;
 

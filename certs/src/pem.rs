@@ -1,6 +1,6 @@
-//! PEM decoding and encoding, and the checks of parsed certificates. Text around blocks is accepted,
-//! because bundles contain comments. A block with another label is an error, for example a private
-//! key in a bundle.
+//! PEM decoding and encoding, and the checks of parsed certificates. Text around blocks is
+//! accepted, because bundles contain comments. A block with another label is an error, for example
+//! a private key in a bundle.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};

@@ -157,9 +157,9 @@ fn a_bundle_with_two_cas_of_one_name_accepts_leaves_of_both() {
 
 #[test]
 fn a_leaf_of_a_ca_outside_the_bundle_is_refused() {
-    let (trusted, stranger) = (ca(30), ca(30));
+    let (trusted, unknown) = (ca(30), ca(30));
     let bundle = Bundle::parse(trusted.cert_pem()).unwrap();
-    let error = connect(&bundle, &stranger, "hook.default.svc", now()).unwrap_err();
+    let error = connect(&bundle, &unknown, "hook.default.svc", now()).unwrap_err();
     assert!(matches!(error, Error::InvalidCertificate(_)), "{error:?}");
 }
 

@@ -144,7 +144,7 @@ async fn run_webhook(
         "--certificate-poll=1",
         kubeconfig.as_str(),
     ];
-    let config = webhook::Config::from(webhook::Args::try_parse_from(args)?);
+    let config = webhook::Args::try_parse_from(args)?;
     let webhook = Webhook::bind(config).await?;
     register_by_url(client, webhook.address().port()).await?;
     Ok(tokio::spawn(webhook.run(shutdown.clone())))

@@ -151,7 +151,7 @@ impl Running {
             "--probe-interval=1",
             kubeconfig.as_str(),
         ];
-        let config = webhook::Config::from(webhook::Args::try_parse_from(args)?);
+        let config = webhook::Args::try_parse_from(args)?;
         let shutdown = Shutdown::manual();
         let run = Webhook::bind(config).await?.run(shutdown.clone());
         Ok(Self { shutdown, task: tokio::spawn(async { Ok(run.await?) }) })

@@ -1,5 +1,5 @@
-//! The HTTP endpoints of a process: `/livez` and `/readyz` for the kubelet, `/metrics` for a metrics
-//! collector. They ignore request bodies and change nothing.
+//! The HTTP endpoints of a process: `/livez` and `/readyz` for the kubelet, `/metrics` for a
+//! metrics collector. They ignore request bodies and change nothing.
 //!
 //! `/metrics` is served on the same plain port, or on a separate TLS port with authorization by the
 //! API server.
@@ -95,7 +95,8 @@ pub struct Exposed {
 struct Limits {
     connections: ConnectionLimits,
     http: Http1Limits,
-    /// The maximum age of a connection. It closes connections whose peer does not read the response.
+    /// The maximum age of a connection. It closes connections whose peer does not read the
+    /// response.
     age: Duration,
 }
 
@@ -149,8 +150,8 @@ impl Bound {
         self.metrics.as_ref().map(|metrics| metrics.port.address)
     }
 
-    /// Serves until the future is dropped. During shutdown the endpoints still respond, and `/readyz`
-    /// reports the shutdown: run this as a companion
+    /// Serves until the future is dropped. During shutdown the endpoints still respond, and
+    /// `/readyz` reports the shutdown: run this as a companion
     /// ([`crate::supervise::Supervisor::spawn_companion`]).
     pub async fn serve(self, exposed: Exposed, shutdown: Shutdown) -> Result<(), Infallible> {
         let Exposed { readiness, registry, client, scrapes } = exposed;

@@ -81,7 +81,7 @@ mod tests {
     /// A thousand nodes with four watches each.
     const CLIENTS: u64 = 4000;
 
-    /// The moments, in milliseconds, at which a client tries in vain within a minute.
+    /// Returns the times, in milliseconds, of the failed attempts of a client within a minute.
     fn tries(mut backoff: Backoff) -> Vec<u128> {
         let start = Instant::now();
         let (mut now, mut tries) = (start, Vec::new());

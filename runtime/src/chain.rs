@@ -7,17 +7,17 @@ use std::fmt;
 pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
-    /// Writes each cause once. Many libraries both include the source in their message and return it
-    /// as the source.
+    /// Writes each cause once. Many libraries both include the source in their message and return
+    /// it as the source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
+        let mut previous = self.0.to_string();
+        f.write_str(&previous)?;
         let mut next = self.0.source();
         while let Some(cause) = next {
             let text = cause.to_string();
-            if !said.ends_with(&text) {
+            if !previous.ends_with(&text) {
                 write!(f, ": {text}")?;
-                said = text;
+                previous = text;
             }
             next = cause.source();
         }

@@ -186,8 +186,8 @@ impl Entries {
         }
     }
 
-    /// Evicts an idle connection first, then one that is sending a header, then one whose request is
-    /// being served. Among equals, evicts the one with the oldest last response.
+    /// Evicts an idle connection first, then one that is sending a header, then one whose request
+    /// is being served. Among equals, evicts the one with the oldest last response.
     fn evict_established(&mut self) -> bool {
         let rank = |entry: &Established| {
             let phase = match entry.activity.phase() {

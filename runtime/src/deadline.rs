@@ -1,5 +1,5 @@
-//! Timeouts of requests to the API server. The duration of a watch is not limited: the server ends a
-//! watch, and the `watch` module detects a dead one.
+//! Timeouts of requests to the API server. The duration of a watch is not limited: the server ends
+//! a watch, and the `watch` module detects a dead one.
 
 use std::error::Error;
 use std::pin::Pin;

@@ -61,7 +61,8 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    // The stream has the header timeout, because it distinguishes a header from the idle time before.
+    // The stream has the header timeout, because it distinguishes a header from the idle time
+    // before.
     let serving = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(limits.header_bytes)
@@ -73,8 +74,8 @@ where
             time_left = connection.evicted() => time_left,
         }
     };
-    // A set polls its future only after a wakeup. A plain future would be polled, and take its locks,
-    // at each byte that arrives.
+    // A set polls its future only after a wakeup. A plain future would be polled, and take its
+    // locks, at each byte that arrives.
     let mut ends: FuturesUnordered<_> = std::iter::once(end).collect();
     let time_left = tokio::select! {
         biased;

@@ -78,8 +78,8 @@ impl Election {
         (this, Leadership::new(held))
     }
 
-    /// Runs until shutdown is requested. Then releases the Lease, so that another candidate can take
-    /// it at once.
+    /// Runs until shutdown is requested. Then releases the Lease, so that another candidate can
+    /// take it at once.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut seen = None;
         let mut failing = false;

@@ -1,5 +1,5 @@
 //! The common parts of a long-running process in a Kubernetes cluster: logging, clock, client,
-//! watches, leader election, health and metrics endpoints, graceful shutdown.
+//! watches, events, leader election, health and metrics endpoints, graceful shutdown.
 //!
 //! The crate contains no object, name or label of a particular product.
 
@@ -12,6 +12,7 @@ pub mod connections;
 pub mod crypto;
 mod deadline;
 pub mod descriptors;
+pub mod events;
 pub mod http1;
 pub mod lease;
 pub mod listener;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod not_found;
 pub mod read_timeouts;
 pub mod ready;
+pub mod reflector;
 pub mod retry;
 pub mod shutdown;
 pub mod superseded;

@@ -36,8 +36,8 @@ struct State {
 /// The read timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadTimeouts {
-    /// The time from the first byte of a header to its end. The first header is timed from the start
-    /// of the connection.
+    /// The time from the first byte of a header to its end. The first header is timed from the
+    /// start of the connection.
     pub header: Duration,
     /// The time between two requests.
     pub idle: Duration,
@@ -58,7 +58,8 @@ pub struct TimedStream<S> {
 }
 
 impl Activity {
-    /// Returns the activity of a new connection. `responses` counts the responses of all connections.
+    /// Returns the activity of a new connection. `responses` counts the responses of all
+    /// connections.
     pub(crate) fn new(responses: Arc<AtomicU64>) -> Self {
         let last_response = AtomicU64::new(responses.fetch_add(1, Ordering::Relaxed));
         let phase = AtomicU8::new(Phase::Header as u8);

@@ -1,5 +1,5 @@
-//! The named tasks of a process. A task that fails or returns early ends the process, and the kubelet
-//! restarts it. Tasks are not restarted one by one.
+//! The named tasks of a process. A task that fails or returns early ends the process, and the
+//! kubelet restarts it. Tasks are not restarted one by one.
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -88,8 +88,8 @@ pub fn server_config(
     };
     let mut config = builder.with_cert_resolver(slot);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Resumed sessions skip client verification and would outlive a CA change. An API server does not
-    // resume sessions.
+    // Resumed sessions skip client verification and would outlive a CA change. An API server does
+    // not resume sessions.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

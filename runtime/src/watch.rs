@@ -70,8 +70,8 @@ impl<T: Send + 'static> Watch<T> {
         Self { fields: Some(selector.to_owned()), ..self }
     }
 
-    /// Restricts the watch to the object with this name. RBAC rules with `resourceNames` allow `list`
-    /// and `watch` only with this selector.
+    /// Restricts the watch to the object with this name. RBAC rules with `resourceNames` allow
+    /// `list` and `watch` only with this selector.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.fields(&format!("metadata.name={name}"))
@@ -83,8 +83,8 @@ impl<T: Send + 'static> Watch<T> {
         Self { metadata_only: true, ..self }
     }
 
-    /// Returns the events of this watch. The stream never ends: failures are logged, and the watch is
-    /// retried with backoff.
+    /// Returns the events of this watch. The stream never ends: failures are logged, and the watch
+    /// is retried with backoff.
     pub fn events(self) -> impl Stream<Item = Event<T>> + Send {
         let connection = Connection::new(self, Backoff::new());
         stream::unfold(connection, |mut connection| async move {

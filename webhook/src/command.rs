@@ -1,6 +1,6 @@
-//! Commands that answer at a terminal what the webhook would answer to an API server. They decide
-//! nothing themselves, and never touch the network or a kubeconfig: what they know of a cluster is
-//! in a file, or is what fastrak brings with it.
+//! The offline commands: they show at a terminal what the webhook would decide. They use neither
+//! the network nor a kubeconfig. The state of the cluster comes from a file, or is that of the
+//! shipped manifests.
 
 mod admit;
 mod cluster;
@@ -10,7 +10,7 @@ mod patch;
 mod render;
 mod report;
 
-use crate::config::Config;
+use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::policies::{RenderArgs, TemplateError};
 use fastrak_admission::review::{NotAReview, Subject};
 use fastrak_runtime::chain::Chain;
@@ -18,40 +18,49 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The exit code where something would be refused.
+/// The exit code if an object would be denied.
 const DENIED: u8 = 2;
 
-/// What to do in place of serving.
+/// The commands.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
-    /// Answer an AdmissionReview (JSON) read from standard input.
+    /// Answer an AdmissionReview (JSON) from standard input.
     Admit(ClusterArgs),
-    /// Print objects (YAML or JSON) read from standard input as they would be stored.
+    /// Print objects (YAML or JSON) from standard input as the API server would store them.
     Patch(PatchArgs),
-    /// Print the rules as objects that an API server carries out itself.
+    /// Print the rules as policies that the API server evaluates itself.
     Render(RenderArgs),
 }
 
-/// What is known of a cluster.
+/// The settings and the namespace that commands share with the server.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The settings that decisions use.
+    pub settings: Settings,
+    /// The namespace of fastrak.
+    pub namespace: String,
+}
+
+/// The flags for the state of the cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
-    /// File with StorageClasses, Nodes and Namespaces, as `kubectl get -o yaml` or `-o json` gives.
+    /// File with StorageClasses, Nodes and Namespaces, from `kubectl get -o yaml` or `-o json`.
     #[arg(long, value_name = "FILE")]
     pub cluster: Option<PathBuf>,
 }
 
-/// How objects are completed and shown.
+/// The flags of `patch`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PatchArgs {
-    /// What is known of the cluster.
+    /// The state of the cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// How to print: the objects, or the JSON Patch of each on a line.
+    /// Output format: the objects, or the JSON Patch of each on a line.
     #[arg(long, short, value_enum, default_value = "yaml")]
     pub output: Format,
 }
 
-/// How objects are printed.
+/// The output formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// As YAML.
@@ -62,14 +71,14 @@ pub enum Format {
     Patch,
 }
 
-/// What it comes to.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Exit {
     Admitted,
     Denied,
 }
 
-/// Why a command could not answer.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error("could not read {from}")]
@@ -80,60 +89,60 @@ enum CommandError {
     Json { from: String, source: serde_json::Error },
     #[error("{from} is not YAML")]
     Yaml { from: String, source: Box<serde_saphyr::Error> },
-    #[error("{from}: a {found} is no object of Kubernetes")]
+    #[error("{from}: a {found} is not a Kubernetes object")]
     NoObject { from: String, found: &'static str },
-    #[error("{from}: {name} cannot be read")]
+    #[error("{from}: {name} is malformed")]
     Object { from: String, name: String, source: serde_json::Error },
-    #[error("standard input is no review")]
+    #[error("standard input is not an AdmissionReview")]
     NotAReview { source: NotAReview },
-    #[error("the review is of a {0:?}; fastrak looks at PersistentVolumeClaims and Services")]
+    #[error("the review is of a {0:?}; fastrak reviews PersistentVolumeClaims and Services")]
     OtherKind(String),
-    #[error("the answer does not apply to its own object: this is a defect")]
+    #[error("bug: the patch does not apply to its object")]
     Patch { source: json_patch::PatchError },
-    #[error("the answer cannot be read back: this is a defect")]
+    #[error("bug: the response is malformed")]
     Answer { source: serde_json::Error },
     #[error("could not render the policies: this is a defect")]
     Render { source: TemplateError },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },
-    #[error("policies have no dry-run mode: leave --dry-run out, or apply no bindings")]
+    #[error("policies have no dry-run mode; remove --dry-run, or do not apply the bindings")]
     PoliciesInDryRun,
     #[error("could not write to standard output")]
     Write { source: io::Error },
 }
 
-/// Carries out a command. The exit code is 0 where everything would be admitted, 2 where something
-/// would be refused, and 1 where there is no answer.
+/// Runs a command. Returns exit code 0 if all objects would be admitted, 2 if one would be denied,
+/// and 1 after an error.
 #[must_use]
-pub fn run(command: Command, config: &Config) -> ExitCode {
-    let ended = match command {
-        Command::Admit(args) => admit::admit(&args, config),
-        Command::Patch(args) => patch::patch(&args, config),
-        Command::Render(args) => render::render(&args, config),
+pub fn run(command: Command, defaults: &Defaults) -> ExitCode {
+    let exit = match command {
+        Command::Admit(args) => admit::admit(&args, defaults),
+        Command::Patch(args) => patch::patch(&args, defaults),
+        Command::Render(args) => render::render(&args, defaults),
     };
-    match ended {
-        Ok(End::Admitted) => ExitCode::SUCCESS,
-        Ok(End::Denied) => ExitCode::from(DENIED),
+    match exit {
+        Ok(Exit::Admitted) => ExitCode::SUCCESS,
+        Ok(Exit::Denied) => ExitCode::from(DENIED),
         Err(CommandError::Write { source }) if source.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            output::say(&format!("error: {}", Chain(&error)));
+            output::message(&format!("error: {}", Chain(&error)));
             ExitCode::FAILURE
         }
     }
 }
 
-/// What a kind of the core group is reviewed as, if it is.
+/// Returns the subject of a kind of the core group, if fastrak reviews it.
 fn subject_of(kind: &str) -> Option<Subject> {
     [Subject::Claims, Subject::Services].into_iter().find(|subject| subject.kind() == kind)
 }
 
-/// Shows help, the version, or what is wrong with the flags. Wrong flags are no refusal of an
-/// object, so their exit code is not the parser's own.
+/// Prints help, the version, or an error in the flags. The parser's own exit code for errors is 2,
+/// which here means a denied object.
 #[must_use]
 pub fn explain(usage: &clap::Error) -> ExitCode {
-    // Where even that cannot be shown there is nobody left to tell.
+    // A closed output is not an error.
     drop(usage.print());
     if usage.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,97 +1,125 @@
-//! What one replica does for all of them: which that is, and what work it has. Wiring; each part knows
-//! its own work and none knows of the election, save that the reports of several default classes and of
-//! agents ask whether this replica leads.
+//! The work of the leader: wiring of the election, and of the parts that run on one replica or
+//! report from one replica.
 
-use crate::config::Config;
+use crate::event;
 use crate::metrics::Metrics;
-use crate::probe::controller::Probe;
-use crate::repair::controller::RepairController;
+use crate::probe::controller::{Probe, ProbeArgs};
+use crate::repair::controller::{RepairArgs, RepairController};
 use crate::snapshot::agents::AgentsWatch;
 use crate::snapshot::defaults::DefaultsWatch;
 use crate::snapshot::watcher::SnapshotStore;
+use fastrak_admission::mutate::service::Settings;
+use fastrak_api::duration::parse_second_or_more;
 use fastrak_api::names;
+use fastrak_runtime::events::EventWriter;
 use fastrak_runtime::lease::{Election, Leadership, identity};
 use fastrak_runtime::ready::Readiness;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::Supervisor;
-use kube::runtime::events::Recorder;
 use kube::{Api, Client};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::time::Duration;
 
-/// The election, and the work of its winner.
+/// The flags of the leader.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LeadArgs {
+    /// Repairs.
+    #[command(flatten)]
+    pub repair: RepairArgs,
+    /// Probes.
+    #[command(flatten)]
+    pub probe: ProbeArgs,
+    /// How long a replica that fell silent keeps the lead, in seconds.
+    #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = parse_second_or_more)]
+    pub lease_duration: Duration,
+    /// Name of the pod, by which people can see which replica leads.
+    #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
+    pub pod_name: String,
+}
+
+/// The election, and the work of the leader.
 pub struct Lead {
     election: Election,
     leadership: Leadership,
+    events: EventWriter,
     defaults: DefaultsWatch,
     agents: AgentsWatch,
-    mender: RepairController,
+    repair: RepairController,
     probe: Option<Probe>,
 }
 
-/// What the work needs of the rest.
+/// What the work needs of the other parts.
 pub struct Needs<'a> {
-    /// How to reach the API server.
+    /// The API client.
     pub client: &'a Client,
-    /// What is known of the cluster.
-    pub board: &'a SnapshotStore,
-    /// What is measured.
-    pub metrics: &'a Arc<Metrics>,
-    /// What records events.
-    pub recorder: &'a Recorder,
-    /// Whether this replica can answer.
+    /// The snapshot of the cluster.
+    pub store: &'a SnapshotStore,
+    /// The metrics.
+    pub metrics: &'a Metrics,
+    /// The readiness of this replica.
     pub readiness: &'a Readiness,
+    /// The settings that decisions use.
+    pub settings: Settings,
+    /// The namespace of fastrak.
+    pub namespace: &'a str,
+    /// How long an agent may be not Ready before it is down.
+    pub agent_grace: Duration,
 }
 
 impl Lead {
-    /// A replica that stands for election.
+    /// Creates the election and the work.
     #[must_use]
-    pub fn new(config: &Config, needs: &Needs<'_>) -> Self {
-        let leases = Api::namespaced(needs.client.clone(), &config.namespace);
-        let candidate = identity(&config.pod_name);
+    pub fn new(args: &LeadArgs, needs: &Needs<'_>) -> Self {
+        let Needs { client, store, metrics, namespace, .. } = *needs;
+        let leases = Api::namespaced(client.clone(), namespace);
+        let candidate = identity(&args.pod_name);
         let (election, leadership) =
-            Election::new(leases, names::WEBHOOK_LEASE, candidate, config.lease_duration);
+            Election::new(leases, names::WEBHOOK_LEASE, candidate, args.lease_duration);
+        let (events, queue) = event::channel();
         let defaults = DefaultsWatch {
-            board: needs.board.clone(),
-            metrics: Arc::clone(needs.metrics),
-            recorder: needs.recorder.clone(),
+            store: store.clone(),
+            metrics: metrics.snapshot.clone(),
+            events: events.clone(),
             leadership: leadership.clone(),
         };
         let agents = AgentsWatch {
-            board: needs.board.clone(),
-            metrics: Arc::clone(needs.metrics),
-            recorder: needs.recorder.clone(),
+            store: store.clone(),
+            metrics: metrics.snapshot.clone(),
+            events: events.clone(),
             leadership: leadership.clone(),
-            namespace: config.namespace.clone(),
-            grace: config.agent_grace,
+            namespace: namespace.to_owned(),
+            grace: needs.agent_grace,
         };
-        let mender = RepairController {
-            client: needs.client.clone(),
-            board: needs.board.clone(),
-            settings: config.services,
-            metrics: Arc::clone(needs.metrics),
-            recorder: needs.recorder.clone(),
-            delay: config.repair_delay,
-            interval: config.repair_interval,
+        let repair = RepairController {
+            client: client.clone(),
+            store: store.clone(),
+            settings: needs.settings,
+            metrics: metrics.repair.clone(),
+            events,
+            args: args.repair.clone(),
         };
-        let probe = (!config.probe_interval.is_zero()).then(|| Probe {
-            client: needs.client.clone(),
-            interval: config.probe_interval,
+        let interval = args.probe.probe_interval;
+        let probe = (!interval.is_zero()).then(|| Probe {
+            client: client.clone(),
+            interval,
             readiness: needs.readiness.clone(),
-            metrics: Arc::clone(needs.metrics),
+            metrics: metrics.probe.clone(),
         });
-        Self { election, leadership, defaults, agents, mender, probe }
+        let events = event::writer(queue, client.clone());
+        Self { election, leadership, events, defaults, agents, repair, probe }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, defaults, agents, mender, probe } = self;
+        let Self { election, leadership, events, defaults, agents, repair, probe } = self;
         parts.spawn("election", election.run(shutdown.clone()));
+        // It ends once the tasks that record events have ended.
+        parts.spawn("events", events.run());
         parts.spawn("defaults", defaults.run(shutdown.clone()));
         parts.spawn("agents", agents.run(shutdown.clone()));
-        let (repairs, ending) = (leadership.clone(), shutdown.clone());
+        let (leads, ending) = (leadership.clone(), shutdown.clone());
         parts.spawn("repair", async move {
-            repairs.while_held(&ending, || mender.run()).await;
+            leads.while_held(&ending, || repair.run()).await;
             Ok::<_, Infallible>(())
         });
         let Some(probe) = probe else { return };

@@ -1,11 +1,11 @@
 //! The admission webhook: it completes claims and Services on their way into the cluster.
 //!
-//! A request passes `serve/` (TLS, HTTP) and is answered by the crate `fastrak-admission` from the
-//! latest snapshot of the cluster; nothing is written on the way, and nothing but memory is awaited.
-//! Beside it, `snapshot/` watches the cluster, `rotation/` rotates the certificate and
-//! `webhook_config/` watches the webhook configuration. One replica (`lead`) repairs what was missed (`repair/`) and
-//! checks whether the API server reaches the webhook (`probe/`). `command/` decides offline, at a
-//! terminal. The webhook provisions nothing and talks to no node.
+//! `serve/` (TLS, HTTP) passes a review to the crate `fastrak-admission`, which decides by the
+//! latest snapshot of the cluster. A review writes nothing and waits for nothing but memory.
+//! `snapshot/` watches the cluster, `rotation/` rotates the certificate, and `webhook_config/`
+//! watches the webhook configuration. The leader (`lead`) repairs objects that admission missed
+//! (`repair/`) and probes whether the API server reaches the webhook (`probe/`). `command/` holds
+//! the offline commands.
 
 #![forbid(unsafe_code)]
 

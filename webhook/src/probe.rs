@@ -1,8 +1,9 @@
-//! Asks the API server for a claim that is not to be made, to see whether it still reaches us. A
-//! webhook that is not called cannot know it otherwise: its registration fails open, so nobody
-//! complains. It reports what is wrong and repairs nothing, and it makes no replica less ready: to
-//! send callers elsewhere helps nobody whom no caller reaches.
+//! Probes whether the API server reaches the webhook, by a dry run that creates a claim. The
+//! failure policy is Ignore, so a webhook that is not called would not be noticed otherwise. A
+//! failed probe is reported and does not change the readiness: without endpoints, the API server
+//! would reach no replica at all.
 
 pub mod cause;
 pub mod controller;
+pub mod metrics;
 pub mod plan;

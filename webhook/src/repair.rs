@@ -1,10 +1,11 @@
-//! Mends what the webhook did not see when it was made or changed: it was down, or a node or a class
-//! came only later. Delayed, never lost. It never decides otherwise than the webhook would, and it is
-//! the leader's work alone: of two that repair, one would always come too late.
+//! Repairs objects that admission missed: the webhook was down, or a node or a class was added
+//! later. The decision is always the webhook's own. Only the leader repairs: of two replicas, one
+//! would always fail.
 
 pub mod bound;
 pub mod controller;
 mod kind;
+pub mod metrics;
 mod object;
 pub mod plan;
 mod queue;

@@ -1,10 +1,9 @@
-//! Looks after the certificate: made or read, published, read back, and only then served.
+//! The serving certificate: created or read, published, read back, and only then served.
 //!
-//! `plan.rs` decides the next step from `state.rs`; `controller.rs` carries it out on the Secret
-//! (`secret.rs`, whose content is `material.rs`), on the registration (`ca_bundle.rs`) and on what is
-//! served. `watch.rs` says when to look again. Where the operator brings a certificate of their own,
-//! `mounted.rs` is there in place of all that. It answers no review and opens no connection but to
-//! the API server.
+//! `plan.rs` decides the next step from `state.rs`. `controller.rs` carries it out on the Secret
+//! (`secret.rs`, its content is `cert_bundle.rs`), on the webhook configuration (`ca_bundle.rs`)
+//! and on the server. `watch.rs` reports changes. With `--tls-dir`, `mounted.rs` serves the
+//! certificate of the administrator instead.
 
 pub mod ca_bundle;
 pub mod cert_bundle;
@@ -14,14 +13,16 @@ pub mod metrics;
 pub mod mounted;
 pub mod plan;
 pub mod secret;
-pub mod seen;
 pub mod state;
 pub mod token_bucket;
+pub mod trust_times;
 pub mod watch;
 
-use crate::config::Config;
+use crate::webhook_config::plan::Installation;
 use cert_bundle::CertSpec;
 use controller::{Rotation, Rotator};
+use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
+use fastrak_runtime::clock::Clock;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::Slot;
@@ -30,74 +31,116 @@ use metrics::RotationMetrics;
 use mounted::Mounted;
 use state::Lifetimes;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use watch::Watched;
 
-/// How a webhook comes by its certificate.
+/// The default interval at which the Secret is read. Watches report changes and a timer the
+/// renewal, but timers stop while a machine is suspended.
+const CERTIFICATE_POLL: Duration = Duration::from_secs(10 * 60);
+/// The default interval at which files are read. No watch reports their changes.
+const FILE_POLL: Duration = Duration::from_secs(30);
+
+/// The flags of certificates.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RotationArgs {
+    /// Folder with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
+    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
+    pub tls_dir: Option<PathBuf>,
+    /// Lifetime of a CA; it is replaced after two thirds.
+    #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = parse_second_or_more)]
+    pub ca_lifetime: Duration,
+    /// Lifetime of a certificate; it is replaced after two thirds.
+    #[arg(long, env = "FASTRAK_CERTIFICATE_LIFETIME", default_value = "30d", value_name = "TIME", value_parser = parse_second_or_more)]
+    pub certificate_lifetime: Duration,
+    /// Time for API servers to load a new CA before a certificate issued by it is served.
+    #[arg(long, env = "FASTRAK_BUNDLE_SETTLE", default_value = "10s", value_name = "TIME", value_parser = parse_or_seconds)]
+    pub bundle_settle: Duration,
+    /// Interval at which the certificate is checked if no watch reports a change [default: 10m, and
+    /// 30s for files: --tls-dir, --client-ca].
+    #[arg(long, env = "FASTRAK_CERTIFICATE_POLL", value_name = "TIME", value_parser = parse_second_or_more)]
+    pub certificate_poll: Option<Duration>,
+    /// The wall clock by which certificates are created and checked. It has no flag.
+    #[arg(skip)]
+    pub clock: Clock,
+}
+
+/// The source of the certificate.
 pub enum Certificates {
-    /// It makes its own.
+    /// The webhook creates it.
     Own(Box<Rotation>),
-    /// The operator brings it.
+    /// The administrator mounts it.
     Mounted(Box<Mounted>),
 }
 
+/// Where the certificate is served and reported.
+pub struct Outputs {
+    /// The certificate of the server.
+    pub slot: Arc<Slot>,
+    /// The metrics.
+    pub metrics: RotationMetrics,
+    /// Ready once a certificate is served that the API server trusts.
+    pub ready: ReadyHandle,
+}
+
+impl RotationArgs {
+    /// Returns the interval at which files with certificates are read.
+    #[must_use]
+    pub fn file_poll(&self) -> Duration {
+        self.certificate_poll.unwrap_or(FILE_POLL)
+    }
+
+    fn lifetimes(&self) -> Lifetimes {
+        let time = |time| time::Duration::try_from(time).unwrap_or(time::Duration::MAX);
+        Lifetimes {
+            ca: time(self.ca_lifetime),
+            leaf: time(self.certificate_lifetime),
+            settle: self.bundle_settle,
+        }
+    }
+}
+
 impl Certificates {
-    /// As it is configured.
+    /// Creates the task that the flags select.
     #[must_use]
     pub fn new(
-        config: &Config,
+        args: &RotationArgs,
+        installation: &Installation,
         client: Client,
-        slot: Arc<Slot>,
-        metrics: RotationMetrics,
-        ready: ReadyHandle,
+        outputs: Outputs,
     ) -> Self {
         let configurations = Api::all(client.clone());
-        let (clock, names) = (config.clock.clone(), config.tls_names.clone());
-        let lifetimes = Lifetimes {
-            authority: days(config.ca_lifetime),
-            leaf: days(config.certificate_lifetime),
-            settle: config.bundle_settle,
-        };
-        match &config.tls_dir {
-            Some(folder) => {
-                let (folder, settle) = (folder.clone(), lifetimes.settle);
-                Self::Mounted(Box::new(Mounted {
-                    folder,
-                    configurations,
-                    names,
-                    settle,
-                    poll: config.file_poll,
-                    slot,
-                    metrics,
-                    ready,
-                    clock,
-                }))
-            }
+        let (names, clock) = (installation.names.clone(), args.clock.clone());
+        match &args.tls_dir {
+            Some(folder) => Self::Mounted(Box::new(Mounted {
+                folder: folder.clone(),
+                configurations,
+                names,
+                settle: args.bundle_settle,
+                poll: args.file_poll(),
+                outputs,
+                clock,
+            })),
             None => Self::Own(Box::new(Rotation {
-                watched: Watched::new(client.clone(), &config.namespace),
-                care: Rotator {
-                    secrets: Api::namespaced(client, &config.namespace),
+                watched: Watched::new(client.clone(), &installation.namespace),
+                rotator: Rotator {
+                    secrets: Api::namespaced(client, &installation.namespace),
                     configurations,
-                    recipe: CertSpec { names, lifetimes },
-                    poll: config.certificate_poll,
-                    slot,
-                    metrics,
-                    ready,
+                    spec: CertSpec { names, lifetimes: args.lifetimes() },
+                    poll: args.certificate_poll.unwrap_or(CERTIFICATE_POLL),
+                    outputs,
                     clock,
                 },
             })),
         }
     }
 
-    /// Looks after it until shutdown is requested.
+    /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         match self {
             Self::Own(rotation) => rotation.run(shutdown).await,
             Self::Mounted(mounted) => mounted.run(shutdown).await,
         }
     }
-}
-
-fn days(time: std::time::Duration) -> time::Duration {
-    time::Duration::try_from(time).unwrap_or(time::Duration::MAX)
 }

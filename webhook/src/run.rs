@@ -1,14 +1,14 @@
-//! Wiring, and nothing else: what a webhook is made of, and which part knows which.
+//! Wiring: creates the parts, connects them, and runs them under supervision.
 
-use crate::config::Config;
+use crate::config::Args;
 use crate::lead::{Lead, Needs};
 use crate::metrics::Metrics;
-use crate::rotation::Certificates;
-use crate::serve::{self, Counter, ServeError};
+use crate::rotation::{Certificates, Outputs};
+use crate::serve::http::ReviewHandler;
+use crate::serve::{self, ConnectionContext, ServeError};
 use crate::snapshot::watcher::{SnapshotStore, SnapshotWatcher};
-use crate::webhook_config::controller::RegistrationWatch;
+use crate::webhook_config::controller::ConfigurationWatch;
 use crate::webhook_config::shipped::ShippedError;
-use fastrak_api::names;
 use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};
 use fastrak_runtime::ready::Readiness;
@@ -16,7 +16,6 @@ use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::supervise::{SuperviseError, Supervisor};
 use fastrak_runtime::tls::Slot;
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,54 +23,54 @@ use std::time::Duration;
 
 /// A webhook whose sockets are bound.
 pub struct Webhook {
-    config: Config,
+    args: Args,
     client: Client,
     reviews: serve::Bound,
     admin: admin::Bound,
 }
 
-/// Why a webhook did not run, or ended.
+/// Why the webhook has stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no client.
-    #[error("no way to the API server")]
+    /// The API client could not be created.
+    #[error("cannot reach the API server")]
     Client(#[source] ClientError),
-    /// Reviews cannot be answered.
-    #[error("reviews cannot be answered")]
+    /// The review port could not be opened.
+    #[error("cannot serve reviews")]
     Serve(#[source] ServeError),
-    /// Health and metrics cannot be served.
-    #[error("health and metrics cannot be told")]
+    /// The admin port could not be opened.
+    #[error("cannot serve health and metrics")]
     Admin(#[source] AdminError),
-    /// The registration cannot be watched.
-    #[error("the registration cannot be watched")]
-    Registration(#[source] ShippedError),
-    /// A part ended.
-    #[error("the webhook ended")]
+    /// The shipped webhook configuration could not be read.
+    #[error("cannot watch the webhook configuration")]
+    Configuration(#[source] ShippedError),
+    /// A task has stopped.
+    #[error("a task of the webhook has stopped")]
     Supervise(#[source] SuperviseError),
 }
 
 impl Webhook {
-    /// Binds the sockets. Nothing is answered yet.
-    pub async fn bind(config: Config) -> Result<Self, RunError> {
-        let client = client::connect(&config.client).await.map_err(RunError::Client)?;
-        let reviews = serve::bind(config.listen).await.map_err(RunError::Serve)?;
-        let admin = admin::bind(&config.admin).await.map_err(RunError::Admin)?;
-        Ok(Self { config, client, reviews, admin })
+    /// Binds the sockets. No connection is accepted yet.
+    pub async fn bind(args: Args) -> Result<Self, RunError> {
+        let client = client::connect(&args.client).await.map_err(RunError::Client)?;
+        let reviews = serve::bind(args.serve.listen).await.map_err(RunError::Serve)?;
+        let admin = admin::bind(&args.admin).await.map_err(RunError::Admin)?;
+        Ok(Self { args, client, reviews, admin })
     }
 
-    /// Where reviews are answered.
+    /// Returns the address of the review port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.reviews.address()
     }
 
-    /// Where health and metrics are served.
+    /// Returns the address of the admin port.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.address()
     }
 
-    /// The address of `/metrics`, if it has a port of its own.
+    /// Returns the address of the metrics port, if there is one.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.admin.metrics_address()
@@ -79,55 +78,62 @@ impl Webhook {
 
     /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { config, client, reviews, admin } = self;
+        let Self { args, client, reviews, admin } = self;
         let mut registry = Registry::default();
-        let metrics = Arc::new(Metrics::register(&mut registry));
+        let metrics = Metrics::register(&mut registry);
         let readiness = Readiness::new();
-        let (board, slot) = (SnapshotStore::default(), Arc::new(Slot::default()));
-        let reporter = Reporter { controller: names::WEBHOOK.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
+        let (store, slot) = (SnapshotStore::default(), Arc::new(Slot::default()));
+        let settings = args.decide.settings();
+        let installation = args.installation.installation();
 
-        let opened = Counter::open(&config, board.snapshot(), Arc::clone(&slot), &metrics).await;
-        let (counter, clients) = opened.map_err(RunError::Serve)?;
-        let feed = SnapshotWatcher {
-            board: board.clone(),
-            namespace: config.namespace.clone(),
-            ready: readiness.handle("facts"),
-            agent_grace: config.agent_grace,
+        let handler = ReviewHandler::new(
+            store.snapshot(),
+            settings,
+            metrics.serving.clone(),
+            args.serve.allowance(),
+        );
+        let poll = args.rotation.file_poll();
+        let opened = ConnectionContext::open(&args.serve, handler, Arc::clone(&slot), poll).await;
+        let (context, client_ca) = opened.map_err(RunError::Serve)?;
+        let watcher = SnapshotWatcher {
+            store: store.clone(),
+            namespace: installation.namespace.clone(),
+            ready: readiness.handle("snapshot"),
+            agent_grace: args.snapshot.agent_grace,
         };
         let lead = Lead::new(
-            &config,
+            &args.lead,
             &Needs {
                 client: &client,
-                board: &board,
+                store: &store,
                 metrics: &metrics,
-                recorder: &recorder,
                 readiness: &readiness,
+                settings,
+                namespace: &installation.namespace,
+                agent_grace: args.snapshot.agent_grace,
             },
         );
-        let certificates = Certificates::new(
-            &config,
-            client.clone(),
-            slot,
-            metrics.rotation.clone(),
-            readiness.handle("certificate"),
-        );
-        let scrapes = metrics.serving.scrapes.clone();
-        let registration = RegistrationWatch::new(client.clone(), &config, metrics);
-        let registration = registration.map_err(RunError::Registration)?;
+        let ready = readiness.handle("certificate");
+        let outputs = Outputs { slot, metrics: metrics.rotation.clone(), ready };
+        let certificates =
+            Certificates::new(&args.rotation, &installation, client.clone(), outputs);
+        let drift = metrics.webhook_config.clone();
+        let configuration = ConfigurationWatch::new(client.clone(), installation, drift);
+        let configuration = configuration.map_err(RunError::Configuration)?;
+        let scrapes = metrics.scrapes;
         let exposed = Exposed { readiness, registry, client: client.clone(), scrapes };
 
         let mut parts = Supervisor::new();
-        parts.spawn("reviews", reviews.serve(counter, config.drain, shutdown.clone()));
-        parts.spawn("facts", feed.run(client, shutdown.clone()));
+        let grace = args.serve.drain + context.limits.finish + Duration::from_secs(1);
+        parts.spawn("reviews", reviews.serve(context, args.serve.drain, shutdown.clone()));
+        parts.spawn("snapshot", watcher.run(client, shutdown.clone()));
         parts.spawn("certificate", certificates.run(shutdown.clone()));
-        parts.spawn("registration", registration.run(shutdown.clone()));
-        if let Some(clients) = clients {
-            parts.spawn("client-ca", clients.run(shutdown.clone()));
+        parts.spawn("webhook-configuration", configuration.run(shutdown.clone()));
+        if let Some(client_ca) = client_ca {
+            parts.spawn("client-ca", client_ca.run(shutdown.clone()));
         }
         lead.spawn(&mut parts, &shutdown);
         parts.spawn_companion("admin", admin.serve(exposed, shutdown.clone()));
-        let grace = config.drain + config.limits.finish + Duration::from_secs(1);
         parts.run(shutdown, grace).await.map_err(RunError::Supervise)
     }
 }

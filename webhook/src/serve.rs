@@ -1,10 +1,9 @@
-//! The webhook's server: accepts connections and ends them. `connection.rs` serves one connection,
-//! `http.rs` one request, `tls.rs` holds the certificate.
+//! The review server: accepts connections and drains them at shutdown. `connection.rs` serves a
+//! connection, `http.rs` a request, `tls.rs` holds the certificate.
 //!
-//! At the end it goes on answering for a while. The API server keeps using a connection after the
-//! pod has left the Service's endpoints, and endpoints take a moment to spread: so for the time
-//! of the drain everything is answered, each answer closes its connection, and only then the
-//! socket goes.
+//! A drain keeps responding for a while. The API server reuses connections after the pod has left
+//! the endpoints of the Service, and endpoints take a moment to propagate. During the drain every
+//! request gets a response that closes its connection; then the socket is closed.
 
 mod body;
 pub mod client_ca;
@@ -12,16 +11,15 @@ pub mod clients;
 mod connection;
 mod handshake;
 pub mod http;
+pub mod metrics;
 pub mod tls;
 
-use self::client_ca::{ClientCa, ClientCaError};
-use self::http::ReviewHandler;
+use self::client_ca::{ClientAuthArgs, ClientCa, ClientCaError};
+use self::http::{Allowance, ReviewHandler};
+use self::metrics::ServeMetrics;
 use self::tls::Security;
-use crate::config::Config;
-use crate::metrics::Metrics;
-use arc_swap::ArcSwapOption;
-use fastrak_admission::snapshot::Snapshot;
-use fastrak_runtime::connections::{ConnectionLimits, ConnectionMetrics, ConnectionTable};
+use fastrak_api::duration::parse_or_seconds;
+use fastrak_runtime::connections::{ConnectionLimits, ConnectionTable};
 use fastrak_runtime::listener;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::{Slot, TlsError};
@@ -35,66 +33,104 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How many connections there may be, and how long each part of one may take.
+/// The maximum duration of a request. The API server may request less.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The flags of the review server.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address for the reviews of the API server (HTTPS).
+    #[arg(long, env = "FASTRAK_LISTEN", default_value = "[::]:8443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// How long reviews are still answered after a shutdown signal, in seconds.
+    #[arg(long, env = "FASTRAK_DRAIN", default_value = "5", value_name = "SECONDS", value_parser = parse_or_seconds)]
+    pub drain: Duration,
+    /// Maximum number of connections; a new one evicts the one that has been idle longest.
+    #[arg(long, env = "FASTRAK_MAX_CONNECTIONS", default_value = "4096", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// Maximum number of concurrent reviews; others wait, and are admitted unchanged if they would
+    /// be late.
+    #[arg(long, env = "FASTRAK_MAX_IN_FLIGHT", default_value = "64", value_name = "NUMBER", value_parser = at_least_one)]
+    pub max_in_flight: usize,
+    /// Client certificates.
+    #[command(flatten)]
+    pub clients: ClientAuthArgs,
+}
+
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections that are served at a time. For one more, the one that has been silent for the
-    /// longest has to go.
+    /// The number of established connections. A new one evicts the one that has been idle longest.
     pub connections: usize,
-    /// Connections that shake hands at a time. For one more, the oldest has to go.
+    /// The number of concurrent handshakes. A new one evicts the oldest.
     pub handshakes: usize,
-    /// The TLS handshake.
+    /// The duration of a TLS handshake.
     pub handshake: Duration,
-    /// A request's header, from its first byte; of the first request from the handshake.
+    /// The time in which a request header must be complete, from its first byte. For the first
+    /// request, from the handshake.
     pub header: Duration,
-    /// The silence between two requests. Longer than the API server's own, so that it is the one
-    /// to close: a connection closed under a request that is on its way is a failed call.
+    /// The idle time between two requests. It is longer than the API server's, so the API server is
+    /// the one that closes: a request that is sent on a connection being closed fails.
     pub idle: Duration,
-    /// The age of a connection, and up to half as much again, at which an answer closes it: so that
-    /// connections spread over new replicas.
+    /// The age from which a response closes its connection, plus up to half of it, so connections
+    /// spread over new replicas.
     pub age: Duration,
-    /// What is open when the end has come.
+    /// How long open connections may take to complete after the drain.
     pub finish: Duration,
 }
 
 /// What every connection needs.
 #[derive(Clone, Debug)]
-pub struct Counter {
-    /// How the connection is secured.
+pub struct ConnectionContext {
+    /// The TLS configuration.
     pub security: Security,
-    /// What answers.
-    pub desk: Arc<ReviewHandler>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// How long things may take.
+    /// The handler of requests.
+    pub handler: Arc<ReviewHandler>,
+    /// The metrics.
+    pub metrics: ServeMetrics,
+    /// The limits.
     pub limits: Limits,
 }
 
-/// A socket that is bound and not yet answered.
+/// A bound socket that accepts no connection yet.
 #[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-/// Why nothing can be served.
+/// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address cannot be had.
+    /// The address could not be bound.
     #[error("could not listen on {address} for reviews")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// Connections cannot be secured.
-    #[error("connections cannot be secured")]
+    /// The TLS configuration is invalid.
+    #[error("could not configure TLS")]
     Security(#[source] TlsError),
-    /// Clients cannot be distinguished.
-    #[error("clients cannot be told apart")]
+    /// The client CA could not be loaded.
+    #[error("could not configure client certificates")]
     Clients(#[source] ClientCaError),
+}
+
+impl ServeArgs {
+    /// Returns the limits of connections.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { connections: self.max_connections, ..Limits::default() }
+    }
+
+    /// Returns the limits of requests.
+    #[must_use]
+    pub const fn allowance(&self) -> Allowance {
+        Allowance { request: REQUEST_TIMEOUT, in_flight: self.max_in_flight }
+    }
 }
 
 impl Default for Limits {
@@ -111,35 +147,26 @@ impl Default for Limits {
     }
 }
 
-impl Counter {
-    /// One that answers by these snapshot and shows what is in the slot, with the file by which clients
-    /// are distinguished, if they are.
+impl ConnectionContext {
+    /// Creates the context of connections with the certificate in the slot, and the client CA if
+    /// client certificates are requested. The CA file is read every `poll`.
     pub async fn open(
-        config: &Config,
-        snapshot: Arc<ArcSwapOption<Snapshot>>,
+        args: &ServeArgs,
+        handler: ReviewHandler,
         slot: Arc<Slot>,
-        metrics: &Arc<Metrics>,
+        poll: Duration,
     ) -> Result<(Self, Option<ClientCa>), ServeError> {
-        let clients = ClientCa::load(&config.clients, config.file_poll, metrics)
-            .await
-            .map_err(ServeError::Clients)?;
-        let security = Security::new(slot, clients.as_ref().map(ClientCa::clients));
-        let counter = Self {
-            security: security.map_err(ServeError::Security)?,
-            desk: Arc::new(ReviewHandler::new(
-                snapshot,
-                config.services,
-                metrics,
-                config.allowance,
-            )),
-            metrics: Arc::clone(metrics),
-            limits: config.limits,
-        };
-        Ok((counter, clients))
+        let metrics = handler.metrics().clone();
+        let client_ca = ClientCa::load(&args.clients, poll, &metrics).await;
+        let client_ca = client_ca.map_err(ServeError::Clients)?;
+        let security = Security::new(slot, client_ca.as_ref().map(ClientCa::clients));
+        let security = security.map_err(ServeError::Security)?;
+        let context = Self { security, handler: Arc::new(handler), metrics, limits: args.limits() };
+        Ok((context, client_ca))
     }
 }
 
-/// Binds the address.
+/// Binds an address.
 pub async fn bind(address: SocketAddr) -> Result<Bound, ServeError> {
     let bound = listener::bind(address).await;
     let (listener, bound) = bound.map_err(|source| ServeError::Bind { address, source })?;
@@ -147,30 +174,26 @@ pub async fn bind(address: SocketAddr) -> Result<Bound, ServeError> {
 }
 
 impl Bound {
-    /// The address that was bound.
+    /// Returns the bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until shutdown is requested, for `drain` longer, and until what is open is done.
+    /// Serves until shutdown is requested, then for `drain`, then until open connections have
+    /// completed.
     pub async fn serve(
         self,
-        counter: Counter,
+        context: ConnectionContext,
         drain: Duration,
         shutdown: Shutdown,
     ) -> Result<(), Infallible> {
-        let Limits { handshakes, connections, finish, .. } = counter.limits;
+        let Limits { handshakes, connections, finish, .. } = context.limits;
         let connection_limits = ConnectionLimits { pending: handshakes, established: connections };
-        let serving = &counter.metrics.serving;
-        let metrics = ConnectionMetrics {
-            open: serving.connections.clone(),
-            evicted: serving.connections_evicted.clone(),
-        };
-        let table = ConnectionTable::new(connection_limits, metrics);
+        let table = ConnectionTable::new(connection_limits, context.metrics.of_connections());
         let (open, closing) = (TaskTracker::new(), CancellationToken::new());
         let state = Arc::new(connection::ServerState {
-            counter,
+            context,
             closing: closing.clone(),
             shutdown: shutdown.clone(),
         });
@@ -191,8 +214,16 @@ impl Bound {
         closing.cancel();
         open.close();
         if tokio::time::timeout(finish, open.wait()).await.is_err() {
-            tracing::warn!(connections = open.len(), "connections did not end in time");
+            tracing::warn!(connections = open.len(), "connections did not complete in time");
         }
         Ok(())
+    }
+}
+
+/// Parses a limit.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number from 1".to_owned()),
     }
 }

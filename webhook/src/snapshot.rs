@@ -1,10 +1,10 @@
-//! The snapshot of the cluster that reviews are decided by, kept up to date by watches.
+//! Keeps the snapshot of the cluster up to date from watches, and reports problems that it shows.
 //!
-//! What a snapshot holds is `fastrak_admission::snapshot`'s to say.
+//! `fastrak_admission::snapshot` defines the snapshot.
 
 mod agent_pods;
 pub mod agents;
 pub mod defaults;
 mod looks;
-mod reflector;
+pub mod metrics;
 pub mod watcher;

@@ -230,5 +230,5 @@ fn salvage_keeps_the_cas_of_a_damaged_text() {
     );
     let saved: Vec<_> = Bundle::salvage(&text).iter().collect();
     assert_eq!(saved, [one.cert_pem(), two.cert_pem()]);
-    assert!(Bundle::salvage("").is_empty() && Bundle::salvage("rubbish").is_empty());
+    assert!(Bundle::salvage("").is_empty() && Bundle::salvage("garbage").is_empty());
 }

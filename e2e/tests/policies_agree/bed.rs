@@ -15,7 +15,7 @@ use fastrak_testkit::objects::{node, service, storage_class};
 use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, assets, eventually, fake_node, fake_node_from,
 };
-use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::config::Args;
 use fastrak_webhook::run::{RunError, Webhook};
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
@@ -194,7 +194,7 @@ impl Bed {
         Ok(Self { plane, client, identity })
     }
 
-    fn config(&self, flags: &[&str]) -> Result<Config> {
+    fn config(&self, flags: &[&str]) -> Result<Args> {
         let kubeconfig = self.identity.kubeconfig_path().display().to_string();
         let usual = [
             "fastrak-webhook",
@@ -209,16 +209,17 @@ impl Bed {
             &kubeconfig,
         ];
         let args = usual.into_iter().chain(flags.iter().copied());
-        Ok(Config::from(Args::try_parse_from(args)?))
+        Ok(Args::try_parse_from(args)?)
     }
 
     /// Puts webhook and policies in force, and waits until both are.
     pub(crate) async fn enforce(&self, flags: &[&str]) -> Result<Running> {
         let config = self.config(flags)?;
-        let wanted = Decision::Served(config.services.balancer);
+        let settings = config.decide.settings();
+        let wanted = Decision::Served(settings.balancer);
         let classes =
             [names::CLASS_DEFAULT, names::CLASS_RETAIN, ONE_NODE, AT_ONCE].map(str::to_owned);
-        for policy in policies::policies(&classes, config.services, &config.namespace)? {
+        for policy in policies::policies(&classes, settings, &config.installation.namespace)? {
             self.apply(policy).await?;
         }
         let webhook = Webhook::bind(config).await?;

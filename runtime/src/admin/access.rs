@@ -21,7 +21,7 @@ const VERB: &str = "get";
 const ALLOWED_FOR: Duration = Duration::from_secs(60);
 /// The number of cached tokens. A cluster has few collectors.
 const ALLOWED_TOKENS: usize = 32;
-/// The limit of concurrent reviews, because anybody can send a token.
+/// The limit of concurrent reviews, because any client can send a token.
 const CONCURRENT_REVIEWS: usize = 4;
 /// The timeout of a review. The scrape timeout of Prometheus is ten seconds.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);

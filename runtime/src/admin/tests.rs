@@ -20,7 +20,7 @@ fn args(admin_addr: SocketAddr) -> AdminArgs {
 }
 
 /// A client that is never used.
-fn nobody() -> Client {
+fn unused_client() -> Client {
     let unused = tower::service_fn(|_: http::Request<kube::client::Body>| async {
         Err::<http::Response<kube::client::Body>, _>(io::Error::from(io::ErrorKind::NotConnected))
     });
@@ -39,18 +39,18 @@ async fn start_with(limits: Limits) -> Running {
     let (mut registry, requests) = (Registry::default(), Counter::default());
     registry.register("requests", "Requests answered", requests.clone());
     let mut task = JoinSet::new();
-    let (readiness_shown, client) = (readiness.clone(), nobody());
+    let (readiness_shown, client) = (readiness.clone(), unused_client());
     let scrapes = ScrapeMetrics::default();
     let exposed = Exposed { readiness: readiness_shown, registry, client, scrapes };
     task.spawn(bound.serve(exposed, shutdown.clone()));
     Running { address, readiness, shutdown, requests, _task: task }
 }
 
-/// Sends `bytes` and returns all that comes back until the other side closes.
+/// Sends `bytes` and returns everything received until the server closes the connection.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let talk = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // The other side may hang up while we still talk: what it said counts.
+        // The server may close the connection before everything is sent. Its response counts.
         let sent = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer).await;
@@ -74,7 +74,7 @@ fn body(answer: &str) -> &str {
 #[tokio::test]
 async fn livez_responds_ok_even_if_a_part_is_not_ready() {
     let running = start().await;
-    let _waits = running.readiness.handle("facts");
+    let _waits = running.readiness.handle("cache");
     let (status, answer) = ask(running.address, "GET", "/livez").await;
     assert_eq!((status, body(&answer)), (200, "ok"));
 }
@@ -83,18 +83,18 @@ async fn livez_responds_ok_even_if_a_part_is_not_ready() {
 async fn readyz_names_the_parts_that_are_not_ready() {
     let running = start().await;
     assert_eq!(ask(running.address, "GET", "/readyz").await.0, 200);
-    let (facts, server) = (running.readiness.handle("facts"), running.readiness.handle("server"));
+    let (cache, server) = (running.readiness.handle("cache"), running.readiness.handle("server"));
     server.ready();
-    facts.not_ready("no node seen");
+    cache.not_ready("no node seen");
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
-    assert_eq!((status, body(&answer)), (503, "[-] facts: no node seen\n[+] server: ready\n"));
-    facts.ready();
+    assert_eq!((status, body(&answer)), (503, "[-] cache: no node seen\n[+] server: ready\n"));
+    cache.ready();
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
-    assert_eq!((status, body(&answer)), (200, "[+] facts: ready\n[+] server: ready\n"));
-    running.readiness.remark("probe").set("nobody can reach it");
+    assert_eq!((status, body(&answer)), (200, "[+] cache: ready\n[+] server: ready\n"));
+    running.readiness.remark("probe").set("not reachable");
     let (status, answer) = ask(running.address, "GET", "/readyz").await;
-    assert!((status, body(&answer).ends_with("[!] probe: nobody can reach it\n")) == (200, true));
-    facts.not_ready("watch broken");
+    assert!((status, body(&answer).ends_with("[!] probe: not reachable\n")) == (200, true));
+    cache.not_ready("watch broken");
     assert_eq!(ask(running.address, "GET", "/readyz").await.0, 503);
 }
 
@@ -124,7 +124,7 @@ async fn metrics_are_open_metrics_text() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_refused() {
+async fn other_paths_and_methods_are_rejected() {
     let running = start().await;
     assert_eq!(ask(running.address, "GET", "/").await.0, 404);
     assert_eq!(ask(running.address, "GET", "/livez/x").await.0, 404);
@@ -133,7 +133,7 @@ async fn other_paths_and_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn invalid_and_too_large_headers_are_refused() {
+async fn invalid_and_too_large_headers_are_rejected() {
     let running = start().await;
     let answer = exchange(running.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -152,26 +152,26 @@ async fn silent_trickling_idle_and_old_connections_are_closed() {
     let timeouts = ReadTimeouts { header: short, idle: short };
     let http = Http1Limits { timeouts, ..LIMITS.http };
     let running = start_with(Limits { http, ..LIMITS }).await;
-    for said in
+    for sent in
         [b"".as_slice(), b"GET /livez HTTP/1.1\r\nHo", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"]
     {
-        put_out(running.address, said).await;
+        is_closed(running.address, sent).await;
     }
     let running = start_with(Limits { age: short, ..LIMITS }).await;
-    put_out(running.address, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    is_closed(running.address, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await;
 }
 
-/// Says something and keeps the connection open; the other side must close it.
-async fn put_out(address: SocketAddr, said: &[u8]) {
+/// Sends bytes and checks that the server closes the connection.
+async fn is_closed(address: SocketAddr, sent: &[u8]) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(said).await.unwrap();
+    stream.write_all(sent).await.unwrap();
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(DEADLINE / 2, stream.read_to_end(&mut answer)).await;
-    assert!(closed.is_ok(), "still open after {said:?} and {answer:?}");
+    assert!(closed.is_ok(), "still open after {sent:?} and {answer:?}");
 }
 
-/// Every path is answered while others hold connections: the kubelet waits for one second.
-async fn all_paths_answer(address: SocketAddr) {
+/// Checks that every path responds within a second, which is the kubelet's timeout.
+async fn all_paths_respond(address: SocketAddr) {
     for path in ["/livez", "/readyz", "/metrics"] {
         let asked = tokio::time::timeout(Duration::from_secs(1), ask(address, "GET", path));
         assert_eq!(asked.await.unwrap_or_else(|_| panic!("no answer: {path}")).0, 200);
@@ -180,7 +180,7 @@ async fn all_paths_answer(address: SocketAddr) {
 
 #[tokio::test]
 async fn silent_and_trickling_connections_do_not_block_requests() {
-    // Nothing ends by its age or its header's limit during the test.
+    // No connection reaches the limit of its age or header during the test.
     let timeouts = ReadTimeouts { header: DEADLINE * 6, ..LIMITS.http.timeouts };
     let http = Http1Limits { timeouts, ..LIMITS.http };
     let running = start_with(Limits { http, ..LIMITS }).await;
@@ -192,14 +192,14 @@ async fn silent_and_trickling_connections_do_not_block_requests() {
         }
         held.push(stream);
         if count % 100 == 99 {
-            all_paths_answer(running.address).await;
+            all_paths_respond(running.address).await;
         }
     }
-    // Those that are still open trickle. Those that were evicted cannot.
+    // Writes go to connections that were not evicted.
     for stream in held.iter_mut().rev().take(LIMITS.connections.pending / 2) {
         stream.write_all(b"x").await.unwrap();
     }
-    all_paths_answer(running.address).await;
+    all_paths_respond(running.address).await;
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn idle_connections_do_not_block_requests() {
         assert_eq!(&first, b"HTTP/1.1 200 OK");
         held.push(stream);
     }
-    all_paths_answer(running.address).await;
+    all_paths_respond(running.address).await;
 }
 
 #[tokio::test]

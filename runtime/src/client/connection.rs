@@ -25,13 +25,13 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const PINGS: Pings =
     Pings { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
 
-/// The read timeout, which detects a vanished peer that supports only HTTP/1.1. A server ends a watch
-/// after at most 290 s (`watch` requests that and waits 5 s longer), so healthy watches do not time
-/// out.
+/// The read timeout, which detects a vanished peer that supports only HTTP/1.1. A server ends a
+/// watch after at most 290 s (`watch` requests that and waits 5 s longer), so healthy watches do
+/// not time out.
 const READ_TIMEOUT: Duration = Duration::from_secs(330);
 
-/// The flow control windows of a stream and of the connection. A watch that is not read for a while,
-/// because earlier objects are still being processed, must not block the others.
+/// The flow control windows of a stream and of the connection. A watch that is not read for a
+/// while, because earlier objects are still being processed, must not block the others.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use crate::shutdown::Shutdown;
 
-/// The leadership of this process and the time at which it expires unless it is renewed. The election
-/// releases the Lease only after all clones are dropped.
+/// The leadership of this process and the time at which it expires unless it is renewed. The
+/// election releases the Lease only after all clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     until: watch::Receiver<Option<Instant>>,
@@ -34,8 +34,8 @@ impl Leadership {
         }
     }
 
-    /// Waits until this process no longer leads. Has its own timer, because the election may hang in
-    /// a request.
+    /// Waits until this process no longer leads. Has its own timer, because the election may hang
+    /// in a request.
     pub async fn lost(&mut self) {
         loop {
             let until = *self.until.borrow_and_update();
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(
             leadership.gained().now_or_never(),
             None,
-            "an election that ended elects nobody"
+            "an election that has ended elects no leader"
         );
     }
 

@@ -1,5 +1,5 @@
-//! The decisions of a candidate. Pure: `now` is a time of this process, and the times of two machines
-//! are never compared.
+//! The decisions of a candidate. Pure: `now` is a time of this process, and the times of two
+//! machines are never compared.
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 
-/// Longer than any test takes: whoever waits for it has failed.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -19,10 +19,10 @@ async fn within_deadline<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG / 6, work).await.unwrap()
 }
 
-/// Tells when it is dropped.
-struct Tells(Arc<AtomicBool>);
+/// Records that it was dropped.
+struct OnDrop(Arc<AtomicBool>);
 
-impl Drop for Tells {
+impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -40,15 +40,15 @@ async fn workers_that_return_after_the_request_succeed() {
 
 #[tokio::test]
 async fn a_task_that_returned_after_the_request_does_not_count_as_early() {
-    // Both are true at once when the supervisor first looks; chance must not decide.
+    // Both hold when the supervisor first polls; the result must not be random.
     for _ in 0..32 {
         let shutdown = Shutdown::manual();
         let mut supervisor = Supervisor::new();
         let (send, ended) = oneshot::channel();
-        let asked = shutdown.clone();
+        let request = shutdown.clone();
         supervisor.spawn("quick", async move {
-            asked.requested().await;
-            send.send(()).map_err(|()| io::Error::other("nobody asks"))
+            request.requested().await;
+            send.send(()).map_err(|()| io::Error::other("the receiver was dropped"))
         });
         shutdown.request();
         ended.await.unwrap();
@@ -60,7 +60,7 @@ async fn a_task_that_returned_after_the_request_does_not_count_as_early() {
 async fn an_early_return_shuts_down_and_names_the_task() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
-    supervisor.spawn("loyal", until(shutdown.clone()));
+    supervisor.spawn("waits", until(shutdown.clone()));
     supervisor.spawn("early", async { Ok::<_, Infallible>(()) });
     let error = within_deadline(supervisor.run(shutdown.clone(), LONG)).await.unwrap_err();
     assert!(matches!(error, SuperviseError::EndedEarly { name: "early" }), "{error:?}");
@@ -71,107 +71,108 @@ async fn an_early_return_shuts_down_and_names_the_task() {
 async fn a_failed_task_is_named_with_its_error() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
-    supervisor.spawn("loyal", until(shutdown.clone()));
+    supervisor.spawn("waits", until(shutdown.clone()));
     supervisor.spawn("broken", async { Err(io::Error::other("disk full")) });
     let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err();
     assert_eq!(Chain(&error).to_string(), "task broken failed: disk full");
 }
 
 /// Two kinds of payload: a formatted panic carries another type than a literal one.
-async fn wild(formatted: bool) -> Result<(), Infallible> {
+async fn panics(formatted: bool) -> Result<(), Infallible> {
     assert!(!formatted, "on line {}", line!());
     panic!("at once")
 }
 
 #[tokio::test]
 async fn a_panicked_task_is_named_with_its_message() {
-    for (formatted, words) in [(false, "at once"), (true, "on line ")] {
+    for (formatted, message) in [(false, "at once"), (true, "on line ")] {
         let shutdown = Shutdown::manual();
         let mut supervisor = Supervisor::new();
-        supervisor.spawn("loyal", until(shutdown.clone()));
-        supervisor.spawn("wild", wild(formatted));
+        supervisor.spawn("waits", until(shutdown.clone()));
+        supervisor.spawn("panics", panics(formatted));
         let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err().to_string();
-        assert!(error.starts_with(&format!("task wild panicked: {words}")), "{error}");
+        assert!(error.starts_with(&format!("task panics panicked: {message}")), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_task_that_ignores_the_request_is_aborted_after_the_grace_period() {
     let shutdown = Shutdown::manual();
-    let gone = Arc::new(AtomicBool::new(false));
-    let tells = Tells(Arc::clone(&gone));
+    let dropped = Arc::new(AtomicBool::new(false));
+    let on_drop = OnDrop(Arc::clone(&dropped));
     let mut supervisor = Supervisor::new();
-    supervisor.spawn("deaf", async move {
-        let _tells = tells;
+    supervisor.spawn("ignores", async move {
+        let _on_drop = on_drop;
         pending::<Result<(), Infallible>>().await
     });
     shutdown.request();
     within_deadline(supervisor.run(shutdown, SHORT)).await.unwrap();
-    assert!(gone.load(Ordering::SeqCst));
+    assert!(dropped.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
 async fn a_failure_during_shutdown_is_returned() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
-    let asked = shutdown.clone();
-    supervisor.spawn("saver", async move {
-        asked.requested().await;
+    let request = shutdown.clone();
+    supervisor.spawn("saves", async move {
+        request.requested().await;
         Err(io::Error::other("could not save"))
     });
     shutdown.request();
     let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err();
-    assert!(matches!(error, SuperviseError::Failed { name: "saver", .. }), "{error:?}");
+    assert!(matches!(error, SuperviseError::Failed { name: "saves", .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_companion_is_aborted_after_the_last_worker() {
     let shutdown = Shutdown::manual();
-    let gone = Arc::new(AtomicBool::new(false));
-    let tells = Tells(Arc::clone(&gone));
+    let dropped = Arc::new(AtomicBool::new(false));
+    let on_drop = OnDrop(Arc::clone(&dropped));
     let mut supervisor = Supervisor::new();
-    supervisor.spawn_companion("answers", async move {
-        let _tells = tells;
+    supervisor.spawn_companion("companion", async move {
+        let _on_drop = on_drop;
         pending::<Result<(), Infallible>>().await
     });
-    let (asked, gone_then) = (shutdown.clone(), Arc::clone(&gone));
+    let (request, dropped_then) = (shutdown.clone(), Arc::clone(&dropped));
     let (send, seen) = oneshot::channel();
     supervisor.spawn("worker", async move {
-        asked.requested().await;
+        request.requested().await;
         tokio::task::yield_now().await;
-        send.send(gone_then.load(Ordering::SeqCst)).map_err(|_| io::Error::other("nobody asks"))
+        send.send(dropped_then.load(Ordering::SeqCst))
+            .map_err(|_| io::Error::other("the receiver was dropped"))
     });
     shutdown.request();
     within_deadline(supervisor.run(shutdown, LONG)).await.unwrap();
-    assert!(!seen.await.unwrap(), "the companion was gone before the worker had ended");
-    assert!(gone.load(Ordering::SeqCst));
+    assert!(!seen.await.unwrap(), "the companion was aborted before the worker had returned");
+    assert!(dropped.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
 async fn an_early_return_of_a_companion_shuts_down() {
     let shutdown = Shutdown::manual();
     let mut supervisor = Supervisor::new();
-    supervisor.spawn("loyal", until(shutdown.clone()));
-    supervisor.spawn_companion("answers", async { Ok::<_, Infallible>(()) });
+    supervisor.spawn("waits", until(shutdown.clone()));
+    supervisor.spawn_companion("companion", async { Ok::<_, Infallible>(()) });
     let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err();
-    assert!(matches!(error, SuperviseError::EndedEarly { name: "answers" }), "{error:?}");
+    assert!(matches!(error, SuperviseError::EndedEarly { name: "companion" }), "{error:?}");
 }
 
 #[tokio::test]
 async fn dropping_a_supervisor_aborts_its_tasks() {
-    let gone = Arc::new(AtomicBool::new(false));
-    let tells = Tells(Arc::clone(&gone));
+    let dropped = Arc::new(AtomicBool::new(false));
+    let on_drop = OnDrop(Arc::clone(&dropped));
     let mut supervisor = Supervisor::new();
     let (send, started) = oneshot::channel();
-    supervisor.spawn("left", async move {
-        let _tells = tells;
-        send.send(()).map_err(|()| io::Error::other("nobody asks"))?;
+    supervisor.spawn("pending", async move {
+        let _on_drop = on_drop;
+        send.send(()).map_err(|()| io::Error::other("the receiver was dropped"))?;
         pending::<Result<(), io::Error>>().await
     });
     started.await.unwrap();
     drop(supervisor);
     within_deadline(async {
-        while !gone.load(Ordering::SeqCst) {
+        while !dropped.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
     })

@@ -13,8 +13,8 @@ use crate::chain::Chain;
 use kube::runtime::watcher::Event;
 use std::time::{Duration, Instant};
 
-/// The requested duration of a watch, and the random part by which it is shortened: watches that were
-/// started together should not be renewed together.
+/// The requested duration of a watch, and the random part by which it is shortened: watches that
+/// were started together should not be renewed together.
 const DURATION: Duration = Duration::from_secs(290);
 const JITTER: Duration = Duration::from_secs(60);
 /// The minimum duration of a successful watch.
@@ -191,8 +191,8 @@ impl<T: Send + 'static> Connection<T> {
         }
     }
 
-    /// Resumes at `version`, or lists again if the server responded 410: it no longer has the changes
-    /// since that version.
+    /// Resumes at `version`, or lists again if the server responded 410: it no longer has the
+    /// changes since that version.
     fn resume_unless_gone(&mut self, version: String, code: u16) {
         self.state = if code == 410 { State::Start } else { State::Listed(version) };
     }

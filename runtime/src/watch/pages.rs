@@ -38,8 +38,8 @@ impl<T> Pages<T> {
     }
 }
 
-/// Returns the number of objects to request for the next page, from the objects and bytes of the last
-/// one.
+/// Returns the number of objects to request for the next page, from the objects and bytes of the
+/// last one.
 fn next_limit(limit: u32, items: usize, bytes: usize) -> u32 {
     let each = (bytes / items.max(1)).max(1);
     let fit = u32::try_from(PAGE_BYTES / each).unwrap_or(u32::MAX);

@@ -45,8 +45,8 @@ impl<T> Watch<T> {
         wire::line(text, &self.kind, self.read).map(Some).map_err(WatchError::Parse)
     }
 
-    /// Fetches a page of at most `limit` objects. Returns nothing if the page has too many bytes and
-    /// more than one object.
+    /// Fetches a page of at most `limit` objects. Returns nothing if the page has too many bytes
+    /// and more than one object.
     pub(super) async fn fetch(
         &self,
         limit: u32,

@@ -132,7 +132,7 @@ async fn lists_fall_back_to_pages_of_bounded_bytes() {
     let server = Server { refuses: true, ..Server::default() };
     assert_complete(&seen(&server).await);
     let limits = server.limits.lock().unwrap();
-    // A page of twenty, and then one of five, has all three large objects and is given up. They come
-    // one by one, and pages grow again behind them.
+    // A page of twenty, and then one of five, has all three large objects and is given up. They
+    // come one by one, and pages grow again behind them.
     assert_eq!(limits[..10], [5, 20, 5, 20, 5, 1, 1, 1, 1, 4], "{limits:?}");
 }

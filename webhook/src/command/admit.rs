@@ -1,13 +1,12 @@
-//! `admit`: the answer to a review, as the API server would get it.
+//! `admit`: prints the response to a review.
 
 use super::input::{self, text};
 use super::report::Report;
-use super::{ClusterArgs, CommandError, End, cluster, output, subject_of};
-use crate::config::Config;
+use super::{ClusterArgs, CommandError, Defaults, Exit, cluster, output, subject_of};
 use fastrak_admission::review::{NotAReview, Subject, examine};
 use serde_json::Value;
 
-pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandError> {
+pub(super) fn admit(args: &ClusterArgs, defaults: &Defaults) -> Result<Exit, CommandError> {
     let body = input::stdin()?;
     let review: Value = if body.trim().is_empty() {
         return Err(not_a_review(NotAReview::Empty));
@@ -17,18 +16,18 @@ pub(super) fn admit(args: &ClusterArgs, config: &Config) -> Result<End, CommandE
     };
     let kind = text(&review, "/request/kind/kind");
     let subject = subject_of(kind).unwrap_or(Subject::Claims);
-    let snapshot = cluster::snapshot(args, &config.namespace)?;
-    let examined = examine(body.as_bytes(), subject, Some(&snapshot), config.services);
+    let snapshot = cluster::snapshot(args, &defaults.namespace)?;
+    let examined = examine(body.as_bytes(), subject, Some(&snapshot), defaults.settings);
     let (answer, verdict) = examined.map_err(not_a_review)?;
     if subject_of(kind).is_none() {
         return Err(CommandError::OtherKind(kind.to_owned()));
     }
-    let whole: Value =
+    let response: Value =
         serde_json::from_slice(&answer.body).map_err(|source| CommandError::Answer { source })?;
-    output::answer(&format!("{whole:#}\n"))?;
+    output::result(&format!("{response:#}\n"))?;
     let title = title(&review["request"], kind);
-    let response = &whole["response"];
-    Ok(Report { title: &title, answer: &answer, verdict: &verdict, response }.tell())
+    let response = &response["response"];
+    Ok(Report { title: &title, answer: &answer, verdict: &verdict, response }.print())
 }
 
 fn title(request: &Value, kind: &str) -> String {

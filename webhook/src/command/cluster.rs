@@ -1,5 +1,4 @@
-//! What commands know of a cluster: what a file says, or the classes that fastrak brings with it.
-//! It asks no cluster.
+//! The snapshot of the cluster that commands use: from a file, or the shipped StorageClasses.
 
 use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
@@ -16,10 +15,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The classes as they are shipped.
+/// The shipped classes.
 const SHIPPED: &str = include_str!("../../../deploy/base/storageclasses.yaml");
 
-/// The snapshot that a command decides by, with a remark about it.
+/// Returns the snapshot, and prints a message about it.
 pub(super) fn snapshot(args: &ClusterArgs, namespace: &str) -> Result<Snapshot, CommandError> {
     let (source, from) = match &args.cluster {
         Some(path) => (input::file(path)?, path.display().to_string()),
@@ -27,10 +26,10 @@ pub(super) fn snapshot(args: &ClusterArgs, namespace: &str) -> Result<Snapshot, 
     };
     let snapshot = read(&input::objects(&source, &from)?, &from, namespace)?;
     let (classes, nodes) = (snapshot.classes.len(), snapshot.nodes.len());
-    output::say(&match args.cluster {
-        Some(_) => format!("cluster: {classes} StorageClasses and {nodes} nodes of {from}"),
+    output::message(&match args.cluster {
+        Some(_) => format!("cluster: {classes} StorageClasses and {nodes} nodes from {from}"),
         None => format!(
-            "cluster: {classes} StorageClasses as shipped and no nodes; --cluster names a file with yours"
+            "cluster: {classes} shipped StorageClasses and no nodes; set --cluster to a file with yours"
         ),
     });
     Ok(snapshot)
@@ -53,11 +52,11 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
             }
             ("v1", "Namespace") => {
                 let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;
-                let fact = NamespaceInfo::read(&metadata);
-                namespaces.extend(fact.map(|fact| (metadata.name.unwrap_or_default(), fact)));
+                let info = NamespaceInfo::read(&metadata);
+                namespaces.extend(info.map(|info| (metadata.name.unwrap_or_default(), info)));
             }
             ("v1", "PersistentVolume") => volumes.extend(volume(object, from)?),
-            // Whoever gives more than is needed is not to be bothered about it.
+            // Other objects are ignored.
             _ => {}
         }
     }
@@ -72,7 +71,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
     })
 }
 
-/// A volume that is kept, by name.
+/// A volume of the snapshot and its name.
 type Kept = Option<(String, Arc<VolumeInfo>)>;
 
 fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
@@ -84,7 +83,7 @@ fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
 }
 
 fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {
-    // From a text, as the server reads them: what reads them from values would be linked twice.
+    // From a text, as the server does: deserialising from values would link the code twice.
     serde_json::from_str(&object.to_string()).map_err(|error| unread(object, from, error))
 }
 
@@ -102,7 +101,7 @@ mod tests {
     use fastrak_api::names;
 
     #[test]
-    fn the_shipped_classes_are_known_without_a_file() {
+    fn the_shipped_classes_are_used_without_a_file() {
         let objects = input::objects(SHIPPED, "shipped").unwrap();
         let snapshot = read(&objects, "shipped", "own").unwrap();
         let defaults: Vec<_> = snapshot.defaults().iter().map(|f| f.class.name.clone()).collect();
@@ -111,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_what_it_says_names_what_is_wrong() {
+    fn a_malformed_object_is_reported_by_name() {
         let object = serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {"taints": 1}});
         let error = read(&[object], "file", "own").unwrap_err();
-        assert_eq!(error.to_string(), "file: Node a cannot be read");
+        assert_eq!(error.to_string(), "file: Node a is malformed");
     }
 }

@@ -1,22 +1,21 @@
-//! What commands are given: text from a file or standard input, and the objects in it. It does not
-//! know what the objects are.
+//! The input of commands: the text of a file or of standard input, and the objects in it.
 
 use super::CommandError;
 use serde_json::Value;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// What standard input is called.
+/// The name of standard input in messages.
 pub(super) const STDIN: &str = "standard input";
 
-/// All of standard input.
+/// Reads standard input.
 pub(super) fn stdin() -> Result<String, CommandError> {
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text).map_err(|source| read(STDIN, source))?;
     Ok(text)
 }
 
-/// All of a file.
+/// Reads a file.
 pub(super) fn file(path: &Path) -> Result<String, CommandError> {
     std::fs::read_to_string(path).map_err(|source| read(&path.display().to_string(), source))
 }
@@ -25,7 +24,7 @@ fn read(from: &str, source: io::Error) -> CommandError {
     CommandError::Read { from: from.to_owned(), source }
 }
 
-/// The objects of a text in YAML or JSON, one after another; a list is what is in it.
+/// Parses the objects of a text in YAML or JSON. A list is replaced by its items.
 pub(super) fn objects(text: &str, from: &str) -> Result<Vec<Value>, CommandError> {
     let mut found = Vec::new();
     for document in documents(text, from)? {
@@ -38,13 +37,13 @@ pub(super) fn objects(text: &str, from: &str) -> Result<Vec<Value>, CommandError
 }
 
 fn documents(text: &str, from: &str) -> Result<Vec<Value>, CommandError> {
-    // JSON is YAML too, but a parser of JSON is far faster and says better what is wrong.
+    // JSON is YAML too, but the JSON parser is much faster and has better error messages.
     if text.trim_start().starts_with('{') {
         let all: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
         return all.map_err(|source| CommandError::Json { from: from.to_owned(), source });
     }
-    // The usual limits are for what strangers send; this is the user's own, and may be every node
-    // of a large cluster.
+    // The default limits are for untrusted input. This is the user's own, and may contain every
+    // node of a large cluster.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 100_000_000,
@@ -59,7 +58,7 @@ fn documents(text: &str, from: &str) -> Result<Vec<Value>, CommandError> {
 
 fn gather(document: Value, from: &str, found: &mut Vec<Value>) -> Result<(), CommandError> {
     let found_kind = match &document {
-        // A document of nothing but comments.
+        // A document with only comments.
         Value::Null => return Ok(()),
         Value::Object(_) => None,
         Value::Array(_) => Some("list without a kind"),
@@ -87,7 +86,7 @@ fn is_list(object: &serde_json::Map<String, Value>) -> bool {
     kind.ends_with("List") && object.get("items").is_some_and(Value::is_array)
 }
 
-/// A text within an object, by its path.
+/// Returns the text at a path of an object, or an empty text.
 pub(super) fn text<'a>(object: &'a Value, path: &str) -> &'a str {
     object.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
@@ -109,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_said_with_its_place() {
+    fn a_document_that_is_not_an_object_is_reported_with_its_position() {
         let error = |text: &str| {
             let error = objects(text, "here").unwrap_err();
             fastrak_runtime::chain::Chain(&error).to_string()
         };
         assert_eq!(error(" \n"), "here is empty");
-        assert_eq!(error("just words"), "here: a text is no object of Kubernetes");
-        assert_eq!(error("[1, 2]"), "here: a list without a kind is no object of Kubernetes");
+        assert_eq!(error("just words"), "here: a text is not a Kubernetes object");
+        assert_eq!(error("[1, 2]"), "here: a list without a kind is not a Kubernetes object");
         assert!(error("{\"a\":\n 1,,}").contains("line 2 column 4"), "{}", error("{\"a\":\n 1,,}"));
         let yaml = error("a: b\n c: d: e\n");
         assert!(yaml.contains("here is not YAML") && yaml.contains("line 2"), "{yaml}");

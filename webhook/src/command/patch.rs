@@ -1,11 +1,10 @@
-//! `patch`: objects as they would be stored, had they been created. What the API server's own plugin
-//! does before the webhook is asked, which is to fill in the cluster's default class, is done here
-//! too; nothing else of an API server is.
+//! `patch`: prints objects as the API server would store them. The default class of the cluster,
+//! which a plugin of the API server sets before it calls webhooks, is set here too. Other plugins
+//! are not applied.
 
 use super::input::{self, text};
 use super::report::Report;
-use super::{CommandError, End, Format, PatchArgs, cluster, output, subject_of};
-use crate::config::Config;
+use super::{CommandError, Defaults, Exit, Format, PatchArgs, cluster, output, subject_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrak_admission::review::{Subject, examine};
@@ -18,63 +17,67 @@ use serde_json::{Value, json};
 /// The namespace of an object that names none.
 const NAMESPACE: &str = "default";
 
-/// What would become of an object. Refused, it is nowhere.
+/// An object as it would be stored, if it is not denied.
 struct Stored {
     object: Option<Value>,
     operations: Vec<PatchOperation>,
 }
 
-pub(super) fn patch(args: &PatchArgs, config: &Config) -> Result<End, CommandError> {
+pub(super) fn patch(args: &PatchArgs, defaults: &Defaults) -> Result<Exit, CommandError> {
     let objects = input::objects(&input::stdin()?, input::STDIN)?;
-    let snapshot = cluster::snapshot(&args.cluster, &config.namespace)?;
-    let mut end = End::Admitted;
+    let snapshot = cluster::snapshot(&args.cluster, &defaults.namespace)?;
+    let mut end = Exit::Admitted;
     let mut all = Vec::new();
     for object in objects {
-        let (stored, ended) = stored(object, &snapshot, config)?;
+        let (stored, ended) = stored(object, &snapshot, defaults)?;
         all.push(stored);
-        if ended == End::Denied {
+        if ended == Exit::Denied {
             end = ended;
         }
     }
-    output::answer(&shown(all, args.output)?)?;
+    output::result(&format(all, args.output)?)?;
     Ok(end)
 }
 
 fn stored(
     object: Value,
     snapshot: &Snapshot,
-    config: &Config,
-) -> Result<(Stored, End), CommandError> {
+    defaults: &Defaults,
+) -> Result<(Stored, Exit), CommandError> {
     let subject = Some(text(&object, "/kind")).filter(|_| text(&object, "/apiVersion") == "v1");
     let Some(subject) = subject.and_then(subject_of) else {
-        output::say(&format!("{}: not looked at", title(&object)));
-        return Ok((Stored { object: Some(object), operations: Vec::new() }, End::Admitted));
+        output::message(&format!(
+            "{}: skipped, because it is neither a claim nor a Service",
+            title(&object)
+        ));
+        return Ok((Stored { object: Some(object), operations: Vec::new() }, Exit::Admitted));
     };
-    let mut operations = filled_in(&object, subject, snapshot);
-    let before = applied(object.clone(), &operations)?;
+    let mut operations = set_default_class(&object, subject, snapshot);
+    let before = apply(object.clone(), &operations)?;
     let review = review(subject, &before, !operations.is_empty());
-    let examined = examine(review.to_string().as_bytes(), subject, Some(snapshot), config.services);
+    let examined =
+        examine(review.to_string().as_bytes(), subject, Some(snapshot), defaults.settings);
     let (answer, verdict) = examined.map_err(|source| CommandError::NotAReview { source })?;
-    let whole: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
-    let response = &whole["response"];
+    let response: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
+    let response = &response["response"];
     let title = title(&object);
-    let end = Report { title: &title, answer: &answer, verdict: &verdict, response }.tell();
-    if end == End::Denied {
+    let end = Report { title: &title, answer: &answer, verdict: &verdict, response }.print();
+    if end == Exit::Denied {
         return Ok((Stored { object: None, operations: Vec::new() }, end));
     }
     if !operations.is_empty() {
-        output::say("  before that the API server itself sets the cluster's default class");
+        output::message("  the API server sets the default class of the cluster first");
     }
     operations.extend(read_patch(response)?);
-    let object = applied(object, &operations)?;
+    let object = apply(object, &operations)?;
     Ok((Stored { object: Some(object), operations }, end))
 }
 
-/// What the API server's plugin for default classes does to a claim.
-fn filled_in(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
+/// Returns the patch of the API server's DefaultStorageClass plugin.
+fn set_default_class(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
     let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
     let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
-    let Some(default) = snapshot.defaults().first().map(|fact| &fact.class.name) else {
+    let Some(default) = snapshot.defaults().first().map(|info| &info.class.name) else {
         return Vec::new();
     };
     if subject != Subject::Claims || !open || !object["spec"].is_object() {
@@ -84,13 +87,13 @@ fn filled_in(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<Patch
     serde_json::from_value(path).unwrap_or_default()
 }
 
-/// The review that the API server would send of a creation. It records owners of fields before its
-/// plugins run, so that of a class which was filled in nobody is one.
-fn review(subject: Subject, object: &Value, is_filled_in: bool) -> Value {
+/// Returns the review that the API server would send for a creation. The API server sets
+/// `managedFields` before its plugins run, so a default class has no owner.
+fn review(subject: Subject, object: &Value, has_default_class: bool) -> Value {
     let mut object = object.clone();
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         metadata.remove("managedFields");
-        if is_filled_in {
+        if has_default_class {
             let owner = json!([{"manager": "user", "fieldsType": "FieldsV1", "fieldsV1": {}}]);
             metadata.insert("managedFields".to_owned(), owner);
         }
@@ -118,13 +121,13 @@ fn read_patch(response: &Value) -> Result<Vec<PatchOperation>, CommandError> {
     serde_json::from_slice(&bytes).map_err(unread)
 }
 
-fn applied(mut object: Value, operations: &[PatchOperation]) -> Result<Value, CommandError> {
+fn apply(mut object: Value, operations: &[PatchOperation]) -> Result<Value, CommandError> {
     let done = json_patch::patch(&mut object, operations);
     done.map_err(|source| CommandError::Patch { source })?;
     Ok(object)
 }
 
-fn shown(all: Vec<Stored>, format: Format) -> Result<String, CommandError> {
+fn format(all: Vec<Stored>, format: Format) -> Result<String, CommandError> {
     let objects: Vec<_> = all.iter().filter_map(|stored| stored.object.as_ref()).collect();
     match format {
         _ if objects.is_empty() => Ok(String::new()),

@@ -1,20 +1,19 @@
-//! `render`: the rules as objects of Kubernetes. What they say is not decided here.
+//! `render`: prints the rules as policies.
 
-use super::{CommandError, End, output};
-use crate::config::Config;
+use super::{CommandError, Defaults, Exit, output};
 use fastrak_admission::policies::{Form, RenderArgs, policies, yaml};
 
-/// Prints the objects.
-pub(super) fn render(args: &RenderArgs, config: &Config) -> Result<End, CommandError> {
-    if config.services.dry_run {
+/// Prints the policies.
+pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<Exit, CommandError> {
+    if defaults.settings.dry_run {
         return Err(CommandError::PoliciesInDryRun);
     }
     let objects = match args.form {
         Form::MutatingAdmissionPolicy => {
-            policies(&args.classes, config.services, &config.namespace)
+            policies(&args.classes, defaults.settings, &defaults.namespace)
         }
     };
     let objects = objects.map_err(|source| CommandError::Render { source })?;
     let text = yaml(&objects).map_err(|source| CommandError::WriteYaml { source })?;
-    output::answer(&text).map(|()| End::Admitted)
+    output::result(&text).map(|()| Exit::Admitted)
 }

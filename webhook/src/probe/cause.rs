@@ -1,27 +1,27 @@
-//! Why the API server did not get our answer, distinguished by what it says of it. Pure. The messages
-//! are the API server's own and no promise of its: whatever is not recognised is a bad answer.
+//! Derives the cause of a failed probe from the API server's message. Pure. The messages may change
+//! between versions: an unknown message counts as a bad answer.
 
 use fastrak_api::names;
 
 macro_rules! causes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $advice:literal;)+) => {
-        /// Why a probe failed.
+        /// The cause of a failed probe.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Cause {
             $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Cause {
-            /// All of them.
+            /// All causes.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The cause as metrics show it.
+            /// Returns the label in metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// What to do about it.
+            /// Returns what to do about it.
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice,)+ }
@@ -31,57 +31,57 @@ macro_rules! causes {
 }
 
 causes! {
-    /// The name that is registered leads nowhere.
+    /// The host name of the webhook cannot be resolved.
     Dns = "dns",
-        "the API server finds no address for the webhook: look whether the Service that the \
-         registration names is there";
-    /// Nobody answers at the address.
+        "the API server cannot resolve the webhook: check that the Service in the webhook \
+         configuration exists";
+    /// The connection is refused.
     Refused = "refused",
-        "nobody listens where the API server calls: look at the Service's endpoints, and at \
-         kube-proxy on the control plane's nodes";
-    /// The address is silent.
+        "nothing listens at the address that the API server calls: check the endpoints of the \
+         Service, and kube-proxy on the nodes of the control plane";
+    /// The call times out.
     Timeout = "timeout",
-        "the API server's calls get lost or take too long: let the control plane through to the \
-         nodes on the webhook's port (8443), as firewalls of private clusters often do not; look \
-         at network policies, and at the webhook's own load";
-    /// The certificate's authority is not the one that is registered.
+        "calls of the API server time out: allow the control plane to reach the nodes on the \
+         webhook's port (8443), which firewalls of private clusters often block; check network \
+         policies, and the load of the webhook";
+    /// The certificate was not issued by a CA in `caBundle`.
     Untrusted = "untrusted",
-        "the API server does not trust the certificate: look at who else writes caBundle, and at \
-         whether the Service leads to another program";
-    /// The certificate has expired, or has not begun.
+        "the API server does not trust the certificate: check which other client writes caBundle, \
+         and whether the Service selects another program";
+    /// The certificate has expired or is not valid yet.
     Expired = "expired",
-        "the certificate is not valid now: look at the clocks of the nodes and of the control \
-         plane, and at the webhook's log about certificates";
-    /// The certificate is for other names.
+        "the certificate is not valid now: check the clocks of the nodes and of the control \
+         plane, and the webhook's log about certificates";
+    /// The certificate does not cover the host name.
     WrongName = "wrong_name",
-        "the certificate is for other names: --namespace, --service-name and --tls-name have to \
-         name what the registration does";
-    /// What came is no answer of a webhook.
+        "the certificate is for other names: --namespace, --service-name and --tls-name must \
+         match the webhook configuration";
+    /// The response is not valid.
     BadAnswer = "bad_answer",
-        "the API server gets no usable answer: look at the webhook's log, at whether the Service \
-         leads to another program, and at proxies between";
-    /// Another webhook or a policy stands in the way.
+        "the API server gets no valid response: check the webhook's log, whether the Service \
+         selects another program, and proxies in between";
+    /// Another webhook or a policy rejects the claim.
     OtherAdmission = "other_admission",
-        "another webhook or policy refuses or fails: the message names it; it may refuse claims \
-         of others too";
-    /// The API server did not ask us.
+        "another webhook or policy rejects the claim or fails: the message names it; it may reject \
+         claims of users too";
+    /// The API server did not call the webhook.
     Unregistered = "unregistered",
         "the API server admits the probe without the webhook's mark: apply the manifests again; \
          fastrak_webhook_registration_drift says what differs; a replica that is starting or \
          overloaded leaves the mark out too";
-    /// Somebody changed our answer.
+    /// Another webhook changed our response.
     Altered = "altered",
-        "another webhook changes what fastrak writes: look for one that rewrites annotations";
-    /// We may not ask, or there is no place for it.
+        "another webhook changes what fastrak writes: check for one that rewrites annotations";
+    /// The namespace of the probe or the right to create claims in it is missing.
     NotSetUp = "not_set_up",
-        "the webhook may not ask: apply the manifests again, they have a namespace and a Role for \
-         it";
-    /// The API server itself does not answer.
+        "the webhook may not probe: apply the manifests again, which have the namespace and the \
+         Role";
+    /// The API server itself does not respond.
     ApiServer = "api_server",
-        "the API server does not answer the webhook, which says nothing of the other direction";
+        "the API server does not respond to the webhook; the other direction is unknown";
 }
 
-/// Why the API server refused a probe.
+/// Returns the cause from the code and message of a rejection.
 #[must_use]
 pub fn classify(code: u16, message: &str) -> Cause {
     if let Some((hook, rest)) = named(message, "failed calling webhook \"") {
@@ -99,13 +99,13 @@ pub fn classify(code: u16, message: &str) -> Cause {
     }
 }
 
-/// The webhook that a message names after these words, and what the message says after that.
+/// Returns the webhook that a message names after `before`, and the rest of the message.
 fn named<'a>(message: &'a str, before: &str) -> Option<(&'a str, &'a str)> {
     message.split_once(before)?.1.split_once('"')
 }
 
-/// Why a call of ours failed. What an error wraps comes after it, so of two that are both named the
-/// more telling one is looked for first.
+/// Returns the cause of a failed call of our webhook. A message may contain several texts; the most
+/// specific one comes first.
 fn call(message: &str) -> Cause {
     let table: [(Cause, &[&str]); 6] = [
         (Cause::Dns, &["no such host", "dial tcp: lookup ", "\" not found"]),

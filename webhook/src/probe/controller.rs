@@ -1,9 +1,9 @@
-//! Sends the probes and reports their results: a gauge, a count by cause, a line in the log for
-//! each change, and a remark beside this replica's readiness. It does not know whether this replica
-//! leads: its caller does.
+//! Sends probes and reports their results: metrics, a log line for each change, and a remark beside
+//! the readiness of this replica. The caller runs it only while this replica leads.
 
-use super::plan::{Failure, Heard, Standing, Tell, judge};
-use crate::metrics::{CauseLabel, Metrics, Unlabelled};
+use super::metrics::ProbeMetrics;
+use super::plan::{Failure, History, Report, Response, judge};
+use fastrak_api::duration::parse_or_seconds;
 use fastrak_api::names;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::ready::{Readiness, Remark};
@@ -14,100 +14,113 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-/// How soon after a failure is asked again.
-const AGAIN: Duration = Duration::from_secs(5);
-/// How often is looked whether this replica is ready. Before it is, whom the API server reaches is
-/// another, or nobody, and neither is news.
-const STARTING: Duration = Duration::from_millis(200);
+/// The maximum interval after a failed probe.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// The interval at which the readiness of this replica is checked. A replica does not probe before
+/// it is ready: the API server cannot reach it yet.
+const READY_POLL: Duration = Duration::from_millis(200);
 
-/// What sends the probes.
+/// The flags of probes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ProbeArgs {
+    /// Interval of the probes whether the API server reaches the webhook, in seconds; 0 disables
+    /// them.
+    #[arg(long, env = "FASTRAK_PROBE_INTERVAL", default_value = "60", value_name = "SECONDS", value_parser = parse_or_seconds)]
+    pub probe_interval: Duration,
+}
+
+/// The task that probes.
 pub struct Probe {
-    /// How to reach the API server.
+    /// The API client.
     pub client: Client,
-    /// How often.
+    /// The interval.
     pub interval: Duration,
-    /// Whether this replica can answer at all.
+    /// The readiness of this replica.
     pub readiness: Readiness,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
+    /// The metrics.
+    pub metrics: ProbeMetrics,
 }
 
 impl Probe {
-    /// Probes until it is dropped.
+    /// Probes until the future is dropped.
     pub async fn run(&self) {
-        let mut standing = Standing::default();
+        let mut history = History::default();
         let status = ProbeStatus { metrics: &self.metrics, remark: self.readiness.remark("probe") };
         loop {
             if !self.readiness.is_ready() {
-                tokio::time::sleep(STARTING).await;
+                tokio::time::sleep(READY_POLL).await;
                 continue;
             }
-            let outcome = ask(&self.client).await;
-            let (next, tell) = standing.after(outcome.as_ref().map(drop).map_err(|it| it.cause));
-            standing = next;
-            status.report(tell, standing, &outcome);
-            let pause = if outcome.is_ok() { self.interval } else { self.interval.min(AGAIN) };
+            let outcome = probe(&self.client).await;
+            let (next, report) = history.after(outcome.as_ref().map(drop).map_err(|it| it.cause));
+            history = next;
+            status.report(report, history, &outcome);
+            let pause =
+                if outcome.is_ok() { self.interval } else { self.interval.min(RETRY_INTERVAL) };
             tokio::time::sleep(pause).await;
         }
     }
 }
 
-/// Where probes are reported. A replica that no longer leads withdraws its report.
+/// The status of the probes. It is withdrawn when this replica no longer leads.
 struct ProbeStatus<'a> {
-    metrics: &'a Metrics,
+    metrics: &'a ProbeMetrics,
     remark: Remark,
 }
 
 impl ProbeStatus<'_> {
-    fn report(&self, tell: Tell, standing: Standing, outcome: &Result<(), Failure>) {
-        if let Some(reached) = standing.is_reached() {
-            self.metrics.probe_success.get_or_create(&Unlabelled).set(i64::from(reached));
+    fn report(&self, report: Report, history: History, outcome: &Result<(), Failure>) {
+        if let Some(reached) = history.is_reached() {
+            self.metrics.show(reached);
         }
         if let Err(Failure { cause, detail }) = outcome {
-            self.metrics.probe_failures.get_or_create(&CauseLabel { cause: *cause }).inc();
-            tracing::debug!(cause = cause.as_str(), detail, "a probe failed");
+            self.metrics.count_failure(*cause);
+            tracing::debug!(cause = cause.as_str(), detail, "probe failed");
         }
-        match (tell, outcome) {
-            (Tell::Failing(cause), Err(Failure { detail, .. })) => {
+        match (report, outcome) {
+            (Report::Failing(cause), Err(Failure { detail, .. })) => {
                 let (advice, cause) = (cause.advice(), cause.as_str());
-                tracing::error!(cause, detail, "the API server does not get our answers: {advice}");
+                tracing::error!(
+                    cause,
+                    detail,
+                    "the API server does not reach the webhook: {advice}"
+                );
                 self.remark.set(format!("{cause}: {advice} ({detail})"));
             }
-            (Tell::Recovered, _) => {
-                tracing::info!("the API server gets our answers again");
+            (Report::Recovered, _) => {
+                tracing::info!("the API server reaches the webhook again");
                 self.remark.clear();
             }
-            (Tell::Failing(_) | Tell::Nothing, _) => {}
+            (Report::Failing(_) | Report::Nothing, _) => {}
         }
     }
 }
 
 impl Drop for ProbeStatus<'_> {
     fn drop(&mut self) {
-        self.metrics.probe_success.clear();
+        self.metrics.success.clear();
         self.remark.clear();
     }
 }
 
-/// Asks once.
-pub async fn ask(client: &Client) -> Result<(), Failure> {
+/// Sends a probe.
+pub async fn probe(client: &Client) -> Result<(), Failure> {
     let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), names::PROBE_NAMESPACE);
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    let heard = match claims.create(&params, &claim()).await {
+    let response = match claims.create(&params, &claim()).await {
         Ok(claim) => {
-            Heard::Admitted(claim.metadata.annotations.unwrap_or_default().remove(names::PROBE))
+            Response::Admitted(claim.metadata.annotations.unwrap_or_default().remove(names::PROBE))
         }
-        Err(kube::Error::Api(status)) => Heard::Refused(status.code, status.message.clone()),
-        Err(error) => Heard::Nothing(Chain(&error).to_string()),
+        Err(kube::Error::Api(status)) => Response::Refused(status.code, status.message.clone()),
+        Err(error) => Response::None(Chain(&error).to_string()),
     };
-    judge(&heard)
+    judge(&response)
 }
 
-/// The claim that is asked for. It wants no class, so that no webhook but the probe's own looks at it
-/// for us, and no plugin gives it one.
+/// Returns the claim of a probe. Its class is empty, so only the webhook of the probe matches it,
+/// and no default class is set.
 fn claim() -> PersistentVolumeClaim {
     let label = (names::PROBE.to_owned(), names::PROBE_ASKS.to_owned());
     let size = ("storage".to_owned(), Quantity("1Mi".to_owned()));

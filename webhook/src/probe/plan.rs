@@ -1,95 +1,95 @@
-//! What the API server's answer to a probe means, and what is to be reported of it. Pure.
+//! Interprets the API server's response to a probe, and decides what to report. Pure.
 
 use super::cause::{Cause, classify};
 use fastrak_admission::verdict::clipped;
 use fastrak_api::names;
 
-/// The most of a message that is repeated: other programs' texts are in it.
-const QUOTED: usize = 400;
+/// The maximum length of a quoted message: it contains texts of other programs.
+const MAX_DETAIL: usize = 400;
 
-/// What came back.
+/// The response to a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The claim would have been made, and bears this mark.
+pub enum Response {
+    /// The claim was admitted, with this mark.
     Admitted(Option<String>),
-    /// The API server refused, with a code and a message.
+    /// The API server rejected the claim with this code and message.
     Refused(u16, String),
-    /// There was no answer, and why.
-    Nothing(String),
+    /// There was no response, for this reason.
+    None(String),
 }
 
-/// Why a probe failed.
+/// A failed probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Failure {
-    /// The kind of it.
+    /// The cause.
     pub cause: Cause,
-    /// What was said.
+    /// The message.
     pub detail: String,
 }
 
-/// How the probes before have gone.
+/// The results of the previous probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct History {
     failed: u32,
     reported: Option<Cause>,
 }
 
-/// What is to be reported after a probe.
+/// What to report after a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tell {
-    /// Nothing new.
+pub enum Report {
+    /// Nothing.
     Nothing,
-    /// The API server does not reach us, for this cause.
+    /// The API server does not reach the webhook, for this cause.
     Failing(Cause),
-    /// It does again.
+    /// It reaches the webhook again.
     Recovered,
 }
 
-/// Failures in a row that are reported. A single one may be a replica that has just gone: the API
-/// server's view of a Service lags behind.
-const REPORTED: u32 = 2;
+/// The number of consecutive failures before a report. A single one may be a replica that was just
+/// deleted: the endpoints of a Service lag behind.
+const MIN_FAILURES: u32 = 2;
 
-/// What an answer means.
-pub fn judge(heard: &Heard) -> Result<(), Failure> {
-    let (cause, detail) = match heard {
-        Heard::Admitted(Some(mark)) if mark == names::PROBE_SEEN => return Ok(()),
-        Heard::Admitted(Some(mark)) => {
-            (Cause::Altered, format!("the answer bears the mark {mark:?}"))
+/// Interprets a response.
+pub fn judge(response: &Response) -> Result<(), Failure> {
+    let (cause, detail) = match response {
+        Response::Admitted(Some(mark)) if mark == names::PROBE_SEEN => return Ok(()),
+        Response::Admitted(Some(mark)) => {
+            (Cause::Altered, format!("the claim has the mark {mark:?}"))
         }
-        Heard::Admitted(None) => (Cause::Unregistered, "the answer bears no mark".to_owned()),
-        Heard::Refused(code, message) => (classify(*code, message), message.clone()),
-        Heard::Nothing(why) => (Cause::ApiServer, why.clone()),
+        Response::Admitted(None) => (Cause::Unregistered, "the claim has no mark".to_owned()),
+        Response::Refused(code, message) => (classify(*code, message), message.clone()),
+        Response::None(why) => (Cause::ApiServer, why.clone()),
     };
-    Err(Failure { cause, detail: clipped(&detail, QUOTED) })
+    Err(Failure { cause, detail: clipped(&detail, MAX_DETAIL) })
 }
 
-impl Standing {
-    /// How it stands after one more probe, and what is to be reported.
+impl History {
+    /// Returns the history after another probe, and what to report.
     #[must_use]
-    pub fn after(self, outcome: Result<(), Cause>) -> (Self, Tell) {
+    pub fn after(self, outcome: Result<(), Cause>) -> (Self, Report) {
         match outcome {
             Ok(()) => {
-                let tell = if self.reported.is_some() { Tell::Recovered } else { Tell::Nothing };
-                (Self::default(), tell)
+                let report =
+                    if self.reported.is_some() { Report::Recovered } else { Report::Nothing };
+                (Self::default(), report)
             }
             Err(cause) => {
                 let failed = self.failed.saturating_add(1);
-                let new = failed >= REPORTED && self.reported != Some(cause);
+                let new = failed >= MIN_FAILURES && self.reported != Some(cause);
                 let reported = if new { Some(cause) } else { self.reported };
-                let tell = if new { Tell::Failing(cause) } else { Tell::Nothing };
-                (Self { failed, reported }, tell)
+                let report = if new { Report::Failing(cause) } else { Report::Nothing };
+                (Self { failed, reported }, report)
             }
         }
     }
 
-    /// Returns whether the API server reaches us, as far as can be said: not for sure, after one
-    /// failure.
+    /// Returns whether the API server reaches the webhook. After a single failure this is unknown.
     #[must_use]
     pub const fn is_reached(self) -> Option<bool> {
         match self.failed {
             0 => Some(true),
-            failed if failed < REPORTED => None,
+            failed if failed < MIN_FAILURES => None,
             _ => Some(false),
         }
     }
@@ -100,41 +100,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_with_our_mark_is_the_only_good_one() {
-        let seen = |mark: &str| Heard::Admitted(Some(mark.to_owned()));
+    fn only_a_response_with_our_mark_is_a_success() {
+        let seen = |mark: &str| Response::Admitted(Some(mark.to_owned()));
         assert_eq!(judge(&seen(names::PROBE_SEEN)), Ok(()));
-        let refused = |code, text: &str| Heard::Refused(code, text.to_owned());
-        for (heard, cause) in [
+        let refused = |code, text: &str| Response::Refused(code, text.to_owned());
+        for (response, cause) in [
             (seen("blind"), Cause::Altered),
-            (Heard::Admitted(None), Cause::Unregistered),
-            (Heard::Nothing("gone".to_owned()), Cause::ApiServer),
+            (Response::Admitted(None), Cause::Unregistered),
+            (Response::None("gone".to_owned()), Cause::ApiServer),
             (refused(503, "the server is overloaded"), Cause::ApiServer),
             (refused(400, "no"), Cause::OtherAdmission),
         ] {
-            assert_eq!(judge(&heard).unwrap_err().cause, cause, "{heard:?}");
+            assert_eq!(judge(&response).unwrap_err().cause, cause, "{response:?}");
         }
         let long = judge(&refused(400, &"x\n".repeat(900))).unwrap_err().detail;
-        assert!(long.chars().count() == QUOTED && !long.contains('\n'), "{long}");
+        assert!(long.chars().count() == MAX_DETAIL && !long.contains('\n'), "{long}");
     }
 
     #[test]
-    fn a_failure_is_told_when_it_repeats_and_once_for_each_cause() {
-        let mut standing = Standing::default();
+    fn a_failure_is_reported_when_it_repeats_and_once_per_cause() {
+        let mut history = History::default();
         let steps = [
-            (Ok(()), Tell::Nothing, Some(true)),
-            (Err(Cause::Timeout), Tell::Nothing, None),
-            (Ok(()), Tell::Nothing, Some(true)),
-            (Err(Cause::Timeout), Tell::Nothing, None),
-            (Err(Cause::Timeout), Tell::Failing(Cause::Timeout), Some(false)),
-            (Err(Cause::Timeout), Tell::Nothing, Some(false)),
-            (Err(Cause::Refused), Tell::Failing(Cause::Refused), Some(false)),
-            (Ok(()), Tell::Recovered, Some(true)),
-            (Ok(()), Tell::Nothing, Some(true)),
+            (Ok(()), Report::Nothing, Some(true)),
+            (Err(Cause::Timeout), Report::Nothing, None),
+            (Ok(()), Report::Nothing, Some(true)),
+            (Err(Cause::Timeout), Report::Nothing, None),
+            (Err(Cause::Timeout), Report::Failing(Cause::Timeout), Some(false)),
+            (Err(Cause::Timeout), Report::Nothing, Some(false)),
+            (Err(Cause::Refused), Report::Failing(Cause::Refused), Some(false)),
+            (Ok(()), Report::Recovered, Some(true)),
+            (Ok(()), Report::Nothing, Some(true)),
         ];
-        for (at, (outcome, tell, reached)) in steps.into_iter().enumerate() {
-            let (next, report) = standing.after(outcome);
-            assert_eq!((report, next.is_reached()), (tell, reached), "step {at}");
-            standing = next;
+        for (at, (outcome, wanted, reached)) in steps.into_iter().enumerate() {
+            let (next, report) = history.after(outcome);
+            assert_eq!((report, next.is_reached()), (wanted, reached), "step {at}");
+            history = next;
         }
     }
 }

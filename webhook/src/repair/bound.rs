@@ -1,9 +1,9 @@
-//! Bound claims that lost the label or the annotation that names their node, and how both are restored
-//! from the volume. Pure.
+//! Bound claims that lost the label or the annotation that names their node, and how both are
+//! restored from the volume. Pure.
 //!
-//! An agent watches claims by the label, and a policy lets it write the status of a claim only by the
-//! annotation. Tenants and operators may remove both. What a claim says proves nothing, so it only
-//! decides whether the volume is read; the volume's `claimRef` decides whose claim it is.
+//! An agent watches claims by the label, and a policy allows it to write the status of a claim by
+//! the annotation. Tenants and operators may remove both. The content of a claim proves nothing: it
+//! only decides whether the volume is read. The volume's `claimRef` decides whose claim it is.
 
 use super::report::Report;
 use fastrak_admission::patch::{Edit, Field};
@@ -15,7 +15,7 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 
-/// What a bound claim gets back.
+/// The restored fields of a bound claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restoration {
     /// The changes.
@@ -24,7 +24,8 @@ pub struct Restoration {
     pub report: Report,
 }
 
-/// Returns the volume of a bound claim that may be fastrak's and does not name its node as it should.
+/// Returns the volume of a bound claim that may be fastrak's and does not name its node as it
+/// should.
 #[must_use]
 pub fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a str> {
     let name = claim.volume_name.as_deref()?;
@@ -57,7 +58,7 @@ fn may_be_ours(claim: &Claim, snapshot: &Snapshot) -> bool {
     }
 }
 
-/// Returns what a claim of this uid gets back, if `volume` is fastrak's and for this very claim.
+/// Returns what to restore on the claim with this UID, if `volume` is fastrak's and for this claim.
 #[must_use]
 pub fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Restoration> {
     let node = node_of(claim, uid, volume)?;
@@ -68,7 +69,7 @@ pub fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Re
     }
     if missing.annotation() {
         edits.push(Edit::set(Field::Annotation(names::NODE), node.as_str()));
-        // Without it, the pin of a backup would count as its user's wish.
+        // Without it, the pin of a restored backup would count as a user's pin.
         if claim.pinned_by.is_none() {
             let by = PinnedBy::Scheduler.as_str();
             edits.push(Edit::set(Field::Annotation(names::PINNED_BY), by));
@@ -91,7 +92,7 @@ fn note(claim: &Claim, lost: &str, node: &NodeName) -> String {
     )
 }
 
-/// Returns the node of a volume that fastrak made and that is for this very claim.
+/// Returns the node of a volume, if fastrak made it for this claim.
 fn node_of(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<NodeName> {
     let metadata = &volume.metadata;
     let annotation = |key: &str| metadata.annotations.as_ref()?.get(key).map(String::as_str);

@@ -1,23 +1,23 @@
-//! Carries repairs out: watches what may need one, and looks at each object a while after it has
-//! changed. Of an object that is watched only a few bounded words are kept. One that needs a change is
-//! got whole from the API server, decided about again, and changed in the very version that was got.
-//! It decides nothing, and it does not know whether this replica leads: its caller does.
+//! Carries out repairs: watches the objects that may need one, and decides about each some time
+//! after it has changed. Only a few bounded fields of an object are kept. If it needs a repair, the
+//! complete object is read from the API server, decided about again, and changed in the version
+//! that was read. The caller runs the controller only while this replica leads.
 
-use super::kind::{Claims, Kind, Services};
+use super::kind::{Claims, Key, Kind, Services};
+use super::metrics::{RepairMetrics, RepairOutcome};
 use super::object::{Object, RepairError, node_exists};
 use super::plan::Repair;
-use super::queue::{Key, Queue};
+use super::queue::Queue;
 use super::report::Report;
-use crate::event::event;
-use crate::metrics::{Metrics, RepairOutcome};
+use crate::event::{Action, Events};
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::Reason;
+use fastrak_api::duration::parse_or_seconds;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use kube::runtime::events::Recorder;
 use kube::runtime::watcher::Event;
 use kube::{Client, Resource as _};
 use std::pin::pin;
@@ -26,81 +26,89 @@ use std::time::Duration;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
-/// How long after a failure an object is tried again: whatever refused it is not gone at once.
-pub(super) const AGAIN: Duration = Duration::from_secs(30);
+/// The delay after a failed repair.
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// The flags of repairs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RepairArgs {
+    /// Delay before an object is repaired after its last change, in seconds.
+    #[arg(long, env = "FASTRAK_REPAIR_DELAY", default_value = "2", value_name = "SECONDS", value_parser = parse_or_seconds)]
+    pub repair_delay: Duration,
+    /// Minimum time between two repairs of a kind of object, in seconds.
+    #[arg(long, env = "FASTRAK_REPAIR_INTERVAL", default_value = "0.02", value_name = "SECONDS", value_parser = parse_or_seconds)]
+    pub repair_interval: Duration,
+}
 
 /// The controller that repairs.
 pub struct RepairController {
-    /// How to reach the API server.
+    /// The API client.
     pub client: Client,
-    /// What is known of the cluster.
-    pub board: SnapshotStore,
-    /// What the operator has configured.
+    /// The snapshot of the cluster.
+    pub store: SnapshotStore,
+    /// The settings that decisions use.
     pub settings: Settings,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// What records events.
-    pub recorder: Recorder,
-    /// How long an object is left alone after it has changed.
-    pub delay: Duration,
-    /// The least time between two repairs of a kind: a cluster that comes back with thousands of
-    /// claims has other things to do as well.
-    pub interval: Duration,
+    /// The metrics.
+    pub metrics: RepairMetrics,
+    /// The event queue.
+    pub events: Events,
+    /// The flags.
+    pub args: RepairArgs,
 }
 
 impl RepairController {
-    /// Mends until it is dropped.
+    /// Repairs until the future is dropped.
     pub async fn run(&self) {
-        // In dry-run mode everything is decided and nothing done.
+        // In dry-run mode nothing is changed.
         if self.settings.dry_run {
             std::future::pending::<()>().await;
         }
-        tokio::join!(self.mend::<Claims>(), self.mend::<Services>());
+        tokio::join!(self.repair_all::<Claims>(), self.repair_all::<Services>());
     }
 
-    async fn mend<K: Kind>(&self) {
-        let mut news = self.board.subscribe();
-        let mut queue = Queue::new(self.delay);
+    async fn repair_all<K: Kind>(&self) {
+        let mut changes = self.store.subscribe();
+        let mut queue = Queue::new(self.args.repair_delay);
         loop {
-            // Without snapshot nothing can be decided; their arrival is news.
-            match self.board.latest() {
-                Some(snapshot) => self.mend_by::<K>(snapshot, &mut queue, &mut news).await,
-                None => drop(news.changed().await),
+            // Without a snapshot there is no decision. Its arrival is notified.
+            match self.store.latest() {
+                Some(snapshot) => self.repair_by::<K>(snapshot, &mut queue, &mut changes).await,
+                None => drop(changes.changed().await),
             }
         }
     }
 
-    /// Mends until the snapshot have changed so much that everything has to be listed again.
-    async fn mend_by<K: Kind>(
+    /// Repairs until a change of the snapshot requires a new list of all objects.
+    async fn repair_by<K: Kind>(
         &self,
         mut snapshot: Arc<Snapshot>,
         queue: &mut Queue<K::View>,
-        news: &mut Receiver<()>,
+        changes: &mut Receiver<()>,
     ) {
         let mut events = pin!(Watch::all::<K::Object>(self.client.clone(), K::read).events());
         let backlog = self.metrics.backlog(K::SUBJECT);
-        let mut turn = Instant::now();
+        let mut earliest = Instant::now();
         loop {
             backlog.set(queue.backlog());
-            let next = queue.next_due().map(|due| due.max(turn));
+            let next = queue.next_due().map(|due| due.max(earliest));
             tokio::select! {
                 Some(event) = events.next() => take::<K>(queue, event, &snapshot),
-                Ok(()) = news.changed() => {
-                    let before = std::mem::replace(&mut snapshot, self.board.latest().unwrap_or_default());
+                Ok(()) = changes.changed() => {
+                    let before = std::mem::replace(&mut snapshot, self.store.latest().unwrap_or_default());
                     if K::is_outdated(&before, &snapshot) {
                         return;
                     }
-                    queue.look_at_all(Instant::now());
+                    queue.requeue_all(Instant::now());
                 }
-                () = reached(next) => if self.look::<K>(queue, &snapshot).await {
-                    turn = Instant::now() + self.interval;
+                () = reached(next) => if self.handle_next::<K>(queue, &snapshot).await {
+                    earliest = Instant::now() + self.args.repair_interval;
                 },
             }
         }
     }
 
-    /// Looks at the object whose turn it is; whether there was something to do about it.
-    async fn look<K: Kind>(&self, queue: &mut Queue<K::View>, snapshot: &Snapshot) -> bool {
+    /// Handles the next object of the queue. Returns whether the API server was asked.
+    async fn handle_next<K: Kind>(&self, queue: &mut Queue<K::View>, snapshot: &Snapshot) -> bool {
         let Some((key, view)) = queue.take_next(Instant::now()) else { return false };
         let reason = match K::plan(&view, snapshot, self.settings) {
             Repair::Change(_, reason) => reason,
@@ -114,16 +122,16 @@ impl RepairController {
             Repair::ReadVolume(_) => return self.restore::<K>(queue, &key, snapshot).await,
             Repair::Nothing => return false,
         };
-        match self.tried::<K>(&key, snapshot, reason).await {
-            RepairOutcome::Failed => queue.look_again(&key, Instant::now() + AGAIN),
-            // The watch will show what has become of it.
+        match self.try_repair::<K>(&key, snapshot, reason).await {
+            RepairOutcome::Failed => queue.requeue(&key, Instant::now() + RETRY_DELAY),
+            // The watch shows the result.
             RepairOutcome::Repaired | RepairOutcome::Superseded => {}
         }
         true
     }
 
-    /// What came of a repair, counted and logged.
-    async fn tried<K: Kind>(
+    /// Repairs an object. Counts and logs the outcome.
+    async fn try_repair<K: Kind>(
         &self,
         key: &Key,
         snapshot: &Snapshot,
@@ -133,15 +141,15 @@ impl RepairController {
         let kind = K::Object::kind(&());
         let outcome = self.change::<K>(key, snapshot).await.unwrap_or_else(|error| {
             let error = Chain(&error);
-            tracing::warn!(%error, %kind, namespace, name, "could not be put right");
+            tracing::warn!(%error, %kind, namespace, name, "could not repair the object");
             RepairOutcome::Failed
         });
-        self.metrics.count_repair(K::SUBJECT, outcome);
-        tracing::info!(%kind, namespace, name, %reason, ?outcome, "had been missed");
+        self.metrics.count(K::SUBJECT, outcome);
+        tracing::info!(%kind, namespace, name, %reason, ?outcome, "repair finished");
         outcome
     }
 
-    /// Puts an object right, by what it says at this moment.
+    /// Reads an object and changes it if it still needs a repair.
     async fn change<K: Kind>(
         &self,
         key: &Key,
@@ -161,45 +169,42 @@ impl RepairController {
         match object.change(&self.client, &edits).await? {
             Some(changed) => {
                 let report = K::report(&object.view, &changed.view, reason);
-                self.record(&changed, report, "Repairing").await;
+                self.record(&changed, report, Action::Repairing);
                 Ok(RepairOutcome::Repaired)
             }
             None => Ok(RepairOutcome::Superseded),
         }
     }
 
-    /// Tells the owner of an object why nothing can be done about it, by what it says at this moment.
+    /// Reads an object and records an event if it still cannot be served.
     async fn warn<K: Kind>(&self, key: &Key, snapshot: &Snapshot) {
         let (namespace, name) = key;
         let kind = K::Object::kind(&());
         match Object::<K>::get(&self.client, key).await {
             Ok(Some(object)) => {
                 if let Repair::Report(report) = K::plan(&object.view, snapshot, self.settings) {
-                    tracing::info!(%kind, namespace, name, note = report.note, "not served");
-                    self.record(&object, report, "Watching").await;
+                    tracing::info!(%kind, namespace, name, note = report.note, "the object is not served");
+                    self.record(&object, report, Action::Watching);
                 }
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), %kind, namespace, name, "could not report");
+                tracing::warn!(error = %Chain(&error), %kind, namespace, name, "could not read an object to report");
             }
         }
     }
 
-    pub(super) async fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: &str) {
-        let event = event(report.reason, action, report.note);
-        if let Err(error) = self.recorder.publish(&event, &object.reference()).await {
-            tracing::warn!(error = %Chain(&error), "no event recorded");
-        }
+    pub(super) fn record<K: Kind>(&self, object: &Object<K>, report: Report, action: Action) {
+        self.events.record(object.reference(), report.reason, action, report.note);
     }
 }
 
 fn take<K: Kind>(queue: &mut Queue<K::View>, event: Event<K::View>, snapshot: &Snapshot) {
     match event {
-        Event::Init => queue.relist(),
-        Event::InitDone => queue.relisted(),
+        Event::Init => queue.start_list(),
+        Event::InitDone => queue.finish_list(),
         Event::Delete(view) => queue.remove(&K::key(&view)),
-        // What can need nothing is not kept for a moment: most Services of a cluster are such.
+        // Objects that need no repair are not kept. Most Services of a cluster are such objects.
         Event::Apply(view) | Event::InitApply(view) if !K::concerns(&view, snapshot) => {
             queue.remove(&K::key(&view));
         }
@@ -234,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_need_nothing_is_not_kept_in_memory() {
+    fn objects_that_need_no_repair_are_not_kept() {
         let (mut queue, snapshot) = (Queue::new(Duration::ZERO), Snapshot::default());
         let mut take = |event| take::<Services>(&mut queue, event, &snapshot);
         take(Event::Init);
@@ -245,14 +250,14 @@ mod tests {
         assert_eq!(queue.backlog(), 1);
         let (key, _) = queue.take_next(Instant::now()).unwrap();
         assert_eq!(key.1, "outer");
-        // One that ceases to matter is let go.
+        // An object that no longer needs one is removed.
         super::take::<Services>(&mut queue, Event::Apply(service("outer", "ClusterIP")), &snapshot);
-        queue.look_at_all(Instant::now());
+        queue.requeue_all(Instant::now());
         assert_eq!(queue.backlog(), 0);
     }
 
     #[test]
-    fn claims_of_another_provisioner_are_not_kept_until_the_classes_have_changed() {
+    fn claims_of_other_provisioners_are_not_kept_until_classes_change() {
         let known = snapshot(&[node("a")]);
         let other = snapshot(&[node("a")]);
         let claim = |class: &str| {
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_claim_is_kept_in_memory_only_while_it_does_not_name_its_node() {
+    fn a_bound_claim_is_kept_only_while_it_does_not_name_its_node() {
         let known = snapshot(&[node("a")]);
         let bound = |labels: serde_json::Value| {
             let object = json!({

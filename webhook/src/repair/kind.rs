@@ -1,5 +1,5 @@
-//! The two kinds of object that are repaired, and all in which they differ. What is done with them is
-//! the same, and is in `controller.rs`.
+//! The kinds of objects that are repaired, and their differences. `controller.rs` handles all kinds
+//! alike.
 
 use super::bound::{self, Restoration};
 use super::plan::{self, Repair};
@@ -19,37 +19,40 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Servic
 use serde_json::Error;
 use std::sync::Arc;
 
+/// The namespace and the name of an object.
+pub(super) type Key = (String, String);
+
 /// A kind of object that is repaired.
 pub(super) trait Kind {
-    /// The object as the API has it.
+    /// The API type.
     type Object: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>;
-    /// What is kept of one while it may need something. Its texts are bounded, whatever the object's
-    /// owner writes.
+    /// The fields that are kept while the object may need a repair. The length of texts is limited.
     type View: Clone + Send + 'static;
-    /// What metrics call it.
+    /// The name in metrics.
     const SUBJECT: Subject;
-    /// Reads an object.
+    /// Parses an object.
     fn read(text: &str) -> Result<Self::View, Error>;
-    /// Its namespace and its name.
-    fn key(view: &Self::View) -> (String, String);
-    /// Returns whether the object may ever need anything as it is, as long as these snapshot hold.
+    /// Returns the key.
+    fn key(view: &Self::View) -> Key;
+    /// Returns whether the object may need a repair by this snapshot or a later one.
     fn concerns(view: &Self::View, snapshot: &Snapshot) -> bool;
-    /// Returns whether objects that were of no concern before may be now.
+    /// Returns whether objects that were not kept before may need a repair now.
     fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool;
     /// Decides.
     fn plan(view: &Self::View, snapshot: &Snapshot, settings: Settings) -> Repair;
-    /// The node whose absence these changes rely on, if any: the watch of nodes may be late.
+    /// Returns the node whose absence these changes rely on, if any: the watch of nodes may be
+    /// behind.
     fn absent(view: &Self::View, edits: &[Edit]) -> Option<NodeName>;
-    /// Returns what an object of this uid gets back from its volume, if anything.
+    /// Returns what to restore from the volume on the object with this UID, if anything.
     fn restore(view: &Self::View, uid: &str, volume: &PersistentVolume) -> Option<Restoration>;
-    /// The event that reports a repair of an object, which was as `before`.
+    /// Returns the event about a repair from `before` to `changed`.
     fn report(before: &Self::View, changed: &Self::View, reason: Reason) -> Report;
 }
 
-/// Claims that wait for their volumes, and bound ones that lost what names their node.
+/// Claims that wait for a volume, and bound claims that do not name their node.
 pub(super) enum Claims {}
 
-/// Services that want an address, or no longer do.
+/// Services that need an address, or no longer do.
 pub(super) enum Services {}
 
 impl Kind for Claims {
@@ -61,7 +64,7 @@ impl Kind for Claims {
         serde_json::from_str::<PartialClaim<'_>>(text).map(|claim| Claim::of(&claim))
     }
 
-    fn key(claim: &Claim) -> (String, String) {
+    fn key(claim: &Claim) -> Key {
         (claim.namespace.clone(), claim.name.clone())
     }
 
@@ -103,7 +106,8 @@ impl Kind for Claims {
             return Report { reason: EventReason::SelectedNodeRemoved, note };
         }
         let node = changed.pin.as_ref().map(|node| format!(", node {node}"));
-        let note = format!("put right after the fact: {reason}{}", node.unwrap_or_default());
+        let note =
+            format!("repaired after admission missed it: {reason}{}", node.unwrap_or_default());
         Report { reason: EventReason::PinRepaired, note }
     }
 }
@@ -117,11 +121,11 @@ impl Kind for Services {
         serde_json::from_str::<PartialService<'_>>(text).map(|service| ServiceView::of(&service))
     }
 
-    fn key(service: &ServiceView) -> (String, String) {
+    fn key(service: &ServiceView) -> Key {
         (service.namespace.clone(), service.name.clone())
     }
 
-    fn concerns(service: &ServiceView, _facts: &Snapshot) -> bool {
+    fn concerns(service: &ServiceView, _snapshot: &Snapshot) -> bool {
         plan::asks(service)
     }
 
@@ -143,8 +147,8 @@ impl Kind for Services {
 
     fn report(_before: &ServiceView, changed: &ServiceView, reason: Reason) -> Report {
         let note = match changed.decision() {
-            Some(decision) => format!("decided after the fact: {decision} ({reason})"),
-            None => format!("what was decided is taken back after the fact: {reason}"),
+            Some(decision) => format!("decided after admission missed it: {decision} ({reason})"),
+            None => format!("removed the decision after admission missed the change: {reason}"),
         };
         Report { reason: EventReason::BalancerRepaired, note }
     }

@@ -1,10 +1,8 @@
-//! An object as the API server has it at this moment, and the change of that very version.
+//! A complete object of the API server, and the change of its version.
 //!
-//! It is kept as the text that came: a patch is built against all of it, and nothing of it is needed
-//! otherwise.
+//! It is kept as the received text, against which the patch is built.
 
-use super::kind::Kind;
-use super::queue::Key;
+use super::kind::{Key, Kind};
 use fastrak_admission::patch::{Edit, Received, only_version};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -18,7 +16,7 @@ use serde::Deserialize;
 
 /// An object of a kind.
 pub(super) struct Object<K: Kind> {
-    /// What is decided by.
+    /// The fields that decisions use.
     pub(super) view: K::View,
     text: String,
     metadata: Identity,
@@ -36,7 +34,7 @@ struct Identity {
     resource_version: String,
 }
 
-/// Why a repair came to nothing.
+/// Why a repair failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RepairError {
     #[error("could not get the object")]
@@ -47,12 +45,11 @@ pub(super) enum RepairError {
     Change(#[source] kube::Error),
     #[error("could not get the volume")]
     Volume(#[source] kube::Error),
-    #[error("could not look for the node")]
+    #[error("could not list the node")]
     Node(#[source] kube::Error),
 }
 
-/// Returns whether there is a node of this name at this moment. A list by name takes no further
-/// right.
+/// Returns whether a node exists. A list by name needs no additional right.
 pub(super) async fn node_exists(client: &Client, node: &NodeName) -> Result<bool, RepairError> {
     let nodes: Api<Node> = Api::all(client.clone());
     let params = ListParams::default().fields(&format!("metadata.name={node}"));
@@ -61,7 +58,7 @@ pub(super) async fn node_exists(client: &Client, node: &NodeName) -> Result<bool
 }
 
 impl<K: Kind> Object<K> {
-    /// Gets an object; none if there is no such object any more.
+    /// Reads an object. Returns `None` if it does not exist.
     pub(super) async fn get(client: &Client, key: &Key) -> Result<Option<Self>, RepairError> {
         let (namespace, name) = key;
         let request = Request::new(K::Object::url_path(&(), Some(namespace)));
@@ -79,7 +76,7 @@ impl<K: Kind> Object<K> {
         Ok(Self { view: K::read(&text)?, text, metadata })
     }
 
-    /// Changes the object. Returns none if another has changed it first.
+    /// Changes the object. Returns `None` if another client changed it first.
     pub(super) async fn change(
         &self,
         client: &Client,
@@ -108,12 +105,12 @@ impl<K: Kind> Object<K> {
         Ok([vec![version], received.patch(edits)].concat())
     }
 
-    /// The uid of the object.
+    /// Returns the UID.
     pub(super) fn uid(&self) -> &str {
         &self.metadata.uid
     }
 
-    /// What an event refers to.
+    /// Returns the reference for an event.
     pub(super) fn reference(&self) -> ObjectReference {
         let (namespace, name) = K::key(&self.view);
         ObjectReference {
@@ -122,7 +119,6 @@ impl<K: Kind> Object<K> {
             namespace: Some(namespace),
             name: Some(name),
             uid: Some(self.metadata.uid.clone()),
-            // Without its version: two repairs of one object are one event with a count.
             ..ObjectReference::default()
         }
     }
@@ -136,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_repair_is_of_the_version_that_was_got() {
+    fn a_repair_tests_the_version_that_was_read() {
         let text = json!({
             "metadata": {"name": "outer", "namespace": "shop", "uid": "u", "resourceVersion": "7"},
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},

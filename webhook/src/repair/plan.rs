@@ -1,5 +1,4 @@
-//! What is to be done about an object that is there: the very decision that the webhook would have
-//! made, had it seen the object. Pure.
+//! Decides about a repair: the same decision that the webhook would have made at admission. Pure.
 
 use super::bound;
 use super::report::{self, Report};
@@ -12,20 +11,20 @@ use fastrak_api::balancer::ServiceView;
 use fastrak_api::claim::Claim;
 use fastrak_api::names::kubernetes;
 
-/// What is to be done about an object.
+/// The decision about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Nothing.
+    /// Do nothing.
     Nothing,
-    /// These changes, and why.
+    /// Make these changes, for this reason.
     Change(Vec<Edit>, Reason),
-    /// There is nothing that fastrak could do, and an event says why.
+    /// Record an event: no agent can serve the object.
     Report(Report),
-    /// The volume of this name is to be read: it knows what the claim has lost.
+    /// Read the volume of this name and restore what the claim has lost.
     ReadVolume(String),
 }
 
-/// Returns whether a claim waits for its volume. Others need nothing any more.
+/// Returns whether a claim waits for its volume.
 #[must_use]
 pub fn waits(claim: &Claim) -> bool {
     claim.volume_name.is_none()
@@ -33,8 +32,7 @@ pub fn waits(claim: &Claim) -> bool {
         && matches!(claim.phase.as_deref(), None | Some("Pending"))
 }
 
-/// Returns whether a Service wants an address, or did and still bears what was decided then. Others
-/// were never anything to us.
+/// Returns whether a Service needs an address, or still has the decision of a time when it did.
 #[must_use]
 pub fn asks(service: &ServiceView) -> bool {
     !service.deleting && (service.is_load_balancer || service.decision.is_some())
@@ -72,21 +70,21 @@ pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
     }
 }
 
-/// Returns whether a claim opts out or is in a namespace that fastrak leaves alone.
+/// Returns whether a claim opts out or is in a system namespace.
 fn is_left_alone(claim: &Claim, snapshot: &Snapshot) -> bool {
     let namespace = &claim.namespace;
     claim.opted_out || snapshot.is_opted_out(namespace) || snapshot.is_system(namespace)
 }
 
-/// Checks whether it selects a node, which starts the provisioning of a new volume.
+/// Returns whether a verdict selects a node, which starts the provisioning of a new volume.
 fn selects(verdict: &Verdict) -> bool {
     let selected = Field::Annotation(kubernetes::SELECTED_NODE);
     let Outcome::Patched(edits) = &verdict.outcome else { return false };
     edits.iter().any(|edit| edit.field == selected && edit.value.is_some())
 }
 
-/// Decides about a Service. Without an older state to compare with, a decision that is recorded
-/// stands, whatever is configured by now: a machine that is in use is not torn down by a restart.
+/// Decides about a Service. There is no old object, so a recorded decision stands even if the
+/// configuration has changed: a restart must not remove a machine that is in use.
 #[must_use]
 pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
     if !asks(service) {

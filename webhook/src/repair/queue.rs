@@ -1,26 +1,26 @@
-//! The objects that may need a repair, each with the moment at which it is to be looked at.
-//! Pure: `now` is passed in.
+//! The queue of objects that may need a repair, each with a due time. Pure: `now` is passed in.
+//!
+//! It is not the runtime's work queue: it keeps the reduced objects, postpones an object at each
+//! change, and has one consumer.
 
+use super::kind::Key;
 use super::restorations::Restorations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a report of an object is not repeated.
+/// How long a report is not repeated.
 const REPEAT: Duration = Duration::from_secs(30 * 60);
 
-/// Namespace and name of an object.
-pub(super) type Key = (String, String);
-
-/// The objects of one kind, with what is known of each.
+/// The objects of one kind.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     delay: Duration,
     objects: BTreeMap<Key, Waiting<T>>,
-    /// The same moments as in `objects`, in their order.
+    /// The due times in `objects`, in their order.
     order: BTreeSet<(Instant, Key)>,
-    relisted: Option<BTreeSet<Key>>,
-    /// Outlives the objects: one that is restored needs nothing until the next time.
+    listed: Option<BTreeSet<Key>>,
+    /// Outlives the objects: a restored object leaves the queue until the next time.
     pub(super) restorations: Restorations,
 }
 
@@ -28,39 +28,39 @@ pub(super) struct Queue<T> {
 struct Waiting<T> {
     object: T,
     due: Option<Instant>,
-    /// What was reported of it last, and when.
+    /// The last report, and its time.
     reported: Option<(String, Instant)>,
 }
 
 impl<T> Queue<T> {
-    /// An empty queue that looks at an object `delay` after it has changed: the webhook's own work
-    /// and the scheduler's write are on their way then, and a reader that looks at once sees neither.
+    /// Returns an empty queue in which an object is due `delay` after its last change: an earlier
+    /// decision would not see the writes of the webhook and the scheduler that are in progress.
     pub(super) fn new(delay: Duration) -> Self {
         Self {
             delay,
             objects: BTreeMap::new(),
             order: BTreeSet::new(),
-            relisted: None,
+            listed: None,
             restorations: Restorations::default(),
         }
     }
 
-    /// A new list begins: what it does not name is gone.
-    pub(super) fn relist(&mut self) {
-        self.relisted = Some(BTreeSet::new());
+    /// Starts a new list.
+    pub(super) fn start_list(&mut self) {
+        self.listed = Some(BTreeSet::new());
     }
 
-    /// The list is complete.
-    pub(super) fn relisted(&mut self) {
-        let Some(named) = self.relisted.take() else { return };
+    /// Completes the list. Removes the objects that it does not name.
+    pub(super) fn finish_list(&mut self) {
+        let Some(named) = self.listed.take() else { return };
         let gone: Vec<_> =
             self.objects.keys().filter(|key| !named.contains(*key)).cloned().collect();
         gone.iter().for_each(|key| self.remove(key));
     }
 
-    /// An object is as it is now said to be.
+    /// Adds or updates an object.
     pub(super) fn put(&mut self, key: Key, object: T, now: Instant) {
-        if let Some(named) = &mut self.relisted {
+        if let Some(named) = &mut self.listed {
             named.insert(key.clone());
         }
         let reported = self.take(&key).and_then(|waiting| waiting.reported);
@@ -69,7 +69,7 @@ impl<T> Queue<T> {
         self.objects.insert(key, Waiting { object, due: Some(due), reported });
     }
 
-    /// An object needs nothing any more.
+    /// Removes an object.
     pub(super) fn remove(&mut self, key: &Key) {
         self.take(key);
     }
@@ -82,7 +82,7 @@ impl<T> Queue<T> {
         Some(waiting)
     }
 
-    /// Records that this is reported of an object. Returns whether it has not been lately.
+    /// Records a report. Returns false if the same was reported recently.
     pub(super) fn is_new(&mut self, key: &Key, note: &str, now: Instant) -> bool {
         let Some(waiting) = self.objects.get_mut(key) else { return true };
         let reported = waiting.reported.as_ref();
@@ -93,15 +93,15 @@ impl<T> Queue<T> {
         true
     }
 
-    /// The world has changed: every object is to be looked at.
-    pub(super) fn look_at_all(&mut self, now: Instant) {
+    /// Makes all objects due after the delay.
+    pub(super) fn requeue_all(&mut self, now: Instant) {
         let keys: Vec<_> = self.objects.keys().cloned().collect();
-        keys.iter().for_each(|key| self.look_again(key, now + self.delay));
+        keys.iter().for_each(|key| self.requeue(key, now + self.delay));
     }
 
-    /// An object is to be looked at then, if it is still there and has no turn yet: one that was
-    /// refused is not asked about more often because the world changes.
-    pub(super) fn look_again(&mut self, key: &Key, at: Instant) {
+    /// Makes an object due at a time, unless it was removed or has a due time: a failed repair is
+    /// not retried earlier because of other changes.
+    pub(super) fn requeue(&mut self, key: &Key, at: Instant) {
         let without = self.objects.get_mut(key).filter(|waiting| waiting.due.is_none());
         if let Some(waiting) = without {
             waiting.due = Some(at);
@@ -109,17 +109,17 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How many objects are still to be looked at.
+    /// Returns the number of objects with a due time.
     pub(super) fn backlog(&self) -> usize {
         self.order.len()
     }
 
-    /// When the next object is to be looked at.
+    /// Returns the next due time.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.order.first().map(|(due, _)| *due)
     }
 
-    /// The object to look at now. It is looked at again only when something has changed.
+    /// Returns the next object that is due. It stays without a due time until it changes.
     pub(super) fn take_next(&mut self, now: Instant) -> Option<(Key, T)>
     where
         T: Clone,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_looked_at_once_a_while_after_its_last_change() {
+    fn an_object_is_due_once_after_its_last_change() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         queue.put(key("a"), 2, start + DELAY / 2);
@@ -160,23 +160,23 @@ mod tests {
         assert_eq!(queue.next_due(), Some(start + DELAY / 2 + DELAY));
         assert_eq!(taken(&mut queue, start + DELAY * 2), only(2));
         assert_eq!(queue.next_due(), None);
-        queue.look_at_all(start + DELAY * 2);
+        queue.requeue_all(start + DELAY * 2);
         assert_eq!(taken(&mut queue, start + DELAY * 3), only(2));
     }
 
     #[test]
-    fn a_claim_whose_repair_failed_is_looked_at_again() {
+    fn an_object_can_be_requeued_after_a_failed_repair() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         assert_eq!(taken(&mut queue, start + DELAY).len(), 1);
-        queue.look_again(&key("a"), start + DELAY * 5);
-        queue.look_again(&key("gone"), start + DELAY * 5);
+        queue.requeue(&key("a"), start + DELAY * 5);
+        queue.requeue(&key("gone"), start + DELAY * 5);
         assert!(taken(&mut queue, start + DELAY * 4).is_empty());
         assert_eq!(taken(&mut queue, start + DELAY * 5), only(1));
     }
 
     #[test]
-    fn one_that_changes_often_has_one_turn_and_they_come_in_order() {
+    fn an_object_that_changes_often_is_due_once_and_in_order() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         for (at, name) in ["b", "a", "b", "c"].into_iter().enumerate() {
             let at = u32::try_from(at).unwrap();
@@ -186,15 +186,15 @@ mod tests {
         let order = taken(&mut queue, start + DELAY * 9);
         assert_eq!(order, [("a", 1), ("b", 2), ("c", 3)].map(|(name, at)| (name.to_owned(), at)));
         assert_eq!((queue.backlog(), queue.next_due()), (0, None));
-        queue.relist();
+        queue.start_list();
         queue.put(key("b"), 4, start);
-        queue.relisted();
-        queue.look_at_all(start);
-        assert_eq!(queue.backlog(), 1, "what is kept is kept once");
+        queue.finish_list();
+        queue.requeue_all(start);
+        assert_eq!(queue.backlog(), 1, "an object is kept once");
     }
 
     #[test]
-    fn a_report_is_repeated_only_after_a_while_or_if_it_says_something_else() {
+    fn a_report_is_repeated_after_an_interval_or_if_it_changes() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         assert!(queue.is_new(&key("a"), "no node", start));
@@ -204,19 +204,19 @@ mod tests {
         assert!(queue.is_new(&key("a"), "no agent", start + DELAY + REPEAT));
         queue.remove(&key("a"));
         queue.put(key("a"), 1, start);
-        assert!(queue.is_new(&key("a"), "no agent", start), "it is another of that name");
+        assert!(queue.is_new(&key("a"), "no agent", start), "another object of the same name");
     }
 
     #[test]
-    fn a_claim_that_is_gone_is_not_looked_at() {
+    fn a_deleted_object_is_not_due() {
         let (mut queue, start) = (Queue::new(DELAY), Instant::now());
         queue.put(key("a"), 1, start);
         queue.put(key("b"), 1, start);
         assert_eq!(queue.backlog(), 2);
         queue.remove(&key("a"));
-        queue.relist();
+        queue.start_list();
         queue.put(key("c"), 1, start);
-        queue.relisted();
+        queue.finish_list();
         assert_eq!(taken(&mut queue, start + DELAY), [("c".to_owned(), 1)]);
     }
 }

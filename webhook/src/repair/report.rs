@@ -1,5 +1,5 @@
-//! What is wrong with a claim that waits and that no agent will serve: the reason, and what to do about
-//! it. Pure. It says nothing of a claim that only waits for its pod, or for an agent that is starting.
+//! Explains why no agent serves a waiting claim, and what to do about it. Pure. A claim that waits
+//! for its pod or for a starting agent is not reported.
 
 use fastrak_admission::mutate::claim_pin::problem;
 use fastrak_admission::snapshot::agent::Agent;
@@ -11,16 +11,16 @@ use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
 
-/// Something to report to the owner of an object.
+/// An event on an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The reason of the event.
+    /// The reason.
     pub reason: EventReason,
-    /// Its text.
+    /// The note.
     pub note: String,
 }
 
-/// Returns what is wrong with a claim about which `verdict` has nothing to change.
+/// Returns the report of a claim that `verdict` does not change.
 pub(super) fn claim(claim: &Claim, verdict: &Verdict, snapshot: &Snapshot) -> Option<Report> {
     let class = snapshot.class(claim.class_name()?).filter(|class| class.is_ours())?;
     match claim.served_by() {
@@ -106,7 +106,7 @@ fn unserved(
     Some(Report { reason: EventReason::ClaimNotServed, note })
 }
 
-/// The way that is left for a claim which the webhook leaves alone.
+/// Returns the advice for a claim that the webhook skips.
 fn by_hand() -> String {
     format!("or name its node in annotation and label {}", names::NODE)
 }
@@ -163,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_on_a_node_whose_agent_is_down_says_so() {
+    fn a_claim_on_a_node_whose_agent_is_down_is_reported() {
         let broken = Agent::Down { pod: Some("agent-x".into()) };
         let snapshot = with_agents(&[("a", broken), ("b", Agent::Down { pod: None })]);
-        for (node, says) in [
+        for (node, wanted) in [
             (
                 "a",
                 "node a, which is not Ready; see kubectl --namespace fastrak-system describe pod agent-x",
@@ -175,29 +175,30 @@ mod tests {
         ] {
             let (reason, note) = report(&pinned(node, "scheduler"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::AgentNotReady);
-            assert!(note.contains(says), "{note}");
+            assert!(note.contains(wanted), "{note}");
         }
     }
 
     #[test]
-    fn a_user_pin_to_a_node_that_cannot_serve_says_so() {
+    fn a_user_pin_to_a_node_that_cannot_serve_is_reported() {
         let mut windows = node("w");
         windows["metadata"]["labels"]["kubernetes.io/os"] = json!("windows");
         let snapshot = snapshot(&[node("a"), node("b"), windows]);
-        for (node, says) in [("gone", "which does not exist"), ("w", "which does not run Linux")] {
+        for (node, wanted) in [("gone", "which does not exist"), ("w", "which does not run Linux")]
+        {
             let (reason, note) = report(&pinned(node, "user"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
-            assert!(note.contains(says) && note.contains("recreate the claim"), "{note}");
+            assert!(note.contains(wanted) && note.contains("recreate the claim"), "{note}");
         }
     }
 
     #[test]
-    fn what_the_webhook_leaves_alone_is_reported_with_the_cure() {
+    fn a_skipped_claim_is_reported_with_the_remedy() {
         let plain = claim_of(Some("waits"));
         let mut system = plain.clone();
         system["metadata"]["namespace"] = json!("kube-system");
         let two = snapshot(&[node("a"), node("b")]);
-        for (object, snapshot, says) in [
+        for (object, snapshot, wanted) in [
             (&system, &two, "create the claim in another namespace"),
             (
                 &with_labels(&plain, &[(names::ADMISSION, "disabled")]),
@@ -215,9 +216,9 @@ mod tests {
         ] {
             let (reason, note) = report(object, snapshot).unwrap();
             assert_eq!(reason, EventReason::ClaimNotServed);
-            assert!(note.contains(says), "{note}");
+            assert!(note.contains(wanted), "{note}");
         }
-        // One that bears annotation and label by hand is served.
+        // A claim with annotation and label is served.
         let by_hand = annotated(&with_labels(&system, &[(NODE, "a")]), &[(NODE, "a")]);
         assert_eq!(report(&by_hand, &two), None);
     }

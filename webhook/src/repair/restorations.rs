@@ -3,7 +3,7 @@
 //! A client that removes the label each time would otherwise be answered each time, for ever: each
 //! restoration of the same claim waits twice as long as the one before.
 
-use super::queue::Key;
+use super::kind::Key;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,12 +1,13 @@
-//! Restores the label and the annotation of a bound claim: reads the claim and its volume from the API
-//! server, and changes the claim in the very version that was read. It decides nothing.
+//! Restores the label and the annotation of a bound claim: reads the claim and its volume from the
+//! API server, and changes the claim in the version that was read.
 
-use super::controller::{AGAIN, RepairController};
-use super::kind::Kind;
+use super::controller::{RETRY_DELAY, RepairController};
+use super::kind::{Key, Kind};
+use super::metrics::RepairOutcome;
 use super::object::{Object, RepairError};
 use super::plan::Repair;
-use super::queue::{Key, Queue};
-use crate::metrics::RepairOutcome;
+use super::queue::Queue;
+use crate::event::Action;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::not_found::is_not_found;
@@ -14,11 +15,12 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::{Api, Client, Resource as _};
 use tokio::time::Instant;
 
-/// The resource by which the API server names what it does not have.
+/// The resource in the API server's response about a missing volume.
 const VOLUMES: &str = "persistentvolumes";
 
 impl RepairController {
-    /// Restores an object when its turn has come. Returns whether the API server was asked.
+    /// Restores an object if it was not restored recently. Returns whether the API server was
+    /// asked.
     pub(super) async fn restore<K: Kind>(
         &self,
         queue: &mut Queue<K::View>,
@@ -27,7 +29,7 @@ impl RepairController {
     ) -> bool {
         let now = Instant::now();
         if let Some(at) = queue.restorations.not_before(key).filter(|at| now < *at) {
-            queue.look_again(key, at);
+            queue.requeue(key, at);
             return false;
         }
         let restored = self.restored::<K>(key, snapshot).await;
@@ -38,17 +40,17 @@ impl RepairController {
             Some(RepairOutcome::Failed)
         });
         match outcome {
-            // It is not fastrak's. The watch shows it again if it changes.
+            // The volume is not fastrak's. The watch shows the object again if it changes.
             None => queue.remove(key),
             Some(RepairOutcome::Repaired) => queue.restorations.add(key, now),
             Some(RepairOutcome::Superseded) => {}
-            Some(RepairOutcome::Failed) => queue.look_again(key, now + AGAIN),
+            Some(RepairOutcome::Failed) => queue.requeue(key, now + RETRY_DELAY),
         }
-        outcome.into_iter().for_each(|outcome| self.metrics.count_repair(K::SUBJECT, outcome));
+        outcome.into_iter().for_each(|outcome| self.metrics.count(K::SUBJECT, outcome));
         true
     }
 
-    /// Returns how it has gone; none if the object's volume has nothing to restore.
+    /// Returns the outcome, or `None` if the volume has nothing to restore.
     async fn restored<K: Kind>(
         &self,
         key: &Key,
@@ -68,12 +70,12 @@ impl RepairController {
         };
         let (namespace, object_name) = key;
         tracing::info!(namespace, name = object_name, volume = name, "restored the node label");
-        self.record(&changed, restoration.report, "Repairing").await;
+        self.record(&changed, restoration.report, Action::Repairing);
         Ok(Some(RepairOutcome::Repaired))
     }
 }
 
-/// Reads the volume of this name; none if the API server has none.
+/// Reads a volume. Returns `None` if it does not exist.
 async fn volume(client: &Client, name: &str) -> Result<Option<PersistentVolume>, RepairError> {
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
     match volumes.get(name).await {

@@ -1,6 +1,6 @@
-//! `caBundle` in the webhook configuration: read, published by server-side apply under a field
-//! manager of its own, so that a client that applies the rest of the configuration neither sees nor
-//! loses it. It makes no configuration.
+//! Reads and publishes `caBundle` in our webhook configuration. It is published by server-side
+//! apply under a field manager of its own, so a client that applies the manifests does not remove
+//! it. The webhook configuration is never created here.
 
 use super::state::Id;
 use fastrak_api::names;
@@ -11,79 +11,79 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// The configuration, as far as it is ours to know.
+/// Our webhook configuration: its version, and the `caBundle` of each webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
+pub struct Configuration {
     version: String,
     hooks: Vec<(String, Vec<u8>)>,
 }
 
-/// Why the API server does not trust us yet.
+/// Why `caBundle` could not be read or published.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// There is no configuration, or none of its webhooks is ours.
+    /// The webhook configuration does not exist, or has none of our webhooks.
     #[error(
         "MutatingWebhookConfiguration {name} has no webhook {} or {}: apply the manifests",
         names::CLAIMS_HOOK,
         names::SERVICES_HOOK,
         name = names::WEBHOOK_CONFIGURATION
     )]
-    NotRegistered,
-    /// The configuration cannot be read.
+    NoConfiguration,
+    /// The webhook configuration could not be read.
     #[error("could not read MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
     Read(#[source] kube::Error),
-    /// The configuration cannot be changed.
-    #[error("could not publish the authority in MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
+    /// The webhook configuration could not be changed.
+    #[error("could not publish the CA bundle in MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
     Publish(#[source] kube::Error),
 }
 
-/// Reads the configuration: from the API server itself, not from a watch, which may be late.
+/// Reads the webhook configuration from the API server. A watch may be behind.
 pub async fn read(
     configurations: &Api<MutatingWebhookConfiguration>,
-) -> Result<Registration, BundleError> {
+) -> Result<Configuration, BundleError> {
     let found = configurations.get_opt(names::WEBHOOK_CONFIGURATION).await;
-    let configuration = found.map_err(BundleError::Read)?.ok_or(BundleError::NotRegistered)?;
+    let configuration = found.map_err(BundleError::Read)?.ok_or(BundleError::NoConfiguration)?;
     let ours =
         |name: &str| [names::CLAIMS_HOOK, names::SERVICES_HOOK, names::PROBE_HOOK].contains(&name);
     let hooks = configuration.webhooks.into_iter().flatten().filter(|hook| ours(&hook.name));
     let hooks: Vec<_> =
         hooks.map(|hook| (hook.name, hook.client_config.ca_bundle.unwrap_or_default().0)).collect();
     if hooks.is_empty() {
-        return Err(BundleError::NotRegistered);
+        return Err(BundleError::NoConfiguration);
     }
     let version = configuration.metadata.resource_version.unwrap_or_default();
-    Ok(Registration { version, hooks })
+    Ok(Configuration { version, hooks })
 }
 
-impl Registration {
-    /// Returns whether every webhook of ours has exactly this bundle.
+impl Configuration {
+    /// Returns whether all our webhooks have exactly this bundle.
     #[must_use]
     pub fn has(&self, bundle: &str) -> bool {
         self.hooks.iter().all(|(_, found)| found == bundle.as_bytes())
     }
 
-    /// Whom every webhook of ours trusts.
+    /// Returns the CAs that all our webhooks trust.
     #[must_use]
     pub fn trusted(&self) -> BTreeSet<Id> {
         let each = self.bundles().map(|bundle| bundle.iter().map(|pem| Id::of(&pem)).collect());
         each.reduce(|one: BTreeSet<_>, other| &one & &other).unwrap_or_default()
     }
 
-    /// Whom any webhook of ours trusts.
+    /// Returns the CAs that any of our webhooks trusts.
     #[must_use]
     pub fn found(&self) -> Bundle {
         let all: String = self.bundles().map(|bundle| bundle.to_pem()).collect();
         Bundle::salvage(&all)
     }
 
-    /// The text that each webhook of ours has.
+    /// Returns the bundle of each of our webhooks as a text.
     pub fn texts(&self) -> impl Iterator<Item = String> {
         self.hooks.iter().map(|(_, found)| String::from_utf8_lossy(found).into_owned())
     }
 
-    /// Publishes a bundle; false where another changed the configuration first. It is a change to
-    /// this very version: a replica that looks at an older Secret never takes back what a newer
-    /// one has published.
+    /// Publishes a bundle. Returns false if another client changed the webhook configuration first.
+    /// The change applies to this version only: a replica that has read an older Secret cannot undo
+    /// what was published from a newer one.
     pub async fn publish(
         &self,
         configurations: &Api<MutatingWebhookConfiguration>,
@@ -101,7 +101,7 @@ impl Registration {
             "metadata": {"name": names::WEBHOOK_CONFIGURATION, "resourceVersion": self.version},
             "webhooks": hooks,
         });
-        // Forced: a bundle that somebody else put there would keep the API server from us.
+        // Forced: with a bundle of another client, the API server would not trust this webhook.
         let params = PatchParams::apply(names::MANAGER_CA_BUNDLE).force();
         let applied =
             configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &Patch::Apply(patch)).await;

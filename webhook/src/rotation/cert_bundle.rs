@@ -1,9 +1,8 @@
-//! The content of the Secret: the authority that signs, the one that comes next, those to trust, and
-//! the leaf that is served. Reading, making and writing it down only: what is to be made is
-//! `plan.rs`'s business, and where it is kept `secret.rs`'s.
+//! The content of the Secret: the current CA, the next one, the trusted ones, and the leaf. It is
+//! parsed, changed and serialised here. `plan.rs` decides about changes, and `secret.rs` stores it.
 
 use super::plan::Change;
-use super::state::{AuthorityFact, Held, Id, LeafFact, Lifetimes};
+use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes};
 use fastrak_api::names;
 use fastrak_certs::{
     Bundle, CertError, Certificate, CertificateAuthority, KeyPairPem, Leaf, LeafRequest, Usage,
@@ -14,122 +13,122 @@ use time::OffsetDateTime;
 
 const COMMON_NAME: &str = names::WEBHOOK;
 
-const AUTHORITY: &str = "the authority";
+const CA: &str = "the CA";
 const TRUE: &str = "true";
 
-/// All that the Secret holds.
+/// The content of the Secret.
 #[derive(Debug)]
 pub struct CertBundle {
-    /// The authority that signs.
-    pub authority: CertificateAuthority,
-    /// The one that is to sign next.
+    /// The CA that issues certificates.
+    pub ca: CertificateAuthority,
+    /// The CA that replaces it.
     pub next: Option<CertificateAuthority>,
-    /// Those that signed before and are still trusted.
+    /// The previous CAs, which are still trusted.
     pub old: Bundle,
-    /// What is served, or why it cannot be read.
+    /// The leaf to serve, or why it is invalid.
     pub served: Result<ServedLeaf, CertBundleError>,
-    /// When those that signed before are trusted no longer.
+    /// When the previous CAs are removed.
     pub retire_at: Option<OffsetDateTime>,
-    /// Whether all of it was created again and not published since.
+    /// Whether the Secret was recreated and its CA is not published yet.
     pub inherits: bool,
 }
 
-/// A leaf with its key.
+/// A leaf certificate with its key.
 #[derive(Debug)]
 pub struct ServedLeaf {
-    /// The texts.
+    /// The PEM texts.
     pub pem: KeyPairPem,
-    /// What the certificate says.
+    /// The parsed certificate.
     pub leaf: Leaf,
 }
 
-/// What certificates are made from.
+/// The names and lifetimes of new certificates.
 #[derive(Clone, Debug)]
 pub struct CertSpec {
-    /// The names by which the API server reaches us.
+    /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
-    /// How long they last.
+    /// The lifetimes.
     pub lifetimes: Lifetimes,
 }
 
-/// A recipe at one moment.
+/// The issuance of certificates at one time.
 #[derive(Clone, Copy, Debug)]
-pub struct Making<'a> {
-    recipe: &'a CertSpec,
+pub struct Issuance<'a> {
+    spec: &'a CertSpec,
     now: OffsetDateTime,
 }
 
 impl CertSpec {
-    /// What is made from it at this moment.
+    /// Returns the issuance at `now`.
     #[must_use]
-    pub fn at(&self, now: OffsetDateTime) -> Making<'_> {
-        Making { recipe: self, now }
+    pub fn at(&self, now: OffsetDateTime) -> Issuance<'_> {
+        Issuance { spec: self, now }
     }
 }
 
-/// Why the content of the Secret cannot be used, or none could be made.
+/// Why the content of the Secret is invalid or could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CertBundleError {
-    /// A key of the Secret is missing or no text.
+    /// A key of the Secret is missing or is not UTF-8.
     #[error("{0} is missing or is not a text")]
     Missing(&'static str),
-    /// A certificate cannot be used or made.
-    #[error("{what} cannot be used")]
+    /// A certificate is invalid or could not be created.
+    #[error("{what} is not usable")]
     Certificate {
-        /// Which part.
+        /// The part.
         what: &'static str,
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: CertError,
     },
-    /// There is nothing that could be changed so. The plan has seen to that, so it is a defect.
-    #[error("the certificates cannot be changed so")]
+    /// The change does not apply to the stored content, which is a bug in the plan.
+    #[error("bug: the planned change does not apply to the stored certificates")]
     Impossible,
 }
 
 impl CertBundle {
-    /// A new authority and a leaf of it; nothing else is trusted.
-    pub fn create(making: &Making<'_>) -> Result<Self, CertBundleError> {
-        let authority = making.authority()?;
-        let served = making.leaf(&authority)?;
+    /// Creates a CA and a leaf. No other CA is trusted.
+    pub fn create(issuance: &Issuance<'_>) -> Result<Self, CertBundleError> {
+        let ca = issuance.ca()?;
+        let served = issuance.leaf(&ca)?;
         let (served, old) = (Ok(served), Bundle::new());
-        Ok(Self { authority, next: None, old, served, retire_at: None, inherits: true })
+        Ok(Self { ca, next: None, old, served, retire_at: None, inherits: true })
     }
 
-    /// What is stored, with a change that was planned. `found` is what was published.
+    /// Returns the stored content after a planned change. `found` is the published bundle.
     pub fn changed(
         stored: Option<Self>,
         change: &Change,
         found: &Bundle,
-        making: &Making<'_>,
+        issuance: &Issuance<'_>,
     ) -> Result<Self, CertBundleError> {
-        if let Change::Remake { keep, .. } = change {
-            let mut new = Self::create(making)?;
-            new.adopt(keep, found, making)?;
+        if let Change::Recreate { keep, .. } = change {
+            let mut new = Self::create(issuance)?;
+            new.adopt(keep, found, issuance)?;
             return Ok(new);
         }
         let mut this = stored.ok_or(CertBundleError::Impossible)?;
         match change {
-            Change::Remake { .. } => return Err(CertBundleError::Impossible),
-            Change::Adopt(ids) => this.adopt(ids, found, making)?,
+            Change::Recreate { .. } => return Err(CertBundleError::Impossible),
+            Change::Adopt(ids) => this.adopt(ids, found, issuance)?,
             Change::Confirm => this.inherits = false,
-            Change::IssueLeaf(_) => this.served = Ok(making.leaf(&this.authority)?),
-            Change::Introduce => this.next = Some(making.authority()?),
-            Change::Promote => this.promote(making)?,
+            Change::IssueLeaf(_) => this.served = Ok(issuance.leaf(&this.ca)?),
+            Change::Introduce => this.next = Some(issuance.ca()?),
+            Change::Promote => this.promote(issuance)?,
             Change::Retire(ids) => this.retire(ids)?,
         }
         Ok(this)
     }
 
-    /// Reads what is stored. A leaf or a next authority that cannot be used makes the rest no worse.
+    /// Parses the data of the Secret. An invalid leaf or next CA does not invalidate the rest.
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, CertBundleError> {
         let text = |key: &'static str| {
             let bytes = data.get(key).ok_or(CertBundleError::Missing(key))?;
             std::str::from_utf8(bytes).map_err(|_| CertBundleError::Missing(key))
         };
         let trusted = text(names::SECRET_CA_CERT)?;
-        let authority = CertificateAuthority::load(trusted, text(names::SECRET_CA_KEY)?)
-            .map_err(wrong(AUTHORITY))?;
+        let ca =
+            CertificateAuthority::load(trusted, text(names::SECRET_CA_KEY)?).map_err(wrong(CA))?;
         let bundle = Bundle::parse(trusted).map_err(wrong(names::SECRET_CA_CERT))?;
         let pair =
             |cert: &'static str, key: &'static str| text(cert).and_then(|c| Ok((c, text(key)?)));
@@ -140,24 +139,24 @@ impl CertBundle {
             let pem = KeyPairPem { cert_pem: cert_pem.to_owned(), key_pem: key_pem.to_owned() };
             ServedLeaf::read(pem)
         });
-        let new = [Some(&authority), next.as_ref()];
+        let new = [Some(&ca), next.as_ref()];
         let is_new = |pem: &String| new.iter().flatten().any(|one| one.cert_pem() == pem);
         let old: String = bundle.iter().filter(|pem| !is_new(pem)).collect();
         let old = Bundle::parse(&old).map_err(wrong(names::SECRET_CA_CERT))?;
         let retire_at = text(names::SECRET_RETIRE_AT).ok().and_then(|at| at.parse().ok());
         let retire_at = retire_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
         let inherits = text(names::SECRET_INHERITS).is_ok_and(|text| text == TRUE);
-        Ok(Self { authority, next, old, served, retire_at, inherits })
+        Ok(Self { ca, next, old, served, retire_at, inherits })
     }
 
-    /// The content as it is stored: what has no value has no key.
+    /// Returns the data of the Secret. A key without a value is removed.
     #[must_use]
     pub fn data(&self) -> BTreeMap<&'static str, Option<String>> {
         let (served, next) = (self.served.as_ref().ok(), self.next.as_ref());
         let retire_at = self.retire_at.map(|at| at.unix_timestamp().to_string());
         [
             (names::SECRET_CA_CERT, Some(self.bundle())),
-            (names::SECRET_CA_KEY, Some(self.authority.key_pem().to_owned())),
+            (names::SECRET_CA_KEY, Some(self.ca.key_pem().to_owned())),
             (names::SECRET_LEAF_CERT, served.map(|served| served.pem.cert_pem.clone())),
             (names::SECRET_LEAF_KEY, served.map(|served| served.pem.key_pem.clone())),
             (names::SECRET_NEXT_CERT, next.map(|next| next.cert_pem().to_owned())),
@@ -168,51 +167,51 @@ impl CertBundle {
         .into()
     }
 
-    /// Those to trust: the one that signs, the one that comes next, those that signed before.
+    /// Returns the PEM bundle of the trusted CAs: the current, the next, the previous ones.
     #[must_use]
     pub fn bundle(&self) -> String {
         let next = self.next.as_ref().map(CertificateAuthority::cert_pem).unwrap_or_default();
-        [self.authority.cert_pem(), next, &self.old.to_pem()].concat()
+        [self.ca.cert_pem(), next, &self.old.to_pem()].concat()
     }
 
-    /// What a plan needs to know of it.
+    /// Returns the input of the plan.
     #[must_use]
     pub fn summary(&self, names: &[String]) -> Held {
         Held {
-            current: fact(&self.authority),
-            next: self.next.as_ref().map(fact),
-            old: authorities(&self.old),
-            leaf: self.leaf_fact(names),
+            current: ca_info(&self.ca),
+            next: self.next.as_ref().map(ca_info),
+            old: cas(&self.old),
+            leaf: self.leaf_info(names),
             retire_at: self.retire_at,
             inherits: self.inherits,
         }
     }
 
-    fn leaf_fact(&self, names: &[String]) -> Result<LeafFact, &'static str> {
+    fn leaf_info(&self, names: &[String]) -> Result<LeafInfo, &'static str> {
         let Ok(ServedLeaf { pem, leaf }) = &self.served else {
-            return Err("the leaf cannot be read");
+            return Err("the leaf is malformed");
         };
-        if !leaf.is_signed_by(self.authority.cert_pem()) {
-            return Err("the leaf is another authority's");
+        if !leaf.is_signed_by(self.ca.cert_pem()) {
+            return Err("the leaf was issued by another CA");
         }
         if !leaf.covers(names) {
             return Err("the leaf lacks a name");
         }
-        let (id, issuer) = (Id::of(&pem.cert_pem), Id::of(self.authority.cert_pem()));
-        Ok(LeafFact { id, issuer, validity: leaf.validity() })
+        let (id, issuer) = (Id::of(&pem.cert_pem), Id::of(self.ca.cert_pem()));
+        Ok(LeafInfo { id, issuer, validity: leaf.validity() })
     }
 
     fn adopt(
         &mut self,
         ids: &[Id],
         found: &Bundle,
-        Making { recipe, now }: &Making<'_>,
+        Issuance { spec, now }: &Issuance<'_>,
     ) -> Result<(), CertBundleError> {
         for pem in found.iter().filter(|pem| ids.contains(&Id::of(pem))) {
             self.old.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
         }
         if !self.old.is_empty() {
-            self.retire_at = self.retire_at.max(Some(recipe.lifetimes.retire_adopted(*now)));
+            self.retire_at = self.retire_at.max(Some(spec.lifetimes.retire_adopted(*now)));
         }
         Ok(())
     }
@@ -227,18 +226,18 @@ impl CertBundle {
         Ok(())
     }
 
-    fn promote(&mut self, making: &Making<'_>) -> Result<(), CertBundleError> {
-        let recipe = making.recipe;
-        let at = recipe.lifetimes.retire_promoted(&self.summary(&recipe.names));
+    fn promote(&mut self, issuance: &Issuance<'_>) -> Result<(), CertBundleError> {
+        let spec = issuance.spec;
+        let at = spec.lifetimes.retire_promoted(&self.summary(&spec.names));
         self.retire_at = self.retire_at.max(Some(at));
         let next = self.next.take().ok_or(CertBundleError::Impossible)?;
         let mut old = Bundle::new();
-        old.add(self.authority.cert_pem()).map_err(wrong(AUTHORITY))?;
+        old.add(self.ca.cert_pem()).map_err(wrong(CA))?;
         for pem in self.old.iter() {
             old.add(&pem).map_err(wrong(names::SECRET_CA_CERT))?;
         }
-        (self.authority, self.old) = (next, old);
-        self.served = Ok(making.leaf(&self.authority)?);
+        (self.ca, self.old) = (next, old);
+        self.served = Ok(issuance.leaf(&self.ca)?);
         Ok(())
     }
 }
@@ -251,35 +250,35 @@ impl ServedLeaf {
     }
 }
 
-/// What a plan needs to know of the authorities in a bundle.
+/// Returns the CAs in a bundle.
 #[must_use]
-pub fn authorities(bundle: &Bundle) -> Vec<AuthorityFact> {
+pub fn cas(bundle: &Bundle) -> Vec<CaInfo> {
     let read = |pem: String| {
         let validity = Certificate::read(&pem).ok()?.validity;
-        Some(AuthorityFact { id: Id::of(&pem), validity })
+        Some(CaInfo { id: Id::of(&pem), validity })
     };
     bundle.iter().filter_map(read).collect()
 }
 
-fn fact(authority: &CertificateAuthority) -> AuthorityFact {
-    AuthorityFact { id: Id::of(authority.cert_pem()), validity: authority.validity() }
+fn ca_info(ca: &CertificateAuthority) -> CaInfo {
+    CaInfo { id: Id::of(ca.cert_pem()), validity: ca.validity() }
 }
 
-impl Making<'_> {
-    fn authority(&self) -> Result<CertificateAuthority, CertBundleError> {
-        let validity = Validity::starting(self.now, self.recipe.lifetimes.authority);
-        CertificateAuthority::generate(COMMON_NAME, validity).map_err(wrong(AUTHORITY))
+impl Issuance<'_> {
+    fn ca(&self) -> Result<CertificateAuthority, CertBundleError> {
+        let validity = Validity::starting(self.now, self.spec.lifetimes.ca);
+        CertificateAuthority::generate(COMMON_NAME, validity).map_err(wrong(CA))
     }
 
-    fn leaf(&self, authority: &CertificateAuthority) -> Result<ServedLeaf, CertBundleError> {
+    fn leaf(&self, ca: &CertificateAuthority) -> Result<ServedLeaf, CertBundleError> {
         let request = LeafRequest {
             common_name: COMMON_NAME.to_owned(),
             organization: None,
-            names: self.recipe.names.clone(),
+            names: self.spec.names.clone(),
             usage: Usage::Server,
-            validity: Validity::starting(self.now, self.recipe.lifetimes.leaf),
+            validity: Validity::starting(self.now, self.spec.lifetimes.leaf),
         };
-        ServedLeaf::read(authority.issue(&request).map_err(wrong("the leaf"))?)
+        ServedLeaf::read(ca.issue(&request).map_err(wrong("the leaf"))?)
     }
 }
 

@@ -1,113 +1,106 @@
-//! Carries out, step by step, what `plan.rs` decides for certificates of our own. It decides nothing
-//! about them, and makes none but by `material.rs`.
+//! Carries out the steps that `plan.rs` decides for certificates of our own.
 //!
-//! Before each step the configuration is read, and then the Secret: whatever a newer Secret has
-//! published is then of a version of the configuration that this replica has not read, and its own
-//! publication of older things fails. A replica that dies between two steps leaves nothing half
-//! done; the next look of any replica takes it from there.
+//! Before each step the webhook configuration is read, then the Secret. If another replica
+//! publishes from a newer Secret, it changes the version of the configuration, and a publication
+//! from the older Secret fails. A replica may die between two steps: any replica continues from
+//! there.
 //!
-//! Time is the wall clock's, looked at again every turn: a machine that was suspended wakes up
-//! with its certificate older than any timer knows.
+//! Each reconciliation reads the wall clock: timers stop while a machine is suspended.
 
-use super::ca_bundle::{self, BundleError, Registration};
-use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, authorities};
+use super::Outputs;
+use super::ca_bundle::{self, BundleError, Configuration};
+use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, cas};
 use super::error::RotationError;
-use super::metrics::{Kind, RotationMetrics};
-use super::plan::{Change, Step, is_good, plan};
+use super::metrics::Kind;
+use super::plan::{Change, Step, is_usable, plan};
 use super::secret;
-use super::seen::Seen;
-use super::state::{LeafFact, Published, Stored, View};
+use super::state::{LeafInfo, Published, Stored, View};
 use super::token_bucket::TokenBucket;
+use super::trust_times::TrustTimes;
 use super::watch::Watched;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
-use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_runtime::tls::Slot;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
-/// The pause after a first failure; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The first delay after a failure. It doubles up to the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// How long changes are gathered before they are looked at. A writer that never rests costs twenty
-/// looks a second at most.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long changes are collected before a reconciliation. A client that changes the objects all
+/// the time causes at most twenty a second.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Steps of one turn. No road to the end has more; who needs them is in a fight with others.
+/// The maximum number of steps of a reconciliation. More are needed only if other clients revert
+/// them.
 const STEPS: usize = 24;
 
-/// The task that looks after the certificate.
+/// The task that rotates the certificates.
 pub struct Rotation {
-    /// What says that something has changed.
+    /// The watches.
     pub watched: Watched,
-    /// What it works with.
-    pub care: Rotator,
+    /// The rotator.
+    pub rotator: Rotator,
 }
 
-/// What the task works with.
+/// Rotates the certificates.
 pub struct Rotator {
-    /// The replicas' Secret.
+    /// The Secrets of fastrak's namespace.
     pub secrets: Api<Secret>,
-    /// The configurations, of which one is ours.
+    /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
-    /// What certificates are made from.
-    pub recipe: CertSpec,
-    /// How often everything is looked at again where no watch says that something has changed.
+    /// The names and lifetimes of new certificates.
+    pub spec: CertSpec,
+    /// The interval of reconciliations without a change.
     pub poll: Duration,
-    /// What is served.
-    pub slot: Arc<Slot>,
-    /// What is measured.
-    pub metrics: RotationMetrics,
-    /// Ready once a certificate is served that the API server trusts.
-    pub ready: ReadyHandle,
+    /// Where the certificate is served and reported.
+    pub outputs: Outputs,
     /// The wall clock.
     pub clock: Clock,
 }
 
-/// What a replica remembers from turn to turn. It may forget all of it at any time.
+/// The state between reconciliations. It may be lost at any time.
 struct Memory {
-    served: Option<LeafFact>,
-    seen: Seen,
-    /// What the configuration was last seen to have, when that was what it should have.
+    served: Option<LeafInfo>,
+    trust_times: TrustTimes,
+    /// The bundle that was last read back as published.
     exact: Option<String>,
     repairs: TokenBucket,
 }
 
-/// One look at everything.
-struct Look {
-    registration: Registration,
+/// The objects at one time.
+struct Observed {
+    configuration: Configuration,
     secret: Option<Secret>,
-    material: Option<CertBundle>,
+    certs: Option<CertBundle>,
     view: View,
     now: OffsetDateTime,
 }
 
 impl Rotation {
-    /// Looks after the certificate until shutdown is requested.
+    /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let Self { watched, care } = self;
+        let Self { watched, rotator } = self;
         let mut memory = Memory::new(Instant::now());
         let mut changes = pin!(watched.changes());
-        let mut pause = FIRST_PAUSE;
+        let mut delay = FIRST_DELAY;
         loop {
-            let wait = match care.turn(&mut memory).await {
+            let wait = match rotator.reconcile(&mut memory).await {
                 Ok(wait) => {
-                    pause = FIRST_PAUSE;
-                    wait.map_or(care.poll, |wait| wait.min(care.poll))
+                    delay = FIRST_DELAY;
+                    wait.map_or(rotator.poll, |wait| wait.min(rotator.poll))
                 }
                 Err(error) => {
-                    care.report(&error, memory.served.is_some());
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    rotator.report(&error, memory.served.is_some());
+                    let wait = delay;
+                    delay = (delay * 2).min(MAX_DELAY);
                     wait
                 }
             };
@@ -115,7 +108,7 @@ impl Rotation {
                 () = shutdown.requested() => return Ok(()),
                 () = tokio::time::sleep(wait) => {}
                 Some(()) = changes.next() => {
-                    tokio::time::sleep(GATHER).await;
+                    tokio::time::sleep(DEBOUNCE).await;
                     while changes.next().now_or_never().flatten().is_some() {}
                 }
             }
@@ -124,101 +117,102 @@ impl Rotation {
 }
 
 impl Rotator {
-    /// Does what there is to do; then how long there is nothing, where that is known.
-    async fn turn(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
+    /// Takes all steps. Returns the time until the next one, if it is known.
+    async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
         for _ in 0..STEPS {
-            let look = self.look(memory).await?;
-            let step = plan(&look.view, &self.recipe.lifetimes, look.now);
+            let observed = self.observe(memory).await?;
+            let step = plan(&observed.view, &self.spec.lifetimes, observed.now);
             match step {
                 Step::Rest(wait) => {
-                    self.tell_ready(&look);
+                    self.update_readiness(&observed);
                     return Ok(wait);
                 }
-                Step::Serve => self.serve(look, memory)?,
-                Step::Publish => match self.publish(&look, memory).await? {
+                Step::Serve => self.serve(observed, memory)?,
+                Step::Publish => match self.publish(&observed, memory).await? {
                     None => {}
                     Some(wait) => return Ok(Some(wait)),
                 },
-                Step::Change(change) => self.change(look, &change).await?,
+                Step::Change(change) => self.change(observed, &change).await?,
             }
         }
-        Err(RotationError::Restless)
+        Err(RotationError::Contended)
     }
 
-    /// The configuration first, the Secret after it: see the head of this file.
-    async fn look(&self, memory: &mut Memory) -> Result<Look, RotationError> {
-        let registration =
+    /// Reads the webhook configuration, then the Secret. The module documentation explains the
+    /// order.
+    async fn observe(&self, memory: &mut Memory) -> Result<Observed, RotationError> {
+        let configuration =
             ca_bundle::read(&self.configurations).await.map_err(RotationError::Bundle)?;
-        let trusted = memory.seen.see(&registration.trusted(), Instant::now());
-        let found = authorities(&registration.found());
+        let trusted = memory.trust_times.update(&configuration.trusted(), Instant::now());
+        let found = cas(&configuration.found());
         let mut published = Published { trusted, found, exact: false };
         let secret = secret::read(&self.secrets).await.map_err(RotationError::Secret)?;
-        let (material, stored) = match secret.as_ref().map(secret::content) {
+        let (certs, stored) = match secret.as_ref().map(secret::content) {
             None => (None, Stored::Absent),
             Some(Err(error)) => (None, Stored::Unusable(Chain(&error).to_string())),
-            Some(Ok(material)) => {
-                let held = material.summary(&self.recipe.names);
-                (Some(material), Stored::Usable(Box::new(held)))
+            Some(Ok(certs)) => {
+                let held = certs.summary(&self.spec.names);
+                (Some(certs), Stored::Usable(Box::new(held)))
             }
         };
-        let bundle = material.as_ref().map(CertBundle::bundle);
-        if let Some(bundle) = bundle.filter(|bundle| registration.has(bundle)) {
+        let bundle = certs.as_ref().map(CertBundle::bundle);
+        if let Some(bundle) = bundle.filter(|bundle| configuration.has(bundle)) {
             published.exact = true;
             memory.exact = Some(bundle);
         }
         let view = View { published, stored, served: memory.served };
-        self.metrics.bundle_match.set(i64::from(view.published.exact));
-        self.metrics.show(view.phase());
+        self.outputs.metrics.bundle_match.set(i64::from(view.published.exact));
+        self.outputs.metrics.show(view.phase());
         if let Stored::Usable(held) = &view.stored {
             let end = held.current.validity.not_after;
-            self.metrics.authority_expiry.set(end.unix_timestamp());
+            self.outputs.metrics.ca_expiry.set(end.unix_timestamp());
         }
-        Ok(Look { registration, secret, material, view, now: self.clock.now() })
+        Ok(Observed { configuration, secret, certs, view, now: self.clock.now() })
     }
 
-    fn serve(&self, look: Look, memory: &mut Memory) -> Result<(), RotationError> {
-        let served = look.material.map(|material| material.served);
-        let (Some(Ok(served)), Stored::Usable(held)) = (served, look.view.stored) else {
+    fn serve(&self, observed: Observed, memory: &mut Memory) -> Result<(), RotationError> {
+        let served = observed.certs.map(|certs| certs.served);
+        let (Some(Ok(served)), Stored::Usable(held)) = (served, observed.view.stored) else {
             return Err(RotationError::Make(CertBundleError::Impossible));
         };
         let pem = &served.pem;
-        self.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
+        self.outputs.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
         let until = served.leaf.validity().not_after;
         tracing::info!(serial = served.leaf.serial(), until = %until, "serving a certificate");
-        self.metrics.certificate_expiry.set(until.unix_timestamp());
+        self.outputs.metrics.certificate_expiry.set(until.unix_timestamp());
         memory.served = held.leaf.ok();
         Ok(())
     }
 
-    /// Publishes the bundle. One that was there before and was changed by another hand is repaired
-    /// in measure: how long to wait, where the measure is full.
+    /// Publishes the bundle. If another client changed a published bundle, the repair is
+    /// rate-limited. Returns the time to wait if it is limited.
     async fn publish(
         &self,
-        look: &Look,
+        observed: &Observed,
         memory: &mut Memory,
     ) -> Result<Option<Duration>, RotationError> {
-        let bundle = look.material.as_ref().map(CertBundle::bundle);
+        let bundle = observed.certs.as_ref().map(CertBundle::bundle);
         let bundle = bundle.ok_or(RotationError::Make(CertBundleError::Impossible))?;
         let is_repair = memory.exact.as_ref() == Some(&bundle);
         if is_repair && let Err(wait) = memory.repairs.take(Instant::now()) {
-            tracing::debug!(?wait, "others keep changing the bundle");
-            self.tell_ready(look);
+            tracing::debug!(?wait, "other clients keep changing the CA bundle");
+            self.update_readiness(observed);
             return Ok(Some(wait));
         }
-        let published = look.registration.publish(&self.configurations, &bundle).await;
+        let published = observed.configuration.publish(&self.configurations, &bundle).await;
         let published = published.map_err(RotationError::Bundle)?;
         tracing::info!(published, is_repair, "published the CA bundle");
         Ok(None)
     }
 
-    async fn change(&self, look: Look, change: &Change) -> Result<(), RotationError> {
-        let Look { registration, secret, material, now, .. } = look;
-        let found = registration.found();
-        let material = CertBundle::changed(material, change, &found, &self.recipe.at(now));
-        let material = material.map_err(RotationError::Make)?;
-        let written = secret::write(&self.secrets, secret.as_ref(), &material).await;
+    async fn change(&self, observed: Observed, change: &Change) -> Result<(), RotationError> {
+        let Observed { configuration, secret, certs, now, .. } = observed;
+        let found = configuration.found();
+        let certs = CertBundle::changed(certs, change, &found, &self.spec.at(now));
+        let certs = certs.map_err(RotationError::Make)?;
+        let written = secret::write(&self.secrets, secret.as_ref(), &certs).await;
         let written = written.map_err(RotationError::Secret)?;
-        tracing::info!(?change, written, "certificates");
+        tracing::info!(?change, written, "changed the certificates");
         if written {
             self.count(change);
         }
@@ -227,37 +221,45 @@ impl Rotator {
 
     fn count(&self, change: &Change) {
         let made: &[Kind] = match change {
-            Change::Remake { .. } => &[Kind::Authority, Kind::Leaf],
-            Change::Introduce => &[Kind::Authority],
+            Change::Recreate { .. } => &[Kind::Ca, Kind::Leaf],
+            Change::Introduce => &[Kind::Ca],
             Change::IssueLeaf(_) | Change::Promote => &[Kind::Leaf],
             Change::Adopt(_) | Change::Confirm | Change::Retire(_) => &[],
         };
-        made.iter().for_each(|kind| self.metrics.issue(*kind));
+        made.iter().for_each(|kind| self.outputs.metrics.issue(*kind));
     }
 
-    fn tell_ready(&self, look: &Look) {
-        let good = look.view.served.filter(|it| is_good(it, &look.view.published, look.now));
-        match good {
-            Some(_) => self.ready.ready(),
-            None => self.ready.not_ready("no certificate is served that the API server trusts"),
+    fn update_readiness(&self, observed: &Observed) {
+        let Observed { view, now, .. } = observed;
+        let usable = view.served.filter(|it| is_usable(it, &view.published, *now));
+        match usable {
+            Some(_) => self.outputs.ready.ready(),
+            None => {
+                self.outputs.ready.not_ready("the API server does not trust the served certificate")
+            }
         }
     }
 
-    /// An API server that does not answer for a while costs nothing: what is served is still good.
-    /// One that has no registration any more sends nobody here, and an operator should see that.
+    /// Reports an error. The replica stays ready if it serves a certificate and the API server does
+    /// not respond. Without a webhook configuration it is not ready: no review can arrive.
     fn report(&self, error: &RotationError, serving: bool) {
         let chain = Chain(error).to_string();
-        let unregistered = matches!(error, RotationError::Bundle(BundleError::NotRegistered));
+        let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
         if unregistered || !serving {
-            self.ready.not_ready(chain.clone());
+            self.outputs.ready.not_ready(chain.clone());
         }
-        self.metrics.fail(error.cause());
-        tracing::warn!(error = chain, serving, "certificates; trying again");
+        self.outputs.metrics.fail(error.cause());
+        tracing::warn!(error = chain, serving, "could not rotate the certificates");
     }
 }
 
 impl Memory {
     fn new(now: Instant) -> Self {
-        Self { served: None, seen: Seen::default(), exact: None, repairs: TokenBucket::new(now) }
+        Self {
+            served: None,
+            trust_times: TrustTimes::default(),
+            exact: None,
+            repairs: TokenBucket::new(now),
+        }
     }
 }

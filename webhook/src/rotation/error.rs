@@ -1,5 +1,4 @@
-//! Why a look at the certificates came to nothing, and the cause by which it is counted. What is
-//! done about it is `controller.rs`'s business.
+//! The errors of the rotation, and their causes in metrics.
 
 use super::ca_bundle::BundleError;
 use super::cert_bundle::CertBundleError;
@@ -7,39 +6,41 @@ use super::metrics::Cause;
 use super::secret::SecretError;
 use fastrak_runtime::tls::TlsError;
 
-/// Why a turn came to nothing.
+/// Why the rotation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// Nothing can be published.
+    /// `caBundle` could not be read or published.
     #[error("the API server does not trust this webhook")]
     Bundle(#[source] BundleError),
-    /// There are no certificates.
-    #[error("there is no certificate")]
+    /// The Secret could not be read or written.
+    #[error("could not load or store the certificates")]
     Secret(#[source] SecretError),
-    /// None can be made.
-    #[error("could not make a certificate")]
+    /// A certificate could not be created.
+    #[error("could not create a certificate")]
     Make(#[source] CertBundleError),
-    /// What was stored cannot be served.
-    #[error("the certificate cannot be served")]
+    /// The stored certificate could not be served.
+    #[error("could not serve the certificate")]
     Serve(#[source] TlsError),
-    /// There is no end to what is to be done.
-    #[error("others keep changing the Secret or the registration, or the Secret cannot be changed")]
-    Restless,
+    /// The rotation made no progress.
+    #[error(
+        "no progress: other clients keep changing the Secret or the webhook configuration, or revert changes"
+    )]
+    Contended,
 }
 
 impl RotationError {
-    /// The cause by which it is counted.
+    /// Returns the cause in metrics.
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::Bundle(BundleError::NotRegistered) => Cause::Unregistered,
-            Self::Bundle(BundleError::Read(_)) => Cause::ReadRegistration,
+            Self::Bundle(BundleError::NoConfiguration) => Cause::NoConfiguration,
+            Self::Bundle(BundleError::Read(_)) => Cause::ReadConfiguration,
             Self::Bundle(BundleError::Publish(_)) => Cause::Publish,
             Self::Secret(SecretError::Read(_)) => Cause::ReadSecret,
             Self::Secret(_) => Cause::WriteSecret,
             Self::Make(_) => Cause::Make,
             Self::Serve(_) => Cause::Serve,
-            Self::Restless => Cause::Contention,
+            Self::Contended => Cause::Contention,
         }
     }
 }

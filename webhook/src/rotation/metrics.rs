@@ -1,5 +1,4 @@
-//! What is measured of the certificates, and the labels of it. It is filled by `controller.rs` and
-//! `mounted.rs`.
+//! The metrics of the rotation.
 
 use super::state::Phase;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -9,108 +8,115 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 
-/// Everything that is measured of the certificates.
+/// The metrics of the rotation. Clones share the values.
 #[derive(Clone, Debug, Default)]
 pub struct RotationMetrics {
-    /// When the certificate that is served ends.
+    /// The expiry time of the served certificate.
     pub certificate_expiry: Gauge,
-    /// When the authority that signs ends.
-    pub authority_expiry: Gauge,
-    /// Whether the registration has the bundle that it should.
+    /// The expiry time of the current CA.
+    pub ca_expiry: Gauge,
+    /// Whether `caBundle` is as it should be.
     pub bundle_match: Gauge,
-    /// How far a rotation is.
+    /// The phase of the rotation.
     pub phase: Family<PhaseLabel, Gauge>,
-    /// Turns that came to nothing.
+    /// The number of failures, by cause.
     pub failures: Family<CauseLabel, Counter>,
-    /// Certificates that this replica has made.
+    /// The number of certificates that this replica has created.
     pub issued: Family<KindLabel, Counter>,
 }
 
 /// The label of a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PhaseLabel {
-    /// Which.
+    /// The phase.
     pub phase: Phase,
 }
 
 /// The label of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CauseLabel {
-    /// What failed.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// The label of a certificate that was made.
+/// The label of a created certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KindLabel {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
 }
 
-/// What failed.
+/// The cause of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// There is no registration of ours.
-    Unregistered,
-    /// The registration could not be read.
-    ReadRegistration,
+    /// There is no webhook configuration.
+    NoConfiguration,
+    /// The webhook configuration could not be read.
+    ReadConfiguration,
     /// The bundle could not be published.
     Publish,
     /// The Secret could not be read.
     ReadSecret,
     /// The Secret could not be written.
     WriteSecret,
-    /// A certificate could not be made.
+    /// A certificate could not be created.
     Make,
     /// A certificate could not be served.
     Serve,
-    /// Others change everything all the time.
+    /// Other clients keep changing the objects.
     Contention,
-    /// The operator's own certificate cannot be used.
+    /// The mounted certificate is not usable.
     Mounted,
 }
 
-/// What kind a certificate is of.
+/// The kind of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An authority.
-    Authority,
-    /// One that is served.
+    /// A CA certificate.
+    Ca,
+    /// A serving certificate.
     Leaf,
 }
 
 impl RotationMetrics {
-    /// Registers all of them.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
-            "When the served certificate ends",
-            self.certificate_expiry.clone(),
+            "Time at which the served certificate expires",
+            this.certificate_expiry.clone(),
         );
         registry.register(
             "ca_expiry_timestamp_seconds",
-            "When the authority that signs ends",
-            self.authority_expiry.clone(),
+            "Time at which the current CA expires",
+            this.ca_expiry.clone(),
         );
         registry.register(
             "bundle_match",
-            "Whether the registration has the bundle that it should have",
-            self.bundle_match.clone(),
+            "Whether caBundle is as it should be",
+            this.bundle_match.clone(),
         );
-        registry.register("rotation_phase", "How far a rotation is", self.phase.clone());
+        registry.register(
+            "rotation_phase",
+            "Phase of the certificate rotation",
+            this.phase.clone(),
+        );
         registry.register(
             "rotation_failures",
-            "Looks at the certificates that came to nothing",
-            self.failures.clone(),
+            "Failures of the certificate rotation, by cause",
+            this.failures.clone(),
         );
         registry.register(
             "certificates_issued",
-            "Certificates that this replica has made",
-            self.issued.clone(),
+            "Certificates that this replica has created",
+            this.issued.clone(),
         );
+        this
     }
 
-    /// Shows how far a rotation is.
+    /// Shows the phase.
     pub fn show(&self, now: Phase) {
         for phase in Phase::ALL {
             self.phase.get_or_create(&PhaseLabel { phase }).set(i64::from(phase == now));
@@ -122,7 +128,7 @@ impl RotationMetrics {
         self.failures.get_or_create(&CauseLabel { cause }).inc();
     }
 
-    /// Counts a certificate that was made.
+    /// Counts a created certificate.
     pub fn issue(&self, kind: Kind) {
         self.issued.get_or_create(&KindLabel { kind }).inc();
     }
@@ -145,8 +151,8 @@ impl EncodeLabelValue for Phase {
 impl EncodeLabelValue for Cause {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         let text = match self {
-            Self::Unregistered => "unregistered",
-            Self::ReadRegistration => "read-registration",
+            Self::NoConfiguration => "unregistered",
+            Self::ReadConfiguration => "read-configuration",
             Self::Publish => "publish",
             Self::ReadSecret => "read-secret",
             Self::WriteSecret => "write-secret",
@@ -162,7 +168,7 @@ impl EncodeLabelValue for Cause {
 impl EncodeLabelValue for Kind {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         let text = match self {
-            Self::Authority => "ca",
+            Self::Ca => "ca",
             Self::Leaf => "leaf",
         };
         text.encode(encoder)

@@ -1,90 +1,84 @@
-//! A certificate that the operator brings, in a folder: it is read again and again, and served once
-//! it fits and the API server trusts it. No Secret is read or written here, nothing is made, and
-//! `caBundle` is left alone where the folder says nothing of an authority.
+//! Serves the certificate that the administrator mounts. The folder is read at intervals, and a new
+//! certificate is served once it is complete, matches its key, and the API server trusts it. There
+//! is no Secret. Without `ca.crt` in the folder, `caBundle` is not changed.
 //!
-//! The content is compared, not the file watched: of a mounted Secret, which is swapped by a link,
-//! inotify reports the first change at most.
+//! The files are polled: a mounted Secret is replaced by a symbolic link, of which inotify reports
+//! at most the first change.
 
 mod folder;
 pub mod plan;
 
-use super::ca_bundle::{self, BundleError, Registration};
-use super::cert_bundle::authorities;
-use super::metrics::{Cause, RotationMetrics};
-use super::seen::Seen;
+use super::Outputs;
+use super::ca_bundle::{self, BundleError, Configuration};
+use super::cert_bundle::cas;
+use super::metrics::Cause;
 use super::state::{Phase, Published};
+use super::trust_times::TrustTimes;
 use fastrak_certs::Bundle;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
-use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_runtime::tls::Slot;
 use fastrak_runtime::tls::TlsError;
 use folder::{FolderError, Found};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
-use plan::{Shown, Step, View, plan};
+use plan::{CertVersion, Step, View, plan};
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
-/// Steps of one turn; who needs more is in a fight with others.
+/// The maximum number of steps at a time. More are needed only if other clients revert them.
 const STEPS: usize = 8;
 
-/// The task that looks after a certificate of the operator's.
+/// The task that serves a mounted certificate.
 pub struct Mounted {
-    /// Where it is.
+    /// The folder.
     pub folder: PathBuf,
-    /// The configurations, of which one is ours.
+    /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
-    /// The names by which the API server reaches us.
+    /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
-    /// How long API servers may take to learn of a new bundle.
+    /// How long API servers may take to load a new bundle.
     pub settle: Duration,
-    /// How often everything is looked at again.
+    /// How often the folder is read.
     pub poll: Duration,
-    /// What is served.
-    pub slot: Arc<Slot>,
-    /// What is measured.
-    pub metrics: RotationMetrics,
-    /// Ready once a certificate is served.
-    pub ready: ReadyHandle,
+    /// Where the certificate is served and reported.
+    pub outputs: Outputs,
     /// The wall clock.
     pub clock: Clock,
 }
 
-/// Why a turn came to nothing.
+/// Why the certificate could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum MountedError {
-    /// What is in the folder cannot be used. What was there before is served on.
-    #[error("the certificate in --tls-dir cannot be used")]
+    /// The folder has no usable certificate. The previous one is still served.
+    #[error("the certificate in --tls-dir is not usable")]
     Folder(#[source] FolderError),
-    /// Nothing can be published or read back.
+    /// `caBundle` could not be read or published.
     #[error("the API server does not trust this webhook")]
     Bundle(#[source] BundleError),
-    /// The pair cannot be served.
-    #[error("the certificate in --tls-dir cannot be served")]
+    /// The certificate could not be served.
+    #[error("could not serve the certificate in --tls-dir")]
     Serve(#[source] TlsError),
-    /// There is no end to what is to be done.
-    #[error("others keep changing the registration")]
-    Restless,
+    /// No progress was made.
+    #[error("no progress: other clients keep changing the webhook configuration")]
+    Contended,
 }
 
 #[derive(Default)]
 struct Memory {
     served: Option<Found>,
-    seen: Seen,
+    trust_times: TrustTimes,
 }
 
 impl Mounted {
-    /// Looks after the certificate until shutdown is requested.
+    /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut memory = Memory::default();
-        self.metrics.show(Phase::Mounted);
+        self.outputs.metrics.show(Phase::Mounted);
         loop {
-            let wait = match self.turn(&mut memory).await {
+            let wait = match self.reconcile(&mut memory).await {
                 Ok(wait) => wait.map_or(self.poll, |wait| wait.min(self.poll)),
                 Err(error) => {
                     self.report(&error, memory.served.is_some());
@@ -98,43 +92,43 @@ impl Mounted {
         }
     }
 
-    async fn turn(&self, memory: &mut Memory) -> Result<Option<Duration>, MountedError> {
+    async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, MountedError> {
         let found = folder::read(&self.folder, &self.names, self.clock.now()).await;
         let found = match (found.map_err(MountedError::Folder), memory.served.clone()) {
             (Ok(found), _) => found,
             (Err(error), None) => return Err(error),
-            // What cannot be used is told, and what is served is looked after all the same.
+            // The certificate that is served needs its CA in `caBundle` all the same.
             (Err(error), Some(served)) => {
                 self.report(&error, true);
                 served
             }
         };
         for _ in 0..STEPS {
-            let registration = ca_bundle::read(&self.configurations).await;
-            let registration = registration.map_err(MountedError::Bundle)?;
+            let configuration = ca_bundle::read(&self.configurations).await;
+            let configuration = configuration.map_err(MountedError::Bundle)?;
             let now = self.clock.now();
-            let view = self.view(&registration, &found, memory, now);
-            self.metrics.bundle_match.set(i64::from(view.trusts_new));
+            let view = self.view(&configuration, &found, memory, now);
+            self.outputs.metrics.bundle_match.set(i64::from(view.trusts_new));
             match plan(&view, self.settle, now) {
-                Step::Publish => self.publish(&registration, &found, now).await?,
+                Step::Publish => self.publish(&configuration, &found, now).await?,
                 Step::Serve => self.serve(&found, memory)?,
                 Step::Rest(wait) => {
-                    self.ready.ready();
+                    self.outputs.ready.ready();
                     return Ok(wait);
                 }
             }
         }
-        Err(MountedError::Restless)
+        Err(MountedError::Contended)
     }
 
     async fn publish(
         &self,
-        registration: &Registration,
+        configuration: &Configuration,
         found: &Found,
         now: OffsetDateTime,
     ) -> Result<(), MountedError> {
-        let bundle = union(&found.authorities, &registration.found(), now);
-        let done = registration.publish(&self.configurations, &bundle).await;
+        let bundle = union(&found.cas, &configuration.found(), now);
+        let done = configuration.publish(&self.configurations, &bundle).await;
         let published = done.map_err(MountedError::Bundle)?;
         tracing::info!(published, "published the CA bundle");
         Ok(())
@@ -142,64 +136,63 @@ impl Mounted {
 
     fn view(
         &self,
-        registration: &Registration,
+        configuration: &Configuration,
         found: &Found,
         memory: &mut Memory,
         now: OffsetDateTime,
     ) -> View {
-        let trusted = memory.seen.see(&registration.trusted(), Instant::now());
+        let trusted = memory.trust_times.update(&configuration.trusted(), Instant::now());
         let trusts = |found: &Found| {
-            registration.texts().all(|text| {
-                // With no bundle at all, the API server trusts whom its machine trusts.
+            configuration.texts().all(|text| {
+                // Without a bundle, the API server uses the CAs of its operating system.
                 text.trim().is_empty() || found.chain.is_trusted(&text, &self.names, now)
             })
         };
-        let shown = |found: &Found| Shown { digest: found.digest, ends: found.ends };
+        let version = |found: &Found| CertVersion { digest: found.digest, expires: found.expires };
         View {
-            found: shown(found),
-            served: memory.served.as_ref().map(shown),
+            found: version(found),
+            served: memory.served.as_ref().map(version),
             trusts_new: trusts(found),
             trusts_served: memory.served.as_ref().is_some_and(trusts),
-            own: authorities(&found.authorities).iter().map(|authority| authority.id).collect(),
+            own: cas(&found.cas).iter().map(|ca| ca.id).collect(),
             published: Published { trusted, ..Published::default() },
         }
     }
 
     fn serve(&self, found: &Found, memory: &mut Memory) -> Result<(), MountedError> {
-        self.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
-        tracing::info!(serial = found.serial, until = %found.ends, "serving the certificate of --tls-dir");
-        self.metrics.certificate_expiry.set(found.ends.unix_timestamp());
+        self.outputs.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
+        tracing::info!(serial = found.serial, until = %found.expires, "serving the certificate of --tls-dir");
+        self.outputs.metrics.certificate_expiry.set(found.expires.unix_timestamp());
         memory.served = Some(found.clone());
         Ok(())
     }
 
     fn report(&self, error: &MountedError, serving: bool) {
         let chain = Chain(error).to_string();
-        let unregistered = matches!(error, MountedError::Bundle(BundleError::NotRegistered));
+        let unregistered = matches!(error, MountedError::Bundle(BundleError::NoConfiguration));
         if unregistered || !serving {
-            self.ready.not_ready(chain.clone());
+            self.outputs.ready.not_ready(chain.clone());
         }
-        self.metrics.fail(match error {
+        self.outputs.metrics.fail(match error {
             MountedError::Folder(_) => Cause::Mounted,
-            MountedError::Bundle(BundleError::NotRegistered) => Cause::Unregistered,
-            MountedError::Bundle(BundleError::Read(_)) => Cause::ReadRegistration,
+            MountedError::Bundle(BundleError::NoConfiguration) => Cause::NoConfiguration,
+            MountedError::Bundle(BundleError::Read(_)) => Cause::ReadConfiguration,
             MountedError::Bundle(BundleError::Publish(_)) => Cause::Publish,
             MountedError::Serve(_) => Cause::Serve,
-            MountedError::Restless => Cause::Contention,
+            MountedError::Contended => Cause::Contention,
         });
-        tracing::warn!(error = chain, serving, "certificates; trying again");
+        tracing::warn!(error = chain, serving, "could not update the certificate");
     }
 }
 
-/// The operator's authorities, and those trusted before that have not expired: other replicas may
-/// not have seen the new certificate yet.
+/// Returns the CAs of the folder and the published ones that have not expired: other replicas may
+/// not have read the new certificate yet.
 fn union(own: &Bundle, found: &Bundle, now: OffsetDateTime) -> String {
-    let (mut all, mut before) = (own.clone(), found.clone());
-    before.prune_expired(now);
-    for pem in before.iter().take(plan::MOST) {
-        // It was read from a bundle, so it can be added to one.
+    let (mut all, mut previous) = (own.clone(), found.clone());
+    previous.prune_expired(now);
+    for pem in previous.iter().take(plan::MAX_CAS) {
         if let Err(error) = all.add(&pem) {
-            tracing::warn!(error = %error, "an authority was lost");
+            tracing::warn!(error = %error, "could not keep a published CA");
         }
     }
     all.to_pem()

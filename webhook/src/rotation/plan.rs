@@ -1,92 +1,92 @@
-//! What is to be done next about the certificates: one step, given what is stored, what is
-//! published, what this replica serves, and the time. Pure: nothing is made or written here.
+//! Decides the next step of the rotation from what is stored, published and served, and the time.
+//! Pure.
 //!
-//! How an authority is replaced, each line one step of any replica, which may die after it:
+//! A CA is replaced in these steps. Any replica may take a step, and may die after it:
 //!
-//! 1. `Introduce`: the next authority is stored beside the current one.
-//! 2. `Publish`: `caBundle` has both.
-//! 3. Wait, until this replica itself has seen both there for `settle`: API servers learn by a watch.
-//! 4. `Promote`: the next one is the current, with a leaf of its own. The old one stays trusted.
-//! 5. `Serve`, each replica for itself, by the same rule as 3.
-//! 6. `Retire`: the last leaf of the old authority has expired; it is trusted no longer.
+//! 1. `Introduce`: store the next CA beside the current one.
+//! 2. `Publish`: write both to `caBundle`.
+//! 3. Wait until this replica has seen both in `caBundle` for `settle`: API servers load it by a
+//! watch.
+//! 4. `Promote`: make the next CA the current one and issue a leaf. The previous CA stays trusted.
+//! 5. `Serve`: each replica serves the new leaf, after the same wait.
+//! 6. `Retire`: the last leaf of the previous CA has expired; remove the CA.
 //!
-//! The wait is measured by each replica for itself, on a clock that no one can set. A moment in the
-//! Secret would be another machine's, off by minutes.
+//! Each replica measures the wait on its monotonic clock. A time in the Secret would be from the
+//! clock of another machine, which may be minutes off.
 
-use super::state::Id;
-use super::state::{AuthorityFact, Held, LeafFact, Lifetimes, Published, Stored, View};
+use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes, Published, Stored, View};
 use fastrak_certs::Verdict;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Authorities that a bundle has at most. A Secret that is created again takes over what is published;
-/// a client that may write there must not make it grow for ever. This many are some twenty kilobytes.
-const MOST: usize = 32;
+/// The maximum number of CAs in a bundle. A recreated Secret adopts the published CAs, and a client
+/// that writes `caBundle` must not let it grow without limit. This number takes about 20 kB.
+const MAX_CAS: usize = 32;
 
-/// What is to be done.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Serve the leaf of the Secret.
+    /// Serve the leaf in the Secret.
     Serve,
-    /// Publish the bundle of the Secret.
+    /// Publish the bundle in the Secret.
     Publish,
     /// Change the Secret.
     Change(Change),
-    /// Nothing, for this long where it is known.
+    /// Do nothing, for this time if it is known.
     Rest(Option<Duration>),
 }
 
 /// A change of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Create all of it again, and go on trusting these, which are published.
-    Remake {
-        /// Whom to go on trusting.
+    /// Create a new CA and leaf, and keep trusting these published CAs.
+    Recreate {
+        /// The CAs to keep.
         keep: Vec<Id>,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Trust these too: they were published meanwhile.
+    /// Also trust these CAs, which were published in the meantime.
     Adopt(Vec<Id>),
-    /// What was created again has been read back.
+    /// Record that the new CA was read back from `caBundle`.
     Confirm,
-    /// Have the current authority issue a leaf.
+    /// Issue a leaf from the current CA, for this reason.
     IssueLeaf(&'static str),
-    /// Make the authority that is to come next.
+    /// Create the next CA.
     Introduce,
-    /// Make the next authority the current one, with a leaf of its own.
+    /// Make the next CA the current one and issue a leaf.
     Promote,
-    /// Trust these, which signed before, no longer.
+    /// Remove these previous CAs.
     Retire(Vec<Id>),
 }
 
-/// The next step.
+/// Returns the next step.
 #[must_use]
 pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
-    let remake = |why: &str| {
-        let keep = worth_keeping(&view.published, &[], lifetimes, now);
-        Step::Change(Change::Remake { keep, why: why.to_owned() })
+    let recreate = |why: &str| {
+        let keep = unexpired(&view.published, &[], lifetimes, now);
+        Step::Change(Change::Recreate { keep, why: why.to_owned() })
     };
     let held = match &view.stored {
-        Stored::Absent => return remake("there is no Secret"),
-        Stored::Unusable(why) => return remake(why),
+        Stored::Absent => return recreate("there is no Secret"),
+        Stored::Unusable(why) => return recreate(why),
         Stored::Usable(held) => held,
     };
-    if held.current.has_ended(now) {
+    if held.current.is_expired(now) {
         return match held.next {
-            Some(next) if !next.has_ended(now) => Step::Change(Change::Promote),
-            Some(_) | None => remake("the authority has ended"),
+            Some(next) if !next.is_expired(now) => Step::Change(Change::Promote),
+            Some(_) | None => recreate("the CA has expired"),
         };
     }
     let serving = serving(held, view, lifetimes, now);
     if serving == Serving::Now {
         return Step::Serve;
     }
-    // While what was created again is not published, nobody needs a renewal: it is new.
-    let step = if held.inherits { taking_over(held, view, lifetimes, now) } else { None };
+    // Certificates that are not published yet are new and need no renewal.
+    let step = if held.inherits { takeover_step(held, view, lifetimes, now) } else { None };
     let step = step.or_else(|| (!view.published.exact).then_some(Step::Publish));
     let step = step.or_else(|| leaf_step(held, lifetimes, now));
-    let step = step.or_else(|| authority_step(held, &view.published, lifetimes, now));
+    let step = step.or_else(|| ca_step(held, &view.published, lifetimes, now));
     match (step, serving) {
         (Some(Step::Rest(Some(one))), Serving::After(other)) => Step::Rest(Some(one.min(other))),
         (Some(step), _) => step,
@@ -95,12 +95,12 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
     }
 }
 
-/// Returns whether a leaf that this replica serves is still good: the API server trusts it, and it
-/// has not ended. One that has not begun is: it is our clock that is behind, and the API server's
-/// counts.
+/// Returns whether the served leaf is usable: the API server trusts it, and it has not expired. A
+/// leaf that is not valid yet is usable: the API server decides by its own clock, and ours may be
+/// behind.
 #[must_use]
-pub fn is_good(served: &LeafFact, published: &Published, now: OffsetDateTime) -> bool {
-    published.trusts(served.issuer).is_some() && !served.has_ended(now)
+pub fn is_usable(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
+    published.trusts(served.issuer).is_some() && !served.is_expired(now)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,16 +110,16 @@ enum Serving {
     No,
 }
 
-/// Returns whether the leaf of the Secret is to be served: its authority was read back, and where
-/// something good is served, API servers have had the time to learn of it.
+/// Returns when the leaf in the Secret can be served: its CA was read back, and if the served leaf
+/// is valid, API servers have had the time to load the CA.
 fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Serving {
     let Ok(leaf) = held.leaf else { return Serving::No };
     let Some(since) = view.published.trusts(leaf.issuer) else { return Serving::No };
-    let good = view.served.filter(|served| is_good(served, &view.published, now));
-    if leaf.has_ended(now) || view.served.is_some_and(|served| served.id == leaf.id) {
+    let usable = view.served.filter(|served| is_usable(served, &view.published, now));
+    if leaf.is_expired(now) || view.served.is_some_and(|served| served.id == leaf.id) {
         return Serving::No;
     }
-    match good {
+    match usable {
         Some(served) if served.issuer != leaf.issuer && since < lifetimes.settle => {
             Serving::After(lifetimes.settle.saturating_sub(since))
         }
@@ -127,38 +127,38 @@ fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime)
     }
 }
 
-/// The road of a Secret that was created again: until its bundle was read back, whatever is published
-/// may be what others serve by.
-fn taking_over(
+/// Returns the next step for a recreated Secret: until its bundle was read back, other replicas may
+/// serve certificates of any published CA.
+fn takeover_step(
     held: &Held,
     view: &View,
     lifetimes: &Lifetimes,
     now: OffsetDateTime,
 ) -> Option<Step> {
-    let known: Vec<_> = held.trusted().map(|authority| authority.id).collect();
-    let more = worth_keeping(&view.published, &known, lifetimes, now);
+    let known: Vec<_> = held.trusted().map(|ca| ca.id).collect();
+    let more = unexpired(&view.published, &known, lifetimes, now);
     if !more.is_empty() {
         return Some(Step::Change(Change::Adopt(more)));
     }
     view.published.exact.then_some(Step::Change(Change::Confirm))
 }
 
-/// Those of the published authorities that still count for somebody, the ones that last longest,
-/// beside those that are known.
-fn worth_keeping(
+/// Returns the published CAs beside `known` that are valid for any clock, those that expire last
+/// first.
+fn unexpired(
     published: &Published,
     known: &[Id],
     lifetimes: &Lifetimes,
     now: OffsetDateTime,
 ) -> Vec<Id> {
-    let counts = |authority: &&AuthorityFact| {
-        let end = authority.validity.not_after.saturating_add(lifetimes.grace());
-        now <= end && !known.contains(&authority.id)
+    let is_unexpired = |ca: &&CaInfo| {
+        let end = ca.validity.not_after.saturating_add(lifetimes.grace());
+        now <= end && !known.contains(&ca.id)
     };
-    let mut counting: Vec<_> = published.found.iter().filter(counts).collect();
-    counting.sort_by_key(|authority| std::cmp::Reverse(authority.validity.not_after));
-    let room = MOST.saturating_sub(known.len().max(1));
-    counting.iter().take(room).map(|authority| authority.id).collect()
+    let mut cas: Vec<_> = published.found.iter().filter(is_unexpired).collect();
+    cas.sort_by_key(|ca| std::cmp::Reverse(ca.validity.not_after));
+    let room = MAX_CAS.saturating_sub(known.len().max(1));
+    cas.iter().take(room).map(|ca| ca.id).collect()
 }
 
 fn leaf_step(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<Step> {
@@ -166,24 +166,24 @@ fn leaf_step(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<
         Err(why) => why,
         Ok(leaf) => match leaf.validity.verdict(now) {
             Verdict::Fresh => return None,
-            Verdict::Expired => "the leaf has ended",
-            // Near its authority's end a new leaf would last no longer than the one there is.
+            Verdict::Expired => "the leaf has expired",
+            // Shortly before the CA expires, a new leaf would not be valid longer than this one.
             Verdict::Due if lifetimes.leaf_end(&held.current, now) <= leaf.validity.not_after => {
                 return None;
             }
-            Verdict::Due => "two thirds of the leaf's time are over",
-            // Made by a clock that was ahead, or ours is behind: one made now counts in both cases,
-            // as long as its authority does.
+            Verdict::Due => "two thirds of the leaf's lifetime have passed",
+            // The leaf was issued by a clock that was ahead, or ours is behind. A new leaf is valid
+            // in both cases if its CA is.
             Verdict::NotYet if held.current.validity.verdict(now) == Verdict::NotYet => {
                 return None;
             }
-            Verdict::NotYet => "the leaf has not begun",
+            Verdict::NotYet => "the leaf is not valid yet",
         },
     };
     Some(Step::Change(Change::IssueLeaf(why)))
 }
 
-fn authority_step(
+fn ca_step(
     held: &Held,
     published: &Published,
     lifetimes: &Lifetimes,
@@ -191,14 +191,14 @@ fn authority_step(
 ) -> Option<Step> {
     let Some(next) = held.next else {
         return match held.current.validity.verdict(now) {
-            // One that has not begun is replaced with all care: if it is our clock that is behind,
-            // the API server trusts it all the while.
+            // A CA that is not valid yet is replaced step by step: if our clock is behind, the API
+            // server trusts it in the meantime.
             Verdict::Due | Verdict::Expired | Verdict::NotYet => {
                 Some(Step::Change(Change::Introduce))
             }
             Verdict::Fresh => {
-                let over = over(held, lifetimes, now);
-                (!over.is_empty()).then_some(Step::Change(Change::Retire(over)))
+                let retirable = retirable(held, lifetimes, now);
+                (!retirable.is_empty()).then_some(Step::Change(Change::Retire(retirable)))
             }
         };
     };
@@ -210,13 +210,12 @@ fn authority_step(
     if left.is_zero() { Some(Step::Change(Change::Promote)) } else { Some(Step::Rest(Some(left))) }
 }
 
-/// Those that signed before and of which nobody can serve a leaf any more: all of them when the last
-/// leaf of the last one has expired, and each that has expired itself.
-fn over(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
+/// Returns the previous CAs without a valid leaf: all of them once the last leaf of the last one
+/// has expired, and each one that has expired itself.
+fn retirable(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
     let all = held.retire_at.is_some_and(|at| now >= at);
-    let ended =
-        |old: &&AuthorityFact| now > old.validity.not_after.saturating_add(lifetimes.grace());
-    held.old.iter().filter(|old| all || ended(old)).map(|old| old.id).collect()
+    let is_expired = |old: &&CaInfo| now > old.validity.not_after.saturating_add(lifetimes.grace());
+    held.old.iter().filter(|old| all || is_expired(old)).map(|old| old.id).collect()
 }
 
 #[cfg(test)]

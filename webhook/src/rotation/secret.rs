@@ -1,6 +1,6 @@
-//! The Secret that the replicas share, as it is read and changed. Whoever comes first makes it;
-//! every change is made to the very version that was read, so of two replicas that want to change
-//! it one reads again. It holds keys: nothing of its content is ever logged.
+//! Reads and writes the Secret that the replicas share. Any replica creates it. A change applies
+//! only to the version that was read, so of two concurrent changes one fails and is planned again.
+//! The Secret contains keys: its content is never logged.
 
 use super::cert_bundle::{CertBundle, CertBundleError};
 use fastrak_api::names;
@@ -12,44 +12,44 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Why there are no certificates.
+/// Why the Secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The Secret cannot be read.
+    /// The Secret could not be read.
     #[error("could not read Secret {name}", name = names::WEBHOOK_SECRET)]
     Read(#[source] kube::Error),
-    /// The Secret cannot be made.
-    #[error("could not make Secret {name}", name = names::WEBHOOK_SECRET)]
+    /// The Secret could not be created.
+    #[error("could not create Secret {name}", name = names::WEBHOOK_SECRET)]
     Create(#[source] kube::Error),
-    /// The Secret cannot be changed.
+    /// The Secret could not be changed.
     #[error("could not change Secret {name}", name = names::WEBHOOK_SECRET)]
     Change(#[source] kube::Error),
-    /// A patch cannot be written. A defect of ours.
-    #[error("could not write a patch of Secret {name}", name = names::WEBHOOK_SECRET)]
+    /// A patch could not be serialised, which is a bug.
+    #[error("could not serialise a patch of Secret {name}", name = names::WEBHOOK_SECRET)]
     Encode(#[source] serde_json::Error),
 }
 
-/// The Secret as it is now: asked of the API server itself, not of a watch, which may be late.
+/// Reads the Secret from the API server. A watch may be behind.
 pub async fn read(secrets: &Api<Secret>) -> Result<Option<Secret>, SecretError> {
     secrets.get_opt(names::WEBHOOK_SECRET).await.map_err(SecretError::Read)
 }
 
-/// What is in it.
+/// Parses the content of the Secret.
 pub fn content(secret: &Secret) -> Result<CertBundle, CertBundleError> {
     let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
     CertBundle::read(&data.collect())
 }
 
-/// Makes the Secret, or changes the version of it that was read; false where it was made or changed
-/// by another meanwhile.
+/// Creates the Secret, or changes the version that was read. Returns false if another client
+/// created or changed it first.
 pub async fn write(
     secrets: &Api<Secret>,
     found: Option<&Secret>,
-    material: &CertBundle,
+    certs: &CertBundle,
 ) -> Result<bool, SecretError> {
     let written = match found {
-        None => create(secrets, material).await,
-        Some(secret) => change(secrets, secret, material).await,
+        None => create(secrets, certs).await,
+        Some(secret) => change(secrets, secret, certs).await,
     };
     match written {
         Ok(()) => Ok(true),
@@ -59,26 +59,26 @@ pub async fn write(
     }
 }
 
-async fn create(secrets: &Api<Secret>, material: &CertBundle) -> Result<(), SecretError> {
+async fn create(secrets: &Api<Secret>, certs: &CertBundle) -> Result<(), SecretError> {
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(names::WEBHOOK_SECRET.to_owned()),
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),
-        data: Some(merged(BTreeMap::new(), material)),
+        data: Some(merged(BTreeMap::new(), certs)),
         ..Secret::default()
     };
-    let made = secrets.create(&PostParams::default(), &secret).await;
-    made.map(drop).map_err(SecretError::Create)
+    let created = secrets.create(&PostParams::default(), &secret).await;
+    created.map(drop).map_err(SecretError::Create)
 }
 
 async fn change(
     secrets: &Api<Secret>,
     secret: &Secret,
-    material: &CertBundle,
+    certs: &CertBundle,
 ) -> Result<(), SecretError> {
-    let all = merged(secret.data.clone().unwrap_or_default(), material);
+    let all = merged(secret.data.clone().unwrap_or_default(), certs);
     let patch = serde_json::from_value(json!([
         {"op": "test", "path": "/metadata/resourceVersion", "value": secret.metadata.resource_version},
         {"op": "add", "path": "/data", "value": all},
@@ -89,12 +89,12 @@ async fn change(
     changed.map(drop).map_err(SecretError::Change)
 }
 
-/// All that the Secret holds, with ours in place of what was ours.
+/// Returns the data of the Secret with our keys replaced.
 fn merged(
     mut all: BTreeMap<String, ByteString>,
-    material: &CertBundle,
+    certs: &CertBundle,
 ) -> BTreeMap<String, ByteString> {
-    for (key, text) in material.data() {
+    for (key, text) in certs.data() {
         all.remove(key);
         all.extend(text.map(|text| (key.to_owned(), ByteString(text.into_bytes()))));
     }

@@ -1,137 +1,135 @@
-//! What a decision about certificates is made of: which authorities there are, where, and how long
-//! each of them counts. No key, no certificate and no text is here, so that thousands of invented
-//! clusters can be planned for in a test. It decides nothing.
+//! The input of `plan.rs`: which CA certificates exist, where, and how long each is valid. It
+//! contains no key and no certificate, so a test can plan for thousands of simulated clusters.
 
 use fastrak_certs::{Validity, Verdict};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// By how much the clocks of a cluster may differ and all still go well: a day, which is what a
-/// machine with a wrong time zone is off by at most, and an hour for good measure. What has expired
-/// stays trusted for so long; it costs a few hundred bytes.
+/// The tolerated difference between the clocks of a cluster: a day, which is the most that a wrong
+/// time zone causes, plus an hour. Expired CA certificates stay trusted for this time.
 pub const CLOCKS_DIFFER: time::Duration = time::Duration::hours(25);
 
-/// Which certificate: the SHA-256 of its text.
+/// The identity of a certificate: the SHA-256 of its PEM text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 32]);
 
-/// An authority.
+/// A CA certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuthorityFact {
-    /// Which.
+pub struct CaInfo {
+    /// The identity.
     pub id: Id,
-    /// When it counts.
+    /// The validity period.
     pub validity: Validity,
 }
 
-/// A leaf.
+/// A leaf certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeafFact {
-    /// Which.
+pub struct LeafInfo {
+    /// The identity.
     pub id: Id,
-    /// The authority that signed it.
+    /// The CA that issued it.
     pub issuer: Id,
-    /// When it counts.
+    /// The validity period.
     pub validity: Validity,
 }
 
-/// What the Secret holds.
+/// The state of the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// There is no Secret.
     Absent,
-    /// The Secret holds no authority that can be used, and why.
+    /// The Secret has no usable CA, for this reason.
     Unusable(String),
-    /// The Secret holds an authority.
+    /// The Secret has a CA.
     Usable(Box<Held>),
 }
 
-/// The content of a Secret that holds an authority.
+/// The content of a Secret with a CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The authority that signs.
-    pub current: AuthorityFact,
-    /// The one that is to sign once everybody trusts it.
-    pub next: Option<AuthorityFact>,
-    /// Those that signed before, still trusted.
-    pub old: Vec<AuthorityFact>,
-    /// What is to be served, where the current authority signed it for all our names; else why it
-    /// is not to be.
-    pub leaf: Result<LeafFact, &'static str>,
-    /// When those that signed before are trusted no longer.
+    /// The CA that issues certificates.
+    pub current: CaInfo,
+    /// The CA that replaces it once all API servers trust it.
+    pub next: Option<CaInfo>,
+    /// The previous CAs, which are still trusted.
+    pub old: Vec<CaInfo>,
+    /// The certificate to serve, or why it cannot be served: it must be issued by the current CA
+    /// for all our names.
+    pub leaf: Result<LeafInfo, &'static str>,
+    /// When the previous CAs are removed.
     pub retire_at: Option<OffsetDateTime>,
-    /// Whether the Secret was created again and not published since: what is published then still
-    /// counts, as others may serve by it.
+    /// Whether the Secret was recreated and its CA is not published yet. Other replicas may still
+    /// serve certificates of the published CAs.
     pub inherits: bool,
 }
 
-/// What the API server is to trust.
+/// The `caBundle` fields of our webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
-    /// Whom every webhook of ours trusts, and for how long this replica has seen so without a break.
+    /// The CAs in all of them, and for how long this replica has seen them without interruption.
     pub trusted: Vec<(Id, Duration)>,
-    /// The authorities that any webhook of ours trusts.
-    pub found: Vec<AuthorityFact>,
-    /// Whether every webhook of ours has exactly what the Secret says.
+    /// The CAs in any of them.
+    pub found: Vec<CaInfo>,
+    /// Whether all of them equal the bundle of the Secret.
     pub exact: bool,
 }
 
-/// How far a rotation is.
+/// The phase of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// There is no authority that can be used.
+    /// There is no usable CA.
     Missing,
-    /// The API server does not know yet whom to trust.
+    /// The CA is not published yet.
     Publishing,
-    /// The next authority is published, and API servers have the time to learn of it.
+    /// The next CA is published, and API servers load it.
     Settling,
-    /// A new authority signs, and the one before it is still trusted.
+    /// A new CA issues certificates, and the previous one is still trusted.
     Overlapping,
-    /// One authority, and that is all.
+    /// There is only the current CA.
     Settled,
-    /// The certificate is the operator's own.
+    /// The administrator mounts the certificate.
     Mounted,
 }
 
-/// What a decision is made of.
+/// The input of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// What the API server trusts. Read before the Secret was.
+    /// The published CAs. They are read before the Secret.
     pub published: Published,
-    /// What the replicas share.
+    /// The Secret.
     pub stored: Stored,
-    /// What this replica serves.
-    pub served: Option<LeafFact>,
+    /// The certificate that this replica serves.
+    pub served: Option<LeafInfo>,
 }
 
-/// What is configured.
+/// The configured durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// How long an authority lasts.
-    pub authority: time::Duration,
-    /// How long a leaf lasts.
+    /// The lifetime of a CA.
+    pub ca: time::Duration,
+    /// The lifetime of a leaf certificate.
     pub leaf: time::Duration,
-    /// How long API servers may take to learn of a new bundle.
+    /// How long API servers may take to load a new bundle.
     pub settle: Duration,
 }
 
 impl Lifetimes {
-    /// How long after its end something may still count for others.
+    /// Returns how long an expired certificate may still be valid for another clock.
     #[must_use]
     pub fn grace(&self) -> time::Duration {
         CLOCKS_DIFFER.min(self.leaf)
     }
 
-    /// When an authority that was found published may be forgotten: nothing says what it has
-    /// signed, so as if that were a leaf made now, and by the worst of clocks.
+    /// Returns when an adopted CA may be removed. Its certificates are unknown, so this assumes a
+    /// leaf that was issued now, by the worst clock.
     #[must_use]
     pub fn retire_adopted(&self, now: OffsetDateTime) -> OffsetDateTime {
         now.saturating_add(self.leaf).saturating_add(self.grace() * 3)
     }
 
-    /// When the authority that signs may be forgotten once another signs in its place: when its
-    /// last leaf has expired.
+    /// Returns when the current CA may be removed after its replacement: when its last leaf has
+    /// expired.
     #[must_use]
     pub fn retire_promoted(&self, held: &Held) -> OffsetDateTime {
         let end = held.current.validity.not_after;
@@ -139,38 +137,38 @@ impl Lifetimes {
         end.saturating_add(self.grace())
     }
 
-    /// When a leaf made at `now` by this authority would end.
+    /// Returns when a leaf that `ca` issues at `now` would expire.
     #[must_use]
-    pub fn leaf_end(&self, authority: &AuthorityFact, now: OffsetDateTime) -> OffsetDateTime {
-        now.saturating_add(self.leaf).min(authority.validity.not_after)
+    pub fn leaf_end(&self, ca: &CaInfo, now: OffsetDateTime) -> OffsetDateTime {
+        now.saturating_add(self.leaf).min(ca.validity.not_after)
     }
 }
 
-impl AuthorityFact {
-    /// Returns whether it has expired.
+impl CaInfo {
+    /// Returns whether the certificate has expired.
     #[must_use]
-    pub fn has_ended(&self, now: OffsetDateTime) -> bool {
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired
     }
 }
 
-impl LeafFact {
-    /// Returns whether it has expired.
+impl LeafInfo {
+    /// Returns whether the certificate has expired.
     #[must_use]
-    pub fn has_ended(&self, now: OffsetDateTime) -> bool {
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
         self.validity.verdict(now) == Verdict::Expired
     }
 }
 
 impl Held {
-    /// All that are to be trusted, in the order of the bundle.
-    pub fn trusted(&self) -> impl Iterator<Item = &AuthorityFact> {
+    /// Returns all trusted CAs, in the order of the bundle.
+    pub fn trusted(&self) -> impl Iterator<Item = &CaInfo> {
         [&self.current].into_iter().chain(&self.next).chain(&self.old)
     }
 }
 
 impl Published {
-    /// For how long this authority has been trusted by every webhook of ours, if it is.
+    /// Returns for how long all our webhooks have trusted a CA, if they do.
     #[must_use]
     pub fn trusts(&self, id: Id) -> Option<Duration> {
         self.trusted.iter().find(|(trusted, _)| *trusted == id).map(|(_, since)| *since)
@@ -178,7 +176,7 @@ impl Published {
 }
 
 impl View {
-    /// How far the rotation is.
+    /// Returns the phase of the rotation.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match &self.stored {
@@ -192,7 +190,7 @@ impl View {
 }
 
 impl Phase {
-    /// All of them.
+    /// All phases.
     pub const ALL: [Self; 6] = [
         Self::Missing,
         Self::Publishing,
@@ -204,7 +202,7 @@ impl Phase {
 }
 
 impl Id {
-    /// The certificate in this text, which is written as a bundle writes it.
+    /// Returns the identity of the certificate in a PEM text, as a bundle formats it.
     #[must_use]
     pub fn of(pem: &str) -> Self {
         Self(Sha256::digest(pem.as_bytes()).into())

@@ -1,5 +1,5 @@
-//! Tells that the Secret or the registration has changed, or may have. What it has changed to is
-//! not reported: a watch may be late, and who decides by it would decide by what was.
+//! Reports that the Secret or the webhook configuration may have changed. The new content is not
+//! reported: a watch may be behind, and decisions need the current objects.
 
 use fastrak_api::names;
 use fastrak_runtime::watch::Watch;
@@ -9,14 +9,14 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 
-/// The two objects. Of the Secret only what it is called is sent, not the keys.
+/// The watches of both objects. Only the metadata of the Secret is received, not the keys.
 pub struct Watched {
     secret: Watch<()>,
     configuration: Watch<()>,
 }
 
 impl Watched {
-    /// Those of a webhook in this namespace.
+    /// Returns the watches of a webhook in `namespace`.
     #[must_use]
     pub fn new(client: Client, namespace: &str) -> Self {
         let read = |_: &str| Ok(());
@@ -28,8 +28,8 @@ impl Watched {
         }
     }
 
-    /// Comes whenever one of the two has changed. It never ends; while the API server does not
-    /// answer it is tried again and again, ever more slowly.
+    /// Returns a stream with an item for each change. It never ends. Failed watches are retried
+    /// with backoff.
     pub fn changes(self) -> impl Stream<Item = ()> {
         select(self.secret.events(), self.configuration.events()).map(drop)
     }

@@ -1,19 +1,19 @@
-//! Bodies: how large one may be, and how much memory all of them may take together. It does not look
-//! into them.
+//! Request bodies: the maximum size of one, and the memory for all of them.
 
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The largest body. The API server takes objects of up to 3 MiB, and a review holds two.
+/// The maximum size of a body. The API server accepts objects of up to 3 MiB, and a review contains
+/// two.
 pub const LARGEST: usize = 7 * 1024 * 1024;
-/// As much of a body as most have. It has memory of its own: large ones that dawdle must not keep
-/// the many small ones from being read.
+/// The size of a small body. Small bodies have memory of their own: slow large ones must not block
+/// them.
 const SMALL: usize = 64 * 1024;
-/// The small bodies, and beginnings of large ones, that may be in memory at a time, in bytes.
+/// The memory for small bodies and the first bytes of large ones.
 const FOR_SMALL: usize = LARGEST;
-/// What goes beyond that.
+/// The memory for the other bytes of large bodies.
 const FOR_LARGE: usize = 3 * LARGEST;
 
 /// The memory for bodies.
@@ -23,36 +23,36 @@ pub(super) struct Budget {
     large: BodyBudget,
 }
 
-/// Bytes that are still to be had. Nobody waits for them.
+/// The number of available bytes. A request that needs more fails at once.
 #[derive(Debug)]
 struct BodyBudget(AtomicUsize);
 
-/// Bytes that were had, and are given back when this is dropped.
+/// Bytes that are returned to the budget when this is dropped.
 #[derive(Debug)]
-struct Held<'a> {
-    room: &'a BodyBudget,
+struct Reservation<'a> {
+    budget: &'a BodyBudget,
     bytes: usize,
 }
 
-/// Why a body could not be had.
+/// Why a body could not be received.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body is larger than {LARGEST} bytes")]
     TooLarge,
-    #[error("too many bodies at a time")]
+    #[error("too many concurrent request bodies")]
     Busy,
-    #[error("the body could not be read: {0}")]
+    #[error("could not read the body: {0}")]
     Broken(hyper::Error),
 }
 
-/// A body, and the memory that it takes of the budget.
+/// A body and its memory.
 pub(super) struct Received<'a> {
     content: Content,
-    small: Held<'a>,
-    large: Held<'a>,
+    small: Reservation<'a>,
+    large: Reservation<'a>,
 }
 
-/// Most bodies come in one piece, which is then not copied.
+/// The bytes of a body. Most bodies arrive in one piece, which is not copied.
 enum Content {
     Piece(Bytes),
     Pieces(Vec<u8>),
@@ -60,22 +60,22 @@ enum Content {
 
 impl Default for Budget {
     fn default() -> Self {
-        let room = |bytes| BodyBudget(AtomicUsize::new(bytes));
-        Self { small: room(FOR_SMALL), large: room(FOR_LARGE) }
+        let budget = |bytes| BodyBudget(AtomicUsize::new(bytes));
+        Self { small: budget(FOR_SMALL), large: budget(FOR_LARGE) }
     }
 }
 
-/// Receives a body, however long that takes.
+/// Receives a body, without a timeout.
 pub(super) async fn receive(
     request: Request<Incoming>,
     budget: &Budget,
 ) -> Result<Received<'_>, BodyError> {
-    if announced(request.headers()).is_some_and(|length| length > LARGEST) {
+    if content_length(request.headers()).is_some_and(|length| length > LARGEST) {
         return Err(BodyError::TooLarge);
     }
     let mut body = request.into_body();
     let content = Content::Piece(Bytes::new());
-    let (small, large) = (budget.small.nothing(), budget.large.nothing());
+    let (small, large) = (budget.small.reserve_nothing(), budget.large.reserve_nothing());
     let mut received = Received { content, small, large };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
@@ -85,7 +85,7 @@ pub(super) async fn receive(
 }
 
 impl Received<'_> {
-    /// The body.
+    /// Returns the body.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.content {
             Content::Piece(piece) => piece,
@@ -93,15 +93,15 @@ impl Received<'_> {
         }
     }
 
-    /// Memory is taken from the budget as bytes come, and not as they are announced: to announce
-    /// much costs a peer nothing.
+    /// Adds received bytes. Memory is reserved when bytes arrive and not by the Content-Length,
+    /// which costs a peer nothing.
     fn take(&mut self, data: Bytes) -> Result<(), BodyError> {
         let length = self.bytes().len() + data.len();
         if length > LARGEST {
             return Err(BodyError::TooLarge);
         }
-        let held = if length <= SMALL { &mut self.small } else { &mut self.large };
-        held.take(data.len()).ok_or(BodyError::Busy)?;
+        let reservation = if length <= SMALL { &mut self.small } else { &mut self.large };
+        reservation.grow(data.len()).ok_or(BodyError::Busy)?;
         match &mut self.content {
             Content::Piece(piece) if piece.is_empty() => *piece = data,
             Content::Piece(piece) => {
@@ -117,30 +117,30 @@ impl Received<'_> {
 }
 
 impl BodyBudget {
-    const fn nothing(&self) -> Held<'_> {
-        Held { room: self, bytes: 0 }
+    const fn reserve_nothing(&self) -> Reservation<'_> {
+        Reservation { budget: self, bytes: 0 }
     }
 }
 
-impl Held<'_> {
-    /// Takes so many more, if they are to be had.
-    fn take(&mut self, more: usize) -> Option<()> {
-        let less = |have: usize| have.checked_sub(more);
-        let taken = self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+impl Reservation<'_> {
+    /// Reserves more bytes. Returns `None` if they are not available.
+    fn grow(&mut self, more: usize) -> Option<()> {
+        let less = |available: usize| available.checked_sub(more);
+        let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         self.bytes += taken.ok().map(|_| more)?;
         Some(())
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.room.0.fetch_add(self.bytes, Ordering::Relaxed);
+            self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
         }
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<usize> {
+fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -149,14 +149,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_is_given_back() {
-        let room = BodyBudget(AtomicUsize::new(10));
-        let (mut one, mut other) = (room.nothing(), room.nothing());
-        assert_eq!((one.take(4), one.take(3), other.take(3)), (Some(()), Some(()), Some(())));
-        assert_eq!((one.take(1), other.take(1)), (None, None));
+    fn dropped_reservations_are_returned() {
+        let budget = BodyBudget(AtomicUsize::new(10));
+        let (mut one, mut other) = (budget.reserve_nothing(), budget.reserve_nothing());
+        assert_eq!((one.grow(4), one.grow(3), other.grow(3)), (Some(()), Some(()), Some(())));
+        assert_eq!((one.grow(1), other.grow(1)), (None, None));
         drop(one);
-        assert_eq!((other.take(8), other.take(7)), (None, Some(())));
+        assert_eq!((other.grow(8), other.grow(7)), (None, Some(())));
         drop(other);
-        assert_eq!(room.0.into_inner(), 10);
+        assert_eq!(budget.0.into_inner(), 10);
     }
 }

@@ -1,8 +1,8 @@
-//! The file that says which authorities' clients may ask, read again when it has changed. What cannot be
-//! read changes nothing: the last that could be read goes on to hold.
+//! The CA file of client certificates, read again when it changes. If it cannot be read, the
+//! previous CA stays trusted.
 
 use super::clients::{ClientAuth, Clients};
-use crate::metrics::Metrics;
+use super::metrics::ServeMetrics;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::TlsError;
@@ -12,18 +12,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is to be made of clients, as it is configured.
-#[derive(Clone, Debug)]
-pub struct ClientPolicy {
-    /// What is made of their certificates.
-    pub auth: ClientAuth,
-    /// The file with the authorities. It is there unless nobody is looked at.
-    pub authorities: Option<PathBuf>,
-    /// The common names that may ask; all where there are none.
-    pub names: Vec<String>,
+/// The flags of client certificates.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ClientAuthArgs {
+    /// How client certificates are used.
+    #[arg(long, env = "FASTRAK_CLIENT_AUTH", value_enum, default_value = "off")]
+    pub client_auth: ClientAuth,
+    /// File with the CA certificates of clients (PEM), reloaded on change.
+    #[arg(long, env = "FASTRAK_CLIENT_CA", value_name = "FILE", required_if_eq_any = [("client_auth", "observe"), ("client_auth", "require")])]
+    pub client_ca: Option<PathBuf>,
+    /// Accepted common name of a client certificate; may be repeated [default: any certificate
+    /// issued by --client-ca].
+    #[arg(long = "client-name", value_name = "NAME")]
+    pub client_names: Vec<String>,
 }
 
-/// The file, and those who go by it.
+/// The CA file and the verifier that uses it.
 #[derive(Debug)]
 pub struct ClientCa {
     path: PathBuf,
@@ -32,88 +36,88 @@ pub struct ClientCa {
     clients: Arc<Clients>,
 }
 
-/// Why clients cannot be distinguished.
+/// Why client certificates cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCaError {
-    /// There is no file.
-    #[error("client certificates are to be looked at, and no file says by which authorities")]
+    /// There is no CA file.
+    #[error("--client-auth needs --client-ca")]
     NoFile,
-    /// The file cannot be read.
-    #[error("could not read the clients' authorities from {path}")]
+    /// The CA file cannot be read.
+    #[error("could not read --client-ca {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// The file is not what it should be.
-    #[error("the clients' authorities in {path} cannot be used")]
+    /// The content of the CA file is invalid.
+    #[error("the CA certificates of --client-ca {path} are invalid")]
     Use {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: TlsError,
     },
 }
 
 impl ClientCa {
-    /// Reads the file for the first time; none where nobody is looked at.
+    /// Reads the file for the first time. Returns `None` if client certificates are not requested.
     pub async fn load(
-        policy: &ClientPolicy,
+        args: &ClientAuthArgs,
         poll: Duration,
-        metrics: &Arc<Metrics>,
+        metrics: &ServeMetrics,
     ) -> Result<Option<Self>, ClientCaError> {
-        let ClientPolicy { auth, authorities, names } = policy.clone();
-        let is_required = match auth {
+        let ClientAuthArgs { client_auth, client_ca, client_names } = args.clone();
+        let is_required = match client_auth {
             ClientAuth::Off => return Ok(None),
             ClientAuth::Observe => false,
             ClientAuth::Require => true,
         };
-        let path = authorities.ok_or(ClientCaError::NoFile)?;
+        let path = client_ca.ok_or(ClientCaError::NoFile)?;
         let last = tokio::fs::read(&path)
             .await
             .map_err(|source| ClientCaError::Read { path: path.clone(), source })?;
-        let clients = Clients::new(is_required, names, &last, Arc::clone(metrics))
+        let clients = Clients::new(is_required, client_names, &last, metrics.clone())
             .map_err(|source| ClientCaError::Use { path: path.clone(), source })?;
         Ok(Some(Self { path, poll, last, clients: Arc::new(clients) }))
     }
 
-    /// Those who go by it.
+    /// Returns the verifier.
     #[must_use]
     pub fn clients(&self) -> Arc<Clients> {
         Arc::clone(&self.clients)
     }
 
-    /// Looks at the file until shutdown is requested.
+    /// Reads the file at intervals until shutdown is requested.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
         loop {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(self.poll) => self.look().await,
+                () = tokio::time::sleep(self.poll) => self.reload().await,
             }
         }
     }
 
-    async fn look(&mut self) {
+    async fn reload(&mut self) {
         let path = &self.path;
         let found = match tokio::fs::read(path).await {
             Ok(found) if found == self.last => return,
             Ok(found) => found,
             Err(source) => {
                 let error = ClientCaError::Read { path: path.clone(), source };
-                return tracing::warn!(error = %Chain(&error), "those before go on to hold");
+                return tracing::warn!(error = %Chain(&error), "keeping the previous client CA");
             }
         };
         match self.clients.trust(&found) {
-            Ok(()) => tracing::info!(path = %path.display(), "other clients are trusted now"),
+            Ok(()) => tracing::info!(path = %path.display(), "reloaded the client CA"),
             Err(source) => {
                 let error = ClientCaError::Use { path: path.clone(), source };
-                tracing::warn!(error = %Chain(&error), "those before go on to hold");
+                tracing::warn!(error = %Chain(&error), "keeping the previous client CA");
             }
         }
-        // An unusable file is reported once.
+        // An invalid file is reported once.
         self.last = found;
     }
 }

@@ -1,10 +1,9 @@
-//! Who may ask: nobody is looked at, or clients' certificates are looked at and counted, or they are
-//! demanded. It does not read the file that says whom to trust; `client_ca.rs` does.
+//! The verification of client certificates. `client_ca.rs` reads the CA file.
 //!
-//! Who is allowed in may send reviews, and learns nothing from the answers that it did not bring
-//! with it. What this keeps away is the cost of answering strangers.
+//! A client that is let in may send reviews. The responses contain nothing that the client did not
+//! send. Verification saves the cost of reviews from other clients than the API server.
 
-use crate::metrics::{ClientCertificate, Metrics};
+use super::metrics::{ClientCertificate, ServeMetrics};
 use arc_swap::ArcSwap;
 use fastrak_certs::common_names;
 use fastrak_runtime::crypto;
@@ -19,49 +18,49 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// What is made of clients' certificates.
+/// How client certificates are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ClientAuth {
-    /// They are not asked for.
+    /// They are not requested.
     Off,
-    /// They are asked for and counted; nobody is refused.
+    /// They are requested and counted; no client is rejected.
     Observe,
-    /// Whoever has none that is trusted is refused.
+    /// A client without a trusted certificate is rejected.
     Require,
 }
 
-/// Looks at clients' certificates.
+/// The verifier of client certificates.
 #[derive(Debug)]
 pub struct Clients {
     is_required: bool,
     names: Vec<String>,
     trusted: ArcSwap<Trusted>,
-    metrics: Arc<Metrics>,
+    metrics: ServeMetrics,
 }
 
 #[derive(Debug)]
 struct Trusted(Arc<dyn ClientCertVerifier>);
 
 impl Clients {
-    /// Trusts the authorities of this PEM and, of what they signed, these common names; without
-    /// any, all.
+    /// Returns a verifier that trusts the CA certificates in a PEM text. If `names` is not empty,
+    /// only certificates with one of these common names are trusted.
     pub fn new(
         is_required: bool,
         names: Vec<String>,
-        authorities: &[u8],
-        metrics: Arc<Metrics>,
+        ca_pem: &[u8],
+        metrics: ServeMetrics,
     ) -> Result<Self, TlsError> {
-        let trusted = ArcSwap::from_pointee(Trusted::read(authorities)?);
+        let trusted = ArcSwap::from_pointee(Trusted::read(ca_pem)?);
         Ok(Self { is_required, names, trusted, metrics })
     }
 
-    /// Trusts the authorities of this PEM from now on, in place of those before.
-    pub fn trust(&self, authorities: &[u8]) -> Result<(), TlsError> {
-        self.trusted.store(Arc::new(Trusted::read(authorities)?));
+    /// Replaces the trusted CA certificates by those in a PEM text.
+    pub fn trust(&self, ca_pem: &[u8]) -> Result<(), TlsError> {
+        self.trusted.store(Arc::new(Trusted::read(ca_pem)?));
         Ok(())
     }
 
-    fn judge(
+    fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -77,10 +76,10 @@ impl Clients {
 }
 
 impl Trusted {
-    fn read(authorities: &[u8]) -> Result<Self, TlsError> {
+    fn read(ca_pem: &[u8]) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for authority in certificates(authorities)? {
-            roots.add(authority).map_err(TlsError::Ca)?;
+        for ca in certificates(ca_pem)? {
+            roots.add(ca).map_err(TlsError::Ca)?;
         }
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto::provider());
@@ -93,8 +92,8 @@ impl ClientCertVerifier for Clients {
         self.is_required
     }
 
-    /// No hints: they would be those of the time when the connection was made, and a client without
-    /// any sends what it has.
+    /// Returns no hints. rustls sends them once per connection, before the CA could change, and a
+    /// client without hints sends the certificate that it has.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -105,19 +104,19 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judged = self.judge(end_entity, intermediates, now);
-        let found = match judged {
+        let verified = self.verify(end_entity, intermediates, now);
+        let found = match verified {
             Ok(()) => ClientCertificate::Trusted,
             Err(_) => ClientCertificate::Untrusted,
         };
-        self.metrics.serving.count_client(found);
-        match judged {
+        self.metrics.count_client(found);
+        match verified {
             Err(error) if self.is_required => Err(error),
             Ok(()) | Err(_) => Ok(ClientCertVerified::assertion()),
         }
     }
 
-    // A signature that does not fit is no matter of trust: it is refused even where nobody else is.
+    // An invalid signature is rejected even in `Observe`: the client does not own the certificate.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

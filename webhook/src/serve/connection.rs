@@ -1,10 +1,10 @@
-//! One connection, from its handshake to its end. What a request asks for is answered in `http.rs`.
+//! A connection, from its handshake to its end. `http.rs` handles the requests.
 //!
-//! A connection ends by a response that says so, if there is one. Closed in silence, it may be closed
-//! under a request that is on its way, which is a failed call: an HTTP/1.1 server has no other way
-//! to tell a client not to use a connection again.
+//! A connection is closed by a response with `Connection: close`, if there is one. Otherwise a
+//! request may be sent while it is closed, and fails: HTTP/1.1 has no other way to announce the
+//! end.
 
-use super::Counter;
+use super::ConnectionContext;
 use super::handshake::{self, Failure};
 use super::http::ReviewHandler;
 use fastrak_runtime::chain::Chain;
@@ -23,23 +23,23 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct ServerState {
-    pub(super) counter: Counter,
-    /// Cancelled when no further connection is accepted.
+    pub(super) context: ConnectionContext,
+    /// Cancelled when the server stops accepting connections.
     pub(super) closing: CancellationToken,
     pub(super) shutdown: Shutdown,
 }
 
-/// Answers the requests of one connection, and closes it when its end is near.
+/// Handles the requests of one connection, and closes it during a drain or when it is too old.
 struct ConnectionService {
-    desk: Arc<ReviewHandler>,
+    handler: Arc<ReviewHandler>,
     shutdown: Shutdown,
-    /// From here on each response closes the connection.
+    /// The time from which a response closes the connection.
     closes_at: Instant,
 }
 
-/// The largest request header.
+/// The maximum size of a request header.
 const HEADER_BYTES: usize = 32 * 1024;
 
 /// Serves a connection until its end.
@@ -48,9 +48,9 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<ServerState>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "could not set TCP_NODELAY");
     }
-    let metrics = &state.counter.metrics.serving;
+    let metrics = &state.context.metrics;
     let secured = tokio::select! {
-        secured = handshake::shake(stream, &state.counter) => secured,
+        secured = handshake::accept(stream, &state.context) => secured,
         _ = connection.evicted() => Err(Failure::evicted()),
     };
     match secured {
@@ -61,7 +61,7 @@ pub(super) async fn serve(accepted: Accepted, state: Arc<ServerState>) {
         Err(failure) => {
             metrics.count_failure(failure.cause);
             let Failure { cause, error } = failure;
-            tracing::debug!(?cause, error = error.as_deref(), %peer, "no handshake");
+            tracing::debug!(?cause, error = error.as_deref(), %peer, "the handshake failed");
         }
     }
 }
@@ -72,17 +72,17 @@ async fn serve_requests(
     connection: &Connection,
     state: &ServerState,
 ) {
-    let (limits, born) = (state.counter.limits, Instant::now());
+    let (limits, start) = (state.context.limits, Instant::now());
     let service = Arc::new(ConnectionService {
-        desk: Arc::clone(&state.counter.desk),
+        handler: Arc::clone(&state.context.handler),
         shutdown: state.shutdown.clone(),
-        closes_at: born + age(limits.age, peer),
+        closes_at: start + age(limits.age, peer),
     });
     let end = async {
         tokio::select! {
             () = state.closing.cancelled() => limits.finish,
-            // A response would have closed it long ago: its peer reads none, or asks nothing.
-            () = tokio::time::sleep_until(born + 2 * limits.age + limits.idle) => EVICTION_GRACE,
+            // A response would have closed it: the peer reads none, or sends no request.
+            () = tokio::time::sleep_until(start + 2 * limits.age + limits.idle) => EVICTION_GRACE,
         }
     };
     let timeouts = ReadTimeouts { header: limits.header, idle: limits.idle };
@@ -92,13 +92,13 @@ async fn serve_requests(
         async move { service.answer(request).await }
     });
     if let Err(error) = served.await {
-        tracing::debug!(error = %Chain(&error), %peer, "a connection ended");
+        tracing::debug!(error = %Chain(&error), %peer, "the connection was interrupted");
     }
 }
 
 impl ConnectionService {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let mut response = self.desk.answer(request).await;
+        let mut response = self.handler.answer(request).await;
         if self.shutdown.is_requested() || Instant::now() >= self.closes_at {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -107,8 +107,8 @@ impl ConnectionService {
     }
 }
 
-/// The age at which a connection is closed. The peer's port, which its system chose at random,
-/// keeps connections that were opened together from ending together.
+/// Returns the age at which a connection is closed. It depends on the peer's port, which is random,
+/// so connections that were opened together are not closed together.
 fn age(least: Duration, peer: SocketAddr) -> Duration {
     least + least / 2 * u32::from(peer.port() % 64) / 64
 }
@@ -119,7 +119,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     #[test]
-    fn connections_of_the_same_age_do_not_end_together() {
+    fn connections_opened_together_are_not_closed_together() {
         let least = Duration::from_secs(600);
         let ages: Vec<_> = (40_000..40_064)
             .map(|port| age(least, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))

@@ -1,13 +1,13 @@
-//! The TLS handshake of a connection, and why it came to nothing. Whom a client's certificate makes it is
-//! `clients.rs`'s business.
+//! The TLS handshake of a connection, and the cause of a failure. `clients.rs` verifies client
+//! certificates.
 
-use super::Counter;
-use crate::metrics::{ClientCertificate, HandshakeFailure};
+use super::ConnectionContext;
+use super::metrics::{ClientCertificate, HandshakeFailure};
 use std::io;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// Why a handshake came to nothing.
+/// A failed handshake.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) cause: HandshakeFailure,
@@ -20,35 +20,35 @@ impl Failure {
     }
 }
 
-/// Shakes hands.
-pub(super) async fn shake(
+/// Performs the handshake.
+pub(super) async fn accept(
     stream: TcpStream,
-    counter: &Counter,
+    context: &ConnectionContext,
 ) -> Result<TlsStream<TcpStream>, Failure> {
-    let Counter { security, metrics, limits, .. } = counter;
-    let shaking = tokio::time::timeout(limits.handshake, security.acceptor.accept(stream));
-    let Ok(shaken) = shaking.await else {
+    let ConnectionContext { security, metrics, limits, .. } = context;
+    let accepting = tokio::time::timeout(limits.handshake, security.acceptor.accept(stream));
+    let Ok(accepted) = accepting.await else {
         return Err(Failure { cause: HandshakeFailure::Timeout, error: None });
     };
-    let bare = match &shaken {
+    let is_bare = match &accepted {
         Ok(stream) => stream.get_ref().1.peer_certificates().is_none(),
-        Err(error) => matches!(of_tls(error), Some(rustls::Error::NoCertificatesPresented)),
+        Err(error) => matches!(tls_error(error), Some(rustls::Error::NoCertificatesPresented)),
     };
-    if bare && security.asks_clients {
-        metrics.serving.count_client(ClientCertificate::None);
+    if is_bare && security.asks_clients {
+        metrics.count_client(ClientCertificate::None);
     }
-    shaken.map_err(|error| {
+    accepted.map_err(|error| {
         let cause = cause(&error, security.slot.is_set());
         Failure { cause, error: Some(error.to_string()) }
     })
 }
 
-fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
 fn cause(error: &io::Error, is_set: bool) -> HandshakeFailure {
-    match of_tls(error) {
+    match tls_error(error) {
         None => HandshakeFailure::Io,
         Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
             HandshakeFailure::ClientCertificate

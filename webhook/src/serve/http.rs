@@ -1,11 +1,11 @@
-//! Requests: which are taken, how long they may take, and the statuses of those that are not
-//! reviews. The answer to a review is made in `review.rs`.
+//! The handling of requests: paths, deadlines, and the HTTP status of a request that is not a
+//! review. `fastrak_admission::review` decides about reviews.
 //!
-//! There are two paths and one method, so nothing is routed: what a router does for each request is
-//! a part of what a review costs, and the API server waits for it.
+//! There is no router. There are two paths and one method, and the API server would wait for the
+//! router in each review.
 
 use super::body::{self, BodyError, Budget};
-use crate::metrics::Metrics;
+use super::metrics::ServeMetrics;
 use arc_swap::ArcSwapOption;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::review::{Answer, Effect, NotAReview, Subject, answer, shed};
@@ -24,31 +24,31 @@ use tokio::time::Instant;
 
 pub use super::body::LARGEST;
 
-/// What answering needs.
+/// The handler of review requests.
 #[derive(Debug)]
 pub struct ReviewHandler {
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     settings: Settings,
-    metrics: Arc<Metrics>,
-    limit: Duration,
-    turns: Semaphore,
+    metrics: ServeMetrics,
+    timeout: Duration,
+    permits: Semaphore,
     budget: Budget,
 }
 
-/// How much may be asked at a time.
+/// The limits of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// How long a request may take, where the API server asks for no less.
+    /// The maximum duration of a request. The API server may request less.
     pub request: Duration,
-    /// How many reviews may be decided at a time.
+    /// The number of reviews that are decided concurrently.
     pub in_flight: usize,
 }
 
-/// Why a request is not answered as a review.
+/// Why a request is rejected.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(
-        "there is nothing here; reviews are taken at {} and {}",
+        "unknown path; reviews are served at {} and {}",
         names::CLAIMS_PATH,
         names::SERVICES_PATH
     )]
@@ -57,7 +57,7 @@ enum Refusal {
     Method,
     #[error("the content type must be application/json")]
     ContentType,
-    #[error("the body did not come in time")]
+    #[error("the request body was not received in time")]
     TooSlow,
     #[error("{0}")]
     Body(BodyError),
@@ -65,25 +65,30 @@ enum Refusal {
     NotAReview(NotAReview),
 }
 
-/// The API server rounds the time that it has left up to whole seconds.
+/// The API server rounds its remaining time up to whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 impl ReviewHandler {
-    /// Answers by these snapshot; none are known before the first lists are complete.
+    /// Returns a handler that decides by the latest snapshot. There is none before the first lists
+    /// are complete.
     #[must_use]
     pub fn new(
         snapshot: Arc<ArcSwapOption<Snapshot>>,
         settings: Settings,
-        metrics: &Arc<Metrics>,
+        metrics: ServeMetrics,
         allowance: Allowance,
     ) -> Self {
-        let Allowance { request: limit, in_flight } = allowance;
-        let turns = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
-        let metrics = Arc::clone(metrics);
-        Self { snapshot, settings, metrics, limit, turns, budget: Budget::default() }
+        let Allowance { request: timeout, in_flight } = allowance;
+        let permits = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
+        Self { snapshot, settings, metrics, timeout, permits, budget: Budget::default() }
     }
 
-    /// Answers a request.
+    /// Returns the metrics.
+    pub(super) const fn metrics(&self) -> &ServeMetrics {
+        &self.metrics
+    }
+
+    /// Handles a request.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let subject = match request.uri().path() {
             names::CLAIMS_PATH => Subject::Claims,
@@ -93,24 +98,24 @@ impl ReviewHandler {
         if request.method() != Method::POST {
             return Refusal::Method.response();
         }
-        let timed = self.metrics.time(subject);
-        match self.reviewed(subject, request, timed.start().into()).await {
+        let timer = self.metrics.start_review(subject);
+        match self.review(subject, request, timer.start().into()).await {
             Ok(answer) => {
-                self.metrics.count(subject, answer.effect, answer.reason);
+                self.metrics.count_review(subject, answer.effect, answer.reason);
                 let mut response = Response::new(Full::new(Bytes::from(answer.body)));
                 let json = HeaderValue::from_static("application/json");
                 response.headers_mut().insert(header::CONTENT_TYPE, json);
                 response
             }
             Err(refusal) => {
-                self.metrics.count(subject, Effect::Rejected, Reason::NotAReview);
-                tracing::debug!(%refusal, "a request was refused");
+                self.metrics.count_review(subject, Effect::Rejected, Reason::NotAReview);
+                tracing::debug!(%refusal, "rejected a request");
                 refusal.response()
             }
         }
     }
 
-    async fn reviewed(
+    async fn review(
         &self,
         subject: Subject,
         request: Request<Incoming>,
@@ -119,34 +124,35 @@ impl ReviewHandler {
         if !is_json(request.headers()) {
             return Err(Refusal::ContentType);
         }
-        let asked = asked_limit(request.uri()).map_or(self.limit, |asked| asked.min(self.limit));
+        let timeout = requested_timeout(request.uri());
+        let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
         let mut receiving = pin!(body::receive(request, &self.budget));
-        // Most bodies come with their header, and want no timer.
+        // Most bodies arrive with their header and need no timer.
         let received = match futures::poll!(receiving.as_mut()) {
             Poll::Ready(received) => Some(received),
-            Poll::Pending => tokio::time::timeout_at(start + asked, receiving).await.ok(),
+            Poll::Pending => tokio::time::timeout_at(start + timeout, receiving).await.ok(),
         };
         let received = received.ok_or(Refusal::TooSlow)?.map_err(Refusal::Body)?;
-        let answered = match self.turn(start + patience(asked)).await {
-            Some(_turn) => {
+        let answered = match self.permit(start + queue_time(timeout)).await {
+            Some(_permit) => {
                 let snapshot = self.snapshot.load();
                 answer(received.bytes(), subject, snapshot.as_deref(), self.settings)
             }
             None => {
-                self.metrics.serving.reviews_shed.inc();
+                self.metrics.reviews_shed.inc();
                 shed(received.bytes())
             }
         };
         answered.map_err(Refusal::NotAReview)
     }
 
-    /// A turn to decide, unless it comes too late to be of use.
-    async fn turn(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
-        let turn = match self.turns.try_acquire() {
-            Ok(turn) => turn,
-            Err(_) => tokio::time::timeout_at(deadline, self.turns.acquire()).await.ok()?.ok()?,
+    /// Waits for a permit to decide. Returns `None` after the deadline.
+    async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => tokio::time::timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()?,
         };
-        (Instant::now() < deadline).then_some(turn)
+        (Instant::now() < deadline).then_some(permit)
     }
 }
 
@@ -181,17 +187,17 @@ fn is_json(headers: &HeaderMap) -> bool {
     media.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// The time that the API server says it has left, in its query `timeout=2s`.
-fn asked_limit(uri: &Uri) -> Option<Duration> {
+/// Returns the remaining time of the API server, from its query `timeout=2s`.
+fn requested_timeout(uri: &Uri) -> Option<Duration> {
     let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(key, _)| *key == "timeout")?;
     let seconds: u16 = value.strip_suffix('s')?.parse().ok()?;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-/// How long to wait for a turn, so that the answer still comes in time to be heard.
-fn patience(asked: Duration) -> Duration {
-    asked - ROUNDING.min(asked / 2)
+/// Returns how long a review may wait for a permit and still be answered in time.
+fn queue_time(timeout: Duration) -> Duration {
+    timeout - ROUNDING.min(timeout / 2)
 }
 
 #[cfg(test)]
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_deadline_is_read_from_its_query() {
+    fn the_timeout_of_the_api_server_is_read_from_the_query() {
         for (query, seconds) in [
             ("?timeout=2s", Some(2)),
             ("?a=b&timeout=30s", Some(30)),
@@ -211,20 +217,20 @@ mod tests {
             ("", None),
         ] {
             let uri: Uri = format!("/claims{query}").parse().unwrap();
-            assert_eq!(asked_limit(&uri), seconds.map(Duration::from_secs), "{query}");
+            assert_eq!(requested_timeout(&uri), seconds.map(Duration::from_secs), "{query}");
         }
     }
 
     #[test]
-    fn a_turn_is_waited_for_no_longer_than_the_api_server_surely_waits() {
-        for (asked, waited) in [(1.0, 0.5), (2.0, 1.0), (10.0, 9.0), (0.1, 0.05)] {
-            let asked = Duration::from_secs_f64(asked);
-            assert_eq!(patience(asked), Duration::from_secs_f64(waited), "{asked:?}");
+    fn a_review_is_queued_no_longer_than_the_api_server_waits_for_certain() {
+        for (timeout, queued) in [(1.0, 0.5), (2.0, 1.0), (10.0, 9.0), (0.1, 0.05)] {
+            let timeout = Duration::from_secs_f64(timeout);
+            assert_eq!(queue_time(timeout), Duration::from_secs_f64(queued), "{timeout:?}");
         }
     }
 
     #[test]
-    fn json_is_known_by_its_media_type() {
+    fn json_is_recognised_by_its_media_type() {
         for (value, json) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

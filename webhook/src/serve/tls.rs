@@ -1,5 +1,5 @@
-//! How connections are secured: with the certificate in the slot, which `rotation/` fills, for every
-//! connection from then on.
+//! The TLS configuration. Each new connection uses the certificate in the slot, which `rotation/`
+//! sets.
 
 use super::clients::Clients;
 use fastrak_runtime::tls::{Slot, TlsError, server_config};
@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-/// How connections are secured.
+/// The TLS configuration of connections.
 #[derive(Clone)]
 pub struct Security {
     pub(super) acceptor: TlsAcceptor,
@@ -16,8 +16,8 @@ pub struct Security {
 }
 
 impl Security {
-    /// Secures connections with the certificate in the slot. Without `clients` no client is asked
-    /// for a certificate.
+    /// Returns a configuration with the certificate in the slot. Without `clients`, no client
+    /// certificate is requested.
     pub fn new(slot: Arc<Slot>, clients: Option<Arc<Clients>>) -> Result<Self, TlsError> {
         let asks_clients = clients.is_some();
         let config = server_config(Arc::clone(&slot), clients.map(|clients| clients as _))?;

@@ -1,5 +1,5 @@
-//! The agent of each node, as the agents' pods show it: a node runs an agent if a Ready pod of the
-//! agent's DaemonSet names it. Pure: `now` is passed in.
+//! Derives the agent of each node from the agents' pods: a node runs an agent if a Ready pod of the
+//! agent's DaemonSet is on it. Pure: `now` is passed in.
 
 use fastrak_admission::snapshot::NodeInfo;
 use fastrak_admission::snapshot::agent::Agent;
@@ -19,7 +19,7 @@ pub(crate) struct AgentPod {
     is_ready: bool,
 }
 
-/// The agents of all nodes, and since when each has not been Ready.
+/// Tracks since when the agent of each node has not been Ready.
 #[derive(Debug)]
 pub(crate) struct AgentTracker {
     grace: Duration,
@@ -55,7 +55,7 @@ struct Status {
 }
 
 impl AgentPod {
-    /// Reads a pod with its name. Returns no pod as long as it has no node.
+    /// Parses a pod and its name. Returns no pod until it has a node.
     pub(crate) fn read(text: &str) -> Result<(String, Option<Self>), serde_json::Error> {
         let PodShape { metadata, spec, status } = serde_json::from_str(text)?;
         let ready = status.conditions.iter().any(Condition::is_ready);
@@ -66,12 +66,12 @@ impl AgentPod {
 }
 
 impl AgentTracker {
-    /// Returns a tracker by which an agent is down once no pod of it has been Ready for `grace`.
+    /// Returns a tracker by which an agent is down once it has had no Ready pod for `grace`.
     pub(crate) const fn new(grace: Duration) -> Self {
         Self { grace, since: BTreeMap::new(), next: None }
     }
 
-    /// Returns the agent of each node. Without a single pod nothing is known: agents run in another
+    /// Returns the agent of each node. Returns `None` if there is no pod: agents run in another
     /// way, or are not installed yet.
     pub(crate) fn track(
         &mut self,
@@ -90,7 +90,7 @@ impl AgentTracker {
             *best = (*best).max((pod.is_ready, name));
         }
         self.since.retain(|node, _| nodes.contains_key(node));
-        let hosts = nodes.iter().filter(|(_, fact)| fact.unfit.is_none()).map(|(name, _)| name);
+        let hosts = nodes.iter().filter(|(_, info)| info.unfit.is_none()).map(|(name, _)| name);
         let agents = hosts.map(|node| (node.clone(), self.agent(node, of_node.get(node), now)));
         Some(agents.collect())
     }
@@ -109,7 +109,7 @@ impl AgentTracker {
         Agent::Down { pod: pod.map(|(_, name)| SmolStr::new(name)) }
     }
 
-    /// Returns the moment at which the next agent that is starting counts as down.
+    /// Returns the time at which the next starting agent is down.
     pub(crate) const fn next(&self) -> Option<Instant> {
         self.next
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_read_with_its_node_once_it_has_one() {
+    fn a_pod_is_read_once_it_has_a_node() {
         let ready = AgentPod { node: name("a"), is_ready: true };
         let read = |pod: &Value| AgentPod::read(&pod.to_string()).unwrap();
         assert_eq!(read(&pod("p", "a", "True")), ("p".to_owned(), Some(ready)));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_in_which_every_pod_comes_back_in_time_leaves_no_agent_down() {
+    fn in_a_rollout_whose_pods_return_in_time_no_agent_is_down() {
         let (mut tracker, start) = (AgentTracker::new(GRACE), Instant::now());
         let nodes = nodes(&["a", "b"]);
         let ready = pod("b", "b", "True");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_without_a_single_pod_and_nothing_of_nodes_that_can_have_none() {
+    fn without_pods_agents_are_unknown_and_unfit_nodes_have_none() {
         let (mut tracker, now) = (AgentTracker::new(Duration::ZERO), Instant::now());
         assert_eq!(tracker.track(&nodes(&["a"]), &BTreeMap::new(), now), None);
         let mut nodes = nodes(&["a", "window"]);

@@ -1,28 +1,25 @@
-//! Reports agents that are down: a gauge of every replica's; by the leader also a line in the log and
-//! an event on the node, once for each time that its agent goes down. It looks at nodes on which a pod
-//! of the agent is not Ready. A node without such a pod may be one that the DaemonSet leaves out; a
-//! claim that waits there is reported by `repair/`.
+//! Reports agents that are down: a metric on every replica; on the leader also a log line and an
+//! event on the node, once each time its agent goes down. Only nodes with a pod that is not Ready
+//! are reported: the DaemonSet may leave out a node without a pod, and `repair/` reports claims
+//! that wait there.
 
 use super::looks::Looks;
+use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
-use crate::event::event;
-use crate::metrics::{AgentLabel, AgentState, Metrics};
+use crate::event::{Action, Events};
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, Snapshot};
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::Recorder;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-/// How many nodes get an event at a time: where a whole rollout fails, the log has the number.
+/// The maximum number of events at a time. If a whole rollout fails, the log has the number.
 const MOST_EVENTS: usize = 10;
 
 /// Nodes whose agent is down, with the pod that is not Ready.
@@ -30,35 +27,35 @@ type DownAgents = BTreeMap<NodeName, SmolStr>;
 
 /// The task that reports agents.
 pub struct AgentsWatch {
-    /// Where the snapshot are.
-    pub board: SnapshotStore,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// What records events.
-    pub recorder: Recorder,
-    /// Whether this replica leads. Every replica counts, one reports.
+    /// The snapshot of the cluster.
+    pub store: SnapshotStore,
+    /// The metrics.
+    pub metrics: SnapshotMetrics,
+    /// The event queue.
+    pub events: Events,
+    /// Whether this replica leads.
     pub leadership: Leadership,
     /// The namespace of the agents.
     pub namespace: String,
-    /// How long an agent has not been Ready when it counts as down.
+    /// How long an agent may be not Ready before it is down.
     pub grace: Duration,
 }
 
 impl AgentsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
+        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = DownAgents::new();
         while let Some(leads) = looks.next().await {
-            reported = self.look(leads, reported).await;
+            reported = self.look(leads, reported);
         }
         Ok(())
     }
 
-    /// Counts the agents, and reports those that have gone down since the last look.
-    async fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
-        let Some(snapshot) = self.board.latest() else { return reported };
-        self.count(&snapshot);
+    /// Shows the agents in the metrics, and reports those that have gone down since the last call.
+    fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
+        let Some(snapshot) = self.store.latest() else { return reported };
+        self.metrics.show_agents(&snapshot);
         if !leads {
             return DownAgents::new();
         }
@@ -70,43 +67,31 @@ impl AgentsWatch {
         let nodes: Vec<_> = new.iter().take(MOST_EVENTS).map(|(node, _)| node.as_str()).collect();
         tracing::warn!(agents = new.len(), ?nodes, "agents are not Ready");
         for (node, pod) in new.into_iter().take(MOST_EVENTS) {
-            self.record(node, pod).await;
+            self.record(node, pod);
         }
         down
     }
 
-    fn count(&self, snapshot: &Snapshot) {
-        let Some(agents) = &snapshot.agents else { return self.metrics.agents.clear() };
-        for state in [AgentState::Ready, AgentState::Starting, AgentState::Down] {
-            let count = agents.values().filter(|agent| AgentState::from(*agent) == state).count();
-            let gauge = self.metrics.agents.get_or_create_owned(&AgentLabel { state });
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-    }
-
-    async fn record(&self, node: &NodeName, pod: &str) {
+    fn record(&self, node: &NodeName, pod: &str) {
         let (namespace, seconds) = (&self.namespace, self.grace.as_secs());
         let note = format!(
             "the agent of node {node} has not been Ready for {seconds}s: claims and deleted volumes of \
              the node wait for it; see kubectl --namespace {namespace} describe pod {pod}"
         );
-        let event = event(EventReason::AgentNotReady, "Watching", note);
         let regarding = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
             name: Some(node.to_string()),
-            // As the kubelet does: `kubectl describe node` looks for events of this uid too.
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these
+            // events too.
             uid: Some(node.to_string()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &regarding).await {
-            tracing::warn!(error = %Chain(&error), %node, "could not record an event");
-        }
+        self.events.record(regarding, EventReason::AgentNotReady, Action::Watching, note);
     }
 }
 
-/// Returns the nodes to report. On a node that takes no pods itself, an agent that is not Ready is no
-/// news.
+/// Returns the nodes to report. An agent on a node that is not available is not reported.
 fn down(snapshot: &Snapshot) -> DownAgents {
     let agents = snapshot.agents.iter().flat_map(|agents| agents.iter());
     let down = agents.filter_map(|(node, agent)| match agent {
@@ -114,8 +99,8 @@ fn down(snapshot: &Snapshot) -> DownAgents {
         Agent::Down { pod: None } | Agent::Starting | Agent::Ready => None,
     });
     let available = |node: &NodeName| {
-        let fact = snapshot.nodes.get(node);
-        fact.is_some_and(|fact| fact.availability != Availability::Unavailable)
+        let info = snapshot.nodes.get(node);
+        info.is_some_and(|info| info.availability != Availability::Unavailable)
     };
     down.filter(|(node, _)| available(node)).collect()
 }
@@ -125,6 +110,7 @@ mod tests {
     use super::*;
     use fastrak_admission::fixtures::{node, snapshot};
     use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn a_pod_that_is_not_ready_is_reported_on_a_node_that_takes_pods() {

@@ -1,62 +1,57 @@
-//! Reports what is wrong with the StorageClasses of the cluster: several that are marked as the
-//! default, and a class of another provisioner that has the name of ours. Every replica counts the
-//! defaults; the leader writes a log line and an event on each class, once for each change. It takes
-//! no mark off, and no request waits for it.
+//! Reports problems of StorageClasses: several default classes, and a class of another provisioner
+//! with the name of ours. Every replica counts the defaults. The leader logs each problem and
+//! records an event on each class, once for each change. No class is changed.
 
 use super::looks::Looks;
+use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
-use crate::event::event;
-use crate::metrics::Metrics;
+use crate::event::{Action, Events};
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::Recorder;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 /// The notes that have been reported.
 type Reported = Vec<String>;
 
-/// Something that is wrong with classes.
+/// A problem of classes.
 struct Problem<'a> {
     reason: EventReason,
     note: String,
     classes: Vec<&'a ClassInfo>,
 }
 
-/// The task that watches the defaults.
+/// The task that reports problems of classes.
 pub struct DefaultsWatch {
-    /// Where the snapshot are.
-    pub board: SnapshotStore,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// What records events.
-    pub recorder: Recorder,
-    /// Whether this replica leads. Every replica counts, one speaks.
+    /// The snapshot of the cluster.
+    pub store: SnapshotStore,
+    /// The metrics.
+    pub metrics: SnapshotMetrics,
+    /// The event queue.
+    pub events: Events,
+    /// Whether this replica leads.
     pub leadership: Leadership,
 }
 
 impl DefaultsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.board, &self.leadership, shutdown);
+        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
         let mut reported = Reported::new();
         while let Some(leads) = looks.next().await {
-            reported = self.look(leads, reported).await;
+            reported = self.look(leads, reported);
         }
         Ok(())
     }
 
-    /// Counts the defaults, and reports the problems that have not been reported. A replica that no
-    /// longer leads forgets what it has reported.
-    async fn look(&self, leads: bool, reported: Reported) -> Reported {
-        let Some(snapshot) = self.board.latest() else { return reported };
-        let defaults = snapshot.defaults().len();
-        self.metrics.default_classes.set(i64::try_from(defaults).unwrap_or(i64::MAX));
+    /// Counts the defaults and reports new problems. A replica that does not lead reports all of
+    /// them again once it leads.
+    fn look(&self, leads: bool, reported: Reported) -> Reported {
+        let Some(snapshot) = self.store.latest() else { return reported };
+        self.metrics.show_defaults(&snapshot);
         if !leads {
             return Reported::new();
         }
@@ -64,24 +59,21 @@ impl DefaultsWatch {
         for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
             tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
             for class in &problem.classes {
-                self.record(class, problem).await;
+                self.record(class, problem);
             }
         }
         problems.into_iter().map(|problem| problem.note).collect()
     }
 
-    async fn record(&self, fact: &ClassInfo, problem: &Problem<'_>) {
-        let event = event(problem.reason, "Watching", problem.note.clone());
+    fn record(&self, info: &ClassInfo, problem: &Problem<'_>) {
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),
-            name: Some(fact.class.name.clone()),
-            uid: Some(fact.uid.clone()),
+            name: Some(info.class.name.clone()),
+            uid: Some(info.uid.clone()),
             ..ObjectReference::default()
         };
-        if let Err(error) = self.recorder.publish(&event, &class).await {
-            tracing::warn!(error = %Chain(&error), class = fact.class.name, "no event recorded");
-        }
+        self.events.record(class, problem.reason, Action::Watching, problem.note.clone());
     }
 }
 
@@ -91,18 +83,18 @@ fn problems(snapshot: &Snapshot) -> Vec<Problem<'_>> {
 
 fn several_defaults(snapshot: &Snapshot) -> Option<Problem<'_>> {
     let classes = snapshot.defaults();
-    let names: Vec<_> = classes.iter().map(|fact| fact.class.name.as_str()).collect();
+    let names: Vec<_> = classes.iter().map(|info| info.class.name.as_str()).collect();
     let [winner, _, ..] = names[..] else { return None };
     let note = format!(
         "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
-         Take the mark off all but one.",
+         Remove the mark from all but one",
         names.join(", ")
     );
     Some(Problem { reason: EventReason::MultipleDefaultClasses, note, classes })
 }
 
 fn name_taken(snapshot: &Snapshot) -> Option<Problem<'_>> {
-    let fact = snapshot.classes.get(names::CLASS_DEFAULT).filter(|fact| !fact.class.is_ours())?;
+    let info = snapshot.classes.get(names::CLASS_DEFAULT).filter(|info| !info.class.is_ours())?;
     if snapshot
         .classes
         .values()
@@ -110,13 +102,13 @@ fn name_taken(snapshot: &Snapshot) -> Option<Problem<'_>> {
     {
         return None;
     }
-    let (name, provisioner) = (&fact.class.name, &fact.class.provisioner);
+    let (name, provisioner) = (&info.class.name, &info.class.provisioner);
     let note = format!(
-        "StorageClass {name} belongs to provisioner {provisioner}, so that fastrak could not install its \
-         own: claims of {name} are not fastrak's. Install fastrak's classes under other names, with \
+        "StorageClass {name} belongs to provisioner {provisioner}: fastrak could not install its own \
+         class and does not serve claims of {name}. Install fastrak's classes under other names with \
          deploy/class-names"
     );
-    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![fact] })
+    Some(Problem { reason: EventReason::ClassNameTaken, note, classes: vec![info] })
 }
 
 #[cfg(test)]
@@ -130,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn several_defaults_are_named_with_the_one_that_wins() {
+    fn several_defaults_are_reported_with_the_one_in_effect() {
         let classes = ["a", "b", "c"].map(|name| class(name, names::PROVISIONER));
         let mut snapshot = with_classes(&classes, &[]);
         for (name, created) in [
@@ -148,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_another_provisioner_with_our_name_is_named_with_the_way_out() {
+    fn a_class_of_another_provisioner_with_our_name_is_reported_with_the_remedy() {
         let retain = class(names::CLASS_RETAIN, names::PROVISIONER);
         let taken = class(names::CLASS_DEFAULT, "example.com/other");
         let snapshot = with_classes(&[taken.clone(), retain.clone()], &[]);
         let note = name_taken(&snapshot).unwrap().note;
         assert!(note.contains("provisioner example.com/other"), "{note}");
         assert!(note.contains("deploy/class-names"), "{note}");
-        // Under another name there is a class of ours.
+        // There is a class of ours under another name.
         let renamed = class("fastrak", names::PROVISIONER);
         assert!(name_taken(&with_classes(&[taken, retain.clone(), renamed], &[])).is_none());
         let ours = class(names::CLASS_DEFAULT, names::PROVISIONER);

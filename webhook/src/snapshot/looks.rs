@@ -1,32 +1,32 @@
-//! When to look at the cluster, for reports that the leader makes.
+//! The times at which the leader's reports look at the snapshot.
 
 use super::watcher::SnapshotStore;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use tokio::sync::watch::Receiver;
 
-/// Every moment at which there is something new to look at.
+/// A new snapshot or a change of leadership, each time.
 pub(super) struct Looks {
-    news: Receiver<()>,
+    changes: Receiver<()>,
     leadership: Leadership,
     shutdown: Shutdown,
-    /// Whether this replica led at the last look.
+    /// Whether this replica led at the last call.
     led: Option<bool>,
 }
 
 impl Looks {
-    pub(super) fn at(board: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
-        Self { news: board.subscribe(), leadership: leadership.clone(), shutdown, led: None }
+    pub(super) fn at(store: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
+        Self { changes: store.subscribe(), leadership: leadership.clone(), shutdown, led: None }
     }
 
-    /// Returns whether this replica leads: at once the first time, and then when there is another
-    /// snapshot or this has changed. Returns `None` when shutdown is requested.
+    /// Waits for a new snapshot or a change of leadership, except the first time. Returns whether
+    /// this replica leads, or `None` when shutdown is requested.
     pub(super) async fn next(&mut self) -> Option<bool> {
         if let Some(led) = self.led {
             tokio::select! {
                 () = self.shutdown.requested() => return None,
                 () = self.leadership.changed(led) => {}
-                changed = self.news.changed() => if changed.is_err() {
+                changed = self.changes.changed() => if changed.is_err() {
                     self.shutdown.requested().await;
                     return None;
                 },

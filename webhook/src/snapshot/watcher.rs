@@ -1,17 +1,19 @@
-//! Keeps [`Snapshot`] up to date from watches of StorageClasses, Nodes, PersistentVolumes, namespaces (their
-//! metadata alone), the agents' pods and the inlets operator's CustomResourceDefinition. Readers never wait for it: they see one snapshot after another, each whole.
+//! Keeps the [`Snapshot`] up to date from watches of StorageClasses, Nodes, PersistentVolumes, the
+//! metadata of namespaces, the agents' pods and the inlets operator's CustomResourceDefinition.
+//! Readers never wait and always see a complete snapshot.
 
 use super::agent_pods::{AgentPod, AgentTracker};
-use super::reflector::Reflector;
 use arc_swap::ArcSwapOption;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
 use fastrak_admission::snapshot::node::PartialNode;
 use fastrak_admission::snapshot::volume::{PartialVolume, VolumeInfo};
 use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
+use fastrak_api::duration::parse_or_seconds;
 use fastrak_api::names::{self, inlets, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
+use fastrak_runtime::reflector::Reflector;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
@@ -26,68 +28,76 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The least time between two snapshots: a rollout touches many nodes, and each snapshot copies what it
-/// holds. A change after a quiet time is shown at once, since a volume and the claim that is to get it may
-/// come in one manifest.
-const GATHER: Duration = Duration::from_millis(20);
+/// The minimum time between two snapshots: a rollout changes many nodes, and each snapshot copies
+/// what has changed. A change after a quiet time is published at once: a volume and its claim may
+/// be created together.
+const DEBOUNCE: Duration = Duration::from_millis(20);
 
-/// How long repairs wait for the list of volumes. If they may not be listed, the claims still need their
+/// How long repairs wait for the list of volumes. Without the right to list them, claims still need
 /// repairs.
-const VOLUMES_PATIENCE: Duration = Duration::from_secs(30);
+const VOLUMES_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The latest snapshot, and the news of each.
+/// The flags of the snapshot.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SnapshotArgs {
+    /// How long an agent may be not Ready before it is down and reported, in seconds.
+    #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = parse_or_seconds)]
+    pub agent_grace: Duration,
+}
+
+/// The latest snapshot.
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
     snapshot: Arc<ArcSwapOption<Snapshot>>,
-    news: Arc<watch::Sender<()>>,
+    changes: Arc<watch::Sender<()>>,
 }
 
-/// What feeds the board.
+/// The task that keeps the snapshot up to date.
 #[derive(Debug)]
 pub struct SnapshotWatcher {
-    /// The board to keep up to date.
-    pub board: SnapshotStore,
-    /// The namespace that fastrak itself is in.
+    /// The snapshot to update.
+    pub store: SnapshotStore,
+    /// The namespace of fastrak.
     pub namespace: String,
     /// Ready once there is a first snapshot.
     pub ready: ReadyHandle,
-    /// How long an agent may be without a Ready pod before it counts as down.
+    /// How long an agent may be not Ready before it is down.
     pub agent_grace: Duration,
 }
 
 impl Default for SnapshotStore {
     fn default() -> Self {
-        Self { snapshot: Arc::default(), news: Arc::new(watch::Sender::new(())) }
+        Self { snapshot: Arc::default(), changes: Arc::new(watch::Sender::new(())) }
     }
 }
 
 impl SnapshotStore {
-    /// The snapshot as others may read it at any time.
+    /// Returns the shared snapshot. Reading it does not block.
     #[must_use]
     pub fn snapshot(&self) -> Arc<ArcSwapOption<Snapshot>> {
         Arc::clone(&self.snapshot)
     }
 
-    /// The latest snapshot, once there is one.
+    /// Returns the latest snapshot, if there is one.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.load_full()
     }
 
-    /// Tells of every snapshot that comes from now on.
+    /// Returns a receiver that is notified of each new snapshot.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+        self.changes.subscribe()
     }
 
     fn put(&self, snapshot: Snapshot) {
         self.snapshot.store(Some(Arc::new(snapshot)));
-        self.news.send_replace(());
+        self.changes.send_replace(());
     }
 }
 
 #[derive(Default)]
-struct Mirrors {
+struct Reflectors {
     classes: Reflector<String, ClassInfo>,
     nodes: Reflector<NodeName, NodeInfo>,
     namespaces: Reflector<String, NamespaceInfo>,
@@ -96,14 +106,15 @@ struct Mirrors {
     volumes: Reflector<String, Arc<VolumeInfo>>,
 }
 
-impl Mirrors {
-    /// Returns the snapshot once all is listed. The agents' pods, the operator's CustomResourceDefinition and
-    /// the volumes are not waited for: the webhook may lack the right to see them.
+impl Reflectors {
+    /// Returns the snapshot once the lists are complete, except those of the agents' pods, the
+    /// operator's CustomResourceDefinition and the volumes: the webhook may lack the rights for
+    /// them.
     fn snapshot(
         &self,
         namespace: &str,
         tracker: &mut AgentTracker,
-        patience: Instant,
+        volumes_deadline: Instant,
     ) -> Option<Snapshot> {
         let now = Instant::now();
         let (classes, nodes) = (self.classes.all()?, self.nodes.all()?);
@@ -112,7 +123,7 @@ impl Mirrors {
         let agents = agents.and_then(|pods| tracker.track(&nodes, &pods, now));
         let agents = agents.map(Arc::new);
         let inlets_operator = self.tunnels.all().map(|tunnels| !tunnels.is_empty());
-        let volumes = self.volumes.all().or_else(|| (now >= patience).then(Arc::default));
+        let volumes = self.volumes.all().or_else(|| (now >= volumes_deadline).then(Arc::default));
         let namespace = namespace.to_owned();
         Some(Snapshot { classes, nodes, agents, inlets_operator, volumes, namespaces, namespace })
     }
@@ -131,63 +142,65 @@ impl SnapshotWatcher {
         let tunnels = Watch::all::<CustomResourceDefinition>(client.clone(), read_name);
         let mut tunnels = pin!(tunnels.named(inlets::TUNNELS).metadata_only().events());
         let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
-        let mut mirrors = Mirrors::default();
-        let mut pace = Pace::new(self.agent_grace);
+        let mut reflectors = Reflectors::default();
+        let mut schedule = Schedule::new(self.agent_grace);
         loop {
             let changed = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                Some(event) = classes.next() => mirrors.classes.take(event),
-                Some(event) = nodes.next() => mirrors.nodes.take(event),
-                Some(event) = namespaces.next() => mirrors.namespaces.take(event),
-                Some(event) = tunnels.next() => mirrors.tunnels.take(event),
-                Some(event) = agents.next() => mirrors.agents.take(event),
-                Some(event) = volumes.next() => mirrors.volumes.take(event),
-                () = reached(pace.next(&mirrors)) => {
-                    self.publish(&mirrors, &mut pace);
+                Some(event) = classes.next() => reflectors.classes.apply(event),
+                Some(event) = nodes.next() => reflectors.nodes.apply(event),
+                Some(event) = namespaces.next() => reflectors.namespaces.apply(event),
+                Some(event) = tunnels.next() => reflectors.tunnels.apply(event),
+                Some(event) = agents.next() => reflectors.agents.apply(event),
+                Some(event) = volumes.next() => reflectors.volumes.apply(event),
+                () = reached(schedule.next(&reflectors)) => {
+                    self.publish(&reflectors, &mut schedule);
                     false
                 }
             };
-            // The first snapshot is waited for by every replica that starts.
-            if changed && (self.board.latest().is_none() || pace.is_due()) {
-                self.publish(&mirrors, &mut pace);
+            // The first snapshot is published at once: the replica is not ready without it.
+            if changed && (self.store.latest().is_none() || schedule.is_due()) {
+                self.publish(&reflectors, &mut schedule);
             }
         }
     }
 
-    fn publish(&self, mirrors: &Mirrors, pace: &mut Pace) {
-        pace.published();
-        let snapshot = mirrors.snapshot(&self.namespace, &mut pace.tracker, pace.patience);
+    fn publish(&self, reflectors: &Reflectors, schedule: &mut Schedule) {
+        schedule.published();
+        let snapshot =
+            reflectors.snapshot(&self.namespace, &mut schedule.tracker, schedule.volumes_deadline);
         let Some(snapshot) = snapshot else { return };
         tracing::debug!(
             classes = snapshot.classes.len(),
             nodes = snapshot.nodes.len(),
-            "new facts"
+            "published a snapshot"
         );
-        self.board.put(snapshot);
+        self.store.put(snapshot);
         self.ready.ready();
     }
 }
 
-/// When snapshots are made.
-struct Pace {
+/// The schedule of snapshots.
+struct Schedule {
     tracker: AgentTracker,
-    /// Until when the volumes are waited for.
-    patience: Instant,
+    /// Until when a snapshot without the list of volumes says so.
+    volumes_deadline: Instant,
     last: Option<Instant>,
-    /// When the changes since the last snapshot are to be shown.
+    /// When the next snapshot is due, if anything has changed.
     due: Option<Instant>,
 }
 
-impl Pace {
+impl Schedule {
     fn new(agent_grace: Duration) -> Self {
         let tracker = AgentTracker::new(agent_grace);
-        Self { tracker, patience: Instant::now() + VOLUMES_PATIENCE, last: None, due: None }
+        let volumes_deadline = Instant::now() + VOLUMES_TIMEOUT;
+        Self { tracker, volumes_deadline, last: None, due: None }
     }
 
-    /// Records that something has changed. Returns whether it is to be shown at once.
+    /// Records a change. Returns whether a snapshot is due now.
     fn is_due(&mut self) -> bool {
         let now = Instant::now();
-        let next = self.last.map_or(now, |last| last + GATHER);
+        let next = self.last.map_or(now, |last| last + DEBOUNCE);
         self.due.get_or_insert(next);
         next <= now
     }
@@ -197,16 +210,16 @@ impl Pace {
         self.last = Some(Instant::now());
     }
 
-    /// Returns when the next snapshot is to be made.
-    fn next(&self, mirrors: &Mirrors) -> Option<Instant> {
-        // One that was made after that has shown that there are no volumes to wait for.
-        let is_waiting = mirrors.volumes.all().is_none() && self.last <= Some(self.patience);
-        let patience = is_waiting.then_some(self.patience);
-        self.due.into_iter().chain(self.tracker.next()).chain(patience).min()
+    /// Returns when the next snapshot is due.
+    fn next(&self, reflectors: &Reflectors) -> Option<Instant> {
+        let is_waiting =
+            reflectors.volumes.all().is_none() && self.last <= Some(self.volumes_deadline);
+        let deadline = is_waiting.then_some(self.volumes_deadline);
+        self.due.into_iter().chain(self.tracker.next()).chain(deadline).min()
     }
 }
 
-/// Returns the label by which the pods of agents are selected.
+/// Returns the label selector of the agents' pods.
 fn agent_selector() -> String {
     format!("{}={}", kubernetes::APP_NAME, names::AGENT)
 }
@@ -218,13 +231,13 @@ async fn reached(due: Option<Instant>) {
     }
 }
 
-/// What there is of an object by its key; none if the object says nothing.
+/// The value of an object and its key. An object may have no value.
 type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
 
 fn read_class(text: &str) -> Read<String, ClassInfo> {
     let class: StorageClass = serde_json::from_str(text)?;
-    let fact = ClassInfo::read(&class);
-    Ok((fact.class.name.clone(), Some(fact)))
+    let info = ClassInfo::read(&class);
+    Ok((info.class.name.clone(), Some(info)))
 }
 
 fn read_node(text: &str) -> Read<NodeName, NodeInfo> {
@@ -245,6 +258,6 @@ fn read_volume(text: &str) -> Read<String, Arc<VolumeInfo>> {
 
 fn read_namespace(text: &str) -> Read<String, NamespaceInfo> {
     let metadata = trimmed::metadata(text)?;
-    let fact = NamespaceInfo::read(&metadata);
-    Ok((metadata.name.unwrap_or_default(), fact))
+    let info = NamespaceInfo::read(&metadata);
+    Ok((metadata.name.unwrap_or_default(), info))
 }

@@ -1,10 +1,9 @@
-//! Watches our webhook configuration, and reports what differs: a gauge for each part, and
-//! a line in the log for each change. Every replica does so for itself.
+//! Watches our webhook configuration and reports differences from the shipped one: a metric for
+//! each field, and a log line for each change. Every replica does so.
 
-use super::plan::{Drift, Field, Installation, drift};
+use super::metrics::DriftMetrics;
+use super::plan::{Drift, Installation, drift};
 use super::shipped::{ShippedError, hooks};
-use crate::config::Config;
-use crate::metrics::{DriftLabel, Metrics};
 use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::watch::Watch;
@@ -16,14 +15,13 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 
-/// The task that watches the registration.
-pub struct RegistrationWatch {
+/// The task that watches the webhook configuration.
+pub struct ConfigurationWatch {
     configuration: Watch<Vec<MutatingWebhook>>,
     wanted: Vec<MutatingWebhook>,
-    us: Installation,
-    metrics: Arc<Metrics>,
+    installation: Installation,
+    metrics: DriftMetrics,
 }
 
 #[derive(Deserialize)]
@@ -32,25 +30,23 @@ struct Configuration {
     webhooks: Option<Vec<MutatingWebhook>>,
 }
 
-impl RegistrationWatch {
-    /// The task.
+impl ConfigurationWatch {
+    /// Creates the task.
     pub fn new(
         client: Client,
-        config: &Config,
-        metrics: Arc<Metrics>,
+        installation: Installation,
+        metrics: DriftMetrics,
     ) -> Result<Self, ShippedError> {
-        let us = config.us();
-        let wanted = hooks(&us)?;
+        let wanted = hooks(&installation)?;
         let configuration = Watch::all::<MutatingWebhookConfiguration>(client, read);
         let configuration = configuration.named(names::WEBHOOK_CONFIGURATION);
-        Ok(Self { configuration, wanted, us, metrics })
+        Ok(Self { configuration, wanted, installation, metrics })
     }
 
-    /// Watches until shutdown is requested. An API server that does not answer says nothing of the
-    /// registration.
+    /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut events = pin!(self.configuration.clone().events());
-        let (mut told, mut listed) = (BTreeSet::new(), None);
+        let (mut reported, mut listed) = (BTreeSet::new(), None);
         loop {
             let event = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
@@ -59,37 +55,36 @@ impl RegistrationWatch {
             match event {
                 Event::Init => listed = None,
                 Event::InitApply(found) => listed = Some(found),
-                Event::InitDone => self.look(&mut told, &listed.take().unwrap_or_default()),
-                Event::Apply(found) => self.look(&mut told, &found),
-                Event::Delete(_) => self.look(&mut told, &[]),
+                Event::InitDone => self.report(&mut reported, &listed.take().unwrap_or_default()),
+                Event::Apply(found) => self.report(&mut reported, &found),
+                Event::Delete(_) => self.report(&mut reported, &[]),
             }
         }
     }
 
-    /// Tells what is not as it should be of the webhooks that were found.
-    fn look(&self, told: &mut BTreeSet<Drift>, found: &[MutatingWebhook]) {
-        let drift: BTreeSet<_> = drift(&self.wanted, found, &self.us).into_iter().collect();
-        for field in Field::ALL {
-            let drifted = drift.iter().any(|drift| drift.field == *field);
-            let label = DriftLabel { field: *field };
-            self.metrics.registration_drift.get_or_create(&label).set(i64::from(drifted));
-        }
-        for new in drift.difference(told) {
-            let configuration = names::WEBHOOK_CONFIGURATION;
+    /// Compares the webhooks with the shipped ones, and reports the differences.
+    fn report(&self, reported: &mut BTreeSet<Drift>, found: &[MutatingWebhook]) {
+        let drift = drift(&self.wanted, found, &self.installation);
+        let drift: BTreeSet<_> = drift.into_iter().collect();
+        self.metrics.show(&drift);
+        let configuration = names::WEBHOOK_CONFIGURATION;
+        for new in drift.difference(reported) {
             tracing::warn!(
                 configuration,
-                "the registration is not as it was shipped: {new}; apply the manifests again, \
-                 unless this is on purpose"
+                "the webhook configuration differs from the shipped one: {new}; apply the manifests \
+                 again unless this is intended"
             );
         }
-        for old in told.difference(&drift) {
+        for old in reported.difference(&drift) {
+            let (hook, field) = (&old.hook, old.field.as_str());
             tracing::info!(
-                hook = old.hook,
-                field = old.field.as_str(),
-                "the registration is as it should be again"
+                configuration,
+                hook,
+                field,
+                "the webhook configuration is as shipped again"
             );
         }
-        *told = drift;
+        *reported = drift;
     }
 }
 

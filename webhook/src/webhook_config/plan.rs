@@ -1,5 +1,5 @@
-//! What of our registration is not as it should be. Pure. What the API server fills in where nothing
-//! is written counts as written, and the order of what has none does not count.
+//! Compares our webhook configuration with the shipped one. Pure. Defaults of the API server count
+//! as written, and the order of sets does not matter.
 
 use http::Uri;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -9,30 +9,30 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// As what we are installed.
+/// The names of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
-    /// The namespace that we run in.
+    /// The namespace.
     pub namespace: String,
-    /// The Service by which the API server reaches us.
+    /// The Service by which the API server reaches the webhook.
     pub service: String,
-    /// The names that our certificate is for: the API server may know us by any of them.
+    /// The names of the certificate: the API server may use any of them.
     pub names: Vec<String>,
 }
 
 macro_rules! fields {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal;)+) => {
-        /// A part of the registration.
+        /// A field of a webhook in the webhook configuration.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Field {
             $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Field {
-            /// All of them.
+            /// All fields.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The part as metrics show it.
+            /// Returns the label in metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
@@ -42,58 +42,58 @@ macro_rules! fields {
 }
 
 fields! {
-    /// A webhook of ours, which is missing, or one in our configuration that is not ours.
+    /// The webhook itself: one of ours is missing, or one is not ours.
     Webhook = "webhook";
-    /// Where it leads.
+    /// The Service or URL.
     ClientConfig = "client_config";
-    /// Which writes are shown.
+    /// The rules.
     Rules = "rules";
-    /// Of which namespaces.
+    /// The namespace selector.
     NamespaceSelector = "namespace_selector";
-    /// Of which objects.
+    /// The object selector.
     ObjectSelector = "object_selector";
-    /// On which conditions.
+    /// The match conditions.
     MatchConditions = "match_conditions";
-    /// What follows when nobody answers.
+    /// The failure policy.
     FailurePolicy = "failure_policy";
-    /// After how long.
+    /// The timeout.
     Timeout = "timeout_seconds";
-    /// Whether other versions of an object count.
+    /// The match policy.
     MatchPolicy = "match_policy";
-    /// Whether we are asked again after others.
+    /// The reinvocation policy.
     ReinvocationPolicy = "reinvocation_policy";
-    /// Whether we are asked about dry runs.
+    /// The side effects.
     SideEffects = "side_effects";
     /// The versions of reviews.
     Versions = "admission_review_versions";
 }
 
-/// One thing that is not as it should be.
+/// A difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drift {
     /// The webhook.
     pub hook: String,
-    /// The part of it.
+    /// The field.
     pub field: Field,
-    /// What is there.
+    /// The current value.
     pub found: String,
-    /// What should be.
+    /// The shipped value.
     pub wanted: String,
 }
 
-/// What of the webhooks that were found is not as in those that should be.
+/// Returns the differences between the shipped webhooks and the current ones.
 #[must_use]
 pub fn drift(
     wanted: &[MutatingWebhook],
     found: &[MutatingWebhook],
-    us: &Installation,
+    installation: &Installation,
 ) -> Vec<Drift> {
     let missing = wanted.iter().filter(|hook| find(found, &hook.name).is_none());
     let missing = missing.map(|hook| webhook(hook, "missing", "there"));
     let strange = found.iter().filter(|hook| find(wanted, &hook.name).is_none());
     let strange = strange.map(|hook| webhook(hook, "there", "not there"));
     let pairs = wanted.iter().filter_map(|hook| Some((hook, find(found, &hook.name)?)));
-    let differing = pairs.flat_map(|(wanted, found)| differences(wanted, found, us));
+    let differing = pairs.flat_map(|(wanted, found)| differences(wanted, found, installation));
     missing.chain(strange).chain(differing).collect()
 }
 
@@ -106,10 +106,17 @@ fn webhook(hook: &MutatingWebhook, found: &str, wanted: &str) -> Drift {
     Drift { hook: hook.name.clone(), field: Field::Webhook, found, wanted }
 }
 
-fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Installation) -> Vec<Drift> {
-    let both = parts(wanted).into_iter().zip(parts(found));
+fn differences(
+    wanted: &MutatingWebhook,
+    found: &MutatingWebhook,
+    installation: &Installation,
+) -> Vec<Drift> {
+    let both = fields(wanted).into_iter().zip(fields(found));
     let differing = both.filter(|((field, wanted_text), (_, found_text))| match field {
-        Field::ClientConfig if leads_here(&wanted.client_config, &found.client_config, us) => false,
+        Field::ClientConfig => {
+            let is_ours = is_our_url(&wanted.client_config, &found.client_config, installation);
+            !is_ours && wanted_text != found_text
+        }
         _ => wanted_text != found_text,
     });
     let drift = differing.map(|((field, wanted), (_, found_text))| Drift {
@@ -121,25 +128,24 @@ fn differences(wanted: &MutatingWebhook, found: &MutatingWebhook, us: &Installat
     drift.collect()
 }
 
-/// Returns whether an address leads to us as well as our Service does: a name of ours, and the
-/// path.
-fn leads_here(
+/// Returns whether a URL with one of our names and the same path replaces our Service.
+fn is_our_url(
     wanted: &WebhookClientConfig,
     found: &WebhookClientConfig,
-    us: &Installation,
+    installation: &Installation,
 ) -> bool {
     let path = wanted.service.as_ref().and_then(|service| service.path.as_deref());
     let url = found.url.as_deref().and_then(|url| url.parse::<Uri>().ok());
     url.is_some_and(|url| {
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
         url.scheme_str() == Some("https")
-            && us.names.iter().any(|name| name == host)
+            && installation.names.iter().any(|name| name == host)
             && path == Some(url.path())
     })
 }
 
-/// Each part of a webhook in words that are the same for what means the same.
-fn parts(hook: &MutatingWebhook) -> [(Field, String); 11] {
+/// Returns each field of a webhook as a normalised text.
+fn fields(hook: &MutatingWebhook) -> [(Field, String); 11] {
     let or = |value: &Option<String>, default: &str| value.as_deref().unwrap_or(default).to_owned();
     [
         (Field::ClientConfig, client_config(&hook.client_config)),
@@ -156,7 +162,7 @@ fn parts(hook: &MutatingWebhook) -> [(Field, String); 11] {
     ]
 }
 
-/// Texts in an order of their own.
+/// Returns sorted texts without duplicates.
 fn list(texts: impl Iterator<Item = String>) -> String {
     texts.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
 }
@@ -192,7 +198,7 @@ fn rule(rule: &RuleWithOperations) -> String {
     format!("{} {}", parts.join(" "), rule.scope.as_deref().unwrap_or("*"))
 }
 
-/// Blanks between the words of an expression mean nothing, and tools fold them as they like.
+/// White space in an expression has no meaning, and tools wrap it.
 fn condition(condition: &MatchCondition) -> String {
     let words: Vec<_> = condition.expression.split_whitespace().collect();
     format!("{}: {}", condition.name, words.join(" "))

@@ -132,12 +132,12 @@ async fn objects_are_printed_as_they_would_be_stored_and_why() -> Result<()> {
     let Output { stdout, stderr } = call(&["patch", &cluster], OBJECTS).run().await?;
     assert_eq!(stdout, STORED);
     for line in [
-        "PersistentVolumeClaim team/notes: would be admitted, and changed",
-        "  why: pinned it to node node-a: no other can hold it (pin, only-node)",
+        "PersistentVolumeClaim team/notes: would be admitted and changed",
+        "  reason: pinned it to node node-a: no other can hold it (pin, only-node)",
         "  spec.storageClassName is \"fast\"",
         "  Warning: fastrak: set class fast, its namespace's default",
-        "Service team/web: would be admitted, and changed",
-        "Deployment other: not looked at",
+        "Service team/web: would be admitted and changed",
+        "Deployment other: skipped, because it is neither a claim nor a Service",
     ] {
         ensure!(stderr.lines().any(|have| have == line), "{line:?} is not in:\n{stderr}");
     }
@@ -167,7 +167,7 @@ async fn a_review_is_answered_as_to_an_api_server() -> Result<()> {
         (&answer["response"]["uid"], &answer["response"]["allowed"]),
         (&json!("u-1"), &json!(true))
     );
-    ensure!(stderr.contains("2 StorageClasses as shipped and no nodes"), "{stderr}");
+    ensure!(stderr.contains("2 shipped StorageClasses and no nodes"), "{stderr}");
 
     let pinned = review("PersistentVolumeClaim", &{
         let mut object = claim(&json!({NODE: "nowhere"}));
@@ -176,7 +176,7 @@ async fn a_review_is_answered_as_to_an_api_server() -> Result<()> {
     });
     let text = refused(&["admit", &cluster], &pinned).await?;
     ensure!(text.contains("exit status: 2") && text.contains("\"allowed\": false"), "{text}");
-    ensure!(text.contains("would be refused") && text.contains("class fast: node-a"), "{text}");
+    ensure!(text.contains("would be denied") && text.contains("class fast: node-a"), "{text}");
     // In dry-run mode nothing is refused.
     let dry_run = call(&["admit", &cluster, "--dry-run"], &pinned).run().await?;
     ensure!(dry_run.stderr.contains("(dry run) would have refused it"), "{}", dry_run.stderr);
@@ -198,7 +198,7 @@ async fn what_cannot_be_answered_is_said_with_its_place() -> Result<()> {
         (&["patch"][..], "", "standard input is empty"),
         (&["patch"], "a: b\n c: d: e\n", "line 2 column"),
         (&["patch"], "{\"a\":\n 1,,}", "line 2 column 4"),
-        (&["patch"], "- a\n- b\n", "is no object of Kubernetes"),
+        (&["patch"], "- a\n- b\n", "is not a Kubernetes object"),
         (&["patch", &bad], OBJECTS, "offline-bad.yaml is not YAML: error: line 1"),
         (&["patch", "--cluster=/nowhere/at-all"], OBJECTS, "could not read /nowhere/at-all"),
         (&["patch", "--output=xml"], OBJECTS, "invalid value 'xml'"),

@@ -4,9 +4,9 @@ use crate::server::{Server, Setup, authority, connect, leaf, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::{CertificateAuthority, KeyPairPem, Usage};
 use fastrak_testkit::eventually;
-use fastrak_webhook::metrics::{ClientCertificate, ClientLabel};
-use fastrak_webhook::serve::client_ca::ClientPolicy;
+use fastrak_webhook::serve::client_ca::ClientAuthArgs;
 use fastrak_webhook::serve::clients::ClientAuth;
+use fastrak_webhook::serve::metrics::{ClientCertificate, ClientLabel};
 use rustls::{ClientConfig, HandshakeKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// A server that looks at clients by this file.
 async fn server(auth: ClientAuth, file: &Path, names: &[&str]) -> Result<Server> {
     let names = names.iter().map(ToString::to_string).collect();
-    let clients = ClientPolicy { auth, authorities: Some(file.to_owned()), names };
+    let clients =
+        ClientAuthArgs { client_auth: auth, client_ca: Some(file.to_owned()), client_names: names };
     Server::of(&Setup { clients, ..Setup::new()? }).await
 }
 

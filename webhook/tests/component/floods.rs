@@ -3,8 +3,8 @@
 use crate::server::{Connection, LIMITS, Server, connect, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
-use fastrak_webhook::metrics::{HandshakeFailure, HandshakeLabel};
 use fastrak_webhook::serve::Limits;
+use fastrak_webhook::serve::metrics::{HandshakeFailure, HandshakeLabel};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 use crate::server::{LIMITS, Server, connect};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
-use fastrak_webhook::metrics::{HandshakeFailure, HandshakeLabel};
+use fastrak_webhook::serve::metrics::{HandshakeFailure, HandshakeLabel};
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,7 +18,7 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     let rig = Rig::start(Options::api_only()).await?;
     let seen = Seen::by(&rig);
     let config = rig.config(&FLAGS)?;
-    let clock = config.clock.clone();
+    let clock = config.rotation.clock.clone();
     let webhook = rig.run_as(config).await?;
     rig.register(webhook.address).await?;
     webhook.is_ready().await?;
@@ -57,7 +57,7 @@ async fn what_was_made_by_a_clock_that_was_ahead_is_replaced_once_it_is_right() 
     or_skip!(Assets::find().await, Ok(()));
     let rig = Rig::start(Options::api_only()).await?;
     let config = rig.config(&FLAGS)?;
-    let clock = config.clock.clone();
+    let clock = config.rotation.clock.clone();
     clock.step(DAY);
     let webhook = rig.run_as(config).await?;
     rig.register(webhook.address).await?;

@@ -22,7 +22,7 @@ use time::Duration as Time;
 /// A webhook that looks so seldom by itself that only a watch can have told it what it knows.
 async fn watching(rig: &Rig, flags: &[&str]) -> Result<Running> {
     let mut config = rig.config(flags)?;
-    config.certificate_poll = Duration::from_secs(3600);
+    config.rotation.certificate_poll = Some(Duration::from_secs(3600));
     rig.run_as(config).await
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
     let recipe = CertSpec {
         names: names.map(str::to_owned).to_vec(),
         lifetimes: Lifetimes {
-            authority: Time::days(365),
+            ca: Time::days(365),
             leaf: Time::days(30),
             settle: Duration::from_secs(10),
         },
@@ -82,7 +82,7 @@ async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
     let seen = Seen::by(&rig);
     let material = left(&seen, Time::days(40)).await?;
     let webhook = rig.webhook(&[]).await?;
-    ensure!(seen.stored(names::SECRET_CA_KEY).await? == material.authority.key_pem().as_bytes());
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == material.ca.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="leaf"} 1"#).await?;
     counts(&webhook, "bundle_match 1").await?;
     counts(&webhook, r#"rotation_phase{phase="settled"} 1"#).await?;
@@ -97,7 +97,7 @@ async fn an_expired_authority_is_made_anew() -> Result<()> {
     let seen = Seen::by(&rig);
     let material = left(&seen, Time::days(400)).await?;
     let webhook = rig.webhook(&[]).await?;
-    ensure!(seen.stored(names::SECRET_CA_KEY).await? != material.authority.key_pem().as_bytes());
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? != material.ca.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="ca"} 1"#).await?;
     webhook.stop().await
 }

@@ -10,7 +10,7 @@ use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use fastrak_webhook::probe::cause::Cause;
-use fastrak_webhook::probe::controller::ask;
+use fastrak_webhook::probe::controller::probe;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -39,7 +39,7 @@ impl Bed {
     /// Waits until a probe fails for this cause; what the API server said.
     async fn fails(&self, cause: Cause) -> Result<String> {
         eventually(SOON, format!("a probe fails: {}", cause.as_str()), || async {
-            let failure = ask(&self.us).await.err().context("it succeeds")?;
+            let failure = probe(&self.us).await.err().context("it succeeds")?;
             ensure!(failure.cause == cause, "{:?}: {failure}", failure.cause);
             Ok(failure.detail)
         })
@@ -47,7 +47,7 @@ impl Bed {
     }
 
     async fn succeeds(&self) -> Result<()> {
-        eventually(SOON, "a probe succeeds", || ask(&self.us)).await
+        eventually(SOON, "a probe succeeds", || probe(&self.us)).await
     }
 
     /// Has the probe's webhook lead to an address.

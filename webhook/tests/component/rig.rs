@@ -8,7 +8,7 @@ use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::service;
 use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, eventually};
-use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::config::Args;
 use fastrak_webhook::run::Webhook;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
@@ -81,7 +81,7 @@ impl Rig {
     }
 
     /// Settings for a webhook on free ports of loopback.
-    pub(crate) fn config(&self, flags: &[&str]) -> Result<Config> {
+    pub(crate) fn config(&self, flags: &[&str]) -> Result<Args> {
         let kubeconfig = self.kubeconfig();
         let usual = [
             "fastrak-webhook",
@@ -94,12 +94,12 @@ impl Rig {
             &kubeconfig,
         ];
         let args = usual.into_iter().chain(flags.iter().copied());
-        let mut config = Config::from(Args::try_parse_from(args)?);
+        let mut args = Args::try_parse_from(args)?;
         // Unless a test says otherwise, nobody waits longer than a test has to.
         if !flags.iter().any(|flag| flag.starts_with("--repair-delay")) {
-            config.repair_delay = Duration::from_millis(200);
+            args.lead.repair.repair_delay = Duration::from_millis(200);
         }
-        Ok(config)
+        Ok(args)
     }
 
     /// A webhook that runs and of which nobody knows.
@@ -108,8 +108,8 @@ impl Rig {
     }
 
     /// The same, with settings that no flag has.
-    pub(crate) async fn run_as(&self, config: Config) -> Result<Running> {
-        let webhook = Webhook::bind(config).await?;
+    pub(crate) async fn run_as(&self, args: Args) -> Result<Running> {
+        let webhook = Webhook::bind(args).await?;
         let (address, admin) = (webhook.address(), webhook.admin_address());
         let metrics_port = webhook.metrics_address();
         let shutdown = Shutdown::manual();

@@ -14,11 +14,11 @@ use fastrak_runtime::tls::Slot;
 use fastrak_runtime::{clock, crypto};
 use fastrak_testkit::admission::verify;
 use fastrak_webhook::metrics::Metrics;
-use fastrak_webhook::serve::client_ca::{ClientCa, ClientPolicy};
+use fastrak_webhook::serve::client_ca::{ClientAuthArgs, ClientCa};
 use fastrak_webhook::serve::clients::ClientAuth;
 use fastrak_webhook::serve::http::{Allowance, ReviewHandler};
 use fastrak_webhook::serve::tls::Security;
-use fastrak_webhook::serve::{self, Counter, Limits};
+use fastrak_webhook::serve::{self, ConnectionContext, Limits};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use rustls::client::WantsClientCert;
@@ -59,7 +59,7 @@ pub(crate) struct Setup {
     /// How many reviews are decided at a time.
     pub(crate) in_flight: usize,
     /// What is made of clients.
-    pub(crate) clients: ClientPolicy,
+    pub(crate) clients: ClientAuthArgs,
     /// Who signs its certificate.
     pub(crate) authority: CertificateAuthority,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Setup {
 /// A server that runs.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<()>,
     authority: String,
@@ -83,7 +83,11 @@ impl Setup {
             limits: LIMITS,
             drain: Duration::ZERO,
             in_flight: 8,
-            clients: ClientPolicy { auth: ClientAuth::Off, authorities: None, names: Vec::new() },
+            clients: ClientAuthArgs {
+                client_auth: ClientAuth::Off,
+                client_ca: None,
+                client_names: Vec::new(),
+            },
             authority: authority("test")?,
         })
     }
@@ -122,28 +126,33 @@ impl Server {
         let slot = Arc::new(Slot::default());
         slot.set(&leaf.cert_pem, &leaf.key_pem)?;
         let mut registry = Registry::default();
-        let metrics = Arc::new(Metrics::register(&mut registry));
+        let metrics = Metrics::register(&mut registry);
         let snapshot = Snapshot { namespace: "own".to_owned(), ..Snapshot::default() };
         let snapshot = Arc::new(ArcSwapOption::from_pointee(snapshot));
         let settings = Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
         let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);
-        let clients = ClientCa::load(&setup.clients, poll, &metrics).await?;
+        let clients = ClientCa::load(&setup.clients, poll, &metrics.serving).await?;
         let security = Security::new(slot, clients.as_ref().map(ClientCa::clients))?;
         if let Some(clients) = clients {
             tokio::spawn(clients.run(shutdown.clone()));
         }
-        let counter = Counter {
+        let context = ConnectionContext {
             security,
-            desk: Arc::new(ReviewHandler::new(snapshot, settings, &metrics, allowance)),
-            metrics: Arc::clone(&metrics),
+            handler: Arc::new(ReviewHandler::new(
+                snapshot,
+                settings,
+                metrics.serving.clone(),
+                allowance,
+            )),
+            metrics: metrics.serving.clone(),
             limits: setup.limits,
         };
         let bound = serve::bind("127.0.0.1:0".parse()?).await?;
         let (address, drain, ending) = (bound.address(), setup.drain, shutdown.clone());
         let task = tokio::spawn(async move {
-            match bound.serve(counter, drain, ending).await {
+            match bound.serve(context, drain, ending).await {
                 Ok(()) => {}
                 Err(never) => match never {},
             }

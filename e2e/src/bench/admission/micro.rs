@@ -16,7 +16,7 @@ use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_testkit::objects::{node, storage_class};
-use fastrak_webhook::config::{Args, Config};
+use fastrak_webhook::config::Args;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn snapshot() -> Result<Snapshot> {
 /// What an operator has who sets nothing.
 fn settings() -> Result<Settings> {
     let args = Args::try_parse_from([names::WEBHOOK]).context("read no flags")?;
-    Ok(Config::from(args).services)
+    Ok(args.decide.settings())
 }
 
 #[cfg(test)]

@@ -140,11 +140,11 @@ proptest! {
                 Act::Pass(millis) => now += Duration::from_millis(millis),
             }
         }
-        // All but the last die; it looks as often as it is told to.
+        // All but the last die. The last reads the lease at its interval.
         let mut last = Candidate::default();
         let start = now;
         while last.leads_until.is_none_or(|until| until <= now) {
-            prop_assert!(now - start <= DURATION * 2, "nobody leads");
+            prop_assert!(now - start <= DURATION * 2, "there is no leader");
             last.read("last", &stored, now);
             last.write("last", &mut stored);
             now += read_interval(DURATION);

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeSet;
 
-/// A call of ours that failed, in the API server's words.
+/// The API server's message about a failed call of our webhook.
 fn ours(rest: &str) -> String {
     format!(
         "Internal error occurred: failed calling webhook \"{}\": failed to call webhook: {rest}",
@@ -16,7 +16,7 @@ fn post(rest: &str) -> String {
 }
 
 #[test]
-fn a_call_that_failed_is_told_by_what_the_api_server_says_of_it() {
+fn a_failed_call_is_classified_by_the_api_servers_message() {
     let table = [
         (post("service \"fastrak-webhook\" not found"), Cause::Dns),
         (post("dial tcp: lookup hook.example on 10.0.0.10:53: no such host"), Cause::Dns),
@@ -73,7 +73,7 @@ fn a_call_that_failed_is_told_by_what_the_api_server_says_of_it() {
 }
 
 #[test]
-fn what_others_do_is_not_taken_for_our_own_failure() {
+fn failures_of_other_webhooks_and_policies_are_not_ours() {
     let table = [
         (
             500,

@@ -80,7 +80,7 @@ fn the_volumes_of_claims_of_other_provisioners_are_not_read() {
     for (class, annotations, is_read) in [
         (Some("foreign"), &[][..], false),
         (Some("foreign"), &by("example.com/other"), false),
-        // The class was deleted, and perhaps made again by another provisioner.
+        // The class was deleted, and perhaps recreated by another provisioner.
         (Some("foreign"), &by(PROVISIONER), true),
         (Some("gone"), &by(PROVISIONER), true),
         (Some("gone"), &by("example.com/other"), false),
@@ -117,7 +117,7 @@ fn a_claim_that_is_not_bound_to_a_volume_of_such_a_name_reads_none() {
 
 #[test]
 fn label_and_annotation_are_restored_as_the_volume_has_them() {
-    for (annotations, labels, says) in [
+    for (annotations, labels, wanted) in [
         (&[][..], &[][..], "restored label and annotation fastrak.io/node"),
         (&[(NODE, "a")], &[], "restored label fastrak.io/node"),
         (&[], &[(NODE, "a")], "restored annotation fastrak.io/node"),
@@ -130,14 +130,14 @@ fn label_and_annotation_are_restored_as_the_volume_has_them() {
             (Some("a"), Some("a")),
             "{after}"
         );
-        assert!(note.starts_with(says) && note.contains("on node a"), "{note}");
+        assert!(note.starts_with(wanted) && note.contains("on node a"), "{note}");
         assert_eq!(restored(&after, &volume(&object)), None, "it is restored once");
         assert!(!reads_volume(&after), "{after}");
     }
 }
 
 #[test]
-fn a_restored_pin_does_not_count_as_the_wish_of_a_user_unless_it_was_one() {
+fn a_restored_pin_is_a_user_pin_only_if_it_was_one() {
     for (annotations, by) in [
         (&[][..], Some("scheduler")),
         (&[(PINNED_BY, "user")], Some("user")),
@@ -161,7 +161,7 @@ fn a_node_with_a_long_name_gets_its_key_as_the_label() {
 }
 
 #[test]
-fn only_a_volume_of_fastrak_that_is_for_this_very_claim_restores_it() {
+fn only_a_volume_of_fastrak_for_this_claim_restores_it() {
     let object = bound(Some("waits"), &[], &[]);
     let own = volume(&object);
     assert!(restored(&object, &own).is_some());

@@ -33,7 +33,7 @@ fn repaired(object: &Value, snapshot: &Snapshot) -> Value {
 }
 
 #[test]
-fn what_was_missed_is_put_right() {
+fn a_missed_claim_is_repaired() {
     let one = snapshot(&[node("a")]);
     let object = repaired(&claim_of(None), &one);
     assert_eq!(object["spec"]["storageClassName"], CLASS_DEFAULT);
@@ -64,7 +64,7 @@ fn a_claim_is_pinned_once_it_is_known_that_no_volume_fits() {
 }
 
 #[test]
-fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
+fn a_claim_with_a_volume_or_being_deleted_needs_no_repair() {
     let one = snapshot(&[node("a")]);
     let mut bound = claim_of(Some("waits"));
     bound["status"]["phase"] = json!("Bound");
@@ -78,7 +78,7 @@ fn a_claim_that_has_its_volume_or_is_on_its_way_out_needs_nothing() {
 }
 
 #[test]
-fn a_claim_that_would_have_been_refused_is_reported_and_left_as_it_is() {
+fn a_claim_that_admission_would_have_denied_is_reported_and_not_changed() {
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "A B")]);
     let repair = super::claim(&view(&object), &snapshot(&[node("a")]));
     assert!(matches!(repair, Repair::Report(_)), "{repair:?}");
@@ -110,7 +110,7 @@ const INLETS: [(&str, &str); 3] =
     [(MANAGE, "1"), (MANAGE_LEGACY, "true"), (BALANCER_DECISION, "inlets")];
 
 #[test]
-fn a_service_without_a_decision_gets_one_and_a_late_flip_is_taken_back() {
+fn a_service_without_a_decision_gets_one_and_one_that_is_no_load_balancer_loses_it() {
     let missed = repaired_service(&service_of("LoadBalancer", &[]));
     assert_eq!(annotation(&missed, BALANCER_DECISION), Some("inlets"));
     assert_eq!(annotation(&missed, MANAGE), Some("1"));
@@ -119,13 +119,13 @@ fn a_service_without_a_decision_gets_one_and_a_late_flip_is_taken_back() {
     for key in [MANAGE, MANAGE_LEGACY, BALANCER_DECISION] {
         assert_eq!(annotation(&flipped, key), None, "{key}");
     }
-    // What was asked for while nobody looked is followed as well.
+    // A changed choice is followed as well.
     let stale = service_of("LoadBalancer", &[&INLETS[..], &[(BALANCER, "none")]].concat());
     assert_eq!(annotation(&repaired_service(&stale), BALANCER_DECISION), Some("none"));
 }
 
 #[test]
-fn a_service_that_is_none_of_our_business_is_left_alone() {
+fn a_service_without_need_of_an_address_is_not_changed() {
     let plain = service_of("LoadBalancer", &[]);
     let with = |path: &str, value: Value| {
         let mut object = plain.clone();
@@ -145,7 +145,7 @@ fn a_service_that_is_none_of_our_business_is_left_alone() {
 }
 
 #[test]
-fn a_decision_stands_whatever_is_configured_by_now() {
+fn a_recorded_decision_stands_after_a_change_of_configuration() {
     let other = Settings { balancer: Mode::None, alternative: Mode::None, dry_run: false };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
@@ -153,10 +153,10 @@ fn a_decision_stands_whatever_is_configured_by_now() {
 fn any_service() -> impl Strategy<Value = Value> {
     let kinds = prop::sample::select(vec!["LoadBalancer", "ClusterIP", "NodePort"]);
     let text = |values: &[&'static str]| prop::option::of(prop::sample::select(values.to_vec()));
-    let decisions = ["inlets", "none", "skipped:headless", "skipped:user-managed", "rubbish"];
+    let decisions = ["inlets", "none", "skipped:headless", "skipped:user-managed", "unknown"];
     let parts = (
         kinds,
-        text(&["inlets", "none", "node-ip", "rubbish"]),
+        text(&["inlets", "none", "node-ip", "unknown"]),
         text(&decisions),
         text(&["0", "1", "x"]),
         text(&["true", "false"]),
@@ -183,9 +183,9 @@ fn any_service() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// An update that brings nothing new is what the live webhook would see of such a Service.
+    /// For such a Service, the webhook would see an update without changes.
     #[test]
-    fn a_service_is_mended_just_as_the_webhook_would_have_it(object in any_service()) {
+    fn a_repair_of_a_service_equals_the_decision_at_admission(object in any_service()) {
         let view = service_view(&object);
         let ask = ServiceRequest { service: &view, old: Some(&view) };
         let live = mutate::service::service(&ask, &snapshot(&[]), SETTINGS);
@@ -195,6 +195,6 @@ proptest! {
         };
         prop_assert_eq!(decided(&object, SETTINGS), wanted);
         let once = repaired_service(&object);
-        prop_assert_eq!(decided(&once, SETTINGS), Repair::Nothing, "it is mended once");
+        prop_assert_eq!(decided(&once, SETTINGS), Repair::Nothing, "it is repaired once");
     }
 }

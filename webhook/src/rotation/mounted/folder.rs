@@ -1,5 +1,5 @@
-//! The folder with the operator's certificate: read, and checked to be of one piece. A folder that
-//! is swapped while it is read does not fit, and is read again later. It serves nothing.
+//! Reads and checks the folder with the mounted certificate. A folder that is replaced during the
+//! read does not match and is read again later.
 
 use fastrak_certs::{Bundle, CertError, Certificate};
 use fastrak_runtime::crypto;
@@ -16,61 +16,61 @@ use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// The names of a `kubernetes.io/tls` Secret's keys.
+/// The keys of a `kubernetes.io/tls` Secret.
 const CERT: &str = "tls.crt";
 const KEY: &str = "tls.key";
-const AUTHORITIES: &str = "ca.crt";
+const CA_CERT: &str = "ca.crt";
 
-/// What was found.
+/// The content of the folder.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) cert_pem: String,
     pub(super) key_pem: String,
-    pub(super) chain: Chained,
-    /// Whom the API server is to trust; none where that is another's business.
-    pub(super) authorities: Bundle,
+    pub(super) chain: CertChain,
+    /// The CAs that the API server should trust. Empty if another client writes `caBundle`.
+    pub(super) cas: Bundle,
     pub(super) digest: [u8; 32],
-    pub(super) ends: OffsetDateTime,
+    pub(super) expires: OffsetDateTime,
     pub(super) serial: String,
 }
 
-/// A leaf, and the certificates that lead from it to an authority.
+/// A leaf certificate and its intermediate certificates.
 #[derive(Clone, Debug)]
-pub(super) struct Chained(Vec<CertificateDer<'static>>);
+pub(super) struct CertChain(Vec<CertificateDer<'static>>);
 
-/// Why what is in the folder cannot be used.
+/// Why the certificate in the folder is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// A file cannot be read.
+    /// A file could not be read.
     #[error("could not read {file}")]
     Read {
-        /// Which.
+        /// The file.
         file: &'static str,
-        /// Why.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// The certificate cannot be read.
-    #[error("tls.crt is no certificate")]
+    /// The certificate is malformed.
+    #[error("tls.crt is not a certificate")]
     Certificate(#[source] CertError),
-    /// Key and certificate do not fit.
-    #[error("tls.crt and tls.key do not fit")]
+    /// The key does not match the certificate.
+    #[error("tls.key does not match tls.crt")]
     Pair(#[source] TlsError),
     /// The certificate has expired.
-    #[error("tls.crt ended at {0}")]
-    Ended(OffsetDateTime),
-    /// The certificate is not for us.
-    #[error("tls.crt is not for {0}")]
+    #[error("tls.crt expired at {0}")]
+    Expired(OffsetDateTime),
+    /// The certificate does not cover the name that the API server uses.
+    #[error("tls.crt does not cover the name {0}")]
     Name(String),
-    /// There is nobody to trust in the file that says whom to trust.
-    #[error("ca.crt holds no certificate that may sign others")]
-    NoAuthority,
-    /// The authorities have not signed the certificate.
-    #[error("tls.crt does not lead to ca.crt")]
-    Stranger,
+    /// The CA file has no CA certificate.
+    #[error("ca.crt has no CA certificate")]
+    NoCa,
+    /// The certificate was not issued by the CAs in the folder.
+    #[error("tls.crt was not issued by a CA in ca.crt")]
+    UnknownIssuer,
 }
 
-/// Reads the folder. The first of `names` is the one that the API server calls.
+/// Reads the folder. The API server uses the first of `names`.
 pub(super) async fn read(
     folder: &Path,
     names: &[String],
@@ -78,31 +78,31 @@ pub(super) async fn read(
 ) -> Result<Found, FolderError> {
     let cert_pem = text(folder, CERT).await?;
     let key_pem = text(folder, KEY).await?;
-    let trusted = match text(folder, AUTHORITIES).await {
+    let trusted = match text(folder, CA_CERT).await {
         Err(FolderError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         other => Some(other?),
     };
-    let says = Certificate::read(&cert_pem).map_err(FolderError::Certificate)?;
-    let chain = Chained(pair(&cert_pem, &key_pem).map_err(FolderError::Pair)?.cert.clone());
-    if says.validity.not_after < now {
-        return Err(FolderError::Ended(says.validity.not_after));
+    let certificate = Certificate::read(&cert_pem).map_err(FolderError::Certificate)?;
+    let chain = CertChain(pair(&cert_pem, &key_pem).map_err(FolderError::Pair)?.cert.clone());
+    if certificate.validity.not_after < now {
+        return Err(FolderError::Expired(certificate.validity.not_after));
     }
-    if let Some(name) = names.first().filter(|name| !says.covers(&[(*name).clone()])) {
+    if let Some(name) = names.first().filter(|name| !certificate.covers(&[(*name).clone()])) {
         return Err(FolderError::Name(name.clone()));
     }
-    // An issuer that knows nothing of its authority leaves the file empty.
+    // An issuer that does not know its CA leaves the file empty.
     let trusted = trusted.filter(|text| !text.trim().is_empty());
-    let authorities = trusted.as_deref().map(Bundle::salvage);
-    if authorities.as_ref().is_some_and(Bundle::is_empty) {
-        return Err(FolderError::NoAuthority);
+    let cas = trusted.as_deref().map(Bundle::salvage);
+    if cas.as_ref().is_some_and(Bundle::is_empty) {
+        return Err(FolderError::NoCa);
     }
-    let authorities = authorities.unwrap_or_default();
-    if !authorities.is_empty() && !chain.is_trusted(&authorities.to_pem(), names, now) {
-        return Err(FolderError::Stranger);
+    let cas = cas.unwrap_or_default();
+    if !cas.is_empty() && !chain.is_trusted(&cas.to_pem(), names, now) {
+        return Err(FolderError::UnknownIssuer);
     }
-    let digest = digest(&[&cert_pem, &key_pem, &authorities.to_pem()]);
-    let (ends, serial) = (says.validity.not_after, says.serial);
-    Ok(Found { cert_pem, key_pem, chain, authorities, digest, ends, serial })
+    let digest = digest(&[&cert_pem, &key_pem, &cas.to_pem()]);
+    let (expires, serial) = (certificate.validity.not_after, certificate.serial);
+    Ok(Found { cert_pem, key_pem, chain, cas, digest, expires, serial })
 }
 
 async fn text(folder: &Path, file: &'static str) -> Result<String, FolderError> {
@@ -119,9 +119,8 @@ fn digest(texts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-impl Chained {
-    /// Returns whether somebody who trusts this bundle would take the leaf for the first of these
-    /// names.
+impl CertChain {
+    /// Returns whether a client that trusts `bundle` accepts the leaf for the first of `names`.
     pub(super) fn is_trusted(&self, bundle: &str, names: &[String], now: OffsetDateTime) -> bool {
         self.verify(bundle, names, now).is_some()
     }
@@ -134,8 +133,13 @@ impl Chained {
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), crypto::provider());
         let name = ServerName::try_from(names.first()?.as_str()).ok()?;
         let since = Duration::from_secs(u64::try_from(now.unix_timestamp()).ok()?);
-        let (leaf, between) = self.0.split_first()?;
+        let (leaf, intermediates) = self.0.split_first()?;
         let time = UnixTime::since_unix_epoch(since);
-        builder.build().ok()?.verify_server_cert(leaf, between, &name, &[], time).ok().map(drop)
+        builder
+            .build()
+            .ok()?
+            .verify_server_cert(leaf, intermediates, &name, &[], time)
+            .ok()
+            .map(drop)
     }
 }

@@ -1,51 +1,50 @@
-//! What is to be done next about a certificate that the operator brings. Pure: it reads no folder
-//! and writes nothing.
+//! Decides the next step for a mounted certificate. Pure.
 
 use crate::rotation::state::{Id, Published};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Authorities of before that are published beside the operator's at most.
-pub const MOST: usize = 8;
+/// The maximum number of previous CAs that stay published.
+pub const MAX_CAS: usize = 8;
 
-/// A certificate.
+/// A version of the mounted certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct CertVersion {
     /// The SHA-256 of all its files.
     pub digest: [u8; 32],
-    /// When it ends.
-    pub ends: OffsetDateTime,
+    /// When it expires.
+    pub expires: OffsetDateTime,
 }
 
-/// What a decision is made of.
+/// The input of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// What is in the folder. It fits.
-    pub found: Shown,
-    /// What is served.
-    pub served: Option<Shown>,
-    /// Whether every webhook of ours trusts what is in the folder.
+    /// The certificate in the folder. It is usable.
+    pub found: CertVersion,
+    /// The served certificate.
+    pub served: Option<CertVersion>,
+    /// Whether all our webhooks trust the certificate in the folder.
     pub trusts_new: bool,
-    /// Whether every webhook of ours trusts what is served.
+    /// Whether all our webhooks trust the served certificate.
     pub trusts_served: bool,
-    /// The operator's authorities; none where somebody else writes `caBundle`.
+    /// The CAs in the folder. Empty if another client writes `caBundle`.
     pub own: Vec<Id>,
-    /// Whom every webhook of ours trusts.
+    /// The published CAs.
     pub published: Published,
 }
 
-/// What is to be done.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Publish the operator's authorities beside those that are published.
+    /// Publish the CAs in the folder beside the published ones.
     Publish,
-    /// Serve what is in the folder.
+    /// Serve the certificate in the folder.
     Serve,
-    /// Nothing, for this long where it is known.
+    /// Do nothing, for this time if it is known.
     Rest(Option<Duration>),
 }
 
-/// The next step.
+/// Returns the next step.
 #[must_use]
 pub fn plan(view: &View, settle: Duration, now: OffsetDateTime) -> Step {
     let View { found, served, own, published, .. } = view;
@@ -54,11 +53,11 @@ pub fn plan(view: &View, settle: Duration, now: OffsetDateTime) -> Step {
     if served.is_some_and(|served| served.digest == found.digest) {
         return Step::Rest(None);
     }
-    if !view.trusts_served || served.is_none_or(|served| served.ends < now) {
+    if !view.trusts_served || served.is_none_or(|served| served.expires < now) {
         return Step::Serve;
     }
     match since.into_iter().min() {
-        // Somebody else writes `caBundle`: theirs to say when.
+        // Another client writes `caBundle`.
         None if view.trusts_new => Step::Serve,
         None => Step::Rest(None),
         Some(since) if since >= settle => Step::Serve,
@@ -77,8 +76,8 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
     }
 
-    fn shown(number: u8) -> Shown {
-        Shown { digest: [number; 32], ends: now() + Time::HOUR }
+    fn version(number: u8) -> CertVersion {
+        CertVersion { digest: [number; 32], expires: now() + Time::HOUR }
     }
 
     fn view(own: &[u8], trusted: &[(u8, u64)], served: Option<u8>) -> View {
@@ -86,8 +85,8 @@ mod tests {
         let trusted = trusted.iter();
         let trusted = trusted.map(|(number, since)| (id(*number), Duration::from_secs(*since)));
         View {
-            found: shown(2),
-            served: served.map(shown),
+            found: version(2),
+            served: served.map(version),
             trusts_new: false,
             trusts_served: served.is_some(),
             own: own.iter().map(|number| id(*number)).collect(),
@@ -100,28 +99,28 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_published_and_read_back_before_anything_is_served_by_it() {
+    fn a_ca_is_published_and_read_back_before_its_certificate_is_served() {
         assert_eq!(step(&view(&[7], &[], None)), Step::Publish);
         assert_eq!(step(&view(&[7, 8], &[(7, 99)], None)), Step::Publish);
         assert_eq!(step(&view(&[7], &[(7, 0)], None)), Step::Serve);
-        // Also where another hand takes it away later.
+        // Also if another client removes it later.
         assert_eq!(step(&view(&[7], &[], Some(2))), Step::Publish);
     }
 
     #[test]
-    fn what_is_served_is_served_on_until_api_servers_know_of_the_new_authority() {
+    fn the_served_certificate_stays_until_api_servers_have_loaded_the_new_ca() {
         assert_eq!(step(&view(&[7], &[(7, 3)], Some(1))), Step::Rest(Some(Duration::from_secs(7))));
         assert_eq!(step(&view(&[7], &[(7, 10)], Some(1))), Step::Serve);
-        let mut ended = view(&[7], &[(7, 3)], Some(1));
-        ended.served = Some(Shown { ends: now() - Time::SECOND, ..shown(1) });
-        assert_eq!(step(&ended), Step::Serve);
+        let mut expired = view(&[7], &[(7, 3)], Some(1));
+        expired.served = Some(CertVersion { expires: now() - Time::SECOND, ..version(1) });
+        assert_eq!(step(&expired), Step::Serve);
         let mut untrusted = view(&[7], &[(7, 3)], Some(1));
         untrusted.trusts_served = false;
         assert_eq!(step(&untrusted), Step::Serve);
     }
 
     #[test]
-    fn where_somebody_else_writes_the_bundle_it_is_waited_for_as_long_as_there_is_something_good() {
+    fn a_bundle_of_another_client_is_awaited_while_the_served_certificate_is_valid() {
         assert_eq!(step(&view(&[], &[], None)), Step::Serve);
         assert_eq!(step(&view(&[], &[], Some(2))), Step::Rest(None));
         let mut new = view(&[], &[], Some(1));

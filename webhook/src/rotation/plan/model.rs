@@ -1,10 +1,10 @@
-//! A cluster that was never there: replicas that do one call to the API server at a time and may
-//! stop after each, a Secret and a registration with versions, clocks that are wrong, and other
-//! hands. Certificates are numbers, so thousands of histories take seconds.
+//! A simulated cluster: replicas that make one API call at a time and may stop after each, a Secret
+//! and a webhook configuration with versions, wrong clocks, and other clients. Certificates are
+//! numbers, so thousands of histories take seconds.
 //!
-//! What holds in every state: no replica serves a leaf that the published bundle does not trust,
-//! nor did not trust at any moment of the last [`LAG`] seconds, unless another hand took its
-//! authority away, or it has expired. And once the hands are off, all is well again soon.
+//! In every state, each served leaf is trusted by the published bundle, and was trusted for the
+//! last [`LAG`] seconds, unless another client removed its CA or it has expired. Once other clients
+//! stop, the cluster soon reaches a state without work.
 
 use super::*;
 use crate::rotation::state::CLOCKS_DIFFER;
@@ -13,28 +13,28 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use time::Duration as Time;
 
-/// How late an API server may be to learn of a bundle: less than `settle`.
+/// How late an API server may load a bundle: less than `settle`.
 const LAG: i64 = 8;
 const REPLICAS: usize = 3;
 const DAY: i64 = 86_400;
 
 const LIFETIMES: Lifetimes =
-    Lifetimes { authority: Time::days(90), leaf: Time::days(30), settle: Duration::from_secs(10) };
+    Lifetimes { ca: Time::days(90), leaf: Time::days(30), settle: Duration::from_secs(10) };
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A replica does its next call, this many times.
+    /// A replica makes its next calls, this many.
     Call(usize, usize),
     Pass(i64),
-    /// All clocks of replicas are off by this much, beside their own error of minutes.
+    /// The clocks of all replicas are off by this much, beside their own error of minutes.
     Step(i64),
     Crash(usize),
-    /// Another hand at the registration.
+    /// Another client changes the webhook configuration.
     Wipe,
     Replace,
-    /// Another hand at the Secret.
+    /// Another client changes the Secret.
     Delete,
-    SpoilAuthority,
+    SpoilCa,
     SpoilLeaf,
     SpoilNext,
     SpoilTime,
@@ -49,25 +49,25 @@ enum Content {
 type Versioned = (u64, Content);
 
 #[derive(Clone, Debug, Default)]
-struct Registration {
+struct Configuration {
     version: u64,
-    bundle: Vec<AuthorityFact>,
+    bundle: Vec<CaInfo>,
 }
 
 #[derive(Clone, Debug)]
 enum Next {
-    ReadRegistration,
-    ReadSecret(Registration, Published),
-    Do(Box<(Step, Registration, Option<Versioned>)>),
+    ReadConfiguration,
+    ReadSecret(Configuration, Published),
+    Do(Box<(Step, Configuration, Option<Versioned>)>),
 }
 
 #[derive(Clone, Debug)]
 struct Replica {
     skew: i64,
-    served: Option<LeafFact>,
-    /// It had nothing good to serve when it began to serve this: it did not wait.
+    served: Option<LeafInfo>,
+    /// Whether it had no valid leaf when it started to serve this one, and so did not wait.
     rushed: bool,
-    seen: BTreeMap<Id, OffsetDateTime>,
+    trust_times: BTreeMap<Id, OffsetDateTime>,
     next: Next,
 }
 
@@ -76,12 +76,12 @@ struct World {
     step: i64,
     count: u64,
     secret: Option<Versioned>,
-    registration: Registration,
-    /// What was published, each with the moment at which it ceased to be.
-    past: Vec<(OffsetDateTime, Vec<AuthorityFact>)>,
-    /// Authorities that another hand took away, and that nobody has put back.
+    configuration: Configuration,
+    /// The bundles that were published before, each with the time until which it was.
+    past: Vec<(OffsetDateTime, Vec<CaInfo>)>,
+    /// The CAs that another client removed and that are not published again.
     lost: BTreeSet<Id>,
-    /// Until when API servers may still believe what another hand wrote.
+    /// Until when API servers may use a bundle of another client.
     disturbed: OffsetDateTime,
     replicas: Vec<Replica>,
 }
@@ -93,15 +93,15 @@ impl World {
             skew,
             served: None,
             rushed: true,
-            seen: BTreeMap::new(),
-            next: Next::ReadRegistration,
+            trust_times: BTreeMap::new(),
+            next: Next::ReadConfiguration,
         };
         Self {
             now,
             step: 0,
             count: 0,
             secret: None,
-            registration: Registration::default(),
+            configuration: Configuration::default(),
             past: Vec::new(),
             lost: BTreeSet::new(),
             disturbed: now,
@@ -124,21 +124,21 @@ impl World {
         self.now + Time::seconds(self.step + self.replicas[at].skew)
     }
 
-    fn authority(&mut self, now: OffsetDateTime, lasts: Time) -> AuthorityFact {
-        AuthorityFact { id: self.id(), validity: Validity::starting(now, lasts) }
+    fn ca(&mut self, now: OffsetDateTime, lasts: Time) -> CaInfo {
+        CaInfo { id: self.id(), validity: Validity::starting(now, lasts) }
     }
 
-    fn leaf(&mut self, of: AuthorityFact, now: OffsetDateTime) -> Result<LeafFact, &'static str> {
+    fn leaf(&mut self, of: CaInfo, now: OffsetDateTime) -> Result<LeafInfo, &'static str> {
         let mut validity = Validity::starting(now, LIFETIMES.leaf);
         validity.not_before = validity.not_before.max(of.validity.not_before);
         validity.not_after = validity.not_after.min(of.validity.not_after);
-        Ok(LeafFact { id: self.id(), issuer: of.id, validity })
+        Ok(LeafInfo { id: self.id(), issuer: of.id, validity })
     }
 
-    fn register(&mut self, bundle: Vec<AuthorityFact>, by_us: bool) {
-        let before = std::mem::replace(&mut self.registration.bundle, bundle);
-        self.registration.version = self.number();
-        let now_there = |id: &Id| self.registration.bundle.iter().any(|a| a.id == *id);
+    fn register(&mut self, bundle: Vec<CaInfo>, by_us: bool) {
+        let before = std::mem::replace(&mut self.configuration.bundle, bundle);
+        self.configuration.version = self.number();
+        let now_there = |id: &Id| self.configuration.bundle.iter().any(|a| a.id == *id);
         if by_us {
             if !self.lost.is_empty() {
                 self.disturbed = self.now + Time::seconds(LAG);
@@ -156,34 +156,39 @@ impl World {
     }
 
     fn call(&mut self, at: usize) {
-        let next = std::mem::replace(&mut self.replicas[at].next, Next::ReadRegistration);
+        let next = std::mem::replace(&mut self.replicas[at].next, Next::ReadConfiguration);
         self.replicas[at].next = match next {
-            Next::ReadRegistration => self.read_registration(at),
-            Next::ReadSecret(registration, published) => {
-                self.read_secret(at, registration, published)
+            Next::ReadConfiguration => self.read_configuration(at),
+            Next::ReadSecret(configuration, published) => {
+                self.read_secret(at, configuration, published)
             }
             Next::Do(what) => {
-                let (step, registration, secret) = *what;
-                self.act(at, step, &registration, secret.as_ref());
-                Next::ReadRegistration
+                let (step, configuration, secret) = *what;
+                self.act(at, step, &configuration, secret.as_ref());
+                Next::ReadConfiguration
             }
         };
     }
 
-    fn read_registration(&mut self, at: usize) -> Next {
-        let registration = self.registration.clone();
-        let (now, seen) = (self.now, &mut self.replicas[at].seen);
-        seen.retain(|id, _| registration.bundle.iter().any(|a| a.id == *id));
-        for authority in &registration.bundle {
-            seen.entry(authority.id).or_insert(now);
+    fn read_configuration(&mut self, at: usize) -> Next {
+        let configuration = self.configuration.clone();
+        let (now, trust_times) = (self.now, &mut self.replicas[at].trust_times);
+        trust_times.retain(|id, _| configuration.bundle.iter().any(|a| a.id == *id));
+        for ca in &configuration.bundle {
+            trust_times.entry(ca.id).or_insert(now);
         }
         let since = |at: &OffsetDateTime| Duration::try_from(now - *at).unwrap();
-        let trusted = seen.iter().map(|(id, at)| (*id, since(at))).collect();
-        let found = registration.bundle.clone();
-        Next::ReadSecret(registration, Published { trusted, found, exact: false })
+        let trusted = trust_times.iter().map(|(id, at)| (*id, since(at))).collect();
+        let found = configuration.bundle.clone();
+        Next::ReadSecret(configuration, Published { trusted, found, exact: false })
     }
 
-    fn read_secret(&mut self, at: usize, registration: Registration, published: Published) -> Next {
+    fn read_secret(
+        &mut self,
+        at: usize,
+        configuration: Configuration,
+        published: Published,
+    ) -> Next {
         let stored = match &self.secret {
             None => Stored::Absent,
             Some((_, Content::Garbage)) => Stored::Unusable("garbage".to_owned()),
@@ -191,28 +196,28 @@ impl World {
         };
         let mut view = View { published, stored, served: self.replicas[at].served };
         if let Stored::Usable(held) = &view.stored {
-            view.published.exact = held.trusted().eq(&registration.bundle);
+            view.published.exact = held.trusted().eq(&configuration.bundle);
         }
         let step = plan(&view, &LIFETIMES, self.local(at));
         if step == Step::Serve {
             let served = view.served.as_ref();
-            let good = served.is_some_and(|s| is_good(s, &view.published, self.local(at)));
+            let usable = served.is_some_and(|s| is_usable(s, &view.published, self.local(at)));
             let leaf = match &view.stored {
                 Stored::Usable(held) => held.leaf.unwrap(),
                 Stored::Absent | Stored::Unusable(_) => panic!("there is nothing to serve"),
             };
             let same = served.is_some_and(|served| served.issuer == leaf.issuer);
             let before = self.replicas[at].rushed;
-            self.replicas[at].rushed = if same { before } else { !good };
+            self.replicas[at].rushed = if same { before } else { !usable };
         }
-        Next::Do(Box::new((step, registration, self.secret.clone())))
+        Next::Do(Box::new((step, configuration, self.secret.clone())))
     }
 
     fn act(
         &mut self,
         at: usize,
         step: Step,
-        registration: &Registration,
+        configuration: &Configuration,
         secret: Option<&Versioned>,
     ) {
         let version = |secret: Option<&Versioned>| secret.map(|(version, _)| *version);
@@ -224,7 +229,7 @@ impl World {
             Step::Rest(_) => {}
             Step::Serve => self.replicas[at].served = held.unwrap().leaf.ok(),
             Step::Publish => {
-                if self.registration.version == registration.version {
+                if self.configuration.version == configuration.version {
                     let bundle = held.unwrap().trusted().copied().collect();
                     self.register(bundle, true);
                 }
@@ -232,7 +237,7 @@ impl World {
             Step::Change(change) => {
                 if version(self.secret.as_ref()) == version(secret) {
                     let now = self.local(at);
-                    let held = self.change(change, held, &registration.bundle, now);
+                    let held = self.change(change, held, &configuration.bundle, now);
                     self.secret = Some((self.number(), Content::Held(Box::new(held))));
                 }
             }
@@ -243,15 +248,15 @@ impl World {
         &mut self,
         change: Change,
         held: Option<Held>,
-        found: &[AuthorityFact],
+        found: &[CaInfo],
         now: OffsetDateTime,
     ) -> Held {
         let pick = |ids: &[Id]| {
             let picked = ids.iter().filter_map(|id| found.iter().find(|a| a.id == *id));
             picked.copied().collect::<Vec<_>>()
         };
-        if let Change::Remake { keep, .. } = &change {
-            let current = self.authority(now, LIFETIMES.authority);
+        if let Change::Recreate { keep, .. } = &change {
+            let current = self.ca(now, LIFETIMES.ca);
             let old = pick(keep);
             let retire_at = (!old.is_empty()).then(|| LIFETIMES.retire_adopted(now));
             let leaf = self.leaf(current, now);
@@ -259,14 +264,14 @@ impl World {
         }
         let mut held = held.unwrap();
         match change {
-            Change::Remake { .. } => unreachable!(),
+            Change::Recreate { .. } => unreachable!(),
             Change::Adopt(ids) => {
                 held.old.extend(pick(&ids));
                 held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_adopted(now)));
             }
             Change::Confirm => held.inherits = false,
             Change::IssueLeaf(_) => held.leaf = self.leaf(held.current, now),
-            Change::Introduce => held.next = Some(self.authority(now, LIFETIMES.authority)),
+            Change::Introduce => held.next = Some(self.ca(now, LIFETIMES.ca)),
             Change::Promote => {
                 held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_promoted(&held)));
                 let next = held.next.take().unwrap();
@@ -289,18 +294,18 @@ impl World {
             Op::Crash(at) => {
                 let replica = &mut self.replicas[at];
                 (replica.served, replica.rushed) = (None, true);
-                replica.seen.clear();
-                replica.next = Next::ReadRegistration;
+                replica.trust_times.clear();
+                replica.next = Next::ReadConfiguration;
             }
             Op::Wipe => self.register(Vec::new(), false),
             Op::Replace => {
-                let foreign = self.authority(self.now, Time::days(365));
+                let foreign = self.ca(self.now, Time::days(365));
                 self.register(vec![foreign], false);
             }
             Op::Delete => self.secret = None,
-            Op::SpoilAuthority => self.spoil(|_| true),
+            Op::SpoilCa => self.spoil(|_| true),
             Op::SpoilLeaf => self.spoil(|held| {
-                held.leaf = Err("spoilt");
+                held.leaf = Err("malformed");
                 false
             }),
             Op::SpoilNext => self.spoil(|held| {
@@ -331,14 +336,14 @@ impl World {
     fn check(&self) -> Result<(), TestCaseError> {
         for (at, replica) in self.replicas.iter().enumerate() {
             let Some(served) = replica.served else { continue };
-            if served.has_ended(self.now) || self.lost.contains(&served.issuer) {
+            if served.is_expired(self.now) || self.lost.contains(&served.issuer) {
                 continue;
             }
-            let trusts = |bundle: &[AuthorityFact]| bundle.iter().any(|a| a.id == served.issuer);
+            let trusts = |bundle: &[CaInfo]| bundle.iter().any(|a| a.id == served.issuer);
             prop_assert!(
-                trusts(&self.registration.bundle),
-                "replica {at} serves {served:?}, and trusted are {:?}",
-                self.registration.bundle
+                trusts(&self.configuration.bundle),
+                "replica {at} serves {served:?}, and the bundle is {:?}",
+                self.configuration.bundle
             );
             if !replica.rushed && self.now > self.disturbed {
                 let late = self.now - Time::seconds(LAG);
@@ -357,15 +362,15 @@ impl World {
         let Some((_, Content::Held(held))) = &self.secret else {
             return Some("no Secret".to_owned());
         };
-        let trusts = |id| self.registration.bundle.iter().any(|a| a.id == id);
+        let trusts = |id| self.configuration.bundle.iter().any(|a| a.id == id);
         let leaf = held.leaf.ok()?;
         let fresh = |validity: Validity| validity.verdict(self.now) == Verdict::Fresh;
         let served = |replica: &Replica| replica.served.is_some_and(|s| s.id == leaf.id);
         for (what, holds) in [
-            ("exact", held.trusted().eq(&self.registration.bundle)),
+            ("exact", held.trusted().eq(&self.configuration.bundle)),
             ("no next", held.next.is_none()),
             ("confirmed", !held.inherits),
-            ("authority fresh", fresh(held.current.validity)),
+            ("CA fresh", fresh(held.current.validity)),
             ("leaf fresh", fresh(leaf.validity)),
             ("trusted", trusts(leaf.issuer)),
             ("served by all", self.replicas.iter().all(served)),
@@ -390,7 +395,7 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => Just(Op::Wipe),
         1 => Just(Op::Replace),
         2 => Just(Op::Delete),
-        2 => Just(Op::SpoilAuthority),
+        2 => Just(Op::SpoilCa),
         1 => Just(Op::SpoilLeaf),
         1 => Just(Op::SpoilNext),
         1 => Just(Op::SpoilTime),
@@ -417,8 +422,8 @@ fn run(history: &[Op]) -> Result<World, TestCaseError> {
     Ok(world)
 }
 
-/// Lets the replicas work, a second for each of their turns, until all is well: after how many
-/// seconds that was.
+/// Runs the replicas, a second for each reconciliation, until there is no work. Returns the
+/// seconds.
 fn settle(world: &mut World, limit: usize) -> Result<usize, TestCaseError> {
     let mut last = None;
     for seconds in 0..limit {
@@ -427,7 +432,7 @@ fn settle(world: &mut World, limit: usize) -> Result<usize, TestCaseError> {
             return Ok(seconds);
         }
         for at in 0..REPLICAS {
-            // Two calls to look, one to act: a turn.
+            // Two calls to observe, one to act: a reconciliation.
             for _ in 0..3 {
                 world.call(at);
                 world.check()?;
@@ -443,7 +448,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn no_history_serves_what_is_not_trusted_and_all_is_well_in_the_end(
+    fn no_history_serves_an_untrusted_leaf_and_each_ends_without_work(
         history in prop::collection::vec(ops(), 1..160)
     ) {
         let mut world = run(&history)?;
@@ -453,33 +458,33 @@ proptest! {
 }
 
 #[test]
-fn left_alone_for_ten_years_it_rotates_and_never_rushes() {
+fn ten_years_without_faults_rotate_and_never_skip_the_wait() {
     let mut world = World::new();
     settle(&mut world, 60).unwrap();
     for replica in &mut world.replicas {
         replica.rushed = false;
     }
-    let first = world.registration.bundle[0].id;
-    let mut authorities = BTreeSet::from([first]);
+    let first = world.configuration.bundle[0].id;
+    let mut cas = BTreeSet::from([first]);
     for _ in 0..10 * 365 {
         world.now += Time::DAY;
         settle(&mut world, 60).unwrap();
         assert!(world.replicas.iter().all(|replica| !replica.rushed));
-        assert!(world.registration.bundle.len() <= 3, "{:?}", world.registration.bundle);
-        authorities.insert(world.registration.bundle[0].id);
+        assert!(world.configuration.bundle.len() <= 3, "{:?}", world.configuration.bundle);
+        cas.insert(world.configuration.bundle[0].id);
     }
-    // An authority of 90 days signs for 60.
-    assert!((55..=62).contains(&authorities.len()), "{}", authorities.len());
+    // A CA with a lifetime of 90 days issues for 60.
+    assert!((55..=62).contains(&cas.len()), "{}", cas.len());
 }
 
 #[test]
-fn a_replica_that_was_away_for_as_long_as_its_leaf_lasts_was_trusted_all_the_while() {
+fn a_replica_that_was_paused_for_the_lifetime_of_its_leaf_stays_trusted() {
     let mut world = World::new();
     settle(&mut world, 60).unwrap();
     world.now += Time::days(59);
     settle(&mut world, 60).unwrap();
     let away = world.replicas[2].served.unwrap();
-    while !away.has_ended(world.now) {
+    while !away.is_expired(world.now) {
         for at in [0, 1] {
             for _ in 0..12 {
                 world.call(at);
@@ -489,22 +494,25 @@ fn a_replica_that_was_away_for_as_long_as_its_leaf_lasts_was_trusted_all_the_whi
         world.now += Time::HOUR;
     }
     assert!(
-        world.registration.bundle.iter().any(|a| a.id == away.issuer),
-        "it is there to the end"
+        world.configuration.bundle.iter().any(|a| a.id == away.issuer),
+        "it stays until the leaf expires"
     );
-    assert_ne!(world.replicas[0].served.unwrap().issuer, away.issuer, "others went on");
+    assert_ne!(world.replicas[0].served.unwrap().issuer, away.issuer, "the others rotated");
     world.now += CLOCKS_DIFFER;
     settle(&mut world, 60).unwrap();
-    assert!(world.registration.bundle.iter().all(|a| a.id != away.issuer), "and no longer");
+    assert!(
+        world.configuration.bundle.iter().all(|a| a.id != away.issuer),
+        "it is removed afterwards"
+    );
 }
 
-/// The model finds what it is for: each of these plans is wrong in one way.
+/// Each of these plans is wrong in one way, and the model detects it.
 #[test]
-fn a_plan_that_does_not_wait_is_found_out() {
+fn a_plan_that_does_not_wait_is_detected() {
     let mut world = World::new();
     settle(&mut world, 60).unwrap();
     let Some((_, Content::Held(held))) = world.secret.clone() else { panic!("no Secret") };
-    let next = world.authority(world.now, LIFETIMES.authority);
+    let next = world.ca(world.now, LIFETIMES.ca);
     let leaf = world.leaf(next, world.now).unwrap();
     // Served before it is published.
     world.replicas[0].served = Some(leaf);

@@ -3,7 +3,7 @@ use crate::webhook_config::shipped;
 use fastrak_api::names;
 use serde_json::{Value, json};
 
-fn us() -> Installation {
+fn installation() -> Installation {
     Installation {
         namespace: names::NAMESPACE.to_owned(),
         service: names::WEBHOOK.to_owned(),
@@ -12,7 +12,7 @@ fn us() -> Installation {
 }
 
 fn wanted() -> Vec<MutatingWebhook> {
-    shipped::hooks(&us()).unwrap()
+    shipped::hooks(&installation()).unwrap()
 }
 
 /// The shipped webhooks with one thing changed in the first of them.
@@ -23,18 +23,18 @@ fn with(change: impl Fn(&mut Value)) -> Vec<MutatingWebhook> {
 }
 
 fn fields(found: &[MutatingWebhook]) -> Vec<Field> {
-    drift(&wanted(), found, &us()).into_iter().map(|drift| drift.field).collect()
+    drift(&wanted(), found, &installation()).into_iter().map(|drift| drift.field).collect()
 }
 
 #[test]
-fn what_is_shipped_is_three_webhooks_and_as_it_should_be() {
+fn the_shipped_configuration_has_three_webhooks_and_no_difference() {
     let names: Vec<_> = wanted().into_iter().map(|hook| hook.name).collect();
     assert_eq!(names, [names::CLAIMS_HOOK, names::SERVICES_HOOK, names::PROBE_HOOK]);
-    assert_eq!(drift(&wanted(), &wanted(), &us()), []);
+    assert_eq!(drift(&wanted(), &wanted(), &installation()), []);
 }
 
 #[test]
-fn what_the_api_server_fills_in_and_the_order_of_sets_do_not_count() {
+fn defaults_of_the_api_server_and_the_order_of_sets_are_no_difference() {
     let found = with(|hook| {
         hook["clientConfig"]["caBundle"] = json!("Q0E=");
         hook["rules"][0]["operations"] = json!(["UPDATE", "CREATE"]);
@@ -48,7 +48,7 @@ fn what_the_api_server_fills_in_and_the_order_of_sets_do_not_count() {
         expressions.reverse();
     });
     assert_eq!(fields(&found), []);
-    // The usual port, when nobody writes it.
+    // The default port.
     let found = with(|hook| {
         hook["clientConfig"]["service"].as_object_mut().unwrap().remove("port");
     });
@@ -56,7 +56,7 @@ fn what_the_api_server_fills_in_and_the_order_of_sets_do_not_count() {
 }
 
 #[test]
-fn every_part_that_differs_is_named() {
+fn every_different_field_is_reported() {
     type Change = fn(&mut Value);
     let narrower = json!({"key": "team", "operator": "In", "values": ["a"]});
     let table: [(Field, Change); 12] = [
@@ -75,7 +75,7 @@ fn every_part_that_differs_is_named() {
         (Field::FailurePolicy, |hook| hook["failurePolicy"] = json!("Fail")),
         (Field::Timeout, |hook| hook["timeoutSeconds"] = json!(30)),
         (Field::MatchPolicy, |hook| hook["matchPolicy"] = json!("Exact")),
-        // Left out, the API server puts in another value than ours.
+        // Without it, the default of the API server differs from the shipped value.
         (Field::ReinvocationPolicy, |hook| {
             hook.as_object_mut().unwrap().remove("reinvocationPolicy");
         }),
@@ -92,17 +92,17 @@ fn every_part_that_differs_is_named() {
         all.push(narrower.clone());
     });
     assert_eq!(fields(&found), [Field::NamespaceSelector]);
-    let told = drift(&wanted(), &found, &us())[0].to_string();
-    assert!(told.contains("claims") && told.contains("team In [a]"), "{told}");
+    let text = drift(&wanted(), &found, &installation())[0].to_string();
+    assert!(text.contains("claims") && text.contains("team In [a]"), "{text}");
 }
 
 #[test]
-fn without_any_registration_every_webhook_is_missing() {
+fn without_a_configuration_every_webhook_is_missing() {
     assert_eq!(fields(&[]), [Field::Webhook; 3]);
 }
 
 #[test]
-fn an_address_by_a_name_of_ours_is_as_good_as_the_service() {
+fn a_url_with_one_of_our_names_replaces_the_service() {
     for (url, fine) in [
         ("https://127.0.0.1:8443/claims", true),
         ("https://hook.example/claims", true),
@@ -116,18 +116,18 @@ fn an_address_by_a_name_of_ours_is_as_good_as_the_service() {
 }
 
 #[test]
-fn whoever_installs_it_elsewhere_writes_its_own_names() {
-    let us = Installation {
+fn another_installation_uses_its_own_names() {
+    let installation = Installation {
         namespace: "mine".to_owned(),
         service: "hook".to_owned(),
         names: Vec::new(),
     };
-    let elsewhere = shipped::hooks(&us).unwrap();
-    assert_eq!(drift(&elsewhere, &elsewhere, &us), []);
+    let elsewhere = shipped::hooks(&installation).unwrap();
+    assert_eq!(drift(&elsewhere, &elsewhere, &installation), []);
     let text = serde_json::to_string(&elsewhere).unwrap();
     assert!(!text.contains(names::NAMESPACE), "{text}");
     let differing: BTreeSet<_> =
-        drift(&elsewhere, &wanted(), &us).into_iter().map(|drift| drift.field).collect();
+        drift(&elsewhere, &wanted(), &installation).into_iter().map(|drift| drift.field).collect();
     let expected = [Field::ClientConfig, Field::NamespaceSelector, Field::MatchConditions];
     assert_eq!(differing, BTreeSet::from(expected));
 }

@@ -1,0 +1,68 @@
+//! The metrics of probes.
+
+use super::cause::Cause;
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
+};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// The metrics of probes. Clones share the values.
+#[derive(Clone, Debug, Default)]
+pub struct ProbeMetrics {
+    /// Whether the API server reaches the webhook. Absent on a replica that does not probe.
+    pub success: Family<Unlabelled, Gauge>,
+    /// The number of failed probes, by cause.
+    pub failures: Family<CauseLabel, Counter>,
+}
+
+/// The empty label set of a single value that can be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unlabelled;
+
+/// The label of a failed probe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CauseLabel {
+    /// The cause.
+    pub cause: Cause,
+}
+
+impl ProbeMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register(
+            "probe_success",
+            "Whether the API server reaches the webhook; only the leader probes",
+            this.success.clone(),
+        );
+        registry.register("probe_failures", "Failed probes, by cause", this.failures.clone());
+        this
+    }
+
+    /// Shows whether the API server reaches the webhook.
+    pub fn show(&self, is_reached: bool) {
+        self.success.get_or_create(&Unlabelled).set(i64::from(is_reached));
+    }
+
+    /// Counts a failed probe.
+    pub fn count_failure(&self, cause: Cause) {
+        self.failures.get_or_create(&CauseLabel { cause }).inc();
+    }
+}
+
+impl EncodeLabelSet for Unlabelled {
+    fn encode(&self, _encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl EncodeLabelValue for Cause {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}

@@ -1,0 +1,101 @@
+//! The metrics of repairs.
+
+use fastrak_admission::review::Subject;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// The metrics of repairs. Clones share the values.
+#[derive(Clone, Debug, Default)]
+pub struct RepairMetrics {
+    /// The number of repairs, by outcome.
+    pub repairs: Family<RepairLabel, Counter>,
+    /// The number of objects that are queued for a repair.
+    pub backlog: Family<BacklogLabel, Gauge>,
+}
+
+/// The labels of a repair.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RepairLabel {
+    /// The kind of object.
+    pub resource: &'static str,
+    /// The outcome.
+    pub outcome: RepairOutcome,
+}
+
+/// The label of a backlog.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BacklogLabel {
+    /// The kind of object.
+    pub resource: &'static str,
+}
+
+/// The outcome of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RepairOutcome {
+    /// The object was repaired.
+    Repaired,
+    /// Another client changed the object first.
+    Superseded,
+    /// The API server rejected the change or did not respond.
+    Failed,
+}
+
+/// The backlog of a running queue. It is reset to 0 when this is dropped.
+#[derive(Debug)]
+pub struct Backlog(Gauge);
+
+impl RepairMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register("repairs", "Repairs, by outcome", this.repairs.clone());
+        registry.register(
+            "repair_backlog",
+            "Objects that are queued for a repair",
+            this.backlog.clone(),
+        );
+        this
+    }
+
+    /// Counts a repair.
+    pub fn count(&self, subject: Subject, outcome: RepairOutcome) {
+        let label = RepairLabel { resource: subject.as_str(), outcome };
+        self.repairs.get_or_create(&label).inc();
+    }
+
+    /// Returns the backlog of one kind of object.
+    #[must_use]
+    pub fn backlog(&self, subject: Subject) -> Backlog {
+        let label = BacklogLabel { resource: subject.as_str() };
+        Backlog(self.backlog.get_or_create_owned(&label))
+    }
+}
+
+impl Backlog {
+    /// Sets the number of queued objects.
+    pub fn set(&self, count: usize) {
+        self.0.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.0.set(0);
+    }
+}
+
+impl EncodeLabelValue for RepairOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Repaired => "repaired",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+        };
+        text.encode(encoder)
+    }
+}

@@ -1,0 +1,231 @@
+//! The metrics of the server: reviews, connections, handshakes and client certificates.
+
+use fastrak_admission::review::{Effect, Subject};
+use fastrak_admission::verdict::Reason;
+use fastrak_runtime::connections::ConnectionMetrics;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::time::Instant;
+
+/// The buckets of review durations. A review takes tens of microseconds; one that takes longer than
+/// a tenth of a second waited for its body.
+const BUCKETS: [f64; 12] =
+    [50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 2e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.0];
+
+/// The metrics of the server. Clones share the values.
+#[derive(Clone, Debug)]
+pub struct ServeMetrics {
+    /// The number of reviews, by outcome.
+    pub reviews: Family<ReviewLabels, Counter>,
+    /// The duration of reviews, from the request header to the response.
+    pub review_duration: Family<SubjectLabel, Histogram, fn() -> Histogram>,
+    /// The number of reviews in progress.
+    pub reviews_in_flight: Gauge,
+    /// The number of objects that were admitted unchanged because the deadline had passed.
+    pub reviews_shed: Counter,
+    /// The number of open connections.
+    pub connections: Gauge,
+    /// The number of established connections that were evicted for new ones.
+    pub connections_evicted: Counter,
+    /// The number of failed handshakes, by cause.
+    pub handshake_failures: Family<HandshakeLabel, Counter>,
+    /// The number of handshakes, by the certificate of the client.
+    pub client_certificates: Family<ClientLabel, Counter>,
+}
+
+/// The labels of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    resource: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+/// The kind of a reviewed object, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SubjectLabel {
+    resource: &'static str,
+}
+
+/// The label of a failed handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HandshakeLabel {
+    /// The cause.
+    pub cause: HandshakeFailure,
+}
+
+/// The label of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClientLabel {
+    /// Its certificate.
+    pub outcome: ClientCertificate,
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandshakeFailure {
+    /// The handshake timed out.
+    Timeout,
+    /// The connection was evicted for a newer one.
+    Evicted,
+    /// The server has no certificate yet.
+    NoCertificate,
+    /// The client has no trusted certificate.
+    ClientCertificate,
+    /// The client sent an alert. Usually it does not trust the certificate of the server.
+    Alert,
+    /// The client sent something other than TLS, or an unsupported version of it.
+    Protocol,
+    /// The connection was interrupted.
+    Io,
+}
+
+/// The certificate of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientCertificate {
+    /// The client sent no certificate.
+    None,
+    /// The certificate is trusted.
+    Trusted,
+    /// The certificate is not trusted.
+    Untrusted,
+}
+
+/// A review in progress. Its duration is recorded when it is dropped.
+#[derive(Debug)]
+pub struct ReviewTimer<'a> {
+    metrics: &'a ServeMetrics,
+    subject: Subject,
+    start: Instant,
+}
+
+impl ServeMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            reviews: Family::default(),
+            review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            reviews_in_flight: Gauge::default(),
+            reviews_shed: Counter::default(),
+            connections: Gauge::default(),
+            connections_evicted: Counter::default(),
+            handshake_failures: Family::default(),
+            client_certificates: Family::default(),
+        };
+        let Self {
+            reviews,
+            review_duration,
+            reviews_in_flight,
+            reviews_shed,
+            connections,
+            connections_evicted,
+            handshake_failures,
+            client_certificates,
+        } = this.clone();
+        registry.register("reviews", "Reviews, by outcome and reason", reviews);
+        registry.register(
+            "review_duration_seconds",
+            "Time from the header of a review to its response",
+            review_duration,
+        );
+        registry.register("reviews_in_flight", "Reviews in progress", reviews_in_flight);
+        registry.register(
+            "reviews_shed",
+            "Objects admitted unchanged because the deadline of their review had passed",
+            reviews_shed,
+        );
+        registry.register("connections", "Open connections", connections);
+        registry.register("connections_evicted", "Evicted connections", connections_evicted);
+        registry.register("handshake_failures", "Failed TLS handshakes", handshake_failures);
+        registry.register(
+            "client_certificates",
+            "TLS handshakes, by the certificate of the client",
+            client_certificates,
+        );
+        this
+    }
+
+    /// Returns the metrics of the connection table.
+    #[must_use]
+    pub fn of_connections(&self) -> ConnectionMetrics {
+        ConnectionMetrics {
+            open: self.connections.clone(),
+            evicted: self.connections_evicted.clone(),
+        }
+    }
+
+    /// Counts a review.
+    pub fn count_review(&self, subject: Subject, effect: Effect, reason: Reason) {
+        let labels = ReviewLabels {
+            resource: subject.as_str(),
+            outcome: effect.as_str(),
+            reason: reason.as_str(),
+        };
+        self.reviews.get_or_create(&labels).inc();
+    }
+
+    /// Starts the timer of a review.
+    pub fn start_review(&self, subject: Subject) -> ReviewTimer<'_> {
+        self.reviews_in_flight.inc();
+        ReviewTimer { metrics: self, subject, start: Instant::now() }
+    }
+
+    /// Counts a failed handshake.
+    pub fn count_failure(&self, cause: HandshakeFailure) {
+        self.handshake_failures.get_or_create(&HandshakeLabel { cause }).inc();
+    }
+
+    /// Counts a client.
+    pub fn count_client(&self, outcome: ClientCertificate) {
+        self.client_certificates.get_or_create(&ClientLabel { outcome }).inc();
+    }
+}
+
+impl ReviewTimer<'_> {
+    /// Returns the time at which the review started.
+    #[must_use]
+    pub const fn start(&self) -> Instant {
+        self.start
+    }
+}
+
+impl Drop for ReviewTimer<'_> {
+    fn drop(&mut self) {
+        self.metrics.reviews_in_flight.dec();
+        let label = SubjectLabel { resource: self.subject.as_str() };
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.metrics.review_duration.get_or_create(&label).observe(seconds);
+    }
+}
+
+impl EncodeLabelValue for HandshakeFailure {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Timeout => "timeout",
+            Self::Evicted => "evicted",
+            Self::NoCertificate => "no_certificate",
+            Self::ClientCertificate => "client_certificate",
+            Self::Alert => "alert",
+            Self::Protocol => "protocol",
+            Self::Io => "io",
+        };
+        text.encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for ClientCertificate {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::None => "none",
+            Self::Trusted => "trusted",
+            Self::Untrusted => "untrusted",
+        };
+        text.encode(encoder)
+    }
+}

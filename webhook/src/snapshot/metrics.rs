@@ -1,0 +1,88 @@
+//! The metrics of the snapshot: default classes and agents.
+
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_admission::snapshot::agent::Agent;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// The metrics of the snapshot. Clones share the values.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotMetrics {
+    /// The number of StorageClasses that are marked as the default.
+    pub default_classes: Gauge,
+    /// The number of nodes, by the state of their agent. Absent while the agents are unknown.
+    pub agents: Family<AgentLabel, Gauge>,
+}
+
+/// The label of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AgentLabel {
+    /// Its state.
+    pub state: AgentState,
+}
+
+/// The state of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AgentState {
+    /// One of its pods is Ready.
+    Ready,
+    /// It has had no Ready pod for a short time.
+    Starting,
+    /// It has had no Ready pod for longer than the grace period.
+    Down,
+}
+
+impl SnapshotMetrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::default();
+        registry.register(
+            "default_classes",
+            "StorageClasses marked as the default; more than one is a mistake",
+            this.default_classes.clone(),
+        );
+        registry.register("agents", "Nodes, by the state of their agent", this.agents.clone());
+        this
+    }
+
+    /// Shows the number of default classes.
+    pub fn show_defaults(&self, snapshot: &Snapshot) {
+        let defaults = snapshot.defaults().len();
+        self.default_classes.set(i64::try_from(defaults).unwrap_or(i64::MAX));
+    }
+
+    /// Shows the agents by state.
+    pub fn show_agents(&self, snapshot: &Snapshot) {
+        let Some(agents) = &snapshot.agents else { return self.agents.clear() };
+        for state in [AgentState::Ready, AgentState::Starting, AgentState::Down] {
+            let count = agents.values().filter(|agent| AgentState::from(*agent) == state).count();
+            let gauge = self.agents.get_or_create_owned(&AgentLabel { state });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl From<&Agent> for AgentState {
+    fn from(agent: &Agent) -> Self {
+        match agent {
+            Agent::Ready => Self::Ready,
+            Agent::Starting => Self::Starting,
+            Agent::Down { .. } => Self::Down,
+        }
+    }
+}
+
+impl EncodeLabelValue for AgentState {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Down => "down",
+        };
+        text.encode(encoder)
+    }
+}
