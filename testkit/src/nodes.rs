@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
@@ -29,7 +29,7 @@ pub use self::node::{Node, NodeProgram};
 use self::sandbox::Sandbox;
 use self::supported::Host;
 use crate::control_plane::{Component, ControlPlane, KUBERNETES_SERVICE, Options, Place};
-use crate::environment;
+use crate::environment::{self, Missing};
 use crate::eventually::eventually;
 use crate::image::Image;
 use crate::process::{Invocation, Output, Process};
@@ -71,8 +71,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns why this machine cannot run a cluster, if it cannot.
-    pub fn supported() -> Result<(), String> {
+    /// Returns an error that says what this machine lacks to run a cluster, if it lacks anything.
+    pub fn supported() -> Result<(), Missing> {
         supported::host().map(drop)
     }
 
@@ -145,7 +145,7 @@ impl Cluster {
 
     async fn launch(options: ClusterOptions) -> Result<Self> {
         ensure!((1..=MOST_NODES).contains(&options.nodes), "1 to {MOST_NODES} nodes");
-        let host = supported::host().map_err(|why| anyhow!(why))?;
+        let host = supported::host()?;
         let state = Arc::new(StateFolder::create().await?);
         let sandbox = Sandbox::create(&state.logs()).await?;
         let uplink = {

@@ -6,6 +6,7 @@ mod running;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
@@ -89,6 +90,14 @@ impl Invocation {
         file.rewind().context("rewind standard input")?;
         Ok(Stdio::from(file))
     }
+}
+
+/// Returns the path of a program. Searches the folders of the superuser too, which the `PATH` of an
+/// ordinary user may lack.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
+    let found = Invocation::new("sh").args(["-c", script, program]).run_blocking().ok()?;
+    Some(PathBuf::from(found.stdout.trim_end()))
 }
 
 struct Job {

@@ -7,8 +7,9 @@
 
 pub mod inside;
 
+use crate::environment::Missing;
 use crate::eventually::eventually;
-use crate::process::{Invocation, Process};
+use crate::process::{Invocation, Process, find};
 use crate::state::StateFolder;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -59,18 +60,19 @@ pub enum Layout {
 }
 
 impl Guest {
-    /// Returns why this machine cannot run a guest, if it cannot.
-    pub fn supported() -> Result<(), String> {
+    /// Returns an error that says what this machine lacks to run a guest, if it lacks anything.
+    pub fn supported() -> Result<(), Missing> {
         if std::env::consts::ARCH != "x86_64" {
-            return Err("user-mode Linux is for x86-64 alone".to_owned());
+            return Err(Missing::new("user-mode Linux exists for x86-64 only"));
         }
-        let missing: Vec<&str> =
-            PROGRAMS.into_iter().filter(|name| program(name).is_none()).collect();
+        let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| find(name).is_none()).collect();
         if !missing.is_empty() {
-            return Err(format!("not installed: {} (see testbed/debian.sh)", missing.join(", ")));
+            let missing = missing.join(", ");
+            return Err(Missing::new(format!("not installed: {missing} (see testbed/debian.sh)")));
         }
         let trial = confined(Invocation::new("true")).run_blocking();
-        trial.map(drop).map_err(|error| format!("no namespaces can be made: {error:#}"))
+        let refused = |error| Missing::new(format!("namespaces cannot be created: {error:#}"));
+        trial.map(drop).map_err(refused)
     }
 
     /// Returns a guest without disks.
@@ -91,7 +93,7 @@ impl Guest {
             Layout::PlainExt4 => ("mkfs.ext4", &["-q"]),
             Layout::Btrfs => ("mkfs.btrfs", &["-q"]),
         };
-        let program = program(name).with_context(|| format!("{name} is not installed"))?;
+        let program = find(name).with_context(|| format!("{name} is not installed"))?;
         let make = Invocation::new(program).args(args).arg(path.display().to_string());
         make.run().await.with_context(|| format!("lay out a disk with {name}"))?;
         self.disks.push(path);
@@ -104,7 +106,7 @@ impl Guest {
         let own = self.state.subfolder(format!("uml-{}", self.starts))?;
         let disks = self.disks.iter().zip('a'..='z');
         let disks = disks.map(|(path, letter)| format!("ubd{letter}={}", path.display()));
-        let kernel = program("linux.uml").context("linux.uml is not installed")?;
+        let kernel = find("linux.uml").context("linux.uml is not installed")?;
         let kernel = Invocation::new(kernel)
             .args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
             // Its console is what it writes, and nobody can type.
@@ -163,11 +165,4 @@ fn confined(call: Invocation) -> Invocation {
         // Who is not root has no rights to lose, and needs a namespace to make the other one.
         false => call.through(&[&CONFINED[..], &CONFINED_FOR_USERS[..]].concat()),
     }
-}
-
-/// Where a program is: in the superuser's folders too, which an ordinary user's `PATH` may lack.
-fn program(name: &str) -> Option<PathBuf> {
-    let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
-    let found = Invocation::new("sh").args(["-c", script, name]).run_blocking().ok()?;
-    Some(PathBuf::from(found.stdout.trim_end()))
 }
