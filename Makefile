@@ -42,7 +42,7 @@ bench: debian assets binaries ## measure what fastrak claims, beside what it is 
 fuzz: ## let the fuzzer try what must hold of every answer, a minute for each target
 	@.ci/fuzz
 
-lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, house rules, crates
+lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, source rules, crates
 
 fmt-check:
 	@cargo fmt --all --check
@@ -51,7 +51,7 @@ clippy:
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 
 tidy:
-	@cargo test --locked --quiet -p fastrak-e2e --test tidy
+	@cargo test --locked --quiet -p fastrak-e2e --test source
 
 deny:
 	@.ci/deny

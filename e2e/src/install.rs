@@ -1,17 +1,19 @@
-//! Puts fastrak on a test bed, from `deploy/` as it ships.
+//! Installs fastrak on a test bed, from `deploy/` as it ships.
 //!
-//! As pods where there are real nodes ([`pods`]), else as processes of this machine that are given the
-//! same ServiceAccounts ([`Processes`]). Neither knows what is done with it then.
+//! As pods on real nodes ([`pods`]), or with the same ServiceAccounts as processes of this machine
+//! ([`Processes`]) or as tasks of this process ([`Task`]).
 
 pub mod binaries;
 pub mod pods;
 pub mod policies;
 mod processes;
+mod tasks;
 
 pub use self::binaries::Binaries;
 pub use self::processes::Processes;
+pub use self::processes::remove_workloads;
 pub(crate) use self::processes::{Program, free_port};
-pub use self::processes::{register_by_url, remove_workloads};
+pub use self::tasks::{Task, webhook_config};
 
 use anyhow::{Context as _, Result};
 use fastrak_testkit::ControlPlane;

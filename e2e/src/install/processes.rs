@@ -7,13 +7,12 @@ use super::{Binaries, base, policies};
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{ControlPlane, Identity, apply_manifests, eventually};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::json;
+use kube::api::{Api, DeleteParams, ListParams};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -54,7 +53,7 @@ impl Processes {
         let client = plane.client().await?;
         remove_workloads(&client).await?;
         let (port, root) = (free_port()?, plane.scratch_dir("pools")?);
-        register_by_url(&client, port).await?;
+        set_urls(&client, (Ipv4Addr::LOCALHOST, port).into()).await?;
         let webhook = Program::webhook(plane, &binaries.webhook, port).await?;
         let mut agents = Vec::new();
         let pools: Vec<_> = nodes.iter().map(|node| root.join(node)).collect();
@@ -228,22 +227,6 @@ pub async fn remove_workloads(client: &Client) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// Has the API server call the webhook at an address of this machine in place of its Service.
-pub async fn register_by_url(client: &Client, port: u16) -> Result<()> {
-    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let paths = [names::CLAIMS_PATH, names::SERVICES_PATH, names::CLAIMS_PATH];
-    let patch = paths.into_iter().enumerate().map(|(at, path)| {
-        json!({"op": "replace", "path": format!("/webhooks/{at}/clientConfig"),
-            "value": {"url": format!("https://127.0.0.1:{port}{path}")}})
-    });
-    let patch: json_patch::Patch =
-        serde_json::from_value(patch.collect()).context("make a patch of the registration")?;
-    let patched = hooks
-        .patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &Patch::<()>::Json(patch))
-        .await;
-    patched.map(drop).context("register the webhook by its address")
 }
 
 pub(crate) fn free_port() -> Result<u16> {

@@ -12,11 +12,10 @@ use fastrak_testkit::objects::service;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::PostParams;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,18 +172,6 @@ pub(crate) async fn call(replica: SocketAddr, bundle: &[u8]) -> Result<()> {
     let (status, text) = crate::http::parse(&answer)?;
     ensure!(status == 200 && text.contains("\"allowed\":true"), "status {status}: {text}");
     crate::server::is_sound(&body, text.as_bytes())
-}
-
-/// Has the API server refuse what the webhook does not answer: then every lost call is seen.
-pub(crate) async fn insist(rig: &Rig) -> Result<()> {
-    let api: Api<MutatingWebhookConfiguration> = Api::all(rig.client.clone());
-    let hooks = api.get(names::WEBHOOK_CONFIGURATION).await?.webhooks.unwrap_or_default();
-    let each = (0..hooks.len()).map(|at| {
-        json!({"op": "replace", "path": format!("/webhooks/{at}/failurePolicy"), "value": "Fail"})
-    });
-    let patch = Patch::Json::<()>(serde_json::from_value(each.collect())?);
-    api.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await?;
-    Ok(())
 }
 
 /// What a Service is to replicas: one address, behind it whoever takes a connection.

@@ -1,12 +1,13 @@
 //! A clock that is a day off, stepped while the webhook runs: what it makes then, the API server with
 //! its right clock goes on trusting.
 
-use crate::caller::{Caller, Excused, insist};
+use crate::caller::{Caller, Excused};
 use crate::publishes_its_certificate::Seen;
 use crate::rig::{Rig, SOON};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 
 const DAY: i64 = 86_400;
@@ -22,7 +23,7 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     let webhook = rig.run_as(config).await?;
     rig.register(webhook.address).await?;
     webhook.is_ready().await?;
-    insist(&rig).await?;
+    fail_closed(&rig.client).await?;
     rig.is_asked().await?;
     let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
     let caller = caller.and_through_the_api_server(&rig);

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use fastrak_webhook::rotation::cert_bundle::{CertBundle, CertSpec};
 use fastrak_webhook::rotation::state::Lifetimes;
@@ -112,7 +113,7 @@ async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> 
     rig.register(webhook.address).await?;
     tokio::try_join!(webhook.is_ready(), other.is_ready())?;
     rig.is_asked().await?;
-    crate::caller::insist(&rig).await?;
+    fail_closed(&rig.client).await?;
     let caller =
         Caller::direct(&rig, vec![webhook.address, other.address], Excused::Nothing).await?;
     let caller = caller.and_through_the_api_server(&rig);

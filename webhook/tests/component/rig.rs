@@ -2,20 +2,19 @@
 //! its address on loopback in place of its Service.
 
 use crate::http;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::objects::service;
+use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, eventually};
 use fastrak_webhook::config::{Args, Config};
 use fastrak_webhook::run::Webhook;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -129,26 +128,7 @@ impl Rig {
     /// Registers an address in place of the Service, as an administrator who runs the webhook
     /// outside of the cluster would.
     pub(crate) async fn register(&self, address: SocketAddr) -> Result<()> {
-        let api: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
-        let found = api.get(names::WEBHOOK_CONFIGURATION).await?;
-        let mut patch = Vec::new();
-        for (at, hook) in found.webhooks.unwrap_or_default().iter().enumerate() {
-            let path = match hook.name.as_str() {
-                names::CLAIMS_HOOK | names::PROBE_HOOK => names::CLAIMS_PATH,
-                names::SERVICES_HOOK => names::SERVICES_PATH,
-                other => bail!("unknown webhook {other}"),
-            };
-            let url = format!("https://{address}{path}");
-            let client = format!("/webhooks/{at}/clientConfig");
-            if hook.client_config.service.is_some() {
-                patch.push(json!({"op": "remove", "path": format!("{client}/service")}));
-            }
-            patch.push(json!({"op": "add", "path": format!("{client}/url"), "value": url}));
-        }
-        let patch = Patch::Json::<()>(serde_json::from_value(json!(patch))?);
-        let params = PatchParams::default();
-        let patched = api.patch(names::WEBHOOK_CONFIGURATION, &params, &patch).await;
-        patched.map(drop).context("register the webhook's address")
+        set_urls(&self.client, address).await
     }
 
     /// Waits until the API server asks the webhook: it learns of a registration by a watch.

@@ -1,12 +1,13 @@
 //! A cluster that is left alone: authority after authority, and nobody who calls notices.
 
-use crate::caller::{Balance, Caller, Excused, insist};
+use crate::caller::{Balance, Caller, Excused};
 use crate::publishes_its_certificate::Seen;
 use crate::rig::Rig;
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::Bundle;
 use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -30,7 +31,7 @@ async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
     let (one, other) = tokio::try_join!(rig.run(&SHORT), rig.run(&SHORT))?;
     let balance = Balance::start(vec![one.address, other.address]).await?;
     rig.register(balance.address).await?;
-    insist(&rig).await?;
+    fail_closed(&rig.client).await?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
     rig.is_asked().await?;
 

@@ -9,6 +9,7 @@ use fastrak_api::names;
 use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
 use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -80,7 +81,7 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
     volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
     let webhook = rig.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
     ensure!(seen.secrets.get_opt(names::WEBHOOK_SECRET).await?.is_none(), "no Secret is made");
-    crate::caller::insist(&rig).await?;
+    fail_closed(&rig.client).await?;
     let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
     let caller = caller.and_through_the_api_server(&rig);
     let is_served = async |by: &CertificateAuthority| {

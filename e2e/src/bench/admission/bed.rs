@@ -4,9 +4,10 @@
 
 use super::review::NODE;
 use super::wire::{Target, trusting};
-use crate::install::{Program, base, free_port, register_by_url, remove_workloads};
+use crate::install::{Program, base, free_port, remove_workloads};
 use anyhow::{Context, Result};
 use fastrak_api::names;
+use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, fake_node};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::{Api, Client};
@@ -35,7 +36,7 @@ impl Bed {
         fake_node(&client, NODE).await?;
         apply_manifests(&plane, &base()).await?;
         remove_workloads(&client).await?;
-        register_by_url(&client, port).await?;
+        set_urls(&client, (Ipv4Addr::LOCALHOST, port).into()).await?;
         Ok(Self { plane, client })
     }
 

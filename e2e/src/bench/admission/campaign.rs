@@ -15,13 +15,9 @@ use super::balancer::{Backend, Balancer};
 use super::bed::{Bed, Replica};
 use super::published::Published;
 use crate::install::free_port;
-use anyhow::{Context, Result};
-use fastrak_api::names;
+use anyhow::Result;
 use fastrak_testkit::eventually;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -113,7 +109,7 @@ pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
 }
 
 async fn on(bed: &Bed, port: u16, binary: &Path, plan: &Plan) -> Result<Report> {
-    never_ignore(bed.client()).await?;
+    fail_closed(bed.client()).await?;
     let flags = rotation_flags(plan);
     let flags: Vec<_> = flags.iter().map(String::as_str).chain([DRAIN]).collect();
     let mut replicas =
@@ -153,20 +149,4 @@ async fn roll(replica: &mut Replica, balancer: &Balancer) -> Result<()> {
     replica.stop()?;
     replica.start().await?;
     eventually(SOON, "both replicas are called", async || balancer.all_in()).await
-}
-
-/// A call that the API server cannot make fails the write, where the installation lets it pass.
-async fn never_ignore(client: &Client) -> Result<()> {
-    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let at = |hook: usize| {
-        let path = format!("/webhooks/{hook}/failurePolicy");
-        [
-            json!({"op": "test", "path": path, "value": "Ignore"}),
-            json!({"op": "replace", "path": path, "value": "Fail"}),
-        ]
-    };
-    let patch = serde_json::from_value([at(0), at(1)].into_iter().flatten().collect());
-    let patch = Patch::<()>::Json(patch.context("make a patch of the registration")?);
-    let patched = hooks.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await;
-    patched.map(drop).context("have the API server insist on the webhook")
 }

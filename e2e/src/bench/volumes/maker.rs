@@ -4,15 +4,14 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
 use fastrak_agent::config::{Args, Config};
-use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
-use fastrak_api::names;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::quota::{self, Limits};
 use fastrak_store::host::{Dir, Kernel, dirs, files};
 use fastrak_store::pools::{ClusterView, Pools};
 use fastrak_store::volumes::{Store, VolumeSpec};
+use fastrak_testkit::fixtures;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -102,18 +101,11 @@ impl Maker {
         self.made += 1;
         let id = format!("{:08x}-0000-4000-8000-000000000000", self.made);
         let identity = Identity {
-            format: IDENTITY_FORMAT,
-            volume: VolumeId::parse(&id).context("name a volume")?,
-            namespace: "default".to_owned(),
             claim: format!("claim-{}", self.made),
-            class: names::CLASS_DEFAULT.to_owned(),
             node: NODE.to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
             bytes: BYTES,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
             claim_created: Some(0),
+            ..fixtures::identity(VolumeId::parse(&id).context("name a volume")?)
         };
         Ok(VolumeSpec {
             identity,

@@ -1,0 +1,147 @@
+//! The policies of `render` do what the webhook does, or the difference is written down: claims and
+//! Services are sent through a real API server past the webhook, past the policies, past both and
+//! past neither, and the four results are compared.
+//!
+//! What the webhook itself should do is for its own tests.
+
+mod bed;
+mod cases;
+mod claims;
+mod differences;
+mod services;
+mod without_webhook;
+
+use anyhow::{Context as _, Result, ensure};
+use bed::{Bed, NODES, Running, SOON, Way};
+use cases::{Case, run, send, some, store};
+use claims::is_pinned;
+use differences::Findings;
+use fastrak_api::names;
+use fastrak_testkit::assets::{self, Assets};
+use fastrak_testkit::objects::local_volume;
+use fastrak_testkit::{eventually, or_skip};
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, PostParams};
+use std::collections::BTreeSet;
+
+/// What is documented beside what is found case by case: the first is shown by
+/// [`the_default_class_is_given_unseen`], the second by [`an_existing_volume_is_not_seen`], the third is
+/// so because a policy cannot do it.
+const OTHER_DIFFERENCES: [&str; 3] = [
+    "a claim, if `local-storage` does not exist, or is another provisioner's",
+    "a new claim that an existing volume fits",
+    "warnings and audit annotations",
+];
+
+/// Where the policies do all that there is to do, the webhook that is asked next changes nothing.
+async fn the_webhook_has_nothing_to_add(
+    bed: &Bed,
+    webhook: &Running,
+    resource: &ApiResource,
+    agreed: &[Case],
+) -> Result<()> {
+    let before = webhook.patches()?;
+    ensure!(before > 0, "patches are not counted");
+    send(bed, resource, Way::Both, agreed).await?;
+    ensure!(webhook.patches()? == before, "it changed what the policies had done");
+    Ok(())
+}
+
+async fn compare_services(bed: &Bed, cases: &[Case], flags: &[&str]) -> Result<()> {
+    let webhook = bed.enforce(flags).await?;
+    let mut findings = Findings::default();
+    for (case, results) in cases.iter().zip(run(bed, &services::resource(), cases).await?) {
+        findings.judge(case, &results, &[]);
+    }
+    assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
+    findings.are_many(cases);
+    let resource = services::resource();
+    the_webhook_has_nothing_to_add(bed, &webhook, &resource, &findings.agreed).await?;
+    webhook.stop().await
+}
+
+/// Policies cannot look whether there is a class before they give it.
+async fn the_default_class_is_given_unseen(bed: &Bed) -> Result<()> {
+    bed.plane.kubectl(&["delete", "storageclass", names::CLASS_DEFAULT]).await?;
+    let cases = [Case::create(claims::without_class())];
+    let results = eventually(SOON, "the webhook has learnt of it", || async {
+        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = results.into_iter().next().context("a result")?;
+        ensure!(results.webhook == results.bare, "not yet");
+        Ok(results)
+    })
+    .await?;
+    assert_eq!(results.policies["spec"]["storageClassName"], names::CLASS_DEFAULT);
+    assert_eq!(results.both, results.policies);
+    let classes = assets::repository().join("deploy/base/storageclasses.yaml");
+    bed.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
+}
+
+/// Policies cannot look for volumes. The webhook is asked after them and takes off what they wrote.
+async fn an_existing_volume_is_not_seen(bed: &Bed) -> Result<()> {
+    let [node, ..] = NODES;
+    let volumes: Api<PersistentVolume> = Api::all(bed.client.clone());
+    let volume = local_volume("existing", names::CLASS_DEFAULT, node, "/existing").build();
+    volumes.create(&PostParams::default(), &volume).await?;
+    let cases = [Case::create(claims::pinned_to(node))];
+    let results = eventually(SOON, "the webhook has learnt of the volume", || async {
+        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = results.into_iter().next().context("a result")?;
+        ensure!(!is_pinned(&results.webhook), "not yet");
+        Ok(results)
+    })
+    .await?;
+    for left in [&results.webhook, &results.both].map(|result| &result["metadata"]) {
+        assert_eq!(left["annotations"][names::NODE], node);
+        assert!(left["annotations"][names::kubernetes::SELECTED_NODE].is_null(), "{left}");
+        assert!(left["labels"][names::NODE].is_null(), "{left}");
+    }
+    assert!(is_pinned(&results.policies), "{}", results.policies);
+    volumes.delete("existing", &DeleteParams::default()).await.map(drop)?;
+    eventually(SOON, "the webhook has learnt that it is gone", || async {
+        let results = run(bed, &claims::resource(), &cases).await?;
+        ensure!(results.iter().all(|results| is_pinned(&results.webhook)), "not yet");
+        Ok(())
+    })
+    .await
+}
+
+#[test]
+fn every_difference_is_documented() -> Result<()> {
+    let text = std::fs::read_to_string(assets::repository().join("docs/policies.md"))?;
+    let section = text.split_once("\n## What differs\n").context("the heading")?.1;
+    let lines = section.lines().take_while(|line| !line.starts_with("## "));
+    let rows = lines.filter_map(|line| line.strip_prefix("| ")).skip(1);
+    let shown: BTreeSet<_> = rows.filter_map(|row| row.split(" | ").next()).collect();
+    let known = claims::differences().into_iter().map(|difference| difference.what);
+    assert_eq!(shown, known.chain(OTHER_DIFFERENCES).collect());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<()> {
+    or_skip!(Assets::find().await, Ok(()));
+    let bed = Bed::start().await?;
+    let (claims, services) = (claims::all(), services::all());
+    store(&bed, &claims::resource(), &claims).await?;
+    store(&bed, &services::resource(), &services).await?;
+
+    let webhook = bed.enforce(&[]).await?;
+    let (known, mut findings) = (claims::differences(), Findings::default());
+    for (case, results) in claims.iter().zip(run(&bed, &claims::resource(), &claims).await?) {
+        findings.judge(case, &results, &known);
+    }
+    assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
+    findings.are_many(&claims);
+    let met: BTreeSet<_> = findings.met.into_iter().collect();
+    assert_eq!(met, known.iter().map(|difference| difference.what).collect(), "each is met");
+    let resource = claims::resource();
+    the_webhook_has_nothing_to_add(&bed, &webhook, &resource, &findings.agreed).await?;
+    the_default_class_is_given_unseen(&bed).await?;
+    an_existing_volume_is_not_seen(&bed).await?;
+    webhook.stop().await?;
+
+    compare_services(&bed, &services, &[]).await?;
+    compare_services(&bed, &some(services, 250), &["--balancer=none"]).await
+}

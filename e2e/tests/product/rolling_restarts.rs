@@ -1,0 +1,28 @@
+//! Both replicas of the webhook are restarted over and over, and get a new authority meanwhile: no
+//! call fails, and none is answered without its patch. `make bench AREA=admission` has the large form.
+
+use anyhow::{Result, ensure};
+use fastrak_e2e::bench::admission::campaign::{Plan, run};
+use fastrak_e2e::install::Binaries;
+use fastrak_testkit::assets::Assets;
+use fastrak_testkit::or_skip;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_fails_while_replicas_and_authorities_come_and_go() -> Result<()> {
+    let _turn = crate::turn().await;
+    or_skip!(Assets::find().await, Ok(()));
+    let plan = Plan::small();
+    let report = run(&Binaries::built()?.webhook, &plan).await?;
+    for (way, tally) in
+        [("through the API server", &report.through_api), ("directly", &report.direct)]
+    {
+        let failures = &tally.failures;
+        ensure!(tally.failed() == 0, "{way}, {} of {}: {failures:#?}", tally.failed(), tally.calls);
+        ensure!(tally.unpatched == 0, "{way}: {} without a patch", tally.unpatched);
+    }
+    let calls = (report.through_api.calls, report.direct.calls);
+    ensure!(calls.0 >= plan.through_api && calls.1 >= plan.direct, "{calls:?}");
+    ensure!(report.restarts >= plan.restarts, "{} restarts", report.restarts);
+    ensure!(report.rotations >= plan.rotations, "{} new authorities", report.rotations);
+    Ok(())
+}
