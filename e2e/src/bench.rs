@@ -13,7 +13,7 @@ mod unmount;
 pub mod volumes;
 
 use crate::install::{Binaries, repository};
-use crate::narrator::Narrator;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -61,16 +61,17 @@ pub struct Figure {
 
 /// Measures one area or all of them, prints a table and writes `target/bench/summary.json`.
 pub async fn run(wanted: Wanted) -> ExitCode {
-    let narrator = Narrator::default();
+    let transcript = Transcript::default();
     match measure(wanted).await {
         Ok(figures) => {
             let unmet = figures.iter().filter(|figure| !figure.met).count();
-            narrator.say(&table(&figures));
-            narrator.say(&format!("bench: {} figures, {unmet} short of their goal", figures.len()));
+            transcript.say(&table(&figures));
+            transcript
+                .say(&format!("bench: {} figures, {unmet} short of their goal", figures.len()));
             ExitCode::from(u8::from(unmet > 0))
         }
         Err(error) => {
-            narrator.say(&format!("bench: FAILED: {error:#}"));
+            transcript.say(&format!("bench: FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
-pub mod bed;
 pub mod bench;
+pub mod demo;
+pub mod demo_cluster;
 pub mod install;
-pub mod narrator;
-pub mod play;
 pub mod playground;
+pub mod transcript;

@@ -1,8 +1,8 @@
 //! What `make demo`, `make cluster` and `make cluster-down` do.
 
-use crate::bed::{Bed, Nodes};
-use crate::narrator::Narrator;
-use crate::play;
+use crate::demo;
+use crate::demo_cluster::{DemoCluster, Nodes};
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use fastrak_runtime::shutdown::Shutdown;
@@ -38,57 +38,59 @@ pub enum Command {
 
 /// Does it, and says in its last line how it went.
 pub async fn run(command: Command) -> ExitCode {
-    let narrator = Narrator::default();
+    let transcript = Transcript::default();
     let (name, outcome) = match command {
-        Command::Demo { without_nodes: true, .. } => ("demo", demo(Nodes::Object, &narrator).await),
-        Command::Demo { nodes, .. } => ("demo", demo(Nodes::Real(nodes), &narrator).await),
-        Command::Cluster { nodes } => ("cluster", cluster(nodes, &narrator).await),
-        Command::Down => ("cluster-down", down(&narrator).await),
+        Command::Demo { without_nodes: true, .. } => {
+            ("demo", demo(Nodes::Object, &transcript).await)
+        }
+        Command::Demo { nodes, .. } => ("demo", demo(Nodes::Real(nodes), &transcript).await),
+        Command::Cluster { nodes } => ("cluster", cluster(nodes, &transcript).await),
+        Command::Down => ("cluster-down", down(&transcript).await),
     };
     match outcome {
         Ok(()) => {
-            narrator.say(&format!("\n{name}: ok ({:.0} s)", narrator.seconds()));
+            transcript.say(&format!("\n{name}: ok ({:.0} s)", transcript.seconds()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            narrator.say(&format!("\n{name}: FAILED: {error:#}"));
+            transcript.say(&format!("\n{name}: FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn demo(nodes: Nodes, narrator: &Narrator) -> Result<()> {
-    let bed = Bed::make(nodes, narrator).await?;
-    let played = play::perform(&bed.stage(narrator)).await;
+async fn demo(nodes: Nodes, transcript: &Transcript) -> Result<()> {
+    let cluster = DemoCluster::make(nodes, transcript).await?;
+    let played = demo::run(&cluster.demo(transcript)).await;
     if played.is_err() {
-        let logs = bed.control_plane().keep_logs();
-        narrator.say(&format!("The logs of all that ran are kept in {}", logs.display()));
+        let logs = cluster.control_plane().keep_logs();
+        transcript.say(&format!("The logs of all that ran are kept in {}", logs.display()));
     }
-    narrator.heading("The cluster ends");
-    drop(bed);
+    transcript.heading("The cluster ends");
+    drop(cluster);
     played
 }
 
-async fn cluster(nodes: u8, narrator: &Narrator) -> Result<()> {
+async fn cluster(nodes: u8, transcript: &Transcript) -> Result<()> {
     let (shutdown, note) =
         (Shutdown::on_signals().context("listen for signals")?, PidNote::take()?);
-    let bed = tokio::select! {
-        made = Bed::make(Nodes::Real(nodes), narrator) => made?,
+    let cluster = tokio::select! {
+        made = DemoCluster::make(Nodes::Real(nodes), transcript) => made?,
         () = shutdown.requested() => return Ok(()),
     };
-    let kubeconfig = bed.control_plane().kubeconfig_path();
-    narrator.heading("Ready. In another terminal:");
-    narrator.say(&format!("export KUBECONFIG={}", kubeconfig.display()));
-    narrator.say("Ctrl-C here, or `make cluster-down` there, ends it.");
+    let kubeconfig = cluster.control_plane().kubeconfig_path();
+    transcript.heading("Ready. In another terminal:");
+    transcript.say(&format!("export KUBECONFIG={}", kubeconfig.display()));
+    transcript.say("Ctrl-C here, or `make cluster-down` there, ends it.");
     shutdown.requested().await;
-    narrator.heading("The cluster ends");
-    drop((bed, note));
+    transcript.heading("The cluster ends");
+    drop((cluster, note));
     Ok(())
 }
 
-async fn down(narrator: &Narrator) -> Result<()> {
+async fn down(transcript: &Transcript) -> Result<()> {
     let Some(pid) = PidNote::read()? else {
-        narrator.say("No cluster is running.");
+        transcript.say("No cluster is running.");
         return Ok(());
     };
     kill_process(pid, Signal::TERM).context("tell the cluster to end")?;

@@ -2,17 +2,17 @@
 //! than few, what a thousand of them cost the agent, how soon one has grown, and whether the
 //! removal of very many files is in the way of those who ask for a volume meanwhile.
 
-mod bed;
+mod cluster;
 mod create;
-mod crowd;
 mod growth;
-mod maker;
+mod many_volumes;
 mod removal;
+mod workload;
 
 use super::Figure;
 use crate::install::{Binaries, repository};
 use anyhow::{Context, Result};
-use bed::Bed;
+use cluster::BenchCluster;
 use fastrak_testkit::disk::Disk;
 
 const AREA: &str = "volumes";
@@ -32,9 +32,9 @@ pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
         figures.extend(create::rate("btrfs on a loop device", disk.path())?);
         figures.extend(create::growth(disk.path())?);
     }
-    let mut bed = Bed::start(binaries).await?;
-    figures.extend(crowd::measure(&mut bed).await?);
-    figures.extend(growth::measure(&bed).await?);
-    figures.extend(removal::measure(&bed, full).await?);
+    let mut cluster = BenchCluster::start(binaries).await?;
+    figures.extend(many_volumes::measure(&mut cluster).await?);
+    figures.extend(growth::measure(&cluster).await?);
+    figures.extend(removal::measure(&cluster, full).await?);
     Ok(figures)
 }

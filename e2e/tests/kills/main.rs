@@ -6,17 +6,17 @@
 #![cfg(test)]
 
 mod agents;
-mod churn;
-mod decoys;
+mod extra_claims;
+mod foreign_files;
 mod random;
 mod writers;
 
 use anyhow::{Context, Result, ensure};
-use churn::{Churn, Churned};
-use decoys::Decoys;
+use extra_claims::{ExtraClaims, ExtraReport};
 use fastrak_api::names;
-use fastrak_e2e::play::pools;
+use fastrak_e2e::demo::pools;
 use fastrak_testkit::{Cluster, ClusterOptions, environment, eventually, or_skip, with_namespace};
+use foreign_files::ForeignFiles;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use writers::{Witness, Writers};
+use writers::{Observer, Writers};
 
 const NODES: u8 = 2;
 const KILLS: u32 = 200;
@@ -33,33 +33,33 @@ pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// What came of the time in which the agents were killed.
 #[derive(Debug)]
-struct Storm {
+struct KillReport {
     scaled: usize,
     restarted: usize,
-    witness: Witness,
-    churned: Churned,
+    observer: Observer,
+    report: ExtraReport,
 }
 
-async fn storm(
+async fn kill_phase(
     cluster: &Cluster,
     writers: &Writers,
-    churn: Churn<'_>,
+    extra: ExtraClaims<'_>,
     seed: &Random,
-) -> Result<Storm> {
+) -> Result<KillReport> {
     let over = AtomicBool::new(false);
     let kills = async {
         kill(cluster, KILLS / u32::from(NODES) - 1, seed, 10).await?;
         over.store(true, Ordering::Relaxed);
         Ok(())
     };
-    let ((), scaled, restarted, witness, churned) = tokio::try_join!(
+    let ((), scaled, restarted, observer, report) = tokio::try_join!(
         kills,
         writers.scale(&over),
         writers.restart(seed.branch(1), &over),
         writers.watch(cluster, &over),
-        churn.run(&over),
+        extra.run(&over),
     )?;
-    Ok(Storm { scaled, restarted, witness, churned })
+    Ok(KillReport { scaled, restarted, observer, report })
 }
 
 /// Kills the agent of every node so many times.
@@ -86,7 +86,7 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
             let found = pools::volumes(&node.pool_dir())?;
             let found: Vec<_> = found
                 .into_iter()
-                .filter(|name| !decoys::IN_POOL.contains(&name.as_str()))
+                .filter(|name| !foreign_files::IN_POOL.contains(&name.as_str()))
                 .collect();
             let wanted = wanted.remove(node.name()).unwrap_or_default();
             let set: BTreeSet<_> = found.iter().cloned().collect();
@@ -99,13 +99,13 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
 
 async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
     let (started, seed) = (Instant::now(), Random::new(seed));
-    let decoys = Decoys::plant(cluster)?;
+    let foreign = ForeignFiles::plant(cluster)?;
     let writers = Writers::start(client, namespace).await?;
-    let churn = Churn::start(cluster, client, namespace, seed.branch(2)).await?;
-    let Storm { scaled, restarted, witness, churned } =
-        storm(cluster, &writers, churn, &seed).await?;
-    let storm = started.elapsed();
-    let written = writers.add_up(cluster, witness).await?;
+    let extra = ExtraClaims::start(cluster, client, namespace, seed.branch(2)).await?;
+    let KillReport { scaled, restarted, observer, report } =
+        kill_phase(cluster, &writers, extra, &seed).await?;
+    let kill_phase = started.elapsed();
+    let written = writers.add_up(cluster, observer).await?;
     // The last of all: an agent looks for what has been in the trash for long enough at its start, and
     // then each minute.
     kill(cluster, 1, &seed, 20).await?;
@@ -115,31 +115,28 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
         Ok(())
     })
     .await?;
-    let kept = churned.kept.len();
+    let kept = report.kept.len();
     nothing_leaks(cluster, client, 3 + kept).await?;
     writers.end().await?;
     nothing_leaks(cluster, client, kept).await?;
-    churned.look_at_kept()?;
-    let untouched = decoys.are_untouched(cluster)?;
+    report.look_at_kept()?;
+    let untouched = foreign.are_untouched(cluster)?;
     println!(
         "{KILLS} kills in {:.0} s; {} records in {} files, read back {} times; scaled {scaled} times, \
          {restarted} pods restarted; {} claims besides, {} of them deleted at once, {} grown, \
          {kept} kept; \
          {untouched} things beside the volumes as before; {:.0} s",
-        storm.as_secs_f64(),
+        kill_phase.as_secs_f64(),
         written.records,
         written.files,
         written.read_back,
-        churned.claims,
-        churned.at_once,
-        churned.grown,
+        report.claims,
+        report.at_once,
+        report.grown,
         started.elapsed().as_secs_f64(),
     );
     ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too little has happened");
-    ensure!(
-        churned.claims > 20 && churned.at_once > 2 && churned.grown > 2 && kept > 1,
-        "{churned:?}"
-    );
+    ensure!(report.claims > 20 && report.at_once > 2 && report.grown > 2 && kept > 1, "{report:?}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The StatefulSet whose pods append records, and the witness of what they have written.
+//! The StatefulSet whose pods append records, and the observer of what they have written.
 //!
 //! A record is a line: its number, the pod that began the file, and a sum over all records so far.
 
@@ -52,7 +52,7 @@ pub(crate) struct Writers {
 
 /// What has been seen of the files of all claims, by the claims' uids.
 #[derive(Debug, Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observer {
     files: BTreeMap<String, Seen>,
 }
 
@@ -119,21 +119,25 @@ impl Writers {
     }
 
     /// Watches the files until it is over.
-    pub(crate) async fn watch(&self, cluster: &Cluster, over: &AtomicBool) -> Result<Witness> {
-        let mut witness = Witness::default();
+    pub(crate) async fn watch(&self, cluster: &Cluster, over: &AtomicBool) -> Result<Observer> {
+        let mut observer = Observer::default();
         while !over.load(Ordering::Relaxed) {
-            self.look(cluster, &mut witness).await?;
+            self.look(cluster, &mut observer).await?;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        Ok(witness)
+        Ok(observer)
     }
 
     /// Waits until every pod has written more than was seen, and adds up.
-    pub(crate) async fn add_up(&self, cluster: &Cluster, mut witness: Witness) -> Result<Written> {
+    pub(crate) async fn add_up(
+        &self,
+        cluster: &Cluster,
+        mut observer: Observer,
+    ) -> Result<Written> {
         self.ready(FEW).await?;
-        let before = witness.clone_records();
+        let before = observer.clone_records();
         eventually(SOON, "every pod writes", || async {
-            let mut now = Witness { files: witness.files.clone() };
+            let mut now = Observer { files: observer.files.clone() };
             self.look(cluster, &mut now).await?;
             for claim in self.claims().await? {
                 let uid = claim.uid().context("it has a uid")?;
@@ -144,9 +148,9 @@ impl Writers {
             anyhow::Ok(())
         })
         .await?;
-        self.look(cluster, &mut witness).await?;
+        self.look(cluster, &mut observer).await?;
         ensure!(self.restarts().await? == 0, "a writer has failed");
-        witness.add_up(cluster)
+        observer.add_up(cluster)
     }
 
     /// Takes the set and its claims away.
@@ -160,16 +164,16 @@ impl Writers {
         .await
     }
 
-    async fn look(&self, cluster: &Cluster, witness: &mut Witness) -> Result<()> {
+    async fn look(&self, cluster: &Cluster, observer: &mut Observer) -> Result<()> {
         for claim in self.claims().await? {
             let uid = claim.uid().context("it has a uid")?;
-            let Err(problem) = witness.look(cluster, &uid) else { continue };
+            let Err(problem) = observer.look(cluster, &uid) else { continue };
             // A volume may go when its claim has gone, which may have been after the list.
             let now = self.claims.get_opt(&claim.name_any()).await.context("read a claim")?;
             if now.is_some_and(|now| now.uid().as_deref() == Some(&uid)) {
                 return Err(problem.context(format!("{} of {uid}", claim.name_any())));
             }
-            witness.files.remove(&uid);
+            observer.files.remove(&uid);
         }
         Ok(())
     }
@@ -217,7 +221,7 @@ impl Writers {
     }
 }
 
-impl Witness {
+impl Observer {
     /// Looks at the file of one claim: whether all is there that was there before.
     fn look(&mut self, cluster: &Cluster, uid: &str) -> Result<()> {
         let before = self.files.get(uid);

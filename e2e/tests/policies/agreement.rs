@@ -4,17 +4,17 @@
 //!
 //! What the webhook itself should do is for its own tests.
 
-mod bed;
 mod cases;
 mod claims;
+mod cluster;
 mod differences;
 mod services;
 mod without_webhook;
 
 use anyhow::{Context as _, Result, ensure};
-use bed::{Bed, NODES, Running, SOON, Way};
 use cases::{Case, run, send, some, store};
 use claims::is_pinned;
+use cluster::{NODES, Running, SOON, TestCluster, Way};
 use differences::Findings;
 use fastrak_api::names;
 use fastrak_testkit::assets::{self, Assets};
@@ -36,37 +36,37 @@ const OTHER_DIFFERENCES: [&str; 3] = [
 
 /// Where the policies do all that there is to do, the webhook that is asked next changes nothing.
 async fn the_webhook_has_nothing_to_add(
-    bed: &Bed,
+    cluster: &TestCluster,
     webhook: &Running,
     resource: &ApiResource,
     agreed: &[Case],
 ) -> Result<()> {
     let before = webhook.patches()?;
     ensure!(before > 0, "patches are not counted");
-    send(bed, resource, Way::Both, agreed).await?;
+    send(cluster, resource, Way::Both, agreed).await?;
     ensure!(webhook.patches()? == before, "it changed what the policies had done");
     Ok(())
 }
 
-async fn compare_services(bed: &Bed, cases: &[Case], flags: &[&str]) -> Result<()> {
-    let webhook = bed.enforce(flags).await?;
+async fn compare_services(cluster: &TestCluster, cases: &[Case], flags: &[&str]) -> Result<()> {
+    let webhook = cluster.enforce(flags).await?;
     let mut findings = Findings::default();
-    for (case, results) in cases.iter().zip(run(bed, &services::resource(), cases).await?) {
+    for (case, results) in cases.iter().zip(run(cluster, &services::resource(), cases).await?) {
         findings.judge(case, &results, &[]);
     }
     assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
     findings.are_many(cases);
     let resource = services::resource();
-    the_webhook_has_nothing_to_add(bed, &webhook, &resource, &findings.agreed).await?;
+    the_webhook_has_nothing_to_add(cluster, &webhook, &resource, &findings.agreed).await?;
     webhook.stop().await
 }
 
 /// Policies cannot look whether there is a class before they give it.
-async fn the_default_class_is_given_unseen(bed: &Bed) -> Result<()> {
-    bed.plane.kubectl(&["delete", "storageclass", names::CLASS_DEFAULT]).await?;
+async fn the_default_class_is_given_unseen(cluster: &TestCluster) -> Result<()> {
+    cluster.plane.kubectl(&["delete", "storageclass", names::CLASS_DEFAULT]).await?;
     let cases = [Case::create(claims::without_class())];
     let results = eventually(SOON, "the webhook has learnt of it", || async {
-        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = run(cluster, &claims::resource(), &cases).await?;
         let results = results.into_iter().next().context("a result")?;
         ensure!(results.webhook == results.bare, "not yet");
         Ok(results)
@@ -75,18 +75,18 @@ async fn the_default_class_is_given_unseen(bed: &Bed) -> Result<()> {
     assert_eq!(results.policies["spec"]["storageClassName"], names::CLASS_DEFAULT);
     assert_eq!(results.both, results.policies);
     let classes = assets::repository().join("deploy/base/storageclasses.yaml");
-    bed.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
+    cluster.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
 }
 
 /// Policies cannot look for volumes. The webhook is asked after them and takes off what they wrote.
-async fn an_existing_volume_is_not_seen(bed: &Bed) -> Result<()> {
+async fn an_existing_volume_is_not_seen(cluster: &TestCluster) -> Result<()> {
     let [node, ..] = NODES;
-    let volumes: Api<PersistentVolume> = Api::all(bed.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let volume = local_volume("existing", names::CLASS_DEFAULT, node, "/existing").build();
     volumes.create(&PostParams::default(), &volume).await?;
     let cases = [Case::create(claims::pinned_to(node))];
     let results = eventually(SOON, "the webhook has learnt of the volume", || async {
-        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = run(cluster, &claims::resource(), &cases).await?;
         let results = results.into_iter().next().context("a result")?;
         ensure!(!is_pinned(&results.webhook), "not yet");
         Ok(results)
@@ -100,7 +100,7 @@ async fn an_existing_volume_is_not_seen(bed: &Bed) -> Result<()> {
     assert!(is_pinned(&results.policies), "{}", results.policies);
     volumes.delete("existing", &DeleteParams::default()).await.map(drop)?;
     eventually(SOON, "the webhook has learnt that it is gone", || async {
-        let results = run(bed, &claims::resource(), &cases).await?;
+        let results = run(cluster, &claims::resource(), &cases).await?;
         ensure!(results.iter().all(|results| is_pinned(&results.webhook)), "not yet");
         Ok(())
     })
@@ -122,14 +122,14 @@ fn every_difference_is_documented() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let bed = Bed::start().await?;
+    let cluster = TestCluster::start().await?;
     let (claims, services) = (claims::all(), services::all());
-    store(&bed, &claims::resource(), &claims).await?;
-    store(&bed, &services::resource(), &services).await?;
+    store(&cluster, &claims::resource(), &claims).await?;
+    store(&cluster, &services::resource(), &services).await?;
 
-    let webhook = bed.enforce(&[]).await?;
+    let webhook = cluster.enforce(&[]).await?;
     let (known, mut findings) = (claims::differences(), Findings::default());
-    for (case, results) in claims.iter().zip(run(&bed, &claims::resource(), &claims).await?) {
+    for (case, results) in claims.iter().zip(run(&cluster, &claims::resource(), &claims).await?) {
         findings.judge(case, &results, &known);
     }
     assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
@@ -137,11 +137,11 @@ async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<(
     let met: BTreeSet<_> = findings.met.into_iter().collect();
     assert_eq!(met, known.iter().map(|difference| difference.what).collect(), "each is met");
     let resource = claims::resource();
-    the_webhook_has_nothing_to_add(&bed, &webhook, &resource, &findings.agreed).await?;
-    the_default_class_is_given_unseen(&bed).await?;
-    an_existing_volume_is_not_seen(&bed).await?;
+    the_webhook_has_nothing_to_add(&cluster, &webhook, &resource, &findings.agreed).await?;
+    the_default_class_is_given_unseen(&cluster).await?;
+    an_existing_volume_is_not_seen(&cluster).await?;
     webhook.stop().await?;
 
-    compare_services(&bed, &services, &[]).await?;
-    compare_services(&bed, &some(services, 250), &["--balancer=none"]).await
+    compare_services(&cluster, &services, &[]).await?;
+    compare_services(&cluster, &some(services, 250), &["--balancer=none"]).await
 }

@@ -6,5 +6,5 @@
 mod agent_claims;
 mod agent_nodes;
 mod agent_volumes;
-mod bed;
+mod clients;
 mod webhook;

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
+use fastrak_e2e::demo::pools;
 use fastrak_e2e::install::{Task, base, policies, remove_workloads, webhook_config};
-use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::{claim, local_volume, pod};
 use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{
@@ -22,7 +22,7 @@ const NODE: &str = "node-a";
 const RESERVED: usize = 20;
 
 /// A cluster with one node, and both programs in this process, as their accounts.
-struct Bed {
+struct TestCluster {
     plane: ControlPlane,
     pool: PathBuf,
     claims: Api<PersistentVolumeClaim>,
@@ -32,7 +32,7 @@ struct Bed {
     webhook: Task,
 }
 
-impl Bed {
+impl TestCluster {
     async fn make() -> Result<Self> {
         let plane = ControlPlane::start(Options::full()).await?;
         apply_manifests(&plane, &base()).await?;
@@ -115,75 +115,75 @@ fn reserved(number: usize) -> PersistentVolume {
     volume.with_spec(reserve).build()
 }
 
-async fn reserved_volumes_have_no_second_beside_them(bed: &Bed) -> Result<()> {
+async fn reserved_volumes_have_no_second_beside_them(cluster: &TestCluster) -> Result<()> {
     for number in 0..RESERVED {
-        bed.volumes.create(&PostParams::default(), &reserved(number)).await?;
+        cluster.volumes.create(&PostParams::default(), &reserved(number)).await?;
     }
-    bed.is(&format!("kept-{}", RESERVED - 1), "Available").await?;
+    cluster.is(&format!("kept-{}", RESERVED - 1), "Available").await?;
     for number in 0..RESERVED {
-        bed.asks(&format!("data-{number}"), names::CLASS_DEFAULT).await?;
+        cluster.asks(&format!("data-{number}"), names::CLASS_DEFAULT).await?;
     }
     for number in 0..RESERVED {
-        assert_eq!(bed.bound(&format!("data-{number}")).await?, format!("kept-{number}"));
+        assert_eq!(cluster.bound(&format!("data-{number}")).await?, format!("kept-{number}"));
     }
     // The agent serves claims in the order in which it sees them.
-    bed.asks("new", names::CLASS_DEFAULT).await?;
-    let made = bed.bound("new").await?;
-    let names = bed.names().await?;
+    cluster.asks("new", names::CLASS_DEFAULT).await?;
+    let made = cluster.bound("new").await?;
+    let names = cluster.names().await?;
     assert_eq!(names.len(), RESERVED + 1, "{names:?}");
     assert!(names.contains(&made));
-    assert_eq!(pools::volumes(&bed.pool)?.len(), 1);
+    assert_eq!(pools::volumes(&cluster.pool)?.len(), 1);
     Ok(())
 }
 
-async fn a_freed_volume_comes_back_with_its_data(bed: &Bed) -> Result<()> {
-    bed.asks("first", names::CLASS_RETAIN).await?;
-    let volume = bed.bound("first").await?;
+async fn a_freed_volume_comes_back_with_its_data(cluster: &TestCluster) -> Result<()> {
+    cluster.asks("first", names::CLASS_RETAIN).await?;
+    let volume = cluster.bound("first").await?;
     let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
-    let file = bed.pool.join(id).join("data/file");
+    let file = cluster.pool.join(id).join("data/file");
     std::fs::write(&file, "kept")?;
-    bed.claims.delete("first", &DeleteParams::default()).await?;
-    bed.is(&volume, "Released").await?;
+    cluster.claims.delete("first", &DeleteParams::default()).await?;
+    cluster.is(&volume, "Released").await?;
     let free = Patch::Merge(json!({ "spec": { "claimRef": null } }));
-    bed.volumes.patch(&volume, &PatchParams::default(), &free).await?;
-    bed.is(&volume, "Available").await?;
+    cluster.volumes.patch(&volume, &PatchParams::default(), &free).await?;
+    cluster.is(&volume, "Available").await?;
 
-    let before = bed.names().await?;
-    bed.asks("second", names::CLASS_RETAIN).await?;
+    let before = cluster.names().await?;
+    cluster.asks("second", names::CLASS_RETAIN).await?;
     let user = pod("user").mounts("second").build("default");
-    bed.pods.create(&PostParams::default(), &user).await?;
-    assert_eq!(bed.bound("second").await?, volume);
-    assert_eq!(bed.names().await?, before);
+    cluster.pods.create(&PostParams::default(), &user).await?;
+    assert_eq!(cluster.bound("second").await?, volume);
+    assert_eq!(cluster.names().await?, before);
     assert_eq!(std::fs::read_to_string(&file)?, "kept");
     Ok(())
 }
 
 /// As docs/storage.md has it.
-async fn a_kept_volume_goes_to_the_next_claim_of_its_name(bed: &Bed) -> Result<()> {
-    bed.asks("ledger", names::CLASS_RETAIN).await?;
-    let volume = bed.bound("ledger").await?;
-    bed.claims.delete("ledger", &DeleteParams::default()).await?;
-    bed.is(&volume, "Released").await?;
+async fn a_kept_volume_goes_to_the_next_claim_of_its_name(cluster: &TestCluster) -> Result<()> {
+    cluster.asks("ledger", names::CLASS_RETAIN).await?;
+    let volume = cluster.bound("ledger").await?;
+    cluster.claims.delete("ledger", &DeleteParams::default()).await?;
+    cluster.is(&volume, "Released").await?;
     let reserve = r#"{"spec": {"claimRef": {"uid": null, "resourceVersion": null}}}"#;
-    bed.plane.kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", reserve]).await?;
-    bed.is(&volume, "Available").await?;
-    let before = bed.names().await?;
-    bed.asks("ledger", names::CLASS_RETAIN).await?;
-    assert_eq!(bed.bound("ledger").await?, volume);
-    assert_eq!(bed.names().await?, before);
-    bed.claims.delete("ledger", &DeleteParams::default()).await?;
-    bed.plane.kubectl(&["delete", "pv", &volume, "--timeout=60s"]).await?;
+    cluster.plane.kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", reserve]).await?;
+    cluster.is(&volume, "Available").await?;
+    let before = cluster.names().await?;
+    cluster.asks("ledger", names::CLASS_RETAIN).await?;
+    assert_eq!(cluster.bound("ledger").await?, volume);
+    assert_eq!(cluster.names().await?, before);
+    cluster.claims.delete("ledger", &DeleteParams::default()).await?;
+    cluster.plane.kubectl(&["delete", "pv", &volume, "--timeout=60s"]).await?;
     let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
-    ensure!(bed.pool.join(id).join("data").is_dir(), "its directory does not stay");
+    ensure!(cluster.pool.join(id).join("data").is_dir(), "its directory does not stay");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn volumes_that_exist_are_used_again_and_none_is_made_beside_them() -> Result<()> {
     let _turn = crate::turn().await;
-    let bed = or_skip!(Bed::make().await, Ok(()));
-    reserved_volumes_have_no_second_beside_them(&bed).await?;
-    a_freed_volume_comes_back_with_its_data(&bed).await?;
-    a_kept_volume_goes_to_the_next_claim_of_its_name(&bed).await?;
-    bed.end().await
+    let cluster = or_skip!(TestCluster::make().await, Ok(()));
+    reserved_volumes_have_no_second_beside_them(&cluster).await?;
+    a_freed_volume_comes_back_with_its_data(&cluster).await?;
+    a_kept_volume_goes_to_the_next_claim_of_its_name(&cluster).await?;
+    cluster.end().await
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
+use fastrak_e2e::demo::pools;
 use fastrak_e2e::install::{Binaries, Processes};
-use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::claim;
 use fastrak_testkit::{Component, ControlPlane, Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;

@@ -2,7 +2,7 @@
 //! call fails, and none is answered without its patch. `make bench AREA=admission` has the large form.
 
 use anyhow::{Result, ensure};
-use fastrak_e2e::bench::admission::campaign::{Plan, run};
+use fastrak_e2e::bench::admission::rolling_restarts::{Plan, run};
 use fastrak_e2e::install::Binaries;
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::or_skip;

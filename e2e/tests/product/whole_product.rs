@@ -5,8 +5,8 @@
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
+use fastrak_e2e::demo::pools;
 use fastrak_e2e::install::{Binaries, pods};
-use fastrak_e2e::play::pools;
 use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{Cluster, ClusterOptions, bound_claim, eventually, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};

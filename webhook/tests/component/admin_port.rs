@@ -2,8 +2,8 @@
 //! has no file descriptor left.
 
 use crate::http;
-use crate::rig::SOON;
 use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::test_cluster::SOON;
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
 use fastrak_testkit::process::{Invocation, Process};

@@ -1,7 +1,7 @@
 //! The commands that answer without a cluster: what they print, what they say, how they end; and
 //! that a real API server stores what they said it would.
 
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, bail, ensure};
 use fastrak_api::names::{self, BALANCER, NAMESPACE_CLASS, NODE};
 use fastrak_testkit::assets::Assets;
@@ -223,24 +223,25 @@ fn written(object: &Value) -> Value {
 #[tokio::test]
 async fn a_real_api_server_stores_what_was_said() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    fake_node(&rig.client, "node-a").await?;
-    rig.plane.kubectl(&["create", "namespace", "team"]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    fake_node(&cluster.client, "node-a").await?;
+    cluster.plane.kubectl(&["create", "namespace", "team"]).await?;
     let class = format!("{NAMESPACE_CLASS}={}", names::CLASS_RETAIN);
     let balancer = format!("{BALANCER}=none");
-    rig.plane.kubectl(&["annotate", "namespace", "team", &class, &balancer]).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let known = rig.plane.kubectl(&["get", "storageclass,nodes,namespaces", "-o", "yaml"]).await?;
-    let cluster = file("offline-real.yaml", &known)?;
-    let cluster = format!("--cluster={}", cluster.display());
+    cluster.plane.kubectl(&["annotate", "namespace", "team", &class, &balancer]).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let known =
+        cluster.plane.kubectl(&["get", "storageclass,nodes,namespaces", "-o", "yaml"]).await?;
+    let file = file("offline-real.yaml", &known)?;
+    let flag = format!("--cluster={}", file.display());
 
     for object in objects() {
         let text = object.to_string();
-        let said = call(&["patch", &cluster, "-o", "json"], &text).run().await?.stdout;
+        let said = call(&["patch", &flag, "-o", "json"], &text).run().await?.stdout;
         let said: Value = serde_json::from_str(&said)?;
         eventually(SOON, "the webhook knows what the file says", || async {
             let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
-            let command = rig.plane.kubectl_command().args(create).stdin(text.clone());
+            let command = cluster.plane.kubectl_command().args(create).stdin(text.clone());
             let stored: Value = serde_json::from_str(&command.run().await?.stdout)?;
             ensure!(written(&stored) == written(&said), "{stored:#}\nwas said to be\n{said:#}");
             Ok(())

@@ -2,8 +2,8 @@
 //! manifest allows, also while it leads and repairs them.
 
 use crate::http;
-use crate::rig::{Rig, SOON};
 use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_api::names::kubernetes::SELECTED_NODE;
@@ -26,9 +26,9 @@ const SERVICE_LABELS: usize = 120_000;
 const REPAIRED: usize = COUNT / 10;
 
 /// Claims and Services that wait, and are large.
-async fn make(rig: &Rig) -> Result<()> {
+async fn make(cluster: &TestCluster) -> Result<()> {
     let (claims, services): (Api<PersistentVolumeClaim>, Api<Service>) =
-        (rig.api("default"), rig.api("default"));
+        (cluster.api("default"), cluster.api("default"));
     let large = |number: usize| {
         let (claims, services) = (claims.clone(), services.clone());
         let needs_repair = number < REPAIRED;
@@ -54,21 +54,21 @@ async fn make(rig: &Rig) -> Result<()> {
 #[tokio::test]
 async fn hundreds_of_objects_of_more_than_a_megabyte_fit_into_the_leader() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
     // Nobody answers yet, and the API server would wait two seconds for that at each write.
     let configuration = ["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
-    rig.plane.kubectl(&configuration).await?;
-    make(&rig).await?;
+    cluster.plane.kubectl(&configuration).await?;
+    make(&cluster).await?;
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let invocation = Invocation::new(Path::new(PROGRAM))
         .arg("--listen=127.0.0.1:0")
         .arg(format!("--admin-addr={admin}"))
         .arg("--repair-delay=0.2")
-        .arg(format!("--kubeconfig={}", rig.kubeconfig()));
-    let log = rig.plane.logs_dir().join("fastrak-webhook.log");
+        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
+    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
     let process = Process::start("fastrak-webhook", &invocation, &log)?;
     eventually(SOON * 6, "everything is repaired", || async {
         let (_, metrics) = http::get(admin, "/metrics").await?;

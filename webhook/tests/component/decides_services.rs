@@ -1,6 +1,6 @@
 //! Services of type LoadBalancer get a decision, and lose what was decided with their type.
 
-use crate::rig::{Rig, annotation};
+use crate::test_cluster::{TestCluster, annotation};
 use anyhow::Result;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
@@ -45,9 +45,9 @@ fn web(name: &str) -> ServiceBuilder {
 #[tokio::test]
 async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
     let none = saying(Some("0"), Some("false"), Some("none"));
     let nothing = saying(None, None, None);
@@ -95,14 +95,14 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
         "metadata": {"name": "told", "annotations": {BALANCER: "ip-alias"}},
         "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
     }))?;
-    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let told = command.run().await?.stderr;
     let text = "Warning: fastrak: left it alone: fastrak.io/balancer \"ip-alias\" is not served";
     assert!(told.contains(text), "{told}");
 
     // Other defaults change nothing that was decided.
     webhook.stop().await?;
-    let webhook = rig.webhook(&["--balancer=none"]).await?;
+    let webhook = cluster.webhook(&["--balancer=none"]).await?;
     let touch = json!({"metadata": {"annotations": {"own.io/y": "z"}}});
     assert_eq!(said(&services.change("plain", touch).await?), inlets);
     assert_eq!(said(&services.create(web("late")).await?), none);
@@ -132,9 +132,9 @@ async fn replace(services: &Services, name: &str, builder: ServiceBuilder) -> Re
 #[tokio::test]
 async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
 
     services.create(web("plain")).await?;
@@ -161,9 +161,9 @@ async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision()
 #[tokio::test]
 async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
     let none = saying(Some("0"), Some("false"), Some("none"));
     let ranges = |ranges: Value| json!({"spec": {"loadBalancerSourceRanges": ranges}});
@@ -183,7 +183,7 @@ async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
         .with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
         .build("default");
     let yaml = serde_json::to_string(&local)?;
-    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let told = command.run().await?.stderr;
     assert!(told.contains("externalTrafficPolicy: Local has no effect"), "{told}");
     assert_eq!(said(&services.0.get("local").await?), inlets);

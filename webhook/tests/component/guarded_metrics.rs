@@ -2,8 +2,8 @@
 //! else, whatever is wrong.
 
 use crate::http;
-use crate::rig::{Rig, Running, SOON};
 use crate::server::{authority, connect, leaf, rest, trusting};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::{CertificateAuthority, Usage};
 use fastrak_testkit::assets::{Assets, repository};
@@ -51,31 +51,31 @@ fn client(authority: &CertificateAuthority) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(trusting(authority.cert_pem())?.with_no_client_auth()))
 }
 
-async fn run(rig: &Rig, folder: &Path) -> Result<(Running, SocketAddr)> {
+async fn run(cluster: &TestCluster, folder: &Path) -> Result<(Running, SocketAddr)> {
     let folder = format!("--metrics-tls-dir={}", folder.display());
-    let webhook = rig.run(&["--metrics-addr=127.0.0.1:0", &folder]).await?;
+    let webhook = cluster.run(&["--metrics-addr=127.0.0.1:0", &folder]).await?;
     let address = webhook.metrics_port.context("the metrics have a port")?;
     Ok((webhook, address))
 }
 
 /// A token of a ServiceAccount in the namespace `default`, which is made where it is not there.
-async fn token(rig: &Rig, account: &str, more: &[&str]) -> Result<String> {
-    let made = rig.plane.kubectl(&["create", "serviceaccount", account]).await;
+async fn token(cluster: &TestCluster, account: &str, more: &[&str]) -> Result<String> {
+    let made = cluster.plane.kubectl(&["create", "serviceaccount", account]).await;
     drop(made);
-    let token = rig.plane.kubectl(&[&["create", "token", account], more].concat()).await?;
+    let token = cluster.plane.kubectl(&[&["create", "token", account], more].concat()).await?;
     Ok(token.trim().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
     let (folder, ca) = (tempfile::tempdir()?, authority("metrics")?);
     certify(folder.path(), &ca)?;
-    let (webhook, address) = run(&rig, folder.path()).await?;
+    let (webhook, address) = run(&cluster, folder.path()).await?;
     let port = Port { address, config: client(&ca)? };
-    let reader = token(&rig, "reader", &[]).await?;
-    let stranger = token(&rig, "stranger", &[]).await?;
+    let reader = token(&cluster, "reader", &[]).await?;
+    let stranger = token(&cluster, "stranger", &[]).await?;
 
     // Without the component, the webhook may not ask who a token is of.
     let (status, body) = eventually(SOON, "the certificate is loaded", || async {
@@ -85,11 +85,11 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
     ensure!(status == 500 && body.contains("may not create TokenReviews"), "{status}: {body}");
 
     let component = repository().join("deploy/metrics-auth");
-    apply_manifests(&rig.plane, &component.join("rbac.yaml")).await?;
+    apply_manifests(&cluster.plane, &component.join("rbac.yaml")).await?;
     let binding =
         ["create", "clusterrolebinding", "reader", "--clusterrole=fastrak-metrics-reader"];
     let binding = [&binding[..], &["--serviceaccount=default:reader"]].concat();
-    rig.plane.kubectl(&binding).await?;
+    cluster.plane.kubectl(&binding).await?;
     eventually(SOON, "who may is shown them", || async {
         let (status, body) = port.scrape(Some(&reader)).await?;
         ensure!(status == 200 && body.contains("fastrak_webhook_default_classes"), "{body}");
@@ -103,7 +103,7 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
     let answer = port.answer(None).await?;
     ensure!(answer.starts_with("HTTP/1.1 401") && answer.contains("no bearer token"), "{answer}");
     ensure!(answer.to_lowercase().contains("www-authenticate: bearer"), "{answer}");
-    let elsewhere = token(&rig, "reader", &["--audience=elsewhere"]).await?;
+    let elsewhere = token(&cluster, "reader", &["--audience=elsewhere"]).await?;
     for refused in ["garbage", &elsewhere] {
         let (status, body) = port.scrape(Some(refused)).await?;
         ensure!(status == 401 && body.contains("does not accept the token"), "{status}: {body}");
@@ -121,7 +121,7 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
     assert_eq!(http::get(webhook.admin, "/livez").await?.0, 200);
 
     // Who cannot be asked about is refused.
-    rig.plane.stop_component(Component::ApiServer)?;
+    cluster.plane.stop_component(Component::ApiServer)?;
     for refused in ["garbage", &stranger] {
         let (status, body) = port.scrape(Some(refused)).await?;
         ensure!(status == 503 && body.contains("access cannot be checked"), "{status}: {body}");
@@ -132,9 +132,9 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
     let folder = tempfile::tempdir()?;
-    let (webhook, address) = run(&rig, folder.path()).await?;
+    let (webhook, address) = run(&cluster, folder.path()).await?;
     let (first, second) = (authority("first")?, authority("second")?);
     let is_presented = async |ca: &CertificateAuthority| {
         let port = Port { address, config: client(ca)? };

@@ -1,6 +1,6 @@
 //! Claims are pinned by their users, by the number of nodes, by their class or by the scheduler.
 
-use crate::rig::{Rig, SOON, annotation, label};
+use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::{
     SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA,
@@ -35,16 +35,16 @@ fn writer(claim: &PersistentVolumeClaim, key: &str) -> Option<String> {
     owners.next()?.manager.clone()
 }
 
-async fn denial(rig: &Rig, claim: &PersistentVolumeClaim) -> Result<String> {
-    match rig.claim(claim).await {
+async fn denial(cluster: &TestCluster, claim: &PersistentVolumeClaim) -> Result<String> {
+    match cluster.claim(claim).await {
         Ok(_) => anyhow::bail!("it was let through"),
         Err(error) => Ok(format!("{error:#}")),
     }
 }
 
 /// Waits until the webhook knows of a node, which it learns by a watch.
-async fn is_known(rig: &Rig, node: &str) -> Result<()> {
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+async fn is_known(cluster: &TestCluster, node: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let probe = claim("probe").annotate(NODE, node).build("default");
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     eventually(SOON, format!("the webhook knows of {node}"), || async {
@@ -57,16 +57,16 @@ async fn is_known(rig: &Rig, node: &str) -> Result<()> {
 #[tokio::test]
 async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let at_once = storage_class("at-once", names::PROVISIONER).immediate().build();
     classes.create(&PostParams::default(), &at_once).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
 
-    fake_node(&rig.client, "node-a").await?;
-    fake_node_from(&rig.client, node("window").label("kubernetes.io/os", "windows")).await?;
-    is_known(&rig, "node-a").await?;
-    let only = rig.claim(&claim("only").build("default")).await?;
+    fake_node(&cluster.client, "node-a").await?;
+    fake_node_from(&cluster.client, node("window").label("kubernetes.io/os", "windows")).await?;
+    is_known(&cluster, "node-a").await?;
+    let only = cluster.claim(&claim("only").build("default")).await?;
     assert_eq!(pin(&only), pinned("node-a", "only-node", "node-a"));
     for (key, value) in [
         (SELECTED_NODE, "node-a"),
@@ -77,19 +77,19 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
     }
 
     let long = format!("node-{}.example.com", "long".repeat(20));
-    fake_node(&rig.client, "node-b").await?;
-    fake_node_from(&rig.client, node(&long).label("kubernetes.io/hostname", "long")).await?;
-    is_known(&rig, "node-b").await?;
-    is_known(&rig, &long).await?;
-    let open = rig.claim(&claim("open").build("default")).await?;
+    fake_node(&cluster.client, "node-b").await?;
+    fake_node_from(&cluster.client, node(&long).label("kubernetes.io/hostname", "long")).await?;
+    is_known(&cluster, "node-b").await?;
+    is_known(&cluster, &long).await?;
+    let open = cluster.claim(&claim("open").build("default")).await?;
     assert_eq!(pin(&open), (None, None, None), "the scheduler is to choose");
-    let mine = rig.claim(&claim("mine").annotate(NODE, "node-b").build("default")).await?;
+    let mine = cluster.claim(&claim("mine").annotate(NODE, "node-b").build("default")).await?;
     assert_eq!(pin(&mine), pinned("node-b", "user", "node-b"));
-    let far = rig.claim(&claim("far").annotate(NODE, long.as_str()).build("default")).await?;
+    let far = cluster.claim(&claim("far").annotate(NODE, long.as_str()).build("default")).await?;
     let key = label(&far.metadata, NODE).context("a long name has a key")?;
     ensure!(key.len() == 63 && annotation(&far.metadata, NODE).as_deref() == Some(&long), "{key}");
 
-    let forged = rig.claim(&claim("forged").label(NODE, "node-b").build("default")).await?;
+    let forged = cluster.claim(&claim("forged").label(NODE, "node-b").build("default")).await?;
     assert_eq!(pin(&forged), (None, None, None), "a label alone is no pin");
 
     for (name, says) in [
@@ -97,7 +97,7 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
         ("window", "node window does not run Linux"),
         ("Not A Node", "a node name consists of"),
     ] {
-        let message = denial(&rig, &claim("x").annotate(NODE, name).build("default")).await?;
+        let message = denial(&cluster, &claim("x").annotate(NODE, name).build("default")).await?;
         ensure!(message.contains(says) && message.contains("node-a, node-b"), "{message}");
         ensure!(message.contains("admission webhook \"claims.fastrak.io\" denied"), "{message}");
     }
@@ -105,12 +105,12 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
     let mut homes = Vec::new();
     for template in ["data", "log"] {
         let name = format!("{template}-web-0");
-        let made = rig.claim(&claim(&name).class("at-once").build("default")).await?;
+        let made = cluster.claim(&claim(&name).class("at-once").build("default")).await?;
         assert_eq!(pin(&made).1.as_deref(), Some("sibling"));
         homes.push(pin(&made).0);
     }
     ensure!(homes[0].is_some() && homes[0] == homes[1], "{homes:?}");
-    let alone = rig.claim(&claim("alone").class("at-once").build("default")).await?;
+    let alone = cluster.claim(&claim("alone").class("at-once").build("default")).await?;
     assert_eq!(pin(&alone).1.as_deref(), Some("policy"));
     webhook.stop().await
 }
@@ -118,14 +118,14 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
 #[tokio::test]
 async fn what_the_scheduler_chooses_is_mirrored_and_taken_off_with_its_choice() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::full()).await?;
+    let cluster = TestCluster::start(Options::full()).await?;
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
-    let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
-    let pods: Api<Pod> = rig.api("default");
-    let made = rig.claim(&claim("data").build("default")).await?;
+    let webhook = cluster.webhook(&["--repair-delay=3600"]).await?;
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
+    let pods: Api<Pod> = cluster.api("default");
+    let made = cluster.claim(&claim("data").build("default")).await?;
     assert_eq!(pin(&made), (None, None, None));
     pods.create(&PostParams::default(), &pod("user").mounts("data").build("default")).await?;
     let chosen = eventually(SOON, "the scheduler has chosen", || async {

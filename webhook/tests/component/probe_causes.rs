@@ -1,7 +1,7 @@
 //! Why the API server does not get our answer is told by a probe: each cause is brought about on a real
 //! API server.
 
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use crate::tls_impersonation::{Impostor, Papers, Says, answer};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -21,19 +21,19 @@ use tokio::net::TcpListener;
 
 /// A control plane, and who the webhook is there.
 struct Bed {
-    rig: Rig,
+    cluster: TestCluster,
     us: Client,
 }
 
 impl Bed {
     async fn start() -> Result<Self> {
-        let rig = Rig::start(Options::api_only()).await?;
-        let us = rig.us().await?;
-        Ok(Self { rig, us })
+        let cluster = TestCluster::start(Options::api_only()).await?;
+        let us = cluster.us().await?;
+        Ok(Self { cluster, us })
     }
 
     fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.rig.client.clone())
+        Api::all(self.cluster.client.clone())
     }
 
     /// Waits until a probe fails for this cause; what the API server said.
@@ -120,7 +120,7 @@ const SEEN: Says = |review| patched(review, "add", names::PROBE_SEEN);
 async fn what_lies_between_the_api_server_and_us_is_told_apart() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let bed = Bed::start().await?;
-    let services: Api<Service> = bed.rig.api(names::NAMESPACE);
+    let services: Api<Service> = bed.cluster.api(names::NAMESPACE);
     services.delete(names::WEBHOOK, &DeleteParams::default()).await?;
     bed.fails(Cause::Dns).await?;
 
@@ -211,10 +211,10 @@ async fn what_others_do_to_the_probe_is_told() -> Result<()> {
     bed.change(json!([{"op": "remove", "path": "/webhooks/2"}])).await?;
     bed.fails(Cause::Unregistered).await?;
 
-    let bindings: Api<RoleBinding> = bed.rig.api(names::PROBE_NAMESPACE);
+    let bindings: Api<RoleBinding> = bed.cluster.api(names::PROBE_NAMESPACE);
     bindings.delete(names::PROBE_NAMESPACE, &DeleteParams::default()).await?;
     bed.fails(Cause::NotSetUp).await?;
 
-    bed.rig.plane.stop_component(fastrak_testkit::Component::ApiServer)?;
+    bed.cluster.plane.stop_component(fastrak_testkit::Component::ApiServer)?;
     bed.fails(Cause::ApiServer).await.map(drop)
 }

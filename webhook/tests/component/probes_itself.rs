@@ -2,7 +2,7 @@
 //! elsewhere would help nobody.
 
 use crate::http;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
@@ -10,8 +10,8 @@ use fastrak_testkit::{Options, eventually, or_skip};
 #[tokio::test]
 async fn it_tells_that_the_api_server_does_not_reach_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&["--probe-interval=0.2"]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&["--probe-interval=0.2"]).await?;
     let tells = async |line: &str| {
         eventually(SOON, line.to_owned(), || async {
             let metrics = webhook.metrics().await?;
@@ -23,13 +23,13 @@ async fn it_tells_that_the_api_server_does_not_reach_it() -> Result<()> {
     let remarks = async || anyhow::Ok(http::get(webhook.admin, "/readyz").await?);
     tells("fastrak_webhook_probe_success{} 1").await?;
 
-    rig.register("127.0.0.1:9".parse()?).await?;
+    cluster.register("127.0.0.1:9".parse()?).await?;
     tells("fastrak_webhook_probe_success{} 0").await?;
     tells(r#"fastrak_webhook_probe_failures_total{cause="refused"} "#).await?;
     let (status, body) = remarks().await?;
     ensure!(status == 200 && body.contains("[!] probe: refused: "), "{status}: {body}");
 
-    rig.register(webhook.address).await?;
+    cluster.register(webhook.address).await?;
     tells("fastrak_webhook_probe_success{} 1").await?;
     let (status, body) = remarks().await?;
     ensure!(status == 200 && !body.contains("[!]"), "{status}: {body}");
@@ -39,15 +39,15 @@ async fn it_tells_that_the_api_server_does_not_reach_it() -> Result<()> {
 #[tokio::test]
 async fn only_the_leader_asks() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let leader = rig.webhook(&["--probe-interval=0.2"]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let leader = cluster.webhook(&["--probe-interval=0.2"]).await?;
     eventually(SOON, "the leader has asked", || async {
         let metrics = leader.metrics().await?;
         ensure!(metrics.contains("probe_success{} 1"), "{metrics}");
         Ok(())
     })
     .await?;
-    let other = rig.run(&["--probe-interval=0.2"]).await?;
+    let other = cluster.run(&["--probe-interval=0.2"]).await?;
     other.is_ready().await?;
     ensure!(!other.metrics().await?.contains("probe_success{} 1"));
     leader.stop().await?;

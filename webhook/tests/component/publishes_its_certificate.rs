@@ -2,7 +2,7 @@
 //! server was seen to trust it. Whatever is lost or spoilt is put right.
 
 use crate::http;
-use crate::rig::{Rig, Running, SOON};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -22,9 +22,9 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn by(rig: &Rig) -> Self {
-        let configurations = Api::all(rig.client.clone());
-        Self { secrets: rig.api(names::NAMESPACE), configurations }
+    pub(crate) fn by(cluster: &TestCluster) -> Self {
+        let configurations = Api::all(cluster.client.clone());
+        Self { secrets: cluster.api(names::NAMESPACE), configurations }
     }
 
     pub(crate) async fn stored(&self, key: &str) -> Result<Vec<u8>> {
@@ -70,10 +70,10 @@ async fn says_waiting_for(webhook: &Running, what: &str) -> Result<()> {
 #[tokio::test]
 async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     // Two replicas at once: one makes the Secret, and both serve from it.
-    let (one, other) = tokio::try_join!(rig.run(&[]), rig.run(&[]))?;
+    let (one, other) = tokio::try_join!(cluster.run(&[]), cluster.run(&[]))?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
 
     let secret = seen.secrets.get(names::WEBHOOK_SECRET).await?;
@@ -99,9 +99,9 @@ async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> 
     other.stop().await?;
     // With nobody there to put it back: the bundle is not the manifests' to take away.
     let bundles = seen.bundles().await?;
-    rig.apply().await?;
+    cluster.apply().await?;
     assert_eq!(seen.bundles().await?, bundles);
-    rig.webhook(&[]).await?.stop().await?;
+    cluster.webhook(&[]).await?.stop().await?;
     assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart makes nothing new");
     Ok(())
 }
@@ -109,9 +109,9 @@ async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> 
 #[tokio::test]
 async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let webhook = rig.webhook(&[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let webhook = cluster.webhook(&[]).await?;
     let first = seen.is_published().await?;
 
     // Somebody empties the bundle of one webhook.
@@ -153,18 +153,18 @@ async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
     })
     .await?;
     seen.is_published().await?;
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
     webhook.stop().await
 }
 
 #[tokio::test]
 async fn without_a_registration_it_is_not_ready_and_says_so() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     let mut saved = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
     seen.configurations.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
-    let webhook = rig.run(&[]).await?;
+    let webhook = cluster.run(&[]).await?;
     let wanted = "MutatingWebhookConfiguration fastrak has no webhook";
     says_waiting_for(&webhook, wanted).await?;
 

@@ -1,8 +1,8 @@
 //! A cluster that is left alone: authority after authority, and nobody who calls notices.
 
-use crate::caller::{Balance, Caller, Excused};
+use crate::continuous_client::{Balance, ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::Rig;
+use crate::test_cluster::TestCluster;
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::Bundle;
@@ -26,17 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(240);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let (one, other) = tokio::try_join!(rig.run(&SHORT), rig.run(&SHORT))?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let (one, other) = tokio::try_join!(cluster.run(&SHORT), cluster.run(&SHORT))?;
     let balance = Balance::start(vec![one.address, other.address]).await?;
-    rig.register(balance.address).await?;
-    fail_closed(&rig.client).await?;
+    cluster.register(balance.address).await?;
+    fail_closed(&cluster.client).await?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
 
-    let caller = Caller::direct(&rig, vec![one.address, other.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+    let caller =
+        ContinuousClient::direct(&cluster, vec![one.address, other.address], Excused::Nothing)
+            .await?;
+    let caller = caller.and_through_the_api_server(&cluster);
     let (signed, longest) = (Mutex::new(BTreeSet::new()), Mutex::new(0));
     let waited = eventually(PATIENCE, "ten rotations", || async {
         let text = seen.stored(names::SECRET_CA_CERT).await?;

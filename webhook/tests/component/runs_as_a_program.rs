@@ -2,7 +2,7 @@
 //! says what is wrong when it cannot start.
 
 use crate::http;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_testkit::assets::Assets;
 use fastrak_testkit::process::{Invocation, Process};
@@ -15,14 +15,14 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 #[tokio::test]
 async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let invocation = Invocation::new(Path::new(PROGRAM))
         .arg("--listen=127.0.0.1:0")
         .arg(format!("--admin-addr={admin}"))
         .arg("--drain=0.1")
-        .arg(format!("--kubeconfig={}", rig.kubeconfig()));
-    let log = rig.plane.logs_dir().join("fastrak-webhook.log");
+        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
+    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
     let mut process = Process::start("fastrak-webhook", &invocation, &log)?;
     eventually(SOON, "the program is ready", || async {
         let (status, body) = http::get(admin, "/readyz").await?;

@@ -1,9 +1,9 @@
 //! A certificate that the operator brings, mounted as Kubernetes mounts a Secret: published, read
 //! back, served, and served anew when it is swapped.
 
-use crate::caller::{Caller, Excused, call};
+use crate::continuous_client::{ContinuousClient, Excused, call};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
@@ -74,16 +74,17 @@ impl Volume {
 async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_without_a_gap()
 -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;
     let (first, second) = (authority()?, authority()?);
     volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
-    let webhook = rig.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
+    let webhook = cluster.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
     ensure!(seen.secrets.get_opt(names::WEBHOOK_SECRET).await?.is_none(), "no Secret is made");
-    fail_closed(&rig.client).await?;
-    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+    fail_closed(&cluster.client).await?;
+    let caller =
+        ContinuousClient::direct(&cluster, vec![webhook.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&cluster);
     let is_served = async |by: &CertificateAuthority| {
         eventually(SOON, "it is served", || call(webhook.address, by.cert_pem().as_bytes())).await
     };
@@ -126,13 +127,13 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
 #[tokio::test]
 async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    without_rights_to_certificates(&rig).await?;
-    let seen = Seen::by(&rig);
-    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    without_rights_to_certificates(&cluster).await?;
+    let seen = Seen::by(&cluster);
+    let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;
     let (first, second) = (authority()?, authority()?);
     volume.swap(&issue(&first, &NAMES)?, None)?;
-    let webhook = rig.run(&[&volume.flag()]).await?;
+    let webhook = cluster.run(&[&volume.flag()]).await?;
     webhook.is_ready().await?;
     call(webhook.address, first.cert_pem().as_bytes()).await?;
     ensure!(seen.bundles().await? == [Vec::new()].into(), "nothing is published");
@@ -156,10 +157,10 @@ async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Resul
 }
 
 /// As `deploy/cert-manager` has it: no Secret, and the webhook configuration to be read only.
-async fn without_rights_to_certificates(rig: &Rig) -> Result<()> {
+async fn without_rights_to_certificates(cluster: &TestCluster) -> Result<()> {
     let (role, cluster_role) = (names::WEBHOOK_CERTIFICATES, names::WEBHOOK_CA_BUNDLE);
-    rig.plane.kubectl(&["delete", "role", role, "-n", names::NAMESPACE]).await?;
-    rig.plane.kubectl(&["delete", "clusterrole", cluster_role]).await?;
+    cluster.plane.kubectl(&["delete", "role", role, "-n", names::NAMESPACE]).await?;
+    cluster.plane.kubectl(&["delete", "clusterrole", cluster_role]).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Two classes that are marked as the default are reported: to the operator by a gauge and an
 //! event on each, to the user by a warning.
 
-use crate::rig::{Rig, Running, SOON};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -27,16 +27,16 @@ async fn counts(replica: &Running, count: u32) -> Result<()> {
 #[tokio::test]
 async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&[]).await?;
     // Every replica counts, and one speaks.
-    let second = rig.run(&[]).await?;
+    let second = cluster.run(&[]).await?;
     let counted = async |count: u32| {
         counts(&webhook, count).await?;
         counts(&second, count).await
     };
     counted(1).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let other = storage_class("other", "example.com/other").default_class().build();
     classes.create(&PostParams::default(), &other).await?;
     counted(2).await?;
@@ -49,7 +49,7 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     let winner = if newer { "other" } else { names::CLASS_DEFAULT };
     let order = if newer { "other, local-storage" } else { "local-storage, other" };
 
-    let events: Api<Event> = Api::all(rig.client.clone());
+    let events: Api<Event> = Api::all(cluster.client.clone());
     let both = BTreeSet::from([names::CLASS_DEFAULT.to_owned(), "other".to_owned()]);
     eventually(SOON, "both classes bear the event", || async {
         let all = events.list(&ListParams::default()).await?;
@@ -74,7 +74,7 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
             "storageClassName": names::CLASS_DEFAULT,
         },
     }))?;
-    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(claim);
+    let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(claim);
     let told = command.run().await?.stderr;
     let wanted =
         format!("Warning: fastrak: several default StorageClasses: {order}; {winner} wins");
@@ -95,13 +95,13 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
 #[tokio::test]
 async fn a_class_of_another_provisioner_with_our_name_is_reported() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     classes.delete(names::CLASS_DEFAULT, &DeleteParams::default()).await?;
     let other = storage_class(names::CLASS_DEFAULT, "example.com/other").build();
     classes.create(&PostParams::default(), &other).await?;
-    let _webhook = rig.webhook(&[]).await?;
-    let events: Api<Event> = Api::all(rig.client.clone());
+    let _webhook = cluster.webhook(&[]).await?;
+    let events: Api<Event> = Api::all(cluster.client.clone());
     eventually(SOON, "the class bears the event", || async {
         let all = events.list(&ListParams::default()).await?.items;
         let event = all.iter().find(|event| event.reason.as_deref() == Some("ClassNameTaken"));

@@ -1,9 +1,9 @@
 //! What the webhook weighs when nobody calls it, and with many connections that are kept alive.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
+use super::connection::{Connection, Target};
 use super::review::Review;
-use super::wire::{Connection, Target};
 use crate::bench::Figure;
 use crate::bench::resources::resident_mib;
 use crate::install::Binaries;
@@ -18,13 +18,13 @@ const SETTLE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Measures a replica that nobody else calls.
-pub(crate) async fn measure(bed: &Bed, binaries: &Binaries) -> Result<Vec<Figure>> {
-    let mut replica = bed.replica(&binaries.webhook, "weighed", &["--drain=0s"]).await?;
+pub(crate) async fn measure(cluster: &BenchCluster, binaries: &Binaries) -> Result<Vec<Figure>> {
+    let mut replica = cluster.replica(&binaries.webhook, "weighed", &["--drain=0s"]).await?;
     replica.start().await?;
     tokio::time::sleep(SETTLE).await;
     let idle = resident_mib(replica.pid()?)?;
     lift_limit()?;
-    let kept = keep(&bed.target(&replica).await?).await;
+    let kept = keep(&cluster.target(&replica).await?).await;
     let full = resident_mib(replica.pid()?)?;
     let figures = vec![
         Figure::at_most(AREA, "resident, idle", idle, "MiB", 12.0),

@@ -7,8 +7,8 @@
 //!
 //! No call may fail: a load with one that did has no figures.
 
+use super::connection::{Connection, Target};
 use super::review::Review;
-use super::wire::{Connection, Target};
 use crate::bench::resources::{cpu_time, own_cpu_time};
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_setaffinity};

@@ -3,7 +3,7 @@
 //! processor time: nothing here waits but for others that want the processor too.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
 use super::peers::{baseline, micro};
 use super::review::{NODE, Review};
 use crate::bench::resources::own_cpu_time;
@@ -29,9 +29,9 @@ const TIME: Duration = Duration::from_secs(1);
 const BATCH: u32 = 64;
 
 /// Measures both.
-pub(crate) async fn measure(bed: &Bed, processor: usize) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(cluster: &BenchCluster, processor: usize) -> Result<Vec<Figure>> {
     let program = baseline().await?;
-    let review = bed.folder("micro")?.join("review.json");
+    let review = cluster.folder("micro")?.join("review.json");
     std::fs::write(&review, Review::of_a_claim().body()).context("write a review")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -81,7 +81,7 @@ fn looped(review: &[u8], snapshot: &Snapshot) -> Result<f64> {
     Ok((own_cpu_time()? - before).as_secs_f64() * 1e6 / f64::from(count))
 }
 
-/// One class and one node that could hold its volumes, as in the bed.
+/// One class and one node that could hold its volumes, as in the cluster.
 fn snapshot() -> Result<Snapshot> {
     let class = storage_class(names::CLASS_DEFAULT, names::PROVISIONER).default_class().build();
     let class = (names::CLASS_DEFAULT.to_owned(), ClassInfo::read(&class));

@@ -4,11 +4,11 @@
 //! All of them run all the time and are measured in turn: a processor whose speed changes then
 //! changes it for all.
 
-use super::bed::{Bed, Replica};
+use super::cluster::{BenchCluster, Replica};
+use super::connection::{Connection, Target, trusting};
 use super::load::Load;
-use super::wire::{Connection, Target, trusting};
 use crate::install::{Binaries, free_port, repository};
-use crate::narrator::Narrator;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, ensure};
 use fastrak_certs::{CertificateAuthority, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
@@ -66,8 +66,8 @@ impl Processors {
 
 impl Peer {
     /// A replica of fastrak that runs.
-    pub(crate) async fn fastrak(bed: &Bed, replica: &Replica) -> Result<Self> {
-        let target = bed.target(replica).await?;
+    pub(crate) async fn fastrak(cluster: &BenchCluster, replica: &Replica) -> Result<Self> {
+        let target = cluster.target(replica).await?;
         Ok(Self { target, pid: replica.pid()?, patched: true, _process: None })
     }
 
@@ -88,15 +88,15 @@ impl Peer {
 impl Peers {
     /// Starts the others beside a replica of fastrak.
     pub(crate) async fn start(
-        bed: &Bed,
+        cluster: &BenchCluster,
         replica: &Replica,
         binaries: &Binaries,
         processor: usize,
     ) -> Result<Self> {
-        let folder = bed.folder("peers")?;
+        let folder = cluster.folder("peers")?;
         let bundle = certificate(&folder)?;
         // It asks the cluster for classes and nodes with the rights that fastrak has.
-        let kubeconfig = format!("-kubeconfig={}", bed.kubeconfig().await?.display());
+        let kubeconfig = format!("-kubeconfig={}", cluster.kubeconfig().await?.display());
         let framework = Invocation::new(baseline().await?).arg(kubeconfig);
         let start = async |name: &str, program: Invocation, patched: bool| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
@@ -104,14 +104,14 @@ impl Peers {
                 .arg(format!("--listen={address}"))
                 .arg(format!("--tls-dir={}", folder.display()))
                 .through(&["taskset", "-c", &processor.to_string()]);
-            let log = bed.logs().join(name).with_extension("log");
+            let log = cluster.logs().join(name).with_extension("log");
             let process = Process::start(name, &invocation, &log)?;
             let target = Target { address, tls: trusting(&bundle)? };
             eventually(SOON, format!("{name} answers"), || Connection::open(&target)).await?;
             anyhow::Ok(Peer { target, pid: process.pid(), patched, _process: Some(process) })
         };
         Ok(Self {
-            fastrak: Peer::fastrak(bed, replica).await?,
+            fastrak: Peer::fastrak(cluster, replica).await?,
             bare: start("bare-handler", Invocation::new(bare_handler(binaries)?), false).await?,
             framework: start("baseline", framework, true).await?,
         })
@@ -131,7 +131,7 @@ pub(crate) async fn baseline() -> Result<PathBuf> {
         Ok(found) => found,
         Err(_) => {
             let text = "building the controller-runtime webhook of testbed/baseline, once: minutes";
-            Narrator::default().say(text);
+            Transcript::default().say(text);
             let built = script.timeout(BUILD).run().await;
             built.context("build what fastrak is measured against")?
         }

@@ -1,7 +1,7 @@
 //! Reviews a second and how long each takes, of fastrak and of what it is compared with, in turns.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
 use super::load::Measured;
 use super::peers::{Peer, Peers, Processors};
 use crate::bench::resources::resident_mib;
@@ -20,14 +20,14 @@ type Rounds<const N: usize> = [Vec<Measured>; N];
 
 /// Measures fastrak and its peers.
 pub(crate) async fn measure(
-    bed: &Bed,
+    cluster: &BenchCluster,
     binaries: &Binaries,
     processors: Processors,
 ) -> Result<Vec<Figure>> {
-    let mut replica = bed.replica(&binaries.webhook, "pinned", &[]).await?;
+    let mut replica = cluster.replica(&binaries.webhook, "pinned", &[]).await?;
     replica = replica.pinned(processors.server);
     replica.start().await?;
-    let peers = Peers::start(bed, &replica, binaries, processors.server).await?;
+    let peers = Peers::start(cluster, &replica, binaries, processors.server).await?;
     let Peers { fastrak, bare, framework } = &peers;
     let loader = processors.loader;
 

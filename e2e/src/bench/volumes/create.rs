@@ -1,7 +1,7 @@
 //! How fast volumes are made: beside a bare directory, and as they become many.
 
 use super::AREA;
-use super::maker::Maker;
+use super::workload::Workload;
 use crate::bench::{Figure, median};
 use anyhow::{Result, ensure};
 use fastrak_api::volume::QuotaGroup;
@@ -23,15 +23,15 @@ const HUNDRED: usize = 100;
 /// disk before anybody hears of it. What of the difference is fastrak's own shows beside the least
 /// that makes the same last.
 pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
-    let mut maker = Maker::new(folder)?;
-    let limit = maker.volume()?;
+    let mut workload = Workload::new(folder)?;
+    let limit = workload.volume()?;
     let [mut volumes, mut bare, mut lasting, mut least] = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
         let times = [
-            seconds(EACH, || maker.volume().map(drop))?,
-            seconds(EACH, || maker.directory())?,
-            seconds(EACH, || maker.lasting_directory())?,
-            seconds(EACH, || maker.least(limit))?,
+            seconds(EACH, || workload.volume().map(drop))?,
+            seconds(EACH, || workload.directory())?,
+            seconds(EACH, || workload.lasting_directory())?,
+            seconds(EACH, || workload.least(limit))?,
         ];
         // The first makes what there has to be but once.
         if round > 0 {
@@ -59,13 +59,13 @@ pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
 
 /// How long each volume takes when there are many, beside how long it took when there were few.
 pub(super) fn growth(folder: &Path) -> Result<Vec<Figure>> {
-    let mut maker = Maker::new(&folder.join("many"))?;
+    let mut workload = Workload::new(&folder.join("many"))?;
     let mut hundreds = Vec::new();
     for _ in 0..HUNDREDS {
         let mut each = Vec::new();
         for _ in 0..HUNDRED {
             let limited = || {
-                let limit = maker.volume()?;
+                let limit = workload.volume()?;
                 ensure!(
                     limit == Some(QuotaGroup::Subvolume),
                     "nothing holds it to its size: {limit:?}"

@@ -1,7 +1,7 @@
 //! Whether the removal of very many files is in the way of those who ask for a volume meanwhile.
 
 use super::AREA;
-use super::bed::{Bed, NAMESPACE};
+use super::cluster::{BenchCluster, NAMESPACE};
 use crate::bench::bound::Bound;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result, ensure};
@@ -24,17 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const VICTIM: &str = "victim";
 
 /// Measures claims while nothing else happens, during a removal, and while nothing happens again.
-pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
+pub(super) async fn measure(cluster: &BenchCluster, full: bool) -> Result<Vec<Figure>> {
     let files = if full { FULL_FILES } else { FILES };
-    let uid = bed.ask(VICTIM).await?;
-    bed.bound(VICTIM).await?;
-    let data = bed.pool().join(&uid).join("data");
+    let uid = cluster.ask(VICTIM).await?;
+    cluster.bound(VICTIM).await?;
+    let data = cluster.pool().join(&uid).join("data");
     tokio::task::block_in_place(|| fill(&data, files))?;
     // Not earlier: a watch does not last for as long as it can take to fill a volume.
-    let mut claims = Claims { bed, bound: Bound::watch(&bed.client, NAMESPACE).await?, number: 0 };
+    let mut claims =
+        Claims { cluster, bound: Bound::watch(&cluster.client, NAMESPACE).await?, number: 0 };
     let mut idle = claims.times(IDLE, || true).await?;
-    bed.delete(VICTIM).await?;
-    let trash = bed.pool().join(".trash");
+    cluster.delete(VICTIM).await?;
+    let trash = cluster.pool().join(".trash");
     let trashed = || async { in_trash(&trash, &uid).context("not yet") };
     let trashed = eventually(PATIENCE, "it is in the trash", trashed).await?;
     let started = Instant::now();
@@ -45,7 +46,7 @@ pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
     let clearing = Instant::now();
     tokio::task::block_in_place(|| clear(&trashed))?;
     let cleared = clearing.elapsed().as_secs_f64();
-    let mut claims = Claims { bound: Bound::watch(&bed.client, NAMESPACE).await?, ..claims };
+    let mut claims = Claims { bound: Bound::watch(&cluster.client, NAMESPACE).await?, ..claims };
     idle.extend(claims.times(IDLE, || true).await?);
     let (idle, busy) = (median(&idle), median(&busy));
     let name = |what: &str| format!("removal of {files} files: {what}");
@@ -61,7 +62,7 @@ pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
 
 /// Claims that are made one after another.
 struct Claims<'a> {
-    bed: &'a Bed,
+    cluster: &'a BenchCluster,
     bound: Bound,
     number: usize,
 }
@@ -75,10 +76,10 @@ impl Claims<'_> {
             self.number += 1;
             let name = format!("claim-{}", self.number);
             let started = Instant::now();
-            self.bed.ask(&name).await?;
+            self.cluster.ask(&name).await?;
             self.bound.wait_for(&name).await?;
             let took = started.elapsed().as_secs_f64() * 1e3;
-            self.bed.delete(&name).await?;
+            self.cluster.delete(&name).await?;
             // One that outlasted the removal was not measured during it.
             if !goes_on() {
                 break;

@@ -1,7 +1,7 @@
 //! A case is an object that is made or changed; it goes all four ways, and the results are kept. It
 //! knows no rule of fastrak's.
 
-use super::bed::{Bed, Space, Way, without_servers_own};
+use super::cluster::{Space, TestCluster, Way, without_servers_own};
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Api;
@@ -49,7 +49,11 @@ impl Case {
 }
 
 /// Stores what is there before, on every way, with nothing in force: each old object once.
-pub(crate) async fn store(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> Result<()> {
+pub(crate) async fn store(
+    cluster: &TestCluster,
+    resource: &ApiResource,
+    cases: &[Case],
+) -> Result<()> {
     let mut olds: Vec<(Space, &Value)> = Vec::new();
     for case in cases {
         let Some(old) = &case.old else { continue };
@@ -60,7 +64,7 @@ pub(crate) async fn store(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> 
     let jobs = olds.into_iter().flat_map(|old| Way::ALL.map(|way| (old, way)));
     stream::iter(jobs)
         .map(|((space, old), way)| async move {
-            let api = api(bed, resource, space, way);
+            let api = api(cluster, resource, space, way);
             let made = api.create(&PostParams::default(), &named("old", old)?).await;
             let made = made.with_context(|| format!("store {old}"))?;
             let Some(status) = old.get("status") else { return Ok(()) };
@@ -77,11 +81,15 @@ pub(crate) async fn store(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> 
 }
 
 /// What comes of the cases; nothing is stored.
-pub(crate) async fn run(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> Result<Vec<Results>> {
+pub(crate) async fn run(
+    cluster: &TestCluster,
+    resource: &ApiResource,
+    cases: &[Case],
+) -> Result<Vec<Results>> {
     let jobs = stream::iter(cases).map(|case| async move {
         let mut results = Vec::new();
         for way in Way::ALL {
-            results.push(one(&api(bed, resource, case.space, way), case).await?);
+            results.push(one(&api(cluster, resource, case.space, way), case).await?);
         }
         let [bare, webhook, policies, both] =
             results.try_into().ok().context("one result for each way")?;
@@ -92,13 +100,13 @@ pub(crate) async fn run(bed: &Bed, resource: &ApiResource, cases: &[Case]) -> Re
 
 /// What comes of the cases on one way; nothing is stored.
 pub(crate) async fn send(
-    bed: &Bed,
+    cluster: &TestCluster,
     resource: &ApiResource,
     way: Way,
     cases: &[Case],
 ) -> Result<Vec<Value>> {
     let jobs = stream::iter(cases)
-        .map(|case| async move { one(&api(bed, resource, case.space, way), case).await });
+        .map(|case| async move { one(&api(cluster, resource, case.space, way), case).await });
     jobs.buffered(AT_A_TIME).try_collect().await
 }
 
@@ -121,8 +129,13 @@ async fn one(api: &Api<DynamicObject>, case: &Case) -> Result<Value> {
     }
 }
 
-fn api(bed: &Bed, resource: &ApiResource, space: Space, way: Way) -> Api<DynamicObject> {
-    Api::namespaced_with(bed.client.clone(), &space.of(way), resource)
+fn api(
+    cluster: &TestCluster,
+    resource: &ApiResource,
+    space: Space,
+    way: Way,
+) -> Api<DynamicObject> {
+    Api::namespaced_with(cluster.client.clone(), &space.of(way), resource)
 }
 
 /// The object under a name that is its own content's, which no other that is stored has.

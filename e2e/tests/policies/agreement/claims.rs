@@ -1,7 +1,7 @@
 //! The claims that are sent, and in what the policies differ from the webhook on them.
 
-use super::bed::{AT_ONCE, FOREIGN, LONG, NODES, ONE_NODE, Space, UNNAMED};
 use super::cases::{Case, product, some};
+use super::cluster::{AT_ONCE, FOREIGN, LONG, NODES, ONE_NODE, Space, UNNAMED};
 use super::differences::{Difference, Then};
 use fastrak_api::claim::PinnedBy;
 use fastrak_api::names::kubernetes::{

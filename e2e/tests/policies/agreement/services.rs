@@ -1,7 +1,7 @@
 //! The Services that are sent. On them the policies do all that the webhook does.
 
-use super::bed::Space;
 use super::cases::{Case, STATUS_BY, product, some};
+use super::cluster::Space;
 use fastrak_api::names::inlets::{self, MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, kubernetes};
 use k8s_openapi::api::core::v1::Service;

@@ -1,6 +1,8 @@
 //! The status of claims: an agent says how large its own node's claims are.
 
-use super::bed::{A, B, Bed, bed, claim, claims, has_no_right, patch, patch_status, refused_for};
+use super::clients::{
+    A, B, Clients, claim, claims, clients, has_no_right, patch, patch_status, refused_for,
+};
 use anyhow::{Context, Result};
 use fastrak_api::names;
 use fastrak_testkit::or_skip;
@@ -9,7 +11,7 @@ use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_says_how_large_the_claims_of_its_node_are_and_nothing_else() -> Result<()> {
-    let Bed { a, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, admin, .. } = or_skip!(clients().await, Ok(()));
     claim(&admin, "own", A).await?;
     let condition = |kind: &str| json!([{ "type": kind, "status": "True" }]);
     let refusal = json!({ "status": {
@@ -43,7 +45,7 @@ async fn an_agent_says_how_large_the_claims_of_its_node_are_and_nothing_else() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_token_does_nothing_to_the_claims_of_another_node() -> Result<()> {
-    let Bed { a, b, loose, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, b, loose, admin, .. } = or_skip!(clients().await, Ok(()));
     claim(&admin, "other", A).await?;
     for change in [
         json!({ "status": { "capacity": { "storage": "2Gi" } } }),

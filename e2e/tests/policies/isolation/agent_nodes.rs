@@ -1,7 +1,7 @@
 //! Nodes: an agent says how the pools of its own node are, and takes off what was confirmed to it.
 
-use super::bed::{
-    A, B, Bed, bed, has_no_right, json_patch_status, nodes, patch, patch_status, refused,
+use super::clients::{
+    A, B, Clients, clients, has_no_right, json_patch_status, nodes, patch, patch_status, refused,
     refused_for,
 };
 use anyhow::{Context, Result, ensure};
@@ -16,7 +16,7 @@ fn condition(kind: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() -> Result<()> {
-    let Bed { a, b, loose, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, b, loose, .. } = or_skip!(clients().await, Ok(()));
     patch_status(&nodes(&a), A, condition(names::POOLS_READY)).await.context("its own")?;
     for thief in [&b, &loose] {
         let written = patch_status(&nodes(thief), A, condition(names::POOLS_READY)).await;
@@ -48,7 +48,7 @@ async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_removes_the_confirmations_of_its_own_node_and_writes_none() -> Result<()> {
-    let Bed { a, b, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, b, admin, .. } = or_skip!(clients().await, Ok(()));
     let confirmed = json!({ "metadata": { "annotations": {
         names::ADOPT_POOL: "default", names::CONFIRM_ORPHANS: "default", "example.com/other": "x",
     } } });

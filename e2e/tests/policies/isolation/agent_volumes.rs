@@ -1,8 +1,8 @@
 //! PersistentVolumes: an agent has those of its own node, in its own pools.
 
-use super::bed::{
-    A, B, Bed, bed, delete, dry_run, has_no_right, made, patch, refused, refused_for, uid, volume,
-    volume_json, volumes,
+use super::clients::{
+    A, B, Clients, clients, delete, dry_run, has_no_right, made, patch, refused, refused_for, uid,
+    volume, volume_json, volumes,
 };
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
@@ -15,7 +15,7 @@ const PROTECTION: &str = "kubernetes.io/pv-protection";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_does_all_that_it_has_to_with_the_volumes_of_its_node() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let name = made(&a, A).await?;
     let volumes = volumes(&a);
     patch(&volumes, &name, json!({ "spec": { "capacity": { "storage": "2Gi" } } })).await?;
@@ -28,7 +28,7 @@ async fn an_agent_does_all_that_it_has_to_with_the_volumes_of_its_node() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_token_does_nothing_to_a_volume_of_another_node() -> Result<()> {
-    let Bed { a, b, loose, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, b, loose, admin, .. } = or_skip!(clients().await, Ok(()));
     let name = made(&a, A).await?;
     let others = "of its own node only";
     let changes = [
@@ -75,7 +75,7 @@ async fn a_stolen_token_does_nothing_to_a_volume_of_another_node() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_has_no_other_verb() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let name = made(&a, A).await?;
     let object = volumes(&a).get(&name).await?;
     has_no_right(volumes(&a).replace(&name, &PostParams::default(), &object).await)?;
@@ -155,7 +155,7 @@ fn invalid(id: &str) -> [(&'static str, Value); 2] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let id = uid();
     let volumes = volumes(&a);
     let changed = |pointer: &str, value: &Value| -> Result<PersistentVolume> {
@@ -177,7 +177,7 @@ async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_makes_volumes_of_no_other_source() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let (id, volumes) = (uid(), volumes(&a));
     for source in [
         json!({ "hostPath": { "path": "/etc" } }),
@@ -197,7 +197,7 @@ async fn an_agent_makes_volumes_of_no_other_source() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_changes_nothing_else_of_its_volumes() -> Result<()> {
-    let Bed { a, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let name = made(&a, A).await?;
     let (spec, metadata) = ("nothing in a volume's spec but", "nothing in a volume's metadata but");
     for (change, why) in [
@@ -222,7 +222,7 @@ async fn an_agent_changes_nothing_else_of_its_volumes() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_volume_goes_to_another_claim_of_its_namespace_only() -> Result<()> {
-    let Bed { a, b, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { a, b, admin, .. } = or_skip!(clients().await, Ok(()));
     let why = "to another claim only if";
     let to = |namespace: &str| {
         let claim = json!({

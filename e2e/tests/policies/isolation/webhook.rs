@@ -1,6 +1,8 @@
 //! The webhook's account: it writes the fields that the program declares, and no others.
 
-use super::bed::{A, Bed, bed, claim, claims, dry_run, patch, refused_for, service, services};
+use super::clients::{
+    A, Clients, claim, claims, clients, dry_run, patch, refused_for, service, services,
+};
 use anyhow::{Context, Result, ensure};
 use fastrak_admission::mutate::DECLARED;
 use fastrak_admission::patch::Field;
@@ -21,7 +23,7 @@ fn label(key: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_webhook_writes_every_field_that_it_declares() -> Result<()> {
-    let Bed { webhook, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { webhook, admin, .. } = or_skip!(clients().await, Ok(()));
     claim(&admin, "declared", A).await?;
     service(&admin, "declared").await?;
     let trial = PatchParams { dry_run: true, ..PatchParams::default() };
@@ -41,7 +43,7 @@ async fn the_webhook_writes_every_field_that_it_declares() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_token_of_the_webhook_writes_nothing_else() -> Result<()> {
-    let Bed { webhook, admin, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { webhook, admin, .. } = or_skip!(clients().await, Ok(()));
     claim(&admin, "guarded", A).await?;
     service(&admin, "guarded").await?;
     let own = "only fastrak's own annotations";
@@ -79,7 +81,7 @@ async fn a_stolen_token_of_the_webhook_writes_nothing_else() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_webhook_asks_for_claims_by_dry_runs_only() -> Result<()> {
-    let Bed { webhook, .. } = or_skip!(bed().await, Ok(()));
+    let Clients { webhook, .. } = or_skip!(clients().await, Ok(()));
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(webhook, names::PROBE_NAMESPACE);
     let claim = objects::claim("probe").build(names::PROBE_NAMESPACE);
     claims.create(&dry_run(), &claim).await.context("ask whether it is called")?;

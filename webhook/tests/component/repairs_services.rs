@@ -1,7 +1,7 @@
 //! Services that nobody looked at when they were made or changed are put right when the webhook is
 //! back, just as it would have had them.
 
-use crate::rig::{Rig, SOON, annotation};
+use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Result, ensure};
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
@@ -49,16 +49,16 @@ async fn becomes(api: &Api<Service>, name: &str, wanted: Message) -> Result<()> 
 #[tokio::test]
 async fn services_that_were_missed_are_put_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    cluster.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
     let opt_out = format!("{}={}", names::ADMISSION, names::ADMISSION_DISABLED);
-    rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
+    cluster.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
     let (services, elsewhere): (Api<Service>, Api<Service>) =
-        (rig.api("default"), rig.api("opted-out"));
+        (cluster.api("default"), cluster.api("opted-out"));
     let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
     let nothing: Message = (None, None, None);
 
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
     for name in ["kept", "flipped", "asked"] {
         assert_eq!(said(&create(&services, web(name), "default").await?), inlets());
     }
@@ -66,24 +66,24 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
 
     // Nobody looks now.
     assert_eq!(said(&create(&services, web("missed"), "default").await?), nothing);
-    let cluster = json!({"spec": {"type": "ClusterIP"}});
-    assert_eq!(said(&change(&services, "flipped", cluster).await?), inlets());
+    let cluster_ip = json!({"spec": {"type": "ClusterIP"}});
+    assert_eq!(said(&change(&services, "flipped", cluster_ip).await?), inlets());
     let wish = json!({"metadata": {"annotations": {BALANCER: "none"}}});
     assert_eq!(said(&change(&services, "asked", wish).await?), inlets());
     create(&services, service("inner").port(80), "default").await?;
     let out = web("out").label(names::ADMISSION, names::ADMISSION_DISABLED);
     create(&services, out, "default").await?;
     create(&elsewhere, web("far"), "opted-out").await?;
-    let system: Api<Service> = rig.api("kube-system");
+    let system: Api<Service> = cluster.api("kube-system");
     create(&system, web("own"), "kube-system").await?;
 
     // What is configured has changed meanwhile: what was decided stands.
-    let webhook = rig.run(&["--balancer=none"]).await?;
+    let webhook = cluster.run(&["--balancer=none"]).await?;
     becomes(&services, "missed", none.clone()).await?;
     becomes(&services, "flipped", nothing.clone()).await?;
     becomes(&services, "asked", none.clone()).await?;
-    rig.is_told("BalancerRepaired", "missed", "none").await?;
-    rig.is_told("BalancerRepaired", "flipped", "taken back").await?;
+    cluster.is_told("BalancerRepaired", "missed", "none").await?;
+    cluster.is_told("BalancerRepaired", "flipped", "taken back").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     eventually(SOON, "three repairs are counted, and nothing is left", || async {
@@ -94,7 +94,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     })
     .await?;
     // One task looks at them in turn, so a later one's turn says that the others have had theirs.
-    rig.register("127.0.0.1:9".parse()?).await?;
+    cluster.register("127.0.0.1:9".parse()?).await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", none).await?;
     assert_eq!(said(&services.get("kept").await?), inlets());
@@ -118,14 +118,14 @@ async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
 async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_address()
 -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let services: Api<Service> = rig.api("default");
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let services: Api<Service> = cluster.api("default");
     for name in ["ours", "others"] {
         create(&services, web(name), "default").await?;
     }
     give_address(&services, "ours", names::inlets::OPERATOR).await?;
     give_address(&services, "others", "controller").await?;
-    let webhook = rig.run(&["--balancer=none"]).await?;
+    let webhook = cluster.run(&["--balancer=none"]).await?;
     becomes(&services, "ours", inlets()).await?;
     let foreign = (None, None, Some("skipped:foreign-address".to_owned()));
     becomes(&services, "others", foreign).await?;
@@ -135,9 +135,9 @@ async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_
 #[tokio::test]
 async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let services: Api<Service> = rig.api("default");
-    let webhook = rig.webhook(&[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let services: Api<Service> = cluster.api("default");
+    let webhook = cluster.webhook(&[]).await?;
     for name in ["ours", "others"] {
         let asking = web(name).annotate(BALANCER, "inlets");
         assert_eq!(said(&create(&services, asking, "default").await?), inlets());
@@ -148,9 +148,9 @@ async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Resu
     let text = |text: &str| Some(text.to_owned());
     let withheld = (text("0"), text("false"), text("skipped:foreign-address"));
     becomes(&services, "others", withheld.clone()).await?;
-    rig.is_told("BalancerRepaired", "others", "skipped:foreign-address").await?;
+    cluster.is_told("BalancerRepaired", "others", "skipped:foreign-address").await?;
     // A later Service's turn says that the others have had theirs; nothing is repaired twice.
-    rig.register("127.0.0.1:9".parse()?).await?;
+    cluster.register("127.0.0.1:9".parse()?).await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", inlets()).await?;
     assert_eq!(said(&services.get("others").await?), withheld);
@@ -168,16 +168,16 @@ async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Resu
 #[tokio::test]
 async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let services: Api<Service> = rig.api("default");
-    let webhook = rig.webhook(&[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let services: Api<Service> = cluster.api("default");
+    let webhook = cluster.webhook(&[]).await?;
     assert_eq!(said(&create(&services, web("outer"), "default").await?), inlets());
     webhook.stop().await?;
     let ranges = json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}});
     assert_eq!(said(&change(&services, "outer", ranges).await?), inlets());
-    let webhook = rig.run(&[]).await?;
+    let webhook = cluster.run(&[]).await?;
     let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
     becomes(&services, "outer", none).await?;
-    rig.is_told("BalancerRepaired", "outer", "source-ranges").await?;
+    cluster.is_told("BalancerRepaired", "outer", "source-ranges").await?;
     webhook.stop().await
 }

@@ -20,7 +20,7 @@ const CLASS: &str = "bench";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All of it.
-pub(super) struct Bed {
+pub(super) struct BenchCluster {
     pub(super) client: Client,
     pub(super) claims: Api<PersistentVolumeClaim>,
     // Before the control plane, which it calls until it ends.
@@ -28,7 +28,7 @@ pub(super) struct Bed {
     _plane: ControlPlane,
 }
 
-impl Bed {
+impl BenchCluster {
     pub(super) async fn start(binaries: &Binaries) -> Result<Self> {
         // At its usual rates the controller manager binds seven claims a second, and all that is
         // measured would be the wait for it.

@@ -28,7 +28,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 static ROOM: Semaphore = Semaphore::const_new(2);
 
 /// A control plane with the manifests applied, and who the webhook is there.
-pub(crate) struct Rig {
+pub(crate) struct TestCluster {
     pub(crate) plane: ControlPlane,
     /// The administrator.
     pub(crate) client: Client,
@@ -46,7 +46,7 @@ pub(crate) struct Running {
     task: JoinHandle<Result<(), fastrak_webhook::run::RunError>>,
 }
 
-impl Rig {
+impl TestCluster {
     pub(crate) async fn start(options: Options) -> Result<Self> {
         let room = ROOM.acquire().await?;
         let plane = ControlPlane::start(options).await?;

@@ -1,9 +1,9 @@
 //! A clock that is a day off, stepped while the webhook runs: what it makes then, the API server with
 //! its right clock goes on trusting.
 
-use crate::caller::{Caller, Excused};
+use crate::continuous_client::{ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -16,17 +16,18 @@ const FLAGS: [&str; 1] = ["--bundle-settle=1s"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let config = rig.config(&FLAGS)?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let config = cluster.config(&FLAGS)?;
     let clock = config.clock.clone();
-    let webhook = rig.run_as(config).await?;
-    rig.register(webhook.address).await?;
+    let webhook = cluster.run_as(config).await?;
+    cluster.register(webhook.address).await?;
     webhook.is_ready().await?;
-    fail_closed(&rig.client).await?;
-    rig.is_asked().await?;
-    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+    fail_closed(&cluster.client).await?;
+    cluster.is_asked().await?;
+    let caller =
+        ContinuousClient::direct(&cluster, vec![webhook.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&cluster);
     let first = seen.stored(names::SECRET_CA_KEY).await?;
 
     clock.step(DAY);
@@ -47,7 +48,7 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     let second = seen.stored(names::SECRET_CA_KEY).await?;
     seen.is_published().await?;
     clock.step(DAY);
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
     ensure!(seen.stored(names::SECRET_CA_KEY).await? == second, "what was made then counts now");
     caller.finish().await?;
     webhook.stop().await
@@ -56,15 +57,15 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
 #[tokio::test]
 async fn what_was_made_by_a_clock_that_was_ahead_is_replaced_once_it_is_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let config = rig.config(&FLAGS)?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let config = cluster.config(&FLAGS)?;
     let clock = config.clock.clone();
     clock.step(DAY);
-    let webhook = rig.run_as(config).await?;
-    rig.register(webhook.address).await?;
+    let webhook = cluster.run_as(config).await?;
+    cluster.register(webhook.address).await?;
     // To itself all is well; to the API server its certificate begins tomorrow.
     webhook.is_ready().await?;
     clock.step(-DAY);
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
     webhook.stop().await
 }

@@ -12,8 +12,8 @@ pub use self::tally::Tally;
 
 use self::callers::Callers;
 use super::balancer::{Backend, Balancer};
-use super::bed::{Bed, Replica};
-use super::published::Published;
+use super::cluster::{BenchCluster, Replica};
+use super::published_bundle::Published;
 use crate::install::free_port;
 use anyhow::Result;
 use fastrak_testkit::eventually;
@@ -61,7 +61,7 @@ pub struct Report {
 }
 
 impl Plan {
-    /// The campaign whose figures are published.
+    /// The rolling_restarts whose figures are published.
     #[must_use]
     pub fn full() -> Self {
         Self {
@@ -103,17 +103,19 @@ fn rotation_flags(plan: &Plan) -> Vec<String> {
 /// Runs it with two replicas of this program.
 pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     let port = free_port()?;
-    let bed = Bed::start(port).await?;
-    let outcome = on(&bed, port, binary, plan).await;
-    outcome.inspect_err(|_| drop(bed.keep_logs()))
+    let cluster = BenchCluster::start(port).await?;
+    let outcome = on(&cluster, port, binary, plan).await;
+    outcome.inspect_err(|_| drop(cluster.keep_logs()))
 }
 
-async fn on(bed: &Bed, port: u16, binary: &Path, plan: &Plan) -> Result<Report> {
-    fail_closed(bed.client()).await?;
+async fn on(cluster: &BenchCluster, port: u16, binary: &Path, plan: &Plan) -> Result<Report> {
+    fail_closed(cluster.client()).await?;
     let flags = rotation_flags(plan);
     let flags: Vec<_> = flags.iter().map(String::as_str).chain([DRAIN]).collect();
-    let mut replicas =
-        [bed.replica(binary, "one", &flags).await?, bed.replica(binary, "two", &flags).await?];
+    let mut replicas = [
+        cluster.replica(binary, "one", &flags).await?,
+        cluster.replica(binary, "two", &flags).await?,
+    ];
     let backends = replicas
         .each_ref()
         .map(|replica| Backend { address: replica.address(), admin: replica.admin() });
@@ -124,8 +126,8 @@ async fn on(bed: &Bed, port: u16, binary: &Path, plan: &Plan) -> Result<Report> 
     eventually(SOON, "both replicas are called", async || balancer.all_in()).await?;
 
     let started = Instant::now();
-    let published = Published::follow(bed.client().clone()).await?;
-    let callers = Callers::start(bed.client(), published, plan, balancer.address());
+    let published = Published::follow(cluster.client().clone()).await?;
+    let callers = Callers::start(cluster.client(), published, plan, balancer.address());
     let mut restarts = 0;
     while started.elapsed() < plan.limit && !is_enough(plan, &callers, restarts) {
         roll(&mut replicas[restarts % 2], &balancer).await?;

@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(60);
 pub(crate) const A: &str = "node-a";
 pub(crate) const B: &str = "node-b";
 
-static BED: OnceCell<Identities> = OnceCell::const_new();
+static IDENTITIES: OnceCell<Identities> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
 /// Who can be asked for.
@@ -33,7 +33,7 @@ struct Identities {
 }
 
 /// A client of each identity.
-pub(crate) struct Bed {
+pub(crate) struct Clients {
     /// The administrator.
     pub(crate) admin: Client,
     /// The agent of [`A`].
@@ -47,10 +47,10 @@ pub(crate) struct Bed {
 }
 
 /// The clients of this test's own runtime.
-pub(crate) async fn bed() -> Result<Bed> {
+pub(crate) async fn clients() -> Result<Clients> {
     let plane = shared(Options::api_only()).await?;
-    let all = BED.get_or_try_init(|| install(plane)).await?;
-    Ok(Bed {
+    let all = IDENTITIES.get_or_try_init(|| install(plane)).await?;
+    Ok(Clients {
         admin: all.plane.client().await?,
         a: all.a.client().await?,
         b: all.b.client().await?,

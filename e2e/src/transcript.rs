@@ -6,17 +6,17 @@ use std::time::Instant;
 
 /// A voice that knows how long it has been speaking.
 #[derive(Debug)]
-pub struct Narrator {
+pub struct Transcript {
     started: Instant,
 }
 
-impl Default for Narrator {
+impl Default for Transcript {
     fn default() -> Self {
         Self { started: Instant::now() }
     }
 }
 
-impl Narrator {
+impl Transcript {
     /// A new part of the story.
     pub fn heading(&self, text: &str) {
         print(&format!("\n== {text}  [{:.1} s]", self.started.elapsed().as_secs_f64()));

@@ -1,7 +1,7 @@
 //! Of two replicas one mends. When it is killed the other takes over, and nothing is lost; when it ends
 //! in order the other need not wait.
 
-use crate::rig::{Rig, Running, SOON, annotation};
+use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, BALANCER_DECISION};
 use fastrak_testkit::assets::Assets;
@@ -32,8 +32,8 @@ async fn mended(services: &Api<Service>) -> Result<usize> {
     Ok(all.filter(|service| annotation(&service.metadata, BALANCER_DECISION).is_some()).count())
 }
 
-async fn holder(rig: &Rig) -> Result<String> {
-    let leases: Api<Lease> = rig.api(names::NAMESPACE);
+async fn holder(cluster: &TestCluster) -> Result<String> {
+    let leases: Api<Lease> = cluster.api(names::NAMESPACE);
     eventually(SOON, "somebody leads", || async {
         leases.get(names::WEBHOOK_LEASE).await.ok()?.spec?.holder_identity
     })
@@ -50,14 +50,14 @@ async fn repairs(replica: &Running) -> Result<usize> {
 #[tokio::test]
 async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let services: Api<Service> = rig.api("default");
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let services: Api<Service> = cluster.api("default");
     miss(&services, (0..MISSED).map(|at| format!("missed-{at}"))).await?;
 
     let flags = ["--lease-duration=2", "--repair-interval=0.1"];
-    let first = rig.run(&[&flags[..], &["--pod-name=first"]].concat()).await?;
-    ensure!(holder(&rig).await?.starts_with("first_"));
-    let second = rig.run(&[&flags[..], &["--pod-name=second"]].concat()).await?;
+    let first = cluster.run(&[&flags[..], &["--pod-name=first"]].concat()).await?;
+    ensure!(holder(&cluster).await?.starts_with("first_"));
+    let second = cluster.run(&[&flags[..], &["--pod-name=second"]].concat()).await?;
     second.is_ready().await?;
     eventually(SOON, "the leader is at work", || async {
         let done = mended(&services).await?;
@@ -76,12 +76,12 @@ async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
         Ok(())
     })
     .await?;
-    ensure!(holder(&rig).await?.starts_with("second_"));
+    ensure!(holder(&cluster).await?.starts_with("second_"));
     let by_second = repairs(&second).await?;
     ensure!((left..=left + 1).contains(&by_second), "{by_second} of {left}");
 
     // Each was mended once: a repair is told in an event.
-    let events: Api<Event> = rig.api("default");
+    let events: Api<Event> = cluster.api("default");
     let all = events.list(&ListParams::default()).await?.items.into_iter();
     let mut told = BTreeMap::<_, usize>::new();
     for event in all.filter(|event| event.reason.as_deref() == Some("BalancerRepaired")) {
@@ -96,17 +96,17 @@ async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
 #[tokio::test]
 async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
     // So long that nobody takes over by waiting.
     let lasts = "--lease-duration=60";
-    let first = rig.run(&[lasts, "--pod-name=first"]).await?;
-    ensure!(holder(&rig).await?.starts_with("first_"));
-    let second = rig.run(&[lasts, "--pod-name=second"]).await?;
+    let first = cluster.run(&[lasts, "--pod-name=first"]).await?;
+    ensure!(holder(&cluster).await?.starts_with("first_"));
+    let second = cluster.run(&[lasts, "--pod-name=second"]).await?;
     second.is_ready().await?;
     first.stop().await?;
     let start = Instant::now();
     eventually(SOON, "the other leads", || async {
-        let leader = holder(&rig).await?;
+        let leader = holder(&cluster).await?;
         leader.starts_with("second_").then_some(()).context(leader)
     })
     .await?;
@@ -117,13 +117,13 @@ async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()
 #[tokio::test]
 async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_back() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let services: Api<Service> = rig.api("default");
-    let webhook = rig.run(&["--lease-duration=1", "--pod-name=first"]).await?;
-    let first = holder(&rig).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let services: Api<Service> = cluster.api("default");
+    let webhook = cluster.run(&["--lease-duration=1", "--pod-name=first"]).await?;
+    let first = holder(&cluster).await?;
     webhook.is_ready().await?;
-    rig.plane.stop_component(Component::ApiServer)?;
-    rig.plane.start_component(Component::ApiServer).await?;
+    cluster.plane.stop_component(Component::ApiServer)?;
+    cluster.plane.start_component(Component::ApiServer).await?;
 
     miss(&services, ["missed".to_owned()].into_iter()).await?;
     eventually(SOON, "what was missed is put right", || async {
@@ -132,6 +132,6 @@ async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_bac
         Ok(())
     })
     .await?;
-    ensure!(holder(&rig).await? == first);
+    ensure!(holder(&cluster).await? == first);
     webhook.stop().await
 }

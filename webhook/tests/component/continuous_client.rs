@@ -2,8 +2,8 @@
 //! connections that verify the bundle as it is published, and through the API server with a
 //! registration that insists on an answer. And what stands between it and several replicas.
 
-use crate::rig::{Rig, annotation};
 use crate::server::{head, review};
+use crate::test_cluster::{TestCluster, annotation};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use fastrak_api::names;
 use fastrak_runtime::crypto;
@@ -36,7 +36,7 @@ struct Book {
 }
 
 /// Somebody who calls all the time.
-pub(crate) struct Caller {
+pub(crate) struct ContinuousClient {
     over: Shutdown,
     tasks: Vec<(&'static str, JoinHandle<Book>)>,
 }
@@ -49,15 +49,15 @@ pub(crate) enum Excused {
     Interruptions,
 }
 
-impl Caller {
+impl ContinuousClient {
     /// Calls these replicas, each in its turn.
     pub(crate) async fn direct(
-        rig: &Rig,
+        cluster: &TestCluster,
         replicas: Vec<SocketAddr>,
         excused: Excused,
     ) -> Result<Self> {
         let over = Shutdown::manual();
-        let configurations = Api::all(rig.client.clone());
+        let configurations = Api::all(cluster.client.clone());
         let bundle = published(&configurations).await?;
         let end = over.clone();
         let calling = call_each(configurations, bundle, replicas, excused, end);
@@ -65,8 +65,8 @@ impl Caller {
     }
 
     /// Calls through the API server too.
-    pub(crate) fn and_through_the_api_server(mut self, rig: &Rig) -> Self {
-        let calling = call_through(rig.api("default"), self.over.clone());
+    pub(crate) fn and_through_the_api_server(mut self, cluster: &TestCluster) -> Self {
+        let calling = call_through(cluster.api("default"), self.over.clone());
         self.tasks.push(("through the API server", tokio::spawn(calling)));
         self
     }

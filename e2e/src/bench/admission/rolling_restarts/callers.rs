@@ -1,9 +1,9 @@
 //! Those who call all the time: clients of the API server, and clients that call the webhook directly.
 //! Each keeps to its pace and stops at nothing; what became of its calls is in its tally.
 
-use super::super::published::Published;
+use super::super::connection::{Connection, Target};
+use super::super::published_bundle::Published;
 use super::super::review::{NODE, Review};
-use super::super::wire::{Connection, Target};
 use super::Plan;
 use super::tally::{Outcome, Tally};
 use anyhow::{Context, Result};
@@ -115,7 +115,7 @@ async fn write(claims: Api<PersistentVolumeClaim>, pace: Duration, shared: Arc<S
     while !shared.is_enough() {
         ticks.tick().await;
         let number = shared.through_api.fetch_add(1, Ordering::Relaxed);
-        let object = claim(&format!("campaign-{number}")).class(names::CLASS_DEFAULT);
+        let object = claim(&format!("restarts-{number}")).class(names::CLASS_DEFAULT);
         let started = Instant::now();
         let answer = claims.create(&dry, &object.build("default")).await;
         let pinned = answer.map(|claim| {

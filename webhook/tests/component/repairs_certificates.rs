@@ -1,9 +1,9 @@
 //! What another hand or the time has spoilt is put right, and whoever still serves something good is
 //! trusted all the while.
 
-use crate::caller::{Caller, Excused, call};
+use crate::continuous_client::{ContinuousClient, Excused, call};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::{Rig, Running, SOON};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_runtime::clock;
@@ -21,10 +21,10 @@ use std::time::Duration;
 use time::Duration as Time;
 
 /// A webhook that looks so seldom by itself that only a watch can have told it what it knows.
-async fn watching(rig: &Rig, flags: &[&str]) -> Result<Running> {
-    let mut config = rig.config(flags)?;
+async fn watching(cluster: &TestCluster, flags: &[&str]) -> Result<Running> {
+    let mut config = cluster.config(flags)?;
     config.certificate_poll = Duration::from_secs(3600);
-    rig.run_as(config).await
+    cluster.run_as(config).await
 }
 
 /// The Secret as a webhook has left it this long ago.
@@ -60,14 +60,14 @@ pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
 }
 
 /// Waits until the Secret has something else than this, and all is published and asked for.
-async fn is_replaced(rig: &Rig, seen: &Seen, key: &str, before: &[u8]) -> Result<()> {
+async fn is_replaced(cluster: &TestCluster, seen: &Seen, key: &str, before: &[u8]) -> Result<()> {
     eventually(SOON, format!("there is another {key}"), || async {
         ensure!(seen.stored(key).await? != before, "still the same");
         Ok(())
     })
     .await?;
     seen.is_published().await?;
-    rig.is_asked().await
+    cluster.is_asked().await
 }
 
 async fn counts(webhook: &Running, line: &str) -> Result<()> {
@@ -79,10 +79,10 @@ async fn counts(webhook: &Running, line: &str) -> Result<()> {
 #[tokio::test]
 async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     let material = left(&seen, Time::days(40)).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
     ensure!(seen.stored(names::SECRET_CA_KEY).await? == material.authority.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="leaf"} 1"#).await?;
     counts(&webhook, "bundle_match 1").await?;
@@ -94,10 +94,10 @@ async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
 #[tokio::test]
 async fn an_expired_authority_is_made_anew() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     let material = left(&seen, Time::days(400)).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
     ensure!(seen.stored(names::SECRET_CA_KEY).await? != material.authority.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="ca"} 1"#).await?;
     webhook.stop().await
@@ -106,32 +106,34 @@ async fn an_expired_authority_is_made_anew() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     let flags = ["--bundle-settle=1s"];
-    let (webhook, other) = tokio::try_join!(watching(&rig, &flags), watching(&rig, &flags))?;
-    rig.register(webhook.address).await?;
+    let (webhook, other) =
+        tokio::try_join!(watching(&cluster, &flags), watching(&cluster, &flags))?;
+    cluster.register(webhook.address).await?;
     tokio::try_join!(webhook.is_ready(), other.is_ready())?;
-    rig.is_asked().await?;
-    fail_closed(&rig.client).await?;
+    cluster.is_asked().await?;
+    fail_closed(&cluster.client).await?;
     let caller =
-        Caller::direct(&rig, vec![webhook.address, other.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+        ContinuousClient::direct(&cluster, vec![webhook.address, other.address], Excused::Nothing)
+            .await?;
+    let caller = caller.and_through_the_api_server(&cluster);
 
     let before = seen.stored(names::SECRET_CA_CERT).await?;
     seen.secrets.delete(names::WEBHOOK_SECRET, &DeleteParams::default()).await?;
-    is_replaced(&rig, &seen, names::SECRET_CA_CERT, &before).await?;
+    is_replaced(&cluster, &seen, names::SECRET_CA_CERT, &before).await?;
 
     // At once again: of whoever serves by the first authority, nobody can be sure.
     let before = seen.stored(names::SECRET_CA_KEY).await?;
     let garbage = ByteString(b"rubbish".to_vec());
     seen.spoil(json!({"data": {names::SECRET_CA_KEY: garbage}})).await?;
-    is_replaced(&rig, &seen, names::SECRET_CA_KEY, &before).await?;
+    is_replaced(&cluster, &seen, names::SECRET_CA_KEY, &before).await?;
 
     let leaf = ByteString(b"rubbish".to_vec());
     let before = seen.stored(names::SECRET_LEAF_CERT).await?;
     seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: leaf}})).await?;
-    is_replaced(&rig, &seen, names::SECRET_LEAF_CERT, &before).await?;
+    is_replaced(&cluster, &seen, names::SECRET_LEAF_CERT, &before).await?;
     // What is new is served in the end, by both.
     for replica in [&webhook, &other] {
         eventually(SOON, "the new certificate is served", || async {
@@ -150,9 +152,9 @@ async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> 
 #[tokio::test]
 async fn a_bundle_that_is_wiped_is_put_back_at_once_and_in_a_fight_seldom() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let webhook = watching(&rig, &[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let webhook = watching(&cluster, &[]).await?;
     webhook.is_ready().await?;
     let bundle = seen.is_published().await?;
     let versions = || async {

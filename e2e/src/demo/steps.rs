@@ -1,9 +1,9 @@
-//! The stage of the play: kubectl, the nodes' pools and a voice.
+//! The demo of the play: kubectl, the nodes' pools and a voice.
 //!
 //! Each verb does one thing that a user would do and shows it; none of them decides what is right.
 
 use super::pools;
-use crate::narrator::Narrator;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, eventually};
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A cluster with fastrak in it, as the play sees it.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub struct Demo<'a> {
     /// Where kubectl points.
     pub control_plane: &'a ControlPlane,
     /// The pool of each node.
@@ -24,21 +24,21 @@ pub struct Stage<'a> {
     /// Whether there are kubelets that run pods.
     pub runs_pods: bool,
     /// Who tells it.
-    pub narrator: &'a Narrator,
+    pub transcript: &'a Transcript,
 }
 
-impl Stage<'_> {
+impl Demo<'_> {
     pub(super) fn heading(&self, text: &str) {
-        self.narrator.heading(text);
+        self.transcript.heading(text);
     }
 
     pub(super) fn say(&self, text: &str) {
-        self.narrator.say(text);
+        self.transcript.say(text);
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it ends a step, and steps return results")]
     pub(super) fn say_skipped(&self, why: &str) -> Result<()> {
-        self.narrator.say(&format!("(left out: {why})"));
+        self.transcript.say(&format!("(left out: {why})"));
         Ok(())
     }
 
@@ -58,14 +58,14 @@ impl Stage<'_> {
     pub(super) async fn apply(&self, file: &str) -> Result<()> {
         let path = manifest(file);
         let output = self.kubectl(&["apply", "-f", &path]).await?;
-        self.narrator.command(&format!("kubectl apply -f {file}"), &output);
+        self.transcript.command(&format!("kubectl apply -f {file}"), &output);
         Ok(())
     }
 
     pub(super) async fn delete(&self, file: &str) -> Result<()> {
         let path = manifest(file);
         let output = self.kubectl(&["delete", "-f", &path, "--wait=false"]).await?;
-        self.narrator.command(&format!("kubectl delete -f {file}"), &output);
+        self.transcript.command(&format!("kubectl delete -f {file}"), &output);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Stage<'_> {
 
     pub(super) async fn show_only(&self, args: &[&str]) -> Result<()> {
         let output = self.kubectl(args).await?;
-        self.narrator.command(&format!("kubectl {}", args.join(" ")), &output);
+        self.transcript.command(&format!("kubectl {}", args.join(" ")), &output);
         Ok(())
     }
 
@@ -145,5 +145,5 @@ impl Stage<'_> {
 }
 
 fn manifest(file: &str) -> String {
-    format!("{}/play/{file}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/demo/{file}", env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,7 +1,7 @@
 //! With the webhook down everything is let through as it is; when it is back, the claims that wait
 //! are put right.
 
-use crate::rig::{Rig, SOON, annotation, label};
+use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::{DEFAULT_CLASS, SELECTED_NODE};
 use fastrak_api::names::{self, BALANCER_DECISION, NODE, PINNED_BY};
@@ -18,18 +18,18 @@ fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
 
 /// A cluster in which no class is marked, one namespace opts out, and the webhook was registered and
 /// is down.
-async fn abandoned() -> Result<Rig> {
-    let rig = Rig::start(Options::with_controllers()).await?;
+async fn abandoned() -> Result<TestCluster> {
+    let cluster = TestCluster::start(Options::with_controllers()).await?;
     let unmark = format!("{DEFAULT_CLASS}-");
-    rig.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
-    rig.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
+    cluster.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
+    cluster.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
     let opt_out = format!("{}={}", names::ADMISSION, names::ADMISSION_DISABLED);
-    rig.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
+    cluster.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
-    rig.webhook(&[]).await?.stop().await?;
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    cluster.webhook(&[]).await?.stop().await?;
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     eventually(SOON, "no class is the default for the API server", || async {
         let answer = claims.create(&dry, &claim("probe").build("default")).await?;
@@ -37,12 +37,17 @@ async fn abandoned() -> Result<Rig> {
         Ok(())
     })
     .await?;
-    Ok(rig)
+    Ok(cluster)
 }
 
 /// Waits until a claim has its class and this pin, for this reason.
-async fn is_mended(rig: &Rig, name: &str, node: Option<&str>, by: Option<&str>) -> Result<()> {
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+async fn is_mended(
+    cluster: &TestCluster,
+    name: &str,
+    node: Option<&str>,
+    by: Option<&str>,
+) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     eventually(SOON, format!("claim {name} is put right"), || async {
         let found = claims.get(name).await?;
         let (metadata, class) = (&found.metadata, class_of(&found));
@@ -58,28 +63,28 @@ async fn is_mended(rig: &Rig, name: &str, node: Option<&str>, by: Option<&str>) 
 #[tokio::test]
 async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = abandoned().await?;
+    let cluster = abandoned().await?;
     let ours = |name: &str| claim(name).class(names::CLASS_DEFAULT);
-    let plain = rig.claim(&claim("plain").build("default")).await?;
+    let plain = cluster.claim(&claim("plain").build("default")).await?;
     assert_eq!(class_of(&plain), None);
     for (claim, namespace) in [
         (ours("scheduled").annotate(SELECTED_NODE, "node-b"), "default"),
         (ours("asked").annotate(NODE, "node-a"), "default"),
         (ours("out").annotate(SELECTED_NODE, "node-b"), "opted-out"),
     ] {
-        let made = rig.claim(&claim.build(namespace)).await?;
+        let made = cluster.claim(&claim.build(namespace)).await?;
         assert_eq!(label(&made.metadata, NODE), None);
     }
-    let services: Api<Service> = rig.api("default");
+    let services: Api<Service> = cluster.api("default");
     let web = service("web").load_balancer().port(80).build("default");
     let web = services.create(&PostParams::default(), &web).await?;
     assert_eq!(annotation(&web.metadata, BALANCER_DECISION), None);
 
-    let webhook = rig.run(&[]).await?;
-    is_mended(&rig, "plain", None, None).await?;
-    is_mended(&rig, "scheduled", Some("node-b"), Some("scheduler")).await?;
-    is_mended(&rig, "asked", Some("node-a"), Some("user")).await?;
-    rig.is_told("PinRepaired", "scheduled", "node-b").await?;
+    let webhook = cluster.run(&[]).await?;
+    is_mended(&cluster, "plain", None, None).await?;
+    is_mended(&cluster, "scheduled", Some("node-b"), Some("scheduler")).await?;
+    is_mended(&cluster, "asked", Some("node-a"), Some("user")).await?;
+    cluster.is_told("PinRepaired", "scheduled", "node-b").await?;
     // Metrics are counted after the change is seen, so they are waited for too.
     let line =
         r#"fastrak_webhook_repairs_total{resource="persistentvolumeclaims",outcome="repaired"} 3"#;
@@ -91,14 +96,14 @@ async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     .await?;
     // One task looks at them in turn, so the one that was left out has been looked at as well
     // once a claim that is made after it is put right.
-    rig.register("127.0.0.1:9".parse()?).await?;
-    rig.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
+    cluster.register("127.0.0.1:9".parse()?).await?;
+    cluster.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
     eventually(SOON, "a later claim is put right", || async {
-        let found = rig.api::<PersistentVolumeClaim>("default").get("later").await?;
+        let found = cluster.api::<PersistentVolumeClaim>("default").get("later").await?;
         label(&found.metadata, NODE).context("not yet")
     })
     .await?;
-    let out = rig.api::<PersistentVolumeClaim>("opted-out").get("out").await?;
+    let out = cluster.api::<PersistentVolumeClaim>("opted-out").get("out").await?;
     assert_eq!(label(&out.metadata, NODE), None, "its namespace wants to be left alone");
     webhook.stop().await
 }

@@ -2,8 +2,8 @@
 //! they ship, and as many replicas of the webhook as are asked for. The webhook is the ServiceAccount
 //! that it is in a cluster; only its address differs, since nothing here routes a Service.
 
+use super::connection::{Target, trusting};
 use super::review::NODE;
-use super::wire::{Target, trusting};
 use crate::install::{Program, base, free_port, remove_workloads};
 use anyhow::{Context, Result};
 use fastrak_api::names;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A cluster that fastrak's manifests were applied to.
-pub(crate) struct Bed {
+pub(crate) struct BenchCluster {
     plane: ControlPlane,
     client: Client,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Replica {
     address: SocketAddr,
 }
 
-impl Bed {
+impl BenchCluster {
     /// Starts it. The API server calls the webhook at this port.
     pub(crate) async fn start(port: u16) -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only()).await?;
@@ -46,12 +46,12 @@ impl Bed {
         &self.client
     }
 
-    /// A folder for files that live as long as the bed.
+    /// A folder for files that live as long as the cluster.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         self.plane.scratch_dir(name)
     }
 
-    /// Where the logs of what runs beside the bed belong.
+    /// Where the logs of what runs beside the cluster belong.
     #[must_use]
     pub(crate) fn logs(&self) -> PathBuf {
         self.plane.logs_dir()

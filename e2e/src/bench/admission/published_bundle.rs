@@ -1,8 +1,8 @@
 //! The bundle that callers are to believe, as it is published at each moment, and how many
 //! authorities of it have come to vouch for a certificate that was shown.
 
-use super::bed::bundle;
-use super::wire::trusting;
+use super::cluster::bundle;
+use super::connection::trusting;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

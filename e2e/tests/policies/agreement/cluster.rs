@@ -115,7 +115,7 @@ impl Space {
 }
 
 /// The control plane with the manifests and the namespaces, and nothing in force yet.
-pub(crate) struct Bed {
+pub(crate) struct TestCluster {
     pub(crate) plane: ControlPlane,
     pub(crate) client: Client,
     identity: Identity,
@@ -147,7 +147,7 @@ impl Running {
     }
 }
 
-impl Bed {
+impl TestCluster {
     pub(crate) async fn start() -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only()).await?;
         let client = plane.client().await?;

@@ -1,11 +1,11 @@
 //! Replicas that are killed at any moment of a rotation, and an API server that is away for a while.
 
-use crate::caller::{Caller, Excused};
-use crate::mends_its_certificates::left;
+use crate::continuous_client::{ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::{Rig, SOON};
+use crate::repairs_certificates::left;
 use crate::rotates_without_a_gap::SHORT;
 use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -24,16 +24,16 @@ struct Replica {
 }
 
 impl Replica {
-    async fn start(rig: &Rig, number: usize) -> Result<Self> {
+    async fn start(cluster: &TestCluster, number: usize) -> Result<Self> {
         let address: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
         let invocation = Invocation::new(Path::new(PROGRAM))
             .arg(format!("--listen={address}"))
             .arg("--admin-addr=127.0.0.1:0")
             .arg("--certificate-poll=1")
-            .arg(format!("--kubeconfig={}", rig.kubeconfig()))
+            .arg(format!("--kubeconfig={}", cluster.kubeconfig()))
             .args(SHORT);
         let name = format!("replica-{number}");
-        let log = rig.plane.logs_dir().join(format!("{name}.log"));
+        let log = cluster.plane.logs_dir().join(format!("{name}.log"));
         let process = Process::start(&name, &invocation, &log)?;
         Ok(Self { name, address, process, invocation })
     }
@@ -50,12 +50,12 @@ impl Replica {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_trusted() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let mut replicas = [Replica::start(&rig, 0).await?, Replica::start(&rig, 1).await?];
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
+    let mut replicas = [Replica::start(&cluster, 0).await?, Replica::start(&cluster, 1).await?];
     let addresses = replicas.iter().map(|replica| replica.address).collect();
     seen.is_published().await?;
-    let caller = Caller::direct(&rig, addresses, Excused::Interruptions).await?;
+    let caller = ContinuousClient::direct(&cluster, addresses, Excused::Interruptions).await?;
 
     let (mut signed, mut kills) = (std::collections::BTreeSet::new(), 0);
     let start = Instant::now();
@@ -84,7 +84,7 @@ async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_truste
     for replica in &replicas {
         eventually(SOON, "it serves what is trusted", || async {
             let bundle = seen.stored(names::SECRET_CA_CERT).await?;
-            crate::caller::call(replica.address, &bundle).await
+            crate::continuous_client::call(replica.address, &bundle).await
         })
         .await?;
     }
@@ -96,15 +96,16 @@ async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_truste
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_api_server_is_gone_for_two_minutes_no_call_fails() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let seen = Seen::by(&cluster);
     // Two thirds of the certificate's life are over in half a minute, when nobody can renew it.
     left(&seen, Time::days(20) - Time::seconds(30)).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
     let leaf = seen.stored(names::SECRET_LEAF_CERT).await?;
-    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
+    let caller =
+        ContinuousClient::direct(&cluster, vec![webhook.address], Excused::Nothing).await?;
 
-    rig.plane.stop_component(Component::ApiServer)?;
+    cluster.plane.stop_component(Component::ApiServer)?;
     let back = Instant::now() + Duration::from_secs(120);
     let gone = eventually(Duration::from_secs(150), "two minutes are over", || async {
         let (status, body) = crate::http::get(webhook.admin, "/readyz").await?;
@@ -116,14 +117,14 @@ async fn while_the_api_server_is_gone_for_two_minutes_no_call_fails() -> Result<
     ensure!(status == 200, "{status}: {body}");
     let metrics = webhook.metrics().await?;
     ensure!(metrics.contains(r#"rotation_failures_total{cause="read-registration"}"#), "{metrics}");
-    rig.plane.start_component(Component::ApiServer).await?;
+    cluster.plane.start_component(Component::ApiServer).await?;
 
     eventually(SOON, "the certificate is renewed", || async {
         ensure!(seen.stored(names::SECRET_LEAF_CERT).await? != leaf, "not yet");
         Ok(())
     })
     .await?;
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
     caller.finish().await?;
     webhook.stop().await
 }

@@ -24,18 +24,18 @@ const TRASHED: &str = "trashed";
 const GROWN: &str = "2Mi";
 
 /// Makes claims on random nodes and deletes them, some at once.
-pub(crate) struct Churn<'a> {
+pub(crate) struct ExtraClaims<'a> {
     cluster: &'a Cluster,
     claims: Api<PersistentVolumeClaim>,
     random: Random,
     number: u64,
     alive: VecDeque<Volume>,
-    done: Churned,
+    done: ExtraReport,
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(crate) struct Churned {
+pub(crate) struct ExtraReport {
     pub(crate) claims: usize,
     /// Of these, how many were deleted before they could be bound.
     pub(crate) at_once: usize,
@@ -53,7 +53,7 @@ struct Volume {
     grown: bool,
 }
 
-impl<'a> Churn<'a> {
+impl<'a> ExtraClaims<'a> {
     pub(crate) async fn start(
         cluster: &'a Cluster,
         client: &Client,
@@ -65,12 +65,12 @@ impl<'a> Churn<'a> {
         let trashed = trashed.parameter("onDelete", "trash").parameter("trashTTL", "1s").build();
         classes.create(&PostParams::default(), &trashed).await.context("create a class")?;
         let claims = Api::namespaced(client.clone(), namespace);
-        let (alive, done) = (VecDeque::new(), Churned::default());
+        let (alive, done) = (VecDeque::new(), ExtraReport::default());
         Ok(Self { cluster, claims, random, number: 0, alive, done })
     }
 
     /// Goes on until it is over, and then deletes all that is left.
-    pub(crate) async fn run(mut self, over: &AtomicBool) -> Result<Churned> {
+    pub(crate) async fn run(mut self, over: &AtomicBool) -> Result<ExtraReport> {
         while !over.load(Ordering::Relaxed) {
             self.one_more().await?;
             if self.alive.len() > ALIVE {
@@ -154,7 +154,7 @@ impl<'a> Churn<'a> {
     }
 }
 
-impl Churned {
+impl ExtraReport {
     /// Makes sure that what was to be kept is there.
     pub(crate) fn look_at_kept(&self) -> Result<()> {
         for (uid, data) in &self.kept {

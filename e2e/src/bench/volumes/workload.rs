@@ -23,14 +23,14 @@ const BYTES: u64 = 1 << 20;
 const RECORD: usize = 400;
 
 /// Makes volumes and directories on one filesystem.
-pub(super) struct Maker {
+pub(super) struct Workload {
     store: Store,
     bare: PathBuf,
     staging: PathBuf,
     made: u32,
 }
 
-impl Maker {
+impl Workload {
     /// In a folder, which may have been used before.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let (pool, bare) = (folder.join("pool"), folder.join("bare"));

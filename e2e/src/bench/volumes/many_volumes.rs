@@ -1,7 +1,7 @@
 //! What a thousand volumes cost an agent that has nothing to do.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
 use crate::bench::Figure;
 use crate::bench::resources::{resident_mib, whole_cpu_time};
 use anyhow::{Context, Result, ensure};
@@ -19,22 +19,22 @@ const SETTLE: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(120);
 
 /// Has an agent make them, and weighs it; then weighs one that has found them at its start.
-pub(super) async fn measure(bed: &mut Bed) -> Result<Vec<Figure>> {
+pub(super) async fn measure(cluster: &mut BenchCluster) -> Result<Vec<Figure>> {
     let started = Instant::now();
     let made = stream::iter(0..VOLUMES).map(Ok::<_, anyhow::Error>);
     let ask = |number| {
-        let bed = &*bed;
-        async move { bed.ask(&format!("one-of-many-{number}")).await.map(drop) }
+        let cluster = &*cluster;
+        async move { cluster.ask(&format!("one-of-many-{number}")).await.map(drop) }
     };
     made.try_for_each_concurrent(AT_ONCE, ask).await?;
-    eventually(PATIENCE, "all are Bound", || async { all_bound(bed).await }).await?;
+    eventually(PATIENCE, "all are Bound", || async { all_bound(cluster).await }).await?;
     let took = started.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
-    let made = resident_mib(bed.agent_pid()?)?;
-    let busy = idle_share(bed.agent_pid()?).await?;
-    bed.processes.restart_agent(0).await?;
+    let made = resident_mib(cluster.agent_pid()?)?;
+    let busy = idle_share(cluster.agent_pid()?).await?;
+    cluster.processes.restart_agent(0).await?;
     tokio::time::sleep(SETTLE).await;
-    let found = resident_mib(bed.agent_pid()?)?;
+    let found = resident_mib(cluster.agent_pid()?)?;
     let name = |what: &str| format!("agent of {VOLUMES} volumes: {what}");
     Ok(vec![
         Figure::plain(AREA, &name("claims to Bound, all"), took, "s"),
@@ -44,8 +44,8 @@ pub(super) async fn measure(bed: &mut Bed) -> Result<Vec<Figure>> {
     ])
 }
 
-async fn all_bound(bed: &Bed) -> Result<()> {
-    let claims = bed.claims.list(&ListParams::default()).await.context("list claims")?.items;
+async fn all_bound(cluster: &BenchCluster) -> Result<()> {
+    let claims = cluster.claims.list(&ListParams::default()).await.context("list claims")?.items;
     let phases = claims.iter().filter_map(|claim| claim.status.as_ref()?.phase.as_deref());
     let bound = phases.filter(|phase| *phase == "Bound").count();
     ensure!(bound >= VOLUMES, "{bound}");

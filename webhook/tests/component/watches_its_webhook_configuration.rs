@@ -1,6 +1,6 @@
 //! A registration that somebody has changed is noticed, by every replica, until it is as it was.
 
-use crate::rig::{Rig, Running, SOON};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::assets::Assets;
@@ -38,14 +38,14 @@ async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
 #[tokio::test]
 async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let other = rig.run(&[]).await?;
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let other = cluster.run(&[]).await?;
     let tells = async |fields: &[&str]| {
         drift_is(&webhook, fields).await?;
         drift_is(&other, fields).await
     };
-    let api: Api<MutatingWebhookConfiguration> = Api::all(rig.client.clone());
+    let api: Api<MutatingWebhookConfiguration> = Api::all(cluster.client.clone());
     let change = async |operations: Value| {
         let patch = Patch::Json::<()>(serde_json::from_value(operations)?);
         api.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await?;
@@ -79,7 +79,7 @@ async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
 
     api.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
     tells(&["webhook"]).await?;
-    rig.apply().await?;
+    cluster.apply().await?;
     tells(&[]).await?;
     other.stop().await?;
     webhook.stop().await

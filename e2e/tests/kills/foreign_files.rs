@@ -11,11 +11,11 @@ pub(crate) const IN_POOL: [&str; 2] = ["lost+found", "00000000-0000-4000-8000-00
 const BESIDE: &str = "precious";
 
 /// All that there was before.
-pub(crate) struct Decoys {
+pub(crate) struct ForeignFiles {
     before: BTreeMap<PathBuf, String>,
 }
 
-impl Decoys {
+impl ForeignFiles {
     /// Puts them on every node.
     pub(crate) fn plant(cluster: &Cluster) -> Result<Self> {
         for root in roots(cluster) {
