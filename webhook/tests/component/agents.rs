@@ -1,4 +1,4 @@
-//! Pods of agents on nodes that exist only as objects: a test says whether they are Ready.
+//! Pods of agents on nodes that exist only as objects. A test sets whether they are Ready.
 
 use crate::test_cluster::TestCluster;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-/// Makes a Ready pod of the agent on a node.
+/// Creates a Ready pod of the agent on a node.
 pub(crate) async fn runs_agent(cluster: &TestCluster, node: &str) -> Result<()> {
     let pods: Api<Pod> = cluster.api(names::NAMESPACE);
     let agent = pod(&format!("agent-{node}"))
@@ -17,11 +17,11 @@ pub(crate) async fn runs_agent(cluster: &TestCluster, node: &str) -> Result<()> 
         .service_account(names::AGENT)
         .on_node(node);
     pods.create(&PostParams::default(), &agent.build(names::NAMESPACE)).await?;
-    is_ready(cluster, node, true).await
+    set_ready(cluster, node, true).await
 }
 
-/// Says whether the agent of a node is Ready.
-pub(crate) async fn is_ready(cluster: &TestCluster, node: &str, ready: bool) -> Result<()> {
+/// Sets whether the agent of a node is Ready.
+pub(crate) async fn set_ready(cluster: &TestCluster, node: &str, ready: bool) -> Result<()> {
     let pods: Api<Pod> = cluster.api(names::NAMESPACE);
     let status = if ready { "True" } else { "False" };
     let conditions = json!([{"type": "Ready", "status": status}]);

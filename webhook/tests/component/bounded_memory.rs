@@ -1,5 +1,5 @@
-//! However large claims and Services are made, the program that ships stays within the memory that its
-//! manifest allows, also while it leads and repairs them.
+//! The program stays within the memory limit of its manifest with the largest claims and Services
+//! that an API server accepts, also while it leads and repairs them.
 
 use crate::http;
 use crate::runs_as_a_program::{PROGRAM, free_port};
@@ -19,13 +19,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 const COUNT: usize = 200;
-/// Claims are as large as an API server takes: etcd's limit of a request is 1.5 MiB.
+/// The bytes of a claim's labels, near the limit of an API server: etcd accepts requests of 1.5 MiB.
 const LABELS: usize = 1_200_000;
 const SERVICE_LABELS: usize = 120_000;
 /// Every tenth object needs a repair.
 const REPAIRED: usize = COUNT / 10;
 
-/// Claims and Services that wait, and are large.
+/// Creates large claims and Services that wait.
 async fn make(cluster: &TestCluster) -> Result<()> {
     let (claims, services): (Api<PersistentVolumeClaim>, Api<Service>) =
         (cluster.api("default"), cluster.api("default"));
@@ -58,7 +58,7 @@ async fn hundreds_of_objects_of_more_than_a_megabyte_fit_into_the_leader() -> Re
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;
     }
-    // Nobody answers yet, and the API server would wait two seconds for that at each write.
+    // No webhook answers yet, and the API server would wait two seconds at each write.
     let configuration = ["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
     cluster.plane.kubectl(&configuration).await?;
     make(&cluster).await?;

@@ -1,5 +1,5 @@
-//! A node that fastrak or the scheduler chose and that is gone is no claim's fate: the choice is made
-//! again, at admission of a restored claim, or by the leader for one that waits.
+//! If a node that fastrak or the scheduler chose is deleted, the choice is made again: at admission of
+//! a restored claim, or by the leader for a claim that waits.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
@@ -53,12 +53,12 @@ async fn the_choice_of_a_deleted_node_is_withdrawn_and_the_scheduler_chooses_aga
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     nodes.delete(&first, &DeleteParams::default()).await?;
     scheduled(&cluster, "data", &first).await?;
-    cluster.is_told("SelectedNodeRemoved", "data", &first).await?;
+    cluster.has_event("SelectedNodeRemoved", "data", &first).await?;
     webhook.stop().await
 }
 
 #[tokio::test]
-async fn a_claim_from_a_backup_is_let_in_though_its_recorded_node_is_gone() -> Result<()> {
+async fn a_claim_from_a_backup_is_admitted_although_its_recorded_node_is_gone() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     for name in ["node-a", "node-b"] {
@@ -78,7 +78,8 @@ async fn a_claim_from_a_backup_is_let_in_though_its_recorded_node_is_gone() -> R
         assert_eq!((annotation(&made, NODE), annotation(&made, SELECTED_NODE)), (None, None));
         assert_eq!((annotation(&made, PINNED_BY), label(&made, NODE)), (None, None), "{by}");
     }
-    let refused = cluster.claim(&restored("mine", "user")).await.err().context("it was let in")?;
+    let refused =
+        cluster.claim(&restored("mine", "user")).await.err().context("it was admitted")?;
     let message = format!("{refused:#}");
     ensure!(message.contains("node gone does not exist"), "{message}");
     webhook.stop().await

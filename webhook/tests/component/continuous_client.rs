@@ -1,6 +1,6 @@
-//! Somebody who calls all the time, as API servers do, and remembers every call that failed: over new
-//! connections that verify the bundle as it is published, and through the API server with a
-//! registration that insists on an answer. And what stands between it and several replicas.
+//! A client that calls the webhook continuously and records every failed call: directly over new
+//! connections that verify the published bundle, and through the API server with failure policy
+//! Fail. And a proxy in front of several replicas.
 
 use crate::server::{head, review};
 use crate::test_cluster::{TestCluster, annotation};
@@ -24,33 +24,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-/// Between two calls of one kind: often enough that no gap goes unseen, and a core is left.
+/// The pause between two calls: short enough to notice any gap, and a core stays free.
 const PACE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What has been called, and what failed of it.
+/// The successful calls and the failures.
 #[derive(Default)]
-struct Book {
+struct CallLog {
     good: u64,
     failed: Vec<String>,
 }
 
-/// Somebody who calls all the time.
+/// A client that calls continuously.
 pub(crate) struct ContinuousClient {
     over: Shutdown,
-    tasks: Vec<(&'static str, JoinHandle<Book>)>,
+    tasks: Vec<(&'static str, JoinHandle<CallLog>)>,
 }
 
-/// What is no failure of a direct call.
+/// The errors of direct calls that do not count as failures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Excused {
     Nothing,
-    /// Whatever becomes of a connection to a process that was killed; never its certificate.
+    /// Interrupted connections, because processes are killed. Errors of certificates count.
     Interruptions,
 }
 
 impl ContinuousClient {
-    /// Calls these replicas, each in its turn.
+    /// Starts calls to these replicas in turn.
     pub(crate) async fn direct(
         cluster: &TestCluster,
         replicas: Vec<SocketAddr>,
@@ -64,21 +64,21 @@ impl ContinuousClient {
         Ok(Self { tasks: vec![("direct", tokio::spawn(calling))], over })
     }
 
-    /// Calls through the API server too.
+    /// Starts calls through the API server too.
     pub(crate) fn and_through_the_api_server(mut self, cluster: &TestCluster) -> Self {
         let calling = call_through(cluster.api("default"), self.over.clone());
         self.tasks.push(("through the API server", tokio::spawn(calling)));
         self
     }
 
-    /// Ends it: how many calls there were of each kind. An error if one of them failed.
+    /// Stops the calls and returns their number of each kind. Fails if a call failed.
     pub(crate) async fn finish(self) -> Result<Vec<u64>> {
         self.over.request();
         let (mut counts, mut failed) = (Vec::new(), Vec::new());
         for (kind, task) in self.tasks {
-            let book = task.await?;
-            counts.push(book.good);
-            failed.extend(book.failed.into_iter().map(|failure| format!("{kind}: {failure}")));
+            let log = task.await?;
+            counts.push(log.good);
+            failed.extend(log.failed.into_iter().map(|failure| format!("{kind}: {failure}")));
         }
         ensure!(
             failed.is_empty(),
@@ -91,7 +91,7 @@ impl ContinuousClient {
     }
 }
 
-impl Book {
+impl CallLog {
     fn note(&mut self, outcome: Result<()>, excused: Excused) {
         match outcome {
             Ok(()) => self.good += 1,
@@ -112,21 +112,21 @@ async fn call_each(
     replicas: Vec<SocketAddr>,
     excused: Excused,
     end: Shutdown,
-) -> Book {
-    let mut book = Book::default();
+) -> CallLog {
+    let mut log = CallLog::default();
     let mut turns = replicas.iter().cycle();
     while let (Some(()), Some(replica)) = (paced(&end).await, turns.next()) {
         let read = tokio::time::timeout(PATIENCE, published(&configurations)).await;
         // While the API server is away, it is what API servers knew last.
         bundle = read.ok().and_then(Result::ok).unwrap_or(bundle);
         let outcome = tokio::time::timeout(PATIENCE, call(*replica, &bundle)).await;
-        book.note(outcome.unwrap_or_else(|_| Err(anyhow!("no answer"))), excused);
+        log.note(outcome.unwrap_or_else(|_| Err(anyhow!("no answer"))), excused);
     }
-    book
+    log
 }
 
-async fn call_through(services: Api<Service>, end: Shutdown) -> Book {
-    let mut book = Book::default();
+async fn call_through(services: Api<Service>, end: Shutdown) -> CallLog {
+    let mut log = CallLog::default();
     let params = PostParams { dry_run: true, ..PostParams::default() };
     while paced(&end).await.is_some() {
         let probe = service("called").load_balancer().port(80).build("default");
@@ -135,16 +135,16 @@ async fn call_through(services: Api<Service>, end: Shutdown) -> Book {
             let decided = annotation(&made.metadata, names::BALANCER_DECISION);
             decided.map(drop).context("stored as it was written")
         });
-        book.note(decided, Excused::Nothing);
+        log.note(decided, Excused::Nothing);
     }
-    book
+    log
 }
 
 async fn paced(end: &Shutdown) -> Option<()> {
     tokio::time::timeout(PACE, end.requested()).await.err().map(drop)
 }
 
-/// The bundle that every webhook has.
+/// Returns the published bundle.
 async fn published(configurations: &Api<MutatingWebhookConfiguration>) -> Result<Vec<u8>> {
     let configuration = configurations.get(names::WEBHOOK_CONFIGURATION).await?;
     let mut hooks = configuration.webhooks.unwrap_or_default().into_iter();
@@ -152,7 +152,7 @@ async fn published(configurations: &Api<MutatingWebhookConfiguration>) -> Result
     Ok(hook.client_config.ca_bundle.unwrap_or_default().0)
 }
 
-/// One review over a connection of its own, as somebody who trusts this bundle alone.
+/// Sends one review over a new connection that trusts only this bundle.
 pub(crate) async fn call(replica: SocketAddr, bundle: &[u8]) -> Result<()> {
     let mut roots = RootCertStore::empty();
     let readable = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
@@ -174,7 +174,7 @@ pub(crate) async fn call(replica: SocketAddr, bundle: &[u8]) -> Result<()> {
     crate::server::is_sound(&body, text.as_bytes())
 }
 
-/// What a Service is to replicas: one address, behind it whoever takes a connection.
+/// A proxy like a Service: one address that forwards each connection to a replica that accepts it.
 pub(crate) struct Balance {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
@@ -208,5 +208,5 @@ async fn forward(mut from: TcpStream, order: Vec<SocketAddr>) -> Result<()> {
             return Ok(());
         }
     }
-    bail!("nobody there")
+    bail!("no replica accepts the connection")
 }

@@ -1,5 +1,5 @@
-//! The default class works both ways: by the API server's own plugin, which has set it before the
-//! webhook is asked, and by the webhook where no class bears the mark.
+//! The default class is set by the API server's own plugin before the webhook is called, or by the
+//! webhook if no class is marked as the default.
 
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};

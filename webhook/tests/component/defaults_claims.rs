@@ -1,5 +1,4 @@
-//! A claim without a class gets fastrak's, and one that is none of fastrak's business stays as it
-//! is.
+//! A claim without a class gets fastrak's. Claims that are not fastrak's stay unchanged.
 
 use crate::test_cluster::{TestCluster, annotation, label};
 use anyhow::Result;

@@ -1,5 +1,5 @@
-//! Of two replicas one mends. When it is killed the other takes over, and nothing is lost; when it ends
-//! in order the other need not wait.
+//! One of two replicas repairs objects. If it is killed, the other takes over and nothing is lost. If
+//! it stops in order, the other starts at once.
 
 use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
@@ -15,10 +15,10 @@ use kube::api::{ListParams, PostParams};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Few enough for the one repair in a tenth of a second, and more than are done before the kill.
+/// More objects than the leader repairs before it is killed, at one repair in 0.1 s.
 const MISSED: usize = 40;
 
-async fn miss(services: &Api<Service>, names: impl Iterator<Item = String>) -> Result<()> {
+async fn create_missed(services: &Api<Service>, names: impl Iterator<Item = String>) -> Result<()> {
     for name in names {
         let missed = service(&name).load_balancer().port(80).build("default");
         let made = services.create(&PostParams::default(), &missed).await?;
@@ -27,14 +27,14 @@ async fn miss(services: &Api<Service>, names: impl Iterator<Item = String>) -> R
     Ok(())
 }
 
-async fn mended(services: &Api<Service>) -> Result<usize> {
+async fn repaired(services: &Api<Service>) -> Result<usize> {
     let all = services.list(&ListParams::default()).await?.items.into_iter();
     Ok(all.filter(|service| annotation(&service.metadata, BALANCER_DECISION).is_some()).count())
 }
 
 async fn holder(cluster: &TestCluster) -> Result<String> {
     let leases: Api<Lease> = cluster.api(names::NAMESPACE);
-    eventually(SOON, "somebody leads", || async {
+    eventually(SOON, "a replica leads", || async {
         leases.get(names::WEBHOOK_LEASE).await.ok()?.spec?.holder_identity
     })
     .await
@@ -48,30 +48,30 @@ async fn repairs(replica: &Running) -> Result<usize> {
 }
 
 #[tokio::test]
-async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
+async fn the_other_replica_takes_over_if_the_leader_is_killed() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let services: Api<Service> = cluster.api("default");
-    miss(&services, (0..MISSED).map(|at| format!("missed-{at}"))).await?;
+    create_missed(&services, (0..MISSED).map(|at| format!("missed-{at}"))).await?;
 
     let flags = ["--lease-duration=2", "--repair-interval=0.1"];
     let first = cluster.run(&[&flags[..], &["--pod-name=first"]].concat()).await?;
     ensure!(holder(&cluster).await?.starts_with("first_"));
     let second = cluster.run(&[&flags[..], &["--pod-name=second"]].concat()).await?;
     second.is_ready().await?;
-    eventually(SOON, "the leader is at work", || async {
-        let done = mended(&services).await?;
+    eventually(SOON, "the leader repairs", || async {
+        let done = repaired(&services).await?;
         ensure!(done >= 5, "{done}");
         Ok(())
     })
     .await?;
-    ensure!(repairs(&second).await? == 0, "only the leader mends");
+    ensure!(repairs(&second).await? == 0, "only the leader repairs");
     first.kill().await;
-    let left = MISSED - mended(&services).await?;
+    let left = MISSED - repaired(&services).await?;
     ensure!(left > 0, "it was done before it was killed");
 
-    eventually(SOON, "the other has mended the rest", || async {
-        let done = mended(&services).await?;
+    eventually(SOON, "the other has repaired the rest", || async {
+        let done = repaired(&services).await?;
         ensure!(done == MISSED, "{done}");
         Ok(())
     })
@@ -80,24 +80,24 @@ async fn the_other_takes_over_when_the_leader_is_killed() -> Result<()> {
     let by_second = repairs(&second).await?;
     ensure!((left..=left + 1).contains(&by_second), "{by_second} of {left}");
 
-    // Each was mended once: a repair is told in an event.
+    // Each was repaired once: every repair has an event.
     let events: Api<Event> = cluster.api("default");
     let all = events.list(&ListParams::default()).await?.items.into_iter();
-    let mut told = BTreeMap::<_, usize>::new();
+    let mut printed = BTreeMap::<_, usize>::new();
     for event in all.filter(|event| event.reason.as_deref() == Some("BalancerRepaired")) {
-        *told.entry(event.regarding.and_then(|on| on.name)).or_default() += 1;
+        *printed.entry(event.regarding.and_then(|on| on.name)).or_default() += 1;
     }
-    ensure!(told.values().all(|count| *count == 1), "{told:?}");
-    // The one in whose repair the first was killed may not have been told.
-    ensure!(told.len() + 1 >= MISSED, "{} told", told.len());
+    ensure!(printed.values().all(|count| *count == 1), "{printed:?}");
+    // The event of the repair during which the first was killed may be missing.
+    ensure!(printed.len() + 1 >= MISSED, "{} events", printed.len());
     second.stop().await
 }
 
 #[tokio::test]
-async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()> {
+async fn a_leader_that_stops_in_order_hands_over_at_once() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
-    // So long that nobody takes over by waiting.
+    // Too long for a takeover by waiting.
     let lasts = "--lease-duration=60";
     let first = cluster.run(&[lasts, "--pod-name=first"]).await?;
     ensure!(holder(&cluster).await?.starts_with("first_"));
@@ -115,7 +115,7 @@ async fn a_leader_that_ends_in_order_lets_the_other_begin_at_once() -> Result<()
 }
 
 #[tokio::test]
-async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_back() -> Result<()> {
+async fn a_leader_repairs_again_after_an_outage_of_the_api_server() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let services: Api<Service> = cluster.api("default");
@@ -125,9 +125,9 @@ async fn a_leader_that_loses_the_api_server_leads_and_mends_again_when_it_is_bac
     cluster.plane.stop_component(Component::ApiServer)?;
     cluster.plane.start_component(Component::ApiServer).await?;
 
-    miss(&services, ["missed".to_owned()].into_iter()).await?;
-    eventually(SOON, "what was missed is put right", || async {
-        let done = mended(&services).await?;
+    create_missed(&services, ["missed".to_owned()].into_iter()).await?;
+    eventually(SOON, "the missed object is repaired", || async {
+        let done = repaired(&services).await?;
         ensure!(done == 1, "{done}");
         Ok(())
     })

@@ -1,5 +1,5 @@
-//! The webhook against a real API server, as its own ServiceAccount with the rights that the
-//! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
+//! The webhook against a real API server, with its own ServiceAccount and the rights that the
+//! manifests grant. One behaviour per file, and one binary, which is linked once.
 
 mod admin_port;
 mod agents;

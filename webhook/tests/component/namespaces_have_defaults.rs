@@ -1,6 +1,6 @@
-//! A namespace has a class for its claims that name none, and a default for its Services. Whether a
-//! claim names one is told from what the API server records about owners of fields, which is why
-//! each way of making a claim is tried.
+//! A namespace has a default class for its claims and a default balancer for its Services. The webhook
+//! recognizes by the managed fields whether a claim names a class, so each way of creating a claim is
+//! tested.
 
 use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const TEAM: &str = "team";
 
-/// The ways of making an object that kubectl has.
+/// kubectl's ways to create an object.
 const WAYS: [&[&str]; 3] = [&["create"], &["apply"], &["apply", "--server-side"]];
 
 async fn start() -> Result<TestCluster> {
@@ -30,14 +30,14 @@ async fn start() -> Result<TestCluster> {
     Ok(cluster)
 }
 
-async fn say(cluster: &TestCluster, annotations: Value) -> Result<()> {
+async fn annotate(cluster: &TestCluster, annotations: Value) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let patch = Patch::Merge(json!({"metadata": annotations}));
     namespaces.patch(TEAM, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
-/// Makes a claim with kubectl, and returns it as it was stored with what kubectl was told.
+/// Creates a claim with kubectl. Returns the stored claim and the printed warnings.
 async fn made(
     cluster: &TestCluster,
     way: &[&str],
@@ -74,37 +74,37 @@ async fn is_followed(cluster: &TestCluster, class: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_claim_that_names_no_class_gets_its_namespaces_however_it_is_made() -> Result<()> {
+async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = start().await?;
     let webhook = cluster.webhook(&[]).await?;
 
     let before = cluster.claim(&claim("before").build(TEAM)).await?;
     assert_eq!(class_of(&before), Some(CLASS_DEFAULT), "the plugin has filled it in");
-    say(&cluster, json!({"annotations": {NAMESPACE_CLASS: "fast"}})).await?;
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "fast"}})).await?;
     is_followed(&cluster, "fast").await?;
     for (at, way) in WAYS.into_iter().enumerate() {
-        let (open, told) = made(&cluster, way, &format!("open-{at}"), None).await?;
+        let (open, printed) = made(&cluster, way, &format!("open-{at}"), None).await?;
         assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
-        ensure!(told.contains("fastrak: set class fast, its namespace's default"), "{told}");
+        ensure!(printed.contains("fastrak: set class fast, its namespace's default"), "{printed}");
         for class in [CLASS_DEFAULT, "foreign", ""] {
             let name = format!("chosen-{at}-{}", class.len());
-            let (chosen, told) = made(&cluster, way, &name, Some(class)).await?;
+            let (chosen, printed) = made(&cluster, way, &name, Some(class)).await?;
             assert_eq!(chosen["spec"]["storageClassName"], class, "{way:?}");
-            ensure!(!told.contains("its namespace's default"), "{told}");
+            ensure!(!printed.contains("its namespace's default"), "{printed}");
         }
     }
-    say(&cluster, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
     is_followed(&cluster, "foreign").await?;
-    say(&cluster, json!({"annotations": {NAMESPACE_CLASS: "nobody"}})).await?;
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "nobody"}})).await?;
     is_followed(&cluster, CLASS_DEFAULT).await?;
-    let (_, told) = made(&cluster, &["create"], "told", None).await?;
-    ensure!(told.contains("ignored: class \"nobody\" does not exist"), "{told}");
+    let (_, printed) = made(&cluster, &["create"], "ignored", None).await?;
+    ensure!(printed.contains("ignored: class \"nobody\" does not exist"), "{printed}");
     webhook.stop().await
 }
 
 #[tokio::test]
-async fn a_service_that_asks_for_nobody_gets_what_its_namespace_says() -> Result<()> {
+async fn a_service_without_a_balancer_gets_the_default_of_its_namespace() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = start().await?;
     let webhook = cluster.webhook(&[]).await?;
@@ -119,7 +119,7 @@ async fn a_service_that_asks_for_nobody_gets_what_its_namespace_says() -> Result
     };
     assert_eq!(decision("early".to_owned(), PostParams::default()).await?, "inlets");
     for (choice, wanted) in [("none", "none"), ("node-ip", "skipped:unserved-choice")] {
-        say(&cluster, json!({"annotations": {BALANCER: choice}})).await?;
+        annotate(&cluster, json!({"annotations": {BALANCER: choice}})).await?;
         eventually(SOON, format!("{choice} is followed"), || async {
             let dry = PostParams { dry_run: true, ..PostParams::default() };
             let found = decision("probe".to_owned(), dry).await?;

@@ -1,4 +1,4 @@
-//! A review that would not be decided in time is answered all the same: its object goes through as it is.
+//! A review that cannot be decided in time is answered without a change.
 
 use crate::server::{Server, Setup, request, review};
 use anyhow::{Result, ensure};
@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
-async fn a_review_that_gets_no_turn_goes_through_with_a_warning_before_its_time_is_up() -> Result<()>
-{
+async fn a_review_that_cannot_be_decided_in_time_is_allowed_with_a_warning() -> Result<()> {
     let server = Server::of(&Setup { in_flight: 0, ..Setup::new()? }).await?;
     let start = Instant::now();
     let body = review("PersistentVolumeClaim");
@@ -27,7 +26,7 @@ async fn a_review_that_gets_no_turn_goes_through_with_a_warning_before_its_time_
 }
 
 #[tokio::test]
-async fn more_reviews_than_are_decided_at_a_time_wait_for_their_turn() -> Result<()> {
+async fn reviews_beyond_the_concurrency_limit_wait() -> Result<()> {
     let server = Server::of(&Setup { in_flight: 1, ..Setup::new()? }).await?;
     let ask = || async {
         let mut connection = server.connect(&[b"http/1.1"]).await?;

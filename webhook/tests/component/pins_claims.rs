@@ -1,4 +1,4 @@
-//! Claims are pinned by their users, by the number of nodes, by their class or by the scheduler.
+//! Claims are pinned by their users, because of a single node, by their class or by the scheduler.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
@@ -25,7 +25,7 @@ fn pinned(node: &str, by: &str, key: &str) -> (Option<String>, Option<String>, O
     (Some(node.to_owned()), Some(by.to_owned()), Some(key.to_owned()))
 }
 
-/// Returns who owns an annotation, if anybody does.
+/// Returns the owner of an annotation, if it has one.
 fn writer(claim: &PersistentVolumeClaim, key: &str) -> Option<String> {
     let entries = claim.metadata.managed_fields.iter().flatten();
     let mut owners = entries.filter(|entry| {
@@ -37,12 +37,12 @@ fn writer(claim: &PersistentVolumeClaim, key: &str) -> Option<String> {
 
 async fn denial(cluster: &TestCluster, claim: &PersistentVolumeClaim) -> Result<String> {
     match cluster.claim(claim).await {
-        Ok(_) => anyhow::bail!("it was let through"),
+        Ok(_) => anyhow::bail!("it was admitted"),
         Err(error) => Ok(format!("{error:#}")),
     }
 }
 
-/// Waits until the webhook knows of a node, which it learns by a watch.
+/// Waits until the webhook has a node in its snapshot.
 async fn is_known(cluster: &TestCluster, node: &str) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let probe = claim("probe").annotate(NODE, node).build("default");
@@ -55,7 +55,7 @@ async fn is_known(cluster: &TestCluster, node: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Result<()> {
+async fn a_claim_is_pinned_by_its_user_its_class_or_a_single_node() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
@@ -82,7 +82,7 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
     is_known(&cluster, "node-b").await?;
     is_known(&cluster, &long).await?;
     let open = cluster.claim(&claim("open").build("default")).await?;
-    assert_eq!(pin(&open), (None, None, None), "the scheduler is to choose");
+    assert_eq!(pin(&open), (None, None, None), "the scheduler chooses");
     let mine = cluster.claim(&claim("mine").annotate(NODE, "node-b").build("default")).await?;
     assert_eq!(pin(&mine), pinned("node-b", "user", "node-b"));
     let far = cluster.claim(&claim("far").annotate(NODE, long.as_str()).build("default")).await?;
@@ -116,7 +116,7 @@ async fn a_claim_is_pinned_as_its_user_its_class_and_the_nodes_have_it() -> Resu
 }
 
 #[tokio::test]
-async fn what_the_scheduler_chooses_is_mirrored_and_taken_off_with_its_choice() -> Result<()> {
+async fn the_choice_of_the_scheduler_is_mirrored_and_withdrawn_with_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::full()).await?;
     for name in ["node-a", "node-b"] {
@@ -138,11 +138,11 @@ async fn what_the_scheduler_chooses_is_mirrored_and_taken_off_with_its_choice() 
     assert_eq!(pin(&chosen), pinned(&node, "scheduler", &node));
     for key in [STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA] {
         assert_eq!(annotation(&chosen.metadata, key).as_deref(), Some(names::PROVISIONER));
-        // What a webhook adds to a request has no owner; what the controller manager writes has.
+        // The fields that a webhook adds have no owner; those of the controller manager have one.
         assert_eq!(writer(&chosen, key), None, "{key}");
     }
 
-    // A provisioner that cannot serve it there takes the choice back.
+    // A provisioner that cannot serve the claim there withdraws the choice.
     let take_back = json!({"metadata": {"annotations": {SELECTED_NODE: null}}});
     let params = PatchParams::default();
     let freed = claims.patch("data", &params, &Patch::Merge(take_back)).await?;

@@ -1,6 +1,6 @@
-//! fastrak chooses only nodes that an ordinary pod could use, and that run an agent.
+//! fastrak chooses only nodes that accept ordinary pods and run an agent.
 
-use crate::agents::{is_ready, runs_agent};
+use crate::agents::{runs_agent, set_ready};
 use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
@@ -15,7 +15,7 @@ use kube::api::PostParams;
 
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
-/// The node of a claim and why, as they are by now.
+/// Returns the node and the reason of a claim's pin.
 fn pin(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>) {
     (annotation(&claim.metadata, NODE), annotation(&claim.metadata, PINNED_BY))
 }
@@ -38,7 +38,7 @@ async fn becomes(
     .await
 }
 
-/// Waits until the agents are counted so.
+/// Waits until this number of agents is in a state.
 async fn counts(webhook: &Running, state: &str, count: u32) -> Result<()> {
     let line = format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}");
     eventually(SOON, line.clone(), || async {
@@ -56,7 +56,7 @@ async fn immediate(cluster: &TestCluster) -> Result<()> {
     Ok(())
 }
 
-/// As a one-node cluster of kubeadm is.
+/// The case of a one-node cluster of kubeadm.
 #[tokio::test]
 async fn on_a_tainted_node_a_claim_waits_for_a_pod_that_tolerates_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
@@ -91,7 +91,7 @@ async fn a_class_that_binds_at_once_waits_until_a_cordoned_node_takes_pods() -> 
     let webhook = cluster.webhook(&["--repair-delay=0.2"]).await?;
     let made = cluster.claim(&claim("data").class("at-once").build("default")).await?;
     assert_eq!(pin(&made), (None, None));
-    // A user's own pin stands.
+    // A user's pin is kept.
     let mine = claim("mine").class("at-once").annotate(NODE, "node-a").build("default");
     assert_eq!(pin(&cluster.claim(&mine).await?), pinned("node-a", "user"));
     cluster.plane.kubectl(&["uncordon", "node-a"]).await?;
@@ -115,11 +115,11 @@ async fn a_claim_is_pinned_to_the_only_node_with_an_agent_and_to_none_without_on
             cluster.claim(&claim(&format!("of-{class}")).class(class).build("default")).await?;
         assert_eq!(pin(&made), pinned("node-b", "only-node"), "{class}");
     }
-    is_ready(&cluster, "node-b", false).await?;
+    set_ready(&cluster, "node-b", false).await?;
     counts(&webhook, "down", 2).await?;
     let made = cluster.claim(&claim("late").class("at-once").build("default")).await?;
     assert_eq!(pin(&made), (None, None));
-    is_ready(&cluster, "node-b", true).await?;
+    set_ready(&cluster, "node-b", true).await?;
     becomes(&cluster, "late", pinned("node-b", "only-node")).await?;
     let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let found = claims.get("late").await?;

@@ -1,4 +1,4 @@
-//! An existing volume that fits a claim comes before a new one, which would be empty. The real
+//! An existing volume that fits a claim is preferred to a new one, which would be empty. The real
 //! controller manager and scheduler bind it.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
@@ -30,8 +30,8 @@ fn volumes(cluster: &TestCluster) -> Api<PersistentVolume> {
     Api::all(cluster.client.clone())
 }
 
-/// Creates a volume on the node, reserved for a claim if one is named, and waits until it is Available,
-/// or Bound already.
+/// Creates a volume on the node, reserved for the named claim if there is one, and waits until it is
+/// Available or Bound.
 async fn has_volume(
     cluster: &TestCluster,
     name: &str,
@@ -54,8 +54,8 @@ async fn has_volume(
     .await
 }
 
-/// Creates a claim, which is to be left to an existing volume, and returns its pin and why.
-async fn is_left(
+/// Creates a claim that must be left to an existing volume, and returns its pin and the reason.
+async fn left_to_volume(
     cluster: &TestCluster,
     object: &PersistentVolumeClaim,
 ) -> Result<(Option<String>, Option<String>)> {
@@ -78,14 +78,14 @@ async fn is_bound(cluster: &TestCluster, name: &str, volume: &str) -> Result<()>
     .await
 }
 
-async fn is_used(cluster: &TestCluster, name: &str) -> Result<()> {
+async fn create_user(cluster: &TestCluster, name: &str) -> Result<()> {
     let user = pod(&format!("uses-{name}")).mounts(name).build("default");
     let pods: Api<Pod> = cluster.api("default");
     Ok(pods.create(&PostParams::default(), &user).await.map(drop)?)
 }
 
 #[tokio::test]
-async fn claims_of_reserved_volumes_get_them_and_are_never_shown_to_an_agent() -> Result<()> {
+async fn claims_with_a_reserved_volume_get_it_and_no_agent_sees_them() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = one_node().await?;
     let webhook = cluster.webhook(&[]).await?;
@@ -94,10 +94,10 @@ async fn claims_of_reserved_volumes_get_them_and_are_never_shown_to_an_agent() -
         has_volume(&cluster, &format!("kept-{number}"), names::CLASS_RETAIN, Some(&claim)).await?;
     }
     for number in 0..RESERVED {
-        // What is reserved is bound whatever class the claim has.
+        // A reserved volume is bound to its claim regardless of the class.
         let class = if number % 2 == 0 { names::CLASS_RETAIN } else { AT_ONCE };
         let object = claim(&format!("data-{number}")).class(class).build("default");
-        assert_eq!(is_left(&cluster, &object).await?, (None, None));
+        assert_eq!(left_to_volume(&cluster, &object).await?, (None, None));
     }
     for number in 0..RESERVED {
         is_bound(&cluster, &format!("data-{number}"), &format!("kept-{number}")).await?;
@@ -118,20 +118,20 @@ async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() 
 
     has_volume(&cluster, "first", names::CLASS_RETAIN, None).await?;
     let object = claim("waits").class(names::CLASS_RETAIN).build("default");
-    assert_eq!(is_left(&cluster, &object).await?, (None, None));
-    is_used(&cluster, "waits").await?;
+    assert_eq!(left_to_volume(&cluster, &object).await?, (None, None));
+    create_user(&cluster, "waits").await?;
     is_bound(&cluster, "waits", "first").await?;
 
     has_volume(&cluster, "second", names::CLASS_RETAIN, None).await?;
     let mine = claim("mine").class(names::CLASS_RETAIN).annotate(NODE, "node-a");
     let pin = (Some("node-a".to_owned()), Some("user".to_owned()));
-    assert_eq!(is_left(&cluster, &mine.build("default")).await?, pin);
-    is_used(&cluster, "mine").await?;
+    assert_eq!(left_to_volume(&cluster, &mine.build("default")).await?, pin);
+    create_user(&cluster, "mine").await?;
     is_bound(&cluster, "mine", "second").await?;
 
     has_volume(&cluster, "third", AT_ONCE, None).await?;
     let object = claim("at-once").class(AT_ONCE).build("default");
-    assert_eq!(is_left(&cluster, &object).await?, (None, None));
+    assert_eq!(left_to_volume(&cluster, &object).await?, (None, None));
     is_bound(&cluster, "at-once", "third").await?;
 
     has_volume(&cluster, "fourth", names::CLASS_RETAIN, None).await?;
@@ -139,9 +139,9 @@ async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() 
     let large = cluster.claim(&large).await?;
     assert_eq!(annotation(&large.metadata, SELECTED_NODE).as_deref(), Some("node-a"));
     let late = claim("late").class(names::CLASS_RETAIN).build("default");
-    assert_eq!(is_left(&cluster, &late).await?, (None, None));
+    assert_eq!(left_to_volume(&cluster, &late).await?, (None, None));
     volumes(&cluster).delete("fourth", &DeleteParams::default()).await?;
-    eventually(SOON, "the claim whose volume has gone is pinned", || async {
+    eventually(SOON, "the claim is pinned after its volume is deleted", || async {
         let found = cluster.api::<PersistentVolumeClaim>("default").get("late").await?;
         let by = annotation(&found.metadata, PINNED_BY).context("not yet")?;
         ensure!(by == "only-node" && label(&found.metadata, NODE).is_some(), "{found:?}");
@@ -152,17 +152,17 @@ async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() 
 }
 
 #[tokio::test]
-async fn a_pod_whose_node_the_scheduler_chose_follows_the_node_of_its_claims_user() -> Result<()> {
+async fn a_pod_is_moved_to_the_node_that_the_user_of_its_claim_wrote() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = one_node().await?;
     fake_node(&cluster.client, "node-b").await?;
     let webhook = cluster.webhook(&[]).await?;
     has_volume(&cluster, "free", names::CLASS_RETAIN, None).await?;
     let mine = claim("mine").class(names::CLASS_RETAIN).annotate(NODE, "node-a");
-    is_left(&cluster, &mine.build("default")).await?;
+    left_to_volume(&cluster, &mine.build("default")).await?;
 
     cluster.plane.kubectl(&["cordon", "node-a"]).await?;
-    is_used(&cluster, "mine").await?;
+    create_user(&cluster, "mine").await?;
     eventually(SOON, "the user's node is selected in place of the scheduler's", || async {
         let found = cluster.api::<PersistentVolumeClaim>("default").get("mine").await?.metadata;
         let selected = annotation(&found, SELECTED_NODE).context("none is selected")?;
@@ -173,7 +173,7 @@ async fn a_pod_whose_node_the_scheduler_chose_follows_the_node_of_its_claims_use
     .await?;
 
     cluster.plane.kubectl(&["uncordon", "node-a"]).await?;
-    // As the agent of that node does.
+    // In place of the agent of that node.
     has_volume(&cluster, "made", names::CLASS_RETAIN, Some("mine")).await?;
     is_bound(&cluster, "mine", "made").await?;
     eventually(SOON, "the pod is on that node", || async {

@@ -1,5 +1,5 @@
-//! The webhook makes its certificates, publishes whom to trust, and is ready only when the API
-//! server was seen to trust it. Whatever is lost or spoilt is put right.
+//! The webhook creates its certificates, publishes its CA, and is ready only after the published CA was
+//! read back. Lost and broken parts are repaired.
 
 use crate::http;
 use crate::test_cluster::{Running, SOON, TestCluster};
@@ -15,7 +15,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// What an administrator sees of the certificates.
+/// The certificates as an administrator sees them.
 pub(crate) struct Seen {
     pub(crate) secrets: Api<Secret>,
     pub(crate) configurations: Api<MutatingWebhookConfiguration>,
@@ -42,7 +42,7 @@ impl Seen {
 
     /// Waits until every webhook has exactly the bundle of the Secret.
     pub(crate) async fn is_published(&self) -> Result<Vec<u8>> {
-        eventually(SOON, "both webhooks have the bundle of the Secret", || async {
+        eventually(SOON, "all webhooks have the bundle of the Secret", || async {
             let stored = self.stored(names::SECRET_CA_CERT).await?;
             let bundles = self.bundles().await?;
             ensure!(bundles == BTreeSet::from([stored.clone()]), "{} bundles", bundles.len());
@@ -51,7 +51,7 @@ impl Seen {
         .await
     }
 
-    pub(crate) async fn spoil(&self, patch: serde_json::Value) -> Result<()> {
+    pub(crate) async fn break_secret(&self, patch: serde_json::Value) -> Result<()> {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.secrets.patch(names::WEBHOOK_SECRET, &params, &patch).await?;
         Ok(())
@@ -68,11 +68,11 @@ async fn says_waiting_for(webhook: &Running, what: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> {
+async fn the_first_start_creates_everything_and_the_next_keeps_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
-    // Two replicas at once: one makes the Secret, and both serve from it.
+    // Of two replicas one creates the Secret, and both serve from it.
     let (one, other) = tokio::try_join!(cluster.run(&[]), cluster.run(&[]))?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
 
@@ -97,32 +97,33 @@ async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> 
     let before = seen.stored(names::SECRET_LEAF_CERT).await?;
     one.stop().await?;
     other.stop().await?;
-    // With nobody there to put it back: the bundle is not the manifests' to take away.
+    // No replica runs that could restore the bundle: the manifests must not remove it.
     let bundles = seen.bundles().await?;
     cluster.apply().await?;
     assert_eq!(seen.bundles().await?, bundles);
     cluster.webhook(&[]).await?.stop().await?;
-    assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart makes nothing new");
+    assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart creates nothing");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
+async fn lost_and_broken_parts_are_repaired() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
     let webhook = cluster.webhook(&[]).await?;
     let first = seen.is_published().await?;
 
-    // Somebody empties the bundle of one webhook.
+    // The bundle of one webhook is removed.
     let empty = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
     let empty = Patch::Json::<()>(serde_json::from_value(empty)?);
     let params = PatchParams::default();
     seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &empty).await?;
     assert_eq!(seen.is_published().await?, first);
 
-    // The leaf is spoilt: the same authority issues another.
-    seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: ByteString(b"rubbish".to_vec())}})).await?;
+    // The leaf is broken: the same CA issues another.
+    seen.break_secret(json!({"data": {names::SECRET_LEAF_CERT: ByteString(b"rubbish".to_vec())}}))
+        .await?;
     eventually(SOON, "there is a leaf again", || async {
         ensure!(seen.stored(names::SECRET_LEAF_CERT).await? != b"rubbish", "still rubbish");
         Ok(())
@@ -130,13 +131,13 @@ async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
     .await?;
     assert_eq!(seen.is_published().await?, first);
 
-    // The authority is spoilt: all of it is made anew, and what is no business of ours stays.
-    seen.spoil(json!({"data": {
+    // The CA is broken: everything is created again, and keys of others stay.
+    seen.break_secret(json!({"data": {
         names::SECRET_CA_CERT: ByteString(b"rubbish".to_vec()),
         "own.txt": ByteString(b"kept".to_vec()),
     }}))
     .await?;
-    eventually(SOON, "there is another authority", || async {
+    eventually(SOON, "there is another CA", || async {
         let stored = seen.stored(names::SECRET_CA_CERT).await?;
         ensure!(stored != b"rubbish" && stored != first, "not yet");
         Ok(())
@@ -158,7 +159,7 @@ async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_registration_it_is_not_ready_and_says_so() -> Result<()> {
+async fn without_a_webhook_configuration_it_is_not_ready_and_reports_it() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);

@@ -1,5 +1,5 @@
-//! What another hand or the time has spoilt is put right, and whoever still serves something good is
-//! trusted all the while.
+//! Expired and broken certificates are repaired, and replicas that still serve a valid certificate
+//! stay trusted meanwhile.
 
 use crate::continuous_client::{ContinuousClient, Excused, call};
 use crate::publishes_its_certificate::Seen;
@@ -20,21 +20,21 @@ use serde_json::json;
 use std::time::Duration;
 use time::Duration as Time;
 
-/// A webhook that looks so seldom by itself that only a watch can have told it what it knows.
+/// Starts a webhook that polls so seldom that only a watch can inform it.
 async fn watching(cluster: &TestCluster, flags: &[&str]) -> Result<Running> {
     let mut config = cluster.config(flags)?;
     config.certificate_poll = Duration::from_secs(3600);
     cluster.run_as(config).await
 }
 
-/// The Secret as a webhook has left it this long ago.
+/// Creates the Secret as a webhook did this long ago.
 pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
     let names = [
         "fastrak-webhook.fastrak-system.svc",
         "fastrak-webhook.fastrak-system.svc.cluster.local",
         "127.0.0.1",
     ];
-    let recipe = CertSpec {
+    let spec = CertSpec {
         names: names.map(str::to_owned).to_vec(),
         lifetimes: Lifetimes {
             authority: Time::days(365),
@@ -42,9 +42,9 @@ pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
             settle: Duration::from_secs(10),
         },
     };
-    let mut material = CertBundle::create(&recipe.at(clock::offset_now() - ago))?;
-    material.inherits = false;
-    let data = material.data().into_iter();
+    let mut bundle = CertBundle::create(&spec.at(clock::offset_now() - ago))?;
+    bundle.inherits = false;
+    let data = bundle.data().into_iter();
     let data =
         data.filter_map(|(key, text)| Some((key.to_owned(), ByteString(text?.into_bytes()))));
     let secret = Secret {
@@ -56,10 +56,10 @@ pub(crate) async fn left(seen: &Seen, ago: Time) -> Result<CertBundle> {
         ..Secret::default()
     };
     seen.secrets.create(&PostParams::default(), &secret).await?;
-    Ok(material)
+    Ok(bundle)
 }
 
-/// Waits until the Secret has something else than this, and all is published and asked for.
+/// Waits until the Secret has another value and the bundle is published and used.
 async fn is_replaced(cluster: &TestCluster, seen: &Seen, key: &str, before: &[u8]) -> Result<()> {
     eventually(SOON, format!("there is another {key}"), || async {
         ensure!(seen.stored(key).await? != before, "still the same");
@@ -77,13 +77,13 @@ async fn counts(webhook: &Running, line: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
+async fn an_expired_leaf_is_issued_again_by_the_same_ca() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
-    let material = left(&seen, Time::days(40)).await?;
+    let bundle = left(&seen, Time::days(40)).await?;
     let webhook = cluster.webhook(&[]).await?;
-    ensure!(seen.stored(names::SECRET_CA_KEY).await? == material.authority.key_pem().as_bytes());
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == bundle.authority.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="leaf"} 1"#).await?;
     counts(&webhook, "bundle_match 1").await?;
     counts(&webhook, r#"rotation_phase{phase="settled"} 1"#).await?;
@@ -92,19 +92,19 @@ async fn an_expired_leaf_is_issued_again_by_the_same_authority() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_expired_authority_is_made_anew() -> Result<()> {
+async fn an_expired_ca_is_replaced() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
-    let material = left(&seen, Time::days(400)).await?;
+    let bundle = left(&seen, Time::days(400)).await?;
     let webhook = cluster.webhook(&[]).await?;
-    ensure!(seen.stored(names::SECRET_CA_KEY).await? != material.authority.key_pem().as_bytes());
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? != bundle.authority.key_pem().as_bytes());
     counts(&webhook, r#"certificates_issued_total{kind="ca"} 1"#).await?;
     webhook.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> {
+async fn no_call_fails_if_the_secret_is_deleted_or_broken() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
@@ -124,22 +124,22 @@ async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> 
     seen.secrets.delete(names::WEBHOOK_SECRET, &DeleteParams::default()).await?;
     is_replaced(&cluster, &seen, names::SECRET_CA_CERT, &before).await?;
 
-    // At once again: of whoever serves by the first authority, nobody can be sure.
+    // At once again, while replicas may still serve a certificate of the first CA.
     let before = seen.stored(names::SECRET_CA_KEY).await?;
     let garbage = ByteString(b"rubbish".to_vec());
-    seen.spoil(json!({"data": {names::SECRET_CA_KEY: garbage}})).await?;
+    seen.break_secret(json!({"data": {names::SECRET_CA_KEY: garbage}})).await?;
     is_replaced(&cluster, &seen, names::SECRET_CA_KEY, &before).await?;
 
     let leaf = ByteString(b"rubbish".to_vec());
     let before = seen.stored(names::SECRET_LEAF_CERT).await?;
-    seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: leaf}})).await?;
+    seen.break_secret(json!({"data": {names::SECRET_LEAF_CERT: leaf}})).await?;
     is_replaced(&cluster, &seen, names::SECRET_LEAF_CERT, &before).await?;
-    // What is new is served in the end, by both.
+    // Both serve the new certificate in the end.
     for replica in [&webhook, &other] {
         eventually(SOON, "the new certificate is served", || async {
             let text = seen.stored(names::SECRET_CA_CERT).await?;
             let bundle = fastrak_certs::Bundle::parse(std::str::from_utf8(&text)?)?;
-            let newest = bundle.iter().next().context("somebody signs")?;
+            let newest = bundle.iter().next().context("a CA signs")?;
             call(replica.address, newest.as_bytes()).await
         })
         .await?;
@@ -150,7 +150,7 @@ async fn when_the_secret_is_deleted_or_is_garbage_no_call_fails() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_bundle_that_is_wiped_is_put_back_at_once_and_in_a_fight_seldom() -> Result<()> {
+async fn a_removed_bundle_is_restored_at_once_and_seldom_after_repeated_removals() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
@@ -162,15 +162,15 @@ async fn a_bundle_that_is_wiped_is_put_back_at_once_and_in_a_fight_seldom() -> R
         configuration.metadata.resource_version.context("a version")
     };
 
-    let wipe = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
-    let wipe = Patch::Json::<()>(serde_json::from_value(wipe)?);
-    let mut wiped = 0;
-    // Whenever it is put back it is wiped again, until it is not put back at once.
-    while wiped < 20 {
+    let remove = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
+    let remove = Patch::Json::<()>(serde_json::from_value(remove)?);
+    let mut removed = 0;
+    // It is removed after each restore, until it is not restored at once.
+    while removed < 20 {
         let params = PatchParams::default();
-        seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &wipe).await?;
-        wiped += 1;
-        let back = eventually(Duration::from_secs(2), "it is back", || async {
+        seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &remove).await?;
+        removed += 1;
+        let back = eventually(Duration::from_secs(2), "it is restored", || async {
             ensure!(seen.bundles().await?.len() == 1, "not yet");
             Ok(())
         });
@@ -178,10 +178,10 @@ async fn a_bundle_that_is_wiped_is_put_back_at_once_and_in_a_fight_seldom() -> R
             break;
         }
     }
-    ensure!(wiped == 4, "it was wiped {wiped} times before it was left for a while");
+    ensure!(removed == 4, "it was removed {removed} times before the backoff");
     counts(&webhook, "bundle_match 0").await?;
     let before = versions().await?;
-    ensure!(seen.is_published().await? == bundle, "and then it is put back");
+    ensure!(seen.is_published().await? == bundle, "it is restored after the backoff");
     ensure!(versions().await? != before);
     webhook.stop().await
 }

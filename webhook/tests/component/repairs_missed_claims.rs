@@ -1,5 +1,5 @@
-//! With the webhook down everything is let through as it is; when it is back, the claims that wait
-//! are put right.
+//! While the webhook is down, objects are stored unchanged. When it is back, waiting claims are
+//! repaired.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
@@ -16,9 +16,9 @@ fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 
-/// A cluster in which no class is marked, one namespace opts out, and the webhook was registered and
-/// is down.
-async fn abandoned() -> Result<TestCluster> {
+/// Starts a cluster without a marked class, with a namespace that opts out, and with a webhook that is
+/// configured and down.
+async fn without_webhook() -> Result<TestCluster> {
     let cluster = TestCluster::start(Options::with_controllers()).await?;
     let unmark = format!("{DEFAULT_CLASS}-");
     cluster.plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, &unmark]).await?;
@@ -41,14 +41,14 @@ async fn abandoned() -> Result<TestCluster> {
 }
 
 /// Waits until a claim has its class and this pin, for this reason.
-async fn is_mended(
+async fn is_repaired(
     cluster: &TestCluster,
     name: &str,
     node: Option<&str>,
     by: Option<&str>,
 ) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = cluster.api("default");
-    eventually(SOON, format!("claim {name} is put right"), || async {
+    eventually(SOON, format!("claim {name} is repaired"), || async {
         let found = claims.get(name).await?;
         let (metadata, class) = (&found.metadata, class_of(&found));
         ensure!(class == Some(names::CLASS_DEFAULT), "class {class:?}");
@@ -61,9 +61,9 @@ async fn is_mended(
 }
 
 #[tokio::test]
-async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
+async fn claims_stored_while_the_webhook_was_down_are_repaired() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
-    let cluster = abandoned().await?;
+    let cluster = without_webhook().await?;
     let ours = |name: &str| claim(name).class(names::CLASS_DEFAULT);
     let plain = cluster.claim(&claim("plain").build("default")).await?;
     assert_eq!(class_of(&plain), None);
@@ -81,11 +81,11 @@ async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
     assert_eq!(annotation(&web.metadata, BALANCER_DECISION), None);
 
     let webhook = cluster.run(&[]).await?;
-    is_mended(&cluster, "plain", None, None).await?;
-    is_mended(&cluster, "scheduled", Some("node-b"), Some("scheduler")).await?;
-    is_mended(&cluster, "asked", Some("node-a"), Some("user")).await?;
-    cluster.is_told("PinRepaired", "scheduled", "node-b").await?;
-    // Metrics are counted after the change is seen, so they are waited for too.
+    is_repaired(&cluster, "plain", None, None).await?;
+    is_repaired(&cluster, "scheduled", Some("node-b"), Some("scheduler")).await?;
+    is_repaired(&cluster, "asked", Some("node-a"), Some("user")).await?;
+    cluster.has_event("PinRepaired", "scheduled", "node-b").await?;
+    // A repair is counted after the change is visible.
     let line =
         r#"fastrak_webhook_repairs_total{resource="persistentvolumeclaims",outcome="repaired"} 3"#;
     eventually(SOON, "three repairs are counted", || async {
@@ -94,16 +94,16 @@ async fn what_was_let_through_while_it_was_down_is_put_right() -> Result<()> {
         Ok(())
     })
     .await?;
-    // One task looks at them in turn, so the one that was left out has been looked at as well
-    // once a claim that is made after it is put right.
+    // One task handles claims in order: after the repair of a later claim, the one that opts out was
+    // handled too.
     cluster.register("127.0.0.1:9".parse()?).await?;
     cluster.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
-    eventually(SOON, "a later claim is put right", || async {
+    eventually(SOON, "a later claim is repaired", || async {
         let found = cluster.api::<PersistentVolumeClaim>("default").get("later").await?;
         label(&found.metadata, NODE).context("not yet")
     })
     .await?;
     let out = cluster.api::<PersistentVolumeClaim>("opted-out").get("out").await?;
-    assert_eq!(label(&out.metadata, NODE), None, "its namespace wants to be left alone");
+    assert_eq!(label(&out.metadata, NODE), None, "its namespace opts out");
     webhook.stop().await
 }

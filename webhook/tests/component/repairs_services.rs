@@ -1,5 +1,4 @@
-//! Services that nobody looked at when they were made or changed are put right when the webhook is
-//! back, just as it would have had them.
+//! Services that were created or changed without the webhook are repaired when it is back.
 
 use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Result, ensure};
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 type Message = (Option<String>, Option<String>, Option<String>);
 
-/// Current and older manage value, and the decision.
+/// The annotations of the inlets operator, current and older, and the decision.
 fn said(service: &Service) -> Message {
     let text = |key| annotation(&service.metadata, key);
     (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
@@ -38,7 +37,7 @@ async fn change(api: &Api<Service>, name: &str, patch: Value) -> Result<Service>
 }
 
 async fn becomes(api: &Api<Service>, name: &str, wanted: Message) -> Result<()> {
-    eventually(SOON, format!("Service {name} is put right"), || async {
+    eventually(SOON, format!("Service {name} is repaired"), || async {
         let found = said(&api.get(name).await?);
         ensure!(found == wanted, "{found:?}");
         Ok(())
@@ -47,7 +46,7 @@ async fn becomes(api: &Api<Service>, name: &str, wanted: Message) -> Result<()> 
 }
 
 #[tokio::test]
-async fn services_that_were_missed_are_put_right() -> Result<()> {
+async fn missed_services_are_repaired() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     cluster.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
@@ -64,7 +63,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     }
     webhook.stop().await?;
 
-    // Nobody looks now.
+    // No webhook runs now.
     assert_eq!(said(&create(&services, web("missed"), "default").await?), nothing);
     let cluster_ip = json!({"spec": {"type": "ClusterIP"}});
     assert_eq!(said(&change(&services, "flipped", cluster_ip).await?), inlets());
@@ -77,13 +76,13 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     let system: Api<Service> = cluster.api("kube-system");
     create(&system, web("own"), "kube-system").await?;
 
-    // What is configured has changed meanwhile: what was decided stands.
+    // The configuration has changed. Existing decisions are kept.
     let webhook = cluster.run(&["--balancer=none"]).await?;
     becomes(&services, "missed", none.clone()).await?;
     becomes(&services, "flipped", nothing.clone()).await?;
     becomes(&services, "asked", none.clone()).await?;
-    cluster.is_told("BalancerRepaired", "missed", "none").await?;
-    cluster.is_told("BalancerRepaired", "flipped", "taken back").await?;
+    cluster.has_event("BalancerRepaired", "missed", "none").await?;
+    cluster.has_event("BalancerRepaired", "flipped", "taken back").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     eventually(SOON, "three repairs are counted, and nothing is left", || async {
@@ -93,7 +92,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
         Ok(())
     })
     .await?;
-    // One task looks at them in turn, so a later one's turn says that the others have had theirs.
+    // One task handles Services in order: after a later one, the others were handled.
     cluster.register("127.0.0.1:9".parse()?).await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", none).await?;
@@ -106,7 +105,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     webhook.stop().await
 }
 
-/// Gives a Service an address in its status, as this client would.
+/// Writes an address into the status of a Service as this field manager.
 async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
     let params = PatchParams { field_manager: Some(by.to_owned()), ..PatchParams::default() };
@@ -115,8 +114,7 @@ async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_address()
--> Result<()> {
+async fn a_lost_decision_is_restored_if_the_operator_wrote_the_address() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let services: Api<Service> = cluster.api("default");
@@ -133,7 +131,7 @@ async fn a_record_that_was_stripped_unseen_is_restored_if_the_operator_gave_the_
 }
 
 #[tokio::test]
-async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Result<()> {
+async fn an_address_of_another_load_balancer_ends_the_decision() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let services: Api<Service> = cluster.api("default");
@@ -142,14 +140,14 @@ async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Resu
         let asking = web(name).annotate(BALANCER, "inlets");
         assert_eq!(said(&create(&services, asking, "default").await?), inlets());
     }
-    // Nothing but the status changes, which the webhook is not asked about.
+    // Only the status changes, for which the webhook is not called.
     give_address(&services, "ours", names::inlets::OPERATOR).await?;
     give_address(&services, "others", "k3s").await?;
     let text = |text: &str| Some(text.to_owned());
     let withheld = (text("0"), text("false"), text("skipped:foreign-address"));
     becomes(&services, "others", withheld.clone()).await?;
-    cluster.is_told("BalancerRepaired", "others", "skipped:foreign-address").await?;
-    // A later Service's turn says that the others have had theirs; nothing is repaired twice.
+    cluster.has_event("BalancerRepaired", "others", "skipped:foreign-address").await?;
+    // After a later Service, the others were handled; nothing is repaired twice.
     cluster.register("127.0.0.1:9".parse()?).await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", inlets()).await?;
@@ -166,7 +164,7 @@ async fn an_address_of_another_load_balancer_ends_the_record_by_itself() -> Resu
 }
 
 #[tokio::test]
-async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
+async fn source_ranges_added_without_the_webhook_end_the_tunnel() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let services: Api<Service> = cluster.api("default");
@@ -178,6 +176,6 @@ async fn source_ranges_that_came_unseen_take_the_tunnel() -> Result<()> {
     let webhook = cluster.run(&[]).await?;
     let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
     becomes(&services, "outer", none).await?;
-    cluster.is_told("BalancerRepaired", "outer", "source-ranges").await?;
+    cluster.has_event("BalancerRepaired", "outer", "source-ranges").await?;
     webhook.stop().await
 }

@@ -1,6 +1,6 @@
-//! An agent that is not Ready is reported on its node, once, and only after a while.
+//! An agent that is not Ready is reported on its node, once, after the grace period.
 
-use crate::agents::{is_ready, runs_agent};
+use crate::agents::{runs_agent, set_ready};
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_testkit::assets::Assets;
@@ -9,7 +9,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 
-/// Waits until so many agents are in each state.
+/// Waits until this number of agents is in each state.
 async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Result<()> {
     eventually(SOON, format!("{ready} ready, {starting} starting, {down} down"), || async {
         let metrics = replica.metrics().await?;
@@ -35,13 +35,13 @@ async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
     counts(&patient, 2, 0, 0).await?;
     counts(&webhook, 2, 0, 0).await?;
 
-    is_ready(&cluster, "node-b", false).await?;
+    set_ready(&cluster, "node-b", false).await?;
     counts(&patient, 1, 1, 0).await?;
     counts(&webhook, 1, 0, 1).await?;
-    // The leader reports; the patient one has nothing to report.
+    // The leader has nothing to report. Its successor reports.
     patient.stop().await?;
-    cluster.is_told("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
-    is_ready(&cluster, "node-b", true).await?;
+    cluster.has_event("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
+    set_ready(&cluster, "node-b", true).await?;
     counts(&webhook, 2, 0, 0).await?;
     webhook.stop().await?;
 

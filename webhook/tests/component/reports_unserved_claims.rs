@@ -1,6 +1,6 @@
-//! A claim that no agent will serve says why, in an event on it.
+//! A claim that no agent will serve gets an event with the reason.
 
-use crate::agents::{is_ready, runs_agent};
+use crate::agents::{runs_agent, set_ready};
 use crate::test_cluster::TestCluster;
 use anyhow::Result;
 use fastrak_api::names::kubernetes::STORAGE_CLASS_BETA;
@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 #[tokio::test]
-async fn a_claim_that_no_agent_will_serve_says_why_and_others_say_nothing() -> Result<()> {
+async fn only_claims_that_no_agent_will_serve_get_an_event() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     for name in ["node-a", "node-b", "node-c", "node-d"] {
@@ -41,13 +41,13 @@ async fn a_claim_that_no_agent_will_serve_says_why_and_others_say_nothing() -> R
         cluster.claim(&claim.build(namespace)).await?;
     }
     let unserved = "ClaimNotServed";
-    cluster.is_told("AgentNotReady", "bare", "of which there is no pod").await?;
-    cluster.is_told(unserved, "out", "opts out; remove the label").await?;
-    cluster.is_told(unserved, "old", "with spec.storageClassName: local-storage").await?;
-    cluster.is_told_in("kube-system", unserved, "system", "in another namespace").await?;
-    cluster.is_told_in("quiet", unserved, "quiet", "of namespace quiet opts out").await?;
-    is_ready(&cluster, "node-b", false).await?;
-    cluster.is_told("AgentNotReady", "late", "describe pod agent-node-b").await?;
+    cluster.has_event("AgentNotReady", "bare", "of which there is no pod").await?;
+    cluster.has_event(unserved, "out", "opts out; remove the label").await?;
+    cluster.has_event(unserved, "old", "with spec.storageClassName: local-storage").await?;
+    cluster.has_event_in("kube-system", unserved, "system", "in another namespace").await?;
+    cluster.has_event_in("quiet", unserved, "quiet", "of namespace quiet opts out").await?;
+    set_ready(&cluster, "node-b", false).await?;
+    cluster.has_event("AgentNotReady", "late", "describe pod agent-node-b").await?;
 
     let events: Api<Event> = Api::all(cluster.client.clone());
     let all = events.list(&ListParams::default()).await?.items;

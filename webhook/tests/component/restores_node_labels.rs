@@ -1,5 +1,5 @@
-//! A bound claim that lost the label or the annotation of its node gets both back from its volume, and
-//! no other claim does.
+//! A bound claim that lost the label or the annotation of its node gets both from its volume. No other
+//! claim does.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 const FOREIGN: &str = "foreign";
 
-/// The name of the volume of this number.
+/// Returns the name of the volume with this number.
 fn volume_name(number: u8) -> String {
     format!("{}0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a{number:02}", names::VOLUME_NAME_PREFIX)
 }
 
-/// Has a claim bound to the volume of this number on node-a, which refers to a claim of `uid`.
+/// Creates a claim bound to the volume with this number on node-a, whose claimRef has `uid`.
 async fn bind(cluster: &TestCluster, object: Claim, number: u8, uid: Option<&str>) -> Result<()> {
     let name = volume_name(number);
     let mut object = object.build("default");
@@ -83,7 +83,7 @@ async fn a_bound_claim_gets_its_node_label_back_and_another_provisioners_does_no
     let ours = |name: &str| claim(name).class(CLASS_DEFAULT);
     let marked = |claim: Claim| claim.annotate(STORAGE_PROVISIONER, names::PROVISIONER);
 
-    // First those that must stay as they are: one task looks at all of them in turn.
+    // First those that must stay unchanged, because one task handles claims in order.
     let other_uid = "1b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a00";
     bind(&cluster, marked(ours("forged")), 1, Some(other_uid)).await?;
     bind(&cluster, claim("other").class(FOREIGN), 2, None).await?;
@@ -97,7 +97,7 @@ async fn a_bound_claim_gets_its_node_label_back_and_another_provisioners_does_no
     let bare = is_restored(&cluster, "bare").await?;
     assert_eq!(annotation(&bare.metadata, PINNED_BY).as_deref(), Some("scheduler"));
     cluster
-        .is_told("NodeLabelRestored", "bare", "restored label and annotation fastrak.io/node")
+        .has_event("NodeLabelRestored", "bare", "restored label and annotation fastrak.io/node")
         .await?;
     let whole = ours("stripped").annotate(NODE, "node-a").annotate(PINNED_BY, "user");
     bind(&cluster, whole.label(NODE, "node-a"), 7, None).await?;
@@ -105,7 +105,7 @@ async fn a_bound_claim_gets_its_node_label_back_and_another_provisioners_does_no
     let stripped = is_restored(&cluster, "stripped").await?;
     assert_eq!(annotation(&stripped.metadata, PINNED_BY).as_deref(), Some("user"));
     cluster
-        .is_told("NodeLabelRestored", "stripped", "restored label fastrak.io/node of the claim")
+        .has_event("NodeLabelRestored", "stripped", "restored label fastrak.io/node of the claim")
         .await?;
 
     for name in ["forged", "other", "posing", "out"] {

@@ -1,4 +1,4 @@
-//! A cluster that is left alone: authority after authority, and nobody who calls notices.
+//! No call fails during ten rotations of the CA.
 
 use crate::continuous_client::{Balance, ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
@@ -13,18 +13,18 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// An authority is due after eight of its twelve seconds, and its successor signs a second and a
-/// bit later; a certificate is due after four.
+/// A CA is replaced after eight of its twelve seconds, and its successor signs about a second later. A
+/// certificate is replaced after four.
 pub(crate) const SHORT: [&str; 3] =
     ["--ca-lifetime=12s", "--certificate-lifetime=6s", "--bundle-settle=1s"];
 
 const ROTATIONS: usize = 10;
 
-/// Ten rotations take a minute and a half.
+/// The timeout of ten rotations, which take a minute and a half.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
+async fn through_ten_rotations_of_the_ca_no_call_fails() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
@@ -47,7 +47,7 @@ async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
         signed.extend(bundle.iter().next());
         let mut longest = longest.lock().unwrap();
         *longest = (*longest).max(bundle.len());
-        ensure!(signed.len() > ROTATIONS, "{} authorities", signed.len());
+        ensure!(signed.len() > ROTATIONS, "{} CAs", signed.len());
         Ok(())
     })
     .await;

@@ -1,5 +1,4 @@
-//! The program that ships, as a process: it becomes ready, ends in order when it is told to, and
-//! says what is wrong when it cannot start.
+//! The program as a process: it becomes ready, stops in order, and reports why it cannot start.
 
 use crate::http;
 use crate::test_cluster::{SOON, TestCluster};
@@ -13,7 +12,7 @@ use std::path::Path;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 
 #[tokio::test]
-async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
+async fn it_becomes_ready_and_stops_in_order() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
@@ -36,7 +35,7 @@ async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
+async fn it_reports_why_it_cannot_start() -> Result<()> {
     for (args, says) in [
         (&["--kubeconfig=/nowhere/at-all"][..], "check --kubeconfig"),
         (&[][..], "not in a cluster and no --kubeconfig given"),
@@ -50,7 +49,7 @@ async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
     Ok(())
 }
 
-/// A port that was free a moment ago. The program cannot tell which one it was given.
+/// Returns a free port. The program does not report the port that it chose itself.
 pub(crate) async fn free_port() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(listener.local_addr()?.port())

@@ -1,4 +1,4 @@
-//! A change that comes too late is told from one that the API server refuses, by what a real one says.
+//! A superseded change is distinguished from a refused one by the responses of a real API server.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_runtime::superseded::is_superseded;
@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_comes_too_late_is_told_from_one_that_is_refused() -> Result<()> {
+async fn a_superseded_change_is_distinguished_from_a_refused_one() -> Result<()> {
     let plane = or_skip!(shared(Options::api_only()).await, Ok(()));
     let client = plane.client().await?;
     with_namespace(&client, async |namespace| {

@@ -1,4 +1,4 @@
-//! Replicas that are killed at any moment of a rotation, and an API server that is away for a while.
+//! Replicas killed at any moment of a rotation, and an outage of the API server.
 
 use crate::continuous_client::{ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
@@ -38,7 +38,7 @@ impl Replica {
         Ok(Self { name, address, process, invocation })
     }
 
-    /// Kills it as it stands, and starts it again.
+    /// Kills the process and starts it again.
     fn kill(&mut self) -> Result<()> {
         self.process.kill();
         let log = self.process.log().to_owned();
@@ -48,7 +48,7 @@ impl Replica {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_trusted() -> Result<()> {
+async fn replicas_killed_during_a_rotation_serve_only_trusted_certificates() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
@@ -59,9 +59,9 @@ async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_truste
 
     let (mut signed, mut kills) = (std::collections::BTreeSet::new(), 0);
     let start = Instant::now();
-    // Each kill comes a little later after the last change of the Secret than the one before.
+    // Each kill follows a change of the Secret with a slightly longer delay.
     while signed.len() < 5 {
-        ensure!(start.elapsed() < 4 * SOON, "after {kills} kills: {} authorities", signed.len());
+        ensure!(start.elapsed() < 4 * SOON, "after {kills} kills: {} CAs", signed.len());
         let before = seen.secrets.get_opt(names::WEBHOOK_SECRET).await?;
         let version = |secret: &Option<k8s_openapi::api::core::v1::Secret>| {
             secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone())
@@ -74,15 +74,15 @@ async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_truste
         let _changed = changed.await?;
         let late = Duration::from_millis(kills * 7 % 120);
         let until = Instant::now() + late;
-        eventually(SOON, "the moment", || std::future::ready(Instant::now() >= until)).await?;
+        eventually(SOON, "the delay", || std::future::ready(Instant::now() >= until)).await?;
         replicas[usize::try_from(kills % 2)?].kill()?;
         kills += 1;
         signed.insert(seen.stored(names::SECRET_CA_KEY).await?);
     }
-    // Left alone, both come to rest and serve what is trusted.
+    // Without further kills both serve a trusted certificate.
     seen.is_published().await?;
     for replica in &replicas {
-        eventually(SOON, "it serves what is trusted", || async {
+        eventually(SOON, "it serves a trusted certificate", || async {
             let bundle = seen.stored(names::SECRET_CA_CERT).await?;
             crate::continuous_client::call(replica.address, &bundle).await
         })
@@ -94,11 +94,11 @@ async fn replicas_that_are_killed_in_mid_rotation_never_serve_what_is_not_truste
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_api_server_is_gone_for_two_minutes_no_call_fails() -> Result<()> {
+async fn no_call_fails_during_two_minutes_without_the_api_server() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let seen = Seen::by(&cluster);
-    // Two thirds of the certificate's life are over in half a minute, when nobody can renew it.
+    // The certificate is due in half a minute, when it cannot be renewed.
     left(&seen, Time::days(20) - Time::seconds(30)).await?;
     let webhook = cluster.webhook(&[]).await?;
     let leaf = seen.stored(names::SECRET_LEAF_CERT).await?;
@@ -109,7 +109,7 @@ async fn while_the_api_server_is_gone_for_two_minutes_no_call_fails() -> Result<
     let back = Instant::now() + Duration::from_secs(120);
     let gone = eventually(Duration::from_secs(150), "two minutes are over", || async {
         let (status, body) = crate::http::get(webhook.admin, "/readyz").await?;
-        // What is served is good all the while; what is not is told at once.
+        // The webhook stays ready during the outage.
         ensure!(Instant::now() >= back || status != 200, "not yet");
         Ok((status, body))
     });

@@ -1,5 +1,5 @@
-//! A clock that is a day off, stepped while the webhook runs: what it makes then, the API server with
-//! its right clock goes on trusting.
+//! The API server, with a correct clock, trusts the certificates that a webhook makes with a clock that
+//! is a day off.
 
 use crate::continuous_client::{ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
@@ -31,16 +31,16 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     let first = seen.stored(names::SECRET_CA_KEY).await?;
 
     clock.step(DAY);
-    // The next look finds nothing to do; that it has looked is seen by what it mends.
+    // The next check finds nothing to do. The repair of the Secret shows that it took place.
     let empty = serde_json::json!([{"op": "add", "path": "/data/own", "value": ""}]);
     let empty = kube::api::Patch::Json::<()>(serde_json::from_value(empty)?);
     seen.secrets.patch(names::WEBHOOK_SECRET, &Default::default(), &empty).await?;
     seen.is_published().await?;
     ensure!(seen.stored(names::SECRET_CA_KEY).await? == first);
 
-    // A day behind: what there is has not begun, and is replaced with all care.
+    // A day behind: the certificates are not valid yet and are replaced.
     clock.step(-2 * DAY);
-    eventually(SOON, "another authority signs", || async {
+    eventually(SOON, "another CA signs", || async {
         ensure!(seen.stored(names::SECRET_CA_KEY).await? != first, "still the first");
         Ok(())
     })
@@ -49,13 +49,13 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
     seen.is_published().await?;
     clock.step(DAY);
     cluster.is_asked().await?;
-    ensure!(seen.stored(names::SECRET_CA_KEY).await? == second, "what was made then counts now");
+    ensure!(seen.stored(names::SECRET_CA_KEY).await? == second, "those certificates are kept");
     caller.finish().await?;
     webhook.stop().await
 }
 
 #[tokio::test]
-async fn what_was_made_by_a_clock_that_was_ahead_is_replaced_once_it_is_right() -> Result<()> {
+async fn certificates_from_a_clock_that_was_ahead_are_replaced() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let config = cluster.config(&FLAGS)?;
@@ -63,7 +63,7 @@ async fn what_was_made_by_a_clock_that_was_ahead_is_replaced_once_it_is_right() 
     clock.step(DAY);
     let webhook = cluster.run_as(config).await?;
     cluster.register(webhook.address).await?;
-    // To itself all is well; to the API server its certificate begins tomorrow.
+    // It is ready by its own clock. For the API server its certificate is not valid yet.
     webhook.is_ready().await?;
     clock.step(-DAY);
     cluster.is_asked().await?;

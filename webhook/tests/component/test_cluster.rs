@@ -1,5 +1,5 @@
-//! A control plane with fastrak's manifests applied, and the webhook in this process, registered by
-//! its address on loopback in place of its Service.
+//! A control plane with fastrak's manifests, and the webhook in this process. The webhook configuration
+//! has the loopback address of the webhook instead of its Service.
 
 use crate::http;
 use anyhow::{Context as _, Result, ensure};
@@ -21,26 +21,26 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
-/// Longer than anything awaited here takes on a loaded machine.
+/// The timeout of waits, long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// Control planes at a time: each is two or three processes that want a core.
-static ROOM: Semaphore = Semaphore::const_new(2);
+/// The number of concurrent control planes. Each has two or three processes that need a core.
+static PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// A control plane with the manifests applied, and who the webhook is there.
+/// A control plane with the manifests, and the identity of the webhook.
 pub(crate) struct TestCluster {
     pub(crate) plane: ControlPlane,
-    /// The administrator.
+    /// A client of the administrator.
     pub(crate) client: Client,
     identity: Identity,
-    _room: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
-/// A webhook that runs.
+/// A running webhook.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
-    /// The port of the guarded metrics, if there is one.
+    /// The address of the TLS port of metrics, if it is enabled.
     pub(crate) metrics_port: Option<SocketAddr>,
     shutdown: Shutdown,
     task: JoinHandle<Result<(), fastrak_webhook::run::RunError>>,
@@ -48,15 +48,15 @@ pub(crate) struct Running {
 
 impl TestCluster {
     pub(crate) async fn start(options: Options) -> Result<Self> {
-        let room = ROOM.acquire().await?;
+        let permit = PERMITS.acquire().await?;
         let plane = ControlPlane::start(options).await?;
         apply(&plane).await?;
         let identity = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
         let client = plane.client().await?;
-        Ok(Self { plane, client, identity, _room: room })
+        Ok(Self { plane, client, identity, _permit: permit })
     }
 
-    /// The administrator's view of the objects of one namespace.
+    /// Returns the API of a kind in one namespace, as the administrator.
     pub(crate) fn api<K>(&self, namespace: &str) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
@@ -69,17 +69,17 @@ impl TestCluster {
         apply(&self.plane).await
     }
 
-    /// The file by which the webhook reaches the API server.
+    /// Returns the kubeconfig of the webhook.
     pub(crate) fn kubeconfig(&self) -> String {
         self.identity.kubeconfig_path().display().to_string()
     }
 
-    /// A client that is the webhook.
+    /// Creates a client with the identity of the webhook.
     pub(crate) async fn us(&self) -> Result<Client> {
         self.identity.client().await
     }
 
-    /// Settings for a webhook on free ports of loopback.
+    /// Returns the configuration of a webhook on free loopback ports.
     pub(crate) fn config(&self, flags: &[&str]) -> Result<Config> {
         let kubeconfig = self.kubeconfig();
         let usual = [
@@ -94,19 +94,19 @@ impl TestCluster {
         ];
         let args = usual.into_iter().chain(flags.iter().copied());
         let mut config = Config::from(Args::try_parse_from(args)?);
-        // Unless a test says otherwise, nobody waits longer than a test has to.
+        // A short delay, unless the test sets another.
         if !flags.iter().any(|flag| flag.starts_with("--repair-delay")) {
             config.repair_delay = Duration::from_millis(200);
         }
         Ok(config)
     }
 
-    /// A webhook that runs and of which nobody knows.
+    /// Starts a webhook that the API server does not call yet.
     pub(crate) async fn run(&self, flags: &[&str]) -> Result<Running> {
         self.run_as(self.config(flags)?).await
     }
 
-    /// The same, with settings that no flag has.
+    /// Starts a webhook with this configuration.
     pub(crate) async fn run_as(&self, config: Config) -> Result<Running> {
         let webhook = Webhook::bind(config).await?;
         let (address, admin) = (webhook.address(), webhook.admin_address());
@@ -116,7 +116,7 @@ impl TestCluster {
         Ok(Running { address, admin, metrics_port, shutdown, task })
     }
 
-    /// A webhook that runs, is ready, and is asked by the API server.
+    /// Starts a webhook and waits until it is ready and the API server calls it.
     pub(crate) async fn webhook(&self, flags: &[&str]) -> Result<Running> {
         let running = self.run(flags).await?;
         self.register(running.address).await?;
@@ -125,33 +125,32 @@ impl TestCluster {
         Ok(running)
     }
 
-    /// Registers an address in place of the Service, as an administrator who runs the webhook
-    /// outside of the cluster would.
+    /// Sets the webhook's address in the webhook configuration instead of the Service.
     pub(crate) async fn register(&self, address: SocketAddr) -> Result<()> {
         set_urls(&self.client, address).await
     }
 
-    /// Waits until the API server asks the webhook: it learns of a registration by a watch.
+    /// Waits until the API server calls the webhook. It watches webhook configurations.
     pub(crate) async fn is_asked(&self) -> Result<()> {
         let services: Api<Service> = self.api("default");
         let probe = service("probe").load_balancer().port(80).build("default");
         let params = PostParams { dry_run: true, ..PostParams::default() };
-        eventually(SOON, "the API server asks the webhook", || async {
+        eventually(SOON, "the API server calls the webhook", || async {
             let answer = services.create(&params, &probe).await?;
             let decision = annotation(&answer.metadata, names::BALANCER_DECISION);
-            decision.context("it did not")
+            decision.context("it was not called")
         })
         .await
         .map(drop)
     }
 
     /// Waits until an event of this reason is recorded on the object of this name in `default`.
-    pub(crate) async fn is_told(&self, reason: &str, name: &str, says: &str) -> Result<()> {
-        self.is_told_in("default", reason, name, says).await
+    pub(crate) async fn has_event(&self, reason: &str, name: &str, says: &str) -> Result<()> {
+        self.has_event_in("default", reason, name, says).await
     }
 
-    /// The same in another namespace.
-    pub(crate) async fn is_told_in(
+    /// Waits for an event in another namespace.
+    pub(crate) async fn has_event_in(
         &self,
         namespace: &str,
         reason: &str,
@@ -159,13 +158,13 @@ impl TestCluster {
         says: &str,
     ) -> Result<()> {
         let events: Api<Event> = self.api(namespace);
-        eventually(SOON, format!("{reason} is told of {name}"), || async {
+        eventually(SOON, format!("event {reason} on {name}"), || async {
             let all = events.list(&ListParams::default()).await?;
-            let told = all.items.into_iter().find(|event| {
+            let found = all.items.into_iter().find(|event| {
                 event.reason.as_deref() == Some(reason)
                     && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
             });
-            let note = told.and_then(|event| event.note).context("it is not")?;
+            let note = found.and_then(|event| event.note).context("no event")?;
             ensure!(note.contains(says), "{note}");
             Ok(())
         })
@@ -189,7 +188,7 @@ async fn apply(plane: &ControlPlane) -> Result<()> {
 }
 
 impl Running {
-    /// Waits until it says that it is ready.
+    /// Waits until the webhook is ready.
     pub(crate) async fn is_ready(&self) -> Result<()> {
         eventually(SOON, "the webhook is ready", || async {
             let (status, body) = http::get(self.admin, "/readyz").await?;
@@ -199,25 +198,25 @@ impl Running {
         .await
     }
 
-    /// What it says of itself.
+    /// Returns the metrics.
     pub(crate) async fn metrics(&self) -> Result<String> {
         Ok(http::get(self.admin, "/metrics").await?.1)
     }
 
-    /// Ends it on the spot, as a crash would: nothing is finished and nothing given back.
+    /// Stops the webhook like a crash: nothing is finished or released.
     pub(crate) async fn kill(self) {
         self.task.abort();
         drop(self.task.await);
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Stops the webhook in order and waits until it has stopped.
     pub(crate) async fn stop(self) -> Result<()> {
         self.shutdown.request();
         Ok(self.task.await??)
     }
 }
 
-/// An annotation of an object.
+/// Returns an annotation of an object.
 pub(crate) fn annotation(
     metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
     key: &str,
@@ -225,7 +224,7 @@ pub(crate) fn annotation(
     metadata.annotations.as_ref()?.get(key).cloned()
 }
 
-/// A label of an object.
+/// Returns a label of an object.
 pub(crate) fn label(
     metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
     key: &str,

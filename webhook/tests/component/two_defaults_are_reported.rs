@@ -1,5 +1,5 @@
-//! Two classes that are marked as the default are reported: to the operator by a gauge and an
-//! event on each, to the user by a warning.
+//! Two default classes are reported: to the administrator by a gauge and an event on each, to the user
+//! by a warning.
 
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
@@ -25,11 +25,11 @@ async fn counts(replica: &Running, count: u32) -> Result<()> {
 }
 
 #[tokio::test]
-async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
+async fn two_default_classes_are_reported_to_administrators_and_users() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let webhook = cluster.webhook(&[]).await?;
-    // Every replica counts, and one speaks.
+    // Every replica counts, and one records events.
     let second = cluster.run(&[]).await?;
     let counted = async |count: u32| {
         counts(&webhook, count).await?;
@@ -41,7 +41,7 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     classes.create(&PostParams::default(), &other).await?;
     counted(2).await?;
 
-    // The newest wins. Times have whole seconds, and of two of the same second the name decides.
+    // The newest wins. Of two from the same second the name decides.
     let made = async |name: &str| {
         anyhow::Ok(classes.get(name).await?.metadata.creation_timestamp.map(|time| time.0))
     };
@@ -54,12 +54,12 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
     eventually(SOON, "both classes bear the event", || async {
         let all = events.list(&ListParams::default()).await?;
         let notes: Vec<_> = all.items.iter().map(|event| event.note.clone()).collect();
-        let told = all.items.into_iter().filter(|event| {
+        let printed = all.items.into_iter().filter(|event| {
             event.reason.as_deref() == Some("MultipleDefaultClasses")
                 && event.type_.as_deref() == Some("Warning")
                 && event.note.as_ref().is_some_and(|note| note.contains(order))
         });
-        let on: BTreeSet<_> = told.filter_map(|event| event.regarding?.name).collect();
+        let on: BTreeSet<_> = printed.filter_map(|event| event.regarding?.name).collect();
         ensure!(on == both, "{on:?} of {notes:?}");
         Ok(())
     })
@@ -75,20 +75,20 @@ async fn two_defaults_are_told_to_the_operator_and_to_the_user() -> Result<()> {
         },
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(claim);
-    let told = command.run().await?.stderr;
+    let printed = command.run().await?.stderr;
     let wanted =
         format!("Warning: fastrak: several default StorageClasses: {order}; {winner} wins");
-    assert!(told.contains(&wanted), "{told}");
+    assert!(printed.contains(&wanted), "{printed}");
 
     classes.delete("other", &DeleteParams::default()).await?;
     counted(1).await?;
     second.stop().await?;
     webhook.stop().await?;
     let all = events.list(&ListParams::default()).await?.items.into_iter();
-    let told = all.filter(|event| event.reason.as_deref() == Some("MultipleDefaultClasses"));
-    let mut on: Vec<_> = told.filter_map(|event| event.regarding?.name).collect();
+    let printed = all.filter(|event| event.reason.as_deref() == Some("MultipleDefaultClasses"));
+    let mut on: Vec<_> = printed.filter_map(|event| event.regarding?.name).collect();
     on.sort();
-    assert_eq!(on, [names::CLASS_DEFAULT, "other"], "one replica speaks for all");
+    assert_eq!(on, [names::CLASS_DEFAULT, "other"], "one replica records events");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A warning says what no volume of fastrak's can be when the claim is made, and not again.
+//! A claim that cannot be served causes a warning when it is created, and not again.
 
 use crate::agents::runs_agent;
 use crate::test_cluster::TestCluster;
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Applies an object with kubectl. Returns what it prints beside the result.
+/// Applies an object with kubectl. Returns the printed warnings.
 async fn apply(cluster: &TestCluster, object: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string(object)?;
     let command = cluster.plane.kubectl_command().args(["apply", "-f", "-"]).stdin(text);
@@ -22,7 +22,7 @@ async fn apply(cluster: &TestCluster, object: &impl serde::Serialize) -> Result<
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_warned_of_once_when_the_claim_is_applied() -> Result<()> {
+async fn a_claim_that_cannot_be_served_causes_a_warning_once() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
@@ -45,7 +45,7 @@ async fn what_cannot_be_served_is_warned_of_once_when_the_claim_is_applied() -> 
         for warning in warnings {
             ensure!(printed.contains(warning), "{warning}: {printed}");
         }
-        // kubectl has its own word about an object that it did not create.
+        // kubectl itself warns of an object that it did not create.
         let printed = apply(&cluster, &claim.label("other", "change").build("default")).await?;
         ensure!(!printed.contains("fastrak:"), "{printed}");
     }
@@ -72,7 +72,7 @@ fn tunnels() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operator() -> Result<()> {
+async fn a_service_with_the_default_inlets_causes_a_warning_without_the_operator() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let webhook = cluster.webhook(&["--repair-delay=3600"]).await?;
@@ -86,7 +86,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     let made = AtomicU32::new(0);
     // Readiness does not wait for this watch.
     let soon = Duration::from_secs(30);
-    eventually(soon, "it is seen that there is no operator", || async {
+    eventually(soon, "the webhook notices that there is no operator", || async {
         let name = format!("a{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains(absent), "{printed}");
@@ -98,7 +98,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
         ensure!(printed.contains("fastrak: left") && !printed.contains(absent), "{printed}");
     }
     apply(&cluster, &tunnels()).await?;
-    eventually(soon, "it is seen that there is an operator", || async {
+    eventually(soon, "the webhook notices the operator", || async {
         let name = format!("b{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains("left its address to the inlets operator"), "{printed}");
@@ -108,7 +108,7 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     .await?;
     let tunnels = format!("crd/{}", names::inlets::TUNNELS);
     cluster.plane.kubectl(&["delete", &tunnels]).await?;
-    eventually(soon, "it is seen that the operator is gone", || async {
+    eventually(soon, "the webhook notices that the operator is gone", || async {
         let name = format!("c{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains(absent), "{printed}");

@@ -1,4 +1,4 @@
-//! A registration that somebody has changed is noticed, by every replica, until it is as it was.
+//! Every replica reports a changed webhook configuration until the change is reverted.
 
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 const PARTS: usize = 12;
 
-/// The parts that a webhook says are not as they should be.
+/// Returns the parts that a webhook reports as changed.
 fn drifted(metrics: &str) -> BTreeSet<String> {
     let start = "fastrak_webhook_registration_drift{field=\"";
     let lines = metrics.lines().filter_map(|line| line.strip_prefix(start)?.split_once("\"} "));
@@ -22,12 +22,12 @@ fn drifted(metrics: &str) -> BTreeSet<String> {
     all.into_iter().filter(|(_, value)| *value == "1").map(|(field, _)| field.to_owned()).collect()
 }
 
-/// Waits until a replica says that just these parts are not as they should be.
+/// Waits until a replica reports exactly these parts as changed.
 async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
     let wanted: BTreeSet<_> = fields.iter().map(|&field| field.to_owned()).collect();
     eventually(SOON, format!("drift is {wanted:?}"), || async {
         let metrics = replica.metrics().await?;
-        ensure!(metrics.contains("registration_drift{"), "not looked yet");
+        ensure!(metrics.contains("registration_drift{"), "not checked yet");
         let found = drifted(&metrics);
         ensure!(found == wanted, "{found:?}");
         Ok(())
@@ -36,12 +36,12 @@ async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
+async fn a_change_is_reported_until_it_is_reverted() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start(Options::api_only()).await?;
     let webhook = cluster.webhook(&[]).await?;
     let other = cluster.run(&[]).await?;
-    let tells = async |fields: &[&str]| {
+    let reports = async |fields: &[&str]| {
         drift_is(&webhook, fields).await?;
         drift_is(&other, fields).await
     };
@@ -51,12 +51,12 @@ async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
         api.patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &patch).await?;
         anyhow::Ok(())
     };
-    // By address rather than by Service, and with all that the API server has filled in.
-    tells(&[]).await?;
+    // The address instead of the Service and the defaults of the API server are no changes.
+    reports(&[]).await?;
 
     let policy = |value: &str| json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": value}]);
     change(policy("Fail")).await?;
-    tells(&["failure_policy"]).await?;
+    reports(&["failure_policy"]).await?;
     let narrow = json!([{
         "op": "add",
         "path": "/webhooks/1/matchConditions/-",
@@ -67,20 +67,20 @@ async fn a_change_is_told_and_so_is_its_end() -> Result<()> {
         "value": {"team": "a"},
     }]);
     change(narrow).await?;
-    tells(&["failure_policy", "match_conditions", "namespace_selector"]).await?;
+    reports(&["failure_policy", "match_conditions", "namespace_selector"]).await?;
     change(policy("Ignore")).await?;
-    tells(&["match_conditions", "namespace_selector"]).await?;
+    reports(&["match_conditions", "namespace_selector"]).await?;
     change(json!([
         {"op": "remove", "path": "/webhooks/1/matchConditions/2"},
         {"op": "remove", "path": "/webhooks/1/namespaceSelector/matchLabels"},
     ]))
     .await?;
-    tells(&[]).await?;
+    reports(&[]).await?;
 
     api.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
-    tells(&["webhook"]).await?;
+    reports(&["webhook"]).await?;
     cluster.apply().await?;
-    tells(&[]).await?;
+    reports(&[]).await?;
     other.stop().await?;
     webhook.stop().await
 }
