@@ -1,8 +1,5 @@
-//! The play behind `make demo`: what a user does on the first day, with plain kubectl, each step
-//! checked.
-//!
-//! It knows nothing of how the cluster was made. Whatever is not as a user would expect it is an
-//! error that says what was there instead.
+//! The steps of `make demo`: what a user does on the first day, with plain kubectl. Each step is
+//! checked, and its error says what was there instead of the expected result.
 
 pub mod pools;
 mod steps;
@@ -12,7 +9,7 @@ pub use self::steps::Demo;
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 
-/// Plays all of it and leaves the cluster as it was.
+/// Runs all steps and removes their objects.
 pub async fn run(demo: &Demo<'_>) -> Result<()> {
     a_claim_and_nothing_else(demo).await?;
     a_deployment_with_a_claim(demo).await?;
@@ -86,7 +83,7 @@ async fn a_service(demo: &Demo<'_>) -> Result<()> {
     demo.apply("service.yaml").await?;
     let manage = ".metadata.annotations.operator\\.inlets\\.dev/manage";
     let manage = demo.read("svc", "web", manage).await?;
-    ensure!(manage == "1", "the inlets operator is told {manage:?}");
+    ensure!(manage == "1", "the annotation for the inlets operator is {manage:?}");
     let decision = demo.read("svc", "web", ".metadata.annotations.fastrak\\.io/balancer-decision");
     let decision = decision.await?;
     ensure!(decision == "inlets", "the decision that is recorded reads {decision:?}");
@@ -99,7 +96,7 @@ async fn everything_goes(demo: &Demo<'_>) -> Result<()> {
     for file in ["service.yaml", "statefulset.yaml", "deployment.yaml", "claim.yaml"] {
         demo.delete(file).await?;
     }
-    // Where no pod runs, the set's own claims have no pod to go with and are taken by name.
+    // The StatefulSet's claims stay when it is deleted.
     demo.kubectl(&["delete", "pvc", "--all", "--wait=false"]).await?;
     demo.until_none("no claim is left", &["get", "pvc", "-o", "name"]).await?;
     demo.until_none("no volume is left", &["get", "pv", "-o", "name"]).await?;

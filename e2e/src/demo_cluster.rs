@@ -1,5 +1,5 @@
-//! The cluster that the demo and `make cluster` are made on: real nodes where the machine allows, else a
-//! control plane with nodes of nothing and fastrak beside it as processes.
+//! The cluster of `make demo` and `make cluster`: real nodes if the machine supports them,
+//! otherwise a control plane with a Node object and fastrak as processes.
 
 use crate::demo::Demo;
 use crate::install::{Binaries, Processes, pods};
@@ -13,29 +13,29 @@ use std::path::PathBuf;
 /// A cluster with fastrak installed.
 #[derive(Debug)]
 pub enum DemoCluster {
-    /// Nodes that run pods, fastrak's among them.
+    /// Real nodes, with fastrak as pods.
     Nodes(Box<Cluster>),
-    /// Nodes that are objects alone.
+    /// A Node object, with fastrak as processes.
     Processes(Box<(Processes, ControlPlane)>),
 }
 
-/// Which nodes a cluster is to have.
+/// The nodes of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nodes {
-    /// So many real ones, where the machine allows.
+    /// This number of real nodes, if the machine supports them.
     Real(u8),
-    /// One that is an object alone.
+    /// One Node object without a kubelet.
     Object,
 }
 
 impl DemoCluster {
     /// Starts a cluster and installs fastrak on it.
-    pub async fn make(nodes: Nodes, transcript: &Transcript) -> Result<Self> {
+    pub async fn start(nodes: Nodes, transcript: &Transcript) -> Result<Self> {
         let binaries = Binaries::built()?;
         match (nodes, Cluster::supported()) {
             (Nodes::Real(nodes), Ok(())) => Self::with_nodes(nodes, &binaries, transcript).await,
             (Nodes::Real(_), Err(why)) => {
-                transcript.say(&format!("No real nodes here, so nothing will run pods: {why}"));
+                transcript.line(&format!("No real nodes here, so no pods will run: {why}"));
                 Self::with_processes(&binaries, transcript).await
             }
             (Nodes::Object, _) => Self::with_processes(&binaries, transcript).await,
@@ -64,7 +64,7 @@ impl DemoCluster {
         Ok(Self::Processes(Box::new((processes, plane))))
     }
 
-    /// The control plane of either.
+    /// Returns the control plane.
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {
         match self {
@@ -73,7 +73,7 @@ impl DemoCluster {
         }
     }
 
-    /// The cluster as the play sees it.
+    /// Returns the cluster as the demo sees it.
     #[must_use]
     pub fn demo<'a>(&'a self, transcript: &'a Transcript) -> Demo<'a> {
         let pools: BTreeMap<String, PathBuf> = match self {

@@ -20,14 +20,13 @@ use fastrak_testkit::ControlPlane;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// The kustomize base that everyone installs.
+/// Returns the folder of the kustomize base.
 #[must_use]
 pub fn base() -> PathBuf {
     repository().join("deploy/base")
 }
 
-/// Writes an overlay of the base with components of `deploy/`, as an administrator has one, and returns
-/// its folder.
+/// Writes an overlay of the base with components of `deploy/`. Returns its folder.
 pub fn overlay(plane: &ControlPlane, components: &[&str]) -> Result<PathBuf> {
     overlay_with(plane, components, &json!({}))
 }
@@ -50,7 +49,7 @@ pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: &Value) -> 
     Ok(folder)
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 #[must_use]
 pub fn repository() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,10 +1,8 @@
-//! Tells the person at the terminal what happens, in the order in which it does.
-//!
-//! It runs nothing and decides nothing; programs that nobody watches have logs instead.
+//! The output of the demo and the benches on the terminal.
 
 use std::time::Instant;
 
-/// A voice that knows how long it has been speaking.
+/// The output of a program, with the time since its start.
 #[derive(Debug)]
 pub struct Transcript {
     started: Instant,
@@ -17,17 +15,17 @@ impl Default for Transcript {
 }
 
 impl Transcript {
-    /// A new part of the story.
+    /// Prints a heading.
     pub fn heading(&self, text: &str) {
         print(&format!("\n== {text}  [{:.1} s]", self.started.elapsed().as_secs_f64()));
     }
 
-    /// A sentence.
-    pub fn say(&self, text: &str) {
+    /// Prints a line.
+    pub fn line(&self, text: &str) {
         print(text);
     }
 
-    /// A command as someone would type it, and what it answered.
+    /// Prints a command and its output.
     pub fn command(&self, line: &str, output: &str) {
         print(&format!("$ {line}"));
         for line in output.lines() {
@@ -35,14 +33,14 @@ impl Transcript {
         }
     }
 
-    /// How many seconds it has been speaking.
+    /// Returns the seconds since the start.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the person who runs it has come to read")]
+#[expect(clippy::print_stdout, reason = "this is the output of the program")]
 fn print(line: &str) {
     println!("{line}");
 }

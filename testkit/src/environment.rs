@@ -92,7 +92,7 @@ pub fn missing(why: impl Into<String>) -> Skip {
 /// If the cause of the error is not [`Missing`]: a part that is present and fails is a failure on
 /// every machine.
 #[must_use]
-#[expect(clippy::panic, reason = "the macro fails the test that calls it, whatever it returns")]
+#[expect(clippy::panic, reason = "it fails the test that calls it")]
 pub fn skip_or_fail(error: impl Into<anyhow::Error>) -> Skip {
     let error = error.into();
     match error.chain().any(|cause| cause.is::<Missing>()) {

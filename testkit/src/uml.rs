@@ -1,9 +1,8 @@
-//! Another Linux, run as a process of this one (user-mode Linux): for what the kernel that the tests
-//! run on lacks, such as quotas of projects on XFS and ext4, and for ends that no process survives.
+//! Virtual machines with user-mode Linux, for features that the machine's kernel may lack, such as
+//! project quotas on XFS and ext4, and for power cuts.
 //!
-//! It has this machine's files as its root, which it cannot change, and disks of its own that keep
-//! what is on them from one start to the next. It installs nothing (`testbed/debian.sh` does), and
-//! has no network. What runs in it is the caller's program: `inside.rs` is for that one to use.
+//! A guest has this machine's files as its read-only root and its own persistent disks. It has no
+//! network. Its first process is a program of the caller, which uses [`inside`].
 
 pub mod inside;
 
@@ -28,14 +27,14 @@ const DEATH: Duration = Duration::from_secs(10);
 /// The folders in which a guest searches for programs.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// It runs what a test gives it in a namespace of process ids that ends with its first process. A
-/// kernel that is killed leaves its processes behind, and the moment nobody holds them their calls are
-/// those of this machine: so all of them are killed at once, and none has rights that could do harm.
+/// Runs the guest in a process namespace that ends with its first process. A killed guest kernel
+/// leaves its processes behind, and without it their system calls are those of this machine. So all
+/// are killed at once, and none has privileges.
 const CONFINED: [&str; 4] = ["unshare", "--pid", "--fork", "--kill-child"];
 const CONFINED_FOR_USERS: [&str; 2] = ["--user", "--map-current-user"];
 const WITHOUT_RIGHTS: [&str; 4] =
     ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
-/// The first process of the namespace only waits, so that the kernel is an ordinary one and can abort.
+/// The first process of the namespace only waits, because a first process cannot abort by a signal.
 const WAITING: [&str; 4] = ["sh", "-c", "\"$@\"; exit $?", "sh"];
 
 /// A virtual machine that can be started. Its disks are removed on drop.
@@ -109,11 +108,11 @@ impl Guest {
         let kernel = find("linux.uml").context("linux.uml is not installed")?;
         let kernel = Invocation::new(kernel)
             .args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
-            // Its console is what it writes, and nobody can type.
+            // Its console is its standard output. It has no input.
             .args(["console=tty0", "con0=null,fd:1", "con=null", "ssl=null"])
             .args([format!("uml_dir={}", own.display()), "umid=guest".to_owned()])
             .args(disks)
-            // What it does not know it passes on, as settings of its first process.
+            // The kernel passes unknown arguments to its first process as environment variables.
             .args([format!("TMPDIR={}", inside::POINTS), format!("PATH={PATH}")])
             .args([format!("init={}", init.display()), "--".to_owned()])
             .args(args);
@@ -124,9 +123,9 @@ impl Guest {
     /// Kills the guest and waits until it has exited. Returns its console output.
     pub async fn cut(&self, mut running: Process) -> Result<String> {
         running.kill();
-        // The last of its processes end a moment after the first, and may write to its disks until then.
+        // Its last processes exit a moment after the first and may write to its disks until then.
         let gone = || async { (self.processes() == 0).then_some(()) };
-        eventually(DEATH, "the guest is gone as a whole", gone).await?;
+        eventually(DEATH, "all processes of the guest have exited", gone).await?;
         Ok(console(&running))
     }
 
@@ -162,7 +161,8 @@ fn confined(call: Invocation) -> Invocation {
     let call = call.through(&WAITING);
     match is_root {
         true => call.through(&WITHOUT_RIGHTS).through(&CONFINED),
-        // Who is not root has no rights to lose, and needs a namespace to make the other one.
+        // An ordinary user has no privileges to drop, and needs a user namespace to create the
+        // other.
         false => call.through(&[&CONFINED[..], &CONFINED_FOR_USERS[..]].concat()),
     }
 }

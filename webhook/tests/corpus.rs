@@ -1,5 +1,5 @@
-//! Checks the corpus of the fuzz targets and rows of pseudo-random choices with the oracle of the fuzz
-//! targets, so that every past finding is tested without a fuzzer.
+//! Checks the corpus of the fuzz targets and rows of pseudo-random choices with the oracle of the
+//! fuzz targets, so that every past finding is tested without a fuzzer.
 #![cfg(test)]
 
 #[path = "../../fuzz/oracle/oracle.rs"]

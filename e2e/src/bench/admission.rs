@@ -1,6 +1,5 @@
-//! Admission: how many reviews a second, how fast each, in how much memory, beside a handler that does
-//! nothing and beside the framework that most webhooks are written with; and whether any call fails
-//! while replicas come and go and certificates change.
+//! Admission: throughput, latency and memory of reviews, beside a handler that does nothing and
+//! beside controller-runtime, and the failures while replicas restart and certificates change.
 
 mod balancer;
 mod cluster;
@@ -23,12 +22,12 @@ use rolling_restarts::Plan;
 
 const AREA: &str = "admission";
 
-/// Measures all of it on a control plane of its own.
+/// Measures everything on a new control plane.
 pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     let processors = Processors::choose()?;
     let mut figures = Vec::new();
     {
-        // Nobody but the bench calls this one.
+        // No load balancer: the bench calls the webhook directly.
         let cluster = BenchCluster::start(crate::install::free_port()?).await?;
         figures.extend(footprint::measure(&cluster, binaries).await?);
         figures.extend(speed::measure(&cluster, binaries, processors).await?);
@@ -58,7 +57,7 @@ async fn rolling_restarts(binaries: &Binaries) -> Result<Vec<Figure>> {
         least("calls", through.calls + direct.calls, plan.through_api + plan.direct),
         least("of these through the API server", through.calls, plan.through_api),
         least("restarts", report.restarts, plan.restarts),
-        least("changes of the authority", report.rotations, plan.rotations),
+        least("changes of the CA", report.rotations, plan.rotations),
         none("calls failed", through.failed() + direct.failed()),
         none("calls without a patch", through.unpatched + direct.unpatched),
         plain("API server's write, p50", through.percentile(0.5), "ms"),

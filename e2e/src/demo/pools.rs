@@ -1,17 +1,15 @@
-//! What is in the pools of the nodes, as someone who logs in there would see it.
-//!
-//! It only reads.
+//! Reads the pools of the nodes.
 
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// The text of a file that a pod has written into the volume of the claim with this uid.
+/// Returns the text of a file in the volume of the claim with this uid.
 pub(super) fn read(pool: &Path, uid: &str, file: &str) -> Result<String> {
     let path = pool.join(uid).join("data").join(file);
     std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 
-/// What there is in a pool beside its own furniture: volumes, and what is on its way in or out.
+/// Returns the volumes in a pool, also those in staging and in the trash.
 pub fn volumes(pool: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for folder in [pool.to_owned(), pool.join(".staging"), pool.join(".trash")] {

@@ -1,6 +1,4 @@
-//! The demo of the play: kubectl, the nodes' pools and a voice.
-//!
-//! Each verb does one thing that a user would do and shows it; none of them decides what is right.
+//! The actions of the demo's steps: kubectl, the pools of the nodes, and the output.
 
 use super::pools;
 use crate::transcript::Transcript;
@@ -11,19 +9,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a step may take on a machine that is busy.
+/// The timeout of a step on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A cluster with fastrak in it, as the play sees it.
+/// A cluster with fastrak, as the demo sees it.
 #[derive(Debug)]
 pub struct Demo<'a> {
-    /// Where kubectl points.
+    /// The control plane.
     pub control_plane: &'a ControlPlane,
     /// The pool of each node.
     pub pools: BTreeMap<String, PathBuf>,
-    /// Whether there are kubelets that run pods.
+    /// Whether the nodes run pods.
     pub runs_pods: bool,
-    /// Who tells it.
+    /// The output.
     pub transcript: &'a Transcript,
 }
 
@@ -33,12 +31,15 @@ impl Demo<'_> {
     }
 
     pub(super) fn say(&self, text: &str) {
-        self.transcript.say(text);
+        self.transcript.line(text);
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "it ends a step, and steps return results")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is the last call of steps, which return results"
+    )]
     pub(super) fn say_skipped(&self, why: &str) -> Result<()> {
-        self.transcript.say(&format!("(left out: {why})"));
+        self.transcript.line(&format!("(left out: {why})"));
         Ok(())
     }
 
@@ -54,7 +55,7 @@ impl Demo<'_> {
         self.pools.get(node).map(PathBuf::as_path).ok_or_else(|| anyhow!("no node {node:?} here"))
     }
 
-    /// Applies a manifest of the play and shows what kubectl said.
+    /// Applies a manifest and prints kubectl's output.
     pub(super) async fn apply(&self, file: &str) -> Result<()> {
         let path = manifest(file);
         let output = self.kubectl(&["apply", "-f", &path]).await?;

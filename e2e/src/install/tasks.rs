@@ -1,5 +1,5 @@
-//! Both programs as tasks of this process, each with its ServiceAccount, for tests that change their
-//! configuration or stop them.
+//! Both programs as tasks of this process, each with its ServiceAccount, for tests that change
+//! their configuration or stop them.
 
 use anyhow::{Context, Result};
 use clap::Parser as _;

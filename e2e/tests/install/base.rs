@@ -1,8 +1,5 @@
-//! `deploy/base` on a real API server: it is taken whole, again and again, and gives each program
-//! what it needs and no more.
-//!
-//! That the programs can live with these rights is shown by their own tests, which run as these
-//! ServiceAccounts.
+//! `deploy/base` on a real API server: it can be applied repeatedly and gives each program only the
+//! rights that it needs.
 
 use anyhow::{Context, Result};
 use fastrak_api::names;
@@ -18,7 +15,7 @@ pub(crate) fn base() -> String {
     assets::repository().join("deploy/base").to_string_lossy().into_owned()
 }
 
-/// A control plane with `deploy/base` on it, installed once for all tests here.
+/// Returns the shared control plane with `deploy/base`.
 pub(crate) async fn installed() -> Result<&'static ControlPlane> {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let plane = shared(Options::api_only()).await?;
@@ -32,7 +29,7 @@ async fn get(plane: &ControlPlane, args: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The version of every object installed, by kind and name.
+/// Returns the resource version of every object, by kind and name.
 async fn versions(plane: &ControlPlane) -> BTreeMap<String, Value> {
     let objects = get(plane, &["-k", &base()]).await;
     let objects = objects["items"].as_array().unwrap().iter();
@@ -40,12 +37,12 @@ async fn versions(plane: &ControlPlane) -> BTreeMap<String, Value> {
         let (kind, metadata) = (&object["kind"], &object["metadata"]);
         (format!("{kind} {}", metadata["name"]), metadata["resourceVersion"].clone())
     });
-    // Another test writes to the registration, as the webhook would.
+    // Another test changes the webhook configuration.
     named.filter(|(name, _)| !name.contains("MutatingWebhookConfiguration")).collect()
 }
 
 #[tokio::test]
-async fn applying_it_again_changes_nothing() {
+async fn applying_the_base_again_changes_nothing() {
     let plane = or_skip!(installed().await);
     let before = versions(plane).await;
     assert!(before.len() >= 15, "{before:#?}");
@@ -54,7 +51,7 @@ async fn applying_it_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn it_can_be_applied_on_the_server_too() {
+async fn the_base_can_be_applied_on_the_server_side() {
     let plane = or_skip!(installed().await);
     let apply = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k"];
     let applied = plane.kubectl(&[&apply[..], &[&base()]].concat()).await.unwrap();
@@ -62,9 +59,9 @@ async fn it_can_be_applied_on_the_server_too() {
 }
 
 #[tokio::test]
-async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() {
+async fn the_ca_bundle_of_the_webhook_survives_the_next_apply() {
     let plane = or_skip!(installed().await);
-    let authority = plane.kubectl_command().args([
+    let ca = plane.kubectl_command().args([
         "create",
         "secret",
         "generic",
@@ -74,8 +71,8 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
         "jsonpath={.data.ca}",
         &format!("--from-literal=ca={}", plane.ca_pem()),
     ]);
-    let authority = authority.run().await.unwrap().stdout;
-    let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": authority});
+    let ca = ca.run().await.unwrap().stdout;
+    let op = |at| json!({"op": "add", "path": format!("/webhooks/{at}/clientConfig/caBundle"), "value": ca});
     let patch = json!([op(0), op(1), op(2)]).to_string();
     let manager = format!("--field-manager={}", names::MANAGER_CA_BUNDLE);
     let kind = ["mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
@@ -86,12 +83,12 @@ async fn what_the_webhook_wrote_into_its_registration_survives_the_next_apply() 
         plane.kubectl(&[how, &[&base()]].concat()).await.unwrap();
         let configuration = get(plane, &kind).await;
         for hook in configuration["webhooks"].as_array().unwrap() {
-            assert_eq!(hook["clientConfig"]["caBundle"], json!(authority), "after {how:?}");
+            assert_eq!(hook["clientConfig"]["caBundle"], json!(ca), "after {how:?}");
         }
     }
 }
 
-/// Returns whether a ServiceAccount may do something; asked of the authorizer itself.
+/// Returns whether a ServiceAccount may do something, by `kubectl auth can-i`.
 async fn may(plane: &ControlPlane, account: &str, request: &str) -> Result<bool> {
     let user = format!("--as=system:serviceaccount:{}:{account}", names::NAMESPACE);
     let mut command = plane.kubectl_command().args(["auth", "can-i", &user]);
@@ -149,18 +146,18 @@ const RIGHTS: &[(&str, bool, bool)] = &[
 ];
 
 #[tokio::test]
-async fn nobody_may_more_than_its_work_takes() {
+async fn each_account_has_only_the_rights_it_needs() {
     let plane = or_skip!(installed().await);
     let own_secret = format!("get secrets/{} -n {}", names::WEBHOOK_SECRET, names::NAMESPACE);
     let delete_secret = own_secret.replace("get", "delete");
     let other_secret = format!("get secrets/other -n {}", names::NAMESPACE);
     let list_secrets = format!("list secrets -n {}", names::NAMESPACE);
     let own_lease = format!("patch leases/{} -n {}", names::WEBHOOK_LEASE, names::NAMESPACE);
-    let own_registration =
+    let own_configuration =
         format!("patch mutatingwebhookconfigurations/{}", names::WEBHOOK_CONFIGURATION);
     let by_name = [
         (own_secret.as_str(), true, false),
-        (own_registration.as_str(), true, false),
+        (own_configuration.as_str(), true, false),
         (delete_secret.as_str(), false, false),
         (other_secret.as_str(), false, false),
         (list_secrets.as_str(), false, false),
@@ -176,7 +173,7 @@ async fn nobody_may_more_than_its_work_takes() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What the pod security of a level says to a pod made from a template, in a namespace of its own.
+/// Creates a pod from a template by a dry run, in a new namespace with this pod security level.
 async fn security(
     plane: &ControlPlane,
     level: &str,
@@ -199,7 +196,7 @@ async fn security(
 }
 
 #[tokio::test]
-async fn the_webhook_would_pass_in_the_strictest_namespace() {
+async fn the_webhook_meets_the_restricted_pod_security_standard() {
     let plane = or_skip!(installed().await);
     let webhook = get(plane, &["deployment", names::WEBHOOK, "-n", names::NAMESPACE]).await;
     let template = &webhook["spec"]["template"];
@@ -207,7 +204,7 @@ async fn the_webhook_would_pass_in_the_strictest_namespace() {
 }
 
 #[tokio::test]
-async fn the_agent_asks_for_its_two_folders_and_nothing_else_beyond_the_baseline() {
+async fn the_agent_exceeds_the_baseline_standard_by_its_two_folders_only() {
     let plane = or_skip!(installed().await);
     let agent = get(plane, &["daemonset", names::AGENT, "-n", names::NAMESPACE]).await;
     let template = &agent["spec"]["template"];
@@ -219,7 +216,7 @@ async fn the_agent_asks_for_its_two_folders_and_nothing_else_beyond_the_baseline
 }
 
 #[tokio::test]
-async fn the_documented_policy_for_a_collector_is_accepted() {
+async fn the_documented_network_policy_for_a_collector_is_accepted() {
     let plane = or_skip!(installed().await);
     let operations = assets::repository().join("docs/operations.md");
     let operations = std::fs::read_to_string(operations).unwrap();
@@ -230,7 +227,7 @@ async fn the_documented_policy_for_a_collector_is_accepted() {
     plane.kubectl_command().args(apply).stdin(policy).run().await.unwrap();
 }
 
-/// The FlowSchema by which the API server has queued a request of this account.
+/// Returns the FlowSchema that the API server used for a request of this account.
 async fn schema_of(plane: &ControlPlane, account: &str, path: &str) -> Result<String> {
     let client = Identity::of(plane, names::NAMESPACE, account).await?.client().await?;
     let request = http::Request::get(path).body(kube::client::Body::empty())?;
@@ -241,7 +238,7 @@ async fn schema_of(plane: &ControlPlane, account: &str, path: &str) -> Result<St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_of_the_programs_have_a_priority_level_of_their_own() {
+async fn requests_of_the_programs_have_their_own_priority_level() {
     let plane = or_skip!(installed().await);
     let schemas: Api<FlowSchema> = Api::all(plane.client().await.unwrap());
     for (account, path) in [
@@ -253,7 +250,7 @@ async fn requests_of_the_programs_have_a_priority_level_of_their_own() {
         let own = schemas.get(account).await.unwrap();
         assert_eq!(own.spec.priority_level_configuration.name, names::PRIORITY_LEVEL);
         let own = own.uid().unwrap();
-        // The API server takes a moment to take up a schema that it has just been given.
+        // The API server uses a new schema after a moment.
         eventually(Duration::from_secs(30), format!("{path} is {account}'s"), || async {
             let found = schema_of(plane, account, path).await?;
             anyhow::ensure!(found == own, "{found}");

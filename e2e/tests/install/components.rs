@@ -1,4 +1,4 @@
-//! The components of `deploy/`: what each changes of the base, and that they go together.
+//! The components of `deploy/`: what each changes in the base, and that they can be combined.
 
 use crate::base::{base, installed};
 use fastrak_api::names::{self, kubernetes};
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The objects that a kustomization of `deploy/` makes, by kind and name.
+/// Returns the objects of a kustomization of `deploy/`, by kind and name.
 async fn rendered(plane: &ControlPlane, folder: &str) -> BTreeMap<String, Value> {
     let path = assets::repository().join("deploy").join(folder);
     kustomize(plane, &path).await
 }
 
-/// The objects that the base with a component of `deploy/` makes, by kind and name.
+/// Returns the objects of the base with a component, by kind and name.
 async fn rendered_with(plane: &ControlPlane, component: &str) -> BTreeMap<String, Value> {
     kustomize(plane, &overlay(plane, &[component]).unwrap()).await
 }
 
-/// The objects that a kustomization makes, by kind and name.
+/// Returns the objects of a kustomization, by kind and name.
 async fn kustomize(plane: &ControlPlane, path: &Path) -> BTreeMap<String, Value> {
     let text = plane.kubectl(&["kustomize", &path.to_string_lossy()]).await.unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -29,7 +29,7 @@ async fn kustomize(plane: &ControlPlane, path: &Path) -> BTreeMap<String, Value>
 }
 
 #[tokio::test]
-async fn with_quotas_the_agent_has_one_right_more_and_nothing_else_differs() {
+async fn quotas_adds_one_capability_to_the_agent() {
     let plane = or_skip!(installed().await);
     let (mut base, quotas) = (rendered(plane, "base").await, rendered_with(plane, "quotas").await);
     let agent = base.get_mut("\"DaemonSet\" \"fastrak-agent\"").unwrap();
@@ -40,7 +40,7 @@ async fn with_quotas_the_agent_has_one_right_more_and_nothing_else_differs() {
 }
 
 #[tokio::test]
-async fn with_imports_the_agent_has_one_mount_more_and_nothing_else_differs() {
+async fn imports_adds_one_mount_to_the_agent_and_a_class() {
     let plane = or_skip!(installed().await);
     let (mut base, mut imports) =
         (rendered(plane, "base").await, rendered_with(plane, "imports").await);
@@ -67,7 +67,7 @@ async fn with_imports_the_agent_has_one_mount_more_and_nothing_else_differs() {
 }
 
 #[tokio::test]
-async fn with_metrics_auth_both_programs_ask_who_may_scrape_and_nothing_else_differs() {
+async fn metrics_auth_adds_a_tls_port_and_its_rights_to_both_programs() {
     let plane = or_skip!(installed().await);
     let mut base = rendered(plane, "base").await;
     let mut with = rendered_with(plane, "metrics-auth").await;
@@ -114,12 +114,12 @@ async fn with_metrics_auth_both_programs_ask_who_may_scrape_and_nothing_else_dif
     plane.kubectl_command().args(apply).stdin(list).run().await.unwrap();
 }
 
-/// Every component but the two that say who makes certificates or does without.
+/// The components that can be combined.
 const COMPONENTS: [&str; 6] =
     ["quotas", "imports", "metrics-auth", "cert-manager", "not-default", "class-names"];
 
 #[tokio::test]
-async fn components_compose_and_keep_the_images_of_the_overlay() {
+async fn components_can_be_combined_and_keep_the_images_of_the_overlay() {
     let plane = or_skip!(installed().await);
     let image = |name: &str| format!("registry.example/{name}:v1");
     let images = [names::WEBHOOK, names::AGENT].map(|name| {
@@ -139,7 +139,7 @@ async fn components_compose_and_keep_the_images_of_the_overlay() {
         let list = list.as_array().unwrap().iter();
         list.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
-    // Of each component what it adds.
+    // What each component adds.
     for mount in ["tls", "metrics-tls"] {
         assert!(names_of(&webhook["volumeMounts"]).contains(&mount.to_owned()), "{webhook}");
     }
@@ -154,7 +154,7 @@ async fn components_compose_and_keep_the_images_of_the_overlay() {
 }
 
 #[tokio::test]
-async fn an_upgrade_with_not_default_does_not_bring_the_mark_back() {
+async fn an_upgrade_with_not_default_keeps_the_class_unmarked() {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await);
     let overlay = overlay(&plane, &["not-default"]).unwrap();
     let overlay = overlay.to_string_lossy();
@@ -168,7 +168,7 @@ async fn an_upgrade_with_not_default_does_not_bring_the_mark_back() {
     }
 }
 
-/// What the documentation has an administrator write for another namespace.
+/// The documented file for another namespace.
 const NAMESPACE: &str = "apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -177,7 +177,7 @@ metadata:
 data: { namespace: storage }
 ";
 
-/// The kustomization of an overlay, with that file among its resources.
+/// Returns the objects of an overlay with that file.
 async fn elsewhere(plane: &ControlPlane, components: &[&str]) -> BTreeMap<String, Value> {
     let components = [components, &["namespace"]].concat();
     let folder = overlay(plane, &components).unwrap();
@@ -191,7 +191,7 @@ async fn elsewhere(plane: &ControlPlane, components: &[&str]) -> BTreeMap<String
 }
 
 #[tokio::test]
-async fn another_namespace_takes_one_line_with_every_component() {
+async fn another_namespace_works_with_every_component() {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await);
     for components in [&[][..], &COMPONENTS, &["webhookless"]] {
         let usual = kustomize(&plane, &overlay(&plane, components).unwrap()).await;
@@ -202,7 +202,7 @@ async fn another_namespace_takes_one_line_with_every_component() {
     let objects: Vec<_> = elsewhere(&plane, &[]).await.into_values().collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     let apply = ["apply", "--server-side", "-f", "-"];
-    // The namespaces come last in the list, and what is in them is refused until then.
+    // The namespaces are last in the list, and objects in them are refused before.
     for attempt in 0..2 {
         let applied = plane.kubectl_command().args(apply).stdin(list.as_str()).run().await;
         assert!(applied.is_ok() || attempt == 0, "{applied:?}");
@@ -213,7 +213,7 @@ async fn another_namespace_takes_one_line_with_every_component() {
 }
 
 #[tokio::test]
-async fn a_class_of_another_provisioner_with_our_name_is_left_alone_and_names_of_ours_are_free() {
+async fn a_class_of_another_provisioner_is_kept_and_class_names_avoids_the_conflict() {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await);
     let other = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
@@ -233,7 +233,7 @@ async fn a_class_of_another_provisioner_with_our_name_is_left_alone_and_names_of
 }
 
 #[tokio::test]
-async fn with_cert_manager_the_webhook_has_no_right_to_secrets_and_none_to_be_called_elsewhere() {
+async fn with_cert_manager_the_webhook_may_not_read_secrets_or_write_its_configuration() {
     let plane = or_skip!(installed().await);
     let (mut base, mut other) =
         (rendered(plane, "base").await, rendered_with(plane, "cert-manager").await);

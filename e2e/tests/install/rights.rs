@@ -1,5 +1,5 @@
-//! The verbs that `deploy/base` grants are those that the programs use: an API server that records
-//! every request is compared with the rules. One that is missing fails, and so does one too many.
+//! Compares the rights in `deploy/base` with the audit log of both programs: missing and unused
+//! rights fail.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
@@ -25,17 +25,17 @@ const NODE: &str = "node-a";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {
     account: String,
-    /// None: in all namespaces.
+    /// `None` means all namespaces.
     namespace: Option<String>,
     group: String,
-    /// With its subresource after a slash.
+    /// The resource, with its subresource after a slash.
     resource: String,
-    /// None: whatever its name.
+    /// `None` means all names.
     name: Option<String>,
     verb: String,
 }
 
-/// Every right that the manifests give to fastrak's accounts.
+/// Returns the rights of fastrak's accounts in the manifests.
 fn granted() -> BTreeSet<Right> {
     let objects: Vec<Value> = ["rbac-agent.yaml", "rbac-webhook.yaml"]
         .into_iter()
@@ -89,7 +89,7 @@ fn each(account: &str, namespace: Option<&str>, rule: &PolicyRule) -> Vec<Right>
 }
 
 impl Right {
-    /// Returns whether the request is one that this right allows.
+    /// Returns whether this right allows a request.
     fn covers(&self, request: &Request) -> bool {
         let fits = |own: &Option<String>, asked: &Option<String>| own.is_none() || own == asked;
         self.account == request.account
@@ -101,23 +101,23 @@ impl Right {
     }
 }
 
-/// Returns whether anybody has asked for it. Where a server streams lists, as this one does, a list
-/// is a watch; an older one is asked for the list itself.
+/// Returns whether a right was used. This API server streams lists, so a list is a watch; an older
+/// one needs the verb list.
 fn is_used(right: &Right, requests: &[Request]) -> bool {
     let watch = Right { verb: "watch".to_owned(), ..right.clone() };
     let covers = |right: &Right| requests.iter().any(|request| right.covers(request));
     covers(right) || (right.verb == "list" && covers(&watch))
 }
 
-/// What the administrator and the users do.
-struct Scene {
+/// The actions of the administrator and the users.
+struct Actions {
     claims: Api<PersistentVolumeClaim>,
     services: Api<Service>,
     volumes: Api<PersistentVolume>,
     secrets: Api<Secret>,
 }
 
-impl Scene {
+impl Actions {
     fn of(client: &Client) -> Self {
         Self {
             claims: Api::namespaced(client.clone(), "default"),
@@ -132,8 +132,8 @@ impl Scene {
         claim.spec.and_then(|spec| spec.volume_name).context("it names its volume")
     }
 
-    /// A claim that the webhook never saw is made, loses its node label, grows and goes.
-    async fn a_volume_lives(&self) -> Result<()> {
+    /// Creates a claim without the webhook, removes its node label, grows and deletes it.
+    async fn volume_life(&self) -> Result<()> {
         let params = PatchParams::default();
         self.claims.create(&PostParams::default(), &claim("data").build("default")).await?;
         let volume = self.bound("data").await?;
@@ -157,7 +157,7 @@ impl Scene {
         .await
     }
 
-    async fn a_kept_volume_is_adopted(&self) -> Result<()> {
+    async fn adoption(&self) -> Result<()> {
         let kept = claim("kept").class(names::CLASS_RETAIN).build("default");
         self.claims.create(&PostParams::default(), &kept).await?;
         let volume = self.bound("kept").await?;
@@ -170,19 +170,20 @@ impl Scene {
         .await?;
         let next = claim("next").class(names::CLASS_RETAIN).annotate(names::ADOPT, &volume);
         self.claims.create(&PostParams::default(), &next.build("default")).await?;
-        ensure!(self.bound("next").await? == volume, "it has another");
+        ensure!(self.bound("next").await? == volume, "it has another volume");
         Ok(())
     }
 
-    /// One that cannot be had, of which both agents say so in the same words.
-    async fn a_claim_is_too_large(&self) -> Result<()> {
+    /// Creates a claim that is too large. Both agents record the same event.
+    async fn oversized_claim(&self) -> Result<()> {
         let large = claim("large").asks("10Ti").build("default");
         self.claims.create(&PostParams::default(), &large).await?;
         Ok(())
     }
 
-    /// A Service that the webhook never saw is repaired, and once more.
-    async fn a_service_is_repaired_twice(&self) -> Result<()> {
+    /// Creates a Service without the webhook and removes its decision, so that it is repaired
+    /// twice.
+    async fn repaired_service(&self) -> Result<()> {
         let web = service("web").load_balancer().port(80).build("default");
         self.services.create(&PostParams::default(), &web).await?;
         for _ in 0..2 {
@@ -198,13 +199,13 @@ impl Scene {
         Ok(())
     }
 
-    async fn the_certificates_are_spoilt(&self) -> Result<()> {
+    async fn broken_certificates(&self) -> Result<()> {
         eventually(SOON, "there are certificates", || self.secrets.get(names::WEBHOOK_SECRET))
             .await?;
-        let spoilt =
+        let broken =
             json!({ "stringData": { names::SECRET_LEAF_CERT: "x", names::SECRET_CA_CERT: "x" } });
-        let spoilt = Patch::Merge(spoilt);
-        self.secrets.patch(names::WEBHOOK_SECRET, &PatchParams::default(), &spoilt).await?;
+        let broken = Patch::Merge(broken);
+        self.secrets.patch(names::WEBHOOK_SECRET, &PatchParams::default(), &broken).await?;
         Ok(())
     }
 }
@@ -228,28 +229,28 @@ async fn every_right_is_used_and_none_is_missing() -> Result<()> {
     let agent = Identity::on_node(&plane, names::NAMESPACE, names::AGENT, NODE).await?;
     let webhook = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
     policies::allowed(&agent, NODE, &pool).await?;
-    // What this test has asked for itself as the agent is not the agent's.
+    // Requests of this test with the agent's identity do not count.
     let log = AuditLog::from_now(&plane.audit_log())?;
 
-    let scene = Scene::of(&plane.client().await?);
+    let actions = Actions::of(&plane.client().await?);
     let config = webhook_config(&webhook, &["--repair-delay=0.2", "--probe-interval=1"])?;
     let start_agent =
         || Task::agent(&agent, NODE, &pool, &["--orphan-scan=1s", "--usage-interval=1s"]);
     let running = (start_agent()?, Task::webhook(config).await?);
-    scene.a_volume_lives().await?;
-    scene.a_kept_volume_is_adopted().await?;
-    scene.a_service_is_repaired_twice().await?;
-    scene.the_certificates_are_spoilt().await?;
-    scene.a_claim_is_too_large().await?;
+    actions.volume_life().await?;
+    actions.adoption().await?;
+    actions.repaired_service().await?;
+    actions.broken_certificates().await?;
+    actions.oversized_claim().await?;
     let claims: Api<k8s_openapi::api::events::v1::Event> =
         Api::namespaced(plane.client().await?, "default");
-    eventually(SOON, "the claim is told that it is too large", || async {
+    eventually(SOON, "the claim has an event that it is too large", || async {
         let all = claims.list(&ListParams::default()).await?;
-        let told = all.items.iter().any(|event| {
+        let found = all.items.iter().any(|event| {
             event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some("large")
                 && event.reason.as_deref() == Some("ProvisioningFailed")
         });
-        ensure!(told, "{} events", all.items.len());
+        ensure!(found, "{} events", all.items.len());
         Ok(())
     })
     .await?;
@@ -264,7 +265,7 @@ async fn every_right_is_used_and_none_is_missing() -> Result<()> {
         };
         let missing: Vec<_> = requests.iter().filter(|request| !is_granted(request)).collect();
         let unused: Vec<_> = granted.iter().filter(|right| !is_used(right, &requests)).collect();
-        ensure!(missing.is_empty(), "asked for and not granted: {missing:#?}");
+        ensure!(missing.is_empty(), "used and not granted: {missing:#?}");
         ensure!(unused.is_empty(), "granted and not used: {unused:#?}");
         Ok(())
     })

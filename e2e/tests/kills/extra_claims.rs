@@ -1,4 +1,5 @@
-//! Claims that come, grow and go beside the set's, each bearing the mark of its owner while it lives.
+//! Claims that are created, grown and deleted beside those of the StatefulSet. Each volume has a
+//! file with the uid of its claim.
 
 use crate::SOON;
 use crate::random::Random;
@@ -16,14 +17,14 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many live at the same time.
+/// The number of claims at a time.
 const ALIVE: usize = 6;
 const MARK: &str = "mark";
 /// A class whose data stays in the trash for a while.
 const TRASHED: &str = "trashed";
 const GROWN: &str = "2Mi";
 
-/// Makes claims on random nodes and deletes them, some at once.
+/// Creates claims on random nodes and deletes them, some at once.
 pub(crate) struct ExtraClaims<'a> {
     cluster: &'a Cluster,
     claims: Api<PersistentVolumeClaim>,
@@ -33,15 +34,15 @@ pub(crate) struct ExtraClaims<'a> {
     done: ExtraReport,
 }
 
-/// What came of it.
+/// The numbers of claims by what was done with them.
 #[derive(Debug, Default)]
 pub(crate) struct ExtraReport {
     pub(crate) claims: usize,
-    /// Of these, how many were deleted before they could be bound.
+    /// The number of claims deleted before they could be bound.
     pub(crate) at_once: usize,
-    /// How many were larger in the end than at first.
+    /// The number of claims that grew.
     pub(crate) grown: usize,
-    /// Volumes whose claims are gone and whose data is to be there for ever.
+    /// Volumes whose claims are gone and whose data must be kept.
     pub(crate) kept: Vec<(String, PathBuf)>,
 }
 
@@ -69,21 +70,21 @@ impl<'a> ExtraClaims<'a> {
         Ok(Self { cluster, claims, random, number: 0, alive, done })
     }
 
-    /// Goes on until it is over, and then deletes all that is left.
+    /// Runs until it is over, and then deletes all remaining claims.
     pub(crate) async fn run(mut self, over: &AtomicBool) -> Result<ExtraReport> {
         while !over.load(Ordering::Relaxed) {
-            self.one_more().await?;
+            self.create_one().await?;
             if self.alive.len() > ALIVE {
-                self.one_less().await?;
+                self.delete_one().await?;
             }
         }
         while !self.alive.is_empty() {
-            self.one_less().await?;
+            self.delete_one().await?;
         }
         Ok(self.done)
     }
 
-    async fn one_more(&mut self) -> Result<()> {
+    async fn create_one(&mut self) -> Result<()> {
         self.number += 1;
         self.done.claims += 1;
         let (kept, grown) = (self.number % 8 == 7, self.number.is_multiple_of(3));
@@ -111,7 +112,7 @@ impl<'a> ExtraClaims<'a> {
         Ok(())
     }
 
-    async fn one_less(&mut self) -> Result<()> {
+    async fn delete_one(&mut self) -> Result<()> {
         let Some(Volume { name, uid, data, kept, grown }) = self.alive.pop_front() else {
             return Ok(());
         };
@@ -155,17 +156,18 @@ impl<'a> ExtraClaims<'a> {
 }
 
 impl ExtraReport {
-    /// Makes sure that what was to be kept is there.
-    pub(crate) fn look_at_kept(&self) -> Result<()> {
+    /// Checks that the kept data is there.
+    pub(crate) fn check_kept(&self) -> Result<()> {
         for (uid, data) in &self.kept {
             let mark = std::fs::read_to_string(data.join(MARK));
-            ensure!(mark.is_ok_and(|mark| mark == *uid), "{uid} was to be kept");
+            ensure!(mark.is_ok_and(|mark| mark == *uid), "the data of {uid} was not kept");
         }
         Ok(())
     }
 }
 
-/// Puts an owner's mark into a new volume, which has to be empty, and a way out of it.
+/// Writes the uid of the claim into a new volume, which must be empty, and links that lead out of
+/// it.
 fn mark(node: &Node, uid: &str) -> Result<PathBuf> {
     let data = node.pool_dir().join(uid).join("data");
     let there = std::fs::read_dir(&data).with_context(|| format!("{uid} is Bound"))?.count();

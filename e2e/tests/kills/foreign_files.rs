@@ -1,4 +1,4 @@
-//! Things beside the volumes and beside the pools that are none of the agents' business.
+//! Files beside the volumes and beside the pools that the agents must not touch.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_testkit::{Cluster, Node};
@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// In a pool: what a filesystem puts there, and a folder that is named like a volume and is none.
+/// Folders in a pool: one of the filesystem, and one with a volume's name that is not a volume.
 pub(crate) const IN_POOL: [&str; 2] = ["lost+found", "00000000-0000-4000-8000-000000000000"];
 const BESIDE: &str = "precious";
 
-/// All that there was before.
+/// The files before the test.
 pub(crate) struct ForeignFiles {
     before: BTreeMap<PathBuf, String>,
 }
 
 impl ForeignFiles {
-    /// Puts them on every node.
-    pub(crate) fn plant(cluster: &Cluster) -> Result<Self> {
+    /// Creates the files on every node.
+    pub(crate) fn create(cluster: &Cluster) -> Result<Self> {
         for root in roots(cluster) {
             let deep = root.join("a/b");
             std::fs::create_dir_all(&deep).context("make a folder")?;
@@ -27,15 +27,15 @@ impl ForeignFiles {
         Ok(Self { before: read_all(cluster)? })
     }
 
-    /// An error when anything about any of them has changed.
-    pub(crate) fn are_untouched(&self, cluster: &Cluster) -> Result<usize> {
+    /// Fails if a file has changed. Returns the number of files.
+    pub(crate) fn check_unchanged(&self, cluster: &Cluster) -> Result<usize> {
         let after = read_all(cluster)?;
         for (path, before) in &self.before {
             let after = after.get(path).map_or("gone", String::as_str);
-            ensure!(before == after, "{}: {before} became {after}", path.display());
+            ensure!(before == after, "{}: {before} is now {after}", path.display());
         }
         let new: Vec<_> = after.keys().filter(|path| !self.before.contains_key(*path)).collect();
-        ensure!(new.is_empty(), "there is new: {new:?}");
+        ensure!(new.is_empty(), "new files: {new:?}");
         Ok(after.len())
     }
 }
@@ -48,7 +48,7 @@ fn roots(cluster: &Cluster) -> Vec<PathBuf> {
     cluster.nodes().iter().flat_map(of).collect()
 }
 
-/// All of them, and what lies beside the pools.
+/// Reads all files and the folders beside the pools.
 fn read_all(cluster: &Cluster) -> Result<BTreeMap<PathBuf, String>> {
     let mut found = BTreeMap::new();
     for root in roots(cluster) {

@@ -1,8 +1,7 @@
-//! A StatefulSet writes while the agents are killed 200 times, claims come and go, pods restart, and
-//! the set is scaled: no byte is lost, nothing leaks, and nothing else is touched.
+//! A StatefulSet writes while the agents are killed 200 times, claims are created and deleted, pods
+//! restart, and the set is scaled: no byte is lost, nothing leaks, and no other file changes.
 //!
-//! What a kill at each single call leaves behind is tried in `agent/tests/faults`. Here all of it is
-//! real: the pods, the disk, the kills.
+//! `agent/tests/faults` simulates a kill at each call. Here pods, disks and kills are real.
 #![cfg(test)]
 
 mod agents;
@@ -31,13 +30,13 @@ const NODES: u8 = 2;
 const KILLS: u32 = 200;
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
-/// What came of the time in which the agents were killed.
+/// The results of the time in which the agents are killed.
 #[derive(Debug)]
 struct KillReport {
     scaled: usize,
     restarted: usize,
     observer: Observer,
-    report: ExtraReport,
+    extra: ExtraReport,
 }
 
 async fn kill_phase(
@@ -59,17 +58,17 @@ async fn kill_phase(
         writers.watch(cluster, &over),
         extra.run(&over),
     )?;
-    Ok(KillReport { scaled, restarted, observer, report })
+    Ok(KillReport { scaled, restarted, observer, extra: report })
 }
 
-/// Kills the agent of every node so many times.
+/// Kills the agent of every node this number of times.
 async fn kill(cluster: &Cluster, times: u32, seed: &Random, branch: u64) -> Result<()> {
     let nodes = cluster.nodes().iter().zip(branch..);
     let each = nodes.map(|(node, at)| agents::kill(cluster, node, times, seed.branch(at)));
     futures::future::try_join_all(each).await.map(drop)
 }
 
-/// Waits until every volume has its directory, every directory its volume, and there is no more.
+/// Waits until volumes and directories correspond to each other.
 async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Result<()> {
     let objects: Api<PersistentVolume> = Api::all(client.clone());
     eventually(SOON, "volumes and directories are the same", || async {
@@ -82,7 +81,7 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
         let count: usize = wanted.values().map(BTreeSet::len).sum();
         ensure!(count == volumes, "{count} volumes, not {volumes}");
         for node in cluster.nodes() {
-            // What is half made or in the trash counts too, and is in no volume's name there twice.
+            // Volumes in staging and in the trash count too.
             let found = pools::volumes(&node.pool_dir())?;
             let found: Vec<_> = found
                 .into_iter()
@@ -97,21 +96,20 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
     .await
 }
 
-async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
+async fn test(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
     let (started, seed) = (Instant::now(), Random::new(seed));
-    let foreign = ForeignFiles::plant(cluster)?;
+    let foreign = ForeignFiles::create(cluster)?;
     let writers = Writers::start(client, namespace).await?;
     let extra = ExtraClaims::start(cluster, client, namespace, seed.branch(2)).await?;
-    let KillReport { scaled, restarted, observer, report } =
+    let KillReport { scaled, restarted, observer, extra: report } =
         kill_phase(cluster, &writers, extra, &seed).await?;
     let kill_phase = started.elapsed();
     let written = writers.add_up(cluster, observer).await?;
-    // The last of all: an agent looks for what has been in the trash for long enough at its start, and
-    // then each minute.
+    // A last kill, because an agent empties the trash at its start and then once a minute.
     kill(cluster, 1, &seed, 20).await?;
-    eventually(SOON, "agents have ended when they were killed and not else", || async {
-        let ends = agents::ends(cluster).await?;
-        ensure!(ends == KILLS as usize, "{ends} ends of agents and {KILLS} kills");
+    eventually(SOON, "every exit of an agent was a kill", || async {
+        let exits = agents::exits(cluster).await?;
+        ensure!(exits == KILLS as usize, "{exits} exits of agents and {KILLS} kills");
         Ok(())
     })
     .await?;
@@ -119,13 +117,13 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
     nothing_leaks(cluster, client, 3 + kept).await?;
     writers.end().await?;
     nothing_leaks(cluster, client, kept).await?;
-    report.look_at_kept()?;
-    let untouched = foreign.are_untouched(cluster)?;
+    report.check_kept()?;
+    let untouched = foreign.check_unchanged(cluster)?;
     println!(
         "{KILLS} kills in {:.0} s; {} records in {} files, read back {} times; scaled {scaled} times, \
          {restarted} pods restarted; {} claims besides, {} of them deleted at once, {} grown, \
          {kept} kept; \
-         {untouched} things beside the volumes as before; {:.0} s",
+         {untouched} other files unchanged; {:.0} s",
         kill_phase.as_secs_f64(),
         written.records,
         written.files,
@@ -135,7 +133,7 @@ async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) ->
         report.grown,
         started.elapsed().as_secs_f64(),
     );
-    ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too little has happened");
+    ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too few changes");
     ensure!(report.claims > 20 && report.at_once > 2 && report.grown > 2 && kept > 1, "{report:?}");
     Ok(())
 }
@@ -151,5 +149,5 @@ async fn no_byte_is_lost_and_nothing_leaks_while_agents_are_killed() -> Result<(
     agents::install(&cluster).await?;
     println!("installed after {:.0} s", started.elapsed().as_secs_f64());
     let client = cluster.client().await?;
-    with_namespace(&client, async |namespace| play(&cluster, &client, &namespace, seed).await).await
+    with_namespace(&client, async |namespace| test(&cluster, &client, &namespace, seed).await).await
 }

@@ -1,8 +1,6 @@
-//! The policies of `render` do what the webhook does, or the difference is written down: claims and
-//! Services are sent through a real API server past the webhook, past the policies, past both and
-//! past neither, and the four results are compared.
-//!
-//! What the webhook itself should do is for its own tests.
+//! Compares the policies of `render` with the webhook: claims and Services are sent through a real
+//! API server with the webhook, with the policies, with both and with neither, and the four results
+//! are compared. Each difference must be documented.
 
 mod cases;
 mod claims;
@@ -25,16 +23,16 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, PostParams};
 use std::collections::BTreeSet;
 
-/// What is documented beside what is found case by case: the first is shown by
-/// [`the_default_class_is_given_unseen`], the second by [`an_existing_volume_is_not_seen`], the third is
-/// so because a policy cannot do it.
+/// The documented differences without cases: the first is tested by
+/// [`a_missing_default_class_is_set`], the second by [`an_existing_volume_is_ignored`], the third
+/// follows from what policies can do.
 const OTHER_DIFFERENCES: [&str; 3] = [
     "a claim, if `local-storage` does not exist, or is another provisioner's",
     "a new claim that an existing volume fits",
     "warnings and audit annotations",
 ];
 
-/// Where the policies do all that there is to do, the webhook that is asked next changes nothing.
+/// Checks that the webhook changes nothing after the policies have done everything.
 async fn the_webhook_has_nothing_to_add(
     cluster: &TestCluster,
     webhook: &Running,
@@ -61,11 +59,11 @@ async fn compare_services(cluster: &TestCluster, cases: &[Case], flags: &[&str])
     webhook.stop().await
 }
 
-/// Policies cannot look whether there is a class before they give it.
-async fn the_default_class_is_given_unseen(cluster: &TestCluster) -> Result<()> {
+/// Checks that policies set the default class even if it does not exist.
+async fn a_missing_default_class_is_set(cluster: &TestCluster) -> Result<()> {
     cluster.plane.kubectl(&["delete", "storageclass", names::CLASS_DEFAULT]).await?;
     let cases = [Case::create(claims::without_class())];
-    let results = eventually(SOON, "the webhook has learnt of it", || async {
+    let results = eventually(SOON, "the webhook has seen the deletion", || async {
         let results = run(cluster, &claims::resource(), &cases).await?;
         let results = results.into_iter().next().context("a result")?;
         ensure!(results.webhook == results.bare, "not yet");
@@ -78,14 +76,15 @@ async fn the_default_class_is_given_unseen(cluster: &TestCluster) -> Result<()> 
     cluster.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
 }
 
-/// Policies cannot look for volumes. The webhook is asked after them and takes off what they wrote.
-async fn an_existing_volume_is_not_seen(cluster: &TestCluster) -> Result<()> {
+/// Checks that policies pin a claim that an existing volume fits, and that the webhook removes the
+/// pin.
+async fn an_existing_volume_is_ignored(cluster: &TestCluster) -> Result<()> {
     let [node, ..] = NODES;
     let volumes: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let volume = local_volume("existing", names::CLASS_DEFAULT, node, "/existing").build();
     volumes.create(&PostParams::default(), &volume).await?;
     let cases = [Case::create(claims::pinned_to(node))];
-    let results = eventually(SOON, "the webhook has learnt of the volume", || async {
+    let results = eventually(SOON, "the webhook has seen the volume", || async {
         let results = run(cluster, &claims::resource(), &cases).await?;
         let results = results.into_iter().next().context("a result")?;
         ensure!(!is_pinned(&results.webhook), "not yet");
@@ -99,7 +98,7 @@ async fn an_existing_volume_is_not_seen(cluster: &TestCluster) -> Result<()> {
     }
     assert!(is_pinned(&results.policies), "{}", results.policies);
     volumes.delete("existing", &DeleteParams::default()).await.map(drop)?;
-    eventually(SOON, "the webhook has learnt that it is gone", || async {
+    eventually(SOON, "the webhook has seen that it is gone", || async {
         let results = run(cluster, &claims::resource(), &cases).await?;
         ensure!(results.iter().all(|results| is_pinned(&results.webhook)), "not yet");
         Ok(())
@@ -120,7 +119,7 @@ fn every_difference_is_documented() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<()> {
+async fn differences_between_webhook_and_policies_are_documented() -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let cluster = TestCluster::start().await?;
     let (claims, services) = (claims::all(), services::all());
@@ -138,8 +137,8 @@ async fn what_differs_between_webhook_and_policies_is_written_down() -> Result<(
     assert_eq!(met, known.iter().map(|difference| difference.what).collect(), "each is met");
     let resource = claims::resource();
     the_webhook_has_nothing_to_add(&cluster, &webhook, &resource, &findings.agreed).await?;
-    the_default_class_is_given_unseen(&cluster).await?;
-    an_existing_volume_is_not_seen(&cluster).await?;
+    a_missing_default_class_is_set(&cluster).await?;
+    an_existing_volume_is_ignored(&cluster).await?;
     webhook.stop().await?;
 
     compare_services(&cluster, &services, &[]).await?;

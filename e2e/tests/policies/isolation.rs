@@ -1,7 +1,5 @@
-//! What a stolen token is worth: each account of fastrak's, held to its own by the policies of
-//! `deploy/base` on a real API server.
-//!
-//! Every refusal in `docs/security.md` is asserted here, and beside it what the program itself does.
+//! The policies of `deploy/base` limit what a stolen token of fastrak's accounts can do, on a real
+//! API server. Every refusal in `docs/security.md` is tested, beside the requests of the programs.
 
 mod agent_claims;
 mod agent_nodes;

@@ -1,7 +1,7 @@
-//! Which writes the API server shows to the webhook: a table of objects, asked of a real one.
+//! The writes for which a real API server calls the webhook.
 //!
-//! The webhook configuration of `deploy/base` is created with `Fail` instead of `Ignore` and a URL at
-//! which nothing listens. Then a write that the webhook would see is refused, any other write is
+//! The webhook configuration of `deploy/base` is created with `Fail` instead of `Ignore` and a URL
+//! at which nothing listens. Then a write that the webhook would see is refused, any other write is
 //! stored, and an expression that cannot be evaluated is an error.
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ use std::time::Duration;
 const PLAIN: &str = "default";
 const OPTED_OUT: &str = "opted-out";
 
-/// Returns whether the webhook would have seen a write, by what became of it.
+/// Returns whether the API server called the webhook for a write.
 async fn seen(plane: &ControlPlane, args: &[&str], object: Option<&Value>) -> Result<bool> {
     let mut command = plane.kubectl_command().args(args);
     if let Some(object) = object {
@@ -60,7 +60,7 @@ fn object(kind: &str, (namespace, name): (&str, &str), mut metadata: Value, spec
     json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
 }
 
-/// A claim as the probe asks for it, in this namespace.
+/// Returns the probe's claim in this namespace.
 fn probe(namespace: &str) -> Value {
     let label = labelled(names::PROBE, names::PROBE_ASKS);
     claim(namespace, "probe", label, json!({"storageClassName": ""}))
@@ -97,7 +97,7 @@ fn labelled(key: &str, value: &str) -> Value {
 }
 
 async fn start() -> Result<ControlPlane> {
-    // The plugin would give every claim a class, and a claim without one has to be asked about too.
+    // The plugin would set a class on every claim, and claims without one must be tested too.
     let flag = "--disable-admission-plugins=DefaultStorageClass";
     let plane = ControlPlane::start(Options::api_only().flag(Component::ApiServer, flag)).await?;
     let opted_out = json!({names::ADMISSION: names::ADMISSION_DISABLED});
@@ -114,7 +114,7 @@ async fn start() -> Result<ControlPlane> {
     Ok(plane)
 }
 
-/// What is said of an object, its metadata, its spec, and whether the webhook sees it made.
+/// A description, metadata and spec of a new object, and whether the webhook is called.
 type Made = (&'static str, Value, Value, bool);
 
 fn claims_made() -> Vec<Made> {
@@ -156,7 +156,7 @@ fn services_made() -> Vec<Made> {
     ]
 }
 
-/// Every object that is made, with what is said of it and whether the webhook sees it.
+/// Returns all new objects, with a description and whether the webhook is called.
 fn made() -> Vec<(String, Value, bool)> {
     let claims = claims_made().into_iter();
     let claims = claims
@@ -195,7 +195,7 @@ fn old_claim(metadata: Value) -> Value {
     claim(PLAIN, "old", metadata, json!({}))
 }
 
-/// What a claim bears once the webhook and the scheduler have dealt with it.
+/// Returns the metadata of a claim after webhook and scheduler have written it.
 fn settled() -> Value {
     json!({
         "annotations": {kubernetes::SELECTED_NODE: "a", names::NODE: "a"},
@@ -223,7 +223,7 @@ fn claims_that_move() -> Vec<Update> {
         ("the label is written", plain(), label(json!("a"))),
         ("the label is taken off", settled(), label(Value::Null)),
         ("a class is given late", plain(), class),
-        ("a node without its label, whatever changes", unlabelled(), annotate("a/b", "c")),
+        ("any change of a claim with a node and no label", unlabelled(), annotate("a/b", "c")),
     ];
     changes.map(|(what, before, patch)| update(what, before, patch, true)).into()
 }
@@ -262,16 +262,21 @@ fn service_updates() -> Vec<Update> {
     vec![
         update("it now wants an address", inner(), becomes("LoadBalancer"), true),
         update("it no longer does", outer(), becomes("ClusterIP"), true),
-        update("it wants one, whatever changes", outer(), annotate("a/b", "c"), true),
+        update("any change of a LoadBalancer", outer(), annotate("a/b", "c"), true),
         update("its user manages it", outer(), annotate(inlets::MANAGE, "0"), true),
-        update("it ceased to while nobody looked", decided, annotate("a/b", "c"), true),
+        update(
+            "it stopped wanting one while the webhook was down",
+            decided,
+            annotate("a/b", "c"),
+            true,
+        ),
         update("a Service that never wanted one", inner(), annotate("a/b", "c"), false),
         Update { subresource: Some("status"), ..address },
         Update { delete_first: true, ..going },
     ]
 }
 
-/// Makes what is to be updated, each under a name of its own; before the webhook configuration exists.
+/// Stores the objects of the updates under unique names, before the webhook configuration exists.
 async fn prepare(plane: &ControlPlane, updates: &mut [Update]) -> Result<()> {
     for (index, case) in updates.iter_mut().enumerate() {
         let name = format!("old-{index}");
@@ -298,7 +303,7 @@ async fn update_is_seen(plane: &ControlPlane, case: &Update) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn only_what_fastrak_would_change_is_shown_to_it() {
+async fn the_webhook_is_called_only_for_objects_that_fastrak_may_change() {
     let plane = or_skip!(start().await);
     let updates = [claims_that_move(), claims_left_alone(), service_updates()];
     let mut updates: Vec<_> = updates.into_iter().flatten().collect();
@@ -320,7 +325,7 @@ async fn only_what_fastrak_would_change_is_shown_to_it() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Who asks, for whom, how and with what; and whether the webhook sees it.
+/// A request of a user, and whether the webhook of the probe is called.
 struct Asked {
     what: &'static str,
     who: &'static str,
@@ -329,7 +334,7 @@ struct Asked {
     seen: bool,
 }
 
-/// The account that the webhook runs as, as the API server calls it.
+/// The user name of the webhook's account.
 const ACCOUNT: &str = "system:serviceaccount:fastrak-system:fastrak-webhook";
 
 fn asked() -> Vec<Asked> {
@@ -350,9 +355,9 @@ fn asked() -> Vec<Asked> {
         claim(names::PROBE_NAMESPACE, "probe", other_label, json!({"storageClassName": ""}));
     vec![
         case("the probe", ACCOUNT, here(), true, true),
-        case("a claim that is to be made", ACCOUNT, kept, false, false),
-        case("a probe of another's", "somebody", here(), true, false),
-        case("of a namesake", "fastrak-webhook", here(), true, false),
+        case("a claim that is stored", ACCOUNT, kept, false, false),
+        case("a probe of another user", "somebody", here(), true, false),
+        case("of an account in another namespace", "fastrak-webhook", here(), true, false),
         case("a probe elsewhere", ACCOUNT, probe(PLAIN), true, false),
         case("in fastrak's own namespace", ACCOUNT, probe(names::NAMESPACE), true, false),
         case("in a system namespace", ACCOUNT, probe("kube-system"), true, false),
@@ -362,9 +367,9 @@ fn asked() -> Vec<Asked> {
     ]
 }
 
-/// All but the probe fail open, so the probe's webhook must be able to stand in nobody's way.
+/// Only the probe's webhook fails closed, so it must not be called for any other request.
 #[tokio::test]
-async fn the_webhook_of_the_probe_is_shown_the_probe_and_nothing_else() {
+async fn the_webhook_of_the_probe_is_called_only_for_the_probe() {
     let plane = or_skip!(start().await);
     configure(&plane).await.unwrap();
     let mut wrong = Vec::new();

@@ -1,9 +1,9 @@
-//! Every block of code in the documents does what the page says: commands are run, objects are applied,
-//! overlays are built. A block says by its language what it is:
+//! Runs every code block of the documents: commands are run, objects applied and overlays built.
+//! The language of a block says what it is:
 //!
 //! - `sh`: commands for the administrator's shell, all of which succeed on an installed cluster;
-//! - `yaml`: an object, an overlay (`# kustomization.yaml` in its first line), another file (named in
-//!   its first line), flags of the agent (`args:`), or a part of an object;
+//! - `yaml`: an object, an overlay (`# kustomization.yaml` in its first line), another file (named
+//! in its first line), flags of the agent (`args:`), or a part of an object;
 //! - `console`: commands that cannot run here, with a first line that says where they do;
 //! - `text`: no command.
 
@@ -28,7 +28,7 @@ use std::time::Duration;
 const FIRST: [&str; 2] = ["README.md", "deploy/README.md"];
 /// The page that ends with the removal of fastrak comes last.
 const LAST: &str = "docs/operations.md";
-/// Longer than any command of the pages waits.
+/// Longer than any command of the pages takes.
 const PATIENCE: Duration = Duration::from_secs(330);
 /// The nodes that the pages name.
 const NODES: [&str; 2] = ["worker-1", "worker-2"];
@@ -64,7 +64,7 @@ fn blocks(path: &str, text: &str) -> Vec<Block> {
     blocks
 }
 
-/// The pages for people who run fastrak.
+/// Returns the pages for administrators and users.
 fn pages() -> Vec<(String, Vec<Block>)> {
     let docs = std::fs::read_dir(repository().join("docs")).expect("docs/ is there");
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().display()));
@@ -80,7 +80,7 @@ fn pages() -> Vec<(String, Vec<Block>)> {
 }
 
 impl Block {
-    /// The file that the first line names.
+    /// Returns the file that the first line names.
     fn file(&self) -> Option<&str> {
         let name = self.text.lines().next()?.strip_prefix("# ")?;
         let is_file = !name.contains(' ') && name.contains('.');
@@ -89,7 +89,7 @@ impl Block {
 }
 
 #[test]
-fn every_block_says_what_it_is() {
+fn every_block_has_a_known_language() {
     let mut commands = 0;
     for (_, blocks) in pages() {
         for block in blocks {
@@ -117,7 +117,7 @@ struct Shell {
 }
 
 impl Shell {
-    /// A shell in a folder of its own, in which the repository's `deploy` is.
+    /// Opens a shell in a new folder with a link to the repository's `deploy`.
     fn open(plane: &ControlPlane, page: &str) -> Result<Self> {
         let folder = plane.scratch_dir(&page.replace('/', "-"))?;
         symlink(repository().join("deploy"), folder.join("deploy"))?;
@@ -142,7 +142,7 @@ impl Shell {
 }
 
 /// Applies objects, parses flags, writes files.
-async fn take_yaml(shell: &Shell, overlays: &mut Vec<PathBuf>, block: &Block) -> Result<()> {
+async fn apply_yaml(shell: &Shell, overlays: &mut Vec<PathBuf>, block: &Block) -> Result<()> {
     if let Some(file) = block.file() {
         if file == "kustomization.yaml" {
             let overlay = shell.folder.join(format!("overlay-{}", overlays.len()));
@@ -169,7 +169,7 @@ async fn take_yaml(shell: &Shell, overlays: &mut Vec<PathBuf>, block: &Block) ->
             std::fs::write(&path, object.to_string())?;
             shell.run("kubectl apply -f object.json").await?;
             if object["kind"] == "Pod" {
-                // Its ephemeral volumes are bound, although the scheduler never sees it.
+                // Its ephemeral volumes are bound although the pod has a node already.
                 let bound =
                     "kubectl wait --for=jsonpath='{.status.phase}'=Bound --timeout=60s pvc --all";
                 shell.run(bound).await?;
@@ -184,7 +184,7 @@ async fn take_yaml(shell: &Shell, overlays: &mut Vec<PathBuf>, block: &Block) ->
     Ok(())
 }
 
-/// Has a pod use a claim that waits for one, as the reader of the page would.
+/// Creates a pod that uses a claim, as the reader of the page would.
 async fn use_claim(shell: &Shell, claim: &Value) -> Result<()> {
     let name = claim["metadata"]["name"].as_str().context("a claim has a name")?;
     let user = pod("user").mounts(name).build("default");
@@ -193,7 +193,7 @@ async fn use_claim(shell: &Shell, claim: &Value) -> Result<()> {
     shell.run(&format!("kubectl apply -f pod.json\n{bound} {name}")).await
 }
 
-/// Files that commands of a page read.
+/// Writes the files that commands of a page read.
 fn write_inputs(folder: &Path) -> Result<()> {
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -222,7 +222,7 @@ async fn follow(plane: &ControlPlane, path: &str, blocks: &[Block]) -> Result<()
     for block in blocks {
         let done = match block.language.as_str() {
             "sh" => shell.run(&block.text).await,
-            "yaml" => take_yaml(&shell, &mut overlays, block).await,
+            "yaml" => apply_yaml(&shell, &mut overlays, block).await,
             "console" | "text" => Ok(()),
             other => bail!("{} is {other:?}", block.place),
         };
@@ -235,8 +235,8 @@ async fn follow(plane: &ControlPlane, path: &str, blocks: &[Block]) -> Result<()
     Ok(())
 }
 
-/// The workloads of the base, without pods: both programs run as processes, and no kubelet would end
-/// a pod.
+/// Applies the workloads of the base without pods, because both programs run as processes and no
+/// kubelet would delete a pod.
 async fn add_workloads(plane: &ControlPlane) -> Result<()> {
     let path = plane.scratch_dir("workloads")?.join("object.json");
     for file in ["webhook.yaml", "agent.yaml"] {
@@ -256,7 +256,7 @@ async fn add_workloads(plane: &ControlPlane) -> Result<()> {
     Ok(())
 }
 
-/// Ends the pods that are being deleted, as a kubelet would.
+/// Removes the pods that are being deleted, as a kubelet would.
 async fn end_pods(client: Client) {
     let (pods, at_once) =
         (Api::<Pod>::all(client.clone()), DeleteParams::default().grace_period(0));
@@ -266,7 +266,7 @@ async fn end_pods(client: Client) {
         for pod in all.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()) {
             let namespace = pod.namespace().unwrap_or_default();
             let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-            // One that is gone by now has ended too.
+            // It may be gone already.
             drop(pods.delete(&pod.name_any(), &at_once).await);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -290,7 +290,7 @@ async fn the_commands_of_every_page_succeed() -> Result<()> {
     let mut processes = Processes::install(&plane, &Binaries::built()?, &NODES).await?;
     for (path, blocks) in use_it {
         if path == LAST {
-            // The pods of fastrak stay as long as their namespace: the tokens of the programs are theirs.
+            // fastrak's pods stay, because the tokens of the programs belong to them.
             let others = format!("metadata.namespace!={}", names::NAMESPACE);
             let args =
                 ["delete", "pods", "--all-namespaces", "--force", "--field-selector", &others];
@@ -301,6 +301,6 @@ async fn the_commands_of_every_page_succeed() -> Result<()> {
         processes.expect_running()?;
     }
     let left = plane.kubectl(&["get", "pv", "-o", "name"]).await?;
-    ensure!(left.is_empty(), "still there: {left}");
+    ensure!(left.is_empty(), "left: {left}");
     Ok(())
 }

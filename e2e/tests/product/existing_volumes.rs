@@ -1,5 +1,5 @@
-//! Volumes that exist are used again, with both programs at work: no second volume is made beside one
-//! that is reserved for a claim, and a kept volume that was freed comes back with its data.
+//! Existing volumes are used again: no second volume is created for a claim with a reserved one,
+//! and a kept volume that was freed keeps its data.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(90);
 const NODE: &str = "node-a";
 const RESERVED: usize = 20;
 
-/// A cluster with one node, and both programs in this process, as their accounts.
+/// A cluster with one node, and both programs in this process.
 struct TestCluster {
     plane: ControlPlane,
     pool: PathBuf,
@@ -33,7 +33,7 @@ struct TestCluster {
 }
 
 impl TestCluster {
-    async fn make() -> Result<Self> {
+    async fn start() -> Result<Self> {
         let plane = ControlPlane::start(Options::full()).await?;
         apply_manifests(&plane, &base()).await?;
         let client = plane.client().await?;
@@ -56,11 +56,11 @@ impl TestCluster {
             webhook,
             plane,
         };
-        this.is_asked().await.map(|()| this)
+        this.webhook_is_called().await.map(|()| this)
     }
 
-    /// Waits until the API server asks the webhook and both know the node.
-    async fn is_asked(&self) -> Result<()> {
+    /// Waits until the API server calls the webhook and both have the node.
+    async fn webhook_is_called(&self) -> Result<()> {
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let object = claim("probe").build("default");
         eventually(SOON, "claims are pinned", || async {
@@ -70,9 +70,13 @@ impl TestCluster {
         .await
     }
 
-    async fn asks(&self, name: &str, class: &str) -> Result<()> {
+    async fn claim(&self, name: &str, class: &str) -> Result<()> {
         let object = claim(name).class(class).asks("1Mi").build("default");
-        self.claims.create(&PostParams::default(), &object).await.map(drop).context("ask")
+        self.claims
+            .create(&PostParams::default(), &object)
+            .await
+            .map(drop)
+            .context("create a claim")
     }
 
     /// Waits until the claim is bound, and returns its volume.
@@ -95,7 +99,7 @@ impl TestCluster {
         Ok(all.iter().map(|volume| volume.name_any()).collect())
     }
 
-    async fn end(self) -> Result<()> {
+    async fn stop(self) -> Result<()> {
         self.agent.stop().await?;
         self.webhook.stop().await?;
         drop(self.plane);
@@ -115,19 +119,19 @@ fn reserved(number: usize) -> PersistentVolume {
     volume.with_spec(reserve).build()
 }
 
-async fn reserved_volumes_have_no_second_beside_them(cluster: &TestCluster) -> Result<()> {
+async fn claims_get_their_reserved_volumes_and_no_others(cluster: &TestCluster) -> Result<()> {
     for number in 0..RESERVED {
         cluster.volumes.create(&PostParams::default(), &reserved(number)).await?;
     }
     cluster.is(&format!("kept-{}", RESERVED - 1), "Available").await?;
     for number in 0..RESERVED {
-        cluster.asks(&format!("data-{number}"), names::CLASS_DEFAULT).await?;
+        cluster.claim(&format!("data-{number}"), names::CLASS_DEFAULT).await?;
     }
     for number in 0..RESERVED {
         assert_eq!(cluster.bound(&format!("data-{number}")).await?, format!("kept-{number}"));
     }
     // The agent serves claims in the order in which it sees them.
-    cluster.asks("new", names::CLASS_DEFAULT).await?;
+    cluster.claim("new", names::CLASS_DEFAULT).await?;
     let made = cluster.bound("new").await?;
     let names = cluster.names().await?;
     assert_eq!(names.len(), RESERVED + 1, "{names:?}");
@@ -136,8 +140,8 @@ async fn reserved_volumes_have_no_second_beside_them(cluster: &TestCluster) -> R
     Ok(())
 }
 
-async fn a_freed_volume_comes_back_with_its_data(cluster: &TestCluster) -> Result<()> {
-    cluster.asks("first", names::CLASS_RETAIN).await?;
+async fn a_freed_volume_is_used_again_with_its_data(cluster: &TestCluster) -> Result<()> {
+    cluster.claim("first", names::CLASS_RETAIN).await?;
     let volume = cluster.bound("first").await?;
     let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
     let file = cluster.pool.join(id).join("data/file");
@@ -149,7 +153,7 @@ async fn a_freed_volume_comes_back_with_its_data(cluster: &TestCluster) -> Resul
     cluster.is(&volume, "Available").await?;
 
     let before = cluster.names().await?;
-    cluster.asks("second", names::CLASS_RETAIN).await?;
+    cluster.claim("second", names::CLASS_RETAIN).await?;
     let user = pod("user").mounts("second").build("default");
     cluster.pods.create(&PostParams::default(), &user).await?;
     assert_eq!(cluster.bound("second").await?, volume);
@@ -158,9 +162,9 @@ async fn a_freed_volume_comes_back_with_its_data(cluster: &TestCluster) -> Resul
     Ok(())
 }
 
-/// As docs/storage.md has it.
+/// The steps of docs/storage.md.
 async fn a_kept_volume_goes_to_the_next_claim_of_its_name(cluster: &TestCluster) -> Result<()> {
-    cluster.asks("ledger", names::CLASS_RETAIN).await?;
+    cluster.claim("ledger", names::CLASS_RETAIN).await?;
     let volume = cluster.bound("ledger").await?;
     cluster.claims.delete("ledger", &DeleteParams::default()).await?;
     cluster.is(&volume, "Released").await?;
@@ -168,22 +172,22 @@ async fn a_kept_volume_goes_to_the_next_claim_of_its_name(cluster: &TestCluster)
     cluster.plane.kubectl(&["patch", "pv", &volume, "--type", "merge", "-p", reserve]).await?;
     cluster.is(&volume, "Available").await?;
     let before = cluster.names().await?;
-    cluster.asks("ledger", names::CLASS_RETAIN).await?;
+    cluster.claim("ledger", names::CLASS_RETAIN).await?;
     assert_eq!(cluster.bound("ledger").await?, volume);
     assert_eq!(cluster.names().await?, before);
     cluster.claims.delete("ledger", &DeleteParams::default()).await?;
     cluster.plane.kubectl(&["delete", "pv", &volume, "--timeout=60s"]).await?;
     let id = volume.strip_prefix(names::VOLUME_NAME_PREFIX).context("it is fastrak's")?;
-    ensure!(cluster.pool.join(id).join("data").is_dir(), "its directory does not stay");
+    ensure!(cluster.pool.join(id).join("data").is_dir(), "its directory was removed");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn volumes_that_exist_are_used_again_and_none_is_made_beside_them() -> Result<()> {
+async fn existing_volumes_are_used_again_and_no_others_are_created() -> Result<()> {
     let _turn = crate::turn().await;
-    let cluster = or_skip!(TestCluster::make().await, Ok(()));
-    reserved_volumes_have_no_second_beside_them(&cluster).await?;
-    a_freed_volume_comes_back_with_its_data(&cluster).await?;
+    let cluster = or_skip!(TestCluster::start().await, Ok(()));
+    claims_get_their_reserved_volumes_and_no_others(&cluster).await?;
+    a_freed_volume_is_used_again_with_its_data(&cluster).await?;
     a_kept_volume_goes_to_the_next_claim_of_its_name(&cluster).await?;
-    cluster.end().await
+    cluster.stop().await
 }

@@ -1,5 +1,5 @@
-//! The data of another provisioner is taken over on a real node, with the overlay that ships for it,
-//! by the steps that the documentation tells an administrator.
+//! Imports a volume of another provisioner on a real node, with the overlay and the documented
+//! steps.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
@@ -14,20 +14,20 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
-/// Where k3s has its volumes.
+/// The folder of k3s's volumes.
 const OLD: &str = "/var/lib/rancher/k3s/storage";
-/// The object of the volume of before, and its folder there.
+/// The old volume and its folder.
 const VOLUME: &str = "pvc-4f0c";
 const FOLDER: &str = "pvc-4f0c_shop_old";
 
-/// A claim that another provisioner has served, and that is deleted: its volume is kept.
+/// Creates and deletes a claim of another provisioner, whose volume is kept.
 async fn left_behind(client: &Client, namespace: &str, node: &str) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
     let volume = local_volume(VOLUME, "local-path", node, &format!("{OLD}/{FOLDER}"))
         .annotate("pv.kubernetes.io/provisioned-by", "rancher.io/local-path");
     let asks = claim("old").class("local-path").volume(VOLUME).asks("1Mi").build(namespace);
-    claims.create(&PostParams::default(), &asks).await.context("the claim of before")?;
+    claims.create(&PostParams::default(), &asks).await.context("the old claim")?;
     volumes.create(&PostParams::default(), &volume.build()).await.context("its volume")?;
     phase(&volumes, "Bound").await?;
     claims.delete("old", &DeleteParams::default()).await.context("delete it")?;
@@ -35,7 +35,7 @@ async fn left_behind(client: &Client, namespace: &str, node: &str) -> Result<()>
 }
 
 async fn phase(volumes: &Api<PersistentVolume>, wanted: &str) -> Result<()> {
-    eventually(SOON, format!("the volume of before is {wanted}"), || async {
+    eventually(SOON, format!("the old volume is {wanted}"), || async {
         let phase = volumes.get(VOLUME).await?.status.and_then(|status| status.phase);
         ensure!(phase.as_deref() == Some(wanted), "{phase:?}");
         Ok(())
@@ -44,7 +44,7 @@ async fn phase(volumes: &Api<PersistentVolume>, wanted: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
+async fn a_pod_finds_the_imported_data_of_another_provisioner() -> Result<()> {
     let _turn = crate::turn().await;
     or_skip!(Cluster::supported(), Ok(()));
     let cluster = Cluster::start(ClusterOptions { nodes: 1, ..ClusterOptions::default() }).await?;
@@ -54,7 +54,7 @@ async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
     std::fs::create_dir_all(&old)?;
     std::fs::create_dir(rancher.join("fastrak"))?;
     std::fs::write(old.join("file"), "kept")?;
-    // As local-path-provisioner makes them.
+    // The mode that local-path-provisioner sets.
     std::fs::set_permissions(&old, Permissions::from_mode(0o777))?;
     let overlay = overlay(cluster.plane(), &["imports"])?;
     pods::install_overlay(&cluster, &Binaries::built()?, &overlay).await?;
@@ -81,7 +81,7 @@ async fn a_pod_finds_what_another_provisioner_kept_for_it() -> Result<()> {
             Ok(())
         })
         .await?;
-        assert!(!old.exists(), "it was renamed, not copied");
+        assert!(!old.exists(), "it must be renamed, not copied");
         Ok(())
     })
     .await

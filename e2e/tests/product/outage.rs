@@ -1,4 +1,4 @@
-//! The API server goes away and comes back: both programs live through it and go on by themselves.
+//! Both programs continue after an outage of the API server.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
@@ -28,7 +28,7 @@ async fn bound(claims: &Api<PersistentVolumeClaim>, name: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_are_served_and_removed_again_once_the_api_server_is_back() -> Result<()> {
+async fn claims_are_served_and_removed_after_an_outage_of_the_api_server() -> Result<()> {
     let _turn = crate::turn().await;
     let plane = or_skip!(ControlPlane::start(Options::full()).await, Ok(()));
     fake_node(&plane.client().await?, NODE).await?;

@@ -1,4 +1,4 @@
-//! `make demo`, `make cluster` and `make cluster-down` do what README says of them.
+//! `make demo`, `make cluster` and `make cluster-down` work as README describes.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_testkit::process::{Invocation, Process};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 const PLAYGROUND: &str = env!("CARGO_BIN_EXE_playground");
 const SOON: Duration = Duration::from_secs(120);
 
-/// A folder of its own for what says that a cluster runs: one that somebody uses is left alone.
+/// Returns an invocation with its own folder for the file of the running cluster, so that a cluster
+/// in use is not affected.
 fn playground(args: &[&str], folder: &tempfile::TempDir) -> Invocation {
     Invocation::new(PLAYGROUND)
         .args(args)
@@ -17,14 +18,14 @@ fn playground(args: &[&str], folder: &tempfile::TempDir) -> Invocation {
 }
 
 #[tokio::test]
-async fn the_demo_plays_to_its_end_and_a_cluster_runs_until_it_is_ended() -> Result<()> {
+async fn the_demo_succeeds_and_a_cluster_runs_until_it_is_stopped() -> Result<()> {
     let _turn = crate::turn().await;
     or_skip!(Cluster::supported(), Ok(()));
     let folder = tempfile::tempdir().context("make a folder")?;
-    let told = playground(&["demo"], &folder).run().await?.stdout;
-    let last = told.lines().last().unwrap_or_default();
-    assert!(last.starts_with("demo: ok"), "{told}");
-    assert!(told.contains("In the pool of node-"), "{told}");
+    let output = playground(&["demo"], &folder).run().await?.stdout;
+    let last = output.lines().last().unwrap_or_default();
+    assert!(last.starts_with("demo: ok"), "{output}");
+    assert!(output.contains("In the pool of node-"), "{output}");
 
     let log = folder.path().join("cluster.log");
     let cluster = playground(&["cluster", "--nodes", "1"], &folder);
@@ -40,30 +41,30 @@ async fn the_demo_plays_to_its_end_and_a_cluster_runs_until_it_is_ended() -> Res
     let found = Invocation::new(kubectl).args(get).run().await?.stdout;
     assert_eq!(found.trim(), "daemonset.apps/fastrak-agent");
 
-    let told = playground(&["down"], &folder).run().await?.stdout;
-    assert!(told.lines().last().unwrap_or_default().starts_with("cluster-down: ok"), "{told}");
-    let asked = Instant::now();
+    let output = playground(&["down"], &folder).run().await?.stdout;
+    assert!(output.lines().last().unwrap_or_default().starts_with("cluster-down: ok"), "{output}");
+    let stopped = Instant::now();
     let status = loop {
         if let Some(status) = cluster.exited()? {
             break status;
         }
-        ensure!(asked.elapsed() < SOON, "it has not ended: {}", cluster.log_tail(15));
+        ensure!(stopped.elapsed() < SOON, "it still runs: {}", cluster.log_tail(15));
         tokio::task::yield_now().await;
     };
     ensure!(status.success(), "{status}: {}", cluster.log_tail(15));
-    assert!(!std::path::Path::new(&kubeconfig).exists(), "nothing of it is left");
-    let told = playground(&["down"], &folder).run().await?.stdout;
-    assert!(told.contains("No cluster is running."), "{told}");
+    assert!(!std::path::Path::new(&kubeconfig).exists(), "the kubeconfig is left");
+    let output = playground(&["down"], &folder).run().await?.stdout;
+    assert!(output.contains("No cluster is running."), "{output}");
     Ok(())
 }
 
 #[tokio::test]
-async fn where_nothing_can_run_pods_the_demo_says_so_and_shows_the_rest() -> Result<()> {
+async fn without_real_nodes_the_demo_says_so_and_shows_the_rest() -> Result<()> {
     let _turn = crate::turn().await;
     let folder = tempfile::tempdir().context("make a folder")?;
-    let told = playground(&["demo", "--without-nodes"], &folder).run().await?.stdout;
-    let last = told.lines().last().unwrap_or_default();
-    assert!(last.starts_with("demo: ok"), "{told}");
-    assert!(told.contains("(left out: nothing runs pods here"), "{told}");
+    let output = playground(&["demo", "--without-nodes"], &folder).run().await?.stdout;
+    let last = output.lines().last().unwrap_or_default();
+    assert!(last.starts_with("demo: ok"), "{output}");
+    assert!(output.contains("(left out: nothing runs pods here"), "{output}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Both replicas of the webhook are restarted over and over, and get a new authority meanwhile: no
-//! call fails, and none is answered without its patch. `make bench AREA=admission` has the large form.
+//! No call fails or lacks its patch while both replicas of the webhook restart repeatedly and their
+//! CA changes. `make bench AREA=admission` runs a larger plan.
 
 use anyhow::{Result, ensure};
 use fastrak_e2e::bench::admission::rolling_restarts::{Plan, run};
@@ -8,7 +8,7 @@ use fastrak_testkit::assets::Assets;
 use fastrak_testkit::or_skip;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_call_fails_while_replicas_and_authorities_come_and_go() -> Result<()> {
+async fn no_call_fails_while_replicas_restart_and_cas_change() -> Result<()> {
     let _turn = crate::turn().await;
     or_skip!(Assets::find().await, Ok(()));
     let plan = Plan::small();
@@ -23,6 +23,6 @@ async fn no_call_fails_while_replicas_and_authorities_come_and_go() -> Result<()
     let calls = (report.through_api.calls, report.direct.calls);
     ensure!(calls.0 >= plan.through_api && calls.1 >= plan.direct, "{calls:?}");
     ensure!(report.restarts >= plan.restarts, "{} restarts", report.restarts);
-    ensure!(report.rotations >= plan.rotations, "{} new authorities", report.rotations);
+    ensure!(report.rotations >= plan.rotations, "{} new CAs", report.rotations);
     Ok(())
 }

@@ -1,7 +1,4 @@
-//! The whole product as it ships: both programs as pods, from `deploy/base`, on nodes that run pods.
-//!
-//! What each part promises alone is proven beside that part. Here is what only all of them together
-//! can show.
+//! The whole product as it ships: both programs as pods, from `deploy/base`, on real nodes.
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
@@ -24,8 +21,8 @@ async fn cluster_of(nodes: u8) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// A namespace with what the tests here look at.
-struct Scene {
+/// The APIs of one namespace.
+struct TestNamespace {
     claims: Api<PersistentVolumeClaim>,
     pods: Api<Pod>,
     services: Api<Service>,
@@ -33,7 +30,7 @@ struct Scene {
     namespace: String,
 }
 
-impl Scene {
+impl TestNamespace {
     fn of(client: &Client, namespace: &str) -> Self {
         Self {
             claims: Api::namespaced(client.clone(), namespace),
@@ -44,7 +41,7 @@ impl Scene {
         }
     }
 
-    async fn asks(&self, name: &str) -> Result<PersistentVolumeClaim> {
+    async fn claim(&self, name: &str) -> Result<PersistentVolumeClaim> {
         let object = claim(name).asks("8Mi").build(&self.namespace);
         self.claims.create(&PostParams::default(), &object).await.context("create a claim")
     }
@@ -68,7 +65,7 @@ impl Scene {
         .await
     }
 
-    /// Takes the claims and pods away and waits until neither a volume nor a directory is left.
+    /// Deletes the claims and pods and waits until no volume and no directory is left.
     async fn leaves_nothing(&self, cluster: &Cluster) -> Result<()> {
         let (now, all) = (DeleteParams::default().grace_period(0), ListParams::default());
         self.pods.delete_collection(&now, &all).await.context("delete the pods")?;
@@ -92,15 +89,15 @@ impl Scene {
 
 async fn a_pod_finds_its_file_on_the_node_it_runs_on(
     cluster: &Cluster,
-    scene: &Scene,
+    objects: &TestNamespace,
 ) -> Result<()> {
-    let made = scene.asks("data").await?;
+    let made = objects.claim("data").await?;
     let class = made.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
     assert_eq!(class, Some(names::CLASS_DEFAULT));
     assert!(!made.annotations().contains_key(names::NODE), "with two nodes a pod decides");
-    scene.writes("writer", "data").await?;
-    let node = scene.running("writer").await?;
-    let claim = scene.bound("data").await?;
+    objects.writes("writer", "data").await?;
+    let node = objects.running("writer").await?;
+    let claim = objects.bound("data").await?;
     assert_eq!(claim.annotations().get(names::NODE), Some(&node));
     assert_eq!(claim.annotations()[names::PINNED_BY], "scheduler");
     assert_eq!(claim.labels().get(names::NODE), Some(&node));
@@ -116,29 +113,29 @@ async fn a_pod_finds_its_file_on_the_node_it_runs_on(
     Ok(())
 }
 
-async fn it_grows_while_its_pod_runs(scene: &Scene) -> Result<()> {
-    let before = scene.pods.get("writer").await?;
+async fn a_claim_grows_while_its_pod_runs(objects: &TestNamespace) -> Result<()> {
+    let before = objects.pods.get("writer").await?;
     let request = json!({ "spec": { "resources": { "requests": { "storage": "24Mi" } } } });
     let params = PatchParams::default();
-    scene.claims.patch("data", &params, &Patch::Merge(request)).await.context("ask for more")?;
+    objects.claims.patch("data", &params, &Patch::Merge(request)).await.context("ask for more")?;
     eventually(SOON, "the claim has grown", || async {
-        let status = scene.claims.get("data").await?.status.unwrap_or_default();
+        let status = objects.claims.get("data").await?.status.unwrap_or_default();
         let shown = status.capacity.as_ref().and_then(|capacity| capacity.get("storage"));
         ensure!(shown.is_some_and(|size| size.0 == "24Mi"), "{status:?}");
         Ok(())
     })
     .await?;
-    let after = scene.pods.get("writer").await?;
+    let after = objects.pods.get("writer").await?;
     assert_eq!(before.uid(), after.uid());
     let restarts = after.status.and_then(|status| status.container_statuses).unwrap_or_default();
     assert!(restarts.iter().all(|container| container.restart_count == 0), "{restarts:?}");
     Ok(())
 }
 
-/// The agents' condition is there beside the kubelet's own.
-async fn nodes_say_that_their_pools_can_be_used(client: &Client) -> Result<()> {
+/// Checks the agents' node condition beside the kubelet's.
+async fn nodes_report_usable_pools(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
-    eventually(SOON, "every node says so", || async {
+    eventually(SOON, "every node has the condition", || async {
         for node in nodes.list(&ListParams::default()).await?.items {
             let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
             let is_true =
@@ -168,42 +165,46 @@ async fn scale_webhook(cluster: &Cluster, replicas: u8) -> Result<()> {
     cluster.kubectl(&args).await.map(drop)
 }
 
-async fn what_the_webhook_missed_is_put_right(cluster: &Cluster, scene: &Scene) -> Result<()> {
+async fn what_the_webhook_missed_is_repaired(
+    cluster: &Cluster,
+    objects: &TestNamespace,
+) -> Result<()> {
     scale_webhook(cluster, 0).await?;
-    let claim = scene.asks("missed").await?;
-    let service = service("missed").load_balancer().port(80).build(&scene.namespace);
-    let service = scene.services.create(&PostParams::default(), &service).await;
+    let claim = objects.claim("missed").await?;
+    let service = service("missed").load_balancer().port(80).build(&objects.namespace);
+    let service = objects.services.create(&PostParams::default(), &service).await;
     let service = service.context("a Service is accepted while the webhook is down")?;
     assert!(!claim.annotations().contains_key(names::NODE));
     assert!(!service.annotations().contains_key(names::BALANCER_DECISION));
-    scene.writes("waiter", "missed").await?;
-    eventually(SOON, "the scheduler has chosen, and nobody mirrored it", || async {
-        let claim = scene.claims.get("missed").await?;
+    objects.writes("waiter", "missed").await?;
+    eventually(SOON, "the scheduler has chosen, and no webhook mirrored it", || async {
+        let claim = objects.claims.get("missed").await?;
         ensure!(claim.annotations().contains_key(kubernetes::SELECTED_NODE), "{claim:?}");
         ensure!(!claim.labels().contains_key(names::NODE), "{claim:?}");
         Ok(())
     })
     .await?;
     scale_webhook(cluster, 2).await?;
-    let node = scene.running("waiter").await?;
-    assert_eq!(scene.bound("missed").await?.annotations().get(names::NODE), Some(&node));
+    let node = objects.running("waiter").await?;
+    assert_eq!(objects.bound("missed").await?.annotations().get(names::NODE), Some(&node));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_two_nodes_data_is_where_its_pod_runs_also_when_the_webhook_was_down() -> Result<()> {
+async fn on_two_nodes_data_is_where_its_pod_runs_also_after_an_outage_of_the_webhook() -> Result<()>
+{
     let _turn = crate::turn().await;
     or_skip!(Cluster::supported(), Ok(()));
     let cluster = cluster_of(2).await?;
     let client = cluster.client().await?;
     with_namespace(&client, async |namespace| {
-        let scene = Scene::of(&client, &namespace);
-        a_pod_finds_its_file_on_the_node_it_runs_on(&cluster, &scene).await?;
-        it_grows_while_its_pod_runs(&scene).await?;
-        nodes_say_that_their_pools_can_be_used(&client).await?;
-        scene.leaves_nothing(&cluster).await?;
-        what_the_webhook_missed_is_put_right(&cluster, &scene).await?;
-        scene.leaves_nothing(&cluster).await
+        let objects = TestNamespace::of(&client, &namespace);
+        a_pod_finds_its_file_on_the_node_it_runs_on(&cluster, &objects).await?;
+        a_claim_grows_while_its_pod_runs(&objects).await?;
+        nodes_report_usable_pools(&client).await?;
+        objects.leaves_nothing(&cluster).await?;
+        what_the_webhook_missed_is_repaired(&cluster, &objects).await?;
+        objects.leaves_nothing(&cluster).await
     })
     .await
 }
@@ -215,11 +216,11 @@ async fn on_one_node_a_claim_is_bound_without_any_pod() -> Result<()> {
     let cluster = cluster_of(1).await?;
     let client = cluster.client().await?;
     with_namespace(&client, async |namespace| {
-        let scene = Scene::of(&client, &namespace);
-        scene.asks("alone").await?;
-        let claim = scene.bound("alone").await?;
+        let objects = TestNamespace::of(&client, &namespace);
+        objects.claim("alone").await?;
+        let claim = objects.bound("alone").await?;
         assert_eq!(claim.annotations()[names::PINNED_BY], "only-node");
-        scene.leaves_nothing(&cluster).await
+        objects.leaves_nothing(&cluster).await
     })
     .await
 }

@@ -1,6 +1,4 @@
-//! What the documents name exists, and what exists is documented.
-//!
-//! Whether what they say of it is true is for the other tests.
+//! Everything that the documents name exists, and everything that exists is documented.
 
 use crate::tree::{self, File};
 use clap::{Command, CommandFactory};
@@ -10,7 +8,7 @@ use fastrak_api::names::{self, inlets, kubernetes};
 use fastrak_api::reason::EventReason;
 use std::collections::BTreeSet;
 
-/// Every document of the repository.
+/// Returns the documents of the repository.
 fn documents() -> Vec<File> {
     let files = tree::below("").into_iter().filter(|file| file.path.ends_with(".md"));
     let files: Vec<_> = files.collect();
@@ -18,7 +16,7 @@ fn documents() -> Vec<File> {
     files
 }
 
-/// Every text between backticks that stands in a line of a document, outside code blocks.
+/// Returns the texts between backticks of a document, outside code blocks.
 fn quoted(text: &str) -> Vec<&str> {
     let mut fenced = false;
     let lines = text.lines().filter(|line| {
@@ -29,7 +27,7 @@ fn quoted(text: &str) -> Vec<&str> {
     lines.flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
 }
 
-/// The rows of the table under a heading, as their cells.
+/// Returns the cells of the table under a heading, by rows.
 fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let section = text.split_once(&format!("\n## {heading}\n"));
     let section = section.unwrap_or_else(|| panic!("no heading {heading:?}")).1;
@@ -41,7 +39,7 @@ fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     rows
 }
 
-/// The first cells of a table, without their backticks.
+/// Returns the first cells of a table, without their backticks.
 fn keys(text: &str, heading: &str) -> BTreeSet<String> {
     let rows = table(text, heading);
     rows.iter().map(|cells| cells[0].replace('`', "")).collect()
@@ -83,7 +81,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
     ];
     let readme = tree::read("README.md");
     let shown = keys(&readme, "Names");
-    // The finalizer and the probe's mark are nobody's to write.
+    // Users do not write the finalizer and the probe's annotation.
     let hidden = [names::VOLUME_FINALIZER, names::PROBE];
     let expected = known.into_iter().filter(|name| !hidden.contains(name));
     assert_eq!(shown, expected.map(str::to_owned).collect::<BTreeSet<_>>());
@@ -102,7 +100,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
 }
 
 #[test]
-fn names_of_others_are_spelled_as_they_spell_them() {
+fn annotations_of_other_projects_are_spelled_correctly() {
     let known = [
         inlets::MANAGE,
         inlets::MANAGE_LEGACY,
@@ -168,7 +166,7 @@ fn every_target_of_make_exists() {
             let rest = &file.text[at + before.len()..];
             let end =
                 rest.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(rest.len());
-            // Prose has the word too; a command stands in backticks or at the start of a line.
+            // A command is in backticks or at the start of a line, unlike the word in prose.
             let command = file.text[..at].ends_with(['`', '\n']);
             if command && end > 0 {
                 named += 1;
@@ -191,7 +189,7 @@ fn every_target_of_make_is_in_its_help_or_part_of_one_that_is() {
     }
 }
 
-/// A heading as the fragment of a link to it.
+/// Returns the fragment of a link to a heading.
 fn fragment(heading: &str) -> String {
     let kept =
         heading.to_lowercase().replace(|c: char| !c.is_alphanumeric() && !" -_".contains(c), "");
@@ -247,7 +245,7 @@ fn every_parameter_of_a_class_is_documented() {
     assert!(known.is_subset(&shown), "{known:?} are not all among {shown:?}");
 }
 
-/// The value that a flag has by itself.
+/// Returns the default value of a flag.
 fn default_of(flag: &clap::Arg) -> String {
     let values = flag.get_default_values().iter();
     values.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -270,7 +268,7 @@ fn flags_of_all_are_documented<'a>(commands: impl Iterator<Item = &'a Command>, 
         let default = default_of(flag);
         assert!(
             default.is_empty() || row[1] == format!("`{default}`"),
-            "{name} is {default} by itself"
+            "the default of {name} is {default}"
         );
         if let Some(variable) = flag.get_env() {
             let variable = format!("(`{}`)", variable.to_string_lossy());
@@ -291,8 +289,8 @@ fn every_flag_is_documented_with_its_default_and_variable() {
     flags_are_documented(&fastrak_agent::config::Args::command(), "Flags of the agent");
 }
 
-/// The names that a program registers: each stands before its help, which is a sentence. One
-/// that has not been counted yet is not told at /metrics, so the program cannot be asked.
+/// Returns the metrics that a program registers, by their names before their help. /metrics lacks
+/// those that were not counted yet.
 fn registered(source: &str, program: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let parts: Vec<_> = code.split('"').collect();
@@ -316,7 +314,7 @@ fn every_metric_is_documented() {
             files.flat_map(|file| registered(&file.text, program)).collect();
         assert!(registered.len() >= 5, "only {registered:?} found");
         let shown = keys(&operations, &format!("Metrics of the {program}"));
-        // The name of a counter gets its ending when it is told.
+        // The encoder appends the suffix of a counter.
         let shown = shown.iter().map(|name| name.trim_end_matches("_total").to_owned());
         assert_eq!(shown.collect::<BTreeSet<_>>(), registered);
     }
@@ -340,7 +338,7 @@ fn every_flag_that_is_named_anywhere_exists() {
     let operations = tree::read("docs/operations.md");
     let known = ["Flags of the webhook", "Flags of the commands", "Flags of the agent"];
     let known: BTreeSet<_> = known.iter().flat_map(|heading| keys(&operations, heading)).collect();
-    // The kubelet's and btrfs's own.
+    // Flags of the kubelet and of btrfs.
     let others = ["--root-dir", "--simple"];
     for file in documents() {
         let named = quoted(&file.text).into_iter().filter(|text| text.starts_with("--"));

@@ -1,5 +1,4 @@
-//! `deploy/base` as texts: each object is one that Kubernetes knows, says what it must, and is
-//! called what the programs call it.
+//! The manifests of `deploy/base` as texts: the types, fields and names of all objects.
 //!
 //! `e2e/tests/install` and `e2e/tests/policies` apply them to a real API server.
 
@@ -25,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every object of `deploy/base`, with the file it is in.
+/// Returns the objects of `deploy/base` with their files.
 fn objects() -> Vec<(String, Value)> {
     let files = tree::below("deploy/base").into_iter();
     let files = files.filter(|file| !file.path.ends_with("kustomization.yaml"));
@@ -39,13 +38,13 @@ fn objects() -> Vec<(String, Value)> {
     documents
 }
 
-/// All objects of one kind.
+/// Returns all objects of a kind.
 fn all<T: DeserializeOwned>(kind: &str) -> Vec<T> {
     let objects = objects().into_iter().filter(|(_, object)| object["kind"] == kind);
     objects.map(|(_, object)| serde_json::from_value(object).unwrap()).collect()
 }
 
-/// The only object of one kind.
+/// Returns the only object of a kind.
 fn one<T: DeserializeOwned>(kind: &str) -> T {
     let mut found = all(kind);
     assert_eq!(found.len(), 1, "{kind}");
@@ -71,7 +70,7 @@ fn only_container(pod: &PodSpec) -> &Container {
     &pod.containers[0]
 }
 
-/// What of `written` is not in `read`: fields that the type does not have.
+/// Collects the fields of `written` that `read` lacks because the type does not have them.
 fn lost(written: &Value, read: &Value, at: &str, missing: &mut Vec<String>) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {
@@ -101,7 +100,7 @@ fn is_whole<T: DeserializeOwned + Serialize>(file: &str, written: &Value) {
 }
 
 #[test]
-fn every_object_is_one_that_kubernetes_knows_field_by_field() {
+fn every_field_of_every_object_exists_in_its_kubernetes_type() {
     for (file, object) in objects() {
         let (version, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
         let check = match (version.unwrap(), kind.unwrap()) {
@@ -138,14 +137,14 @@ fn every_object_is_one_that_kubernetes_knows_field_by_field() {
 }
 
 #[test]
-fn a_misspelt_field_would_be_noticed() {
+fn a_misspelt_field_is_noticed() {
     let (mut missing, written) = (Vec::new(), json!({"spec": {"replica": 2, "paused": true}}));
     lost(&written, &json!({"spec": {"paused": true}}), "", &mut missing);
     assert_eq!(missing, [".spec.replica"]);
 }
 
 #[test]
-fn the_kustomization_has_every_file() {
+fn the_kustomization_lists_every_file() {
     let text = tree::read("deploy/base/kustomization.yaml");
     let kustomization: Value = serde_saphyr::from_str(&text).unwrap();
     let listed = kustomization["resources"].as_array().unwrap().iter();
@@ -156,7 +155,7 @@ fn the_kustomization_has_every_file() {
 }
 
 #[test]
-fn objects_are_called_what_the_programs_call_them() {
+fn objects_have_the_names_that_the_programs_use() {
     let expected = [
         ("Namespace", names::NAMESPACE),
         ("Namespace", names::PROBE_NAMESPACE),
@@ -202,11 +201,11 @@ fn objects_are_called_what_the_programs_call_them() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 37, "an object is there twice");
+    assert_eq!(there.len(), 37, "an object exists twice");
 }
 
 #[test]
-fn all_that_lives_in_a_namespace_lives_in_fastraks() {
+fn namespaced_objects_are_in_fastraks_namespace() {
     let cluster_wide = [
         "Namespace",
         "StorageClass",
@@ -221,10 +220,10 @@ fn all_that_lives_in_a_namespace_lives_in_fastraks() {
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();
         let wide = cluster_wide.contains(&object["kind"].as_str().unwrap());
-        // What the webhook may do where it probes is all that is elsewhere.
+        // Only the probe's objects are in another namespace.
         let probes = object["metadata"]["name"] == names::PROBE_NAMESPACE;
-        let home = if probes { names::PROBE_NAMESPACE } else { names::NAMESPACE };
-        assert_eq!(namespace, (!wide).then_some(home), "{file}: {}", object["kind"]);
+        let expected = if probes { names::PROBE_NAMESPACE } else { names::NAMESPACE };
+        assert_eq!(namespace, (!wide).then_some(expected), "{file}: {}", object["kind"]);
         for subject in object["subjects"].as_array().into_iter().flatten() {
             assert_eq!(subject["namespace"], names::NAMESPACE, "{file}");
         }
@@ -232,7 +231,7 @@ fn all_that_lives_in_a_namespace_lives_in_fastraks() {
 }
 
 #[test]
-fn the_default_class_is_ours_and_the_other_keeps_its_volumes() {
+fn the_default_class_deletes_and_the_other_retains_volumes() {
     let classes: Vec<StorageClass> = all("StorageClass");
     let read = |name: &str| {
         let class = classes.iter().find(|class| class.metadata.name.as_deref() == Some(name));
@@ -246,12 +245,11 @@ fn the_default_class_is_ours_and_the_other_keeps_its_volumes() {
     }
     assert!(default.is_default && !retain.is_default);
     assert_eq!((default.reclaim, retain.reclaim), (ReclaimPolicy::Delete, ReclaimPolicy::Retain));
-    // Until the agent can grow a volume: a growth that is accepted and never done is worse.
     assert!(classes.iter().all(|class| class.allow_volume_expansion == Some(true)));
 }
 
 #[test]
-fn the_registration_names_the_webhooks_service_and_bears_no_authority() {
+fn the_webhook_configuration_names_the_service_and_has_no_ca_bundle() {
     let paths = [
         (names::CLAIMS_HOOK, names::CLAIMS_PATH),
         (names::SERVICES_HOOK, names::SERVICES_PATH),
@@ -275,7 +273,7 @@ fn the_registration_names_the_webhooks_service_and_bears_no_authority() {
 }
 
 #[test]
-fn the_registration_cannot_stand_in_anybodys_way() {
+fn the_webhook_fails_open_within_two_seconds() {
     for (name, resource) in
         [(names::CLAIMS_HOOK, "persistentvolumeclaims"), (names::SERVICES_HOOK, "services")]
     {
@@ -296,7 +294,7 @@ fn the_registration_cannot_stand_in_anybodys_way() {
 }
 
 #[test]
-fn the_probe_alone_is_refused_when_nobody_answers_and_only_in_its_own_namespace() {
+fn only_the_probe_fails_closed_and_only_in_its_own_namespace() {
     let hook = hook(names::PROBE_HOOK);
     assert_eq!(hook.failure_policy.as_deref(), Some("Fail"));
     assert!(hook.timeout_seconds.is_some_and(|seconds| seconds <= 2));
@@ -319,7 +317,7 @@ fn the_probe_alone_is_refused_when_nobody_answers_and_only_in_its_own_namespace(
     assert!(conditions.iter().any(|c| c.expression.contains("request.dryRun")));
     assert!(conditions.iter().any(|c| c.expression.contains(&account)));
 
-    // Nothing but to ask for a claim, and nobody but the webhook.
+    // Only the webhook may create claims there.
     let role: Role = all("Role")
         .into_iter()
         .find(|role: &Role| role.metadata.namespace.as_deref() == Some(names::PROBE_NAMESPACE))
@@ -329,8 +327,8 @@ fn the_probe_alone_is_refused_when_nobody_answers_and_only_in_its_own_namespace(
     assert_eq!(rules[0].resources.as_deref(), Some(&["persistentvolumeclaims".to_owned()][..]));
 }
 
-/// What a selector keeps away, as key and values.
-fn kept_away(selector: Option<LabelSelector>) -> BTreeMap<String, BTreeSet<String>> {
+/// Returns the keys and values that a selector excludes.
+fn excluded(selector: Option<LabelSelector>) -> BTreeMap<String, BTreeSet<String>> {
     let selector = selector.unwrap();
     assert!(selector.match_labels.is_none());
     let expressions = selector.match_expressions.unwrap().into_iter().map(|expression| {
@@ -341,7 +339,7 @@ fn kept_away(selector: Option<LabelSelector>) -> BTreeMap<String, BTreeSet<Strin
 }
 
 #[test]
-fn system_namespaces_and_whatever_opts_out_are_not_shown_to_the_webhook() {
+fn system_namespaces_and_objects_that_opt_out_are_excluded() {
     let opted_out =
         (names::ADMISSION.to_owned(), BTreeSet::from([names::ADMISSION_DISABLED.to_owned()]));
     let system = kubernetes::SYSTEM_NAMESPACES.into_iter().chain([names::NAMESPACE]);
@@ -349,21 +347,21 @@ fn system_namespaces_and_whatever_opts_out_are_not_shown_to_the_webhook() {
     for name in [names::CLAIMS_HOOK, names::SERVICES_HOOK] {
         let hook = hook(name);
         let namespaces = BTreeMap::from([opted_out.clone(), system.clone()]);
-        assert_eq!(kept_away(hook.namespace_selector), namespaces, "{name}");
-        assert_eq!(kept_away(hook.object_selector), BTreeMap::from([opted_out.clone()]), "{name}");
+        assert_eq!(excluded(hook.namespace_selector), namespaces, "{name}");
+        assert_eq!(excluded(hook.object_selector), BTreeMap::from([opted_out.clone()]), "{name}");
     }
 }
 
 #[test]
-fn a_replica_of_the_webhook_is_always_there() {
+fn a_rollout_keeps_both_replicas_of_the_webhook() {
     let spec = one::<Deployment>("Deployment").spec;
     assert_eq!(spec.replicas, Some(2));
     let rolling = spec.strategy.unwrap().rolling_update.unwrap();
     assert_eq!(rolling.max_unavailable, Some(IntOrString::Int(0)));
     assert_eq!(rolling.max_surge, Some(IntOrString::Int(1)));
 
-    // No budget: without an answer objects are stored as they were written, and a budget would keep
-    // the last node that pods can run on from being drained.
+    // No PodDisruptionBudget: without the webhook objects are stored unchanged, and a budget would
+    // block the drain of the last schedulable node.
     assert!(all::<Value>("PodDisruptionBudget").is_empty());
     let labels = spec.selector.match_labels.unwrap();
     let selects = |selector: Option<BTreeMap<_, _>>| assert_eq!(selector.as_ref(), Some(&labels));
@@ -372,14 +370,14 @@ fn a_replica_of_the_webhook_is_always_there() {
     selects(service.spec.unwrap().selector);
 
     let spread = &spec.template.spec.unwrap().topology_spread_constraints.unwrap()[0];
-    // A cluster of one node has room for both.
+    // Both can run on a cluster of one node.
     assert_eq!(spread.when_unsatisfiable, "ScheduleAnyway");
     assert_eq!(spread.topology_key, kubernetes::HOSTNAME);
     selects(spread.label_selector.clone().unwrap().match_labels);
 }
 
 #[test]
-fn the_webhook_waits_for_nothing_that_waits_for_it() {
+fn the_webhook_does_not_depend_on_itself() {
     let pod = webhook_pod();
     assert!(pod.volumes.is_none(), "a claim of its own would be reviewed by itself");
     assert_eq!(pod.priority_class_name.as_deref(), Some("system-cluster-critical"));
@@ -390,7 +388,7 @@ fn the_webhook_waits_for_nothing_that_waits_for_it() {
 }
 
 #[test]
-fn the_webhook_has_no_privilege_at_all() {
+fn the_webhook_has_no_privileges() {
     let pod = webhook_pod();
     let security = pod.security_context.clone().unwrap();
     assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
@@ -398,7 +396,7 @@ fn the_webhook_has_no_privilege_at_all() {
 }
 
 #[test]
-fn the_agent_has_two_folders_of_the_host_and_nothing_else_of_it() {
+fn the_agent_mounts_only_two_folders_of_the_host() {
     let pod = agent_pod();
     is_confined(&pod, Some(&["DAC_OVERRIDE", "FOWNER"]));
     let container = only_container(&pod);
@@ -437,7 +435,7 @@ fn the_agent_runs_on_every_linux_node() {
     assert_eq!(pod.priority_class_name.as_deref(), Some("system-node-critical"));
 }
 
-/// The least that both pods promise; `added` are the capabilities that one may have.
+/// Checks the security context of a pod. `added` are its capabilities.
 fn is_confined(pod: &PodSpec, added: Option<&[&str]>) {
     assert_eq!((pod.host_pid, pod.host_network, pod.host_ipc), (None, None, None));
     let profile = pod.security_context.as_ref().unwrap().seccomp_profile.as_ref().unwrap();
@@ -455,7 +453,7 @@ fn is_confined(pod: &PodSpec, added: Option<&[&str]>) {
 }
 
 #[test]
-fn probes_ask_where_the_programs_answer() {
+fn probes_use_the_admin_port() {
     for pod in [webhook_pod(), agent_pod()] {
         let container = only_container(&pod);
         let admin = container
@@ -476,7 +474,7 @@ fn probes_ask_where_the_programs_answer() {
 }
 
 #[test]
-fn other_pods_reach_the_port_for_reviews_and_no_other() {
+fn other_pods_reach_only_the_review_port() {
     let port_of = |pod: &PodSpec, name: &str| {
         let ports = only_container(pod).ports.clone().unwrap();
         ports.into_iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
@@ -499,7 +497,7 @@ fn other_pods_reach_the_port_for_reviews_and_no_other() {
         assert_eq!(spec.pod_selector.unwrap().match_labels, labels, "{name}");
         assert_eq!(spec.policy_types.as_deref(), Some(&["Ingress".to_owned()][..]), "{name}");
         let rules = spec.ingress.unwrap_or_default();
-        // An API server is no pod: where the port is open, it is open to all.
+        // An API server is not a pod, so no selector can name it.
         assert!(rules.iter().all(|rule| rule.from.is_none()), "{name}");
         let ports = rules.into_iter().flat_map(|rule| rule.ports.unwrap());
         let ports: Vec<_> = ports.map(|port| port.port.unwrap()).collect();
@@ -508,7 +506,7 @@ fn other_pods_reach_the_port_for_reviews_and_no_other() {
 }
 
 #[test]
-fn images_are_those_that_the_dockerfile_makes() {
+fn images_are_those_of_the_dockerfile() {
     let dockerfile = tree::read("deploy/Dockerfile");
     for (pod, name, target) in
         [(webhook_pod(), names::WEBHOOK, "webhook"), (agent_pod(), names::AGENT, "agent")]
@@ -524,13 +522,13 @@ fn images_are_those_that_the_dockerfile_makes() {
 }
 
 #[test]
-fn no_rule_is_wider_than_a_name_or_a_kind() {
+fn no_rule_has_a_wildcard_and_single_objects_are_named() {
     for (file, object) in objects() {
         for rule in object["rules"].as_array().into_iter().flatten() {
             let all = [&rule["verbs"], &rule["resources"], &rule["apiGroups"]];
             let starred = all.iter().any(|list| list.as_array().unwrap().contains(&json!("*")));
             assert!(!starred, "{file}: {rule}");
-            // What only ever concerns one object is tied to its name.
+            // Rights to a single object are limited to its name.
             let tied = ["secrets", "mutatingwebhookconfigurations", "leases"];
             let named = rule["resources"]
                 .as_array()
@@ -543,7 +541,7 @@ fn no_rule_is_wider_than_a_name_or_a_kind() {
     }
 }
 
-/// The list of texts that an expression of a policy is.
+/// Returns the list in a variable of a policy.
 fn variable(policy: &str, name: &str) -> BTreeSet<String> {
     let policies: Vec<ValidatingAdmissionPolicy> = all("ValidatingAdmissionPolicy");
     let found = policies.into_iter().find(|known| known.metadata.name.as_deref() == Some(policy));
@@ -574,7 +572,7 @@ fn the_policies_of_the_webhook_name_the_fields_that_it_declares() {
 }
 
 #[test]
-fn the_policy_of_volumes_names_the_pool_that_the_agent_has_by_default() {
+fn the_policy_of_volumes_names_the_default_pool_of_the_agent() {
     let mounts = only_container(&agent_pod()).volume_mounts.clone().unwrap();
     let pools: BTreeSet<_> = mounts
         .into_iter()
@@ -585,12 +583,12 @@ fn the_policy_of_volumes_names_the_pool_that_the_agent_has_by_default() {
 }
 
 #[test]
-fn every_policy_denies_with_a_403_and_is_about_one_account() {
+fn every_policy_denies_with_a_403_and_applies_to_one_account() {
     let policies: Vec<ValidatingAdmissionPolicy> = all("ValidatingAdmissionPolicy");
     for policy in policies {
         let (name, spec) = (policy.metadata.name.unwrap(), policy.spec.unwrap());
         assert_eq!(spec.failure_policy.as_deref(), Some("Fail"), "{name}");
-        // A parameter that is missing would be everybody's trouble: it is looked for first.
+        // A missing parameter would refuse the requests of all users.
         assert!(spec.param_kind.is_none(), "{name}");
         for validation in spec.validations.unwrap() {
             assert_eq!(validation.reason.as_deref(), Some("Forbidden"), "{name}");

@@ -1,12 +1,10 @@
-//! The rules of the house that no compiler knows.
-//!
-//! Sizes of functions, nesting and the like are clippy's, see the root's Cargo.toml.
+//! Rules of the source tree that neither the compiler nor clippy checks.
 
 use crate::tree::{self, File};
 use fastrak_api::names::{self, inlets, kubernetes};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The crates, and which of them each may use.
+/// The crates and the crates that each may use.
 const ARROWS: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("certs", &[]),
@@ -19,39 +17,39 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("e2e", &["admission", "api", "certs", "runtime", "store", "webhook", "agent", "testkit"]),
 ];
 
-/// What is tested with the kit, as a development dependency.
+/// The crates with testkit as a development dependency.
 const TESTED_WITH_KIT: [&str; 4] = ["admission", "webhook", "agent", "store"];
 
-/// A Rust file, as the rules see it.
+/// A Rust file.
 struct Rust {
     path: String,
     text: String,
-    /// Whether all of it is there for tests alone.
+    /// Whether the file is only for tests.
     is_test: bool,
 }
 
 impl Rust {
-    /// The folder of the crate it belongs to.
-    fn room(&self) -> &str {
+    /// Returns the folder of its crate.
+    fn krate(&self) -> &str {
         self.path.split('/').next().unwrap_or_default()
     }
 
-    /// Its lines without a test module at its end.
+    /// Returns the lines without a test module at the end.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let inline = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
         self.text[..inline].lines().enumerate().map(|(at, line)| (at + 1, line))
     }
 
-    /// The same without comments.
+    /// Returns the lines without tests and comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines().filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(at, line)| {
-            // A `//` within a text, as in a URL, has no blank before it.
+            // A `//` within a string, as in a URL, has no space before it.
             (at, line.split_once(" // ").map_or(line, |(code, _)| code))
         })
     }
 }
 
-/// The files that are modules of tests alone: by their place, or because they are declared so.
+/// Returns the files that are only for tests, by their path or their declaration.
 fn test_only(files: &[File]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for File { path, text } in files {
@@ -86,7 +84,7 @@ fn none(broken: impl IntoIterator<Item = String>, rule: &str) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
 
-/// Every line of code in which a text stands, outside tests and the files that may have it.
+/// Returns the lines of code with one of the texts, outside tests and the allowed files.
 fn uses(files: &[Rust], texts: &[&str], allowed: &[&str]) -> Vec<String> {
     let open = |file: &&Rust| !file.is_test && !allowed.contains(&file.path.as_str());
     let mut found = Vec::new();
@@ -98,11 +96,11 @@ fn uses(files: &[Rust], texts: &[&str], allowed: &[&str]) -> Vec<String> {
 }
 
 fn is_pure(file: &Rust) -> bool {
-    matches!(file.room(), "api" | "certs" | "admission") || file.path.ends_with("/plan.rs")
+    matches!(file.krate(), "api" | "certs" | "admission") || file.path.ends_with("/plan.rs")
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader_can_hold() {
+fn no_file_is_too_long() {
     let limit = |path: &str| match path.rsplit('/').next() {
         Some("main.rs") => 40,
         Some("run.rs") => 140,
@@ -117,18 +115,18 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_has_a_module_comment() {
     let files = rust();
-    let spoken = |file: &&Rust| file.text.starts_with("//!") || file.path.ends_with("/tests.rs");
-    let mute = files.iter().filter(|file| !spoken(file));
-    none(mute.map(|file| file.path.clone()), "no `//!` on the first line");
+    let described = |file: &&Rust| file.text.starts_with("//!") || file.path.ends_with("/tests.rs");
+    let bare = files.iter().filter(|file| !described(file));
+    none(bare.map(|file| file.path.clone()), "no `//!` on the first line");
 }
 
 #[test]
-fn what_decides_touches_nothing() {
+fn pure_files_do_no_io() {
     let pure: Vec<_> = rust().into_iter().filter(is_pure).collect();
     assert!(pure.len() > 20, "only {} pure files found", pure.len());
-    let doors = [
+    let io = [
         "kube::",
         "tokio::",
         "std::fs",
@@ -145,13 +143,13 @@ fn what_decides_touches_nothing() {
         "async fn",
         ".await",
     ];
-    none(uses(&pure, &doors, &[]), "I/O, a client, a task or a clock in a pure file");
+    none(uses(&pure, &io, &[]), "I/O, a client, a task or a clock in a pure file");
 }
 
 #[test]
-fn each_outside_thing_has_one_door() {
+fn each_kind_of_io_has_one_module() {
     let files = rust();
-    for (what, texts, doors) in [
+    for (what, texts, modules) in [
         ("processes", &["Command::new("][..], &["testkit/src/process.rs"][..]),
         (
             "the clock",
@@ -169,21 +167,21 @@ fn each_outside_thing_has_one_door() {
             &["runtime/src/client.rs"],
         ),
     ] {
-        for door in doors {
-            assert!(files.iter().any(|file| file.path == *door), "{door} is gone");
+        for module in modules {
+            assert!(files.iter().any(|file| file.path == *module), "{module} does not exist");
         }
-        none(uses(&files, texts, doors), &format!("{what} are for {} alone", doors.join(", ")));
+        none(uses(&files, texts, modules), &format!("{what}: only in {}", modules.join(", ")));
     }
 }
 
 #[test]
-fn a_name_that_a_cluster_sees_is_spelled_in_one_file() {
+fn names_visible_in_a_cluster_are_spelled_in_one_file() {
     let (spelled, files) = (["api/src/names.rs"], rust());
     none(uses(&files, &[names::DOMAIN], &spelled), "fastrak's domain outside api/src/names.rs");
 
-    // What is for development alone builds whole objects and may name what others name.
+    // Development crates build whole objects and may spell names of Kubernetes.
     let shipped: Vec<_> =
-        files.into_iter().filter(|file| !matches!(file.room(), "testkit" | "e2e")).collect();
+        files.into_iter().filter(|file| !matches!(file.krate(), "testkit" | "e2e")).collect();
     let quoted = [
         names::NAMESPACE,
         names::WEBHOOK_SECRET,
@@ -208,15 +206,15 @@ fn a_name_that_a_cluster_sees_is_spelled_in_one_file() {
 }
 
 #[test]
-fn the_furniture_knows_no_word_of_fastrak() {
+fn runtime_and_certs_do_not_mention_fastrak() {
     let files = tree::below("runtime/src").into_iter().chain(tree::below("certs/src"));
-    // Their flags' variables bear the prefix that those of the programs have.
+    // Their flags' variables have the prefix of the programs.
     let word = |text: &str| text.replace("env = \"FASTRAK_", "").to_lowercase().contains("fastrak");
     let words = files.filter(|file| word(&file.text));
-    none(words.map(|file| file.path), "runtime and certs could be lifted into another product");
+    none(words.map(|file| file.path), "runtime and certs are independent of the product");
 }
 
-/// The crates of ours under one heading of a manifest.
+/// Returns fastrak's crates under one heading of a manifest.
 fn ours(manifest: &str, heading: &str) -> BTreeSet<String> {
     let mut within = false;
     let mut found = BTreeSet::new();
@@ -232,7 +230,7 @@ fn ours(manifest: &str, heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn arrows_point_down() {
+fn dependencies_point_down() {
     let arrows: BTreeMap<_, _> = ARROWS.into_iter().collect();
     let root = tree::read("Cargo.toml");
     let members = root.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
@@ -241,51 +239,51 @@ fn arrows_point_down() {
     let members: BTreeSet<&str> = members.into_iter().filter(|part| *part != "]").collect();
     assert_eq!(members, arrows.keys().copied().collect(), "a crate without a rule");
 
-    for (room, allowed) in arrows {
-        let manifest = tree::read(&format!("{room}/Cargo.toml"));
+    for (krate, allowed) in arrows {
+        let manifest = tree::read(&format!("{krate}/Cargo.toml"));
         let allowed: BTreeSet<_> = allowed.iter().map(|&name| name.to_owned()).collect();
         let used = ours(&manifest, "[dependencies]");
-        assert!(used.is_subset(&allowed), "{room} uses {used:?}, may use {allowed:?}");
+        assert!(used.is_subset(&allowed), "{krate} uses {used:?}, may use {allowed:?}");
         let mut tested = ours(&manifest, "[dev-dependencies]");
-        if TESTED_WITH_KIT.contains(&room) {
+        if TESTED_WITH_KIT.contains(&krate) {
             tested.remove("testkit");
         }
         assert!(
             tested.is_subset(&allowed),
-            "the tests of {room} use {tested:?}, may use {allowed:?}"
+            "the tests of {krate} use {tested:?}, may use {allowed:?}"
         );
         let (build, strange) =
             (ours(&manifest, "[build-dependencies]"), manifest.contains("[target."));
         assert!(
             build.is_empty() && !strange,
-            "{room} has dependencies that this test does not read"
+            "{krate} has dependencies that this test does not read"
         );
     }
 }
 
 #[test]
 fn a_pure_crate_has_no_dependency_that_could_do_io() {
-    for room in ["api", "certs", "admission"] {
-        let manifest = tree::read(&format!("{room}/Cargo.toml"));
+    for krate in ["api", "certs", "admission"] {
+        let manifest = tree::read(&format!("{krate}/Cargo.toml"));
         let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
         let shipped = rest.split("\n[").next().unwrap();
         let names = shipped.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
-        let doors = ["tokio", "kube", "hyper", "rustix", "libc", "jiff", "tempfile"];
-        let open: Vec<_> = names.filter(|name| doors.contains(name)).collect();
-        assert!(open.is_empty(), "{room} depends on {open:?}");
+        let io = ["tokio", "kube", "hyper", "rustix", "libc", "jiff", "tempfile"];
+        let open: Vec<_> = names.filter(|name| io.contains(name)).collect();
+        assert!(open.is_empty(), "{krate} depends on {open:?}");
     }
 }
 
 #[test]
-fn every_crate_is_under_the_lints_of_all() {
-    for (room, _) in ARROWS {
-        let manifest = tree::read(&format!("{room}/Cargo.toml"));
-        assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{room}/Cargo.toml");
+fn every_crate_uses_the_lints_of_the_workspace() {
+    for (krate, _) in ARROWS {
+        let manifest = tree::read(&format!("{krate}/Cargo.toml"));
+        assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{krate}/Cargo.toml");
     }
 }
 
 #[test]
-fn nothing_is_left_for_later_in_a_comment() {
+fn no_comment_defers_work() {
     let words =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
     let mut left = Vec::new();
@@ -296,7 +294,7 @@ fn nothing_is_left_for_later_in_a_comment() {
         let lines = file.text.lines().enumerate().filter(|(_, line)| whole(line));
         left.extend(lines.map(|(at, line)| format!("{}:{}: {line}", file.path, at + 1)));
     }
-    none(left, "write down why it is so, or do it");
+    none(left, "document the reason or do the work");
 }
 
 #[test]

@@ -1,6 +1,4 @@
-//! The source tree as a list of texts, for tests that read it.
-//!
-//! It judges nothing.
+//! Reads the files of the source tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,23 +8,23 @@ const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
 
 /// A file of the tree.
 pub(crate) struct File {
-    /// Its path from the root of the repository, with `/`.
+    /// The path from the root of the repository.
     pub(crate) path: String,
-    /// What it says.
+    /// The content.
     pub(crate) text: String,
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// One file by its path from the root.
+/// Reads a file by its path from the root.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every text below a folder, in the order of their paths.
+/// Reads all text files below a folder, sorted by their paths.
 pub(crate) fn below(folder: &str) -> Vec<File> {
     let mut files = Vec::new();
     collect(&root(), &root().join(folder), &mut files);

@@ -1,5 +1,5 @@
-//! The kubelet's probes are answered even if other clients hold many connections open or the process
-//! has no file descriptor left.
+//! The kubelet's probes are answered even if other clients hold many connections open or the
+//! process has no file descriptor left.
 
 use crate::http;
 use crate::runs_as_a_program::{PROGRAM, free_port};

@@ -1,5 +1,5 @@
-//! The offline commands: their output, their messages and their exit codes. A real API server stores
-//! what they predict.
+//! The offline commands: their output, their messages and their exit codes. A real API server
+//! stores what they predict.
 
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, bail, ensure};

@@ -19,7 +19,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 const COUNT: usize = 200;
-/// The bytes of a claim's labels, near the limit of an API server: etcd accepts requests of 1.5 MiB.
+/// The bytes of a claim's labels, near the limit of an API server: etcd accepts requests of 1.5
+/// MiB.
 const LABELS: usize = 1_200_000;
 const SERVICE_LABELS: usize = 120_000;
 /// Every tenth object needs a repair.

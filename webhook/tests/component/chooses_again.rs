@@ -1,5 +1,5 @@
-//! If a node that fastrak or the scheduler chose is deleted, the choice is made again: at admission of
-//! a restored claim, or by the leader for a claim that waits.
+//! If a node that fastrak or the scheduler chose is deleted, the choice is made again: at admission
+//! of a restored claim, or by the leader for a claim that waits.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};

@@ -62,8 +62,8 @@ async fn ten_thousand_half_open_handshakes_do_not_block_other_clients() -> Resul
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_connections_are_kept_and_served() -> Result<()> {
-    // Sessions are not resumed, and a handshake takes tens of milliseconds in a debug build: the last
-    // connection is opened long after the first.
+    // Sessions are not resumed, and a handshake takes tens of milliseconds in a debug build: the
+    // last connection is opened long after the first.
     let (idle, age) = (Duration::from_secs(3600), Duration::from_secs(3600));
     let limits = Limits { connections: KEPT, handshake: SOON, header: SOON, idle, age, ..LIMITS };
     let server = Server::start(limits, Duration::ZERO).await?;

@@ -1,5 +1,5 @@
-//! The server answers invalid input with the reason or closes the connection, in time, and continues
-//! to serve other clients.
+//! The server answers invalid input with the reason or closes the connection, in time, and
+//! continues to serve other clients.
 
 use crate::server::{LIMITS, REQUEST, Server, head, request, rest, review};
 use anyhow::{Result, ensure};

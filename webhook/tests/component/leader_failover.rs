@@ -1,5 +1,5 @@
-//! One of two replicas repairs objects. If it is killed, the other takes over and nothing is lost. If
-//! it stops in order, the other starts at once.
+//! One of two replicas repairs objects. If it is killed, the other takes over and nothing is lost.
+//! If it stops in order, the other starts at once.
 
 use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};

@@ -1,6 +1,6 @@
-//! A namespace has a default class for its claims and a default balancer for its Services. The webhook
-//! recognizes by the managed fields whether a claim names a class, so each way of creating a claim is
-//! tested.
+//! A namespace has a default class for its claims and a default balancer for its Services. The
+//! webhook recognizes by the managed fields whether a claim names a class, so each way of creating
+//! a claim is tested.
 
 use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};

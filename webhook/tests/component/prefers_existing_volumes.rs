@@ -30,8 +30,8 @@ fn volumes(cluster: &TestCluster) -> Api<PersistentVolume> {
     Api::all(cluster.client.clone())
 }
 
-/// Creates a volume on the node, reserved for the named claim if there is one, and waits until it is
-/// Available or Bound.
+/// Creates a volume on the node, reserved for the named claim if there is one, and waits until it
+/// is Available or Bound.
 async fn has_volume(
     cluster: &TestCluster,
     name: &str,

@@ -1,5 +1,5 @@
-//! The probe reports why the API server does not get the webhook's answer. Each cause is produced on a
-//! real API server.
+//! The probe reports why the API server does not get the webhook's answer. Each cause is produced
+//! on a real API server.
 
 use crate::test_cluster::{SOON, TestCluster};
 use crate::tls_impersonation::{FakeCertificate, FakeServer, Respond, answer};

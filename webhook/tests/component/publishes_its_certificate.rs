@@ -1,5 +1,5 @@
-//! The webhook creates its certificates, publishes its CA, and is ready only after the published CA was
-//! read back. Lost and broken parts are repaired.
+//! The webhook creates its certificates, publishes its CA, and is ready only after the published CA
+//! was read back. Lost and broken parts are repaired.
 
 use crate::http;
 use crate::test_cluster::{Running, SOON, TestCluster};

@@ -16,8 +16,8 @@ fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 
-/// Starts a cluster without a marked class, with a namespace that opts out, and with a webhook that is
-/// configured and down.
+/// Starts a cluster without a marked class, with a namespace that opts out, and with a webhook that
+/// is configured and down.
 async fn without_webhook() -> Result<TestCluster> {
     let cluster = TestCluster::start(Options::with_controllers()).await?;
     let unmark = format!("{DEFAULT_CLASS}-");
@@ -94,8 +94,8 @@ async fn claims_stored_while_the_webhook_was_down_are_repaired() -> Result<()> {
         Ok(())
     })
     .await?;
-    // One task handles claims in order: after the repair of a later claim, the one that opts out was
-    // handled too.
+    // One task handles claims in order: after the repair of a later claim, the one that opts out
+    // was handled too.
     cluster.register("127.0.0.1:9".parse()?).await?;
     cluster.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
     eventually(SOON, "a later claim is repaired", || async {

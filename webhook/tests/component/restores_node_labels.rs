@@ -1,5 +1,5 @@
-//! A bound claim that lost the label or the annotation of its node gets both from its volume. No other
-//! claim does.
+//! A bound claim that lost the label or the annotation of its node gets both from its volume. No
+//! other claim does.
 
 use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A CA is replaced after eight of its twelve seconds, and its successor signs about a second later. A
-/// certificate is replaced after four.
+/// A CA is replaced after eight of its twelve seconds, and its successor signs about a second
+/// later. A certificate is replaced after four.
 pub(crate) const SHORT: [&str; 3] =
     ["--ca-lifetime=12s", "--certificate-lifetime=6s", "--bundle-settle=1s"];
 

@@ -1,5 +1,5 @@
-//! The webhook's server alone, with short limits and its own certificate, and a client that can send
-//! any bytes. No API server is needed.
+//! The webhook's server alone, with short limits and its own certificate, and a client that can
+//! send any bytes. No API server is needed.
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;

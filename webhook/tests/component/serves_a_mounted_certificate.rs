@@ -1,5 +1,5 @@
-//! A certificate of the operator, mounted as Kubernetes mounts a Secret, is published, read back and
-//! served, and so is its successor.
+//! A certificate of the operator, mounted as Kubernetes mounts a Secret, is published, read back
+//! and served, and so is its successor.
 
 use crate::continuous_client::{ContinuousClient, Excused, call};
 use crate::publishes_its_certificate::Seen;

@@ -1,5 +1,5 @@
-//! The API server, with a correct clock, trusts the certificates that a webhook makes with a clock that
-//! is a day off.
+//! The API server, with a correct clock, trusts the certificates that a webhook makes with a clock
+//! that is a day off.
 
 use crate::continuous_client::{ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;

@@ -1,5 +1,5 @@
-//! A control plane with fastrak's manifests, and the webhook in this process. The webhook configuration
-//! has the loopback address of the webhook instead of its Service.
+//! A control plane with fastrak's manifests, and the webhook in this process. The webhook
+//! configuration has the loopback address of the webhook instead of its Service.
 
 use crate::http;
 use anyhow::{Context as _, Result, ensure};

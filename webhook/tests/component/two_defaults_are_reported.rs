@@ -1,5 +1,5 @@
-//! Two default classes are reported: to the administrator by a gauge and an event on each, to the user
-//! by a warning.
+//! Two default classes are reported: to the administrator by a gauge and an event on each, to the
+//! user by a warning.
 
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};

@@ -1,6 +1,6 @@
-//! The cluster of the bench: a real API server, a node that is an object alone, fastrak's manifests as
-//! they ship, and as many replicas of the webhook as are asked for. The webhook is the ServiceAccount
-//! that it is in a cluster; only its address differs, since nothing here routes a Service.
+//! The cluster of the bench: a real API server, a Node object, fastrak's manifests and any number
+//! of replicas of the webhook with their ServiceAccount. Only the address differs from an
+//! installation, because no Service is routed.
 
 use super::connection::{Target, trusting};
 use super::review::NODE;
@@ -15,13 +15,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A cluster that fastrak's manifests were applied to.
+/// A cluster with fastrak's manifests.
 pub(crate) struct BenchCluster {
     plane: ControlPlane,
     client: Client,
 }
 
-/// A webhook that runs or can be started.
+/// A replica of the webhook, running or stopped.
 #[derive(Debug)]
 pub(crate) struct Replica {
     program: Program,
@@ -29,7 +29,7 @@ pub(crate) struct Replica {
 }
 
 impl BenchCluster {
-    /// Starts it. The API server calls the webhook at this port.
+    /// Starts the cluster. The API server calls the webhook at this port.
     pub(crate) async fn start(port: u16) -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only()).await?;
         let client = plane.client().await?;
@@ -40,35 +40,35 @@ impl BenchCluster {
         Ok(Self { plane, client })
     }
 
-    /// A client with the administrator's rights.
+    /// Returns a client of the administrator.
     #[must_use]
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// A folder for files that live as long as the cluster.
+    /// Returns a folder that is removed with the cluster.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         self.plane.scratch_dir(name)
     }
 
-    /// Where the logs of what runs beside the cluster belong.
+    /// Returns the folder of the logs.
     #[must_use]
     pub(crate) fn logs(&self) -> PathBuf {
         self.plane.logs_dir()
     }
 
-    /// Keeps all logs; where they will be.
+    /// Keeps the logs. Returns their path.
     pub(crate) fn keep_logs(&self) -> PathBuf {
         self.plane.keep_logs()
     }
 
-    /// The means to be the webhook's ServiceAccount.
+    /// Creates a kubeconfig of the webhook's ServiceAccount.
     pub(crate) async fn kubeconfig(&self) -> Result<PathBuf> {
         let account = Identity::of(&self.plane, names::NAMESPACE, names::WEBHOOK).await?;
         Ok(account.kubeconfig_path().to_owned())
     }
 
-    /// A replica of the webhook, which is not started yet.
+    /// Returns a replica of the webhook that is not started yet.
     pub(crate) async fn replica(
         &self,
         binary: &Path,
@@ -83,20 +83,23 @@ impl BenchCluster {
         Ok(Replica { program, address })
     }
 
-    /// The authorities by which the API server knows the webhook, as published now.
+    /// Returns the published CA bundle.
     pub(crate) async fn bundle(&self) -> Result<Vec<u8>> {
         let all: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
-        let found = all.get(names::WEBHOOK_CONFIGURATION).await.context("read the registration")?;
+        let found = all
+            .get(names::WEBHOOK_CONFIGURATION)
+            .await
+            .context("read the webhook configuration")?;
         bundle(&found).context("no bundle is published")
     }
 
-    /// Where a replica is called, and whom to believe there now.
+    /// Returns the address of a replica and the published CAs.
     pub(crate) async fn target(&self, replica: &Replica) -> Result<Target> {
         Ok(Target { address: replica.address, tls: trusting(&self.bundle().await?)? })
     }
 }
 
-/// What a registration says of whom to believe.
+/// Returns the CA bundle in a webhook configuration.
 #[must_use]
 pub(crate) fn bundle(configuration: &MutatingWebhookConfiguration) -> Option<Vec<u8>> {
     let hook = configuration.webhooks.iter().flatten();
@@ -105,38 +108,38 @@ pub(crate) fn bundle(configuration: &MutatingWebhookConfiguration) -> Option<Vec
 }
 
 impl Replica {
-    /// Has it keep to one processor.
+    /// Pins the replica to one processor.
     #[must_use]
     pub(crate) fn pinned(mut self, processor: usize) -> Self {
         self.program = self.program.through(&["taskset", "-c", &processor.to_string()]);
         self
     }
 
-    /// Where it answers reviews.
+    /// Returns the address of the review port.
     #[must_use]
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it tells whether it is ready.
+    /// Returns the address of the admin port.
     #[must_use]
     pub(crate) fn admin(&self) -> SocketAddr {
         self.program.admin()
     }
 
-    /// Its process.
+    /// Returns the process id.
     pub(crate) fn pid(&self) -> Result<u32> {
         self.program.pid()
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the replica and waits until it is ready.
     pub(crate) async fn start(&mut self) -> Result<Duration> {
         self.program.start().await
     }
 
-    /// Ends it as a rollout would, and waits until it has exited.
+    /// Stops the replica as a rollout does, and waits until it has exited.
     pub(crate) fn stop(&mut self) -> Result<()> {
-        // The wait takes as long as the drain does, in which this thread serves nobody else.
+        // The wait blocks this thread for the duration of the drain.
         tokio::task::block_in_place(|| self.program.stop())
     }
 }

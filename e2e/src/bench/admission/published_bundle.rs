@@ -1,5 +1,4 @@
-//! The bundle that callers are to believe, as it is published at each moment, and how many
-//! authorities of it have come to vouch for a certificate that was shown.
+//! Follows the published bundle, and counts the CAs of it that have issued a served certificate.
 
 use super::cluster::bundle;
 use super::connection::trusting;
@@ -19,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What is published, followed by a watch.
+/// The published bundle, followed by a watch.
 #[derive(Debug)]
 pub(crate) struct Published {
     now: watch::Receiver<Arc<ClientConfig>>,
@@ -27,20 +26,23 @@ pub(crate) struct Published {
     follower: JoinHandle<()>,
 }
 
-/// All that there has been.
+/// All CAs and certificates so far.
 #[derive(Debug, Default)]
 struct Seen {
-    authorities: BTreeSet<String>,
-    /// Those of which a certificate was shown.
+    cas: BTreeSet<String>,
+    /// The CAs of which a certificate was served.
     served: BTreeSet<String>,
     leaves: BTreeSet<Vec<u8>>,
 }
 
 impl Published {
-    /// Follows it, from a moment at which something is published.
+    /// Starts to follow the bundle, which must be published already.
     pub(crate) async fn follow(client: Client) -> Result<Self> {
         let all: Api<MutatingWebhookConfiguration> = Api::all(client);
-        let found = all.get(names::WEBHOOK_CONFIGURATION).await.context("read the registration")?;
+        let found = all
+            .get(names::WEBHOOK_CONFIGURATION)
+            .await
+            .context("read the webhook configuration")?;
         let first = bundle(&found).context("no bundle is published")?;
         let mut seen = Seen::default();
         seen.publish(&first)?;
@@ -50,18 +52,18 @@ impl Published {
         Ok(Self { now, seen, follower })
     }
 
-    /// Whom to believe now.
+    /// Returns the TLS configuration with the current bundle.
     #[must_use]
     pub(crate) fn now(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.now.borrow())
     }
 
-    /// Takes note of a certificate that was shown.
+    /// Records a served certificate.
     pub(crate) fn shown(&self, leaf: &[u8]) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).show(leaf);
     }
 
-    /// How many authorities have followed the first, up to a certificate of theirs that was shown.
+    /// Returns the number of CAs after the first of which a certificate was served.
     #[must_use]
     pub(crate) fn rotations(&self) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +89,7 @@ async fn follow(
     while let Some(version) = versions.next().await {
         let Some(bundle) = version.ok().as_ref().and_then(bundle) else { continue };
         let noted = seen.lock().unwrap_or_else(PoisonError::into_inner).publish(&bundle);
-        // One that cannot be read changes nothing: an API server would be as stuck.
+        // An invalid bundle changes nothing.
         if let (Ok(tls), Ok(())) = (trusting(&bundle), noted) {
             sender.send_replace(tls);
         }
@@ -96,8 +98,8 @@ async fn follow(
 
 impl Seen {
     fn publish(&mut self, bundle: &[u8]) -> Result<()> {
-        let text = std::str::from_utf8(bundle).context("a bundle that is no text")?;
-        self.authorities.extend(Bundle::parse(text).context("read a bundle")?.iter());
+        let text = std::str::from_utf8(bundle).context("a bundle that is not UTF-8")?;
+        self.cas.extend(Bundle::parse(text).context("read a bundle")?.iter());
         Ok(())
     }
 
@@ -107,11 +109,11 @@ impl Seen {
         }
         let text = STANDARD.encode(leaf);
         let leaf = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
-        let vouches = |authority: &&String| {
-            let bundle = Bundle::parse(authority.as_str());
+        let has_issued = |ca: &&String| {
+            let bundle = Bundle::parse(ca.as_str());
             bundle.is_ok_and(|bundle| bundle.trusts(&leaf, clock::offset_now()))
         };
-        self.served.extend(self.authorities.iter().filter(vouches).cloned());
+        self.served.extend(self.cas.iter().filter(has_issued).cloned());
     }
 }
 
@@ -123,10 +125,10 @@ mod tests {
     use rustls::pki_types::pem::PemObject as _;
 
     #[test]
-    fn an_authority_counts_once_a_certificate_of_it_is_shown() {
+    fn a_ca_counts_after_a_certificate_of_it_is_served() {
         let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
-        let authority = || CertificateAuthority::generate("same name", validity).unwrap();
-        let leaf = |authority: &CertificateAuthority| {
+        let ca = || CertificateAuthority::generate("same name", validity).unwrap();
+        let leaf = |ca: &CertificateAuthority| {
             let request = LeafRequest {
                 common_name: "leaf".to_owned(),
                 organization: None,
@@ -134,18 +136,18 @@ mod tests {
                 usage: Usage::Server,
                 validity,
             };
-            let pair = authority.issue(&request).unwrap();
+            let pair = ca.issue(&request).unwrap();
             CertificateDer::from_pem_slice(pair.cert_pem.as_bytes()).unwrap()
         };
-        let (one, two) = (authority(), authority());
+        let (one, two) = (ca(), ca());
         let mut seen = Seen::default();
         seen.publish(format!("{}{}", one.cert_pem(), two.cert_pem()).as_bytes()).unwrap();
-        assert_eq!((seen.authorities.len(), seen.served.len()), (2, 0));
+        assert_eq!((seen.cas.len(), seen.served.len()), (2, 0));
         seen.show(&leaf(&one));
         seen.show(&leaf(&one));
         assert_eq!(seen.served.len(), 1);
         seen.show(&leaf(&two));
-        seen.show(&leaf(&authority()));
+        seen.show(&leaf(&ca()));
         assert_eq!((seen.leaves.len(), seen.served.len()), (4, 2));
     }
 }

@@ -1,9 +1,9 @@
-//! Calls that must not fail, while both replicas are restarted over and over and the authority behind
-//! their certificates changes: through a real API server, by writes that it does not store, and by a
-//! client that calls the webhook directly and believes what is published at that moment.
+//! Calls that must not fail while both replicas restart repeatedly and their CA changes: through a
+//! real API server by dry runs, and by clients that call the webhook directly and trust the
+//! published bundle.
 //!
-//! The registration is the one that ships but for its failure policy: here it is Fail, so that a
-//! call that the API server could not make is seen. It makes no load: callers keep to a pace.
+//! The failure policy is Fail, so that a failed call of the API server is an error. The rate of
+//! calls is limited, so this is not a load test.
 
 mod callers;
 mod tally;
@@ -21,12 +21,12 @@ use fastrak_testkit::webhook_configuration::fail_closed;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a replica may take to be called again.
+/// The timeout until a replica is called again.
 const SOON: Duration = Duration::from_secs(30);
-/// Longer than the balancer takes to send connections elsewhere.
+/// Longer than the delay of the balancer.
 const DRAIN: &str = "--drain=2s";
 
-/// How much is to happen.
+/// The planned numbers of calls and changes.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Writes through the API server.
@@ -35,17 +35,17 @@ pub struct Plan {
     pub direct: usize,
     /// Restarts, of both replicas in turn.
     pub restarts: usize,
-    /// New authorities, each up to a certificate of it that is shown.
+    /// New CAs of which a certificate is served.
     pub rotations: usize,
-    /// How long an authority lasts; another comes after two thirds of it.
-    pub authority_lasts: Duration,
-    /// The time over which the calls are spread. They go on until all else has happened.
+    /// The lifetime of a CA, which is replaced after two thirds of it.
+    pub ca_lifetime: Duration,
+    /// The time over which the calls are spread. They continue until everything else has happened.
     pub spread: Duration,
-    /// After this no further restart begins, whatever is short of the plan.
+    /// The time after which no further restart begins.
     pub limit: Duration,
 }
 
-/// What happened.
+/// The results.
 #[derive(Debug)]
 pub struct Report {
     /// Writes through the API server.
@@ -54,14 +54,14 @@ pub struct Report {
     pub direct: Tally,
     /// Restarts.
     pub restarts: usize,
-    /// New authorities of which a certificate was shown.
+    /// New CAs of which a certificate was served.
     pub rotations: usize,
-    /// The time it took.
+    /// The duration.
     pub took: Duration,
 }
 
 impl Plan {
-    /// The rolling_restarts whose figures are published.
+    /// Returns the plan whose figures are published.
     #[must_use]
     pub fn full() -> Self {
         Self {
@@ -69,13 +69,13 @@ impl Plan {
             direct: 80_000,
             restarts: 20,
             rotations: 3,
-            authority_lasts: Duration::from_secs(60),
+            ca_lifetime: Duration::from_secs(60),
             spread: Duration::from_secs(120),
             limit: Duration::from_secs(300),
         }
     }
 
-    /// A small one, for a test.
+    /// Returns a small plan for a test.
     #[must_use]
     pub fn small() -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Plan {
             direct: 1_500,
             restarts: 4,
             rotations: 1,
-            authority_lasts: Duration::from_secs(20),
+            ca_lifetime: Duration::from_secs(20),
             spread: Duration::from_secs(15),
             limit: Duration::from_secs(50),
         }
@@ -91,7 +91,7 @@ impl Plan {
 }
 
 fn rotation_flags(plan: &Plan) -> Vec<String> {
-    let seconds = plan.authority_lasts.as_secs();
+    let seconds = plan.ca_lifetime.as_secs();
     vec![
         format!("--ca-lifetime={seconds}s"),
         format!("--certificate-lifetime={}s", seconds / 2),
@@ -100,7 +100,7 @@ fn rotation_flags(plan: &Plan) -> Vec<String> {
     ]
 }
 
-/// Runs it with two replicas of this program.
+/// Runs the plan with two replicas of this program.
 pub async fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     let port = free_port()?;
     let cluster = BenchCluster::start(port).await?;
@@ -145,8 +145,8 @@ fn is_enough(plan: &Plan, callers: &Callers, restarts: usize) -> bool {
     through_api >= plan.through_api && direct >= plan.direct && restarts >= plan.restarts && rotated
 }
 
-/// One replica goes and comes back, as a rollout has it: the other one is called meanwhile, and
-/// the next does not go before this one is called again.
+/// Restarts one replica like a rollout: the other one is called meanwhile, and the next restart
+/// waits until this one is called again.
 async fn roll(replica: &mut Replica, balancer: &Balancer) -> Result<()> {
     replica.stop()?;
     replica.start().await?;

@@ -1,5 +1,5 @@
-//! The cluster of the bench: a real API server, a controller manager that is not held back, and fastrak
-//! as processes for a node that is an object alone. The agent's disk is this machine's.
+//! The cluster of the bench: a real API server, a controller manager with high rate limits, and
+//! fastrak as processes for a Node object. The agent's disk is this machine's.
 
 use crate::install::{Binaries, Processes};
 use anyhow::{Context, Result};
@@ -15,23 +15,23 @@ use std::time::Duration;
 
 const NODE: &str = "bench-node";
 pub(super) const NAMESPACE: &str = "default";
-/// Removes what its claims leave at once, and lets them grow, whatever the classes that ship do.
+/// A class without trash that allows growth.
 const CLASS: &str = "bench";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All of it.
+/// The cluster with fastrak.
 pub(super) struct BenchCluster {
     pub(super) client: Client,
     pub(super) claims: Api<PersistentVolumeClaim>,
-    // Before the control plane, which it calls until it ends.
+    // Dropped before the control plane, which it calls until it stops.
     pub(super) processes: Processes,
     _plane: ControlPlane,
 }
 
 impl BenchCluster {
     pub(super) async fn start(binaries: &Binaries) -> Result<Self> {
-        // At its usual rates the controller manager binds seven claims a second, and all that is
-        // measured would be the wait for it.
+        // With its default rates the controller manager binds seven claims a second, and the bench
+        // would measure that.
         let quick = ["--kube-api-qps=1000", "--kube-api-burst=1000"];
         let options = quick.into_iter().fold(Options::full(), |options, flag| {
             options.flag(Component::ControllerManager, flag)
@@ -48,8 +48,8 @@ impl BenchCluster {
         Ok(Self { client, claims, processes, _plane: plane })
     }
 
-    /// Asks for a volume; the uid of the claim.
-    pub(super) async fn ask(&self, name: &str) -> Result<String> {
+    /// Creates a claim. Returns its uid.
+    pub(super) async fn claim(&self, name: &str) -> Result<String> {
         let object = claim(name).class(CLASS).build(NAMESPACE);
         let made = self.claims.create(&PostParams::default(), &object).await;
         made.context("create a claim")?.uid().context("it has a uid")

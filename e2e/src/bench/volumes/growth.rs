@@ -1,4 +1,4 @@
-//! How soon a claim that asks for more shows that it has it.
+//! Measures how soon a claim that requests more shows its new size.
 
 use super::AREA;
 use super::cluster::{BenchCluster, NAMESPACE};
@@ -14,11 +14,11 @@ use std::time::Instant;
 const TIMES: usize = 30;
 const NAME: &str = "growing";
 
-/// Has one claim grow again and again, beside a claim that is made, whose size is shown when it is
+/// Grows one claim repeatedly, and compares with new claims, which show their size when they are
 /// Bound.
 pub(super) async fn measure(cluster: &BenchCluster) -> Result<Vec<Figure>> {
     let mut watch = Bound::watch(&cluster.client, NAMESPACE).await?;
-    cluster.ask(NAME).await?;
+    cluster.claim(NAME).await?;
     watch.wait_for(NAME).await?;
     let (mut grown, mut made) = (Vec::new(), Vec::new());
     for time in 0..TIMES {
@@ -32,7 +32,7 @@ pub(super) async fn measure(cluster: &BenchCluster) -> Result<Vec<Figure>> {
         grown.push(started.elapsed().as_secs_f64() * 1e3);
         let other = format!("beside-{time}");
         let started = Instant::now();
-        cluster.ask(&other).await?;
+        cluster.claim(&other).await?;
         watch.wait_for(&other).await?;
         made.push(started.elapsed().as_secs_f64() * 1e3);
         cluster.delete(&other).await?;

@@ -1,4 +1,4 @@
-//! What a thousand volumes cost an agent that has nothing to do.
+//! Measures the cost of a thousand volumes for an idle agent.
 
 use super::AREA;
 use super::cluster::BenchCluster;
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 const VOLUMES: usize = 1_000;
 const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Long enough for events that are reported late, and for the allocator to come to rest.
+/// The time until delayed events are recorded and the allocator has settled.
 const SETTLE: Duration = Duration::from_secs(15);
-/// What volumes hold is found out once a minute: within less than that, the share would be a matter of luck.
+/// Whole minutes, because the agent measures usage once a minute.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Has an agent make them, and weighs it; then weighs one that has found them at its start.
+/// Measures the agent that has created the volumes, and then one that has found them at its start.
 pub(super) async fn measure(cluster: &mut BenchCluster) -> Result<Vec<Figure>> {
     let started = Instant::now();
     let made = stream::iter(0..VOLUMES).map(Ok::<_, anyhow::Error>);
     let ask = |number| {
         let cluster = &*cluster;
-        async move { cluster.ask(&format!("one-of-many-{number}")).await.map(drop) }
+        async move { cluster.claim(&format!("one-of-many-{number}")).await.map(drop) }
     };
     made.try_for_each_concurrent(AT_ONCE, ask).await?;
     eventually(PATIENCE, "all are Bound", || async { all_bound(cluster).await }).await?;
@@ -52,7 +52,7 @@ async fn all_bound(cluster: &BenchCluster) -> Result<()> {
     Ok(())
 }
 
-/// How much of a processor a process takes, in percent.
+/// Returns the share of a processor that a process takes, in percent.
 async fn idle_share(pid: u32) -> Result<f64> {
     let (before, started) = (whole_cpu_time(pid)?, Instant::now());
     tokio::time::sleep(IDLE).await;

@@ -1,4 +1,4 @@
-//! Whether the removal of very many files is in the way of those who ask for a volume meanwhile.
+//! Measures the effect of the removal of very many files on new claims.
 
 use super::AREA;
 use super::cluster::{BenchCluster, NAMESPACE};
@@ -12,25 +12,24 @@ use std::time::{Duration, Instant};
 const FILES: usize = 200_000;
 const FULL_FILES: usize = 1_000_000;
 const IN_A_FOLDER: usize = 1_000;
-/// One in so many has something in it: to give blocks back is another thing than to remove names, and
-/// some disks are very slow at it.
+/// One file in this number has content, because freeing blocks is slow on some disks.
 const NOT_EMPTY: usize = 10;
-/// Claims before, and again after.
+/// The number of claims before and after the removal.
 const IDLE: usize = 30;
-/// At most so many meanwhile, and with fewer there is nothing to compare.
+/// The maximum and the minimum number of claims during the removal.
 const BUSY: usize = 60;
 const LEAST: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 const VICTIM: &str = "victim";
 
-/// Measures claims while nothing else happens, during a removal, and while nothing happens again.
+/// Measures claims before, during and after a removal.
 pub(super) async fn measure(cluster: &BenchCluster, full: bool) -> Result<Vec<Figure>> {
     let files = if full { FULL_FILES } else { FILES };
-    let uid = cluster.ask(VICTIM).await?;
+    let uid = cluster.claim(VICTIM).await?;
     cluster.bound(VICTIM).await?;
     let data = cluster.pool().join(&uid).join("data");
     tokio::task::block_in_place(|| fill(&data, files))?;
-    // Not earlier: a watch does not last for as long as it can take to fill a volume.
+    // After the volume is filled, which may take longer than a watch lasts.
     let mut claims =
         Claims { cluster, bound: Bound::watch(&cluster.client, NAMESPACE).await?, number: 0 };
     let mut idle = claims.times(IDLE, || true).await?;
@@ -60,7 +59,7 @@ pub(super) async fn measure(cluster: &BenchCluster, full: bool) -> Result<Vec<Fi
     ])
 }
 
-/// Claims that are made one after another.
+/// Claims that are created one after another.
 struct Claims<'a> {
     cluster: &'a BenchCluster,
     bound: Bound,
@@ -68,19 +67,19 @@ struct Claims<'a> {
 }
 
 impl Claims<'_> {
-    /// How long each took from its creation to Bound, in milliseconds: at most so many, and as long as
-    /// it goes on.
+    /// Returns the times from creation to Bound, in milliseconds, of at most this number of claims,
+    /// while the condition holds.
     async fn times(&mut self, most: usize, goes_on: impl Fn() -> bool) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         while times.len() < most {
             self.number += 1;
             let name = format!("claim-{}", self.number);
             let started = Instant::now();
-            self.cluster.ask(&name).await?;
+            self.cluster.claim(&name).await?;
             self.bound.wait_for(&name).await?;
             let took = started.elapsed().as_secs_f64() * 1e3;
             self.cluster.delete(&name).await?;
-            // One that outlasted the removal was not measured during it.
+            // A claim that was not finished during the removal does not count.
             if !goes_on() {
                 break;
             }
@@ -90,7 +89,7 @@ impl Claims<'_> {
     }
 }
 
-/// The volume in the trash, under the name by which it is removed: its own with a number after it.
+/// Returns the volume in the trash that is being removed: its name has a number appended.
 fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
     let names = std::fs::read_dir(trash).ok()?.flatten().map(|entry| entry.path());
     let is_it = |path: &PathBuf| {
@@ -100,8 +99,7 @@ fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
     names.into_iter().find(is_it)
 }
 
-/// Puts small files into a folder, and waits until the disk has them: what it still has to write would
-/// be measured as well.
+/// Creates small files in a folder and syncs them, so that their writing is not measured.
 fn fill(folder: &Path, files: usize) -> Result<()> {
     for inner in 0..files / IN_A_FOLDER {
         let inner = folder.join(inner.to_string());
@@ -115,7 +113,7 @@ fn fill(folder: &Path, files: usize) -> Result<()> {
     rustix::fs::syncfs(&folder).context("sync a filesystem")
 }
 
-/// How many files are still in it; what goes while they are counted is not.
+/// Returns the number of files that are left. Files removed during the count are not counted.
 fn count(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: std::fs::DirEntry| match entry.file_type() {
@@ -126,7 +124,7 @@ fn count(folder: &Path) -> usize {
     entries.map(of).sum()
 }
 
-/// Removes the rest beside the agent, which may have been there first.
+/// Removes the rest. The agent may remove files at the same time.
 fn clear(folder: &Path) -> Result<()> {
     loop {
         match std::fs::remove_dir_all(folder) {

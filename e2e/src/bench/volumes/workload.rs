@@ -1,5 +1,4 @@
-//! Who makes volumes in a folder as the agent does, and directories as a program does that does no
-//! more than it must.
+//! Creates volumes in a folder as the agent does, and bare directories to compare with.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
@@ -19,10 +18,10 @@ use std::sync::Arc;
 
 const NODE: &str = "bench-node";
 const BYTES: u64 = 1 << 20;
-/// As long as what is recorded of a volume.
+/// The size of a volume's record.
 const RECORD: usize = 400;
 
-/// Makes volumes and directories on one filesystem.
+/// Volumes and directories on one filesystem.
 pub(super) struct Workload {
     store: Store,
     bare: PathBuf,
@@ -31,14 +30,14 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// In a folder, which may have been used before.
+    /// Prepares a folder, which may have been used before.
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let (pool, bare) = (folder.join("pool"), folder.join("bare"));
         let staging = bare.join(".staging");
         for path in [&pool, &staging] {
             std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
         }
-        // How full the disk is on which it happens to run is no business of the bench.
+        // The bench must not depend on how full the disk is.
         let pool = format!("--pool=default={},reserve=0%", pool.display());
         let args = Args::try_parse_from(["fastrak-agent", "--node", NODE, &pool]);
         let config = Config::try_from(args.context("name a pool")?).context("name a pool")?;
@@ -47,15 +46,15 @@ impl Workload {
         Ok(Self { store: Store::new(Arc::new(pools)), bare, staging, made: 0 })
     }
 
-    /// Makes a volume as the agent makes it; how it is held to its size.
+    /// Creates a volume as the agent does. Returns its quota.
     pub(super) fn volume(&mut self) -> Result<Option<QuotaGroup>> {
-        let order = self.order()?;
-        let (made, is_new) = self.store.ensure(&order).context("make a volume")?;
-        ensure!(is_new, "{} was there", order.identity.volume);
+        let spec = self.spec()?;
+        let (made, is_new) = self.store.ensure(&spec).context("make a volume")?;
+        ensure!(is_new, "{} was there", spec.identity.volume);
         Ok(made.limit)
     }
 
-    /// Makes a directory aside, has it on the disk, and moves it to its place.
+    /// Creates and syncs a directory in staging and moves it to its place.
     pub(super) fn directory(&mut self) -> Result<()> {
         self.made += 1;
         let name = self.made.to_string();
@@ -66,16 +65,16 @@ impl Workload {
         std::fs::rename(&aside, &place).context("move a directory")
     }
 
-    /// The same, and has the move on the disk too.
+    /// Creates a directory and syncs the move too.
     pub(super) fn lasting_directory(&mut self) -> Result<()> {
         self.directory()?;
         let parent = File::open(&self.bare).context("open a directory")?;
         parent.sync_all().context("sync a directory")
     }
 
-    /// Makes what a volume is made of by the calls alone without which a power cut could take a part
-    /// of it: no look at pools, room or what is there already, and no way back.
-    pub(super) fn least(&mut self, limit: Option<QuotaGroup>) -> Result<()> {
+    /// Creates the parts of a volume with only the system calls that survive a power cut: without
+    /// checks of pools, free space or existing files, and without a rollback.
+    pub(super) fn minimal(&mut self, limit: Option<QuotaGroup>) -> Result<()> {
         self.made += 1;
         let name = format!("least-{}", self.made);
         let name = OsStr::new(&name);
@@ -97,7 +96,7 @@ impl Workload {
         place.sync().context("sync a directory")
     }
 
-    fn order(&mut self) -> Result<VolumeSpec> {
+    fn spec(&mut self) -> Result<VolumeSpec> {
         self.made += 1;
         let id = format!("{:08x}-0000-4000-8000-000000000000", self.made);
         let identity = Identity {

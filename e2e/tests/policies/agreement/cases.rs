@@ -1,7 +1,7 @@
-//! A case is an object that is made or changed; it goes all four ways, and the results are kept. It
-//! knows no rule of fastrak's.
+//! A case is an object that is created or changed. Each case is sent all four ways. Nothing here
+//! depends on fastrak's rules.
 
-use super::cluster::{Space, TestCluster, Way, without_servers_own};
+use super::cluster::{Space, TestCluster, Way, without_generated};
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Api;
@@ -9,22 +9,22 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-/// Requests at a time.
+/// The number of concurrent requests.
 const AT_A_TIME: usize = 8;
 
-/// Beside the status of an object that is there before: who wrote it. No object has such a field.
+/// A field of cases, not of objects: the field manager of the status.
 pub(crate) const STATUS_BY: &str = "statusBy";
 
-/// An object that is made, or changed.
+/// An object that is created or changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) space: Space,
-    /// What is there before; none where the object is new.
+    /// The object before; `None` if it is new.
     pub(crate) old: Option<Value>,
     pub(crate) new: Value,
 }
 
-/// What came of a case on each of the ways: the object, or the refusal.
+/// The results of a case: the object or the refusal of each way.
 #[derive(Clone, Debug)]
 pub(crate) struct Results {
     pub(crate) bare: Value,
@@ -48,7 +48,7 @@ impl Case {
     }
 }
 
-/// Stores what is there before, on every way, with nothing in force: each old object once.
+/// Stores each old object once for every way, before webhook and policies are active.
 pub(crate) async fn store(
     cluster: &TestCluster,
     resource: &ApiResource,
@@ -80,7 +80,7 @@ pub(crate) async fn store(
         .await
 }
 
-/// What comes of the cases; nothing is stored.
+/// Returns the results of the cases by dry runs.
 pub(crate) async fn run(
     cluster: &TestCluster,
     resource: &ApiResource,
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     jobs.buffered(AT_A_TIME).try_collect().await
 }
 
-/// What comes of the cases on one way; nothing is stored.
+/// Returns the results of the cases on one way by dry runs.
 pub(crate) async fn send(
     cluster: &TestCluster,
     resource: &ApiResource,
@@ -123,7 +123,7 @@ async fn one(api: &Api<DynamicObject>, case: &Case) -> Result<Value> {
         }
     };
     match result {
-        Ok(object) => Ok(without_servers_own(serde_json::to_value(object)?)),
+        Ok(object) => Ok(without_generated(serde_json::to_value(object)?)),
         Err(kube::Error::Api(status)) => Ok(json!({"refused": status.message})),
         Err(error) => Err(error).context("the API server answers"),
     }
@@ -138,7 +138,7 @@ fn api(
     Api::namespaced_with(cluster.client.clone(), &space.of(way), resource)
 }
 
-/// The object under a name that is its own content's, which no other that is stored has.
+/// Returns the object with a name derived from its content.
 fn named(prefix: &str, object: &Value) -> Result<DynamicObject> {
     let mut named = object.clone();
     named["metadata"]["name"] = json!(format!("{prefix}-{:016x}", hash(&object.to_string())));
@@ -146,7 +146,7 @@ fn named(prefix: &str, object: &Value) -> Result<DynamicObject> {
     Ok(serde_json::from_value(named)?)
 }
 
-/// The merge patch that makes one object of another.
+/// Returns the merge patch from one object to another.
 fn change(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
     let mut patch = Map::new();
@@ -163,7 +163,7 @@ fn change(old: &Value, new: &Value) -> Value {
     Value::Object(patch)
 }
 
-/// Each of these as it is, and once with each of the values.
+/// Returns each element unchanged and with each of the values.
 pub(crate) fn product<T: Clone, V: Copy>(
     all: Vec<T>,
     values: &[V],
@@ -174,7 +174,7 @@ pub(crate) fn product<T: Clone, V: Copy>(
     all.into_iter().chain(changed).collect()
 }
 
-/// Some of very many, the same ones at each run, spread over all of them.
+/// Returns a fixed sample of about this size.
 pub(crate) fn some<T>(all: Vec<T>, few: usize) -> Vec<T> {
     let one_in = (all.len() / few.max(1)).max(1) as u64;
     let chosen = |(index, case)| hash(&index).is_multiple_of(one_in).then_some(case);

@@ -1,4 +1,4 @@
-//! The claims that are sent, and in what the policies differ from the webhook on them.
+//! The claims that are sent, and the differences between policies and webhook for them.
 
 use super::cases::{Case, product, some};
 use super::cluster::{AT_ONCE, FOREIGN, LONG, NODES, ONE_NODE, Space, UNNAMED};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// A node that does not exist.
 const GHOST: &str = "ghost";
-/// What is no node's name.
+/// An invalid node name.
 const BAD: &str = "Not A Node";
 
 pub(crate) fn resource() -> ApiResource {
@@ -58,11 +58,11 @@ fn labelled(object: Value, entries: &[(&str, &str)]) -> Value {
     with(object, "labels", entries)
 }
 
-/// Pin, node told, why, label.
+/// Pin, selected node, reason, label.
 type Marks<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
-fn marked(mut object: Value, (pin, told, why, label): Marks<'_>) -> Value {
-    for (key, value) in [(NODE, pin), (SELECTED_NODE, told), (PINNED_BY, why)] {
+fn marked(mut object: Value, (pin, selected, why, label): Marks<'_>) -> Value {
+    for (key, value) in [(NODE, pin), (SELECTED_NODE, selected), (PINNED_BY, why)] {
         object = value.map_or(object.clone(), |value| annotated(object, &[(key, value)]));
     }
     label.map_or(object.clone(), |label| labelled(object, &[(NODE, label)]))
@@ -71,12 +71,12 @@ fn marked(mut object: Value, (pin, told, why, label): Marks<'_>) -> Value {
 /// Every mix of marks.
 fn mixes() -> Vec<Marks<'static>> {
     let pins = ["node-a", "node-b", GHOST, BAD, LONG, ""].map(Some);
-    let tolds = ["node-a", "node-b", LONG, BAD, ""].map(Some);
+    let nodes = ["node-a", "node-b", LONG, BAD, ""].map(Some);
     let whys = ["user", "scheduler", "only-node", "nonsense"].map(Some);
     let labels = ["node-a", "node-b", ""].map(Some);
     let mut all = vec![(None, None, None, None)];
     all = product(all, &pins, |mix, pin| (pin, mix.1, mix.2, mix.3));
-    all = product(all, &tolds, |mix, told| (mix.0, told, mix.2, mix.3));
+    all = product(all, &nodes, |mix, selected| (mix.0, selected, mix.2, mix.3));
     all = product(all, &whys, |mix, why| (mix.0, mix.1, why, mix.3));
     product(all, &labels, |mix, label| (mix.0, mix.1, mix.2, label))
 }
@@ -138,7 +138,7 @@ fn updates() -> Vec<Case> {
     let scheduled =
         || marked(ours(), (Some("node-a"), Some("node-a"), Some("scheduler"), Some("node-a")));
     let by_user = || marked(ours(), (Some("node-a"), Some("node-a"), Some("user"), Some("node-a")));
-    let fresh = |told| annotated(ours(), &[(SELECTED_NODE, told)]);
+    let fresh = |selected| annotated(ours(), &[(SELECTED_NODE, selected)]);
     let opted = |claim| labelled(claim, &[(names::ADMISSION, names::ADMISSION_DISABLED)]);
     let mut cases = vec![
         // The scheduler's choice, and its withdrawal.
@@ -154,9 +154,9 @@ fn updates() -> Vec<Case> {
             marked(ours(), (Some("node-a"), None, Some("user"), Some("node-a"))),
         ),
         Case::update(scheduled(), ours()),
-        // What the controller manager writes to a claim that was never mirrored.
+        // The controller manager writes to a claim that was never mirrored.
         Case::update(fresh("node-a"), annotated(fresh("node-a"), &[(STORAGE_PROVISIONER, "x")])),
-        // Nothing of ours changes.
+        // No field of fastrak changes.
         Case::update(ours(), annotated(ours(), &[("own.io/x", "y")])),
         Case::update(scheduled(), annotated(scheduled(), &[("own.io/x", "y")])),
         Case::update(
@@ -170,12 +170,12 @@ fn updates() -> Vec<Case> {
         Case::update(claim(Some("")), annotated(claim(Some("")), &[(SELECTED_NODE, "node-a")])),
         Case::update(claim(Some(ONE_NODE)), annotated(claim(Some(ONE_NODE)), &[(PINNED_BY, "x")])),
         Case::update(claim(Some(AT_ONCE)), labelled(claim(Some(AT_ONCE)), &[(NODE, "node-a")])),
-        // A class comes late.
+        // A class is set later.
         Case::update(claim(None), ours()),
         Case::update(claim(None), fresh("node-a")),
         Case::update(claim(None), annotated(claim(None), &[(SELECTED_NODE, "node-a")])),
         Case::update(claim(None), annotated(claim(None), &[(NODE, "node-a")])),
-        // It opts out, or does no longer.
+        // It opts out or in.
         Case::update(ours(), opted(fresh("node-a"))),
         Case::update(opted(ours()), fresh("node-a")),
         Case::update(opted(ours()), opted(fresh("node-a"))),
@@ -221,11 +221,11 @@ fn pin(case: &Case) -> Option<&str> {
     annotation(&case.new, NODE)
 }
 
-fn told(case: &Case) -> Option<&str> {
+fn selected(case: &Case) -> Option<&str> {
     annotation(&case.new, SELECTED_NODE)
 }
 
-/// Returns whether this very request brings the pin.
+/// Returns whether this request writes the pin.
 fn brings_pin(case: &Case) -> bool {
     pin(case).is_some() && case.old.as_ref().is_none_or(|old| annotation(old, NODE) != pin(case))
 }
@@ -238,10 +238,10 @@ fn is_long(text: &str) -> bool {
     is_name(text) && text.len() > 63
 }
 
-/// What differs, on which cases, and what then becomes of them.
+/// A difference, its condition, and its effect.
 type Row = (&'static str, fn(&Case) -> bool, Then);
 
-/// In what the policies differ. The first that applies to a case has to account for what is found.
+/// Returns the differences. The first that applies to a case must explain the results.
 pub(crate) fn differences() -> Vec<Difference> {
     let rows: [Row; 12] = [
         (
@@ -261,19 +261,19 @@ pub(crate) fn differences() -> Vec<Difference> {
         ),
         (
             "a node with a name longer than 63 characters",
-            |case| [told(case), pin(case)].into_iter().flatten().any(is_long),
+            |case| [selected(case), pin(case)].into_iter().flatten().any(is_long),
             Then::PoliciesLeaveIt,
         ),
         ("a new claim with a pin and another selected node", contradicts, Then::WebhookRefuses),
         ("a pin that is no node's name", brings_nonsense, Then::WebhookRefuses),
         (
             "a new claim with a selected node and no pin",
-            |case| case.old.is_none() && told(case).is_some() && pin(case).is_none(),
+            |case| case.old.is_none() && selected(case).is_some() && pin(case).is_none(),
             Then::PoliciesLeaveIt,
         ),
         (
             "a pin that is written on an existing claim",
-            |case| case.old.is_some() && brings_pin(case) && told(case).is_none(),
+            |case| case.old.is_some() && brings_pin(case) && selected(case).is_none(),
             Then::PoliciesLeaveIt,
         ),
         (
@@ -315,12 +315,12 @@ fn is_restored(case: &Case) -> bool {
 }
 
 fn contradicts(case: &Case) -> bool {
-    let differs = pin(case).is_some_and(|pin| told(case) != Some(pin));
-    case.old.is_none() && told(case).is_some_and(is_name) && differs
+    let differs = pin(case).is_some_and(|pin| selected(case) != Some(pin));
+    case.old.is_none() && selected(case).is_some_and(is_name) && differs
 }
 
 fn brings_nonsense(case: &Case) -> bool {
-    brings_pin(case) && told(case).is_none() && pin(case).is_some_and(|pin| !is_name(pin))
+    brings_pin(case) && selected(case).is_none() && pin(case).is_some_and(|pin| !is_name(pin))
 }
 
 fn brings_impossible(case: &Case) -> bool {
@@ -333,14 +333,14 @@ fn brings_impossible(case: &Case) -> bool {
 
 /// Returns whether the webhook chooses the claim's node itself.
 fn is_chosen_for(case: &Case) -> bool {
-    matches!(class(case), Some(ONE_NODE | AT_ONCE)) && pin(case).or(told(case)).is_none()
+    matches!(class(case), Some(ONE_NODE | AT_ONCE)) && pin(case).or(selected(case)).is_none()
 }
 
 fn bears_remains(case: &Case) -> bool {
     annotation(&case.new, PINNED_BY).or(label(&case.new)).is_some()
 }
 
-/// Returns whether a result is pinned where its user wrote it.
+/// Returns whether a result has a complete pin.
 pub(crate) fn is_pinned(result: &Value) -> bool {
     let node = annotation(result, NODE);
     node.is_some()
@@ -349,7 +349,7 @@ pub(crate) fn is_pinned(result: &Value) -> bool {
         && annotation(result, PINNED_BY).and_then(PinnedBy::parse).is_some()
 }
 
-/// Returns whether the webhook has chosen a node, of several.
+/// Returns whether the webhook has chosen one of several nodes.
 pub(crate) fn is_chosen(result: &Value) -> bool {
     annotation(result, NODE).is_some_and(|node| NODES.contains(&node))
         && annotation(result, PINNED_BY) == Some(PinnedBy::Policy.as_str())

@@ -1,9 +1,8 @@
-//! One control plane on which an object can go four ways: past the webhook alone, past the policies
-//! alone, past both, and past neither. The ways are namespaces, which the registration and the
-//! bindings tell apart by a label.
+//! A control plane on which an object can go four ways: through the webhook, through the policies,
+//! through both, and through neither. Each way has namespaces, selected by a label.
 //!
-//! Both are registered with `Fail` in place of `Ignore`: an expression that cannot be evaluated, or a
-//! webhook that does not answer, is an error here and not a silence.
+//! Both have the failure policy Fail, so that an error of an expression or of the webhook is
+//! visible.
 
 use anyhow::{Context as _, Result, ensure};
 use fastrak_admission::mutate::service::Balancer;
@@ -32,24 +31,24 @@ use std::time::Duration;
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// The label of a namespace that says which way its objects go.
+/// The label of a namespace with the way of its objects.
 const WAY: &str = "test/way";
 
-/// Two nodes by name, and one whose name no label can hold.
+/// Two nodes, and one with a name too long for a label.
 pub(crate) const NODES: [&str; 3] = ["node-a", "node-b", LONG];
-/// A name that no label can hold.
+/// A name too long for a label.
 pub(crate) const LONG: &str =
     "node-with-a-name-that-is-far-too-long-for-any-label.rack-17.example.com";
-/// A class of ours for which one node alone will do.
+/// A class of fastrak whose topology allows one node.
 pub(crate) const ONE_NODE: &str = "one-node";
-/// A class of ours that binds at once.
+/// A class of fastrak that binds immediately.
 pub(crate) const AT_ONCE: &str = "at-once";
-/// A class of ours that the policies are not told of.
+/// A class of fastrak that the policies do not name.
 pub(crate) const UNNAMED: &str = "unnamed";
-/// A class of somebody else's.
+/// A class of another provisioner.
 pub(crate) const FOREIGN: &str = "foreign";
 
-/// Which way an object goes.
+/// The way of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Bare,
@@ -71,16 +70,16 @@ impl Way {
     }
 }
 
-/// What a namespace says, beside which way it is.
+/// The settings of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
     Plain,
     OptedOut,
-    /// Its Services are nobody's.
+    /// The balancer of its Services is none.
     Mute,
-    /// It asks for its Services what is not served.
+    /// The balancer of its Services is not served.
     Odd,
-    /// It has a default class of its own.
+    /// It has its own default class.
     Classy,
 }
 
@@ -114,21 +113,21 @@ impl Space {
     }
 }
 
-/// The control plane with the manifests and the namespaces, and nothing in force yet.
+/// A control plane with the manifests and the namespaces, without webhook and policies.
 pub(crate) struct TestCluster {
     pub(crate) plane: ControlPlane,
     pub(crate) client: Client,
     identity: Identity,
 }
 
-/// A webhook that runs.
+/// A running webhook.
 pub(crate) struct Running {
     admin: SocketAddr,
     task: Task,
 }
 
 impl Running {
-    /// How many objects it has changed.
+    /// Returns the number of objects that it has changed.
     pub(crate) fn patches(&self) -> Result<u64> {
         let mut stream = TcpStream::connect(self.admin)?;
         stream.set_read_timeout(Some(SOON))?;
@@ -152,7 +151,7 @@ impl TestCluster {
         let plane = ControlPlane::start(Options::api_only()).await?;
         let client = plane.client().await?;
         apply_manifests(&plane, &assets::repository().join("deploy/base")).await?;
-        // Without a mark the API server's own plugin gives no class, so that ours has to.
+        // Without a marked class the API server's own plugin sets none.
         let unmark = "storageclass.kubernetes.io/is-default-class-";
         plane.kubectl(&["annotate", "storageclass", names::CLASS_DEFAULT, unmark]).await?;
         let params = PostParams::default();
@@ -183,14 +182,14 @@ impl TestCluster {
             }
         }
         let identity = Identity::of(&plane, names::NAMESPACE, names::WEBHOOK).await?;
-        // Nothing is reviewed before the tests say so.
+        // Nothing is reviewed before `enforce`.
         plane
             .kubectl(&["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION])
             .await?;
         Ok(Self { plane, client, identity })
     }
 
-    /// Puts webhook and policies in force, and waits until both are.
+    /// Activates webhook and policies and waits until both are active.
     pub(crate) async fn enforce(&self, flags: &[&str]) -> Result<Running> {
         // No repair changes an object between two comparisons.
         let flags = [&["--repair-delay=86400"], flags].concat();
@@ -208,7 +207,7 @@ impl TestCluster {
         let addresses = task.addresses()?;
         self.configure(addresses.reviews).await?;
         for way in [Way::Webhook, Way::Policies] {
-            self.is_in_force(way, wanted).await?;
+            self.is_active(way, wanted).await?;
         }
         Ok(Running { admin: addresses.admin, task })
     }
@@ -246,13 +245,13 @@ impl TestCluster {
         Ok(())
     }
 
-    /// Waits until objects that go a way come back decided.
-    async fn is_in_force(&self, way: Way, wanted: Decision) -> Result<()> {
+    /// Waits until a way is active.
+    async fn is_active(&self, way: Way, wanted: Decision) -> Result<()> {
         let space = Space::Plain.of(way);
         let services: Api<Service> = Api::namespaced(self.client.clone(), &space);
         let probe = service("probe").load_balancer().port(80).build(&space);
         let params = PostParams { dry_run: true, ..PostParams::default() };
-        eventually(SOON, format!("{} in force", way.as_str()), || async {
+        eventually(SOON, format!("{} is active", way.as_str()), || async {
             let answer = services.create(&params, &probe).await?;
             let annotations = answer.metadata.annotations.unwrap_or_default();
             let decision = annotations.get(names::BALANCER_DECISION);
@@ -260,10 +259,10 @@ impl TestCluster {
             Ok(())
         })
         .await?;
-        // Claims are another policy, and the webhook learns of nodes by a watch.
+        // Claims have their own policy, and the webhook watches nodes.
         let claims: Api<kube::api::DynamicObject> =
             Api::namespaced_with(self.client.clone(), &space, &super::claims::resource());
-        eventually(SOON, format!("{} in force for claims", way.as_str()), || async {
+        eventually(SOON, format!("{} is active for claims", way.as_str()), || async {
             for name in NODES {
                 let probe = super::claims::pinned_to(name);
                 let probe = serde_json::from_value(probe)?;
@@ -287,8 +286,8 @@ fn only(ways: [Way; 2]) -> LabelSelector {
     LabelSelector { match_expressions: Some(vec![among]), match_labels: None }
 }
 
-/// The value without what the API server makes again for each object.
-pub(crate) fn without_servers_own(mut object: Value) -> Value {
+/// Returns the object without the fields that the API server generates.
+pub(crate) fn without_generated(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         let own = ["uid", "creationTimestamp", "managedFields", "resourceVersion", "generation"];
         for key in own.into_iter().chain(["namespace"]) {

@@ -1,38 +1,38 @@
-//! What may differ between webhook and policies, and how the results are held to it.
+//! The differences between webhook and policies, and the check of results against them.
 
 use super::cases::{Case, Results};
 use super::claims::{is_chosen, is_pinned};
 use fastrak_api::names::{CLASS_DEFAULT, NODE, PINNED_BY};
 use serde_json::Value;
 
-/// A difference, as docs/policies.md has it.
+/// A documented difference.
 #[derive(Clone, Copy)]
 pub(crate) struct Difference {
-    /// The cell of the table there.
+    /// The cell of the table in docs/policies.md.
     pub(crate) what: &'static str,
-    /// Whether it can be had with a case.
+    /// Whether it applies to a case.
     pub(crate) applies: fn(&Case) -> bool,
-    /// What then becomes of the case.
+    /// Its effect.
     pub(crate) then: Then,
 }
 
-/// What becomes of a case on which webhook and policies differ.
+/// The effect of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The policies leave it as it is, or take off remains of a pin.
+    /// The policies do not change it, or remove the rest of a pin.
     PoliciesLeaveIt,
-    /// The policies leave it as it is; the webhook chooses a node by the claim's namespace, which
-    /// is another on each way.
+    /// The policies do not change it. The webhook chooses a node by the claim's namespace, which
+    /// differs for each way.
     WebhookChooses,
-    /// The webhook refuses it, the policies leave it as it is.
+    /// The webhook refuses it, the policies do not change it.
     WebhookRefuses,
-    /// The webhook refuses it, the policies pin it as its user wrote.
+    /// The webhook refuses it, the policies pin it as the user wrote.
     WebhookRefusesPoliciesPin,
-    /// The policies undo it, so that with both the webhook has nothing to look at.
+    /// The policies undo it, so that the webhook sees no change after them.
     UndoneForBoth,
 }
 
-/// What was found: which cases agreed, how often each difference was met, and what is wrong.
+/// The findings: the cases with equal results, the differences that occurred, and the errors.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) agreed: Vec<Case>,
@@ -45,7 +45,7 @@ pub(crate) struct Findings {
 impl Findings {
     pub(crate) fn judge(&mut self, case: &Case, results: &Results, known: &[Difference]) {
         let Results { bare, webhook, policies, both } = results;
-        // What the API server itself refuses says nothing of us, and is all of it equal.
+        // Refusals of the API server itself are equal for all ways.
         self.refused += usize::from(bare.get("refused").is_some());
         if policies == webhook && both == webhook {
             self.agreed.push(case.clone());
@@ -53,24 +53,24 @@ impl Findings {
             return;
         }
         match known.iter().find(|difference| (difference.applies)(case)) {
-            None => self.wrong.push(told("they differ", case, results)),
+            None => self.wrong.push(description("they differ", case, results)),
             Some(difference) if accounts(difference.then, results) => {
                 self.met.push(difference.what);
             }
             Some(difference) => {
-                let text = format!("{} does not account for it", difference.what);
-                self.wrong.push(told(&text, case, results));
+                let text = format!("{} does not explain it", difference.what);
+                self.wrong.push(description(&text, case, results));
             }
         }
     }
 
-    /// Equal results prove something only where something is done.
+    /// Checks that enough cases were changed and few were refused.
     pub(crate) fn are_many(&self, cases: &[Case]) {
         let (all, changed, refused) = (cases.len(), self.changed, self.refused);
         let agreed = self.agreed.len();
         println!("{all} cases: {agreed} agreed, {changed} of them changed; {refused} refused");
         assert!(changed > all / 4, "only {changed} of {all} were changed at all");
-        assert!(refused < all / 20, "{refused} of {all} were never good");
+        assert!(refused < all / 20, "{refused} of {all} were refused by the API server");
     }
 }
 
@@ -85,7 +85,7 @@ fn accounts(then: Then, results: &Results) -> bool {
         Then::WebhookRefusesPoliciesPin => refused && is_pinned(policies),
         Then::UndoneForBoth => undone,
     };
-    // Where the webhook is there too, nothing is lost by the policies.
+    // With both, the result must be the webhook's.
     let with_both = match then {
         Then::WebhookChooses => is_chosen(both),
         Then::UndoneForBoth => both == policies,
@@ -96,7 +96,7 @@ fn accounts(then: Then, results: &Results) -> bool {
     as_said && with_both
 }
 
-fn told(what: &str, case: &Case, results: &Results) -> String {
+fn description(what: &str, case: &Case, results: &Results) -> String {
     let Results { bare, webhook, policies, both } = results;
     let old = case.old.as_ref().map(Value::to_string).unwrap_or_default();
     format!(
@@ -106,7 +106,7 @@ fn told(what: &str, case: &Case, results: &Results) -> String {
     )
 }
 
-/// The object without a pin's reason and label, where it has no pin.
+/// Returns the object without the rest of a pin.
 fn without_remains(object: &Value) -> Value {
     let mut object = object.clone();
     let Some(metadata) = object["metadata"].as_object_mut() else { return object };
@@ -120,7 +120,7 @@ fn without_remains(object: &Value) -> Value {
     object
 }
 
-/// The object with the class that one without gets.
+/// Returns the object with the default class if it has none.
 fn with_class(object: &Value) -> Value {
     let mut object = object.clone();
     if object["spec"]["storageClassName"].is_null() {

@@ -1,4 +1,4 @@
-//! The Services that are sent. On them the policies do all that the webhook does.
+//! The Services that are sent. The policies do everything that the webhook does for them.
 
 use super::cases::{Case, STATUS_BY, product, some};
 use super::cluster::Space;
@@ -55,7 +55,7 @@ fn beyond(object: Value) -> Value {
     )
 }
 
-/// Services by all that counts, each with any of the annotations.
+/// Returns Services with all combinations of the relevant annotations.
 fn mixes(type_: &str) -> Vec<Value> {
     let mut all = vec![plain(type_), beyond(plain(type_))];
     let marks: [(&str, &[&str]); 6] = [
@@ -116,14 +116,14 @@ fn creates() -> Vec<Case> {
     .map(Case::create)
     .into();
     for space in [Space::OptedOut, Space::Mute, Space::Odd] {
-        let wish = |choice| annotated(balancer(), &[(BALANCER, choice)]);
+        let choose = |choice| annotated(balancer(), &[(BALANCER, choice)]);
         let decided = annotated(balancer(), &[(BALANCER_DECISION, "inlets")]);
         let foreign = with(balancer(), "externalIPs", json!(["192.0.2.1"]));
         let objects = [
             balancer(),
-            wish("inlets"),
-            wish("none"),
-            wish("x"),
+            choose("inlets"),
+            choose("none"),
+            choose("x"),
             decided,
             foreign,
             beyond(balancer()),
@@ -135,10 +135,10 @@ fn creates() -> Vec<Case> {
     cases
 }
 
-/// What a Service that inlets serves bears.
+/// The annotations of a Service with the decision inlets.
 const INLETS: [(&str, &str); 3] =
     [(MANAGE, "1"), (MANAGE_LEGACY, "true"), (BALANCER_DECISION, "inlets")];
-/// What a Service that nobody serves bears.
+/// The annotations of a Service with the decision none.
 const NONE: [(&str, &str); 3] =
     [(MANAGE, "0"), (MANAGE_LEGACY, "false"), (BALANCER_DECISION, "none")];
 
@@ -150,7 +150,7 @@ fn mute() -> Value {
     annotated(balancer(), &NONE)
 }
 
-/// With the address of another load balancer, which ended the record.
+/// Returns a Service with the address of another load balancer, which ended the decision.
 fn withheld() -> Value {
     addressed(annotated(mute(), &[(BALANCER_DECISION, "skipped:foreign-address")]))
 }
@@ -168,14 +168,14 @@ fn addressed(mut object: Value) -> Value {
     object
 }
 
-/// With the address that the inlets operator has obtained, as the operator writes it.
+/// Returns the Service with an address as the inlets operator writes it.
 fn tunnelled(object: Value) -> Value {
     let mut object = with(addressed(object), "externalIPs", json!(["192.0.2.1"]));
     object[STATUS_BY] = json!(inlets::OPERATOR);
     object
 }
 
-/// A Service as a client writes it that knows nothing of what others have written.
+/// Returns a Service as a client replaces it that drops the fields of others.
 fn replaced(old: &Value, annotations: &[(&str, &str)]) -> Value {
     let mut new = annotated(balancer(), annotations);
     for key in ["status", STATUS_BY] {
@@ -220,7 +220,7 @@ fn ranged(object: Value) -> Value {
     with(object, "loadBalancerSourceRanges", json!(["10.0.0.0/8"]))
 }
 
-/// What inlets cannot do comes and goes.
+/// Returns cases in which requirements that inlets cannot meet are added and removed.
 fn limits() -> Vec<Case> {
     let noted = |ranges| annotated(served(), &[(kubernetes::SOURCE_RANGES, ranges)]);
     let address = |object| with(object, "loadBalancerIP", json!("192.0.2.1"));
@@ -267,33 +267,33 @@ fn updates() -> Vec<Case> {
         Case::update(given_up(balancer()), balancer()),
         Case::update(given_up(balancer()), touched(given_up(balancer()))),
         Case::update(managed(), given_up(managed())),
-        // The port that inlets could not carry comes and goes.
+        // A port that inlets does not support is added and removed.
         Case::update(served(), beyond(served())),
         Case::update(beyond(mute()), mute()),
         Case::update(beyond(mute()), touched(beyond(mute()))),
-        // A wish comes and goes.
+        // A choice of the user is added and removed.
         Case::update(served(), annotated(served(), &[(BALANCER, "none")])),
         Case::update(annotated(mute(), &[(BALANCER, "none")]), mute()),
         Case::update(served(), annotated(served(), &[(BALANCER, "node-ip")])),
         Case::update(served(), annotated(served(), &[(MANAGE, "0")])),
-        // It opts out, or does no longer.
+        // It opts out or in.
         Case::update(balancer(), opted(touched(balancer()))),
         Case::update(opted(balancer()), balancer()),
         Case::update(opted(served()), opted(given_up(served()))),
     ];
     for space in [Space::OptedOut, Space::Mute, Space::Odd] {
-        let wished = || annotated(served(), &[(BALANCER, "inlets")]);
+        let chosen = || annotated(served(), &[(BALANCER, "inlets")]);
         cases.extend([
             Case::update(balancer(), touched(balancer())).within(space),
             Case::update(served(), touched(served())).within(space),
-            Case::update(wished(), served()).within(space),
+            Case::update(chosen(), served()).within(space),
             Case::update(served(), given_up(served())).within(space),
         ]);
     }
     cases
 }
 
-/// Every kind of Service that is there, changed into anything.
+/// Returns changes of each kind of existing Service into many others.
 fn mixed_updates() -> Vec<Case> {
     let befores = [
         balancer(),

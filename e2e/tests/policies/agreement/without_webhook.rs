@@ -1,5 +1,4 @@
-//! The policies as they ship, where no webhook answers: claims still come to their volumes, and
-//! Services to a decision.
+//! The policies as they ship, without a webhook: claims get their volumes and Services a decision.
 
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
@@ -21,7 +20,7 @@ async fn is_bound(claims: &Api<PersistentVolumeClaim>, name: &str, by: &str) -> 
     let bound = bound_claim(claims, name, SOON).await?;
     let node = bound.annotations().get(NODE).context("it is pinned")?;
     assert_eq!(bound.annotations().get(SELECTED_NODE), Some(node));
-    assert_eq!(bound.labels().get(NODE), Some(node), "or no agent would see it");
+    assert_eq!(bound.labels().get(NODE), Some(node), "the agents select by this label");
     assert_eq!(bound.annotations().get(PINNED_BY).map(String::as_str), Some(by));
     Ok(())
 }
@@ -57,25 +56,25 @@ async fn with_the_webhook_down_claims_get_volumes_and_services_a_decision() -> R
     is_bound(&claims, "mine", "user").await?;
 
     let open = claims.create(&params, &claim("open").asks("1Mi").build("default")).await?;
-    ensure!(!open.annotations().contains_key(NODE), "the scheduler is to choose");
+    ensure!(!open.annotations().contains_key(NODE), "the scheduler chooses");
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     pods.create(&params, &pod("user").mounts("open").build("default")).await?;
     is_bound(&claims, "open", "scheduler").await?;
 
-    // A choice that is taken back takes its marks along. No agent is at this node to be faster.
+    // A withdrawn choice removes the pin. This node has no agent that could bind the claim first.
     let later = claim("later").asks("1Mi").class(names::CLASS_RETAIN).build("default");
     claims.create(&params, &later).await?;
-    let told = |node: Option<&str>| json!({"metadata": {"annotations": {SELECTED_NODE: node}}});
+    let select = |node: Option<&str>| json!({"metadata": {"annotations": {SELECTED_NODE: node}}});
     let params = PatchParams::default();
-    let chosen = claims.patch("later", &params, &Patch::Merge(told(Some("node-c")))).await?;
+    let chosen = claims.patch("later", &params, &Patch::Merge(select(Some("node-c")))).await?;
     assert_eq!(chosen.labels().get(NODE).map(String::as_str), Some("node-c"));
-    let freed = claims.patch("later", &params, &Patch::Merge(told(None))).await?;
+    let freed = claims.patch("later", &params, &Patch::Merge(select(None))).await?;
     ensure!(freed.labels().get(NODE).or(freed.annotations().get(NODE)).is_none(), "{freed:?}");
     processes.expect_running()
 }
 
 #[tokio::test]
-async fn what_is_installed_without_a_webhook_names_none() -> Result<()> {
+async fn the_installation_without_a_webhook_does_not_name_one() -> Result<()> {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
     let overlay = overlay(&plane, &["webhookless"])?;
     let text = plane.kubectl(&["kustomize", &overlay.to_string_lossy()]).await?;
@@ -87,7 +86,7 @@ async fn what_is_installed_without_a_webhook_names_none() -> Result<()> {
     }
     let applied = apply_manifests(&plane, &overlay).await?.stdout;
     ensure!(applied.lines().count() >= 10, "{applied}");
-    // A second time changes nothing.
+    // Applying it again changes nothing.
     let again = ["diff", "--server-side", "-k", &overlay.to_string_lossy()];
     plane.kubectl(&again).await.map(drop).context("it differs from what was applied")
 }

@@ -1,4 +1,4 @@
-//! The status of claims: an agent says how large its own node's claims are.
+//! Claims: an agent writes the size in the status of its own node's claims.
 
 use super::clients::{
     A, B, Clients, claim, claims, clients, has_no_right, patch, patch_status, refused_for,
@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_says_how_large_the_claims_of_its_node_are_and_nothing_else() -> Result<()> {
+async fn an_agent_writes_only_the_size_of_its_nodes_claims() -> Result<()> {
     let Clients { a, admin, .. } = or_skip!(clients().await, Ok(()));
     claim(&admin, "own", A).await?;
     let condition = |kind: &str| json!([{ "type": kind, "status": "True" }]);
@@ -19,14 +19,14 @@ async fn an_agent_says_how_large_the_claims_of_its_node_are_and_nothing_else() -
         "allocatedResourceStatuses": { "storage": "ControllerResizeInfeasible" },
         "conditions": condition("ControllerResizeError"),
     } });
-    patch_status(&claims(&a), "own", refusal).await.context("say that it cannot grow")?;
+    patch_status(&claims(&a), "own", refusal).await.context("report that it cannot grow")?;
     let growth = json!({ "status": {
         "capacity": { "storage": "2Gi" },
         "allocatedResources": { "storage": null },
         "allocatedResourceStatuses": { "storage": null },
         "conditions": [{ "$patch": "delete", "type": "ControllerResizeError" }],
     } });
-    patch_status(&claims(&a), "own", growth).await.context("say that it has grown")?;
+    patch_status(&claims(&a), "own", growth).await.context("report that it has grown")?;
     let (size, metadata) = ("only what the status of a claim says of its size", "metadata");
     for (change, why) in [
         (json!({ "status": { "phase": "Lost" } }), size),
@@ -58,7 +58,7 @@ async fn a_stolen_token_does_nothing_to_the_claims_of_another_node() -> Result<(
             refused_for(written, "of its own node's claims only")?;
         }
     }
-    // Of the claims themselves not even its own node's are an agent's to write.
+    // An agent may not write claims themselves, not even those of its own node.
     let claim = claims(&admin).get("other").await?;
     let claims = claims(&a);
     let (post, now) = (PostParams::default(), DeleteParams::default());

@@ -1,4 +1,4 @@
-//! Nodes: an agent says how the pools of its own node are, and takes off what was confirmed to it.
+//! Nodes: an agent reports the pools of its own node and removes confirmations from it.
 
 use super::clients::{
     A, B, Clients, clients, has_no_right, json_patch_status, nodes, patch, patch_status, refused,
@@ -15,7 +15,7 @@ fn condition(kind: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() -> Result<()> {
+async fn an_agent_writes_only_the_pool_condition_of_its_own_node() -> Result<()> {
     let Clients { a, b, loose, .. } = or_skip!(clients().await, Ok(()));
     patch_status(&nodes(&a), A, condition(names::POOLS_READY)).await.context("its own")?;
     for thief in [&b, &loose] {
@@ -31,7 +31,7 @@ async fn an_agent_says_of_its_own_node_how_its_pools_are_and_nothing_else() -> R
         ),
         (json!({ "status": { "capacity": { "cpu": "1000" } } }), status),
         (json!({ "status": { "daemonEndpoints": { "kubeletEndpoint": { "Port": 1 } } } }), status),
-        // A field that is younger than most clusters.
+        // A field that older clusters do not have.
         (json!({ "status": { "declaredFeatures": ["Guarded"] } }), status),
         (json!({ "metadata": { "labels": { "other": "x" } } }), "metadata"),
         (

@@ -1,4 +1,4 @@
-//! PersistentVolumes: an agent has those of its own node, in its own pools.
+//! PersistentVolumes: an agent writes those of its own node and pools.
 
 use super::clients::{
     A, B, Clients, clients, delete, dry_run, has_no_right, made, patch, refused, refused_for, uid,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const PROTECTION: &str = "kubernetes.io/pv-protection";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_does_all_that_it_has_to_with_the_volumes_of_its_node() -> Result<()> {
+async fn an_agent_creates_grows_and_deletes_volumes_of_its_node() -> Result<()> {
     let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let name = made(&a, A).await?;
     let volumes = volumes(&a);
@@ -44,11 +44,11 @@ async fn a_stolen_token_does_nothing_to_a_volume_of_another_node() -> Result<()>
     }
     refused_for(delete(&b, &name).await, others)?;
     refused_for(delete(&loose, &name).await, "names no node")?;
-    // Nor when it is being deleted, which is when a finalizer may go.
+    // Not while it is being deleted either, when its own agent may remove the finalizer.
     delete(&a, &name).await?;
     let left = json!({ "metadata": { "finalizers": [PROTECTION] } });
     refused_for(patch(&volumes(&b), &name, left).await, others)?;
-    // Nor does it make one for the other node, under whatever name of its own.
+    // It may not create one for the other node, under any name.
     for (node, label) in [(A, A), (A, B), (B, A)] {
         let mut object = volume_json(node, &uid());
         object["metadata"]["labels"][names::NODE] = json!(label);
@@ -56,7 +56,7 @@ async fn a_stolen_token_does_nothing_to_a_volume_of_another_node() -> Result<()>
         refused(volumes(&b).create(&dry_run(), &object).await)?;
     }
     refused(volumes(&loose).create(&dry_run(), &volume(A, &uid())).await)?;
-    // Nobody's volume that it could call its own: one of an administrator.
+    // A volume of an administrator is not its own either.
     let foreign = json!({
         "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "foreign" },
         "spec": {
@@ -107,7 +107,7 @@ fn hosts(operator: &str, values: &[&str]) -> Value {
     json!({ "key": kubernetes::HOSTNAME, "operator": operator, "values": values })
 }
 
-/// What an agent must not make of the volume with this uid.
+/// Returns changes to the volume with this uid that an agent may not write.
 fn cases(id: &str) -> Vec<Case> {
     let path = |path: String| json!({ "path": path });
     let (source, node) = ("at <pool>/<uid>/data", "exactly the node affinity");
@@ -147,14 +147,14 @@ fn cases(id: &str) -> Vec<Case> {
     ]
 }
 
-/// What the API server itself refuses, before it asks a policy.
+/// Returns changes that the API server itself refuses before the policies.
 fn invalid(id: &str) -> [(&'static str, Value); 2] {
     let path = format!("/var/lib/fastrak/{id}/../{id}/data");
     [("/spec/local", json!({ "path": path })), ("/spec/nodeAffinity", Value::Null)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()> {
+async fn an_agent_creates_volumes_only_from_directories_in_its_pools() -> Result<()> {
     let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let id = uid();
     let volumes = volumes(&a);
@@ -176,7 +176,7 @@ async fn an_agent_makes_volumes_of_directories_in_its_pools_only() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_makes_volumes_of_no_other_source() -> Result<()> {
+async fn an_agent_creates_volumes_from_no_other_source() -> Result<()> {
     let Clients { a, .. } = or_skip!(clients().await, Ok(()));
     let (id, volumes) = (uid(), volumes(&a));
     for source in [

@@ -1,4 +1,4 @@
-//! A control plane with `deploy/base` on it, two nodes, and a token of every kind.
+//! A control plane with `deploy/base`, two nodes, and a client with every kind of token.
 
 use anyhow::{Result, bail, ensure};
 use fastrak_api::names::{self, kubernetes};
@@ -23,7 +23,7 @@ pub(crate) const B: &str = "node-b";
 static IDENTITIES: OnceCell<Identities> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
-/// Who can be asked for.
+/// The identities.
 struct Identities {
     plane: &'static ControlPlane,
     a: Identity,
@@ -32,7 +32,7 @@ struct Identities {
     webhook: Identity,
 }
 
-/// A client of each identity.
+/// Clients of all identities.
 pub(crate) struct Clients {
     /// The administrator.
     pub(crate) admin: Client,
@@ -46,7 +46,7 @@ pub(crate) struct Clients {
     pub(crate) webhook: Client,
 }
 
-/// The clients of this test's own runtime.
+/// Creates the clients on the runtime of this test.
 pub(crate) async fn clients() -> Result<Clients> {
     let plane = shared(Options::api_only()).await?;
     let all = IDENTITIES.get_or_try_init(|| install(plane)).await?;
@@ -61,7 +61,7 @@ pub(crate) async fn clients() -> Result<Clients> {
 
 async fn install(plane: &'static ControlPlane) -> Result<Identities> {
     apply_manifests(plane, &assets::repository().join("deploy/base")).await?;
-    // No webhook runs here, and none is to be waited for.
+    // No webhook runs here, and the API server must not wait for one.
     plane
         .kubectl(&["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION])
         .await?;
@@ -74,16 +74,16 @@ async fn install(plane: &'static ControlPlane) -> Result<Identities> {
     let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await?;
     let webhook = Identity::of(plane, names::NAMESPACE, names::WEBHOOK).await?;
     let all = Identities { plane, a, b, loose, webhook };
-    in_force(&client, &all).await?;
+    await_policies(&client, &all).await?;
     Ok(all)
 }
 
-/// Waits until every policy refuses something: the API server takes up new ones after a moment.
-async fn in_force(admin: &Client, all: &Identities) -> Result<()> {
+/// Waits until every policy is active: the API server uses new ones after a moment.
+async fn await_policies(admin: &Client, all: &Identities) -> Result<()> {
     let (loose, webhook) = (all.loose.client().await?, all.webhook.client().await?);
     claim(admin, "probe", A).await?;
     service(admin, "probe").await?;
-    eventually(SOON, "the policies are in force", || async {
+    eventually(SOON, "the policies are active", || async {
         let volume = volumes(&loose).create(&dry_run(), &volume(A, &uid())).await;
         refused(volume)?;
         let status = json!({ "status": { "capacity": { "storage": "1Gi" } } });
@@ -113,7 +113,7 @@ pub(crate) fn services(client: &Client) -> Api<Service> {
     Api::namespaced(client.clone(), "default")
 }
 
-/// A claim that is pinned to a node.
+/// Creates a claim that is pinned to a node.
 pub(crate) async fn claim(admin: &Client, name: &str, node: &str) -> Result<()> {
     let claim = objects::claim(name).class(names::CLASS_DEFAULT).annotate(names::NODE, node);
     claims(admin).create(&PostParams::default(), &claim.build("default")).await?;
@@ -126,12 +126,12 @@ pub(crate) async fn service(admin: &Client, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A uid that no other test has.
+/// Returns a unique uid.
 pub(crate) fn uid() -> String {
     format!("00000000-0000-4000-8000-{:012}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The volume that the agent of a node would make, as JSON.
+/// Returns the volume that the agent of a node creates, as JSON.
 pub(crate) fn volume_json(node: &str, uid: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -160,12 +160,12 @@ pub(crate) fn volume_json(node: &str, uid: &str) -> Value {
     })
 }
 
-/// The same as an object.
+/// Returns the volume that the agent of a node creates.
 pub(crate) fn volume(node: &str, uid: &str) -> PersistentVolume {
     serde_json::from_value(volume_json(node, uid)).expect("a PersistentVolume")
 }
 
-/// Makes the volume of a node's agent; its name.
+/// Creates the volume of a node's agent. Returns its name.
 pub(crate) async fn made(agent: &Client, node: &str) -> Result<String> {
     let uid = uid();
     volumes(agent).create(&PostParams::default(), &volume(node, &uid)).await?;
@@ -176,7 +176,7 @@ pub(crate) fn dry_run() -> PostParams {
     PostParams { dry_run: true, ..PostParams::default() }
 }
 
-/// Has the object be deleted, which its finalizers hold back.
+/// Deletes a volume. Its finalizers keep the object.
 pub(crate) async fn delete(client: &Client, name: &str) -> kube::Result<()> {
     volumes(client).delete(name, &DeleteParams::default()).await.map(drop)
 }
@@ -195,7 +195,7 @@ where
     api.patch_status(name, &PatchParams::default(), &Patch::Strategic(patch)).await
 }
 
-/// The same by a JSON Patch.
+/// Applies a JSON Patch to the status.
 pub(crate) async fn json_patch_status<K>(api: &Api<K>, name: &str, patch: Value) -> kube::Result<K>
 where
     K: Clone + serde::de::DeserializeOwned + Debug,
@@ -204,13 +204,13 @@ where
     api.patch_status(name, &PatchParams::default(), &Patch::<()>::Json(patch)).await
 }
 
-/// Nothing, if a policy refused the request.
+/// Fails unless a policy refused the request.
 pub(crate) fn refused<T: Debug>(outcome: kube::Result<T>) -> Result<()> {
     refused_for(outcome, "").map(drop)
 }
 
-/// Nothing, if a policy refused the request and its message contains `why`. It is always a 403 of
-/// reason Forbidden: a 422 could not be told from a JSON Patch whose test failed.
+/// Fails unless a policy refused the request with a message that contains `why`. It must be a 403
+/// with reason Forbidden, because a failed test of a JSON Patch is a 422.
 pub(crate) fn refused_for<T: Debug>(outcome: kube::Result<T>, why: &str) -> Result<()> {
     let status = match outcome {
         Err(kube::Error::Api(status)) => status,
@@ -224,7 +224,7 @@ pub(crate) fn refused_for<T: Debug>(outcome: kube::Result<T>, why: &str) -> Resu
     Ok(())
 }
 
-/// Nothing, if the account has no right to the request whatever it contains.
+/// Fails unless RBAC refused the request.
 pub(crate) fn has_no_right<T: Debug>(outcome: kube::Result<T>) -> Result<()> {
     match outcome {
         Err(kube::Error::Api(status)) if status.code == 403 => {

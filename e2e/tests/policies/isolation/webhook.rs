@@ -1,4 +1,4 @@
-//! The webhook's account: it writes the fields that the program declares, and no others.
+//! The webhook's account writes only the declared fields.
 
 use super::clients::{
     A, Clients, claim, claims, clients, dry_run, patch, refused_for, service, services,
@@ -80,10 +80,10 @@ async fn a_stolen_token_of_the_webhook_writes_nothing_else() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_webhook_asks_for_claims_by_dry_runs_only() -> Result<()> {
+async fn the_webhook_creates_claims_by_dry_runs_only() -> Result<()> {
     let Clients { webhook, .. } = or_skip!(clients().await, Ok(()));
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(webhook, names::PROBE_NAMESPACE);
     let claim = objects::claim("probe").build(names::PROBE_NAMESPACE);
-    claims.create(&dry_run(), &claim).await.context("ask whether it is called")?;
+    claims.create(&dry_run(), &claim).await.context("the probe")?;
     refused_for(claims.create(&PostParams::default(), &claim).await, "by dry runs only")
 }

@@ -1,5 +1,5 @@
-//! Those who call all the time: clients of the API server, and clients that call the webhook directly.
-//! Each keeps to its pace and stops at nothing; what became of its calls is in its tally.
+//! Clients that call continuously: through the API server and directly. Each has a fixed rate,
+//! continues after failures and counts its calls in a tally.
 
 use super::super::connection::{Connection, Target};
 use super::super::published_bundle::Published;
@@ -21,12 +21,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Callers of each kind.
 const CALLERS: usize = 8;
-/// Calls on one connection, of which each verifies the server's certificate again.
+/// Calls on one connection. Each connection verifies the server's certificate again.
 const CALLS: usize = 10;
-/// As the API server's own deadline for a webhook of ours.
+/// The timeout of the API server for fastrak's webhooks.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Callers that go on until they are told to end.
+/// Callers that run until they are stopped.
 #[derive(Debug)]
 pub(crate) struct Callers {
     shared: Arc<Shared>,
@@ -34,7 +34,7 @@ pub(crate) struct Callers {
     direct: JoinSet<Tally>,
 }
 
-/// What all of them share.
+/// The state that all callers share.
 #[derive(Debug)]
 struct Shared {
     published: Published,
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Callers {
-    /// Starts all of them.
+    /// Starts all callers.
     #[must_use]
     pub(crate) fn start(
         client: &Client,
@@ -69,20 +69,20 @@ impl Callers {
         Self { shared, through_api, direct }
     }
 
-    /// How many calls were made until now, through the API server and directly.
+    /// Returns the number of calls until now, through the API server and directly.
     #[must_use]
     pub(crate) fn made(&self) -> (usize, usize) {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         (count(&self.shared.through_api), count(&self.shared.direct))
     }
 
-    /// What is believed now.
+    /// Returns the published bundle.
     #[must_use]
     pub(crate) fn published(&self) -> &Published {
         &self.shared.published
     }
 
-    /// Ends all of them, each after the call it is at.
+    /// Stops all callers after their current call.
     pub(crate) async fn end(self) -> Result<(Tally, Tally)> {
         self.shared.enough.store(true, Ordering::Relaxed);
         Ok((joined(self.through_api).await?, joined(self.direct).await?))
@@ -95,7 +95,7 @@ impl Shared {
     }
 }
 
-/// The time from one call of a caller to the next.
+/// Returns the time between two calls of a caller.
 fn pace(plan: &Plan, calls: usize) -> Duration {
     plan.spread.mul_f64(CALLERS as f64 / calls as f64)
 }
@@ -108,7 +108,7 @@ async fn joined(mut callers: JoinSet<Tally>) -> Result<Tally> {
     Ok(all)
 }
 
-/// Creates claims that the API server does not store: the whole way of a write but the last step.
+/// Creates claims by dry runs, which do everything but store the object.
 async fn write(claims: Api<PersistentVolumeClaim>, pace: Duration, shared: Arc<Shared>) -> Tally {
     let (mut tally, mut ticks) = (Tally::default(), ticks(pace));
     let dry = PostParams { dry_run: true, ..PostParams::default() };
@@ -127,7 +127,7 @@ async fn write(claims: Api<PersistentVolumeClaim>, pace: Duration, shared: Arc<S
     tally
 }
 
-/// Calls the webhook itself, over one connection after the other.
+/// Calls the webhook directly, over one connection after the other.
 async fn call(pace: Duration, shared: Arc<Shared>) -> Tally {
     let (mut tally, mut ticks) = (Tally::default(), ticks(pace));
     let (mut review, mut connection, mut left) = (Review::of_a_claim(), None, 0);
@@ -151,8 +151,8 @@ async fn call(pace: Duration, shared: Arc<Shared>) -> Tally {
     tally
 }
 
-/// One call, on the connection that there is or on a new one. What the server has to say of the
-/// connection's end is heeded, as every HTTP client does.
+/// Makes one call on the open connection or on a new one. Closes the connection if the response
+/// says so, like every HTTP client.
 async fn call_once(
     shared: &Shared,
     connection: &mut Option<Connection>,

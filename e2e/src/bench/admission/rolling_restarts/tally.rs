@@ -1,29 +1,29 @@
-//! What became of calls. It makes none.
+//! The results of calls.
 
 use anyhow::Error;
 use std::time::Duration;
 
-/// How many failures are kept as they were told.
+/// The number of failures of which the message is kept.
 const KEPT: usize = 10;
 
-/// What became of one call.
+/// The result of one call.
 pub(crate) type Outcome = Result<bool, Error>;
 
-/// What became of all calls of a kind.
+/// The results of all calls of a kind.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Calls that were made.
+    /// The number of calls.
     pub calls: usize,
-    /// Calls that were answered, with the object as it was.
+    /// The number of calls that were answered without a patch.
     pub unpatched: usize,
-    /// The first failures, in words.
+    /// The messages of the first failures.
     pub failures: Vec<String>,
     failed: usize,
     times: Vec<Duration>,
 }
 
 impl Tally {
-    /// Counts a call: whether it was answered with a patch, or why not at all.
+    /// Counts a call by its result.
     pub fn count(&mut self, took: Duration, outcome: Outcome) {
         self.calls += 1;
         match outcome {
@@ -38,7 +38,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another has counted.
+    /// Adds the results of another tally.
     pub fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.unpatched += other.unpatched;
@@ -49,13 +49,13 @@ impl Tally {
         }
     }
 
-    /// How many were not answered, or not as a review is.
+    /// Returns the number of calls without a valid answer.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.failed
     }
 
-    /// The time in milliseconds that this part of the answers did not exceed.
+    /// Returns a percentile of the response times in milliseconds.
     #[must_use]
     pub fn percentile(&self, part: f64) -> f64 {
         let mut times = self.times.clone();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_is_counted_as_what_it_was() {
+    fn every_call_is_counted_by_its_result() {
         let mut tally = Tally::default();
         for millis in 1..=100 {
             tally.count(Duration::from_millis(millis), Ok(millis > 2));
