@@ -12,7 +12,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 version="$(sed -n 's/^[[:space:]]*k8s\.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$here/go.mod" | head -n 1)"
 go_needed="$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$here/go.mod")"
 minor="${version%.*}"
-# The slowest comes early, so that whoever watches learns soon how long it takes.
+# The slowest is built early, which shows soon how long the build takes.
 programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet kube-proxy)
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/fastrak/assets/$version"
 

@@ -8,3 +8,4 @@ mod docs;
 mod manifests;
 mod tidy;
 mod tree;
+mod words;
