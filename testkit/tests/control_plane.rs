@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, local_volume, pod, storage_class};
 use fastrak_testkit::{
     Component, ControlPlane, Identity, Options, eventually, fake_node, or_skip,
@@ -35,8 +34,7 @@ fn alive(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_claim_without_a_class_gets_the_default_one() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     let classes: Api<StorageClass> = Api::all(client.clone());
     create(&classes, &storage_class("usual", "example.com/none").default_class().build()).await?;
@@ -52,8 +50,7 @@ async fn a_claim_without_a_class_gets_the_default_one() -> Result<()> {
 
 #[tokio::test]
 async fn a_pod_with_a_local_volume_is_scheduled_to_the_node_of_the_volume() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     fake_node(&client, "here").await?;
     fake_node(&client, "there").await?;
@@ -78,8 +75,7 @@ async fn a_pod_with_a_local_volume_is_scheduled_to_the_node_of_the_volume() -> R
 
 #[tokio::test]
 async fn a_service_account_has_only_the_granted_rights() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     with_namespace(&client, async |namespace| {
         let own = service_account_client(plane, &namespace, "default").await?;
@@ -101,8 +97,7 @@ async fn a_service_account_has_only_the_granted_rights() -> Result<()> {
 
 #[tokio::test]
 async fn a_token_of_a_pod_names_the_node_of_the_pod() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     fake_node(&client, "home").await?;
     with_namespace(&client, async |namespace| {
@@ -125,8 +120,7 @@ async fn whoami(client: Client) -> Result<SelfSubjectReview> {
 
 #[tokio::test]
 async fn the_api_server_can_be_restarted() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = ControlPlane::start(Options::with_controllers()).await?;
+    let plane = or_skip!(ControlPlane::start(Options::with_controllers()).await, Ok(()));
     let client = plane.client().await?;
     let nodes: Api<Node> = Api::all(client.clone());
     fake_node(&client, "before").await?;
@@ -142,8 +136,7 @@ async fn the_api_server_can_be_restarted() -> Result<()> {
 
 #[tokio::test]
 async fn a_dropped_control_plane_leaves_nothing_behind() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = ControlPlane::start(Options::api_only()).await?;
+    let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
     let logs = plane.logs_dir();
     let folder = logs.parent().context("the logs are in a folder")?.to_owned();
     assert_eq!(alive(&folder).len(), 2, "etcd and the API server: {:?}", alive(&folder));

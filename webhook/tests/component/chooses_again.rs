@@ -5,7 +5,6 @@ use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, pod};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
@@ -28,8 +27,7 @@ async fn scheduled(cluster: &TestCluster, name: &str, but: &str) -> Result<Strin
 
 #[tokio::test]
 async fn the_choice_of_a_deleted_node_is_withdrawn_and_the_scheduler_chooses_again() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::full()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::full()).await, Ok(()));
     for name in ["node-a", "node-b", "node-c"] {
         fake_node(&cluster.client, name).await?;
     }
@@ -59,8 +57,7 @@ async fn the_choice_of_a_deleted_node_is_withdrawn_and_the_scheduler_chooses_aga
 
 #[tokio::test]
 async fn a_claim_from_a_backup_is_admitted_although_its_recorded_node_is_gone() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;
     }

@@ -4,7 +4,6 @@ use crate::test_cluster::{TestCluster, annotation};
 use anyhow::Result;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{ServiceBuilder, service};
 use fastrak_testkit::{Options, or_skip};
 use k8s_openapi::api::core::v1::Service;
@@ -44,8 +43,7 @@ fn web(name: &str) -> ServiceBuilder {
 
 #[tokio::test]
 async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
@@ -131,8 +129,7 @@ async fn replace(services: &Services, name: &str, builder: ServiceBuilder) -> Re
 
 #[tokio::test]
 async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
@@ -160,8 +157,7 @@ async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision()
 
 #[tokio::test]
 async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));

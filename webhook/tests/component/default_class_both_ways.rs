@@ -4,7 +4,6 @@
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, kubernetes};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::claim;
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -13,8 +12,7 @@ use kube::api::PostParams;
 
 #[tokio::test]
 async fn the_default_class_is_set_with_and_without_the_mark() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let marked = |metrics: &str, count: u32| {
         let line = format!("fastrak_webhook_default_classes {count}");

@@ -3,7 +3,6 @@
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use serde_json::{Value, json};
 
@@ -24,8 +23,7 @@ fn claim(name: &str, annotations: &Value) -> Value {
 
 #[tokio::test]
 async fn in_dry_run_mode_decisions_are_reported_and_nothing_is_changed() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     fake_node(&cluster.client, "node-a").await?;
     // `webhook` waits until an object is changed, so a webhook in the normal mode starts first.
     let normal = cluster.webhook(&[]).await?;

@@ -6,7 +6,7 @@ use crate::server::{ca, connect, leaf, rest, trusting};
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::{CertificateAuthority, Usage};
-use fastrak_testkit::assets::{Assets, repository};
+use fastrak_testkit::assets::repository;
 use fastrak_testkit::{Component, Options, apply_manifests, eventually, or_skip};
 use rustls::ClientConfig;
 use std::net::SocketAddr;
@@ -68,8 +68,7 @@ async fn token(cluster: &TestCluster, account: &str, more: &[&str]) -> Result<St
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_are_served_to_authorized_clients_only() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let (folder, ca) = (tempfile::tempdir()?, ca("metrics")?);
     certify(folder.path(), &ca)?;
     let (webhook, address) = run(&cluster, folder.path()).await?;
@@ -131,8 +130,7 @@ async fn metrics_are_served_to_authorized_clients_only() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_certificate_is_loaded_when_it_appears_and_when_it_changes() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let folder = tempfile::tempdir()?;
     let (webhook, address) = run(&cluster, folder.path()).await?;
     let (first, second) = (ca("first")?, ca("second")?);

@@ -4,7 +4,6 @@
 use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, BALANCER_DECISION};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::service;
 use fastrak_testkit::{Component, Options, eventually, or_skip};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -49,8 +48,7 @@ async fn repairs(replica: &Running) -> Result<usize> {
 
 #[tokio::test]
 async fn the_other_replica_takes_over_if_the_leader_is_killed() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let services: Api<Service> = cluster.api("default");
     create_missed(&services, (0..MISSED).map(|at| format!("missed-{at}"))).await?;
 
@@ -95,8 +93,7 @@ async fn the_other_replica_takes_over_if_the_leader_is_killed() -> Result<()> {
 
 #[tokio::test]
 async fn a_leader_that_stops_in_order_hands_over_at_once() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     // Too long for a takeover by waiting.
     let lasts = "--lease-duration=60";
     let first = cluster.run(&[lasts, "--pod-name=first"]).await?;
@@ -116,8 +113,7 @@ async fn a_leader_that_stops_in_order_hands_over_at_once() -> Result<()> {
 
 #[tokio::test]
 async fn a_leader_repairs_again_after_an_outage_of_the_api_server() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let services: Api<Service> = cluster.api("default");
     let webhook = cluster.run(&["--lease-duration=1", "--pod-name=first"]).await?;
     let first = holder(&cluster).await?;

@@ -5,7 +5,6 @@
 use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, CLASS_DEFAULT, NAMESPACE_CLASS};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service, storage_class};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
@@ -75,8 +74,7 @@ async fn is_followed(cluster: &TestCluster, class: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = start().await?;
+    let cluster = or_skip!(start().await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
 
     let before = cluster.claim(&claim("before").build(TEAM)).await?;
@@ -105,8 +103,7 @@ async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<(
 
 #[tokio::test]
 async fn a_service_without_a_balancer_gets_the_default_of_its_namespace() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = start().await?;
+    let cluster = or_skip!(start().await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let services: Api<Service> = cluster.api(TEAM);
     let decision = |name: String, params: PostParams| {

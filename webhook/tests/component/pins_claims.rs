@@ -6,7 +6,6 @@ use fastrak_api::names::kubernetes::{
     SELECTED_NODE, STORAGE_PROVISIONER, STORAGE_PROVISIONER_BETA,
 };
 use fastrak_api::names::{self, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, node, pod, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, fake_node_from, or_skip};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -56,8 +55,7 @@ async fn is_known(cluster: &TestCluster, node: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_claim_is_pinned_by_its_user_its_class_or_a_single_node() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let at_once = storage_class("at-once", names::PROVISIONER).immediate().build();
     classes.create(&PostParams::default(), &at_once).await?;
@@ -117,8 +115,7 @@ async fn a_claim_is_pinned_by_its_user_its_class_or_a_single_node() -> Result<()
 
 #[tokio::test]
 async fn the_choice_of_the_scheduler_is_mirrored_and_withdrawn_with_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::full()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::full()).await, Ok(()));
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;
     }

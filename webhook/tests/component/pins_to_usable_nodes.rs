@@ -5,7 +5,6 @@ use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{self, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, node, pod, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, fake_node_from, or_skip};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Toleration};
@@ -59,8 +58,7 @@ async fn immediate(cluster: &TestCluster) -> Result<()> {
 /// The case of a one-node cluster of kubeadm.
 #[tokio::test]
 async fn on_a_tainted_node_a_claim_waits_for_a_pod_that_tolerates_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::full()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::full()).await, Ok(()));
     immediate(&cluster).await?;
     fake_node_from(&cluster.client, node("node-a").taint(CONTROL_PLANE, "NoSchedule")).await?;
     let webhook = cluster.webhook(&["--repair-delay=1"]).await?;
@@ -84,8 +82,7 @@ async fn on_a_tainted_node_a_claim_waits_for_a_pod_that_tolerates_it() -> Result
 
 #[tokio::test]
 async fn a_class_that_binds_at_once_waits_until_a_cordoned_node_takes_pods() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     immediate(&cluster).await?;
     fake_node_from(&cluster.client, node("node-a").cordoned()).await?;
     let webhook = cluster.webhook(&["--repair-delay=0.2"]).await?;
@@ -101,8 +98,7 @@ async fn a_class_that_binds_at_once_waits_until_a_cordoned_node_takes_pods() -> 
 
 #[tokio::test]
 async fn a_claim_is_pinned_to_the_only_node_with_an_agent_and_to_none_without_one() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     immediate(&cluster).await?;
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;

@@ -5,7 +5,6 @@ use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{self, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, local_volume, pod, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
@@ -86,8 +85,7 @@ async fn create_user(cluster: &TestCluster, name: &str) -> Result<()> {
 
 #[tokio::test]
 async fn claims_with_a_reserved_volume_get_it_and_no_agent_sees_them() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = one_node().await?;
+    let cluster = or_skip!(one_node().await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     for number in 0..RESERVED {
         let claim = format!("data-{number}");
@@ -112,8 +110,7 @@ async fn claims_with_a_reserved_volume_get_it_and_no_agent_sees_them() -> Result
 
 #[tokio::test]
 async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = one_node().await?;
+    let cluster = or_skip!(one_node().await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
 
     has_volume(&cluster, "first", names::CLASS_RETAIN, None).await?;
@@ -153,8 +150,7 @@ async fn a_free_volume_that_fits_is_bound_and_without_one_the_claim_is_pinned() 
 
 #[tokio::test]
 async fn a_pod_is_moved_to_the_node_that_the_user_of_its_claim_wrote() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = one_node().await?;
+    let cluster = or_skip!(one_node().await, Ok(()));
     fake_node(&cluster.client, "node-b").await?;
     let webhook = cluster.webhook(&[]).await?;
     has_volume(&cluster, "free", names::CLASS_RETAIN, None).await?;

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use fastrak_webhook::probe::cause::Cause;
 use fastrak_webhook::probe::controller::ask;
@@ -118,8 +117,7 @@ const SEEN: Respond = |review| patched(review, "add", names::PROBE_SEEN);
 
 #[tokio::test]
 async fn failures_between_the_api_server_and_the_webhook_are_distinguished() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let test = ProbeTest::start().await?;
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
     let services: Api<Service> = test.cluster.api(names::NAMESPACE);
     services.delete(names::WEBHOOK, &DeleteParams::default()).await?;
     test.fails(Cause::Dns).await?;
@@ -158,8 +156,7 @@ async fn failures_between_the_api_server_and_the_webhook_are_distinguished() -> 
 
 #[tokio::test]
 async fn an_invalid_answer_is_reported() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let test = ProbeTest::start().await?;
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
     let answers: [Respond; 5] = [
         |_| (500, json!("broken")),
         |_| (404, json!("not here")),
@@ -181,8 +178,7 @@ async fn an_invalid_answer_is_reported() -> Result<()> {
 
 #[tokio::test]
 async fn interference_by_other_webhooks_is_reported() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let test = ProbeTest::start().await?;
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
     let good = FakeServer::start(FakeCertificate::good(), SEEN).await?;
     test.set_address(good.address, &good.ca).await?;
     test.succeeds().await?;

@@ -4,13 +4,11 @@
 use crate::http;
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 
 #[tokio::test]
 async fn it_reports_that_the_api_server_does_not_reach_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&["--probe-interval=0.2"]).await?;
     let shows = async |line: &str| {
         eventually(SOON, line.to_owned(), || async {
@@ -38,8 +36,7 @@ async fn it_reports_that_the_api_server_does_not_reach_it() -> Result<()> {
 
 #[tokio::test]
 async fn only_the_leader_probes() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let leader = cluster.webhook(&["--probe-interval=0.2"]).await?;
     eventually(SOON, "the leader has probed", || async {
         let metrics = leader.metrics().await?;

@@ -5,7 +5,6 @@ use crate::http;
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -69,8 +68,7 @@ async fn says_waiting_for(webhook: &Running, what: &str) -> Result<()> {
 
 #[tokio::test]
 async fn the_first_start_creates_everything_and_the_next_keeps_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     // Of two replicas one creates the Secret, and both serve from it.
     let (one, other) = tokio::try_join!(cluster.run(&[]), cluster.run(&[]))?;
@@ -108,8 +106,7 @@ async fn the_first_start_creates_everything_and_the_next_keeps_it() -> Result<()
 
 #[tokio::test]
 async fn lost_and_broken_parts_are_repaired() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let webhook = cluster.webhook(&[]).await?;
     let first = seen.is_published().await?;
@@ -160,8 +157,7 @@ async fn lost_and_broken_parts_are_repaired() -> Result<()> {
 
 #[tokio::test]
 async fn without_a_webhook_configuration_it_is_not_ready_and_reports_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let mut saved = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
     seen.configurations.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;

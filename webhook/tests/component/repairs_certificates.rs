@@ -7,7 +7,6 @@ use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_runtime::clock;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use fastrak_webhook::rotation::cert_bundle::{CertBundle, CertSpec};
@@ -78,8 +77,7 @@ async fn counts(webhook: &Running, line: &str) -> Result<()> {
 
 #[tokio::test]
 async fn an_expired_leaf_is_issued_again_by_the_same_ca() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let bundle = left(&seen, Time::days(40)).await?;
     let webhook = cluster.webhook(&[]).await?;
@@ -93,8 +91,7 @@ async fn an_expired_leaf_is_issued_again_by_the_same_ca() -> Result<()> {
 
 #[tokio::test]
 async fn an_expired_ca_is_replaced() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let bundle = left(&seen, Time::days(400)).await?;
     let webhook = cluster.webhook(&[]).await?;
@@ -105,8 +102,7 @@ async fn an_expired_ca_is_replaced() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_if_the_secret_is_deleted_or_broken() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let flags = ["--bundle-settle=1s"];
     let (webhook, other) =
@@ -151,8 +147,7 @@ async fn no_call_fails_if_the_secret_is_deleted_or_broken() -> Result<()> {
 
 #[tokio::test]
 async fn a_removed_bundle_is_restored_at_once_and_seldom_after_repeated_removals() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let webhook = watching(&cluster, &[]).await?;
     webhook.is_ready().await?;

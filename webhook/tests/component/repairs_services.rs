@@ -4,7 +4,6 @@ use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Result, ensure};
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{ServiceBuilder, service};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::Service;
@@ -47,8 +46,7 @@ async fn becomes(api: &Api<Service>, name: &str, wanted: Message) -> Result<()> 
 
 #[tokio::test]
 async fn missed_services_are_repaired() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     cluster.plane.kubectl(&["create", "namespace", "opted-out"]).await?;
     let opt_out = format!("{}={}", names::ADMISSION, names::ADMISSION_DISABLED);
     cluster.plane.kubectl(&["label", "namespace", "opted-out", &opt_out]).await?;
@@ -115,8 +113,7 @@ async fn give_address(api: &Api<Service>, name: &str, by: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_lost_decision_is_restored_if_the_operator_wrote_the_address() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let services: Api<Service> = cluster.api("default");
     for name in ["ours", "others"] {
         create(&services, web(name), "default").await?;
@@ -132,8 +129,7 @@ async fn a_lost_decision_is_restored_if_the_operator_wrote_the_address() -> Resu
 
 #[tokio::test]
 async fn an_address_of_another_load_balancer_ends_the_decision() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let services: Api<Service> = cluster.api("default");
     let webhook = cluster.webhook(&[]).await?;
     for name in ["ours", "others"] {
@@ -165,8 +161,7 @@ async fn an_address_of_another_load_balancer_ends_the_decision() -> Result<()> {
 
 #[tokio::test]
 async fn source_ranges_added_without_the_webhook_end_the_tunnel() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let services: Api<Service> = cluster.api("default");
     let webhook = cluster.webhook(&[]).await?;
     assert_eq!(said(&create(&services, web("outer"), "default").await?), inlets());

@@ -3,7 +3,6 @@
 use crate::agents::{runs_agent, set_ready};
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -24,8 +23,7 @@ async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Resu
 
 #[tokio::test]
 async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;
         runs_agent(&cluster, name).await?;

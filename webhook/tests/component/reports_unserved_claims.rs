@@ -5,7 +5,6 @@ use crate::test_cluster::TestCluster;
 use anyhow::Result;
 use fastrak_api::names::kubernetes::STORAGE_CLASS_BETA;
 use fastrak_api::names::{self, ADMISSION, ADMISSION_DISABLED, CLASS_DEFAULT, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::claim;
 use fastrak_testkit::{Options, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
@@ -14,8 +13,7 @@ use kube::api::ListParams;
 
 #[tokio::test]
 async fn only_claims_that_no_agent_will_serve_get_an_event() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b", "node-c", "node-d"] {
         fake_node(&cluster.client, name).await?;
     }

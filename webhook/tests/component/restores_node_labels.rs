@@ -5,7 +5,6 @@ use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::{PROVISIONED_BY, STORAGE_PROVISIONER};
 use fastrak_api::names::{self, ADMISSION, ADMISSION_DISABLED, CLASS_DEFAULT, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{Claim, claim, local_volume, storage_class};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
@@ -74,8 +73,7 @@ async fn is_restored(cluster: &TestCluster, name: &str) -> Result<PersistentVolu
 
 #[tokio::test]
 async fn a_bound_claim_gets_its_node_label_back_and_another_provisioners_does_not() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let foreign = storage_class(FOREIGN, "example.com/other").build();
     classes.create(&PostParams::default(), &foreign).await?;

@@ -6,7 +6,6 @@ use crate::test_cluster::TestCluster;
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::Bundle;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::collections::BTreeSet;
@@ -25,8 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_ten_rotations_of_the_ca_no_call_fails() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let (one, other) = tokio::try_join!(cluster.run(&SHORT), cluster.run(&SHORT))?;
     let balance = Balance::start(vec![one.address, other.address]).await?;

@@ -3,7 +3,6 @@
 use crate::http;
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,8 +12,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 
 #[tokio::test]
 async fn it_becomes_ready_and_stops_in_order() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let invocation = Invocation::new(Path::new(PROGRAM))
         .arg("--listen=127.0.0.1:0")

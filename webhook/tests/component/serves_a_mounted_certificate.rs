@@ -8,7 +8,6 @@ use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::fs;
@@ -72,8 +71,7 @@ impl Volume {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mounted_ca_is_published_with_the_last_one_and_replaced_without_a_gap() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;
     let (first, second) = (ca()?, ca()?);
@@ -125,8 +123,7 @@ async fn a_mounted_ca_is_published_with_the_last_one_and_replaced_without_a_gap(
 
 #[tokio::test]
 async fn without_a_mounted_ca_the_bundle_is_not_written() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     without_rights_to_certificates(&cluster).await?;
     let seen = Seen::by(&cluster);
     let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;

@@ -8,7 +8,6 @@ use crate::runs_as_a_program::{PROGRAM, free_port};
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{Component, Options, eventually, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,8 +48,7 @@ impl Replica {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_killed_during_a_rotation_serve_only_trusted_certificates() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let mut replicas = [Replica::start(&cluster, 0).await?, Replica::start(&cluster, 1).await?];
     let addresses = replicas.iter().map(|replica| replica.address).collect();
@@ -95,8 +93,7 @@ async fn replicas_killed_during_a_rotation_serve_only_trusted_certificates() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_during_two_minutes_without_the_api_server() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     // The certificate is due in half a minute, when it cannot be renewed.
     left(&seen, Time::days(20) - Time::seconds(30)).await?;

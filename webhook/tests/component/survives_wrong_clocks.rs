@@ -6,7 +6,6 @@ use crate::publishes_its_certificate::Seen;
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 
@@ -15,8 +14,7 @@ const FLAGS: [&str; 1] = ["--bundle-settle=1s"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let seen = Seen::by(&cluster);
     let config = cluster.config(&FLAGS)?;
     let clock = config.clock.clone();
@@ -56,8 +54,7 @@ async fn a_day_forward_and_a_day_back_no_call_fails() -> Result<()> {
 
 #[tokio::test]
 async fn certificates_from_a_clock_that_was_ahead_are_replaced() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let config = cluster.config(&FLAGS)?;
     let clock = config.clock.clone();
     clock.step(DAY);

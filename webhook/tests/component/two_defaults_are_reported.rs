@@ -4,7 +4,6 @@
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::storage_class;
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::events::v1::Event;
@@ -26,8 +25,7 @@ async fn counts(replica: &Running, count: u32) -> Result<()> {
 
 #[tokio::test]
 async fn two_default_classes_are_reported_to_administrators_and_users() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     // Every replica counts, and one records events.
     let second = cluster.run(&[]).await?;
@@ -94,8 +92,7 @@ async fn two_default_classes_are_reported_to_administrators_and_users() -> Resul
 
 #[tokio::test]
 async fn a_class_of_another_provisioner_with_our_name_is_reported() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     classes.delete(names::CLASS_DEFAULT, &DeleteParams::default()).await?;
     let other = storage_class(names::CLASS_DEFAULT, "example.com/other").build();

@@ -4,7 +4,6 @@ use crate::agents::runs_agent;
 use crate::test_cluster::TestCluster;
 use anyhow::{Result, ensure};
 use fastrak_api::names::{self, BALANCER, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -23,8 +22,7 @@ async fn apply(cluster: &TestCluster, object: &impl serde::Serialize) -> Result<
 
 #[tokio::test]
 async fn a_claim_that_cannot_be_served_causes_a_warning_once() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let odd = storage_class("odd", names::PROVISIONER).parameter("qouta", "off").immediate();
     classes.create(&PostParams::default(), &odd.build()).await?;
@@ -73,8 +71,7 @@ fn tunnels() -> serde_json::Value {
 
 #[tokio::test]
 async fn a_service_with_the_default_inlets_causes_a_warning_without_the_operator() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&["--repair-delay=3600"]).await?;
     let absent = "fastrak: no inlets-operator (0.17 or later) is installed; install it or write";
     let printed_for = |name: String, choice: Option<&'static str>| {

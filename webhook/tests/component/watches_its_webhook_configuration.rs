@@ -3,7 +3,6 @@
 use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
@@ -37,8 +36,7 @@ async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
 
 #[tokio::test]
 async fn a_change_is_reported_until_it_is_reverted() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let cluster = TestCluster::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let webhook = cluster.webhook(&[]).await?;
     let other = cluster.run(&[]).await?;
     let reports = async |fields: &[&str]| {
