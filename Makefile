@@ -1,21 +1,21 @@
-# One line for each recipe: what is longer is a script.
+# One command for each target: anything longer is a script.
 .DEFAULT_GOAL := help
 .PHONY: help assets debian binaries images demo cluster cluster-down test bench fuzz lint fmt-check clippy tidy deny fmt
 
 # Nodes of `make cluster`.
 NODES ?= 2
-# What `make bench` measures; everything when it is empty.
+# The area that `make bench` measures; all areas if empty.
 AREA ?=
-# Anything: with the largest sizes.
+# Set to any value for the largest sizes.
 FULL ?=
 
-help: ## say what there is to make
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
-assets: ## find Kubernetes' own programs, or build them once (about 15 min on 2 cores)
+assets: ## find the Kubernetes programs, or build them once (about 15 min on 2 cores)
 	@testbed/assets.sh
 
-debian: ## install what the test bed needs (as root on Debian; says so elsewhere)
+debian: ## install what the test bed needs (as root on Debian; prints it elsewhere)
 	@testbed/debian.sh
 
 binaries: ## build the two programs as they ship, into target/static
@@ -24,25 +24,25 @@ binaries: ## build the two programs as they ship, into target/static
 images: ## build both container images (TAG=dev)
 	@deploy/images.sh
 
-demo: debian assets binaries ## a real Kubernetes, fastrak on it, and what users get: watch it
+demo: debian assets binaries ## show fastrak on a real Kubernetes
 	@target/static/playground demo
 
 cluster: debian assets binaries ## the same cluster, left running until Ctrl-C (NODES=2)
 	@target/static/playground cluster --nodes $(NODES)
 
-cluster-down: ## end what `make cluster` left running
+cluster-down: ## stop what `make cluster` left running
 	@target/static/playground down
 
 test: debian assets binaries ## every test, against a real Kubernetes
 	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
-bench: debian assets binaries ## measure what fastrak claims, beside what it is compared with (AREA=main, admission or volumes for a part)
+bench: debian assets binaries ## measure fastrak beside what it is compared with (AREA=main, admission or volumes)
 	@target/static/bench $(if $(AREA),--area $(AREA)) $(if $(FULL),--full)
 
-fuzz: ## let the fuzzer try what must hold of every answer, a minute for each target
+fuzz: ## run the fuzzer for a minute for each target
 	@.ci/fuzz
 
-lint: fmt-check clippy tidy deny ## everything that needs no cluster: format, clippy, house rules, crates
+lint: fmt-check clippy tidy deny ## check format, clippy, source rules and crates; needs no cluster
 
 fmt-check:
 	@cargo fmt --all --check
@@ -51,7 +51,7 @@ clippy:
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 
 tidy:
-	@cargo test --locked --quiet -p fastrak-e2e --test tidy
+	@cargo test --locked --quiet -p fastrak-e2e --test source
 
 deny:
 	@.ci/deny

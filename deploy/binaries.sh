@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Builds what ships, and the programs behind `make demo` and `make bench`, optimised and
-# linked statically, into target/static. Prints that folder.
+# Builds the shipped programs and those behind `make demo` and `make bench`, optimised and linked
+# statically, into target/static. Prints that folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The musl target's standard library is not to be had everywhere; glibc links statically too,
-# and resolves names all the same. Naming the target keeps the flag away from build scripts
-# and derive macros, which cannot be linked so.
+# The musl target is not available everywhere. glibc links statically too, and still resolves names.
+# With --target the flag does not apply to build scripts and derive macros, which cannot be static.
 host="$(rustc -vV | sed -n 's/^host: //p')"
 flags="-C target-feature=+crt-static"
-# Packed, relocations take a hundredth of their room, which was half a MiB of the webhook's memory.
-# A static program can apply them with a glibc of 2.36 or later.
+# Packed relocations take a hundredth of the space, which was half a MiB of the webhook's memory. A
+# static program can apply them with glibc 2.36 or later.
 if [ "$(printf '%s\n' 'glibc 2.36' "$(getconf GNU_LIBC_VERSION)" | sort -V | head -n 1)" = 'glibc 2.36' ]; then
     flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
 fi
@@ -19,7 +18,7 @@ RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --locked --release --target "$host
 
 mkdir -p target/static
 for name in fastrak-webhook fastrak-agent playground bench bare-handler; do
-    # A program that is running cannot be written to, but it can be replaced.
+    # A running program cannot be written, but it can be replaced.
     cp "target/$host/release/$name" "target/static/.$name"
     mv "target/static/.$name" "target/static/$name"
 done

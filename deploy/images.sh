@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both images with whichever of buildah, podman and docker is there.
+# Builds both images with buildah, podman or docker.
 #   TAG=v0.1.0 deploy/images.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

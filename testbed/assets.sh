@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Prints the folder that holds the seven programs of the test bed's Kubernetes,
-# building what is missing from the modules that go.mod pins.
+# Prints the folder with the seven programs of the test bed's Kubernetes. Builds missing ones from
+# the modules that go.mod pins.
 #
 #   assets.sh          find them, or build what is missing; progress on stderr
 #   assets.sh --find   find them, or exit with 3 and say on stderr what is missing
 #
-# It installs nothing on the machine (debian.sh does) and starts none of them.
+# It installs nothing on the machine (debian.sh does) and starts no program.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 version="$(sed -n 's/^[[:space:]]*k8s\.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$here/go.mod" | head -n 1)"
 go_needed="$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' "$here/go.mod")"
 minor="${version%.*}"
-# The slowest comes early, so that whoever watches learns soon how long it takes.
+# The slowest is built early, which shows soon how long the build takes.
 programs=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet kube-proxy)
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/fastrak/assets/$version"
 
@@ -24,7 +24,7 @@ die() {
     exit "$code"
 }
 
-# What the folder lacks, one name after the other; nothing when it is complete.
+# Prints the names of the programs that a folder lacks.
 lacking() {
     local folder="$1" name
     for name in "${programs[@]}"; do
@@ -39,8 +39,8 @@ version_of() {
     esac
 }
 
-# The programs there that are of another Kubernetes than the one pinned. etcd
-# has versions of its own and answers to any that starts.
+# Prints the programs of another Kubernetes version than the pinned one. Any etcd that starts is
+# accepted, because it has its own versions.
 strangers() {
     local folder="$1" name
     for name in "${programs[@]}"; do
@@ -56,7 +56,7 @@ usable() { [[ -z "$(lacking "$1")" && -z "$(strangers "$1")" ]]; }
 
 find_assets() {
     if [[ -n "${FASTRAK_ASSETS:-}" ]]; then
-        # Asked for by name: another folder in its place would be a surprise.
+        # A named folder is not replaced by another.
         local lacks others
         lacks="$(lacking "$FASTRAK_ASSETS")"
         [[ -z "$lacks" ]] || die 3 "FASTRAK_ASSETS=$FASTRAK_ASSETS lacks: $lacks"
@@ -65,7 +65,7 @@ find_assets() {
         printf '%s\n' "$FASTRAK_ASSETS"
         return 0
     fi
-    # What this script built needs no second look: it appears complete or not at all.
+    # The output of this script needs no check, because it is complete or absent.
     if [[ -z "${KUBEBUILDER_ASSETS:-}" && -z "$(lacking "$cache")" ]]; then
         printf '%s\n' "$cache"
         return 0
@@ -90,7 +90,7 @@ Install it from https://go.dev/dl/ (on Debian: \`apt-get install golang\` where 
 or set FASTRAK_ASSETS to a folder with: ${programs[*]}"
     have="$(go env GOVERSION)"
     have="${have#go}"
-    # With GOTOOLCHAIN=auto an older Go fetches the one it needs by itself.
+    # With GOTOOLCHAIN=auto an older Go fetches the needed version itself.
     if [[ "$(printf '%s\n%s\n' "$go_needed" "$have" | sort -V | head -n 1)" != "$go_needed" ]]; then
         [[ "$(cd "$here" && go env GOVERSION 2>/dev/null)" != "go$have" ]] \
             || die 4 "Go $have is older than $go_needed, which Kubernetes $version needs. Install a newer one from https://go.dev/dl/"
@@ -125,7 +125,7 @@ build_one() {
         ((beat % 30 != 0)) || say "[$number/${#programs[@]}] still building $name (so far $(elapsed); $note)"
     done
     wait "$job" || die 5 "building $name failed: see above"
-    # A killed build must leave nothing that looks finished.
+    # A killed build must not look finished.
     mv "$partial" "$cache/$name"
     trap - EXIT
 }
@@ -153,7 +153,7 @@ case "${1:-}" in
         find_assets || die 3 "Kubernetes $version is not there: $cache lacks $(lacking "$cache")(testbed/assets.sh builds it)"
         ;;
     '')
-        # An answer to FASTRAK_ASSETS that cannot be used must not start a build.
+        # An unusable FASTRAK_ASSETS must not start a build.
         [[ -z "${FASTRAK_ASSETS:-}" ]] || { find_assets && exit 0; }
         find_assets || { build_missing && printf '%s\n' "$cache"; }
         ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of the program in baseline/, the yardstick of `make bench`, and builds it when
-# it is missing or its source has changed.
+# Prints the path of the program in baseline/, with which `make bench` compares. Builds it if it is
+# missing or its source has changed.
 #
 #   baseline.sh          find it, or build it; progress on stderr
 #   baseline.sh --find   find it, or exit with 3
@@ -23,7 +23,7 @@ if [[ ! -x "$program" ]]; then
     say "building the controller-runtime webhook that fastrak is measured against (once, about 2 min on 2 cores)"
     folder="$(dirname "$program")"
     mkdir -p "$folder"
-    # A killed build must leave nothing that looks finished.
+    # A killed build must not look finished.
     (cd "$here" && CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off \
         go build -trimpath -ldflags '-s -w' -o "$folder/.partial.$$" .) >&2
     mv "$folder/.partial.$$" "$program"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the test bed's real nodes and other kernels need, on Debian and as root;
-# elsewhere says what is missing and goes on, since everything else works without.
-# With CI=true a part that is missing and cannot be installed is a failure.
+# Installs the packages for real nodes and user-mode Linux, on Debian and as root. Elsewhere it
+# prints what is missing and succeeds, because other tests do not need them. With CI=true it fails.
 #
 # It builds nothing (assets.sh does) and starts nothing.
 set -euo pipefail
@@ -20,12 +19,12 @@ needed=(
     xfsprogs:mkfs.xfs
     e2fsprogs:mkfs.ext4
 )
-# A kernel as a program, with project quotas on XFS and ext4. There is none for other machines.
+# A kernel as a program, with project quotas on XFS and ext4. It exists for x86-64 only.
 [[ "$(uname -m)" != x86_64 ]] || needed+=(user-mode-linux:linux.uml)
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Folders of the superuser's, which an ordinary user's PATH may lack.
+# Folders of the superuser, which the PATH of an ordinary user may lack.
 PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()
@@ -51,7 +50,7 @@ fi
 
 say "installing with apt-get: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-# The packages start services by themselves; the test bed runs its own.
+# The packages start services; the test bed runs its own.
 install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2; }
 if ! install; then
     apt-get update -qq >&2

@@ -1,4 +1,4 @@
-//! The requests that fastrak's ServiceAccounts have sent, from the audit log of the API server.
+//! The requests of fastrak's ServiceAccounts, from the audit log of the API server.
 
 use anyhow::{Context, Result};
 use fastrak_api::names;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// An audit log that is read from a point in time on.
+/// An audit log from a point in time on.
 #[derive(Debug)]
 pub struct AuditLog {
     path: PathBuf,
@@ -34,13 +34,13 @@ pub struct Request {
 }
 
 impl AuditLog {
-    /// The log from now on.
+    /// Returns the log from now on.
     pub fn from_now(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).with_context(|| format!("find {}", path.display()));
         Ok(Self { path: path.to_owned(), from: metadata?.len() })
     }
 
-    /// The requests that were recorded since.
+    /// Returns the requests that were recorded since then.
     pub fn requests(&self) -> Result<Vec<Request>> {
         let what = || format!("read {}", self.path.display());
         let mut file = File::open(&self.path).with_context(what)?;
@@ -52,8 +52,8 @@ impl AuditLog {
 }
 
 impl Request {
-    /// Parses a line. Returns `None` for the requests of others, and for those that concern no object:
-    /// discovery is everybody's right.
+    /// Parses a line. Returns `None` for requests of other users and for requests without an
+    /// object, such as discovery.
     fn parse(line: &str) -> Option<Self> {
         let event: Value = serde_json::from_str(line).ok()?;
         let prefix = format!("system:serviceaccount:{}:", names::NAMESPACE);
@@ -86,7 +86,7 @@ mod tests {
         "annotations":{"authorization.k8s.io/decision":"allow"}}"#;
 
     #[test]
-    fn requests_of_fastraks_accounts_are_read_from_a_point_on() {
+    fn only_requests_of_fastraks_accounts_are_read() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let line = LINE.replace('\n', "") + "\n";
         std::fs::write(log.path(), &line).unwrap();

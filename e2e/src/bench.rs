@@ -1,8 +1,5 @@
-//! Figures that fastrak claims, measured beside what each is compared with, in one run on one
-//! machine.
-//!
-//! One file for each area; this one knows what a figure is and how all are shown. Nothing here
-//! fails a test: a machine that is busy gives a poor figure, not a wrong program.
+//! Measures the figures that fastrak claims and those they are compared with, in one run on one
+//! machine. Each area is one file. No figure fails a test, because a busy machine gives poor ones.
 
 pub mod admission;
 mod bound;
@@ -13,31 +10,31 @@ mod unmount;
 pub mod volumes;
 
 use crate::install::{Binaries, repository};
-use crate::narrator::Narrator;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// A part of fastrak that has figures.
+/// A part of fastrak with figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Area {
-    /// One claim from apply to Bound, and what the programs weigh.
+    /// One claim from apply to Bound, and the memory of the programs.
     Main,
-    /// Reviews: speed, memory, and none that fails.
+    /// Reviews: speed, memory and failures.
     Admission,
-    /// Volumes: how fast they are made and removed, and what many of them cost.
+    /// Volumes: the speed of creation and removal, and the cost of many.
     Volumes,
 }
 
-/// What is to be measured.
+/// The areas to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Wanted {
-    /// One area; all of them when this is left out.
+    /// Measure one area instead of all.
     #[arg(long)]
     pub area: Option<Area>,
-    /// Take the largest sizes, which need minutes and gigabytes.
+    /// Use the largest sizes, which need minutes and gigabytes.
     #[arg(long)]
     pub full: bool,
 }
@@ -45,7 +42,7 @@ pub struct Wanted {
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// Which part of fastrak it is about.
+    /// The area.
     pub area: &'static str,
     /// What was measured.
     pub name: String,
@@ -53,24 +50,25 @@ pub struct Figure {
     pub value: f64,
     /// Its unit; `x` for a ratio.
     pub unit: &'static str,
-    /// What it should be, for people to read; empty where it only informs.
+    /// The goal as text; empty if there is none.
     pub goal: String,
-    /// Whether it is. A figure that only informs is always met.
+    /// Whether the goal is met. A figure without a goal is always met.
     pub met: bool,
 }
 
 /// Measures one area or all of them, prints a table and writes `target/bench/summary.json`.
 pub async fn run(wanted: Wanted) -> ExitCode {
-    let narrator = Narrator::default();
+    let transcript = Transcript::default();
     match measure(wanted).await {
         Ok(figures) => {
             let unmet = figures.iter().filter(|figure| !figure.met).count();
-            narrator.say(&table(&figures));
-            narrator.say(&format!("bench: {} figures, {unmet} short of their goal", figures.len()));
+            transcript.line(&table(&figures));
+            transcript
+                .line(&format!("bench: {} figures, {unmet} short of their goal", figures.len()));
             ExitCode::from(u8::from(unmet > 0))
         }
         Err(error) => {
-            narrator.say(&format!("bench: FAILED: {error:#}"));
+            transcript.line(&format!("bench: FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -92,7 +90,7 @@ async fn measure(Wanted { area, full }: Wanted) -> Result<Vec<Figure>> {
 }
 
 impl Figure {
-    /// A figure that should be at most `limit`.
+    /// Returns a figure with the goal of at most `limit`.
     #[must_use]
     pub fn at_most(
         area: &'static str,
@@ -105,7 +103,7 @@ impl Figure {
         Self { goal, met, ..Self::plain(area, name, value, unit) }
     }
 
-    /// A figure that should be at least `limit`.
+    /// Returns a figure with the goal of at least `limit`.
     #[must_use]
     pub fn at_least(
         area: &'static str,
@@ -118,14 +116,14 @@ impl Figure {
         Self { goal, met, ..Self::plain(area, name, value, unit) }
     }
 
-    /// A figure that only informs.
+    /// Returns a figure without a goal.
     #[must_use]
     pub fn plain(area: &'static str, name: &str, value: f64, unit: &'static str) -> Self {
         Self { area, name: name.to_owned(), value, unit, goal: String::new(), met: true }
     }
 }
 
-/// The figures as a table for people.
+/// Returns the figures as a table.
 #[must_use]
 pub fn table(figures: &[Figure]) -> String {
     let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
@@ -140,7 +138,7 @@ pub fn table(figures: &[Figure]) -> String {
     figures.iter().map(line).collect()
 }
 
-/// Writes the figures for programs.
+/// Writes the figures as JSON.
 pub fn write_summary(figures: &[Figure], path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -149,7 +147,7 @@ pub fn write_summary(figures: &[Figure], path: &Path) -> Result<()> {
     std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
 }
 
-/// The middle value.
+/// Returns the median.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();

@@ -1,31 +1,32 @@
-//! Puts fastrak on a test bed, from `deploy/` as it ships.
+//! Installs fastrak on a test bed, from `deploy/` as it ships.
 //!
-//! As pods where there are real nodes ([`pods`]), else as processes of this machine that are given the
-//! same ServiceAccounts ([`Processes`]). Neither knows what is done with it then.
+//! As pods on real nodes ([`pods`]), or with the same ServiceAccounts as processes of this machine
+//! ([`Processes`]) or as tasks of this process ([`Task`]).
 
 pub mod binaries;
 pub mod pods;
 pub mod policies;
 mod processes;
+mod tasks;
 
 pub use self::binaries::Binaries;
 pub use self::processes::Processes;
+pub use self::processes::remove_workloads;
 pub(crate) use self::processes::{Program, free_port};
-pub use self::processes::{register_by_url, remove_workloads};
+pub use self::tasks::{Task, webhook_config};
 
 use anyhow::{Context as _, Result};
 use fastrak_testkit::ControlPlane;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// The kustomize base that everyone installs.
+/// Returns the folder of the kustomize base.
 #[must_use]
 pub fn base() -> PathBuf {
     repository().join("deploy/base")
 }
 
-/// Writes an overlay of the base with components of `deploy/`, as an administrator has one, and returns
-/// its folder.
+/// Writes an overlay of the base with components of `deploy/`. Returns its folder.
 pub fn overlay(plane: &ControlPlane, components: &[&str]) -> Result<PathBuf> {
     overlay_with(plane, components, &json!({}))
 }
@@ -48,7 +49,7 @@ pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: &Value) -> 
     Ok(folder)
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 #[must_use]
 pub fn repository() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));

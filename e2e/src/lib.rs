@@ -1,13 +1,12 @@
-//! The whole product: what installs it on a test bed, the play behind `make demo`, and the benches.
-//!
-//! What ships never depends on it. The tests beside it prove what the parts promise together.
+//! The whole product: its installation on a test bed, the demo and the benches. Shipped programs do
+//! not depend on this crate.
 
 #![forbid(unsafe_code)]
 
 pub mod audit;
-pub mod bed;
 pub mod bench;
+pub mod demo;
+pub mod demo_cluster;
 pub mod install;
-pub mod narrator;
-pub mod play;
 pub mod playground;
+pub mod transcript;

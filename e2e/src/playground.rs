@@ -1,8 +1,8 @@
-//! What `make demo`, `make cluster` and `make cluster-down` do.
+//! `make demo`, `make cluster` and `make cluster-down`.
 
-use crate::bed::{Bed, Nodes};
-use crate::narrator::Narrator;
-use crate::play;
+use crate::demo;
+use crate::demo_cluster::{DemoCluster, Nodes};
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use fastrak_runtime::shutdown::Shutdown;
@@ -11,106 +11,108 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// How long a cluster may take to end.
+/// The timeout until a cluster has stopped.
 const ENDING: Duration = Duration::from_secs(60);
 
-/// What is to be done.
+/// The command to run.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Start a cluster, install fastrak, play what users do, end the cluster.
+    /// Start a cluster, install fastrak, do what users do, and stop the cluster.
     Demo {
-        /// How many nodes it has.
+        /// The number of nodes.
         #[arg(long, default_value_t = 2, value_parser = parse_nodes)]
         nodes: u8,
-        /// Have a node that is an object alone, and fastrak as processes, also where real nodes could be had.
+        /// Use a Node object and fastrak as processes, even if real nodes are supported.
         #[arg(long)]
         without_nodes: bool,
     },
     /// Start a cluster with fastrak installed, and leave it running until Ctrl-C.
     Cluster {
-        /// How many nodes it has.
+        /// The number of nodes.
         #[arg(long, default_value_t = 2, value_parser = parse_nodes)]
         nodes: u8,
     },
-    /// End what `cluster` left running.
+    /// Stop what `cluster` left running.
     Down,
 }
 
-/// Does it, and says in its last line how it went.
+/// Runs the command. The last line of the output is its result.
 pub async fn run(command: Command) -> ExitCode {
-    let narrator = Narrator::default();
+    let transcript = Transcript::default();
     let (name, outcome) = match command {
-        Command::Demo { without_nodes: true, .. } => ("demo", demo(Nodes::Object, &narrator).await),
-        Command::Demo { nodes, .. } => ("demo", demo(Nodes::Real(nodes), &narrator).await),
-        Command::Cluster { nodes } => ("cluster", cluster(nodes, &narrator).await),
-        Command::Down => ("cluster-down", down(&narrator).await),
+        Command::Demo { without_nodes: true, .. } => {
+            ("demo", run_demo(Nodes::Object, &transcript).await)
+        }
+        Command::Demo { nodes, .. } => ("demo", run_demo(Nodes::Real(nodes), &transcript).await),
+        Command::Cluster { nodes } => ("cluster", keep_cluster(nodes, &transcript).await),
+        Command::Down => ("cluster-down", down(&transcript).await),
     };
     match outcome {
         Ok(()) => {
-            narrator.say(&format!("\n{name}: ok ({:.0} s)", narrator.seconds()));
+            transcript.line(&format!("\n{name}: ok ({:.0} s)", transcript.seconds()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            narrator.say(&format!("\n{name}: FAILED: {error:#}"));
+            transcript.line(&format!("\n{name}: FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn demo(nodes: Nodes, narrator: &Narrator) -> Result<()> {
-    let bed = Bed::make(nodes, narrator).await?;
-    let played = play::perform(&bed.stage(narrator)).await;
-    if played.is_err() {
-        let logs = bed.control_plane().keep_logs();
-        narrator.say(&format!("The logs of all that ran are kept in {}", logs.display()));
+async fn run_demo(nodes: Nodes, transcript: &Transcript) -> Result<()> {
+    let cluster = DemoCluster::start(nodes, transcript).await?;
+    let outcome = demo::run(&cluster.demo(transcript)).await;
+    if outcome.is_err() {
+        let logs = cluster.control_plane().keep_logs();
+        transcript.line(&format!("The logs are kept in {}", logs.display()));
     }
-    narrator.heading("The cluster ends");
-    drop(bed);
-    played
+    transcript.heading("Stopping the cluster");
+    drop(cluster);
+    outcome
 }
 
-async fn cluster(nodes: u8, narrator: &Narrator) -> Result<()> {
+async fn keep_cluster(nodes: u8, transcript: &Transcript) -> Result<()> {
     let (shutdown, note) =
-        (Shutdown::on_signals().context("listen for signals")?, PidNote::take()?);
-    let bed = tokio::select! {
-        made = Bed::make(Nodes::Real(nodes), narrator) => made?,
+        (Shutdown::on_signals().context("listen for signals")?, PidFile::take()?);
+    let cluster = tokio::select! {
+        made = DemoCluster::start(Nodes::Real(nodes), transcript) => made?,
         () = shutdown.requested() => return Ok(()),
     };
-    let kubeconfig = bed.control_plane().kubeconfig_path();
-    narrator.heading("Ready. In another terminal:");
-    narrator.say(&format!("export KUBECONFIG={}", kubeconfig.display()));
-    narrator.say("Ctrl-C here, or `make cluster-down` there, ends it.");
+    let kubeconfig = cluster.control_plane().kubeconfig_path();
+    transcript.heading("Ready. In another terminal:");
+    transcript.line(&format!("export KUBECONFIG={}", kubeconfig.display()));
+    transcript.line("Ctrl-C here, or `make cluster-down` there, stops it.");
     shutdown.requested().await;
-    narrator.heading("The cluster ends");
-    drop((bed, note));
+    transcript.heading("Stopping the cluster");
+    drop((cluster, note));
     Ok(())
 }
 
-async fn down(narrator: &Narrator) -> Result<()> {
-    let Some(pid) = PidNote::read()? else {
-        narrator.say("No cluster is running.");
+async fn down(transcript: &Transcript) -> Result<()> {
+    let Some(pid) = PidFile::read()? else {
+        transcript.line("No cluster is running.");
         return Ok(());
     };
-    kill_process(pid, Signal::TERM).context("tell the cluster to end")?;
+    kill_process(pid, Signal::TERM).context("signal the cluster's process")?;
     let asked = Instant::now();
-    // Its note goes when all else has; a process that nobody has waited for yet still has its number.
-    while PidNote::read()? == Some(pid) {
+    // The file is removed last. The process id alone may still belong to a zombie.
+    while PidFile::read()? == Some(pid) {
         if asked.elapsed() > ENDING {
-            bail!("process {} does not end; look at its terminal", pid.as_raw_nonzero());
+            bail!("process {} does not stop; look at its terminal", pid.as_raw_nonzero());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
 
-/// A file that says which process keeps a cluster running, for as long as it does.
-struct PidNote;
+/// The file with the id of the process that keeps a cluster running.
+struct PidFile;
 
-impl PidNote {
+impl PidFile {
     fn take() -> Result<Self> {
         if let Some(pid) = Self::read()? {
             bail!(
-                "process {} keeps a cluster already; `make cluster-down` ends it",
+                "process {} already keeps a cluster; `make cluster-down` stops it",
                 pid.as_raw_nonzero()
             );
         }
@@ -120,7 +122,7 @@ impl PidNote {
         Ok(Self)
     }
 
-    /// The process, if it is still the one that wrote the file.
+    /// Returns the process if it is still the one that wrote the file.
     fn read() -> Result<Option<Pid>> {
         let path = Self::path();
         let text = match std::fs::read_to_string(&path) {
@@ -141,9 +143,9 @@ impl PidNote {
     }
 }
 
-impl Drop for PidNote {
+impl Drop for PidFile {
     fn drop(&mut self) {
-        // A file that stays names a process that is gone, which is as good as none.
+        // A remaining file is ignored, because its process has exited.
         drop(std::fs::remove_file(Self::path()));
     }
 }

@@ -1,6 +1,6 @@
-//! What must hold whatever is sent, for the fuzz targets and for the test that runs their corpus: no
-//! panic, an answer that the API server accepts and whose patch applies and touches nothing but what
-//! is declared, and nothing left to change the second time.
+//! The properties of every answer, for the fuzz targets and for the test that runs their corpus: no
+//! panic, an answer that the API server accepts, a patch that applies and changes only declared fields,
+//! and no change at a second review.
 
 mod cluster;
 mod objects;

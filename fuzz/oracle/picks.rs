@@ -1,4 +1,4 @@
-//! Any bytes as a row of choices. A row that has ended goes on choosing the first.
+//! Reads any bytes as a sequence of choices. After its end it returns the first choice.
 
 /// What is left of the row.
 pub(crate) struct Picks<'a>(std::slice::Iter<'a, u8>);

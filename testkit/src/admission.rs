@@ -32,8 +32,9 @@ pub struct Admitted {
     pub audit: BTreeMap<String, String>,
 }
 
-/// Reads an answer as the API server would. `declared` are JSON Pointers to all that the webhook
-/// promises to write: what differs elsewhere is a defect, though the API server would take it.
+/// Reads an answer as the API server does. `declared` are JSON Pointers to all fields that the
+/// webhook may write. A change of another field is a defect, although the API server would accept
+/// it.
 pub fn verify(review: &[u8], answer: &[u8], declared: &[String]) -> Result<Admitted, Defect> {
     let review: Value = serde_json::from_slice(review).map_err(Defect::Review)?;
     let answer: Value = serde_json::from_slice(answer).map_err(Defect::Json)?;
@@ -65,8 +66,8 @@ pub fn verify(review: &[u8], answer: &[u8], declared: &[String]) -> Result<Admit
     }
 }
 
-/// Returns the review of a reinvocation: the API server calls the webhook again after all others, with
-/// the object as this webhook left it.
+/// Returns the review of a reinvocation: the API server calls the webhook again after all others,
+/// with the patched object.
 #[must_use]
 pub fn reinvocation(review: &[u8], admitted: &Admitted) -> Vec<u8> {
     let mut review: Value = serde_json::from_slice(review).unwrap_or_default();

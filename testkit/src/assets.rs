@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::sync::OnceCell;
 
+use crate::environment::Missing;
 use crate::process::Invocation;
 
 /// The folder with etcd, the control plane, kubectl, kubelet and kube-proxy.
@@ -36,8 +37,12 @@ impl Assets {
     async fn ask() -> Result<Self> {
         let script = repository().join("testbed/assets.sh");
         let found = Invocation::new(&script).arg("--find").run().await;
-        let found = found.context("no Kubernetes to test against; testbed/assets.sh builds it")?;
-        Ok(Self { folder: PathBuf::from(found.stdout.trim_end()) })
+        let missing = |error| {
+            Missing::new(format!(
+                "no Kubernetes programs; testbed/assets.sh builds them: {error:#}"
+            ))
+        };
+        Ok(Self { folder: PathBuf::from(found.map_err(missing)?.stdout.trim_end()) })
     }
 }
 

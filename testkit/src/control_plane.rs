@@ -47,8 +47,11 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it responds.
+    /// Starts a control plane and waits until it responds. If a program is missing, the error is
+    /// [`Missing`](environment::Missing).
     pub async fn start(options: Options) -> Result<Self> {
+        // Before the folder is created, so that a skipped test leaves nothing behind.
+        Assets::find().await?;
         let started = Self::start_in(Arc::new(StateFolder::create().await?), options).await;
         started.inspect_err(|_| environment::note_failure())
     }

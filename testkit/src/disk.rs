@@ -1,9 +1,9 @@
-//! Filesystems in files, mounted through loop devices and removed on drop. They need root. Without
-//! root, the error says what is missing, for `or_skip!`.
+//! Filesystems in files, mounted through loop devices and removed on drop. They need root.
 
-use crate::process::Invocation;
+use crate::environment::Missing;
+use crate::process::{self, Invocation};
 use crate::state::StateFolder;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Disk {
 impl Disk {
     /// Creates and mounts an empty btrfs filesystem.
     pub async fn btrfs(mib: u64) -> Result<Self> {
-        // What was removed is given back after a commit, which comes every half minute otherwise.
+        // A commit frees the space of what was removed; by default it comes every 30 s.
         Self::make("mkfs.btrfs", &["--quiet"], "loop,commit=1", mib).await
     }
 
@@ -27,14 +27,15 @@ impl Disk {
     /// option for them.
     pub async fn enable_simple_quotas(&self) -> Result<()> {
         let point = std::fs::File::open(&self.point).context("open a disk")?;
-        enable_simple_quotas(point.as_fd()).context("switch simple quotas on")
+        let refused = |error| Missing::new(format!("btrfs has no simple quotas: {error}"));
+        Ok(enable_simple_quotas(point.as_fd()).map_err(refused)?)
     }
 
     /// Enables full quotas.
     pub async fn enable_full_quotas(&self) -> Result<()> {
         let point = self.point.display().to_string();
         let on = Invocation::new("btrfs").args(["quota", "enable", &point]).run().await;
-        on.context("switch quotas on").map(drop)
+        on.context("enable quotas").map(drop)
     }
 
     /// Removes all limits.
@@ -46,24 +47,29 @@ impl Disk {
         for group in groups.filter(|group| group.contains('/')) {
             let limit =
                 Invocation::new("btrfs").args(["qgroup", "limit", "none", group, &point]).run();
-            limit.await.context("take a limit off")?;
+            limit.await.context("remove a limit")?;
         }
         Ok(())
     }
 
     async fn make(program: &str, args: &[&str], options: &str, mib: u64) -> Result<Self> {
-        ensure!(rustix::process::geteuid().is_root(), "a filesystem of a test's own needs root");
+        if !rustix::process::geteuid().is_root() {
+            return Err(Missing::new("only root can mount filesystems").into());
+        }
+        let missing = || Missing::new(format!("not installed: {program} (see testbed/debian.sh)"));
+        let program = process::find(program).ok_or_else(missing)?;
         let state = StateFolder::create().await?;
         let image = state.path().join("disk");
-        let file = std::fs::File::create(&image).context("make a file for a disk")?;
-        file.set_len(mib * 1024 * 1024).context("give a disk its size")?;
+        let file = std::fs::File::create(&image).context("create a file for a disk")?;
+        file.set_len(mib * 1024 * 1024).context("set the size of a disk")?;
         let path = image.display().to_string();
-        let made = Invocation::new(program).args(args).arg(&path).run().await;
-        made.with_context(|| format!("{program} (see testbed/debian.sh)"))?;
+        let formatted = Invocation::new(program).args(args).arg(&path).run().await;
+        formatted.context("format a disk")?;
         let point = state.subfolder("mounted")?;
         let target = point.display().to_string();
         let mount = Invocation::new("mount").args(["-o", options, &path, &target]);
-        mount.run().await.context("mount a disk")?;
+        let refused = |error| Missing::new(format!("cannot mount a file as a disk: {error:#}"));
+        mount.run().await.map_err(refused)?;
         Ok(Self { point, _state: state })
     }
 
@@ -74,7 +80,7 @@ impl Disk {
     }
 }
 
-#[expect(unsafe_code, reason = "an ioctl is a number and a form that only we can promise to fit")]
+#[expect(unsafe_code, reason = "nothing checks that the argument is the one of this ioctl")]
 fn enable_simple_quotas(fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
     /// `struct btrfs_ioctl_quota_ctl_args`.
     #[repr(C)]
@@ -85,13 +91,14 @@ fn enable_simple_quotas(fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
     const QUOTA: Opcode = opcode::read_write::<Args>(0x94, 40);
     const ENABLE_SIMPLE: u64 = 4;
     let mut args = Args { command: ENABLE_SIMPLE, status: 0 };
-    // SAFETY: the number is that of BTRFS_IOC_QUOTA_CTL, whose form this is.
+    // SAFETY: BTRFS_IOC_QUOTA_CTL takes exactly this struct.
     unsafe { ioctl(fd, Updater::<QUOTA, _>::new(&mut args)) }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a test that failed may still have a file open, and the loop device goes with the last.
+        // Lazy, because a failed test may still have a file open. The loop device is removed when
+        // the last file is closed.
         let point = self.point.display().to_string();
         drop(Invocation::new("umount").args(["--lazy", &point]).run_blocking());
     }

@@ -1,5 +1,5 @@
-//! The environment variables of tests, and the rule for missing parts: tests are skipped on a
-//! developer's machine and fail in CI.
+//! The environment variables of tests, and the rule for missing parts: a test that needs one is
+//! skipped on a developer's machine and fails in CI. Any other failure always fails the test.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,20 @@ pub(crate) const PREFIX: &str = "fastrak-testbed-";
 /// The seed with which a test of random sequences repeats a failure.
 const SEED: &str = "FASTRAK_SEED";
 
-/// Why a test cannot run here.
+/// The error that this machine lacks a part of the test bed, such as a program or a right. It is
+/// the only error for which [`or_skip!`](crate::or_skip) skips a test.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Missing(String);
+
+impl Missing {
+    /// Creates the error. The text says what is missing and what to do.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// The reason why a test was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
     why: String,
@@ -61,16 +74,31 @@ pub(crate) fn has_failed() -> bool {
     FAILED.load(Ordering::Relaxed) || std::thread::panicking()
 }
 
-/// Says loudly that something is missing and cannot be tested. Fails when that is not allowed.
+/// Prints that a test is skipped because a part is missing.
 ///
 /// # Panics
-/// With `CI=true`: there, a test that cannot run is a failed one.
+/// With `CI=true`, because every test must run there.
 #[must_use]
 pub fn missing(why: impl Into<String>) -> Skip {
     let why = why.into();
     assert!(!is_ci(), "cannot be skipped with {CI}=true: {why}");
     say(&format!("SKIPPED: {why}"));
     Skip { why }
+}
+
+/// Skips a test whose preparation failed because a part is missing; see [`missing`].
+///
+/// # Panics
+/// If the cause of the error is not [`Missing`]: a part that is present and fails is a failure on
+/// every machine.
+#[must_use]
+#[expect(clippy::panic, reason = "it fails the test that calls it")]
+pub fn skip_or_fail(error: impl Into<anyhow::Error>) -> Skip {
+    let error = error.into();
+    match error.chain().any(|cause| cause.is::<Missing>()) {
+        true => missing(format!("{error:#}")),
+        false => panic!("{error:#}"),
+    }
 }
 
 /// Returns the folder of the states of clusters.
@@ -90,8 +118,9 @@ fn read(key: &str) -> Option<String> {
     std::env::var(key).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the value of a `Result`. On an error, prints the reason and returns from the test, or
-/// fails with `CI=true`. The second argument is the value to return.
+/// Returns the value of a `Result`. If the error is [`Missing`](crate::environment::Missing),
+/// prints the reason and returns from the test, or fails with `CI=true`. Any other error fails the
+/// test. The second argument is the value to return.
 #[macro_export]
 macro_rules! or_skip {
     ($value:expr) => {
@@ -100,8 +129,8 @@ macro_rules! or_skip {
     ($value:expr, $returned:expr) => {
         match $value {
             Ok(value) => value,
-            Err(why) => {
-                drop($crate::environment::missing(format!("{why:#}")));
+            Err(error) => {
+                drop($crate::environment::skip_or_fail(error));
                 return $returned;
             }
         }

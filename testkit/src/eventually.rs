@@ -56,9 +56,9 @@ where
 {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
-    let mut last = "no look ended".to_owned();
+    let mut last = "no check has finished".to_owned();
     loop {
-        // A look that hangs must not outlast the deadline either.
+        // A check that hangs must not exceed the deadline.
         let left = deadline.saturating_sub(start.elapsed());
         match tokio::time::timeout(left, look()).await.map(Look::settle) {
             Ok(Ok(found)) => return Ok(found),
@@ -104,6 +104,6 @@ mod tests {
         let awaited = eventually(Duration::from_millis(30), "an answer", || async {
             std::future::pending::<bool>().await
         });
-        assert!(awaited.await.expect_err("never").to_string().contains("no look ended"));
+        assert!(awaited.await.expect_err("never").to_string().contains("no check has finished"));
     }
 }

@@ -20,28 +20,27 @@ pub async fn fake_node(client: &Client, name: &str) -> Result<Node> {
 
 /// Creates a node, including its status.
 pub async fn fake_node_from(client: &Client, builder: NodeBuilder) -> Result<Node> {
-    let wished = builder.build();
-    let name = wished.name_any();
+    let wanted = builder.build();
+    let name = wanted.name_any();
     let nodes: Api<Node> = Api::all(client.clone());
-    let created = nodes.create(&PostParams::default(), &wished).await;
+    let created = nodes.create(&PostParams::default(), &wanted).await;
     created.with_context(|| format!("create node {name}"))?;
-    let status = json!({ "status": wished.status });
+    let status = json!({ "status": wanted.status });
     let params = PatchParams::default();
     let patched = nodes.patch_status(&name, &params, &Patch::Merge(&status)).await;
     patched.with_context(|| format!("write the status of node {name}"))?;
-    let taints = wished.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    let taints = wanted.spec.and_then(|spec| spec.taints).unwrap_or_default();
     taint(&nodes, &name, &taints).await?;
     nodes.get(&name).await.with_context(|| format!("read node {name}"))
 }
 
-// Every new node is tainted not-ready at admission; it is a controller that is left out here
-// that would take that taint off.
-async fn taint(nodes: &Api<Node>, name: &str, wished: &[Taint]) -> Result<()> {
-    let patch = json!({ "spec": { "taints": wished } });
+// Admission taints every new node as not ready. The controller that removes the taint does not run.
+async fn taint(nodes: &Api<Node>, name: &str, wanted: &[Taint]) -> Result<()> {
+    let patch = json!({ "spec": { "taints": wanted } });
     eventually(DEADLINE, "the node has the taints it was built with", || async {
         let patched = nodes.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         let taints = patched.spec.and_then(|spec| spec.taints).unwrap_or_default();
-        ensure!(taints == wished, "it has {taints:?}");
+        ensure!(taints == wanted, "it has {taints:?}");
         Ok(())
     })
     .await

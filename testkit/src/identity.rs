@@ -105,8 +105,8 @@ impl Identity {
     }
 }
 
-/// Puts the kubeconfig into a file of its own: another test with the same account may be reading
-/// its own at this moment.
+/// Writes the kubeconfig into a new file, because another test with the same account may be reading
+/// its own.
 fn keep(folder: &Path, name: &str, kubeconfig: &str) -> Result<PathBuf> {
     let mut file = tempfile::Builder::new()
         .prefix(name)

@@ -1,7 +1,5 @@
-//! Container images written by hand, as the archives that a container engine would save, so that
-//! no registry is needed.
-//!
-//! It knows just enough of the format for one layer of a few files.
+//! Container images as docker archives with one layer of a few files, so that no registry is
+//! needed.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// The unit in which an archive is laid out.
+/// The block size of a tar archive.
 const BLOCK: usize = 512;
 
-/// The program header that names a loader.
+/// The type of the ELF program header that names a loader.
 const PT_INTERP: usize = 3;
 
 /// An image of one layer.
@@ -40,14 +38,14 @@ enum Content {
 }
 
 impl Image {
-    /// An image with nothing in it.
+    /// Returns an empty image.
     #[must_use]
     pub fn scratch(tags: &[&str]) -> Self {
         let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
         Self { tags, entries: Vec::new(), entrypoint: Vec::new() }
     }
 
-    /// An image with one static binary at `/<name>`, which it starts.
+    /// Returns an image with one static binary at `/<name>` as its entrypoint.
     pub fn of_binary(binary: &Path, tag: &str) -> Result<Self> {
         let name = binary.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{} has no name", binary.display()))?;
@@ -75,20 +73,20 @@ impl Image {
         self.with(path, 0o777, Content::Link(target.to_owned()))
     }
 
-    /// Sets what a container of it starts.
+    /// Sets the entrypoint.
     #[must_use]
     pub fn starts(mut self, words: &[&str]) -> Self {
         self.entrypoint = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
-    /// Its names.
+    /// Returns the tags.
     #[must_use]
     pub fn tags(&self) -> &[String] {
         &self.tags
     }
 
-    /// Writes it where `ctr images import` or an engine's `load` can read it.
+    /// Writes the archive for `ctr images import` or `docker load`.
     pub fn write(&self, path: &Path) -> Result<()> {
         let layer = archive(&self.entries)?;
         let diff = format!("sha256:{}", hexadecimal(&Sha256::digest(&layer)));
@@ -122,10 +120,10 @@ impl Image {
     }
 }
 
-/// Returns whether a program wants a loader, which an image without a C library has not.
+/// Returns whether a program needs a loader, which an image without a C library does not have.
 #[must_use]
 pub(crate) fn is_dynamic(program: &[u8]) -> bool {
-    // Of a 64-bit ELF file, the place, size and number of program headers, and their type.
+    // The offset, size, number and type of the program headers of a 64-bit ELF file.
     let number = |at: usize, width: usize| -> Option<usize> {
         let bytes = program.get(at..at.checked_add(width)?)?;
         Some(bytes.iter().rev().fold(0, |sum, &byte| (sum << 8) | usize::from(byte)))
@@ -150,7 +148,7 @@ fn archive(entries: &[Entry]) -> Result<Vec<u8>> {
     Ok(archive)
 }
 
-// The fields of a ustar header and where they are, in the words of POSIX's pax: name 0, mode 100,
+// The offsets of the fields of a ustar header (POSIX pax): name 0, mode 100,
 // uid 108, gid 116, size 124, mtime 136, chksum 148, typeflag 156, linkname 157, magic 257.
 fn header(entry: &Entry) -> Result<[u8; BLOCK]> {
     let (kind, size, link) = match &entry.content {
@@ -170,7 +168,7 @@ fn header(entry: &Entry) -> Result<[u8; BLOCK]> {
     put(116, b"0000000");
     put(124, format!("{size:011o}").as_bytes());
     put(136, b"00000000000");
-    // While it is added up, the sum counts as spaces.
+    // The checksum is computed with spaces in its own field.
     put(148, b"        ");
     put(156, kind);
     put(157, link.as_bytes());

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod environment;
 pub mod eventually;
 pub mod fake_nodes;
+pub mod fixtures;
 pub mod identity;
 pub mod image;
 pub mod memory;
@@ -17,6 +18,7 @@ pub mod nodes;
 pub mod objects;
 pub mod process;
 pub mod uml;
+pub mod webhook_configuration;
 
 mod access;
 mod state;

@@ -1,5 +1,5 @@
-//! How much memory a program has taken at most, how much its manifest allows, and objects that are as
-//! large as an API server takes.
+//! The peak memory of a process, the memory limit of a manifest, and labels for objects as large as
+//! an API server accepts.
 
 use crate::assets::repository;
 use anyhow::{Context as _, Result};
@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 /// The longest prefix of a key: four parts of a domain name, each of at most 63 bytes.
 const PREFIX: usize = 253;
 const VALUE: usize = 63;
-/// What a label takes of its object: key, value, and the key again in the managed fields.
+/// The size of a label: key, value, and the key again in the managed fields.
 const LABEL: usize = 2 * (PREFIX + "/l00000".len()) + VALUE;
 
-/// Labels with which an object has so many bytes more. Long keys make it a matter of a few thousand
-/// labels, which the API server takes ten times as fast as short ones.
+/// Returns labels with this total size. With long keys these are a few thousand, which the API
+/// server accepts ten times as fast as many short ones.
 #[must_use]
 pub fn labels(bytes: usize) -> BTreeMap<String, String> {
     let parts = [63, 63, 63, 61].map(|length| "k".repeat(length));
@@ -21,7 +21,7 @@ pub fn labels(bytes: usize) -> BTreeMap<String, String> {
     (0..bytes / LABEL).map(label).collect()
 }
 
-/// The most memory, in bytes, that a process has had at one time.
+/// Returns the peak memory of a process in bytes.
 pub fn peak(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
     let status = status.with_context(|| format!("process {pid} is there"))?;
@@ -30,7 +30,7 @@ pub fn peak(pid: u32) -> Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
-/// The memory, in bytes, that a manifest of `deploy/base` allows its program.
+/// Returns the memory limit in a manifest of `deploy/base` in bytes.
 pub fn limit(manifest: &str) -> Result<u64> {
     let path = repository().join("deploy/base").join(manifest);
     let text = std::fs::read_to_string(&path).context(path.display().to_string())?;

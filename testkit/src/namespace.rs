@@ -20,7 +20,7 @@ pub async fn with_namespace<T>(
     test: impl AsyncFnOnce(String) -> Result<T>,
 ) -> Result<T> {
     let name = create(client).await?;
-    // The assertion holds: what a panicking test has half done is only read and deleted here.
+    // The assertion holds because the state of a panicking test is only read and deleted here.
     let outcome = AssertUnwindSafe(test(name.clone())).catch_unwind().await;
     if !matches!(outcome, Ok(Ok(_))) {
         note_failure();
@@ -41,7 +41,7 @@ async fn create(client: &Client) -> Result<String> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let created = namespaces.create(&PostParams::default(), &namespace).await;
     let name = created.context("create a namespace")?.name_any();
-    // No pod is admitted without it, and without a controller manager nobody else makes it.
+    // No pod is admitted without it. Without a controller manager it is created here.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &name);
     let metadata = ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() };
     let account = ServiceAccount { metadata, ..ServiceAccount::default() };
@@ -101,12 +101,12 @@ async fn describe_events(client: &Client, namespace: &str, text: &mut String) {
     for event in list(&events).await {
         let about = event.involved_object;
         let on = (about.kind.unwrap_or_default(), about.name.unwrap_or_default());
-        let said = (event.reason.unwrap_or_default(), event.message.unwrap_or_default());
-        line(text, format_args!("event {}/{}: {}: {}", on.0, on.1, said.0, said.1));
+        let what = (event.reason.unwrap_or_default(), event.message.unwrap_or_default());
+        line(text, format_args!("event {}/{}: {}: {}", on.0, on.1, what.0, what.1));
     }
 }
 
-// A cluster that is gone has nothing to show, which is no second failure.
+// Errors are ignored, because the cluster may be the cause of the failure.
 async fn list<K>(api: &Api<K>) -> Vec<K>
 where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,

@@ -1,8 +1,8 @@
-//! A whole cluster on one machine: a control plane and nodes that run pods, in namespaces of
-//! their own, with one link to the machine over which clients and kubectl reach the API server.
+//! A whole cluster on one machine: a control plane and nodes that run pods, in their own Linux
+//! namespaces, with one network link to the machine for clients and kubectl.
 //!
-//! It needs root and a few programs ([`Cluster::supported`] says what is missing). It installs
-//! nothing of fastrak's, and pods have no name service.
+//! It needs root and a few programs; [`Cluster::supported`] checks them. It does not install
+//! fastrak, and pods have no DNS.
 
 mod cgroups;
 mod configuration;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
@@ -29,7 +29,7 @@ pub use self::node::{Node, NodeProgram};
 use self::sandbox::Sandbox;
 use self::supported::Host;
 use crate::control_plane::{Component, ControlPlane, KUBERNETES_SERVICE, Options, Place};
-use crate::environment;
+use crate::environment::{self, Missing};
 use crate::eventually::eventually;
 use crate::image::Image;
 use crate::process::{Invocation, Output, Process};
@@ -71,8 +71,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns why this machine cannot run a cluster, if it cannot.
-    pub fn supported() -> Result<(), String> {
+    /// Returns an error that says what this machine lacks to run a cluster, if it lacks anything.
+    pub fn supported() -> Result<(), Missing> {
         supported::host().map(drop)
     }
 
@@ -100,9 +100,9 @@ impl Cluster {
     /// Returns the node with this index, from 0.
     ///
     /// # Panics
-    /// When there are not that many.
+    /// If there is no such node.
     #[must_use]
-    #[expect(clippy::indexing_slicing, reason = "a test that asks for a node it did not order")]
+    #[expect(clippy::indexing_slicing, reason = "an index that the test itself has chosen")]
     pub fn node(&self, number: usize) -> &Node {
         &self.nodes[number]
     }
@@ -113,13 +113,13 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Runs a program of the machine's next to the API server: Services, pods and nodes can be
-    /// reached from there.
+    /// Runs a program of the machine in the network of the API server, from which Services, pods
+    /// and nodes are reachable.
     pub async fn run(&self, words: &[&str]) -> Result<Output> {
         Invocation::of(words)?.through(&self.sandbox.prefix()).run().await
     }
 
-    /// Makes an image known to every node. Pods that use it must not want to pull it always.
+    /// Imports an image on every node. Pods that use it must not have the pull policy Always.
     pub async fn load_image(&self, image: &Image) -> Result<()> {
         let folder = self.state.subfolder("images")?;
         let number = self.archives.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Cluster {
 
     async fn launch(options: ClusterOptions) -> Result<Self> {
         ensure!((1..=MOST_NODES).contains(&options.nodes), "1 to {MOST_NODES} nodes");
-        let host = supported::host().map_err(|why| anyhow!(why))?;
+        let host = supported::host()?;
         let state = Arc::new(StateFolder::create().await?);
         let sandbox = Sandbox::create(&state.logs()).await?;
         let uplink = {
@@ -179,7 +179,7 @@ impl Cluster {
         self.await_nodes().await
     }
 
-    // One for the API server's own namespace: admission webhooks are called by Service address.
+    // The API server's namespace needs one too, because it calls webhooks by Service address.
     fn start_proxy(&mut self, host: &Host) -> Result<()> {
         let first = self.nodes.first().context("there is a node")?;
         let call = proxy::call(&self.plane, host, first.name())?.through(&self.sandbox.prefix());
@@ -219,7 +219,7 @@ async fn await_node(objects: &Api<NodeObject>, node: &Node) -> Result<()> {
     .await?
 }
 
-// The taint goes a moment after the condition comes, and until then no pod is given the node.
+// The taint is removed a moment after the condition is set. Until then no pod is scheduled here.
 fn is_usable(node: &NodeObject) -> Result<()> {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");

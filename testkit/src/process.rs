@@ -6,6 +6,7 @@ mod running;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
@@ -54,7 +55,7 @@ impl Invocation {
 
     /// Does the same as [`Self::run`] without async, for `Drop`.
     pub fn run_blocking(&self) -> Result<Output> {
-        // Files and not pipes: nobody has to read while it writes, however much it writes.
+        // Files instead of pipes, which would have to be read while the command writes.
         let mut stdout = tempfile::tempfile().context("make a file for standard output")?;
         let mut stderr = tempfile::tempfile().context("make a file for standard error")?;
         let child = self.spawn(duplicate(&stdout)?, duplicate(&stderr)?)?;
@@ -68,8 +69,8 @@ impl Invocation {
     }
 
     fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Result<Child> {
-        // `setpriv` becomes the program after it has asked the kernel to kill it once its parent
-        // is gone: the one way to ask that needs no code of ours between fork and exec.
+        // `setpriv` sets the parent-death signal before it executes the program, so that no code of
+        // ours runs between fork and exec.
         let mut command = command("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(&self.args);
         for key in NOT_INHERITED {
@@ -91,6 +92,14 @@ impl Invocation {
     }
 }
 
+/// Returns the path of a program. Searches the folders of the superuser too, which the `PATH` of an
+/// ordinary user may lack.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
+    let found = Invocation::new("sh").args(["-c", script, program]).run_blocking().ok()?;
+    Some(PathBuf::from(found.stdout.trim_end()))
+}
+
 struct Job {
     command: Command,
     reply: SyncSender<std::io::Result<Child>>,
@@ -102,12 +111,12 @@ static SPAWNER: LazyLock<Sender<Job>> = LazyLock::new(|| {
     let (sender, jobs) = channel::<Job>();
     let serve = move || {
         for Job { mut command, reply } in jobs {
-            if let Err(unheard) = reply.send(command.spawn()) {
-                drop(unheard.0.map(|mut child| child.kill()));
+            if let Err(undelivered) = reply.send(command.spawn()) {
+                drop(undelivered.0.map(|mut child| child.kill()));
             }
         }
     };
-    // Without the thread the channel is closed, and every start fails saying so.
+    // Without the thread the channel is closed, and every start fails with that error.
     drop(std::thread::Builder::new().name("process-spawner".to_owned()).spawn(serve));
     sender
 });
@@ -119,7 +128,7 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
     answer.recv().map_err(|_| gone())?.context("start a process (is setpriv installed?)")
 }
 
-#[expect(clippy::disallowed_methods, reason = "this file is the door for starting processes")]
+#[expect(clippy::disallowed_methods, reason = "the only place that starts processes")]
 fn command(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }

@@ -25,18 +25,18 @@ const LOGS_KEPT: Duration = Duration::hours(1);
 pub(crate) struct StateFolder {
     path: PathBuf,
     id: String,
-    // Locked for as long as this process lives, so that others can tell a folder in use.
+    // Locked while this process runs, which marks the folder as in use.
     _owner: File,
 }
 
 impl StateFolder {
     /// Creates a new folder, after removing the folders of dead owners.
     pub(crate) async fn create() -> Result<Self> {
-        // From here to the end one at a time: a folder without its lock would look abandoned.
+        // One creation at a time, because a folder without its lock looks abandoned.
         let turn = turn().await?;
         tokio::task::spawn_blocking(move || Self::create_in(&environment::state_root(), turn))
             .await
-            .context("make a cluster's folder")?
+            .context("create a cluster's folder")?
     }
 
     fn create_in(root: &Path, _turn: Turn) -> Result<Self> {
@@ -95,7 +95,7 @@ pub(crate) struct Turn {
 
 /// Waits for the lock on names and addresses. It is released on drop.
 pub(crate) async fn turn() -> Result<Turn> {
-    // A lock may have to be waited for, and its holder may be a task of this very thread.
+    // The lock may be held by a task of this thread.
     tokio::task::spawn_blocking(wait_for_turn).await.context("wait for a lock")?
 }
 
@@ -112,7 +112,7 @@ fn id_of(path: &Path) -> Option<String> {
     Some(path.file_name()?.to_str()?.strip_prefix(PREFIX)?.to_owned())
 }
 
-// Nothing here is an error: what cannot be cleared away may belong to another user.
+// Errors are ignored, because a folder may belong to another user.
 fn sweep(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {

@@ -1,14 +1,14 @@
-//! Another Linux, run as a process of this one (user-mode Linux): for what the kernel that the tests
-//! run on lacks, such as quotas of projects on XFS and ext4, and for ends that no process survives.
+//! Virtual machines with user-mode Linux, for features that the machine's kernel may lack, such as
+//! project quotas on XFS and ext4, and for power cuts.
 //!
-//! It has this machine's files as its root, which it cannot change, and disks of its own that keep
-//! what is on them from one start to the next. It installs nothing (`testbed/debian.sh` does), and
-//! has no network. What runs in it is the caller's program: `inside.rs` is for that one to use.
+//! A guest has this machine's files as its read-only root and its own persistent disks. It has no
+//! network. Its first process is a program of the caller, which uses [`inside`].
 
 pub mod inside;
 
+use crate::environment::Missing;
 use crate::eventually::eventually;
-use crate::process::{Invocation, Process};
+use crate::process::{Invocation, Process, find};
 use crate::state::StateFolder;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ const DEATH: Duration = Duration::from_secs(10);
 /// The folders in which a guest searches for programs.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// It runs what a test gives it in a namespace of process ids that ends with its first process. A
-/// kernel that is killed leaves its processes behind, and the moment nobody holds them their calls are
-/// those of this machine: so all of them are killed at once, and none has rights that could do harm.
+/// Runs the guest in a process namespace that ends with its first process. A killed guest kernel
+/// leaves its processes behind, and without it their system calls are those of this machine. So all
+/// are killed at once, and none has privileges.
 const CONFINED: [&str; 4] = ["unshare", "--pid", "--fork", "--kill-child"];
 const CONFINED_FOR_USERS: [&str; 2] = ["--user", "--map-current-user"];
 const WITHOUT_RIGHTS: [&str; 4] =
     ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
-/// The first process of the namespace only waits, so that the kernel is an ordinary one and can abort.
+/// The first process of the namespace only waits, because a first process cannot abort by a signal.
 const WAITING: [&str; 4] = ["sh", "-c", "\"$@\"; exit $?", "sh"];
 
 /// A virtual machine that can be started. Its disks are removed on drop.
@@ -59,18 +59,19 @@ pub enum Layout {
 }
 
 impl Guest {
-    /// Returns why this machine cannot run a guest, if it cannot.
-    pub fn supported() -> Result<(), String> {
+    /// Returns an error that says what this machine lacks to run a guest, if it lacks anything.
+    pub fn supported() -> Result<(), Missing> {
         if std::env::consts::ARCH != "x86_64" {
-            return Err("user-mode Linux is for x86-64 alone".to_owned());
+            return Err(Missing::new("user-mode Linux exists for x86-64 only"));
         }
-        let missing: Vec<&str> =
-            PROGRAMS.into_iter().filter(|name| program(name).is_none()).collect();
+        let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| find(name).is_none()).collect();
         if !missing.is_empty() {
-            return Err(format!("not installed: {} (see testbed/debian.sh)", missing.join(", ")));
+            let missing = missing.join(", ");
+            return Err(Missing::new(format!("not installed: {missing} (see testbed/debian.sh)")));
         }
         let trial = confined(Invocation::new("true")).run_blocking();
-        trial.map(drop).map_err(|error| format!("no namespaces can be made: {error:#}"))
+        let refused = |error| Missing::new(format!("namespaces cannot be created: {error:#}"));
+        trial.map(drop).map_err(refused)
     }
 
     /// Returns a guest without disks.
@@ -91,7 +92,7 @@ impl Guest {
             Layout::PlainExt4 => ("mkfs.ext4", &["-q"]),
             Layout::Btrfs => ("mkfs.btrfs", &["-q"]),
         };
-        let program = program(name).with_context(|| format!("{name} is not installed"))?;
+        let program = find(name).with_context(|| format!("{name} is not installed"))?;
         let make = Invocation::new(program).args(args).arg(path.display().to_string());
         make.run().await.with_context(|| format!("lay out a disk with {name}"))?;
         self.disks.push(path);
@@ -104,14 +105,14 @@ impl Guest {
         let own = self.state.subfolder(format!("uml-{}", self.starts))?;
         let disks = self.disks.iter().zip('a'..='z');
         let disks = disks.map(|(path, letter)| format!("ubd{letter}={}", path.display()));
-        let kernel = program("linux.uml").context("linux.uml is not installed")?;
+        let kernel = find("linux.uml").context("linux.uml is not installed")?;
         let kernel = Invocation::new(kernel)
             .args([MEMORY, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
-            // Its console is what it writes, and nobody can type.
+            // Its console is its standard output. It has no input.
             .args(["console=tty0", "con0=null,fd:1", "con=null", "ssl=null"])
             .args([format!("uml_dir={}", own.display()), "umid=guest".to_owned()])
             .args(disks)
-            // What it does not know it passes on, as settings of its first process.
+            // The kernel passes unknown arguments to its first process as environment variables.
             .args([format!("TMPDIR={}", inside::POINTS), format!("PATH={PATH}")])
             .args([format!("init={}", init.display()), "--".to_owned()])
             .args(args);
@@ -122,9 +123,9 @@ impl Guest {
     /// Kills the guest and waits until it has exited. Returns its console output.
     pub async fn cut(&self, mut running: Process) -> Result<String> {
         running.kill();
-        // The last of its processes end a moment after the first, and may write to its disks until then.
+        // Its last processes exit a moment after the first and may write to its disks until then.
         let gone = || async { (self.processes() == 0).then_some(()) };
-        eventually(DEATH, "the guest is gone as a whole", gone).await?;
+        eventually(DEATH, "all processes of the guest have exited", gone).await?;
         Ok(console(&running))
     }
 
@@ -160,14 +161,8 @@ fn confined(call: Invocation) -> Invocation {
     let call = call.through(&WAITING);
     match is_root {
         true => call.through(&WITHOUT_RIGHTS).through(&CONFINED),
-        // Who is not root has no rights to lose, and needs a namespace to make the other one.
+        // An ordinary user has no privileges to drop, and needs a user namespace to create the
+        // other.
         false => call.through(&[&CONFINED[..], &CONFINED_FOR_USERS[..]].concat()),
     }
-}
-
-/// Where a program is: in the superuser's folders too, which an ordinary user's `PATH` may lack.
-fn program(name: &str) -> Option<PathBuf> {
-    let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
-    let found = Invocation::new("sh").args(["-c", script, name]).run_blocking().ok()?;
-    Some(PathBuf::from(found.stdout.trim_end()))
 }

@@ -1,4 +1,4 @@
-//! The whole cluster: real nodes run real pods, and the machine is as it was when it is gone.
+//! Clusters with real nodes: pods run, and nothing is left on the machine afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Two clusters at once would only slow each other down.
+/// The tests run one at a time, because two clusters slow each other down.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 async fn create<K>(api: &Api<K>, object: &K) -> Result<K>
@@ -40,7 +40,7 @@ async fn running(pods: &Api<Pod>, name: &str) -> Result<Pod> {
     .await
 }
 
-/// A process, told from a later one with the same id by when it started.
+/// A process, identified by its id and its start time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Running {
     pid: u32,
@@ -55,8 +55,8 @@ fn all_processes() -> Vec<Running> {
     texts.filter_map(|text| parse(&text)).collect()
 }
 
-// `pid (name) state parent … started …`: the fields 1, 2, 4 and 22 of proc(5), and a name may
-// have anything in it.
+// `pid (name) state parent … started …`: the fields 1, 2, 4 and 22 of proc(5). A name may contain
+// any character.
 fn parse(stat: &str) -> Option<Running> {
     let (start, rest) = stat.rsplit_once(") ")?;
     let (pid, name) = start.split_once(" (")?;
@@ -69,7 +69,7 @@ fn parse(stat: &str) -> Option<Running> {
     })
 }
 
-/// Everything in a cluster is a child of a child of the process that holds it.
+/// Returns all descendants of this process.
 fn descendants() -> Vec<Running> {
     let all = all_processes();
     let mut known = vec![std::process::id()];
@@ -82,7 +82,7 @@ fn descendants() -> Vec<Running> {
     found
 }
 
-/// What on the machine bears the name of a cluster.
+/// Returns everything on the machine with the name of a cluster.
 fn traces(id: &str) -> Vec<String> {
     let own = format!("fastrak-testbed-{id}");
     let read = |path: PathBuf| std::fs::read(path).unwrap_or_default();
@@ -101,7 +101,7 @@ fn traces(id: &str) -> Vec<String> {
     named.chain(links).chain(groups).chain(folder).collect()
 }
 
-async fn pods_run_and_can_be_talked_to(cluster: &Cluster, namespace: &str) -> Result<()> {
+async fn pods_run_and_kubectl_reaches_them(cluster: &Cluster, namespace: &str) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(cluster.client().await?, namespace);
     for node in cluster.nodes() {
         let script = "echo hello from $HOSTNAME; while :; do sleep 1; done";
@@ -122,7 +122,7 @@ async fn pods_run_and_can_be_talked_to(cluster: &Cluster, namespace: &str) -> Re
 
 async fn an_image_of_one_binary_runs(cluster: &Cluster, namespace: &str) -> Result<()> {
     let busybox = Invocation::new("sh").args(["-c", "command -v busybox"]).run().await?.stdout;
-    // A short name, as in the manifests: it means one of the usual registry's.
+    // A short name, as in the manifests.
     let image = Image::of_binary(Path::new(busybox.trim()), "own-program:dev")?;
     cluster.load_image(&image).await?;
     let pods: Api<Pod> = Api::namespaced(cluster.client().await?, namespace);
@@ -187,7 +187,7 @@ async fn services_are_reached_from_everywhere(cluster: &Cluster, namespace: &str
     Ok(())
 }
 
-async fn what_the_kubelet_mounts_is_shown_to_who_asked(
+async fn mounts_of_the_kubelet_propagate_to_a_pod(
     cluster: &Cluster,
     namespace: &str,
 ) -> Result<()> {
@@ -216,7 +216,7 @@ async fn what_the_kubelet_mounts_is_shown_to_who_asked(
     Ok(())
 }
 
-async fn a_kubelet_can_go_away_and_come_back(cluster: &Cluster, namespace: &str) -> Result<()> {
+async fn a_kubelet_can_be_restarted(cluster: &Cluster, namespace: &str) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(cluster.client().await?, namespace);
     let node = cluster.node(0);
     node.stop(NodeProgram::Kubelet)?;
@@ -233,19 +233,19 @@ async fn a_kubelet_can_go_away_and_come_back(cluster: &Cluster, namespace: &str)
 }
 
 #[tokio::test]
-async fn real_nodes_do_what_nodes_do_and_nothing_of_them_is_left() -> Result<()> {
+async fn nodes_run_pods_and_leave_nothing_behind() -> Result<()> {
     or_skip!(Cluster::supported(), Ok(()));
     or_skip!(Assets::find().await, Ok(()));
     let _turn = ONE_AT_A_TIME.lock().await;
     let cluster = Cluster::start(ClusterOptions::default()).await?;
     let id = cluster.id().to_owned();
     with_namespace(&cluster.client().await?, async |namespace| {
-        pods_run_and_can_be_talked_to(&cluster, &namespace).await?;
+        pods_run_and_kubectl_reaches_them(&cluster, &namespace).await?;
         an_image_of_one_binary_runs(&cluster, &namespace).await?;
         a_pod_writes_to_a_local_volume(&cluster, &namespace).await?;
         services_are_reached_from_everywhere(&cluster, &namespace).await?;
-        what_the_kubelet_mounts_is_shown_to_who_asked(&cluster, &namespace).await?;
-        a_kubelet_can_go_away_and_come_back(&cluster, &namespace).await
+        mounts_of_the_kubelet_propagate_to_a_pod(&cluster, &namespace).await?;
+        a_kubelet_can_be_restarted(&cluster, &namespace).await
     })
     .await?;
     let before = (traces(&id), descendants());
@@ -264,7 +264,7 @@ async fn real_nodes_do_what_nodes_do_and_nothing_of_them_is_left() -> Result<()>
 }
 
 #[tokio::test]
-async fn two_clusters_can_be_had_at_once() -> Result<()> {
+async fn two_clusters_can_run_at_once() -> Result<()> {
     or_skip!(Cluster::supported(), Ok(()));
     or_skip!(Assets::find().await, Ok(()));
     let _turn = ONE_AT_A_TIME.lock().await;
@@ -291,7 +291,7 @@ async fn hold_a_cluster_until_killed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_killed_test_leaves_no_process_and_the_next_start_clears_the_rest() -> Result<()> {
+async fn a_killed_test_leaves_no_process_and_the_next_start_removes_the_rest() -> Result<()> {
     or_skip!(Cluster::supported(), Ok(()));
     or_skip!(Assets::find().await, Ok(()));
     let _turn = ONE_AT_A_TIME.lock().await;

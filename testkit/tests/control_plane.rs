@@ -1,10 +1,9 @@
-//! The control plane on its own: it starts, works, stops and leaves nothing behind.
+//! The control plane alone: it starts, works, stops and leaves nothing behind.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, local_volume, pod, storage_class};
 use fastrak_testkit::{
     Component, ControlPlane, Identity, Options, eventually, fake_node, or_skip,
@@ -35,8 +34,7 @@ fn alive(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_claim_without_a_class_gets_the_default_one() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     let classes: Api<StorageClass> = Api::all(client.clone());
     create(&classes, &storage_class("usual", "example.com/none").default_class().build()).await?;
@@ -51,9 +49,8 @@ async fn a_claim_without_a_class_gets_the_default_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_with_a_local_volume_is_given_the_node_of_the_volume() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+async fn a_pod_with_a_local_volume_is_scheduled_to_the_node_of_the_volume() -> Result<()> {
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     fake_node(&client, "here").await?;
     fake_node(&client, "there").await?;
@@ -77,20 +74,19 @@ async fn a_pod_with_a_local_volume_is_given_the_node_of_the_volume() -> Result<(
 }
 
 #[tokio::test]
-async fn a_service_account_may_do_no_more_than_it_was_granted() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+async fn a_service_account_has_only_the_granted_rights() -> Result<()> {
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     with_namespace(&client, async |namespace| {
         let own = service_account_client(plane, &namespace, "default").await?;
         let secrets: Api<Secret> = Api::namespaced(own.clone(), &namespace);
-        let refused = secrets.list(&ListParams::default()).await.expect_err("nothing granted it");
+        let refused = secrets.list(&ListParams::default()).await.expect_err("it was not granted");
         assert!(refused.to_string().contains("default"), "{refused}");
         let account = format!("--serviceaccount={namespace}:default");
         let scope = format!("--namespace={namespace}");
         let binding = ["create", "rolebinding", "r", "--clusterrole=admin", &account, &scope];
         plane.kubectl(&binding).await?;
-        eventually(SOON, "the grant counts", || async {
+        eventually(SOON, "the grant is effective", || async {
             secrets.list(&ListParams::default()).await
         })
         .await?;
@@ -101,8 +97,7 @@ async fn a_service_account_may_do_no_more_than_it_was_granted() -> Result<()> {
 
 #[tokio::test]
 async fn a_token_of_a_pod_names_the_node_of_the_pod() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = shared(Options::full()).await?;
+    let plane = or_skip!(shared(Options::full()).await, Ok(()));
     let client = plane.client().await?;
     fake_node(&client, "home").await?;
     with_namespace(&client, async |namespace| {
@@ -124,14 +119,13 @@ async fn whoami(client: Client) -> Result<SelfSubjectReview> {
 }
 
 #[tokio::test]
-async fn the_api_server_can_go_away_and_come_back() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = ControlPlane::start(Options::with_controllers()).await?;
+async fn the_api_server_can_be_restarted() -> Result<()> {
+    let plane = or_skip!(ControlPlane::start(Options::with_controllers()).await, Ok(()));
     let client = plane.client().await?;
     let nodes: Api<Node> = Api::all(client.clone());
     fake_node(&client, "before").await?;
     plane.stop_component(Component::ApiServer)?;
-    assert!(nodes.get("before").await.is_err(), "nobody answers");
+    assert!(nodes.get("before").await.is_err(), "no API server answers");
     assert!(plane.stop_component(Component::ApiServer).is_err(), "it is stopped already");
     plane.start_component(Component::ApiServer).await?;
     nodes.get("before").await.context("the node is still there")?;
@@ -141,9 +135,8 @@ async fn the_api_server_can_go_away_and_come_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_left_when_it_is_dropped() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let plane = ControlPlane::start(Options::api_only()).await?;
+async fn a_dropped_control_plane_leaves_nothing_behind() -> Result<()> {
+    let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
     let logs = plane.logs_dir();
     let folder = logs.parent().context("the logs are in a folder")?.to_owned();
     assert_eq!(alive(&folder).len(), 2, "etcd and the API server: {:?}", alive(&folder));

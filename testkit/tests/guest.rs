@@ -1,5 +1,4 @@
-//! Another Linux as a process: it starts, keeps its disks, cannot change this machine, and ends as a
-//! whole however it is ended.
+//! A guest starts, keeps its disks, cannot change this machine, and exits completely.
 #![cfg(test)]
 
 use fastrak_testkit::uml::inside::Inside;
@@ -11,7 +10,8 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The arguments with which this program does one of the things below as a guest's first process.
+/// Returns the arguments with which this program runs one of the tests below as a guest's first
+/// process.
 fn alone(name: &str) -> [&str; 5] {
     ["--ignored", "--exact", "--nocapture", "--test-threads=1", name]
 }
@@ -59,7 +59,7 @@ fn reads_what_was_synced() {
 #[test]
 #[ignore = "not a test: another one starts it as the first process of another Linux"]
 fn fails() {
-    panic!("as it is meant to");
+    panic!("as intended");
 }
 
 async fn guest() -> Guest {
@@ -69,7 +69,7 @@ async fn guest() -> Guest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_disk_keeps_what_this_machine_does_not_take() {
+async fn a_guest_writes_to_its_disk_and_not_to_this_machine() {
     or_skip!(Guest::supported());
     let mut guest = guest().await;
     let first = guest.run(&own(), &alone("writes_and_ends"), DEADLINE).unwrap();
@@ -81,14 +81,14 @@ async fn its_disk_keeps_what_this_machine_does_not_take() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_whose_first_process_fails_is_an_error_with_its_console() {
+async fn the_error_of_a_failed_first_process_has_the_console() {
     or_skip!(Guest::supported());
     let error = guest().await.run(&own(), &alone("fails"), DEADLINE).unwrap_err().to_string();
-    assert!(error.contains("as it is meant to"), "{error}");
+    assert!(error.contains("as intended"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_it_runs_when_its_plug_is_pulled_and_its_disk_keeps_what_was_synced() {
+async fn a_killed_guest_leaves_no_process_and_its_disk_keeps_what_was_synced() {
     or_skip!(Guest::supported());
     let mut guest = guest().await;
     let mut running = guest.start(&own(), &alone("never_ends")).unwrap();
@@ -99,7 +99,7 @@ async fn nothing_of_it_runs_when_its_plug_is_pulled_and_its_disk_keeps_what_was_
     })
     .await
     .unwrap();
-    assert!(guest.processes() > 2, "a kernel and its processes are not to be seen");
+    assert!(guest.processes() > 2, "a kernel and its processes");
     let said = guest.cut(running).await.unwrap();
     assert!(said.contains("it runs\n") && guest.processes() == 0, "{said}");
     let said = guest.run(&own(), &alone("reads_what_was_synced"), DEADLINE).unwrap();

@@ -1,5 +1,5 @@
-//! The corpus of the fuzz targets, and rows of pseudo-random choices, held to the same oracle on every
-//! run: what a fuzzer once found stays found without one.
+//! Checks the corpus of the fuzz targets and rows of pseudo-random choices with the oracle of the
+//! fuzz targets, so that every past finding is tested without a fuzzer.
 #![cfg(test)]
 
 #[path = "../../fuzz/oracle/oracle.rs"]
@@ -7,7 +7,7 @@ mod oracle;
 
 use std::path::Path;
 
-/// How many rows of choices are tried beside the corpus.
+/// The number of rows of choices in addition to the corpus.
 const ROWS: u32 = 5_000;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
@@ -19,12 +19,12 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files
 }
 
-/// Rows of bytes that differ and are the same on every run.
+/// Returns different rows of bytes, the same on every run.
 fn rows() -> impl Iterator<Item = Vec<u8>> {
     (0..ROWS).map(|row| {
         let mut state = row.wrapping_mul(0x9E37_79B9) ^ 0x5A5A_5A5A;
         let next = || {
-            // An xorshift: good enough to mix choices.
+            // xorshift
             state ^= state << 13;
             state ^= state >> 17;
             state ^= state << 5;

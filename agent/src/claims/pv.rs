@@ -101,25 +101,13 @@ mod tests {
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+    use fastrak_api::volume::{Identity, VolumeId};
     use fastrak_store::volumes::VolumeSpec;
+    use fastrak_testkit::fixtures;
 
     fn plan() -> Plan {
         let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
-        let identity = Identity {
-            format: IDENTITY_FORMAT,
-            volume,
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
-            class: "local-storage".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
-            bytes: 1_500_000_000,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
-            claim_created: None,
-        };
+        let identity = Identity { bytes: 1_500_000_000, ..fixtures::identity(volume) };
         Plan {
             spec: VolumeSpec {
                 identity,

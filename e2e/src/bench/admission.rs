@@ -1,48 +1,47 @@
-//! Admission: how many reviews a second, how fast each, in how much memory, beside a handler that does
-//! nothing and beside the framework that most webhooks are written with; and whether any call fails
-//! while replicas come and go and certificates change.
+//! Admission: throughput, latency and memory of reviews, beside a handler that does nothing and
+//! beside controller-runtime, and the failures while replicas restart and certificates change.
 
 mod balancer;
-mod bed;
-pub mod campaign;
+mod cluster;
+mod connection;
 mod footprint;
 mod load;
 mod micro;
 mod peers;
-mod published;
+mod published_bundle;
 mod review;
+pub mod rolling_restarts;
 mod speed;
-mod wire;
 
 use super::Figure;
 use crate::install::Binaries;
 use anyhow::Result;
-use bed::Bed;
-use campaign::Plan;
+use cluster::BenchCluster;
 use peers::Processors;
+use rolling_restarts::Plan;
 
 const AREA: &str = "admission";
 
-/// Measures all of it on a control plane of its own.
+/// Measures everything on a new control plane.
 pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     let processors = Processors::choose()?;
     let mut figures = Vec::new();
     {
-        // Nobody but the bench calls this one.
-        let bed = Bed::start(crate::install::free_port()?).await?;
-        figures.extend(footprint::measure(&bed, binaries).await?);
-        figures.extend(speed::measure(&bed, binaries, processors).await?);
-        figures.extend(micro::measure(&bed, processors.server).await?);
+        // No load balancer: the bench calls the webhook directly.
+        let cluster = BenchCluster::start(crate::install::free_port()?).await?;
+        figures.extend(footprint::measure(&cluster, binaries).await?);
+        figures.extend(speed::measure(&cluster, binaries, processors).await?);
+        figures.extend(micro::measure(&cluster, processors.server).await?);
     }
-    figures.extend(campaign(binaries).await?);
+    figures.extend(rolling_restarts(binaries).await?);
     Ok(figures)
 }
 
-async fn campaign(binaries: &Binaries) -> Result<Vec<Figure>> {
+async fn rolling_restarts(binaries: &Binaries) -> Result<Vec<Figure>> {
     let plan = Plan::full();
-    let report = campaign::run(&binaries.webhook, &plan).await?;
+    let report = rolling_restarts::run(&binaries.webhook, &plan).await?;
     let (through, direct) = (&report.through_api, &report.direct);
-    let count = |what: &str, count: usize| (format!("campaign: {what}"), count as f64);
+    let count = |what: &str, count: usize| (format!("rolling restarts: {what}"), count as f64);
     let least = |what: &str, value: usize, limit: usize| {
         let (name, value) = count(what, value);
         Figure::at_least(AREA, &name, value, "", limit as f64)
@@ -52,13 +51,13 @@ async fn campaign(binaries: &Binaries) -> Result<Vec<Figure>> {
         Figure::at_most(AREA, &name, value, "", 0.0)
     };
     let plain = |what: &str, value: f64, unit| {
-        Figure::plain(AREA, &format!("campaign: {what}"), value, unit)
+        Figure::plain(AREA, &format!("rolling restarts: {what}"), value, unit)
     };
     Ok(vec![
         least("calls", through.calls + direct.calls, plan.through_api + plan.direct),
         least("of these through the API server", through.calls, plan.through_api),
         least("restarts", report.restarts, plan.restarts),
-        least("changes of the authority", report.rotations, plan.rotations),
+        least("changes of the CA", report.rotations, plan.rotations),
         none("calls failed", through.failed() + direct.failed()),
         none("calls without a patch", through.unpatched + direct.unpatched),
         plain("API server's write, p50", through.percentile(0.5), "ms"),

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A watch that is open before any claim is made, so that nothing is measured but the claim.
+/// A watch of claims that is opened before the measurement.
 pub(crate) struct Bound {
     events: Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<PersistentVolumeClaim>>> + Send>>,
 }
 
 impl Bound {
-    /// Opens it, for the claims of a namespace.
+    /// Opens the watch for the claims of a namespace.
     pub(crate) async fn watch(client: &Client, namespace: &str) -> Result<Self> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
         let listed = claims.list(&ListParams::default()).await.context("list claims")?;
@@ -33,7 +33,7 @@ impl Bound {
         self.wait_until(&what, |claim| claim.name_any() == name && is_bound(claim)).await
     }
 
-    /// Waits until a claim is as it should be.
+    /// Waits until a claim meets a condition.
     pub(crate) async fn wait_until(
         &mut self,
         what: &str,

@@ -1,8 +1,8 @@
-//! The main job: how long one claim takes from `apply` to Bound, how soon the programs are ready, what
-//! they weigh, and what they ask of the API server.
+//! Measures the time of one claim from `apply` to Bound, the start of the programs, their memory,
+//! and their requests to the API server.
 //!
-//! The yardstick of a claim is the same claim with a volume posted at once by a client that does
-//! nothing else: what is left is what the controller manager takes to bind, which is not ours.
+//! A claim is compared with one whose volume a client creates at once: the rest of the time is the
+//! controller manager's.
 
 use super::bound::Bound;
 use super::resources::resident_mib;
@@ -22,10 +22,10 @@ const NODE: &str = "bench-node";
 const NAMESPACE: &str = "default";
 const CLAIMS: usize = 150;
 const STARTS: usize = 7;
-/// Long enough for first lists, caches and the allocator to come to rest.
+/// The time until first lists, caches and the allocator have settled.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Measures all of it on a control plane of its own.
+/// Measures everything on a new control plane.
 pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     let control_plane = ControlPlane::start(Options::full()).await?;
     let client = control_plane.client().await?;
@@ -65,7 +65,7 @@ pub async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Medians of the times from start to ready, in milliseconds.
+/// Returns the medians of the times from start to ready, in milliseconds.
 async fn starts(processes: &mut Processes) -> Result<(f64, f64)> {
     let (mut webhook, mut agent) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
@@ -75,17 +75,17 @@ async fn starts(processes: &mut Processes) -> Result<(f64, f64)> {
     Ok((median(&webhook), median(&agent)))
 }
 
-/// How long one claim took, in seconds from its apply.
+/// The times of one claim, in seconds from its apply.
 #[derive(Clone, Copy, Debug)]
 struct Took {
-    /// Until the API server had answered.
+    /// Until the answer of the API server.
     answered: f64,
-    /// Until it was Bound.
+    /// Until the claim was Bound.
     bound: f64,
 }
 
-/// The medians with fastrak and with the bare client, and that of their ratios. They take turns and
-/// are compared turn by turn, so that both see the same machine, however its speed changes.
+/// Returns the medians with fastrak and with the bare client, and the median of their ratios. They
+/// alternate and are compared in pairs, so that a change of the machine's speed affects both.
 async fn claims(client: &Client) -> Result<(Took, Took, f64)> {
     let mut bound = Bound::watch(client, NAMESPACE).await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ async fn by_fastrak(client: &Client, bound: &mut Bound, name: &str) -> Result<To
     Ok(took)
 }
 
-/// The opt-out label keeps fastrak away from it, webhook and agent.
+/// Measures a claim that opts out of fastrak, with a volume of a bare client.
 async fn by_bare_client(client: &Client, bound: &mut Bound, name: &str) -> Result<Took> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
     let volumes: Api<PersistentVolume> = Api::all(client.clone());

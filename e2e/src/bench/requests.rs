@@ -1,5 +1,5 @@
-//! What fastrak costs the API server: requests for one claim's life, requests of an idle cluster, and
-//! connections. The requests are counted in the audit log of the API server.
+//! Counts fastrak's requests in the life of one claim and on an idle cluster, from the audit log of
+//! the API server, and its connections.
 
 use super::Figure;
 use super::bound::Bound;
@@ -19,13 +19,13 @@ use std::time::Duration;
 const NODE: &str = "bench-node";
 const NAMESPACE: &str = "default";
 const CLAIMS: usize = 50;
-/// First lists, the certificates and the first probe are over by then.
+/// The time until first lists, the certificates and the first probe are done.
 const SETTLE: Duration = Duration::from_secs(20);
-/// Whole minutes: what is done once a minute counts fully.
+/// Whole minutes, so that requests once a minute are counted exactly.
 const IDLE: Duration = Duration::from_secs(180);
 const GONE: Duration = Duration::from_secs(60);
 
-/// Measures all of it on a control plane of its own.
+/// Measures everything on a new control plane.
 pub(super) async fn measure(area: &'static str, binaries: &Binaries) -> Result<Vec<Figure>> {
     let plane = ControlPlane::start(Options::full().audited()).await?;
     let client = plane.client().await?;
@@ -60,8 +60,7 @@ pub(super) async fn measure(area: &'static str, binaries: &Binaries) -> Result<V
     Ok(figures)
 }
 
-/// Creates and deletes claims one after the other, each bound before its deletion, and waits until
-/// nothing of them is left.
+/// Creates, binds and deletes claims one after the other, and waits until no volume is left.
 async fn lives(client: &Client, claims_in_all: usize) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
@@ -81,14 +80,14 @@ async fn lives(client: &Client, claims_in_all: usize) -> Result<()> {
     .await
 }
 
-/// Requests by account, verb and resource, and in how many units of time or work they were sent.
+/// Requests by account, verb and resource, in a number of units of time or work.
 struct Count {
     requests: BTreeMap<(String, String), u32>,
     units: f64,
 }
 
 impl Count {
-    /// Counts what is asked beside watches, Leases and the probe.
+    /// Counts all requests except watches, Leases and the probe.
     fn of(requests: &[Request], units: f64) -> Self {
         let mut counts = BTreeMap::new();
         for request in requests.iter().filter(|request| is_counted(request)) {
@@ -98,7 +97,7 @@ impl Count {
         Self { requests: counts, units }
     }
 
-    /// The sum for an account, and below it what it is made of.
+    /// Returns the sum for an account and its parts.
     fn figures(
         &self,
         area: &'static str,

@@ -1,10 +1,10 @@
-//! What a process costs, as the kernel counts it.
+//! The resources of a process, from the kernel.
 
 use anyhow::{Context, Result};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// Resident memory of a process, in MiB.
+/// Returns the resident memory of a process, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
@@ -13,22 +13,21 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>().context("VmRSS is no number")? / 1024.0)
 }
 
-/// The processor time that a process has taken, all of its threads.
+/// Returns the processor time of all threads of a process.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let tasks = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
     let mut all = Duration::ZERO;
     for task in tasks {
         let path = task.with_context(|| format!("read {folder}"))?.path().join("schedstat");
-        // A thread that has exited meanwhile is no error.
+        // A thread may have exited meanwhile.
         all +=
             std::fs::read_to_string(path).ok().and_then(|text| on_cpu(&text)).unwrap_or_default();
     }
     Ok(all)
 }
 
-/// The processor time that a process has taken, with that of threads that have exited: of one whose
-/// threads come and go. It counts in ticks of some 10 ms.
+/// Returns the processor time of a process including exited threads, in ticks of about 10 ms.
 pub(crate) fn whole_cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
@@ -36,20 +35,21 @@ pub(crate) fn whole_cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// The fields utime and stime. The second field is a name, which may have blanks and brackets in it.
+/// Returns the sum of the fields utime and stime. The second field is a name, which may contain
+/// spaces and brackets.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
     Some(next()? + next()?)
 }
 
-/// The processor time that this very thread has taken.
+/// Returns the processor time of this thread.
 pub(crate) fn own_cpu_time() -> Result<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("read schedstat")?;
     on_cpu(&text).context("schedstat has no figures")
 }
 
-/// The established TCP connections of a process to a port.
+/// Returns the number of established TCP connections of a process to a port.
 pub(crate) fn connections(pid: u32, port: u16) -> Result<usize> {
     let folder = format!("/proc/{pid}/fd");
     let files = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
@@ -67,12 +67,12 @@ pub(crate) fn connections(pid: u32, port: u16) -> Result<usize> {
     Ok(count)
 }
 
-/// The inode in the name of an open socket, `socket:[123]`.
+/// Returns the inode in the name of an open socket, `socket:[123]`.
 fn inode(link: &str) -> Option<&str> {
     link.strip_prefix("socket:[")?.strip_suffix(']')
 }
 
-/// The inode of a connection that is established to `port`, of a line of `/proc/net/tcp`; see proc(5).
+/// Returns the inode of a connection to `port` in a line of `/proc/net/tcp`; see proc(5).
 fn established(line: &str, port: u16) -> Option<&str> {
     let fields: Vec<_> = line.split_whitespace().collect();
     let remote = fields.get(2)?.rsplit_once(':')?.1;

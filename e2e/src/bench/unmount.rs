@@ -1,8 +1,8 @@
-//! How soon a volume is gone when its pod and its claim are deleted together, on a real node.
+//! Measures how soon a volume is gone after its pod and its claim are deleted together, on a real
+//! node.
 //!
-//! Three parties take turns: the kubelet stops the pod and unmounts the volume, then the kubelet and
-//! the controller manager delete the pod and the claim and mark the volume Released, then the agent
-//! deletes the volume. Only the last part is fastrak's: nothing may be deleted while a claim exists.
+//! The kubelet stops the pod and unmounts the volume. Then Kubernetes deletes the pod and the claim
+//! and marks the volume Released. Then the agent deletes the volume; only this part is fastrak's.
 
 use super::{Figure, median};
 use crate::install::{Binaries, pods};
@@ -18,10 +18,10 @@ const ROUNDS: usize = 11;
 const NAMESPACE: &str = "default";
 const SOON: Duration = Duration::from_secs(60);
 const OFTEN: Duration = Duration::from_millis(3);
-/// A pod that ends as soon as it is asked to.
+/// The script of a pod that stops at once.
 const SLEEPS: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 
-/// Measures it. A machine that cannot have real nodes gives no figures.
+/// Measures the times. Returns no figures if the machine does not support real nodes.
 pub(super) async fn measure(area: &'static str, binaries: &Binaries) -> Result<Vec<Figure>> {
     if Cluster::supported().is_err() {
         return Ok(Vec::new());
@@ -45,14 +45,14 @@ pub(super) async fn measure(area: &'static str, binaries: &Binaries) -> Result<V
     ])
 }
 
-/// How long each part of a volume's end took.
+/// The times of the parts of a volume's end.
 #[derive(Clone, Copy, Debug)]
 struct Life {
     /// From the deletion of the pod and its claim until the kubelet has unmounted the volume.
     unmount: Duration,
     /// From the unmount until the volume is Released.
     release: Duration,
-    /// From there until the volume is gone.
+    /// From then until the volume is gone.
     reclaim: Duration,
 }
 
@@ -60,7 +60,7 @@ fn milliseconds(lives: &[Life], part: fn(&Life) -> Duration) -> Vec<f64> {
     lives.iter().map(|life| part(life).as_secs_f64() * 1e3).collect()
 }
 
-/// Creates one claim with its pod, deletes both and times what follows.
+/// Creates one claim with its pod, deletes both and measures the times.
 async fn life(client: &Client, name: &str) -> Result<Life> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), NAMESPACE);
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
@@ -93,7 +93,7 @@ async fn life(client: &Client, name: &str) -> Result<Life> {
     Ok(Life { unmount: unmounted - deleted, release: released - unmounted, reclaim })
 }
 
-/// Returns whether a volume is Released, or gone already.
+/// Returns whether a volume is Released or gone.
 fn is_released(volume: Option<PersistentVolume>) -> bool {
     volume.is_none_or(|volume| {
         volume.status.is_some_and(|status| status.phase.as_deref() == Some("Released"))

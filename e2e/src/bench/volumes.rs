@@ -1,26 +1,26 @@
-//! Volumes: how fast they are made beside a bare directory, whether many of them are slower to make
-//! than few, what a thousand of them cost the agent, how soon one has grown, and whether the
-//! removal of very many files is in the way of those who ask for a volume meanwhile.
+//! Volumes: the speed of creation beside a bare directory and with many volumes, the cost of a
+//! thousand volumes, the speed of growth, and the effect of the removal of very many files on new
+//! claims.
 
-mod bed;
+mod cluster;
 mod create;
-mod crowd;
 mod growth;
-mod maker;
+mod many_volumes;
 mod removal;
+mod workload;
 
 use super::Figure;
 use crate::install::{Binaries, repository};
 use anyhow::{Context, Result};
-use bed::Bed;
+use cluster::BenchCluster;
 use fastrak_testkit::disk::Disk;
 
 const AREA: &str = "volumes";
 
-/// Large enough for all that is made on it.
+/// Large enough for everything that is created on it.
 const BTRFS_MIB: u64 = 4096;
 
-/// Measures all of it, on this machine's disk and on a filesystem of its own.
+/// Measures everything, on this machine's disk and on a new btrfs filesystem.
 pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     {
@@ -32,9 +32,9 @@ pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
         figures.extend(create::rate("btrfs on a loop device", disk.path())?);
         figures.extend(create::growth(disk.path())?);
     }
-    let mut bed = Bed::start(binaries).await?;
-    figures.extend(crowd::measure(&mut bed).await?);
-    figures.extend(growth::measure(&bed).await?);
-    figures.extend(removal::measure(&bed, full).await?);
+    let mut cluster = BenchCluster::start(binaries).await?;
+    figures.extend(many_volumes::measure(&mut cluster).await?);
+    figures.extend(growth::measure(&cluster).await?);
+    figures.extend(removal::measure(&cluster, full).await?);
     Ok(figures)
 }

@@ -3,7 +3,7 @@
 use clap::Parser;
 use std::process::ExitCode;
 
-/// A real Kubernetes on this machine with fastrak in it.
+/// A real Kubernetes on this machine with fastrak.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]

@@ -1,12 +1,10 @@
-//! The two programs as they ship: static, optimised, stripped.
-//!
-//! It does not build them: `make binaries` does, for the demo, the tests and the images alike.
+//! The two programs as they ship, which `make binaries` builds.
 
 use super::repository;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
-/// Where the two programs are.
+/// The paths of the two programs.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     /// The webhook.
@@ -16,7 +14,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// The programs that `make binaries` has built.
+    /// Returns the programs that `make binaries` has built.
     pub fn built() -> Result<Self> {
         let folder = repository().join("target/static");
         let found =

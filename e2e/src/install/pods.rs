@@ -1,4 +1,4 @@
-//! fastrak as pods on real nodes: its images, its manifests, and a wait for the rollout.
+//! Installs fastrak as pods on real nodes.
 
 use super::{Binaries, base};
 use anyhow::Result;
@@ -7,18 +7,18 @@ use fastrak_testkit::apply_manifests;
 use fastrak_testkit::{Cluster, Image};
 use std::path::Path;
 
-/// Installs fastrak on a cluster and waits until all of it is ready.
+/// Installs fastrak on a cluster and waits until it is ready.
 pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
     let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
     install_with(cluster, binaries, &agent).await
 }
 
-/// The same with an image of one's own in place of the agent's, which has to bear its [`tag`].
+/// Installs fastrak with another image of the agent, which must have its [`tag`].
 pub async fn install_with(cluster: &Cluster, binaries: &Binaries, agent: &Image) -> Result<()> {
     roll_out(cluster, binaries, agent, &base()).await
 }
 
-/// The same from another folder of `deploy/` than the base.
+/// Installs fastrak from another kustomization than the base.
 pub async fn install_overlay(cluster: &Cluster, binaries: &Binaries, overlay: &Path) -> Result<()> {
     let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
     roll_out(cluster, binaries, &agent, overlay).await
@@ -44,7 +44,7 @@ async fn roll_out(
     Ok(())
 }
 
-/// By which name the manifests mean the image of a program.
+/// Returns the image name of a program in the manifests.
 #[must_use]
 pub fn tag(name: &str) -> String {
     format!("{name}:dev")

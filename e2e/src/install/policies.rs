@@ -1,6 +1,4 @@
-//! The policy of volumes, for agents whose pools are not where those of the manifests are.
-//!
-//! It changes what an administrator would change in an overlay, and nothing else of the policy.
+//! Sets the pools in the policy of volumes, as an administrator does in an overlay.
 
 use anyhow::{Context, Result};
 use fastrak_api::names::{self, kubernetes};
@@ -13,12 +11,12 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
-/// The API server takes up a changed policy after a second or two.
+/// The timeout until the API server uses a changed policy, which takes a second or two.
 const SOON: Duration = Duration::from_secs(30);
-/// A volume that is never made.
+/// The uid of a volume that is never created.
 const UID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Names the pools in the policy.
+/// Sets the pools in the policy.
 pub async fn allow_pools(plane: &ControlPlane, pools: &[&Path]) -> Result<()> {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(plane.client().await?);
     let pools: Vec<_> = pools.iter().map(|pool| format!("'{}'", pool.display())).collect();
@@ -34,7 +32,7 @@ pub async fn allow_pools(plane: &ControlPlane, pools: &[&Path]) -> Result<()> {
     patched.map(drop).context("name the pools in the policy of volumes")
 }
 
-/// Waits until the agent of this node may make a volume in this pool.
+/// Waits until the agent of this node may create a volume in this pool.
 pub async fn allowed(agent: &Identity, node: &str, pool: &Path) -> Result<()> {
     let volumes: Api<PersistentVolume> = Api::all(agent.client().await?);
     let volume: PersistentVolume = serde_json::from_value(json!({

@@ -1,27 +1,25 @@
-//! fastrak as processes of this machine, for a control plane that has no real nodes.
-//!
-//! The manifests are those that ship, and so are the rights: each process is its ServiceAccount. Only
-//! the address at which the webhook is called differs, since nothing here routes a Service.
+//! fastrak as processes of this machine, for a control plane without real nodes. The manifests and
+//! the rights are those that ship; only the webhook's address differs, because no Service is
+//! routed.
 
 use super::{Binaries, base, policies};
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{ControlPlane, Identity, apply_manifests, eventually};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::json;
+use kube::api::{Api, DeleteParams, ListParams};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a program may take to be ready on a machine that is busy.
+/// The timeout until a program is ready on a busy machine.
 const READY: Duration = Duration::from_secs(60);
-/// How long it may take to end.
+/// The timeout until a program has stopped.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The webhook and one agent for each node.
@@ -32,7 +30,7 @@ pub struct Processes {
     root: PathBuf,
 }
 
-/// A program with all it takes to start it again.
+/// A program that can be restarted.
 #[derive(Debug)]
 pub(crate) struct Program {
     name: String,
@@ -43,8 +41,8 @@ pub(crate) struct Program {
 }
 
 impl Processes {
-    /// Installs the manifests, starts the webhook and an agent for each of these nodes, and waits until
-    /// all are ready.
+    /// Applies the manifests, starts the webhook and an agent for each node, and waits until all
+    /// are ready.
     pub async fn install(
         plane: &ControlPlane,
         binaries: &Binaries,
@@ -54,7 +52,7 @@ impl Processes {
         let client = plane.client().await?;
         remove_workloads(&client).await?;
         let (port, root) = (free_port()?, plane.scratch_dir("pools")?);
-        register_by_url(&client, port).await?;
+        set_urls(&client, (Ipv4Addr::LOCALHOST, port).into()).await?;
         let webhook = Program::webhook(plane, &binaries.webhook, port).await?;
         let mut agents = Vec::new();
         let pools: Vec<_> = nodes.iter().map(|node| root.join(node)).collect();
@@ -72,30 +70,30 @@ impl Processes {
         Ok(this)
     }
 
-    /// The pool of a node.
+    /// Returns the pool of a node.
     #[must_use]
     pub fn pool(&self, node: &str) -> PathBuf {
         self.root.join(node)
     }
 
-    /// The webhook's process id.
+    /// Returns the webhook's process id.
     pub fn webhook_pid(&self) -> Result<u32> {
         self.webhook.pid()
     }
 
-    /// The process id of the agent of the node at this place.
+    /// Returns the process id of the agent with this index.
     pub fn agent_pid(&self, at: usize) -> Result<u32> {
         self.agents.get(at).context("no such agent")?.1.pid()
     }
 
-    /// An error with the end of its log when one of them has exited by itself.
+    /// Fails with the end of the log if a program has exited by itself.
     pub fn expect_running(&mut self) -> Result<()> {
         let agents = self.agents.iter_mut().map(|(_, agent)| agent);
         let mut all = agents.chain([&mut self.webhook]).filter_map(|one| one.running.as_mut());
         all.try_for_each(Process::expect_running)
     }
 
-    /// The mean of a histogram of seconds that an agent offers as a metric, in milliseconds.
+    /// Returns the mean of an agent's histogram of seconds, in milliseconds.
     pub fn agent_mean_ms(&self, at: usize, metric: &str) -> Result<f64> {
         let (_, agent) = self.agents.get(at).context("no such agent")?;
         let text = ask(agent.admin, "/metrics").context("read the agent's metrics")?;
@@ -107,25 +105,25 @@ impl Processes {
         Ok(value("sum")? / value("count")? * 1e3)
     }
 
-    /// Ends the webhook as a rollout would, starts it again, and says how long it took to be ready.
+    /// Restarts the webhook as a rollout does. Returns the time from its start until it is ready.
     pub async fn restart_webhook(&mut self) -> Result<Duration> {
         self.webhook.stop()?;
         self.webhook.start().await
     }
 
-    /// The same with an agent.
+    /// Restarts an agent. Returns the time from its start until it is ready.
     pub async fn restart_agent(&mut self, at: usize) -> Result<Duration> {
         let (_, agent) = self.agents.get_mut(at).context("no such agent")?;
         agent.stop()?;
         agent.start().await
     }
 
-    /// Ends the webhook and leaves it so.
+    /// Stops the webhook.
     pub fn stop_webhook(&mut self) -> Result<()> {
         self.webhook.stop()
     }
 
-    /// Starts the webhook again.
+    /// Starts the webhook. Returns the time until it is ready.
     pub async fn start_webhook(&mut self) -> Result<Duration> {
         self.webhook.start().await
     }
@@ -143,7 +141,7 @@ impl Program {
         std::fs::create_dir_all(pool).with_context(|| format!("make {}", pool.display()))?;
         let identity = Identity::on_node(plane, names::NAMESPACE, names::AGENT, node).await?;
         policies::allowed(&identity, node, pool).await?;
-        // How full this machine is is no business of what runs on it for a while.
+        // The test must not depend on how full the machine's disk is.
         let pool = format!("--pool=default={},reserve=0%", pool.display());
         let args = ["--node", node, pool.as_str()];
         let name = format!("{}-{node}", names::AGENT);
@@ -169,13 +167,13 @@ impl Program {
         self
     }
 
-    /// The same started by another program, which becomes it.
+    /// Prepends a program that starts this one.
     pub(crate) fn through(mut self, prefix: &[&str]) -> Self {
         self.invocation = self.invocation.through(prefix);
         self
     }
 
-    /// Where it tells its health and metrics.
+    /// Returns the address of its admin port.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -209,8 +207,8 @@ impl Program {
     }
 }
 
-/// Removes the workloads and their pods: no kubelet would ever run or end a pod here, and one of an agent
-/// that is never Ready would count as an agent that is down.
+/// Removes the workloads and their pods. No kubelet runs or deletes pods here, and a pod of an
+/// agent that is never Ready would count as an agent that is down.
 pub async fn remove_workloads(client: &Client) -> Result<()> {
     let params = DeleteParams::background();
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), names::NAMESPACE);
@@ -230,29 +228,12 @@ pub async fn remove_workloads(client: &Client) -> Result<()> {
     .await
 }
 
-/// Has the API server call the webhook at an address of this machine in place of its Service.
-pub async fn register_by_url(client: &Client, port: u16) -> Result<()> {
-    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let paths = [names::CLAIMS_PATH, names::SERVICES_PATH, names::CLAIMS_PATH];
-    let patch = paths.into_iter().enumerate().map(|(at, path)| {
-        json!({"op": "replace", "path": format!("/webhooks/{at}/clientConfig"),
-            "value": {"url": format!("https://127.0.0.1:{port}{path}")}})
-    });
-    let patch: json_patch::Patch =
-        serde_json::from_value(patch.collect()).context("make a patch of the registration")?;
-    let patched = hooks
-        .patch(names::WEBHOOK_CONFIGURATION, &PatchParams::default(), &Patch::<()>::Json(patch))
-        .await;
-    patched.map(drop).context("register the webhook by its address")
-}
-
 pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("look for a free port")?;
     Ok(listener.local_addr().context("look for a free port")?.port())
 }
 
-/// One question over a connection of its own: a client library would cost more than what is
-/// measured.
+/// Sends a GET over a new connection. A client library would take longer than the measured times.
 fn ask(admin: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&admin, Duration::from_millis(200))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;

@@ -1,7 +1,5 @@
-//! The agents of the nodes, in their pods as they ship, and their deaths.
-//!
-//! Only who starts them again is another one: a kubelet would wait ever longer between two starts, up
-//! to five minutes.
+//! Kills the agents in their pods. A shell in the pod restarts them, because a kubelet would wait
+//! up to five minutes between two starts.
 
 use crate::SOON;
 use crate::random::Random;
@@ -14,27 +12,27 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::future::ready;
 use std::time::Duration;
 
-/// Starts the agent again as soon as it has exited, and says how it ended.
+/// Restarts the agent as soon as it has exited, and prints its exit code.
 const SUPERVISE: &str = r#"
 trap 'kill "$agent"; wait "$agent"; exit' TERM
 while :; do
     /fastrak-agent --pool=default=/var/lib/fastrak,reserve=0% --orphan-scan=3s --orphan-grace=2s & agent=$!
     wait "$agent"
-    echo "the agent has ended: $?"
+    echo "the agent exited: $?"
 done"#;
-const ENDED: &str = "the agent has ended: ";
-/// What a shell says of a program that was killed.
+const ENDED: &str = "the agent exited: ";
+/// The exit code that a shell reports for a killed program.
 const KILLED: &str = "137";
 
-/// How an agent's process is named.
+/// The name of an agent's process.
 const PROGRAM: &str = "fastrak-agent";
 
-/// An agent has seen its claims some 40 ms after its start, and needs a few for each of them. Of the
-/// kills, half are to come while it begins, and half when it is at its work.
-const BEGINNING_MS: u64 = 150;
+/// The longest times from a start to a kill. An agent has seen its claims about 40 ms after its
+/// start and needs a few more for each. Half of the kills come during the start, half later.
+const STARTUP_MS: u64 = 150;
 const WORK_MS: u64 = 1500;
 
-/// Installs fastrak with agents that are started again at once.
+/// Installs fastrak with agents that are restarted at once.
 pub(crate) async fn install(cluster: &Cluster) -> Result<()> {
     let binaries = Binaries::built()?;
     let read = |path: &std::path::Path| {
@@ -49,7 +47,7 @@ pub(crate) async fn install(cluster: &Cluster) -> Result<()> {
     pods::install_with(cluster, &binaries, &image).await
 }
 
-/// Kills the agent of a node so many times, each time at a random moment after its start.
+/// Kills the agent of a node this number of times, each at a random moment after its start.
 pub(crate) async fn kill(
     cluster: &Cluster,
     node: &Node,
@@ -62,32 +60,32 @@ pub(crate) async fn kill(
         let what = format!("an agent runs on {}", node.name());
         let pid = eventually(SOON, what, || ready(agent(&group).filter(|pid| last != Some(*pid))));
         let pid = pid.await?;
-        let longest = *random.of(&[BEGINNING_MS, WORK_MS]);
-        // Not a wait for something to have happened, but the very moment that is tested.
+        let longest = *random.of(&[STARTUP_MS, WORK_MS]);
+        // The delay is the tested moment, not a wait for a condition.
         tokio::time::sleep(Duration::from_micros(random.below(longest * 1000))).await;
-        kill_process(pid, Signal::KILL).context("the agent has ended by itself")?;
+        kill_process(pid, Signal::KILL).context("the agent exited by itself")?;
         last = Some(pid);
     }
     Ok(())
 }
 
-/// How many times the agents have exited; an error when one did so without having been killed. From
-/// the nodes' own files and not by `kubectl logs`, which shows the newest of them alone: a kubelet begins
-/// another, and packs the old one, when it is long or when it has started the container again.
-pub(crate) async fn ends(cluster: &Cluster) -> Result<usize> {
-    let mut ends = Vec::new();
+/// Returns how many times the agents have exited. Fails if one exited without being killed. It
+/// reads the files of the nodes, because `kubectl logs` shows only the newest: a kubelet rotates
+/// and compresses long logs and those of restarted containers.
+pub(crate) async fn exits(cluster: &Cluster) -> Result<usize> {
+    let mut exits = Vec::new();
     for node in cluster.nodes() {
         let folders = format!("/var/log/pods/{}_{PROGRAM}-*/*/*.log*", names::NAMESPACE);
         let log = node.run(&["sh", "-c", &format!("zcat -f {folders}")]).await?.stdout;
         let own = log.lines().filter_map(|line| line.split_once(ENDED));
-        ends.extend(own.map(|(_, end)| end.trim_end().to_owned()));
+        exits.extend(own.map(|(_, end)| end.trim_end().to_owned()));
     }
-    let other: Vec<_> = ends.iter().filter(|&end| end != KILLED).collect();
-    ensure!(other.is_empty(), "agents ended by themselves, with {other:?}");
-    Ok(ends.len())
+    let other: Vec<_> = exits.iter().filter(|&end| end != KILLED).collect();
+    ensure!(other.is_empty(), "agents exited by themselves, with {other:?}");
+    Ok(exits.len())
 }
 
-/// The agent in this control group, by which one node of one cluster is told from all others.
+/// Returns the agent in this control group, which is unique to a node of a cluster.
 fn agent(group: &str) -> Option<Pid> {
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());

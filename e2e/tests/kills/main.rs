@@ -1,22 +1,21 @@
-//! A StatefulSet writes while the agents are killed 200 times, claims come and go, pods restart, and
-//! the set is scaled: no byte is lost, nothing leaks, and nothing else is touched.
+//! A StatefulSet writes while the agents are killed 200 times, claims are created and deleted, pods
+//! restart, and the set is scaled: no byte is lost, nothing leaks, and no other file changes.
 //!
-//! What a kill at each single call leaves behind is tried in `agent/tests/faults`. Here all of it is
-//! real: the pods, the disk, the kills.
+//! `agent/tests/faults` simulates a kill at each call. Here pods, disks and kills are real.
 #![cfg(test)]
 
 mod agents;
-mod churn;
-mod decoys;
+mod extra_claims;
+mod foreign_files;
 mod random;
 mod writers;
 
 use anyhow::{Context, Result, ensure};
-use churn::{Churn, Churned};
-use decoys::Decoys;
+use extra_claims::{ExtraClaims, ExtraReport};
 use fastrak_api::names;
-use fastrak_e2e::play::pools;
+use fastrak_e2e::demo::pools;
 use fastrak_testkit::{Cluster, ClusterOptions, environment, eventually, or_skip, with_namespace};
+use foreign_files::ForeignFiles;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
@@ -25,51 +24,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use writers::{Witness, Writers};
+use writers::{Observer, Writers};
 
 const NODES: u8 = 2;
 const KILLS: u32 = 200;
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
-/// What came of the time in which the agents were killed.
+/// The results of the time in which the agents are killed.
 #[derive(Debug)]
-struct Storm {
+struct KillReport {
     scaled: usize,
     restarted: usize,
-    witness: Witness,
-    churned: Churned,
+    observer: Observer,
+    extra: ExtraReport,
 }
 
-async fn storm(
+async fn kill_phase(
     cluster: &Cluster,
     writers: &Writers,
-    churn: Churn<'_>,
+    extra: ExtraClaims<'_>,
     seed: &Random,
-) -> Result<Storm> {
+) -> Result<KillReport> {
     let over = AtomicBool::new(false);
     let kills = async {
         kill(cluster, KILLS / u32::from(NODES) - 1, seed, 10).await?;
         over.store(true, Ordering::Relaxed);
         Ok(())
     };
-    let ((), scaled, restarted, witness, churned) = tokio::try_join!(
+    let ((), scaled, restarted, observer, report) = tokio::try_join!(
         kills,
         writers.scale(&over),
         writers.restart(seed.branch(1), &over),
         writers.watch(cluster, &over),
-        churn.run(&over),
+        extra.run(&over),
     )?;
-    Ok(Storm { scaled, restarted, witness, churned })
+    Ok(KillReport { scaled, restarted, observer, extra: report })
 }
 
-/// Kills the agent of every node so many times.
+/// Kills the agent of every node this number of times.
 async fn kill(cluster: &Cluster, times: u32, seed: &Random, branch: u64) -> Result<()> {
     let nodes = cluster.nodes().iter().zip(branch..);
     let each = nodes.map(|(node, at)| agents::kill(cluster, node, times, seed.branch(at)));
     futures::future::try_join_all(each).await.map(drop)
 }
 
-/// Waits until every volume has its directory, every directory its volume, and there is no more.
+/// Waits until volumes and directories correspond to each other.
 async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Result<()> {
     let objects: Api<PersistentVolume> = Api::all(client.clone());
     eventually(SOON, "volumes and directories are the same", || async {
@@ -82,11 +81,11 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
         let count: usize = wanted.values().map(BTreeSet::len).sum();
         ensure!(count == volumes, "{count} volumes, not {volumes}");
         for node in cluster.nodes() {
-            // What is half made or in the trash counts too, and is in no volume's name there twice.
+            // Volumes in staging and in the trash count too.
             let found = pools::volumes(&node.pool_dir())?;
             let found: Vec<_> = found
                 .into_iter()
-                .filter(|name| !decoys::IN_POOL.contains(&name.as_str()))
+                .filter(|name| !foreign_files::IN_POOL.contains(&name.as_str()))
                 .collect();
             let wanted = wanted.remove(node.name()).unwrap_or_default();
             let set: BTreeSet<_> = found.iter().cloned().collect();
@@ -97,49 +96,45 @@ async fn nothing_leaks(cluster: &Cluster, client: &Client, volumes: usize) -> Re
     .await
 }
 
-async fn play(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
+async fn test(cluster: &Cluster, client: &Client, namespace: &str, seed: u64) -> Result<()> {
     let (started, seed) = (Instant::now(), Random::new(seed));
-    let decoys = Decoys::plant(cluster)?;
+    let foreign = ForeignFiles::create(cluster)?;
     let writers = Writers::start(client, namespace).await?;
-    let churn = Churn::start(cluster, client, namespace, seed.branch(2)).await?;
-    let Storm { scaled, restarted, witness, churned } =
-        storm(cluster, &writers, churn, &seed).await?;
-    let storm = started.elapsed();
-    let written = writers.add_up(cluster, witness).await?;
-    // The last of all: an agent looks for what has been in the trash for long enough at its start, and
-    // then each minute.
+    let extra = ExtraClaims::start(cluster, client, namespace, seed.branch(2)).await?;
+    let KillReport { scaled, restarted, observer, extra: report } =
+        kill_phase(cluster, &writers, extra, &seed).await?;
+    let kill_phase = started.elapsed();
+    let written = writers.add_up(cluster, observer).await?;
+    // A last kill, because an agent empties the trash at its start and then once a minute.
     kill(cluster, 1, &seed, 20).await?;
-    eventually(SOON, "agents have ended when they were killed and not else", || async {
-        let ends = agents::ends(cluster).await?;
-        ensure!(ends == KILLS as usize, "{ends} ends of agents and {KILLS} kills");
+    eventually(SOON, "every exit of an agent was a kill", || async {
+        let exits = agents::exits(cluster).await?;
+        ensure!(exits == KILLS as usize, "{exits} exits of agents and {KILLS} kills");
         Ok(())
     })
     .await?;
-    let kept = churned.kept.len();
+    let kept = report.kept.len();
     nothing_leaks(cluster, client, 3 + kept).await?;
     writers.end().await?;
     nothing_leaks(cluster, client, kept).await?;
-    churned.look_at_kept()?;
-    let untouched = decoys.are_untouched(cluster)?;
+    report.check_kept()?;
+    let untouched = foreign.check_unchanged(cluster)?;
     println!(
         "{KILLS} kills in {:.0} s; {} records in {} files, read back {} times; scaled {scaled} times, \
          {restarted} pods restarted; {} claims besides, {} of them deleted at once, {} grown, \
          {kept} kept; \
-         {untouched} things beside the volumes as before; {:.0} s",
-        storm.as_secs_f64(),
+         {untouched} other files unchanged; {:.0} s",
+        kill_phase.as_secs_f64(),
         written.records,
         written.files,
         written.read_back,
-        churned.claims,
-        churned.at_once,
-        churned.grown,
+        report.claims,
+        report.at_once,
+        report.grown,
         started.elapsed().as_secs_f64(),
     );
-    ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too little has happened");
-    ensure!(
-        churned.claims > 20 && churned.at_once > 2 && churned.grown > 2 && kept > 1,
-        "{churned:?}"
-    );
+    ensure!(scaled > 0 && restarted > 2 && written.read_back > 2, "too few changes");
+    ensure!(report.claims > 20 && report.at_once > 2 && report.grown > 2 && kept > 1, "{report:?}");
     Ok(())
 }
 
@@ -154,5 +149,5 @@ async fn no_byte_is_lost_and_nothing_leaks_while_agents_are_killed() -> Result<(
     agents::install(&cluster).await?;
     println!("installed after {:.0} s", started.elapsed().as_secs_f64());
     let client = cluster.client().await?;
-    with_namespace(&client, async |namespace| play(&cluster, &client, &namespace, seed).await).await
+    with_namespace(&client, async |namespace| test(&cluster, &client, &namespace, seed).await).await
 }

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same again for the same seed.
+//! Pseudo-random numbers, the same for the same seed.
 
-/// A row of numbers (SplitMix64).
+/// A sequence of numbers (SplitMix64).
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
@@ -9,18 +9,18 @@ impl Random {
         Self(seed)
     }
 
-    /// Another row, which does not depend on how far this one is read by then.
+    /// Returns another sequence that does not depend on the position in this one.
     pub(crate) fn branch(&self, number: u64) -> Self {
         let mut branch = Self(self.0 ^ number.wrapping_mul(0xa076_1d64_78bd_642f));
         Self(branch.next())
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// One of them.
+    /// Returns a random element.
     pub(crate) fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         let at = self.below(all.len() as u64);
         &all[usize::try_from(at).expect("an index")]

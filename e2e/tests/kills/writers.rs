@@ -1,6 +1,7 @@
-//! The StatefulSet whose pods append records, and the witness of what they have written.
+//! A StatefulSet whose pods append records, and the observer of their files.
 //!
-//! A record is a line: its number, the pod that began the file, and a sum over all records so far.
+//! A record is a line: its number, the pod that created the file, and a checksum of all records so
+//! far.
 
 use crate::SOON;
 use crate::random::Random;
@@ -21,8 +22,7 @@ const NAME: &str = "log";
 const FEW: u32 = 3;
 const MANY: u32 = 5;
 
-/// Reads back all that an earlier pod has written, and goes on from there. Each record is on the disk
-/// before the next is begun.
+/// Reads the records of earlier pods and continues. Each record is synced before the next.
 const WRITE: &str = r#"
 trap 'exit 0' TERM
 n=0 sum=1 birth=$POD_UID
@@ -43,16 +43,16 @@ while :; do
     usleep 100000
 done"#;
 
-/// The set and its claims.
+/// The StatefulSet and its claims.
 pub(crate) struct Writers {
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
     claims: Api<PersistentVolumeClaim>,
 }
 
-/// What has been seen of the files of all claims, by the claims' uids.
+/// The observed files of all claims, by the claims' uids.
 #[derive(Debug, Default)]
-pub(crate) struct Witness {
+pub(crate) struct Observer {
     files: BTreeMap<String, Seen>,
 }
 
@@ -64,7 +64,7 @@ struct Seen {
     node: String,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) files: usize,
@@ -84,14 +84,14 @@ impl Writers {
         Ok(this)
     }
 
-    /// Scales up and down until it is over; how many times.
+    /// Scales up and down until it is over. Returns how many times.
     pub(crate) async fn scale(&self, over: &AtomicBool) -> Result<usize> {
         let mut times = 0;
         while !over.load(Ordering::Relaxed) {
             self.replicas(MANY).await?;
             self.ready(MANY).await?;
             self.replicas(FEW).await?;
-            eventually(SOON, "the claims of the pods that are gone are gone", || async {
+            eventually(SOON, "the claims of the deleted pods are deleted", || async {
                 let claims = self.claims().await?;
                 let names: Vec<_> = claims.iter().map(|claim| claim.name_any()).collect();
                 ensure!(claims.len() == FEW as usize, "{names:?}");
@@ -103,13 +103,13 @@ impl Writers {
         Ok(times)
     }
 
-    /// Restarts one pod after another until it is over; how many times.
+    /// Restarts one pod after another until it is over. Returns how many times.
     pub(crate) async fn restart(&self, mut random: Random, over: &AtomicBool) -> Result<usize> {
         let mut times = 0;
         while !over.load(Ordering::Relaxed) {
             let name = format!("{NAME}-{}", random.below(FEW.into()));
             let old = self.running(&name, None).await?;
-            // Restarts are to come now and then, at no moment that anything depends on.
+            // Random pauses, on which nothing depends.
             tokio::time::sleep(Duration::from_millis(500 + random.below(2500))).await;
             self.pods.delete(&name, &DeleteParams::default()).await.context("delete a pod")?;
             self.running(&name, Some(&old)).await?;
@@ -118,22 +118,26 @@ impl Writers {
         Ok(times)
     }
 
-    /// Watches the files until it is over.
-    pub(crate) async fn watch(&self, cluster: &Cluster, over: &AtomicBool) -> Result<Witness> {
-        let mut witness = Witness::default();
+    /// Observes the files until it is over.
+    pub(crate) async fn watch(&self, cluster: &Cluster, over: &AtomicBool) -> Result<Observer> {
+        let mut observer = Observer::default();
         while !over.load(Ordering::Relaxed) {
-            self.look(cluster, &mut witness).await?;
+            self.look(cluster, &mut observer).await?;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        Ok(witness)
+        Ok(observer)
     }
 
-    /// Waits until every pod has written more than was seen, and adds up.
-    pub(crate) async fn add_up(&self, cluster: &Cluster, mut witness: Witness) -> Result<Written> {
+    /// Waits until every pod has written further records, and returns the results.
+    pub(crate) async fn add_up(
+        &self,
+        cluster: &Cluster,
+        mut observer: Observer,
+    ) -> Result<Written> {
         self.ready(FEW).await?;
-        let before = witness.clone_records();
+        let before = observer.clone_records();
         eventually(SOON, "every pod writes", || async {
-            let mut now = Witness { files: witness.files.clone() };
+            let mut now = Observer { files: observer.files.clone() };
             self.look(cluster, &mut now).await?;
             for claim in self.claims().await? {
                 let uid = claim.uid().context("it has a uid")?;
@@ -144,15 +148,15 @@ impl Writers {
             anyhow::Ok(())
         })
         .await?;
-        self.look(cluster, &mut witness).await?;
+        self.look(cluster, &mut observer).await?;
         ensure!(self.restarts().await? == 0, "a writer has failed");
-        witness.add_up(cluster)
+        observer.add_up(cluster)
     }
 
-    /// Takes the set and its claims away.
+    /// Deletes the StatefulSet and waits until its claims are gone.
     pub(crate) async fn end(&self) -> Result<()> {
         self.sets.delete(NAME, &DeleteParams::background()).await.context("delete the set")?;
-        eventually(SOON, "the claims go with their set", || async {
+        eventually(SOON, "the claims are deleted with their StatefulSet", || async {
             let left = self.claims().await?.len();
             ensure!(left == 0, "{left} are left");
             anyhow::Ok(())
@@ -160,16 +164,16 @@ impl Writers {
         .await
     }
 
-    async fn look(&self, cluster: &Cluster, witness: &mut Witness) -> Result<()> {
+    async fn look(&self, cluster: &Cluster, observer: &mut Observer) -> Result<()> {
         for claim in self.claims().await? {
             let uid = claim.uid().context("it has a uid")?;
-            let Err(problem) = witness.look(cluster, &uid) else { continue };
-            // A volume may go when its claim has gone, which may have been after the list.
+            let Err(problem) = observer.look(cluster, &uid) else { continue };
+            // The claim may have been deleted since it was listed.
             let now = self.claims.get_opt(&claim.name_any()).await.context("read a claim")?;
             if now.is_some_and(|now| now.uid().as_deref() == Some(&uid)) {
                 return Err(problem.context(format!("{} of {uid}", claim.name_any())));
             }
-            witness.files.remove(&uid);
+            observer.files.remove(&uid);
         }
         Ok(())
     }
@@ -197,13 +201,13 @@ impl Writers {
         .await
     }
 
-    /// Waits until a pod of this name runs that is not the `old` one; its uid.
+    /// Waits until a pod with this name runs that is not the `old` one. Returns its uid.
     async fn running(&self, name: &str, old: Option<&str>) -> Result<String> {
         eventually(SOON, format!("{name} runs"), || async {
             let pod = self.pods.get(name).await?;
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             ensure!(phase == Some("Running"), "{phase:?}");
-            ensure!(pod.metadata.deletion_timestamp.is_none(), "it ends");
+            ensure!(pod.metadata.deletion_timestamp.is_none(), "it is being deleted");
             pod.uid().filter(|uid| old != Some(uid)).context("it is the old one")
         })
         .await
@@ -217,24 +221,24 @@ impl Writers {
     }
 }
 
-impl Witness {
-    /// Looks at the file of one claim: whether all is there that was there before.
+impl Observer {
+    /// Reads the file of one claim and fails if earlier records are missing.
     fn look(&mut self, cluster: &Cluster, uid: &str) -> Result<()> {
         let before = self.files.get(uid);
         let Some((node, data)) = data_of(cluster, uid)? else {
-            ensure!(before.is_none(), "the directory is gone of {before:?}");
+            ensure!(before.is_none(), "the directory of {before:?} is gone");
             return Ok(());
         };
         let text = |file: &str| std::fs::read_to_string(data.join(file)).unwrap_or_default();
         let bad = text("bad");
-        ensure!(bad.is_empty(), "a pod has read back: {bad}");
+        ensure!(bad.is_empty(), "a pod found a wrong record: {bad}");
         let (birth, records) = verify(&text("log"))?;
         let starts = text("starts").lines().count();
         let seen = Seen { birth, records, starts, node };
         if let Some(before) = before {
             let goes_on = seen.records >= before.records && seen.starts >= before.starts;
             let same = before.records == 0 || seen.birth == before.birth;
-            ensure!(goes_on && same && seen.node == before.node, "{before:?} became {seen:?}");
+            ensure!(goes_on && same && seen.node == before.node, "{before:?} is now {seen:?}");
         }
         let others = self.files.iter().filter(|(other, _)| *other != uid);
         let mut twins = others.filter(|(_, other)| seen.records > 0 && other.birth == seen.birth);
@@ -263,7 +267,7 @@ impl Witness {
     }
 }
 
-/// On which node the volume of this claim is, and its data.
+/// Returns the node and the data folder of a claim's volume.
 fn data_of(cluster: &Cluster, uid: &str) -> Result<Option<(String, PathBuf)>> {
     let places = cluster.nodes().iter().map(|node| (node.name(), node.pool_dir()));
     let places = places.map(|(node, pool)| (node.to_owned(), pool.join(uid).join("data")));
@@ -272,7 +276,8 @@ fn data_of(cluster: &Cluster, uid: &str) -> Result<Option<(String, PathBuf)>> {
     Ok(found.pop())
 }
 
-/// The pod that began this file, and how many records it has: no gap, and no sum that is not right.
+/// Returns the pod that created a file and its number of records. Fails on a gap or a wrong
+/// checksum.
 fn verify(text: &str) -> Result<(String, usize)> {
     let (mut birth, mut sum, mut records) = (String::new(), 1_u64, 0_usize);
     for line in text.lines() {
@@ -315,7 +320,7 @@ fn set() -> Result<StatefulSet> {
 }
 
 #[test]
-fn a_record_that_is_lost_changed_or_twice_is_noticed() {
+fn a_lost_changed_or_repeated_record_is_noticed() {
     let line = |n: u64, sum: &mut u64| {
         *sum = (*sum * 48_271 + n) % 2_147_483_647;
         format!("{n} pod {sum}")

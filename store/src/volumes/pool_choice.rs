@@ -92,10 +92,10 @@ mod tests {
     use crate::host::Kernel;
     use crate::pools::{ClusterView, PoolConfig, Pools};
     use fastrak_api::capacity::{Reserve, Terms, parse_size};
-    use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
-    use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
+    use fastrak_api::volume::{Identity, VolumeId};
+    use fastrak_testkit::fixtures;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -127,18 +127,9 @@ mod tests {
     fn spec(number: u32, kib: u64, pools: &[&str], policy: PoolPolicy) -> VolumeSpec {
         let volume = VolumeId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap();
         let identity = Identity {
-            format: IDENTITY_FORMAT,
-            volume,
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
             class: "several".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
             bytes: kib * 1024,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
-            claim_created: None,
+            ..fixtures::identity(volume)
         };
         let pools = pools.iter().map(|pool| name(pool)).collect();
         VolumeSpec { identity, pools, policy, mode: Mode::default(), quota: Quota::Off }

@@ -6,7 +6,7 @@ use crate::volumes::trash::discard::TrashMetadata;
 use fastrak_api::capacity::{Reserve, Terms};
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::IDENTITY_FORMAT;
+use fastrak_testkit::fixtures;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -71,20 +71,7 @@ fn id() -> VolumeId {
 
 fn spec() -> VolumeSpec {
     VolumeSpec {
-        identity: Identity {
-            format: IDENTITY_FORMAT,
-            volume: id(),
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
-            class: "local-storage".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
-            bytes: 1,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
-            claim_created: None,
-        },
+        identity: Identity { bytes: 1, ..fixtures::identity(id()) },
         pools: vec![PoolName::default()],
         policy: PoolPolicy::default(),
         mode: Mode(0o2770),

@@ -2,15 +2,15 @@
 
 use anyhow::{Result, ensure};
 use fastrak_api::capacity::Terms;
-use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity, QuotaGroup, VolumeId};
+use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_store::host::Kernel;
 use fastrak_store::host::quota::project;
 use fastrak_store::pools::{ClusterView, PoolConfig, Pools};
 use fastrak_store::volumes::{ProvisionedVolume, Store, VolumeSpec, quota::projects};
+use fastrak_testkit::fixtures;
 use rustix::fd::AsFd as _;
 use std::collections::BTreeSet;
 use std::fs::{File, create_dir};
@@ -86,20 +86,7 @@ impl Pool {
 
 pub(crate) fn order(id: &VolumeId, bytes: u64, quota: Quota) -> VolumeSpec {
     VolumeSpec {
-        identity: Identity {
-            format: IDENTITY_FORMAT,
-            volume: id.clone(),
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
-            class: "local-storage".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
-            bytes,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
-            claim_created: None,
-        },
+        identity: Identity { bytes, ..fixtures::identity(id.clone()) },
         pools: vec![PoolName::default()],
         policy: PoolPolicy::default(),
         mode: Mode(0o777),

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 /// The maximum length of a warning that the API server's guide recommends.
 const WARNING: usize = 120;
-/// The characters of all warnings together beyond which the API server cuts and drops them.
+/// The maximum length of all warnings together, beyond which the API server truncates and drops
+/// them.
 const WARNINGS: usize = 4096;
-/// The longest name within a qualified name.
+/// The maximum length of the name in a qualified name.
 const NAME: usize = 63;
 
 pub(super) fn warnings(response: &Value) -> Result<Vec<String>, Defect> {
@@ -33,7 +34,8 @@ fn list(value: &Value) -> Result<&[Value], Defect> {
     }
 }
 
-/// The API server writes each as `<webhook>/<key>`, and drops what is then no qualified name.
+/// Reads the audit annotations. The API server records each as `<webhook>/<key>` and drops those
+/// that are not qualified names then.
 pub(super) fn audit(response: &Value) -> Result<BTreeMap<String, String>, Defect> {
     let mut audit = BTreeMap::new();
     let entries = match &response["auditAnnotations"] {
@@ -65,7 +67,7 @@ pub(super) fn denial(response: &Value) -> Result<(u64, String), Defect> {
     let code = response["status"]["code"].as_u64();
     let code = code.filter(|code| (400..600).contains(code)).ok_or(Defect::DenialCode(code))?;
     match response["status"]["message"].as_str() {
-        None | Some("") => Err(Defect::DenialWithoutWords),
+        None | Some("") => Err(Defect::DenialWithoutMessage),
         Some(message) => Ok((code, message.to_owned())),
     }
 }

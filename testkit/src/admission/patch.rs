@@ -32,7 +32,7 @@ fn read(response: &Value) -> Result<Option<json_patch::Patch>, Defect> {
         (None, None) => return Ok(None),
         (None, Some(_)) | (Some(_), None) => return Err(Defect::HalfAPatch),
         (Some(_), Some(of)) if of != "JSONPatch" => return Err(Defect::PatchType),
-        // Go would take a list of numbers as well; the documents want a text.
+        // Go also accepts a list of numbers, but the API specifies a string.
         (Some(patch), Some(_)) => patch.as_str().ok_or(Defect::PatchEncoding)?,
     };
     let bytes = STANDARD.decode(text).map_err(|_| Defect::PatchEncoding)?;
@@ -40,7 +40,7 @@ fn read(response: &Value) -> Result<Option<json_patch::Patch>, Defect> {
     if patch.is_empty() { Err(Defect::PatchEmpty) } else { Ok(Some(patch)) }
 }
 
-/// Returns whether a good object has stayed one. What was none before is not the patch's doing.
+/// Fails if the patch made a valid object invalid. An object that was invalid before is skipped.
 fn reads_as_its_kind(request: &Value, before: &Value, after: &Value) -> Result<(), Defect> {
     match request["kind"]["kind"].as_str() {
         Some("PersistentVolumeClaim") => reads_as::<PersistentVolumeClaim>(before, after),
@@ -60,7 +60,7 @@ fn reads_as<K: DeserializeOwned + k8s_openapi::Resource>(
     read.map_err(|source| Defect::PatchedObject { kind: K::KIND.to_owned(), source })
 }
 
-/// The object without what was declared, and without the maps that are left empty by that.
+/// Returns the object without the declared fields and without the maps that are empty then.
 fn rest(object: &Value, declared: &[String]) -> Value {
     let mut object = object.clone();
     for pointer in declared {

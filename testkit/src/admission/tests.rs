@@ -91,7 +91,7 @@ fn defects() -> Vec<(&'static str, Value)> {
         ("Undecided", answer(json!({}))),
         ("DenialCode", denied(json!({"code": 200, "message": "m"}))),
         ("DenialCode", denied(json!({"message": "m"}))),
-        ("DenialWithoutWords", denied(json!({"code": 403}))),
+        ("DenialWithoutMessage", denied(json!({"code": 403}))),
         ("DenialWithPatch", answer(json!({"allowed": false, "patch": "W10="}))),
         ("HalfAPatch", allowed("patch", base64("[]"))),
         ("HalfAPatch", allowed("patchType", json!("JSONPatch"))),

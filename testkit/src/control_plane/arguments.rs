@@ -5,9 +5,9 @@ use std::path::Path;
 use super::credentials::Credentials;
 use super::options::{Component, Options};
 
-/// What the API server records, in the folder of the control plane.
+/// The audit policy in the folder of the control plane.
 pub(super) const AUDIT_POLICY: &str = "audit-policy.json";
-/// Where it records it.
+/// The audit log in the folder of the control plane.
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
 /// The Service range.
@@ -52,7 +52,7 @@ impl Setting<'_> {
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=default={peer}"),
-            // A test bed that loses its power is simply gone.
+            // The data of a test bed need not survive a power cut.
             "--unsafe-no-fsync".to_owned(),
             "--log-level=warn".to_owned(),
         ]
@@ -96,7 +96,7 @@ impl Setting<'_> {
     }
 
     fn controller_manager(&self) -> Vec<String> {
-        // Left out of a cluster of made-up nodes, which nobody keeps alive.
+        // Without this controller, Node objects without a kubelet stay Ready.
         let controllers = match self.options.has_node_lifecycle() {
             true => "*",
             false => "*,-node-lifecycle-controller",
@@ -129,5 +129,5 @@ impl Setting<'_> {
     }
 }
 
-/// Nothing asks these two for anything, and a port less cannot be taken by another.
+/// No client connects to these two, and a port that is not used cannot be taken.
 const NO_PORT: &str = "--secure-port=0";

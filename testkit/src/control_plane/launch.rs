@@ -94,7 +94,7 @@ impl ControlPlane {
         .await?
     }
 
-    // The service account that every pod needs is the first that a controller makes.
+    // Every pod needs the default service account, which a controller creates first.
     async fn await_controllers(&self) -> Result<()> {
         if !self.options.components().contains(&Component::ControllerManager) {
             return Ok(());

@@ -45,10 +45,10 @@ pub struct Options {
     pub(crate) place: Place,
 }
 
-/// Where the processes run and at which address they are reached.
+/// The namespaces in which the processes run, and their address.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// The words that start a program there; none for the machine itself.
+    /// The command that starts a program there; empty on the machine itself.
     pub(crate) prefix: Vec<String>,
     /// The address that clients use.
     pub(crate) address: Ipv4Addr,
@@ -61,7 +61,7 @@ impl Place {
         Self { prefix: Vec::new(), address: Ipv4Addr::LOCALHOST, names: Vec::new() }
     }
 
-    /// Returns whether it is the machine itself, whose ports others use too.
+    /// Returns whether it is the machine itself, whose ports other programs use too.
     pub(crate) fn is_loopback(&self) -> bool {
         self.address.is_loopback()
     }
@@ -93,8 +93,8 @@ impl Options {
         self
     }
 
-    /// For nodes that are real: those that fall silent are marked so and emptied. Without it a
-    /// Node object stays as it was made, so that tests can make nodes of nothing.
+    /// Enables the node lifecycle controller, which real nodes need. Without it, Node objects
+    /// without a kubelet stay Ready.
     #[must_use]
     pub fn real_nodes(mut self) -> Self {
         self.node_lifecycle = true;

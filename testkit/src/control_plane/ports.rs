@@ -13,7 +13,7 @@ pub(super) fn choose(place: &Place) -> Result<Ports> {
     if !place.is_loopback() {
         return Ok(Ports { etcd: 2379, etcd_peer: 2380, api: 6443 });
     }
-    // All are held until all are known, or the kernel might name one of them twice.
+    // All listeners are open at once, so that the kernel does not choose a port twice.
     let held = [listen()?, listen()?, listen()?];
     let port = |at: usize| -> Result<u16> {
         let listener = held.get(at).context("as many listeners as ports")?;

@@ -1,7 +1,5 @@
-//! The control groups of a cluster, in whichever of the two layouts the machine has: one
-//! hierarchy for everything (version 2) or one for each controller (version 1).
-//!
-//! It sets no limits: kubelet and runtime do that in the groups they make below.
+//! The control groups of a cluster: one hierarchy (version 2) or one for each controller (version
+//! 1). The kubelet and the runtime create groups below and set limits.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,13 +10,13 @@ use crate::environment::PREFIX;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// What a kubelet insists on, as far as the machine has it.
+/// The controllers that a kubelet requires, if the machine has them.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "memory", "hugetlb", "pids"];
 
-/// How long processes that were killed may take to leave their control groups.
+/// The timeout until killed processes have left their control groups.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The group of one node, which a kubelet wants to find made.
+/// Creates the group of a node, which a kubelet expects. Returns its path.
 pub(crate) fn create(id: &str, node: &str) -> Result<String> {
     let of_cluster = format!("{PREFIX}{id}");
     for hierarchy in hierarchies() {
@@ -45,7 +43,7 @@ pub(crate) fn remove(id: &str) {
     }
 }
 
-// Where there is but one hierarchy, the folders in it are groups; else they are hierarchies.
+// With version 1, each folder is a hierarchy.
 fn hierarchies() -> Vec<PathBuf> {
     match is_unified() {
         true => vec![PathBuf::from(ROOT)],
@@ -57,16 +55,15 @@ fn is_unified() -> bool {
     Path::new(ROOT).join("cgroup.controllers").exists()
 }
 
-// In version 2 a group has those controllers that its parent hands down. One by one, since one
-// that the machine lacks would make the kernel refuse them all.
+// In version 2 a group has the controllers that its parent enables. They are enabled one by one,
+// because a missing one makes the kernel refuse all.
 fn enable_controllers(group: &Path) {
     for controller in CONTROLLERS {
         drop(std::fs::write(group.join("cgroup.subtree_control"), format!("+{controller}")));
     }
 }
 
-// A group's files cannot be removed, nor need they be: its folder alone goes, once it is empty of
-// processes and of other groups.
+// The files of a group cannot be removed. Its folder can, when it has no processes and groups.
 fn remove_group(group: &Path) -> bool {
     for child in folders_in(group) {
         remove_group(&child);

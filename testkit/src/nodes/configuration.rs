@@ -1,33 +1,31 @@
-//! What the programs of a node are told in files.
-//!
-//! Pure: from paths and addresses to texts.
+//! The configuration files of a node's programs. Pure.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::json;
 
-/// The image of which every pod's first container is made.
+/// The image of every pod's sandbox container.
 pub(crate) const PAUSE: &str = "testbed.local/pause:1";
 
 /// The runtime's socket, as a node sees it.
 pub(crate) const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
 
-/// What the texts are made from.
+/// The values in the configurations.
 #[derive(Debug)]
 pub(crate) struct NodeSetting<'a> {
     pub(crate) address: Ipv4Addr,
     pub(crate) pods: &'a str,
     pub(crate) cni_plugins: &'a Path,
-    /// The node's folder with keys and settings.
+    /// The folder of the node's keys and configurations.
     pub(crate) settings: &'a Path,
-    pub(crate) authority: &'a Path,
-    /// The control group under which all of the node's are made.
+    pub(crate) ca: &'a Path,
+    /// The parent of the node's control groups.
     pub(crate) cgroup: &'a str,
 }
 
 impl NodeSetting<'_> {
-    /// containerd's, in TOML.
+    /// Returns the configuration of containerd, in TOML.
     pub(crate) fn containerd(&self) -> String {
         let (plugins, networks) = (self.cni_plugins.display(), self.settings.join("cni"));
         format!(
@@ -44,9 +42,9 @@ disabled_plugins = [
 address = "{RUNTIME_SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE}"
-# Without the right to lower a score, runc dies trying.
+# Without the right to lower a score, runc fails.
 restrict_oom_score_adj = true
-# A profile would be loaded into the machine's kernel and stay there.
+# A profile would stay in the machine's kernel.
 disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".containerd]
 # Works on every file system, an overlay too.
@@ -63,8 +61,8 @@ conf_dir = "{}"
         )
     }
 
-    /// The pods' network. Point to point and not a bridge: what two pods of a node send each other
-    /// over a Service must pass the node's own rules on the way back too.
+    /// Returns the configuration of the pod network. It is point to point and not a bridge, because
+    /// replies between two pods of a node over a Service must pass the node's rules too.
     pub(crate) fn network(&self) -> String {
         let range = json!([[{ "subnet": self.pods }]]);
         let ipam =
@@ -77,7 +75,7 @@ conf_dir = "{}"
         .to_string()
     }
 
-    /// The kubelet's, in JSON, which is YAML too.
+    /// Returns the configuration of the kubelet, in JSON, which is valid YAML.
     pub(crate) fn kubelet(&self) -> String {
         let file = |name: &str| self.settings.join(name).display().to_string();
         json!({
@@ -86,7 +84,7 @@ conf_dir = "{}"
             "authentication": {
                 "anonymous": { "enabled": false },
                 "webhook": { "enabled": true },
-                "x509": { "clientCAFile": self.authority },
+                "x509": { "clientCAFile": self.ca },
             },
             "authorization": { "mode": "Webhook" },
             "address": self.address.to_string(),
@@ -94,8 +92,8 @@ conf_dir = "{}"
             "tlsPrivateKeyFile": file("kubelet.key"),
             "containerRuntimeEndpoint": format!("unix://{RUNTIME_SOCKET}"),
             "resolvConf": file("resolv.conf"),
-            // Both kinds of control groups, all under one by whose name they are found again. A
-            // root of its own counts only together with groups for each kind of pod.
+            // Both versions of control groups, all below one that is found by its name. A cgroup
+            // root is only respected with a group per QoS class.
             "failCgroupV1": false,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": self.cgroup,
@@ -103,7 +101,7 @@ conf_dir = "{}"
             "enforceNodeAllocatable": [],
             "failSwapOn": false,
             "makeIPTablesUtilChains": false,
-            // Whether the machine's disk is nearly full is no business of the test bed.
+            // A nearly full disk of the machine must not evict pods.
             "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%" },
             "imageGCHighThresholdPercent": 100,
         })
@@ -123,7 +121,7 @@ mod tests {
             pods: "10.244.0.0/24",
             cni_plugins: Path::new("/plugins"),
             settings: Path::new("/settings"),
-            authority: Path::new("/ca.crt"),
+            ca: Path::new("/ca.crt"),
             cgroup: "/group",
         };
         let kubelet: serde_json::Value = serde_json::from_str(&setting.kubelet()).expect("parses");

@@ -1,6 +1,4 @@
-//! The images that every node has from the start, made of the machine's own busybox.
-//!
-//! It pulls nothing from anywhere.
+//! The images that every node has from the start, built from the machine's busybox.
 
 use std::path::Path;
 
@@ -11,16 +9,16 @@ use crate::image::Image;
 use crate::objects::BUSYBOX;
 use crate::process::Invocation;
 
-/// The name by which manifests that others have written mean a busybox.
+/// The usual name of the busybox image in manifests.
 const FAMILIAR: &str = "docker.io/library/busybox:1.36";
 
-/// Waits until it is stopped, and reaps what the other containers of its pod leave behind.
+/// Waits until it is stopped, and reaps the processes of the other containers of its pod.
 const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done";
 
-/// Accounts and name lookup, without which some programs will not start.
+/// The accounts, which some programs need to start.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
 
-/// One image under three names: the pause image, and a busybox with all its programs.
+/// Returns one image under three names: the pause image, and a busybox with all its programs.
 pub(crate) async fn standard(busybox: &Path) -> Result<Image> {
     let bytes = std::fs::read(busybox).with_context(|| format!("read {}", busybox.display()))?;
     let list = Invocation::new(busybox).arg("--list").run().await?.stdout;

@@ -4,7 +4,7 @@
 //! machine ── veth, a /30 free on the machine ── cluster ── bridge 10.214.0.0/24 ── node, node, …
 //!                                             API server                          pods 10.244.N.0/24
 //! ```
-//! Only the /30 exists on the machine; all else is in namespaces, where it can meet nothing.
+//! Only the /30 exists on the machine. All other addresses are in namespaces and cannot conflict.
 
 use std::net::Ipv4Addr;
 
@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 use super::sandbox::{Compartment, Sandbox};
 use crate::process::Invocation;
 
-/// All pods of all nodes.
+/// The address range of all pods.
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
-/// The bridge's own address, which is every node's way to the rest.
+/// The address of the bridge, the default gateway of the nodes.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 214, 0, 1);
-/// Lets a namespace pass on what is not for itself.
+/// Enables forwarding in a namespace.
 const FORWARD: [&str; 3] = ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"];
 
 /// The addresses by which a cluster and the machine reach each other.
@@ -27,42 +27,42 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// The first pair of addresses that nothing in `taken` mentions: what `ip address` and
-    /// `ip route` print.
+    /// Returns the first address pair that is not in `taken`, the output of `ip address` and
+    /// `ip route`.
     pub(crate) fn choose(taken: &str) -> Option<Self> {
         let free = |third: &u8| !taken.contains(&format!("10.213.{third}."));
         (0..=u8::MAX).find(free).map(|third| Self { third })
     }
 
-    /// The machine's address.
+    /// Returns the machine's address.
     pub(crate) fn machine(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 213, self.third, 1)
     }
 
-    /// The API server's address.
+    /// Returns the API server's address.
     pub(crate) fn cluster(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 213, self.third, 2)
     }
 }
 
-/// The address of the node with this number.
+/// Returns the address of the node with this number.
 pub(crate) fn node_address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 214, 0, 10 + number)
 }
 
-/// The pods' range of the node with this number.
+/// Returns the pod range of the node with this number.
 pub(crate) fn pod_range(number: u8) -> String {
     format!("10.244.{number}.0/24")
 }
 
-/// The machine's end of the link.
+/// Returns the name of the machine's end of the link.
 pub(crate) fn machine_end(id: &str) -> String {
-    // An interface's name has 15 characters at most.
+    // An interface name has at most 15 characters.
     format!("ft-{id}")
 }
 
-/// Connects a cluster to the machine. To be called while no other cluster does: until the
-/// addresses are in place they look free.
+/// Connects a cluster to the machine. No other cluster may do so at the same time, because the
+/// addresses look free until they are set.
 pub(crate) async fn connect(sandbox: &Sandbox, id: &str) -> Result<Uplink> {
     let addresses = words("ip -4 -oneline address").run().await?.stdout;
     let routes = words("ip -4 route show table all").run().await?.stdout;
@@ -81,8 +81,8 @@ pub(crate) async fn connect(sandbox: &Sandbox, id: &str) -> Result<Uplink> {
         "ip link add nodes type bridge".to_owned(),
         format!("ip address add {ROUTER}/24 dev nodes"),
         "ip link set nodes up".to_owned(),
-        // A Service's address has to have a way somewhere before it is replaced by a pod's. And a
-        // stray packet asks for its receiver among the nodes and dies there, not on the machine.
+        // A Service's address needs a route before it is replaced by a pod's. Packets to unknown
+        // addresses end on this bridge and do not reach the machine.
         "ip route add default dev nodes".to_owned(),
     ];
     for line in &inside {
@@ -99,7 +99,7 @@ pub(crate) async fn connect_node(
     number: u8,
 ) -> Result<()> {
     let (address, pods) = (node_address(number), pod_range(number));
-    // Process ids are looked up in the caller's own namespace, so this is done from the machine.
+    // `ip` looks up process ids in its own namespace, so it runs on the machine.
     let pid = compartment.pid();
     let outside = [
         format!("ip link add node{number} type veth peer name eth0 netns {pid}"),

@@ -1,8 +1,5 @@
-//! One node: a container runtime, a kubelet and a service proxy in namespaces of their own, with
-//! `/var/lib`, `/var/log` and `/run` of their own, so that manifests made for a whole machine
-//! mean this node.
-//!
-//! How it comes to be is `setup.rs`'s; addresses are `network.rs`'s, settings `configuration.rs`'s.
+//! A node: a container runtime, a kubelet and a service proxy in their own namespaces, with their
+//! own `/var/lib`, `/var/log` and `/run`, so that paths in manifests mean this node.
 
 mod setup;
 
@@ -52,37 +49,37 @@ pub struct Node {
 }
 
 impl Node {
-    /// The name of its Node object.
+    /// Returns the name of the Node object.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its address.
+    /// Returns the address.
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         node_address(self.number)
     }
 
-    /// The folder that the node has as `/var/lib/fastrak`, as the machine sees it.
+    /// Returns the machine's path of the node's `/var/lib/fastrak`.
     #[must_use]
     pub fn pool_dir(&self) -> PathBuf {
         self.var_lib().join("fastrak")
     }
 
-    /// The folder that the node has as `/var/lib`, as the machine sees it. What is mounted in it
-    /// on the node is not to be seen there.
+    /// Returns the machine's path of the node's `/var/lib`. The node's mounts in it are not visible
+    /// there.
     #[must_use]
     pub fn var_lib(&self) -> PathBuf {
         self.folder.join("lib")
     }
 
-    /// Runs a program of the machine's as if on the node: its network, mounts and processes.
+    /// Runs a program of the machine in the node's network, mount and process namespaces.
     pub async fn run(&self, words: &[&str]) -> Result<Output> {
         Invocation::of(words)?.through(&self.compartment.prefix()).run().await
     }
 
-    /// Kills one of its programs, as a crash would.
+    /// Kills a program, as a crash would.
     pub fn stop(&self, program: NodeProgram) -> Result<()> {
         let process = self.processes().remove(&program);
         ensure!(process.is_some(), "{} is not running on {}", program.name(), self.name);
@@ -90,7 +87,7 @@ impl Node {
         Ok(())
     }
 
-    /// Starts one that was stopped.
+    /// Starts a stopped program.
     pub fn start(&self, program: NodeProgram) -> Result<()> {
         let name = program.name();
         let mut processes = self.processes();
@@ -102,14 +99,14 @@ impl Node {
         Ok(())
     }
 
-    /// An error with the end of its log when one of its programs has exited by itself.
+    /// Fails with the end of the log if a program has exited by itself.
     pub fn expect_running(&self) -> Result<()> {
         let mut processes = self.processes();
         let outcome = processes.values_mut().try_for_each(Process::expect_running);
         outcome.with_context(|| format!("on {}", self.name))
     }
 
-    /// Makes an image known to it.
+    /// Imports an image.
     pub(crate) async fn import(&self, archive: &Path) -> Result<()> {
         let archive = archive.display().to_string();
         let words = ["ctr", "--address", RUNTIME_SOCKET, "--namespace", "k8s.io", "images"];

@@ -1,6 +1,4 @@
-//! The service proxy: what makes Service addresses lead to pods.
-//!
-//! It is only described here; a node and the cluster itself each start one.
+//! The invocation of kube-proxy, which each node and the API server's namespace run.
 
 use anyhow::Result;
 
@@ -9,7 +7,7 @@ use super::supported::Host;
 use crate::control_plane::ControlPlane;
 use crate::process::Invocation;
 
-/// The call of a service proxy that acts as one node's.
+/// Returns the invocation of kube-proxy for a node.
 pub(crate) fn call(plane: &ControlPlane, host: &Host, node: &str) -> Result<Invocation> {
     let credentials = plane.credentials();
     let user = "system:kube-proxy";
@@ -22,7 +20,7 @@ pub(crate) fn call(plane: &ControlPlane, host: &Host, node: &str) -> Result<Invo
         .arg(format!("--proxy-mode={}", host.proxy_mode))
         .arg("--metrics-bind-address=127.0.0.1:10249")
         .args(["--healthz-bind-address=127.0.0.1:10256"])
-        // The limits of the machine's connection table are not a namespace's to set.
+        // A namespace cannot set the limits of the machine's connection table.
         .args(["--conntrack-max-per-core=0", "--conntrack-min=0"])
         .args(["--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s"]))
 }

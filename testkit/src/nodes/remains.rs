@@ -1,8 +1,6 @@
-//! What a cluster can leave on the machine that its namespaces do not take along, found by the
-//! cluster's name: its end of the link, control groups, loop devices, mounts.
-//!
-//! It touches nothing that does not bear the name, and reports nothing: what is not there, or not
-//! ours to remove, is not an error.
+//! Removes what a killed cluster leaves outside its namespaces: network link, control groups, loop
+//! devices and mounts with the cluster's name. Errors are ignored, because they may belong to
+//! another user or be removed already.
 
 use std::path::Path;
 
@@ -10,7 +8,7 @@ use super::cgroups;
 use super::network::machine_end;
 use crate::process::Invocation;
 
-/// Clears away what is left of the cluster with this id and folder.
+/// Removes what is left of the cluster with this id and folder.
 pub(crate) fn clear(id: &str, state: &Path) {
     remove_link(id);
     cgroups::remove(id);
@@ -42,7 +40,7 @@ fn unmount(state: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
     let mut own: Vec<&str> = points.filter(|point| Path::new(point).starts_with(state)).collect();
-    // What was mounted last may lie on what was mounted before.
+    // Later mounts may be on earlier ones.
     own.reverse();
     for point in own {
         drop(Invocation::new("umount").args(["--lazy", point]).run_blocking());

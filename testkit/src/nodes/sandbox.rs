@@ -1,8 +1,5 @@
-//! Network, mount and process namespaces of a cluster's own, and the words that start a program
-//! in them.
-//!
-//! It puts nothing in them: `network.rs` adds interfaces, `node.rs` nodes. Whatever happens to the
-//! process that holds one, the kernel ends all that runs in it.
+//! The network, mount and process namespaces of a cluster, and the commands that start programs in
+//! them. When the process that holds one ends, the kernel kills all processes in it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,11 +12,10 @@ use crate::process::{Invocation, Output, Process};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// The first process of a cluster's namespaces reaps what others leave behind, which a plain
-/// `sleep` would not.
+/// The first process of a cluster's namespaces, which reaps orphaned processes, unlike `sleep`.
 const REAPER: &str = "while :; do sleep 3600 & wait $!; done";
 
-/// Dies with the process that starts it, which in turn dies with the test's.
+/// Makes a process end with the one that starts it, which ends with the test.
 const TIED: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 /// The namespaces of a cluster. Dropping it ends everything in them.
@@ -38,7 +34,7 @@ pub(crate) struct Compartment {
 }
 
 impl Sandbox {
-    /// Makes the namespaces.
+    /// Creates the namespaces.
     pub(crate) async fn create(logs: &Path) -> Result<Self> {
         let unshare = Invocation::new("unshare")
             .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
@@ -57,22 +53,22 @@ impl Sandbox {
         Ok(Self { outer, first })
     }
 
-    /// The words that start a program in it.
+    /// Returns the command that starts a program in it.
     pub(crate) fn prefix(&self) -> Vec<String> {
         enter(self.first, &["mnt", "net"], self.first)
     }
 
-    /// The process by which others name its network.
+    /// Returns the process that identifies its network.
     pub(crate) fn pid(&self) -> u32 {
         self.first
     }
 
-    /// Runs a program of the machine's in its network, and in nothing else of it.
+    /// Runs a program of the machine in its network namespace only.
     pub(crate) async fn network_run(&self, words: &[&str]) -> Result<Output> {
         network_run(self.first, words).await
     }
 
-    /// Makes the namespaces of a node in it.
+    /// Creates the namespaces of a node in it.
     pub(crate) async fn compartment(&self, name: &str, logs: &Path) -> Result<Compartment> {
         let target = self.first.to_string();
         let unshare = Invocation::new("nsenter")
@@ -89,10 +85,10 @@ impl Sandbox {
         Ok(Compartment { holder, first: self.first })
     }
 
-    /// Ends everything in it and waits until it is gone.
+    /// Kills everything in it and waits until it has exited.
     pub(crate) fn end(&mut self) {
-        // When the first process of a namespace dies, the kernel kills all others in it and only
-        // then lets it go, so that once the outer process has seen the end nothing is left.
+        // When the first process of a namespace dies, the kernel kills all others before it reports
+        // the exit, so that nothing is left when the outer process has exited.
         if let Some(pid) = i32::try_from(self.first).ok().and_then(Pid::from_raw)
             && matches!(self.outer.exited(), Ok(None))
             && kill_process(pid, Signal::KILL).is_ok()
@@ -110,17 +106,17 @@ impl Drop for Sandbox {
 }
 
 impl Compartment {
-    /// The words that start a program in it.
+    /// Returns the command that starts a program in it.
     pub(crate) fn prefix(&self) -> Vec<String> {
         enter(self.holder.pid(), &["mnt", "net", "uts"], self.first)
     }
 
-    /// The process by which others name its network.
+    /// Returns the process that identifies its network.
     pub(crate) fn pid(&self) -> u32 {
         self.holder.pid()
     }
 
-    /// Runs a program of the machine's in its network, and in nothing else of it.
+    /// Runs a program of the machine in its network namespace only.
     pub(crate) async fn network_run(&self, words: &[&str]) -> Result<Output> {
         network_run(self.holder.pid(), words).await
     }
@@ -134,7 +130,7 @@ fn enter(pid: u32, kinds: &[&str], first: u32) -> Vec<String> {
     }
     words.push(format!("--pid=/proc/{first}/ns/pid"));
     words.push("--".to_owned());
-    // To enter a process namespace, nsenter has to fork: the program is its child, not itself.
+    // To enter a process namespace, nsenter forks: the program is its child.
     words.extend(TIED.map(str::to_owned));
     words
 }

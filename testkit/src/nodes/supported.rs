@@ -1,21 +1,20 @@
-//! Whether real nodes can run on this machine.
-//!
-//! It changes nothing: `testbed/debian.sh` installs what is missing.
+//! Checks whether real nodes can run on this machine. `testbed/debian.sh` installs what is missing.
 
 use std::path::{Path, PathBuf};
 
+use crate::environment::Missing;
 use crate::image::is_dynamic;
-use crate::process::Invocation;
+use crate::process::{Invocation, find};
 
 const PROGRAMS: [&str; 8] =
     ["unshare", "nsenter", "setpriv", "ip", "mount", "containerd", "runc", "ctr"];
 
 const CNI_PLUGINS: [&str; 3] = ["ptp", "host-local", "loopback"];
 
-/// Where distributions and others put the plugins.
+/// The folders in which distributions install the plugins.
 const CNI_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 
-/// What a node is made of besides Kubernetes.
+/// What nodes need from the machine in addition to Kubernetes.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub(crate) cni_plugins: PathBuf,
@@ -23,51 +22,52 @@ pub(crate) struct Host {
     pub(crate) proxy_mode: &'static str,
 }
 
-/// What the machine has, or why it cannot have nodes.
-pub(crate) fn host() -> Result<Host, String> {
+/// Returns what nodes need from the machine, or what is missing.
+pub(crate) fn host() -> Result<Host, Missing> {
     if !rustix::process::geteuid().is_root() {
-        return Err("real nodes need root".to_owned());
+        return Err(Missing::new("real nodes need root"));
     }
     let missing: Vec<&str> =
         PROGRAMS.into_iter().filter(|program| find(program).is_none()).collect();
     if !missing.is_empty() {
-        return Err(format!("not installed: {} (see testbed/debian.sh)", missing.join(", ")));
+        let missing = missing.join(", ");
+        return Err(Missing::new(format!("not installed: {missing} (see testbed/debian.sh)")));
     }
     let cni_plugins = cni_plugins()?;
     let busybox = static_busybox()?;
     let trial = Invocation::new("unshare").args(["--net", "--mount", "--pid", "--fork", "true"]);
-    trial.run_blocking().map_err(|error| format!("no namespaces can be made: {error:#}"))?;
+    let refused = |error| Missing::new(format!("namespaces cannot be created: {error:#}"));
+    trial.run_blocking().map_err(refused)?;
     Ok(Host { cni_plugins, busybox, proxy_mode: proxy_mode()? })
 }
 
-fn proxy_mode() -> Result<&'static str, String> {
+fn proxy_mode() -> Result<&'static str, Missing> {
     let trials = [("nftables", "nft add table ip trial"), ("iptables", "iptables -t nat -N trial")];
     let works = |rule: &str| {
         let trial = Invocation::new("unshare").arg("--net").args(rule.split(' '));
         trial.run_blocking().is_ok()
     };
     let found = trials.into_iter().find(|(_, rule)| works(rule)).map(|(mode, _)| mode);
-    found.ok_or_else(|| "neither nft nor iptables works (see testbed/debian.sh)".to_owned())
+    found.ok_or_else(|| Missing::new("neither nft nor iptables works (see testbed/debian.sh)"))
 }
 
-fn cni_plugins() -> Result<PathBuf, String> {
+fn cni_plugins() -> Result<PathBuf, Missing> {
     let has = |folder: &str, plugin: &&str| Path::new(folder).join(plugin).exists();
     let found = CNI_FOLDERS.iter().find(|folder| CNI_PLUGINS.iter().all(|one| has(folder, one)));
     found.map(PathBuf::from).ok_or_else(|| {
-        format!("no CNI plugins {CNI_PLUGINS:?} in {CNI_FOLDERS:?} (see testbed/debian.sh)")
+        let (plugins, folders) = (CNI_PLUGINS, CNI_FOLDERS);
+        Missing::new(format!("no CNI plugins {plugins:?} in {folders:?} (see testbed/debian.sh)"))
     })
 }
 
-fn static_busybox() -> Result<PathBuf, String> {
-    let path = find("busybox").ok_or("not installed: busybox (see testbed/debian.sh)")?;
-    let program = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn static_busybox() -> Result<PathBuf, Missing> {
+    let missing = || Missing::new("not installed: busybox (see testbed/debian.sh)");
+    let path = find("busybox").ok_or_else(missing)?;
+    let unusable =
+        |why: String| Missing::new(format!("{}: {why} (see testbed/debian.sh)", path.display()));
+    let program = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
     match is_dynamic(&program) {
-        true => Err(format!("{} is not static (see testbed/debian.sh)", path.display())),
+        true => Err(unusable("not a static program".to_owned())),
         false => Ok(path),
     }
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let found = Invocation::new("sh").args(["-c", "command -v \"$0\"", program]).run_blocking();
-    found.ok().map(|output| PathBuf::from(output.stdout.trim_end()))
 }

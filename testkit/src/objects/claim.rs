@@ -19,7 +19,7 @@ pub struct Claim {
 
 metadata_methods!(Claim);
 
-/// A claim for 1Mi, ReadWriteOnce, of the default class.
+/// Returns a builder of a claim for 1Mi, ReadWriteOnce, without a class.
 #[must_use]
 pub fn claim(name: &str) -> Claim {
     let object =
@@ -32,14 +32,14 @@ pub fn claim(name: &str) -> Claim {
 }
 
 impl Claim {
-    /// Sets the class; `""` means none, which is not the same as leaving it to the default.
+    /// Sets the class. `""` means no class, not the default one.
     #[must_use]
     pub fn class(mut self, class: &str) -> Self {
         self.spec.storage_class_name = Some(class.to_owned());
         self
     }
 
-    /// Sets how much it asks for.
+    /// Sets the requested size.
     #[must_use]
     pub fn asks(mut self, size: &str) -> Self {
         let requests = BTreeMap::from([("storage".to_owned(), Quantity(size.to_owned()))]);
@@ -56,28 +56,28 @@ impl Claim {
         self
     }
 
-    /// Asks for a raw block device.
+    /// Requests a raw block device.
     #[must_use]
     pub fn block(mut self) -> Self {
         self.spec.volume_mode = Some("Block".to_owned());
         self
     }
 
-    /// Asks for one volume by name.
+    /// Requests a volume by name.
     #[must_use]
     pub fn volume(mut self, name: &str) -> Self {
         self.spec.volume_name = Some(name.to_owned());
         self
     }
 
-    /// Asks for a volume that starts with the data of something else.
+    /// Requests a volume with the data of another object.
     #[must_use]
     pub fn data_source(mut self, source: TypedLocalObjectReference) -> Self {
         self.spec.data_source = Some(source);
         self
     }
 
-    /// The claim.
+    /// Returns the claim.
     #[must_use]
     pub fn build(self, namespace: &str) -> PersistentVolumeClaim {
         let mut object = self.object;

@@ -12,7 +12,7 @@ pub struct StorageClassBuilder {
 
 metadata_methods!(StorageClassBuilder);
 
-/// A class of this provisioner that waits for the first consumer and deletes.
+/// Returns a builder of a class of this provisioner with WaitForFirstConsumer and Delete.
 #[must_use]
 pub fn storage_class(name: &str, provisioner: &str) -> StorageClassBuilder {
     let object = StorageClass {
@@ -26,27 +26,27 @@ pub fn storage_class(name: &str, provisioner: &str) -> StorageClassBuilder {
 }
 
 impl StorageClassBuilder {
-    /// Makes it the one that claims without a class get.
+    /// Marks the class as the default.
     #[must_use]
     pub fn default_class(self) -> Self {
         self.annotate("storageclass.kubernetes.io/is-default-class", "true")
     }
 
-    /// Lets claims be bound before a pod needs them.
+    /// Sets the binding mode Immediate.
     #[must_use]
     pub fn immediate(mut self) -> Self {
         self.object.volume_binding_mode = Some("Immediate".to_owned());
         self
     }
 
-    /// Keeps volumes when their claims are gone.
+    /// Sets the reclaim policy Retain.
     #[must_use]
     pub fn retain(mut self) -> Self {
         self.object.reclaim_policy = Some("Retain".to_owned());
         self
     }
 
-    /// Lets claims grow.
+    /// Allows volume expansion.
     #[must_use]
     pub fn expandable(mut self) -> Self {
         self.object.allow_volume_expansion = Some(true);
@@ -61,7 +61,7 @@ impl StorageClassBuilder {
         self
     }
 
-    /// The class.
+    /// Returns the class.
     #[must_use]
     pub fn build(self) -> StorageClass {
         self.object

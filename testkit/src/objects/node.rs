@@ -1,4 +1,4 @@
-//! Node objects: what a kubelet would write.
+//! Node objects.
 
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -14,7 +14,7 @@ pub struct NodeBuilder {
 
 metadata_methods!(NodeBuilder);
 
-/// A node that is Ready, with the labels of its name and system and room for 110 pods.
+/// Returns a builder of a Ready node with the labels of its hostname and OS, for 110 pods.
 #[must_use]
 pub fn node(name: &str) -> NodeBuilder {
     let object = Node { metadata: named(name), ..Node::default() };
@@ -32,7 +32,7 @@ pub fn node(name: &str) -> NodeBuilder {
 }
 
 impl NodeBuilder {
-    /// Sets whether it is Ready.
+    /// Sets the condition Ready.
     #[must_use]
     pub fn ready(mut self, ready: bool) -> Self {
         let condition = NodeCondition {
@@ -53,7 +53,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Keeps new pods away.
+    /// Marks the node unschedulable.
     #[must_use]
     pub fn cordoned(mut self) -> Self {
         self.spec().unschedulable = Some(true);
@@ -68,7 +68,8 @@ impl NodeBuilder {
         self
     }
 
-    /// The node. The API server drops the status on create: it has to be written after.
+    /// Returns the node. The API server drops the status on creation; it must be written
+    /// afterwards.
     #[must_use]
     pub fn build(self) -> Node {
         Node { status: Some(self.status), ..self.object }

@@ -17,7 +17,7 @@ pub struct PodBuilder {
 
 metadata_methods!(PodBuilder);
 
-/// A pod that runs a busybox until it is stopped.
+/// Returns a builder of a pod that runs busybox until it is stopped.
 #[must_use]
 pub fn pod(name: &str) -> PodBuilder {
     let container = Container {
@@ -27,7 +27,7 @@ pub fn pod(name: &str) -> PodBuilder {
         ..Container::default()
     };
     let spec = PodSpec {
-        // The shell of the image does not die of SIGTERM as the first process.
+        // The shell ignores SIGTERM as the first process.
         termination_grace_period_seconds: Some(1),
         ..PodSpec::default()
     };
@@ -36,7 +36,7 @@ pub fn pod(name: &str) -> PodBuilder {
 }
 
 impl PodBuilder {
-    /// Runs this script in place of waiting.
+    /// Sets the script that the container runs.
     #[must_use]
     pub fn shell(mut self, script: &str) -> Self {
         let words = ["/bin/sh", "-c", script];
@@ -44,7 +44,7 @@ impl PodBuilder {
         self
     }
 
-    /// Runs another image, with what it starts by itself.
+    /// Sets the image, with its own entrypoint and these arguments.
     #[must_use]
     pub fn image(mut self, image: &str, args: &[&str]) -> Self {
         self.container.image = Some(image.to_owned());
@@ -73,14 +73,14 @@ impl PodBuilder {
         self
     }
 
-    /// Puts it on a node without asking the scheduler.
+    /// Assigns the pod to a node without the scheduler.
     #[must_use]
     pub fn on_node(mut self, node: &str) -> Self {
         self.spec.node_name = Some(node.to_owned());
         self
     }
 
-    /// Lets the scheduler choose among nodes with this label only.
+    /// Adds a label to the node selector.
     #[must_use]
     pub fn node_selector(mut self, key: &str, value: &str) -> Self {
         let all = self.spec.node_selector.get_or_insert_default();
@@ -88,7 +88,7 @@ impl PodBuilder {
         self
     }
 
-    /// Runs as this user, with this group for its volumes.
+    /// Sets the user and the group of its volumes.
     #[must_use]
     pub fn runs_as(mut self, user: i64, fs_group: i64) -> Self {
         self.spec.security_context = Some(PodSecurityContext {
@@ -99,28 +99,28 @@ impl PodBuilder {
         self
     }
 
-    /// Runs once, to its end.
+    /// Sets the restart policy Never.
     #[must_use]
     pub fn once(mut self) -> Self {
         self.spec.restart_policy = Some("Never".to_owned());
         self
     }
 
-    /// Runs as this service account.
+    /// Sets the service account.
     #[must_use]
     pub fn service_account(mut self, name: &str) -> Self {
         self.spec.service_account_name = Some(name.to_owned());
         self
     }
 
-    /// Changes whatever has no method here.
+    /// Changes the spec.
     #[must_use]
     pub fn with_spec(mut self, change: impl FnOnce(&mut PodSpec)) -> Self {
         change(&mut self.spec);
         self
     }
 
-    /// The pod.
+    /// Returns the pod.
     #[must_use]
     pub fn build(self, namespace: &str) -> Pod {
         let mut object = self.object;

@@ -16,7 +16,7 @@ pub struct ServiceBuilder {
 
 metadata_methods!(ServiceBuilder);
 
-/// A Service for pods with the label `app: <name>`. It needs a port.
+/// Returns a builder of a Service for pods with the label `app: <name>`. It needs a port.
 #[must_use]
 pub fn service(name: &str) -> ServiceBuilder {
     let object = Service { metadata: named(name), ..Service::default() };
@@ -26,7 +26,7 @@ pub fn service(name: &str) -> ServiceBuilder {
 }
 
 impl ServiceBuilder {
-    /// Makes it a LoadBalancer.
+    /// Sets the type LoadBalancer.
     #[must_use]
     pub fn load_balancer(self) -> Self {
         self.of_type("LoadBalancer")
@@ -58,7 +58,7 @@ impl ServiceBuilder {
         self
     }
 
-    /// Sends what comes to the last port to another port of the pods.
+    /// Sets the target port of the last port.
     #[must_use]
     pub fn target(mut self, port: u16) -> Self {
         if let Some(last) = self.spec.ports.iter_mut().flatten().last() {
@@ -67,21 +67,21 @@ impl ServiceBuilder {
         self
     }
 
-    /// Sets the class of load balancer.
+    /// Sets the load balancer class.
     #[must_use]
     pub fn class(mut self, class: &str) -> Self {
         self.spec.load_balancer_class = Some(class.to_owned());
         self
     }
 
-    /// Changes whatever has no method here.
+    /// Changes the spec.
     #[must_use]
     pub fn with_spec(mut self, change: impl FnOnce(&mut ServiceSpec)) -> Self {
         change(&mut self.spec);
         self
     }
 
-    /// The Service.
+    /// Returns the Service.
     #[must_use]
     pub fn build(self, namespace: &str) -> Service {
         let mut object = self.object;

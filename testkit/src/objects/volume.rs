@@ -19,7 +19,7 @@ pub struct LocalVolume {
 
 metadata_methods!(LocalVolume);
 
-/// A volume of 1Gi in a folder of one node, for claims of this class.
+/// Returns a builder of a volume of 1Gi in a folder of a node, with this class.
 #[must_use]
 pub fn local_volume(name: &str, class: &str, node: &str, path: &str) -> LocalVolume {
     let requirement = NodeSelectorRequirement {
@@ -47,14 +47,14 @@ pub fn local_volume(name: &str, class: &str, node: &str, path: &str) -> LocalVol
 }
 
 impl LocalVolume {
-    /// Changes whatever has no method here.
+    /// Changes the spec.
     #[must_use]
     pub fn with_spec(mut self, change: impl FnOnce(&mut PersistentVolumeSpec)) -> Self {
         change(&mut self.spec);
         self
     }
 
-    /// The volume.
+    /// Returns the volume.
     #[must_use]
     pub fn build(self) -> PersistentVolume {
         PersistentVolume { spec: Some(self.spec), ..self.object }

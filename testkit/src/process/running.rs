@@ -95,7 +95,7 @@ impl Process {
 
     /// Kills the process and waits until it has exited.
     pub fn kill(&mut self) {
-        // Both fail only when it has exited and been waited for, which is what is wanted.
+        // Both fail only if the process has exited and was waited for.
         drop(self.child.kill());
         drop(self.child.wait());
     }

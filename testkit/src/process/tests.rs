@@ -57,12 +57,12 @@ fn a_dropped_process_is_killed() {
 }
 
 #[test]
-fn a_process_started_from_a_thread_that_ended_lives_on() {
+fn a_process_outlives_the_thread_that_started_it() {
     let folder = tempfile::tempdir().expect("folder");
     let log = folder.path().join("log");
     let start = move || Process::start("sleeper", &shell("exec sleep 60"), &log);
     let mut process = std::thread::spawn(start).join().expect("joins").expect("starts");
-    process.expect_running().expect("it lives although its thread is gone");
+    process.expect_running().expect("it runs after the end of its thread");
 }
 
 #[test]
@@ -77,6 +77,6 @@ fn a_process_can_end_gracefully() {
     ready.expect("reads").expect("got ready");
     let status = process.terminate(Duration::from_secs(10)).expect("ends");
     assert_eq!((status.code(), process.log_tail(1).as_str()), (Some(3), "bye"));
-    process.signal(Signal::TERM).expect("a signal to what has ended is no error");
+    process.signal(Signal::TERM).expect("a signal after the exit is not an error");
     assert!(process.expect_running().expect_err("ended").to_string().contains("bye"));
 }

@@ -1,7 +1,5 @@
-//! For the program that is a guest's first process: it finds nothing mounted but the root, no
-//! module loaded, and nobody to end it.
-//!
-//! It works in a guest alone, and says so elsewhere: what it mounts and ends would be this machine's.
+//! Functions for the first process of a guest, which starts with only the root mounted. They fail
+//! outside of a guest, where they would mount filesystems on this machine and switch it off.
 
 use crate::environment;
 use anyhow::{Context as _, Result, ensure};
@@ -12,19 +10,18 @@ use std::fs::{File, create_dir, create_dir_all, read_to_string};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where disks are mounted, and where else files can be made: every machine has it, and nothing of
-/// what is in it is needed.
+/// The folder of mount points and other files. Every machine has it, and its content is not needed.
 pub(super) const POINTS: &str = "/mnt";
-/// Where Debian has the modules of user-mode Linux.
+/// Debian's folder of the modules of user-mode Linux.
 const MODULES: &str = "/usr/lib/uml/modules";
 
-/// A guest that has started, seen from inside.
+/// A started guest, seen from inside.
 #[derive(Debug)]
 pub struct Inside(());
 
 impl Inside {
-    /// Mounts what every program expects. After `deadline` the machine is switched off, whatever the
-    /// program is doing then.
+    /// Mounts the filesystems that every program expects. The guest is switched off after
+    /// `deadline`.
     pub fn begin(deadline: Duration) -> Result<Self> {
         let is_first = std::process::id() == 1;
         ensure!(is_first && Path::new("/dev/ubda").exists(), "this is not the inside of a guest");
@@ -42,7 +39,7 @@ impl Inside {
         Ok(Self(()))
     }
 
-    /// Loads a module by its path in the kernel's own tree, without its ending, unless it is built in.
+    /// Loads a module by its path in the kernel tree, without its extension, unless it is built in.
     pub fn load(&self, module: &str) -> Result<()> {
         let release = uname().release().to_string_lossy().into_owned();
         let folder = Path::new(MODULES).join(release);
@@ -55,7 +52,7 @@ impl Inside {
         finit_module(file, c"", 0).with_context(|| format!("load {}", path.display()))
     }
 
-    /// Mounts the disk of this letter, and says where.
+    /// Mounts the disk with this letter. Returns the mount point.
     pub fn mount(&self, letter: char, kind: &str, options: &str) -> Result<PathBuf> {
         let point = Path::new(POINTS).join(letter.to_string());
         create_dir_all(&point).context("make a mount point")?;
@@ -72,14 +69,14 @@ impl Inside {
             .with_context(|| format!("unmount {}", point.display()))
     }
 
-    /// A new folder in the guest's memory.
+    /// Creates a folder in the guest's memory.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(POINTS).join(name);
         create_dir(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(path)
     }
 
-    /// Switches the machine off, in order.
+    /// Switches the guest off in order.
     pub fn end(self) -> Result<()> {
         rustix::fs::sync();
         reboot(RebootCommand::PowerOff).context("switch off")

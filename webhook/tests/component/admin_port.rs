@@ -1,9 +1,9 @@
-//! The kubelet's probes are answered however many connections others hold open, even when the process
-//! has no file descriptor left.
+//! The kubelet's probes are answered even if other clients hold many connections open or the
+//! process has no file descriptor left.
 
 use crate::http;
-use crate::rig::SOON;
 use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::test_cluster::SOON;
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
 use fastrak_testkit::process::{Invocation, Process};
@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// How long the kubelet waits for a probe by default.
+/// The default timeout of a kubelet's probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Far fewer file descriptors than connections.
+/// The limit of file descriptors, far below the number of connections.
 const DESCRIPTORS: usize = 96;
 
-/// A program without an API server: it is alive and not ready.
+/// Starts the program without an API server: it is alive and not ready.
 fn start(listen: SocketAddr, admin: SocketAddr, folder: &Path) -> Result<Process> {
     let kubeconfig = folder.join("kubeconfig");
     let text = "{apiVersion: v1, kind: Config, current-context: c, \
@@ -39,9 +39,9 @@ async fn flood(address: SocketAddr, connections: usize) -> Result<Vec<TcpStream>
     let mut opened = Vec::with_capacity(connections);
     for count in 0..connections {
         let mut stream = TcpStream::connect(address).await?;
-        // Some say nothing at all, some begin.
+        // Some send nothing, some the start of a request.
         if count % 3 == 0 {
-            // It may be evicted already.
+            // It may already be evicted.
             drop(stream.write_all(b"GET /livez HTTP/1.1\r\nX").await);
         }
         opened.push(stream);
@@ -59,14 +59,13 @@ async fn probes_are_answered(admin: SocketAddr) -> Result<()> {
 }
 
 #[tokio::test]
-async fn silent_connections_beyond_the_file_descriptors_keep_no_probe_from_its_answer() -> Result<()>
-{
+async fn probes_are_answered_while_more_connections_are_open_than_file_descriptors() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let listen: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let mut process = start(listen, admin, folder.path())?;
     eventually(SOON, "the program is alive", || probes_are_answered(admin)).await?;
-    // As many as there are descriptors, to the other port: it takes half of them at most.
+    // As many connections to the other port as there are descriptors: it uses at most half of them.
     let mut held = flood(listen, DESCRIPTORS).await?;
     probes_are_answered(admin).await.context("the other port has all descriptors")?;
     eventually(SOON, "no descriptor is left", || async {

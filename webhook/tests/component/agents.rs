@@ -1,6 +1,6 @@
-//! Pods of agents on nodes that exist only as objects: a test says whether they are Ready.
+//! Pods of agents on nodes that exist only as objects. A test sets whether they are Ready.
 
-use crate::rig::Rig;
+use crate::test_cluster::TestCluster;
 use anyhow::Result;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_testkit::objects::pod;
@@ -9,20 +9,20 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-/// Makes a Ready pod of the agent on a node.
-pub(crate) async fn runs_agent(rig: &Rig, node: &str) -> Result<()> {
-    let pods: Api<Pod> = rig.api(names::NAMESPACE);
+/// Creates a Ready pod of the agent on a node.
+pub(crate) async fn runs_agent(cluster: &TestCluster, node: &str) -> Result<()> {
+    let pods: Api<Pod> = cluster.api(names::NAMESPACE);
     let agent = pod(&format!("agent-{node}"))
         .label(kubernetes::APP_NAME, names::AGENT)
         .service_account(names::AGENT)
         .on_node(node);
     pods.create(&PostParams::default(), &agent.build(names::NAMESPACE)).await?;
-    is_ready(rig, node, true).await
+    set_ready(cluster, node, true).await
 }
 
-/// Says whether the agent of a node is Ready.
-pub(crate) async fn is_ready(rig: &Rig, node: &str, ready: bool) -> Result<()> {
-    let pods: Api<Pod> = rig.api(names::NAMESPACE);
+/// Sets whether the agent of a node is Ready.
+pub(crate) async fn set_ready(cluster: &TestCluster, node: &str, ready: bool) -> Result<()> {
+    let pods: Api<Pod> = cluster.api(names::NAMESPACE);
     let status = if ready { "True" } else { "False" };
     let conditions = json!([{"type": "Ready", "status": status}]);
     let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));

@@ -1,10 +1,9 @@
-//! The commands that answer without a cluster: what they print, what they say, how they end; and
-//! that a real API server stores what they said it would.
+//! The offline commands: their output, their messages and their exit codes. A real API server
+//! stores what they predict.
 
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, bail, ensure};
 use fastrak_api::names::{self, BALANCER, NAMESPACE_CLASS, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::process::{Invocation, Output};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ items:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: not-asked-for}}
 "#;
 
-const OBJECTS: &str = r#"# Two that are completed, and one that is none of our business.
+const OBJECTS: &str = r#"# Two that fastrak completes, and one of another kind.
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: notes, namespace: team}
@@ -96,10 +95,10 @@ fn call(args: &[&str], stdin: &str) -> Invocation {
     Invocation::new(Path::new(PROGRAM)).args(args).stdin(stdin)
 }
 
-/// What is said by a call that does not end with 0, its exit code before it.
+/// Returns the exit code and the output of a call that fails.
 async fn refused(args: &[&str], stdin: &str) -> Result<String> {
     match call(args, stdin).run().await {
-        Ok(_) => bail!("{args:?} ended well"),
+        Ok(_) => bail!("{args:?} succeeded"),
         Err(error) => Ok(format!("{error:#}")),
     }
 }
@@ -126,7 +125,7 @@ fn claim(annotations: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn objects_are_printed_as_they_would_be_stored_and_why() -> Result<()> {
+async fn objects_are_printed_as_they_would_be_stored_with_the_reasons() -> Result<()> {
     let cluster = file("offline-patch.yaml", CLUSTER)?;
     let cluster = format!("--cluster={}", cluster.display());
     let Output { stdout, stderr } = call(&["patch", &cluster], OBJECTS).run().await?;
@@ -141,7 +140,7 @@ async fn objects_are_printed_as_they_would_be_stored_and_why() -> Result<()> {
     ] {
         ensure!(stderr.lines().any(|have| have == line), "{line:?} is not in:\n{stderr}");
     }
-    // What comes out is stored as it is.
+    // The output is not changed again.
     let again = call(&["patch", &cluster], &stdout).run().await?;
     assert_eq!(again.stdout, STORED);
     let patches = call(&["patch", &cluster, "-o", "patch"], OBJECTS).run().await?.stdout;
@@ -155,7 +154,7 @@ async fn objects_are_printed_as_they_would_be_stored_and_why() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_review_is_answered_as_to_an_api_server() -> Result<()> {
+async fn a_review_gets_the_answer_that_an_api_server_would_get() -> Result<()> {
     let cluster = file("offline-admit.yaml", CLUSTER)?;
     let cluster = format!("--cluster={}", cluster.display());
     let object = claim(&json!({}));
@@ -184,14 +183,14 @@ async fn a_review_is_answered_as_to_an_api_server() -> Result<()> {
     let service = json!({"spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
     let asked = review("Service", &service);
     for flags in [&["admit", "--balancer=none"][..], &["--balancer=none", "admit"]] {
-        let told = call(flags, &asked).run().await?.stderr;
-        ensure!(told.contains("balancer-decision is \"none\""), "{told}");
+        let printed = call(flags, &asked).run().await?.stderr;
+        ensure!(printed.contains("balancer-decision is \"none\""), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_said_with_its_place() -> Result<()> {
+async fn the_error_for_invalid_input_has_its_line_and_column() -> Result<()> {
     let bad = file("offline-bad.yaml", "kind: [\n")?;
     let bad = format!("--cluster={}", bad.display());
     for (args, stdin, says) in [
@@ -213,7 +212,7 @@ async fn what_cannot_be_answered_is_said_with_its_place() -> Result<()> {
     Ok(())
 }
 
-/// What of an object fastrak may have written.
+/// Returns the fields of an object that fastrak may write.
 fn written(object: &Value) -> Value {
     let annotations = object["metadata"]["annotations"].as_object().into_iter().flatten();
     let annotations: Vec<_> = annotations.filter(|(key, _)| !key.starts_with("kubectl.")).collect();
@@ -221,28 +220,28 @@ fn written(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_real_api_server_stores_what_was_said() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    fake_node(&rig.client, "node-a").await?;
-    rig.plane.kubectl(&["create", "namespace", "team"]).await?;
+async fn a_real_api_server_stores_what_the_command_printed() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    fake_node(&cluster.client, "node-a").await?;
+    cluster.plane.kubectl(&["create", "namespace", "team"]).await?;
     let class = format!("{NAMESPACE_CLASS}={}", names::CLASS_RETAIN);
     let balancer = format!("{BALANCER}=none");
-    rig.plane.kubectl(&["annotate", "namespace", "team", &class, &balancer]).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let known = rig.plane.kubectl(&["get", "storageclass,nodes,namespaces", "-o", "yaml"]).await?;
-    let cluster = file("offline-real.yaml", &known)?;
-    let cluster = format!("--cluster={}", cluster.display());
+    cluster.plane.kubectl(&["annotate", "namespace", "team", &class, &balancer]).await?;
+    let webhook = cluster.webhook(&[]).await?;
+    let known =
+        cluster.plane.kubectl(&["get", "storageclass,nodes,namespaces", "-o", "yaml"]).await?;
+    let file = file("offline-real.yaml", &known)?;
+    let flag = format!("--cluster={}", file.display());
 
     for object in objects() {
         let text = object.to_string();
-        let said = call(&["patch", &cluster, "-o", "json"], &text).run().await?.stdout;
+        let said = call(&["patch", &flag, "-o", "json"], &text).run().await?.stdout;
         let said: Value = serde_json::from_str(&said)?;
-        eventually(SOON, "the webhook knows what the file says", || async {
+        eventually(SOON, "the webhook has the objects of the file", || async {
             let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
-            let command = rig.plane.kubectl_command().args(create).stdin(text.clone());
+            let command = cluster.plane.kubectl_command().args(create).stdin(text.clone());
             let stored: Value = serde_json::from_str(&command.run().await?.stdout)?;
-            ensure!(written(&stored) == written(&said), "{stored:#}\nwas said to be\n{said:#}");
+            ensure!(written(&stored) == written(&said), "{stored:#}\nexpected\n{said:#}");
             Ok(())
         })
         .await
@@ -251,7 +250,7 @@ async fn a_real_api_server_stores_what_was_said() -> Result<()> {
     webhook.stop().await
 }
 
-/// Objects of both kinds, with and without words of their own, in both namespaces.
+/// Returns objects of both kinds, with and without annotations, in several namespaces.
 fn objects() -> Vec<Value> {
     let mut all = Vec::new();
     for namespace in ["default", "team", "kube-system"] {

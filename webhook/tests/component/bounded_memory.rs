@@ -1,13 +1,12 @@
-//! However large claims and Services are made, the program that ships stays within the memory that its
-//! manifest allows, also while it leads and repairs them.
+//! The program stays within the memory limit of its manifest with the largest claims and Services
+//! that an API server accepts, also while it leads and repairs them.
 
 use crate::http;
-use crate::rig::{Rig, SOON};
 use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_api::names::kubernetes::SELECTED_NODE;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service};
 use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{Options, eventually, fake_node, memory, or_skip};
@@ -19,16 +18,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 const COUNT: usize = 200;
-/// Claims are as large as an API server takes: etcd's limit of a request is 1.5 MiB.
+/// The bytes of a claim's labels, near the limit of an API server: etcd accepts requests of 1.5
+/// MiB.
 const LABELS: usize = 1_200_000;
 const SERVICE_LABELS: usize = 120_000;
 /// Every tenth object needs a repair.
 const REPAIRED: usize = COUNT / 10;
 
-/// Claims and Services that wait, and are large.
-async fn make(rig: &Rig) -> Result<()> {
+/// Creates large claims and Services that wait.
+async fn make(cluster: &TestCluster) -> Result<()> {
     let (claims, services): (Api<PersistentVolumeClaim>, Api<Service>) =
-        (rig.api("default"), rig.api("default"));
+        (cluster.api("default"), cluster.api("default"));
     let large = |number: usize| {
         let (claims, services) = (claims.clone(), services.clone());
         let needs_repair = number < REPAIRED;
@@ -53,22 +53,21 @@ async fn make(rig: &Rig) -> Result<()> {
 
 #[tokio::test]
 async fn hundreds_of_objects_of_more_than_a_megabyte_fit_into_the_leader() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
-    // Nobody answers yet, and the API server would wait two seconds for that at each write.
+    // No webhook answers yet, and the API server would wait two seconds at each write.
     let configuration = ["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
-    rig.plane.kubectl(&configuration).await?;
-    make(&rig).await?;
+    cluster.plane.kubectl(&configuration).await?;
+    make(&cluster).await?;
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let invocation = Invocation::new(Path::new(PROGRAM))
         .arg("--listen=127.0.0.1:0")
         .arg(format!("--admin-addr={admin}"))
         .arg("--repair-delay=0.2")
-        .arg(format!("--kubeconfig={}", rig.kubeconfig()));
-    let log = rig.plane.logs_dir().join("fastrak-webhook.log");
+        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
+    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
     let process = Process::start("fastrak-webhook", &invocation, &log)?;
     eventually(SOON * 6, "everything is repaired", || async {
         let (_, metrics) = http::get(admin, "/metrics").await?;

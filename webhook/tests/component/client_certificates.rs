@@ -1,6 +1,6 @@
-//! Who may ask: nobody is looked at, everybody is looked at, or strangers are refused.
+//! Client certificates: ignored, observed or required.
 
-use crate::server::{Server, Setup, authority, connect, leaf, request};
+use crate::server::{Server, Setup, ca, connect, leaf, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::{CertificateAuthority, KeyPairPem, Usage};
 use fastrak_testkit::eventually;
@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A server that looks at clients by this file.
+/// Starts a server with the client CAs of this file.
 async fn server(auth: ClientAuth, file: &Path, names: &[&str]) -> Result<Server> {
     let names = names.iter().map(ToString::to_string).collect();
     let clients =
@@ -23,18 +23,18 @@ async fn server(auth: ClientAuth, file: &Path, names: &[&str]) -> Result<Server>
     Server::of(&Setup { clients, ..Setup::new()? }).await
 }
 
-/// A file with the certificate of an authority.
-fn file(authority: &CertificateAuthority) -> Result<tempfile::NamedTempFile> {
+/// Creates a file with the certificate of a CA.
+fn file(ca: &CertificateAuthority) -> Result<tempfile::NamedTempFile> {
     let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), authority.cert_pem())?;
+    std::fs::write(file.path(), ca.cert_pem())?;
     Ok(file)
 }
 
-fn client(authority: &CertificateAuthority, name: &str) -> Result<KeyPairPem> {
-    leaf(authority, name, Usage::Client)
+fn client(ca: &CertificateAuthority, name: &str) -> Result<KeyPairPem> {
+    leaf(ca, name, Usage::Client)
 }
 
-/// Returns whether a client is answered. One that is refused may learn of it only when it reads.
+/// Fails if a client is not answered. A refused client may notice only when it reads.
 async fn is_answered(server: &Server, config: ClientConfig) -> Result<()> {
     let mut connection = connect(server.address, config).await?;
     connection.write_all(&request("POST /claims")).await?;
@@ -51,16 +51,16 @@ fn counted(server: &Server) -> [u64; 3] {
 }
 
 #[tokio::test]
-async fn where_nobody_is_looked_at_nobody_is_counted() -> Result<()> {
+async fn without_client_authentication_no_certificate_is_counted() -> Result<()> {
     let server = Server::of(&Setup::new()?).await?;
-    is_answered(&server, server.client_with(&client(&authority("any")?, "any")?)?).await?;
+    is_answered(&server, server.client_with(&client(&ca("any")?, "any")?)?).await?;
     assert_eq!(counted(&server), [0, 0, 0]);
     Ok(())
 }
 
 #[tokio::test]
-async fn whoever_is_observed_is_counted_and_answered() -> Result<()> {
-    let (known, other) = (authority("known")?, authority("other")?);
+async fn observed_clients_are_counted_and_answered() -> Result<()> {
+    let (known, other) = (ca("known")?, ca("other")?);
     let file = file(&known)?;
     let server = server(ClientAuth::Observe, file.path(), &[]).await?;
     is_answered(&server, server.client()?).await?;
@@ -71,19 +71,17 @@ async fn whoever_is_observed_is_counted_and_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_where_a_certificate_is_required() -> Result<()> {
-    let (known, other) = (authority("known")?, authority("other")?);
+async fn only_trusted_certificates_are_accepted_if_one_is_required() -> Result<()> {
+    let (known, other) = (ca("known")?, ca("other")?);
     let file = file(&known)?;
     let server = server(ClientAuth::Require, file.path(), &["kube-apiserver"]).await?;
-    let with = |authority: &CertificateAuthority, name: &str| {
-        server.client_with(&client(authority, name)?)
-    };
-    ensure!(is_answered(&server, server.client()?).await.is_err(), "one without any");
-    ensure!(is_answered(&server, with(&other, "kube-apiserver")?).await.is_err(), "a stranger");
+    let with = |ca: &CertificateAuthority, name: &str| server.client_with(&client(ca, name)?);
+    ensure!(is_answered(&server, server.client()?).await.is_err(), "without a certificate");
+    ensure!(is_answered(&server, with(&other, "kube-apiserver")?).await.is_err(), "of another CA");
     ensure!(is_answered(&server, with(&known, "somebody")?).await.is_err(), "another name");
     let servers = leaf(&known, "kube-apiserver", Usage::Server)?;
     let servers = server.client_with(&servers)?;
-    ensure!(is_answered(&server, servers).await.is_err(), "one that is for servers");
+    ensure!(is_answered(&server, servers).await.is_err(), "a server certificate");
     is_answered(&server, with(&known, "kube-apiserver")?).await?;
     assert_eq!(counted(&server), [1, 3, 1]);
     let text = server.shown_metrics()?;
@@ -93,15 +91,15 @@ async fn strangers_are_refused_where_a_certificate_is_required() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_authority_is_trusted_once_it_stands_in_the_file() -> Result<()> {
-    let (first, second) = (authority("first")?, authority("second")?);
+async fn another_ca_is_trusted_once_it_is_in_the_file() -> Result<()> {
+    let (first, second) = (ca("first")?, ca("second")?);
     let file = file(&first)?;
     let server = server(ClientAuth::Require, file.path(), &[]).await?;
-    let with = |authority: &CertificateAuthority| server.client_with(&client(authority, "a")?);
+    let with = |ca: &CertificateAuthority| server.client_with(&client(ca, "a")?);
     is_answered(&server, with(&first)?).await?;
     ensure!(is_answered(&server, with(&second)?).await.is_err(), "it is not known yet");
 
-    // What cannot be used changes nothing, nor does a file that is gone.
+    // An unusable file changes nothing, nor does a missing one.
     for odd in ["", "rubbish", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"] {
         std::fs::write(file.path(), odd)?;
         is_answered(&server, with(&first)?).await.context(odd)?;
@@ -119,8 +117,8 @@ async fn another_authority_is_trusted_once_it_stands_in_the_file() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_session_is_not_taken_up_again_without_a_certificate() -> Result<()> {
-    let known = authority("known")?;
+async fn sessions_are_not_resumed() -> Result<()> {
+    let known = ca("known")?;
     let file = file(&known)?;
     let server = server(ClientAuth::Require, file.path(), &[]).await?;
     let config = Arc::new(server.client_with(&client(&known, "a")?)?);
@@ -135,7 +133,7 @@ async fn a_session_is_not_taken_up_again_without_a_certificate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_says_nothing_at_the_start_is_an_error() -> Result<()> {
+async fn an_empty_or_missing_file_at_the_start_is_an_error() -> Result<()> {
     let gone = tempfile::tempdir()?.path().join("ca.crt");
     ensure!(server(ClientAuth::Require, &gone, &[]).await.is_err(), "there is no file");
     let empty = tempfile::NamedTempFile::new()?;

@@ -1,10 +1,9 @@
-//! Services of type LoadBalancer get a decision, and lose what was decided with their type.
+//! A Service of type LoadBalancer gets a decision, and loses it with its type.
 
-use crate::rig::{Rig, annotation};
+use crate::test_cluster::{TestCluster, annotation};
 use anyhow::Result;
 use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{ServiceBuilder, service};
 use fastrak_testkit::{Options, or_skip};
 use k8s_openapi::api::core::v1::Service;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 type Message = (Option<String>, Option<String>, Option<String>);
 
-/// Current and older manage value, and the decision.
+/// The annotations of the inlets operator, current and older, and the decision.
 fn said(service: &Service) -> Message {
     let text = |key| annotation(&service.metadata, key);
     (text(MANAGE), text(MANAGE_LEGACY), text(BALANCER_DECISION))
@@ -44,10 +43,9 @@ fn web(name: &str) -> ServiceBuilder {
 
 #[tokio::test]
 async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
     let none = saying(Some("0"), Some("false"), Some("none"));
     let nothing = saying(None, None, None);
@@ -82,34 +80,34 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     assert_eq!(said(&services.create(service("inner").port(80)).await?), nothing);
 
     let given_up = services.change("plain", json!({"spec": {"type": "ClusterIP"}})).await?;
-    assert_eq!(said(&given_up), nothing, "or the operator keeps a machine that somebody pays for");
+    assert_eq!(said(&given_up), nothing, "otherwise the operator keeps a machine that costs money");
     let taken = services.change("plain", json!({"spec": {"type": "LoadBalancer"}})).await?;
     assert_eq!(said(&taken), inlets);
     let wish = |choice: Option<&str>| json!({"metadata": {"annotations": {BALANCER: choice}}});
     assert_eq!(said(&services.change("plain", wish(Some("none"))).await?), none);
     assert_eq!(said(&services.change("plain", wish(None)).await?), inlets);
 
-    // Somebody who is told nothing of what was decided cannot follow it.
+    // The user is warned of a choice that is not served.
     let yaml = serde_json::to_string(&json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": "told", "annotations": {BALANCER: "ip-alias"}},
+        "metadata": {"name": "warned", "annotations": {BALANCER: "ip-alias"}},
         "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
     }))?;
-    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
-    let told = command.run().await?.stderr;
+    let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let printed = command.run().await?.stderr;
     let text = "Warning: fastrak: left it alone: fastrak.io/balancer \"ip-alias\" is not served";
-    assert!(told.contains(text), "{told}");
+    assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.
     webhook.stop().await?;
-    let webhook = rig.webhook(&["--balancer=none"]).await?;
+    let webhook = cluster.webhook(&["--balancer=none"]).await?;
     let touch = json!({"metadata": {"annotations": {"own.io/y": "z"}}});
     assert_eq!(said(&services.change("plain", touch).await?), inlets);
     assert_eq!(said(&services.create(web("late")).await?), none);
     webhook.stop().await
 }
 
-/// The address that the inlets operator obtained, written as the operator writes it.
+/// Writes an address as the inlets operator does.
 async fn obtain_address(services: &Services, name: &str) -> Result<()> {
     services.change(name, json!({"spec": {"externalIPs": ["192.0.2.1"]}})).await?;
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
@@ -121,7 +119,7 @@ async fn obtain_address(services: &Services, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Replaces a Service as a client does that writes nothing but what it knows itself.
+/// Replaces a Service like a client that does not keep the annotations of others.
 async fn replace(services: &Services, name: &str, builder: ServiceBuilder) -> Result<Service> {
     let found = services.0.get(name).await?;
     let mut object = builder.build("default");
@@ -131,16 +129,15 @@ async fn replace(services: &Services, name: &str, builder: ServiceBuilder) -> Re
 
 #[tokio::test]
 async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
 
     services.create(web("plain")).await?;
     obtain_address(&services, "plain").await?;
     let replaced = replace(&services, "plain", web("plain").annotate("own.io/x", "y")).await?;
-    assert_eq!(said(&replaced), inlets, "or its tunnel and its address are lost");
+    assert_eq!(said(&replaced), inlets, "otherwise its tunnel and its address are lost");
     assert_eq!(annotation(&replaced.metadata, "own.io/x").as_deref(), Some("y"));
     let decision = json!({"metadata": {"annotations": {BALANCER_DECISION: null}}});
     assert_eq!(said(&services.change("plain", decision).await?), inlets);
@@ -160,10 +157,9 @@ async fn a_service_that_is_replaced_without_its_annotations_keeps_its_decision()
 
 #[tokio::test]
 async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services = Services(rig.api("default"));
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let webhook = cluster.webhook(&[]).await?;
+    let services = Services(cluster.api("default"));
     let inlets = saying(Some("1"), Some("true"), Some("inlets"));
     let none = saying(Some("0"), Some("false"), Some("none"));
     let ranges = |ranges: Value| json!({"spec": {"loadBalancerSourceRanges": ranges}});
@@ -183,9 +179,9 @@ async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
         .with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
         .build("default");
     let yaml = serde_json::to_string(&local)?;
-    let command = rig.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
-    let told = command.run().await?.stderr;
-    assert!(told.contains("externalTrafficPolicy: Local has no effect"), "{told}");
+    let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
+    let printed = command.run().await?.stderr;
+    assert!(printed.contains("externalTrafficPolicy: Local has no effect"), "{printed}");
     assert_eq!(said(&services.0.get("local").await?), inlets);
     webhook.stop().await
 }

@@ -1,10 +1,8 @@
-//! A claim without a class gets fastrak's, and one that is none of fastrak's business stays as it
-//! is.
+//! A claim without a class gets fastrak's. Claims that are not fastrak's stay unchanged.
 
-use crate::rig::{Rig, annotation, label};
+use crate::test_cluster::{TestCluster, annotation, label};
 use anyhow::Result;
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, storage_class};
 use fastrak_testkit::{Options, fake_node, or_skip};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -20,15 +18,15 @@ fn marks(claim: &PersistentVolumeClaim) -> Vec<String> {
 
 #[tokio::test]
 async fn a_claim_without_a_class_is_completed_and_others_are_left_alone() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    fake_node(&rig.client, "node-a").await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    fake_node(&cluster.client, "node-a").await?;
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let foreign = storage_class("foreign", "example.com/other").build();
     classes.create(&PostParams::default(), &foreign).await?;
-    let webhook = rig.webhook(&[]).await?;
+    let webhook = cluster.webhook(&[]).await?;
 
-    let created = rig.claim(&claim("plain").annotate("own.io/x", "kept").build("default")).await?;
+    let created =
+        cluster.claim(&claim("plain").annotate("own.io/x", "kept").build("default")).await?;
     let class = created.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
     assert_eq!(class, Some(names::CLASS_DEFAULT));
     assert_eq!(annotation(&created.metadata, "own.io/x").as_deref(), Some("kept"));
@@ -42,7 +40,7 @@ async fn a_claim_without_a_class_is_completed_and_others_are_left_alone() -> Res
         ("its volume is named", claim("d").volume("pv-1")),
         ("opted out", claim("e").label(names::ADMISSION, names::ADMISSION_DISABLED)),
     ] {
-        let created = rig.claim(&other.build("default")).await?;
+        let created = cluster.claim(&other.build("default")).await?;
         assert_eq!(
             marks(&created).iter().filter(|key| *key != names::ADMISSION).count(),
             0,
@@ -50,7 +48,7 @@ async fn a_claim_without_a_class_is_completed_and_others_are_left_alone() -> Res
         );
     }
     for namespace in ["kube-system", names::NAMESPACE] {
-        let created = rig.claim(&claim("a").build(namespace)).await?;
+        let created = cluster.claim(&claim("a").build(namespace)).await?;
         assert_eq!(marks(&created), [""; 0], "{namespace}");
     }
     webhook.stop().await

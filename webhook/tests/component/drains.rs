@@ -1,4 +1,4 @@
-//! At the end nobody is sent away: what is asked is answered until nobody asks any more.
+//! During a drain every request is answered.
 
 use crate::server::{Connection, LIMITS, Server, head, request, review};
 use anyhow::{Context as _, Result, ensure};
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 const START: &str = "POST /claims?timeout=2s";
 
-/// The next answer on a connection that may stay open.
+/// Reads the next response on a connection that may stay open.
 pub(crate) async fn answer(connection: &mut Connection) -> Result<String> {
     let mut all = Vec::new();
     loop {
@@ -30,8 +30,7 @@ pub(crate) async fn answer(connection: &mut Connection) -> Result<String> {
 }
 
 #[tokio::test]
-async fn while_it_drains_everything_is_answered_and_each_answer_closes_its_connection() -> Result<()>
-{
+async fn during_a_drain_each_response_closes_its_connection() -> Result<()> {
     let drain = Duration::from_millis(1500);
     let server = Server::start(LIMITS, drain).await?;
     let mut kept = server.connect(&[b"http/1.1"]).await?;
@@ -52,12 +51,12 @@ async fn while_it_drains_everything_is_answered_and_each_answer_closes_its_conne
     }
     server.task.await?;
     ensure!(start.elapsed() >= drain, "it ended after {:?}", start.elapsed());
-    ensure!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    ensure!(TcpStream::connect(server.address).await.is_err(), "the port is closed");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_idle_connection_does_not_hold_up_the_end() -> Result<()> {
+async fn an_idle_connection_does_not_delay_the_end() -> Result<()> {
     let server = Server::start(LIMITS, Duration::ZERO).await?;
     let mut idle = server.connect(&[b"http/1.1"]).await?;
     idle.write_all(&request(START)).await?;
@@ -71,7 +70,7 @@ async fn an_idle_connection_does_not_hold_up_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_being_asked_at_the_end_is_still_answered() -> Result<()> {
+async fn a_request_that_is_being_sent_at_the_end_is_answered() -> Result<()> {
     let server = Server::start(LIMITS, Duration::ZERO).await?;
     let mut connection = server.connect(&[b"http/1.1"]).await?;
     let body = review("PersistentVolumeClaim");
@@ -91,7 +90,7 @@ async fn what_is_being_asked_at_the_end_is_still_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_old_ends_with_an_answer_and_not_before() -> Result<()> {
+async fn a_connection_past_its_age_closes_with_its_next_response() -> Result<()> {
     let age = Duration::from_millis(200);
     let server = Server::start(Limits { age, ..LIMITS }, Duration::ZERO).await?;
     let mut connection = server.connect(&[b"http/1.1"]).await?;
@@ -108,7 +107,7 @@ async fn a_connection_that_is_old_ends_with_an_answer_and_not_before() -> Result
     ensure!(start.elapsed() >= age, "it ended after {:?}", start.elapsed());
     ensure!(crate::server::rest(&mut connection).await?.is_empty(), "it is closed after");
 
-    // One that is silent is left open: a request may be on its way.
+    // An idle one stays open, because a request may be on its way.
     let mut silent = server.connect(&[b"http/1.1"]).await?;
     silent.write_all(&request(START)).await?;
     answer(&mut silent).await?;

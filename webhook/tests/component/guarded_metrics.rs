@@ -1,12 +1,12 @@
-//! Metrics on a TLS port of their own are shown to whoever the API server lets read them, and to nobody
-//! else, whatever is wrong.
+//! The TLS port of metrics serves only clients that the API server authorizes, also when something
+//! fails.
 
 use crate::http;
-use crate::rig::{Rig, Running, SOON};
-use crate::server::{authority, connect, leaf, rest, trusting};
+use crate::server::{ca, connect, leaf, rest, trusting};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::{CertificateAuthority, Usage};
-use fastrak_testkit::assets::{Assets, repository};
+use fastrak_testkit::assets::repository;
 use fastrak_testkit::{Component, Options, apply_manifests, eventually, or_skip};
 use rustls::ClientConfig;
 use std::net::SocketAddr;
@@ -39,45 +39,44 @@ impl Port {
     }
 }
 
-/// Puts a certificate of this authority into the folder.
-fn certify(folder: &Path, authority: &CertificateAuthority) -> Result<()> {
-    let pair = leaf(authority, "metrics", Usage::Server)?;
+/// Writes a certificate of this CA into the folder.
+fn certify(folder: &Path, ca: &CertificateAuthority) -> Result<()> {
+    let pair = leaf(ca, "metrics", Usage::Server)?;
     std::fs::write(folder.join("tls.crt"), pair.cert_pem)?;
     std::fs::write(folder.join("tls.key"), pair.key_pem)?;
     Ok(())
 }
 
-fn client(authority: &CertificateAuthority) -> Result<Arc<ClientConfig>> {
-    Ok(Arc::new(trusting(authority.cert_pem())?.with_no_client_auth()))
+fn client(ca: &CertificateAuthority) -> Result<Arc<ClientConfig>> {
+    Ok(Arc::new(trusting(ca.cert_pem())?.with_no_client_auth()))
 }
 
-async fn run(rig: &Rig, folder: &Path) -> Result<(Running, SocketAddr)> {
+async fn run(cluster: &TestCluster, folder: &Path) -> Result<(Running, SocketAddr)> {
     let folder = format!("--metrics-tls-dir={}", folder.display());
-    let webhook = rig.run(&["--metrics-addr=127.0.0.1:0", &folder]).await?;
+    let webhook = cluster.run(&["--metrics-addr=127.0.0.1:0", &folder]).await?;
     let address = webhook.metrics_port.context("the metrics have a port")?;
     Ok((webhook, address))
 }
 
-/// A token of a ServiceAccount in the namespace `default`, which is made where it is not there.
-async fn token(rig: &Rig, account: &str, more: &[&str]) -> Result<String> {
-    let made = rig.plane.kubectl(&["create", "serviceaccount", account]).await;
+/// Returns a token of a ServiceAccount in the namespace `default`, which is created if needed.
+async fn token(cluster: &TestCluster, account: &str, more: &[&str]) -> Result<String> {
+    let made = cluster.plane.kubectl(&["create", "serviceaccount", account]).await;
     drop(made);
-    let token = rig.plane.kubectl(&[&["create", "token", account], more].concat()).await?;
+    let token = cluster.plane.kubectl(&[&["create", "token", account], more].concat()).await?;
     Ok(token.trim().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let (folder, ca) = (tempfile::tempdir()?, authority("metrics")?);
+async fn metrics_are_served_to_authorized_clients_only() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let (folder, ca) = (tempfile::tempdir()?, ca("metrics")?);
     certify(folder.path(), &ca)?;
-    let (webhook, address) = run(&rig, folder.path()).await?;
+    let (webhook, address) = run(&cluster, folder.path()).await?;
     let port = Port { address, config: client(&ca)? };
-    let reader = token(&rig, "reader", &[]).await?;
-    let stranger = token(&rig, "stranger", &[]).await?;
+    let reader = token(&cluster, "reader", &[]).await?;
+    let stranger = token(&cluster, "stranger", &[]).await?;
 
-    // Without the component, the webhook may not ask who a token is of.
+    // Without the component, the webhook may not create TokenReviews.
     let (status, body) = eventually(SOON, "the certificate is loaded", || async {
         port.scrape(Some(&reader)).await
     })
@@ -85,12 +84,12 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
     ensure!(status == 500 && body.contains("may not create TokenReviews"), "{status}: {body}");
 
     let component = repository().join("deploy/metrics-auth");
-    apply_manifests(&rig.plane, &component.join("rbac.yaml")).await?;
+    apply_manifests(&cluster.plane, &component.join("rbac.yaml")).await?;
     let binding =
         ["create", "clusterrolebinding", "reader", "--clusterrole=fastrak-metrics-reader"];
     let binding = [&binding[..], &["--serviceaccount=default:reader"]].concat();
-    rig.plane.kubectl(&binding).await?;
-    eventually(SOON, "who may is shown them", || async {
+    cluster.plane.kubectl(&binding).await?;
+    eventually(SOON, "an authorized client gets them", || async {
         let (status, body) = port.scrape(Some(&reader)).await?;
         ensure!(status == 200 && body.contains("fastrak_webhook_default_classes"), "{body}");
         Ok(())
@@ -103,7 +102,7 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
     let answer = port.answer(None).await?;
     ensure!(answer.starts_with("HTTP/1.1 401") && answer.contains("no bearer token"), "{answer}");
     ensure!(answer.to_lowercase().contains("www-authenticate: bearer"), "{answer}");
-    let elsewhere = token(&rig, "reader", &["--audience=elsewhere"]).await?;
+    let elsewhere = token(&cluster, "reader", &["--audience=elsewhere"]).await?;
     for refused in ["garbage", &elsewhere] {
         let (status, body) = port.scrape(Some(refused)).await?;
         ensure!(status == 401 && body.contains("does not accept the token"), "{status}: {body}");
@@ -115,13 +114,13 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
         ensure!(count.context(outcome)?.parse::<u32>()? >= least, "{outcome}: {body}");
     }
 
-    // They are nowhere else.
+    // The admin port does not serve them.
     let (status, body) = http::get(webhook.admin, "/metrics").await?;
     ensure!(status == 404 && body.contains("--metrics-addr"), "{status}: {body}");
     assert_eq!(http::get(webhook.admin, "/livez").await?.0, 200);
 
-    // Who cannot be asked about is refused.
-    rig.plane.stop_component(Component::ApiServer)?;
+    // A token that cannot be checked is refused.
+    cluster.plane.stop_component(Component::ApiServer)?;
     for refused in ["garbage", &stranger] {
         let (status, body) = port.scrape(Some(refused)).await?;
         ensure!(status == 503 && body.contains("access cannot be checked"), "{status}: {body}");
@@ -130,12 +129,11 @@ async fn metrics_are_shown_to_whoever_may_get_them_and_to_nobody_else() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+async fn the_certificate_is_loaded_when_it_appears_and_when_it_changes() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let folder = tempfile::tempdir()?;
-    let (webhook, address) = run(&rig, folder.path()).await?;
-    let (first, second) = (authority("first")?, authority("second")?);
+    let (webhook, address) = run(&cluster, folder.path()).await?;
+    let (first, second) = (ca("first")?, ca("second")?);
     let is_presented = async |ca: &CertificateAuthority| {
         let port = Port { address, config: client(ca)? };
         eventually(SOON, "its certificate is presented", || async {
@@ -156,7 +154,7 @@ async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() 
     is_said("tls.crt").await?;
     certify(folder.path(), &first)?;
     is_presented(&first).await?;
-    // What cannot be used changes nothing.
+    // An unusable certificate changes nothing.
     std::fs::write(folder.path().join("tls.key"), "garbage")?;
     is_said("the key is not PEM").await?;
     is_presented(&first).await?;
@@ -165,7 +163,7 @@ async fn the_certificate_is_loaded_once_it_is_there_and_again_when_it_changes() 
     let body = http::get(webhook.admin, "/readyz").await?.1;
     ensure!(!body.contains("metrics certificate"), "{body}");
 
-    // Connections that never become TLS keep nobody out.
+    // Connections without a handshake do not block others.
     let mut held = Vec::new();
     for _ in 0..600 {
         held.push(TcpStream::connect(address).await?);

@@ -1,5 +1,4 @@
-//! What comes in place of a TLS handshake is counted by what was wrong with it, and keeps nobody else
-//! waiting.
+//! Failed TLS handshakes are counted by cause and do not delay other clients.
 
 use crate::server::{LIMITS, Server, connect};
 use anyhow::{Context as _, Result, ensure};
@@ -18,8 +17,8 @@ async fn server() -> Result<Server> {
     Server::start(LIMITS, Duration::ZERO).await
 }
 
-/// What comes back for these bytes until the server closes, which it does one way or another.
-async fn told(server: &Server, sent: &[u8]) -> Result<Vec<u8>> {
+/// Sends bytes and returns the response until the server closes the connection.
+async fn response(server: &Server, sent: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server.address).await?;
     stream.write_all(sent).await?;
     let mut answer = Vec::new();
@@ -45,7 +44,7 @@ async fn is_well(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// The first message of a client whose newest version is this one.
+/// Returns the ClientHello of a client whose newest TLS version is this one.
 fn hello(version: u8) -> Vec<u8> {
     let mut body = vec![3, version];
     body.extend([7; 32]);
@@ -56,10 +55,10 @@ fn hello(version: u8) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_come_is_not_waited_for() -> Result<()> {
+async fn a_handshake_that_does_not_arrive_times_out() -> Result<()> {
     let server = server().await?;
-    told(&server, b"").await?;
-    told(&server, &hello(3)[..20]).await?;
+    response(&server, b"").await?;
+    response(&server, &hello(3)[..20]).await?;
     is_counted(&server, HandshakeFailure::Timeout, 2).await?;
     is_well(&server).await
 }
@@ -68,7 +67,7 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() -> Result<()> {
 async fn what_is_not_tls_is_refused() -> Result<()> {
     let server = server().await?;
     for sent in [&b"GET /claims HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\xff\xff", b"SSH-2.0-x\r\n"] {
-        told(&server, sent).await?;
+        response(&server, sent).await?;
     }
     is_counted(&server, HandshakeFailure::Protocol, 3).await?;
     is_well(&server).await
@@ -78,7 +77,7 @@ async fn what_is_not_tls_is_refused() -> Result<()> {
 async fn versions_before_1_2_are_refused_by_an_alert() -> Result<()> {
     let server = server().await?;
     for version in [0, 1, 2] {
-        let answer = told(&server, &hello(version)).await?;
+        let answer = response(&server, &hello(version)).await?;
         // An alert, fatal: protocol version.
         ensure!(answer.len() == 7 && answer[0] == 21, "{answer:?}");
         assert_eq!(answer[5..], [2, 70], "{answer:?}");
@@ -88,7 +87,7 @@ async fn versions_before_1_2_are_refused_by_an_alert() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_handshake_that_breaks_off_is_forgotten() -> Result<()> {
+async fn an_aborted_handshake_is_counted() -> Result<()> {
     let server = server().await?;
     let mut stream = TcpStream::connect(server.address).await?;
     stream.write_all(&hello(3)[..20]).await?;
@@ -98,7 +97,7 @@ async fn a_handshake_that_breaks_off_is_forgotten() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_expects_another_name_hangs_up_and_is_counted() -> Result<()> {
+async fn a_client_that_expects_another_name_is_counted() -> Result<()> {
     let server = server().await?;
     let stream = TcpStream::connect(server.address).await?;
     let name = ServerName::try_from("another.example")?;
@@ -109,11 +108,11 @@ async fn a_client_that_expects_another_name_hangs_up_and_is_counted() -> Result<
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_off_within_a_record_is_forgotten() -> Result<()> {
+async fn a_connection_aborted_within_a_record_is_closed() -> Result<()> {
     let server = server().await?;
     let connection = connect(server.address, server.client()?).await?;
     let (mut stream, _) = connection.into_inner();
-    // The beginning of a record that says it is longer.
+    // The start of a longer record.
     stream.write_all(&[23, 3, 3, 0, 200, 1, 2, 3]).await?;
     drop(stream);
     eventually(SOON, "no connection is counted any more", || async {

@@ -1,5 +1,5 @@
-//! Whatever is sent, the server says what is wrong with it or closes, in time, and goes on
-//! answering others.
+//! The server answers invalid input with the reason or closes the connection, in time, and
+//! continues to serve other clients.
 
 use crate::server::{LIMITS, REQUEST, Server, head, request, rest, review};
 use anyhow::{Result, ensure};
@@ -13,7 +13,7 @@ async fn server() -> Result<Server> {
     Server::start(LIMITS, Duration::ZERO).await
 }
 
-/// Asks a good review and checks that it is answered.
+/// Sends a valid review and checks that it is answered.
 async fn is_well(server: &Server) -> Result<()> {
     let (status, body) =
         server.ask("POST /claims?timeout=2s", JSON, &review("PersistentVolumeClaim")).await?;
@@ -22,7 +22,7 @@ async fn is_well(server: &Server) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_review_is_told_what_is_wrong_with_it() -> Result<()> {
+async fn an_invalid_request_is_answered_with_the_reason() -> Result<()> {
     let server = server().await?;
     let good = review("PersistentVolumeClaim");
     let half = &good[..good.len() / 2];
@@ -48,7 +48,7 @@ async fn what_is_no_review_is_told_what_is_wrong_with_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn another_kind_of_object_goes_through_with_a_warning() -> Result<()> {
+async fn another_kind_of_object_is_allowed_with_a_warning() -> Result<()> {
     let server = server().await?;
     for (path, kind) in [("/claims", "Pod"), ("/services", "PersistentVolumeClaim")] {
         let (status, body) = server.ask(&format!("POST {path}"), JSON, &review(kind)).await?;
@@ -62,10 +62,10 @@ async fn another_kind_of_object_goes_through_with_a_warning() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_announced_or_not() -> Result<()> {
+async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() -> Result<()> {
     let server = server().await?;
     let announced = head("POST /claims", JSON, LARGEST + 1);
-    let (status, text) = crate::http::parse(&server.tell(announced.as_bytes()).await?)?;
+    let (status, text) = crate::http::parse(&server.exchange(announced.as_bytes()).await?)?;
     ensure!(status == 413 && text.contains("larger than"), "{status}: {text}");
 
     let mut connection = server.connect(&[b"http/1.1"]).await?;
@@ -101,14 +101,14 @@ async fn the_largest_body_is_answered_and_one_byte_more_is_not() -> Result<()> {
              Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"
         );
         let sent = [start.as_bytes(), &body[..length], b"\r\n0\r\n\r\n"].concat();
-        let (status, _) = crate::http::parse(&server.tell(&sent).await?)?;
+        let (status, _) = crate::http::parse(&server.exchange(&sent).await?)?;
         ensure!(status == expected, "{length} bytes in a chunk: {status}");
     }
     is_well(&server).await
 }
 
 #[tokio::test]
-async fn what_is_sent_too_early_is_answered_in_turn_or_refused() -> Result<()> {
+async fn pipelined_requests_are_answered_in_order() -> Result<()> {
     let server = server().await?;
     let good = request("POST /claims");
     let mut connection = server.connect(&[b"http/1.1"]).await?;
@@ -120,22 +120,22 @@ async fn what_is_sent_too_early_is_answered_in_turn_or_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for() -> Result<()> {
+async fn a_body_that_does_not_arrive_times_out() -> Result<()> {
     let server = server().await?;
     for given in [REQUEST, Duration::from_secs(3600)] {
         let start = format!("POST /claims?timeout={}s", given.as_secs().max(1));
         let (status, text) =
-            crate::http::parse(&server.tell(head(&start, JSON, 100).as_bytes()).await?)?;
+            crate::http::parse(&server.exchange(head(&start, JSON, 100).as_bytes()).await?)?;
         ensure!(status == 408 && text.contains("in time"), "{status}: {text}");
     }
     is_well(&server).await
 }
 
 #[tokio::test]
-async fn a_header_that_does_not_come_is_not_waited_for() -> Result<()> {
+async fn a_header_that_does_not_arrive_times_out() -> Result<()> {
     let server = server().await?;
     for sent in [&b""[..], b"POST /cl", b"POST /claims HTTP/1.1\r\nHost: x\r\n"] {
-        assert_eq!(server.tell(sent).await?, b"", "{sent:?}");
+        assert_eq!(server.exchange(sent).await?, b"", "{sent:?}");
     }
     is_well(&server).await
 }
@@ -144,11 +144,11 @@ async fn a_header_that_does_not_come_is_not_waited_for() -> Result<()> {
 async fn bytes_that_are_not_http_are_refused() -> Result<()> {
     let server = server().await?;
     for sent in [&b"\0\0\0\0\r\n\r\n"[..], b"GET\r\n\r\n", b"POST /claims HTTP/9.9\r\n\r\n"] {
-        let answer = server.tell(sent).await?;
+        let answer = server.exchange(sent).await?;
         ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
     }
     let large = format!("POST /claims HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
-    let answer = server.tell(large.as_bytes()).await?;
+    let answer = server.exchange(large.as_bytes()).await?;
     ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
     is_well(&server).await
 }
@@ -156,10 +156,10 @@ async fn bytes_that_are_not_http_are_refused() -> Result<()> {
 #[tokio::test]
 async fn http_2_is_refused_by_protocol_and_by_preface() -> Result<()> {
     let server = server().await?;
-    ensure!(server.connect(&[b"h2"]).await.is_err(), "nothing but HTTP/1.1 is spoken");
+    ensure!(server.connect(&[b"h2"]).await.is_err(), "only HTTP/1.1 is served");
     let both = server.connect(&[b"h2", b"http/1.1"]).await?;
     assert_eq!(both.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    let answer = server.tell(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
+    let answer = server.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
     ensure!(!answer.windows(3).any(|bytes| bytes == b"200"), "{answer:?}");
     is_well(&server).await
 }

@@ -1,31 +1,26 @@
-//! The webhook against a real API server, as its own ServiceAccount with the rights that the
-//! manifests grant: one behaviour a file. One binary, so that what all of them share is built once.
+//! The webhook against a real API server, with its own ServiceAccount and the rights that the
+//! manifests grant. One behaviour per file, and one binary, which is linked once.
 
 mod admin_port;
 mod agents;
 mod answers_offline;
 mod bounded_memory;
-mod caller;
 mod chooses_again;
 mod client_certificates;
+mod connection_limits;
+mod continuous_client;
 mod decides_services;
 mod default_class_both_ways;
 mod defaults_claims;
 mod drains;
 mod dry_run;
-mod floods;
 mod guarded_metrics;
 mod hostile_handshakes;
 mod hostile_input;
 mod http;
-mod lives_through_outages;
-mod lives_through_wrong_clocks;
-mod loses_races;
-mod mends_its_certificates;
-mod mends_services;
-mod mends_what_it_missed;
+mod leader_failover;
 mod namespaces_have_defaults;
-mod one_replica_mends;
+mod overload;
 mod pins_claims;
 mod pins_to_usable_nodes;
 mod prefers_existing_volumes;
@@ -33,17 +28,22 @@ mod probe_causes;
 mod probes_itself;
 mod publishes_its_certificate;
 mod renders_policies;
+mod repairs_certificates;
+mod repairs_missed_claims;
+mod repairs_services;
 mod reports_agents;
 mod reports_unserved_claims;
 mod restarts;
 mod restores_node_labels;
-mod rig;
 mod rotates_without_a_gap;
 mod runs_as_a_program;
 mod server;
 mod serves_a_mounted_certificate;
-mod sheds;
+mod superseded_changes;
+mod survives_outages;
+mod survives_wrong_clocks;
+mod test_cluster;
 mod tls_impersonation;
 mod two_defaults_are_reported;
 mod warns_at_admission;
-mod watches_its_registration;
+mod watches_its_webhook_configuration;

@@ -1,11 +1,10 @@
-//! A namespace has a class for its claims that name none, and a default for its Services. Whether a
-//! claim names one is told from what the API server records about owners of fields, which is why
-//! each way of making a claim is tried.
+//! A namespace has a default class for its claims and a default balancer for its Services. The
+//! webhook recognizes by the managed fields whether a claim names a class, so each way of creating
+//! a claim is tested.
 
-use crate::rig::{Rig, SOON, annotation};
+use crate::test_cluster::{SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::{self, BALANCER, BALANCER_DECISION, CLASS_DEFAULT, NAMESPACE_CLASS};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service, storage_class};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
@@ -16,29 +15,34 @@ use serde_json::{Value, json};
 
 const TEAM: &str = "team";
 
-/// The ways of making an object that kubectl has.
+/// kubectl's ways to create an object.
 const WAYS: [&[&str]; 3] = [&["create"], &["apply"], &["apply", "--server-side"]];
 
-async fn start() -> Result<Rig> {
-    let rig = Rig::start(Options::api_only()).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+async fn start() -> Result<TestCluster> {
+    let cluster = TestCluster::start(Options::api_only()).await?;
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     for (name, provisioner) in [("fast", names::PROVISIONER), ("foreign", "example.com/other")] {
         let class = storage_class(name, provisioner).build();
         classes.create(&PostParams::default(), &class).await?;
     }
-    rig.plane.kubectl(&["create", "namespace", TEAM]).await?;
-    Ok(rig)
+    cluster.plane.kubectl(&["create", "namespace", TEAM]).await?;
+    Ok(cluster)
 }
 
-async fn say(rig: &Rig, annotations: Value) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(rig.client.clone());
+async fn annotate(cluster: &TestCluster, annotations: Value) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     let patch = Patch::Merge(json!({"metadata": annotations}));
     namespaces.patch(TEAM, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
-/// Makes a claim with kubectl, and returns it as it was stored with what kubectl was told.
-async fn made(rig: &Rig, way: &[&str], name: &str, class: Option<&str>) -> Result<(Value, String)> {
+/// Creates a claim with kubectl. Returns the stored claim and the printed warnings.
+async fn made(
+    cluster: &TestCluster,
+    way: &[&str],
+    name: &str,
+    class: Option<&str>,
+) -> Result<(Value, String)> {
     let mut object = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "namespace": TEAM},
@@ -47,7 +51,7 @@ async fn made(rig: &Rig, way: &[&str], name: &str, class: Option<&str>) -> Resul
     if let Some(class) = class {
         object["spec"]["storageClassName"] = json!(class);
     }
-    let command = rig.plane.kubectl_command().args(way).args(["-o", "json", "-f", "-"]);
+    let command = cluster.plane.kubectl_command().args(way).args(["-o", "json", "-f", "-"]);
     let output = command.stdin(object.to_string()).run().await?;
     Ok((serde_json::from_str(&output.stdout)?, output.stderr))
 }
@@ -57,8 +61,8 @@ fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
 }
 
 /// Waits until a claim of the namespace gets this class.
-async fn is_followed(rig: &Rig, class: &str) -> Result<()> {
-    let claims: Api<PersistentVolumeClaim> = rig.api(TEAM);
+async fn is_followed(cluster: &TestCluster, class: &str) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = cluster.api(TEAM);
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     eventually(SOON, format!("claims get class {class}"), || async {
         let answer = claims.create(&dry, &claim("probe").build(TEAM)).await?;
@@ -69,41 +73,39 @@ async fn is_followed(rig: &Rig, class: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_claim_that_names_no_class_gets_its_namespaces_however_it_is_made() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = start().await?;
-    let webhook = rig.webhook(&[]).await?;
+async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<()> {
+    let cluster = or_skip!(start().await, Ok(()));
+    let webhook = cluster.webhook(&[]).await?;
 
-    let before = rig.claim(&claim("before").build(TEAM)).await?;
+    let before = cluster.claim(&claim("before").build(TEAM)).await?;
     assert_eq!(class_of(&before), Some(CLASS_DEFAULT), "the plugin has filled it in");
-    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "fast"}})).await?;
-    is_followed(&rig, "fast").await?;
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "fast"}})).await?;
+    is_followed(&cluster, "fast").await?;
     for (at, way) in WAYS.into_iter().enumerate() {
-        let (open, told) = made(&rig, way, &format!("open-{at}"), None).await?;
+        let (open, printed) = made(&cluster, way, &format!("open-{at}"), None).await?;
         assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
-        ensure!(told.contains("fastrak: set class fast, its namespace's default"), "{told}");
+        ensure!(printed.contains("fastrak: set class fast, its namespace's default"), "{printed}");
         for class in [CLASS_DEFAULT, "foreign", ""] {
             let name = format!("chosen-{at}-{}", class.len());
-            let (chosen, told) = made(&rig, way, &name, Some(class)).await?;
+            let (chosen, printed) = made(&cluster, way, &name, Some(class)).await?;
             assert_eq!(chosen["spec"]["storageClassName"], class, "{way:?}");
-            ensure!(!told.contains("its namespace's default"), "{told}");
+            ensure!(!printed.contains("its namespace's default"), "{printed}");
         }
     }
-    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
-    is_followed(&rig, "foreign").await?;
-    say(&rig, json!({"annotations": {NAMESPACE_CLASS: "nobody"}})).await?;
-    is_followed(&rig, CLASS_DEFAULT).await?;
-    let (_, told) = made(&rig, &["create"], "told", None).await?;
-    ensure!(told.contains("ignored: class \"nobody\" does not exist"), "{told}");
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
+    is_followed(&cluster, "foreign").await?;
+    annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "nobody"}})).await?;
+    is_followed(&cluster, CLASS_DEFAULT).await?;
+    let (_, printed) = made(&cluster, &["create"], "ignored", None).await?;
+    ensure!(printed.contains("ignored: class \"nobody\" does not exist"), "{printed}");
     webhook.stop().await
 }
 
 #[tokio::test]
-async fn a_service_that_asks_for_nobody_gets_what_its_namespace_says() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = start().await?;
-    let webhook = rig.webhook(&[]).await?;
-    let services: Api<Service> = rig.api(TEAM);
+async fn a_service_without_a_balancer_gets_the_default_of_its_namespace() -> Result<()> {
+    let cluster = or_skip!(start().await, Ok(()));
+    let webhook = cluster.webhook(&[]).await?;
+    let services: Api<Service> = cluster.api(TEAM);
     let decision = |name: String, params: PostParams| {
         let web = service(&name).load_balancer().port(80).build(TEAM);
         let services = services.clone();
@@ -114,7 +116,7 @@ async fn a_service_that_asks_for_nobody_gets_what_its_namespace_says() -> Result
     };
     assert_eq!(decision("early".to_owned(), PostParams::default()).await?, "inlets");
     for (choice, wanted) in [("none", "none"), ("node-ip", "skipped:unserved-choice")] {
-        say(&rig, json!({"annotations": {BALANCER: choice}})).await?;
+        annotate(&cluster, json!({"annotations": {BALANCER: choice}})).await?;
         eventually(SOON, format!("{choice} is followed"), || async {
             let dry = PostParams { dry_run: true, ..PostParams::default() };
             let found = decision("probe".to_owned(), dry).await?;

@@ -1,11 +1,10 @@
-//! fastrak chooses only nodes that an ordinary pod could use, and that run an agent.
+//! fastrak chooses only nodes that accept ordinary pods and run an agent.
 
-use crate::agents::{is_ready, runs_agent};
-use crate::rig::{Rig, Running, SOON, annotation};
+use crate::agents::{runs_agent, set_ready};
+use crate::test_cluster::{Running, SOON, TestCluster, annotation};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::SELECTED_NODE;
 use fastrak_api::names::{self, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, node, pod, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, fake_node_from, or_skip};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Toleration};
@@ -15,7 +14,7 @@ use kube::api::PostParams;
 
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
-/// The node of a claim and why, as they are by now.
+/// Returns the node and the reason of a claim's pin.
 fn pin(claim: &PersistentVolumeClaim) -> (Option<String>, Option<String>) {
     (annotation(&claim.metadata, NODE), annotation(&claim.metadata, PINNED_BY))
 }
@@ -24,8 +23,12 @@ fn pinned(node: &str, by: &str) -> (Option<String>, Option<String>) {
     (Some(node.to_owned()), Some(by.to_owned()))
 }
 
-async fn becomes(rig: &Rig, name: &str, wanted: (Option<String>, Option<String>)) -> Result<()> {
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+async fn becomes(
+    cluster: &TestCluster,
+    name: &str,
+    wanted: (Option<String>, Option<String>),
+) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     eventually(SOON, format!("claim {name} has the pin {wanted:?}"), || async {
         let found = pin(&claims.get(name).await?);
         ensure!(found == wanted, "{found:?}");
@@ -34,7 +37,7 @@ async fn becomes(rig: &Rig, name: &str, wanted: (Option<String>, Option<String>)
     .await
 }
 
-/// Waits until the agents are counted so.
+/// Waits until this number of agents is in a state.
 async fn counts(webhook: &Running, state: &str, count: u32) -> Result<()> {
     let line = format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}");
     eventually(SOON, line.clone(), || async {
@@ -45,27 +48,26 @@ async fn counts(webhook: &Running, state: &str, count: u32) -> Result<()> {
     .await
 }
 
-async fn immediate(rig: &Rig) -> Result<()> {
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+async fn immediate(cluster: &TestCluster) -> Result<()> {
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let at_once = storage_class("at-once", names::PROVISIONER).immediate().build();
     classes.create(&PostParams::default(), &at_once).await?;
     Ok(())
 }
 
-/// As a one-node cluster of kubeadm is.
+/// The case of a one-node cluster of kubeadm.
 #[tokio::test]
 async fn on_a_tainted_node_a_claim_waits_for_a_pod_that_tolerates_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::full()).await?;
-    immediate(&rig).await?;
-    fake_node_from(&rig.client, node("node-a").taint(CONTROL_PLANE, "NoSchedule")).await?;
-    let webhook = rig.webhook(&["--repair-delay=1"]).await?;
-    let at_once = rig.claim(&claim("at-once").class("at-once").build("default")).await?;
+    let cluster = or_skip!(TestCluster::start(Options::full()).await, Ok(()));
+    immediate(&cluster).await?;
+    fake_node_from(&cluster.client, node("node-a").taint(CONTROL_PLANE, "NoSchedule")).await?;
+    let webhook = cluster.webhook(&["--repair-delay=1"]).await?;
+    let at_once = cluster.claim(&claim("at-once").class("at-once").build("default")).await?;
     assert_eq!(pin(&at_once), pinned("node-a", "only-node"), "the only node that there is");
-    let waits = rig.claim(&claim("data").build("default")).await?;
+    let waits = cluster.claim(&claim("data").build("default")).await?;
     assert_eq!((pin(&waits), annotation(&waits.metadata, SELECTED_NODE)), ((None, None), None));
 
-    let pods: Api<Pod> = rig.api("default");
+    let pods: Api<Pod> = cluster.api("default");
     let tolerates = Toleration {
         key: Some(CONTROL_PLANE.to_owned()),
         operator: Some("Exists".to_owned()),
@@ -74,49 +76,48 @@ async fn on_a_tainted_node_a_claim_waits_for_a_pod_that_tolerates_it() -> Result
     let user = pod("user").mounts("data");
     let user = user.with_spec(|spec| spec.tolerations = Some(vec![tolerates]));
     pods.create(&PostParams::default(), &user.build("default")).await?;
-    becomes(&rig, "data", pinned("node-a", "scheduler")).await?;
+    becomes(&cluster, "data", pinned("node-a", "scheduler")).await?;
     webhook.stop().await
 }
 
 #[tokio::test]
 async fn a_class_that_binds_at_once_waits_until_a_cordoned_node_takes_pods() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    immediate(&rig).await?;
-    fake_node_from(&rig.client, node("node-a").cordoned()).await?;
-    let webhook = rig.webhook(&["--repair-delay=0.2"]).await?;
-    let made = rig.claim(&claim("data").class("at-once").build("default")).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    immediate(&cluster).await?;
+    fake_node_from(&cluster.client, node("node-a").cordoned()).await?;
+    let webhook = cluster.webhook(&["--repair-delay=0.2"]).await?;
+    let made = cluster.claim(&claim("data").class("at-once").build("default")).await?;
     assert_eq!(pin(&made), (None, None));
-    // A user's own pin stands.
+    // A user's pin is kept.
     let mine = claim("mine").class("at-once").annotate(NODE, "node-a").build("default");
-    assert_eq!(pin(&rig.claim(&mine).await?), pinned("node-a", "user"));
-    rig.plane.kubectl(&["uncordon", "node-a"]).await?;
-    becomes(&rig, "data", pinned("node-a", "only-node")).await?;
+    assert_eq!(pin(&cluster.claim(&mine).await?), pinned("node-a", "user"));
+    cluster.plane.kubectl(&["uncordon", "node-a"]).await?;
+    becomes(&cluster, "data", pinned("node-a", "only-node")).await?;
     webhook.stop().await
 }
 
 #[tokio::test]
 async fn a_claim_is_pinned_to_the_only_node_with_an_agent_and_to_none_without_one() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    immediate(&rig).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    immediate(&cluster).await?;
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
-    runs_agent(&rig, "node-b").await?;
-    let webhook = rig.webhook(&["--agent-grace=0", "--repair-delay=0.2"]).await?;
+    runs_agent(&cluster, "node-b").await?;
+    let webhook = cluster.webhook(&["--agent-grace=0", "--repair-delay=0.2"]).await?;
     counts(&webhook, "down", 1).await?;
     for class in [names::CLASS_DEFAULT, "at-once"] {
-        let made = rig.claim(&claim(&format!("of-{class}")).class(class).build("default")).await?;
+        let made =
+            cluster.claim(&claim(&format!("of-{class}")).class(class).build("default")).await?;
         assert_eq!(pin(&made), pinned("node-b", "only-node"), "{class}");
     }
-    is_ready(&rig, "node-b", false).await?;
+    set_ready(&cluster, "node-b", false).await?;
     counts(&webhook, "down", 2).await?;
-    let made = rig.claim(&claim("late").class("at-once").build("default")).await?;
+    let made = cluster.claim(&claim("late").class("at-once").build("default")).await?;
     assert_eq!(pin(&made), (None, None));
-    is_ready(&rig, "node-b", true).await?;
-    becomes(&rig, "late", pinned("node-b", "only-node")).await?;
-    let claims: Api<PersistentVolumeClaim> = rig.api("default");
+    set_ready(&cluster, "node-b", true).await?;
+    becomes(&cluster, "late", pinned("node-b", "only-node")).await?;
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let found = claims.get("late").await?;
     annotation(&found.metadata, SELECTED_NODE).context("provisioners see it")?;
     webhook.stop().await

@@ -1,13 +1,12 @@
-//! Why the API server does not get our answer is told by a probe: each cause is brought about on a real
-//! API server.
+//! The probe reports why the API server does not get the webhook's answer. Each cause is produced
+//! on a real API server.
 
-use crate::rig::{Rig, SOON};
-use crate::tls_impersonation::{Impostor, Papers, Says, answer};
+use crate::test_cluster::{SOON, TestCluster};
+use crate::tls_impersonation::{FakeCertificate, FakeServer, Respond, answer};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use fastrak_webhook::probe::cause::Cause;
 use fastrak_webhook::probe::controller::probe;
@@ -19,24 +18,24 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A control plane, and who the webhook is there.
-struct Bed {
-    rig: Rig,
+/// A control plane, and a client of the webhook's ServiceAccount.
+struct ProbeTest {
+    cluster: TestCluster,
     us: Client,
 }
 
-impl Bed {
+impl ProbeTest {
     async fn start() -> Result<Self> {
-        let rig = Rig::start(Options::api_only()).await?;
-        let us = rig.us().await?;
-        Ok(Self { rig, us })
+        let cluster = TestCluster::start(Options::api_only()).await?;
+        let us = cluster.us().await?;
+        Ok(Self { cluster, us })
     }
 
     fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.rig.client.clone())
+        Api::all(self.cluster.client.clone())
     }
 
-    /// Waits until a probe fails for this cause; what the API server said.
+    /// Waits until a probe fails for this cause. Returns the message of the API server.
     async fn fails(&self, cause: Cause) -> Result<String> {
         eventually(SOON, format!("a probe fails: {}", cause.as_str()), || async {
             let failure = probe(&self.us).await.err().context("it succeeds")?;
@@ -50,14 +49,14 @@ impl Bed {
         eventually(SOON, "a probe succeeds", || probe(&self.us)).await
     }
 
-    /// Has the probe's webhook lead to an address.
-    async fn lead_to(&self, address: impl std::fmt::Display, authority: &str) -> Result<()> {
+    /// Sets the address and the CA of the probe's webhook.
+    async fn set_address(&self, address: impl std::fmt::Display, ca: &str) -> Result<()> {
         let api = self.configurations();
         let hooks = api.get(names::WEBHOOK_CONFIGURATION).await?.webhooks.unwrap_or_default();
         let at = hooks.iter().position(|hook| hook.name == names::PROBE_HOOK);
         let config = json!({
             "url": format!("https://{address}/claims"),
-            "caBundle": STANDARD.encode(authority),
+            "caBundle": STANDARD.encode(ca),
         });
         let path = format!("/webhooks/{}/clientConfig", at.context("no probe hook")?);
         self.change(json!([{"op": "replace", "path": path, "value": config}])).await
@@ -70,8 +69,8 @@ impl Bed {
         Ok(())
     }
 
-    /// Registers another's webhook for claims.
-    async fn other(&self, impostor: &Impostor, policy: &str) -> Result<()> {
+    /// Creates a webhook configuration of another product for claims.
+    async fn create_other(&self, fake_server: &FakeServer, policy: &str) -> Result<()> {
         let other = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -80,8 +79,8 @@ impl Bed {
             "webhooks": [{
                 "name": "guard.example.com",
                 "clientConfig": {
-                    "url": format!("https://{}/guard", impostor.address),
-                    "caBundle": STANDARD.encode(&impostor.authority),
+                    "url": format!("https://{}/guard", fake_server.address),
+                    "caBundle": STANDARD.encode(&fake_server.ca),
                 },
                 "rules": [{
                     "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
@@ -98,7 +97,7 @@ impl Bed {
         Ok(())
     }
 
-    async fn no_other(&self) -> Result<()> {
+    async fn delete_other(&self) -> Result<()> {
         self.configurations().delete("zz-other", &DeleteParams::default()).await?;
         Ok(())
     }
@@ -114,53 +113,51 @@ fn patched(review: &Value, operation: &str, value: &str) -> (u16, Value) {
     answer(review, json!({"allowed": true, "patchType": "JSONPatch", "patch": patch}))
 }
 
-const SEEN: Says = |review| patched(review, "add", names::PROBE_SEEN);
+const SEEN: Respond = |review| patched(review, "add", names::PROBE_SEEN);
 
 #[tokio::test]
-async fn what_lies_between_the_api_server_and_us_is_told_apart() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let bed = Bed::start().await?;
-    let services: Api<Service> = bed.rig.api(names::NAMESPACE);
+async fn failures_between_the_api_server_and_the_webhook_are_distinguished() -> Result<()> {
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
+    let services: Api<Service> = test.cluster.api(names::NAMESPACE);
     services.delete(names::WEBHOOK, &DeleteParams::default()).await?;
-    bed.fails(Cause::Dns).await?;
+    test.fails(Cause::Dns).await?;
 
     let nobody = TcpListener::bind("127.0.0.1:0").await?;
     let closed = nobody.local_addr()?;
     drop(nobody);
-    bed.lead_to(closed, "").await?;
-    bed.fails(Cause::Refused).await?;
+    test.set_address(closed, "").await?;
+    test.fails(Cause::Refused).await?;
 
-    // Its backlog takes connections, and nobody ever answers.
+    // The kernel accepts connections in the backlog, and no program answers.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
-    bed.lead_to(silent.local_addr()?, "").await?;
-    bed.fails(Cause::Timeout).await?;
+    test.set_address(silent.local_addr()?, "").await?;
+    test.fails(Cause::Timeout).await?;
 
-    let good = Impostor::start(Papers::good(), SEEN).await?;
-    let other = Impostor::start(Papers::good(), SEEN).await?;
-    bed.lead_to(good.address, &other.authority).await?;
-    bed.fails(Cause::Untrusted).await?;
-    bed.lead_to(good.address, &good.authority).await?;
-    bed.succeeds().await?;
+    let good = FakeServer::start(FakeCertificate::good(), SEEN).await?;
+    let other = FakeServer::start(FakeCertificate::good(), SEEN).await?;
+    test.set_address(good.address, &other.ca).await?;
+    test.fails(Cause::Untrusted).await?;
+    test.set_address(good.address, &good.ca).await?;
+    test.succeeds().await?;
 
-    let expired = Impostor::start(Papers::expired(), SEEN).await?;
-    bed.lead_to(expired.address, &expired.authority).await?;
-    bed.fails(Cause::Expired).await?;
+    let expired = FakeServer::start(FakeCertificate::expired(), SEEN).await?;
+    test.set_address(expired.address, &expired.ca).await?;
+    test.fails(Cause::Expired).await?;
 
     for name in ["elsewhere.example", "127.0.0.2"] {
-        let papers = Papers { name, ..Papers::good() };
-        let named = Impostor::start(papers, SEEN).await?;
-        bed.lead_to(named.address, &named.authority).await?;
-        let told = bed.fails(Cause::WrongName).await?;
-        ensure!(told.contains("127.0.0.1"), "{told}");
+        let certificate = FakeCertificate { name, ..FakeCertificate::good() };
+        let named = FakeServer::start(certificate, SEEN).await?;
+        test.set_address(named.address, &named.ca).await?;
+        let printed = test.fails(Cause::WrongName).await?;
+        ensure!(printed.contains("127.0.0.1"), "{printed}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_told() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let bed = Bed::start().await?;
-    let answers: [Says; 5] = [
+async fn an_invalid_answer_is_reported() -> Result<()> {
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
+    let answers: [Respond; 5] = [
         |_| (500, json!("broken")),
         |_| (404, json!("not here")),
         |_| (200, json!({"hello": "world"})),
@@ -168,53 +165,53 @@ async fn an_answer_that_is_none_is_told() -> Result<()> {
         |review| answer(review, json!({"allowed": false})),
     ];
     for says in answers {
-        let impostor = Impostor::start(Papers::good(), says).await?;
-        bed.lead_to(impostor.address, &impostor.authority).await?;
-        bed.fails(Cause::BadAnswer).await?;
-        // So that the next is not mistaken for this one.
-        let good = Impostor::start(Papers::good(), SEEN).await?;
-        bed.lead_to(good.address, &good.authority).await?;
-        bed.succeeds().await?;
+        let fake_server = FakeServer::start(FakeCertificate::good(), says).await?;
+        test.set_address(fake_server.address, &fake_server.ca).await?;
+        test.fails(Cause::BadAnswer).await?;
+        // A success in between separates this failure from the next.
+        let good = FakeServer::start(FakeCertificate::good(), SEEN).await?;
+        test.set_address(good.address, &good.ca).await?;
+        test.succeeds().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn what_others_do_to_the_probe_is_told() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let bed = Bed::start().await?;
-    let good = Impostor::start(Papers::good(), SEEN).await?;
-    bed.lead_to(good.address, &good.authority).await?;
-    bed.succeeds().await?;
+async fn interference_by_other_webhooks_is_reported() -> Result<()> {
+    let test = or_skip!(ProbeTest::start().await, Ok(()));
+    let good = FakeServer::start(FakeCertificate::good(), SEEN).await?;
+    test.set_address(good.address, &good.ca).await?;
+    test.succeeds().await?;
 
-    let denying: Says = |review| {
+    let denying: Respond = |review| {
         answer(
             review,
             json!({"allowed": false, "status": {"code": 403, "message": "no claims here"}}),
         )
     };
-    let broken: Says = |_| (500, json!("broken"));
+    let broken: Respond = |_| (500, json!("broken"));
     for says in [denying, broken] {
-        let guard = Impostor::start(Papers::good(), says).await?;
-        bed.other(&guard, "Fail").await?;
-        let told = bed.fails(Cause::OtherAdmission).await?;
-        ensure!(told.contains("guard.example.com"), "{told}");
-        bed.no_other().await?;
-        bed.succeeds().await?;
+        let guard = FakeServer::start(FakeCertificate::good(), says).await?;
+        test.create_other(&guard, "Fail").await?;
+        let printed = test.fails(Cause::OtherAdmission).await?;
+        ensure!(printed.contains("guard.example.com"), "{printed}");
+        test.delete_other().await?;
+        test.succeeds().await?;
     }
     let rewriting =
-        Impostor::start(Papers::good(), |review| patched(review, "replace", "x")).await?;
-    bed.other(&rewriting, "Ignore").await?;
-    bed.fails(Cause::Altered).await?;
-    bed.no_other().await?;
+        FakeServer::start(FakeCertificate::good(), |review| patched(review, "replace", "x"))
+            .await?;
+    test.create_other(&rewriting, "Ignore").await?;
+    test.fails(Cause::Altered).await?;
+    test.delete_other().await?;
 
-    bed.change(json!([{"op": "remove", "path": "/webhooks/2"}])).await?;
-    bed.fails(Cause::Unregistered).await?;
+    test.change(json!([{"op": "remove", "path": "/webhooks/2"}])).await?;
+    test.fails(Cause::Unregistered).await?;
 
-    let bindings: Api<RoleBinding> = bed.rig.api(names::PROBE_NAMESPACE);
+    let bindings: Api<RoleBinding> = test.cluster.api(names::PROBE_NAMESPACE);
     bindings.delete(names::PROBE_NAMESPACE, &DeleteParams::default()).await?;
-    bed.fails(Cause::NotSetUp).await?;
+    test.fails(Cause::NotSetUp).await?;
 
-    bed.rig.plane.stop_component(fastrak_testkit::Component::ApiServer)?;
-    bed.fails(Cause::ApiServer).await.map(drop)
+    test.cluster.plane.stop_component(fastrak_testkit::Component::ApiServer)?;
+    test.fails(Cause::ApiServer).await.map(drop)
 }

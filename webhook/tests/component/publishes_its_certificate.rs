@@ -1,11 +1,10 @@
-//! The webhook makes its certificates, publishes whom to trust, and is ready only when the API
-//! server was seen to trust it. Whatever is lost or spoilt is put right.
+//! The webhook creates its certificates, publishes its CA, and is ready only after the published CA
+//! was read back. Lost and broken parts are repaired.
 
 use crate::http;
-use crate::rig::{Rig, Running, SOON};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -15,16 +14,16 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// What an administrator sees of the certificates.
+/// The certificates as an administrator sees them.
 pub(crate) struct Seen {
     pub(crate) secrets: Api<Secret>,
     pub(crate) configurations: Api<MutatingWebhookConfiguration>,
 }
 
 impl Seen {
-    pub(crate) fn by(rig: &Rig) -> Self {
-        let configurations = Api::all(rig.client.clone());
-        Self { secrets: rig.api(names::NAMESPACE), configurations }
+    pub(crate) fn by(cluster: &TestCluster) -> Self {
+        let configurations = Api::all(cluster.client.clone());
+        Self { secrets: cluster.api(names::NAMESPACE), configurations }
     }
 
     pub(crate) async fn stored(&self, key: &str) -> Result<Vec<u8>> {
@@ -42,7 +41,7 @@ impl Seen {
 
     /// Waits until every webhook has exactly the bundle of the Secret.
     pub(crate) async fn is_published(&self) -> Result<Vec<u8>> {
-        eventually(SOON, "both webhooks have the bundle of the Secret", || async {
+        eventually(SOON, "all webhooks have the bundle of the Secret", || async {
             let stored = self.stored(names::SECRET_CA_CERT).await?;
             let bundles = self.bundles().await?;
             ensure!(bundles == BTreeSet::from([stored.clone()]), "{} bundles", bundles.len());
@@ -51,7 +50,7 @@ impl Seen {
         .await
     }
 
-    pub(crate) async fn spoil(&self, patch: serde_json::Value) -> Result<()> {
+    pub(crate) async fn break_secret(&self, patch: serde_json::Value) -> Result<()> {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.secrets.patch(names::WEBHOOK_SECRET, &params, &patch).await?;
         Ok(())
@@ -68,12 +67,11 @@ async fn says_waiting_for(webhook: &Running, what: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    // Two replicas at once: one makes the Secret, and both serve from it.
-    let (one, other) = tokio::try_join!(rig.run(&[]), rig.run(&[]))?;
+async fn the_first_start_creates_everything_and_the_next_keeps_it() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let seen = Seen::by(&cluster);
+    // Of two replicas one creates the Secret, and both serve from it.
+    let (one, other) = tokio::try_join!(cluster.run(&[]), cluster.run(&[]))?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
 
     let secret = seen.secrets.get(names::WEBHOOK_SECRET).await?;
@@ -97,32 +95,32 @@ async fn the_first_start_makes_everything_and_the_next_keeps_it() -> Result<()> 
     let before = seen.stored(names::SECRET_LEAF_CERT).await?;
     one.stop().await?;
     other.stop().await?;
-    // With nobody there to put it back: the bundle is not the manifests' to take away.
+    // No replica runs that could restore the bundle: the manifests must not remove it.
     let bundles = seen.bundles().await?;
-    rig.apply().await?;
+    cluster.apply().await?;
     assert_eq!(seen.bundles().await?, bundles);
-    rig.webhook(&[]).await?.stop().await?;
-    assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart makes nothing new");
+    cluster.webhook(&[]).await?.stop().await?;
+    assert_eq!(seen.stored(names::SECRET_LEAF_CERT).await?, before, "a restart creates nothing");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let webhook = rig.webhook(&[]).await?;
+async fn lost_and_broken_parts_are_repaired() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let seen = Seen::by(&cluster);
+    let webhook = cluster.webhook(&[]).await?;
     let first = seen.is_published().await?;
 
-    // Somebody empties the bundle of one webhook.
+    // The bundle of one webhook is removed.
     let empty = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
     let empty = Patch::Json::<()>(serde_json::from_value(empty)?);
     let params = PatchParams::default();
     seen.configurations.patch(names::WEBHOOK_CONFIGURATION, &params, &empty).await?;
     assert_eq!(seen.is_published().await?, first);
 
-    // The leaf is spoilt: the same authority issues another.
-    seen.spoil(json!({"data": {names::SECRET_LEAF_CERT: ByteString(b"rubbish".to_vec())}})).await?;
+    // The leaf is broken: the same CA issues another.
+    seen.break_secret(json!({"data": {names::SECRET_LEAF_CERT: ByteString(b"rubbish".to_vec())}}))
+        .await?;
     eventually(SOON, "there is a leaf again", || async {
         ensure!(seen.stored(names::SECRET_LEAF_CERT).await? != b"rubbish", "still rubbish");
         Ok(())
@@ -130,13 +128,13 @@ async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
     .await?;
     assert_eq!(seen.is_published().await?, first);
 
-    // The authority is spoilt: all of it is made anew, and what is no business of ours stays.
-    seen.spoil(json!({"data": {
+    // The CA is broken: everything is created again, and keys of others stay.
+    seen.break_secret(json!({"data": {
         names::SECRET_CA_CERT: ByteString(b"rubbish".to_vec()),
         "own.txt": ByteString(b"kept".to_vec()),
     }}))
     .await?;
-    eventually(SOON, "there is another authority", || async {
+    eventually(SOON, "there is another CA", || async {
         let stored = seen.stored(names::SECRET_CA_CERT).await?;
         ensure!(stored != b"rubbish" && stored != first, "not yet");
         Ok(())
@@ -153,18 +151,17 @@ async fn what_is_lost_or_spoilt_is_put_right() -> Result<()> {
     })
     .await?;
     seen.is_published().await?;
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
     webhook.stop().await
 }
 
 #[tokio::test]
-async fn without_a_registration_it_is_not_ready_and_says_so() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
+async fn without_a_webhook_configuration_it_is_not_ready_and_reports_it() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let seen = Seen::by(&cluster);
     let mut saved = seen.configurations.get(names::WEBHOOK_CONFIGURATION).await?;
     seen.configurations.delete(names::WEBHOOK_CONFIGURATION, &DeleteParams::default()).await?;
-    let webhook = rig.run(&[]).await?;
+    let webhook = cluster.run(&[]).await?;
     let wanted = "MutatingWebhookConfiguration fastrak has no webhook";
     says_waiting_for(&webhook, wanted).await?;
 

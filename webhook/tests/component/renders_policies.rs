@@ -1,4 +1,4 @@
-//! `render` prints what ships in `deploy/policies`, and refuses what policies cannot be.
+//! `render` prints the policies of `deploy/policies` and refuses what policies cannot do.
 
 use anyhow::{Result, ensure};
 use fastrak_testkit::process::Invocation;
@@ -10,7 +10,7 @@ fn render(flags: &[&str]) -> Invocation {
 }
 
 #[tokio::test]
-async fn what_is_printed_is_what_ships() -> Result<()> {
+async fn the_printed_policies_are_those_that_ship() -> Result<()> {
     let shipped = include_str!("../../../deploy/policies/policies.yaml");
     ensure!(render(&[]).run().await?.stdout == shipped, "deploy/policies is another version's");
     let other = render(&["--balancer=none", "--class=fast", "--namespace=mine"]).run().await?;

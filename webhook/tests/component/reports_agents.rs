@@ -1,15 +1,14 @@
-//! An agent that is not Ready is reported on its node, once, and only after a while.
+//! An agent that is not Ready is reported on its node, once, after the grace period.
 
-use crate::agents::{is_ready, runs_agent};
-use crate::rig::{Rig, Running, SOON};
+use crate::agents::{runs_agent, set_ready};
+use crate::test_cluster::{Running, SOON, TestCluster};
 use anyhow::{Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 
-/// Waits until so many agents are in each state.
+/// Waits until this number of agents is in each state.
 async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Result<()> {
     eventually(SOON, format!("{ready} ready, {starting} starting, {down} down"), || async {
         let metrics = replica.metrics().await?;
@@ -24,28 +23,27 @@ async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Resu
 
 #[tokio::test]
 async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
-        runs_agent(&rig, name).await?;
+        fake_node(&cluster.client, name).await?;
+        runs_agent(&cluster, name).await?;
     }
-    let patient = rig.run(&["--agent-grace=3600"]).await?;
-    let webhook = rig.run(&["--agent-grace=1"]).await?;
+    let patient = cluster.run(&["--agent-grace=3600"]).await?;
+    let webhook = cluster.run(&["--agent-grace=1"]).await?;
     counts(&patient, 2, 0, 0).await?;
     counts(&webhook, 2, 0, 0).await?;
 
-    is_ready(&rig, "node-b", false).await?;
+    set_ready(&cluster, "node-b", false).await?;
     counts(&patient, 1, 1, 0).await?;
     counts(&webhook, 1, 0, 1).await?;
-    // The leader reports; the patient one has nothing to report.
+    // The leader has nothing to report. Its successor reports.
     patient.stop().await?;
-    rig.is_told("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
-    is_ready(&rig, "node-b", true).await?;
+    cluster.has_event("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
+    set_ready(&cluster, "node-b", true).await?;
     counts(&webhook, 2, 0, 0).await?;
     webhook.stop().await?;
 
-    let events: Api<Event> = rig.api("default");
+    let events: Api<Event> = cluster.api("default");
     let all = events.list(&ListParams::default()).await?.items.into_iter();
     let reported: Vec<_> = all
         .filter(|event| event.reason.as_deref() == Some("AgentNotReady"))

@@ -1,11 +1,10 @@
-//! A claim that no agent will serve says why, in an event on it.
+//! A claim that no agent will serve gets an event with the reason.
 
-use crate::agents::{is_ready, runs_agent};
-use crate::rig::Rig;
+use crate::agents::{runs_agent, set_ready};
+use crate::test_cluster::TestCluster;
 use anyhow::Result;
 use fastrak_api::names::kubernetes::STORAGE_CLASS_BETA;
 use fastrak_api::names::{self, ADMISSION, ADMISSION_DISABLED, CLASS_DEFAULT, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::claim;
 use fastrak_testkit::{Options, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
@@ -13,21 +12,20 @@ use kube::Api;
 use kube::api::ListParams;
 
 #[tokio::test]
-async fn a_claim_that_no_agent_will_serve_says_why_and_others_say_nothing() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+async fn only_claims_that_no_agent_will_serve_get_an_event() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     for name in ["node-a", "node-b", "node-c", "node-d"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
     for name in ["node-a", "node-b", "node-d"] {
-        runs_agent(&rig, name).await?;
+        runs_agent(&cluster, name).await?;
     }
-    let webhook = rig.webhook(&["--repair-delay=0.2", "--agent-grace=1"]).await?;
+    let webhook = cluster.webhook(&["--repair-delay=0.2", "--agent-grace=1"]).await?;
     let ours = |name: &str| claim(name).class(CLASS_DEFAULT);
     let pinned = |name: &str, node: &str| ours(name).annotate(NODE, node);
-    rig.plane.kubectl(&["create", "namespace", "quiet"]).await?;
+    cluster.plane.kubectl(&["create", "namespace", "quiet"]).await?;
     let opt_out = format!("{ADMISSION}={ADMISSION_DISABLED}");
-    rig.plane.kubectl(&["label", "namespace", "quiet", &opt_out]).await?;
+    cluster.plane.kubectl(&["label", "namespace", "quiet", &opt_out]).await?;
     for (claim, namespace) in [
         (ours("waits"), "default"),
         (pinned("served", "node-a"), "default"),
@@ -38,18 +36,18 @@ async fn a_claim_that_no_agent_will_serve_says_why_and_others_say_nothing() -> R
         (ours("system"), "kube-system"),
         (ours("quiet"), "quiet"),
     ] {
-        rig.claim(&claim.build(namespace)).await?;
+        cluster.claim(&claim.build(namespace)).await?;
     }
     let unserved = "ClaimNotServed";
-    rig.is_told("AgentNotReady", "bare", "of which there is no pod").await?;
-    rig.is_told(unserved, "out", "opts out; remove the label").await?;
-    rig.is_told(unserved, "old", "with spec.storageClassName: local-storage").await?;
-    rig.is_told_in("kube-system", unserved, "system", "in another namespace").await?;
-    rig.is_told_in("quiet", unserved, "quiet", "of namespace quiet opts out").await?;
-    is_ready(&rig, "node-b", false).await?;
-    rig.is_told("AgentNotReady", "late", "describe pod agent-node-b").await?;
+    cluster.has_event("AgentNotReady", "bare", "of which there is no pod").await?;
+    cluster.has_event(unserved, "out", "opts out; remove the label").await?;
+    cluster.has_event(unserved, "old", "with spec.storageClassName: local-storage").await?;
+    cluster.has_event_in("kube-system", unserved, "system", "in another namespace").await?;
+    cluster.has_event_in("quiet", unserved, "quiet", "of namespace quiet opts out").await?;
+    set_ready(&cluster, "node-b", false).await?;
+    cluster.has_event("AgentNotReady", "late", "describe pod agent-node-b").await?;
 
-    let events: Api<Event> = Api::all(rig.client.clone());
+    let events: Api<Event> = Api::all(cluster.client.clone());
     let all = events.list(&ListParams::default()).await?.items;
     let ours =
         all.iter().filter(|event| event.reporting_controller.as_deref() == Some(names::WEBHOOK));

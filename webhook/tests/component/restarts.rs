@@ -1,8 +1,8 @@
-//! Replicas come and go, one after the other, and no review fails: the clients keep their connections and
-//! use them again without a look, as the API server does.
+//! No review fails while replicas restart one after the other. The clients reuse kept connections
+//! without a check, as the API server does.
 
 use crate::drains::answer;
-use crate::server::{Connection, LIMITS, Server, Setup, authority, connect, request};
+use crate::server::{Connection, LIMITS, Server, Setup, ca, connect, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_certs::CertificateAuthority;
 use fastrak_testkit::eventually;
@@ -17,15 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 3;
-/// How many reviews are asked while an endpoint is still shown whose replica was told to end.
+/// The number of reviews sent while the endpoint of a stopping replica is still listed.
 const LAG: usize = 100;
 const DRAIN: Duration = Duration::from_millis(1500);
 const SOON: Duration = Duration::from_secs(30);
 
-/// Addresses, each of which a new connection may get.
+/// The addresses between which new connections are distributed.
 type Endpoints = Arc<Mutex<VecDeque<SocketAddr>>>;
 
-/// What a client of the API server's keeps.
+/// The connection pool of a client like the API server.
 struct Pool {
     address: SocketAddr,
     config: Arc<ClientConfig>,
@@ -34,7 +34,7 @@ struct Pool {
     made: AtomicUsize,
 }
 
-/// Passes connections on, and knows nothing of what is in them: as a Service does.
+/// Forwards connections like a Service.
 async fn balance(listener: TcpListener, endpoints: Endpoints) {
     while let Ok((mut client, _)) = listener.accept().await {
         let next = {
@@ -78,29 +78,28 @@ impl Pool {
     }
 }
 
-async fn replica(authority: CertificateAuthority, endpoints: &Endpoints) -> Result<Server> {
-    let server =
-        Server::of(&Setup { limits: LIMITS, drain: DRAIN, authority, ..Setup::new()? }).await?;
+async fn replica(ca: CertificateAuthority, endpoints: &Endpoints) -> Result<Server> {
+    let server = Server::of(&Setup { limits: LIMITS, drain: DRAIN, ca, ..Setup::new()? }).await?;
     endpoints.lock().unwrap_or_else(PoisonError::into_inner).push_back(server.address);
     Ok(server)
 }
 
-/// Ends a replica as a rollout does: it is told, and only a while later nobody is sent to it.
+/// Stops a replica like a rollout: its endpoint is removed a while after the signal.
 async fn retire(server: Server, endpoints: &Endpoints, pool: &Pool) -> Result<()> {
     server.shutdown.request();
     let before = pool.answered.load(Ordering::Relaxed);
-    eventually(SOON, "reviews are asked meanwhile", || async {
+    eventually(SOON, "reviews are sent meanwhile", || async {
         pool.answered.load(Ordering::Relaxed) > before + LAG
     })
     .await?;
     let gone = |address: &SocketAddr| *address != server.address;
     endpoints.lock().unwrap_or_else(PoisonError::into_inner).retain(gone);
-    server.task.await.context("the replica ended badly")
+    server.task.await.context("the replica failed")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_review_fails_while_both_replicas_are_replaced_again_and_again() -> Result<()> {
-    let (signing, endpoints) = (authority("shared")?, Endpoints::default());
+async fn no_review_fails_during_repeated_restarts() -> Result<()> {
+    let (signing, endpoints) = (ca("shared")?, Endpoints::default());
     let again = || CertificateAuthority::load(signing.cert_pem(), signing.key_pem());
     let mut replicas = VecDeque::from([
         replica(again()?, &endpoints).await?,
@@ -135,7 +134,7 @@ async fn no_review_fails_while_both_replicas_are_replaced_again_and_again() -> R
         (pool.answered.load(Ordering::Relaxed), pool.made.load(Ordering::Relaxed));
     println!("{answered} reviews over {made} connections, none failed");
     ensure!(answered > 1_000, "only {answered} reviews were asked");
-    // Each restart takes its connections with it, and the others are used again and again.
+    // A restart closes its connections. All others are reused.
     ensure!((CLIENTS + ROUNDS..answered / 10).contains(&made), "{made} of {answered} were new");
     Ok(())
 }

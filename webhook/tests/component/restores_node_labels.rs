@@ -1,11 +1,10 @@
-//! A bound claim that lost the label or the annotation of its node gets both back from its volume, and
-//! no other claim does.
+//! A bound claim that lost the label or the annotation of its node gets both from its volume. No
+//! other claim does.
 
-use crate::rig::{Rig, SOON, annotation, label};
+use crate::test_cluster::{SOON, TestCluster, annotation, label};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names::kubernetes::{PROVISIONED_BY, STORAGE_PROVISIONER};
 use fastrak_api::names::{self, ADMISSION, ADMISSION_DISABLED, CLASS_DEFAULT, NODE, PINNED_BY};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{Claim, claim, local_volume, storage_class};
 use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
@@ -16,17 +15,17 @@ use serde_json::{Value, json};
 
 const FOREIGN: &str = "foreign";
 
-/// The name of the volume of this number.
+/// Returns the name of the volume with this number.
 fn volume_name(number: u8) -> String {
     format!("{}0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a{number:02}", names::VOLUME_NAME_PREFIX)
 }
 
-/// Has a claim bound to the volume of this number on node-a, which refers to a claim of `uid`.
-async fn bind(rig: &Rig, object: Claim, number: u8, uid: Option<&str>) -> Result<()> {
+/// Creates a claim bound to the volume with this number on node-a, whose claimRef has `uid`.
+async fn bind(cluster: &TestCluster, object: Claim, number: u8, uid: Option<&str>) -> Result<()> {
     let name = volume_name(number);
     let mut object = object.build("default");
     object.spec.get_or_insert_default().volume_name = Some(name.clone());
-    let made = rig.claim(&object).await?;
+    let made = cluster.claim(&object).await?;
     let (claim_name, own_uid) = (made.metadata.name.context("a name")?, made.metadata.uid);
     let claim_ref = ObjectReference {
         kind: Some("PersistentVolumeClaim".to_owned()),
@@ -43,27 +42,27 @@ async fn bind(rig: &Rig, object: Claim, number: u8, uid: Option<&str>) -> Result
         .annotate(NODE, "node-a")
         .with_spec(|spec| spec.claim_ref = Some(claim_ref))
         .build();
-    let volumes: Api<PersistentVolume> = Api::all(rig.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(cluster.client.clone());
     volumes.create(&PostParams::default(), &volume).await?;
     let bound = Patch::Merge(json!({ "status": { "phase": "Bound" } }));
-    claims(rig).patch_status(&claim_name, &PatchParams::default(), &bound).await?;
+    claims(cluster).patch_status(&claim_name, &PatchParams::default(), &bound).await?;
     Ok(())
 }
 
-fn claims(rig: &Rig) -> Api<PersistentVolumeClaim> {
-    rig.api("default")
+fn claims(cluster: &TestCluster) -> Api<PersistentVolumeClaim> {
+    cluster.api("default")
 }
 
-async fn patch(rig: &Rig, name: &str, metadata: Value) -> Result<()> {
+async fn patch(cluster: &TestCluster, name: &str, metadata: Value) -> Result<()> {
     let patch = Patch::Merge(json!({ "metadata": metadata }));
-    claims(rig).patch(name, &PatchParams::default(), &patch).await?;
+    claims(cluster).patch(name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
 /// Waits until label and annotation of a claim name node-a.
-async fn is_restored(rig: &Rig, name: &str) -> Result<PersistentVolumeClaim> {
+async fn is_restored(cluster: &TestCluster, name: &str) -> Result<PersistentVolumeClaim> {
     eventually(SOON, format!("claim {name} names its node"), || async {
-        let found = claims(rig).get(name).await?;
+        let found = claims(cluster).get(name).await?;
         let metadata = &found.metadata;
         let named = (label(metadata, NODE), annotation(metadata, NODE));
         ensure!(named == (Some("node-a".into()), Some("node-a".into())), "{metadata:?}");
@@ -74,40 +73,41 @@ async fn is_restored(rig: &Rig, name: &str) -> Result<PersistentVolumeClaim> {
 
 #[tokio::test]
 async fn a_bound_claim_gets_its_node_label_back_and_another_provisioners_does_not() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let foreign = storage_class(FOREIGN, "example.com/other").build();
     classes.create(&PostParams::default(), &foreign).await?;
-    let webhook = rig.run(&[]).await?;
+    let webhook = cluster.run(&[]).await?;
     let ours = |name: &str| claim(name).class(CLASS_DEFAULT);
     let marked = |claim: Claim| claim.annotate(STORAGE_PROVISIONER, names::PROVISIONER);
 
-    // First those that must stay as they are: one task looks at all of them in turn.
+    // First those that must stay unchanged, because one task handles claims in order.
     let other_uid = "1b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a00";
-    bind(&rig, marked(ours("forged")), 1, Some(other_uid)).await?;
-    bind(&rig, claim("other").class(FOREIGN), 2, None).await?;
-    bind(&rig, marked(claim("posing").class(FOREIGN)), 3, None).await?;
-    bind(&rig, ours("out").label(ADMISSION, ADMISSION_DISABLED), 4, None).await?;
-    bind(&rig, ours("bare"), 5, None).await?;
-    bind(&rig, ours("moved").annotate(NODE, "node-b").label(NODE, "node-b"), 6, None).await?;
-    patch(&rig, "moved", json!({ "labels": { NODE: "node-c" } })).await?;
-    is_restored(&rig, "moved").await?;
+    bind(&cluster, marked(ours("forged")), 1, Some(other_uid)).await?;
+    bind(&cluster, claim("other").class(FOREIGN), 2, None).await?;
+    bind(&cluster, marked(claim("posing").class(FOREIGN)), 3, None).await?;
+    bind(&cluster, ours("out").label(ADMISSION, ADMISSION_DISABLED), 4, None).await?;
+    bind(&cluster, ours("bare"), 5, None).await?;
+    bind(&cluster, ours("moved").annotate(NODE, "node-b").label(NODE, "node-b"), 6, None).await?;
+    patch(&cluster, "moved", json!({ "labels": { NODE: "node-c" } })).await?;
+    is_restored(&cluster, "moved").await?;
 
-    let bare = is_restored(&rig, "bare").await?;
+    let bare = is_restored(&cluster, "bare").await?;
     assert_eq!(annotation(&bare.metadata, PINNED_BY).as_deref(), Some("scheduler"));
-    rig.is_told("NodeLabelRestored", "bare", "restored label and annotation fastrak.io/node")
+    cluster
+        .has_event("NodeLabelRestored", "bare", "restored label and annotation fastrak.io/node")
         .await?;
     let whole = ours("stripped").annotate(NODE, "node-a").annotate(PINNED_BY, "user");
-    bind(&rig, whole.label(NODE, "node-a"), 7, None).await?;
-    patch(&rig, "stripped", json!({ "labels": null })).await?;
-    let stripped = is_restored(&rig, "stripped").await?;
+    bind(&cluster, whole.label(NODE, "node-a"), 7, None).await?;
+    patch(&cluster, "stripped", json!({ "labels": null })).await?;
+    let stripped = is_restored(&cluster, "stripped").await?;
     assert_eq!(annotation(&stripped.metadata, PINNED_BY).as_deref(), Some("user"));
-    rig.is_told("NodeLabelRestored", "stripped", "restored label fastrak.io/node of the claim")
+    cluster
+        .has_event("NodeLabelRestored", "stripped", "restored label fastrak.io/node of the claim")
         .await?;
 
     for name in ["forged", "other", "posing", "out"] {
-        let found = claims(&rig).get(name).await?;
+        let found = claims(&cluster).get(name).await?;
         assert_eq!(label(&found.metadata, NODE), None, "{name}");
         assert_eq!(annotation(&found.metadata, NODE), None, "{name}");
     }

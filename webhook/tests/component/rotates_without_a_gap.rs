@@ -1,41 +1,42 @@
-//! A cluster that is left alone: authority after authority, and nobody who calls notices.
+//! No call fails during ten rotations of the CA.
 
-use crate::caller::{Balance, Caller, Excused, insist};
+use crate::continuous_client::{Balance, ContinuousClient, Excused};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::Rig;
+use crate::test_cluster::TestCluster;
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::Bundle;
-use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// An authority is due after eight of its twelve seconds, and its successor signs a second and a
-/// bit later; a certificate is due after four.
+/// A CA is replaced after eight of its twelve seconds, and its successor signs about a second
+/// later. A certificate is replaced after four.
 pub(crate) const SHORT: [&str; 3] =
     ["--ca-lifetime=12s", "--certificate-lifetime=6s", "--bundle-settle=1s"];
 
 const ROTATIONS: usize = 10;
 
-/// Ten rotations take a minute and a half.
+/// The timeout of ten rotations, which take a minute and a half.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let (one, other) = tokio::try_join!(rig.run(&SHORT), rig.run(&SHORT))?;
+async fn through_ten_rotations_of_the_ca_no_call_fails() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let seen = Seen::by(&cluster);
+    let (one, other) = tokio::try_join!(cluster.run(&SHORT), cluster.run(&SHORT))?;
     let balance = Balance::start(vec![one.address, other.address]).await?;
-    rig.register(balance.address).await?;
-    insist(&rig).await?;
+    cluster.register(balance.address).await?;
+    fail_closed(&cluster.client).await?;
     tokio::try_join!(one.is_ready(), other.is_ready())?;
-    rig.is_asked().await?;
+    cluster.is_asked().await?;
 
-    let caller = Caller::direct(&rig, vec![one.address, other.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+    let caller =
+        ContinuousClient::direct(&cluster, vec![one.address, other.address], Excused::Nothing)
+            .await?;
+    let caller = caller.and_through_the_api_server(&cluster);
     let (signed, longest) = (Mutex::new(BTreeSet::new()), Mutex::new(0));
     let waited = eventually(PATIENCE, "ten rotations", || async {
         let text = seen.stored(names::SECRET_CA_CERT).await?;
@@ -44,7 +45,7 @@ async fn through_ten_rotations_of_the_authority_no_call_fails() -> Result<()> {
         signed.extend(bundle.iter().next());
         let mut longest = longest.lock().unwrap();
         *longest = (*longest).max(bundle.len());
-        ensure!(signed.len() > ROTATIONS, "{} authorities", signed.len());
+        ensure!(signed.len() > ROTATIONS, "{} CAs", signed.len());
         Ok(())
     })
     .await;

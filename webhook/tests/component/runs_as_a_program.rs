@@ -1,10 +1,8 @@
-//! The program that ships, as a process: it becomes ready, ends in order when it is told to, and
-//! says what is wrong when it cannot start.
+//! The program as a process: it becomes ready, stops in order, and reports why it cannot start.
 
 use crate::http;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::process::{Invocation, Process};
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,16 +11,15 @@ use std::path::Path;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 
 #[tokio::test]
-async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
+async fn it_becomes_ready_and_stops_in_order() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
     let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
     let invocation = Invocation::new(Path::new(PROGRAM))
         .arg("--listen=127.0.0.1:0")
         .arg(format!("--admin-addr={admin}"))
         .arg("--drain=0.1")
-        .arg(format!("--kubeconfig={}", rig.kubeconfig()));
-    let log = rig.plane.logs_dir().join("fastrak-webhook.log");
+        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
+    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
     let mut process = Process::start("fastrak-webhook", &invocation, &log)?;
     eventually(SOON, "the program is ready", || async {
         let (status, body) = http::get(admin, "/readyz").await?;
@@ -36,7 +33,7 @@ async fn it_becomes_ready_and_ends_in_order() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
+async fn it_reports_why_it_cannot_start() -> Result<()> {
     for (args, says) in [
         (&["--kubeconfig=/nowhere/at-all"][..], "check --kubeconfig"),
         (&[][..], "not in a cluster and no --kubeconfig given"),
@@ -50,7 +47,7 @@ async fn it_says_what_is_wrong_when_it_cannot_start() -> Result<()> {
     Ok(())
 }
 
-/// A port that was free a moment ago. The program cannot tell which one it was given.
+/// Returns a free port. The program does not report the port that it chose itself.
 pub(crate) async fn free_port() -> Result<u16> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(listener.local_addr()?.port())

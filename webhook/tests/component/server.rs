@@ -1,5 +1,5 @@
-//! The webhook's server alone, with short limits and a certificate of its own, and a client that can
-//! send whatever it likes. No API server is needed to be rude to it.
+//! The webhook's server alone, with short limits and its own certificate, and a client that can
+//! send any bytes. No API server is needed.
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwapOption;
@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Limits that a test can wait for.
+/// Limits short enough for a test.
 pub(crate) const LIMITS: Limits = Limits {
     connections: 32,
     handshakes: 32,
@@ -46,35 +46,35 @@ pub(crate) const LIMITS: Limits = Limits {
     finish: Duration::from_secs(2),
 };
 
-/// How long a request may take.
+/// The timeout of a request.
 pub(crate) const REQUEST: Duration = Duration::from_millis(600);
 
-/// Longer than any limit.
+/// A timeout longer than any limit.
 const LONG: Duration = Duration::from_secs(10);
 
-/// What a server is to be like, where it is not like the others.
+/// The settings of a server.
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
-    /// How many reviews are decided at a time.
+    /// The number of concurrent reviews.
     pub(crate) in_flight: usize,
-    /// What is made of clients.
+    /// The handling of client certificates.
     pub(crate) clients: ClientAuthArgs,
-    /// Who signs its certificate.
-    pub(crate) authority: CertificateAuthority,
+    /// The CA of its certificate.
+    pub(crate) ca: CertificateAuthority,
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) task: JoinHandle<()>,
-    authority: String,
+    ca: String,
     registry: Registry,
 }
 
-/// A connection to it.
+/// A connection to the server.
 pub(crate) type Connection = TlsStream<TcpStream>;
 
 impl Setup {
@@ -88,26 +88,22 @@ impl Setup {
                 client_ca: None,
                 client_names: Vec::new(),
             },
-            authority: authority("test")?,
+            ca: ca("test")?,
         })
     }
 }
 
-/// An authority of this name.
-pub(crate) fn authority(name: &str) -> Result<CertificateAuthority> {
+/// Creates a CA with this name.
+pub(crate) fn ca(name: &str) -> Result<CertificateAuthority> {
     Ok(CertificateAuthority::generate(
         name,
         Validity::starting(clock::offset_now(), Time::days(1)),
     )?)
 }
 
-/// A certificate of an authority's.
-pub(crate) fn leaf(
-    authority: &CertificateAuthority,
-    name: &str,
-    usage: Usage,
-) -> Result<KeyPairPem> {
-    Ok(authority.issue(&LeafRequest {
+/// Issues a certificate of a CA.
+pub(crate) fn leaf(ca: &CertificateAuthority, name: &str, usage: Usage) -> Result<KeyPairPem> {
+    Ok(ca.issue(&LeafRequest {
         common_name: name.to_owned(),
         organization: None,
         names: vec!["127.0.0.1".to_owned()],
@@ -122,7 +118,7 @@ impl Server {
     }
 
     pub(crate) async fn of(setup: &Setup) -> Result<Self> {
-        let leaf = leaf(&setup.authority, "test", Usage::Server)?;
+        let leaf = leaf(&setup.ca, "test", Usage::Server)?;
         let slot = Arc::new(Slot::default());
         slot.set(&leaf.cert_pem, &leaf.key_pem)?;
         let mut registry = Registry::default();
@@ -157,45 +153,45 @@ impl Server {
                 Err(never) => match never {},
             }
         });
-        let authority = setup.authority.cert_pem().to_owned();
-        Ok(Self { address, metrics, shutdown, task, authority, registry })
+        let ca = setup.ca.cert_pem().to_owned();
+        Ok(Self { address, metrics, shutdown, task, ca, registry })
     }
 
-    /// What it has counted, as it is shown.
+    /// Returns the metrics as text.
     pub(crate) fn shown_metrics(&self) -> Result<String> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
 
-    /// How a client goes about it that trusts the server and shows no certificate.
+    /// Returns the configuration of a client that trusts the server and has no certificate.
     pub(crate) fn client(&self) -> Result<ClientConfig> {
-        Ok(trusting(&self.authority)?.with_no_client_auth())
+        Ok(trusting(&self.ca)?.with_no_client_auth())
     }
 
-    /// How a client goes about it that trusts the server and shows this certificate.
+    /// Returns the configuration of a client that trusts the server and presents this certificate.
     pub(crate) fn client_with(&self, pair: &KeyPairPem) -> Result<ClientConfig> {
         let chain = vec![CertificateDer::from_pem_slice(pair.cert_pem.as_bytes())?];
         let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes())?;
-        Ok(trusting(&self.authority)?.with_client_auth_cert(chain, key)?)
+        Ok(trusting(&self.ca)?.with_client_auth_cert(chain, key)?)
     }
 
-    /// A connection that offers these protocols inside TLS.
+    /// Opens a connection that offers these ALPN protocols.
     pub(crate) async fn connect(&self, protocols: &[&[u8]]) -> Result<Connection> {
         let mut config = self.client()?;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         connect(self.address, config).await
     }
 
-    /// Sends bytes and returns all that comes back until the server closes the connection.
-    pub(crate) async fn tell(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+    /// Sends bytes and returns the response until the server closes the connection.
+    pub(crate) async fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut connection = self.connect(&[b"http/1.1"]).await?;
-        // The server may have had enough before everything is sent.
+        // The server may close before everything is sent.
         drop(connection.write_all(bytes).await);
         rest(&mut connection).await
     }
 
-    /// The answer to a request of this method, path, content type and body.
+    /// Sends a request with this method, path, content type and body. Returns the response.
     pub(crate) async fn ask(
         &self,
         start: &str,
@@ -203,7 +199,7 @@ impl Server {
         body: &[u8],
     ) -> Result<(u16, String)> {
         let head = head(start, content_type, body.len());
-        let answer = crate::http::parse(&self.tell(&[head.as_bytes(), body].concat()).await?)?;
+        let answer = crate::http::parse(&self.exchange(&[head.as_bytes(), body].concat()).await?)?;
         if answer.0 == 200 {
             is_sound(body, answer.1.as_bytes())?;
         }
@@ -211,22 +207,22 @@ impl Server {
     }
 }
 
-/// Returns whether the API server would take an answer to a review as it is.
+/// Fails if the API server would not accept an answer to a review.
 pub(crate) fn is_sound(review: &[u8], answer: &[u8]) -> Result<()> {
     let declared: Vec<_> = DECLARED.into_iter().map(Field::pointer).collect();
-    verify(review, answer, &declared).map(drop).context("an answer that is none")
+    verify(review, answer, &declared).map(drop).context("an invalid answer")
 }
 
-/// How a client goes about it that trusts this CA.
-pub(crate) fn trusting(authority: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+/// Returns the configuration of a client that trusts this CA.
+pub(crate) fn trusting(ca: &str) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes())?)?;
     Ok(ClientConfig::builder_with_provider(crypto::provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots))
 }
 
-/// A connection to an address, of a client that goes about it this way.
+/// Opens a connection to an address with this configuration.
 pub(crate) async fn connect(
     address: SocketAddr,
     config: impl Into<Arc<ClientConfig>>,
@@ -237,14 +233,14 @@ pub(crate) async fn connect(
     tokio::time::timeout(LONG, connecting).await?.context("handshake")
 }
 
-/// A request that leaves its connection open.
+/// Returns a request that keeps its connection open.
 pub(crate) fn request(start: &str) -> Vec<u8> {
     let body = review("PersistentVolumeClaim");
     let head = head(start, "application/json", body.len());
     [head.replace("Connection: close\r\n", "").as_bytes(), &body].concat()
 }
 
-/// A request's header that asks for its connection to be closed.
+/// Returns the header of a request that asks to close its connection.
 pub(crate) fn head(start: &str, content_type: &str, length: usize) -> String {
     format!(
         "{start} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n\
@@ -252,7 +248,7 @@ pub(crate) fn head(start: &str, content_type: &str, length: usize) -> String {
     )
 }
 
-/// All that comes until the connection is closed, however that is done.
+/// Reads until the connection is closed, in order or not.
 pub(crate) async fn rest(connection: &mut Connection) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     let reading = connection.read_to_end(&mut all);
@@ -261,7 +257,7 @@ pub(crate) async fn rest(connection: &mut Connection) -> Result<Vec<u8>> {
     }
 }
 
-/// A review of a claim that nothing is to be done about.
+/// Returns a review of a claim that stays unchanged.
 pub(crate) fn review(kind: &str) -> Vec<u8> {
     serde_json::json!({
         "apiVersion": "admission.k8s.io/v1",

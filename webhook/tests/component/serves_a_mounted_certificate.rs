@@ -1,14 +1,14 @@
-//! A certificate that the operator brings, mounted as Kubernetes mounts a Secret: published, read
-//! back, served, and served anew when it is swapped.
+//! A certificate of the operator, mounted as Kubernetes mounts a Secret, is published, read back
+//! and served, and so is its successor.
 
-use crate::caller::{Caller, Excused, call};
+use crate::continuous_client::{ContinuousClient, Excused, call};
 use crate::publishes_its_certificate::Seen;
-use crate::rig::{Rig, SOON};
+use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Result, ensure};
 use fastrak_api::names;
 use fastrak_certs::{Bundle, CertificateAuthority, KeyPairPem, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
-use fastrak_testkit::assets::Assets;
+use fastrak_testkit::webhook_configuration::fail_closed;
 use fastrak_testkit::{Options, eventually, or_skip};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,15 +17,15 @@ use time::Duration;
 
 const NAMES: [&str; 2] = ["fastrak-webhook.fastrak-system.svc", "127.0.0.1"];
 
-fn authority() -> Result<CertificateAuthority> {
+fn ca() -> Result<CertificateAuthority> {
     Ok(CertificateAuthority::generate(
         "theirs",
         Validity::starting(clock::offset_now(), Duration::days(10)),
     )?)
 }
 
-fn issue(authority: &CertificateAuthority, names: &[&str]) -> Result<KeyPairPem> {
-    Ok(authority.issue(&LeafRequest {
+fn issue(ca: &CertificateAuthority, names: &[&str]) -> Result<KeyPairPem> {
+    Ok(ca.issue(&LeafRequest {
         common_name: "theirs".to_owned(),
         organization: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -34,7 +34,7 @@ fn issue(authority: &CertificateAuthority, names: &[&str]) -> Result<KeyPairPem>
     })?)
 }
 
-/// A folder as the kubelet makes it: files are links through `..data`, which is swapped as a whole.
+/// A folder like the kubelet's: files are links through `..data`, which is replaced atomically.
 struct Volume {
     folder: PathBuf,
     count: usize,
@@ -48,15 +48,15 @@ impl Volume {
         Ok(Self { folder, count: 0 })
     }
 
-    fn swap(&mut self, pair: &KeyPairPem, authority: Option<&CertificateAuthority>) -> Result<()> {
+    fn swap(&mut self, pair: &KeyPairPem, ca: Option<&CertificateAuthority>) -> Result<()> {
         self.count += 1;
         let name = format!("..{}", self.count);
         let inner = self.folder.join(&name);
         fs::create_dir(&inner)?;
         fs::write(inner.join("tls.crt"), &pair.cert_pem)?;
         fs::write(inner.join("tls.key"), &pair.key_pem)?;
-        if let Some(authority) = authority {
-            fs::write(inner.join("ca.crt"), authority.cert_pem())?;
+        if let Some(ca) = ca {
+            fs::write(inner.join("ca.crt"), ca.cert_pem())?;
         }
         let link = self.folder.join("..data_tmp");
         symlink(&name, &link)?;
@@ -70,25 +70,24 @@ impl Volume {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_without_a_gap()
--> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let seen = Seen::by(&rig);
-    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
-    let (first, second) = (authority()?, authority()?);
+async fn a_mounted_ca_is_published_with_the_last_one_and_replaced_without_a_gap() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let seen = Seen::by(&cluster);
+    let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;
+    let (first, second) = (ca()?, ca()?);
     volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
-    let webhook = rig.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
+    let webhook = cluster.webhook(&[&volume.flag(), "--bundle-settle=1s"]).await?;
     ensure!(seen.secrets.get_opt(names::WEBHOOK_SECRET).await?.is_none(), "no Secret is made");
-    crate::caller::insist(&rig).await?;
-    let caller = Caller::direct(&rig, vec![webhook.address], Excused::Nothing).await?;
-    let caller = caller.and_through_the_api_server(&rig);
+    fail_closed(&cluster.client).await?;
+    let caller =
+        ContinuousClient::direct(&cluster, vec![webhook.address], Excused::Nothing).await?;
+    let caller = caller.and_through_the_api_server(&cluster);
     let is_served = async |by: &CertificateAuthority| {
         eventually(SOON, "it is served", || call(webhook.address, by.cert_pem().as_bytes())).await
     };
     is_served(&first).await?;
 
-    // By another authority, whose certificate is published before anything is served by it.
+    // The certificate of another CA is served after that CA is published.
     volume.swap(&issue(&second, &NAMES)?, Some(&second))?;
     is_served(&second).await?;
     let bundles = seen.bundles().await?;
@@ -97,7 +96,7 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
     let bundle: Vec<_> = bundle.iter().collect();
     ensure!(bundle == [second.cert_pem(), first.cert_pem()], "{bundle:?}");
 
-    // What does not fit is not served, and is told.
+    // A pair that does not match is not served, and is reported.
     let wrong = KeyPairPem {
         cert_pem: issue(&second, &NAMES)?.cert_pem,
         key_pem: issue(&second, &NAMES)?.key_pem,
@@ -107,15 +106,15 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
         [(1, &wrong, &second), (2, &stranger, &second), (3, &issue(&first, &NAMES)?, &second)]
     {
         volume.swap(pair, Some(trusted))?;
-        eventually(SOON, "it is told", || async {
-            let told = failures(&webhook.metrics().await?)?;
-            ensure!(told >= at, "{told} of {at}");
+        eventually(SOON, "it is reported", || async {
+            let reported = failures(&webhook.metrics().await?)?;
+            ensure!(reported >= at, "{reported} of {at}");
             Ok(())
         })
         .await?;
         is_served(&second).await?;
     }
-    // And one that fits again is.
+    // A matching pair is served again.
     volume.swap(&issue(&first, &NAMES)?, Some(&first))?;
     is_served(&first).await?;
     caller.finish().await?;
@@ -123,23 +122,22 @@ async fn with_an_authority_it_is_published_beside_the_last_one_and_swapped_witho
 }
 
 #[tokio::test]
-async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    without_rights_to_certificates(&rig).await?;
-    let seen = Seen::by(&rig);
-    let mut volume = Volume::new(rig.plane.scratch_dir("tls")?)?;
-    let (first, second) = (authority()?, authority()?);
+async fn without_a_mounted_ca_the_bundle_is_not_written() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    without_rights_to_certificates(&cluster).await?;
+    let seen = Seen::by(&cluster);
+    let mut volume = Volume::new(cluster.plane.scratch_dir("tls")?)?;
+    let (first, second) = (ca()?, ca()?);
     volume.swap(&issue(&first, &NAMES)?, None)?;
-    let webhook = rig.run(&[&volume.flag()]).await?;
+    let webhook = cluster.run(&[&volume.flag()]).await?;
     webhook.is_ready().await?;
     call(webhook.address, first.cert_pem().as_bytes()).await?;
     ensure!(seen.bundles().await? == [Vec::new()].into(), "nothing is published");
 
-    // Another writes the bundle. What it does not trust yet is not served.
+    // The operator writes the bundle. A certificate that it does not trust yet is not served.
     publish(&seen, first.cert_pem()).await?;
     volume.swap(&issue(&second, &NAMES)?, None)?;
-    eventually(SOON, "it is seen that the new one is not trusted", || async {
+    eventually(SOON, "the webhook reports that the new one is not trusted", || async {
         let metrics = webhook.metrics().await?;
         ensure!(metrics.contains("bundle_match 0"), "{metrics}");
         Ok(())
@@ -154,18 +152,19 @@ async fn without_an_authority_the_bundle_is_left_to_whoever_writes_it() -> Resul
     webhook.stop().await
 }
 
-/// As `deploy/cert-manager` has it: no Secret, and the webhook configuration to be read only.
-async fn without_rights_to_certificates(rig: &Rig) -> Result<()> {
+/// Removes the rights that `deploy/cert-manager` removes: to the Secret, and to write the webhook
+/// configuration.
+async fn without_rights_to_certificates(cluster: &TestCluster) -> Result<()> {
     let (role, cluster_role) = (names::WEBHOOK_CERTIFICATES, names::WEBHOOK_CA_BUNDLE);
-    rig.plane.kubectl(&["delete", "role", role, "-n", names::NAMESPACE]).await?;
-    rig.plane.kubectl(&["delete", "clusterrole", cluster_role]).await?;
+    cluster.plane.kubectl(&["delete", "role", role, "-n", names::NAMESPACE]).await?;
+    cluster.plane.kubectl(&["delete", "clusterrole", cluster_role]).await?;
     Ok(())
 }
 
 fn failures(metrics: &str) -> Result<u64> {
     let name = r#"fastrak_webhook_rotation_failures_total{cause="mounted"} "#;
-    let told = metrics.lines().find_map(|line| line.strip_prefix(name));
-    Ok(told.unwrap_or("0").parse()?)
+    let reported = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(reported.unwrap_or("0").parse()?)
 }
 
 async fn publish(seen: &Seen, bundle: &str) -> Result<()> {

@@ -1,5 +1,4 @@
-//! A TLS server that says whatever a test wants it to: what stands at the address of a webhook and is
-//! none, or is another's.
+//! A TLS server with any answer and any certificate, in place of a webhook.
 
 use anyhow::Result;
 use axum::body::Body;
@@ -20,31 +19,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// What it says, given a review.
-pub(crate) type Says = fn(&Value) -> (u16, Value);
+/// Returns the status and the body for a review.
+pub(crate) type Respond = fn(&Value) -> (u16, Value);
 
-/// One that runs, until it is dropped.
-pub(crate) struct Impostor {
+/// A server that runs until it is dropped.
+pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
-    /// The authority of its certificate.
-    pub(crate) authority: String,
+    /// The CA certificate.
+    pub(crate) ca: String,
     task: JoinHandle<()>,
 }
 
-/// What its certificate says.
-pub(crate) struct Papers {
+/// The name and the validity of a server certificate.
+pub(crate) struct FakeCertificate {
     pub(crate) name: &'static str,
     pub(crate) validity: Validity,
 }
 
-impl Papers {
-    /// As they should be for a server on loopback.
+impl FakeCertificate {
+    /// Returns a valid certificate of a loopback server.
     pub(crate) fn good() -> Self {
         let validity = Validity::starting(clock::offset_now(), Time::days(1));
         Self { name: "127.0.0.1", validity }
     }
 
-    /// Their time is over.
+    /// Returns an expired certificate.
     pub(crate) fn expired() -> Self {
         let (now, good) = (clock::offset_now(), Self::good());
         let validity = Validity { not_before: now - Time::days(2), not_after: now - Time::days(1) };
@@ -52,18 +51,18 @@ impl Papers {
     }
 }
 
-impl Impostor {
-    pub(crate) async fn start(papers: Papers, says: Says) -> Result<Self> {
-        // The authority is always valid: what is wrong is to be the leaf's fault.
+impl FakeServer {
+    pub(crate) async fn start(certificate: FakeCertificate, respond: Respond) -> Result<Self> {
+        // The CA is always valid, so that only the leaf can be the cause of an error.
         let now = clock::offset_now();
         let lasting = Validity { not_before: now - Time::days(9), not_after: now + Time::days(9) };
-        let authority = CertificateAuthority::generate("impostor", lasting)?;
-        let leaf = authority.issue(&LeafRequest {
-            common_name: "impostor".to_owned(),
+        let ca = CertificateAuthority::generate("fake_server", lasting)?;
+        let leaf = ca.issue(&LeafRequest {
+            common_name: "fake_server".to_owned(),
             organization: None,
-            names: vec![papers.name.to_owned()],
+            names: vec![certificate.name.to_owned()],
             usage: Usage::Server,
-            validity: papers.validity,
+            validity: certificate.validity,
         })?;
         let chain = vec![CertificateDer::from_pem_slice(leaf.cert_pem.as_bytes())?];
         let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.as_bytes())?;
@@ -76,26 +75,26 @@ impl Impostor {
         let tls = TlsAcceptor::from(Arc::new(config));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(attend(stream, tls.clone(), says));
+                tokio::spawn(serve(stream, tls.clone(), respond));
             }
         });
-        Ok(Self { address, authority: authority.cert_pem().to_owned(), task })
+        Ok(Self { address, ca: ca.cert_pem().to_owned(), task })
     }
 }
 
-impl Drop for Impostor {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Answers one caller. One that does not trust it is no failure of a test.
-async fn attend(stream: TcpStream, tls: TlsAcceptor, says: Says) {
+/// Serves one connection. A client that does not trust the server is not a failure of the test.
+async fn serve(stream: TcpStream, tls: TlsAcceptor, respond: Respond) {
     let Ok(stream) = tls.accept(stream).await else { return };
     let service = service_fn(|request: Request<hyper::body::Incoming>| async move {
         let body = request.into_body().collect().await?.to_bytes();
         let review = serde_json::from_slice(&body).unwrap_or_default();
-        let (status, answer) = says(&review);
+        let (status, answer) = respond(&review);
         let response = Response::builder().status(status);
         let response = response.header("content-type", "application/json");
         Ok::<_, hyper::Error>(response.body(Body::from(answer.to_string())).unwrap_or_default())
@@ -104,7 +103,7 @@ async fn attend(stream: TcpStream, tls: TlsAcceptor, says: Says) {
     drop(served.serve_connection(TokioIo::new(stream), service).await);
 }
 
-/// A review's answer with these fields in its response.
+/// Returns the answer to a review with these fields in its response.
 pub(crate) fn answer(review: &Value, mut response: Value) -> (u16, Value) {
     response["uid"] = review["request"]["uid"].clone();
     let answer = json!({

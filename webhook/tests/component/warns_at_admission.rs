@@ -1,10 +1,9 @@
-//! A warning says what no volume of fastrak's can be when the claim is made, and not again.
+//! A claim that cannot be served causes a warning when it is created, and not again.
 
 use crate::agents::runs_agent;
-use crate::rig::Rig;
+use crate::test_cluster::TestCluster;
 use anyhow::{Result, ensure};
 use fastrak_api::names::{self, BALANCER, NODE};
-use fastrak_testkit::assets::Assets;
 use fastrak_testkit::objects::{claim, service, storage_class};
 use fastrak_testkit::{Options, eventually, fake_node, or_skip};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -14,25 +13,24 @@ use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Applies an object with kubectl. Returns what it prints beside the result.
-async fn apply(rig: &Rig, object: &impl serde::Serialize) -> Result<String> {
+/// Applies an object with kubectl. Returns the printed warnings.
+async fn apply(cluster: &TestCluster, object: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string(object)?;
-    let command = rig.plane.kubectl_command().args(["apply", "-f", "-"]).stdin(text);
+    let command = cluster.plane.kubectl_command().args(["apply", "-f", "-"]).stdin(text);
     Ok(command.run().await?.stderr)
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_warned_of_once_when_the_claim_is_applied() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let classes: Api<StorageClass> = Api::all(rig.client.clone());
+async fn a_claim_that_cannot_be_served_causes_a_warning_once() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let classes: Api<StorageClass> = Api::all(cluster.client.clone());
     let odd = storage_class("odd", names::PROVISIONER).parameter("qouta", "off").immediate();
     classes.create(&PostParams::default(), &odd.build()).await?;
     for name in ["node-a", "node-b"] {
-        fake_node(&rig.client, name).await?;
+        fake_node(&cluster.client, name).await?;
     }
-    runs_agent(&rig, "node-a").await?;
-    let webhook = rig.webhook(&["--repair-delay=3600", "--agent-grace=0"]).await?;
+    runs_agent(&cluster, "node-a").await?;
+    let webhook = cluster.webhook(&["--repair-delay=3600", "--agent-grace=0"]).await?;
     let both = claim("both").class("odd").access("ReadWriteMany");
     let bare = claim("bare").annotate(NODE, "node-b");
     for (claim, warnings) in [
@@ -41,12 +39,12 @@ async fn what_cannot_be_served_is_warned_of_once_when_the_claim_is_applied() -> 
         (both, vec!["access mode ReadWriteMany", "unknown parameter \"qouta\""]),
         (bare, vec!["node node-b has no Ready agent now; the claim waits until it has"]),
     ] {
-        let printed = apply(&rig, &claim.clone().build("default")).await?;
+        let printed = apply(&cluster, &claim.clone().build("default")).await?;
         for warning in warnings {
             ensure!(printed.contains(warning), "{warning}: {printed}");
         }
-        // kubectl has its own word about an object that it did not create.
-        let printed = apply(&rig, &claim.label("other", "change").build("default")).await?;
+        // kubectl itself warns of an object that it did not create.
+        let printed = apply(&cluster, &claim.label("other", "change").build("default")).await?;
         ensure!(!printed.contains("fastrak:"), "{printed}");
     }
     webhook.stop().await
@@ -72,21 +70,20 @@ fn tunnels() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operator() -> Result<()> {
-    or_skip!(Assets::find().await, Ok(()));
-    let rig = Rig::start(Options::api_only()).await?;
-    let webhook = rig.webhook(&["--repair-delay=3600"]).await?;
+async fn a_service_with_the_default_inlets_causes_a_warning_without_the_operator() -> Result<()> {
+    let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
+    let webhook = cluster.webhook(&["--repair-delay=3600"]).await?;
     let absent = "fastrak: no inlets-operator (0.17 or later) is installed; install it or write";
     let printed_for = |name: String, choice: Option<&'static str>| {
         let web = service(&name).load_balancer().port(80);
         let web = choice.map_or(web.clone(), |choice| web.annotate(BALANCER, choice));
-        let rig = &rig;
-        async move { apply(rig, &web.build("default")).await }
+        let cluster = &cluster;
+        async move { apply(cluster, &web.build("default")).await }
     };
     let made = AtomicU32::new(0);
     // Readiness does not wait for this watch.
     let soon = Duration::from_secs(30);
-    eventually(soon, "it is seen that there is no operator", || async {
+    eventually(soon, "the webhook notices that there is no operator", || async {
         let name = format!("a{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains(absent), "{printed}");
@@ -97,8 +94,8 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
         let printed = printed_for(format!("asks-{choice}"), Some(choice)).await?;
         ensure!(printed.contains("fastrak: left") && !printed.contains(absent), "{printed}");
     }
-    apply(&rig, &tunnels()).await?;
-    eventually(soon, "it is seen that there is an operator", || async {
+    apply(&cluster, &tunnels()).await?;
+    eventually(soon, "the webhook notices the operator", || async {
         let name = format!("b{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains("left its address to the inlets operator"), "{printed}");
@@ -107,8 +104,8 @@ async fn a_service_that_gets_inlets_by_default_is_told_while_there_is_no_operato
     })
     .await?;
     let tunnels = format!("crd/{}", names::inlets::TUNNELS);
-    rig.plane.kubectl(&["delete", &tunnels]).await?;
-    eventually(soon, "it is seen that the operator is gone", || async {
+    cluster.plane.kubectl(&["delete", &tunnels]).await?;
+    eventually(soon, "the webhook notices that the operator is gone", || async {
         let name = format!("c{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
         ensure!(printed.contains(absent), "{printed}");

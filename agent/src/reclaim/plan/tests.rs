@@ -4,7 +4,7 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity};
+use fastrak_testkit::fixtures;
 use proptest::prelude::*;
 
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -33,20 +33,7 @@ fn volume() -> Volume {
 }
 
 fn here() -> Location {
-    let identity = Identity {
-        format: IDENTITY_FORMAT,
-        volume: id(),
-        namespace: "n".to_owned(),
-        claim: "c".to_owned(),
-        class: "s".to_owned(),
-        node: "node-a".to_owned(),
-        reclaim_policy: ReclaimPolicy::Delete,
-        bytes: 1,
-        limit: None,
-        trash_seconds: None,
-        bytes_per_inode: None,
-        claim_created: None,
-    };
+    let identity = fixtures::identity(id());
     Location::InPool(PoolName::default(), Box::new(identity))
 }
 

@@ -3,8 +3,9 @@ use fastrak_api::class::Mode;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_api::volume::{IDENTITY_FORMAT, Identity};
+use fastrak_api::volume::Identity;
 use fastrak_store::volumes::VolumeSpec;
+use fastrak_testkit::fixtures;
 use proptest::prelude::*;
 
 const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -17,18 +18,11 @@ fn id(text: &str) -> VolumeId {
 
 fn identity(uid: &str, claim: &str) -> Identity {
     Identity {
-        format: IDENTITY_FORMAT,
-        volume: id(uid),
-        namespace: "shop".to_owned(),
         claim: claim.to_owned(),
         class: "bin".to_owned(),
-        node: "node-a".to_owned(),
-        reclaim_policy: ReclaimPolicy::Delete,
-        bytes: 1 << 30,
-        limit: None,
         trash_seconds: Some(60),
-        bytes_per_inode: None,
         claim_created: Some(MADE),
+        ..fixtures::identity(id(uid))
     }
 }
 

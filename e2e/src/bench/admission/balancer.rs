@@ -1,7 +1,6 @@
-//! A small Service: one address in front of the replicas. Each connection goes to one of those that are
-//! in, and stays there. A replica comes in and goes out by its readiness, each with the delay that
-//! probes and kube-proxy have in a cluster; nothing is tried twice, and a connection to one that
-//! has gone is lost.
+//! A proxy like a Service: one address in front of the replicas. Each connection goes to one ready
+//! replica and stays there. A replica is added and removed by its readiness, with the delay of
+//! probes and kube-proxy. Nothing is retried, and a connection to a stopped replica fails.
 
 use anyhow::{Context, Result, ensure};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,15 +13,15 @@ use tokio::task::JoinSet;
 
 const LOOK: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_millis(500);
-/// From what a probe has seen until connections are sent elsewhere.
+/// The delay from a probe's result until connections are sent elsewhere.
 const SPREAD: Duration = Duration::from_millis(500);
 
 /// A replica as the balancer sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backend {
-    /// Where it answers reviews.
+    /// The address of its review port.
     pub(crate) address: SocketAddr,
-    /// Where it tells whether it is ready.
+    /// The address of its admin port.
     pub(crate) admin: SocketAddr,
 }
 
@@ -41,7 +40,7 @@ struct Member {
 }
 
 impl Balancer {
-    /// Starts one at this port. Nobody is in yet.
+    /// Starts a balancer at this port. No replica is added yet.
     pub(crate) async fn start(port: u16, backends: &[Backend]) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = TcpListener::bind(address).await.context("listen as a balancer")?;
@@ -56,13 +55,13 @@ impl Balancer {
         Ok(Self { address, members, _tasks: tasks })
     }
 
-    /// Where it is called.
+    /// Returns the address.
     #[must_use]
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// An error as long as one of them is out.
+    /// Fails while a replica is not added.
     pub(crate) fn all_in(&self) -> Result<()> {
         let out = self.members.iter().filter(|member| !member.is_in.load(Ordering::Relaxed));
         let out: Vec<_> = out.map(|member| member.backend.address).collect();
@@ -107,7 +106,7 @@ async fn accept(listener: TcpListener, members: Arc<Vec<Member>>) {
                     open.spawn(carry(stream, backend.address));
                 }
             }
-            // A program that has exited is dropped.
+            // Finished connections are removed.
             Some(_) = open.join_next() => {}
         }
     }
@@ -126,7 +125,7 @@ async fn carry(mut peer: TcpStream, address: SocketAddr) {
         backend.set_nodelay(true)?;
         copy_bidirectional(&mut peer, &mut backend).await
     };
-    // A connection that is lost is for its caller to notice and to count.
+    // The client notices and counts a lost connection.
     drop(carried.await);
 }
 
@@ -141,7 +140,7 @@ mod tests {
     const READY: &str = "HTTP/1.1 200 OK\r\n\r\n";
     const NOT_READY: &str = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
 
-    /// Answers every connection with a text, which may change.
+    /// Answers every connection with the current text.
     async fn speaker(text: watch::Receiver<&'static str>) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -177,7 +176,7 @@ mod tests {
         }
         let balancer = Balancer::start(free_port()?, &backends).await?;
         let address = balancer.address();
-        // In turns: of two that are in, one would answer only once.
+        // Connections alternate: of two ready replicas each would answer only once.
         let is_alone = async |name: &str| {
             asked(address).await.is_ok_and(|who| who == name)
                 && asked(address).await.is_ok_and(|who| who == name)

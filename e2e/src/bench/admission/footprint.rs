@@ -1,9 +1,9 @@
-//! What the webhook weighs when nobody calls it, and with many connections that are kept alive.
+//! Measures the memory of an idle webhook, and with many open connections.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
+use super::connection::{Connection, Target};
 use super::review::Review;
-use super::wire::{Connection, Target};
 use crate::bench::Figure;
 use crate::bench::resources::resident_mib;
 use crate::install::Binaries;
@@ -12,19 +12,19 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 2000;
-/// Long enough for first lists and the allocator to come to rest.
+/// The time until first lists and the allocator have settled.
 const SETTLE: Duration = Duration::from_secs(5);
-/// A connection that is not answered by then is none that can be had.
+/// The timeout of a connection and its first response.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Measures a replica that nobody else calls.
-pub(crate) async fn measure(bed: &Bed, binaries: &Binaries) -> Result<Vec<Figure>> {
-    let mut replica = bed.replica(&binaries.webhook, "weighed", &["--drain=0s"]).await?;
+/// Measures a replica without other clients.
+pub(crate) async fn measure(cluster: &BenchCluster, binaries: &Binaries) -> Result<Vec<Figure>> {
+    let mut replica = cluster.replica(&binaries.webhook, "footprint", &["--drain=0s"]).await?;
     replica.start().await?;
     tokio::time::sleep(SETTLE).await;
     let idle = resident_mib(replica.pid()?)?;
     lift_limit()?;
-    let kept = keep(&bed.target(&replica).await?).await;
+    let kept = keep(&cluster.target(&replica).await?).await;
     let full = resident_mib(replica.pid()?)?;
     let figures = vec![
         Figure::at_most(AREA, "resident, idle", idle, "MiB", 12.0),
@@ -36,7 +36,7 @@ pub(crate) async fn measure(bed: &Bed, binaries: &Binaries) -> Result<Vec<Figure
     Ok(figures)
 }
 
-/// Connections that were each answered once and are open still, as many as can be had.
+/// Opens connections that were each answered once. Returns those that are still open.
 async fn keep(target: &Target) -> Vec<Connection> {
     let (mut kept, mut review) = (Vec::new(), Review::of_a_claim());
     while kept.len() < CONNECTIONS {
@@ -58,9 +58,9 @@ async fn keep(target: &Target) -> Vec<Connection> {
     open
 }
 
-/// As many files as this process may have: each connection is one.
+/// Raises the limit of open files to its maximum, because each connection is one.
 fn lift_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("have more files than usual")
+    setrlimit(Resource::Nofile, limit).context("raise the limit of open files")
 }

@@ -1,14 +1,13 @@
-//! Load on one server, from a thread of its own that keeps to one processor.
+//! Load on one server, from a separate thread on one processor.
 //!
-//! Either each connection calls again as soon as it is answered, which finds out how much the
-//! server can do; or calls come at a fixed rate whatever the server does, and each is timed from
-//! the moment it was due. A server that stops for a moment then has every call of that moment
-//! counted as late, and not only the one that was open.
+//! Either each connection calls again as soon as it is answered, which measures the throughput. Or
+//! calls are due at a fixed rate and are timed from that moment, so that a pause of the server
+//! counts for every call that was due in it.
 //!
-//! No call may fail: a load with one that did has no figures.
+//! A failed call fails the measurement.
 
+use super::connection::{Connection, Target};
 use super::review::Review;
-use super::wire::{Connection, Target};
 use crate::bench::resources::{cpu_time, own_cpu_time};
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -24,56 +23,56 @@ pub(crate) const CONNECTIONS: usize = 32;
 /// A load.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// Where to call.
+    /// The server to call.
     pub(crate) target: Target,
     /// The server's process.
     pub(crate) pid: u32,
     /// Whether each answer must have a patch.
     pub(crate) patched: bool,
-    /// Calls a second; as many as the server answers where there is none.
+    /// Calls per second; as many as the server answers if absent.
     pub(crate) rate: Option<f64>,
-    /// Not measured.
+    /// The time before the measurement.
     pub(crate) warm_up: Duration,
-    /// Measured.
+    /// The measured time.
     pub(crate) time: Duration,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// Answers a second.
+    /// Answers per second.
     pub(crate) per_second: f64,
-    /// The middle time of an answer, in milliseconds.
+    /// The median response time, in milliseconds.
     pub p50: f64,
-    /// The time that one in a hundred answers exceeds.
+    /// The 99th percentile of the response time.
     pub p99: f64,
-    /// The processor time that the server took for one, in microseconds. Unlike the others it is
-    /// nearly the same on a machine that is busy with other things.
+    /// The server's processor time of one call, in microseconds. It hardly depends on how busy the
+    /// machine is.
     pub(crate) server_time: f64,
-    /// How much of one processor the server took, in percent.
+    /// The server's share of one processor, in percent.
     pub(crate) server_busy: f64,
-    /// How much the load itself took.
+    /// The load's own share.
     pub(crate) loader_busy: f64,
 }
 
-/// The time that is measured.
+/// The measured time.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     start: Instant,
     end: Instant,
 }
 
-/// When a call was due, and how long its answer took from then.
+/// The time at which a call was due, and the time from then to its answer.
 struct Call {
     due: Instant,
     took: Duration,
 }
 
 impl Load {
-    /// Runs it on this processor.
+    /// Runs the load on this processor.
     pub(crate) async fn run(self, processor: usize) -> Result<Measured> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        // A thread of its own: a pool's would keep to the processor ever after.
+        // A new thread, because the affinity of a thread of a pool would stay.
         let thread = std::thread::Builder::new().name("load".to_owned());
         let body = move || drop(reply.send(self.on(processor)));
         drop(thread.spawn(body).context("start a thread")?);
@@ -83,7 +82,7 @@ impl Load {
     fn on(self, processor: usize) -> Result<Measured> {
         let mut only = CpuSet::new();
         only.set(processor);
-        sched_setaffinity(None, &only).context("keep to one processor")?;
+        sched_setaffinity(None, &only).context("set the processor")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.context("start a runtime")?.block_on(self.measure())
     }
@@ -136,7 +135,7 @@ impl Window {
     }
 }
 
-/// One connection and what it has to say.
+/// One connection and its review.
 struct Caller {
     connection: Connection,
     review: Review,
@@ -181,8 +180,8 @@ impl Caller {
     }
 }
 
-/// Says when each call is due. It turns and does not sleep: timers are no finer than a
-/// millisecond, in which many calls are due.
+/// Sends the due time of each call. It yields instead of sleeping, because many calls are due
+/// within the resolution of timers, a millisecond.
 async fn pace(queue: UnboundedSender<Instant>, rate: f64, warm_up: Duration, window: Window) {
     let (begin, gap) = (window.start - warm_up, Duration::from_secs_f64(1.0 / rate));
     let mut due = begin;
@@ -197,7 +196,7 @@ async fn pace(queue: UnboundedSender<Instant>, rate: f64, warm_up: Duration, win
     }
 }
 
-/// How much of a processor the server and this thread take in the window.
+/// Returns the shares of a processor that the server and this thread take in the window.
 async fn busy(pid: u32, window: Window) -> Result<(f64, f64)> {
     tokio::time::sleep_until(window.start.into()).await;
     let (since, server, own) = (Instant::now(), cpu_time(pid)?, own_cpu_time()?);

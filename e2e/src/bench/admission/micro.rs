@@ -1,9 +1,9 @@
-//! Decode, decide, patch and encode, without a network: fastrak's answer to a review in this process,
-//! and that of the framework's handler in its own, in turns on the same processor. What counts is
-//! processor time: nothing here waits but for others that want the processor too.
+//! Measures decoding, decision, patch and encoding without a network: fastrak's in this process and
+//! controller-runtime's in its own, alternating on the same processor. The measure is processor
+//! time.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
 use super::peers::{baseline, micro};
 use super::review::{NODE, Review};
 use crate::bench::resources::own_cpu_time;
@@ -23,15 +23,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 5;
-/// Of each round; half of it is for warming up.
+/// The time of a round; half of it is the warm-up.
 const TIME: Duration = Duration::from_secs(1);
-/// Reviews between two looks at the clock.
+/// The number of reviews between two readings of the clock.
 const BATCH: u32 = 64;
 
 /// Measures both.
-pub(crate) async fn measure(bed: &Bed, processor: usize) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(cluster: &BenchCluster, processor: usize) -> Result<Vec<Figure>> {
     let program = baseline().await?;
-    let review = bed.folder("micro")?.join("review.json");
+    let review = cluster.folder("micro")?.join("review.json");
     std::fs::write(&review, Review::of_a_claim().body()).context("write a review")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -53,7 +53,7 @@ pub(crate) async fn measure(bed: &Bed, processor: usize) -> Result<Vec<Figure>> 
     ])
 }
 
-/// Microseconds of processor time for each review, on a thread that ends with it.
+/// Returns the microseconds of processor time of each review, measured on a new thread.
 fn fastrak(processor: usize) -> Result<f64> {
     let measured = std::thread::scope(|scope| scope.spawn(|| on(processor)).join());
     measured.ok().context("the measurement ended")?
@@ -62,7 +62,7 @@ fn fastrak(processor: usize) -> Result<f64> {
 fn on(processor: usize) -> Result<f64> {
     let mut only = CpuSet::new();
     only.set(processor);
-    sched_setaffinity(None, &only).context("keep to one processor")?;
+    sched_setaffinity(None, &only).context("set the processor")?;
     let (review, snapshot) = (Review::of_a_claim(), snapshot()?);
     looped(review.body(), &snapshot)?;
     looped(review.body(), &snapshot)
@@ -81,7 +81,7 @@ fn looped(review: &[u8], snapshot: &Snapshot) -> Result<f64> {
     Ok((own_cpu_time()? - before).as_secs_f64() * 1e6 / f64::from(count))
 }
 
-/// One class and one node that could hold its volumes, as in the bed.
+/// Returns a snapshot with one class and one node, as in the cluster.
 fn snapshot() -> Result<Snapshot> {
     let class = storage_class(names::CLASS_DEFAULT, names::PROVISIONER).default_class().build();
     let class = (names::CLASS_DEFAULT.to_owned(), ClassInfo::read(&class));
@@ -95,7 +95,7 @@ fn snapshot() -> Result<Snapshot> {
     })
 }
 
-/// What an operator has who sets nothing.
+/// Returns the default settings.
 fn settings() -> Result<Settings> {
     let args = Args::try_parse_from([names::WEBHOOK]).context("read no flags")?;
     Ok(args.decide.settings())

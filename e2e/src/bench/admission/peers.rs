@@ -1,14 +1,14 @@
-//! The servers that are compared, each on the same one processor: fastrak, a handler that does nothing
-//! (`bare-handler`), and the same webhook written with controller-runtime (`testbed/baseline`).
+//! The compared servers, all on the same processor: fastrak, a handler that does nothing
+//! (`bare-handler`), and the same webhook with controller-runtime (`testbed/baseline`).
 //!
-//! All of them run all the time and are measured in turn: a processor whose speed changes then
-//! changes it for all.
+//! All run all the time and are measured alternately, so that a change of the processor's speed
+//! affects all.
 
-use super::bed::{Bed, Replica};
+use super::cluster::{BenchCluster, Replica};
+use super::connection::{Connection, Target, trusting};
 use super::load::Load;
-use super::wire::{Connection, Target, trusting};
 use crate::install::{Binaries, free_port, repository};
-use crate::narrator::Narrator;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, ensure};
 use fastrak_certs::{CertificateAuthority, LeafRequest, Usage, Validity};
 use fastrak_runtime::clock;
@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-/// A build from nothing, of a client library for all of Kubernetes.
+/// The timeout of a build from scratch, with a client library for all of Kubernetes.
 const BUILD: Duration = Duration::from_secs(900);
 
-/// The processors that the bench keeps to.
+/// The processors that the bench uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Processors {
     /// The server's.
@@ -38,23 +38,23 @@ pub(crate) struct Peer {
     target: Target,
     pid: u32,
     patched: bool,
-    /// Ends with this, where it is a process of the bench's own.
+    /// The process, if the bench has started it.
     _process: Option<Process>,
 }
 
-/// All of them.
+/// All compared servers.
 #[derive(Debug)]
 pub(crate) struct Peers {
     /// fastrak.
     pub(crate) fastrak: Peer,
     /// The handler that does nothing.
     pub(crate) bare: Peer,
-    /// The framework's.
+    /// The webhook with controller-runtime.
     pub(crate) framework: Peer,
 }
 
 impl Processors {
-    /// Two of those that this process may use.
+    /// Chooses two of the usable processors.
     pub(crate) fn choose() -> Result<Self> {
         let usable = sched_getaffinity(None).context("read which processors may be used")?;
         let mut usable = (0..rustix::thread::CpuSet::MAX_CPU).filter(|at| usable.is_set(*at));
@@ -65,19 +65,19 @@ impl Processors {
 }
 
 impl Peer {
-    /// A replica of fastrak that runs.
-    pub(crate) async fn fastrak(bed: &Bed, replica: &Replica) -> Result<Self> {
-        let target = bed.target(replica).await?;
+    /// Returns a running replica of fastrak.
+    pub(crate) async fn fastrak(cluster: &BenchCluster, replica: &Replica) -> Result<Self> {
+        let target = cluster.target(replica).await?;
         Ok(Self { target, pid: replica.pid()?, patched: true, _process: None })
     }
 
-    /// Its process.
+    /// Returns the process id.
     #[must_use]
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// A load on it.
+    /// Returns a load on the server.
     #[must_use]
     pub(crate) fn load(&self, rate: Option<f64>, warm_up: Duration, time: Duration) -> Load {
         let (target, pid, patched) = (self.target.clone(), self.pid, self.patched);
@@ -86,17 +86,17 @@ impl Peer {
 }
 
 impl Peers {
-    /// Starts the others beside a replica of fastrak.
+    /// Starts the other servers.
     pub(crate) async fn start(
-        bed: &Bed,
+        cluster: &BenchCluster,
         replica: &Replica,
         binaries: &Binaries,
         processor: usize,
     ) -> Result<Self> {
-        let folder = bed.folder("peers")?;
+        let folder = cluster.folder("peers")?;
         let bundle = certificate(&folder)?;
-        // It asks the cluster for classes and nodes with the rights that fastrak has.
-        let kubeconfig = format!("-kubeconfig={}", bed.kubeconfig().await?.display());
+        // It watches classes and nodes with fastrak's rights.
+        let kubeconfig = format!("-kubeconfig={}", cluster.kubeconfig().await?.display());
         let framework = Invocation::new(baseline().await?).arg(kubeconfig);
         let start = async |name: &str, program: Invocation, patched: bool| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
@@ -104,14 +104,14 @@ impl Peers {
                 .arg(format!("--listen={address}"))
                 .arg(format!("--tls-dir={}", folder.display()))
                 .through(&["taskset", "-c", &processor.to_string()]);
-            let log = bed.logs().join(name).with_extension("log");
+            let log = cluster.logs().join(name).with_extension("log");
             let process = Process::start(name, &invocation, &log)?;
             let target = Target { address, tls: trusting(&bundle)? };
             eventually(SOON, format!("{name} answers"), || Connection::open(&target)).await?;
             anyhow::Ok(Peer { target, pid: process.pid(), patched, _process: Some(process) })
         };
         Ok(Self {
-            fastrak: Peer::fastrak(bed, replica).await?,
+            fastrak: Peer::fastrak(cluster, replica).await?,
             bare: start("bare-handler", Invocation::new(bare_handler(binaries)?), false).await?,
             framework: start("baseline", framework, true).await?,
         })
@@ -124,14 +124,14 @@ fn bare_handler(binaries: &Binaries) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The webhook written with controller-runtime, built where that has not been done.
+/// Returns the webhook with controller-runtime. Builds it if needed.
 pub(crate) async fn baseline() -> Result<PathBuf> {
     let script = Invocation::new(repository().join("testbed/baseline.sh"));
     let found = match script.clone().arg("--find").run().await {
         Ok(found) => found,
         Err(_) => {
             let text = "building the controller-runtime webhook of testbed/baseline, once: minutes";
-            Narrator::default().say(text);
+            Transcript::default().line(text);
             let built = script.timeout(BUILD).run().await;
             built.context("build what fastrak is measured against")?
         }
@@ -139,18 +139,18 @@ pub(crate) async fn baseline() -> Result<PathBuf> {
     Ok(PathBuf::from(found.stdout.trim_end()))
 }
 
-/// The framework's webhook when it loops over a review without a network.
+/// Returns the invocation of the controller-runtime webhook that handles a review without a
+/// network.
 pub(crate) fn micro(program: &Path, review: &Path, time: Duration) -> Invocation {
     Invocation::new(program)
         .arg(format!("-micro={}", review.display()))
         .arg(format!("-seconds={}", time.as_secs_f64()))
 }
 
-/// A certificate of the kind that fastrak makes for itself; whom to believe then.
+/// Issues a certificate like fastrak's. Returns its CA.
 fn certificate(folder: &Path) -> Result<Vec<u8>> {
     let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
-    let authority =
-        CertificateAuthority::generate("bench", validity).context("make an authority")?;
+    let ca = CertificateAuthority::generate("bench", validity).context("make a CA")?;
     let request = LeafRequest {
         common_name: "bench".to_owned(),
         organization: None,
@@ -158,9 +158,9 @@ fn certificate(folder: &Path) -> Result<Vec<u8>> {
         usage: Usage::Server,
         validity,
     };
-    let pair = authority.issue(&request).context("make a certificate")?;
+    let pair = ca.issue(&request).context("make a certificate")?;
     for (name, text) in [("tls.crt", &pair.cert_pem), ("tls.key", &pair.key_pem)] {
         std::fs::write(folder.join(name), text).with_context(|| format!("write {name}"))?;
     }
-    Ok(authority.cert_pem().as_bytes().to_vec())
+    Ok(ca.cert_pem().as_bytes().to_vec())
 }

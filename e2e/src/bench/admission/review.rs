@@ -1,17 +1,17 @@
-//! The review that every server of the bench is asked, as the API server writes it: a new claim of a
-//! StatefulSet, of 2.3 KB, which is to be pinned. It is made once; a call changes its uid alone.
+//! The review that every server of the bench gets, as the API server writes it: a new claim of a
+//! StatefulSet, of 2.3 KB, which gets a pin. Calls differ only in their uid.
 
 use fastrak_api::names;
 use serde_json::{Value, json};
 
-/// The node that could hold the claim.
+/// The only node.
 pub(crate) const NODE: &str = "bench-node";
-/// The room that a uid takes, in bytes.
+/// The length of a uid.
 const UID_LENGTH: usize = 36;
-/// Where the number of a call stands in its uid.
+/// The start of the uid, before the number of the call.
 const UID_PREFIX: &str = "6f0c1a52-9d3e-4b71-8c";
 
-/// A request, all of it: header and body.
+/// A request: header and body.
 #[derive(Clone, Debug)]
 pub(crate) struct Review {
     bytes: Vec<u8>,
@@ -20,11 +20,11 @@ pub(crate) struct Review {
 }
 
 impl Review {
-    /// The review of a new claim.
+    /// Returns the review of a new claim.
     #[must_use]
     pub(crate) fn of_a_claim() -> Self {
         let body = body().to_string();
-        // The API server has the deadline of a call in its query.
+        // The API server writes the timeout into the query.
         let head = format!(
             "POST {}?timeout=2s HTTP/1.1\r\nHost: {}.{}.svc:443\r\nUser-Agent: kube-apiserver-admission\r\n\
              Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -40,11 +40,11 @@ impl Review {
         Self { bytes: text.into_bytes(), uid_at, body_at }
     }
 
-    /// The request of one call: no two have the same uid.
+    /// Returns the request of a call with its own uid.
     pub(crate) fn numbered(&mut self, mut number: u64) -> &[u8] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let end = self.uid_at + UID_LENGTH;
-        // The last of its groups has twelve digits, and nothing but digits.
+        // The last group of a uid has twelve hexadecimal digits.
         for place in self.bytes[end - 12..end].iter_mut().rev() {
             *place = DIGITS[(number % 16) as usize];
             number /= 16;
@@ -52,13 +52,13 @@ impl Review {
         &self.bytes
     }
 
-    /// The uid of the call as it is now.
+    /// Returns the current uid.
     #[must_use]
     pub(crate) fn uid(&self) -> &[u8] {
         &self.bytes[self.uid_at..self.uid_at + UID_LENGTH]
     }
 
-    /// What is sent after the header.
+    /// Returns the body.
     #[must_use]
     pub(crate) fn body(&self) -> &[u8] {
         &self.bytes[self.body_at..]
@@ -142,13 +142,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_review_is_as_large_as_it_is_said_to_be() {
+    fn the_review_has_the_documented_size() {
         let length = Review::of_a_claim().body().len();
         assert!((2250..2350).contains(&length), "{length}");
     }
 
     #[test]
-    fn calls_differ_in_their_uid_alone() {
+    fn calls_differ_only_in_their_uid() {
         let mut review = Review::of_a_claim();
         let first = review.numbered(0x1).to_vec();
         assert_eq!(review.uid(), format!("{UID_PREFIX}25-000000000001").as_bytes());

@@ -1,7 +1,7 @@
-//! Reviews a second and how long each takes, of fastrak and of what it is compared with, in turns.
+//! Measures the throughput and the latency of reviews, of fastrak and of the compared servers.
 
 use super::AREA;
-use super::bed::Bed;
+use super::cluster::BenchCluster;
 use super::load::Measured;
 use super::peers::{Peer, Peers, Processors};
 use crate::bench::resources::resident_mib;
@@ -10,24 +10,24 @@ use crate::install::Binaries;
 use anyhow::Result;
 use std::time::Duration;
 
-/// Odd, so that the middle one is a round that was.
+/// Odd, so that the median is one of the rounds.
 const ROUNDS: usize = 5;
 const WARM_UP: Duration = Duration::from_millis(500);
 const TIME: Duration = Duration::from_secs(2);
 
-/// Rounds of several servers, one after the other in each.
+/// The rounds of several servers, which alternate.
 type Rounds<const N: usize> = [Vec<Measured>; N];
 
 /// Measures fastrak and its peers.
 pub(crate) async fn measure(
-    bed: &Bed,
+    cluster: &BenchCluster,
     binaries: &Binaries,
     processors: Processors,
 ) -> Result<Vec<Figure>> {
-    let mut replica = bed.replica(&binaries.webhook, "pinned", &[]).await?;
+    let mut replica = cluster.replica(&binaries.webhook, "pinned", &[]).await?;
     replica = replica.pinned(processors.server);
     replica.start().await?;
-    let peers = Peers::start(bed, &replica, binaries, processors.server).await?;
+    let peers = Peers::start(cluster, &replica, binaries, processors.server).await?;
     let Peers { fastrak, bare, framework } = &peers;
     let loader = processors.loader;
 
@@ -71,7 +71,7 @@ fn throughput([fastrak, bare, framework]: &Rounds<3>) -> Vec<Figure> {
         plain("32 connections, p50", |one| one.p50, "ms");
         plain("32 connections, p99", |one| one.p99, "ms");
         plain("processor time of one", |one| one.server_time, "us");
-        // That the server had no time left and the load had is what makes it the server's figure.
+        // The figure is the server's only if its processor was full and the load's was not.
         plain("its processor", |one| one.server_busy, "%");
         plain("the load's processor", |one| one.loader_busy, "%");
     }
@@ -115,7 +115,7 @@ fn of(rounds: &[Measured], part: impl Fn(&Measured) -> f64) -> f64 {
     median(&rounds.iter().map(part).collect::<Vec<_>>())
 }
 
-/// The middle of the ratios of rounds that were one after the other.
+/// Returns the median of the ratios of consecutive rounds.
 fn ratio(ours: &[Measured], theirs: &[Measured], part: impl Fn(&Measured) -> f64) -> f64 {
     let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| part(ours) / part(theirs));
     median(&ratios.collect::<Vec<_>>())

@@ -1,7 +1,7 @@
-//! How fast volumes are made: beside a bare directory, and as they become many.
+//! Measures the speed of creating volumes, beside bare directories and with many volumes.
 
 use super::AREA;
-use super::maker::Maker;
+use super::workload::Workload;
 use crate::bench::{Figure, median};
 use anyhow::{Result, ensure};
 use fastrak_api::volume::QuotaGroup;
@@ -9,31 +9,31 @@ use std::path::Path;
 use std::time::Instant;
 
 const ROUNDS: usize = 40;
-/// How many of each kind are made in a round.
+/// The number of each kind in a round.
 const EACH: usize = 5;
 
 const HUNDREDS: usize = 5;
 const HUNDRED: usize = 100;
 
-/// The rates of volumes and of bare directories on one filesystem. They take turns and are compared
-/// turn by turn, so that all see the same disk, however busy that is.
+/// Measures the rates of volumes and of bare directories on one filesystem. They alternate and are
+/// compared in pairs, so that a busy disk affects all.
 ///
-/// A bare directory is one change to a filesystem, and nothing waits for its rename. A volume is a
-/// record and a directory for data besides, each on the disk before the rename, and the rename on the
-/// disk before anybody hears of it. What of the difference is fastrak's own shows beside the least
-/// that makes the same last.
+/// A bare directory is one change to a filesystem, and its rename is not synced. A volume also has
+/// a record and a directory for data, which are synced before the rename, and the rename is synced
+/// before the volume is reported. The comparison with the minimal system calls for the same
+/// guarantee shows fastrak's own part of the difference.
 pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
-    let mut maker = Maker::new(folder)?;
-    let limit = maker.volume()?;
+    let mut workload = Workload::new(folder)?;
+    let limit = workload.volume()?;
     let [mut volumes, mut bare, mut lasting, mut least] = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
         let times = [
-            seconds(EACH, || maker.volume().map(drop))?,
-            seconds(EACH, || maker.directory())?,
-            seconds(EACH, || maker.lasting_directory())?,
-            seconds(EACH, || maker.least(limit))?,
+            seconds(EACH, || workload.volume().map(drop))?,
+            seconds(EACH, || workload.directory())?,
+            seconds(EACH, || workload.lasting_directory())?,
+            seconds(EACH, || workload.minimal(limit))?,
         ];
-        // The first makes what there has to be but once.
+        // The first round creates what exists only once.
         if round > 0 {
             let kinds = [&mut volumes, &mut bare, &mut lasting, &mut least];
             kinds.into_iter().zip(times).for_each(|(all, time)| all.push(EACH as f64 / time));
@@ -57,18 +57,18 @@ pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
     ])
 }
 
-/// How long each volume takes when there are many, beside how long it took when there were few.
+/// Measures the time of a volume with many volumes beside the time with few.
 pub(super) fn growth(folder: &Path) -> Result<Vec<Figure>> {
-    let mut maker = Maker::new(&folder.join("many"))?;
+    let mut workload = Workload::new(&folder.join("many"))?;
     let mut hundreds = Vec::new();
     for _ in 0..HUNDREDS {
         let mut each = Vec::new();
         for _ in 0..HUNDRED {
             let limited = || {
-                let limit = maker.volume()?;
+                let limit = workload.volume()?;
                 ensure!(
                     limit == Some(QuotaGroup::Subvolume),
-                    "nothing holds it to its size: {limit:?}"
+                    "its size is not enforced: {limit:?}"
                 );
                 Ok(())
             };

@@ -1,7 +1,7 @@
-//! How soon a claim that asks for more shows that it has it.
+//! Measures how soon a claim that requests more shows its new size.
 
 use super::AREA;
-use super::bed::{Bed, NAMESPACE};
+use super::cluster::{BenchCluster, NAMESPACE};
 use crate::bench::bound::Bound;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result};
@@ -14,28 +14,28 @@ use std::time::Instant;
 const TIMES: usize = 30;
 const NAME: &str = "growing";
 
-/// Has one claim grow again and again, beside a claim that is made, whose size is shown when it is
+/// Grows one claim repeatedly, and compares with new claims, which show their size when they are
 /// Bound.
-pub(super) async fn measure(bed: &Bed) -> Result<Vec<Figure>> {
-    let mut watch = Bound::watch(&bed.client, NAMESPACE).await?;
-    bed.ask(NAME).await?;
+pub(super) async fn measure(cluster: &BenchCluster) -> Result<Vec<Figure>> {
+    let mut watch = Bound::watch(&cluster.client, NAMESPACE).await?;
+    cluster.claim(NAME).await?;
     watch.wait_for(NAME).await?;
     let (mut grown, mut made) = (Vec::new(), Vec::new());
     for time in 0..TIMES {
         let size = format!("{}Mi", time + 2);
         let patch = json!({"spec": {"resources": {"requests": {"storage": size}}}});
         let started = Instant::now();
-        let asked = bed.claims.patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let asked = cluster.claims.patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await;
         asked.context("ask for more")?;
         let what = format!("{NAME} shows {size}");
         watch.wait_until(&what, |claim| claim.name_any() == NAME && shows(claim, &size)).await?;
         grown.push(started.elapsed().as_secs_f64() * 1e3);
         let other = format!("beside-{time}");
         let started = Instant::now();
-        bed.ask(&other).await?;
+        cluster.claim(&other).await?;
         watch.wait_for(&other).await?;
         made.push(started.elapsed().as_secs_f64() * 1e3);
-        bed.delete(&other).await?;
+        cluster.delete(&other).await?;
     }
     let name = |what: &str| format!("claim that grows: {what}, p50");
     Ok(vec![

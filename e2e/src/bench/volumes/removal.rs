@@ -1,7 +1,7 @@
-//! Whether the removal of very many files is in the way of those who ask for a volume meanwhile.
+//! Measures the effect of the removal of very many files on new claims.
 
 use super::AREA;
-use super::bed::{Bed, NAMESPACE};
+use super::cluster::{BenchCluster, NAMESPACE};
 use crate::bench::bound::Bound;
 use crate::bench::{Figure, median};
 use anyhow::{Context, Result, ensure};
@@ -12,29 +12,29 @@ use std::time::{Duration, Instant};
 const FILES: usize = 200_000;
 const FULL_FILES: usize = 1_000_000;
 const IN_A_FOLDER: usize = 1_000;
-/// One in so many has something in it: to give blocks back is another thing than to remove names, and
-/// some disks are very slow at it.
+/// One file in this number has content, because freeing blocks is slow on some disks.
 const NOT_EMPTY: usize = 10;
-/// Claims before, and again after.
+/// The number of claims before and after the removal.
 const IDLE: usize = 30;
-/// At most so many meanwhile, and with fewer there is nothing to compare.
+/// The maximum and the minimum number of claims during the removal.
 const BUSY: usize = 60;
 const LEAST: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 const VICTIM: &str = "victim";
 
-/// Measures claims while nothing else happens, during a removal, and while nothing happens again.
-pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
+/// Measures claims before, during and after a removal.
+pub(super) async fn measure(cluster: &BenchCluster, full: bool) -> Result<Vec<Figure>> {
     let files = if full { FULL_FILES } else { FILES };
-    let uid = bed.ask(VICTIM).await?;
-    bed.bound(VICTIM).await?;
-    let data = bed.pool().join(&uid).join("data");
+    let uid = cluster.claim(VICTIM).await?;
+    cluster.bound(VICTIM).await?;
+    let data = cluster.pool().join(&uid).join("data");
     tokio::task::block_in_place(|| fill(&data, files))?;
-    // Not earlier: a watch does not last for as long as it can take to fill a volume.
-    let mut claims = Claims { bed, bound: Bound::watch(&bed.client, NAMESPACE).await?, number: 0 };
+    // After the volume is filled, which may take longer than a watch lasts.
+    let mut claims =
+        Claims { cluster, bound: Bound::watch(&cluster.client, NAMESPACE).await?, number: 0 };
     let mut idle = claims.times(IDLE, || true).await?;
-    bed.delete(VICTIM).await?;
-    let trash = bed.pool().join(".trash");
+    cluster.delete(VICTIM).await?;
+    let trash = cluster.pool().join(".trash");
     let trashed = || async { in_trash(&trash, &uid).context("not yet") };
     let trashed = eventually(PATIENCE, "it is in the trash", trashed).await?;
     let started = Instant::now();
@@ -45,7 +45,7 @@ pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
     let clearing = Instant::now();
     tokio::task::block_in_place(|| clear(&trashed))?;
     let cleared = clearing.elapsed().as_secs_f64();
-    let mut claims = Claims { bound: Bound::watch(&bed.client, NAMESPACE).await?, ..claims };
+    let mut claims = Claims { bound: Bound::watch(&cluster.client, NAMESPACE).await?, ..claims };
     idle.extend(claims.times(IDLE, || true).await?);
     let (idle, busy) = (median(&idle), median(&busy));
     let name = |what: &str| format!("removal of {files} files: {what}");
@@ -59,27 +59,27 @@ pub(super) async fn measure(bed: &Bed, full: bool) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Claims that are made one after another.
+/// Claims that are created one after another.
 struct Claims<'a> {
-    bed: &'a Bed,
+    cluster: &'a BenchCluster,
     bound: Bound,
     number: usize,
 }
 
 impl Claims<'_> {
-    /// How long each took from its creation to Bound, in milliseconds: at most so many, and as long as
-    /// it goes on.
+    /// Returns the times from creation to Bound, in milliseconds, of at most this number of claims,
+    /// while the condition holds.
     async fn times(&mut self, most: usize, goes_on: impl Fn() -> bool) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         while times.len() < most {
             self.number += 1;
             let name = format!("claim-{}", self.number);
             let started = Instant::now();
-            self.bed.ask(&name).await?;
+            self.cluster.claim(&name).await?;
             self.bound.wait_for(&name).await?;
             let took = started.elapsed().as_secs_f64() * 1e3;
-            self.bed.delete(&name).await?;
-            // One that outlasted the removal was not measured during it.
+            self.cluster.delete(&name).await?;
+            // A claim that was not finished during the removal does not count.
             if !goes_on() {
                 break;
             }
@@ -89,7 +89,7 @@ impl Claims<'_> {
     }
 }
 
-/// The volume in the trash, under the name by which it is removed: its own with a number after it.
+/// Returns the volume in the trash that is being removed: its name has a number appended.
 fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
     let names = std::fs::read_dir(trash).ok()?.flatten().map(|entry| entry.path());
     let is_it = |path: &PathBuf| {
@@ -99,8 +99,7 @@ fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
     names.into_iter().find(is_it)
 }
 
-/// Puts small files into a folder, and waits until the disk has them: what it still has to write would
-/// be measured as well.
+/// Creates small files in a folder and syncs them, so that their writing is not measured.
 fn fill(folder: &Path, files: usize) -> Result<()> {
     for inner in 0..files / IN_A_FOLDER {
         let inner = folder.join(inner.to_string());
@@ -114,7 +113,7 @@ fn fill(folder: &Path, files: usize) -> Result<()> {
     rustix::fs::syncfs(&folder).context("sync a filesystem")
 }
 
-/// How many files are still in it; what goes while they are counted is not.
+/// Returns the number of files that are left. Files removed during the count are not counted.
 fn count(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: std::fs::DirEntry| match entry.file_type() {
@@ -125,7 +124,7 @@ fn count(folder: &Path) -> usize {
     entries.map(of).sum()
 }
 
-/// Removes the rest beside the agent, which may have been there first.
+/// Removes the rest. The agent may remove files at the same time.
 fn clear(folder: &Path) -> Result<()> {
     loop {
         match std::fs::remove_dir_all(folder) {

@@ -59,26 +59,13 @@ fn parse(content: Option<&[u8]>, id: &VolumeId) -> Record {
 mod tests {
     use super::*;
     use crate::host::Kernel;
-    use fastrak_api::class::ReclaimPolicy;
+    use fastrak_testkit::fixtures;
     use proptest::prelude::*;
 
     const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
 
     fn identity() -> Identity {
-        Identity {
-            format: IDENTITY_FORMAT,
-            volume: VolumeId::parse(UID).unwrap(),
-            namespace: "shop".to_owned(),
-            claim: "data".to_owned(),
-            class: "local-storage".to_owned(),
-            node: "node-a".to_owned(),
-            reclaim_policy: ReclaimPolicy::Delete,
-            bytes: 1 << 30,
-            limit: None,
-            trash_seconds: None,
-            bytes_per_inode: None,
-            claim_created: None,
-        }
+        fixtures::identity(VolumeId::parse(UID).unwrap())
     }
 
     #[test]

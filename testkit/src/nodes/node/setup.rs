@@ -1,6 +1,4 @@
-//! How a node comes to be: folders, namespaces, settings, and its programs in their order.
-//!
-//! What each program is told is `configuration.rs`'s.
+//! Creates a node: its folders, namespaces and configuration, and its programs in order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +20,8 @@ use crate::state::StateFolder;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Settings of the machine's kernel that a kubelet would change for everybody on it, and what it
-/// wants them to be. It is shown these in place of the kernel's.
+/// Kernel settings that a kubelet would change for the whole machine, with the values that it
+/// expects. The node has files with these values mounted over them.
 const TUNABLES: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
@@ -33,11 +31,11 @@ const TUNABLES: [(&str, &str); 6] = [
     ("kernel/keys/root_maxbytes", "25000000"),
 ];
 
-/// What of the machine's a node has its own of, and the names of the folders that stand in.
+/// The folders of the machine that a node has its own of, and the names of its folders.
 const OWN: [(&str, &str); 3] = [("lib", "/var/lib"), ("log", "/var/log"), ("run", "/run")];
 
 impl Node {
-    /// A node with its runtime, but not yet part of a cluster.
+    /// Creates a node and starts its runtime. The node is not yet part of a cluster.
     pub(crate) async fn prepare(
         sandbox: &Sandbox,
         host: &Host,
@@ -61,7 +59,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Gives it keys and starts what makes it part of the cluster.
+    /// Writes the node's credentials and starts its kubelet and kube-proxy.
     pub(crate) fn join(&mut self, plane: &ControlPlane, host: &Host) -> Result<()> {
         let credentials = plane.credentials();
         let user = format!("system:node:{}", self.name);
@@ -89,14 +87,14 @@ impl Node {
             pods: &pod_range(self.number),
             cni_plugins: &host.cni_plugins,
             settings: &settings,
-            authority: &state.path().join("pki/ca.crt"),
+            ca: &state.path().join("pki/ca.crt"),
             cgroup,
         };
         std::fs::create_dir_all(settings.join("cni")).context("make a folder for networks")?;
         self.write("containerd.toml", &setting.containerd())?;
         self.write("kubelet.json", &setting.kubelet())?;
         self.write("cni/pods.conflist", &setting.network())?;
-        // The machine's own may lie in a folder that the node has its own of.
+        // The machine's file may be in a folder that the node has its own of.
         self.write("resolv.conf", "nameserver 127.0.0.1\n")?;
         for (path, value) in TUNABLES {
             let file = self.folder.join("tunables").join(path.replace('/', "."));
@@ -109,8 +107,8 @@ impl Node {
         let folder = self.folder.display();
         let mut script = format!("set -e; hostname {}\n", self.name);
         for (part, place) in OWN {
-            // Shared, so that containers can be shown what the kubelet mounts later; private
-            // before that, so that it is not shown in the place the folder comes from too.
+            // Shared, so that later mounts of the kubelet propagate to containers. Private before
+            // that, so that they do not propagate to the source folder.
             script += &format!(
                 "mount --bind {folder}/{part} {place}; mount --make-private {place}; \
                  mount --make-shared {place}\n"
@@ -149,7 +147,7 @@ impl Node {
     }
 }
 
-/// `node-a`, `node-b` and so on.
+/// Returns `node-a`, `node-b` and so on.
 fn name_of(number: u8) -> String {
     format!("node-{}", char::from(b'a' + number))
 }
