@@ -8,7 +8,9 @@ mod params;
 
 pub use inodes::BytesPerInode;
 pub use mode::Mode;
-pub use params::{ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota};
+pub use params::{
+    ClassParams, OnDelete, ParamError, PoolChoice, PoolPolicy, Quota, parameter_names,
+};
 
 use crate::names::{self, kubernetes};
 use k8s_openapi::api::storage::v1::StorageClass;

@@ -146,8 +146,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "[0-9.msdh +-]{0,12}|.{0,12}") {
-            let _ = (parse(&text), parse_or_seconds(&text));
+        fn a_text_with_units_is_the_same_for_every_flag(text in "[0-9.msdh +-]{0,12}|.{0,12}") {
+            if let Ok(duration) = parse(&text) {
+                prop_assert_eq!(parse_or_seconds(&text), Ok(duration));
+            }
         }
 
         #[test]

@@ -40,7 +40,7 @@ fn repair(object: &Value, snapshot: &Snapshot) -> Verdict {
     decide(Operation::Repair, None, object, snapshot)
 }
 
-/// Node, why and label of a claim.
+/// Returns the annotations of node and reason, and the label of a claim.
 fn pin_of(object: &Value) -> (Option<&str>, Option<&str>, Option<&str>) {
     (annotation(object, NODE), annotation(object, PINNED_BY), label(object, NODE))
 }
@@ -64,7 +64,7 @@ mod scope;
 mod void;
 mod warnings;
 
-/// Claims as tenants, schedulers and older versions may leave them.
+/// Generates claims as tenants, schedulers and older versions may leave them.
 fn any_claim() -> impl Strategy<Value = Value> {
     let class = prop_oneof![
         Just(None),
@@ -116,7 +116,7 @@ fn any_facts() -> impl Strategy<Value = Snapshot> {
     })
 }
 
-/// Volumes that are free, or reserved for the claim or another.
+/// Generates volumes that are free, or reserved for the claim or another.
 fn any_volumes() -> impl Strategy<Value = Vec<Value>> {
     let class = prop_oneof![Just("waits"), Just("now"), Just("east")];
     let node = prop_oneof![Just("a"), Just("b"), Just("gone")];

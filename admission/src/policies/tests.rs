@@ -1,4 +1,4 @@
-//! The tests of the whole product apply the policies to a real API server.
+//! Tests of the rendering. The tests of the whole product apply the policies to a real API server.
 
 use super::*;
 use fastrak_api::balancer::Mode;
@@ -21,7 +21,7 @@ fn spec(policy: &Policy) -> &MutatingAdmissionPolicySpec {
     policy.policy.spec.as_ref().unwrap()
 }
 
-/// Every expression of a policy.
+/// Returns every expression of a policy.
 fn expressions(policy: &Policy) -> Vec<String> {
     let spec = spec(policy).clone();
     let conditions = spec.match_conditions.unwrap().into_iter().map(|one| one.expression);

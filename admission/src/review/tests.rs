@@ -110,7 +110,7 @@ fn in_dry_run_a_change_is_a_warning_and_not_made() {
     assert_eq!(response["warnings"], json!([text]));
     let audit = &response["auditAnnotations"];
     assert_eq!((&audit["reason"], &audit["dry-run"]), (&json!("only-node"), &json!("patched")));
-    // It is not made at the next update either, which therefore brings nothing new.
+    // The next update does not make it either, so it repeats no warning.
     object["request"]["operation"] = json!("UPDATE");
     object["request"]["oldObject"] = object["request"]["object"].clone();
     let (effect, response) = in_dry_run(&object);

@@ -177,8 +177,13 @@ impl Class {
     }
 }
 
+/// Returns the names of all parameters.
+pub fn parameter_names() -> impl Iterator<Item = &'static str> {
+    PARAMETERS.iter().map(|(name, _)| *name)
+}
+
 fn known() -> String {
-    PARAMETERS.map(|(key, _)| key).join(", ")
+    parameter_names().collect::<Vec<_>>().join(", ")
 }
 
 fn set<T, E: ToString>(field: &mut T, value: Result<T, E>) -> Result<(), String> {

@@ -213,7 +213,7 @@ fn a_namespaces_default_comes_after_the_services_choice_and_before_the_flag() {
     let inlets = created(&plain());
     is_silent(&decide_in(&none, Some(&inlets), &inlets), Reason::Inlets);
     is_silent(&decide_in(&of_namespace("node-ip"), Some(&inlets), &inlets), Reason::Inlets);
-    // A word that is taken off makes room for the default.
+    // The default counts after the choice is removed.
     let chosen = after(&own, &decide_in(&none, None, &own));
     let mut unchosen = chosen.clone();
     unchosen["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
@@ -233,7 +233,7 @@ fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
         let repaired = decide_in(&of_namespace("none"), Some(&changed), &changed);
         assert_eq!(written(&after(&changed, &repaired)), NONE);
     }
-    // What is another load balancer's is so whatever the namespace says.
+    // A Service of another load balancer stays so with any namespace.
     let foreign = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
     let verdict = decide_in(&of_namespace("class=metallb"), None, &foreign);
     assert_eq!(verdict.reason, Reason::ForeignMark);
@@ -289,10 +289,10 @@ fn a_changed_choice_is_followed() {
     let mut unchosen = none.clone();
     unchosen["metadata"]["annotations"].as_object_mut().unwrap().remove(BALANCER);
     assert_eq!(written(&after(&unchosen, &update(&none, &unchosen))), INLETS);
-    // It is followed too when it was changed while nobody looked.
+    // A change that no review saw is followed too.
     let unseen = annotated(&inlets, &[(BALANCER, "none")]);
     assert_eq!(written(&created(&unseen)), NONE);
-    // What is not served takes back what was asked of the operator.
+    // An unserved choice removes the annotations for the operator.
     let unserved = annotated(&inlets, &[(BALANCER, "node-ip")]);
     assert_eq!(
         written(&after(&unserved, &update(&inlets, &unserved))),

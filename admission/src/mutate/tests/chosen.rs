@@ -1,4 +1,4 @@
-//! The node that fastrak chooses.
+//! Tests of the node that fastrak chooses.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn the_only_node_is_chosen_at_once() {
     assert_eq!(annotation(&changed, SELECTED_NODE), Some("a"));
 }
 
-/// A node that not every pod can use.
+/// Returns a node that not every pod can use.
 fn limited(name: &str, spec: &Value) -> Value {
     let mut object = node(name);
     object["spec"] = spec.clone();
@@ -40,7 +40,7 @@ fn a_claim_that_can_wait_for_its_pod_is_not_pinned_to_a_node_that_the_pod_may_no
     for limited in [tainted("a"), cordoned("a"), not_ready("a")] {
         let snapshot = snapshot(std::slice::from_ref(&limited));
         is_silent(&create(&claim_of(Some("waits")), &snapshot), Reason::WaitsForPod);
-        // The scheduler's word and the user's stand.
+        // The choices of the scheduler and the user stand.
         let object = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "a")]);
         let changed = after(&object, &update(&claim_of(Some("waits")), &object, &snapshot));
         assert_eq!(pin_of(&changed).1, Some("scheduler"), "{limited}");

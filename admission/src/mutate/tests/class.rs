@@ -1,4 +1,4 @@
-//! The class that a claim gets.
+//! Tests of the class that a claim gets.
 
 use super::*;
 

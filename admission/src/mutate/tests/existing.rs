@@ -1,4 +1,4 @@
-//! Existing volumes that fit come before new ones.
+//! Tests that existing volumes that fit come before new ones.
 
 use super::*;
 use fastrak_api::names::{ADOPT, kubernetes::HOSTNAME};
@@ -103,7 +103,7 @@ fn a_claim_gets_a_volume_with_all_that_it_requests() {
     ] {
         let verdict = create(&object, &with(volume));
         assert_eq!(verdict.reason == Reason::ExistingVolume, is_left, "{what}: {verdict:?}");
-        // What no new volume could be is not held against an existing one.
+        // An existing volume may serve what no new one can.
         assert!(!is_left || verdict.messages.len() == 1, "{what}: {:?}", verdict.messages);
     }
     let adopts = annotated(&claim_of(Some("waits")), &[(ADOPT, "pvc-x")]);
@@ -122,7 +122,7 @@ fn a_volume_that_is_reserved_for_the_claim_needs_no_class_no_labels_and_no_node(
     is_left(&object, &create(&object, &with(&reserved(&odd, "data", Some("")))));
     let small = changed(&odd, |volume| volume["spec"]["capacity"]["storage"] = json!("1Mi"));
     assert_eq!(create(&object, &with(&reserved(&small, "data", None))).reason, Reason::OnlyNode);
-    // A claim that exists has a uid to compare.
+    // An existing claim has a uid to compare.
     let known = changed(&object, |claim| claim["metadata"]["uid"] = json!("u-1"));
     is_left(&known, &repair(&known, &with(&reserved(&odd, "data", Some("u-1")))));
     let other = with(&reserved(&odd, "data", Some("u-2")));
@@ -171,19 +171,19 @@ fn a_users_pin_is_kept_and_selects_no_node_while_a_volume_fits_there() {
     let held = is_left(&object, &create(&object, &two));
     assert_eq!(pin_of(&held), (Some("b"), Some("user"), None));
     assert_eq!(repair(&held, &two).outcome, Outcome::Untouched);
-    // An update brings it as well as a creation.
+    // An update may bring the pin too.
     assert_eq!(pin_of(&is_left(&object, &update(&plain, &object, &two))), pin_of(&held));
-    // A volume on another node is of no use to who wants this one.
+    // A volume on another node does not fit a pin to this one.
     let elsewhere = annotated(&plain, &[(NODE, "a")]);
     let pinned = after(&elsewhere, &create(&elsewhere, &two));
     assert_eq!(annotation(&pinned, SELECTED_NODE), Some("a"));
-    // Another claim has got the volume: now a new one is made.
+    // Another claim is bound to the volume: now a new one is created.
     for verdict in [repair(&held, &nodes(&["a", "b"])), update(&held, &held, &nodes(&["a", "b"]))] {
         let pinned = after(&held, &verdict);
         assert_eq!(pin_of(&pinned), (Some("b"), Some("user"), Some("b")));
         assert_eq!(annotation(&pinned, SELECTED_NODE), Some("b"));
     }
-    // In place of a node that is gone, its user names this one.
+    // The user replaces a node that is gone.
     let old = with_labels(&annotated(&plain, &[(NODE, "x"), (SELECTED_NODE, "x")]), &[(NODE, "x")]);
     let moved = annotated(&old, &[(NODE, "b")]);
     let changed = is_left(&moved, &update(&old, &moved, &two));

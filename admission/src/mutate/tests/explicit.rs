@@ -1,4 +1,4 @@
-//! Claims whose users name the node.
+//! Tests of claims whose users name the node.
 
 use super::*;
 

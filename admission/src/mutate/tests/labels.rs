@@ -1,4 +1,4 @@
-//! The label by which an agent finds a claim.
+//! Tests of the label by which an agent finds a claim.
 
 use super::*;
 

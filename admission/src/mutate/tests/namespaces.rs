@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A claim without a class as it comes after the API server's plugin, whose mark is on `class`.
+/// Returns a claim without a class after the API server's plugin has filled in the default `class`.
 fn filled_in(class: &str) -> Value {
     let mut object = claim_of(Some(class));
     object["metadata"]["managedFields"] = json!([
@@ -61,7 +61,7 @@ fn a_chosen_class_stays() {
     let mut chosen = filled_in("waits");
     chosen["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:storageClassName"] = json!({});
     let unrecorded = claim_of(Some("waits"));
-    // Nobody owns what another webhook wrote either; but it is not the cluster's default.
+    // A class that another webhook wrote has no owner either, but is not the cluster's default.
     let by_another_hand = filled_in("east");
     for object in [chosen, unrecorded, by_another_hand, claim_of(Some("foreign"))] {
         let class = class_after(&object);

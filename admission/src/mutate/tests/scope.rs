@@ -1,4 +1,4 @@
-//! Which claims the webhook looks at.
+//! Tests of the claims that the webhook decides about.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! Choices of fastrak's and the scheduler's that cannot be served.
+//! Tests of choices of fastrak and the scheduler that cannot be served.
 
 use super::*;
 
 const CHOICES: [&str; 4] = ["only-node", "policy", "sibling", "scheduler"];
 
-/// A claim as a backup has it, pinned to node `a`.
+/// Returns a claim of a backup, pinned to node `a`.
 fn restored(class: &str, by: &str, label: Option<&str>, selected: bool) -> Value {
     let object = annotated(&claim_of(Some(class)), &[(NODE, "a"), (PINNED_BY, by)]);
     let object = label.map_or(object.clone(), |key| with_labels(&object, &[(NODE, key)]));

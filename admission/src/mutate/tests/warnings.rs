@@ -1,4 +1,4 @@
-//! Which warnings the creator of a claim gets, each once.
+//! Tests of the warnings for the creator of a claim, each once.
 
 use super::*;
 
@@ -83,7 +83,7 @@ fn a_claim_that_cannot_be_served_is_warned_of_once() {
         unset["spec"].as_object_mut().unwrap().remove("storageClassName");
         let warnings = warned(&update(&unset, &object, &two_nodes()));
         assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
-        // What is another provisioner's is not judged.
+        // A class of another provisioner is not judged.
         let mut foreign = object;
         foreign["spec"]["storageClassName"] = json!("foreign");
         assert_eq!(warned(&create(&foreign, &two_nodes())), [""; 0]);
@@ -115,7 +115,7 @@ proptest! {
         object in any_claim(), snapshot in any_facts(), operation in any_operation(),
     ) {
         let changed = after(&object, &decide(operation, None, &object, &snapshot));
-        // A node that a new claim was given is mirrored only by its first update.
+        // The selected node of a new claim is mirrored only by its first update.
         let changed = after(&changed, &update(&changed, &changed, &snapshot));
         let again = update(&changed, &changed, &snapshot);
         prop_assert_eq!((&again.outcome, warned(&again)), (&Outcome::Untouched, vec![]), "{}", changed);

@@ -8,7 +8,7 @@ fn read(object: &Value) -> Option<VolumeInfo> {
     serde_json::from_str::<PartialVolume<'_>>(&object.to_string()).unwrap().info()
 }
 
-/// A volume as fastrak makes it, made free again.
+/// Returns a volume of fastrak's that is free again.
 fn freed() -> Value {
     json!({
         "metadata": {
@@ -73,7 +73,7 @@ fn a_volume_that_no_waiting_claim_can_get_is_dropped() {
         ("Bound", Some("u-2"), false),
         ("Released", Some("u-2"), false),
         ("Failed", Some("u-2"), false),
-        // A provisioner has just made it for the claim that it names.
+        // A provisioner has just created it for the claim that it names.
         ("Pending", Some(UID), false),
         ("Available", Some("u-2"), true),
         ("Pending", Some("u-2"), true),
@@ -83,7 +83,7 @@ fn a_volume_that_no_waiting_claim_can_get_is_dropped() {
     ] {
         assert_eq!(read(&with_claim(phase, uid)).is_some(), is_kept, "{phase} {uid:?}");
     }
-    // The controller manager has not yet seen that its claim was taken off.
+    // The controller manager has not yet seen that its claimRef was removed.
     for phase in ["Released", "Pending"] {
         let mut object = freed();
         object["status"]["phase"] = json!(phase);

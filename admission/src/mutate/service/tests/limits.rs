@@ -13,7 +13,7 @@ fn ranged() -> Value {
     asking("loadBalancerSourceRanges", json!(["10.0.0.0/8"]))
 }
 
-/// The served Service, whose spec has since become that of another.
+/// Returns a served Service before and after an update to the spec of another.
 fn grown(object: &Value) -> (Value, Value) {
     let old = created(&plain());
     let mut new = old.clone();
@@ -56,13 +56,13 @@ fn a_served_service_that_gets_source_ranges_does_not_stay_public() {
     let verdict = update(&old, &new);
     assert_eq!((verdict.reason, written(&after(&new, &verdict))), (Reason::SourceRanges, NONE));
     assert_eq!(warned(&verdict).len(), 1);
-    // Nor by the repair, which sees no older object, nor when its choice or the old annotation says so.
+    // The same for a repair, which has no older object, for a choice, and for the old annotation.
     assert_eq!(written(&created(&new)), NONE);
     let chosen = annotated(&new, &[(BALANCER, "inlets")]);
     assert_eq!(written(&after(&chosen, &update(&old, &chosen))), NONE);
     let noted = annotated(&old, &[(kubernetes::SOURCE_RANGES, "10.0.0.0/8")]);
     assert_eq!(written(&after(&noted, &update(&old, &noted))), NONE);
-    // Replaced without its annotations, it is not made public again either.
+    // The same after a replacement without annotations.
     let mut bare = plain();
     bare["spec"] = new["spec"].clone();
     assert_eq!(written(&after(&bare, &update(&old, &bare))), NONE);
@@ -129,9 +129,9 @@ fn a_default_of_inlets_without_an_operator_is_recorded_with_one_warning() {
     assert_eq!(written(&served), INLETS, "the operator may come");
     is_silent(&absent(None, &served), Reason::Inlets);
     is_silent(&absent(Some(&served), &served), Reason::Inlets);
-    // Stripped and restored, it is not news.
+    // A restored record is not reported again.
     assert_eq!(warned(&absent(Some(&served), &plain())), [did]);
-    // An update that makes it a LoadBalancer is.
+    // An update that makes it a LoadBalancer is reported.
     let mut inner = plain();
     inner["spec"]["type"] = json!("ClusterIP");
     assert_eq!(warned(&absent(Some(&inner), &plain())).len(), 2);

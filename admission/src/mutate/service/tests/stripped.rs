@@ -1,5 +1,5 @@
-//! Updates by a client that does not know fastrak's annotations: the decision on the old object
-//! stands.
+//! Tests of updates by a client that does not know fastrak's annotations: the decision on the old
+//! object stands.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn tunnelled(object: &Value) -> Value {
     object
 }
 
-/// The object as its client knows it: with no annotation of fastrak's, and with its status.
+/// Returns the object without annotations of fastrak's, with its status.
 fn replaced(old: &Value) -> Value {
     let mut new = plain();
     new["status"] = old["status"].clone();
@@ -111,7 +111,7 @@ fn a_decision_to_skip_is_made_again_from_the_new_object() {
     assert_eq!(written(&after(&plain(), &update(&old, &plain()))), INLETS);
 }
 
-/// The object as its status was written by this client.
+/// Returns the object with a status of this field manager.
 fn status_by(object: &Value, manager: &str) -> Value {
     let mut object = object.clone();
     object["metadata"]["managedFields"] = json!([
@@ -131,7 +131,7 @@ fn without_the_old_object_the_writer_of_the_status_shows_the_operators_address()
     for other in [stripped.clone(), status_by(&stripped, "controller")] {
         assert_eq!(written(&created(&other)), (None, None, Some("skipped:foreign-address")));
     }
-    // A user's own value and choice count more.
+    // A user's own value and choice override it.
     let managed = annotated(&ours, &[(MANAGE, "1")]);
     assert_eq!(written(&created(&managed)), (Some("1"), None, Some("skipped:user-managed")));
     let chosen = annotated(&ours, &[(BALANCER, "none")]);

@@ -1,4 +1,4 @@
-//! Another load balancer gives an address to a Service that was decided.
+//! Tests of an address of another load balancer on a decided Service.
 
 use super::*;
 
@@ -81,7 +81,7 @@ fn an_update_without_annotations_leaves_the_operator_away() {
     let inlets = addressed(&created(&plain()), "k3s");
     let new = without_annotations(&inlets);
     assert_eq!(written(&after(&new, &update(&inlets, &new))), WITHHELD);
-    // If it also gives up its address, nothing of fastrak's is left on it.
+    // If it is no longer a LoadBalancer, no annotation of fastrak's is left.
     let mut inner = annotated(&without_annotations(&old), &[(MANAGE, "0")]);
     inner["spec"]["type"] = json!("ClusterIP");
     assert_eq!(written(&after(&inner, &update(&old, &inner))), (None, None, None));
@@ -107,7 +107,7 @@ fn annotations_that_a_user_sets_for_the_operator_override_the_address() {
     let new = annotated(&old, &[(MANAGE, "1")]);
     let changed = after(&new, &update(&old, &new));
     assert_eq!(written(&changed), (Some("1"), None, Some("skipped:user-managed")));
-    // One word alone is the user's.
+    // One annotation alone is the user's.
     let fresh = addressed(&plain(), "k3s");
     let skipped = after(&fresh, &create(&fresh));
     assert_eq!(written(&skipped), (None, None, Some("skipped:foreign-address")));
