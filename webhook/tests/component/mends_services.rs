@@ -83,7 +83,7 @@ async fn services_that_were_missed_are_put_right() -> Result<()> {
     becomes(&services, "flipped", nothing.clone()).await?;
     becomes(&services, "asked", none.clone()).await?;
     rig.is_told("BalancerRepaired", "missed", "none").await?;
-    rig.is_told("BalancerRepaired", "flipped", "taken back").await?;
+    rig.is_told("BalancerRepaired", "flipped", "removed the decision").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     eventually(SOON, "three repairs are counted, and nothing is left", || async {
