@@ -90,7 +90,7 @@ impl Webhook {
             store.snapshot(),
             settings,
             metrics.serving.clone(),
-            args.serve.allowance(),
+            args.serve.request_limits(),
         );
         let poll = args.rotation.file_poll();
         let opened = ConnectionContext::open(&args.serve, handler, Arc::clone(&slot), poll).await;

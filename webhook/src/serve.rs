@@ -15,7 +15,7 @@ pub mod metrics;
 pub mod tls;
 
 use self::client_ca::{ClientAuthArgs, ClientCa, ClientCaError};
-use self::http::{Allowance, ReviewHandler};
+use self::http::{RequestLimits, ReviewHandler};
 use self::metrics::ServeMetrics;
 use self::tls::Security;
 use fastrak_api::duration::parse_or_seconds;
@@ -128,8 +128,8 @@ impl ServeArgs {
 
     /// Returns the limits of requests.
     #[must_use]
-    pub const fn allowance(&self) -> Allowance {
-        Allowance { request: REQUEST_TIMEOUT, in_flight: self.max_in_flight }
+    pub const fn request_limits(&self) -> RequestLimits {
+        RequestLimits { request: REQUEST_TIMEOUT, in_flight: self.max_in_flight }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct ReviewHandler {
 
 /// The limits of requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub struct RequestLimits {
     /// The maximum duration of a request. The API server may request less.
     pub request: Duration,
     /// The number of reviews that are decided concurrently.
@@ -76,9 +76,9 @@ impl ReviewHandler {
         snapshot: Arc<ArcSwapOption<Snapshot>>,
         settings: Settings,
         metrics: ServeMetrics,
-        allowance: Allowance,
+        limits: RequestLimits,
     ) -> Self {
-        let Allowance { request: timeout, in_flight } = allowance;
+        let RequestLimits { request: timeout, in_flight } = limits;
         let permits = Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS));
         Self { snapshot, settings, metrics, timeout, permits, budget: Budget::default() }
     }

@@ -80,7 +80,7 @@ async fn missed_services_are_repaired() -> Result<()> {
     becomes(&services, "flipped", nothing.clone()).await?;
     becomes(&services, "asked", none.clone()).await?;
     cluster.has_event("BalancerRepaired", "missed", "none").await?;
-    cluster.has_event("BalancerRepaired", "flipped", "taken back").await?;
+    cluster.has_event("BalancerRepaired", "flipped", "removed the decision").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     eventually(SOON, "three repairs are counted, and nothing is left", || async {

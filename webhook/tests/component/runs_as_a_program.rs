@@ -28,7 +28,9 @@ async fn it_becomes_ready_and_stops_in_order() -> Result<()> {
     })
     .await?;
     let status = process.terminate(SOON)?;
-    ensure!(status.success(), "{status}: {}", process.log_tail(20));
+    let log = process.log_tail(20);
+    ensure!(status.success(), "{status}: {log}");
+    ensure!(!log.contains("did not stop in time"), "a task ignores the shutdown: {log}");
     Ok(())
 }
 

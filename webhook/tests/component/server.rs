@@ -16,7 +16,7 @@ use fastrak_testkit::admission::verify;
 use fastrak_webhook::metrics::Metrics;
 use fastrak_webhook::serve::client_ca::{ClientAuthArgs, ClientCa};
 use fastrak_webhook::serve::clients::ClientAuth;
-use fastrak_webhook::serve::http::{Allowance, ReviewHandler};
+use fastrak_webhook::serve::http::{RequestLimits, ReviewHandler};
 use fastrak_webhook::serve::tls::Security;
 use fastrak_webhook::serve::{self, ConnectionContext, Limits};
 use prometheus_client::encoding::text::encode;
@@ -126,7 +126,7 @@ impl Server {
         let snapshot = Snapshot { namespace: "own".to_owned(), ..Snapshot::default() };
         let snapshot = Arc::new(ArcSwapOption::from_pointee(snapshot));
         let settings = Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
-        let allowance = Allowance { request: REQUEST, in_flight: setup.in_flight };
+        let limits = RequestLimits { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);
         let clients = ClientCa::load(&setup.clients, poll, &metrics.serving).await?;
@@ -140,7 +140,7 @@ impl Server {
                 snapshot,
                 settings,
                 metrics.serving.clone(),
-                allowance,
+                limits,
             )),
             metrics: metrics.serving.clone(),
             limits: setup.limits,
