@@ -255,20 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn the_same_words_are_the_same_event_and_others_another() {
+    fn the_same_text_is_the_same_event_and_another_text_another() {
         assert_eq!(name(&note("data", "no")), name(&note("data", "no")));
         assert_ne!(name(&note("data", "no")), name(&note("data", "not")));
     }
 
     #[test]
-    fn what_is_said_again_is_counted_for_itself() {
+    fn repetitions_are_counted_by_event() {
         let repeats = Repeats::default();
         let counts = ["a", "a", "b", "a"].map(|name| repeated(&repeats, name));
         assert_eq!(counts, [2, 3, 2, 4]);
     }
 
     #[test]
-    fn the_longest_names_and_words_fit() {
+    fn the_longest_names_and_texts_fit() {
         let node = NodeName::parse(&"n".repeat(253)).unwrap();
         let claim = format!("{}.{}", "a".repeat(235), "b".repeat(17));
         let event = event(&note(&claim, &"ö".repeat(5000)), &node);
