@@ -1,5 +1,5 @@
 //! Plans the volume of a claim, for a new volume and for an existing one: `plan.rs` decides by the
-//! claim, its class and this node; `hostname.rs` checks that the node can be told from the others;
+//! claim, its class and this node; `hostname.rs` checks that its hostname label is unique;
 //! `pv.rs` renders the PersistentVolume.
 
 mod hostname;
@@ -26,7 +26,7 @@ pub async fn plan(
     about: &About,
 ) -> Result<Box<Plan>, Outcome> {
     match decide(context, claim, about).await {
-        Ok(Decision::Make(plan)) => Ok(plan),
+        Ok(Decision::Create(plan)) => Ok(plan),
         Ok(Decision::Ignore(why)) => {
             let (namespace, name) = (&claim.namespace, &claim.name);
             tracing::debug!(namespace, claim = name, ?why, "ignored the claim");
@@ -45,12 +45,12 @@ async fn decide(context: &Context, claim: &Claim, about: &About) -> Result<Decis
     let here =
         Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
     let plan = match plan::plan(claim, about.class.as_ref(), &here) {
-        Decision::Make(plan) => plan,
+        Decision::Create(plan) => plan,
         other => return Ok(other),
     };
     let other = hostname::other_node(context, &plan.hostname).await;
     Ok(match other.map_err(Failure::of(Operation::Plan))? {
-        None => Decision::Make(plan),
+        None => Decision::Create(plan),
         Some(other) => {
             let (node, hostname) = (context.node.clone(), plan.hostname);
             Decision::Reject(Rejection::SharedHostname { node, other, hostname })

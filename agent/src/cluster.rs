@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_that_does_not_find_its_way_proves_nothing() {
+    async fn a_not_found_response_of_a_proxy_proves_nothing() {
         let page = "<html><body>404 page not found</body></html>";
         let other = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound",
             "code":404,"details":{"name":"another","kind":"persistentvolumeclaims"}}"#;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_claim_has_a_volume_for_good_only_when_it_is_bound() {
+    async fn a_claim_keeps_its_volume_only_when_it_is_bound() {
         for (body, state) in [
             (r#"{"metadata":{},"spec":{}}"#, ClaimState::Waiting),
             (r#"{"metadata":{},"spec":{"volumeName":""}}"#, ClaimState::Waiting),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_finalizer_is_removed_only_where_it_stands() {
+    fn the_finalizer_is_removed_only_at_its_index() {
         let volume = Volume {
             uid: "u".to_owned(),
             finalizers: vec![
@@ -304,7 +304,7 @@ mod tests {
             object["metadata"]["finalizers"],
             serde_json::json!(["kubernetes.io/pv-protection"])
         );
-        // The other one has been taken away meanwhile, or it is another volume of this name.
+        // The other finalizer was removed meanwhile, or this is another volume of this name.
         for mut moved in [
             serde_json::json!({ "metadata": { "uid": "u", "finalizers": ["fastrak.io/volume"] } }),
             serde_json::json!({ "metadata": { "uid": "v", "finalizers": volume.finalizers } }),

@@ -1,6 +1,4 @@
-//! What the agent is told: flags, read into the types that the rest works with.
-//!
-//! Nothing is looked at here but the text of the flags and the file of pools.
+//! The configuration: parses the flags and the file of pools. Reads nothing else.
 
 mod flags;
 
@@ -15,20 +13,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the default pool is.
+/// The directory of the default pool.
 const DEFAULT_PATH: &str = "/var/lib/fastrak";
 
-/// Makes and takes away the volumes of one node.
+/// Creates and deletes the volumes of one node.
 #[derive(Debug, clap::Parser)]
 #[command(name = "fastrak-agent", version)]
 pub struct Args {
     /// Name of the node that the agent works for.
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     node: String,
-    /// A pool: a name and the directory of its volumes, the same on the host. "mount": the directory
-    /// must be a mount point. "reserve" (10%, or 20Gi): what is never given away. "overcommit" (1.5):
-    /// how often the rest is. "size": how much of the filesystem is the pool's. May be given several
-    /// times.
+    /// A pool: a name and the directory of its volumes, with the same path on the host. "mount": the
+    /// directory must be a mount point. "reserve" (10%, or 20Gi): space that is never granted.
+    /// "overcommit" (1.5): the factor by which the rest may be granted. "size": the part of the
+    /// filesystem that belongs to the pool. Can be repeated.
     #[arg(
         long = "pool",
         value_name = "NAME=PATH[,mount][,reserve=R][,overcommit=N][,size=S]",
@@ -39,77 +37,77 @@ pub struct Args {
     /// "reserve": "10%", "overcommit": "1.5", "size": "100Gi"}].
     #[arg(long, value_name = "FILE")]
     pools_file: Option<PathBuf>,
-    /// How often to look for directories that belong to nobody.
+    /// The interval of the orphan scan: directories without a PersistentVolume and without a claim.
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = flags::duration)]
     orphan_scan: Duration,
-    /// How long such a directory is left alone.
+    /// The time for which an orphan is kept before it is removed.
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     orphan_grace: Duration,
-    /// How long an orphan that holds data can be restored from the trash (12h, 7d). Without it such a
-    /// directory is never removed.
+    /// How long an orphan with data can be restored from the trash (12h, 7d). Without this flag orphans
+    /// with data are never removed.
     #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
     orphan_retention: Option<Duration>,
-    /// How much of a pool's filesystem may be taken, in percent and by the sizes that were granted, by
-    /// deleted volumes that can be had back. The oldest give way to others.
+    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of their granted
+    /// sizes. The oldest are evicted first.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     trash_max_percent: u8,
-    /// How often to find out what volumes hold.
+    /// The interval of the usage measurement.
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
     usage_interval: Duration,
-    /// A folder whose volumes, of another provisioner, claims may take over. May be given several times.
-    #[arg(long, value_name = "PATH", value_parser = flags::folder)]
+    /// A directory of another provisioner from which claims may import volumes. Can be repeated.
+    #[arg(long, value_name = "PATH", value_parser = flags::directory)]
     import_from: Vec<PathBuf>,
-    /// The kubelet's folder of pods, by which mounted volumes are recognised.
+    /// The kubelet's pod directory, which shows the mounts of pods.
     #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
     pods_dir: PathBuf,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
     client: ClientArgs,
-    /// What is logged. Read before the rest, so that the rest can be logged.
+    /// The log settings. They are applied first, so that all other errors are logged.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// What the agent is to do.
+/// The configuration of an agent.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The node it works for.
+    /// The node.
     pub node: NodeName,
-    /// The pools of that node; at least one.
+    /// The pools of the node, at least one.
     pub pools: Vec<PoolConfig>,
-    /// How its pools are looked after.
+    /// The settings of the periodic work.
     pub upkeep: Upkeep,
-    /// What becomes of directories that belong to nobody.
+    /// The settings for orphans.
     pub orphans: OrphanTerms,
-    /// Folders whose volumes, of other provisioners, claims may take over.
+    /// The directories of other provisioners from which claims may import volumes.
     pub import_from: Vec<PathBuf>,
-    /// The kubelet's folder of pods.
+    /// The kubelet's pod directory.
     pub pods_dir: PathBuf,
-    /// Where to answer about health and metrics.
+    /// The address of the health and metrics endpoints.
     pub admin: AdminArgs,
     /// How to reach the API server.
     pub client: ClientArgs,
 }
 
-/// What becomes of directories that belong to nobody.
+/// The settings for orphans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrphanTerms {
-    /// How long one is left alone.
+    /// How long an orphan is kept before it is removed.
     pub grace: Duration,
-    /// How long one that holds data stays in the trash; without a time it never goes there.
+    /// How long an orphan with data stays in the trash. Without it, orphans with data are never removed.
     pub retention: Option<Duration>,
 }
 
-/// Why the flags cannot be followed.
+/// Why the flags are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The node cannot be named so.
+    /// An invalid node name.
     #[error("--node {name:?} is not the name of a node")]
     Node {
-        /// What was given.
+        /// The value.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: NodeNameError,
     },
@@ -118,20 +116,20 @@ pub enum ConfigError {
     ReadPools {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// The file of pools is not one.
+    /// The file of pools has an invalid format.
     #[error("--pools-file {path} is not a JSON list of pools", path = path.display())]
     ParsePools {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The error of the parser.
         #[source]
         source: serde_json::Error,
     },
-    /// One pool is not right.
+    /// An invalid pool.
     #[error("{0}")]
     Pool(String),
     /// Two pools have the same name or directory.

@@ -29,7 +29,7 @@ pub struct Metrics {
     delete_duration: Histogram,
     restores: Restores,
     pools: PoolGauges,
-    /// The room in pools, and what volumes hold.
+    /// The capacity of pools and the usage of volumes.
     pub capacity: CapacityGauges,
     removed: Family<PoolLabels, Counter>,
     /// Scrapes of the metrics port.
@@ -40,11 +40,11 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Provision {
-    /// The volume has been made and published.
+    /// The volume was created and published.
     made,
     /// The claim cannot be served.
     rejected,
-    /// It could not be made this time.
+    /// The attempt failed and is retried.
     failed,
 }
 
@@ -52,11 +52,11 @@ pub enum Provision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Expansion {
-    /// It may hold more, and its claim says so.
+    /// The volume and its claim have the new size.
     done,
-    /// There is no room.
+    /// The pool lacks space.
     refused,
-    /// It could not be done this time.
+    /// The attempt failed and is retried.
     failed,
 }
 
@@ -66,15 +66,15 @@ pub enum Expansion {
 pub enum Delete {
     /// Its data is in the trash.
     trashed,
-    /// Its data was not there.
+    /// Its data was missing.
     missing,
-    /// Its data has been kept.
+    /// Its data was kept.
     kept,
-    /// A directory that belonged to nobody is in the trash.
+    /// An orphan is in the trash.
     orphan,
-    /// It must wait for something.
+    /// It waits for a condition.
     waiting,
-    /// It could not be taken away this time.
+    /// The attempt failed and is retried.
     failed,
 }
 
@@ -118,27 +118,27 @@ impl Metrics {
         };
         registry.register(
             "fastrak_agent_provisions",
-            "Tries to make a volume, by how they ended",
+            "Attempts to create a volume, by outcome",
             this.provisions.clone(),
         );
         registry.register(
             "fastrak_agent_provision_duration_seconds",
-            "From a claim's turn to its published PersistentVolume",
+            "Time from the start of a reconciliation to the published PersistentVolume",
             this.provision_duration.clone(),
         );
         registry.register(
             "fastrak_agent_expansions",
-            "Tries to make a volume larger, by how they ended",
+            "Attempts to resize a volume, by outcome",
             this.expansions.clone(),
         );
         registry.register(
             "fastrak_agent_deletes",
-            "Tries to take a volume away, by how they ended",
+            "Attempts to delete a volume, by outcome",
             this.deletes.clone(),
         );
         registry.register(
             "fastrak_agent_delete_duration_seconds",
-            "From a released volume's turn to its data in the trash and its object deleted",
+            "Time from the start of a reconciliation to the deleted PersistentVolume",
             this.delete_duration.clone(),
         );
         this.restores.register(registry);
@@ -146,7 +146,7 @@ impl Metrics {
         this.capacity.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
-            "Files and folders removed from a pool's trash",
+            "Files and directories removed from a pool's trash",
             this.removed.clone(),
         );
         registry.register("fastrak_agent_metrics_scrapes", "TLS scrapes", this.scrapes.clone());

@@ -112,7 +112,7 @@ mod tests {
         for other in [
             Volume { node_label: Some("node-b".to_owned()), ..volume() },
             Volume { node_label: None, ..volume() },
-            // Policies hold other agents to the annotation, and cannot compute a label that is a hash.
+            // Policies restrict other agents by the annotation, and cannot compute a label that is a hash.
             Volume { node: Some("node-b".to_owned()), ..volume() },
             Volume { provisioned_by: Some("rancher.io/local-path".to_owned()), ..volume() },
             Volume { provisioned_by: None, ..volume() },

@@ -1,8 +1,8 @@
 //! A snapshot of the cluster: the claims and volumes of this node, the classes, and the node's hostname
 //! label, each reduced to the fields that decisions use.
 //!
-//! `watch.rs` updates it. It may be slightly behind, so whatever destroys data reads the API server
-//! again.
+//! `watch.rs` updates it. It may be slightly behind, so the controllers read the API server
+//! again before they delete data.
 
 pub mod growth;
 pub mod hostname;
@@ -96,12 +96,12 @@ impl Snapshot {
     }
 
     /// Updates the claim with this UID; `None` removes it.
-    pub fn show_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
+    pub fn put_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
         self.write().put_claim(id, claim);
     }
 
     /// Updates the volume with this name; `None` removes it.
-    pub fn show_volume(&self, id: &VolumeId, volume: Option<Volume>) {
+    pub fn put_volume(&self, id: &VolumeId, volume: Option<Volume>) {
         self.write().put_volume(id, volume);
     }
 
@@ -114,12 +114,12 @@ impl Snapshot {
     }
 
     /// Updates a class.
-    pub fn show_class(&self, class: Class) {
+    pub fn put_class(&self, class: Class) {
         self.write().classes.insert(class.name.clone(), class);
     }
 
     /// Updates this node: the UID of its object and its hostname label.
-    pub fn show_node(&self, uid: Option<String>, hostname: Option<String>) {
+    pub fn put_node(&self, uid: Option<String>, hostname: Option<String>) {
         let mut seen = self.write();
         seen.node_uid = uid;
         seen.hostname = hostname;
@@ -149,7 +149,7 @@ impl Snapshot {
             let growth = seen.growths.get(&id).cloned().unwrap_or_default();
             return Some((claim.clone(), growth));
         }
-        // Without the annotation, a policy refuses whatever an agent writes.
+        // Without the annotation, a policy refuses all writes of an agent.
         let (claim, growth) =
             seen.unwatched.get(&id).filter(|(claim, _)| claim.pin == volume.node)?;
         Some((claim.clone(), growth.clone()))
@@ -174,7 +174,7 @@ impl Snapshot {
     }
 
     /// Updates the claim of a volume that the watch does not show. Returns whether to report it.
-    pub fn show_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
+    pub fn put_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
         let (now, mut seen) = (self.clock.instant(), self.write());
         let uid = owner.id().filter(|uid| !seen.claims.contains_key(uid));
         uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
@@ -289,20 +289,20 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_that_was_posted_is_known_to_be_until_the_watch_shows_it() {
+    fn a_created_volume_is_published_until_the_watch_delivers_it() {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
         assert!(!snapshot.about(&id('0')).is_published);
         snapshot.set_published(&id('0'));
         assert!(snapshot.about(&id('0')).is_published && !snapshot.about(&id('1')).is_published);
         snapshot.write().volumes.insert(id('2'), Volume::default());
         snapshot.set_published(&id('2'));
-        assert!(!snapshot.about(&id('2')).is_published, "the watch was quicker");
+        assert!(!snapshot.about(&id('2')).is_published, "the watch was faster");
     }
 
     #[test]
-    fn a_volume_that_is_gone_is_forgotten_and_one_of_its_name_is_not() {
+    fn a_volume_is_removed_only_by_its_own_uid() {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
-        snapshot.show_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
+        snapshot.put_volume(&id('0'), Some(Volume { uid: "new".to_owned(), ..Volume::default() }));
         snapshot.forget_volume(&id('0'), "old");
         assert!(snapshot.knows(&id('0')));
         snapshot.forget_volume(&id('0'), "new");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_wait_are_found_by_class() {
+    fn waiting_claims_are_found_by_class() {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
         let claim =
             |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn only_volumes_with_data_here_tell_that_a_pool_is_in_use() {
+    fn only_volumes_with_the_finalizer_mark_a_pool_as_used() {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
         let ours = Volume {
             pool_label: Some("default".to_owned()),

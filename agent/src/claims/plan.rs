@@ -1,6 +1,6 @@
 //! Decides what to do about a claim. Pure: a claim, its class and this node go in, a decision comes out.
 //!
-//! It does not look at the disk: creating a volume is idempotent and finds an existing one.
+//! It does not read the disk: creating a volume is idempotent and finds an existing one.
 
 use fastrak_api::claim::{Claim, RequestError, Unservable};
 use fastrak_api::class::{Class, OnDelete, ParamError};
@@ -30,7 +30,7 @@ pub enum Decision {
     /// Report that it cannot be served, and retry later.
     Reject(Rejection),
     /// Create its volume.
-    Make(Box<Plan>),
+    Create(Box<Plan>),
 }
 
 /// Why a claim needs nothing.
@@ -68,7 +68,7 @@ pub enum Rejection {
     Param(ParamError),
     /// A pool that this node does not have.
     #[error(
-        "class {class} makes its volumes in pool {pool}, which node {node} does not have; it has: \
+        "class {class} creates volumes in pool {pool}, which node {node} does not have; it has: \
          {known}"
     )]
     Pool {
@@ -147,7 +147,7 @@ pub fn plan(claim: &Claim, class: Option<&Class>, here: &Here<'_>) -> Decision {
     match ignored(claim, class, here) {
         Err(ignored) => Decision::Ignore(ignored),
         Ok(class) => match serve(claim, class, here) {
-            Ok(Some(plan)) => Decision::Make(Box::new(plan)),
+            Ok(Some(plan)) => Decision::Create(Box::new(plan)),
             Ok(None) => Decision::Ignore(Ignored::Malformed),
             Err(rejection) => Decision::Reject(rejection),
         },
@@ -162,7 +162,7 @@ fn ignored<'a>(
     if claim.deleting {
         return Err(Ignored::Deleting);
     }
-    // A claim that has lost its volume has a name in it too; nothing here brings its data back.
+    // A claim whose volume is lost has a volume name too. Its data cannot be brought back.
     if claim.volume_name.is_some() || claim.phase.as_deref() == Some("Bound") {
         return Err(Ignored::HasVolume);
     }

@@ -20,9 +20,9 @@ pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
         (names::POOL.to_owned(), made.pool.to_string()),
     ];
     let annotations = [
-        // By which policies hold an agent to the volumes of its node: a label may be too short for it.
+        // Policies restrict an agent to its node by this annotation: a label may be too short for the name.
         (names::NODE.to_owned(), plan.node.to_string()),
-        // Without it the controller manager tries a deleter of its own, and fails.
+        // Without it the controller manager runs a deleter of its own, which fails.
         (kubernetes::PROVISIONED_BY.to_owned(), names::PROVISIONER.to_owned()),
     ];
     PersistentVolume {
@@ -43,9 +43,9 @@ fn spec(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolumeSpec {
     let policy = identity.reclaim_policy.as_str();
     PersistentVolumeSpec {
         access_modes: Some(plan.access_modes.clone()),
-        // As the claim writes it: the same number in another unit would look like another size.
+        // As the claim has it: the same number in another unit would look like another size.
         capacity: Some(BTreeMap::from([("storage".to_owned(), Quantity(plan.size.clone()))])),
-        // With the uid the binder takes the claim up at once; without it, at its next round.
+        // With the UID the binder binds the claim at once; without it, at its next resync.
         claim_ref: Some(ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("PersistentVolumeClaim".to_owned()),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_is_what_the_binder_and_the_kubelet_need() {
+    fn the_object_has_all_fields_for_the_binder_and_the_kubelet() {
         let written = serde_json::to_value(object(&plan(), &made())).unwrap();
         let wanted = serde_json::json!({
             "apiVersion": "v1",
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn mount_options_are_written_where_there_are_any() {
+    fn mount_options_are_written_if_the_class_has_any() {
         let plan = Plan { mount_options: vec!["noatime".to_owned()], ..plan() };
         let spec = object(&plan, &made()).spec.unwrap();
         assert_eq!(spec.mount_options.unwrap(), ["noatime"]);
     }
 
     #[test]
-    fn a_volume_is_known_again_by_all_that_ties_it_to_its_claim() {
+    fn a_volume_is_recognized_by_all_fields_that_tie_it_to_its_claim() {
         let same = Volume::read(&object(&plan(), &made()));
         assert!(is_the_same(&same, &plan(), &made()));
         let claim =

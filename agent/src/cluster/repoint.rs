@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_volume_is_repointed_only_where_it_is_unchanged() {
+    fn a_volume_is_repointed_only_if_it_is_unchanged() {
         let volume =
             Volume { uid: "u".to_owned(), resource_version: "7".to_owned(), ..Volume::default() };
         let reference = serde_json::json!({ "name": "new", "uid": "c" });

@@ -1,6 +1,4 @@
-//! Texts of flags, and of the file of pools, read one by one.
-//!
-//! Whether they fit together is seen in `config.rs`.
+//! Parses single flags and entries of the file of pools. `config.rs` checks them together.
 
 use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
 use fastrak_api::duration::{self, DurationError};
@@ -10,7 +8,7 @@ use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-/// A pool as it is written.
+/// A pool in the file of pools.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PoolEntry {
@@ -23,7 +21,7 @@ pub(super) struct PoolEntry {
     size: Option<String>,
 }
 
-/// `NAME=PATH` with what else there is to say, after commas.
+/// Parses `NAME=PATH` with options after commas.
 pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
     let usage =
         || format!("{text:?} is not NAME=PATH[,mount][,reserve=10%][,overcommit=1.5][,size=100Gi]");
@@ -43,8 +41,8 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
     checked_pool(&entry)
 }
 
-/// A folder, by a path that is the same everywhere.
-pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+/// Parses an absolute path without `..`.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     if is_plain(path) && path != Path::new("/") {
         return Ok(path.components().collect());
@@ -52,18 +50,18 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     Err(format!("{text} is not an absolute path without '..'"))
 }
 
-/// A pool that can be one.
+/// Checks a pool.
 pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
     let PoolEntry { name, path, require_mount, .. } = entry;
     let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
-    // The path is written into volumes, where the API server and the kubelet are as strict.
+    // The path is written into PersistentVolumes, where the API server and the kubelet are as strict.
     let plain = is_plain(path);
     if !plain || path == Path::new("/") {
         let path = path.display();
         return Err(format!("pool {name}: {path} is not an absolute path without '..'"));
     }
     let terms = terms(entry).map_err(|error| format!("pool {name}: {error}"))?;
-    // Without a slash at its end, or two in a row.
+    // Removes a trailing slash and repeated slashes.
     let path = path.components().collect();
     Ok(PoolConfig { name, path, require_mount: *require_mount, terms })
 }

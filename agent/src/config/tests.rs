@@ -9,7 +9,7 @@ fn config(args: &[&str]) -> Result<Config, String> {
 }
 
 #[test]
-fn without_a_pool_there_is_the_default_one() {
+fn without_a_pool_the_default_one_is_used() {
     let config = config(&[]).unwrap();
     let [pool] = config.pools.as_slice() else { panic!("{:?}", config.pools) };
     assert_eq!(
@@ -21,24 +21,27 @@ fn without_a_pool_there_is_the_default_one() {
 
 #[test]
 fn pools_come_from_flags_and_from_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("pools.json");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pools.json");
     std::fs::write(&file, r#"[{"name": "slow", "path": "/mnt//slow/", "requireMount": true}]"#)
         .unwrap();
     let file = file.to_str().unwrap();
     let args = ["--pool", "default=/a", "--pool", "fast=/b,mount", "--pools-file", file];
     let pools = config(&args).unwrap().pools;
-    let told: Vec<_> = pools
+    let parsed: Vec<_> = pools
         .iter()
         .map(|pool| (pool.name.as_str(), pool.path.to_str().unwrap(), pool.require_mount))
         .collect();
-    assert_eq!(told, [("default", "/a", false), ("fast", "/b", true), ("slow", "/mnt/slow", true)]);
+    assert_eq!(
+        parsed,
+        [("default", "/a", false), ("fast", "/b", true), ("slow", "/mnt/slow", true)]
+    );
 }
 
 #[test]
-fn a_pool_says_how_much_of_it_may_be_given_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("pools.json");
+fn the_terms_of_a_pool_are_parsed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pools.json");
     let entry = r#"[{"name": "b", "path": "/b", "size": "1Gi", "overcommit": "2"}]"#;
     std::fs::write(&file, entry).unwrap();
     let file = file.to_str().unwrap();
@@ -55,7 +58,7 @@ fn a_pool_says_how_much_of_it_may_be_given_away() {
 }
 
 #[test]
-fn what_no_pool_can_be_is_refused_with_the_reason() {
+fn an_invalid_pool_is_refused_with_the_reason() {
     for (pool, words) in [
         ("default", "NAME=PATH"),
         ("default=/a,rw", "NAME=PATH"),
@@ -79,7 +82,7 @@ fn what_no_pool_can_be_is_refused_with_the_reason() {
 }
 
 #[test]
-fn other_flags_are_checked_too() {
+fn all_other_flags_are_checked() {
     for (flag, words) in [
         ("--node=Node A", "is not the name of a node"),
         ("--orphan-grace=soon", "such as 90s"),

@@ -27,21 +27,21 @@ pub enum Step {
 /// Decides about a claim and the volume that it is bound to.
 #[must_use]
 pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
-    let is_its = volume.claim.as_ref().is_some_and(|owner| owner.uid == claim.uid)
+    let is_bound_to_it = volume.claim.as_ref().is_some_and(|owner| owner.uid == claim.uid)
         && claim.volume_name.as_ref() == Some(&volume.name)
         && claim.uid.is_some();
     let is_settled = claim.phase.as_deref() == Some("Bound") && volume.phase == Phase::Bound;
-    if !is_its || !is_settled || claim.deleting || volume.deleting || !volume.is_ours() {
+    if !is_bound_to_it || !is_settled || claim.deleting || volume.deleting || !volume.is_ours() {
         return Step::Nothing;
     }
     let read = |size: &Option<String>| size.as_deref().and_then(|text| Bytes::parse(text).ok());
-    let (Some(asked), Some(has)) = (read(&claim.storage), read(&volume.capacity)) else {
+    let (Some(requested), Some(has)) = (read(&claim.storage), read(&volume.capacity)) else {
         return Step::Nothing;
     };
     match (&claim.storage, &volume.capacity) {
-        (Some(size), _) if asked > has => Step::Grow { bytes: asked.0, size: size.clone() },
+        (Some(size), _) if requested > has => Step::Grow { bytes: requested.0, size: size.clone() },
         // An empty capacity is not updated: the controller manager sets it when it binds the claim.
-        (_, Some(size)) if read(&growth.shown).is_some_and(|shown| shown < has) => {
+        (_, Some(size)) if read(&growth.capacity).is_some_and(|capacity| capacity < has) => {
             Step::UpdateStatus { size: size.clone() }
         }
         (_, Some(size)) if growth.unsettled => Step::UpdateStatus { size: size.clone() },
@@ -64,8 +64,8 @@ pub enum Promise {
 #[must_use]
 pub fn promised(growth: &Growth, size: &str) -> Promise {
     let bytes = |text: &str| Bytes::parse(text).ok();
-    let is = |shown: &Option<String>| shown.as_deref().and_then(bytes);
-    if !growth.unsettled && is(&growth.shown) >= bytes(size) {
+    let is = |text: &Option<String>| text.as_deref().and_then(bytes);
+    if !growth.unsettled && is(&growth.capacity) >= bytes(size) {
         Promise::Kept
     } else if growth.unsettled && growth.error.is_none() && is(&growth.allocated) == bytes(size) {
         Promise::Made

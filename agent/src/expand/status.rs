@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// The resize status of a size that cannot be provided.
 const INFEASIBLE: &str = "ControllerResizeInfeasible";
 /// The reason of the condition.
-const NO_ROOM: &str = "PoolFull";
+const POOL_FULL: &str = "PoolFull";
 
 /// The resize status of a size that is being provided.
 const IN_PROGRESS: &str = "ControllerResizeInProgress";
@@ -57,7 +57,7 @@ pub fn refused((uid, version): (&str, &str), size: &str, why: &str, now: Timesta
     let condition = json!({
         "type": CONTROLLER_ERROR,
         "status": "True",
-        "reason": NO_ROOM,
+        "reason": POOL_FULL,
         "message": why,
         "lastTransitionTime": Time(now),
     });
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_of_the_size_is_named() {
+    fn patches_contain_only_fields_of_the_size() {
         let written = grown(("u", "7"), "2Gi");
         assert_eq!(written["metadata"], json!({ "uid": "u", "resourceVersion": "7" }));
         let fields: Vec<_> = written["status"].as_object().unwrap().keys().collect();
@@ -100,8 +100,8 @@ mod tests {
             written["status"]["conditions"][3],
             json!({ "type": RESIZING, "status": "True", "lastTransitionTime": now })
         );
-        let written = refused(("u", "7"), "9Ti", "no room", now);
-        assert_eq!(written["status"]["conditions"][0]["message"], "no room");
+        let written = refused(("u", "7"), "9Ti", "no space", now);
+        assert_eq!(written["status"]["conditions"][0]["message"], "no space");
         assert_eq!(written["status"]["capacity"], Value::Null);
     }
 }

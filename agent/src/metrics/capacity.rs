@@ -60,29 +60,21 @@ impl CapacityGauges {
     /// Registers the gauges.
     pub(super) fn register(&self, registry: &mut Registry) {
         for (name, help, family) in [
-            (
-                "fastrak_agent_pool_total_bytes",
-                "Size of a pool, as much as is its own",
-                &self.total,
-            ),
-            (
-                "fastrak_agent_pool_free_bytes",
-                "What can still be written to a pool's filesystem",
-                &self.free,
-            ),
+            ("fastrak_agent_pool_total_bytes", "Configured or total size of a pool", &self.total),
+            ("fastrak_agent_pool_free_bytes", "Free space of a pool's filesystem", &self.free),
             (
                 "fastrak_agent_pool_granted_bytes",
-                "Sizes of all volumes of a pool, taken together",
+                "Sum of the sizes of a pool's volumes",
                 &self.granted,
             ),
             (
                 "fastrak_agent_pool_grantable_bytes",
-                "What may be granted in a pool, with its overcommitment",
+                "Space that a pool may grant, including overcommit",
                 &self.grantable,
             ),
             (
                 "fastrak_agent_pool_allocatable_bytes",
-                "Size of the largest volume that a pool has room for",
+                "Size of the largest volume that fits into a pool",
                 &self.allocatable,
             ),
         ] {
@@ -90,19 +82,19 @@ impl CapacityGauges {
         }
         registry.register(
             "fastrak_agent_pool_free_inodes",
-            "How many files a pool's filesystem can still have; 0 where it does not count them",
+            "Free inodes of a pool's filesystem; 0 if it has no fixed number",
             self.free_inodes.clone(),
         );
         let VolumeGauges { granted, used, inodes } = &self.volumes;
         for (name, help, family) in [
             ("fastrak_agent_volume_granted_bytes", "Size of a volume", granted),
-            ("fastrak_agent_volume_used_bytes", "What a volume holds", used),
+            ("fastrak_agent_volume_used_bytes", "Usage of a volume", used),
         ] {
             registry.register(name, help, family.clone());
         }
         registry.register(
             "fastrak_agent_volume_inodes",
-            "How many files and directories a volume holds",
+            "Files and directories in a volume",
             inodes.clone(),
         );
     }
@@ -163,7 +155,7 @@ mod tests {
         }
     }
 
-    fn told(gauges: &CapacityGauges) -> String {
+    fn exposition(gauges: &CapacityGauges) -> String {
         let (mut registry, mut text) = (Registry::default(), String::new());
         gauges.register(&mut registry);
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -171,21 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_that_is_gone_is_not_told_of_any_more() {
+    fn a_deleted_volume_has_no_series() {
         let gauges = CapacityGauges::default();
         gauges.set_volumes(vec![volume(1), volume(2)]);
         let line = "fastrak_agent_volume_used_bytes{pool=\"default\",namespace=\"shop\",\
                     persistentvolumeclaim=\"data-1\"} 1";
-        assert!(told(&gauges).contains(line), "{}", told(&gauges));
+        assert!(exposition(&gauges).contains(line), "{}", exposition(&gauges));
         gauges.set_volumes(vec![volume(2)]);
-        assert!(!told(&gauges).contains("data-1") && told(&gauges).contains("data-2"));
+        assert!(!exposition(&gauges).contains("data-1") && exposition(&gauges).contains("data-2"));
     }
 
     #[test]
-    fn of_too_many_volumes_the_largest_are_told() {
+    fn only_the_largest_of_too_many_volumes_have_series() {
         let gauges = CapacityGauges::default();
         gauges.set_volumes((0..3000).map(volume).collect());
-        let text = told(&gauges);
+        let text = exposition(&gauges);
         let series =
             text.lines().filter(|line| line.starts_with("fastrak_agent_volume_used_bytes{"));
         assert_eq!(series.count(), MOST_VOLUMES);

@@ -86,18 +86,18 @@ impl PoolGauges {
             ),
             (
                 "fastrak_agent_volumes_unlimited",
-                "Volumes that the kernel should hold to their size, and does not or cannot be asked",
+                "Volumes whose quota is not enforced or cannot be read",
                 &self.unlimited,
             ),
             ("fastrak_agent_trash_entries", "Volumes in a pool's trash", &self.trash),
             (
                 "fastrak_agent_trash_bytes",
-                "Sizes granted to the volumes in a pool's trash that can be had back",
+                "Sum of the granted sizes of restorable volumes in a pool's trash",
                 &self.trash_bytes,
             ),
             (
                 "fastrak_agent_trash_removal_blocked",
-                "Volumes in a pool's trash that cannot be removed as things are",
+                "Volumes in a pool's trash whose removal is blocked",
                 &self.blocked,
             ),
             (

@@ -25,7 +25,7 @@ pub enum Restore {
     done,
     /// The claim cannot have it.
     refused,
-    /// It must wait for something.
+    /// It waits for a condition.
     waiting,
     /// The attempt failed and is retried.
     failed,
@@ -47,7 +47,7 @@ impl Restores {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "fastrak_agent_restores",
-            "Tries to give a claim a volume that was there before, by kind and how they ended",
+            "Attempts to give an existing volume to a claim, by kind and outcome",
             self.tries.clone(),
         );
     }

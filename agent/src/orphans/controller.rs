@@ -28,7 +28,7 @@ async fn examine(context: &Context, id: &VolumeId) -> Result<Outcome, Failure> {
     match context.orphans.may_remove(&pool, id) {
         Some(true) => {}
         Some(false) => return Ok(Outcome::Done),
-        // A PersistentVolume of another name may own it: the scan looks through all of them.
+        // A PersistentVolume of another name may own it: the scan reads all of them.
         None => {
             context.scan.notify_one();
             return Ok(Outcome::Done);
@@ -44,7 +44,7 @@ async fn examine(context: &Context, id: &VolumeId) -> Result<Outcome, Failure> {
             forget(context, &pool, id);
             Ok(Outcome::Done)
         }
-        Verdict::LookAgain(delay) => Ok(Outcome::RequeueOrphan(delay)),
+        Verdict::CheckAgain(delay) => Ok(Outcome::RequeueOrphan(delay)),
         Verdict::Keep(why) => {
             tracing::debug!(volume = %id, why, "kept the orphan");
             Ok(Outcome::Done)

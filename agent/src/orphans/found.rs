@@ -50,9 +50,9 @@ impl Orphans {
         let mut pools = self.lock();
         let found = pools.entry(pool.clone()).or_default();
         let new = orphans.iter().filter(|(id, _)| !found.known.contains(*id));
-        // What is meant to be kept is no surprise.
+        // Retained volumes are expected and do not count.
         let new: Vec<_> = new.filter(|(_, content)| **content != Content::Retained).collect();
-        // Where nothing could be removed, nothing needs to be stopped.
+        // Without a removable orphan there is nothing to stop.
         let is_at_risk = new.iter().any(|(_, content)| may_go(**content, retention));
         let stop = !confirmed && is_at_risk && is_suspicious(new.len(), directories);
         let stopped = (stop && !found.stopped).then_some(new.len());
@@ -128,12 +128,12 @@ mod tests {
         let stopped = scan(&orphans, many.clone(), (false, None));
         assert_eq!(stopped, Scanned { stopped: Some(10), ..Scanned::default() });
         assert_eq!(orphans.may_remove(&pool, &id(1)), Some(false));
-        // That is said once, and stays so.
+        // The stop is reported once and stays.
         assert_eq!(scan(&orphans, many.clone(), (false, None)), Scanned::default());
         assert!(orphans.is_stopped(&pool));
         assert_eq!(scan(&orphans, many.clone(), (true, None)).removable.len(), 10);
         assert!(!orphans.is_stopped(&pool));
-        // The confirmation is for these: a few more are ordinary, and many more are not.
+        // The confirmation covers these: a few more are ordinary, many more are not.
         let few = scan(&orphans, of(0..13, Content::Empty), (false, None));
         assert_eq!((few.removable.len(), few.stopped), (13, None));
         let more = scan(&orphans, of(0..20, Content::Empty), (false, None));
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn orphans_whose_owners_are_back_end_the_stop() {
+    fn the_stop_ends_when_the_owners_are_back() {
         let orphans = Orphans::default();
         assert_eq!(scan(&orphans, of(0..10, Content::Empty), (false, None)).stopped, Some(10));
         assert_eq!(scan(&orphans, of(0..1, Content::Empty), (false, None)).removable, [id(0)]);
     }
 
     #[test]
-    fn data_is_reported_and_kept_and_with_a_retention_counts_for_the_brake() {
+    fn data_is_kept_and_reported_and_counts_with_a_retention() {
         let orphans = Orphans::default();
         let data = of(0..10, Content::Data);
         let kept = scan(&orphans, data.clone(), (false, None));
@@ -159,14 +159,14 @@ mod tests {
         assert_eq!((removed.removable.len(), removed.stopped), (0, Some(10)));
         let confirmed = scan(&Orphans::default(), data, (true, WEEK));
         assert_eq!((confirmed.removable.len(), confirmed.stopped), (10, None));
-        // One empty directory among much that lost its owner is not removed by itself either.
+        // One empty directory among many with data is not removed either.
         let mut mixed = of(0..10, Content::Data);
         mixed.insert(id(10), Content::Empty);
         assert_eq!(scan(&Orphans::default(), mixed, (false, None)).stopped, Some(11));
     }
 
     #[test]
-    fn what_is_meant_to_be_kept_is_no_surprise() {
+    fn retained_volumes_do_not_count_as_new_orphans() {
         let orphans = Orphans::default();
         let mut found = of(0..10, Content::Retained);
         found.insert(id(10), Content::Empty);

@@ -1,18 +1,18 @@
 //! Decides about the directory of a volume without a known claim or PersistentVolume. Pure.
 //!
 //! A claim that is deleted before its volume is published leaves an empty directory. It is removed only if
-//! two looks, some time apart, agree.
+//! two checks, some time apart, agree.
 
 use crate::cluster::ClaimState;
 use fastrak_store::volumes::orphan::Content;
 use std::time::Duration;
 
-/// The least time between two looks, for any configured grace.
-pub const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The minimum time between two checks, for any configured grace.
+pub const BETWEEN_CHECKS: Duration = Duration::from_secs(2);
 
-/// This many new orphans in one scan never stop removal.
+/// Up to this many new orphans in one scan never stop the removal.
 const ORDINARY: usize = 5;
-/// More stop it if they are more than this part of the directories in the pool.
+/// More orphans stop it if they exceed one in this many directories of the pool.
 const ORDINARY_PART: usize = 10;
 
 /// The evidence about a directory, all of it read just now.
@@ -35,14 +35,14 @@ pub enum Verdict {
     Owned,
     /// Keep it, for this reason.
     Keep(&'static str),
-    /// Look again after this time.
-    LookAgain(Duration),
+    /// Check again after this time.
+    CheckAgain(Duration),
     /// Move it into the trash.
     Trash,
 }
 
-/// Decides about a directory that was first seen without an owner `seen` ago: never, at its first
-/// look. Data may go into the trash only if it has a `retention` there.
+/// Decides about a directory that was first found without an owner `seen` ago; `None` at the first check.
+/// Data may go into the trash only with a `retention`.
 #[must_use]
 pub fn decide(
     evidence: &Evidence,
@@ -54,14 +54,14 @@ pub fn decide(
         return Verdict::Owned;
     }
     if !may_go(evidence.content, retention) {
-        return Verdict::Keep("it holds data, or its record says that it stays or cannot be read");
+        return Verdict::Keep("it contains data, is retained, or has an unreadable record");
     }
-    let grace = grace.max(BETWEEN_LOOKS);
+    let grace = grace.max(BETWEEN_CHECKS);
     match (evidence.mounted, seen) {
         (None, _) => Verdict::Keep("the agent cannot read the mounts"),
         (Some(false), Some(seen)) if seen >= grace => Verdict::Trash,
-        (Some(false), Some(seen)) => Verdict::LookAgain(grace.saturating_sub(seen)),
-        (Some(false), None) | (Some(true), _) => Verdict::LookAgain(grace),
+        (Some(false), Some(seen)) => Verdict::CheckAgain(grace.saturating_sub(seen)),
+        (Some(false), None) | (Some(true), _) => Verdict::CheckAgain(grace),
     }
 }
 
@@ -75,8 +75,8 @@ pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
     }
 }
 
-/// Returns whether so many `new` orphans, in a pool of this many directories, are a sign that the
-/// cluster is not the one it was.
+/// Returns whether this number of `new` orphans, in a pool with this many directories, suggests that the
+/// API server has lost objects or belongs to another cluster.
 #[must_use]
 pub fn is_suspicious(new: usize, directories: usize) -> bool {
     new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories
@@ -94,18 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_orphan_goes_at_the_second_look_and_after_the_grace() {
+    fn an_empty_orphan_is_removed_at_the_second_check_after_the_grace() {
         let seconds = Duration::from_secs;
         let at = |seen| decide(&evidence(Content::Empty), seen, GRACE, None);
-        assert_eq!(at(None), Verdict::LookAgain(GRACE));
-        assert_eq!(at(Some(seconds(59))), Verdict::LookAgain(seconds(1)));
+        assert_eq!(at(None), Verdict::CheckAgain(GRACE));
+        assert_eq!(at(Some(seconds(59))), Verdict::CheckAgain(seconds(1)));
         assert_eq!(at(Some(GRACE)), Verdict::Trash);
         let hasty = decide(&evidence(Content::Empty), Some(seconds(1)), Duration::ZERO, None);
-        assert_eq!(hasty, Verdict::LookAgain(seconds(1)));
+        assert_eq!(hasty, Verdict::CheckAgain(seconds(1)));
     }
 
     #[test]
-    fn data_goes_only_if_it_has_a_time_in_the_trash() {
+    fn data_is_removed_only_with_a_retention() {
         let at = |content, retention| decide(&evidence(content), Some(GRACE), GRACE, retention);
         assert_eq!(at(Content::Data, WEEK), Verdict::Trash);
         assert!(matches!(at(Content::Data, None), Verdict::Keep(_)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_an_owner_or_is_in_use_stays() {
+    fn an_owned_or_mounted_directory_stays() {
         let at = |evidence| decide(&evidence, Some(GRACE), GRACE, WEEK);
         let empty = evidence(Content::Empty);
         assert_eq!(at(Evidence { has_volume: true, ..empty.clone() }), Verdict::Owned);
@@ -125,12 +125,12 @@ mod tests {
             assert_eq!(at(Evidence { claims, ..empty.clone() }), Verdict::Owned);
         }
         let mounted = Evidence { mounted: Some(true), ..empty.clone() };
-        assert_eq!(at(mounted), Verdict::LookAgain(GRACE));
+        assert_eq!(at(mounted), Verdict::CheckAgain(GRACE));
         assert!(matches!(at(Evidence { mounted: None, ..empty }), Verdict::Keep(_)));
     }
 
     #[test]
-    fn many_at_once_are_suspicious_and_a_few_are_not() {
+    fn many_new_orphans_are_suspicious_and_a_few_are_not() {
         for (new, directories, suspicious) in [
             (0, 0, false),
             (5, 5, false),

@@ -50,7 +50,7 @@ pub enum Reason {
     ClaimExists,
     /// Its claim exists and uses another volume.
     #[error(
-        "its claim uses volume {volume} and this volume holds data, or was made for another claim; \
+        "its claim uses volume {volume} and this volume contains data, or was created for another claim; \
          nothing was changed. Remove its files, or set its policy to Retain and delete \
          it to keep them"
     )]
@@ -111,7 +111,7 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
             unused(volume, id, evidence, other)
         }
         ClaimState::Bound(_) | ClaimState::HasVolume(_) => Step::Wait(Reason::ClaimExists),
-        // Deleted by hand before it was bound: the binder will not take it any more.
+        // Deleted by hand before it was bound: the binder no longer binds it.
         ClaimState::Waiting if volume.deleting && volume.phase != Phase::Bound => Step::Release,
         ClaimState::Waiting => Step::Wait(Reason::ClaimExists),
         ClaimState::Gone => match volume.policy {
@@ -142,14 +142,14 @@ fn keep(evidence: &Evidence) -> Step {
         Location::InPool(pool, _) => Step::Keep(pool.clone()),
         Location::Unverified(..) => Step::Finish,
         Location::Trashed | Location::Absent => Step::FinishMissing,
-        // Its record may say that it goes with its claim, and could not be changed.
+        // Its record may say Delete, and it cannot be changed now.
         Location::Unknown(why) => Step::Wait(Reason::PoolUnusable { why: why.clone() }),
     }
 }
 
 fn delete(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
-    // The path is never followed. But an object with another one was not written by us, whatever
-    // else it says of itself.
+    // The path is never followed. An object with another path was not written by this agent, despite
+    // its other fields.
     let path = volume.path.as_deref().unwrap_or_default();
     if !layout::is_data_path(path.as_bytes(), id) {
         return Step::Wait(Reason::ForeignPath { path: path.to_owned() });

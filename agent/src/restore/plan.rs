@@ -48,7 +48,7 @@ pub struct Evidence {
     pub data: SearchResult,
     /// The PersistentVolume with the volume's name.
     pub volume: Option<Volume>,
-    /// The claim that the volume was made for, and the one that had it last.
+    /// The state of the original and the last claim of the volume.
     pub claims: ClaimState,
     /// The claim's namespace.
     pub namespace: Option<NamespaceView>,
@@ -71,8 +71,8 @@ pub enum Step {
     Repoint(Box<FoundVolume>, Box<Volume>),
 }
 
-/// The claims that must be gone before this one gets the volume: the one that it was made for, and the
-/// one that had it last. Not this one itself, for which an earlier try may have recorded it already.
+/// Returns the claims that must be deleted before this one gets the volume: the original and the last
+/// one. Omits this one itself, because an earlier attempt may have recorded it.
 #[must_use]
 pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
     let mut others = vec![ClaimRef::original(&known.identity), known.owner.clone()];
@@ -101,13 +101,13 @@ pub fn decide(request: &Request<'_>, evidence: &Evidence) -> Step {
 /// Returns whether an earlier attempt is complete.
 fn is_published(request: &Request<'_>, volume: &Volume) -> bool {
     let claim = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
-    is_mine(request, volume)
+    is_own(request, volume)
         && !volume.deleting
         && claim.is_some()
         && claim == request.claim.uid.as_deref()
 }
 
-fn is_mine(request: &Request<'_>, volume: &Volume) -> bool {
+fn is_own(request: &Request<'_>, volume: &Volume) -> bool {
     volume.is_ours()
         && volume.finalizer().is_some()
         && volume.node_label.as_deref() == Some(request.plan.node.key().as_str())
@@ -151,19 +151,20 @@ fn proven<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a Foun
         SearchResult::Absent => return Err(not_here()),
     };
     let namespace = &request.claim.namespace;
-    // Also of the one that had it last: what another namespace has written since is not the first
-    // one's to have, though the volume was made for it.
-    let same = *namespace == known.identity.namespace && *namespace == known.owner.namespace;
-    let is_it = evidence.namespace.as_ref().is_some_and(|namespace| is_that(namespace, known));
-    if same && is_it { Ok(known) } else { Err(not_here()) }
+    // The last owner counts too: the original namespace must not get data that another one has written
+    // since.
+    let is_same_name =
+        *namespace == known.identity.namespace && *namespace == known.owner.namespace;
+    let is_same_uid =
+        evidence.namespace.as_ref().is_some_and(|namespace| is_same_namespace(namespace, known));
+    if is_same_name && is_same_uid { Ok(known) } else { Err(not_here()) }
 }
 
-/// Returns whether this is the very namespace in which the volume's claim was. Its uid says so, if
-/// it was recorded when the claim was gone. Otherwise a claim is younger than its namespace, by the
-/// same clock, so a namespace that is younger than the claim of the volume is another one. An
-/// administrator may let a namespace have the volumes of an earlier one of its name, such as that
-/// of a cluster that is no more.
-fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
+/// Returns whether this is the namespace of the volume's claim. The recorded UID proves it, if there is
+/// one. Otherwise the creation times decide: a claim is younger than its namespace by the same clock, so
+/// a namespace that is younger than the claim is another one. An administrator may let a namespace inherit
+/// the volumes of an earlier one of its name, for example from a cluster that no longer exists.
+fn is_same_namespace(namespace: &NamespaceView, known: &FoundVolume) -> bool {
     if namespace.inherits {
         return true;
     }
@@ -177,15 +178,17 @@ fn is_that(namespace: &NamespaceView, known: &FoundVolume) -> bool {
 /// Returns whether no claim uses the PersistentVolume.
 fn is_free(request: &Request<'_>, volume: &Volume) -> Checked<()> {
     let name = volume.name.clone();
-    let ended = matches!(volume.phase, Phase::Released | Phase::Failed);
-    if !is_mine(request, volume) {
+    let is_released = matches!(volume.phase, Phase::Released | Phase::Failed);
+    if !is_own(request, volume) {
         return Err(Step::Refuse(Refusal::InUse(name)));
     }
     match (volume.policy, request.way) {
-        _ if volume.deleting => Err(Step::Wait(Wait::Leaving(name))),
-        (ReclaimPolicy::Delete, _) if ended => Err(Step::Wait(Wait::Leaving(name))),
-        (ReclaimPolicy::Retain, Way::Undelete) if ended => Err(Step::Refuse(Refusal::Kept(name))),
-        (ReclaimPolicy::Retain, Way::Adopt) if ended || volume.phase == Phase::Available => {
+        _ if volume.deleting => Err(Step::Wait(Wait::Deleting(name))),
+        (ReclaimPolicy::Delete, _) if is_released => Err(Step::Wait(Wait::Deleting(name))),
+        (ReclaimPolicy::Retain, Way::Undelete) if is_released => {
+            Err(Step::Refuse(Refusal::Kept(name)))
+        }
+        (ReclaimPolicy::Retain, Way::Adopt) if is_released || volume.phase == Phase::Available => {
             let path = volume.path.as_deref().unwrap_or_default();
             if layout::is_data_path(path.as_bytes(), request.id) {
                 return Ok(());
@@ -197,21 +200,21 @@ fn is_free(request: &Request<'_>, volume: &Volume) -> Checked<()> {
 }
 
 fn fits(request: &Request<'_>, known: &FoundVolume) -> Checked<()> {
-    let order = &request.plan.spec;
-    if !order.pools.contains(&known.pool) {
+    let spec = &request.plan.spec;
+    if !spec.pools.contains(&known.pool) {
         return Err(Step::Refuse(Refusal::OtherPool {
             has: known.pool.clone(),
-            class: order.identity.class.clone(),
-            wanted: named(&order.pools),
+            class: spec.identity.class.clone(),
+            wanted: named(&spec.pools),
         }));
     }
-    if order.quota == Quota::Required && known.identity.limit.is_none() {
-        let class = order.identity.class.clone();
+    if spec.quota == Quota::Required && known.identity.limit.is_none() {
+        let class = spec.identity.class.clone();
         return Err(Step::Refuse(Refusal::NoQuota { volume: request.id.volume_name(), class }));
     }
-    let (asked, has) = (Bytes(order.identity.bytes), Bytes(known.identity.bytes));
-    if asked > has {
-        return Err(Step::Refuse(Refusal::TooLarge { asked, has }));
+    let (requested, has) = (Bytes(spec.identity.bytes), Bytes(known.identity.bytes));
+    if requested > has {
+        return Err(Step::Refuse(Refusal::TooLarge { requested, has }));
     }
     Ok(())
 }

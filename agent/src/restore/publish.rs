@@ -11,7 +11,8 @@ use fastrak_store::volumes::ProvisionedVolume;
 use fastrak_store::volumes::trash::restore::FoundVolume;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
-/// The object by which `claim`, for which a new volume would be as `plan` has it, gets `known`.
+/// Returns the PersistentVolume that gives the existing volume `known` to `claim`. `plan` is the plan of
+/// a new volume for the claim.
 #[must_use]
 pub fn object(
     plan: &Plan,
@@ -22,7 +23,7 @@ pub fn object(
     let (new, old) = (&plan.spec.identity, &known.identity);
     let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
         (ReclaimPolicy::Delete, ReclaimPolicy::Delete) => ReclaimPolicy::Delete,
-        // Whoever once asked for the data to be kept need not be the one who asks for it now.
+        // The owner who retained the data may be another one than the owner of this claim.
         _ => ReclaimPolicy::Retain,
     };
     let identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };

@@ -8,9 +8,9 @@ use fastrak_api::volume::VolumeId;
 /// Why a claim has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
-    /// The volume is being taken away.
+    /// The volume is being deleted.
     #[error("volume {0} is still being deleted")]
-    Leaving(String),
+    Deleting(String),
     /// Something has it mounted.
     #[error("a pod on this node still mounts the volume")]
     Mounted,
@@ -31,10 +31,10 @@ pub enum Refusal {
     /// The volume does not exist, or is not for this claim. Both have one message, so that nobody learns about
     /// the volumes of others.
     #[error(
-        "node {node} has no volume {id} that a claim of this namespace may have. It is on one node \
-         only, which the claim has to name ({pin}); the trash keeps it for a time only; and it goes to \
-         the namespace in which its claim was, not to a later one of the same name, unless an \
-         administrator annotates that namespace with {inherit}={yes}",
+        "node {node} has no volume {id} that a claim of this namespace may have. A volume is on one node, \
+         which the claim must name ({pin}); the trash keeps it for a limited time; and only the namespace \
+         of its claim gets it, not a later one of the same name, unless an administrator annotates that \
+         namespace with {inherit}={yes}",
         pin = names::NODE,
         inherit = names::INHERIT_VOLUMES,
         yes = names::INHERIT_VOLUMES_YES
@@ -45,37 +45,37 @@ pub enum Refusal {
         /// The volume.
         id: VolumeId,
     },
-    /// It is this claim's own uid.
+    /// The request contains this claim's own UID.
     #[error("the claim names itself; name the volume that it should have")]
     Itself,
     /// The directory has no valid record.
     #[error("the directory of the volume has no valid record ({0}); nothing was changed")]
     Unverified(String),
-    /// It is somebody's.
+    /// A claim uses it.
     #[error("volume {0} is in use by another claim")]
     InUse(String),
     /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim or use it")]
     ClaimExists(String),
-    /// It is not in the trash but kept.
+    /// It is retained and not in the trash.
     #[error("volume {0} is retained and not in the trash; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
     Kept(String),
-    /// It is not kept but in the trash.
+    /// It is in the trash and not retained.
     #[error("volume {0} is in the trash; write {undelete} in place of {adopt}", adopt = names::ADOPT, undelete = names::UNDELETE)]
     Trashed(String),
-    /// The class makes its volumes elsewhere.
+    /// The class is for other pools.
     #[error(
         "the volume is in pool {has}, and class {class} is for pool {wanted}; use a class for {has}"
     )]
     OtherPool {
-        /// Where it is.
+        /// The pool of the volume.
         has: PoolName,
         /// The class.
         class: String,
-        /// Where the class has its volumes.
+        /// The pools of the class.
         wanted: String,
     },
-    /// The class promises what the volume does not keep.
+    /// The class requires a quota, and the volume has none.
     #[error(
         "no quota enforces the size of volume {volume}, and class {class} requires one; use a class that \
          does not"
@@ -87,11 +87,11 @@ pub enum Refusal {
         class: String,
     },
     /// It is too small.
-    #[error("the claim requests {asked}, and the volume has {has}; request {has} or less")]
+    #[error("the claim requests {requested}, and the volume has {has}; request {has} or less")]
     TooLarge {
-        /// What is asked for.
-        asked: Bytes,
-        /// What it has.
+        /// The requested size.
+        requested: Bytes,
+        /// The size of the volume.
         has: Bytes,
     },
 }

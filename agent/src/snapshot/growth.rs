@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 /// The part of a claim's status that concerns its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
-    /// The capacity.
-    pub shown: Option<String>,
+    /// The capacity in the status.
+    pub capacity: Option<String>,
     /// The size that was promised last.
     pub allocated: Option<String>,
     /// Whether a resize is in progress or has failed.
@@ -31,14 +31,14 @@ impl Growth {
     #[must_use]
     pub fn read(claim: &PersistentVolumeClaim) -> Self {
         let Some(status) = &claim.status else { return Self::default() };
-        let shown = status.capacity.as_ref().and_then(|capacity| capacity.get(STORAGE));
+        let capacity = status.capacity.as_ref().and_then(|capacity| capacity.get(STORAGE));
         let allocated = status.allocated_resources.as_ref().and_then(|all| all.get(STORAGE));
         let conditions = || status.conditions.iter().flatten();
         let failed = conditions().find(|condition| condition.type_ == CONTROLLER_ERROR);
         let pending = conditions().any(|known| CONDITIONS.contains(&known.type_.as_str()));
         let statuses = status.allocated_resource_statuses.as_ref();
         Self {
-            shown: shown.map(|quantity| clipped(&quantity.0)),
+            capacity: capacity.map(|quantity| clipped(&quantity.0)),
             allocated: allocated.map(|quantity| clipped(&quantity.0)),
             unsettled: pending || statuses.is_some_and(|statuses| !statuses.is_empty()),
             error: failed.and_then(|condition| condition.message.as_deref()).map(clipped),

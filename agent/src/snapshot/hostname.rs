@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_looked_up_again_when_it_changes_and_after_some_minutes() {
+    fn a_label_is_verified_again_when_it_changes_and_after_some_minutes() {
         let (own, start) = (OwnHostname::default(), Instant::now());
         assert!(!own.is_known("a", start));
         own.remember("a", start);

@@ -44,7 +44,7 @@ impl Kept for Claims {
         claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
     }
 
-    /// Authors of claims can write our label on claims of other classes too. Those are not kept.
+    /// Ignores claims of other classes: every author of a claim can write the node label.
     fn put(&self, seen: &mut Contents, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
         if seen.is_foreign(claim) {
             let is_known = seen.claims.contains_key(key);
@@ -63,7 +63,7 @@ impl Kept for Claims {
         seen.claims.keys().cloned().collect()
     }
 
-    /// Its own volume, and the volume of another claim that it was given.
+    /// Returns its own volume, and the volume of another claim that it has.
     fn concerns(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         let seen = snapshot.read();
         let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
@@ -156,7 +156,7 @@ impl Kept for OwnNode {
         Some(())
     }
 
-    /// A kubelet writes its Node every few seconds, but claims wait only for the label.
+    /// Returns whether the hostname label has changed: a kubelet writes its Node every few seconds.
     fn put(&self, seen: &mut Contents, (): &(), object: &Node) -> bool {
         let labels = object.metadata.labels.as_ref();
         let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
@@ -214,18 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn waiting_claims_are_looked_at_again_when_the_hostname_has_changed_and_not_at_each_heartbeat()
-    {
+    fn waiting_claims_are_requeued_when_the_hostname_changes_and_not_at_each_heartbeat() {
         let mut seen = Contents::default();
         let puts = [(None, "a"), (Some("h"), "a"), (Some("h"), "b"), (Some("i"), "b"), (None, "b")]
             .map(|(hostname, annotation)| OwnNode.put(&mut seen, &(), &node(hostname, annotation)));
         assert_eq!(puts, [false, true, false, true, true]);
         let read = node(None, "b").metadata.annotations.unwrap();
-        assert_eq!(read["fastrak.io/novel"], "b", "annotations of ours can be read");
+        assert_eq!(read["fastrak.io/novel"], "b", "the annotations are read");
     }
 
     #[test]
-    fn claims_of_another_provisioner_are_not_kept_whichever_is_seen_first() {
+    fn claims_of_another_provisioner_are_ignored_in_any_order() {
         let (ours, other) =
             (class("fast", fastrak_api::names::PROVISIONER), class("slow", "example.com/nfs"));
         for classes_first in [true, false] {
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_with_a_volume_of_ours_is_kept_whatever_its_class_has_become() {
+    fn a_claim_with_a_volume_of_fastrak_is_kept_for_any_class() {
         let mut seen = Contents::default();
         let slow = class("slow", "example.com/nfs");
         Classes.put(&mut seen, &"slow".to_owned(), &slow);

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_claim_has_its_turn_however_few_are_read_at_a_time() {
+    fn every_missing_claim_gets_its_turn_for_any_limit() {
         let (mut unwatched, five) = (Unwatched::default(), ids(&[0, 1, 2, 3, 4]));
         let five: BTreeSet<_> = five.into_iter().collect();
         for turn in [&[0, 1][..], &[2, 3], &[4, 0], &[1, 2]] {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_the_watch_shows_again_is_forgotten() {
+    fn a_claim_that_the_watch_delivers_again_is_forgotten() {
         let (mut unwatched, now) = (Unwatched::default(), Instant::now());
         for id in ids(&[0, 1]) {
             unwatched.put(&id, (Claim::default(), Growth::default()), now);

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_anything_is_nobodys_and_is_kept() {
+    fn an_empty_object_belongs_to_nobody_and_is_retained() {
         let volume = Volume::read(&PersistentVolume::default());
         assert_eq!(volume, Volume::default());
         assert_eq!(

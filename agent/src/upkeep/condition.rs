@@ -102,30 +102,33 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn said(condition: &Condition) -> (String, String, String) {
+    fn written(condition: &Condition) -> (String, String, String) {
         let written = condition.to_write("u", time(9), Instant::now()).unwrap();
         let text = |key: &str| written["status"]["conditions"][0][key].as_str().unwrap().to_owned();
         (text("status"), text("message"), text("lastTransitionTime"))
     }
 
     #[test]
-    fn a_node_says_which_of_its_pools_cannot_be_used_and_since_when() {
+    fn the_condition_names_the_unusable_pools_and_their_time() {
         let mut condition = Condition::default();
         assert_eq!(condition.to_write("u", time(0), Instant::now()), None);
         condition.take(&[change("a", None), change("b", None)], time(1));
         let well = "can be used: a, b".to_owned();
-        assert_eq!(said(&condition), ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned()));
+        assert_eq!(
+            written(&condition),
+            ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned())
+        );
         condition.take(&[change("b", Some("gone"))], time(2));
         condition.take(&[change("a", Some("full of sand"))], time(3));
-        let (status, message, since) = said(&condition);
+        let (status, message, since) = written(&condition);
         assert_eq!((status.as_str(), message.as_str()), ("False", "full of sand; gone"));
         assert_eq!(since, "1970-01-01T00:00:02Z", "it has not been well in between");
         condition.take(&[change("a", None), change("b", None)], time(4));
-        assert_eq!(said(&condition).2, "1970-01-01T00:00:04Z");
+        assert_eq!(written(&condition).2, "1970-01-01T00:00:04Z");
     }
 
     #[test]
-    fn it_is_written_once_and_again_when_something_changes_or_the_node_is_another() {
+    fn the_condition_is_written_once_and_again_after_a_change() {
         let (mut condition, start) = (Condition::default(), Instant::now());
         let is_due = |condition: &Condition, node: &str, at: Instant| {
             condition.to_write(node, time(2), at).is_some()
@@ -135,7 +138,7 @@ mod tests {
         condition.take(&[], time(2));
         let much_later = start + Duration::from_secs(24 * 3600);
         assert!(!is_due(&condition, "u", start) && !is_due(&condition, "u", much_later));
-        assert!(is_due(&condition, "v", start), "the node was made anew");
+        assert!(is_due(&condition, "v", start), "the node was created again");
         condition.take(&[change("a", Some("gone"))], time(2));
         assert!(is_due(&condition, "u", start));
         condition.failed(start);

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The delay before the API server is asked again for the id of the cluster.
+/// The delay before the API server is read again for the cluster ID.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
@@ -34,26 +34,28 @@ pub async fn run(
         () = identify(&context) => {}
     }
     let mut condition = Condition::default();
-    look(&context, &mut condition).await;
+    check(&context, &mut condition).await;
     gate.cancel();
     loop {
         report(&context, &mut condition).await;
         tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(INTERVAL) => look(&context, &mut condition).await,
+            () = tokio::time::sleep(INTERVAL) => check(&context, &mut condition).await,
         }
     }
 }
 
-/// Reads the id of the cluster, without which no pool is opened.
+/// Reads the cluster ID. No pool is opened without it.
 async fn identify(context: &Context) {
     let mut delay = FIRST_RETRY;
     loop {
         match context.cluster.id().await {
             Ok(Some(cluster)) => return context.set_cluster_id(cluster),
-            Ok(None) => tracing::warn!("cluster not identified: it has no namespace kube-system"),
-            Err(error) => tracing::warn!(error = %Chain(&error), "cluster not identified"),
+            Ok(None) => {
+                tracing::warn!("could not identify the cluster: it has no namespace kube-system")
+            }
+            Err(error) => tracing::warn!(error = %Chain(&error), "could not identify the cluster"),
         }
         tokio::time::sleep(delay).await;
         delay = delay.saturating_mul(2).min(LAST_RETRY);
@@ -61,17 +63,17 @@ async fn identify(context: &Context) {
 }
 
 /// Checks the pools once.
-pub async fn look(context: &Context, condition: &mut Condition) {
+pub async fn check(context: &Context, condition: &mut Condition) {
     let Confirmations { adopt_pool: adopt, orphans } = context.snapshot.confirmations();
     let cluster = context.cluster_id();
     let in_use = context.snapshot.pools_in_use();
     context.store.pools().set_cluster_view(ClusterView { cluster, in_use, adopt: adopt.clone() });
     match context.on_disk(|store| Ok(store.pools().changes())).await {
         Ok(changes) => {
-            changes.iter().for_each(|change| tell(context, change));
+            changes.iter().for_each(|change| report_change(context, change));
             condition.take(&changes, context.clock.now());
         }
-        Err(error) => tracing::warn!(error = %Chain(&error), "could not look after the pools"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "could not check the pools"),
     }
     if let Some(pool) = adopt {
         consume_adoption(context, &pool).await;
@@ -91,7 +93,7 @@ async fn consume_adoption(context: &Context, pool: &str) {
         return;
     }
     if let Err(error) = context.cluster.consume(&context.node, names::ADOPT_POOL, pool).await {
-        tracing::warn!(pool, error = %Chain(&error), "confirmation not removed from the node");
+        tracing::warn!(pool, error = %Chain(&error), "could not remove the confirmation from the node");
     }
 }
 
@@ -109,19 +111,16 @@ pub async fn report(context: &Context, condition: &mut Condition) {
     }
 }
 
-fn tell(context: &Context, change: &Change) {
+fn report_change(context: &Context, change: &Change) {
     let pool = &change.pool;
     context.metrics.set(OfPool::Up, pool, usize::from(change.problem.is_none()));
     match &change.problem {
-        Some(why) => {
-            tracing::warn!(%pool, why, "pool cannot be used");
-            context.events.write(&context.node, EventReason::PoolUnusable, why);
-        }
+        Some(why) => context.warn(&context.node, EventReason::PoolUnusable, why),
         None => {
-            tracing::info!(%pool, "pool can be used");
+            tracing::info!(%pool, "the pool can be used");
             if change.adopted {
                 let text = format!(
-                    "pool {pool} of node {} belongs to this cluster from now on, with all that is in it",
+                    "pool {pool} of node {} belongs to this cluster from now on, with all of its volumes",
                     context.node
                 );
                 context.events.write(&context.node, EventReason::PoolAdopted, text);
@@ -145,9 +144,8 @@ fn tell(context: &Context, change: &Change) {
 fn warn_of_memory(context: &Context, pool: &PoolName) {
     let text = format!(
         "pool {pool} of node {} is in memory (tmpfs): a restart of the node empties it, and its volumes \
-         are lost; configure a directory on a disk if they should outlive that",
+         are lost; configure a directory on a disk to keep them",
         context.node
     );
-    tracing::warn!(%pool, "pool is in memory: a restart of the node empties it");
-    context.events.write(&context.node, EventReason::PoolInMemory, text);
+    context.warn(&context.node, EventReason::PoolInMemory, &text);
 }

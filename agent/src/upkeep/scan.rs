@@ -45,7 +45,7 @@ pub async fn run(
 
 /// Scans once.
 pub async fn scan(context: &Context) {
-    // Before the pools are read: the directory of a volume that is known by now is there.
+    // Read before the pools: every known volume then has its directory.
     let known = context.snapshot.volumes();
     let contents = match context.on_disk(|store| Ok(store.survey())).await {
         Ok(contents) => contents,
@@ -56,13 +56,13 @@ pub async fn scan(context: &Context) {
         context.metrics.set(OfPool::Unlimited, &content.pool, content.unlimited);
         if content.corrected > 0 {
             let (pool, volumes) = (&content.pool, content.corrected);
-            tracing::warn!(%pool, volumes, "limits were lost, and are set again");
+            tracing::warn!(%pool, volumes, "set lost limits again");
         }
     }
     report_missing(context, &known, &contents);
-    unwatched::look(context).await;
+    unwatched::read_claims(context).await;
     if let Err(error) = find_orphans(context, &contents).await {
-        tracing::warn!(error = %Chain(&error), "could not look for orphans");
+        tracing::warn!(error = %Chain(&error), "could not find orphans");
     }
 }
 
@@ -94,7 +94,7 @@ async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     let Some(cluster) = context.cluster.id().await? else { return Ok(false) };
     let is_same = cluster == context.cluster_id();
     if !is_same {
-        tracing::error!(cluster, "API server belongs to another cluster than before");
+        tracing::error!(cluster, "the API server belongs to another cluster than before");
         context.set_cluster_id(cluster);
     }
     Ok(is_same)
@@ -106,12 +106,12 @@ async fn owned(
     ids: impl Iterator<Item = &VolumeId>,
 ) -> Result<HashSet<VolumeId>, ClusterError> {
     let (ids, mut owned) = (ids.collect::<HashSet<_>>(), HashSet::new());
-    let mut note = |volume: &Volume| {
+    let mut add = |volume: &Volume| {
         let by_path = volume.path.as_deref().and_then(layout::volume_at);
         let all = [volume.id(), by_path].into_iter().flatten();
         owned.extend(all.filter(|id| ids.contains(id)));
     };
-    context.cluster.each_volume(&mut note).await?;
+    context.cluster.each_volume(&mut add).await?;
     Ok(owned)
 }
 
@@ -121,7 +121,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
     let found = match context.on_disk(move |store| store.contents(&name, &ids)).await {
         Ok(found) => found.into_iter().collect::<BTreeMap<_, _>>(),
         Err(error) => {
-            return tracing::warn!(%pool, error = %Chain(&error), "could not look into orphans");
+            return tracing::warn!(%pool, error = %Chain(&error), "could not examine orphans");
         }
     };
     let confirmed = context.snapshot.confirmations().orphans.as_deref() == Some(pool.as_str());
@@ -135,7 +135,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
         let node = &context.node;
         let consumed = context.cluster.consume(node, names::CONFIRM_ORPHANS, pool.as_str()).await;
         if let Err(error) = consumed {
-            tracing::warn!(%pool, error = %Chain(&error), "confirmation not removed from the node");
+            tracing::warn!(%pool, error = %Chain(&error), "could not remove the confirmation from the node");
         }
     }
 }
@@ -144,19 +144,17 @@ fn report(context: &Context, content: &Content, scanned: &Scanned) {
     let (pool, node) = (&content.pool, &context.node);
     if let Some(kept) = &scanned.kept {
         let text = found_text(pool, node.as_str(), kept);
-        tracing::warn!(%pool, orphans = kept.len(), "orphans found, and kept");
-        context.events.write(node, EventReason::OrphansFound, text);
+        context.warn(node, EventReason::OrphansFound, &text);
     }
     if let Some(number) = scanned.stopped {
         let all = content.volumes.len();
-        tracing::warn!(%pool, orphans = number, directories = all, "removal of orphans stopped");
         let text = format!(
             "{number} of {all} volumes in pool \"{pool}\" of node {node} have neither a \
              PersistentVolume nor a claim any more, and this cluster should know most of them; none is \
              removed. If that is right, run: kubectl annotate node {node} {}={pool}",
             names::CONFIRM_ORPHANS
         );
-        context.events.write(node, EventReason::OrphanRemovalStopped, text);
+        context.warn(node, EventReason::OrphanRemovalStopped, &text);
     }
 }
 
@@ -182,7 +180,7 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
                 && !volume.deleting
         };
         let absent = known.iter().filter(|id| !contents.iter().any(|c| c.volumes.contains(id)));
-        // Asked again: it may have been taken away while the pools were read.
+        // Read again: the volume may have been deleted while the pools were read.
         let missing: Vec<_> =
             absent.filter_map(|id| context.snapshot.about(id).volume).filter(is_missing).collect();
         context.metrics.set(OfPool::Missing, &content.pool, missing.len());

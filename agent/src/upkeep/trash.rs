@@ -93,7 +93,7 @@ impl Emptying {
         worked
     }
 
-    /// Returns whether something could not be removed and waits for its next try.
+    /// Returns whether a blocked entry waits for its retry.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
         self.blocked.is_waiting(now)
@@ -113,10 +113,10 @@ fn report(context: &Context, reviewed: &TrashReview) {
     let bytes = usize::try_from(reviewed.bytes).unwrap_or(usize::MAX);
     context.metrics.set(OfPool::TrashBytes, pool, bytes);
     context.metrics.set(OfPool::Unreadable, pool, reviewed.unreadable);
-    for lost in &reviewed.expired {
-        tracing::info!(%pool, volume = %lost.id, "retention in the trash expired");
+    for volume in &reviewed.expired {
+        tracing::info!(%pool, volume = %volume.id, "retention in the trash expired");
     }
-    reviewed.evicted.iter().for_each(|lost| eviction::report(context, pool, lost));
+    reviewed.evicted.iter().for_each(|volume| eviction::report(context, pool, volume));
 }
 
 /// Removes a little. Returns how long that took, or `None` if nothing is left to remove.
@@ -147,7 +147,7 @@ async fn remove(
             context.wake_waiting();
         }
         if !state.more {
-            // Now all of them have been tried.
+            // All entries were attempted.
             context.metrics.set(OfPool::Blocked, &state.pool, state.skipped);
         }
         for (name, obstacle) in state.blocked {

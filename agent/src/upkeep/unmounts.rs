@@ -70,10 +70,10 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
                 () = context.unmounts.added() => {}
                 () = watched.changed() => {}
             }
-            // Before the reading: what changes after it is a change that is waited for.
+            // Before the reading: any later change is then waited for.
             watched.follow(&context);
             let began = Instant::now();
-            look(&context).await;
+            wake(&context).await;
             let rest = began.elapsed().saturating_mul(REST).clamp(GATHER, LONGEST_REST);
             tokio::time::sleep(rest).await;
             watched.follow(&context);
@@ -87,11 +87,11 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
 }
 
 /// Reads the list of mounts and wakes the work that waits for volumes that are not in it.
-pub async fn look(context: &Context) {
+pub async fn wake(context: &Context) {
     if context.unmounts.is_empty() {
         return;
     }
-    // An error is logged where it comes from. The work looks again by itself.
+    // The store logs the error, and the work retries by itself.
     if let Ok(Some(mounts)) = context.on_disk(|store| Ok(store.mounts())).await {
         context.unmounts.take(&mounts).into_iter().for_each(|key| context.queue.add(key));
     }

@@ -1,5 +1,5 @@
 //! Reads the claims of this node's bound volumes that the watch does not show, because their label was
-//! removed. A claim belongs to the volume whose `claimRef` names it, whatever its labels say: it grows
+//! removed. A claim belongs to the volume whose `claimRef` names it, independently of its labels: it grows
 //! as if it were watched, or an event says why it cannot.
 //!
 //! As long as every bound claim has its label, no request is made.
@@ -21,7 +21,7 @@ use fastrak_runtime::chain::Chain;
 const READ_AT_ONCE: usize = 50;
 
 /// Reads some of the claims that the watch lacks, and queues their volumes.
-pub async fn look(context: &Context) {
+pub async fn read_claims(context: &Context) {
     let is_bound = |volume: &Volume| is_bound_here(volume, &context.node);
     for (id, owner) in context.snapshot.unwatched(is_bound, READ_AT_ONCE) {
         if let Err(error) = read(context, &id, &owner).await {
@@ -43,7 +43,7 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
     let Some(found) = found.filter(has_volume) else { return Ok(()) };
     let text = missing_text(&found.0, &context.node);
     let claim = found.0.clone();
-    if context.snapshot.show_unwatched(owner, found)
+    if context.snapshot.put_unwatched(owner, found)
         && let Some(text) = text
     {
         context.warn(&claim, EventReason::NodeLabelMissing, &text);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_says_what_is_missing_and_how_to_set_it_again() {
+    fn the_event_names_what_is_missing_and_the_command() {
         let node = NodeName::parse("node-a").unwrap();
         let own = Some("node-a");
         let label = "kubectl --namespace shop label --overwrite pvc data fastrak.io/node=node-a";
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn only_volumes_of_this_node_that_are_bound_have_their_claims_read() {
+    fn only_claims_of_bound_volumes_of_this_node_are_read() {
         let node = NodeName::parse("node-a").unwrap();
         let bound = Volume {
             name: "pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59".to_owned(),

@@ -3,7 +3,7 @@
 //!
 //! The kernel reports the usage of a volume with a quota. The files of others are counted one by one, in
 //! short steps with long pauses, so that pods on the same disk are not slowed down. Their figures are as
-//! old as a round takes.
+//! old as one round takes.
 
 use crate::context::Context;
 use crate::metrics::capacity::OfVolume;
@@ -27,11 +27,11 @@ const REST: u32 = 9;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// The result of a step.
-struct Spell {
+struct Step {
     /// How many volumes were measured.
     done: usize,
     /// The unfinished count of the last of them.
-    begun: Option<(VolumeId, Count)>,
+    unfinished: Option<(VolumeId, Count)>,
     took: Duration,
 }
 
@@ -42,87 +42,87 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
     loop {
-        let look = async {
+        let next = async {
             round(&context).await;
             tokio::time::sleep(interval).await;
         };
         tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = look => {}
+            () = next => {}
         }
     }
 }
 
 async fn round(context: &Context) {
-    for standing in pool_usages(context).await {
-        let ids = standing.grants.into_iter().map(|(id, _)| id).collect();
-        look(context, &standing.pool, ids).await;
+    for usage in pool_usages(context).await {
+        let ids = usage.grants.into_iter().map(|(id, _)| id).collect();
+        measure(context, &usage.pool, ids).await;
     }
-    tell(context, &pool_usages(context).await);
-    // What was found out may make room.
+    set_metrics(context, &pool_usages(context).await);
+    // The new figures may leave space for waiting claims.
     context.wake_waiting();
 }
 
 async fn pool_usages(context: &Context) -> Vec<PoolUsage> {
     match context.on_disk(|store| Ok(store.pool_usages())).await {
-        Ok(standings) => standings,
+        Ok(usages) => usages,
         Err(error) => {
-            tracing::warn!(error = %Chain(&error), "could not see how the pools stand");
+            tracing::warn!(error = %Chain(&error), "could not read the usage of the pools");
             Vec::new()
         }
     }
 }
 
 /// Measures these volumes, with a pause after each step.
-async fn look(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
+async fn measure(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
     let (ids, mut done) = (Arc::<[VolumeId]>::from(ids), 0);
     while done < ids.len() {
         let (name, all) = (pool.clone(), Arc::clone(&ids));
-        let spell = match context.on_disk(move |store| work(store, &name, &all[done..])).await {
-            Ok(spell) => spell,
+        let step = match context.on_disk(move |store| work(store, &name, &all[done..])).await {
+            Ok(step) => step,
             Err(error) => {
-                tracing::debug!(%pool, error = %Chain(&error), "cannot see what volumes hold");
+                tracing::debug!(%pool, error = %Chain(&error), "could not measure the volumes");
                 return;
             }
         };
-        done += spell.done;
-        rest(spell.took).await;
-        if let Some((id, begun)) = spell.begun {
-            count(context, (pool, &id), begun).await;
+        done += step.done;
+        rest(step.took).await;
+        if let Some((id, unfinished)) = step.unfinished {
+            count(context, (pool, &id), unfinished).await;
         }
     }
 }
 
 /// Measures for the time of one step. Most volumes have few files, so one step counts many volumes.
-fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Spell, VolumeError> {
+fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Step, VolumeError> {
     let start = Instant::now();
-    let (mut done, mut begun) = (0, None);
-    store.measure_each(pool, ids, |id, look| {
+    let (mut done, mut unfinished) = (0, None);
+    store.measure_each(pool, ids, |id, source| {
         done += 1;
-        match look {
+        match source {
             Ok(UsageSource::Count(mut count)) => {
                 match count.step(WORK.saturating_sub(start.elapsed()).into()) {
-                    Some(size) => store.record_usage(pool, id, held(size)),
-                    None => begun = Some((id.clone(), count)),
+                    Some(size) => store.record_usage(pool, id, usage_of(size)),
+                    None => unfinished = Some((id.clone(), count)),
                 }
             }
             Ok(UsageSource::Kernel | UsageSource::Gone) => {}
             Err(error) => {
                 let volume = id.volume_name();
-                tracing::debug!(volume, error = %Chain(&error), "cannot see what a volume holds");
+                tracing::debug!(volume, error = %Chain(&error), "could not measure a volume");
             }
         }
-        begun.is_none() && start.elapsed() < WORK
+        unfinished.is_none() && start.elapsed() < WORK
     })?;
-    Ok(Spell { done, begun, took: start.elapsed() })
+    Ok(Step { done, unfinished, took: start.elapsed() })
 }
 
 async fn rest(worked: Duration) {
     tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
 }
 
-const fn held(size: Size) -> VolumeUsage {
+const fn usage_of(size: Size) -> VolumeUsage {
     VolumeUsage { bytes: size.bytes, inodes: Some(size.inodes) }
 }
 
@@ -133,18 +133,18 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
             let size = count.step(WORK.into());
             Ok((count, size, start.elapsed()))
         };
-        let Ok((begun, size, worked)) = context.on_disk(step).await else { return };
+        let Ok((unfinished, size, worked)) = context.on_disk(step).await else { return };
         if let Some(size) = size {
-            return context.store.record_usage(pool, id, held(size));
+            return context.store.record_usage(pool, id, usage_of(size));
         }
-        count = begun;
+        count = unfinished;
         rest(worked).await;
     }
 }
 
-fn tell(context: &Context, standings: &[PoolUsage]) {
+fn set_metrics(context: &Context, usages: &[PoolUsage]) {
     let mut volumes = Vec::new();
-    for PoolUsage { pool, room, grants } in standings {
+    for PoolUsage { pool, room, grants } in usages {
         context.metrics.capacity.set_pool(pool, room);
         volumes.extend(grants.iter().filter_map(|(id, grant)| of_volume(context, pool, id, grant)));
     }
@@ -157,7 +157,7 @@ fn of_volume(context: &Context, pool: &PoolName, id: &VolumeId, grant: &Grant) -
         pool: pool.clone(),
         claim: (claim.namespace, claim.name),
         granted: grant.bytes,
-        used: grant.usage.map(|held| held.bytes),
-        inodes: grant.usage.and_then(|held| held.inodes),
+        used: grant.usage.map(|usage| usage.bytes),
+        inodes: grant.usage.and_then(|usage| usage.inodes),
     })
 }

@@ -1,4 +1,4 @@
-//! A kept volume can be taken up by a new claim of its own namespace, by name.
+//! A retained volume can be adopted by a new claim of its own namespace, by name.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ fn uid(object: &impl ResourceExt) -> Result<String> {
     object.uid().context("it has a uid")
 }
 
-/// A claim with data in it, which is deleted and whose volume is kept; the name of that.
+/// Creates a claim with data, deletes it, and returns it with the name of its retained volume.
 async fn kept(scene: &Scene, namespace: &str) -> Result<(PersistentVolumeClaim, String)> {
     let claim = scene.claim("old").class(names::CLASS_RETAIN);
     let claim = scene.create(namespace, claim).await?;
@@ -28,7 +28,7 @@ fn adopt(scene: &Scene, name: &str, volume: &str) -> objects::Claim {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_volume_is_given_to_the_claim_that_names_it() -> Result<()> {
+async fn a_retained_volume_is_given_to_the_claim_that_names_it() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -38,7 +38,7 @@ async fn a_kept_volume_is_given_to_the_claim_that_names_it() -> Result<()> {
         assert_eq!(bound.name_any(), volume);
         assert_eq!(std::fs::read_to_string(path_of(&bound).join("file"))?, namespace);
         scene.event(&namespace, "new", "VolumeAdopted").await?;
-        // It is kept again when this claim goes.
+        // It is retained again when this claim is deleted.
         scene.delete(&claim).await?;
         scene.phase(&volume, "Released").await
     })
@@ -46,14 +46,14 @@ async fn a_kept_volume_is_given_to_the_claim_that_names_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_directory_without_an_object_gets_one_anew() -> Result<()> {
+async fn a_retained_directory_without_an_object_is_published_again() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
         let (old, volume) = kept(&scene, &namespace).await?;
         scene.volumes().delete(&volume, &DeleteParams::default()).await?;
         scene.gone(&volume).await?;
-        // By another class than it was made by, and one that lets go: it is kept all the same.
+        // The new class differs and has the policy Delete: the volume is still retained.
         let claim = adopt(&scene, "new", &volume).class(names::CLASS_DEFAULT);
         let claim = scene.create(&namespace, claim).await?;
         let bound = scene.bound(&claim).await?;
@@ -68,7 +68,7 @@ async fn a_kept_directory_without_an_object_gets_one_anew() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_use_or_anothers_is_not_adopted() -> Result<()> {
+async fn a_volume_in_use_or_of_another_namespace_is_not_adopted() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -76,13 +76,13 @@ async fn what_is_in_use_or_anothers_is_not_adopted() -> Result<()> {
         let used = scene.create(&namespace, used).await?;
         let volume = scene.bound(&used).await?.name_any();
         scene.create(&namespace, adopt(&scene, "second", &volume)).await?;
-        let said = scene.event(&namespace, "second", "RestoreRefused").await?;
-        assert!(said.contains("in use"), "{said}");
+        let note = scene.event(&namespace, "second", "RestoreRefused").await?;
+        assert!(note.contains("in use"), "{note}");
         let (_, volume) = kept(&scene, &namespace).await?;
         with_namespace(&scene.client, async |other| {
             scene.create(&other, adopt(&scene, "thief", &volume)).await?;
-            let said = scene.event(&other, "thief", "RestoreRefused").await?;
-            assert!(said.contains("no volume"), "{said}");
+            let note = scene.event(&other, "thief", "RestoreRefused").await?;
+            assert!(note.contains("no volume"), "{note}");
             Ok(())
         })
         .await?;

@@ -1,4 +1,4 @@
-//! A pool that is not what it should be is refused in words, and used again when it is.
+//! An unusable pool is refused with the reason, and used again once it is repaired.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context, Result, ensure};
@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// Breaks the pool, asks for a volume, waits for the words, mends it, waits for the volume.
-async fn refused_until_mended(
+/// Breaks the pool, requests a volume, waits for the event, repairs the pool, waits for the volume.
+async fn refused_until_repaired(
     breaks: impl Fn(&Path) -> Result<()>,
     words: &str,
     mends: impl Fn(&Path) -> Result<()>,
@@ -20,8 +20,8 @@ async fn refused_until_mended(
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("data")).await?;
-        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(said.contains(words), "{said:?} does not say {words:?}");
+        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(note.contains(words), "{note:?} does not say {words:?}");
         mends(&scene.pool())?;
         scene.bound(&claim).await?;
         Ok(())
@@ -30,14 +30,14 @@ async fn refused_until_mended(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_pool() -> Result<()> {
+async fn a_missing_pool_is_refused_until_it_exists() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::remove_dir(pool)?);
-    refused_until_mended(breaks, "create the directory", |pool| Ok(std::fs::create_dir(pool)?))
+    refused_until_repaired(breaks, "create the directory", |pool| Ok(std::fs::create_dir(pool)?))
         .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_that_is_a_file() -> Result<()> {
+async fn a_pool_that_is_a_file_is_refused() -> Result<()> {
     let breaks = |pool: &Path| {
         std::fs::remove_dir(pool)?;
         Ok(std::fs::write(pool, "")?)
@@ -46,11 +46,11 @@ async fn a_pool_that_is_a_file() -> Result<()> {
         std::fs::remove_file(pool)?;
         Ok(std::fs::create_dir(pool)?)
     };
-    refused_until_mended(breaks, "not a directory", mends).await
+    refused_until_repaired(breaks, "not a directory", mends).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_that_is_a_symbolic_link() -> Result<()> {
+async fn a_pool_that_is_a_symbolic_link_is_refused() -> Result<()> {
     let breaks = |pool: &Path| {
         std::fs::rename(pool, pool.with_extension("real"))?;
         Ok(symlink(pool.with_extension("real"), pool)?)
@@ -59,7 +59,7 @@ async fn a_pool_that_is_a_symbolic_link() -> Result<()> {
         std::fs::remove_file(pool)?;
         Ok(std::fs::rename(pool.with_extension("real"), pool)?)
     };
-    refused_until_mended(breaks, "symbolic link", mends).await
+    refused_until_repaired(breaks, "symbolic link", mends).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,8 +68,8 @@ async fn a_pool_in_memory_is_used_and_warned_about() -> Result<()> {
     let memory = tempfile::tempdir_in("/dev/shm")?;
     let pool = format!("--pool=memory={},reserve=0%", memory.path().display());
     let _agent = scene.agent_with(&[&pool])?;
-    let said = scene.event("default", &scene.node, "PoolInMemory").await?;
-    ensure!(said.contains("is in memory (tmpfs): a restart of the node empties it"), "{said}");
+    let note = scene.event("default", &scene.node, "PoolInMemory").await?;
+    ensure!(note.contains("is in memory (tmpfs): a restart of the node empties it"), "{note}");
     eventually(DEADLINE, "the pool is begun", || async {
         ensure!(memory.path().join(".fastrak-pool").exists(), "there is no marker");
         anyhow::Ok(())
@@ -78,29 +78,29 @@ async fn a_pool_in_memory_is_used_and_warned_about() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_with_other_things_in_it() -> Result<()> {
+async fn a_pool_with_foreign_contents_is_refused() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join("precious"), "")?);
     let mends = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "")?);
-    refused_until_mended(breaks, "\"precious\"", mends).await
+    refused_until_repaired(breaks, "\"precious\"", mends).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_whose_marker_is_that_of_another_disk() -> Result<()> {
+async fn a_pool_with_the_marker_of_another_disk_is_refused() -> Result<()> {
     let marker = r#"{"format":1,"id":"1","pool":"other","node":"node-x"}"#;
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), marker)?);
     let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
-    refused_until_mended(breaks, "it is pool \"other\"", mends).await
+    refused_until_repaired(breaks, "it is pool \"other\"", mends).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_whose_marker_cannot_be_read() -> Result<()> {
+async fn a_pool_with_an_unreadable_marker_is_refused() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "garbage")?);
     let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
-    refused_until_mended(breaks, "restore it", mends).await
+    refused_until_repaired(breaks, "restore it", mends).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_that_should_be_a_mount_and_is_none() -> Result<()> {
+async fn a_pool_that_is_not_mounted_is_refused() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let disk = scene.folder.path().join("disk");
     std::fs::create_dir(&disk)?;
@@ -108,9 +108,9 @@ async fn a_pool_that_should_be_a_mount_and_is_none() -> Result<()> {
     let _agent = scene.agent_with(&[&format!("--pool=disk={},mount", disk.display())])?;
     with_namespace(&scene.client, async |namespace| {
         scene.create(&namespace, scene.claim("data").class(&class)).await?;
-        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(said.contains("mount its disk"), "{said}");
-        // The other pool of this node works on.
+        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(note.contains("mount its disk"), "{note}");
+        // The other pool of this node stays usable.
         let other = scene.create(&namespace, scene.claim("other")).await?;
         scene.bound(&other).await?;
         ensure!(std::fs::read_dir(&disk)?.next().is_none(), "something was written");
@@ -120,7 +120,7 @@ async fn a_pool_that_should_be_a_mount_and_is_none() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pool_on_a_read_only_filesystem() -> Result<()> {
+async fn a_pool_on_a_read_only_filesystem_is_refused() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     if !rustix::process::geteuid().is_root() {
         drop(fastrak_testkit::environment::missing("only root can mount"));
@@ -131,15 +131,15 @@ async fn a_pool_on_a_read_only_filesystem() -> Result<()> {
     let _agent = scene.program(&["unshare", "--mount", "sh", "-c", &script])?;
     with_namespace(&scene.client, async |namespace| {
         scene.create(&namespace, scene.claim("data")).await?;
-        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(said.contains("read-only"), "{said}");
+        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        ensure!(note.contains("read-only"), "{note}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()> {
+async fn an_empty_directory_in_place_of_a_pool_with_volumes_is_refused() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let away = scene.folder.path().join("away");
     with_namespace(&scene.client, async |namespace| {
@@ -153,8 +153,8 @@ async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()>
         let port = free_port()?;
         let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
         let second = scene.create(&namespace, scene.claim("second")).await?;
-        let said = scene.event(&namespace, "second", "ProvisioningFailed").await?;
-        ensure!(said.contains("mount the pool's disk"), "{said}");
+        let note = scene.event(&namespace, "second", "ProvisioningFailed").await?;
+        ensure!(note.contains("mount the pool's disk"), "{note}");
         shows(port, "fastrak_agent_pool_up{pool=\"default\"} 0").await?;
         scene.delete(&first).await?;
         scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
@@ -170,17 +170,18 @@ async fn an_empty_folder_in_the_place_of_a_pool_that_has_volumes() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_agent_on_the_same_pool_is_refused_and_told_which_is_the_first() -> Result<()> {
+async fn a_second_agent_on_the_same_pool_is_refused_and_the_message_names_the_first() -> Result<()>
+{
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let first = scene.agent()?;
         let claim = scene.create(&namespace, scene.claim("first")).await?;
         scene.bound(&claim).await?;
         let mut second = scene.program(&[])?;
-        let said = scene.event("default", &scene.node, "PoolUnusable").await?;
-        ensure!(said.contains("in use by another agent"), "{said}");
-        ensure!(said.contains(&format!("process {}", std::process::id())), "{said}");
-        // As soon as the first has ended, however it ended, the second goes on.
+        let note = scene.event("default", &scene.node, "PoolUnusable").await?;
+        ensure!(note.contains("in use by another agent"), "{note}");
+        ensure!(note.contains(&format!("process {}", std::process::id())), "{note}");
+        // Once the first has ended, in whatever way, the second continues.
         first.end().await?;
         let claim = scene.create(&namespace, scene.claim("second")).await?;
         scene.bound(&claim).await?;
@@ -197,7 +198,7 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Waits until the metrics have this line. The agent is ready all the while.
+/// Waits until the metrics have this line. The agent stays ready meanwhile.
 pub(crate) async fn shows(port: u16, line: &str) -> Result<()> {
     eventually(DEADLINE, format!("metric {line}"), || async {
         let metrics = get(port, "/metrics")?;

@@ -1,5 +1,4 @@
-//! However large the claims of a node are made, the program that ships stays within the memory that its
-//! manifest allows.
+//! The program that ships stays within the memory limit of its manifest, for claims of any size.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context as _, Result, ensure};
@@ -9,10 +8,10 @@ use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 use kube::api::{ListParams, PostParams};
 
-/// The largest that an API server takes: etcd's limit of a request is 1.5 MiB.
+/// The largest object that an API server accepts: etcd limits requests to 1.5 MiB.
 const LABELS: usize = 1_200_000;
 
-/// Makes so many claims that are as large as can be, and has an agent serve them.
+/// Creates `count` claims of the largest size and lets an agent serve them.
 async fn serves_large_claims(options: Options, count: usize) -> Result<()> {
     or_skip!(Assets::find().await, Ok(()));
     let plane = ControlPlane::start(options).await?;

@@ -1,4 +1,4 @@
-//! Directories that belong to nobody are taken away, and no others.
+//! Empty directories without an owner are removed, and no others.
 
 use crate::bad_pools::{free_port, shows};
 use crate::scene::{DEADLINE, Scene};
@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_without_an_owner_goes_and_what_may_be_of_value_stays() -> Result<()> {
+async fn an_empty_directory_without_an_owner_is_removed_and_others_stay() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let orphan = scene.plant_orphan("Delete")?;
     let retained = scene.plant_orphan("Retain")?;
@@ -28,16 +28,16 @@ async fn a_directory_without_an_owner_goes_and_what_may_be_of_value_stays() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_nobody_owns_stays_and_is_counted_and_reported() -> Result<()> {
+async fn orphaned_data_stays_and_is_counted_and_reported() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (data, empty) = (scene.plant_orphan("Delete")?, scene.plant_orphan("Delete")?);
     std::fs::write(scene.pool().join(&data).join("data/file"), "precious")?;
     std::fs::create_dir(scene.pool().join("somebody"))?;
     let port = free_port()?;
     let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
-    let said = scene.event("default", &scene.node, "OrphansFound").await?;
-    ensure!(said.contains(&format!("pvc-{data}")) && said.contains("fastrak.io/adopt"), "{said}");
-    ensure!(!said.contains(&empty), "{said}");
+    let note = scene.event("default", &scene.node, "OrphansFound").await?;
+    ensure!(note.contains(&format!("pvc-{data}")) && note.contains("fastrak.io/adopt"), "{note}");
+    ensure!(!note.contains(&empty), "{note}");
     eventually(DEADLINE, "the empty one is gone", || async {
         ensure!(!scene.pool().join(&empty).exists(), "it is there");
         Ok(())
@@ -50,8 +50,7 @@ async fn data_that_nobody_owns_stays_and_is_counted_and_reported() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_nobody_owns_goes_to_the_trash_for_as_long_as_an_administrator_says() -> Result<()>
-{
+async fn orphaned_data_goes_to_the_trash_for_the_configured_retention() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let data = scene.plant_orphan("Delete")?;
     std::fs::write(scene.pool().join(&data).join("data/file"), "precious")?;
@@ -73,11 +72,11 @@ async fn many_orphans_at_once_stay_until_an_administrator_confirms_them() -> Res
     let scene = or_skip!(Scene::new().await, Ok(()));
     let orphans: Vec<_> = (0..8).map(|_| scene.plant_orphan("Delete")).collect::<Result<_>>()?;
     let _agent = scene.agent()?;
-    let said = scene.event("default", &scene.node, "OrphanRemovalStopped").await?;
+    let note = scene.event("default", &scene.node, "OrphanRemovalStopped").await?;
     let command =
         format!("kubectl annotate node {} fastrak.io/confirm-orphans=default", scene.node);
-    ensure!(said.contains("8 of 8 volumes") && said.contains(&command), "{said}");
-    // By the time that a claim comes and goes, a scan has passed by.
+    ensure!(note.contains("8 of 8 volumes") && note.contains(&command), "{note}");
+    // A scan has passed by the time a claim was created and deleted.
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("data")).await?;
         let volume = scene.bound(&claim).await?;
@@ -96,7 +95,7 @@ async fn many_orphans_at_once_stay_until_an_administrator_confirms_them() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_in_the_trash_that_cannot_be_read_stays_and_is_counted() -> Result<()> {
+async fn an_unreadable_record_in_the_trash_stays_and_is_counted() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let newer = r#"{"format": 2, "volume": {"of": "a newer version"}}"#;
     let contents = ["", "{", "\0\0\0\0", newer];
@@ -110,7 +109,7 @@ async fn a_record_in_the_trash_that_cannot_be_read_stays_and_is_counted() -> Res
         std::fs::rename(scene.pool().join(&uid), trash.join(&uid))?;
         kept.push(trash.join(uid));
     }
-    // One whose owner cannot be read.
+    // A volume with an unreadable owner record.
     let uid = scene.plant_orphan("Delete")?;
     let record = std::fs::read_to_string(scene.pool().join(&uid).join("volume.json"))?;
     let record = record.replacen('{', "{\"trashSeconds\": 1,", 1);
@@ -119,7 +118,7 @@ async fn a_record_in_the_trash_that_cannot_be_read_stays_and_is_counted() -> Res
     std::fs::write(scene.pool().join(&uid).join("owner.json"), r#"{"format": 2}"#)?;
     std::fs::rename(scene.pool().join(&uid), trash.join(&uid))?;
     kept.push(trash.join(uid));
-    // And one that is to be removed, by which it can be seen that the trash was emptied.
+    // A volume that is removed: it shows that the trash was emptied.
     let gone = trash.join(format!("{}.1", scene.random_uid()?));
     std::fs::create_dir(&gone)?;
     let port = free_port()?;
@@ -146,7 +145,7 @@ async fn a_claim_or_a_volume_that_has_lost_its_label_still_owns_its_directory() 
         let unlabelled = json!({ "metadata": { "labels": { "fastrak.io/node": null } } });
         scene.patch_volume(&volume, unlabelled.clone()).await?;
         scene.patch_claim(&bound, unlabelled).await?;
-        // One that waits, without a label, whose directory a kill has left without an object.
+        // A waiting claim without a label. A kill has left its directory without an object.
         let waiting = fastrak_testkit::objects::claim("waiting").class("local-storage");
         let waiting = scene.create(&namespace, waiting).await?;
         let uid = waiting.uid().context("it has a uid")?;
@@ -171,7 +170,7 @@ async fn a_claim_that_is_deleted_before_its_volume_is_published_leaves_no_direct
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("data")).await?;
-        // As after a kill between the directory and the object.
+        // The state after a kill between creating the directory and the object.
         scene.plant(&claim.uid().context("it has a uid")?, "Delete", (&namespace, "data"))?;
         scene.delete(&claim).await?;
         let _agent = scene.agent()?;

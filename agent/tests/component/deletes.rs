@@ -1,4 +1,4 @@
-//! Volumes go with their claims, and never before.
+//! Volumes are deleted with their claims, and never before.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, bail, ensure};
@@ -18,8 +18,7 @@ fn uid(object: &impl ResourceExt) -> Result<String> {
     object.uid().context("it has a uid")
 }
 
-/// Waits until the agent has taken away a directory that stands there for it to find: by then it
-/// has looked at all others too.
+/// Waits until the agent has removed a planted orphan: by then it has scanned all other directories too.
 async fn after_a_scan(scene: &Scene) -> Result<()> {
     let canary = scene.plant_orphan("Delete")?;
     eventually(SOON, "the scan has taken the canary", || async {
@@ -30,7 +29,7 @@ async fn after_a_scan(scene: &Scene) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_claim_takes_its_object_and_its_data_along() -> Result<()> {
+async fn a_deleted_claim_removes_its_object_and_its_data() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -46,7 +45,7 @@ async fn a_deleted_claim_takes_its_object_and_its_data_along() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_deleted_while_the_agent_is_away_is_seen_to_when_it_comes() -> Result<()> {
+async fn a_claim_deleted_while_no_agent_runs_is_reclaimed_at_its_next_start() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let agent = scene.agent()?;
@@ -81,7 +80,7 @@ async fn a_retained_volume_outlives_its_claim_and_its_object() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_an_administrator_asked_to_be_kept_is_kept_by_the_disk_too() -> Result<()> {
+async fn a_policy_changed_to_retain_is_recorded_on_the_disk() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -97,7 +96,7 @@ async fn a_volume_that_an_administrator_asked_to_be_kept_is_kept_by_the_disk_too
         })
         .await?;
         scene.delete(&claim).await?;
-        // As an administrator does who has lost patience, and the object with it.
+        // An administrator removes the finalizers, and with them the object.
         let bare = json!({ "metadata": { "finalizers": null } });
         scene.phase(&volume, "Released").await?;
         scene.volumes().delete(&volume, &DeleteParams::default()).await?;
@@ -129,7 +128,7 @@ async fn a_volume_that_is_deleted_before_its_claim_waits_for_it() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_was_given_to_another_claim_goes_with_that_one() -> Result<()> {
+async fn a_volume_given_to_another_claim_is_deleted_with_that_claim() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -140,7 +139,7 @@ async fn a_volume_that_was_given_to_another_claim_goes_with_that_one() -> Result
         std::fs::write(path_of(&volume).join("file"), "kept")?;
         scene.delete(&first).await?;
         scene.phase(&name, "Released").await?;
-        // An administrator gives the data to another claim, and lets it go with that one.
+        // An administrator gives the data to another claim and sets the policy to Delete.
         let second = fastrak_testkit::objects::claim("second");
         let second = second.class(names::CLASS_RETAIN).volume(&name);
         let second = scene.create(&namespace, second).await?;
@@ -159,8 +158,8 @@ async fn a_volume_that_was_given_to_another_claim_goes_with_that_one() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_is_deleted_before_it_is_bound_is_published_anew() -> Result<()> {
-    // Without a binder, so that there is time to be quicker than it.
+async fn a_volume_deleted_before_it_is_bound_is_published_again() -> Result<()> {
+    // Without a binder, so that the deletion comes first.
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
     let scene = Scene::without_controllers(&plane).await?;
     let _agent = scene.agent()?;
@@ -170,15 +169,15 @@ async fn a_volume_that_is_deleted_before_it_is_bound_is_published_anew() -> Resu
     let first = eventually(SOON, "the volume is posted", posted).await?;
     std::fs::write(path_of(&first).join("file"), "kept")?;
     scene.volumes().delete(&name, &DeleteParams::default()).await?;
-    eventually(SOON, "the agent lets go", || async {
+    eventually(SOON, "the agent releases the object", || async {
         let left = scene.volumes().get(&name).await?.metadata.finalizers.unwrap_or_default();
         ensure!(left == ["kubernetes.io/pv-protection"], "{left:?}");
         anyhow::Ok(())
     })
     .await?;
-    // What the controller manager would do.
+    // The controller manager does this otherwise.
     scene.patch_volume(&name, json!({ "metadata": { "finalizers": null } })).await?;
-    let second = eventually(SOON, "the volume is posted anew", || async {
+    let second = eventually(SOON, "the volume is published again", || async {
         let volume = scene.volumes().get_opt(&name).await?.context("there is none")?;
         ensure!(volume.uid() != first.uid(), "it is the first");
         anyhow::Ok(volume)
@@ -189,7 +188,7 @@ async fn a_volume_that_is_deleted_before_it_is_bound_is_published_anew() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_whose_data_is_missing_says_so_and_is_never_made_again() -> Result<()> {
+async fn missing_data_is_reported_and_never_replaced_by_an_empty_directory() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -205,13 +204,13 @@ async fn a_volume_whose_data_is_missing_says_so_and_is_never_made_again() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Result<()> {
+async fn a_mounted_volume_is_deleted_after_its_unmount() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
-    if !rustix_is_root() {
+    if !is_root() {
         drop(fastrak_testkit::environment::missing("only root can mount"));
         return Ok(());
     }
-    // In a mount namespace of its own, so that nothing is mounted on this machine.
+    // In a separate mount namespace, so that nothing is mounted on this machine.
     let agent = scene.program(&["unshare", "--mount"])?;
     let pid = agent.pid().to_string();
     with_namespace(&scene.client, async |namespace| {
@@ -223,10 +222,10 @@ async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Resul
         let within = Invocation::new("nsenter").args(["--target", &pid, "--mount"]);
         within.clone().args(["mount", "--bind", &data, &point]).run().await?;
         scene.delete(&claim).await?;
-        let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
-        assert!(said.contains("still mounts it"), "{said}");
+        let note = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
+        assert!(note.contains("still mounts it"), "{note}");
         assert_eq!(scene.directories(), [uid(&claim)?]);
-        // It has just been looked at, and by itself would not be for ten seconds.
+        // It was reconciled just now; the next retry is ten seconds away.
         let unmounted = Instant::now();
         within.args(["umount", &point]).run().await?;
         scene.gone(&volume.name_any()).await?;
@@ -237,8 +236,8 @@ async fn a_volume_that_something_has_mounted_is_left_until_it_has_not() -> Resul
     .await
 }
 
-/// A volume that was made for a claim which is then bound to another one, as happens if a volume was
-/// reserved for it; what is in its data.
+/// Creates a volume with `content` for a claim that is then bound to another volume, as happens if one
+/// was reserved for it.
 async fn unused(scene: &Scene, name: &str, content: Option<&str>) -> Result<PersistentVolume> {
     let claim = scene.create("default", scene.claim(name)).await?;
     let volume = format!("pvc-{}", uid(&claim)?);
@@ -248,7 +247,7 @@ async fn unused(scene: &Scene, name: &str, content: Option<&str>) -> Result<Pers
         std::fs::write(path_of(&posted).join("file"), content)?;
     }
     scene.patch_claim(&claim, json!({ "spec": { "volumeName": "reserved" } })).await?;
-    // What the controller manager writes then.
+    // The controller manager writes this then.
     let params = PatchParams::default();
     let bound = Patch::Merge(json!({ "status": { "phase": "Bound" } }));
     scene.claims("default").patch_status(name, &params, &bound).await?;
@@ -258,24 +257,24 @@ async fn unused(scene: &Scene, name: &str, content: Option<&str>) -> Result<Pers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_whose_claim_uses_another_one_goes_if_it_is_empty() -> Result<()> {
+async fn an_empty_volume_whose_claim_uses_another_one_is_deleted() -> Result<()> {
     let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(()));
     let scene = Scene::without_controllers(&plane).await?;
     let _agent = scene.agent()?;
     let filled = unused(&scene, "filled", Some("precious")).await?;
     let empty = unused(&scene, "empty", None).await?.name_any();
-    eventually(SOON, "the agent lets go of the empty one", || async {
+    eventually(SOON, "the agent releases the empty one", || async {
         let left = scene.volumes().get(&empty).await?.metadata.finalizers.unwrap_or_default();
         ensure!(left == ["kubernetes.io/pv-protection"], "{left:?}");
         anyhow::Ok(())
     })
     .await?;
-    let said = scene.event("default", &filled.name_any(), "VolumeFailedDelete").await?;
-    ensure!(said.contains("its claim uses volume reserved"), "{said}");
+    let note = scene.event("default", &filled.name_any(), "VolumeFailedDelete").await?;
+    ensure!(note.contains("its claim uses volume reserved"), "{note}");
     let id = filled.name_any().trim_start_matches("pvc-").to_owned();
     scene.only(&[&id]).await?;
     assert_eq!(std::fs::read_to_string(path_of(&filled).join("file"))?, "precious");
-    // The administrator has looked at it.
+    // The administrator has examined it.
     std::fs::remove_file(path_of(&filled).join("file"))?;
     let touch = json!({ "metadata": { "annotations": { "example.com/looked-at": "yes" } } });
     scene.patch_volume(&filled.name_any(), touch).await?;
@@ -289,13 +288,13 @@ fn path(path: &Path) -> Result<String> {
     }
 }
 
-fn rustix_is_root() -> bool {
+fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whoever may write PersistentVolumes can have one name any claim.
+/// Everyone who may write PersistentVolumes can make one name any claim.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_whose_claim_ref_was_changed_keeps_the_data_of_a_claim_that_lives() -> Result<()> {
+async fn a_changed_claim_ref_does_not_delete_the_data_of_a_live_claim() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -304,15 +303,15 @@ async fn a_volume_whose_claim_ref_was_changed_keeps_the_data_of_a_claim_that_liv
         std::fs::write(path_of(&volume).join("file"), "precious")?;
         let forged = json!({ "spec": { "claimRef": { "uid": scene.random_uid()? } } });
         scene.patch_volume(&volume.name_any(), forged).await?;
-        let said = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
-        ensure!(said.contains(&format!("claim {namespace}/data, which still exists")), "{said}");
+        let note = scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
+        ensure!(note.contains(&format!("claim {namespace}/data, which still exists")), "{note}");
         let file = path_of(&volume).join("file");
         assert_eq!(std::fs::read_to_string(&file)?, "precious");
-        // Nor is a volume that is deleted outright.
+        // The data also survives the deletion of the object.
         scene.volumes().delete(&volume.name_any(), &DeleteParams::default()).await?;
         after_a_scan(&scene).await?;
         assert_eq!(std::fs::read_to_string(&file)?, "precious");
-        // The claim goes, and so does its data.
+        // The data is deleted with the claim.
         scene.delete(&claim).await?;
         scene.gone(&volume.name_any()).await?;
         scene.empty().await

@@ -1,4 +1,4 @@
-//! A claim that asks for more gets it, and one that asks for too much is told, and can take it back.
+//! A claim that requests more gets it. A claim that requests too much gets an event and can request less.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context, Result, ensure};
@@ -9,12 +9,12 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSta
 use kube::ResourceExt;
 use serde_json::json;
 
-pub(crate) async fn ask(scene: &Scene, claim: &PersistentVolumeClaim, size: &str) -> Result<()> {
+pub(crate) async fn resize(scene: &Scene, claim: &PersistentVolumeClaim, size: &str) -> Result<()> {
     let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
     scene.patch_claim(claim, patch).await
 }
 
-/// Waits until the claim shows this size; its status then.
+/// Waits until the claim's status has this size. Returns the status.
 pub(crate) async fn shows(
     scene: &Scene,
     claim: &PersistentVolumeClaim,
@@ -30,18 +30,19 @@ pub(crate) async fn shows(
     .await
 }
 
-/// Kubernetes itself has conditions of its own there, such as that no pod uses the claim.
-fn speaks_of_size(status: &PersistentVolumeClaimStatus) -> bool {
+/// Returns whether a condition concerns the size. Kubernetes writes others, such as that no pod uses the
+/// claim.
+fn has_size_condition(status: &PersistentVolumeClaimStatus) -> bool {
     status.conditions.iter().flatten().any(|condition| condition.type_.contains("Resiz"))
 }
 
-/// The size that the claim was last promised, which its quota is counted by.
+/// Returns the size that was promised last. Resource quotas count it.
 fn promised(status: &PersistentVolumeClaimStatus) -> Option<&str> {
     let size = status.allocated_resources.as_ref()?.get("storage")?;
     Some(size.0.as_str())
 }
 
-fn is_under_way(status: &PersistentVolumeClaimStatus) -> bool {
+fn is_resizing(status: &PersistentVolumeClaimStatus) -> bool {
     status.allocated_resource_statuses.as_ref().is_some_and(|statuses| !statuses.is_empty())
 }
 
@@ -51,36 +52,36 @@ fn record(scene: &Scene, claim: &PersistentVolumeClaim) -> Result<Identity> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_asks_for_more_gets_it() -> Result<()> {
+async fn a_claim_that_requests_more_gets_it() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
-        // Also one whose volume is to outlive it.
+        // The same for a retained volume.
         let kept = scene.create(&namespace, scene.claim("kept").class(names::CLASS_RETAIN)).await?;
         let claim = scene.create(&namespace, scene.claim("data")).await?;
         for claim in [&kept, &claim] {
             scene.bound(claim).await?;
-            ask(&scene, claim, "5Mi").await?;
+            resize(&scene, claim, "5Mi").await?;
         }
         shows(&scene, &kept, "5Mi").await?;
         let status = shows(&scene, &claim, "5Mi").await?;
-        ensure!(!speaks_of_size(&status), "{status:?}");
-        ensure!(promised(&status) == Some("5Mi") && !is_under_way(&status), "{status:?}");
+        ensure!(!has_size_condition(&status), "{status:?}");
+        ensure!(promised(&status) == Some("5Mi") && !is_resizing(&status), "{status:?}");
         let volume = scene.bound(&claim).await?;
         assert_eq!(
             volume.spec.context("a spec")?.capacity.context("a capacity")?["storage"].0,
             "5Mi"
         );
         assert_eq!(record(&scene, &claim)?.bytes, 5 << 20);
-        let said = scene.event(&namespace, "data", "VolumeResizeSuccessful").await?;
-        ensure!(said.contains("5Mi now, not 1Mi"), "{said}");
+        let note = scene.event(&namespace, "data", "VolumeResizeSuccessful").await?;
+        ensure!(note.contains("5Mi now, not 1Mi"), "{note}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_asks_for_too_much_is_told_and_can_ask_for_less() -> Result<()> {
+async fn a_claim_that_requests_too_much_gets_an_event_and_can_request_less() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let class = scene.class("small", &[("pool", "small")]).await?;
     let small = scene.folder.path().join("small");
@@ -93,67 +94,67 @@ async fn a_claim_that_asks_for_too_much_is_told_and_can_ask_for_less() -> Result
         let claim =
             scene.create(&namespace, scene.claim("data").class(&class).asks("10Mi")).await?;
         scene.bound(&claim).await?;
-        ask(&scene, &claim, "61Mi").await?;
-        let said = scene.event(&namespace, "data", "VolumeResizeFailed").await?;
+        resize(&scene, &claim, "61Mi").await?;
+        let note = scene.event(&namespace, "data", "VolumeResizeFailed").await?;
         let figures = "pool small has room for 60Mi, not for 61Mi";
-        ensure!(said.contains(figures), "{said}");
+        ensure!(note.contains(figures), "{note}");
         let claims = scene.claims(&namespace);
         eventually(DEADLINE, "the claim says why", || async {
             let status = claims.get("data").await?.status.context("a status")?;
             let conditions = status.conditions.unwrap_or_default();
-            let told = conditions.iter().find(|told| told.type_ == "ControllerResizeError");
-            let message = told.and_then(|told| told.message.as_deref()).unwrap_or_default();
+            let failed = conditions.iter().find(|failed| failed.type_ == "ControllerResizeError");
+            let message = failed.and_then(|failed| failed.message.as_deref()).unwrap_or_default();
             ensure!(message.contains(figures), "{conditions:?}");
             let statuses = status.allocated_resource_statuses.unwrap_or_default();
             ensure!(statuses["storage"] == "ControllerResizeInfeasible", "{statuses:?}");
             Ok(())
         })
         .await?;
-        ask(&scene, &claim, "60Mi").await?;
+        resize(&scene, &claim, "60Mi").await?;
         let status = shows(&scene, &claim, "60Mi").await?;
-        ensure!(!speaks_of_size(&status), "{status:?}");
-        ensure!(promised(&status) == Some("60Mi") && !is_under_way(&status), "{status:?}");
+        ensure!(!has_size_condition(&status), "{status:?}");
+        ensure!(promised(&status) == Some("60Mi") && !is_resizing(&status), "{status:?}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_growth_that_was_cut_off_is_finished_at_the_next_start() -> Result<()> {
+async fn an_interrupted_resize_is_completed_at_the_next_start() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let agent = scene.agent()?;
-        let told = scene.create(&namespace, scene.claim("told")).await?;
-        let asked = scene.create(&namespace, scene.claim("asked")).await?;
-        let volume = scene.bound(&told).await?;
-        scene.bound(&asked).await?;
+        let resized = scene.create(&namespace, scene.claim("resized")).await?;
+        let untouched = scene.create(&namespace, scene.claim("untouched")).await?;
+        let volume = scene.bound(&resized).await?;
+        scene.bound(&untouched).await?;
         agent.end().await?;
-        // Of one the object is grown already and the claim not told, of the other nothing is done.
-        for claim in [&told, &asked] {
-            ask(&scene, claim, "3Mi").await?;
+        // Of one claim the volume is resized and the status is not updated; of the other nothing is done.
+        for claim in [&resized, &untouched] {
+            resize(&scene, claim, "3Mi").await?;
         }
         let capacity = json!({ "spec": { "capacity": { "storage": "3Mi" } } });
         scene.patch_volume(&volume.name_any(), capacity).await?;
         let _agent = scene.agent()?;
-        for claim in [&told, &asked] {
+        for claim in [&resized, &untouched] {
             let status = shows(&scene, claim, "3Mi").await?;
-            ensure!(promised(&status) == Some("3Mi") && !is_under_way(&status), "{status:?}");
+            ensure!(promised(&status) == Some("3Mi") && !is_resizing(&status), "{status:?}");
         }
-        assert_eq!(record(&scene, &asked)?.bytes, 3 << 20);
+        assert_eq!(record(&scene, &untouched)?.bytes, 3 << 20);
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubernetes_itself_refuses_a_claim_that_asks_for_less_than_it_has() -> Result<()> {
+async fn kubernetes_refuses_a_claim_that_requests_less_than_it_has() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.claim("data").class(names::CLASS_DEFAULT).asks("4Mi");
         let claim = scene.create(&namespace, claim).await?;
         scene.bound(&claim).await?;
-        let refused = ask(&scene, &claim, "2Mi").await;
+        let refused = resize(&scene, &claim, "2Mi").await;
         let words = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
         ensure!(words.contains("less than"), "{words:?}");
         Ok(())
@@ -162,8 +163,8 @@ async fn kubernetes_itself_refuses_a_claim_that_asks_for_less_than_it_has() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_lost_its_label_grows_and_one_that_lost_its_annotation_says_why_not()
--> Result<()> {
+async fn a_claim_without_its_label_grows_and_one_without_its_annotation_gets_an_event() -> Result<()>
+{
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -176,14 +177,14 @@ async fn a_claim_that_lost_its_label_grows_and_one_that_lost_its_annotation_says
         let pin = json!({ "metadata": { "annotations": { names::NODE: null } } });
         scene.patch_claim(&both, pin).await?;
         for claim in [&label, &both] {
-            ask(&scene, claim, "5Mi").await?;
+            resize(&scene, claim, "5Mi").await?;
         }
         shows(&scene, &label, "5Mi").await?;
         assert_eq!(record(&scene, &label)?.bytes, 5 << 20);
-        let said = scene.event(&namespace, "label", "NodeLabelMissing").await?;
-        ensure!(said.contains("does not have label fastrak.io/node"), "{said}");
-        let said = scene.event(&namespace, "both", "NodeLabelMissing").await?;
-        ensure!(said.contains("label and annotation") && said.contains("does not grow"), "{said}");
+        let note = scene.event(&namespace, "label", "NodeLabelMissing").await?;
+        ensure!(note.contains("does not have label fastrak.io/node"), "{note}");
+        let note = scene.event(&namespace, "both", "NodeLabelMissing").await?;
+        ensure!(note.contains("label and annotation") && note.contains("does not grow"), "{note}");
         shows(&scene, &both, "1Mi").await?;
         let node = json!({ names::NODE: scene.node });
         let restored = json!({ "metadata": { "labels": node, "annotations": node } });

@@ -1,4 +1,4 @@
-//! Whoever writes our labels, annotations and names by hand reaches nothing that is not his own.
+//! A tenant who writes fastrak's labels, annotations and names reaches only the tenant's own volumes.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
@@ -23,7 +23,7 @@ fn is_unharmed(victim: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A volume that says of itself that it is of our making, on this scene's node.
+/// A forged volume with all of fastrak's marks, on this scene's node.
 fn forged(scene: &Scene, name: &str, path: &Path) -> LocalVolume {
     local_volume(name, names::CLASS_DEFAULT, &scene.node, &path.display().to_string())
         .label(names::NODE, &scene.node)
@@ -58,8 +58,8 @@ async fn a_volume_with_our_name_and_a_foreign_path_is_never_acted_upon() -> Resu
         spec.claim_ref = Some(claim);
     });
     create(&scene, volume, true).await?;
-    let said = scene.event("default", &name, "VolumeFailedDelete").await?;
-    assert!(said.contains("not this volume's"), "{said}");
+    let note = scene.event("default", &name, "VolumeFailedDelete").await?;
+    assert!(note.contains("not this volume's"), "{note}");
     is_unharmed(&victim)?;
     let bare = serde_json::json!({ "metadata": { "finalizers": null } });
     scene.patch_volume(&name, bare).await?;
@@ -68,7 +68,7 @@ async fn a_volume_with_our_name_and_a_foreign_path_is_never_acted_upon() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_took_a_claims_name_before_us_is_told_of_and_not_touched() -> Result<()> {
+async fn a_foreign_volume_with_a_claims_name_is_reported_and_not_changed() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let victim = victim(&scene)?;
     with_namespace(&scene.client, async |namespace| {
@@ -76,8 +76,8 @@ async fn a_volume_that_took_a_claims_name_before_us_is_told_of_and_not_touched()
         let name = format!("pvc-{}", claim.uid().context("it has a uid")?);
         create(&scene, forged(&scene, &name, &victim.join("data")), false).await?;
         let _agent = scene.agent()?;
-        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        assert!(said.contains("is not this claim's"), "{said}");
+        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        assert!(note.contains("is not this claim's"), "{note}");
         is_unharmed(&victim)?;
         scene.volumes().delete(&name, &DeleteParams::default()).await?;
         scene.bound(&claim).await?;
@@ -87,7 +87,7 @@ async fn a_volume_that_took_a_claims_name_before_us_is_told_of_and_not_touched()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_asks_for_anothers_volume_or_node_gets_nothing() -> Result<()> {
+async fn a_claim_that_requests_anothers_volume_or_node_gets_nothing() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -107,7 +107,7 @@ async fn a_claim_that_asks_for_anothers_volume_or_node_gets_nothing() -> Result<
             .annotate(kubernetes::SELECTED_NODE, "../../../etc")
             .label(names::NODE, &scene.node);
         let nonsense = scene.create(&namespace, nonsense).await?;
-        // By the time that a later claim is served, the earlier ones have been looked at.
+        // When a later claim is served, the earlier ones were reconciled.
         let last = scene.create(&namespace, scene.claim("last")).await?;
         scene.bound(&last).await?;
         let mut wanted = [owner.uid(), last.uid()].map(Option::unwrap_or_default).to_vec();
@@ -125,7 +125,7 @@ async fn a_claim_that_asks_for_anothers_volume_or_node_gets_nothing() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_in_a_volume_lead_its_removal_nowhere() -> Result<()> {
+async fn removal_follows_no_links_in_a_volume() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let victim = victim(&scene)?;
     let _agent = scene.agent()?;
@@ -146,7 +146,7 @@ async fn links_in_a_volume_lead_its_removal_nowhere() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_that_names_anothers_directory_takes_nothing_of_it() -> Result<()> {
+async fn a_volume_that_names_anothers_directory_does_not_reach_it() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -166,8 +166,8 @@ async fn a_volume_that_names_anothers_directory_takes_nothing_of_it() -> Result<
             spec.claim_ref = Some(claim);
         });
         create(&scene, volume, true).await?;
-        let said = scene.event("default", &name, "VolumeFailedDelete").await?;
-        assert!(said.contains("not this volume's"), "{said}");
+        let note = scene.event("default", &name, "VolumeFailedDelete").await?;
+        assert!(note.contains("not this volume's"), "{note}");
         assert_eq!(std::fs::read_to_string(victim.join("file"))?, "precious");
         let bare = serde_json::json!({ "metadata": { "finalizers": null } });
         scene.patch_volume(&name, bare).await?;
@@ -178,7 +178,7 @@ async fn a_volume_that_names_anothers_directory_takes_nothing_of_it() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_tenant_writes_into_his_volume_is_never_taken_for_a_record_of_ours() -> Result<()> {
+async fn files_of_a_tenant_are_never_read_as_records() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -188,7 +188,7 @@ async fn what_a_tenant_writes_into_his_volume_is_never_taken_for_a_record_of_our
         let thief = scene.create(&namespace, scene.claim("thief")).await?;
         let volume = scene.bound(&thief).await?;
         let (data, uid) = (path_of(&volume), owner.uid().context("it has a uid")?);
-        // A record, a mark and a whole pool of his own, which all speak of the other's volume.
+        // A record, a tag and a whole pool, all of which name the other volume.
         let record = owned.with_file_name("volume.json");
         for folder in ["", ".trash", ".staging"] {
             let place = data.join(folder).join(&uid);
@@ -210,7 +210,7 @@ async fn what_a_tenant_writes_into_his_volume_is_never_taken_for_a_record_of_our
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_writes_all_our_words_gets_a_volume_of_its_own_like_any_other() -> Result<()> {
+async fn a_claim_with_all_annotations_gets_a_volume_of_its_own() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let victim = victim(&scene)?;
     let _agent = scene.agent()?;
@@ -229,9 +229,9 @@ async fn a_claim_that_writes_all_our_words_gets_a_volume_of_its_own_like_any_oth
         assert_eq!(path_of(&volume), scene.pool().join(&uid).join("data"));
         for wish in ["../../victim", "..", "pvc-../victim"] {
             let name = format!("asks-{}", wish.len());
-            let asked = scene.claim(&name).volume(wish);
-            // The API server takes any name of a volume here.
-            scene.create(&namespace, asked).await?;
+            let requested = scene.claim(&name).volume(wish);
+            // The API server accepts any volume name here.
+            scene.create(&namespace, requested).await?;
         }
         let last = scene.create(&namespace, scene.claim("last")).await?;
         scene.bound(&last).await?;

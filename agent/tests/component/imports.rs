@@ -1,4 +1,4 @@
-//! The data of another provisioner's volume becomes a claim's where an administrator allows it.
+//! A claim can import another provisioner's volume if an administrator allows it.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A folder with a volume of another provisioner, which a claim has left behind; that volume.
-async fn left_behind(scene: &Scene, namespace: &str, name: &str) -> Result<PersistentVolume> {
+/// Creates a released volume of another provisioner with data. Returns the volume.
+async fn released(scene: &Scene, namespace: &str, name: &str) -> Result<PersistentVolume> {
     let folder = folder(scene).join(name);
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("file"), namespace)?;
@@ -47,14 +47,14 @@ fn import(scene: &Scene, name: &str, volume: &str) -> objects::Claim {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_data_of_another_provisioner_is_taken_over_by_a_rename() -> Result<()> {
+async fn the_data_of_another_provisioner_is_imported_by_a_rename() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     std::fs::create_dir(folder(&scene))?;
     let flag = format!("--import-from={}", folder(&scene).display());
     let _agent = scene.agent_with(&[&flag])?;
     with_namespace(&scene.client, async |namespace| {
         let name = format!("left-{}", scene.node);
-        let old = left_behind(&scene, &namespace, &name).await?;
+        let old = released(&scene, &namespace, &name).await?;
         let inode = std::fs::metadata(folder(&scene).join(&name))?.ino();
         let claim = scene.create(&namespace, import(&scene, "new", &name)).await?;
         let volume = scene.bound(&claim).await?;
@@ -66,10 +66,10 @@ async fn the_data_of_another_provisioner_is_taken_over_by_a_rename() -> Result<(
         let policy = volume.spec.clone().and_then(|spec| spec.persistent_volume_reclaim_policy);
         assert_eq!(policy.as_deref(), Some("Retain"));
         scene.event(&namespace, "new", "VolumeImported").await?;
-        let said = scene.event("default", &old.name_any(), "VolumeImported").await?;
-        assert!(said.contains("delete this object"), "{said}");
+        let note = scene.event("default", &old.name_any(), "VolumeImported").await?;
+        assert!(note.contains("delete this PersistentVolume"), "{note}");
         scene.volumes().delete(&old.name_any(), &DeleteParams::default()).await?;
-        // It is kept when its claim goes.
+        // It is retained when its claim is deleted.
         scene.delete(&claim).await?;
         scene.phase(&volume.name_any(), "Released").await
     })
@@ -77,26 +77,26 @@ async fn the_data_of_another_provisioner_is_taken_over_by_a_rename() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_administrator_allows_or_is_anothers_is_left_where_it_is() -> Result<()> {
+async fn data_that_is_not_allowed_or_anothers_is_not_imported() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     std::fs::create_dir(folder(&scene))?;
     with_namespace(&scene.client, async |namespace| {
         let name = format!("left-{}", scene.node);
-        left_behind(&scene, &namespace, &name).await?;
+        released(&scene, &namespace, &name).await?;
         let file = folder(&scene).join(&name).join("file");
         let refused = async |namespace: &str, claim: &str, why: &str| {
             scene.create(namespace, import(&scene, claim, &name)).await?;
-            let said = scene.event(namespace, claim, "RestoreRefused").await?;
-            ensure!(said.contains(why), "{said}");
+            let note = scene.event(namespace, claim, "RestoreRefused").await?;
+            ensure!(note.contains(why), "{note}");
             ensure!(file.exists() && scene.directories().is_empty(), "something was moved or made");
             Ok(())
         };
         let agent = scene.agent()?;
-        refused(&namespace, "unasked", "takes no volumes over").await?;
+        refused(&namespace, "not-allowed", "imports no volumes").await?;
         agent.end().await?;
         let elsewhere = format!("--import-from={}", scene.folder.path().join("x").display());
         let agent = scene.agent_with(&[&elsewhere])?;
-        refused(&namespace, "elsewhere", "none of the folders").await?;
+        refused(&namespace, "elsewhere", "none of the directories").await?;
         agent.end().await?;
         Ok(())
     })
@@ -104,18 +104,18 @@ async fn what_no_administrator_allows_or_is_anothers_is_left_where_it_is() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_namespace_takes_nothing_over() -> Result<()> {
+async fn another_namespace_cannot_import_the_volume() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     std::fs::create_dir(folder(&scene))?;
     let flag = format!("--import-from={}", folder(&scene).display());
     let _agent = scene.agent_with(&[&flag])?;
     with_namespace(&scene.client, async |namespace| {
         let name = format!("left-{}", scene.node);
-        left_behind(&scene, &namespace, &name).await?;
+        released(&scene, &namespace, &name).await?;
         with_namespace(&scene.client, async |other| {
             scene.create(&other, import(&scene, "thief", &name)).await?;
-            let said = scene.event(&other, "thief", "RestoreRefused").await?;
-            assert!(said.contains("no volume"), "{said}");
+            let note = scene.event(&other, "thief", "RestoreRefused").await?;
+            assert!(note.contains("no volume"), "{note}");
             assert!(folder(&scene).join(&name).join("file").exists());
             Ok(())
         })
@@ -125,9 +125,9 @@ async fn another_namespace_takes_nothing_over() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_a_kill_has_left_half_way_is_brought_to_its_end_and_kept() -> Result<()> {
+async fn an_interrupted_import_is_completed_and_its_data_kept() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
-    // As after a kill between the last two renames, of a claim that is gone by now.
+    // The state after a kill between the last two renames; the claim is gone.
     let uid = scene.plant_orphan("Retain")?;
     std::fs::create_dir(scene.pool().join(".staging"))?;
     let half = scene.pool().join(".staging").join(&uid);

@@ -1,5 +1,5 @@
-//! A claim that a volume populator fills gets no volume of its own and no advice, and keeps what the
-//! populator gives it.
+//! A claim that a volume populator fills gets no volume of its own and no event, and keeps the volume of
+//! the populator.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
@@ -27,7 +27,7 @@ async fn a_populators_claim_gets_the_volume_that_was_filled_for_it() -> Result<(
         let claims = scene.claims(&namespace);
         let data = claims.create(&kube::api::PostParams::default(), &wanted).await?;
 
-        // As a populator does: a claim of its own is filled, and its volume given to the user's.
+        // A populator fills a claim of its own and gives its volume to the user's claim.
         let prime = scene.create(&namespace, scene.claim("prime")).await?;
         let volume = scene.bound(&prime).await?;
         std::fs::write(path_of(&volume).join("file"), "hello")?;

@@ -33,8 +33,8 @@ async fn a_pinned_claim_is_bound_to_a_directory_on_its_node() -> Result<()> {
         assert_eq!(spec.capacity.context("capacity")?["storage"].0, "1500M");
         let affinity = serde_json::to_string(&spec.node_affinity)?;
         assert!(affinity.contains(&format!("host-of-{}", scene.node)), "{affinity}");
-        let said = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
-        ensure!(said.contains(&format!("in pool default on node {}", scene.node)), "{said}");
+        let note = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
+        ensure!(note.contains(&format!("in pool default on node {}", scene.node)), "{note}");
         Ok(())
     })
     .await
@@ -57,7 +57,7 @@ async fn a_claim_with_an_empty_selector_is_served() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_with_a_pin_alone_is_served_and_the_class_says_how() -> Result<()> {
+async fn a_claim_with_only_a_pin_is_served_by_the_parameters_of_its_class() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let fast = scene.folder.path().join("fast");
     std::fs::create_dir(&fast)?;
@@ -81,7 +81,7 @@ async fn a_claim_with_a_pin_alone_is_served_and_the_class_says_how() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_that_were_made_while_the_agent_was_away_are_served_when_it_comes() -> Result<()> {
+async fn claims_created_while_no_agent_runs_are_served_at_its_next_start() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let mut claims = Vec::new();
@@ -99,14 +99,14 @@ async fn claims_that_were_made_while_the_agent_was_away_are_served_when_it_comes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_whose_object_was_never_posted_is_used() -> Result<()> {
+async fn a_directory_without_a_published_object_is_used() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let agent = scene.agent()?;
         let claim = scene.create(&namespace, scene.claim("data")).await?;
         let volume = scene.bound(&claim).await?;
         agent.end().await?;
-        // As after a kill between the directory and the object: the object is not there.
+        // The state after a kill between creating the directory and the object.
         std::fs::write(path_of(&volume).join("file"), "kept")?;
         let again = scene.claim("again");
         let again = scene.create(&namespace, again).await?;

@@ -1,4 +1,4 @@
-//! What cannot be served is refused in words, and served as soon as it can be.
+//! A claim that cannot be served gets an event with the reason, and is served as soon as it can be.
 
 use crate::scene::Scene;
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Creates the claim and waits for the refusal; nothing must have been made for it.
+/// Creates the claim and waits for the event. Checks that nothing was created for it.
 async fn refused(
     scene: &Scene,
     namespace: &str,
@@ -22,8 +22,8 @@ async fn refused(
 ) -> Result<()> {
     let created = scene.claims(namespace).create(&PostParams::default(), claim).await;
     let created = created.context("create a claim")?;
-    let said = scene.event(namespace, &created.name_any(), "ProvisioningFailed").await?;
-    ensure!(said.contains(words), "{said:?} does not say {words:?}");
+    let note = scene.event(namespace, &created.name_any(), "ProvisioningFailed").await?;
+    ensure!(note.contains(words), "{note:?} does not say {words:?}");
     let uid = created.uid().context("it has a uid")?;
     ensure!(!scene.directories().contains(&uid), "a directory was made");
     ensure!(scene.volumes().get_opt(&format!("pvc-{uid}")).await?.is_none(), "a volume was made");
@@ -31,7 +31,7 @@ async fn refused(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_thing_that_cannot_be_served_is_refused_with_what_to_do_instead() -> Result<()> {
+async fn every_unservable_claim_is_refused_with_an_alternative() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
@@ -79,21 +79,21 @@ async fn each_thing_that_cannot_be_served_is_refused_with_what_to_do_instead() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_is_served_at_once_when_its_class_is_put_right_and_is_told_once() -> Result<()> {
+async fn a_claim_is_reported_once_and_served_at_once_when_its_class_is_corrected() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
-    let class = scene.class("mended", &[("mode", "9")]).await?;
+    let class = scene.class("corrected", &[("mode", "9")]).await?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("data").class(&class)).await?;
         scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        // Any change of the claim makes the agent look again; it must not say the same again.
+        // Any change of the claim requeues it; the same text must not be reported again.
         for round in ["1", "2", "3"] {
             let touched = serde_json::json!({ "metadata": { "annotations": { "round": round } } });
             scene.patch_claim(&claim, touched).await?;
         }
         let classes: Api<StorageClass> = Api::all(scene.client.clone());
         classes.delete(&class, &DeleteParams::default()).await?;
-        scene.class("mended", &[("mode", "0700")]).await?;
+        scene.class("corrected", &[("mode", "0700")]).await?;
         scene.bound(&claim).await?;
         let events: Api<Event> = Api::namespaced(scene.client.clone(), &namespace);
         let events = events.list(&ListParams::default()).await?;
@@ -101,23 +101,23 @@ async fn a_claim_is_served_at_once_when_its_class_is_put_right_and_is_told_once(
             event.reason.as_deref() == Some("ProvisioningFailed")
                 && event.reporting_component.as_deref() == Some("local.fastrak.io")
         };
-        let told: Vec<_> = events.items.iter().filter(by_us).collect();
-        ensure!(told.len() == 1 && told[0].series.is_none(), "{told:?}");
+        let reported: Vec<_> = events.items.iter().filter(by_us).collect();
+        ensure!(reported.len() == 1 && reported[0].series.is_none(), "{reported:?}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_size_there_is_is_refused_with_the_figures() -> Result<()> {
+async fn the_largest_possible_size_is_refused_with_the_figures() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
         scene.create(&namespace, scene.claim("data").asks("7Ei")).await?;
-        let said = scene.event(&namespace, "data", "ProvisioningFailed").await?;
+        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
         ensure!(
-            said.contains("pool default has room for ") && said.contains("not for 7Ei"),
-            "{said}"
+            note.contains("pool default has room for ") && note.contains("not for 7Ei"),
+            "{note}"
         );
         Ok(())
     })
@@ -125,7 +125,7 @@ async fn the_largest_size_there_is_is_refused_with_the_figures() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hostname_label_that_another_node_has_too_is_refused_by_both_names() -> Result<()> {
+async fn a_shared_hostname_label_is_refused_and_both_nodes_are_named() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let other = format!("{}-twin", scene.node);
     let twin = node(&other).label(kubernetes::HOSTNAME, format!("host-of-{}", scene.node));
@@ -137,7 +137,7 @@ async fn a_hostname_label_that_another_node_has_too_is_refused_by_both_names() -
         refused(&scene, &namespace, &claim, &words).await?;
         let nodes: Api<Node> = Api::all(scene.client.clone());
         nodes.delete(&other, &DeleteParams::default()).await?;
-        // It is tried again after a minute, or when the claim changes.
+        // It is retried after a minute, or when the claim changes.
         let claim = scene.claims(&namespace).get("data").await?;
         scene
             .patch_claim(&claim, json!({ "metadata": { "labels": { "touched": "yes" } } }))

@@ -1,4 +1,4 @@
-//! A cluster that is set up again on the disks of its nodes loses nothing, and can use it all: by the
+//! A cluster that is reinstalled on the disks of its nodes loses no data and can use all of it, by the
 //! commands of docs/reinstall.md.
 
 use crate::scene::{DEADLINE, Scene, path_of};
@@ -27,7 +27,7 @@ impl Page {
     }
 }
 
-/// The lines of all blocks of this kind.
+/// Returns the lines of all code blocks of this kind.
 fn blocks<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
     let start = format!("```{kind}");
     let (mut lines, mut inside) = (Vec::new(), false);
@@ -46,7 +46,7 @@ async fn cluster() -> Result<ControlPlane> {
     ControlPlane::start(Options::with_controllers()).await
 }
 
-/// A node whose pool has a volume with data in it, made by a cluster that is no more.
+/// Creates a node whose pool has a volume with data, created by an earlier cluster.
 async fn left_behind() -> Result<(Scene, String)> {
     let plane = cluster().await?;
     let scene = Scene::without_controllers(&plane).await?;
@@ -71,7 +71,7 @@ async fn run(plane: &ControlPlane, command: &str, manifest: &str) -> Result<Stri
     Ok(command.run().await?.stdout)
 }
 
-/// Runs a command that shows something until it shows `wanted`.
+/// Repeats a command until its output contains `wanted`.
 async fn shows(plane: &ControlPlane, command: &str, wanted: &str) -> Result<()> {
     eventually(DEADLINE, format!("{command} shows {wanted}"), || async {
         let shown = run(plane, command, "").await?;
@@ -103,12 +103,12 @@ async fn the_data_of_an_earlier_cluster_is_kept_and_adopted_by_the_documented_co
     scene.event("default", &scene.node, "PoolAdopted").await?;
     shows(&plane, found, &volume).await?;
     run(&plane, create, "").await?;
-    // The webhook adds the label by which the agent sees the claim.
+    // The webhook adds the label that the agent's watch selects.
     let label = format!("  labels: {{ fastrak.io/node: {} }}\n  annotations:", scene.node);
     let claim = claim.replacen("  annotations:", &label, 1);
     run(&plane, apply, &claim).await?;
-    let said = scene.event("shop", "data", "RestoreRefused").await?;
-    ensure!(said.contains("fastrak.io/inherit-volumes=true"), "{said}");
+    let note = scene.event("shop", "data", "RestoreRefused").await?;
+    ensure!(note.contains("fastrak.io/inherit-volumes=true"), "{note}");
     run(&plane, "kubectl delete pvc --namespace shop data", "").await?;
     run(&plane, inherit, "").await?;
     run(&plane, apply, &claim).await?;

@@ -1,5 +1,5 @@
-//! The files of a deleted volume are removed in the background: in nobody's way, to the end, and past
-//! what cannot be removed.
+//! The files of a deleted volume are removed in the background, without delaying claims, across
+//! restarts, and past files that cannot be removed.
 
 use crate::scene::{DEADLINE, Scene, path_of};
 use anyhow::{Context, Result, ensure};
@@ -13,14 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// More than are removed while as many claims are bound as here.
+/// More files than are removed while the claims of this test are bound.
 const MANY: usize = 60_000;
 const CLAIMS: usize = 20;
 
-/// The rights that `deploy/base/agent.yaml` gives the agent, by which root is no more than that.
+/// The capabilities that `deploy/base/agent.yaml` gives the agent.
 const AS_IN_ITS_POD: [&str; 3] = ["setpriv", "--bounding-set", "-all,+dac_override,+fowner"];
 
-/// Makes so many files in the folder, a thousand in each of its folders.
+/// Creates `files` files in the directory, a thousand in each subdirectory.
 fn fill(data: &Path, files: usize) -> Result<()> {
     for number in 0..files {
         let folder = data.join((number / 1_000).to_string());
@@ -32,7 +32,7 @@ fn fill(data: &Path, files: usize) -> Result<()> {
     Ok(())
 }
 
-/// Where the volume's data is when it has been deleted.
+/// Returns the path of a deleted volume's data.
 fn in_trash(scene: &Scene, volume: &PersistentVolume) -> PathBuf {
     let trash = scene.pool().join(".trash");
     let uid = volume.name_any().trim_start_matches("pvc-").to_owned();
@@ -43,12 +43,12 @@ fn in_trash(scene: &Scene, volume: &PersistentVolume) -> PathBuf {
     entry.unwrap_or_else(|| trash.join(&uid)).join("data")
 }
 
-/// How many folders are left in one.
+/// Returns the number of entries in a directory.
 fn count(folder: &Path) -> usize {
     fs::read_dir(folder).map(Iterator::count).unwrap_or_default()
 }
 
-/// Waits until no more than `most` of its folders are left, and checks that it is not done.
+/// Waits until at most `most` subdirectories are left, and checks that the removal is not complete.
 async fn some_are_removed(scene: &Scene, volume: &PersistentVolume, most: usize) -> Result<()> {
     eventually(DEADLINE, "some of it is removed", || async {
         let left = count(&in_trash(scene, volume));
@@ -58,7 +58,7 @@ async fn some_are_removed(scene: &Scene, volume: &PersistentVolume, most: usize)
     .await
 }
 
-/// How long claims wait for their volumes, one after another: the median.
+/// Returns the median time that claims wait for their volumes, one after another.
 async fn waits(scene: &Scene, namespace: &str, word: &str) -> Result<Duration> {
     let mut waits = Vec::new();
     for number in 0..CLAIMS {
@@ -85,7 +85,7 @@ async fn claims_are_served_while_many_files_are_removed() -> Result<()> {
         let busy = waits(&scene, &namespace, "busy").await?;
         let left = count(&in_trash(&scene, &volume));
         println!("claim to bound: {idle:?}, and {busy:?} beside the removal of {MANY} files");
-        // They did not wait for it: it is not done.
+        // The claims did not wait for the removal: it is not complete.
         ensure!(left > 0, "all files were removed before {CLAIMS} claims were bound");
         Ok(())
     })
@@ -93,7 +93,7 @@ async fn claims_are_served_while_many_files_are_removed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_that_is_killed_is_brought_to_its_end_by_the_next_start() -> Result<()> {
+async fn an_interrupted_removal_is_completed_at_the_next_start() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     with_namespace(&scene.client, async |namespace| {
         let mut agent = scene.program(&[])?;
@@ -114,7 +114,7 @@ async fn a_removal_that_is_killed_is_brought_to_its_end_by_the_next_start() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_removed_is_named_holds_up_nothing_and_goes_when_it_can() -> Result<()> {
+async fn a_blocked_entry_is_reported_delays_nothing_and_is_removed_when_it_can_be() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     if !rustix::process::geteuid().is_root() {
         drop(missing("only root can lock files, and give up rights"));
@@ -139,11 +139,11 @@ async fn what_cannot_be_removed_is_named_holds_up_nothing_and_goes_when_it_can()
             Ok(())
         })
         .await?;
-        let said = scene.event("default", &scene.node, "TrashRemovalBlocked").await?;
-        ensure!(said.contains("data/locked") && said.contains("chattr -R -ia"), "{said}");
+        let note = scene.event("default", &scene.node, "TrashRemovalBlocked").await?;
+        ensure!(note.contains("data/locked") && note.contains("chattr -R -ia"), "{note}");
         let data = in_trash(&scene, &volume);
         ensure!(data.join("locked").exists() && !data.join("other").exists());
-        // Others come and go as ever.
+        // Other volumes are created and deleted meanwhile.
         let next = scene.create(&namespace, scene.claim("next")).await?;
         let next_volume = scene.bound(&next).await?;
         scene.delete(&next).await?;
@@ -155,7 +155,7 @@ async fn what_cannot_be_removed_is_named_holds_up_nothing_and_goes_when_it_can()
         .await?;
         let path = data.join("locked").display().to_string();
         Invocation::new("chattr").args(["-i", &path]).run().await?;
-        // It would be tried again after a minute, and is at once by the next start.
+        // It would be retried after a minute; the next start retries at once.
         drop(agent);
         let _agent = scene.program(&AS_IN_ITS_POD)?;
         scene.empty().await

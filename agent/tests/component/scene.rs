@@ -1,4 +1,4 @@
-//! What every test here needs: the control plane, a node of its own, an agent with a pool of its own.
+//! The setup of the tests: the control plane, and for each test a node and an agent with a pool.
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrak_agent::config::{Args, Config};
@@ -23,10 +23,10 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
-/// Longer than anything here takes on a loaded machine.
+/// A deadline that is longer than any operation takes on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A cluster with one node of this test's own, and a folder for its pools.
+/// A cluster with one node for this test and a directory for its pools.
 pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) node: String,
@@ -34,7 +34,7 @@ pub(crate) struct Scene {
     identity: Identity,
 }
 
-/// An agent that runs in this process, until it is dropped.
+/// An agent in this process. It is stopped on drop.
 pub(crate) struct Agent {
     shutdown: Shutdown,
     task: Option<JoinHandle<Result<(), fastrak_agent::RunError>>>,
@@ -44,15 +44,14 @@ static NODES: AtomicU32 = AtomicU32::new(0);
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 impl Scene {
-    /// A scene whose node has another hostname than name, as some have.
+    /// Creates a scene whose node has a hostname label that differs from its name.
     pub(crate) async fn new() -> Result<Self> {
         let plane = shared(Options::with_controllers()).await?;
         INSTALLED.get_or_try_init(|| install(plane)).await?;
         Self::on(plane).await
     }
 
-    /// The same on a control plane without controllers, on which nothing is bound unless the test
-    /// does.
+    /// Creates a scene on a control plane without controllers: only the test binds claims.
     pub(crate) async fn without_controllers(plane: &ControlPlane) -> Result<Self> {
         install(plane).await?;
         Self::on(plane).await
@@ -75,23 +74,23 @@ impl Scene {
         Ok(Self { client, node, folder, identity })
     }
 
-    /// The same node, with its disk, in another cluster.
+    /// Moves the node with its disk to another cluster.
     pub(crate) async fn moved_to(self, plane: &ControlPlane) -> Result<Self> {
         install(plane).await?;
         let Self { node, folder, .. } = self;
         Self::of(plane, node, folder).await
     }
 
-    /// The directory of the default pool.
+    /// Returns the directory of the default pool.
     pub(crate) fn pool(&self) -> PathBuf {
         self.folder.path().join("pool")
     }
 
-    /// The flags of an agent for this node, with a short patience.
+    /// Returns the flags of an agent for this node, with short intervals.
     pub(crate) fn flags(&self) -> Vec<String> {
         vec![
             format!("--node={}", self.node),
-            // However full the disk of the machine is that runs the test.
+            // The disk of the test machine may be nearly full.
             format!("--pool=default={},reserve=0%", self.pool().display()),
             format!("--kubeconfig={}", self.identity.kubeconfig_path().display()),
             "--admin-addr=127.0.0.1:0".to_owned(),
@@ -107,27 +106,27 @@ impl Scene {
 
     /// Starts an agent with more flags.
     pub(crate) fn agent_with(&self, more: &[&str]) -> Result<Agent> {
-        // The default pool may be one of several; of all else there is one, and the last word counts.
+        // `--pool` can be repeated; of any other flag the last one counts.
         let key = |flag: &str| flag.split_once('=').map(|(key, _)| key.to_owned());
-        let said = |flag: &String| more.iter().any(|other| key(other) == key(flag));
+        let note = |flag: &String| more.iter().any(|other| key(other) == key(flag));
         let mut flags = self.flags();
-        flags.retain(|flag| flag.starts_with("--pool=") || !said(flag));
+        flags.retain(|flag| flag.starts_with("--pool=") || !note(flag));
         flags.extend(more.iter().map(|&flag| flag.to_owned()));
         let words = std::iter::once("fastrak-agent".to_owned()).chain(flags);
         let config = Config::try_from(<Args as clap::Parser>::try_parse_from(words)?)?;
         let shutdown = Shutdown::manual();
         let run = fastrak_agent::run(config, shutdown.clone());
-        Ok(Agent { shutdown, task: Some(tokio::spawn(told(run))) })
+        Ok(Agent { shutdown, task: Some(tokio::spawn(printing_its_error(run))) })
     }
 
-    /// Starts the real program, through another one where `prefix` names it.
+    /// Starts the real program, with `prefix` as the command that runs it.
     pub(crate) fn program(&self, prefix: &[&str]) -> Result<Process> {
         let program = Invocation::new(env!("CARGO_BIN_EXE_fastrak-agent"));
         let log = self.folder.path().join("agent.log");
         Process::start("agent", &program.args(self.flags()).through(prefix), &log)
     }
 
-    /// A claim that has been pinned to this scene's node, as the webhook would have.
+    /// Returns a claim that is pinned to this scene's node, as by the webhook.
     pub(crate) fn claim(&self, name: &str) -> objects::Claim {
         objects::claim(name)
             .class(names::CLASS_DEFAULT)
@@ -145,7 +144,7 @@ impl Scene {
         claims.create(&PostParams::default(), &claim).await.context("create a claim")
     }
 
-    /// A new class of this scene's own; its name.
+    /// Creates a class of this scene. Returns its name.
     pub(crate) async fn class(&self, name: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let name = format!("{name}-{}", self.node);
         let mut class = storage_class(&name, names::PROVISIONER).expandable();
@@ -165,7 +164,7 @@ impl Scene {
         Api::all(self.client.clone())
     }
 
-    /// Waits until the claim is bound; its volume.
+    /// Waits until the claim is bound. Returns its volume.
     pub(crate) async fn bound(&self, claim: &PersistentVolumeClaim) -> Result<PersistentVolume> {
         let claims = self.claims(&claim.namespace().unwrap_or_default());
         let name = claim.name_any();
@@ -228,18 +227,18 @@ impl Scene {
         .await
     }
 
-    /// Puts the directory of a volume into the pool, as a kill might have left it.
+    /// Creates the directory of a volume in the pool, as a kill could have left it.
     pub(crate) fn plant(&self, uid: &str, policy: &str, claim: (&str, &str)) -> Result<()> {
         let identity = json!({
             "format": 1, "volume": uid, "namespace": claim.0, "claim": claim.1,
             "class": names::CLASS_DEFAULT, "node": self.node, "reclaimPolicy": policy, "bytes": 1,
         });
-        // In the pool before its first start there is no marker yet, and one is needed.
+        // Before the first start the pool has no marker, and it needs one.
         let marker = self.pool().join(".fastrak-pool");
         if !marker.exists() {
-            std::fs::write(marker, "").context("agree to the pool")?;
+            std::fs::write(marker, "").context("create the marker of the pool")?;
         }
-        // Whole at once, since a scan may come at any moment.
+        // Moved into place at once, because a scan may run at any moment.
         let aside = self.folder.path().join(uid);
         std::fs::create_dir_all(aside.join("data")).context("plant a directory")?;
         std::fs::write(aside.join("volume.json"), identity.to_string())
@@ -247,20 +246,20 @@ impl Scene {
         std::fs::rename(aside, self.pool().join(uid)).context("plant a volume")
     }
 
-    /// Puts a directory into the pool whose claim does not exist; its name.
+    /// Creates a directory in the pool whose claim does not exist. Returns its name.
     pub(crate) fn plant_orphan(&self, policy: &str) -> Result<String> {
         let uid = self.random_uid()?;
         self.plant(&uid, policy, ("default", "gone"))?;
         Ok(uid)
     }
 
-    /// A uid that no object has.
+    /// Returns a UID that no object has.
     pub(crate) fn random_uid(&self) -> Result<String> {
         fastrak_store::host::machine::random_uuid(&fastrak_store::host::Kernel)
             .context("a random uid")
     }
 
-    /// Waits for an event on the object of this name; what it says.
+    /// Waits for an event on the object of this name. Returns its note.
     pub(crate) async fn event(&self, namespace: &str, on: &str, reason: &str) -> Result<String> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         eventually(DEADLINE, format!("{reason} on {on}"), || async {
@@ -285,7 +284,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Waits until the node does not have this annotation.
+    /// Waits until the node has no such annotation.
     pub(crate) async fn no_annotation(&self, key: &str) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         eventually(DEADLINE, format!("the node does not have {key}"), || async {
@@ -296,17 +295,18 @@ impl Scene {
         .await
     }
 
-    /// The directories in the pool that are named like volumes.
+    /// Returns the directories in the pool that have names of volumes.
     pub(crate) fn directories(&self) -> Vec<String> {
         directories(&self.pool())
     }
 
-    /// Waits until the pool has no directories of volumes and nothing in the trash or half made.
+    /// Waits until the pool has no directories of volumes, and the trash and the staging directory are empty.
     pub(crate) async fn empty(&self) -> Result<()> {
         self.only(&[]).await
     }
 
-    /// Waits until the pool has the directories of these volumes and nothing in the trash or half made.
+    /// Waits until the pool has exactly the directories of these volumes, and the trash and the staging
+    /// directory are empty.
     pub(crate) async fn only(&self, wanted: &[&str]) -> Result<()> {
         let mut wanted = wanted.to_vec();
         wanted.sort_unstable();
@@ -322,7 +322,7 @@ impl Scene {
 }
 
 impl Agent {
-    /// Ends it as a signal would, and waits for that.
+    /// Stops the agent as a signal does, and waits until it has stopped.
     pub(crate) async fn end(mut self) -> Result<()> {
         self.shutdown.request();
         match self.task.take() {
@@ -338,19 +338,19 @@ impl Drop for Agent {
     }
 }
 
-/// A test that waits for what an agent does would otherwise not say why it waits in vain.
+/// Runs an agent and prints its error: otherwise a test would only time out.
 #[expect(clippy::print_stderr, reason = "it is what the test shows when it fails")]
-async fn told(
+async fn printing_its_error(
     run: impl Future<Output = Result<(), fastrak_agent::RunError>>,
 ) -> Result<(), fastrak_agent::RunError> {
     let outcome = run.await;
     if let Err(error) = &outcome {
-        eprintln!("the agent has ended: {}", fastrak_runtime::chain::Chain(error));
+        eprintln!("the agent has stopped: {}", fastrak_runtime::chain::Chain(error));
     }
     outcome
 }
 
-/// The path that the volume's object names.
+/// Returns the path in the PersistentVolume.
 pub(crate) fn path_of(volume: &PersistentVolume) -> PathBuf {
     let local = volume.spec.as_ref().and_then(|spec| spec.local.as_ref());
     PathBuf::from(local.map(|local| local.path.clone()).unwrap_or_default())
@@ -362,8 +362,8 @@ fn directories(path: &Path) -> Vec<String> {
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// What the agent needs of `deploy/base`: its namespace, its rights, the classes. And what it is held
-/// to: the policies, with the pools and hostnames of scenes in them.
+/// Applies what the agent needs from `deploy/base`: namespace, RBAC, classes, and the policies with the
+/// pools and hostnames of the scenes.
 async fn install(plane: &ControlPlane) -> Result<()> {
     let files = [
         "namespace.yaml",
@@ -376,7 +376,7 @@ async fn install(plane: &ControlPlane) -> Result<()> {
     for file in files {
         apply_manifests(plane, &repository().join("deploy/base").join(file)).await?;
     }
-    // Each scene has folders of its own, whose names nobody knows before.
+    // Each scene has directories of its own, whose names are not known in advance.
     let pools =
         "[object.spec.local.path.replace('/' + object.metadata.name.substring(4) + '/data', '')]";
     let hostname = "'host-of-' + variables.node";
@@ -393,7 +393,7 @@ async fn install(plane: &ControlPlane) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the API server has taken up the policies: a moment after it was given them.
+/// Waits until the API server enforces the policies, which is a moment after their creation.
 async fn policies_in_force(plane: &ControlPlane, agent: &Identity, node: &str) -> Result<()> {
     let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await?.client().await?;
     let (loose, agent) = (Api::all(loose), Api::all(agent.client().await?));

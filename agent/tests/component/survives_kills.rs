@@ -1,4 +1,4 @@
-//! Killed at any moment, the agent leaves nothing that its next start does not bring in order.
+//! After a kill at any moment, the next start of the agent completes or removes what was left.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const ROUNDS: u64 = 50;
 
-/// The agent as a process that is killed again and again, at random moments.
+/// The agent as a process that is killed repeatedly at random moments.
 struct Killed<'a> {
     scene: &'a Scene,
     agent: Process,
@@ -25,14 +25,14 @@ impl<'a> Killed<'a> {
         Ok(Self { scene, agent: scene.program(&[])?, seed })
     }
 
-    /// Lets the agent run until a random moment, kills it and starts it anew.
+    /// Lets the agent run until a random moment, kills it and starts it again.
     async fn kill(&mut self) -> Result<()> {
-        // xorshift: enough to spread the moments.
+        // xorshift spreads the moments well enough.
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
-        // Not a wait for something to have happened, but the very moment that is tested. An agent
-        // needs some 40 ms to start and to see its claims, and a few for each of them.
+        // The sleep is the tested moment and waits for no condition. An agent needs about 40 ms to start
+        // and sync its watches, and a few for each claim.
         tokio::time::sleep(Duration::from_micros(self.seed % 120_000)).await;
         self.agent.kill();
         self.agent = self.scene.program(&[])?;

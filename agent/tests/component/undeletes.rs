@@ -1,4 +1,4 @@
-//! A deleted volume can be had back for its time, by its own namespace and by nobody else.
+//! A deleted volume can be restored during its retention, by its own namespace alone.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};
@@ -18,7 +18,7 @@ fn uid(object: &impl ResourceExt) -> Result<String> {
     object.uid().context("it has a uid")
 }
 
-/// A claim of this class with data in it, which is deleted and whose volume is in the trash.
+/// Creates a claim of this class with data, deletes it, and waits until its volume is in the trash.
 async fn deleted(scene: &Scene, namespace: &str, class: &str) -> Result<PersistentVolumeClaim> {
     let claim = scene.create(namespace, scene.claim("old").class(class)).await?;
     let volume = scene.bound(&claim).await?;
@@ -28,7 +28,7 @@ async fn deleted(scene: &Scene, namespace: &str, class: &str) -> Result<Persiste
     Ok(claim)
 }
 
-/// Of two that come into the trash in the same second either may be the older one.
+/// Waits for the next second: times in the trash have whole seconds.
 async fn next_second() -> Result<()> {
     let now = || fastrak_runtime::clock::now().as_second();
     let came = now();
@@ -50,7 +50,7 @@ fn spec_of(volume: PersistentVolume) -> Result<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_volume_comes_back_with_its_data_and_goes_again() -> Result<()> {
+async fn a_deleted_volume_is_restored_with_its_data_and_deleted_again() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     let class = scene.class("bin", &[("onDelete", "trash"), ("trashTTL", "1h")]).await?;
@@ -67,8 +67,8 @@ async fn a_deleted_volume_comes_back_with_its_data_and_goes_again() -> Result<()
             assert_eq!(std::fs::read_to_string(path_of(&volume).join("file"))?, namespace);
             assert_eq!(scene.directories(), [uid(&old)?], "no other directory is made");
             assert_eq!(spec_of(volume)?, ("1Mi".to_owned(), class.clone()));
-            let said = scene.event(&namespace, &name, "VolumeUndeleted").await?;
-            assert!(said.contains(&uid(&old)?), "{said}");
+            let note = scene.event(&namespace, &name, "VolumeUndeleted").await?;
+            assert!(note.contains(&uid(&old)?), "{note}");
             scene.delete(&claim).await?;
             scene.gone(&format!("pvc-{}", uid(&old)?)).await?;
             assert!(trashed.join("data/file").exists());
@@ -79,14 +79,14 @@ async fn a_deleted_volume_comes_back_with_its_data_and_goes_again() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_whose_time_is_over_is_gone() -> Result<()> {
+async fn an_expired_volume_is_removed() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     let class = scene.class("bin", &[("onDelete", "trash"), ("trashTTL", "1s")]).await?;
     with_namespace(&scene.client, async |namespace| {
         let old = deleted(&scene, &namespace, &class).await?;
         let trashed = scene.pool().join(".trash").join(uid(&old)?);
-        // Each that comes into the trash has it looked through.
+        // Each volume that enters the trash triggers a review.
         eventually(SOON, "it is removed", || async {
             deleted(&scene, &namespace, &class).await?;
             ensure!(!trashed.exists(), "it is there");
@@ -95,15 +95,15 @@ async fn a_volume_whose_time_is_over_is_gone() -> Result<()> {
         .await?;
         let claim = undelete(&scene, "new", &class, &uid(&old)?);
         scene.create(&namespace, claim).await?;
-        let said = scene.event(&namespace, "new", "RestoreRefused").await?;
-        assert!(said.contains("keeps it for a time"), "{said}");
+        let note = scene.event(&namespace, "new", "RestoreRefused").await?;
+        assert!(note.contains("keeps it for a time"), "{note}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_but_its_own_namespace_gets_a_deleted_volume() -> Result<()> {
+async fn only_its_own_namespace_gets_a_deleted_volume() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     let class = scene.class("bin", &[("onDelete", "trash")]).await?;
@@ -112,8 +112,8 @@ async fn nobody_but_its_own_namespace_gets_a_deleted_volume() -> Result<()> {
         with_namespace(&scene.client, async |other| {
             let claim = undelete(&scene, "thief", &class, &uid(&old)?);
             scene.create(&other, claim).await?;
-            let said = scene.event(&other, "thief", "RestoreRefused").await?;
-            assert!(said.contains("no volume"), "{said}");
+            let note = scene.event(&other, "thief", "RestoreRefused").await?;
+            assert!(note.contains("no volume"), "{note}");
             Ok(())
         })
         .await?;
@@ -125,7 +125,7 @@ async fn nobody_but_its_own_namespace_gets_a_deleted_volume() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_that_was_made_anew_is_another() -> Result<()> {
+async fn a_recreated_namespace_is_another_namespace() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     let class = scene.class("bin", &[("onDelete", "trash")]).await?;
@@ -140,7 +140,7 @@ async fn a_namespace_that_was_made_anew_is_another() -> Result<()> {
     // Creation times have whole seconds.
     let born = old.metadata.creation_timestamp.clone().context("a time")?.0.as_second();
     namespaces.delete(&name, &DeleteParams::default()).await?;
-    // The controller manager may try its deletion several times, ever later.
+    // The controller manager retries the deletion with a growing delay.
     eventually(3 * SOON, "the namespace is another", || async {
         if let Err(error) = namespaces.create(&PostParams::default(), &object).await {
             ensure!(matches!(&error, kube::Error::Api(status) if status.code == 409), "{error}");
@@ -152,15 +152,15 @@ async fn a_namespace_that_was_made_anew_is_another() -> Result<()> {
     })
     .await?;
     scene.create(&name, undelete(&scene, "thief", &class, &uid(&old)?)).await?;
-    let said = scene.event(&name, "thief", "RestoreRefused").await?;
-    assert!(said.contains("a later one of the same name"), "{said}");
+    let note = scene.event(&name, "thief", "RestoreRefused").await?;
+    assert!(note.contains("a later one of the same name"), "{note}");
     assert!(scene.pool().join(".trash").join(uid(&old)?).join("data/file").exists());
     namespaces.delete(&name, &DeleteParams::default()).await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> {
+async fn a_claim_that_requests_too_much_or_a_volume_in_use_waits() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let _agent = scene.agent()?;
     let class = scene.class("bin", &[("onDelete", "trash")]).await?;
@@ -168,18 +168,18 @@ async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> 
         let used = scene.create(&namespace, scene.claim("used").class(&class)).await?;
         scene.bound(&used).await?;
         scene.create(&namespace, undelete(&scene, "second", &class, &uid(&used)?)).await?;
-        let said = scene.event(&namespace, "second", "RestoreRefused").await?;
-        assert!(said.contains("in use"), "{said}");
+        let note = scene.event(&namespace, "second", "RestoreRefused").await?;
+        assert!(note.contains("in use"), "{note}");
         let old = deleted(&scene, &namespace, &class).await?;
         let more = undelete(&scene, "more", &class, &uid(&old)?).asks("2Mi");
         scene.create(&namespace, more).await?;
-        let said = scene.event(&namespace, "more", "RestoreRefused").await?;
-        assert!(said.contains("requests 2Mi") && said.contains("has 1Mi"), "{said}");
+        let note = scene.event(&namespace, "more", "RestoreRefused").await?;
+        assert!(note.contains("requests 2Mi") && note.contains("has 1Mi"), "{note}");
         for text in ["nonsense", "../../etc"] {
             let name = format!("bad-{}", text.len());
             scene.create(&namespace, undelete(&scene, &name, &class, text)).await?;
-            let said = scene.event(&namespace, &name, "RestoreRefused").await?;
-            assert!(said.contains("is not a volume of fastrak"), "{said}");
+            let note = scene.event(&namespace, &name, "RestoreRefused").await?;
+            assert!(note.contains("is not a volume of fastrak"), "{note}");
         }
         assert_eq!(scene.directories(), [uid(&used)?]);
         Ok(())
@@ -187,10 +187,10 @@ async fn a_claim_that_asks_for_more_or_for_what_is_in_use_waits() -> Result<()> 
     .await
 }
 
-/// Has a volume be in the trash for longer than it is, so that it may be evicted.
+/// Makes a volume older in the trash, so that it may be evicted.
 async fn age(trashed: &Path) -> Result<()> {
     let record = trashed.join("owner.json");
-    // It is moved first and recorded then.
+    // The volume is moved first and its time is recorded afterwards.
     eventually(SOON, "its time is recorded", || async {
         let mut value: Value = serde_json::from_slice(&std::fs::read(&record)?)?;
         ensure!(value["trashed"]["spent"].is_u64(), "{value}");
@@ -201,7 +201,8 @@ async fn age(trashed: &Path) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told() -> Result<()> {
+async fn the_oldest_volume_is_evicted_from_a_full_trash_and_its_namespace_gets_an_event()
+-> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let small = scene.folder.path().join("small");
     std::fs::create_dir(&small)?;
@@ -221,8 +222,8 @@ async fn the_oldest_gives_way_when_the_trash_is_full_and_its_namespace_is_told()
             age(&path).await?;
             trashed.push(path);
         }
-        let said = scene.event(&namespace, "first", "TrashEvicted").await?;
-        assert!(said.contains("40Mi") && said.contains("needed its space"), "{said}");
+        let note = scene.event(&namespace, "first", "TrashEvicted").await?;
+        assert!(note.contains("40Mi") && note.contains("needed its space"), "{note}");
         eventually(SOON, "the first is removed", || async {
             ensure!(!trashed[0].exists(), "it is there");
             Ok(())

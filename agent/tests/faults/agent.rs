@@ -1,8 +1,8 @@
-//! One process of the agent: the code that ships, from the controllers down to each call of the
-//! machine and of the API server, with a simulated clock.
+//! A process of the agent: the code that ships, from the controllers down to each call of the machine and
+//! of the API server, with a simulated clock.
 //!
-//! What `run.rs` leaves to tasks, timers and watches is done here, one thing at a time: whose turn it
-//! is, and what the watches have shown. No step waits for anything, and nothing is decided here.
+//! It replaces the tasks, timers and watches of `run.rs` by single steps. No step waits, and the module
+//! decides nothing.
 
 use crate::api::Api;
 use crate::clock::SimulatedClock;
@@ -39,49 +39,49 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The pools, and where they are.
+/// The pools and their paths.
 pub(crate) const POOLS: [(&str, &str); 2] = [("near", "/near"), ("far", "/far")];
 
-/// How long a directory without an owner is left alone.
+/// The grace time of orphans.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 
-/// A few things are removed at once, so that the trash needs several steps.
+/// The budget of a removal step. It is small, so that the trash needs several steps.
 const BUDGET: usize = 5;
 
-/// How much of a pool the trash may hold.
+/// The part of a pool that the trash may hold, in percent.
 const PERCENT: u8 = 25;
 
-/// All agents count together: nobody looks at the numbers.
+/// The metrics, shared by all agents: no test reads them.
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::register(&mut Registry::default()));
 
-/// One process of the agent.
+/// A process of the agent.
 pub(crate) struct Agent {
     context: Context,
     api: Api,
     condition: Condition,
     emptying: Emptying,
-    // What its watches have shown it.
+    // The cluster as its watches have delivered it.
     seen: Cluster,
-    // When its workers look at volumes again.
+    // When its workers reconcile volumes again.
     due: BTreeMap<VolumeId, Instant>,
-    // Dropped with the process, as events are that nobody has written yet.
+    // The unwritten events. A process loses them when it ends.
     _events: Waiting,
 }
 
-/// The cluster, and the witness of what the agent does to it.
+/// The cluster, and the witness of the agent's changes.
 pub(crate) type With<'a> = (&'a mut Cluster, &'a mut Witness);
 
-/// What a witness has seen the agent do.
+/// The changes that the agent has made.
 #[derive(Default)]
 pub(crate) struct Witness {
-    /// Volumes whose data was moved into the trash.
-    pub(crate) let_go: BTreeSet<VolumeId>,
-    /// What was wrong at the moment at which it was done.
+    /// The volumes whose data may be removed.
+    pub(crate) trashed: BTreeSet<VolumeId>,
+    /// The invalid changes, found when they were made.
     pub(crate) problems: Vec<String>,
 }
 
 impl Agent {
-    /// One that has done nothing yet.
+    /// Creates an agent.
     pub(crate) fn new(machine: &FaultyMachine, clock: &SimulatedClock) -> Self {
         let node = NodeName::parse(NODE).expect("a name");
         let names: Vec<_> =
@@ -117,9 +117,9 @@ impl Agent {
             clock,
             disk_thread: DiskThread::Callers,
         };
-        context.snapshot.show_node(Some(NODE.to_owned()), Some(HOSTNAME.to_owned()));
+        context.snapshot.put_node(Some(NODE.to_owned()), Some(HOSTNAME.to_owned()));
         CLASSES.iter().filter_map(|(name, ..)| cluster::class(name)).for_each(|class| {
-            context.snapshot.show_class(class);
+            context.snapshot.put_class(class);
         });
         Self {
             context,
@@ -132,15 +132,15 @@ impl Agent {
         }
     }
 
-    /// Starts one. It has seen the cluster before its first look at the pools.
+    /// Starts an agent. Its watches sync before its first check of the pools.
     pub(crate) fn start(machine: &FaultyMachine, clock: &SimulatedClock, with: With<'_>) -> Self {
         let mut agent = Self::new(machine, clock);
         agent.see(with.0);
-        agent.look(with);
+        agent.check_pools(with);
         agent
     }
 
-    /// Its watches show it what there is.
+    /// Delivers the cluster to its watches.
     pub(crate) fn see(&mut self, cluster: &Cluster) {
         if self.seen.version == cluster.version {
             return;
@@ -148,58 +148,58 @@ impl Agent {
         let (snapshot, seen) = (&self.context.snapshot, &self.seen);
         let (before, labelled) = (seen.labelled(), cluster.labelled());
         let gone = before.keys().filter(|id| !labelled.contains_key(id));
-        gone.for_each(|id| snapshot.show_claim(id, None));
+        gone.for_each(|id| snapshot.put_claim(id, None));
         for (id, claim) in &labelled {
             if before.get(id).is_none_or(|seen| !Arc::ptr_eq(seen, claim)) {
                 let growth = cluster.growths.get(id).cloned().unwrap_or_default();
-                snapshot.show_claim(id, Some((claim.as_ref().clone(), growth)));
+                snapshot.put_claim(id, Some((claim.as_ref().clone(), growth)));
             }
         }
         let gone = seen.volumes.keys().filter(|id| !cluster.volumes.contains_key(id));
-        gone.for_each(|id| snapshot.show_volume(id, None));
+        gone.for_each(|id| snapshot.put_volume(id, None));
         for (id, volume) in &cluster.volumes {
             if seen.volumes.get(id) != Some(volume) {
-                snapshot.show_volume(id, Some(volume.clone()));
+                snapshot.put_volume(id, Some(volume.clone()));
             }
         }
         self.seen = cluster.clone();
     }
 
-    /// Returns whether it waits for time to pass.
+    /// Returns whether it waits for the clock.
     pub(crate) fn is_waiting(&self) -> bool {
         let is_stray = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
         self.due.keys().any(is_stray) || self.emptying.is_waiting(self.context.clock.instant())
     }
 
-    /// It looks after its pools.
-    pub(crate) fn look(&mut self, with: With<'_>) {
+    /// Checks its pools.
+    pub(crate) fn check_pools(&mut self, with: With<'_>) {
         let Self { context, condition, api, .. } = self;
         api.serve(with, async {
-            pools::look(context, condition).await;
+            pools::check(context, condition).await;
             pools::report(context, condition).await;
         });
     }
 
-    /// It compares its pools with the cluster. Returns the volumes that wait for a worker then.
+    /// Scans its pools. Returns the queued volumes.
     pub(crate) fn scan(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
         self.api.serve(with, scan::scan(&self.context));
         self.queued()
     }
 
-    /// The kernel reports a change of the mounts: what waits for one to go is worked on.
+    /// Reports a change of the mounts. Returns the queued volumes.
     pub(crate) fn see_mounts(&mut self, with: With<'_>) -> BTreeSet<VolumeId> {
-        self.api.serve(with, unmounts::look(&self.context));
+        self.api.serve(with, unmounts::wake(&self.context));
         self.queued()
     }
 
-    /// It empties the trash.
+    /// Empties the trash.
     pub(crate) fn empty_trash(&mut self, (cluster, witness): With<'_>) {
         let Self { context, emptying, api, .. } = self;
         emptying.begin(true);
         while api.serve((&mut *cluster, &mut *witness), emptying.step(context)).is_some() {}
     }
 
-    /// A claim finds no room in the first pool.
+    /// Evicts volumes for a claim that does not fit into the first pool.
     pub(crate) fn evict_for_claim(&mut self, with: With<'_>) {
         let pool = PoolName::parse(POOLS[0].0).expect("a name");
         let room =
@@ -208,7 +208,7 @@ impl Agent {
         self.api.serve(with, eviction::evict_for_claim(&self.context, &[shortage], "other"));
     }
 
-    /// All volumes that it knows of, and all that wait for a worker or are to be looked at again.
+    /// Returns all known volumes, and all that are queued or due.
     pub(crate) fn known(&self) -> BTreeSet<VolumeId> {
         let (mut known, now) = (self.queued(), self.context.clock.instant());
         known.extend(self.due.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()));
@@ -216,9 +216,9 @@ impl Agent {
         known
     }
 
-    /// A worker looks at a volume.
+    /// Reconciles a volume.
     pub(crate) fn reconcile(&mut self, id: &VolumeId, with: With<'_>) {
-        // Nobody else is given the volume meanwhile.
+        // No other worker gets the volume meanwhile.
         let _held = self.context.queue.try_hold(id);
         self.due.remove(id);
         if let Some(delay) = self.api.serve(with, worker::reconcile(&self.context, id)) {
@@ -226,7 +226,7 @@ impl Agent {
         }
     }
 
-    /// Takes all volumes off the queue: their order is the world's, so that it is the same each time.
+    /// Takes all volumes off the queue, in a reproducible order.
     fn queued(&self) -> BTreeSet<VolumeId> {
         let next = || self.context.queue.next().now_or_never().map(|held| held.key().clone());
         std::iter::from_fn(next).collect()

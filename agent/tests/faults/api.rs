@@ -1,7 +1,5 @@
-//! The simulated cluster as the agent reaches it: each call counted, and done, refused, done without
-//! an answer, or done when somebody else was quicker.
-//!
-//! What a call does is in `cluster.rs`.
+//! The API server of the simulated cluster. Each call is counted, and succeeds, fails, succeeds without a
+//! response, or comes after a concurrent change. `cluster.rs` implements the calls.
 
 use crate::agent::{With, Witness};
 use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED, NODE};
@@ -21,14 +19,14 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The API server. Copies are the same server.
+/// The API server. Clones are the same server.
 #[derive(Clone)]
 pub(crate) struct Api {
     machine: FaultyMachine,
     lent: Arc<Mutex<Lent>>,
 }
 
-/// What belongs to the world, while the agent works.
+/// The cluster and the witness, while the agent works.
 #[derive(Default)]
 struct Lent {
     cluster: Cluster,
@@ -36,7 +34,7 @@ struct Lent {
 }
 
 impl Lent {
-    /// Does what a call does; with `is_late`, after somebody else has been quicker.
+    /// Carries out a call; with `is_late`, after another client has changed all objects.
     fn serve<T>(&mut self, verb: Verb, is_late: bool, act: impl FnOnce(&mut Self) -> T) -> T {
         if is_late {
             self.cluster.meddle();
@@ -49,12 +47,12 @@ impl Lent {
 }
 
 impl Api {
-    /// One whose calls go wrong when those of `machine` do.
+    /// Creates a server whose calls share the faults of `machine`.
     pub(crate) fn new(machine: &FaultyMachine) -> Self {
         Self { machine: machine.clone(), lent: Arc::default() }
     }
 
-    /// Serves the cluster while the agent does `work`, which waits for nothing else.
+    /// Serves the cluster while the agent does `work`, which must not wait.
     pub(crate) fn serve<T>(&self, with: With<'_>, work: impl Future<Output = T>) -> T {
         let (cluster, witness) = with;
         let swap = |cluster: &mut Cluster, witness: &mut Witness| {
@@ -84,7 +82,7 @@ impl Api {
         self.lent.lock().expect("no test thread panics with it")
     }
 
-    /// Whatever happens from now on, the volume must be there: also when the power fails at once.
+    /// Checks that a published volume would survive a power cut right now.
     fn witness_durable(&self, pool: &str, id: &VolumeId, witness: &mut Witness) {
         let mut state = self.machine.state();
         let place = PathBuf::from("/").join(pool);
@@ -95,7 +93,7 @@ impl Api {
     }
 }
 
-/// The identity of a volume that the agent has decided upon.
+/// Returns the ID of a volume of fastrak.
 fn id(volume: &Volume) -> VolumeId {
     volume.id().expect("the agent changes none but its own")
 }

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told to go on.
+//! A clock that advances only on request.
 
 use fastrak_agent::clock::Clock;
 use jiff::Timestamp;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// When everything begins, in seconds since 1970.
+/// The start of every test, in seconds since 1970.
 const START: i64 = 1_800_000_000;
 
-/// The clock. Copies are the same clock.
+/// The clock. Clones are the same clock.
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedClock {
     start: Instant,
@@ -21,7 +21,7 @@ impl SimulatedClock {
         Self { start: Instant::now(), passed: Arc::default() }
     }
 
-    /// Lets time pass, in whole seconds.
+    /// Advances the clock, in whole seconds.
     pub(crate) fn pass(&self, time: Duration) {
         self.passed.fetch_add(time.as_secs(), Ordering::Relaxed);
     }

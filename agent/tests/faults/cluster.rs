@@ -1,8 +1,7 @@
-//! As much of a cluster as the agent's decisions see: claims, volumes, and the controller that binds
-//! the one to the other.
+//! A model of the part of a cluster that the agent's decisions use: claims, volumes, and the controller
+//! that binds them.
 //!
-//! It is modelled: versions, preconditions, finalizers and phases behave as those of an API server
-//! do, and all else is left out.
+//! Versions, preconditions, finalizers and phases behave as in an API server. The model has nothing else.
 
 use fastrak_agent::cluster::{Changed, ClaimState, ClaimStatus};
 use fastrak_agent::snapshot::growth::{Growth, STORAGE};
@@ -21,21 +20,21 @@ use std::sync::Arc;
 pub(crate) const NODE: &str = "node-a";
 pub(crate) const HOSTNAME: &str = "host-a";
 
-/// The folder of another provisioner, on the disk of the first pool, and the volume that it has left.
+/// The directory of another provisioner on the disk of the first pool, and its released volume.
 pub(crate) const LEFT: &str = "/near/left";
 pub(crate) const OLD: &str = "old";
 
-/// The finalizer of somebody else, who takes it off a little later.
+/// The finalizer of another client, which removes it later.
 const MEDDLER: &str = "example.com/meddler";
 
-/// The uid of the namespace `kube-system`.
+/// The UID of the namespace `kube-system`.
 pub(crate) const CLUSTER: &str = "00000000-0000-4000-a000-000000000000";
 
-/// When the one namespace was made.
+/// The creation time of the only namespace.
 pub(crate) const NAMESPACE_CREATED: i64 = 1_700_000_000;
 
-/// The classes: one for each pool, one whose volumes are kept, one whose volumes can be had back for
-/// longer than anything here takes, and one for a few minutes.
+/// The classes: one for each pool, one that retains volumes, one with a retention in the trash that never
+/// ends in a test, and one with a retention of a few minutes.
 pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
     ("bin", "near", ReclaimPolicy::Delete),
     ("soon", "near", ReclaimPolicy::Delete),
@@ -49,15 +48,15 @@ pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
 pub(crate) struct Cluster {
     pub(crate) claims: BTreeMap<VolumeId, Arc<Claim>>,
     pub(crate) volumes: BTreeMap<VolumeId, Volume>,
-    /// What the status of each claim says of its size.
+    /// The size in the status of each claim.
     pub(crate) growths: BTreeMap<VolumeId, Growth>,
-    /// Whether another provisioner has left a volume.
+    /// Whether the released volume of another provisioner exists.
     pub(crate) has_left: bool,
-    /// Counts all changes.
+    /// The number of changes.
     pub(crate) version: u64,
 }
 
-/// The class of this name.
+/// Returns the class with this name.
 pub(crate) fn class(name: &str) -> Option<Class> {
     let (name, pool, reclaim) = CLASSES.iter().find(|(known, ..)| *known == name)?;
     let mut parameters = BTreeMap::from([("pool".to_owned(), (*pool).to_owned())]);
@@ -79,12 +78,12 @@ pub(crate) fn class(name: &str) -> Option<Class> {
 }
 
 impl Cluster {
-    /// A user creates a claim that is pinned to the node.
+    /// Creates a claim that is pinned to the node.
     pub(crate) fn create_claim(
         &mut self,
         id: &VolumeId,
         class: &str,
-        wish: Option<RestoreRequest>,
+        request: Option<RestoreRequest>,
     ) {
         self.version += 1;
         let node = NodeName::parse(NODE).expect("a name");
@@ -100,20 +99,20 @@ impl Cluster {
             access_modes: vec!["ReadWriteOnce".to_owned()],
             storage: Some("1Gi".to_owned()),
             created: Some(NAMESPACE_CREATED + 1),
-            restore_request: wish.map(Ok),
+            restore_request: request.map(Ok),
             ..Claim::default()
         };
         self.claims.insert(id.clone(), Arc::new(claim));
     }
 
-    /// A user deletes a claim.
+    /// Deletes a claim.
     pub(crate) fn delete_claim(&mut self, id: &VolumeId) {
         self.version += 1;
         self.claims.remove(id);
         self.growths.remove(id);
     }
 
-    /// A user asks for more, which the API server lets him do when the claim is bound.
+    /// Requests a larger size, which the API server allows for bound claims.
     pub(crate) fn grow_claim(&mut self, id: &VolumeId, size: &str) {
         let Some(claim) = self.claims.get(id) else { return };
         if claim.phase.as_deref() != Some("Bound") || claim.storage.as_deref() >= Some(size) {
@@ -123,7 +122,7 @@ impl Cluster {
         self.put_claim(id, grown);
     }
 
-    /// Somebody takes the labels of a claim that is bound off. Only the agent finds it then.
+    /// Removes the labels of a bound claim. The watch no longer delivers it.
     pub(crate) fn unlabel_claim(&mut self, id: &VolumeId) {
         let Some(claim) = self.claims.get(id) else { return };
         if claim.phase.as_deref() == Some("Bound") {
@@ -132,13 +131,13 @@ impl Cluster {
         }
     }
 
-    /// The claims that have the label by which the agent watches.
+    /// Returns the claims with the label that the watch selects.
     pub(crate) fn labelled(&self) -> BTreeMap<VolumeId, Arc<Claim>> {
         let labelled = self.claims.iter().filter(|(_, claim)| claim.node_label.is_some());
         labelled.map(|(id, claim)| (id.clone(), Arc::clone(claim))).collect()
     }
 
-    /// The claim that a volume is for.
+    /// Returns the claim of a volume.
     pub(crate) fn owner(&self, claim: &ClaimRef) -> Option<(Claim, Growth)> {
         let id = claim.id()?;
         let found = self.claims.get(&id)?.as_ref().clone();
@@ -151,7 +150,7 @@ impl Cluster {
         self.claims.insert(id.clone(), Arc::new(Claim { resource_version, ..claim }));
     }
 
-    /// Somebody else changes every object.
+    /// Changes every object, as another client does.
     pub(crate) fn meddle(&mut self) {
         for id in self.volumes.keys().cloned().collect::<Vec<_>>() {
             self.change(&id, |volume| match volume.finalizers.first().map(String::as_str) {
@@ -164,14 +163,14 @@ impl Cluster {
         }
     }
 
-    /// An administrator asks at the last moment for every volume to be kept.
+    /// Sets the policy of every volume to Retain.
     pub(crate) fn keep_all(&mut self) {
         for id in self.volumes.keys().cloned().collect::<Vec<_>>() {
             self.set_policy(&id, ReclaimPolicy::Retain);
         }
     }
 
-    /// The agent has a volume say that it holds so much.
+    /// Sets the capacity of a volume.
     pub(crate) fn resize(&mut self, id: &VolumeId, seen: &Volume, size: &str) -> Changed {
         match self.volumes.get(id) {
             None => Changed::Gone,
@@ -183,7 +182,7 @@ impl Cluster {
         }
     }
 
-    /// What the status of a claim can be written upon.
+    /// Reads the status of a claim.
     pub(crate) fn claim_status(&self, claim: &Claim) -> Option<ClaimStatus> {
         let id = id(claim)?;
         let now = self.claims.get(&id)?;
@@ -194,7 +193,7 @@ impl Cluster {
         })
     }
 
-    /// The agent writes into the status of a claim; `false` where it has changed.
+    /// Patches the status of a claim. Returns `false` if the claim has changed.
     pub(crate) fn write_status(&mut self, claim: &Claim, patch: &Value) -> bool {
         let Some(id) = id(claim) else { return false };
         let Some(now) = self.claims.get(&id).cloned() else { return false };
@@ -204,34 +203,34 @@ impl Cluster {
         if !is_same {
             return false;
         }
-        let shown = patch["status"]["capacity"][STORAGE].as_str();
+        let capacity = patch["status"]["capacity"][STORAGE].as_str();
         let unsettled = patch["status"]["allocatedResourceStatuses"][STORAGE].is_string();
         let growth = self.growths.entry(id.clone()).or_default();
         growth.unsettled = unsettled;
         let allocated = patch["status"]["allocatedResources"][STORAGE].as_str();
         growth.allocated = allocated.map(str::to_owned).or(growth.allocated.take());
-        growth.shown = shown.map(str::to_owned).or(growth.shown.take());
+        growth.capacity = capacity.map(str::to_owned).or(growth.capacity.take());
         self.put_claim(&id, now.as_ref().clone());
         true
     }
 
-    /// An administrator deletes a volume.
+    /// Deletes a volume.
     pub(crate) fn delete_volume(&mut self, id: &VolumeId) {
         self.change(id, |volume| volume.deleting = true);
     }
 
-    /// An administrator removes a volume with all of its finalizers.
-    pub(crate) fn force_away(&mut self, id: &VolumeId) {
+    /// Removes a volume with all of its finalizers.
+    pub(crate) fn force_delete(&mut self, id: &VolumeId) {
         self.version += 1;
         self.volumes.remove(id);
     }
 
-    /// An administrator says what is to become of a volume.
+    /// Sets the policy of a volume.
     pub(crate) fn set_policy(&mut self, id: &VolumeId, policy: ReclaimPolicy) {
         self.change(id, |volume| volume.policy = policy);
     }
 
-    /// The agent creates a volume; `false` where there is one.
+    /// Creates a volume. Returns `false` if it exists.
     pub(crate) fn create(&mut self, id: &VolumeId, volume: Volume) -> bool {
         if self.volumes.contains_key(id) {
             return false;
@@ -252,7 +251,7 @@ impl Cluster {
         self.volumes.get(id).cloned()
     }
 
-    /// The volume of this name, whoever made it.
+    /// Returns the volume with this name, of any provisioner.
     pub(crate) fn named(&self, name: &str) -> Option<Volume> {
         match VolumeId::from_volume_name(name) {
             Some(id) => self.volume(&id),
@@ -260,7 +259,7 @@ impl Cluster {
         }
     }
 
-    /// The volume that another provisioner has left, if this is its name.
+    /// Returns the released volume of another provisioner, if this is its name.
     pub(crate) fn left(&self, name: &str) -> Option<PersistentVolume> {
         let hostname =
             json!({ "key": kubernetes::HOSTNAME, "operator": "In", "values": [HOSTNAME] });
@@ -285,7 +284,7 @@ impl Cluster {
         is_there.then(|| serde_json::from_value(object).expect("a volume"))
     }
 
-    /// How a claim stands.
+    /// Returns the state of a claim.
     pub(crate) fn claim(&self, claim: &ClaimRef) -> ClaimState {
         let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
         match id.and_then(|id| self.claims.get(&id)) {
@@ -298,7 +297,7 @@ impl Cluster {
         }
     }
 
-    /// The agent deletes a volume that is as it has seen it.
+    /// Deletes a volume if it is unchanged.
     pub(crate) fn delete(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
         match self.volumes.get(id) {
             None => Changed::Gone,
@@ -310,7 +309,7 @@ impl Cluster {
         }
     }
 
-    /// The agent points a volume that is as it has seen it to another claim.
+    /// Points a volume to another claim if it is unchanged.
     pub(crate) fn repoint(&mut self, id: &VolumeId, seen: &Volume, claim: ClaimRef) -> Changed {
         match self.volumes.get(id) {
             None => Changed::Gone,
@@ -322,11 +321,11 @@ impl Cluster {
         }
     }
 
-    /// The agent takes its finalizer off a volume.
+    /// Removes the agent's finalizer from a volume.
     pub(crate) fn finalize(&mut self, id: &VolumeId, seen: &Volume) -> Changed {
         match self.volumes.get(id) {
             None => Changed::Gone,
-            // Its place in the list is tested, and somebody else may have moved it.
+            // The patch tests the index, which another client may have changed.
             Some(now) if now.uid != seen.uid || now.finalizer() != seen.finalizer() => {
                 Changed::Conflict
             }
@@ -340,7 +339,7 @@ impl Cluster {
         }
     }
 
-    /// The controller manager does what there is to do, and so does whoever has meddled.
+    /// Runs the controller manager, and removes the finalizers of other clients.
     pub(crate) fn control(&mut self) {
         let ids: Vec<_> = self.volumes.keys().cloned().collect();
         for id in ids {
@@ -351,7 +350,7 @@ impl Cluster {
                 continue;
             }
             let volume = &self.volumes[&id];
-            // The claim that it names, which need not be the one it was made for.
+            // The claim in its claimRef, which may be another than the original one.
             let uid = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
             let Some(of) = uid.and_then(|uid| VolumeId::parse(uid).ok()) else { continue };
             let claim = self.claims.get(&of);
@@ -370,8 +369,8 @@ impl Cluster {
                     phase: Some("Bound".into()),
                     ..claim.as_ref().clone()
                 };
-                let shown = volume.capacity.clone();
-                self.growths.insert(of.clone(), Growth { shown, ..Growth::default() });
+                let capacity = volume.capacity.clone();
+                self.growths.insert(of.clone(), Growth { capacity, ..Growth::default() });
                 self.put_claim(&of, bound);
             }
             self.change(&id, |volume| volume.phase = phase);
@@ -383,14 +382,14 @@ impl Cluster {
         change(volume);
         self.version += 1;
         volume.resource_version = self.version.to_string();
-        // A bound volume has the finalizer of its protection too.
+        // A bound volume has the protection finalizer too.
         if volume.deleting && volume.finalizers.is_empty() && volume.phase != Phase::Bound {
             self.volumes.remove(id);
         }
     }
 }
 
-/// The identity of a claim.
+/// Returns the ID of a claim.
 fn id(claim: &Claim) -> Option<VolumeId> {
     claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok())
 }

@@ -1,36 +1,34 @@
-//! A disk that forgets: a tree of files as processes see it, and beside it what would be left of it
-//! if the power failed now.
+//! A disk that loses unsynced changes: a tree of files as processes see it, and the tree that a power cut
+//! would leave.
 //!
-//! It injects no errors and knows no paths of ours: `machine.rs` does. What it promises is no more
-//! than what fsync(2) does and what filesystems with a journal add:
+//! It injects no errors and knows no paths: `machine.rs` does. It guarantees only what fsync(2) guarantees
+//! and what filesystems with a journal add:
 //!
-//! - What was written to a file, its permissions and its attributes are on the disk when that file has
-//!   been synced; before, the file may have the old content, the new, a part of it, or zeroes.
-//! - An entry of a directory, made, removed or renamed, is on the disk when that directory has been
-//!   synced: "Calling fsync() does not necessarily ensure that the entry in the directory containing
+//! - The content, permissions and attributes of a file are on the disk when the file has been synced;
+//!   before, the file may have the old content, the new content, a part of it, or zeroes.
+//! - A created, removed or renamed entry is on the disk when its directory has been synced: "Calling fsync() does not necessarily ensure that the entry in the directory containing
 //!   the file has also reached disk. For that an explicit fsync() on a file descriptor for the
-//!   directory is also needed" (fsync(2)). That a sync of the file itself writes its entry, as ext4
-//!   and XFS do, is not relied on.
-//! - A rename is one change, also between two directories: it is there as a whole or not at all, and
-//!   a sync of either directory writes it. Every filesystem with a journal does so.
-//! - Of what has not been synced any part may be on the disk and any other not, in whatever order it
-//!   was done, since some filesystems order the changes of directories anew (Pillai et al., "All File
-//!   Systems Are Not Created Equal", OSDI 2014, found that of btrfs). Only what makes no sense without
-//!   an earlier change does not outlive its loss: a later change of the same name, of the same file's
-//!   place, and the removal of a directory before that of what was in it.
-//! - Subvolumes of btrfs come and go with whole transactions, also where a folder is synced: one that is
-//!   there, or is gone, is so only with every entry of its filesystem that was changed before. Its group
-//!   comes with it, and goes in a transaction too; so does what is done to a folder that nobody ever syncs.
-//! - A sync that fails may have dropped what it was to write, and the next one then succeeds without
-//!   having written it, as Linux does for the content of files.
+//!   directory is also needed" (fsync(2)). A sync of the file itself does not write
+//!   its entry, although ext4 and XFS do that.
+//! - A rename is atomic, also between two directories, and a sync of either directory writes it. Every
+//!   filesystem with a journal does so.
+//! - Any subset of the unsynced changes may be on the disk, because some filesystems reorder changes of
+//!   directories (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014, found that for
+//!   btrfs). A change that depends on a lost one is lost too: a later change of the same name or of the
+//!   same file's location, and the removal of a directory before that of its contents.
+//! - Subvolumes of btrfs are created and removed by whole transactions: every earlier change of an entry of
+//!   the filesystem is then on the disk too. The quota group of a subvolume is created with it and removed
+//!   in a transaction; so are changes in a directory that is never synced.
+//! - A failed sync may drop its data, and the next one then succeeds without writing it, as Linux does for
+//!   the content of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
-/// A file or directory, by number. Numbers are not used twice.
+/// The number of a file or directory. Numbers are not reused.
 pub(crate) type Ino = usize;
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     Directory(BTreeMap<OsString, Ino>),
@@ -38,7 +36,7 @@ pub(crate) enum Node {
     Symlink,
 }
 
-/// A file, with what is known of it.
+/// A file with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inode {
     pub(crate) node: Node,
@@ -57,11 +55,11 @@ enum Change {
     Move { from: Ino, name: OsString, to: Ino, new: OsString, ino: Ino },
     Mode { ino: Ino, mode: u32 },
     Tag { ino: Ino, key: String, value: Vec<u8> },
-    // Dropped: a sync of it has failed, and no later one writes it.
+    // Dropped: its sync has failed, and no later sync writes it.
     Content { ino: Ino, content: Vec<u8>, dropped: bool },
 }
 
-/// Which of the changes that were not synced outlive a power cut.
+/// Which unsynced changes survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// None.
@@ -77,28 +75,28 @@ pub(crate) enum Cut {
 pub(crate) struct Disk {
     now: Tree,
     safe: Tree,
-    // Where each directory is, as processes see it now.
+    // The parent of each directory, as processes see it.
     parents: Vec<Ino>,
     pending: Vec<Change>,
     order: WriteOrder,
     changes: u64,
 }
 
-/// What is known of the order in which changes reach the disk.
+/// The constraints on the order in which changes reach the disk.
 #[derive(Clone, Debug, Default)]
 struct WriteOrder {
     subvolumes: BTreeSet<Ino>,
-    // Folders that are never synced, on a filesystem of transactions.
+    // The directories that are never synced, on a filesystem with transactions.
     folders: BTreeSet<Ino>,
-    // The place that each file is in, for good.
+    // The filesystem of each file, which never changes.
     places: Vec<Ino>,
 }
 
-/// Where it is noted that something is a subvolume, and whether it has its group.
+/// The tags that mark a subvolume and its quota group.
 const GROUP: &str = "group";
 const THERE: &[u8] = b"there";
 
-/// The directory that all others are in.
+/// The root directory.
 pub(crate) const ROOT: Ino = 0;
 
 impl Node {
@@ -123,7 +121,7 @@ impl Change {
         }
     }
 
-    /// The entries that it changes, and what is under them.
+    /// Returns the entries that it changes, and the file under them.
     fn places(&self) -> ([Option<(Ino, &OsStr)>; 2], Ino) {
         match self {
             Self::Link { dir, name, ino } | Self::Unlink { dir, name, ino } => {
@@ -138,15 +136,15 @@ impl Change {
         }
     }
 
-    /// Returns whether it is not on the disk without `earlier`.
+    /// Returns whether it can be on the disk only with `earlier`.
     fn needs(&self, earlier: &Self, order: &WriteOrder) -> bool {
-        if order.holds_back(self, earlier) {
+        if order.depends_on(self, earlier) {
             return true;
         }
         let (mine, ino) = self.places();
         let (theirs, other) = earlier.places();
         if mine[0].is_none() || theirs[0].is_none() {
-            // Neither permissions nor content wait for a name; but the last of several counts.
+            // Permissions and content do not wait for a name; the last of several counts.
             let same = std::mem::discriminant(self) == std::mem::discriminant(earlier);
             return same && ino == other;
         }
@@ -159,7 +157,7 @@ impl Change {
         match self {
             Self::Link { dir, name, ino } => {
                 link(tree, *dir, name, *ino);
-                // A subvolume has its group from the beginning.
+                // A subvolume is created with its group.
                 tree[*ino].tags.entry(GROUP.to_owned()).and_modify(|group| *group = THERE.to_vec());
             }
             Self::Unlink { dir, name, .. } => unlink(tree, *dir, name),
@@ -177,7 +175,7 @@ impl Change {
 }
 
 impl Disk {
-    /// An empty disk, with a directory for all others.
+    /// Creates an empty disk with a root directory.
     pub(crate) fn new() -> Self {
         let root = Inode::of(Node::Directory(BTreeMap::new()), 0o755);
         Self {
@@ -190,12 +188,12 @@ impl Disk {
         }
     }
 
-    /// Says that this folder is never synced, on a filesystem of transactions.
+    /// Marks a directory that is never synced, on a filesystem with transactions.
     pub(crate) fn leave_to_transactions(&mut self, folder: Ino) {
         self.order.folders.insert(folder);
     }
 
-    /// Makes a subvolume of that name, which has a group.
+    /// Creates a subvolume with a quota group.
     pub(crate) fn make_subvolume(&mut self, dir: Ino, name: &OsStr, mode: u32) {
         let ino = self.now.len();
         self.order.subvolumes.insert(ino);
@@ -204,7 +202,7 @@ impl Disk {
             made.tags.insert(GROUP.to_owned(), Vec::new());
             tree.push(made);
         }
-        self.settle_in(dir, ino);
+        self.record_filesystem(dir, ino);
         self.change(Change::Link { dir, name: name.to_owned(), ino });
     }
 
@@ -213,7 +211,7 @@ impl Disk {
         self.order.subvolumes.contains(&ino)
     }
 
-    /// Returns whether others are in it.
+    /// Returns whether it contains other subvolumes.
     pub(crate) fn has_subvolumes_in(&self, dir: Ino) -> bool {
         let entries = self.now[dir].node.entries().into_iter().flatten();
         entries.into_iter().any(|(_, ino)| self.is_subvolume(*ino) || self.has_subvolumes_in(*ino))
@@ -229,7 +227,7 @@ impl Disk {
         self.tag(ino, GROUP, b"");
     }
 
-    /// Returns whether there is a name under which this can be reached.
+    /// Returns whether a path leads to this file.
     pub(crate) fn is_linked(&self, ino: Ino) -> bool {
         ino == ROOT
             || self.now[self.parents[ino]]
@@ -239,22 +237,22 @@ impl Disk {
                 && self.is_linked(self.parents[ino])
     }
 
-    /// All subvolumes that there ever were.
+    /// Returns all subvolumes that ever existed.
     pub(crate) fn subvolumes(&self) -> impl Iterator<Item = Ino> + '_ {
         self.order.subvolumes.iter().copied()
     }
 
-    /// A file as processes see it.
+    /// Returns a file as processes see it.
     pub(crate) fn see(&self, ino: Ino) -> &Inode {
         &self.now[ino]
     }
 
-    /// What `name` in `dir` is, as processes see it.
+    /// Returns the file `name` in `dir`, as processes see it.
     pub(crate) fn find(&self, dir: Ino, name: &OsStr) -> Option<Ino> {
         self.now[dir].node.entries()?.get(name).copied()
     }
 
-    /// The names from the root to a directory, as processes see them.
+    /// Returns the path of a directory, as processes see it.
     pub(crate) fn path(&self, dir: Ino) -> Vec<OsString> {
         let (mut path, mut at) = (Vec::new(), dir);
         while at != ROOT {
@@ -265,29 +263,29 @@ impl Disk {
         path
     }
 
-    /// The directory in which a file is, as processes see it.
+    /// Returns the directory of a file, as processes see it.
     pub(crate) fn parent(&self, ino: Ino) -> Ino {
         self.parents[ino]
     }
 
-    /// The name of a file there.
+    /// Returns the name of a file in its directory.
     pub(crate) fn name(&self, ino: Ino) -> OsString {
         let mut entries = self.now[self.parents[ino]].node.entries().into_iter().flatten();
         let name = entries.find(|(_, at)| **at == ino).map(|(name, _)| name.clone());
         name.unwrap_or_else(|| OsString::from("(removed)"))
     }
 
-    /// Makes a file or directory of that name.
+    /// Creates a file or directory.
     pub(crate) fn make(&mut self, dir: Ino, name: &OsStr, node: Node, mode: u32) -> Ino {
         let ino = self.now.len();
         let blank = match &node {
             Node::File(_) => Node::File(Vec::new()),
             other => other.clone(),
         };
-        // Out of reach on the disk until its entry is there.
+        // Unreachable on the disk until its entry is written.
         self.safe.push(Inode::of(blank.clone(), mode));
         self.now.push(Inode::of(blank, mode));
-        self.settle_in(dir, ino);
+        self.record_filesystem(dir, ino);
         self.change(Change::Link { dir, name: name.to_owned(), ino });
         if let Node::File(content) = node
             && !content.is_empty()
@@ -303,7 +301,7 @@ impl Disk {
         }
     }
 
-    /// Removes all that is in a directory, the innermost first.
+    /// Removes the contents of a directory, innermost first.
     pub(crate) fn empty(&mut self, dir: Ino) {
         let entries = self.now[dir].node.entries().cloned().unwrap_or_default();
         for (name, ino) in entries {
@@ -332,7 +330,7 @@ impl Disk {
         self.change(Change::Tag { ino, key: key.to_owned(), value: value.to_vec() });
     }
 
-    /// Writes what was done to this file or directory, and all that it needs.
+    /// Writes the changes of this file or directory, and all that they depend on.
     pub(crate) fn sync(&mut self, ino: Ino) {
         let mut written: Vec<_> = self.pending.iter().map(|change| change.is_of(ino)).collect();
         for (at, later) in self.pending.iter().enumerate().rev() {
@@ -345,7 +343,7 @@ impl Disk {
         self.keep(|at| written[at]);
     }
 
-    /// A sync that fails: what was written to the file may never reach the disk.
+    /// Fails a sync: the written data may never reach the disk.
     pub(crate) fn fail_sync(&mut self, file: Ino) {
         for change in &mut self.pending {
             if let Change::Content { ino, dropped, .. } = change {
@@ -354,12 +352,12 @@ impl Disk {
         }
     }
 
-    /// Everything reaches the disk, as it does some seconds after it was done.
+    /// Writes all changes, as a kernel does after some seconds.
     pub(crate) fn settle(&mut self) {
         self.keep(|_| true);
     }
 
-    /// The power fails, and comes back.
+    /// Cuts the power.
     pub(crate) fn cut(&mut self, cut: Cut) {
         let mut random = match cut {
             Cut::Nothing | Cut::Everything => Random::new(0),
@@ -389,18 +387,18 @@ impl Disk {
         self.find_parents();
     }
 
-    /// The tree that a power cut now would leave if nothing outlived it that was not synced.
+    /// Returns the tree that a power cut would leave now if no unsynced change survived it.
     pub(crate) fn worst(&self) -> &Tree {
         &self.safe
     }
 
-    /// How often it was changed.
+    /// Returns the number of changes.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Notes where a new file is. What is directly below the root is a place.
-    fn settle_in(&mut self, dir: Ino, ino: Ino) {
+    /// Records the filesystem of a new file. Each directory below the root is one.
+    fn record_filesystem(&mut self, dir: Ino, ino: Ino) {
         self.parents.push(dir);
         self.order.places.push(if dir == ROOT { ino } else { self.order.places[dir] });
     }
@@ -432,9 +430,9 @@ impl Disk {
 }
 
 impl WriteOrder {
-    /// Returns whether `later` is not on the disk without `earlier`, although neither is of the
-    /// other's files.
-    fn holds_back(&self, later: &Change, earlier: &Change) -> bool {
+    /// Returns whether `later` can be on the disk only with `earlier`, although they concern different
+    /// files.
+    fn depends_on(&self, later: &Change, earlier: &Change) -> bool {
         let with_transaction = |change: &Change| match change {
             Change::Link { dir, ino, .. } | Change::Unlink { dir, ino, .. } => {
                 self.folders.contains(dir) || self.subvolumes.contains(ino)
@@ -443,7 +441,7 @@ impl WriteOrder {
             _ => false,
         };
         let place = |change: &Change| self.places[change.places().1];
-        // Nor is what was moved without the folder that it was moved to.
+        // A moved file needs the directory that it was moved to.
         if let (Change::Move { to, .. }, Change::Link { ino, .. }) = (later, earlier)
             && to == ino
             && self.subvolumes.iter().any(|subvolume| self.places[*subvolume] == place(later))
@@ -462,7 +460,7 @@ impl Inode {
     }
 }
 
-/// What is left of a file's content when nobody has waited for it.
+/// Returns what a power cut leaves of a file's unsynced content.
 fn torn(content: Vec<u8>, cut: Cut, random: &mut Random) -> Vec<u8> {
     if cut == Cut::Everything {
         return content;
@@ -486,7 +484,7 @@ fn unlink(tree: &mut Tree, dir: Ino, name: &OsStr) {
     }
 }
 
-/// Numbers that are the same for the same seed: splitmix64.
+/// Reproducible random numbers (splitmix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

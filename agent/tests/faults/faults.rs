@@ -1,13 +1,10 @@
-//! What can go wrong at a call, and at which calls.
-//!
-//! It makes nothing go wrong by itself: `machine.rs` does, when it is told to.
+//! The faults and the calls at which they can occur. `machine.rs` injects them.
 
 use crate::disk::Cut;
 use rustix::io::Errno;
 use std::io::Write as _;
 
-/// A call that can go wrong: of the kernel, as `fastrak_store::host::calls` has them, or of the API
-/// server.
+/// A call that can fail: of the kernel (`fastrak_store::host::calls`) or of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
     Open,
@@ -29,7 +26,7 @@ pub(crate) enum Call {
     Api(Verb),
 }
 
-/// What is asked of the API server, as `fastrak_agent::cluster::Cluster` has it.
+/// A request to the API server (`fastrak_agent::cluster::Cluster`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verb {
     Create,
@@ -49,56 +46,56 @@ pub(crate) enum Verb {
     SetCondition,
 }
 
-/// One way in which a call goes wrong.
+/// A fault at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It fails with this error and does nothing, or half of it where that is possible.
+    /// The call fails with this error and does nothing, or half of its work if that is possible.
     Once(Errno),
-    /// The same, and so does every later call until the cause is removed.
+    /// The call and every later one fail until the cause is removed.
     Lasting(Errno),
-    /// It is done, and fails all the same.
+    /// The call does its work and fails.
     Late(Errno),
-    /// Somebody else changes all objects just before it.
+    /// Another client changes all objects just before the call.
     Meddled,
-    /// The process is killed before it.
+    /// The process is killed before the call.
     KillBefore,
-    /// The process is killed after it.
+    /// The process is killed after the call.
     KillAfter,
-    /// The power fails before it.
+    /// The power fails before the call.
     CutBefore(Cut),
-    /// The power fails after it.
+    /// The power fails after the call.
     CutAfter(Cut),
 }
 
-/// Random parts of what was not synced are lost so many times at each call.
+/// The number of random power cuts at each call.
 const CUTS: u64 = 4;
 
-/// All errors that are tried.
+/// All injected errors.
 const ERRORS: [Errno; 6] =
     [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::MFILE, Errno::INTR];
 
-/// Tells how much was tried, also where a test that passes is not to say anything.
-pub(crate) fn tell(text: &str) {
+/// Prints a summary, also if the test passes.
+pub(crate) fn print_summary(text: &str) {
     let mut stderr = std::io::stderr();
     stderr.write_all(format!("{text}\n").as_bytes()).expect("stderr can be written to");
 }
 
 impl Fault {
-    /// All faults that are tried at a call.
+    /// Returns all faults for a call.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::KillBefore, Self::KillAfter];
         for cut in [Cut::Nothing, Cut::Everything].into_iter().chain((1..=CUTS).map(Cut::Some)) {
             all.extend([Self::CutBefore(cut), Self::CutAfter(cut)]);
         }
         all.extend(ERRORS.map(Self::Once));
-        // A call that is interrupted is made again: no kernel interrupts it for ever.
+        // An interrupted call is repeated: no kernel interrupts it for ever.
         let lasting = ERRORS.into_iter().filter(|error| *error != Errno::INTR);
         all.extend(lasting.map(Self::Lasting));
         all.extend([Self::Late(Errno::IO), Self::Meddled]);
         all
     }
 
-    /// Returns whether a call can go wrong in this way.
+    /// Returns whether this fault can occur at a call.
     pub(crate) fn fits(self, call: Call) -> bool {
         match self {
             Self::Once(errno) | Self::Lasting(errno) => fails_with(call, errno),
@@ -106,7 +103,7 @@ impl Fault {
                 matches!(call, Call::Sync | Call::Api(_) | Call::Rename | Call::Remove)
             }
             Self::Meddled => matches!(call, Call::Api(verb) if verb.is_conditional()),
-            // At a call that changes nothing it is the same as at the last one that did.
+            // At a call without changes the effect is that of the previous change.
             Self::CutBefore(Cut::Some(_)) | Self::CutAfter(Cut::Some(_)) => {
                 changes(call) || matches!(call, Call::Sync | Call::Api(_))
             }
@@ -114,7 +111,7 @@ impl Fault {
         }
     }
 
-    /// Returns whether the process is no more after it.
+    /// Returns whether it ends the process.
     pub(crate) fn is_deadly(self) -> bool {
         match self {
             Self::KillBefore | Self::KillAfter | Self::CutBefore(_) | Self::CutAfter(_) => true,
@@ -122,7 +119,7 @@ impl Fault {
         }
     }
 
-    /// How the power failed, if it did.
+    /// Returns the power cut, if it is one.
     pub(crate) fn cut(self) -> Option<Cut> {
         match self {
             Self::CutBefore(cut) | Self::CutAfter(cut) => Some(cut),
@@ -132,7 +129,7 @@ impl Fault {
 }
 
 impl Verb {
-    /// Returns whether it is refused where the object has changed since it was read.
+    /// Returns whether the request fails if the object has changed since it was read.
     fn is_conditional(self) -> bool {
         matches!(
             self,
@@ -141,8 +138,8 @@ impl Verb {
     }
 }
 
-/// Which calls can give which errors: the manual's pages of each, and where those are silent what
-/// filesystems that copy on write are known to do (no space or quota left for a removal).
+/// Returns whether a call can return an error, by the manual pages, and otherwise by what copy-on-write
+/// filesystems do (no space or quota left for a removal).
 pub(crate) fn fails_with(call: Call, errno: Errno) -> bool {
     let opens =
         matches!(call, Call::Open | Call::Create | Call::List | Call::Mounts | Call::Random);

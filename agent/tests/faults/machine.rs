@@ -1,7 +1,7 @@
-//! A machine whose disk forgets and whose calls go wrong when they are told to, in the place of the
-//! kernel below the agent's own code.
+//! A simulated kernel below the agent's own code, with a disk that loses unsynced changes and calls that
+//! fail on request.
 //!
-//! Every change of what the agent may not touch is noted. It does not know the cluster.
+//! It records every change that the agent may not make. It does not know the cluster.
 
 mod bounds;
 mod handle;
@@ -25,60 +25,60 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Where a limit is noted in the simulation: a subvolume has it as a file has an attribute.
+/// The attribute that holds the limit of a subvolume in the simulation.
 pub(crate) const LIMIT: &str = "limit";
 
-/// The place whose disk can limit.
+/// The pool whose disk has quotas.
 const FAR: &str = "far";
 
-/// More calls than anything takes.
+/// The maximum number of calls, more than any operation makes.
 const ENOUGH: usize = 100_000;
 
-/// The machine. Copies are the same machine.
+/// The machine. Clones are the same machine.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultyMachine {
     state: Arc<Mutex<State>>,
 }
 
-/// What the machine is at a moment.
+/// The state of the machine.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) disk: Disk,
-    /// The directories at which pools are, by their paths.
+    /// The directories of the pools, by path.
     pub(crate) places: BTreeMap<PathBuf, Ino>,
-    /// The volumes that something has mounted, by the names of their objects.
+    /// The mounted volumes, by the names of their objects.
     pub(crate) mounted: Vec<String>,
-    /// The calls that were made since the last [`State::watch`].
+    /// The calls since the last [`State::watch`].
     pub(crate) calls: Vec<Call>,
-    /// What was changed that the agent has no business with.
-    pub(crate) trespasses: Vec<String>,
-    /// What was moved into the trash, and what was given to a claim, in this order.
+    /// The changes that the agent may not make.
+    pub(crate) violations: Vec<String>,
+    /// The volumes that were trashed and published, in this order.
     pub(crate) moved: Vec<Moved>,
-    /// Whether the disk of the first pool holds projects to limits.
+    /// Whether the disk of the first pool has project quotas.
     pub(crate) has_projects: bool,
-    /// Which renames the disk of the first pool knows.
+    /// The renames that the disk of the first pool supports.
     pub(crate) renames: Renames,
-    /// Subvolumes that the kernel is still taking away.
+    /// The subvolumes that the kernel still frees.
     pub(crate) leaving: BTreeSet<Ino>,
     locks: Locks,
     plan: Option<(usize, Fault)>,
     struck: bool,
     dead: bool,
     uuids: u64,
-    // The empty directory below each place, and what is mounted on it.
+    // The empty directory below each mount point, and the directory that is mounted on it.
     below: BTreeMap<PathBuf, (Ino, Ino)>,
 }
 
-/// Which renames a disk knows.
+/// The renames that a disk supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renames {
     /// All.
     All,
-    /// Only those that may replace, as NFS.
+    /// Only those that may replace, as on NFS.
     Replacing,
 }
 
-/// What became of a volume.
+/// A change of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Moved {
     /// Its data was moved into the trash.
@@ -87,21 +87,21 @@ pub(crate) enum Moved {
     Given(VolumeId),
 }
 
-/// How a call goes on that was let through.
+/// The effect of a call.
 enum Pass {
-    /// As it should.
+    /// It succeeds.
     Well,
-    /// It does half of what it can, and fails.
+    /// It does half of its work and fails.
     Half(Errno),
-    /// As it should, and somebody else is quicker.
+    /// It succeeds after a concurrent change.
     Late,
-    /// It does all, and this is said.
+    /// It does all of its work and returns this error.
     ThenFail(Errno),
 }
 
 impl FaultyMachine {
-    /// A machine with these directories, each on a disk of its own, and a directory beside them that
-    /// nobody may touch.
+    /// Creates a machine with these directories, each on its own disk, and a directory that the agent may
+    /// not change.
     pub(crate) fn new(places: &[&str]) -> Self {
         let mut disk = Disk::new();
         let mut found = BTreeMap::new();
@@ -124,7 +124,7 @@ impl FaultyMachine {
             places: found,
             mounted: Vec::new(),
             calls: Vec::new(),
-            trespasses: Vec::new(),
+            violations: Vec::new(),
             moved: Vec::new(),
             has_projects: false,
             renames: Renames::All,
@@ -139,13 +139,13 @@ impl FaultyMachine {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The state, for what is not the agent: tenants, administrators, and whoever checks.
+    /// Returns the state, for tenants, administrators and checks.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test thread panics with it")
     }
 
-    /// One call of the API server: `act` is what it does there, and is told if somebody else changes
-    /// all objects before.
+    /// Makes a call of the API server. `act` carries it out; its argument says whether another client
+    /// changes all objects before.
     pub(crate) fn ask<T>(&self, verb: Verb, act: impl FnOnce(bool) -> T) -> Result<T, Errno> {
         let pass = self.state().enter(Call::Api(verb))?;
         let answer = act(matches!(pass, Pass::Late));
@@ -161,25 +161,25 @@ impl FaultyMachine {
 }
 
 impl State {
-    /// Counts calls anew, and lets the one of this number, from 0, go wrong, or the first after it that
-    /// can.
+    /// Restarts the count of calls, and injects the fault at the call with this number, from 0, or at the
+    /// first later one at which it can occur.
     pub(crate) fn watch(&mut self, plan: Option<(usize, Fault)>) {
         self.calls.clear();
         self.plan = plan;
         self.struck = false;
     }
 
-    /// Returns whether the planned fault has come.
+    /// Returns whether the planned fault has occurred.
     pub(crate) fn has_struck(&self) -> bool {
         self.struck
     }
 
-    /// Returns whether the agent's process is no more.
+    /// Returns whether the agent's process has ended.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
     }
 
-    /// Mounts a disk on its directory, or takes it off: what is there then nobody may touch.
+    /// Mounts a disk on its directory, or unmounts it. The agent may not change the directory below.
     pub(crate) fn mount(&mut self, path: &Path, mounted: bool) {
         let (bare, disk) = self.below[path];
         self.places.insert(path.to_owned(), if mounted { disk } else { bare });
@@ -190,19 +190,19 @@ impl State {
         self.below.get(path).is_none_or(|(_, disk)| self.places[path] == *disk)
     }
 
-    /// The process of the agent has ended: the kernel has closed its files.
+    /// Closes the files of the agent's process after its end.
     pub(crate) fn end_process(&mut self) {
         self.locks.end();
     }
 
-    /// The cause of a lasting fault is removed, and a new process may be started.
+    /// Removes the cause of a lasting fault. A new process may start.
     pub(crate) fn heal(&mut self) {
         self.plan = None;
         self.dead = false;
     }
 
-    /// Returns whether a volume would be there, whole, if the power failed now and nothing outlived
-    /// it that was not synced; if not, what would be.
+    /// Returns what would be wrong with a volume after a power cut right now, if no unsynced change
+    /// survived.
     pub(crate) fn durable_volume(
         &self,
         pool: &Path,
@@ -234,7 +234,7 @@ impl State {
         }
     }
 
-    /// Counts a call; how it is to go on.
+    /// Counts a call. Returns its effect.
     fn enter(&mut self, call: Call) -> Result<Pass, Errno> {
         if self.dead {
             return Err(Errno::IO);
@@ -251,12 +251,12 @@ impl State {
             _ if at < planned || self.struck || !fault.fits(call) => Ok(Pass::Well),
             _ => {
                 self.struck = true;
-                self.strike(call, fault)
+                self.inject(call, fault)
             }
         }
     }
 
-    fn strike(&mut self, call: Call, fault: Fault) -> Result<Pass, Errno> {
+    fn inject(&mut self, call: Call, fault: Fault) -> Result<Pass, Errno> {
         match fault {
             Fault::Once(errno) | Fault::Lasting(errno) => Self::fail(call, errno),
             Fault::Late(errno) => Ok(Pass::ThenFail(errno)),
@@ -265,7 +265,7 @@ impl State {
                 self.dead = true;
                 Err(Errno::IO)
             }
-            // Dead as soon as the call is done: its answer reaches nobody.
+            // The process dies after the call: nobody gets its result.
             Fault::KillAfter | Fault::CutAfter(_) => {
                 self.dead = true;
                 Ok(Pass::ThenFail(Errno::IO))
@@ -276,7 +276,7 @@ impl State {
     fn fail(call: Call, errno: Errno) -> Result<Pass, Errno> {
         match call {
             Call::Write if errno != Errno::INTR => Ok(Pass::Half(errno)),
-            // A sync that fails has its own way of failing.
+            // A failed sync may drop its data.
             Call::Sync if errno != Errno::INTR => Ok(Pass::Half(errno)),
             _ => Err(errno),
         }
@@ -288,7 +288,7 @@ impl State {
         Statfs { kind: 0, read_only, total: ALL, free: ALL, inodes: 0, free_inodes: 0 }
     }
 
-    /// The disk of the second pool holds subvolumes to their size; that of the first may have projects.
+    /// Returns the quotas of a disk: the second pool has subvolumes; the first may have projects.
     fn support(&self, ino: Ino) -> Support {
         let path = self.disk.path(ino);
         let is_in = |name: &str| path.first().is_some_and(|place| place == name);
@@ -299,7 +299,7 @@ impl State {
         }
     }
 
-    /// Removes an empty directory, which may be a subvolume: the kernel then has something left to do.
+    /// Removes an empty directory. If it is a subvolume, the kernel frees it later.
     fn remove_directory(&mut self, dir: Ino, name: &OsStr) {
         let removed = self.disk.find(dir, name).filter(|ino| self.disk.is_subvolume(*ino));
         self.leaving.extend(removed);
@@ -308,7 +308,7 @@ impl State {
 
     fn limit_project(&mut self, ino: Ino, number: u32, limits: Limits) {
         if !projects::limit(&mut self.disk, ino, number, limits) {
-            self.trespasses.push(format!("limit project {number}"));
+            self.violations.push(format!("limit project {number}"));
         }
     }
 
@@ -325,7 +325,7 @@ impl State {
         }
     }
 
-    /// What `name` in `dir` is.
+    /// Returns the file `name` in `dir`.
     fn look_up(&self, dir: Ino, name: &OsStr) -> Result<Ino, Errno> {
         let Node::Directory(entries) = &self.disk.see(dir).node else { return Err(Errno::NOTDIR) };
         entries.get(name).copied().ok_or(Errno::NOENT)
@@ -350,8 +350,8 @@ impl State {
         Ok(self.disk.make(dir, name, Node::File(Vec::new()), 0o600))
     }
 
-    /// Notes that a volume has left its place for the trash.
-    fn note_move(&mut self, dir: Ino, target: Ino, new: &OsStr) {
+    /// Records that a volume was moved into the trash.
+    fn record_move(&mut self, dir: Ino, target: Ino, new: &OsStr) {
         let (from, to) = (self.disk.path(dir), self.disk.path(target));
         if from.len() == 1 && to.len() == 2 && to[1] == layout::TRASH {
             let id = new.to_str().and_then(|name| VolumeId::parse(name.get(..36)?).ok());
@@ -359,15 +359,15 @@ impl State {
         }
     }
 
-    /// Returns whether the filesystem of `dir` knows this kind of rename. The kernel asks it last.
-    fn knows_rename(&self, dir: Ino, there: OnConflict) -> Result<(), Errno> {
+    /// Checks that the filesystem of `dir` supports this rename. The kernel checks it last.
+    fn check_rename_support(&self, dir: Ino, there: OnConflict) -> Result<(), Errno> {
         let is_near = self.disk.path(dir).first().is_some_and(|place| place == projects::NEAR);
         let refused = self.renames == Renames::Replacing && is_near && there == OnConflict::Fail;
         if refused { Err(Errno::INVAL) } else { Ok(()) }
     }
 
-    /// Returns whether something may be renamed to `name`.
-    fn evict_for_claim(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
+    /// Checks that the new name of a rename may exist, and removes an empty directory there.
+    fn replace(&self, dir: Ino, name: &OsStr, there: OnConflict) -> Result<(), Errno> {
         let Ok(taken) = self.look_up(dir, name) else { return Ok(()) };
         let full = self.disk.see(taken).node.entries().is_some_and(|inner| !inner.is_empty());
         match there {
@@ -377,18 +377,18 @@ impl State {
         }
     }
 
-    /// Notes a change of `name` in `dir`, or of `dir` itself, that the agent must not make.
+    /// Records a change of `name` in `dir`, or of `dir` itself, that the agent may not make.
     fn guard(&mut self, verb: &str, dir: Ino, name: Option<&OsStr>) {
         let mut path = self.disk.path(dir);
         path.extend(name.map(OsStr::to_owned));
         let volume = path.get(1).and_then(|name| name.to_str()).unwrap_or_default();
         let in_use =
             self.mounted.iter().any(|mounted| mounted.strip_prefix("pvc-") == Some(volume));
-        // Its record may be written while it is in use; it may not be moved.
+        // The record of a mounted volume may be written; the volume may not be moved.
         let moves = verb == "rename" && path.len() == 2 && in_use;
         if moves || !may_change(verb, &path, &self.places) {
             let path: PathBuf = path.iter().collect();
-            self.trespasses.push(format!("{verb} /{}", path.display()));
+            self.violations.push(format!("{verb} /{}", path.display()));
         }
     }
 }
@@ -420,7 +420,7 @@ impl Machine for FaultyMachine {
         Ok(text.into_bytes())
     }
 
-    /// Nothing waits here: [`crate::agent::Agent::see_mounts`] is what a change leads to.
+    /// Never called: [`crate::agent::Agent::see_mounts`] replaces the wait.
     fn watch_mounts(&self) -> Result<Box<dyn MountWatch>, Errno> {
         Err(Errno::NOSYS)
     }

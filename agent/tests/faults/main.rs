@@ -1,11 +1,10 @@
-//! What becomes of volumes when anything goes wrong at any moment: every single fault at every call
-//! of the kernel and of the API server, and long random sequences of them.
+//! The fault matrix: every single fault at every call of the kernel and of the API server, and long random
+//! sequences of faults.
 //!
-//! The agent's own code runs here, controllers and all, over a machine of which each call can be
-//! refused, whose disk forgets what was not synced, and over a cluster whose calls go wrong in the same
-//! way. `agent.rs` says what of the agent is not run, `disk.rs` what the disk promises, `cluster.rs` what
-//! the cluster is. Nothing runs at the same time: what races do is tested elsewhere, and so is a real
-//! kill of the real program.
+//! The agent's own code runs, with all controllers, over a simulated machine and a simulated cluster. Each
+//! of their calls can fail, and the disk loses what was not synced. `agent.rs` says which parts of the
+//! agent do not run, `disk.rs` what the disk guarantees, `cluster.rs` what the cluster does. Everything
+//! runs in one thread: other tests cover races, and kills of the real program.
 #![cfg(test)]
 
 mod agent;
@@ -13,8 +12,8 @@ mod api;
 mod clock;
 mod cluster;
 mod disk;
+mod durability;
 mod faults;
-mod forgetting;
 mod groups;
 mod growth;
 mod machine;

@@ -1,7 +1,7 @@
-//! Projects on the simulated disk of the first pool, and what must be true of them.
+//! The projects on the simulated disk of the first pool, and their invariants.
 //!
-//! The project of a directory is an attribute of it, and limits are attributes of the place's root: so
-//! both are as lasting as what fsync(2) has written. A real filesystem promises no more of a limit.
+//! The project of a directory is an attribute of it, and limits are attributes of the filesystem's root:
+//! fsync(2) makes both durable. A real filesystem guarantees no more for a limit.
 
 use crate::disk::{Disk, Ino, ROOT};
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
@@ -10,23 +10,23 @@ use fastrak_store::volumes::{layout, quota::projects};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
-/// The place whose disk may hold projects to limits.
+/// The pool whose disk may have project quotas.
 pub(crate) const NEAR: &str = "near";
 
 const PROJECT: &str = "project";
 const LIMIT: &str = "limit of ";
 
-/// The root of the place in which this is.
+/// Returns the root of the filesystem of a file.
 pub(crate) fn place(disk: &Disk, ino: Ino) -> Ino {
     disk.path(ino).first().and_then(|name| disk.find(ROOT, name)).unwrap_or(ROOT)
 }
 
-/// Has this directory, and what is in it, counted as a project.
+/// Assigns this directory and its contents to a project.
 pub(crate) fn join(disk: &mut Disk, ino: Ino, number: u32) {
     disk.tag(ino, PROJECT, &number.to_le_bytes());
 }
 
-/// Limits a project; whether it is one that is ours to limit.
+/// Sets the limits of a project. Returns whether the agent may limit it.
 pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, limits: Limits) -> bool {
     let place = place(disk, ino);
     let words = [limits.bytes, limits.inodes].map(|limit| limit.unwrap_or(0).to_le_bytes());
@@ -34,7 +34,7 @@ pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, limits: Limits) -> b
     projects::PROJECT_IDS.contains(&number)
 }
 
-/// What a project holds.
+/// Returns the usage of a project.
 pub(crate) fn usage(disk: &Disk, ino: Ino, number: u32) -> Usage {
     let place = place(disk, ino);
     let inodes = counted(disk, place).get(&number).copied();
@@ -43,7 +43,7 @@ pub(crate) fn usage(disk: &Disk, ino: Ino, number: u32) -> Usage {
     Usage { used: 0, inodes: Some(inodes.unwrap_or(0)), limit: bytes, inode_limit }
 }
 
-/// The first project from a number on that has a file or a limit.
+/// Returns the first project from an ID on that has a file or a limit.
 pub(crate) fn next(disk: &Disk, ino: Ino, first: u32) -> Option<u32> {
     let place = place(disk, ino);
     let mut used: BTreeSet<u32> = counted(disk, place).into_keys().collect();
@@ -51,7 +51,7 @@ pub(crate) fn next(disk: &Disk, ino: Ino, first: u32) -> Option<u32> {
     used.range(first..).next().copied()
 }
 
-/// What is wrong with the projects of a place in which nobody works any more.
+/// Returns the violations in the projects of a pool once all work is done.
 pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
     let mut problems = Vec::new();
     let (mut limits, mut numbers) = (limits(disk, place), BTreeSet::new());
@@ -73,7 +73,7 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
             problems.push(format!("{id} has the number of another volume"));
         }
     }
-    // What can be had back keeps its number. Whether it has its limit is seen to when it comes back.
+    // A restorable volume keeps its project. Its limit is set again when it is restored.
     let trash = disk.find(place, OsStr::new(layout::TRASH)).map(|trash| &disk.see(trash).node);
     let trashed = trash.and_then(|node| node.entries()).into_iter().flatten();
     for (name, dir) in trashed.filter(|(name, _)| layout::restorable(name).is_some()) {
@@ -113,7 +113,7 @@ fn limits(disk: &Disk, place: Ino) -> BTreeMap<u32, Limits> {
     limits.collect()
 }
 
-/// How many files each project has.
+/// Returns the number of files in each project.
 fn counted(disk: &Disk, place: Ino) -> BTreeMap<u32, u64> {
     let mut counts = BTreeMap::new();
     let mut left = vec![(place, None)];

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[test]
-fn a_pool_without_safe_renames_is_refused_by_name_and_left_as_it_was() {
+fn a_pool_without_safe_renames_is_refused_by_name_and_not_changed() {
     let machine = FaultyMachine::new(&["/near"]);
     machine.state().renames = Renames::Replacing;
     let config = PoolConfig {
@@ -36,7 +36,7 @@ fn a_pool_without_safe_renames_is_refused_by_name_and_left_as_it_was() {
     let root = state.disk.see(state.places[Path::new("/near")]);
     assert_eq!(root.node.entries().map(BTreeMap::len), Some(0), "{root:?}");
     drop(state);
-    // Its disk is replaced by one that can.
+    // Its disk is replaced by one that supports them.
     machine.state().renames = Renames::All;
     assert_eq!(pools.changes()[0].problem, None);
 }

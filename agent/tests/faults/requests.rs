@@ -1,9 +1,9 @@
-//! What the agent asks of the API server for one volume, beside its watches.
+//! The requests that the agent makes for one volume, apart from its watches.
 
 use crate::faults::{Call, Verb};
 use crate::world::{Event, World};
 
-/// What is asked of the API server while this happens.
+/// Returns the requests during an event.
 fn requests(world: &mut World, event: &Event) -> Vec<Verb> {
     world.machine.state().watch(None);
     world.happen(event);
@@ -17,38 +17,38 @@ fn requests(world: &mut World, event: &Event) -> Vec<Verb> {
 
 #[test]
 fn a_volume_is_removed_without_reading_its_object() {
-    use Event::{Claim, Control, Round, See, Tend, Unclaim};
+    use Event::{Claim, Control, DeleteClaim, Reconcile, Round, See};
     let mut world =
-        World::after(&[Claim(1, "near"), Round, Control, See, Unclaim(1), Control, See]);
-    let asked = requests(&mut world, &Tend(1));
-    assert_eq!(asked, [Verb::ReadClaim, Verb::Delete, Verb::Finalize]);
-    // Another look, before the watch has shown that it is gone.
-    assert_eq!(requests(&mut world, &Tend(1)), []);
+        World::after(&[Claim(1, "near"), Round, Control, See, DeleteClaim(1), Control, See]);
+    let made = requests(&mut world, &Reconcile(1));
+    assert_eq!(made, [Verb::ReadClaim, Verb::Delete, Verb::Finalize]);
+    // Another reconciliation before the watch delivers the deletion.
+    assert_eq!(requests(&mut world, &Reconcile(1)), []);
 }
 
 #[test]
-fn a_volume_whose_object_is_deleted_already_is_read_before_its_data_goes() {
-    use Event::{Claim, Control, DeleteVolume, Round, See, Tend, Unclaim};
+fn a_volume_that_is_being_deleted_is_read_before_its_data_is_trashed() {
+    use Event::{Claim, Control, DeleteClaim, DeleteVolume, Reconcile, Round, See};
     let mut world = World::after(&[
         Claim(1, "near"),
         Round,
         Control,
         See,
-        Unclaim(1),
+        DeleteClaim(1),
         Control,
         DeleteVolume(1),
         See,
     ]);
-    let asked = requests(&mut world, &Tend(1));
-    assert_eq!(asked, [Verb::ReadVolume, Verb::ReadClaim, Verb::Finalize]);
+    let made = requests(&mut world, &Reconcile(1));
+    assert_eq!(made, [Verb::ReadVolume, Verb::ReadClaim, Verb::Finalize]);
 }
 
 #[test]
-fn a_volume_is_made_with_one_request_once_the_hostname_label_was_looked_up() {
-    use Event::{Claim, Look, See, Tend};
-    let mut world = World::after(&[Look, Claim(1, "near"), Claim(2, "near"), See]);
-    assert_eq!(requests(&mut world, &Tend(1)), [Verb::ListNodes, Verb::Create]);
-    assert_eq!(requests(&mut world, &Tend(2)), [Verb::Create]);
+fn a_volume_is_created_with_one_request_once_the_hostname_label_is_verified() {
+    use Event::{CheckPools, Claim, Reconcile, See};
+    let mut world = World::after(&[CheckPools, Claim(1, "near"), Claim(2, "near"), See]);
+    assert_eq!(requests(&mut world, &Reconcile(1)), [Verb::ListNodes, Verb::Create]);
+    assert_eq!(requests(&mut world, &Reconcile(2)), [Verb::Create]);
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn a_scan_reads_a_claim_only_if_it_lost_its_label() {
     assert_eq!(requests(&mut world, &Scan), []);
     let mut world = World::after(&[&before[..], &[See]].concat());
     assert_eq!(requests(&mut world, &Scan), [Verb::ReadOwner, Verb::ReadOwner]);
-    // What it asks for is read, and written.
+    // The new size is read and written.
     world.happen(&Grow(1, "2Gi"));
     world.happen(&See);
-    let asked = requests(&mut world, &Scan);
-    assert_eq!(asked[..2], [Verb::ReadOwner, Verb::ReadOwner]);
-    assert!(asked.contains(&Verb::Resize) && asked.contains(&Verb::WriteStatus), "{asked:?}");
+    let made = requests(&mut world, &Scan);
+    assert_eq!(made[..2], [Verb::ReadOwner, Verb::ReadOwner]);
+    assert!(made.contains(&Verb::Resize) && made.contains(&Verb::WriteStatus), "{made:?}");
 }

@@ -1,21 +1,21 @@
-//! Long random sequences: several claims in two pools, people who change their minds, and any number
-//! of faults, kills and power cuts, also while an earlier one is being recovered from.
+//! Long random sequences: several claims in two pools, changing requests, and any number of faults, kills
+//! and power cuts, also during the recovery from an earlier one.
 
 use crate::cluster::CLASSES;
 use crate::disk::{Cut, Random};
-use crate::faults::{Fault, tell};
+use crate::faults::{Fault, print_summary};
 use crate::world::{Event, World};
 use fastrak_testkit::environment;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many sequences are tried, each with a seed of its own.
+/// The number of sequences, each with its own seed.
 const SEEDS: u64 = 10_000;
 
-/// As many claims as there may be in one.
+/// The maximum number of claims in a sequence.
 const CLAIMS: usize = 5;
 
-/// What has happened in all sequences.
+/// The totals of all sequences.
 #[derive(Debug, Default)]
 struct Counts {
     events: AtomicUsize,
@@ -28,17 +28,17 @@ fn any_event(random: &mut Random) -> Event {
     let n = random.below(CLAIMS) as u8;
     match random.below(54) {
         0..=5 => Event::Claim(n, CLASSES[random.below(CLASSES.len())].0),
-        6..=8 => Event::Unclaim(n),
+        6..=8 => Event::DeleteClaim(n),
         9..=11 => Event::Use(n),
         12 => Event::Litter(n),
-        13 => Event::Leave(n),
+        13 => Event::EndPod(n),
         14 => Event::DeleteVolume(n),
-        15 => Event::Keep(n),
-        16 => Event::LetGo(n),
+        15 => Event::SetRetain(n),
+        16 => Event::SetDelete(n),
         17..=20 => Event::Control,
         21 => Event::See,
-        22 => Event::Look,
-        23..=26 => Event::Tend(n),
+        22 => Event::CheckPools,
+        23..=26 => Event::Reconcile(n),
         27 => Event::Scan,
         28 => Event::Trash,
         29..=33 => Event::Round,
@@ -46,15 +46,15 @@ fn any_event(random: &mut Random) -> Event {
         35 => Event::Wait,
         36 => Event::Settle,
         37 => Event::Cut(any_cut(random)),
-        38 => Event::HalfMade(n + 100),
+        38 => Event::PartlyCreated(n + 100),
         39 => Event::Unmount,
         40 => Event::Mount,
         41..=43 => Event::Undelete(n, random.below(CLAIMS) as u8),
         44..=45 => Event::Adopt(n, random.below(CLAIMS) as u8),
-        46 => Event::GiveWay,
+        46 => Event::Evict,
         47..=50 => Event::Grow(n, ["2Gi", "4Gi", "7Gi"][random.below(3)]),
         51..=52 => Event::Unlabel(n),
-        _ => Event::HalfMadeFar(n + 100),
+        _ => Event::PartlyCreatedFar(n + 100),
     }
 }
 
@@ -75,7 +75,7 @@ fn any_fault(random: &mut Random) -> Fault {
     }
 }
 
-/// Runs one sequence; what is wrong after it, and all that has happened.
+/// Runs one sequence. Returns the violations and the events.
 fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     let mut random = Random::new(seed);
     let (mut world, mut story) = (World::new(), Vec::new());
@@ -86,14 +86,14 @@ fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     let mut fault = None;
     for _ in 0..12 + random.below(29) {
         let event = any_event(&mut random);
-        // A uid is given once.
+        // A UID is used once.
         if let Event::Claim(n, _) | Event::Undelete(n, _) | Event::Adopt(n, _) = event
             && std::mem::replace(&mut claimed[usize::from(n)], true)
         {
             continue;
         }
         if fault.is_none() && random.one_in(2) {
-            // Early calls as often as late ones, of which there are more.
+            // Early calls are chosen as often as late ones, although there are more late ones.
             let limit = 1 << random.below(7);
             let planned = (random.below(limit), any_fault(&mut random));
             world.machine.state().watch(Some(planned));
@@ -117,8 +117,8 @@ fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     (problems, story)
 }
 
-/// What becomes of a planned fault after an event: a process that has died is started again, and the
-/// cause of a lasting error is removed at some time.
+/// Handles a planned fault after an event: starts an ended process again, and removes the cause of a
+/// lasting error at some time.
 fn settle(
     world: &mut World,
     planned: Option<(usize, Fault)>,
@@ -138,8 +138,8 @@ fn settle(
     Some((at, fault))
 }
 
-/// Tries every seed that a thread gets from `next`, up to the first that fails.
-fn try_seeds(next: &AtomicUsize, base: u64, counts: &Counts) -> Option<String> {
+/// Runs the seeds from `next` until the first violation.
+fn run_seeds(next: &AtomicUsize, base: u64, counts: &Counts) -> Option<String> {
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed) as u64;
         if number >= SEEDS {
@@ -156,7 +156,7 @@ fn try_seeds(next: &AtomicUsize, base: u64, counts: &Counts) -> Option<String> {
 }
 
 #[test]
-fn no_sequence_of_faults_loses_leaks_or_mixes_up_anything() {
+fn no_sequence_of_faults_loses_leaks_or_confuses_data() {
     let counts = Counts::default();
     if let Some(seed) = environment::seed() {
         let (problems, story) = run(seed, &counts);
@@ -165,14 +165,14 @@ fn no_sequence_of_faults_loses_leaks_or_mixes_up_anything() {
         return;
     }
     let (base, next) = (RandomState::new().hash_one(0), AtomicUsize::new(0));
-    tell(&format!("fault sequences: {SEEDS} seeds from {base}"));
+    print_summary(&format!("fault sequences: {SEEDS} seeds from {base}"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let failed: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..threads).map(|_| scope.spawn(|| try_seeds(&next, base, &counts))).collect();
+            (0..threads).map(|_| scope.spawn(|| run_seeds(&next, base, &counts))).collect();
         threads.into_iter().filter_map(|thread| thread.join().expect("it runs")).collect()
     });
-    tell(&format!("fault sequences: {counts:?}"));
+    print_summary(&format!("fault sequences: {counts:?}"));
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     let [events, faults, deaths, cuts] =
         [counts.events, counts.faults, counts.deaths, counts.cuts].map(AtomicUsize::into_inner);

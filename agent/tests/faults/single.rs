@@ -1,22 +1,22 @@
-//! Every single fault at every call, in each of the situations that the agent can be in.
+//! Every single fault at every call, in each scenario of the agent.
 
 use crate::disk::Cut;
-use crate::faults::{Call, Fault, tell};
+use crate::faults::{Call, Fault, print_summary};
 use crate::world::{Event, World};
 use std::collections::BTreeMap;
 
-/// The situations that are tried on a disk with projects as well.
+/// The scenarios that also run on a disk with projects.
 const WITH_PROJECTS: [&str; 7] = [
     "first volume of a new pool",
-    "a volume more",
-    "made anew",
+    "another volume",
+    "partly created before",
     "restart",
-    "deletion beside a volume",
-    "trash is emptied",
-    "a kept volume's object goes",
+    "deletion beside another volume",
+    "emptying of the trash",
+    "deletion of a retained volume's object",
 ];
 
-/// A situation, and what the agent does in it while something goes wrong.
+/// A scenario: the events before, and the events during which a fault occurs.
 #[derive(Clone)]
 struct Scenario {
     name: String,
@@ -24,7 +24,7 @@ struct Scenario {
     during: Vec<Event>,
 }
 
-/// How much was tried.
+/// The totals.
 #[derive(Debug, Default)]
 struct Counts {
     scenarios: usize,
@@ -39,60 +39,74 @@ fn scenario(name: &'static str, before: &[Event], during: &[Event]) -> Scenario 
     Scenario { name: name.to_owned(), before: before.to_vec(), during: during.to_vec() }
 }
 
-/// A claim that is bound, used, and written to.
+/// A bound claim that a pod uses and writes to.
 fn used(n: u8, class: &'static str) -> Vec<Event> {
-    use Event::{Claim, Control, Leave, Litter, Round, Use};
-    vec![Claim(n, class), Round, Control, Use(n), Litter(n), Leave(n), Event::See]
+    use Event::{Claim, Control, EndPod, Litter, Round, Use};
+    vec![Claim(n, class), Round, Control, Use(n), Litter(n), EndPod(n), Event::See]
 }
 
 fn scenarios() -> Vec<Scenario> {
     use Event::{
-        Claim, Consent, Control, DeleteVolume, Force, HalfMade, HalfMadeFar, Keep, LetGo, Restart,
-        Round, Scan, See, Tend, Unclaim, Unmount, Use, Wait,
+        Claim, Control, CreateMarker, DeleteClaim, DeleteVolume, ForceDelete, PartlyCreated,
+        PartlyCreatedFar, Reconcile, Restart, Round, Scan, See, SetDelete, SetRetain, Unmount, Use,
+        Wait,
     };
-    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
-    let kept = [used(1, "near"), vec![Keep(1)]].concat();
+    let gone = |class| [used(1, class), vec![DeleteClaim(1), Control]].concat();
+    let kept = [used(1, "near"), vec![SetRetain(1)]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1)]].concat();
-    let unpublished = [used(1, "near"), vec![Claim(2, "near"), See, Unclaim(2), Tend(2)]].concat();
-    let orphaned = [gone("near"), vec![Force(1), See]].concat();
-    let trashed = [gone("near"), vec![See, Tend(1)]].concat();
+    let unpublished =
+        [used(1, "near"), vec![Claim(2, "near"), See, DeleteClaim(2), Reconcile(2)]].concat();
+    let orphaned = [gone("near"), vec![ForceDelete(1), See]].concat();
+    let trashed = [gone("near"), vec![See, Reconcile(1)]].concat();
     vec![
         scenario("first start", &[], &[Round]),
-        scenario("start where someone agreed", &[Consent], &[Round]),
+        scenario("start with a marker of an administrator", &[CreateMarker], &[Round]),
         scenario("first volume of a new pool", &[Claim(1, "near")], &[Round]),
-        scenario("a volume more", &[used(1, "near"), vec![Claim(2, "near")]].concat(), &[Round]),
+        scenario("another volume", &[used(1, "near"), vec![Claim(2, "near")]].concat(), &[Round]),
         scenario("two volumes in two pools", &[Claim(1, "near"), Claim(2, "far")], &[Round]),
-        scenario("made anew", &[Round, HalfMade(1), Claim(1, "near")], &[Round]),
-        scenario("restart", &[used(1, "near"), vec![HalfMade(2)]].concat(), &[Restart, Round]),
+        scenario("partly created before", &[Round, PartlyCreated(1), Claim(1, "near")], &[Round]),
+        scenario("restart", &[used(1, "near"), vec![PartlyCreated(2)]].concat(), &[Restart, Round]),
         scenario(
-            "a disk is away",
+            "a disk is unmounted",
             &[used(1, "far"), used(2, "near"), vec![Claim(3, "far"), Unmount]].concat(),
             &[Restart, Round],
         ),
         scenario("deletion", &gone("near"), &[Round]),
         scenario(
             "a pod outlives its claim",
-            &[used(1, "near"), vec![Use(1), Unclaim(1), Control]].concat(),
+            &[used(1, "near"), vec![Use(1), DeleteClaim(1), Control]].concat(),
             &[Round],
         ),
-        scenario("deletion beside a volume", &[used(2, "near"), gone("near")].concat(), &[Round]),
-        scenario("trash is emptied", &trashed, &[Restart, Round]),
+        scenario(
+            "deletion beside another volume",
+            &[used(2, "near"), gone("near")].concat(),
+            &[Round],
+        ),
+        scenario("emptying of the trash", &trashed, &[Restart, Round]),
         scenario("deletion of a subvolume", &gone("far"), &[Round, Round, Round]),
         scenario(
-            "a half-made subvolume",
-            &[Claim(1, "far"), Round, HalfMadeFar(2)],
+            "a partly created subvolume",
+            &[Claim(1, "far"), Round, PartlyCreatedFar(2)],
             &[Round, Round],
         ),
-        scenario("a volume is to be kept", &kept, &[Round]),
-        scenario("a kept volume's object goes", &ended, &[Round]),
+        scenario("a volume becomes retained", &kept, &[Round]),
+        scenario("deletion of a retained volume's object", &ended, &[Round]),
         scenario(
-            "kept after all",
-            &[kept, vec![Unclaim(1), Control, DeleteVolume(1)]].concat(),
+            "set to Retain at the last moment",
+            &[kept, vec![DeleteClaim(1), Control, DeleteVolume(1)]].concat(),
             &[Round],
         ),
-        scenario("let go after all", &[gone("kept"), vec![LetGo(1)]].concat(), &[Round]),
-        scenario("claim without object goes", &unpublished, &[Wait, Scan, Wait, Scan, Round]),
-        scenario("an object is taken away by force", &orphaned, &[Scan, Wait, Scan]),
+        scenario(
+            "retained volume set to Delete",
+            &[gone("kept"), vec![SetDelete(1)]].concat(),
+            &[Round],
+        ),
+        scenario(
+            "deletion of a claim without a volume",
+            &unpublished,
+            &[Wait, Scan, Wait, Scan, Round],
+        ),
+        scenario("an object is removed with its finalizers", &orphaned, &[Scan, Wait, Scan]),
         scenario(
             "object deleted before it was bound",
             &[Claim(1, "near"), Round, DeleteVolume(1)],
@@ -101,30 +115,32 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// An administrator changes an object, and the agent goes by what it has seen before.
+/// Scenarios in which an administrator changes an object and the agent's watch is behind.
 fn scenarios_of_stale_views() -> Vec<Scenario> {
-    use Event::{Control, DeleteVolume, Force, Keep, Round, See, Tend, Unclaim};
-    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
+    use Event::{
+        Control, DeleteClaim, DeleteVolume, ForceDelete, Reconcile, Round, See, SetRetain,
+    };
+    let gone = |class| [used(1, class), vec![DeleteClaim(1), Control]].concat();
     vec![
         scenario(
-            "kept before the watch shows it",
-            &[gone("near"), vec![See, Keep(1)]].concat(),
-            &[Tend(1), Round],
+            "set to Retain before the watch delivers it",
+            &[gone("near"), vec![See, SetRetain(1)]].concat(),
+            &[Reconcile(1), Round],
         ),
         scenario(
-            "kept while its object is deleted",
-            &[gone("near"), vec![DeleteVolume(1), See, Keep(1)]].concat(),
-            &[Tend(1), Round],
+            "set to Retain while its object is deleted",
+            &[gone("near"), vec![DeleteVolume(1), See, SetRetain(1)]].concat(),
+            &[Reconcile(1), Round],
         ),
         scenario(
-            "taken away by force before the watch shows it",
-            &[gone("near"), vec![See, Force(1)]].concat(),
-            &[Tend(1), Round],
+            "removed with its finalizers before the watch delivers it",
+            &[gone("near"), vec![See, ForceDelete(1)]].concat(),
+            &[Reconcile(1), Round],
         ),
     ]
 }
 
-/// The same where the disk holds projects to limits.
+/// Returns the scenario on a disk with project quotas.
 fn with_projects(mut scenario: Scenario) -> Scenario {
     scenario.name.push_str(", with projects");
     scenario.before.insert(0, Event::Projects);
@@ -135,54 +151,56 @@ fn all_scenarios() -> Vec<Scenario> {
     let mut all = scenarios();
     let chosen = all.iter().filter(|scenario| WITH_PROJECTS.contains(&scenario.name.as_str()));
     let mut more: Vec<_> = chosen.cloned().map(with_projects).collect();
-    assert_eq!(more.len(), WITH_PROJECTS.len(), "a situation has another name now");
-    // What was in the trash has given its number back by the second round.
+    assert_eq!(more.len(), WITH_PROJECTS.len(), "a scenario was renamed");
+    // The second round reuses the project of the trashed volume.
     more.iter_mut().for_each(|scenario| scenario.during.push(Event::Round));
     all.extend(more);
     all
 }
 
-/// A claim that has asked for more, on a disk that cannot limit it and on one that can.
+/// Scenarios of a claim that grows, on a disk without and with quotas.
 fn scenarios_of_growth() -> Vec<Scenario> {
     use Event::{Grow, Round, Unlabel};
     let asks = |class| [used(1, class), vec![Grow(1, "2Gi")]].concat();
     vec![
-        scenario("growth", &asks("near"), &[Round]),
-        scenario("growth of a subvolume", &asks("far"), &[Round]),
-        with_projects(scenario("growth", &asks("near"), &[Round])),
+        scenario("resize", &asks("near"), &[Round]),
+        scenario("resize of a subvolume", &asks("far"), &[Round]),
+        with_projects(scenario("resize", &asks("near"), &[Round])),
         scenario(
-            "growth of a claim that lost its label",
+            "resize of a claim without its label",
             &[asks("near"), vec![Unlabel(1), Grow(1, "4Gi")]].concat(),
             &[Round],
         ),
-        scenario("growth, and more", &asks("far"), &[Round, Grow(1, "4Gi"), Round]),
+        scenario("two resizes", &asks("far"), &[Round, Grow(1, "4Gi"), Round]),
     ]
 }
 
-/// What comes into the trash for a time, and back from it; and what is kept and goes to another claim.
+/// Scenarios of volumes that are trashed and restored, and that are retained and adopted.
 fn scenarios_of_the_trash() -> Vec<Scenario> {
     use Event::{
-        Adopt, Control, DeleteVolume, GiveWay, Import, Round, See, Tend, Unclaim, Undelete, Wait,
+        Adopt, Control, DeleteClaim, DeleteVolume, Evict, Import, Reconcile, Round, See, Undelete,
+        Wait,
     };
-    let gone = |class| [used(1, class), vec![Unclaim(1), Control]].concat();
+    let gone = |class| [used(1, class), vec![DeleteClaim(1), Control]].concat();
     let ended = [gone("kept"), vec![DeleteVolume(1), Round, Adopt(2, 1)]].concat();
-    let binned =
-        |class, more: &[Event]| [gone(class), vec![See, Tend(1), Control], more.to_vec()].concat();
+    let binned = |class, more: &[Event]| {
+        [gone(class), vec![See, Reconcile(1), Control], more.to_vec()].concat()
+    };
     vec![
-        scenario("deletion for a time", &gone("bin"), &[Round]),
+        scenario("deletion with a retention", &gone("bin"), &[Round]),
         scenario("undelete", &binned("bin", &[Undelete(2, 1)]), &[Round, Control, Round]),
         scenario(
-            "undelete by a claim that goes",
+            "undelete by a claim that is deleted",
             &binned("bin", &[Undelete(2, 1)]),
-            &[See, Tend(2), Unclaim(2), Control, Round],
+            &[See, Reconcile(2), DeleteClaim(2), Control, Round],
         ),
-        scenario("time in the trash is over", &binned("soon", &[Wait, Wait, Wait]), &[Round]),
-        scenario("trash gives way", &binned("bin", &[]), &[GiveWay, Round]),
+        scenario("expiry in the trash", &binned("soon", &[Wait, Wait, Wait]), &[Round]),
+        scenario("eviction from the trash", &binned("bin", &[]), &[Evict, Round]),
         scenario("import", &[used(2, "near"), vec![Import(1)]].concat(), &[Round]),
         scenario(
-            "import by a claim that goes",
+            "import by a claim that is deleted",
             &[Round, Import(1)],
-            &[See, Tend(1), Unclaim(1), Control, Round],
+            &[See, Reconcile(1), DeleteClaim(1), Control, Round],
         ),
         scenario("adopt", &[gone("kept"), vec![See, Adopt(2, 1)]].concat(), &[Round]),
         scenario("adopt without an object", &ended, &[Round]),
@@ -195,7 +213,7 @@ impl Scenario {
         world.machine.state().watch(fault);
         for event in &self.during {
             world.happen(event);
-            // A process that is no more does nothing more.
+            // An ended process does nothing.
             if world.machine.state().is_dead() {
                 break;
             }
@@ -203,10 +221,10 @@ impl Scenario {
         world
     }
 
-    /// Lets one call go wrong in one way, and looks whether all comes right: while the process goes on
-    /// if it can, after a restart, and after a power cut when everything seemed to be well again.
-    /// `calls` are those that are made without it, up to this one: they must be the same each time.
-    fn strike(&self, calls: &[Call], fault: Fault, counts: &mut Counts) {
+    /// Injects a fault at one call and checks the recovery: in the running process if it continues, after a
+    /// restart, and after a later power cut. `calls` are the calls without the fault up to this one: they
+    /// must be reproducible.
+    fn inject(&self, calls: &[Call], fault: Fault, counts: &mut Counts) {
         let at = calls.len() - 1;
         let restarts: &[bool] = if fault.is_deadly() { &[false] } else { &[false, true] };
         for restart in restarts {
@@ -233,7 +251,7 @@ impl Scenario {
         }
     }
 
-    fn strike_everywhere(&self) -> Counts {
+    fn inject_everywhere(&self) -> Counts {
         let mut counts = Counts { scenarios: 1, ..Counts::default() };
         let mut clean = self.run(None);
         let calls = clean.machine.state().calls.clone();
@@ -242,7 +260,7 @@ impl Scenario {
         for (at, call) in calls.iter().enumerate() {
             *counts.by_call.entry(*call).or_default() += 1;
             for fault in Fault::all().into_iter().filter(|fault| fault.fits(*call)) {
-                self.strike(&calls[..=at], fault, &mut counts);
+                self.inject(&calls[..=at], fault, &mut counts);
                 counts.faults += 1;
             }
         }
@@ -264,7 +282,7 @@ impl Counts {
 }
 
 #[test]
-fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
+fn no_single_fault_at_any_call_loses_leaks_or_confuses_data() {
     let mut counts = Counts::default();
     std::thread::scope(|scope| {
         let runs: Vec<_> = all_scenarios()
@@ -272,13 +290,13 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
             .chain(scenarios_of_growth())
             .chain(scenarios_of_the_trash())
             .chain(scenarios_of_stale_views())
-            .map(|scenario| scope.spawn(move || scenario.strike_everywhere()))
+            .map(|scenario| scope.spawn(move || scenario.inject_everywhere()))
             .collect();
         runs.into_iter().for_each(|run| counts.add(run.join().expect("it runs")));
     });
     let Counts { scenarios, calls, faults, recoveries, by_call, .. } = &counts;
-    tell(&format!(
-        "fault matrix: {scenarios} situations, {calls} calls, {faults} faults, {recoveries} \
+    print_summary(&format!(
+        "fault matrix: {scenarios} scenarios, {calls} calls, {faults} faults, {recoveries} \
          recoveries, by call {by_call:?}"
     ));
     let (failures, shown) = (&counts.failures, counts.failures.len().min(4000));
@@ -289,6 +307,6 @@ fn no_single_fault_at_any_call_loses_leaks_or_mixes_up_anything() {
         failures[..shown].join("\n")
     );
     assert!(counts.calls > 2_000 && counts.faults > 20_000, "{counts:?}");
-    // Every call of the machine, and every one of the API server.
+    // Every call of the machine and of the API server.
     assert!(counts.by_call.len() == 16 + 15, "{counts:?}");
 }

@@ -1,11 +1,9 @@
-//! A node, its cluster, and the people who use both. What must be true of them whatever goes wrong is in
-//! `truths.rs`.
-//!
-//! Nothing goes wrong here by itself.
+//! The world of the fault tests: a node, its cluster, and their users. `invariants.rs` checks it. The
+//! module injects no faults.
 
-mod truths;
+mod invariants;
 
-use self::truths::{entries, in_trash_at_all, own};
+use self::invariants::{entries, in_trash_at_all, own};
 use crate::agent::{Agent, GRACE, POOLS, Witness};
 use crate::clock::SimulatedClock;
 use crate::cluster::{Cluster, LEFT, OLD};
@@ -23,96 +21,96 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// One thing that happens. Claims are known by small numbers.
+/// An event. Small numbers identify claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A user creates a claim of this class.
     Claim(u8, &'static str),
-    /// A user creates a claim that wants the volume of another one out of the trash.
+    /// A user creates a claim that undeletes the volume of another one.
     Undelete(u8, u8),
-    /// A user creates a claim that wants the kept volume of another one.
+    /// A user creates a claim that adopts the retained volume of another one.
     Adopt(u8, u8),
-    /// A user creates a claim that wants the data that another provisioner has left, with a file in it.
+    /// A user creates a claim that imports the volume of another provisioner, with a file in it.
     Import(u8),
     /// A user deletes a claim.
-    Unclaim(u8),
-    /// A pod begins to use the claim: its volume is mounted, and it writes and syncs a file.
+    DeleteClaim(u8),
+    /// A pod starts with the claim: its volume is mounted, and it writes and syncs a file.
     Use(u8),
-    /// The same pod makes folders and files below, and waits for no disk.
+    /// The same pod creates directories and files without syncing them.
     Litter(u8),
     /// The pod ends.
-    Leave(u8),
-    /// A user has a claim ask for more.
+    EndPod(u8),
+    /// A user requests a larger size.
     Grow(u8, &'static str),
-    /// A client takes the labels of a claim that is bound off.
+    /// A client removes the labels of a bound claim.
     Unlabel(u8),
     /// An administrator deletes the claim's volume.
     DeleteVolume(u8),
-    /// An administrator takes the claim's volume away by force, finalizers and all.
-    Force(u8),
-    /// An administrator asks for the volume to be kept.
-    Keep(u8),
-    /// An administrator asks for the volume to go with its claim.
-    LetGo(u8),
-    /// The controller manager does what there is to do.
+    /// An administrator removes the claim's volume with its finalizers.
+    ForceDelete(u8),
+    /// An administrator sets the policy of the volume to Retain.
+    SetRetain(u8),
+    /// An administrator sets the policy of the volume to Delete.
+    SetDelete(u8),
+    /// The controller manager runs once.
     Control,
-    /// The agent's watches show it the cluster.
+    /// The agent's watches deliver the cluster.
     See,
-    /// The agent looks after its pools.
-    Look,
-    /// The agent works on one volume.
-    Tend(u8),
-    /// The agent looks for directories without an owner, and works on what it finds.
+    /// The agent checks its pools.
+    CheckPools,
+    /// The agent reconciles one volume.
+    Reconcile(u8),
+    /// The agent scans for orphans and reconciles them.
     Scan,
     /// The agent empties the trash.
     Trash,
-    /// The agent gives up the oldest volume that can be had back, since the room is needed.
-    GiveWay,
-    /// The agent does all that it does, once.
+    /// The agent evicts the oldest restorable volume because its space is needed.
+    Evict,
+    /// The agent runs all of its work once.
     Round,
-    /// The agent is ended and started again.
+    /// The agent is restarted.
     Restart,
-    /// Time passes, more than a directory without an owner is given.
+    /// Time passes, more than the grace time of orphans.
     Wait,
-    /// What was done reaches the disk.
+    /// All changes reach the disk.
     Settle,
     /// The power fails.
     Cut(Cut),
-    /// The disk of the second pool goes away, while the cluster has volumes on it.
+    /// The disk of the second pool is unmounted while the cluster has volumes on it.
     Unmount,
-    /// It comes back.
+    /// The disk is mounted again.
     Mount,
-    /// An administrator leaves an empty marker, beside a file of his own.
-    Consent,
-    /// An earlier process has left a volume half made.
-    HalfMade(u8),
+    /// An administrator creates an empty marker beside a foreign file.
+    CreateMarker,
+    /// An earlier process has left a partly created volume.
+    PartlyCreated(u8),
     /// The same in the second pool.
-    HalfMadeFar(u8),
-    /// The disk of the first pool is one that holds projects to limits.
+    PartlyCreatedFar(u8),
+    /// The disk of the first pool has project quotas.
     Projects,
 }
 
-/// All there is.
+/// The world.
 pub(crate) struct World {
     pub(crate) machine: FaultyMachine,
     cluster: Cluster,
     agent: Agent,
     witness: Witness,
     clock: SimulatedClock,
-    // What its tenant has synced into each volume.
+    // The data that its tenant has synced into each volume.
     proofs: BTreeSet<VolumeId>,
-    // The volumes that an administrator has let outlive their objects.
+    // The volumes that an administrator has retained beyond their objects.
     kept: BTreeSet<VolumeId>,
-    // The volumes that can be had back for as long as anything here takes.
+    // The volumes that stay restorable throughout a test.
     bins: BTreeSet<VolumeId>,
 }
 
-/// More rounds than any recovery needs.
+/// The maximum number of rounds, more than any recovery needs.
 const ROUNDS: usize = 16;
 
 const PROOF: &str = "proof";
 
-/// The identity of a claim.
+/// Returns the ID of a claim.
 pub(crate) fn id(number: u8) -> VolumeId {
     VolumeId::parse(&format!("00000000-0000-4000-9000-0000000000{number:02x}")).expect("a uid")
 }
@@ -134,7 +132,7 @@ impl World {
         }
     }
 
-    /// A world in which all this has happened, and has reached the disk.
+    /// Creates a world after these events, all of which have reached the disk.
     pub(crate) fn after(events: &[Event]) -> Self {
         let mut world = Self::new();
         for event in events {
@@ -144,7 +142,7 @@ impl World {
         world
     }
 
-    /// Lets something happen. What the agent cannot do, it will try again.
+    /// Carries out an event. The agent retries what fails.
     pub(crate) fn happen(&mut self, event: &Event) {
         let version = self.cluster.version;
         let before = self.cluster.volumes.clone();
@@ -153,29 +151,31 @@ impl World {
                 self.cluster.create_claim(&id(*n), class, None);
                 self.bins.extend((*class == "bin").then(|| id(*n)));
             }
-            Event::Undelete(n, of) => self.wish(*n, "bin", RestoreRequest::Undelete(id(*of))),
+            Event::Undelete(n, of) => {
+                self.request_restore(*n, "bin", RestoreRequest::Undelete(id(*of)))
+            }
             Event::Import(n) => self.import(*n),
-            Event::Adopt(n, of) => self.wish(*n, "kept", RestoreRequest::Adopt(id(*of))),
-            Event::Unclaim(n) => self.cluster.delete_claim(&id(*n)),
+            Event::Adopt(n, of) => self.request_restore(*n, "kept", RestoreRequest::Adopt(id(*of))),
+            Event::DeleteClaim(n) => self.cluster.delete_claim(&id(*n)),
             Event::Use(n) => self.use_volume(&id(*n)),
             Event::Litter(n) => self.litter(&id(*n)),
             Event::Grow(n, size) => self.cluster.grow_claim(&id(*n), size),
             Event::Unlabel(n) => self.cluster.unlabel_claim(&id(*n)),
-            Event::Leave(n) => {
+            Event::EndPod(n) => {
                 let name = self.volume_of(&id(*n)).volume_name();
                 self.machine.state().mounted.retain(|mounted| *mounted != name);
             }
             Event::DeleteVolume(n) => self.cluster.delete_volume(&id(*n)),
-            Event::Force(n) => self.cluster.force_away(&id(*n)),
-            Event::Keep(n) => self.cluster.set_policy(&id(*n), ReclaimPolicy::Retain),
-            Event::LetGo(n) => self.let_go(&id(*n)),
+            Event::ForceDelete(n) => self.cluster.force_delete(&id(*n)),
+            Event::SetRetain(n) => self.cluster.set_policy(&id(*n), ReclaimPolicy::Retain),
+            Event::SetDelete(n) => self.set_delete_policy(&id(*n)),
             Event::Control => self.cluster.control(),
             Event::See => self.agent.see(&self.cluster),
-            Event::Look => self.agent.look((&mut self.cluster, &mut self.witness)),
-            Event::Tend(n) => self.reconcile(&id(*n)),
+            Event::CheckPools => self.agent.check_pools((&mut self.cluster, &mut self.witness)),
+            Event::Reconcile(n) => self.reconcile(&id(*n)),
             Event::Scan => self.scan(),
             Event::Trash => self.agent.empty_trash((&mut self.cluster, &mut self.witness)),
-            Event::GiveWay => self.evict_trash(),
+            Event::Evict => self.evict_trash(),
             Event::Round => self.round(),
             Event::Restart => self.restart(),
             Event::Wait => self.clock.pass(GRACE),
@@ -183,12 +183,12 @@ impl World {
             Event::Cut(cut) => self.cut(*cut),
             Event::Unmount => self.mount(!self.has_volumes_far()),
             Event::Mount => self.mount(true),
-            Event::Consent => self.consent(),
-            Event::HalfMade(n) => self.half_make(&id(*n), POOLS[0].1),
-            Event::HalfMadeFar(n) => self.half_make(&id(*n), POOLS[1].1),
+            Event::CreateMarker => self.create_marker(),
+            Event::PartlyCreated(n) => self.create_partly(&id(*n), POOLS[0].1),
+            Event::PartlyCreatedFar(n) => self.create_partly(&id(*n), POOLS[1].1),
             Event::Projects => self.machine.state().has_projects = true,
         }
-        // Without a volume on it, nobody could tell a disk that is away from one that is new.
+        // Without a volume on it, a missing disk cannot be distinguished from a new one.
         if !self.has_volumes_far() {
             self.mount(true);
         }
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// After a fault: a process that has died is started again, on what is left of the disk.
+    /// Handles a fault: starts an ended process again on what is left of the disk.
     pub(crate) fn after_fault(&mut self, fault: Fault) {
         let died = self.machine.state().is_dead();
         self.machine.state().heal();
@@ -210,12 +210,12 @@ impl World {
         }
     }
 
-    /// Everybody does what he does until there is nothing more to do.
+    /// Runs all work until nothing is left to do.
     pub(crate) fn recover(&mut self) {
         self.mount(true);
         for round in 0.. {
             let before = (self.cluster.version, self.machine.state().disk.changes());
-            // What the kernel has not done with now is asked for once more.
+            // The kernel frees a subvolume at the second request.
             let is_still = self.machine.state().leaving.is_empty();
             self.cluster.control();
             self.end_pods();
@@ -227,33 +227,33 @@ impl World {
                 return;
             }
             if round > ROUNDS {
-                self.witness.problems.push("it never comes to rest".to_owned());
+                self.witness.problems.push("the recovery never ends".to_owned());
                 return;
             }
         }
     }
 
-    /// Data goes into the trash only when nobody has it any more. Claims and mounts are the same before
-    /// and after what the agent does; an object may have gone since, or be one to keep.
+    /// Checks that data was moved into the trash only without an owner. Claims and mounts are the same before
+    /// and after the agent's work; an object may have been deleted or retained since.
     fn witness_moves(&mut self, before: &BTreeMap<VolumeId, Volume>) {
         let moved = std::mem::take(&mut self.machine.state().moved);
         for moved in moved {
             match moved {
-                // From now on it is a claim's again, and has to be let go anew.
+                // A claim has it again, so it must be trashed again before its removal.
                 Moved::Given(id) => {
-                    self.witness.let_go.remove(&id);
+                    self.witness.trashed.remove(&id);
                 }
                 Moved::Trashed(id) => {
                     let why = self.needed(&id, before.get(&id));
                     let problem = why.map(|why| format!("{id} is let go, and {why}"));
                     self.witness.problems.extend(problem);
-                    self.witness.let_go.insert(id);
+                    self.witness.trashed.insert(id);
                 }
             }
         }
     }
 
-    /// Why the data of a volume must not go.
+    /// Returns why the data of a volume must not be removed.
     fn needed(&self, id: &VolumeId, volume: Option<&Volume>) -> Option<&'static str> {
         let (name, claims) = (id.volume_name(), &self.cluster.claims);
         if self.machine.state().mounted.contains(&name) {
@@ -264,35 +264,35 @@ impl World {
             return Some("a claim has it");
         }
         let Some(volume) = volume else {
-            let kept = self.kept.contains(id).then_some("was to be kept");
-            let claimed = claims.contains_key(id).then_some("its claim is there");
-            // That the cluster does not know it proves nothing.
-            let holds_data = self.proofs.contains(id).then_some("it holds data");
+            let kept = self.kept.contains(id).then_some("it was retained");
+            let claimed = claims.contains_key(id).then_some("its claim exists");
+            // An unknown claim proves nothing.
+            let holds_data = self.proofs.contains(id).then_some("it contains data");
             return kept.or(claimed).or(holds_data);
         };
         let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
         let of = of.and_then(|uid| VolumeId::parse(uid).ok());
         if of.is_some_and(|of| claims.contains_key(&of)) {
-            return Some("the claim that it is for is there");
+            return Some("its claim exists");
         }
         let is_kept = |volume: &Volume| volume.policy == ReclaimPolicy::Retain;
         let now = self.cluster.volumes.get(id);
         let kept = is_kept(volume) || now.is_some_and(is_kept);
-        kept.then_some("its object says that it is to be kept")
+        kept.then_some("its object has the policy Retain")
     }
 
     fn witness_trash(&mut self) {
-        let Witness { let_go, problems } = &mut self.witness;
+        let Witness { trashed, problems } = &mut self.witness;
         let state = self.machine.state();
         let trash = |root: &Ino| state.disk.find(*root, OsStr::new(layout::TRASH));
         for trash in state.places.values().filter_map(trash) {
             let names = entries(&state, trash).map(|(name, _)| name.to_string_lossy());
-            let held = names.filter(|name| !let_go.iter().any(|id| name.starts_with(id.as_str())));
+            let held = names.filter(|name| !trashed.iter().any(|id| name.starts_with(id.as_str())));
             problems.extend(held.map(|name| format!("{name} is in the trash, and was not let go")));
         }
     }
 
-    /// What an administrator has let outlive its object is to be there for ever.
+    /// Records the volumes that an administrator has retained beyond their objects.
     fn witness_keeping(&mut self, before: &BTreeMap<VolumeId, Volume>) {
         let Cluster { claims, volumes, .. } = &self.cluster;
         let gone = before.iter().filter(|(id, _)| !volumes.contains_key(id));
@@ -314,7 +314,7 @@ impl World {
 
     fn round(&mut self) {
         self.agent.see(&self.cluster);
-        self.agent.look((&mut self.cluster, &mut self.witness));
+        self.agent.check_pools((&mut self.cluster, &mut self.witness));
         for id in self.agent.see_mounts((&mut self.cluster, &mut self.witness)) {
             self.reconcile(&id);
         }
@@ -340,8 +340,8 @@ impl World {
         self.restart();
     }
 
-    fn wish(&mut self, n: u8, class: &str, wish: RestoreRequest) {
-        self.cluster.create_claim(&id(n), class, Some(wish));
+    fn request_restore(&mut self, n: u8, class: &str, request: RestoreRequest) {
+        self.cluster.create_claim(&id(n), class, Some(request));
     }
 
     fn import(&mut self, n: u8) {
@@ -356,11 +356,11 @@ impl World {
         drop(state);
         self.proofs.insert(id);
         self.cluster.has_left = true;
-        self.wish(n, "near", RestoreRequest::Import(OLD.to_owned()));
+        self.request_restore(n, "near", RestoreRequest::Import(OLD.to_owned()));
     }
 
-    fn let_go(&mut self, id: &VolumeId) {
-        // A kept volume that was adopted is an administrator's to let go.
+    fn set_delete_policy(&mut self, id: &VolumeId) {
+        // An administrator may release a retained volume that was adopted.
         if self.cluster.volumes.contains_key(id) {
             self.kept.remove(id);
         }
@@ -371,12 +371,12 @@ impl World {
         let state = self.machine.state();
         self.bins.retain(|id| in_trash_at_all(&state, POOLS[0].1, id).is_none());
         drop(state);
-        // What has just come into the trash is not evicted.
+        // New volumes in the trash are not evicted.
         self.clock.pass(Duration::from_secs(MIN_AGE));
         self.agent.evict_for_claim((&mut self.cluster, &mut self.witness));
     }
 
-    /// The volume that a claim is bound to; its own where it is to none.
+    /// Returns the volume that a claim is bound to, or its own.
     fn volume_of(&self, id: &VolumeId) -> VolumeId {
         let claim = self.cluster.claims.get(id);
         let name = claim.and_then(|claim| claim.volume_name.as_deref());
@@ -419,7 +419,7 @@ impl World {
         }
     }
 
-    /// The data that a kubelet would mount for a claim: what the object of its volume names.
+    /// Returns the data that a kubelet would mount for a claim: the path in its volume's object.
     fn data_of_bound(&mut self, id: &VolumeId) -> Option<Ino> {
         self.cluster.claims.get(id)?.volume_name.as_ref()?;
         let id = &self.volume_of(id);
@@ -435,7 +435,7 @@ impl World {
         data
     }
 
-    /// A pod whose claim is gone ends, sooner or later.
+    /// Ends the pods of deleted claims.
     fn end_pods(&mut self) {
         let claims = self.cluster.claims.keys();
         let claims: Vec<_> = claims.map(|id| self.volume_of(id).volume_name()).collect();
@@ -453,7 +453,7 @@ impl World {
         self.cluster.volumes.values().any(far)
     }
 
-    fn consent(&mut self) {
+    fn create_marker(&mut self) {
         let mut state = self.machine.state();
         let root = state.places[Path::new(POOLS[0].1)];
         for name in [".fastrak-pool", "of-an-administrator"] {
@@ -461,10 +461,10 @@ impl World {
         }
     }
 
-    fn half_make(&mut self, id: &VolumeId, pool: &str) {
+    fn create_partly(&mut self, id: &VolumeId, pool: &str) {
         let mut state = self.machine.state();
         let root = state.places[Path::new(pool)];
-        // It had begun the pool before it left anything in it.
+        // The earlier process had created the marker first.
         let begun = state.disk.worst()[root].node.entries();
         if !begun.is_some_and(|entries| entries.contains_key(OsStr::new(".fastrak-pool"))) {
             return;

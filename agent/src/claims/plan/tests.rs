@@ -45,33 +45,33 @@ fn decide(claim: &Claim, class: Option<&Class>) -> Decision {
     plan(claim, class, &Here { node: &node, hostname: Some("host-a"), pools: &pools })
 }
 
-fn made(claim: &Claim, class: &Class) -> Plan {
+fn created(claim: &Claim, class: &Class) -> Plan {
     match decide(claim, Some(class)) {
-        Decision::Make(plan) => *plan,
-        other => panic!("not made: {other:?}"),
+        Decision::Create(plan) => *plan,
+        other => panic!("not created: {other:?}"),
     }
 }
 
 #[test]
-fn a_claim_for_this_node_gets_a_volume_as_it_asks() {
-    let plan = made(&claim(), &class());
+fn a_claim_for_this_node_gets_the_volume_that_it_requests() {
+    let plan = created(&claim(), &class());
     assert_eq!(plan.spec.identity.volume.as_str(), UID);
     assert_eq!(plan.spec.identity.bytes, 1 << 30);
     assert_eq!((plan.size.as_str(), plan.hostname.as_str()), ("1Gi", "host-a"));
     let pod = Claim { access_modes: vec!["ReadWriteOncePod".to_owned()], ..claim() };
-    assert_eq!(made(&pod, &class()).access_modes, ["ReadWriteOncePod"]);
+    assert_eq!(created(&pod, &class()).access_modes, ["ReadWriteOncePod"]);
 }
 
 #[test]
-fn without_the_schedulers_word_the_pin_counts_and_with_it_it_does_not() {
+fn the_pin_counts_only_until_the_scheduler_has_chosen() {
     let pinned = Claim { selected_node: None, pin: Some("node-a".to_owned()), ..claim() };
-    made(&pinned, &class());
+    created(&pinned, &class());
     let overruled = Claim { selected_node: Some("node-b".to_owned()), ..pinned };
     assert_eq!(decide(&overruled, Some(&class())), Decision::Ignore(Ignored::OtherNode));
 }
 
 #[test]
-fn what_is_not_this_agents_to_serve_is_left_alone() {
+fn claims_of_other_agents_and_provisioners_are_ignored() {
     let some = |text: &str| Some(text.to_owned());
     let foreign = Class { provisioner: "rancher.io/local-path".to_owned(), ..class() };
     let table = [
@@ -121,7 +121,7 @@ fn rejection(claim: &Claim, class: &Class) -> String {
 }
 
 #[test]
-fn a_populator_is_given_time_and_a_copy_is_refused_at_once() {
+fn a_populator_has_time_and_a_copy_is_refused_at_once() {
     let filled_from = |source: &str| Claim { data_source: Some(source.to_owned()), ..claim() };
     let patience = |claim: &Claim| match decide(claim, Some(&class())) {
         Decision::Reject(rejection) => rejection.patience(),
@@ -130,7 +130,7 @@ fn a_populator_is_given_time_and_a_copy_is_refused_at_once() {
     assert!(patience(&filled_from("Hello/world")) >= Duration::from_secs(30));
     let text = rejection(&filled_from("Hello/world"), &class());
     assert!(text.contains("Hello/world is for a volume populator"), "{text}");
-    // A finalizer on a claim to be copied says nothing: no controller can give it a copy.
+    // A finalizer proves nothing on a claim with a data source: no controller can copy it.
     for source in ["PersistentVolumeClaim/old", "VolumeSnapshot/snap"] {
         let copy = Claim { has_foreign_finalizer: true, ..filled_from(source) };
         assert_eq!(patience(&copy), Duration::ZERO, "{source}");
@@ -138,7 +138,7 @@ fn a_populator_is_given_time_and_a_copy_is_refused_at_once() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_what_to_do_instead() {
+fn an_unservable_claim_is_rejected_with_an_alternative() {
     let modes = |mode: &str| vec!["ReadWriteOnce".to_owned(), mode.to_owned()];
     let size = |text: &str| Claim { storage: Some(text.to_owned()), ..claim() };
     let table = [
@@ -161,13 +161,13 @@ fn what_cannot_be_served_is_refused_with_what_to_do_instead() {
         (size("much"), "not a size"),
     ];
     for (claim, words) in table {
-        let said = rejection(&claim, &class());
-        assert!(said.contains(words), "{said}");
+        let text = rejection(&claim, &class());
+        assert!(text.contains(words), "{text}");
     }
 }
 
 #[test]
-fn a_class_that_cannot_be_read_is_refused_by_parameter() {
+fn an_invalid_class_is_rejected_and_its_parameter_named() {
     let with = |key: &str, value: &str| Class {
         parameters: BTreeMap::from([(key.to_owned(), value.to_owned())]),
         ..class()
@@ -178,13 +178,13 @@ fn a_class_that_cannot_be_read_is_refused_by_parameter() {
         (with("moed", "0700"), "\"moed\""),
         (with("pool", "nvme"), "which node node-a does not have; it has: default"),
     ] {
-        let said = rejection(&claim(), &class);
-        assert!(said.contains(words), "{said}");
+        let text = rejection(&claim(), &class);
+        assert!(text.contains(words), "{text}");
     }
 }
 
 #[test]
-fn a_node_without_the_label_cannot_be_named_in_a_volume() {
+fn a_node_without_a_hostname_label_creates_no_volume() {
     let (node, pools) = (node(), [PoolName::default()]);
     let here = Here { node: &node, hostname: None, pools: &pools };
     let decision = plan(&claim(), Some(&class()), &here);
@@ -192,14 +192,14 @@ fn a_node_without_the_label_cannot_be_named_in_a_volume() {
 }
 
 #[test]
-fn the_policy_and_the_options_of_the_class_are_carried_over() {
+fn the_policy_and_the_options_of_the_class_are_used() {
     let class = Class {
         reclaim: ReclaimPolicy::Retain,
         mount_options: vec!["noatime".to_owned()],
         parameters: BTreeMap::from([("mode".to_owned(), "0700".to_owned())]),
         ..class()
     };
-    let plan = made(&claim(), &class);
+    let plan = created(&claim(), &class);
     assert_eq!(plan.spec.identity.reclaim_policy, fastrak_api::class::ReclaimPolicy::Retain);
     assert_eq!(plan.spec.mode.0, 0o700);
     assert_eq!(plan.mount_options, ["noatime"]);
@@ -215,7 +215,7 @@ proptest! {
             selected_node: Some(selected), pin: Some(pin), node_label: Some(label),
             uid: Some(uid.clone()), storage: Some(size), access_modes: modes, ..claim()
         };
-        if let Decision::Make(plan) = decide(&claim, Some(&class())) {
+        if let Decision::Create(plan) = decide(&claim, Some(&class())) {
             prop_assert_eq!(plan.spec.identity.volume.as_str(), uid.as_str());
         }
     }

@@ -56,7 +56,7 @@ fn bound(volume: &str) -> ClaimState {
 }
 
 #[test]
-fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
+fn an_empty_volume_that_its_claim_never_used_is_trashed() {
     let elsewhere = Evidence { claim: bound("other"), is_empty: true, ..evidence() };
     assert_eq!(decide(&volume(), &id(), &elsewhere), Step::Trash(PoolName::default()));
     let missing = Evidence { data: Location::Absent, is_empty: false, ..elsewhere.clone() };
@@ -86,12 +86,12 @@ fn a_volume_that_its_claim_never_used_goes_if_it_is_empty() {
 }
 
 #[test]
-fn a_released_volume_whose_claim_is_gone_is_taken_away() {
+fn a_released_volume_without_a_claim_is_trashed() {
     assert_eq!(decide(&volume(), &id(), &evidence()), Step::Trash(PoolName::default()));
 }
 
 #[test]
-fn each_doubt_is_a_reason_to_wait() {
+fn each_unclear_fact_is_a_reason_to_wait() {
     let doubtful = Location::Unverified(PoolName::default(), "no record".to_owned());
     let unknown = Location::Unknown("not mounted".to_owned());
     let pool = PoolName::default();
@@ -130,14 +130,14 @@ fn a_foreign_path_is_never_acted_upon() {
 }
 
 #[test]
-fn an_object_without_data_goes_and_says_so_unless_we_took_the_data_away() {
-    let gone = |data| decide(&volume(), &id(), &Evidence { data, ..evidence() });
-    assert_eq!(gone(Location::Trashed), Step::Finish);
-    assert_eq!(gone(Location::Absent), Step::FinishMissing);
+fn an_object_without_data_is_deleted_and_missing_data_is_reported() {
+    let without = |data| decide(&volume(), &id(), &Evidence { data, ..evidence() });
+    assert_eq!(without(Location::Trashed), Step::Finish);
+    assert_eq!(without(Location::Absent), Step::FinishMissing);
 }
 
 #[test]
-fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
+fn a_deleted_retained_volume_keeps_its_data_and_records_it() {
     let kept = Volume { policy: ReclaimPolicy::Retain, deleting: true, ..volume() };
     let mounted = Evidence { mounted: Some(true), ..evidence() };
     assert_eq!(decide(&kept, &id(), &mounted), Step::Keep(PoolName::default()));
@@ -146,7 +146,7 @@ fn a_volume_that_is_to_be_kept_goes_without_its_data_and_says_so_on_the_disk() {
 }
 
 #[test]
-fn a_volume_deleted_before_it_was_bound_makes_room_for_another_object() {
+fn a_volume_deleted_before_it_was_bound_is_released_for_another_object() {
     let waiting = Evidence { claim: ClaimState::Waiting, ..evidence() };
     let available = Volume { deleting: true, phase: Phase::Available, ..volume() };
     assert_eq!(decide(&available, &id(), &waiting), Step::Release);
@@ -156,7 +156,7 @@ fn a_volume_deleted_before_it_was_bound_makes_room_for_another_object() {
 
 proptest! {
     #[test]
-    fn nothing_is_taken_away_while_anything_speaks_against_it(
+    fn no_volume_is_trashed_while_any_condition_forbids_it(
         phase in prop::sample::select(vec![Phase::Unknown, Phase::Available, Phase::Bound, Phase::Released, Phase::Failed]),
         keep: bool, deleting: bool, ours: bool, right_path: bool,
         claim in prop::sample::select(vec![
@@ -178,12 +178,12 @@ proptest! {
         };
         let recorded = recorded.then(|| "shop/data".to_owned());
         let evidence = Evidence { claim, is_empty, recorded, mounted, data };
-        let taken = VolumeState::of(&volume, &node()) == Some(VolumeState::Ending)
+        let is_trashed = VolumeState::of(&volume, &node()) == Some(VolumeState::Ending)
             && matches!(decide(&volume, &id(), &evidence), Step::Trash(_));
         let is_unused = evidence.claim == bound("other") && is_empty && phase != Phase::Bound;
         let may = ours && right_path && !keep && (evidence.claim == ClaimState::Gone || is_unused)
             && (deleting || matches!(phase, Phase::Released | Phase::Failed))
             && evidence.recorded.is_none() && mounted == Some(false) && evidence.data == here();
-        prop_assert_eq!(taken, may);
+        prop_assert_eq!(is_trashed, may);
     }
 }

@@ -1,7 +1,7 @@
 //! Carries out the decision about a claim that imports another provisioner's data: the directory, then
 //! the PersistentVolume, then the event.
 //!
-//! The old object is left to the administrator, as is all else of the old provisioner.
+//! The administrator removes the old object and all else of the old provisioner.
 
 use super::plan::{self, Evidence, Place, Refusal};
 use super::source::Source;
@@ -125,11 +125,12 @@ async fn gather(context: &Context, claim: &Claim, name: &str) -> Result<Evidence
 /// Returns whether its directory, a directory in it, or anything with the name of its PersistentVolume is
 /// mounted.
 fn is_mounted(context: &Context, volume: &str, path: &Path) -> Option<bool> {
-    let folder = path.file_name()?.as_encoded_bytes();
+    let directory = path.file_name()?.as_encoded_bytes();
     let part = |path: &[u8], wanted: &[u8]| path.split(|b| *b == b'/').any(|part| part == wanted);
     let mounts = mounts::all(context.store.pools().machine()).ok()?;
-    let of_it =
-        |mount: &mounts::Mount| part(&mount.root, folder) || part(&mount.point, volume.as_bytes());
+    let of_it = |mount: &mounts::Mount| {
+        part(&mount.root, directory) || part(&mount.point, volume.as_bytes())
+    };
     Some(mounts.iter().any(of_it))
 }
 

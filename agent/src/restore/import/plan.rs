@@ -1,7 +1,7 @@
 //! Decides whether a claim gets the data of another provisioner's volume. Pure.
 //!
-//! The administrator says from which folders, and has set the volume to be kept; the claim names the
-//! volume, which proves nothing; the volume says whose it was.
+//! The administrator configures the directories and has set the volume to Retain. The claim names the
+//! volume, which proves nothing. The PersistentVolume names its former claim.
 
 use super::source::Source;
 use crate::cluster::ClaimState;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct Evidence {
     /// The PersistentVolume with that name.
     pub source: Option<Source>,
-    /// The claim that it was for.
+    /// The state of its former claim.
     pub claim: ClaimState,
     /// The creation time of the claim's namespace, in seconds since 1970.
     pub namespace_created: Option<i64>,
@@ -27,41 +27,42 @@ pub struct Evidence {
 /// The place of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The folder, as it is configured.
+    /// The configured directory.
     pub from: PathBuf,
-    /// The name in it.
+    /// The name of the volume's directory in it.
     pub name: OsString,
 }
 
 /// Why a claim cannot have the data. Its user reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No folder is configured.
-    #[error("node {0} takes no volumes over; an administrator can have it do so (--import-from)")]
+    /// No directory is configured.
+    #[error("node {0} imports no volumes; an administrator can allow it with --import-from")]
     Nothing(String),
-    /// There is none, or it was another's. One text, so that nobody learns of others' volumes.
+    /// The volume does not exist, or belonged to another namespace. Both have one message, so that nobody
+    /// learns about the volumes of others.
     #[error(
-        "node {node} has no volume {volume} that a claim of this namespace may take over: it has to be \
+        "node {node} has no volume {volume} that a claim of this namespace may import: it must be \
          of the provisioner {local_path} or {openebs}, on this node, with the policy Retain, Released \
-         by a claim of this namespace, and the namespace must not have been made anew since",
+         by a claim of this namespace, and the namespace must not have been recreated since",
         local_path = provisioners::LOCAL_PATH,
         openebs = provisioners::OPENEBS_LOCAL
     )]
     NotHere {
         /// This node.
         node: String,
-        /// What was asked for.
+        /// The requested volume.
         volume: String,
     },
     /// The class requires a quota, which imported data cannot have.
     #[error(
-        "nothing would hold the data of volume {0} to its size, and the claim's class requires a quota; \
-         use a class that does not"
+        "no quota could enforce the size of volume {0}, and the claim's class requires one; use a class \
+         that does not"
     )]
     NoQuota(String),
-    /// Its data is in none of the directories.
+    /// Its data is in none of the configured directories.
     #[error(
-        "volume {0} is in none of the folders from which this node takes volumes over (--import-from)"
+        "volume {0} is in none of the directories from which this node imports volumes (--import-from)"
     )]
     OtherFolder(String),
     /// Its claim still exists.
@@ -72,24 +73,24 @@ pub enum Refusal {
     Mounted(String),
 }
 
-/// Decides whether `claim`, whose class wants this `quota`, may take over the volume of this name, on the
-/// node of this name and hostname; where its data is.
+/// Decides whether `claim`, whose class has this `quota`, may import the volume of this name on the node
+/// with this name and hostname. Returns the place of the data.
 pub fn decide(
     (claim, quota): (&Claim, Quota),
     volume: &str,
-    (node, hostname, folders): (&str, &str, &[PathBuf]),
+    (node, hostname, directories): (&str, &str, &[PathBuf]),
     evidence: &Evidence,
 ) -> Result<Place, Refusal> {
-    if folders.is_empty() {
+    if directories.is_empty() {
         return Err(Refusal::Nothing(node.to_owned()));
     }
     let not_here = || Refusal::NotHere { node: node.to_owned(), volume: volume.to_owned() };
     let source = evidence.source.as_ref().ok_or_else(not_here)?;
-    if !is_theirs(source) || source.hostname.as_deref() != Some(hostname) {
+    if !is_importable(source) || source.hostname.as_deref() != Some(hostname) {
         return Err(not_here());
     }
     let left_by = source.left_by().ok_or_else(not_here)?;
-    // A volume is younger than its claim, and that than its namespace, by the same clock.
+    // A volume is younger than its claim, and the claim than its namespace, by the same clock.
     let older = evidence.namespace_created.zip(source.created);
     let older = older.is_some_and(|(namespace, made)| namespace <= made);
     if !older || left_by.namespace != claim.namespace {
@@ -104,19 +105,21 @@ pub fn decide(
     if quota == Quota::Required {
         return Err(Refusal::NoQuota(volume.to_owned()));
     }
-    let place = source.path.as_deref().and_then(|path| place(path, folders));
+    let place = source.path.as_deref().and_then(|path| place(path, directories));
     place.ok_or_else(|| Refusal::OtherFolder(volume.to_owned()))
 }
 
-fn is_theirs(source: &Source) -> bool {
+fn is_importable(source: &Source) -> bool {
     let theirs = [provisioners::LOCAL_PATH, provisioners::OPENEBS_LOCAL];
     source.volume.provisioned_by.as_deref().is_some_and(|by| theirs.contains(&by))
 }
 
-/// The path as one of the folders and a name in it; `..` and the like are no names.
-fn place(path: &Path, folders: &[PathBuf]) -> Option<Place> {
+/// Splits the path into one of the configured directories and a name in it. `..` is no name.
+fn place(path: &Path, directories: &[PathBuf]) -> Option<Place> {
     let name = path.file_name()?.to_owned();
-    let from = folders.iter().find(|folder| folder.join(&name).as_os_str() == path.as_os_str())?;
+    let from = directories
+        .iter()
+        .find(|directory| directory.join(&name).as_os_str() == path.as_os_str())?;
     Some(Place { from: from.clone(), name })
 }
 

@@ -50,8 +50,8 @@ fn path(spec: &PersistentVolumeSpec) -> Option<PathBuf> {
     local.or(spec.host_path.as_ref().map(|host| &host.path)).map(PathBuf::from)
 }
 
-/// Returns the hostname of an affinity with exactly one label and one value. Other affinities do not say
-/// where the data is.
+/// Returns the hostname of an affinity with exactly one label and one value. Other affinities do not
+/// locate the data.
 fn hostname(spec: &PersistentVolumeSpec) -> Option<String> {
     let terms = &spec.node_affinity.as_ref()?.required.as_ref()?.node_selector_terms;
     let [term] = terms.as_slice() else { return None };
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_volume_is_is_known_only_where_it_says_so_plainly() {
+    fn only_an_affinity_to_one_hostname_locates_a_volume() {
         let affinity = |key: &str, operator: &str, values: &[&str]| {
             let term = serde_json::json!({ "matchExpressions": [
                 { "key": key, "operator": operator, "values": values },

@@ -101,7 +101,7 @@ fn kept(phase: Phase) -> Evidence {
     Evidence { volume: Some(volume(phase, ReclaimPolicy::Retain)), ..with(data) }
 }
 
-fn gives(step: &Step) -> bool {
+fn grants(step: &Step) -> bool {
     matches!(step, Step::Publish(_) | Step::Repoint(..))
 }
 
@@ -131,16 +131,16 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
 }
 
 #[test]
-fn a_volume_comes_out_of_the_trash_for_its_own_namespace() {
+fn a_volume_is_restored_for_its_own_namespace() {
     assert_eq!(on(Way::Undelete, &evidence()), Step::Publish(Box::new(known())));
-    // An earlier try was cut off between the directory and the object.
+    // An earlier attempt was interrupted between the directory and the object.
     let halfway = FoundVolume { trashed: false, ..known() };
     let step = on(Way::Undelete, &with(halfway.clone()));
     assert_eq!(step, Step::Publish(Box::new(halfway)));
 }
 
 #[test]
-fn a_kept_volume_is_repointed_and_published_where_it_has_no_object() {
+fn a_retained_volume_is_repointed_or_published_without_an_object() {
     for phase in [Phase::Released, Phase::Failed, Phase::Available] {
         let evidence = kept(phase);
         assert!(matches!(on(Way::Adopt, &evidence), Step::Repoint(..)), "{phase:?}");
@@ -150,14 +150,14 @@ fn a_kept_volume_is_repointed_and_published_where_it_has_no_object() {
 }
 
 #[test]
-fn what_was_done_is_not_done_again() {
+fn a_completed_restore_is_not_repeated() {
     let mine = volume(Phase::Pending, ReclaimPolicy::Delete);
     let claim = ClaimRef { namespace: "shop".into(), name: "new".into(), uid: Some(NEW.into()) };
     let mine = Volume { claim: Some(claim), ..mine };
     for way in [Way::Undelete, Way::Adopt] {
         let evidence = Evidence { volume: Some(mine.clone()), ..evidence() };
         assert_eq!(on(way, &evidence), Step::Done);
-        // That an object says so is not enough: it has to be ours.
+        // The object alone proves nothing: it must be fastrak's.
         let forged = Volume { provisioned_by: None, ..mine.clone() };
         let evidence = Evidence { volume: Some(forged), ..evidence };
         assert!(matches!(on(way, &evidence), Step::Refuse(_)));
@@ -165,7 +165,7 @@ fn what_was_done_is_not_done_again() {
 }
 
 #[test]
-fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to() {
+fn all_former_claims_must_be_gone_except_the_requester() {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
     let request = Request { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
     let had = |claim: &str, uid: &str| ClaimRef {
@@ -182,26 +182,26 @@ fn all_who_had_it_must_be_gone_but_not_the_claim_that_an_earlier_try_gave_it_to(
 }
 
 #[test]
-fn no_other_namespace_gets_it_and_all_are_told_the_same() {
+fn no_other_namespace_gets_the_volume_and_all_get_the_same_message() {
     let refused = on(Way::Undelete, &Evidence { data: SearchResult::Absent, ..evidence() });
     assert!(matches!(refused, Step::Refuse(Refusal::NotHere { .. })));
     let theirs = |namespace: &str| ClaimRef { namespace: namespace.into(), ..known().owner };
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     for evidence in [
-        // It was made in another one.
+        // It was created in another namespace.
         with(FoundVolume { identity: elsewhere.clone(), owner: theirs("other"), ..known() }),
-        // It was given to another one since.
+        // It was given to another namespace since.
         with(FoundVolume { owner: theirs("other"), ..known() }),
         with(FoundVolume { identity: elsewhere, ..known() }),
         with(FoundVolume { owner: ClaimRef::default(), ..known() }),
-        // The namespace is another of the same name, or it cannot be told.
+        // The namespace is another one of the same name, or unknown.
         Evidence { namespace: Some(namespace(Some(MADE + 1))), ..evidence() },
         Evidence { namespace: None, ..evidence() },
         with(FoundVolume {
             identity: Identity { claim_created: None, ..known().identity },
             ..known()
         }),
-        // Its uid is known, and it is another one, whatever the clocks of the API servers say.
+        // Its UID is known and differs, independently of the clocks of the API servers.
         with(FoundVolume { namespace_uid: Some("namespace-0".to_owned()), ..known() }),
     ] {
         for way in [Way::Undelete, Way::Adopt] {
@@ -211,13 +211,13 @@ fn no_other_namespace_gets_it_and_all_are_told_the_same() {
 }
 
 #[test]
-fn what_is_in_use_or_on_its_way_is_left() {
+fn a_volume_in_use_or_being_deleted_is_not_restored() {
     let step = |way, volume| on(way, &Evidence { volume: Some(volume), ..kept(Phase::Released) });
     let name = format!("pvc-{OLD}");
     for way in [Way::Undelete, Way::Adopt] {
         let bound = volume(Phase::Bound, ReclaimPolicy::Retain);
         assert_eq!(step(way, bound.clone()), Step::Refuse(Refusal::InUse(name.clone())));
-        let leaving = Step::Wait(Wait::Leaving(name.clone()));
+        let leaving = Step::Wait(Wait::Deleting(name.clone()));
         assert_eq!(step(way, Volume { deleting: true, ..bound.clone() }), leaving);
         assert_eq!(step(way, volume(Phase::Released, ReclaimPolicy::Delete)), leaving);
         let foreign = Volume { node_label: Some("node-b".into()), ..bound };
@@ -231,7 +231,7 @@ fn what_is_in_use_or_on_its_way_is_left() {
 }
 
 #[test]
-fn on_any_doubt_nothing_is_given() {
+fn no_volume_is_restored_while_any_condition_forbids_it() {
     let cases = [
         Evidence { claims: ClaimState::Waiting, ..evidence() },
         Evidence { claims: ClaimState::HasVolume(String::new()), ..evidence() },
@@ -246,7 +246,7 @@ fn on_any_doubt_nothing_is_given() {
         }),
     ];
     for evidence in cases {
-        assert!(!gives(&on(Way::Undelete, &evidence)), "{evidence:?}");
+        assert!(!grants(&on(Way::Undelete, &evidence)), "{evidence:?}");
     }
     let (claim, plan) = (claim(), plan());
     let own = Request { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
@@ -254,25 +254,25 @@ fn on_any_doubt_nothing_is_given() {
 }
 
 #[test]
-fn a_recorded_uid_proves_the_namespace_whatever_the_clocks_say() {
+fn a_recorded_uid_proves_the_namespace_against_any_clock() {
     let recorded = FoundVolume { namespace_uid: Some("namespace-1".to_owned()), ..known() };
     for created in [Some(MADE + 1), Some(MADE), None] {
         let evidence = Evidence { namespace: Some(namespace(created)), ..with(recorded.clone()) };
-        assert!(gives(&on(Way::Undelete, &evidence)), "{created:?}");
+        assert!(grants(&on(Way::Undelete, &evidence)), "{created:?}");
     }
 }
 
 #[test]
-fn an_administrator_lets_a_namespace_have_the_volumes_of_an_earlier_one_of_its_name() {
+fn a_namespace_with_the_annotation_inherits_the_volumes_of_an_earlier_one() {
     let heir = NamespaceView { inherits: true, ..namespace(Some(MADE + 1)) };
     let evidence = Evidence { namespace: Some(heir), ..evidence() };
-    assert!(gives(&on(Way::Undelete, &evidence)));
+    assert!(grants(&on(Way::Undelete, &evidence)));
     // And no others.
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     let theirs = ClaimRef { namespace: "other".into(), ..known().owner };
     let known = FoundVolume { identity: elsewhere, owner: theirs, ..known() };
     let evidence = Evidence { data: SearchResult::Found(Box::new(known)), ..evidence };
-    assert!(!gives(&on(Way::Undelete, &evidence)));
+    assert!(!grants(&on(Way::Undelete, &evidence)));
 }
 
 proptest! {
@@ -299,7 +299,7 @@ proptest! {
             ..with(FoundVolume { identity, owner, trashed, ..known() })
         };
         let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);
-        if gives(&step) {
+        if grants(&step) {
             prop_assert!(first == "shop" && last == "shop" && created.is_some_and(|at| at <= MADE));
             prop_assert!(claims == ClaimState::Gone && mounted == Some(false));
             prop_assert!(volume.is_none_or(|v| v.policy == ReclaimPolicy::Retain && !v.deleting && v.phase != Phase::Bound));

@@ -1,4 +1,4 @@
-//! What of a disk the agent may touch. It does not know what the agent does.
+//! The parts of a disk that the agent may change.
 
 use crate::disk::Ino;
 use fastrak_store::pools::{PROBE, PROBED};
@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What of a machine the agent may change, and how: the marker, the folders of its own, the
-/// record of a volume; and a volume as a whole, by a rename.
+/// Returns whether the agent may make a change: to the marker, to its own directories, to the record of a
+/// volume, and to a whole volume by a rename.
 pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) -> bool {
     let Some((pool, rest)) = path.split_first() else { return false };
     if !places.contains_key(&Path::new("/").join(pool)) {
@@ -27,7 +27,7 @@ pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBu
         [".fastrak-pool.new" | ".fastrak-holder.new"] => true,
         ["left", _] => verb == "rename",
         [_volume] => verb == "rename",
-        // A limit is no change of what is in it.
+        // A limit does not change the contents.
         [_volume, layout::DATA] => verb == "limit",
         [_volume, "volume.json"] => verb == "rename",
         [_volume, "volume.json.new" | "owner.json.new"] => true,

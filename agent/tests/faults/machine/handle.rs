@@ -1,4 +1,4 @@
-//! An open file or directory of the machine: each call counted, done to the disk, or gone wrong.
+//! An open file or directory of the machine. Each call is counted, and changes the disk or fails.
 
 use super::{FaultyMachine, LIMIT, Pass, State};
 use crate::disk::{Ino, Node};
@@ -17,7 +17,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// As many names as a reading of a directory gives at once.
+/// The number of names in one batch of a listing.
 const A_FEW: usize = 3;
 
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub(super) struct SimulatedFile {
     machine: FaultyMachine,
     ino: Ino,
     offset: AtomicUsize,
-    // The name at which the reading of a directory has arrived.
+    // The last name of the listing so far.
     last: Mutex<Option<OsString>>,
-    // The number of the lock that it holds.
+    // The number of its lock.
     locked: Mutex<Option<u64>>,
 }
 
@@ -53,7 +53,7 @@ impl SimulatedFile {
         }
     }
 
-    /// Counts a call, and does what it does unless it goes wrong.
+    /// Counts a call and carries it out unless it fails.
     fn call<T>(
         &self,
         call: Call,
@@ -180,15 +180,15 @@ impl Handle for SimulatedFile {
         let target = (target as &dyn Any).downcast_ref::<Self>().ok_or(Errno::XDEV)?.ino;
         self.call(Call::Rename, |state| {
             state.look_up(self.ino, name)?;
-            state.evict_for_claim(target, new, there)?;
+            state.replace(target, new, there)?;
             if state.disk.path(self.ino).first() != state.disk.path(target).first() {
                 return Err(Errno::XDEV);
             }
-            state.knows_rename(self.ino, there)?;
+            state.check_rename_support(self.ino, there)?;
             state.guard("rename", self.ino, Some(name));
             state.guard("rename", target, Some(new));
             state.disk.rename((self.ino, name), (target, new));
-            state.note_move(self.ino, target, new);
+            state.record_move(self.ino, target, new);
             Ok(())
         })
     }
@@ -256,7 +256,7 @@ impl Handle for SimulatedFile {
         })
     }
 
-    /// No call that could go wrong: the kernel does the same when the process has ended.
+    /// Never fails: the kernel does the same when the process ends.
     fn unlock(&self) -> Result<(), Errno> {
         self.release();
         Ok(())
@@ -369,7 +369,7 @@ impl Handle for SimulatedFile {
 
     fn make_writable(&self) -> Result<(), Errno> {
         self.call(Call::Permit, |state| match state.disk.is_subvolume(self.ino) {
-            // None here is read-only.
+            // No subvolume is read-only in the simulation.
             true => Ok(()),
             false => Err(Errno::INVAL),
         })

@@ -1,9 +1,9 @@
-//! The locks of open files: one holder each, until the file is closed or its process ends.
+//! The locks of open files. Each has one holder until the file is closed or the process ends.
 
 use crate::disk::Ino;
 use std::collections::BTreeMap;
 
-/// Who holds which lock, by a number that each holder gets.
+/// The number of the holder of each lock.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     held: BTreeMap<Ino, u64>,
@@ -11,7 +11,7 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// The number of a new holder; `None` if there is one already.
+    /// Takes a lock. Returns the number of the holder, or `None` if it is taken.
     pub(super) fn take(&mut self, ino: Ino) -> Option<u64> {
         if self.held.contains_key(&ino) {
             return None;
@@ -21,12 +21,12 @@ impl Locks {
         Some(self.given)
     }
 
-    /// Every holder's process has ended.
+    /// Releases all locks: the process has ended.
     pub(super) fn end(&mut self) {
         self.held.clear();
     }
 
-    /// Releases the lock, if this holder has it.
+    /// Releases the lock if this holder has it.
     pub(super) fn release(&mut self, ino: Ino, number: u64) {
         if self.held.get(&ino) == Some(&number) {
             self.held.remove(&ino);

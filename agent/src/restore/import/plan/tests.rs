@@ -41,8 +41,8 @@ fn decide_on(evidence: &Evidence) -> Result<Place, Refusal> {
 
 fn decide_with(quota: Quota, evidence: &Evidence) -> Result<Place, Refusal> {
     let claim = Claim { namespace: "shop".to_owned(), ..Claim::default() };
-    let folders = ["/opt/other".into(), "/opt/old".into()];
-    decide((&claim, quota), "pvc-1", ("node-a", "host-a", &folders), evidence)
+    let directories = ["/opt/other".into(), "/opt/old".into()];
+    decide((&claim, quota), "pvc-1", ("node-a", "host-a", &directories), evidence)
 }
 
 fn with(source: Source) -> Evidence {
@@ -54,14 +54,14 @@ fn of(volume: Volume) -> Evidence {
 }
 
 #[test]
-fn a_class_that_requires_a_quota_takes_no_data_over() {
+fn a_class_that_requires_a_quota_imports_no_data() {
     let refused = decide_with(Quota::Required, &evidence());
     assert_eq!(refused, Err(Refusal::NoQuota("pvc-1".to_owned())));
     assert!(decide_with(Quota::Off, &evidence()).is_ok());
 }
 
 #[test]
-fn a_volume_that_is_kept_for_this_namespace_on_this_node_is_taken_over() {
+fn a_retained_volume_of_this_namespace_on_this_node_is_imported() {
     let place = Place { from: "/opt/old".into(), name: "pvc-1_shop_old".into() };
     assert_eq!(decide_on(&evidence()), Ok(place.clone()));
     let openebs = Some("openebs.io/local".to_owned());
@@ -70,7 +70,7 @@ fn a_volume_that_is_kept_for_this_namespace_on_this_node_is_taken_over() {
 }
 
 #[test]
-fn what_is_anothers_or_not_certain_is_not_and_all_are_told_the_same() {
+fn a_volume_of_another_or_unproven_namespace_gets_the_same_message() {
     let refused = decide_on(&Evidence { source: None, ..evidence() });
     assert!(matches!(refused, Err(Refusal::NotHere { .. })));
     let volume = || source().volume;
@@ -99,7 +99,7 @@ fn what_is_anothers_or_not_certain_is_not_and_all_are_told_the_same() {
 }
 
 #[test]
-fn only_a_name_in_one_of_the_folders_is_a_place() {
+fn only_a_name_in_one_of_the_directories_is_a_place() {
     for path in [
         "/opt/old",
         "/opt/old/",
@@ -121,7 +121,7 @@ fn only_a_name_in_one_of_the_folders_is_a_place() {
 }
 
 #[test]
-fn on_any_doubt_nothing_is_moved() {
+fn no_data_is_imported_while_any_condition_forbids_it() {
     for evidence in [
         Evidence { claim: ClaimState::Waiting, ..evidence() },
         Evidence { claim: ClaimState::HasVolume(String::new()), ..evidence() },

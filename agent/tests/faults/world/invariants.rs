@@ -1,5 +1,4 @@
-//! What must be true of the world whatever went wrong, once everybody has come to rest. It changes
-//! nothing.
+//! The invariants of the world once all work is done. The module changes nothing.
 
 use super::{PROOF, World, id};
 use crate::agent::POOLS;
@@ -16,12 +15,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 impl World {
-    /// Everything that must be true once the agent has nothing more to do.
+    /// Returns all violations once the agent has nothing left to do.
     pub(crate) fn problems(&mut self) -> Vec<String> {
         let mut problems = std::mem::take(&mut self.witness.problems);
         let mut state = self.machine.state();
-        let trespasses = std::mem::take(&mut state.trespasses);
-        problems.extend(trespasses.into_iter().map(|what| format!("trespass: {what}")));
+        let violations = std::mem::take(&mut state.violations);
+        problems.extend(violations.into_iter().map(|what| format!("forbidden change: {what}")));
         problems.extend(self.claims_without_their_data(&state));
         problems.extend(self.trash_that_is_lost(&state));
         problems.extend(self.data_that_is_nowhere(&state));
@@ -48,13 +47,13 @@ impl World {
             let pool = CLASSES.iter().find(|(name, ..)| *name == class).map(|(_, pool, _)| *pool);
             let path = format!("/{}", pool.unwrap_or_default());
             let (uid, of) = (Some(id.as_str()), id);
-            let id = &wished(claim).unwrap_or_else(|| id.clone());
+            let id = &requested(claim).unwrap_or_else(|| id.clone());
             let owner =
                 |volume: &&Volume| volume.claim.as_ref().and_then(|c| c.uid.as_deref()) == uid;
             let volume = self.cluster.volumes.get(id).filter(owner);
             let Some(volume) = volume.filter(|volume| volume.phase == Phase::Bound) else {
                 let refused =
-                    claim.restore_request.is_some() && !self.could_be_given(state, claim, id);
+                    claim.restore_request.is_some() && !self.may_be_restored(state, claim, id);
                 problems.extend((!refused).then(|| format!("{id} has no volume")));
                 continue;
             };
@@ -86,8 +85,8 @@ impl World {
         growth::problem(claim, (&self.cluster, volume), (state, data, &record))
     }
 
-    /// Returns whether nothing speaks against giving the volume to the claim that wishes it.
-    fn could_be_given(&self, state: &State, claim: &Claim, id: &VolumeId) -> bool {
+    /// Returns whether the claim may get the volume that it requests.
+    fn may_be_restored(&self, state: &State, claim: &Claim, id: &VolumeId) -> bool {
         let Cluster { claims, volumes, .. } = &self.cluster;
         let (near, far) = (POOLS[0].1, POOLS[1].1);
         if claims.contains_key(id) || own(state, far, id).is_some() {
@@ -108,14 +107,14 @@ impl World {
         }
     }
 
-    /// What can be had back is there, and is whole.
+    /// Returns the restorable volumes that are missing or incomplete.
     fn trash_that_is_lost(&self, state: &State) -> Vec<String> {
         let near = POOLS[0].1;
         let lost = self.proofs.intersection(&self.bins).filter(|id| {
             let data = own(state, near, id).or_else(|| in_trash(state, near, id));
             !data.is_some_and(|data| self.is_own(state, id, data))
         });
-        let lost = lost.map(|id| format!("{id} could be had back, and is lost"));
+        let lost = lost.map(|id| format!("{id} is restorable and lost"));
         let half = (0..=u8::MAX).map(id).filter(|id| {
             let dir = in_trash_at_all(state, near, id);
             let data = in_trash(state, near, id);
@@ -124,7 +123,7 @@ impl World {
         lost.chain(half.map(|id| format!("{id} is half in the trash"))).collect()
     }
 
-    /// Data of another provisioner is in its old place or in its new one, also when the claim has gone.
+    /// Returns the imported data that is neither at its old nor at its new path, also without its claim.
     fn data_that_is_nowhere(&self, state: &State) -> Vec<String> {
         let Some(left) = state.places.get(Path::new(LEFT)) else { return Vec::new() };
         if state.disk.find(*left, OsStr::new(OLD)).is_some() {
@@ -136,7 +135,7 @@ impl World {
         if self.proofs.iter().any(|id| there(&id)) {
             return Vec::new();
         }
-        vec!["the data of another provisioner is nowhere".to_owned()]
+        vec!["the data of another provisioner is lost".to_owned()]
     }
 
     fn objects_that_should_be_gone(&self) -> Vec<String> {
@@ -148,7 +147,7 @@ impl World {
             orphan && (volume.deleting || volume.policy == ReclaimPolicy::Delete)
         };
         let ids = self.cluster.volumes.keys().filter(|id| lingers(id));
-        ids.map(|id| format!("the object of {id} lingers")).collect()
+        ids.map(|id| format!("the object of {id} was not deleted")).collect()
     }
 
     fn leaks(&self, state: &State, pool: &Path) -> Vec<String> {
@@ -158,14 +157,14 @@ impl World {
             let name = name.to_str().unwrap_or("?");
             match (name, VolumeId::parse(name)) {
                 (layout::STAGING | layout::TRASH | layout::GROUPS, _) => {
-                    let kept = |inner| name == layout::TRASH && can_be_had_back(state, inner);
+                    let kept = |inner| name == layout::TRASH && is_restorable(state, inner);
                     let inner = entries(state, *ino).filter(|(inner, _)| !kept(inner));
                     problems.extend(inner.map(|(inner, _)| format!("{name} has {inner:?} in it")));
                 }
                 (".fastrak-pool" | ".fastrak-holder" | ".fastrak-holder.new", _) => {}
                 ("of-an-administrator" | "left", _) => {}
                 (_, Ok(id)) if self.has_owner(state, &id, *ino) => {}
-                // Data that nobody owns stays: that the cluster does not know it proves nothing.
+                // Data without an owner stays: an unknown claim proves nothing.
                 (_, Ok(id)) if self.is_kept_data(state, &id, *ino) => {}
                 (_, _) => problems.push(format!("{name} is left in {}", pool.display())),
             }
@@ -173,26 +172,25 @@ impl World {
         problems
     }
 
-    /// A claim, an object, an administrator who let it outlive both; or a record on the disk that says
-    /// that it is never taken away, and that is all that is left to ask.
+    /// Returns whether a directory has an owner: a claim, an object, an administrator who retained it, or a
+    /// record that says Retain.
     fn has_owner(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
         let owned = self.cluster.claims.contains_key(id)
             || self.cluster.volumes.contains_key(id)
             || self.kept.contains(id);
         owned
-            || (!self.witness.let_go.contains(id)
+            || (!self.witness.trashed.contains(id)
                 && record(state, dir) == Some(ReclaimPolicy::Retain))
     }
 
-    /// Returns whether there is data in it that no plan has let go, or that was on its way back
-    /// from the trash.
+    /// Returns whether it contains data that was never trashed, or that was being restored.
     fn is_kept_data(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
         let data = state.disk.find(dir, OsStr::new(layout::DATA));
         let holds = data.is_some_and(|data| entries(state, data).next().is_some());
-        holds && (!self.witness.let_go.contains(id) || self.bins.contains(id))
+        holds && (!self.witness.trashed.contains(id) || self.bins.contains(id))
     }
 
-    /// Returns whether what is in the data is the tenant's of this volume, and nobody else's.
+    /// Returns whether the data belongs to the tenant of this volume alone.
     fn is_own(&self, state: &State, id: &VolumeId, data: Ino) -> bool {
         match state.disk.find(data, OsStr::new(PROOF)).map(|proof| &state.disk.see(proof).node) {
             Some(Node::File(content)) => content == id.as_str().as_bytes(),
@@ -202,7 +200,7 @@ impl World {
     }
 }
 
-/// The data of a volume, in the pool at this path.
+/// Returns the data of a volume in the pool at this path.
 pub(super) fn own(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
     let root = *state.places.get(Path::new(pool))?;
     let dir = state.disk.find(root, OsStr::new(id.as_str()))?;
@@ -210,26 +208,26 @@ pub(super) fn own(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
     state.disk.find(dir, OsStr::new(layout::DATA))
 }
 
-/// What stands in the trash of that pool under the volume's own name.
+/// Returns the entry with the volume's name in the trash of that pool.
 pub(super) fn in_trash_at_all(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
     let root = *state.places.get(Path::new(pool))?;
     let trash = state.disk.find(root, OsStr::new(layout::TRASH))?;
     state.disk.find(trash, OsStr::new(id.as_str()))
 }
 
-/// The data of a volume that can be had back.
+/// Returns the data of a restorable volume.
 fn in_trash(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
     let dir = in_trash_at_all(state, pool, id)?;
     identity(state, dir)?.trash_seconds?;
     state.disk.find(dir, OsStr::new(layout::DATA))
 }
 
-fn can_be_had_back(state: &State, name: &OsStr) -> bool {
+fn is_restorable(state: &State, name: &OsStr) -> bool {
     layout::restorable(name).is_some_and(|id| in_trash(state, POOLS[0].1, &id).is_some())
 }
 
-/// The volume that a claim wants in place of a new one.
-fn wished(claim: &Claim) -> Option<VolumeId> {
+/// Returns the existing volume that a claim requests.
+fn requested(claim: &Claim) -> Option<VolumeId> {
     match &claim.restore_request {
         Some(Ok(RestoreRequest::Undelete(id) | RestoreRequest::Adopt(id))) => Some(id.clone()),
         _ => None,

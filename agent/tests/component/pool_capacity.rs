@@ -1,5 +1,4 @@
-//! What is given away is there: claims that do not fit wait, are told why, and are served when there is
-//! room.
+//! A pool grants no more than it has: a claim that does not fit gets the figures and waits for space.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Result, ensure};
@@ -7,7 +6,7 @@ use fastrak_testkit::{eventually, or_skip, with_namespace};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 
-/// A pool of which 90Mi can be given away, and a class for it.
+/// Creates a pool with 90Mi allocatable and a class for it.
 async fn small_pool(scene: &Scene) -> Result<(String, String)> {
     let class = scene.class("small", &[("pool", "small")]).await?;
     let small = scene.folder.path().join("small");
@@ -16,7 +15,7 @@ async fn small_pool(scene: &Scene) -> Result<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_does_not_fit_is_told_the_figures_and_served_when_there_is_room() -> Result<()>
+async fn a_claim_that_does_not_fit_gets_the_figures_and_is_served_when_there_is_space() -> Result<()>
 {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (class, pool) = small_pool(&scene).await?;
@@ -26,11 +25,11 @@ async fn a_claim_that_does_not_fit_is_told_the_figures_and_served_when_there_is_
         let first = scene.create(&namespace, claim("first")).await?;
         scene.bound(&first).await?;
         let second = scene.create(&namespace, claim("second")).await?;
-        let said = scene.event(&namespace, "second", "ProvisioningFailed").await?;
+        let note = scene.event(&namespace, "second", "ProvisioningFailed").await?;
         let figures = "room for 30Mi, not for 60Mi: ";
         ensure!(
-            said.contains(figures) && said.contains("it may grant 90Mi and has granted 60Mi"),
-            "{said}"
+            note.contains(figures) && note.contains("it may grant 90Mi and has granted 60Mi"),
+            "{note}"
         );
         scene.delete(&first).await?;
         scene.bound(&second).await?;
@@ -40,7 +39,7 @@ async fn a_claim_that_does_not_fit_is_told_the_figures_and_served_when_there_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_that_come_all_at_once_are_not_granted_the_same_room() -> Result<()> {
+async fn concurrent_claims_are_not_granted_the_same_space() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (class, pool) = small_pool(&scene).await?;
     let agent = scene.agent_with(&[&pool])?;
@@ -69,12 +68,12 @@ async fn claims_that_come_all_at_once_are_not_granted_the_same_room() -> Result<
             scene.event(&namespace, &claim.name_any(), "ProvisioningFailed").await?;
         }
         ensure!(bound().await? == 4, "more than there is room for");
-        // What was granted is known again after a restart.
+        // The grants are read again after a restart.
         agent.end().await?;
         let _agent = scene.agent_with(&[&pool])?;
         let one = scene.create(&namespace, scene.claim("one").class(&class).asks("11Mi")).await?;
-        let said = scene.event(&namespace, "one", "ProvisioningFailed").await?;
-        ensure!(said.contains("has granted 80Mi"), "{said}");
+        let note = scene.event(&namespace, "one", "ProvisioningFailed").await?;
+        ensure!(note.contains("has granted 80Mi"), "{note}");
         scene.delete(&one).await?;
         let fits = scene.create(&namespace, scene.claim("fits").class(&class).asks("10Mi")).await?;
         scene.bound(&fits).await?;

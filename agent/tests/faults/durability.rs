@@ -1,10 +1,10 @@
-//! The disk itself: what was not synced is forgotten, and what was is not.
+//! Tests of the disk model: unsynced changes can be lost, synced ones cannot.
 
 use crate::disk::{Cut, Disk, Ino, Node, ROOT};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
-fn folder(disk: &mut Disk, dir: Ino, name: &str) -> Ino {
+fn directory(disk: &mut Disk, dir: Ino, name: &str) -> Ino {
     disk.make(dir, OsStr::new(name), Node::Directory(BTreeMap::new()), 0o700)
 }
 
@@ -24,7 +24,7 @@ fn content(disk: &Disk, ino: Ino) -> &[u8] {
 }
 
 #[test]
-fn what_was_not_synced_is_forgotten() {
+fn unsynced_changes_are_lost() {
     let mut disk = Disk::new();
     let synced = file(&mut disk, ROOT, "synced");
     disk.sync(synced);
@@ -44,9 +44,9 @@ fn what_was_not_synced_is_forgotten() {
 }
 
 #[test]
-fn a_name_is_forgotten_though_what_it_stands_for_was_synced() {
+fn an_unsynced_name_of_a_synced_file_is_lost() {
     let mut disk = Disk::new();
-    let dir = folder(&mut disk, ROOT, "dir");
+    let dir = directory(&mut disk, ROOT, "dir");
     let inner = file(&mut disk, dir, "file");
     disk.sync(inner);
     disk.sync(dir);
@@ -55,11 +55,11 @@ fn a_name_is_forgotten_though_what_it_stands_for_was_synced() {
 }
 
 #[test]
-fn a_rename_is_there_or_not_and_never_half() {
+fn a_rename_is_atomic() {
     for cut in (0..64).map(Cut::Some).chain([Cut::Nothing, Cut::Everything]) {
         let mut disk = Disk::new();
-        let (from, to) = (folder(&mut disk, ROOT, "from"), folder(&mut disk, ROOT, "to"));
-        folder(&mut disk, from, "x");
+        let (from, to) = (directory(&mut disk, ROOT, "from"), directory(&mut disk, ROOT, "to"));
+        directory(&mut disk, from, "x");
         disk.settle();
         disk.rename((from, OsStr::new("x")), (to, OsStr::new("y")));
         disk.cut(cut);
@@ -68,12 +68,12 @@ fn a_rename_is_there_or_not_and_never_half() {
 }
 
 #[test]
-fn a_sync_of_either_directory_writes_a_rename_and_what_it_needs() {
+fn a_sync_of_either_directory_writes_a_rename_and_its_dependencies() {
     for which in 0..2 {
         let mut disk = Disk::new();
-        let dirs = [folder(&mut disk, ROOT, "from"), folder(&mut disk, ROOT, "to")];
+        let dirs = [directory(&mut disk, ROOT, "from"), directory(&mut disk, ROOT, "to")];
         disk.settle();
-        folder(&mut disk, dirs[0], "x");
+        directory(&mut disk, dirs[0], "x");
         disk.rename((dirs[0], OsStr::new("x")), (dirs[1], OsStr::new("y")));
         disk.sync(dirs[which]);
         disk.cut(Cut::Nothing);
@@ -94,15 +94,15 @@ fn some_cut_keeps_a_later_change_and_loses_an_earlier_one() {
 }
 
 #[test]
-fn no_cut_keeps_what_makes_no_sense_without_what_it_loses() {
+fn no_cut_keeps_a_change_without_its_dependencies() {
     for seed in 0..256 {
         let mut disk = Disk::new();
-        let dir = folder(&mut disk, ROOT, "dir");
+        let dir = directory(&mut disk, ROOT, "dir");
         file(&mut disk, dir, "file");
         disk.settle();
         disk.remove(dir, OsStr::new("file"));
         disk.remove(ROOT, OsStr::new("dir"));
-        folder(&mut disk, ROOT, "dir");
+        directory(&mut disk, ROOT, "dir");
         disk.cut(Cut::Some(seed));
         if disk.find(ROOT, OsStr::new("dir")) != Some(dir) {
             let left = disk.worst()[dir].node.entries().map(BTreeMap::len);
@@ -112,7 +112,7 @@ fn no_cut_keeps_what_makes_no_sense_without_what_it_loses() {
 }
 
 #[test]
-fn some_cut_leaves_a_file_half_written() {
+fn some_cut_leaves_a_partly_written_file() {
     let lengths: std::collections::BTreeSet<_> = (0..64)
         .map(|seed| {
             let mut disk = Disk::new();
@@ -127,7 +127,7 @@ fn some_cut_leaves_a_file_half_written() {
 }
 
 #[test]
-fn after_a_sync_that_failed_the_next_one_writes_nothing_of_it() {
+fn the_next_sync_does_not_write_the_data_of_a_failed_one() {
     let mut disk = Disk::new();
     let ino = file(&mut disk, ROOT, "file");
     disk.sync(ROOT);

@@ -1,6 +1,6 @@
-//! Volumes that the kernel holds to their size, on a real btrfs, and what is said where it cannot.
+//! Quotas on a real btrfs, and the messages if there are none.
 
-use crate::grows::{ask, shows};
+use crate::grows::{resize, shows};
 use crate::scene::{DEADLINE, Scene, path_of};
 use anyhow::{Context, Result, ensure};
 use fastrak_testkit::process::Invocation;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 const MIB: usize = 1 << 20;
 
-/// Writes and syncs so much; what is written must reach the disk to be refused.
+/// Writes and syncs `mib`. The quota refuses what reaches the disk.
 fn write(file: &mut File, mib: usize) -> std::io::Result<()> {
     for _ in 0..mib {
         file.write_all(&[0x5A; MIB])?;
@@ -39,7 +39,7 @@ fn overfill(path: &Path, mib: usize) -> Result<File> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_holds_no_more_than_its_size_and_grows_while_it_is_written_to() -> Result<()> {
+async fn a_quota_limits_a_volume_and_grows_while_it_is_written_to() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
     let class = scene.class("disk", &[("pool", "disk"), ("quota", "required")]).await?;
@@ -48,12 +48,12 @@ async fn a_volume_holds_no_more_than_its_size_and_grows_while_it_is_written_to()
         let claim = scene.claim("data").class(&class).asks("16Mi");
         let claim = scene.create(&namespace, claim).await?;
         let volume = scene.bound(&claim).await?;
-        let said = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
-        ensure!(said.contains("a quota enforces its size"), "{said}");
+        let note = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
+        ensure!(note.contains("a quota enforces its size"), "{note}");
         let mut file = overfill(&path_of(&volume), 32)?;
-        ask(&scene, &claim, "64Mi").await?;
+        resize(&scene, &claim, "64Mi").await?;
         shows(&scene, &claim, "64Mi").await?;
-        // The same file, which was open all the while.
+        // The same file, still open.
         write(&mut file, 24).context("after it has grown")?;
         drop(file);
         scene.delete(&claim).await?;
@@ -67,7 +67,7 @@ async fn a_volume_holds_no_more_than_its_size_and_grows_while_it_is_written_to()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_served() -> Result<()>
+async fn without_quotas_a_class_that_requires_them_is_refused_and_another_is_served() -> Result<()>
 {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (disk, flag) = or_skip!(on_btrfs(&scene, false).await, Ok(()));
@@ -77,16 +77,16 @@ async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_ser
     let agent = scene.agent_with(&[&flag])?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("strict").class(&required)).await?;
-        let said = scene.event(&namespace, "strict", "ProvisioningFailed").await?;
-        ensure!(said.contains("btrfs quota enable"), "{said}");
+        let note = scene.event(&namespace, "strict", "ProvisioningFailed").await?;
+        ensure!(note.contains("btrfs quota enable"), "{note}");
         for (name, class) in [("lax", &preferred), ("free", &off)] {
             let claim = scene.create(&namespace, scene.claim(name).class(class)).await?;
             scene.bound(&claim).await?;
-            let said = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
-            ensure!(said.contains("no quota enforces its size"), "{said}");
+            let note = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
+            ensure!(note.contains("no quota enforces its size"), "{note}");
         }
         disk.enable_simple_quotas().await?;
-        // Looked at again because something about it has changed.
+        // A change of the claim requeues it.
         scene
             .patch_claim(&claim, serde_json::json!({ "metadata": { "labels": { "a": "b" } } }))
             .await?;
@@ -99,7 +99,7 @@ async fn where_quotas_are_off_a_class_that_wants_them_is_refused_and_another_ser
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
+async fn a_lost_limit_is_set_again() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
     let class = scene.class("disk", &[("pool", "disk")]).await?;
@@ -123,7 +123,7 @@ async fn a_limit_that_was_lost_is_set_again() -> Result<()> {
     .await
 }
 
-/// The groups, and their limits, as the kernel has them when it has written all.
+/// Returns the quota groups and their limits after a sync.
 async fn groups(disk: &Disk) -> Result<BTreeSet<String>> {
     rustix::fs::syncfs(File::open(disk.path())?)?;
     let path = disk.path().display().to_string();
@@ -132,12 +132,12 @@ async fn groups(disk: &Disk) -> Result<BTreeSet<String>> {
     let lines =
         shown.stdout.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    // The number and the most that it may hold; not what it holds.
+    // The ID and the limit, not the usage.
     Ok(lines.map(words).map(|words| format!("{} {}", words[0], words[3])).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_counts_a_volume_goes_with_it_and_nothing_else_does() -> Result<()> {
+async fn the_quota_groups_of_a_volume_are_removed_with_it_and_no_others() -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     let (disk, flag) = or_skip!(on_btrfs(&scene, true).await, Ok(()));
     let other = disk.path().join("other");
@@ -147,7 +147,7 @@ async fn what_counts_a_volume_goes_with_it_and_nothing_else_does() -> Result<()>
         .await?;
     let limit = ["qgroup", "limit", "64M", &other.display().to_string()];
     Invocation::new("btrfs").args(limit).run().await?;
-    // A pool of a folder, so that there is something outside of it.
+    // The pool is a directory of the filesystem, so that there is something outside of it.
     let pool = disk.path().join("pool");
     std::fs::create_dir(&pool)?;
     let flag = flag.replace(",mount", "/pool");
@@ -163,7 +163,7 @@ async fn what_counts_a_volume_goes_with_it_and_nothing_else_does() -> Result<()>
             claims.push(claim);
         }
         overfill(&path_of(&volumes[1]), 32)?;
-        // Each has its own, and one that it shares with the subvolumes in it.
+        // Each volume has its own group and one that it shares with nested subvolumes.
         ensure!(groups(&disk).await?.len() == before.len() + 4);
         for (claim, volume) in claims.iter().zip(&volumes) {
             scene.delete(claim).await?;
