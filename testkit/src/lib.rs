@@ -11,6 +11,7 @@ pub mod eventually;
 pub mod fake_nodes;
 pub mod identity;
 pub mod image;
+pub mod lan;
 pub mod memory;
 pub mod namespace;
 pub mod nodes;

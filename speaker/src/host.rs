@@ -1,0 +1,4 @@
+//! The system calls of a speaker.
+
+pub mod link;
+mod packet_socket;
