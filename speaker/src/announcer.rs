@@ -1,8 +1,9 @@
-//! Announces addresses on one interface and answers for them.
+//! Announces addresses on one interface, answers for them, and observes others.
 
 use crate::frame::Mac;
-use crate::host::link::{Link, LinkError, Protocol};
-use crate::responder::{Responder, Response};
+use crate::host::link::{Link, LinkError, Protocol, Sockets};
+use crate::responder::{Responder, Response, Sighting};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Answers for addresses on one interface. Dropping it stops all answers.
@@ -12,30 +13,20 @@ pub struct Announcer {
     responder: Responder,
 }
 
-/// Another station uses an address of this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conflict {
-    /// The address.
-    pub address: IpAddr,
-    /// The other station.
-    pub mac: Mac,
-}
-
 impl Announcer {
-    /// Opens the interface with this index and MAC address. Requires `CAP_NET_RAW`.
-    pub fn open(interface: u32, mac: Mac) -> Result<Self, LinkError> {
-        Ok(Self { link: Link::open(interface)?, responder: Responder::new(mac) })
+    /// Returns the announcer of an interface with this MAC address. Requires a tokio runtime.
+    pub fn new(sockets: Sockets, mac: Mac) -> Result<Self, LinkError> {
+        Ok(Self { link: Link::new(sockets)?, responder: Responder::new(mac) })
     }
 
     /// Starts to answer for `address` and announces it. Does nothing if it answers already.
-    pub fn add(&mut self, address: IpAddr) -> Result<(), LinkError> {
-        if self.responder.answers_for(address) {
+    pub fn answer(&mut self, address: IpAddr) -> Result<(), LinkError> {
+        if !self.responder.answer(address) {
             return Ok(());
         }
         if let IpAddr::V6(address) = address {
             self.link.join(address)?;
         }
-        self.responder.add(address);
         self.announce(address)
     }
 
@@ -46,27 +37,55 @@ impl Announcer {
     }
 
     /// Stops to answer for `address`.
-    pub fn remove(&mut self, address: IpAddr) {
-        if self.responder.remove(address)
-            && let IpAddr::V6(address) = address
-        {
-            self.link.leave(address);
+    pub fn silence(&mut self, address: IpAddr) {
+        if self.responder.silence(address) {
+            self.leave(address);
         }
     }
 
-    /// Answers until another station uses one of the addresses. Cancelling the wait loses no packet.
-    pub async fn answer(&self) -> Result<Conflict, LinkError> {
-        loop {
-            let incoming = self.link.next().await?;
-            let response = match &incoming.packet {
-                Protocol::Arp(packet) => self.responder.arp(packet),
-                Protocol::Ndp(packet) => self.responder.ndp(packet, incoming.from),
-            };
-            match response {
-                Some(Response::Answer(packet)) => self.link.send(&packet)?,
-                Some(Response::Conflict(conflict)) => return Ok(conflict),
-                None => {}
-            }
+    /// Stops to answer. Returns the addresses.
+    pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
+        let silenced = self.responder.silence_all();
+        silenced.iter().for_each(|address| self.leave(*address));
+        silenced
+    }
+
+    /// Starts to report who uses `address`.
+    pub fn observe(&mut self, address: IpAddr) {
+        self.responder.observe(address);
+    }
+
+    /// Stops to report who uses `address`.
+    pub fn ignore(&mut self, address: IpAddr) {
+        self.responder.ignore(address);
+    }
+
+    /// Asks who uses `address`.
+    pub fn probe(&self, address: IpAddr) -> Result<(), LinkError> {
+        self.link.send(&self.responder.probe(address))
+    }
+
+    /// Returns the response to the next packet, unless it needs none. Cancelling the wait loses no
+    /// packet.
+    pub async fn next(&self) -> Result<Option<Response>, LinkError> {
+        let incoming = self.link.next().await?;
+        Ok(match &incoming.packet {
+            Protocol::Arp(packet) => self.responder.arp(packet),
+            Protocol::Ndp(packet) => self.responder.ndp(packet, incoming.from),
+        })
+    }
+
+    /// Sends the answer in a response. Returns the sighting in it.
+    pub fn respond(&self, response: Response) -> Result<Option<Sighting>, LinkError> {
+        match response {
+            Response::Answer(packet) => self.link.send(&packet).map(|()| None),
+            Response::Report(sighting) => Ok(Some(sighting)),
+        }
+    }
+
+    fn leave(&mut self, address: IpAddr) {
+        if let IpAddr::V6(address) = address {
+            self.link.leave(address);
         }
     }
 }

@@ -5,6 +5,13 @@
 //! stops answering, and nothing is left to remove.
 
 pub mod announcer;
+pub mod controller;
 pub mod frame;
+pub mod heartbeat;
 pub mod host;
+pub mod leases;
+pub mod monitor;
+pub mod network;
 pub mod responder;
+pub mod run;
+pub mod verification;

@@ -1,15 +1,15 @@
-//! Decides what to send for a received packet.
+//! Decides what to send for a received packet, and which packets say who uses an address.
 
-use crate::announcer::Conflict;
 use crate::frame::{Mac, arp, ndp};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The addresses that this node answers for on one interface.
+/// The addresses that this node answers for and those that it observes, on one interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Responder {
     mac: Mac,
-    addresses: BTreeSet<IpAddr>,
+    answered: BTreeSet<IpAddr>,
+    observed: BTreeSet<IpAddr>,
 }
 
 /// What a received packet requires.
@@ -17,8 +17,17 @@ pub struct Responder {
 pub enum Response {
     /// Send this packet.
     Answer(Outgoing),
-    /// Another station uses an address of this node.
-    Conflict(Conflict),
+    /// Report that another station uses an address.
+    Report(Sighting),
+}
+
+/// Another station uses an address of this node, or one that this node observes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The address.
+    pub address: IpAddr,
+    /// The station.
+    pub mac: Mac,
 }
 
 /// A packet to send.
@@ -36,33 +45,42 @@ pub enum Payload {
     /// A packet of ARP.
     Arp([u8; arp::LENGTH]),
     /// A packet of NDP.
-    Ndp([u8; ndp::LENGTH]),
+    Ndp(ndp::Encoded),
 }
 
 impl Responder {
     /// Creates the responder of the interface with this MAC address. It answers for no address yet.
     #[must_use]
     pub fn new(mac: Mac) -> Self {
-        Self { mac, addresses: BTreeSet::new() }
+        Self { mac, answered: BTreeSet::new(), observed: BTreeSet::new() }
     }
 
-    /// Starts to answer for `address`.
-    pub fn add(&mut self, address: IpAddr) {
-        self.addresses.insert(address);
+    /// Starts to answer for `address`. Returns whether it did not before.
+    pub fn answer(&mut self, address: IpAddr) -> bool {
+        self.answered.insert(address)
     }
 
-    /// Stops to answer for `address`. Returns whether it answered for it.
-    pub fn remove(&mut self, address: IpAddr) -> bool {
-        self.addresses.remove(&address)
+    /// Stops to answer for `address`. Returns whether it did before.
+    pub fn silence(&mut self, address: IpAddr) -> bool {
+        self.answered.remove(&address)
     }
 
-    /// Returns whether it answers for `address`.
-    #[must_use]
-    pub fn answers_for(&self, address: IpAddr) -> bool {
-        self.addresses.contains(&address)
+    /// Stops to answer. Returns the addresses.
+    pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
+        std::mem::take(&mut self.answered)
     }
 
-    /// Returns the packets that announce `address`.
+    /// Starts to report who uses `address`.
+    pub fn observe(&mut self, address: IpAddr) {
+        self.observed.insert(address);
+    }
+
+    /// Stops to report who uses `address`.
+    pub fn ignore(&mut self, address: IpAddr) {
+        self.observed.remove(&address);
+    }
+
+    /// Returns the packets that announce `address` to all stations.
     #[must_use]
     pub fn announcement(&self, address: IpAddr) -> Vec<Outgoing> {
         match address {
@@ -77,18 +95,33 @@ impl Responder {
         }
     }
 
+    /// Returns a packet that every user of `address` answers, and that changes no neighbour table.
+    #[must_use]
+    pub fn probe(&self, address: IpAddr) -> Outgoing {
+        match address {
+            IpAddr::V4(address) => {
+                Outgoing::arp(Mac::BROADCAST, &arp::Packet::probe(self.mac, address))
+            }
+            IpAddr::V6(address) => {
+                let to = ndp::group_mac(ndp::group(address));
+                Outgoing { to, packet: Payload::Ndp(ndp::probe(address)) }
+            }
+        }
+    }
+
     /// Decides about a packet of ARP.
     #[must_use]
     pub fn arp(&self, packet: &[u8]) -> Option<Response> {
         let packet = arp::Packet::parse(packet)?;
-        let foreign = packet.sender_mac != self.mac;
-        if self.answers_for(packet.sender.into()) {
-            return foreign.then(|| conflict(packet.sender, packet.sender_mac));
+        if packet.sender_mac == self.mac {
+            return None;
         }
-        let asked = packet.operation == arp::Operation::Request && foreign;
-        (asked && self.answers_for(packet.target.into())).then(|| {
-            let reply = packet.reply(self.mac);
-            Response::Answer(Outgoing::arp(packet.sender_mac, &reply))
+        self.sighting(packet.sender.into(), packet.sender_mac).or_else(|| {
+            let is_request = packet.operation == arp::Operation::Request;
+            (is_request && self.answered.contains(&packet.target.into())).then(|| {
+                let reply = packet.reply(self.mac);
+                Response::Answer(Outgoing::arp(packet.sender_mac, &reply))
+            })
         })
     }
 
@@ -100,12 +133,18 @@ impl Responder {
         }
         match ndp::Packet::parse(packet)? {
             ndp::Packet::Advertisement { target, mac } => {
-                self.answers_for(target.into()).then(|| conflict(target, mac.unwrap_or(from)))
+                self.sighting(target.into(), mac.unwrap_or(from))
             }
             ndp::Packet::Solicitation { source, target } => {
-                self.answers_for(target.into()).then(|| self.advertise(target, source, from))
+                let is_ours = self.answered.contains(&target.into());
+                is_ours.then(|| self.advertise(target, source, from))
             }
         }
+    }
+
+    fn sighting(&self, address: IpAddr, mac: Mac) -> Option<Response> {
+        let concerns = self.answered.contains(&address) || self.observed.contains(&address);
+        concerns.then_some(Response::Report(Sighting { address, mac }))
     }
 
     fn advertise(&self, target: Ipv6Addr, source: Ipv6Addr, from: Mac) -> Response {
@@ -129,13 +168,9 @@ impl Payload {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Arp(packet) => packet,
-            Self::Ndp(packet) => packet,
+            Self::Ndp(packet) => packet.bytes(),
         }
     }
-}
-
-fn conflict(address: impl Into<IpAddr>, mac: Mac) -> Response {
-    Response::Conflict(Conflict { address: address.into(), mac })
 }
 
 #[cfg(test)]
@@ -153,9 +188,13 @@ mod tests {
 
     fn responder() -> Responder {
         let mut responder = Responder::new(OURS);
-        responder.add(V4.into());
-        responder.add(V6.into());
+        responder.answer(V4.into());
+        responder.answer(V6.into());
         responder
+    }
+
+    fn sighting(address: impl Into<IpAddr>, mac: Mac) -> Response {
+        Response::Report(Sighting { address: address.into(), mac })
     }
 
     fn answer(response: Option<Response>) -> Outgoing {
@@ -170,7 +209,7 @@ mod tests {
         assert_eq!(reply, Outgoing::arp(THEIRS, &request.reply(OURS)));
 
         let request = ndp::request(THEIRS, CLIENT_V6, V6);
-        let reply = answer(responder().ndp(&request, THEIRS));
+        let reply = answer(responder().ndp(request.bytes(), THEIRS));
         let packet = Payload::Ndp(ndp::answer(OURS, V6, CLIENT_V6).0);
         assert_eq!(reply, Outgoing { to: THEIRS, packet });
     }
@@ -179,7 +218,7 @@ mod tests {
     fn a_probe_for_an_own_address_is_answered() {
         let probe = arp::Packet::probe(THEIRS, V4);
         assert_eq!(answer(responder().arp(&probe.encode())).to, THEIRS);
-        let to = answer(responder().ndp(&ndp::probe(V6), THEIRS)).to;
+        let to = answer(responder().ndp(ndp::probe(V6).bytes(), THEIRS)).to;
         assert_eq!(to, ndp::group_mac(ndp::ALL_NODES));
     }
 
@@ -188,10 +227,10 @@ mod tests {
         let request = |address| arp::Packet::request(THEIRS, CLIENT, address).encode();
         let mut responder = responder();
         assert_eq!(responder.arp(&request(OTHER)), None);
-        responder.remove(V4.into());
+        responder.silence(V4.into());
         assert_eq!(responder.arp(&request(V4)), None);
-        responder.remove(V6.into());
-        assert_eq!(responder.ndp(&ndp::request(THEIRS, CLIENT_V6, V6), THEIRS), None);
+        responder.silence(V6.into());
+        assert_eq!(responder.ndp(ndp::request(THEIRS, CLIENT_V6, V6).bytes(), THEIRS), None);
     }
 
     #[test]
@@ -202,18 +241,30 @@ mod tests {
         {
             match packet {
                 Payload::Arp(packet) => assert_eq!(responder.arp(&packet), None),
-                Payload::Ndp(packet) => assert_eq!(responder.ndp(&packet, OURS), None),
+                Payload::Ndp(packet) => assert_eq!(responder.ndp(packet.bytes(), OURS), None),
             }
         }
     }
 
     #[test]
-    fn another_station_with_an_own_address_is_a_conflict() {
+    fn another_station_with_an_own_address_is_a_sighting() {
         for operation in [arp::Operation::Request, arp::Operation::Reply] {
             let packet = arp::Packet::announcement(operation, THEIRS, V4).encode();
-            assert_eq!(responder().arp(&packet), Some(conflict(V4, THEIRS)));
+            assert_eq!(responder().arp(&packet), Some(sighting(V4, THEIRS)));
         }
         let packet = ndp::announcement(THEIRS, V6);
-        assert_eq!(responder().ndp(&packet, THEIRS), Some(conflict(V6, THEIRS)));
+        assert_eq!(responder().ndp(packet.bytes(), THEIRS), Some(sighting(V6, THEIRS)));
+    }
+
+    #[test]
+    fn an_observed_address_is_reported_and_not_answered() {
+        let mut responder = Responder::new(OURS);
+        let reply = arp::Packet::request(THEIRS, CLIENT, V4).reply(THEIRS).encode();
+        assert_eq!(responder.arp(&reply), None);
+        responder.observe(V4.into());
+        assert_eq!(responder.arp(&reply), Some(sighting(V4, THEIRS)));
+        assert_eq!(responder.arp(&arp::Packet::probe(THEIRS, V4).encode()), None);
+        responder.ignore(V4.into());
+        assert_eq!(responder.arp(&reply), None);
     }
 }

@@ -12,8 +12,8 @@ const IPV6: usize = 40;
 const MESSAGE: usize = 24;
 /// The length of an option that holds a MAC address.
 const OPTION: usize = 8;
-/// The length of a packet with such an option.
-pub const LENGTH: usize = IPV6 + MESSAGE + OPTION;
+/// The length of the longest packet.
+const LENGTH: usize = IPV6 + MESSAGE + OPTION;
 
 const ICMPV6: u8 = 58;
 const HOP_LIMIT: u8 = 255;
@@ -23,6 +23,13 @@ const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
+
+/// An encoded packet: with a MAC address or without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    packet: [u8; LENGTH],
+    length: usize,
+}
 
 /// All nodes on the link.
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -127,7 +134,7 @@ pub fn group_mac(group: Ipv6Addr) -> Mac {
 /// Returns the answer of the station `mac` to a solicitation for `target` by `source`. All nodes get
 /// the answer to an unspecified source.
 #[must_use]
-pub fn answer(mac: Mac, target: Ipv6Addr, source: Ipv6Addr) -> ([u8; LENGTH], Ipv6Addr) {
+pub fn answer(mac: Mac, target: Ipv6Addr, source: Ipv6Addr) -> (Encoded, Ipv6Addr) {
     match source.is_unspecified() {
         true => (announcement(mac, target), ALL_NODES),
         false => (advertisement(mac, target, source, SOLICITED | OVERRIDE), source),
@@ -136,46 +143,53 @@ pub fn answer(mac: Mac, target: Ipv6Addr, source: Ipv6Addr) -> ([u8; LENGTH], Ip
 
 /// Returns an announcement to all nodes that `mac` has `target` (RFC 4861 §7.2.6).
 #[must_use]
-pub fn announcement(mac: Mac, target: Ipv6Addr) -> [u8; LENGTH] {
+pub fn announcement(mac: Mac, target: Ipv6Addr) -> Encoded {
     advertisement(mac, target, ALL_NODES, OVERRIDE)
 }
 
 /// Returns a solicitation for `target` by the station `mac` with address `source`.
 #[must_use]
-pub fn request(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> [u8; LENGTH] {
-    encode([SOLICITATION, 0], (source, group(target)), target, (SOURCE_LINK_LAYER, mac))
+pub fn request(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Encoded {
+    encode([SOLICITATION, 0], (source, group(target)), target, Some((SOURCE_LINK_LAYER, mac)))
 }
 
 /// Returns a probe of duplicate address detection (RFC 4862 §5.4.2). It has no source and no option,
 /// so it changes no neighbour table.
 #[must_use]
-pub fn probe(target: Ipv6Addr) -> [u8; LENGTH - OPTION] {
-    let (source, destination) = (Ipv6Addr::UNSPECIFIED, group(target));
-    let mut packet = [0; LENGTH - OPTION];
-    packet[IPV6] = SOLICITATION;
-    packet[IPV6 + 8..].copy_from_slice(&target.octets());
-    finish(&mut packet, source, destination);
-    packet
+pub fn probe(target: Ipv6Addr) -> Encoded {
+    encode([SOLICITATION, 0], (Ipv6Addr::UNSPECIFIED, group(target)), target, None)
 }
 
-fn advertisement(mac: Mac, target: Ipv6Addr, to: Ipv6Addr, flags: u8) -> [u8; LENGTH] {
-    encode([ADVERTISEMENT, flags], (target, to), target, (TARGET_LINK_LAYER, mac))
+fn advertisement(mac: Mac, target: Ipv6Addr, to: Ipv6Addr, flags: u8) -> Encoded {
+    encode([ADVERTISEMENT, flags], (target, to), target, Some((TARGET_LINK_LAYER, mac)))
 }
 
 fn encode(
     [kind, flags]: [u8; 2],
     (source, destination): (Ipv6Addr, Ipv6Addr),
     target: Ipv6Addr,
-    (option, mac): (u8, Mac),
-) -> [u8; LENGTH] {
+    option: Option<(u8, Mac)>,
+) -> Encoded {
     let mut packet = [0; LENGTH];
     packet[IPV6] = kind;
     packet[IPV6 + 4] = flags;
-    packet[IPV6 + 8..IPV6 + 24].copy_from_slice(&target.octets());
-    packet[IPV6 + 24..IPV6 + 26].copy_from_slice(&[option, 1]);
-    packet[IPV6 + 26..].copy_from_slice(&mac.0);
-    finish(&mut packet, source, destination);
-    packet
+    packet[IPV6 + 8..IPV6 + MESSAGE].copy_from_slice(&target.octets());
+    let mut length = IPV6 + MESSAGE;
+    if let Some((option, mac)) = option {
+        packet[length..length + 2].copy_from_slice(&[option, 1]);
+        packet[length + 2..].copy_from_slice(&mac.0);
+        length = LENGTH;
+    }
+    finish(&mut packet[..length], source, destination);
+    Encoded { packet, length }
+}
+
+impl Encoded {
+    /// Returns the bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.packet[..self.length]
+    }
 }
 
 /// Writes the IPv6 header and the checksum.
@@ -224,9 +238,9 @@ mod tests {
 
     #[test]
     fn a_solicitation_is_parsed() {
-        let parsed = Packet::parse(&request(OURS, client(), target()));
+        let parsed = Packet::parse(request(OURS, client(), target()).bytes());
         assert_eq!(parsed, Some(Packet::Solicitation { source: client(), target: target() }));
-        let parsed = Packet::parse(&probe(target()));
+        let parsed = Packet::parse(probe(target()).bytes());
         let source = Ipv6Addr::UNSPECIFIED;
         assert_eq!(parsed, Some(Packet::Solicitation { source, target: target() }));
     }
@@ -234,10 +248,10 @@ mod tests {
     #[test]
     fn an_answer_goes_to_the_client_or_to_all_nodes() {
         let (packet, to) = answer(OURS, target(), client());
-        assert_eq!((to, packet[IPV6 + 4]), (client(), SOLICITED | OVERRIDE));
+        assert_eq!((to, packet.bytes()[IPV6 + 4]), (client(), SOLICITED | OVERRIDE));
         let (packet, to) = answer(OURS, target(), Ipv6Addr::UNSPECIFIED);
-        assert_eq!((to, packet[IPV6 + 4]), (ALL_NODES, OVERRIDE));
-        let parsed = Packet::parse(&packet);
+        assert_eq!((to, packet.bytes()[IPV6 + 4]), (ALL_NODES, OVERRIDE));
+        let parsed = Packet::parse(packet.bytes());
         assert_eq!(parsed, Some(Packet::Advertisement { target: target(), mac: Some(OURS) }));
     }
 
@@ -249,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_packet_with_any_byte_changed_is_ignored_or_means_something_else() {
-        let packet = request(OURS, client(), target());
+        let packet = request(OURS, client(), target()).packet;
         // Traffic class and flow label are not checked.
         for offset in (0..LENGTH).filter(|offset| !(1..4).contains(offset)) {
             let mut changed = packet;
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn malformed_options_are_ignored() {
         for units in [0, 2, 255] {
-            let mut packet = request(OURS, client(), target());
+            let mut packet = request(OURS, client(), target()).packet;
             packet[IPV6 + 25] = units;
             packet[IPV6 + 2..IPV6 + 4].fill(0);
             finish(&mut packet, client(), group(target()));
@@ -275,8 +289,8 @@ mod tests {
     #[test]
     fn detection_with_an_option_or_to_another_group_is_ignored() {
         let none = Ipv6Addr::UNSPECIFIED;
-        assert_eq!(Packet::parse(&request(OURS, none, target())), None);
-        let mut packet = probe(target());
+        assert_eq!(Packet::parse(request(OURS, none, target()).bytes()), None);
+        let mut packet = probe(target()).bytes().to_vec();
         packet[IPV6 + 2..IPV6 + 4].fill(0);
         finish(&mut packet, none, ALL_NODES);
         assert_eq!(Packet::parse(&packet), None);

@@ -28,6 +28,15 @@ const NEIGHBOR_DISCOVERY: [Instruction; 7] = [
     (0x06, 0, 0, 0),     // ret nothing
 ];
 
+/// The sockets of one interface.
+#[derive(Debug)]
+pub struct Sockets {
+    interface: u32,
+    arp: OwnedFd,
+    ndp: OwnedFd,
+    groups: OwnedFd,
+}
+
 /// The link of one interface.
 #[derive(Debug)]
 pub struct Link {
@@ -89,13 +98,23 @@ pub enum LinkError {
     },
 }
 
-impl Link {
-    /// Opens the link of the interface with this index. Requires `CAP_NET_RAW`.
+impl Sockets {
+    /// Opens the sockets of the interface with this index. Requires `CAP_NET_RAW`.
     pub fn open(interface: u32) -> Result<Self, LinkError> {
         let failed = |source| LinkError::Open { interface, source };
-        let groups = datagrams(AddressFamily::INET6).map_err(failed)?;
-        let arp = packets(ARP, interface, &[]).map_err(failed)?;
-        let ndp = packets(IPV6, interface, &NEIGHBOR_DISCOVERY).map_err(failed)?;
+        Ok(Self {
+            interface,
+            arp: packets(ARP, interface, &[]).map_err(failed)?,
+            ndp: packets(IPV6, interface, &NEIGHBOR_DISCOVERY).map_err(failed)?,
+            groups: datagrams(AddressFamily::INET6).map_err(failed)?,
+        })
+    }
+}
+
+impl Link {
+    /// Returns the link of these sockets. Requires a tokio runtime.
+    pub fn new(sockets: Sockets) -> Result<Self, LinkError> {
+        let Sockets { interface, arp, ndp, groups } = sockets;
         let arp = packet_socket::watch(arp).map_err(LinkError::Watch)?;
         let ndp = packet_socket::watch(ndp).map_err(LinkError::Watch)?;
         Ok(Self { interface, arp, ndp, groups, members: BTreeMap::new() })
