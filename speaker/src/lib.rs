@@ -5,6 +5,7 @@
 //! stops answering, and nothing is left to remove.
 
 pub mod announcer;
+pub mod assignments;
 pub mod controller;
 pub mod frame;
 pub mod heartbeat;

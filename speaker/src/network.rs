@@ -55,6 +55,14 @@ pub enum Notice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(u64);
 
+impl Epoch {
+    /// Returns the epoch that the next stop begins.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// Runs until the controller is gone.
 pub async fn run(
     mut announcer: Announcer,
@@ -80,7 +88,7 @@ pub async fn run(
         last = now;
         if pause > LONGEST_PAUSE {
             announcer.silence_all();
-            epoch.0 += 1;
+            epoch = epoch.next();
             let _ended = notices.send(Notice::Paused { pause, epoch });
         }
         match event {

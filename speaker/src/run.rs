@@ -1,6 +1,7 @@
 //! Wiring: creates the parts, connects them, and runs them under supervision.
 
 use crate::announcer::Announcer;
+use crate::assignments::Assignments;
 use crate::controller::Controller;
 use crate::leases::Leases;
 use crate::{heartbeat, network};
@@ -25,7 +26,7 @@ pub async fn run(
     let (commands, obeyed) = mpsc::unbounded_channel();
     let (noticed, notices) = mpsc::unbounded_channel();
     let (shown, answers) = watch::channel(false);
-    let controller = Controller::new(node, leases.clone(), commands, shown);
+    let controller = Controller::new(Assignments::new(node), leases.clone(), commands, shown);
     let mut supervisor = Supervisor::new();
     supervisor.spawn_companion("network", network::run(announcer, obeyed, noticed));
     supervisor.spawn_companion("heartbeat", heartbeat::run(leases, answers, shutdown.clone()));

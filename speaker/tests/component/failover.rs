@@ -35,7 +35,6 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Result<Option<Self>> {
-        let _ = fastrak_runtime::log::init("info", fastrak_runtime::log::LogFormat::Text);
         let lan = or_skip!(lan().await, Ok(None));
         let plane: &ControlPlane = or_skip!(shared(Options::api_only()).await, Ok(None));
         let api = plane.client().await?;
