@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod assignment;
 pub mod balancer;
 pub mod capacity;
 pub mod claim;

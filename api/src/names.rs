@@ -134,6 +134,22 @@ pub const PROBE_ASKS: &str = "true";
 /// The value of the annotation.
 pub const PROBE_SEEN: &str = "seen";
 
+/// The namespace of the Leases that assign addresses to nodes.
+pub const ADDRESS_NAMESPACE: &str = "fastrak-addresses";
+/// Label on a Lease of an address ([`crate::assignment`]).
+pub const ADDRESS: &str = domain!("address");
+/// The value of [`ADDRESS`].
+pub const ADDRESS_YES: &str = "true";
+/// Annotation on a Lease of an address: the node that takes it over if the holder fails.
+pub const STANDBY: &str = domain!("standby");
+/// Annotation on a Lease of an address: whether the holder has accepted it
+/// ([`crate::assignment::State`]).
+pub const ADDRESS_STATE: &str = domain!("address-state");
+/// Annotation on a refused Lease: the MAC address of the station that uses the address.
+pub const ADDRESS_CONFLICT: &str = domain!("address-conflict");
+/// Name of the speaker's DaemonSet and ServiceAccount.
+pub const SPEAKER: &str = "fastrak-speaker";
+
 /// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
 pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";
 /// Field manager of the webhook's repairs.

@@ -1,0 +1,211 @@
+//! The assignment of an address to nodes: one Lease for each address, named by it, so that the API
+//! server itself refuses to assign an address twice.
+//!
+//! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it. The
+//! standby takes it over if the holder fails.
+
+use crate::names;
+use crate::node::NodeName;
+use k8s_openapi::api::coordination::v1::Lease;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An assignment, as its Lease shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The address.
+    pub address: IpAddr,
+    /// The node that answers for it.
+    pub holder: NodeName,
+    /// The node that takes it over if the holder fails.
+    pub standby: Option<NodeName>,
+    /// Whether the holder has accepted it.
+    pub state: State,
+    /// The UID of the Lease: another object of the same name is another assignment.
+    pub uid: String,
+    /// The version of the Lease, which every write of a speaker names.
+    pub version: String,
+}
+
+/// Whether the holder has accepted an assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The holder has not answered yet.
+    Proposed,
+    /// The holder answers for the address.
+    Accepted,
+    /// The holder has found the address in use.
+    Refused,
+}
+
+/// Why a Lease is no assignment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssignmentError {
+    /// The name of the Lease is not an address.
+    #[error("the name {0:?} is not an address in the form of a name")]
+    Name(String),
+    /// The holder is missing or not the name of a node.
+    #[error("the holder of {0} is not a node")]
+    Holder(IpAddr),
+    /// The standby is not the name of a node.
+    #[error("the standby of {0} is not a node")]
+    Standby(IpAddr),
+    /// The state is missing or unknown.
+    #[error("the state of {0} is not one of proposed, accepted, refused")]
+    State(IpAddr),
+}
+
+impl Assignment {
+    /// Reads the assignment from its Lease.
+    pub fn read(lease: &Lease) -> Result<Self, AssignmentError> {
+        let metadata = &lease.metadata;
+        let name = metadata.name.clone().unwrap_or_default();
+        let address = address(&name).ok_or(AssignmentError::Name(name))?;
+        let annotation = |key| Some(metadata.annotations.as_ref()?.get(key)?.as_str());
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        let holder = NodeName::parse(holder.unwrap_or_default());
+        let standby = annotation(names::STANDBY).map(NodeName::parse).transpose();
+        let state = annotation(names::ADDRESS_STATE).and_then(State::parse);
+        Ok(Self {
+            address,
+            holder: holder.map_err(|_| AssignmentError::Holder(address))?,
+            standby: standby.map_err(|_| AssignmentError::Standby(address))?,
+            state: state.ok_or(AssignmentError::State(address))?,
+            uid: metadata.uid.clone().unwrap_or_default(),
+            version: metadata.resource_version.clone().unwrap_or_default(),
+        })
+    }
+}
+
+impl State {
+    const ALL: [Self; 3] = [Self::Proposed, Self::Accepted, Self::Refused];
+
+    /// Returns the value of the annotation.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Returns the name of the Lease of an address. A name has no colons, so an IPv6 address is written
+/// in full with hyphens: each address has exactly one name.
+#[must_use]
+pub fn lease_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => address.segments().map(|group| format!("{group:04x}")).join("-"),
+    }
+}
+
+/// Returns the name of the Lease by which a node shows that its speaker works.
+#[must_use]
+pub fn heartbeat_name(node: &NodeName) -> String {
+    format!("node.{}", node.as_str())
+}
+
+/// Returns the address that a Lease is named by.
+fn address(name: &str) -> Option<IpAddr> {
+    let parsed = if name.contains('-') {
+        let address: Ipv6Addr = name.replace('-', ":").parse().ok()?;
+        IpAddr::V6(address)
+    } else {
+        IpAddr::V4(name.parse().ok()?)
+    };
+    (lease_name(parsed) == name).then_some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn lease(change: impl FnOnce(&mut Value)) -> Result<Assignment, AssignmentError> {
+        let mut lease = json!({
+            "metadata": {
+                "name": "192.0.2.10",
+                "uid": "u1",
+                "resourceVersion": "7",
+                "annotations": { names::STANDBY: "node-b", names::ADDRESS_STATE: "accepted" },
+            },
+            "spec": { "holderIdentity": "node-a" },
+        });
+        change(&mut lease);
+        Assignment::read(&serde_json::from_value(lease).unwrap())
+    }
+
+    #[test]
+    fn an_assignment_is_read_from_its_lease() {
+        let read = lease(|_| ()).unwrap();
+        assert_eq!(read.address, "192.0.2.10".parse::<IpAddr>().unwrap());
+        assert_eq!(read.holder.as_str(), "node-a");
+        assert_eq!(read.standby.unwrap().as_str(), "node-b");
+        assert_eq!(
+            (read.state, read.uid.as_str(), read.version.as_str()),
+            (State::Accepted, "u1", "7")
+        );
+    }
+
+    #[test]
+    fn an_assignment_needs_no_standby() {
+        let annotations = json!({ names::ADDRESS_STATE: "proposed" });
+        let read = lease(|lease| lease["metadata"]["annotations"] = annotations).unwrap();
+        assert_eq!((read.standby, read.state), (None, State::Proposed));
+    }
+
+    #[test]
+    fn every_other_lease_is_refused_with_the_reason() {
+        let address = "192.0.2.10".parse().unwrap();
+        let standby = json!({ names::STANDBY: "B", names::ADDRESS_STATE: "accepted" });
+        for (at, value, expected) in [
+            (
+                "/metadata/name",
+                json!("192.0.2.010"),
+                AssignmentError::Name("192.0.2.010".to_owned()),
+            ),
+            ("/metadata/name", json!("web"), AssignmentError::Name("web".to_owned())),
+            ("/spec/holderIdentity", json!(""), AssignmentError::Holder(address)),
+            ("/spec/holderIdentity", json!("Node A"), AssignmentError::Holder(address)),
+            ("/metadata/annotations", standby, AssignmentError::Standby(address)),
+            ("/metadata/annotations", json!({}), AssignmentError::State(address)),
+        ] {
+            let read = lease(|lease| *lease.pointer_mut(at).unwrap() = value.clone());
+            assert_eq!(read, Err(expected), "{at}: {value}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_written_in_full() {
+        let name = lease_name("2001:db8::10".parse().unwrap());
+        assert_eq!(name, "2001-0db8-0000-0000-0000-0000-0000-0010");
+        assert_eq!(address("2001-db8-0-0-0-0-0-10"), None, "each address has one name");
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_is_read_from_its_name(v4 in any::<[u8; 4]>(), v6 in any::<[u8; 16]>()) {
+            for original in [IpAddr::from(v4), IpAddr::from(v6)] {
+                prop_assert_eq!(address(&lease_name(original)), Some(original));
+            }
+        }
+
+        #[test]
+        fn no_name_panics(name in ".{0,64}") {
+            let _ = address(&name);
+        }
+    }
+}

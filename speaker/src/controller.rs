@@ -1,0 +1,179 @@
+//! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so that a
+//! slow one delays no other.
+
+use crate::assignments::{Action, Assignments};
+use crate::leases::{Change, Leases, LeasesError};
+use crate::network::{Command, Epoch, Notice};
+use fastrak_api::assignment::Assignment;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::shutdown::Shutdown;
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::watcher::Event;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+/// The time between two steps.
+const TICK: Duration = Duration::from_millis(50);
+/// How long the assignments of a stopping node may take to change their holder.
+const HAND_OVER: Duration = Duration::from_secs(3);
+
+/// The controller of one node.
+pub struct Controller {
+    assignments: Assignments,
+    leases: Leases,
+    commands: UnboundedSender<Command>,
+    answers: watch::Sender<bool>,
+    requests: JoinSet<Outcome>,
+}
+
+/// The result of a request.
+enum Outcome {
+    Listed(Epoch, Result<Vec<Assignment>, LeasesError>),
+    Written(IpAddr, Change, Result<bool, LeasesError>),
+    Heartbeat(IpAddr, Result<Option<String>, LeasesError>),
+}
+
+impl Controller {
+    /// Returns a controller that sends `commands` to the network task and shows in `answers` whether
+    /// the node answers for any address.
+    #[must_use]
+    pub fn new(
+        assignments: Assignments,
+        leases: Leases,
+        commands: UnboundedSender<Command>,
+        answers: watch::Sender<bool>,
+    ) -> Self {
+        Self { assignments, leases, commands, answers, requests: JoinSet::new() }
+    }
+
+    /// Runs until shutdown is requested, and then hands all addresses over.
+    pub async fn run(
+        mut self,
+        mut notices: UnboundedReceiver<Notice>,
+        shutdown: Shutdown,
+    ) -> Result<(), Infallible> {
+        let mut events = std::pin::pin!(self.leases.watch().events());
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut deadline = None;
+        while deadline.is_none_or(|at| Instant::now() < at && self.assignments.can_hand_over()) {
+            tokio::select! {
+                Some(event) = events.next() => self.watched(event),
+                Some(notice) = notices.recv() => self.noticed(notice),
+                Some(Ok(outcome)) = self.requests.join_next() => self.finished(outcome),
+                _ = ticks.tick() => self.assignments.step(Instant::now()),
+                () = shutdown.requested(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + HAND_OVER);
+                    self.assignments.hand_over();
+                }
+            }
+            self.act();
+        }
+        Ok(())
+    }
+
+    fn watched(&mut self, event: Event<Lease>) {
+        let (lease, is_deleted) = match event {
+            Event::Apply(lease) | Event::InitApply(lease) => (lease, false),
+            Event::Delete(lease) => (lease, true),
+            Event::Init => return,
+            // The list of a watch may come from a cache, and does not show what was deleted.
+            Event::InitDone => return self.assignments.expire(),
+        };
+        match Assignment::read(&lease) {
+            Ok(gone) if is_deleted => self.assignments.remove(gone.address, &gone.uid),
+            Ok(assignment) => self.assignments.apply(assignment, Instant::now()),
+            Err(error) => {
+                let lease = lease.metadata.name.unwrap_or_default();
+                tracing::warn!(lease, error = %Chain(&error), "ignored a Lease");
+            }
+        }
+    }
+
+    fn noticed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Seen(sighting) => self.assignments.seen(sighting),
+            Notice::Paused { pause, epoch } => {
+                tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
+                self.assignments.paused(epoch);
+            }
+        }
+    }
+
+    fn finished(&mut self, outcome: Outcome) {
+        let now = Instant::now();
+        match outcome {
+            Outcome::Listed(epoch, result) => {
+                self.assignments.listed(epoch, logged(result, None), now);
+            }
+            Outcome::Heartbeat(address, result) => {
+                self.assignments.heartbeat(address, logged(result, Some(address)), now);
+            }
+            Outcome::Written(address, change, result) => {
+                let written = logged(result, Some(address));
+                if written == Some(true) {
+                    tracing::info!(%address, ?change, "changed the assignment");
+                }
+                self.assignments.written(address, written.is_some(), now);
+            }
+        }
+    }
+
+    /// Carries out what is due.
+    fn act(&mut self) {
+        for action in self.assignments.take_actions() {
+            self.carry_out(action);
+        }
+        let answers = self.assignments.answers();
+        self.answers.send_if_modified(|shown| std::mem::replace(shown, answers) != answers);
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        let leases = self.leases.clone();
+        match action {
+            Action::Send(command) => {
+                if let Command::Answer(address, _) = command {
+                    tracing::info!(%address, "answering for the address");
+                }
+                // The process ends if the network task does.
+                let _ended = self.commands.send(command);
+            }
+            Action::Warn(sighting) => {
+                let (address, mac) = (sighting.address, sighting.mac);
+                tracing::warn!(%address, %mac, "another station uses the address: silent until the assignment is read again");
+            }
+            Action::List(epoch) => {
+                let request = async move { Outcome::Listed(epoch, leases.list().await) };
+                self.requests.spawn(request);
+            }
+            Action::ReadHeartbeat(address, holder) => {
+                let request =
+                    async move { Outcome::Heartbeat(address, leases.heartbeat(&holder).await) };
+                self.requests.spawn(request);
+            }
+            Action::Write(assignment, change) => {
+                let request = async move {
+                    let written = leases.write(&assignment, change).await;
+                    Outcome::Written(assignment.address, change, written)
+                };
+                self.requests.spawn(request);
+            }
+        }
+    }
+}
+
+/// Logs an error.
+fn logged<T>(result: Result<T, LeasesError>, address: Option<IpAddr>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            let address = address.map(|address| address.to_string());
+            tracing::warn!(address, error = %Chain(error), "a request to the API server failed");
+        })
+        .ok()
+}

@@ -1,0 +1,158 @@
+//! The Leases that a speaker reads and writes. Every write names the version that was read.
+
+use crate::frame::Mac;
+use fastrak_api::assignment::{Assignment, State, heartbeat_name, lease_name};
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_runtime::clock;
+use fastrak_runtime::superseded::is_superseded;
+use fastrak_runtime::watch::Watch;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+/// The Leases of addresses.
+#[derive(Clone)]
+pub struct Leases {
+    client: Client,
+    api: Api<Lease>,
+    node: NodeName,
+}
+
+/// A request that has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LeasesError {
+    /// The assignments could not be listed.
+    #[error("the assignments could not be listed")]
+    List(#[source] kube::Error),
+    /// A heartbeat could not be read.
+    #[error("the heartbeat of node {node} could not be read")]
+    ReadHeartbeat {
+        /// The node.
+        node: NodeName,
+        /// The cause.
+        #[source]
+        source: kube::Error,
+    },
+    /// The heartbeat could not be written.
+    #[error("the heartbeat could not be written")]
+    Beat(#[source] kube::Error),
+    /// An assignment could not be written.
+    #[error("the assignment could not be written")]
+    Write(#[source] kube::Error),
+}
+
+/// A change of an assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The holder answers for the address.
+    Accept,
+    /// The holder has found the address in use.
+    Refuse(Mac),
+    /// The standby becomes the holder.
+    TakeOver,
+    /// The holder makes the standby the holder.
+    HandOver,
+}
+
+impl Leases {
+    /// Returns the Leases of addresses, for the speaker of `node`.
+    #[must_use]
+    pub fn new(client: Client, node: NodeName) -> Self {
+        let api = Api::namespaced(client.clone(), names::ADDRESS_NAMESPACE);
+        Self { client, api, node }
+    }
+
+    /// Returns the watch of all assignments. What is no assignment is `None`.
+    #[must_use]
+    pub fn watch(&self) -> Watch<Lease> {
+        let read = |text: &str| serde_json::from_str(text);
+        let watch = Watch::namespaced::<Lease>(self.client.clone(), names::ADDRESS_NAMESPACE, read);
+        watch.labels(&selector())
+    }
+
+    /// Lists the current assignments. A list without a version is never served from a cache.
+    pub async fn list(&self) -> Result<Vec<Assignment>, LeasesError> {
+        let params = ListParams::default().labels(&selector());
+        let listed = self.api.list(&params).await.map_err(LeasesError::List)?;
+        Ok(listed.items.iter().filter_map(|lease| Assignment::read(lease).ok()).collect())
+    }
+
+    /// Writes a change. Returns `false` if the assignment has changed since it was read.
+    pub async fn write(
+        &self,
+        assignment: &Assignment,
+        change: Change,
+    ) -> Result<bool, LeasesError> {
+        let patch = json_patch(assignment, change, &self.node, &MicroTime(clock::now()));
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch).unwrap_or_else(|_| json_patch::Patch(Vec::new()));
+        let name = lease_name(assignment.address);
+        let params =
+            PatchParams { field_manager: Some(names::SPEAKER.to_owned()), ..Default::default() };
+        match self.api.patch(&name, &params, &Patch::<()>::Json(patch)).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_superseded(&error) => Ok(false),
+            Err(error) => Err(LeasesError::Write(error)),
+        }
+    }
+
+    /// Returns the version of the heartbeat of `node`, or `None` if it has none.
+    pub async fn heartbeat(&self, node: &NodeName) -> Result<Option<String>, LeasesError> {
+        let found = self.api.get_metadata_opt(&heartbeat_name(node)).await;
+        let found =
+            found.map_err(|source| LeasesError::ReadHeartbeat { node: node.clone(), source })?;
+        Ok(found.and_then(|lease| lease.metadata.resource_version))
+    }
+
+    /// Writes the heartbeat of this node.
+    pub async fn beat(&self) -> Result<(), LeasesError> {
+        let name = heartbeat_name(&self.node);
+        let lease = Lease {
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.node.to_string()),
+                renew_time: Some(MicroTime(clock::now())),
+                ..LeaseSpec::default()
+            }),
+        };
+        let params = PatchParams::apply(names::SPEAKER).force();
+        let written = self.api.patch(&name, &params, &Patch::Apply(&lease)).await;
+        written.map(drop).map_err(LeasesError::Beat)
+    }
+}
+
+fn selector() -> String {
+    format!("{}={}", names::ADDRESS, names::ADDRESS_YES)
+}
+
+/// Returns a JSON Patch that applies only to the version that was read.
+fn json_patch(assignment: &Assignment, change: Change, node: &NodeName, now: &MicroTime) -> Value {
+    let annotation = |key: &str| format!("/metadata/annotations/{}", key.replace('/', "~1"));
+    let set_state = |state: State| json!({ "op": "add", "path": annotation(names::ADDRESS_STATE), "value": state.as_str() });
+    let standby = annotation(names::STANDBY);
+    let set_holder = |holder: &NodeName| {
+        [
+            json!({ "op": "add", "path": "/spec/holderIdentity", "value": holder.as_str() }),
+            json!({ "op": "add", "path": "/spec/acquireTime", "value": now }),
+            json!({ "op": "remove", "path": standby }),
+        ]
+    };
+    let version = &assignment.version;
+    let mut patch =
+        vec![json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version })];
+    match change {
+        Change::Accept => patch.push(set_state(State::Accepted)),
+        Change::Refuse(mac) => {
+            let path = annotation(names::ADDRESS_CONFLICT);
+            patch.push(json!({ "op": "add", "path": path, "value": mac.to_string() }));
+            patch.push(set_state(State::Refused));
+        }
+        Change::TakeOver => patch.extend(set_holder(node)),
+        // Without a standby nobody can be the holder, and the patch changes nothing.
+        Change::HandOver => patch.extend(assignment.standby.iter().flat_map(set_holder)),
+    }
+    Value::Array(patch)
+}

@@ -1,0 +1,97 @@
+//! Checks that no other station uses an address before it is announced (RFC 5227 §2.1, RFC 4862
+//! §5.4).
+//!
+//! The RFCs probe over seconds because a host may just have been plugged into a switch that does not
+//! forward yet. A node has been on its segment for a long time, so half a second is enough. Reads no
+//! clock.
+
+use crate::frame::Mac;
+use std::time::{Duration, Instant};
+
+/// The number of probes.
+const PROBES: u32 = 3;
+/// The time between two probes.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The time after the last probe in which an answer still counts.
+const WAIT: Duration = Duration::from_millis(300);
+
+/// The check of one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    start: Instant,
+    sent: u32,
+    in_use_by: Option<Mac>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Wait,
+    /// Send a probe.
+    Probe,
+    /// No station uses the address.
+    Accept,
+    /// This station uses the address.
+    Refuse(Mac),
+}
+
+impl Verification {
+    /// Returns a check that starts at `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { start: now, sent: 0, in_use_by: None }
+    }
+
+    /// Returns what to do at `now`. A probe counts as sent when it is returned.
+    pub fn step(&mut self, now: Instant) -> Step {
+        let elapsed = now.saturating_duration_since(self.start);
+        match self.in_use_by {
+            Some(mac) => Step::Refuse(mac),
+            None if self.sent < PROBES && elapsed >= INTERVAL * self.sent => {
+                self.sent += 1;
+                Step::Probe
+            }
+            None if self.sent == PROBES && elapsed >= INTERVAL * (PROBES - 1) + WAIT => {
+                Step::Accept
+            }
+            None => Step::Wait,
+        }
+    }
+
+    /// Records that a station uses the address.
+    pub fn seen(&mut self, mac: Mac) {
+        self.in_use_by.get_or_insert(mac);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+
+    fn steps(verification: &mut Verification, start: Instant) -> Vec<(u64, Step)> {
+        let at = |millis| start + Duration::from_millis(millis);
+        let steps = (0..=600).step_by(50).map(|millis| (millis, verification.step(at(millis))));
+        steps.filter(|(_, step)| *step != Step::Wait).collect()
+    }
+
+    #[test]
+    fn an_address_is_accepted_after_three_unanswered_probes() {
+        let start = Instant::now();
+        let steps = steps(&mut Verification::new(start), start);
+        let probes = [0, 100, 200].map(|millis| (millis, Step::Probe));
+        assert_eq!(steps[..3], probes);
+        assert_eq!(steps[3], (500, Step::Accept));
+    }
+
+    #[test]
+    fn an_address_in_use_is_refused_with_the_first_station_that_was_seen() {
+        let start = Instant::now();
+        let mut verification = Verification::new(start);
+        verification.seen(MAC);
+        verification.seen(Mac([2, 0, 0, 0, 0, 8]));
+        assert_eq!(verification.step(start), Step::Refuse(MAC));
+    }
+}

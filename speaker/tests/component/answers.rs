@@ -1,0 +1,147 @@
+//! The announcer on a real segment: hosts in network namespaces, whose kernels are the clients.
+
+use crate::segment::{AbortOnDrop, announcer, lan};
+use anyhow::{Context, Result};
+use fastrak_speaker::frame::Mac;
+use fastrak_speaker::responder::Sighting;
+use fastrak_testkit::eventually::eventually;
+use fastrak_testkit::lan::Host;
+use fastrak_testkit::or_skip;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 200));
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x200));
+const SOON: Duration = Duration::from_secs(5);
+
+/// An announcer of both addresses. Dropping it stops it.
+struct Speaker {
+    mac: Mac,
+    sightings: UnboundedReceiver<Sighting>,
+    task: AbortOnDrop,
+}
+
+impl Speaker {
+    async fn start(host: &Host) -> Result<Self> {
+        let (mut announcer, mac) = announcer(host).await?;
+        for address in [V4, V6] {
+            announcer.answer(address)?;
+        }
+        let (found, sightings) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Ok(response) = announcer.next().await {
+                let seen = response.map(|response| announcer.respond(response)).transpose();
+                if let Ok(Some(Some(sighting))) = seen {
+                    let _ = found.send(sighting);
+                }
+            }
+        });
+        Ok(Self { mac, sightings, task: AbortOnDrop(task) })
+    }
+
+    /// Stops it and waits until it has stopped.
+    async fn stop(mut self) {
+        self.task.0.abort();
+        let _cancelled = (&mut self.task.0).await;
+    }
+}
+
+/// Waits until the client has the speaker's MAC address for both addresses.
+async fn expect_reachable(client: &Host, speaker: &Speaker) -> Result<()> {
+    for address in [V4, V6] {
+        let expected = Ok(Some(speaker.mac.to_string()));
+        eventually(SOON, format!("{address} is at {}", speaker.mac), || async {
+            client.send_to(address).await.is_ok()
+                && client.neighbor(address).await.map_err(drop) == expected
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_resolves_both_addresses_to_the_speakers_node() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (node, client) = (lan.host(1).await?, lan.host(9).await?);
+    let speaker = Speaker::start(&node).await?;
+    expect_reachable(&client, &speaker).await?;
+    speaker.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_announcement_moves_clients_to_the_new_node() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (first, second) = (lan.host(1).await?, lan.host(2).await?);
+    let client = lan.host(9).await?;
+    let speaker = Speaker::start(&first).await?;
+    expect_reachable(&client, &speaker).await?;
+    speaker.stop().await;
+
+    let speaker = Speaker::start(&second).await?;
+    // The client asks nobody: the announcement alone has changed its table.
+    for address in [V4, V6] {
+        eventually(SOON, format!("{address} has moved"), || async {
+            client.neighbor(address).await.map_err(drop) == Ok(Some(speaker.mac.to_string()))
+        })
+        .await?;
+    }
+    expect_reachable(&client, &speaker).await?;
+    speaker.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stopped_speaker_does_not_answer() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (node, client) = (lan.host(1).await?, lan.host(9).await?);
+    let speaker = Speaker::start(&node).await?;
+    expect_reachable(&client, &speaker).await?;
+    speaker.stop().await;
+    client.run("ip neighbor flush dev eth0").await?;
+    for address in [V4, V6] {
+        client.send_to(address).await?;
+        // The kernel asks three times, a second apart.
+        eventually(SOON, format!("{address} cannot be resolved"), || async {
+            let shown = client.run(&format!("ip neighbor show to {address} dev eth0")).await;
+            shown.is_ok_and(|shown| shown.contains("FAILED"))
+        })
+        .await?;
+        assert_eq!(client.neighbor(address).await?, None, "{address}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn duplicate_address_detection_of_another_host_finds_the_address_in_use() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (node, other) = (lan.host(1).await?, lan.host(2).await?);
+    let speaker = Speaker::start(&node).await?;
+    other.run(&format!("ip address add {V6}/64 dev eth0")).await?;
+    eventually(SOON, "the address is a duplicate", || async {
+        let shown = other.run("ip -6 address show dev eth0 dadfailed").await;
+        shown.is_ok_and(|shown| shown.contains(&V6.to_string()))
+    })
+    .await?;
+    speaker.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_host_that_uses_an_address_is_reported() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (node, other) = (lan.host(1).await?, lan.host(2).await?);
+    let mut speaker = Speaker::start(&node).await?;
+    // Another speaker announces the same addresses.
+    let second = Speaker::start(&other).await?;
+    for address in [V4, V6] {
+        let expected = Sighting { address, mac: second.mac };
+        let seen = async { while speaker.sightings.recv().await != Some(expected) {} };
+        let seen = tokio::time::timeout(SOON, seen).await;
+        seen.with_context(|| format!("nobody is seen with {address}"))?;
+    }
+    second.stop().await;
+    speaker.stop().await;
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Tests on real segments and a real API server, one behaviour each.
+
+mod answers;
+mod failover;
+mod segment;
