@@ -79,7 +79,7 @@ impl Events {
 impl EventWriter {
     /// Creates a writer for the agent of `node`.
     #[must_use]
-    pub fn new(waiting: Waiting, client: Client, node: NodeName) -> Self {
+    pub fn new(waiting: Waiting, client: Client, node: &NodeName) -> Self {
         let reporter = Reporter {
             controller: names::PROVISIONER,
             instance: node.to_string(),
