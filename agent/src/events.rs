@@ -108,7 +108,7 @@ impl<'a> From<&'a NodeName> for Object<'a> {
 impl EventWriter {
     /// Creates a writer for the agent of `node`.
     #[must_use]
-    pub fn new(waiting: Waiting, client: Client, node: NodeName) -> Self {
+    pub fn new(waiting: Waiting, client: Client, node: &NodeName) -> Self {
         let reporter = Reporter {
             controller: names::PROVISIONER,
             instance: node.to_string(),

@@ -55,7 +55,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let client = client::connect(&client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
     let (events, notes) = events::channel();
-    let writer = EventWriter::new(notes, client.clone(), node.clone());
+    let writer = EventWriter::new(notes, client.clone(), &node);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let names = pools.iter().map(|pool| pool.name.clone()).collect();
     tracing::info!(%node, address = %bound.address(), pools = pools.len(), "starting the agent");

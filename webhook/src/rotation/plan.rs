@@ -6,7 +6,7 @@
 //! 1. `Introduce`: store the next CA beside the current one.
 //! 2. `Publish`: write both to `caBundle`.
 //! 3. Wait until this replica has seen both in `caBundle` for `settle`: API servers load it by a
-//! watch.
+//!    watch.
 //! 4. `Promote`: make the next CA the current one and issue a leaf. The previous CA stays trusted.
 //! 5. `Serve`: each replica serves the new leaf, after the same wait.
 //! 6. `Retire`: the last leaf of the previous CA has expired; remove the CA.
