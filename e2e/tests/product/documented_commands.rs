@@ -3,7 +3,7 @@
 //!
 //! - `sh`: commands for the administrator's shell, all of which succeed on an installed cluster;
 //! - `yaml`: an object, an overlay (`# kustomization.yaml` in its first line), another file (named
-//! in its first line), flags of the agent (`args:`), or a part of an object;
+//!   in its first line), flags of the agent (`args:`), or a part of an object;
 //! - `console`: commands that cannot run here, with a first line that says where they do;
 //! - `text`: no command.
 
