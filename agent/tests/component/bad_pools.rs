@@ -13,7 +13,7 @@ use std::path::Path;
 async fn refused_until_repaired(
     breaks: impl Fn(&Path) -> Result<()>,
     words: &str,
-    mends: impl Fn(&Path) -> Result<()>,
+    repairs: impl Fn(&Path) -> Result<()>,
 ) -> Result<()> {
     let scene = or_skip!(Scene::new().await, Ok(()));
     breaks(&scene.pool())?;
@@ -22,7 +22,7 @@ async fn refused_until_repaired(
         let claim = scene.create(&namespace, scene.claim("data")).await?;
         let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
         ensure!(note.contains(words), "{note:?} does not say {words:?}");
-        mends(&scene.pool())?;
+        repairs(&scene.pool())?;
         scene.bound(&claim).await?;
         Ok(())
     })
@@ -42,11 +42,11 @@ async fn a_pool_that_is_a_file_is_refused() -> Result<()> {
         std::fs::remove_dir(pool)?;
         Ok(std::fs::write(pool, "")?)
     };
-    let mends = |pool: &Path| {
+    let repairs = |pool: &Path| {
         std::fs::remove_file(pool)?;
         Ok(std::fs::create_dir(pool)?)
     };
-    refused_until_repaired(breaks, "not a directory", mends).await
+    refused_until_repaired(breaks, "not a directory", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,11 +55,11 @@ async fn a_pool_that_is_a_symbolic_link_is_refused() -> Result<()> {
         std::fs::rename(pool, pool.with_extension("real"))?;
         Ok(symlink(pool.with_extension("real"), pool)?)
     };
-    let mends = |pool: &Path| {
+    let repairs = |pool: &Path| {
         std::fs::remove_file(pool)?;
         Ok(std::fs::rename(pool.with_extension("real"), pool)?)
     };
-    refused_until_repaired(breaks, "symbolic link", mends).await
+    refused_until_repaired(breaks, "symbolic link", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,23 +80,23 @@ async fn a_pool_in_memory_is_used_and_warned_about() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_with_foreign_contents_is_refused() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join("precious"), "")?);
-    let mends = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "")?);
-    refused_until_repaired(breaks, "\"precious\"", mends).await
+    let repairs = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "")?);
+    refused_until_repaired(breaks, "\"precious\"", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_with_the_marker_of_another_disk_is_refused() -> Result<()> {
     let marker = r#"{"format":1,"id":"1","pool":"other","node":"node-x"}"#;
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), marker)?);
-    let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
-    refused_until_repaired(breaks, "it is pool \"other\"", mends).await
+    let repairs = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
+    refused_until_repaired(breaks, "it is pool \"other\"", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_with_an_unreadable_marker_is_refused() -> Result<()> {
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), "garbage")?);
-    let mends = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
-    refused_until_repaired(breaks, "restore it", mends).await
+    let repairs = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
+    refused_until_repaired(breaks, "restore it", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ async fn a_claim_that_requests_more_gets_it() -> Result<()> {
         );
         assert_eq!(record(&scene, &claim)?.bytes, 5 << 20);
         let note = scene.event(&namespace, "data", "VolumeResizeSuccessful").await?;
-        ensure!(note.contains("5Mi now, not 1Mi"), "{note}");
+        ensure!(note.contains("from 1Mi to 5Mi"), "{note}");
         Ok(())
     })
     .await

@@ -96,7 +96,7 @@ async fn an_expired_volume_is_removed() -> Result<()> {
         let claim = undelete(&scene, "new", &class, &uid(&old)?);
         scene.create(&namespace, claim).await?;
         let note = scene.event(&namespace, "new", "RestoreRefused").await?;
-        assert!(note.contains("keeps it for a time"), "{note}");
+        assert!(note.contains("keeps it for a limited time"), "{note}");
         Ok(())
     })
     .await
