@@ -10,5 +10,4 @@ mod object;
 pub mod plan;
 mod queue;
 pub mod report;
-mod restorations;
 mod restore;

@@ -4,13 +4,20 @@
 //! change, and has one consumer.
 
 use super::kind::Key;
-use super::restorations::Restorations;
+use fastrak_runtime::retry::KeyedBackoff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a report is not repeated.
 const REPEAT: Duration = Duration::from_secs(30 * 60);
+
+/// The time between the first restoration of an object and the second. A client that removes the label
+/// each time would otherwise cause a write each time: the delay doubles.
+const RESTORE_AGAIN: Duration = Duration::from_secs(30);
+/// The longest time between two restorations of an object, and the time without one after which it is
+/// forgotten.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The objects of one kind.
 #[derive(Debug)]
@@ -21,7 +28,7 @@ pub(super) struct Queue<T> {
     order: BTreeSet<(Instant, Key)>,
     listed: Option<BTreeSet<Key>>,
     /// Outlives the objects: a restored object leaves the queue until the next time.
-    pub(super) restorations: Restorations,
+    pub(super) restorations: KeyedBackoff<Key, Instant>,
 }
 
 #[derive(Debug)]
@@ -41,7 +48,7 @@ impl<T> Queue<T> {
             objects: BTreeMap::new(),
             order: BTreeSet::new(),
             listed: None,
-            restorations: Restorations::default(),
+            restorations: KeyedBackoff::new(RESTORE_AGAIN, LONGEST, LONGEST),
         }
     }
 

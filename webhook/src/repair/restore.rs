@@ -28,7 +28,7 @@ impl RepairController {
         snapshot: &Snapshot,
     ) -> bool {
         let now = Instant::now();
-        if let Some(at) = queue.restorations.not_before(key).filter(|at| now < *at) {
+        if let Some(at) = queue.restorations.due(key).filter(|at| now < *at) {
             queue.requeue(key, at);
             return false;
         }
@@ -42,7 +42,7 @@ impl RepairController {
         match outcome {
             // The volume is not fastrak's. The watch shows the object again if it changes.
             None => queue.remove(key),
-            Some(RepairOutcome::Repaired) => queue.restorations.add(key, now),
+            Some(RepairOutcome::Repaired) => drop(queue.restorations.record(key.clone(), now)),
             Some(RepairOutcome::Superseded) => {}
             Some(RepairOutcome::Failed) => queue.requeue(key, now + RETRY_DELAY),
         }
