@@ -30,7 +30,7 @@ pub struct Assignments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
     Current,
-    /// They are to be read after this time.
+    /// The next list is due after this time.
     Due(Option<Instant>),
     Requested,
 }

@@ -1,7 +1,7 @@
 //! The packets of ARP and NDP that a speaker reads and writes, without their link-layer header.
 //!
 //! Everything that arrives may be hostile. The parsers read fixed offsets of short packets, return
-//! `None` for whatever the RFCs do not allow, and never allocate.
+//! `None` for everything that the RFCs do not allow, and never allocate.
 
 pub mod arp;
 pub mod ndp;

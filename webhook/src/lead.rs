@@ -113,7 +113,7 @@ impl Lead {
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
         let Self { election, leadership, events, defaults, agents, repair, probe } = self;
         parts.spawn("election", election.run(shutdown.clone()));
-        // It ends once the tasks that record events have ended.
+        // It ends once the tasks that record events have returned.
         parts.spawn("events", events.run());
         parts.spawn("defaults", defaults.run(shutdown.clone()));
         parts.spawn("agents", agents.run(shutdown.clone()));

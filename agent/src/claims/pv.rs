@@ -97,7 +97,6 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> 
 mod tests {
     use super::*;
     use fastrak_api::claim_ref::ClaimRef;
-    use fastrak_api::class::ReclaimPolicy;
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::pool::PoolName;

@@ -181,7 +181,7 @@ async fn a_second_agent_on_the_same_pool_is_refused_and_the_message_names_the_fi
         let note = scene.event("default", &scene.node, "PoolUnusable").await?;
         ensure!(note.contains("in use by another agent"), "{note}");
         ensure!(note.contains(&format!("process {}", std::process::id())), "{note}");
-        // Once the first has ended, in whatever way, the second continues.
+        // The second continues once the first has exited, in any way.
         first.end().await?;
         let claim = scene.create(&namespace, scene.claim("second")).await?;
         scene.bound(&claim).await?;

@@ -174,7 +174,7 @@ impl State {
         self.struck
     }
 
-    /// Returns whether the agent's process has ended.
+    /// Returns whether the agent's process has exited.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
     }

@@ -28,7 +28,7 @@ impl Leadership {
     pub async fn gained(&mut self) {
         while !self.is_held() {
             if self.until.changed().await.is_err() {
-                // The election has ended, so this process will never lead.
+                // The election is over, so this process will never lead.
                 std::future::pending::<()>().await;
             }
         }
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(
             leadership.gained().now_or_never(),
             None,
-            "an election that has ended elects no leader"
+            "an election that is over elects no leader"
         );
     }
 

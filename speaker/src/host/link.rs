@@ -186,7 +186,7 @@ fn packets(protocol: u16, interface: u32, filter: &[Instruction]) -> Result<Owne
     Ok(socket)
 }
 
-/// Reads a packet. Returns `None` for one that is to be ignored.
+/// Reads a packet. Returns `None` for an own packet and for one that is too long.
 async fn read(socket: &AsyncFd<OwnedFd>) -> Result<Option<(Mac, Vec<u8>)>, LinkError> {
     loop {
         let mut ready = socket.readable().await.map_err(LinkError::Receive)?;

@@ -2,6 +2,7 @@
 
 use crate::segment::{AbortOnDrop, announcer, lan};
 use anyhow::{Context, Result};
+use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::frame::Mac;
 use fastrak_speaker::responder::Sighting;
 use fastrak_testkit::eventually::eventually;
@@ -9,7 +10,7 @@ use fastrak_testkit::lan::Host;
 use fastrak_testkit::or_skip;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 200));
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x200));
@@ -29,14 +30,7 @@ impl Speaker {
             announcer.answer(address)?;
         }
         let (found, sightings) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            while let Ok(response) = announcer.next().await {
-                let seen = response.map(|response| announcer.respond(response)).transpose();
-                if let Ok(Some(Some(sighting))) = seen {
-                    let _ = found.send(sighting);
-                }
-            }
-        });
+        let task = tokio::spawn(report(announcer, found));
         Ok(Self { mac, sightings, task: AbortOnDrop(task) })
     }
 
@@ -44,6 +38,17 @@ impl Speaker {
     async fn stop(mut self) {
         self.task.0.abort();
         let _cancelled = (&mut self.task.0).await;
+    }
+}
+
+/// Answers, and reports sightings, until the link fails or the receiver is dropped.
+async fn report(announcer: Announcer, found: UnboundedSender<Sighting>) {
+    while let Ok(response) = announcer.next().await {
+        let seen = response.map(|response| announcer.respond(response)).transpose();
+        let Ok(seen) = seen else { return };
+        if seen.flatten().is_some_and(|sighting| found.send(sighting).is_err()) {
+            return;
+        }
     }
 }
 
@@ -137,11 +142,15 @@ async fn another_host_that_uses_an_address_is_reported() -> Result<()> {
     let second = Speaker::start(&other).await?;
     for address in [V4, V6] {
         let expected = Sighting { address, mac: second.mac };
-        let seen = async { while speaker.sightings.recv().await != Some(expected) {} };
-        let seen = tokio::time::timeout(SOON, seen).await;
+        let seen = tokio::time::timeout(SOON, sees(&mut speaker, expected)).await;
         seen.with_context(|| format!("nobody is seen with {address}"))?;
     }
     second.stop().await;
     speaker.stop().await;
     Ok(())
+}
+
+/// Waits until a speaker reports this sighting.
+async fn sees(speaker: &mut Speaker, expected: Sighting) {
+    while speaker.sightings.recv().await != Some(expected) {}
 }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_gets_its_mode_whatever_the_umask() {
+    fn a_directory_gets_its_mode_under_any_umask() {
         let folder = tempfile::tempdir().unwrap();
         let root = Dir::open_at(&Kernel, folder.path()).unwrap();
         for mode in [0o777, 0o700, 0o2770, 0o1777] {

@@ -200,7 +200,7 @@ impl Handle for Descriptor {
     fn device(&self, name: &str) -> Result<Device, Errno> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
         let stat = statx(&self.0, name, flags, StatxFlags::BASIC_STATS)?;
-        // Kernels before 5.8 cannot tell.
+        // Kernels before 5.8 do not report it.
         let known = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
         Ok(Device {
             number: (stat.stx_dev_major, stat.stx_dev_minor),

@@ -38,7 +38,7 @@ pub struct Marker {
 pub enum MarkerState {
     /// The file does not exist.
     Absent,
-    /// The file is empty: an administrator wants a pool here, whatever else the directory contains.
+    /// The file is empty: an administrator wants a pool here, even if the directory contains other files.
     Consent,
     /// The file is a marker.
     Marker(Marker),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_marker_initializes_the_pool_whatever_it_contains() {
+    fn an_empty_marker_initializes_a_pool_with_other_contents() {
         let known = Known { has_volumes: true, ..SEEN };
         assert_eq!(judged(&MarkerState::Consent, &["home"], known), Ok(Verdict::Initialize));
     }

@@ -74,7 +74,7 @@ pub enum VolumeError {
     /// The volume could not be resized.
     #[error("could not raise the volume's quota")]
     Grow(#[source] HostError),
-    /// The thread of the operation has ended.
+    /// The thread of the operation has exited.
     #[error("the operation was interrupted")]
     Interrupted(#[source] JoinError),
 }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub const STAGING: &str = ".staging";
 /// The directory of deleted volumes.
 pub const TRASH: &str = ".trash";
-/// The directory of records of btrfs subvolumes whose quota groups are to be removed.
+/// The directory of records of btrfs subvolumes whose quota groups must be removed.
 pub const GROUPS: &str = ".groups";
 /// The directory of a volume that pods see. The records are beside it, out of their reach.
 pub const DATA: &str = "data";

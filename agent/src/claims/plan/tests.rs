@@ -207,7 +207,7 @@ fn the_policy_and_the_options_of_the_class_are_used() {
 
 proptest! {
     #[test]
-    fn whatever_a_tenant_writes_the_volume_is_named_by_uid_alone(
+    fn a_volume_is_named_by_uid_alone_for_every_claim(
         selected in ".{0,30}", pin in ".{0,30}", label in ".{0,30}", uid in ".{0,40}",
         size in ".{0,12}", modes in proptest::collection::vec(".{0,20}", 0..3),
     ) {

@@ -21,7 +21,7 @@ impl Locks {
         Some(self.given)
     }
 
-    /// Releases all locks: the process has ended.
+    /// Releases all locks: the process has exited.
     pub(super) fn end(&mut self) {
         self.held.clear();
     }

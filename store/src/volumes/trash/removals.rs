@@ -143,7 +143,7 @@ impl Listing {
         skipped.iter().filter(|name| self.names.contains(*name)).count()
     }
 
-    /// Returns the first name after `last` that is to be removed and not in `skipped`.
+    /// Returns the first name after `last` to remove that is not in `skipped`.
     #[must_use]
     pub fn after(&self, last: Option<&OsStr>, skipped: &BTreeSet<OsString>) -> Option<OsString> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
