@@ -84,8 +84,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let mut supervisor = Supervisor::new();
     let synced = watch(&mut supervisor, &context, &client, &readiness);
     work(&mut supervisor, &context, synced, (upkeep, &shutdown));
-    let scrapes = context.metrics.scrapes.clone();
-    let exposed = Exposed { readiness, registry, client, scrapes };
+    let exposed = Exposed { readiness, registry, client, scrapes: context.metrics.scrapes.clone() };
     // The tasks hold the remaining references: the event writer stops after they have.
     drop(context);
     supervisor.spawn("events", writer.run());

@@ -205,7 +205,7 @@ mod tests {
 
         #[test]
         fn no_name_panics(name in ".{0,64}") {
-            let _ = address(&name);
+            let _address = address(&name);
         }
     }
 }

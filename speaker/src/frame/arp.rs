@@ -187,7 +187,7 @@ mod tests {
 
         #[test]
         fn no_packet_panics(packet in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Packet::parse(&packet);
+            let _parsed = Packet::parse(&packet);
         }
     }
 }

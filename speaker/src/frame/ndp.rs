@@ -307,7 +307,7 @@ mod tests {
                 let addresses = [8, 24].map(|at| Ipv6Addr::from(bytes::<16>(&packet, at).unwrap()));
                 finish(&mut packet, addresses[0], addresses[1]);
             }
-            let _ = Packet::parse(&packet);
+            let _parsed = Packet::parse(&packet);
         }
     }
 }

@@ -42,10 +42,10 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("the store holds a volume to a number of files that grows with it", store::limits_files),
     ("the store gives two that are made at once two numbers", store::gives_each_its_number),
     ("the store gives no number that a record has", store::goes_by_the_records),
-    ("the store tells the kernel a limit that it has lost", store::tells_the_kernel_again),
+    ("the store sets a limit that the kernel has lost", store::sets_a_lost_limit),
     ("the store knows what a volume holds", store::counts_what_is_held),
     ("the store gives a number back when the trash is empty", store::gives_a_number_back),
-    ("the store keeps the number of what can be had back", store::keeps_a_number_in_the_trash),
+    ("the store keeps the number of a recoverable volume", store::keeps_a_number_in_the_trash),
     ("the store looks through many numbers in several scans", store::sweeps_a_part_at_a_time),
     ("the store forgets what was half made, and nothing else", store::forgets_what_was_half_made),
 ];

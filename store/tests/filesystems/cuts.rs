@@ -34,12 +34,12 @@ async fn what_the_store_has_answered_outlives_a_power_cut() {
     let (mut story, mut chance) = (Story::default(), std::process::id().wrapping_mul(0x9E37_79B9));
     for _ in 0..CUTS {
         let said = cut(&mut guest, &own, &mut chance).await;
-        let problems = story.go_on(&said);
+        let problems = story.read(&said);
         assert!(problems.is_empty(), "{problems:#?} after\n{said}");
     }
     let last = alone("cuts::inside::looks_and_removes_all");
     let said = tokio::task::block_in_place(|| guest.run(&own, &last, DEADLINE)).unwrap();
-    let problems = story.go_on(&said);
+    let problems = story.read(&said);
     assert!(problems.is_empty(), "{problems:#?} after\n{said}");
     assert!(story.ended().is_empty(), "{:#?} after\n{said}", story.ended());
     println!("{story}");

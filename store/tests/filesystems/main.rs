@@ -1,9 +1,9 @@
-//! Real filesystems: what `host/quota/project.rs` asks of XFS and ext4 and what those do to a tenant
-//! then, and what is left on each filesystem when the power fails (`cuts/`).
+//! Real filesystems: the project quotas of XFS and ext4, and what is left on each filesystem after a
+//! power cut (`cuts/`).
 //!
-//! This machine's own kernel may have neither, and its power is not ours to cut: so all of it runs in
-//! another one (user-mode Linux, `testkit/src/uml.rs`), whose first process is this very program again.
-//! Each check says a line of its own to the console, and the test here wants every one of them.
+//! The kernel of this machine may lack both, and its power cannot be cut. The checks therefore run in a
+//! user-mode Linux (`testkit/src/uml.rs`), whose first process is this program. Each check prints one
+//! line to the console, and the test expects every line.
 #![cfg(test)]
 
 mod checks;
@@ -21,11 +21,11 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// How long all of it may take, of which some ten seconds are needed. Inside it is less.
+/// The timeout of all checks, which take about ten seconds, on this machine and in the guest.
 const DEADLINE: Duration = Duration::from_secs(240);
 const DEADLINE_INSIDE: Duration = Duration::from_secs(200);
 
-/// The arguments with which this program does one thing as the first process of a guest.
+/// Returns the arguments that make this program run one test as the first process of a guest.
 fn alone(name: &str) -> [&str; 5] {
     ["--ignored", "--exact", "--nocapture", "--test-threads=1", name]
 }
@@ -51,17 +51,17 @@ async fn every_check_holds_on_xfs_and_on_ext4() {
         expected.chain(OTHERS.iter().map(|(name, _)| format!("ok guest {name}"))).collect();
     let count = |line: &str| console.lines().filter(|said| *said == line).count();
     let missing: Vec<_> = expected.iter().filter(|line| count(line) != 1).collect();
-    assert!(missing.is_empty(), "not said once each: {missing:#?}\n{console}");
+    assert!(missing.is_empty(), "not printed once each: {missing:#?}\n{console}");
     assert!(!console.contains("FAILED"), "{console}");
 }
 
 #[test]
-#[ignore = "not a test: the other one starts it as the first process of another Linux"]
+#[ignore = "not a test: it runs as the first process of a guest"]
 fn as_first_process() {
     let inside = Inside::begin(DEADLINE_INSIDE).unwrap();
     // The line that names this test is not at its end yet.
     println!();
-    // Nobody is there to hear of an error but whoever reads the console.
+    // The console is the only place for an error.
     if let Err(error) = run_checks(&inside) {
         println!("FAILED to run the checks: {error:#}");
     }
@@ -94,7 +94,7 @@ fn say(on: impl std::fmt::Display, name: &str, check: impl FnOnce() -> Result<()
     }
 }
 
-/// Nothing where both are the same; else what they are.
+/// Returns an error that shows both values unless they are equal.
 fn same<T: PartialEq + Debug>(what: &str, found: &T, wanted: &T) -> Result<()> {
     anyhow::ensure!(found == wanted, "{what}: {found:?}, not {wanted:?}");
     Ok(())

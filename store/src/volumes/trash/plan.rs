@@ -32,8 +32,8 @@ pub enum Fate {
     Evict,
 }
 
-/// A volume is not evicted during its first seconds in the trash, whatever other claims need: this is
-/// the time to undelete a volume that was deleted by mistake. A deleted volume can therefore keep its
+/// A volume is not evicted during its first seconds in the trash, even if other claims need space: this
+/// is the time to undelete a volume that was deleted by mistake. A deleted volume can therefore keep its
 /// space for ten minutes, even beyond the limit of the trash.
 pub const MIN_AGE: u64 = 10 * 60;
 

@@ -93,7 +93,7 @@ pub(super) fn go_with_their_volumes(inside: &Inside) -> Result<()> {
 
 /// A number that another has by now is not taken from it, nor its group.
 fn numbers_come_again(inside: &Inside, point: &Path, pool: Pool) -> Result<()> {
-    // The highest that is there when the filesystem is mounted anew.
+    // The highest number when the filesystem is mounted again.
     btrfs(&["subvolume", "create"], &point.join("last"))?;
     pool.store.ensure(&order(&id(4), 8 * MIB, Quota::Preferred))?;
     ensure!(pool.store.discard(&PoolName::default(), &id(4), &TrashMetadata::default())?);

@@ -45,7 +45,7 @@ pub(super) fn what_root_may(scene: &Scene) -> Result<()> {
     let volume = scene.volume(4 * MIB)?;
     let (written, why) = fill(&mut volume.file("file")?, 8 * MIB);
     match scene.on {
-        // Whoever has CAP_SYS_RESOURCE is let past; pods lack it unless they are privileged.
+        // CAP_SYS_RESOURCE exempts from limits; only privileged pods have it.
         Filesystem::Ext4 => same("root was stopped", &(written, why), &(8 * MIB, None)),
         Filesystem::Xfs => same("root was stopped", &why, &Some(scene.on.full())),
     }

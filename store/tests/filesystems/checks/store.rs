@@ -110,13 +110,13 @@ pub(super) fn gives_each_its_number(scene: &Scene) -> Result<()> {
     let [(_, first), (_, second)] = [made[0].as_ref(), made[1].as_ref()]
         .map(|made| made.map(|(made, number)| (made, *number)).expect("it is made"));
     ensure!(first.abs_diff(second) == 1, "{first:x} and {second:x}");
-    // Whoever asks again, also after a start, gets the volume as it is.
+    // A repeated request, also after a restart, returns the existing volume.
     let (_, again) = pool.restarted()?.make(&one, MIB)?;
     same("its number after a start", &again, &first)
 }
 
-/// The kernel may know nothing of a number that a record has: a tenant who owns his files has taken
-/// them out of his project, and somebody has reset all limits.
+/// The kernel may not know the number of a record: a tenant who owns its files has taken them out of
+/// its project, and an administrator has reset all limits.
 pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
     let pool = Pool::new(&scene.root, "records")?;
     let (one, other) = rivals();
@@ -130,14 +130,14 @@ pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn tells_the_kernel_again(scene: &Scene) -> Result<()> {
+pub(super) fn sets_a_lost_limit(scene: &Scene) -> Result<()> {
     let pool = Pool::new(&scene.root, "again")?;
     let (made, number) = pool.make(&id(1), ODD)?;
-    let told = |pool: &Pool| pool.store.survey().iter().map(|content| content.corrected).sum();
-    same::<usize>("told again, with nothing wrong", &told(&pool), &0)?;
+    let corrected = |pool: &Pool| pool.store.survey().iter().map(|content| content.corrected).sum();
+    same::<usize>("limits set while all are right", &corrected(&pool), &0)?;
     project::limit(File::open(&made.path)?.as_fd(), number, Limits::NONE)?;
     let pool = pool.restarted()?;
-    same::<usize>("told again", &told(&pool), &1)?;
+    same::<usize>("limits set", &corrected(&pool), &1)?;
     let limit = project::usage(pool.root()?.as_fd(), number)?.limit.unwrap_or(0);
     ensure!((ODD..ODD + 4096).contains(&limit), "the limit is {limit}");
     Ok(())
@@ -182,7 +182,7 @@ pub(super) fn gives_a_number_back(scene: &Scene) -> Result<()> {
     })?;
     ensure!(pool.in_use(second)?, "the other one's number went too");
     let (_, third) = pool.make(&one, MIB)?;
-    same("the number of whoever comes next", &third, &first)
+    same("the number of the next volume", &third, &first)
 }
 
 /// Also where its tenant has taken all of it out of its project, so that the kernel counts nothing.

@@ -58,12 +58,12 @@ fn on_every_disk(inside: &Inside, act: fn(&str, &Path) -> Result<()>) {
     }
     std::thread::scope(|scope| {
         for (disk, letter) in DISKS.into_iter().zip(LETTERS) {
-            scope.spawn(move || tell(disk, on_disk(inside, (disk, letter), act)));
+            scope.spawn(move || report(disk, on_disk(inside, (disk, letter), act)));
         }
     });
 }
 
-fn tell(disk: &str, done: Result<()>) {
+fn report(disk: &str, done: Result<()>) {
     if let Err(error) = done {
         println!("FAILED on {disk}: {error:#}");
     }
@@ -125,7 +125,7 @@ fn remove_all(disk: &str, point: &Path) -> Result<()> {
     for found in look(disk, &pool)? {
         discard(disk, &pool, &found.volume)?;
     }
-    // What could be had back gives way as well, as its time goes by.
+    // Recoverable volumes expire, too.
     drop(pool.store.review_trash(0, i64::from(u32::MAX)));
     pool.empty_trash()?;
     let numbers = || quota::project_from(&Dir::open_at(&Kernel, point)?, 1);
@@ -179,7 +179,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
     }
     for id in trashed(pool)? {
         let SearchResult::Found(known) = pool.store.search(&id)? else {
-            anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(&id)?);
+            anyhow::bail!("{id} is not recoverable: {:?}", pool.store.search(&id)?);
         };
         ensure!(known.trashed, "{id} is there twice");
         let data = pool.path.join(layout::TRASH).join(id.as_str()).join(layout::DATA);
@@ -189,7 +189,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
     Ok(found)
 }
 
-/// What can be had back.
+/// Returns the recoverable volumes.
 fn trashed(pool: &Pool) -> Result<Vec<VolumeId>> {
     let trash = pool.path.join(layout::TRASH);
     if !trash.exists() {
@@ -240,7 +240,7 @@ fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 
 fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
     let SearchResult::Found(known) = pool.store.search(id)? else {
-        anyhow::bail!("{id} cannot be had back: {:?}", pool.store.search(id)?);
+        anyhow::bail!("{id} is not recoverable: {:?}", pool.store.search(id)?);
     };
     println!("fact {disk} returning {id} 0");
     pool.store.restore(&PoolName::default(), id, &ClaimRef::original(&known.identity))?;

@@ -1,45 +1,45 @@
-//! What the store has said of each volume so far, and whether what is found after a cut agrees.
+//! What the store has reported about each volume, and its comparison with what is found after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Formatter};
 
-/// All of it.
+/// All reports.
 #[derive(Debug, Default)]
 pub(super) struct Story {
-    volumes: BTreeMap<(String, String), Told>,
+    volumes: BTreeMap<(String, String), Reported>,
     answers: usize,
     returns: usize,
     looks: usize,
 }
 
-/// What is known of one volume.
+/// The reports about one volume.
 #[derive(Clone, Debug, Default)]
-struct Told {
-    /// It was said to be there.
+struct Reported {
+    /// The volume was created.
     made: bool,
-    /// Its tenant has synced a file.
+    /// The tenant has synced a file.
     wrote: bool,
-    /// It can be had back when it was asked to go.
+    /// The volume is recoverable after its deletion.
     keeps: bool,
-    /// The size that it was said to have, and the largest that was asked for.
+    /// The reported size, and the largest that was requested.
     bytes: u64,
     most: u64,
     end: End,
 }
 
-/// How far a volume is from its end.
+/// The state of a volume's deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum End {
     #[default]
     NotAsked,
     Asked,
-    /// It was said to be gone, or to be in the trash where it can be had back.
+    /// The volume was deleted, or is recoverable in the trash.
     Gone,
-    /// It was asked to come back from there.
+    /// A restore was requested.
     Returning,
 }
 
-/// What was found of one volume.
+/// A volume as it was found.
 #[derive(Clone, Debug)]
 struct Found {
     bytes: u64,
@@ -48,13 +48,13 @@ struct Found {
 }
 
 impl Story {
-    /// Goes on with what a guest has said from its start to its end; what was wrong with it.
-    pub(super) fn go_on(&mut self, said: &str) -> Vec<String> {
+    /// Reads the output of a guest from its start to its end. Returns the problems.
+    pub(super) fn read(&mut self, said: &str) -> Vec<String> {
         let mut problems: Vec<String> =
             said.lines().filter(|line| line.starts_with("FAILED")).map(str::to_owned).collect();
         let mut found = BTreeMap::new();
         let mut looked = BTreeSet::new();
-        // What the power cut through says nothing.
+        // The power cut may have cut the last line.
         let whole = said.rfind('\n').map_or("", |end| &said[..end]);
         for line in whole.lines() {
             let words: Vec<_> = line.split(' ').collect();
@@ -71,7 +71,7 @@ impl Story {
                     problems.extend(self.compare(disk, &found));
                 }
                 ["fact", disk, verb, id, bytes] => {
-                    self.hear((key(disk, id), verb), bytes.parse().unwrap_or(0));
+                    self.record((key(disk, id), verb), bytes.parse().unwrap_or(0));
                 }
                 _ => {}
             }
@@ -82,54 +82,55 @@ impl Story {
         problems
     }
 
-    fn hear(&mut self, (key, verb): ((String, String), &str), bytes: u64) {
-        let told = self.volumes.entry(key).or_default();
+    fn record(&mut self, (key, verb): ((String, String), &str), bytes: u64) {
+        let reported = self.volumes.entry(key).or_default();
         match verb {
-            "making" | "growing" => told.most = told.most.max(bytes),
-            "keeping" => told.keeps = true,
-            "returning" => told.end = End::Returning,
-            "returned" => told.end = End::NotAsked,
-            "made" => (told.made, told.bytes) = (true, bytes),
-            "wrote" => told.wrote = true,
-            "grew" => told.bytes = bytes,
-            "discarding" => told.end = End::Asked,
-            "discarded" => told.end = End::Gone,
+            "making" | "growing" => reported.most = reported.most.max(bytes),
+            "keeping" => reported.keeps = true,
+            "returning" => reported.end = End::Returning,
+            "returned" => reported.end = End::NotAsked,
+            "made" => (reported.made, reported.bytes) = (true, bytes),
+            "wrote" => reported.wrote = true,
+            "grew" => reported.bytes = bytes,
+            "discarding" => reported.end = End::Asked,
+            "discarded" => reported.end = End::Gone,
             _ => return,
         }
         self.returns += usize::from(verb == "returned");
         self.answers += usize::from(verb.ends_with('d') || verb == "grew" || verb == "wrote");
     }
 
-    /// What was found on a disk, against what was said. What is found is what is known from then on.
+    /// Compares what was found on a disk with the reports. What is found replaces them.
     fn compare(&mut self, disk: &str, found: &BTreeMap<(String, String), Found>) -> Vec<String> {
         let mut problems = Vec::new();
-        for (key, told) in self.volumes.iter_mut().filter(|((on, _), _)| on == disk) {
+        for (key, reported) in self.volumes.iter_mut().filter(|((on, _), _)| on == disk) {
             let here = found.get(key);
-            problems.extend(told.agrees(here).err().map(|what| format!("{key:?}: {what}")));
+            problems.extend(reported.agrees(here).err().map(|what| format!("{key:?}: {what}")));
             match here {
-                Some(here) => *told = told.clone().found(here),
-                None => *told = Told { end: End::Gone, ..told.clone() },
+                Some(here) => *reported = reported.clone().found(here),
+                None => *reported = Reported { end: End::Gone, ..reported.clone() },
             }
         }
         let unheard = found.keys().filter(|key| key.0 == disk && !self.volumes.contains_key(*key));
-        problems.extend(unheard.map(|key| format!("{key:?} was never asked for")));
+        problems.extend(unheard.map(|key| format!("{key:?} was never requested")));
         problems
     }
 
-    /// How often something was answered that must be true for ever.
+    /// Returns the number of reports that must stay true.
     pub(super) fn answers(&self) -> usize {
         self.answers
     }
 
-    /// What should be gone at the end and is not said to be.
+    /// Returns the volumes that are not reported as deleted at the end.
     pub(super) fn ended(&self) -> Vec<&(String, String)> {
-        let left = self.volumes.iter().filter(|(_, told)| told.made && told.end != End::Gone);
+        let left =
+            self.volumes.iter().filter(|(_, reported)| reported.made && reported.end != End::Gone);
         left.map(|(key, _)| key).collect()
     }
 }
 
-impl Told {
-    /// What is known of it when it was found so.
+impl Reported {
+    /// Returns the reports that agree with what was found.
     fn found(self, found: &Found) -> Self {
         let end = if found.trashed { End::Gone } else { End::NotAsked };
         Self { made: true, bytes: found.bytes, end, ..self }
@@ -145,7 +146,7 @@ impl Told {
         match (found.trashed, self.end) {
             (true, End::NotAsked) => return Err("it is in the trash".to_owned()),
             (false, End::Gone) => return Err("it was gone, and is there again".to_owned()),
-            (true, _) if !self.keeps => return Err("it can be had back".to_owned()),
+            (true, _) if !self.keeps => return Err("it is recoverable".to_owned()),
             (_, _) => {}
         }
         if !(self.bytes..=self.most.max(self.bytes)).contains(&found.bytes) {
@@ -162,7 +163,7 @@ impl Display for Story {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let Self { answers, returns, looks, .. } = self;
         let volumes = self.volumes.len();
-        write!(f, "{volumes} volumes, {answers} answers, {returns} had back, {looks} looks")
+        write!(f, "{volumes} volumes, {answers} answers, {returns} recovered, {looks} looks")
     }
 }
 
@@ -177,13 +178,13 @@ mod tests {
     fn problems(before: &str, after: &str) -> usize {
         let mut story = Story::default();
         let looks = "fact xfs looked\nfact ext4 looked\nfact btrfs looked\n";
-        assert!(story.go_on(&format!("{looks}{before}\n")).is_empty());
-        let problems = story.go_on(&format!("{after}\n{looks}"));
+        assert!(story.read(&format!("{looks}{before}\n")).is_empty());
+        let problems = story.read(&format!("{after}\n{looks}"));
         problems.len()
     }
 
     #[test]
-    fn what_was_answered_must_be_found_and_what_was_asked_may_be() {
+    fn a_completed_operation_must_be_found_and_a_started_one_may_be() {
         let made = "fact xfs making a 5\nfact xfs made a 5";
         for (before, after, wrong) in [
             (made, "fact xfs found a 5 none", 0),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_files_and_ends_must_be_as_they_were_said() {
+    fn sizes_files_and_deletions_must_be_as_reported() {
         let made = "fact xfs making a 5\nfact xfs made a 5\n";
         for (before, after, wrong) in [
             ("fact xfs growing a 7", "fact xfs found a 5 none", 0),
