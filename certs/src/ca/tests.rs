@@ -186,7 +186,7 @@ fn errors_name_the_invalid_part() {
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             made.key_pem(),
-            "does not hold an X.509 certificate",
+            "is not an X.509 certificate",
         ),
     ];
     for (cert, key, wanted) in table {
