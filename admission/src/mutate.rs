@@ -100,7 +100,8 @@ fn pinned(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Ver
     with_news(request, verdict)
 }
 
-/// Adds the warning of a change, and of an object left alone if the request changed what decides it.
+/// Adds the warning about a change, or about an unchanged object if the request changed a field
+/// that the decision depends on.
 fn with_news(request: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
     let news = match (request.operation, request.old) {
         (Operation::Create, _) => true,

@@ -73,7 +73,8 @@ impl Verdict {
         self
     }
 
-    /// Adds the reason as a warning if the reason calls for one. A denial is its own message.
+    /// Adds the reason as a warning if the requester must be warned of it. A denial needs no
+    /// warning, because its message reaches the requester.
     #[must_use]
     pub fn with_warning(mut self) -> Self {
         let warns = match (self.reason.warn_on(), &self.outcome) {

@@ -106,7 +106,7 @@ pub enum ClassChoice {
     Named(String),
 }
 
-/// Why a claim is pinned where it is.
+/// The reason of a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PinnedBy {
     /// Its user wrote the node.

@@ -1,4 +1,4 @@
-//! A volume's identity: the proof, on the disk and in the API, of whose data it is.
+//! The identity of a volume, on the disk and in the API. It proves which claim the data belongs to.
 //!
 //! Paths are built from identities, never from names that users choose.
 
@@ -24,13 +24,13 @@ pub struct VolumeIdError(String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// The layout of this record.
+    /// The format of this record.
     pub format: u32,
     /// The volume.
     pub volume: VolumeId,
-    /// Namespace of the claim that it was created for. It is for people, and finds nothing.
+    /// The namespace of the claim that it was created for.
     pub namespace: String,
-    /// Name of that claim, for people.
+    /// The name of that claim.
     pub claim: String,
     /// Its class.
     pub class: String,
@@ -76,7 +76,7 @@ pub enum QuotaGroup {
     Project(u32),
 }
 
-/// The layout of [`Identity`] that this version writes and reads.
+/// The format of [`Identity`] that this version writes and reads.
 pub const IDENTITY_FORMAT: u32 = 1;
 
 /// The smallest limit on files. An inode of ext4 has 256 bytes, so it is a quarter of a MiB.

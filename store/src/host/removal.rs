@@ -1,4 +1,4 @@
-//! Removes a tree in small steps. Its contents are hostile: tenants have left them.
+//! Removes a tree in small steps. The contents come from tenants and may be hostile.
 //!
 //! The removal follows no symbolic link and crosses no mount: it opens a directory by its name in the
 //! parent directory and removes names in open directories only. A tenant who moves directories or

@@ -33,7 +33,7 @@ pub(super) fn remarked_absence(request: &ServiceRequest<'_>, verdict: Verdict) -
     ))
 }
 
-/// Words of what a mode that goes on serving does not do.
+/// Describes what a mode does not do for a Service although it still serves it.
 fn words(mode: Mode, what: Unsupported) -> Option<String> {
     match what {
         Unsupported::SourceRanges => None,

@@ -1,5 +1,5 @@
 //! Project quotas, as XFS and ext4 have them: the kernel counts files with the same project ID
-//! together and enforces one limit. A directory can pass its project on to what is created in it.
+//! together and enforces one limit. New entries of a directory can inherit its project.
 //!
 //! The module does not choose IDs (`volumes/quota/projects.rs` does) and changes one file at a time.
 //! A project ID is neither secret nor protected: outside a user namespace, the owner of a file can

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 /// Where removed subvolumes are recorded.
 #[derive(Debug, Default)]
 pub enum SubvolumeRecords {
-    /// Nowhere: this filesystem keeps nothing of them.
+    /// Nowhere: this filesystem needs no records.
     #[default]
     NotNeeded,
     /// In this directory.
