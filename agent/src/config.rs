@@ -1,8 +1,10 @@
-//! The configuration: parses the flags and the file of pools. Reads nothing else.
+//! The flags of the program. Modules define their own; they are collected here, and pools are checked
+//! together.
 
 mod flags;
 
-use crate::upkeep::Upkeep;
+use crate::orphans::OrphanArgs;
+use crate::upkeep::UpkeepArgs;
 use fastrak_api::node::{NodeName, NodeNameError};
 use fastrak_api::pool::DEFAULT_POOL;
 use fastrak_runtime::admin::AdminArgs;
@@ -11,7 +13,6 @@ use fastrak_runtime::log::LogArgs;
 use fastrak_store::pools::PoolConfig;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The directory of the default pool.
 const DEFAULT_PATH: &str = "/var/lib/fastrak";
@@ -37,23 +38,12 @@ pub struct Args {
     /// "reserve": "10%", "overcommit": "1.5", "size": "100Gi"}].
     #[arg(long, value_name = "FILE")]
     pools_file: Option<PathBuf>,
-    /// The interval of the orphan scan: directories without a PersistentVolume and without a claim.
-    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = flags::duration)]
-    orphan_scan: Duration,
-    /// The time for which an orphan is kept before it is removed.
-    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
-    orphan_grace: Duration,
-    /// How long an orphan with data can be restored from the trash (12h, 7d). Without this flag orphans
-    /// with data are never removed.
-    #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
-    orphan_retention: Option<Duration>,
-    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of their granted
-    /// sizes. The oldest are evicted first.
-    #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
-    trash_max_percent: u8,
-    /// The interval of the usage measurement.
-    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = flags::duration)]
-    usage_interval: Duration,
+    /// The orphans.
+    #[command(flatten)]
+    orphans: OrphanArgs,
+    /// The periodic work.
+    #[command(flatten)]
+    upkeep: UpkeepArgs,
     /// A directory of another provisioner from which claims may import volumes. Can be repeated.
     #[arg(long, value_name = "PATH", value_parser = flags::directory)]
     import_from: Vec<PathBuf>,
@@ -77,9 +67,9 @@ pub struct Config {
     /// The pools of the node, at least one.
     pub pools: Vec<PoolConfig>,
     /// The settings of the periodic work.
-    pub upkeep: Upkeep,
+    pub upkeep: UpkeepArgs,
     /// The settings for orphans.
-    pub orphans: OrphanTerms,
+    pub orphans: OrphanArgs,
     /// The directories of other provisioners from which claims may import volumes.
     pub import_from: Vec<PathBuf>,
     /// The kubelet's pod directory.
@@ -88,15 +78,6 @@ pub struct Config {
     pub admin: AdminArgs,
     /// How to reach the API server.
     pub client: ClientArgs,
-}
-
-/// The settings for orphans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrphanTerms {
-    /// How long an orphan is kept before it is removed.
-    pub grace: Duration,
-    /// How long an orphan with data stays in the trash. Without it, orphans with data are never removed.
-    pub retention: Option<Duration>,
 }
 
 /// Why the flags are invalid.
@@ -145,11 +126,8 @@ impl TryFrom<Args> for Config {
             node,
             mut pools,
             pools_file,
-            orphan_scan,
-            usage_interval,
-            orphan_grace,
-            orphan_retention,
-            trash_max_percent,
+            orphans,
+            upkeep,
             import_from,
             pods_dir,
             admin,
@@ -166,9 +144,6 @@ impl TryFrom<Args> for Config {
             pools.push(default.map_err(ConfigError::Pool)?);
         }
         refuse_twins(&pools)?;
-        let upkeep =
-            Upkeep { orphan_scan, trash_percent: trash_max_percent, usage: usage_interval };
-        let orphans = OrphanTerms { grace: orphan_grace, retention: orphan_retention };
         Ok(Self { node, pools, upkeep, orphans, import_from, pods_dir, admin, client })
     }
 }

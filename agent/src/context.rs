@@ -2,11 +2,10 @@
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::OrphanTerms;
 use crate::events::{Events, Object};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::orphans::Orphans;
+use crate::orphans::{OrphanArgs, Orphans};
 use crate::snapshot::Snapshot;
 use crate::snapshot::hostname::OwnHostname;
 use crate::unfinished::{Outcome, Unfinished};
@@ -29,7 +28,7 @@ pub struct Context {
     /// The pools of this node.
     pub pools: Vec<PoolName>,
     /// The settings for orphans.
-    pub orphan_terms: OrphanTerms,
+    pub orphan_args: OrphanArgs,
     /// The orphans that the latest scan has found.
     pub orphans: Orphans,
     /// The directories of other provisioners from which claims may import volumes.

@@ -10,3 +10,18 @@ mod found;
 pub mod plan;
 
 pub use found::{Orphans, Scanned};
+
+use fastrak_api::duration::parse_positive;
+use std::time::Duration;
+
+/// The flags of orphans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct OrphanArgs {
+    /// The time for which an orphan is kept before it is removed.
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_positive)]
+    pub orphan_grace: Duration,
+    /// How long an orphan with data can be restored from the trash (12h, 7d). Without this flag orphans
+    /// with data are never removed.
+    #[arg(long, value_name = "DURATION", value_parser = parse_positive)]
+    pub orphan_retention: Option<Duration>,
+}

@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::snapshot::watch::{Ready, Watches};
 use crate::unfinished::Unfinished;
-use crate::upkeep::{Upkeep, after};
+use crate::upkeep::{UpkeepArgs, after};
 use crate::{reclaim, upkeep, worker};
 use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError};
@@ -63,7 +63,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         store: Store::new(Arc::new(Pools::new(Arc::new(Kernel), node.clone(), pools))),
         node,
         pools: names,
-        orphan_terms: orphans,
+        orphan_args: orphans,
         orphans: Default::default(),
         import_from,
         snapshot: Arc::new(Snapshot::new(Arc::clone(&clock))),
@@ -119,18 +119,18 @@ fn work(
     supervisor: &mut Supervisor,
     context: &Arc<Context>,
     synced: Arc<Semaphore>,
-    (how, shutdown): (Upkeep, &Shutdown),
+    (args, shutdown): (UpkeepArgs, &Shutdown),
 ) {
     let gate = CancellationToken::new();
     let seen = async move { drop(synced.acquire_many(WATCHES).await) };
     let pools = upkeep::pools::run(Arc::clone(context), gate.clone(), shutdown.clone());
     supervisor.spawn("pools", after(seen, shutdown.clone(), pools));
     let gated = || gate.clone().cancelled_owned();
-    let scan = upkeep::scan::run(Arc::clone(context), how.orphan_scan, shutdown.clone());
+    let scan = upkeep::scan::run(Arc::clone(context), args.orphan_scan, shutdown.clone());
     supervisor.spawn("scan", after(gated(), shutdown.clone(), scan));
-    let trash = upkeep::trash::run(Arc::clone(context), how.trash_percent, shutdown.clone());
+    let trash = upkeep::trash::run(Arc::clone(context), args.trash_max_percent, shutdown.clone());
     supervisor.spawn("trash", after(gated(), shutdown.clone(), trash));
-    let usage = upkeep::usage::run(Arc::clone(context), how.usage, shutdown.clone());
+    let usage = upkeep::usage::run(Arc::clone(context), args.usage_interval, shutdown.clone());
     supervisor.spawn("usage", after(gated(), shutdown.clone(), usage));
     supervisor.spawn("unmounts", upkeep::unmounts::run(Arc::clone(context), shutdown.clone()));
     for _ in 0..WORKERS {

@@ -11,19 +11,24 @@ pub mod unmounts;
 pub mod unwatched;
 pub mod usage;
 
+use fastrak_api::duration::parse_positive;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// The settings of the periodic work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upkeep {
-    /// The interval of the orphan scan.
+/// The flags of the periodic work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct UpkeepArgs {
+    /// The interval of the orphan scan: directories without a PersistentVolume and without a claim.
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_positive)]
     pub orphan_scan: Duration,
-    /// How much of a pool restorable volumes may hold, in percent.
-    pub trash_percent: u8,
+    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of their granted
+    /// sizes. The oldest are evicted first.
+    #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub trash_max_percent: u8,
     /// The interval of the usage measurement.
-    pub usage: Duration,
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_positive)]
+    pub usage_interval: Duration,
 }
 
 /// Runs `then` after `first`, unless shutdown is requested earlier.

@@ -45,6 +45,11 @@ pub fn parse_at_least(text: &str, least: Duration) -> Result<Duration, DurationE
     at_least(parse(text)?, least)
 }
 
+/// Parses a duration of at least a millisecond: the interval of a loop.
+pub fn parse_positive(text: &str) -> Result<Duration, DurationError> {
+    parse_at_least(text, Duration::from_millis(1))
+}
+
 /// Parses a duration for a flag that also takes a plain number of seconds.
 pub fn parse_or_seconds(text: &str) -> Result<Duration, DurationError> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -1,12 +1,10 @@
 //! Parses single flags and entries of the file of pools. `config.rs` checks them together.
 
 use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
-use fastrak_api::duration::{self, DurationError};
 use fastrak_api::pool::PoolName;
 use fastrak_store::pools::PoolConfig;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 /// A pool in the file of pools.
 #[derive(Default, Deserialize)]
@@ -74,11 +72,6 @@ fn terms(entry: &PoolEntry) -> Result<Terms, TermsError> {
         reserve: reserve.unwrap_or_default(),
         overcommit: overcommit.unwrap_or_default(),
     })
-}
-
-/// Parses a duration of at least a millisecond.
-pub(super) fn duration(text: &str) -> Result<Duration, DurationError> {
-    duration::parse_at_least(text, Duration::from_millis(1))
 }
 
 fn is_plain(path: &Path) -> bool {

@@ -16,7 +16,10 @@ fn without_a_pool_the_default_one_is_used() {
         (pool.name.as_str(), pool.path.as_path()),
         ("default", Path::new("/var/lib/fastrak"))
     );
-    assert_eq!((config.upkeep.orphan_scan.as_secs(), config.orphans.grace.as_secs()), (600, 60));
+    assert_eq!(
+        (config.upkeep.orphan_scan.as_secs(), config.orphans.orphan_grace.as_secs()),
+        (600, 60)
+    );
 }
 
 #[test]

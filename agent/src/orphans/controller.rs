@@ -38,8 +38,8 @@ async fn examine(context: &Context, id: &VolumeId) -> Result<Outcome, Failure> {
         return Ok(Outcome::Done);
     };
     let seen = context.unfinished.orphan_since(id);
-    let terms = &context.orphan_terms;
-    match plan::decide(&evidence, seen, terms.grace, terms.retention) {
+    let args = &context.orphan_args;
+    match plan::decide(&evidence, seen, args.orphan_grace, args.orphan_retention) {
         Verdict::Owned => {
             forget(context, &pool, id);
             Ok(Outcome::Done)
@@ -98,7 +98,7 @@ async fn claims(
 }
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, Failure> {
-    let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_terms.retention);
+    let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_args.orphan_retention);
     let now = context.clock.now().as_second();
     let moved =
         context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;

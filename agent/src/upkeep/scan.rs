@@ -125,7 +125,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
         }
     };
     let confirmed = context.snapshot.confirmations().orphans.as_deref() == Some(pool.as_str());
-    let (number, retention) = (found.len(), context.orphan_terms.retention);
+    let (number, retention) = (found.len(), context.orphan_args.orphan_retention);
     let scanned =
         context.orphans.scanned(&pool, found, content.volumes.len(), (confirmed, retention));
     context.metrics.set(OfPool::Orphans, &pool, number);

@@ -9,11 +9,11 @@ use crate::clock::SimulatedClock;
 use crate::cluster::{self, CLASSES, CLUSTER, Cluster, HOSTNAME, LEFT, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::clock::Clock;
-use fastrak_agent::config::OrphanTerms;
 use fastrak_agent::context::{Context, DiskThread};
 use fastrak_agent::events::{self, Waiting};
 use fastrak_agent::eviction;
 use fastrak_agent::metrics::Metrics;
+use fastrak_agent::orphans::OrphanArgs;
 use fastrak_agent::orphans::Orphans;
 use fastrak_agent::snapshot::Snapshot;
 use fastrak_agent::snapshot::hostname::OwnHostname;
@@ -99,7 +99,7 @@ impl Agent {
         let context = Context {
             node,
             pools: names,
-            orphan_terms: OrphanTerms { grace: GRACE, retention: None },
+            orphan_args: OrphanArgs { orphan_grace: GRACE, orphan_retention: None },
             orphans: Orphans::default(),
             import_from: vec![PathBuf::from(LEFT)],
             snapshot: Arc::new(Snapshot::new(Arc::clone(&clock))),
