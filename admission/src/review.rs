@@ -51,15 +51,15 @@ pub struct Answer {
 /// The effect of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The object is allowed as it is.
+    /// The object is allowed unchanged.
     Untouched,
     /// The object is changed.
     Patched,
     /// The object is refused.
     Denied,
-    /// The object would be changed or refused without `--dry-run`, and is allowed as it is.
+    /// The object would be changed or refused without `--dry-run`, and is allowed unchanged.
     DryRun,
-    /// fastrak failed, and the object is allowed as it is.
+    /// fastrak failed, and the object is allowed unchanged.
     Failed,
     /// The body is not a review, and has no answer.
     Rejected,

@@ -1,4 +1,4 @@
-//! The assignment of an address to nodes: one Lease for each address, named by it, so that the API
+//! The assignment of an address to nodes: one Lease for each address, named after it, so the API
 //! server itself refuses to assign an address twice.
 //!
 //! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it. The
@@ -38,7 +38,7 @@ pub enum State {
     Refused,
 }
 
-/// Why a Lease is no assignment.
+/// Why a Lease is not an assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     /// The name of the Lease is not an address.
@@ -111,13 +111,13 @@ pub fn lease_name(address: IpAddr) -> String {
     }
 }
 
-/// Returns the name of the Lease by which a node shows that its speaker works.
+/// Returns the name of the heartbeat Lease of a node's speaker.
 #[must_use]
 pub fn heartbeat_name(node: &NodeName) -> String {
     format!("node.{}", node.as_str())
 }
 
-/// Returns the address that a Lease is named by.
+/// Returns the address in the name of a Lease.
 fn address(name: &str) -> Option<IpAddr> {
     let parsed = if name.contains('-') {
         let address: Ipv6Addr = name.replace('-', ":").parse().ok()?;

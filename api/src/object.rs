@@ -33,8 +33,8 @@ pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 
-/// A value that is read from a JSON object alone. Serde also reads a struct from a list, and a patch
-/// made for a list would not apply.
+/// A value that is read only from a JSON object. Serde also reads a struct from a list, and a patch
+/// for a list would not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping<T>(pub T);
 

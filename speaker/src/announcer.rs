@@ -19,7 +19,7 @@ impl Announcer {
         Ok(Self { link: Link::new(sockets)?, responder: Responder::new(mac) })
     }
 
-    /// Starts to answer for `address` and announces it. Does nothing if it answers already.
+    /// Starts answering for `address` and announces it. Does nothing if it already answers.
     pub fn answer(&mut self, address: IpAddr) -> Result<(), LinkError> {
         if !self.responder.answer(address) {
             return Ok(());
@@ -30,37 +30,37 @@ impl Announcer {
         self.announce(address)
     }
 
-    /// Announces `address` to all stations: they send to this node from now on.
+    /// Announces `address` to all stations, which then send to this node.
     pub fn announce(&self, address: IpAddr) -> Result<(), LinkError> {
         let packets = self.responder.announcement(address);
         packets.iter().try_for_each(|packet| self.link.send(packet))
     }
 
-    /// Stops to answer for `address`.
+    /// Stops answering for `address`.
     pub fn silence(&mut self, address: IpAddr) {
         if self.responder.silence(address) {
             self.leave(address);
         }
     }
 
-    /// Stops to answer. Returns the addresses.
+    /// Stops answering for all addresses and returns them.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
         let silenced = self.responder.silence_all();
         silenced.iter().for_each(|address| self.leave(*address));
         silenced
     }
 
-    /// Starts to report who uses `address`.
+    /// Starts reporting which station uses `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.responder.observe(address);
     }
 
-    /// Stops to report who uses `address`.
+    /// Stops reporting which station uses `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.responder.ignore(address);
     }
 
-    /// Asks who uses `address`.
+    /// Asks which station uses `address`.
     pub fn probe(&self, address: IpAddr) -> Result<(), LinkError> {
         self.link.send(&self.responder.probe(address))
     }

@@ -1,5 +1,5 @@
-//! Decides what this node does for each address: verifies proposed ones, answers for accepted ones, and
-//! observes those for which it is the standby. Performs nothing and reads no clock.
+//! Decides what this node does for each address: it verifies proposed ones, answers for accepted
+//! ones, and observes those for which it is the standby. Does no I/O and reads no clock.
 
 mod entry;
 
@@ -51,14 +51,14 @@ pub enum Action {
 }
 
 impl Assignments {
-    /// Returns the assignments of `node`, of which none is known yet.
+    /// Returns the state of `node` before any assignment is known.
     #[must_use]
     pub fn new(node: NodeName) -> Self {
         let (entries, actions) = (BTreeMap::new(), Vec::new());
         Self { node, entries, epoch: Epoch::default(), listing: Listing::Due(None), actions }
     }
 
-    /// Returns the actions that are due, and forgets them.
+    /// Takes the actions that are due.
     #[must_use]
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
@@ -105,7 +105,8 @@ impl Assignments {
         self.listing = Listing::Due(None);
     }
 
-    /// Applies the list of all assignments that was requested in `epoch`, or the failure to list them.
+    /// Applies the list of all assignments that was requested in `epoch`, or records that the
+    /// request failed.
     pub fn listed(&mut self, epoch: Epoch, listed: Option<Vec<Assignment>>, now: Instant) {
         let Some(listed) = listed else {
             self.listing = Listing::Due(Some(now + RETRY));
@@ -136,8 +137,8 @@ impl Assignments {
         self.entries.values_mut().for_each(Entry::pause);
     }
 
-    /// Records that another station uses an address. A node that answers for it yields at once, and
-    /// answers again only if the current assignments still name it.
+    /// Records that another station uses an address. If this node answers for it, it stops at once,
+    /// and answers again only if the current assignments still name it.
     pub fn seen(&mut self, sighting: Sighting) {
         let Some(entry) = self.entries.get_mut(&sighting.address) else { return };
         if entry.seen(sighting.mac) {
@@ -156,11 +157,11 @@ impl Assignments {
         }
     }
 
-    /// Records that a change was written, has come too late, or has failed.
+    /// Records that a change was written, was superseded, or has failed.
     pub fn written(&mut self, address: IpAddr, is_answered: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&address) else { return };
-        // If it was written or came too late, the watch brings the newer assignment, which makes a new
-        // entry.
+        // If it was written or superseded, the watch delivers the newer assignment, which gets a
+        // new entry.
         entry.retry_at(now + if is_answered { 3 * RETRY } else { RETRY });
     }
 
@@ -184,8 +185,8 @@ impl Assignments {
     }
 }
 
-/// Returns whether `new` is another object than `known` or a newer version of it. Versions of one
-/// resource are numbers that grow.
+/// Returns whether `new` is another object than `known` or a newer version of it. The versions of a
+/// resource are increasing numbers.
 fn is_newer(new: &Assignment, known: &Assignment) -> bool {
     let number = |version: &str| version.parse::<u64>().ok();
     match (number(&new.version), number(&known.version)) {

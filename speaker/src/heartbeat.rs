@@ -1,5 +1,4 @@
-//! Shows in the API server that this node answers for its addresses. Nodes that answer for none write
-//! nothing.
+//! Writes the heartbeat of this node to the API server while the node answers for addresses.
 
 use crate::leases::Leases;
 use fastrak_runtime::chain::Chain;
@@ -11,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 /// The time between two heartbeats.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The time after which a heartbeat is given up: the next one is due.
+/// The timeout of a heartbeat: after it the next one is due.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Writes heartbeats while `answers` is true, until shutdown is requested.

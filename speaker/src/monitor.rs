@@ -1,8 +1,9 @@
-//! Decides when the standby of an address takes it over from its holder.
+//! Decides when the standby of an address takes over from the holder.
 //!
-//! Two independent proofs are needed: the holder leaves three probes on the link unanswered, and its
-//! heartbeat in the API server does not change over a time. The first alone may be a cut between two
-//! nodes, the second alone an API server that the holder cannot reach. Reads no clock.
+//! Two independent conditions must hold: the holder has not answered three probes on the link, and
+//! its heartbeat in the API server has not changed for some time. The first one alone may be caused
+//! by a broken link between two nodes, the second one alone by an API server that the holder cannot
+//! reach. Reads no clock.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use std::time::{Duration, Instant};
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an answer to a probe may take. On one segment it takes less than a millisecond.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
-/// The number of unanswered probes that prove a failure.
+/// The number of unanswered probes after which the holder counts as failed.
 const UNANSWERED: u32 = 3;
-/// The time over which an unchanged heartbeat proves a failure. Heartbeats are one second apart.
+/// The time after which a holder with an unchanged heartbeat counts as failed. Heartbeats are one
+/// second apart.
 const UNCHANGED: Duration = Duration::from_millis(1500);
 /// The time between two reads of the heartbeat while probes are unanswered.
 const READ_INTERVAL: Duration = Duration::from_millis(250);

@@ -1,9 +1,10 @@
 //! The task that owns the interface: it carries out the commands of the controller, answers for
 //! addresses, and reports what it sees.
 //!
-//! It never waits for the API server. It notices when it was stopped (by SIGSTOP, a suspended machine
-//! or a starved processor) before it answers again: meanwhile another node may have taken the
-//! addresses, so it is silent until the controller has read the assignments again.
+//! It never waits for the API server. Before it answers, it checks whether it was paused (by
+//! SIGSTOP, a suspended machine or CPU starvation): another node may have taken over the addresses
+//! in the meantime. In that case it does not answer until the controller has read the assignments
+//! again.
 
 use crate::announcer::Announcer;
 use crate::host::boot_clock;
@@ -16,23 +17,23 @@ use tokio::time::MissedTickBehavior;
 
 /// The time between two checks that the task runs.
 const TICK: Duration = Duration::from_millis(200);
-/// The pause after which it is silent.
+/// The length of a pause after which it stops answering.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A command of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Answer for the address, and announce it, unless the task was stopped since this epoch.
+    /// Answer for the address, and announce it, unless the task was paused since this epoch.
     Answer(IpAddr, Epoch),
-    /// Do not answer for the address any more.
+    /// Stop answering for the address.
     Silence(IpAddr),
     /// Announce the address again.
     Announce(IpAddr),
-    /// Report who uses the address.
+    /// Report which station uses the address.
     Observe(IpAddr),
-    /// Do not report who uses the address any more.
+    /// Stop reporting which station uses the address.
     Ignore(IpAddr),
-    /// Ask who uses the address.
+    /// Ask which station uses the address.
     Probe(IpAddr),
 }
 
@@ -41,7 +42,7 @@ pub enum Command {
 pub enum Notice {
     /// Another station uses an address.
     Seen(Sighting),
-    /// The task was stopped for a time and has silenced all addresses.
+    /// The task was paused for this time and has stopped answering for all addresses.
     Paused {
         /// The time.
         pause: Duration,
@@ -50,13 +51,13 @@ pub enum Notice {
     },
 }
 
-/// The number of times that the task was stopped. What the controller had read before the last of them
-/// is void.
+/// The number of pauses of the task. Assignments that the controller has read before the last pause
+/// are invalid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(u64);
 
 impl Epoch {
-    /// Returns the epoch that the next stop begins.
+    /// Returns the epoch that starts with the next pause.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)

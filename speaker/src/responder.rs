@@ -1,4 +1,5 @@
-//! Decides what to send for a received packet, and which packets say who uses an address.
+//! Decides what to send for a received packet, and which packets show that a station uses an
+//! address.
 
 use crate::frame::{Mac, arp, ndp};
 use std::collections::BTreeSet;
@@ -55,27 +56,27 @@ impl Responder {
         Self { mac, answered: BTreeSet::new(), observed: BTreeSet::new() }
     }
 
-    /// Starts to answer for `address`. Returns whether it did not before.
+    /// Starts answering for `address`. Returns whether this is a change.
     pub fn answer(&mut self, address: IpAddr) -> bool {
         self.answered.insert(address)
     }
 
-    /// Stops to answer for `address`. Returns whether it did before.
+    /// Stops answering for `address`. Returns whether this is a change.
     pub fn silence(&mut self, address: IpAddr) -> bool {
         self.answered.remove(&address)
     }
 
-    /// Stops to answer. Returns the addresses.
+    /// Stops answering for all addresses and returns them.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
         std::mem::take(&mut self.answered)
     }
 
-    /// Starts to report who uses `address`.
+    /// Starts reporting which station uses `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.observed.insert(address);
     }
 
-    /// Stops to report who uses `address`.
+    /// Stops reporting which station uses `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.observed.remove(&address);
     }
@@ -95,7 +96,8 @@ impl Responder {
         }
     }
 
-    /// Returns a packet that every user of `address` answers, and that changes no neighbour table.
+    /// Returns a packet that every station with `address` answers and that changes no neighbour
+    /// table.
     #[must_use]
     pub fn probe(&self, address: IpAddr) -> Outgoing {
         match address {
@@ -149,8 +151,8 @@ impl Responder {
 
     fn advertise(&self, target: Ipv6Addr, source: Ipv6Addr, from: Mac) -> Response {
         let (packet, receiver) = ndp::answer(self.mac, target, source);
-        // The link-layer source is the client's own: its option may name another station, to which
-        // a hostile client would have answers sent.
+        // The answer goes to the link-layer source. A hostile client could name another station in
+        // its option and so direct answers to that station.
         let to = if receiver.is_multicast() { ndp::group_mac(receiver) } else { from };
         Response::Answer(Outgoing { to, packet: Payload::Ndp(packet) })
     }

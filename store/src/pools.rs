@@ -1,7 +1,7 @@
 //! The pools of this node: the configured directories in which volumes are created.
 //!
-//! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks that
-//! pool alone, until a later check succeeds. The module knows nothing of volumes.
+//! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks
+//! only that pool, until a later check succeeds. The module does not handle volumes.
 
 pub mod check;
 pub mod error;

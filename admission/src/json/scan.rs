@@ -31,7 +31,7 @@ impl<'de> Scanner<'de> {
         self.peek().is_none() && self.rest.is_empty()
     }
 
-    /// Returns the next byte that is no space, without consuming it.
+    /// Returns the next byte that is not a space, without consuming it.
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         match self.rest {

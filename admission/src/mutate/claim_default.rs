@@ -1,5 +1,5 @@
-//! The class of a claim: the one that it names, else the default of its namespace or of the cluster. A
-//! claim whose class another component chooses is left alone.
+//! The class of a claim: the one that it names, else the default of its namespace or of the
+//! cluster. A claim whose class another component chooses is not changed.
 //!
 //! The API server's own plugin runs before any webhook and gives a claim the class that is marked
 //! as the default. A claim that reaches the webhook without a class therefore comes from a cluster

@@ -1,5 +1,5 @@
-//! The parts of an answer beside its patch: its effect, warnings for the requester,
-//! annotations for the audit log. In dry-run mode all say what would have been done.
+//! The parts of an answer other than its patch: its effect, warnings for the requester, annotations
+//! for the audit log. In dry-run mode all say what would have been done.
 
 use super::Effect;
 use super::wire::Audit;

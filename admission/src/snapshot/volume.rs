@@ -188,8 +188,8 @@ impl PartialVolume<'_> {
 }
 
 impl Spec<'_> {
-    /// Returns the terms that can match a node. One with an unknown operator matches none, as does one
-    /// that is empty. Fields of nodes are not compared: Kubernetes looks at labels alone here.
+    /// Returns the terms that can match a node. One with an unknown operator matches none, as does
+    /// one that is empty. Fields of nodes are not compared: Kubernetes uses only labels here.
     fn affinity(&self) -> Option<Box<[Term]>> {
         let required = self.node_affinity.as_ref()?.required.as_ref()?;
         let terms = required.node_selector_terms.iter().flatten().filter_map(|term| {

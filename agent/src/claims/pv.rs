@@ -22,7 +22,7 @@ pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
     let annotations = [
         // Policies restrict an agent to its node by this annotation: a label may be too short for the name.
         (names::NODE.to_owned(), plan.node.to_string()),
-        // Without it the controller manager runs a deleter of its own, which fails.
+        // Without it the controller manager runs its own deleter, which fails.
         (kubernetes::PROVISIONED_BY.to_owned(), names::PROVISIONER.to_owned()),
     ];
     PersistentVolume {

@@ -1,8 +1,9 @@
 //! Decides whether a claim gets an existing volume. Pure.
 //!
-//! The name in the claim proves nothing: every author of a claim can write any name. A claim gets a volume
-//! that belonged to its own namespace, not to an earlier namespace of the same name, which was another
-//! tenant's. Both are read from the records beside the data, which no tenant can reach.
+//! The name in the claim proves nothing: every author of a claim can write any name. A claim gets a
+//! volume that belonged to its own namespace, not to an earlier namespace of the same name, which
+//! was another tenant's. Both are read from the records next to the data, which no tenant can
+//! reach.
 
 use super::refusal::{Refusal, Wait};
 use crate::claims::plan::Plan;

@@ -1,4 +1,4 @@
-//! The hostname label that was last verified to be this node's alone.
+//! The hostname label that was last verified to be unique to this node.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The marks of other load balancers on a Service.
 //!
-//! A mark is an annotation, a label or a finalizer with a known prefix: a vendor's whole domain if it is
-//! for load balancing alone, otherwise the domain with the beginning of the name.
+//! A mark is an annotation, a label or a finalizer with a known prefix: a vendor's whole domain if
+//! it is only used for load balancing, otherwise the domain with the start of the name.
 
 use crate::object::{Metadata, Pairs};
 

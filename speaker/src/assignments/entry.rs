@@ -24,7 +24,7 @@ pub(super) struct Entry {
     waiting: Waiting,
 }
 
-/// Whether a request to the API server keeps the entry from its next step.
+/// Whether the entry waits for a request to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     No,
@@ -37,7 +37,7 @@ enum Waiting {
 pub(super) enum Part {
     /// Nothing.
     None,
-    /// Checks that nobody uses the address.
+    /// Checks that no station uses the address.
     Verify(Verification),
     /// Answers for the address. Announces it again at these times, the last first.
     Answer(Vec<Instant>),
@@ -65,7 +65,8 @@ impl Entry {
         }
     }
 
-    /// Records that another station uses the address. Returns whether this node has to be silent.
+    /// Records that another station uses the address. Returns whether this node must stop
+    /// answering.
     pub(super) fn seen(&mut self, mac: Mac) -> bool {
         match &mut self.part {
             Part::Verify(verification) => verification.seen(mac),
@@ -130,13 +131,13 @@ impl Entry {
 }
 
 impl Part {
-    /// Returns the part of a node that starts to answer at `now`.
+    /// Returns the state of a node that starts answering at `now`.
     pub(super) fn answer(now: Instant) -> Self {
         Self::Answer(ANNOUNCE_AGAIN.map(|after| now + after).to_vec())
     }
 
-    /// Returns what `node` does for an assignment after it has done this. It starts to answer only if
-    /// the assignments are current.
+    /// Returns what `node` does for an assignment after it has done this. It starts answering only
+    /// if the assignments are current.
     pub(super) fn follow(
         self,
         assignment: &Assignment,
@@ -159,8 +160,8 @@ impl Part {
         }
     }
 
-    /// Returns the commands that make the network task do this and nothing else for the address. A
-    /// command that changes nothing is harmless.
+    /// Returns the commands that bring the network task into this state for the address. A command
+    /// without a change is harmless.
     pub(super) fn commands(
         &self,
         address: IpAddr,

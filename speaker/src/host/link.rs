@@ -16,8 +16,9 @@ const IPV6: u16 = 0x86dd;
 /// The longest packet that a speaker reads: more options than any client sends.
 const BUFFER: usize = 256;
 
-/// Passes solicitations and advertisements alone: else every IPv6 packet of the node would wake the
-/// speaker. Loads the next header and the type of ICMPv6 from the network header on.
+/// Passes only solicitations and advertisements: otherwise every IPv6 packet of the node would wake
+/// the speaker. The filter loads the next header and the ICMPv6 type relative to the network
+/// header.
 const NEIGHBOR_DISCOVERY: [Instruction; 7] = [
     (0x30, 0, 0, 6),     // ldb [6]
     (0x15, 0, 4, 58),    // jeq #58 (ICMPv6)
@@ -164,7 +165,7 @@ impl Link {
         *members -= 1;
         if *members == 0 {
             self.members.remove(&group);
-            // It fails only if the interface is gone, and then nobody is a member.
+            // It fails only if the interface is gone, and the membership with it.
             let _gone = sockopt::set_ipv6_drop_membership(&self.groups, &group, self.interface);
         }
     }

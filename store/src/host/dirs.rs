@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Permissions for the owner alone.
+/// Permissions for the owner only.
 pub const PRIVATE: u32 = 0o700;
 
 /// An open directory. The path is used in messages only.

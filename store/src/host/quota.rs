@@ -24,8 +24,8 @@ const XFS: u32 = 0x5846_5342;
 /// The magic number of ext2, ext3 and ext4.
 const EXT4: u32 = 0xEF53;
 
-/// The level of the quota groups that a volume shares with its nested subvolumes. People count levels
-/// from 1, so this level is fastrak's alone. The level occupies the bits above the ID.
+/// The level of the quota groups that a volume shares with its nested subvolumes. People count
+/// levels from 1, so only fastrak uses this level. The level occupies the bits above the ID.
 const SHARED: u64 = 0x4654;
 
 /// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.

@@ -255,7 +255,7 @@ impl Removal {
 
     fn fail(&mut self, path: PathBuf, errno: Errno) {
         match self.levels.last_mut() {
-            // Another process has replaced the entry: it is no obstacle.
+            // Another process has replaced the entry: it is not an obstacle.
             Some(level) if was_replaced(errno) => level.changed = true,
             _ => {
                 self.obstacle.get_or_insert(Obstacle { path, errno });

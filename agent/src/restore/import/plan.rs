@@ -114,7 +114,7 @@ fn is_importable(source: &Source) -> bool {
     source.volume.provisioned_by.as_deref().is_some_and(|by| theirs.contains(&by))
 }
 
-/// Splits the path into one of the configured directories and a name in it. `..` is no name.
+/// Splits the path into one of the configured directories and a name in it. `..` is not a name.
 fn place(path: &Path, directories: &[PathBuf]) -> Option<Place> {
     let name = path.file_name()?.to_owned();
     let from = directories

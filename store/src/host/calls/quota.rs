@@ -62,7 +62,7 @@ impl Limits {
     /// No limit.
     pub const NONE: Self = Self { bytes: None, inodes: None };
 
-    /// Limits bytes alone.
+    /// Limits only bytes.
     #[must_use]
     pub const fn bytes(bytes: u64) -> Self {
         Self { bytes: Some(bytes), inodes: None }
