@@ -1,11 +1,12 @@
 //! Reads AdmissionReviews and turns verdicts and failures into answers.
 //!
-//! Every review gets an answer. If fastrak itself fails, the answer allows the object unchanged with a
-//! warning: a cluster must be able to create claims without fastrak, and repairs decide later. A body
-//! that is not a review gets no answer: it did not come from an API server.
+//! Every review gets an answer. If fastrak itself fails, the answer allows the object unchanged
+//! with a warning: a cluster must be able to create claims without fastrak, and repairs decide
+//! later. A body that is not a review gets no answer: it did not come from an API server.
 //!
-//! The wire types are fastrak's own. The API server accepts only an exact answer: it echoes `uid`, has
-//! the right `apiVersion` and `kind`, a base64 string as `patch`, and `patchType` with every patch.
+//! The wire types are fastrak's own. The API server accepts only an exact answer: it echoes `uid`,
+//! has the right `apiVersion` and `kind`, a base64 string as `patch`, and `patchType` with every
+//! patch.
 
 mod decide;
 mod read;

@@ -1,8 +1,8 @@
 //! The assignment of an address to nodes: one Lease for each address, named after it, so the API
 //! server itself refuses to assign an address twice.
 //!
-//! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it. The
-//! standby takes it over if the holder fails.
+//! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it.
+//! The standby takes it over if the holder fails.
 
 use crate::names;
 use crate::node::NodeName;

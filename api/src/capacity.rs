@@ -1,5 +1,5 @@
-//! How much of a pool can still be granted, and why a request is refused. Pure arithmetic: it reads no
-//! disk.
+//! How much of a pool can still be granted, and why a request is refused. Pure arithmetic: it reads
+//! no disk.
 //!
 //! A request must pass three tests. The sum of all grants must fit into the pool. Granted bytes
 //! that are not yet written must fit into the current free space, because other users of the disk

@@ -1,5 +1,6 @@
-//! The metadata of an object, borrowed from its text or from a client's object. It holds what fastrak
-//! reads and skips the rest, most of all of `managedFields`, which are the larger half of many objects.
+//! The metadata of an object, borrowed from its text or from a client's object. It holds what
+//! fastrak reads and skips the rest, most of all of `managedFields`, which are the larger half of
+//! many objects.
 //!
 //! Each review reads its objects this way, so nothing is copied that can be borrowed.
 
@@ -21,8 +22,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names have
-/// 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
+/// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names
+/// have 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
 pub const LONGEST: usize = 512;
 
 /// A text, borrowed if it has no escapes.

@@ -1,5 +1,5 @@
-//! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so that a
-//! slow one delays no other.
+//! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so
+//! that a slow one delays no other.
 
 use crate::assignments::{Action, Assignments};
 use crate::leases::{Change, Leases, LeasesError};

@@ -78,8 +78,8 @@ impl Monitor {
         *self = Self { sent: self.sent, ..Self::default() };
     }
 
-    /// Records the heartbeat that was read at `now`: the version of its object, or `None` if there is
-    /// no such object.
+    /// Records the heartbeat that was read at `now`: the version of its object, or `None` if there
+    /// is no such object.
     pub fn heartbeat(&mut self, version: Option<String>, now: Instant) {
         match &mut self.heartbeat {
             Some(known) if known.version == version => known.last = now,

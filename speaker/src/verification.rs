@@ -1,9 +1,9 @@
 //! Checks that no other station uses an address before it is announced (RFC 5227 §2.1, RFC 4862
 //! §5.4).
 //!
-//! The RFCs probe over seconds because a host may just have been plugged into a switch that does not
-//! forward yet. A node has been on its segment for a long time, so half a second is enough. Reads no
-//! clock.
+//! The RFCs probe over seconds because a host may just have been plugged into a switch that does
+//! not forward yet. A node has been on its segment for a long time, so half a second is enough.
+//! Reads no clock.
 
 use crate::frame::Mac;
 use std::time::{Duration, Instant};

@@ -150,8 +150,8 @@ impl Pools {
         self.pools.iter().map(|pool| self.open_one(pool))
     }
 
-    /// Checks all pools. Returns those that have become usable, have become unusable, fail for another
-    /// reason or were adopted since the previous check.
+    /// Checks all pools. Returns those that have become usable, have become unusable, fail for
+    /// another reason or were adopted since the previous check.
     pub fn changes(&self) -> Vec<Change> {
         self.pools.iter().filter_map(|pool| self.change_of(pool)).collect()
     }

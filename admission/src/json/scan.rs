@@ -252,8 +252,8 @@ impl Open {
     }
 }
 
-/// Returns how many bytes come before a quote, an escape or a control character. It compares sixteen
-/// bytes at a time, in which most strings of a review end.
+/// Returns how many bytes come before a quote, an escape or a control character. It compares
+/// sixteen bytes at a time, in which most strings of a review end.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let mut rest = bytes;

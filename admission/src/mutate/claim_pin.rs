@@ -90,9 +90,10 @@ fn selected(
     }
 }
 
-/// Returns the user's pin that was kept without selecting the node, because an existing volume fitted
-/// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
-/// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
+/// Returns the user's pin that was kept without selecting the node, because an existing volume
+/// fitted there. The scheduler has now chosen another node, to provision a volume there. The pod is
+/// not bound yet, and goes to the node that is selected instead: the scheduler compares it before
+/// it binds the pod.
 fn kept_pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
     let old = request.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
     let is_kept = request.operation == Operation::Update
@@ -148,8 +149,8 @@ fn explicit(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> V
     {
         return existing::left_to(volume, user);
     }
-    // A client that removes the selected node wants the claim to be scheduled again. Selecting it again
-    // at once would loop.
+    // A client that removes the selected node wants the claim to be scheduled again. Selecting it
+    // again at once would loop.
     if request.old.is_some_and(|old| old.selected_node.is_some())
         && request.claim.selected_node.is_none()
     {
@@ -243,8 +244,8 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
 }
 
 fn mirrored(request: &ClaimRequest<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
-    // Together with the scheduler's write these save one of the controller manager; alone they would be
-    // one more.
+    // Together with the scheduler's write these save one of the controller manager; alone they
+    // would be one more.
     let is_written = |old: &Claim| old.selected_node != request.claim.selected_node;
     let extra = request.old.is_some_and(is_written).then(provisioner_edits);
     let edits = pin_edits(node, by).into_iter().chain(extra.into_iter().flatten());

@@ -81,8 +81,8 @@ fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Re
     rules.into_iter().find_map(|(holds, reason, about)| holds.then_some((reason, about)))
 }
 
-/// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the operator
-/// keeps a machine that costs money.
+/// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the
+/// operator keeps a machine that costs money.
 fn given_up(service: &ServiceView, record: Record) -> Verdict {
     if service.decision.is_none() && !record.is_there() {
         return Verdict::untouched(Reason::NotLoadBalancer);

@@ -1,8 +1,8 @@
 //! The reasons of decisions: one table with the rule of each, its label in metrics and audit logs,
 //! whether the requester is warned, and its message.
 //!
-//! A message starts with what fastrak did, so that it can follow "fastrak:" as well as "fastrak would
-//! have". `{}` is the subject.
+//! A message starts with what fastrak did, so that it can follow "fastrak:" as well as "fastrak
+//! would have". `{}` is the subject.
 //!
 //! A warning reports a change, or an unchanged object whose user may expect a change. Objects of
 //! another provisioner or load balancer are not reported unless they request fastrak.

@@ -50,8 +50,8 @@ pub struct Carries {
 /// A part of a Service that a mode cannot carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
-    /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster can
-    /// distinguish clients.
+    /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster
+    /// can distinguish clients.
     SourceRanges,
     /// A certain address.
     RequestedAddress,

@@ -11,8 +11,8 @@ use fastrak_api::node::NodeName;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// The times after which a new holder announces an address again, the last first: a switch or a client
-/// may have missed the first announcement.
+/// The times after which a new holder announces an address again, the last first: a switch or a
+/// client may have missed the first announcement.
 const ANNOUNCE_AGAIN: [Duration; 3] =
     [Duration::from_millis(4400), Duration::from_millis(2200), Duration::from_millis(1100)];
 

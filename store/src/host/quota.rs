@@ -86,10 +86,11 @@ pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostEr
 pub fn remove_groups(dir: &Dir, number: u64) -> Result<bool, HostError> {
     for group in [number, shared_group(number)] {
         match dir.handle().remove_group(group) {
-            // Since Linux 6.10 the kernel may remove the first itself. Only a volume has the second.
+            // Since Linux 6.10 the kernel may remove the first itself. Only a volume has the
+            // second.
             Ok(()) | Err(Errno::NOENT) => {}
-            // The kernel still frees the subvolume, or a snapshot shares its data, or a nested subvolume
-            // is not gone yet.
+            // The kernel still frees the subvolume, or a snapshot shares its data, or a nested
+            // subvolume is not gone yet.
             Err(Errno::BUSY) => return Ok(false),
             Err(errno) => return Err(failed(Operation::Remove, dir.path())(errno)),
         }

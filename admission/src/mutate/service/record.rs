@@ -1,5 +1,5 @@
-//! The record of a Service's mode, and which of its annotations for the inlets operator are fastrak's
-//! own.
+//! The record of a Service's mode, and which of its annotations for the inlets operator are
+//! fastrak's own.
 
 use super::ServiceRequest;
 use crate::patch::{Edit, Field};
@@ -27,8 +27,8 @@ impl Record {
         Self { now: read(request.service), before: request.old.and_then(read), withheld }
     }
 
-    /// Returns the same; without any record, the mode that has given the Service its address. A repair
-    /// has no old object: the address is all that is left of the decision.
+    /// Returns the same; without any record, the mode that has given the Service its address. A
+    /// repair has no old object: the address is all that is left of the decision.
     pub(super) fn or_serving(self, service: &ServiceView) -> Self {
         let serving = match (&service.decision, service.ingress) {
             (None, Ingress::By(mode)) => Some(mode),

@@ -2,8 +2,8 @@
 //! removal.
 //!
 //! The kernel keeps the group of a subvolume until its last byte is freed and refuses to remove it
-//! earlier. Older kernels then keep it forever, at a small cost for every transaction. Only recorded
-//! groups are removed: others on the filesystem do not belong to fastrak.
+//! earlier. Older kernels then keep it forever, at a small cost for every transaction. Only
+//! recorded groups are removed: others on the filesystem do not belong to fastrak.
 
 use crate::host::quota::{self, Subvolume, Support};
 use crate::host::removal::SubvolumeRecords;
