@@ -276,7 +276,8 @@ impl World {
             return Some("its claim exists");
         }
         let is_kept = |volume: &Volume| volume.policy == ReclaimPolicy::Retain;
-        let now = self.cluster.volumes.get(id);
+        // A volume that was restored since has another object.
+        let now = self.cluster.volumes.get(id).filter(|now| now.uid == volume.uid);
         let kept = is_kept(volume) || now.is_some_and(is_kept);
         kept.then_some("its object has the policy Retain")
     }
