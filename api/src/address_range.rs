@@ -34,7 +34,9 @@ pub enum RangeError {
         length: u8,
     },
     /// Services cannot have such an address.
-    #[error("{0:?} contains addresses that no Service can have: unspecified, loopback, link-local or multicast")]
+    #[error(
+        "{0:?} contains addresses that no Service can have: unspecified, loopback, link-local or multicast"
+    )]
     Reserved(String),
 }
 
@@ -114,7 +116,7 @@ const RESERVED: [(IpAddr, IpAddr); 7] = [
     (v4([169, 254, 0, 0]), v4([169, 254, 255, 255])),
     (v4([224, 0, 0, 0]), v4([255, 255, 255, 255])),
     // Unspecified, loopback and IPv4-mapped addresses.
-    (v6([0, 0, 0, 0]), v6([0, 0, 0xffff, 0xffff])),
+    (v6([0, 0, 0, 0]), v6([0, 0, 0xffff, u32::MAX])),
     (v6([0xfe80_0000, 0, 0, 0]), v6([0xfebf_ffff, u32::MAX, u32::MAX, u32::MAX])),
     (v6([0xff00_0000, 0, 0, 0]), v6([u32::MAX, u32::MAX, u32::MAX, u32::MAX])),
 ];
