@@ -89,9 +89,14 @@ impl Failure {
     #[must_use]
     pub const fn backoff(&self) -> Backoff {
         match &self.cause {
+            // A claim waits for its pool, which wakes it. Nothing wakes other work on a pool that failed
+            // between two checks.
+            Cause::Volume(VolumeError::Pool(_)) => match self.operation {
+                Operation::Create | Operation::Import => Backoff::Refused,
+                _ => Backoff::Failed,
+            },
             Cause::Volume(
-                VolumeError::Pool(_)
-                | VolumeError::Occupied { .. }
+                VolumeError::Occupied { .. }
                 | VolumeError::Full(_)
                 | VolumeError::NoPool { .. }
                 | VolumeError::NoQuota { .. }
@@ -106,8 +111,7 @@ impl Failure {
         }
     }
 
-    /// Returns the reason of the event, or `None` if no object is there or the log is enough: the node
-    /// has an event about each pool that cannot be used.
+    /// Returns the reason of the event, or `None` if there is no object: then the log is enough.
     #[must_use]
     pub const fn reason(&self) -> Option<EventReason> {
         match self.operation {
@@ -116,8 +120,10 @@ impl Failure {
             }
             Operation::Resize | Operation::PublishSize => Some(EventReason::VolumeResizeFailed),
             Operation::Restore | Operation::Import => Some(EventReason::RestoreRefused),
-            Operation::Trash | Operation::Delete => Some(EventReason::VolumeFailedDelete),
-            Operation::Record | Operation::Collect => None,
+            Operation::Record | Operation::Trash | Operation::Delete => {
+                Some(EventReason::VolumeFailedDelete)
+            }
+            Operation::Collect => None,
         }
     }
 
@@ -136,6 +142,7 @@ mod tests {
     use super::*;
     use fastrak_api::pool::PoolName;
     use fastrak_runtime::chain::Chain;
+    use fastrak_store::pools::PoolError;
     use std::path::PathBuf;
 
     #[test]
@@ -152,6 +159,16 @@ mod tests {
         assert_eq!(failed(Cause::NameTaken("pvc-x".to_owned())), Backoff::Refused);
         assert_eq!(failed(VolumeError::Missing(PoolName::default()).into()), Backoff::Failed);
         assert_eq!(failed(Cause::Changed), Backoff::Failed);
+    }
+
+    #[test]
+    fn an_unusable_pool_delays_only_work_that_the_pool_wakes() {
+        let failed = |operation| {
+            let error = PoolError::Unknown { pool: PoolName::default(), known: String::new() };
+            Failure::of(operation)(VolumeError::Pool(error)).backoff()
+        };
+        assert_eq!(failed(Operation::Create), Backoff::Refused);
+        assert_eq!(failed(Operation::Trash), Backoff::Failed);
     }
 
     #[test]

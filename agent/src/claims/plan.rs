@@ -211,7 +211,8 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         limit: None,
         trash_seconds: match params.on_delete {
             OnDelete::Delete => None,
-            OnDelete::Trash(ttl) => Some(ttl.as_secs()),
+            // Rounded up: a volume without time in the trash is never recoverable.
+            OnDelete::Trash(ttl) => Some(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)),
         },
         bytes_per_inode: params.bytes_per_inode.0,
         claim_created: claim.created,

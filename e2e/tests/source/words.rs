@@ -73,7 +73,7 @@ const BANNED: [(&str, &str); 57] = [
 
 /// Uses of a banned word that stay: the phrase around it, the start of the path (empty for all
 /// files), and the reason.
-const EXCEPTIONS: [(&str, &str, &str); 11] = [
+const EXCEPTIONS: [(&str, &str, &str); 9] = [
     (
         "certificate authority",
         "",
@@ -82,8 +82,6 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
     ("authority key identifier", "", "an extension of RFC 5280"),
     ("unknown authority", "", "the message of Go's TLS client"),
     ("authority certificate", "", "the same"),
-    ("registration drift", "", "the name of a metric, which dashboards use"),
-    ("read registration", "", "a value of a metric's label, which alerts use"),
     ("guest", "testkit/src/uml", "the term of virtual machines"),
     ("guest", "testkit/tests/guest.rs", "the term of virtual machines"),
     ("guest", "store/tests/filesystems/", "the term of virtual machines"),

@@ -67,7 +67,7 @@ causes! {
     /// The API server did not call the webhook.
     Unregistered = "unregistered",
         "the API server admits the probe without the webhook's mark: apply the manifests again; \
-         fastrak_webhook_registration_drift says what differs; a replica that is starting or \
+         fastrak_webhook_configuration_drift says what differs; a replica that is starting or \
          overloaded leaves the mark out too";
     /// Another webhook changed our response.
     Altered = "altered",

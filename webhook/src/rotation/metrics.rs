@@ -152,10 +152,10 @@ impl EncodeLabelValue for Cause {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         let text = match self {
             Self::NoConfiguration => "unregistered",
-            Self::ReadConfiguration => "read-configuration",
+            Self::ReadConfiguration => "read_configuration",
             Self::Publish => "publish",
-            Self::ReadSecret => "read-secret",
-            Self::WriteSecret => "write-secret",
+            Self::ReadSecret => "read_secret",
+            Self::WriteSecret => "write_secret",
             Self::Make => "make",
             Self::Serve => "serve",
             Self::Contention => "contention",

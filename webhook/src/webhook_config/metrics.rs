@@ -28,7 +28,7 @@ impl DriftMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let this = Self::default();
         registry.register(
-            "registration_drift",
+            "configuration_drift",
             "Whether a field of the webhook configuration differs from the shipped one",
             this.drift.clone(),
         );

@@ -113,7 +113,10 @@ async fn no_call_fails_during_two_minutes_without_the_api_server() -> Result<()>
     let (status, body) = gone.await?;
     ensure!(status == 200, "{status}: {body}");
     let metrics = webhook.metrics().await?;
-    ensure!(metrics.contains(r#"rotation_failures_total{cause="read-registration"}"#), "{metrics}");
+    ensure!(
+        metrics.contains(r#"rotation_failures_total{cause="read_configuration"}"#),
+        "{metrics}"
+    );
     cluster.plane.start_component(Component::ApiServer).await?;
 
     eventually(SOON, "the certificate is renewed", || async {

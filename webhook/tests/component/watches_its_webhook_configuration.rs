@@ -14,7 +14,7 @@ const PARTS: usize = 12;
 
 /// Returns the parts that a webhook reports as changed.
 fn drifted(metrics: &str) -> BTreeSet<String> {
-    let start = "fastrak_webhook_registration_drift{field=\"";
+    let start = "fastrak_webhook_configuration_drift{field=\"";
     let lines = metrics.lines().filter_map(|line| line.strip_prefix(start)?.split_once("\"} "));
     let all: Vec<_> = lines.collect();
     assert!(all.is_empty() || all.len() == PARTS, "{metrics}");
@@ -26,7 +26,7 @@ async fn drift_is(replica: &Running, fields: &[&str]) -> Result<()> {
     let wanted: BTreeSet<_> = fields.iter().map(|&field| field.to_owned()).collect();
     eventually(SOON, format!("drift is {wanted:?}"), || async {
         let metrics = replica.metrics().await?;
-        ensure!(metrics.contains("registration_drift{"), "not checked yet");
+        ensure!(metrics.contains("configuration_drift{"), "not checked yet");
         let found = drifted(&metrics);
         ensure!(found == wanted, "{found:?}");
         Ok(())

@@ -61,7 +61,7 @@ async fn import(
     plan.spec.identity = identity;
     let object = pv::object(&plan, &volume);
     let created = context.cluster.create(&object).await;
-    if created.map_err(Failure::of(Operation::Publish))? {
+    if created.map_err(Failure::of(Operation::Import))? {
         context.snapshot.set_published(&plan.spec.identity.volume);
         report_imported(context, claim, name, &volume).await;
     }
