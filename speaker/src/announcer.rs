@@ -30,8 +30,12 @@ impl Announcer {
         self.announce(address)
     }
 
-    /// Announces `address` to all stations: they send to this node from now on.
+    /// Announces `address` to all stations, which send to this node from now on. Does nothing if it does
+    /// not answer for it.
     pub fn announce(&self, address: IpAddr) -> Result<(), LinkError> {
+        if !self.responder.answers(address) {
+            return Ok(());
+        }
         let packets = self.responder.announcement(address);
         packets.iter().try_for_each(|packet| self.link.send(packet))
     }
@@ -48,6 +52,11 @@ impl Announcer {
         let silenced = self.responder.silence_all();
         silenced.iter().for_each(|address| self.leave(*address));
         silenced
+    }
+
+    /// Goes on to answer for `address` although this station uses it wrongly.
+    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
+        self.responder.tolerate(address, mac);
     }
 
     /// Starts to report who uses `address`.
@@ -75,11 +84,16 @@ impl Announcer {
         })
     }
 
-    /// Sends the answer in a response. Returns the sighting in it.
-    pub fn respond(&self, response: Response) -> Result<Option<Sighting>, LinkError> {
+    /// Sends the answer in a response. If it is a sighting, stops to answer for its address before
+    /// anything else is answered, and returns it and whether it has stopped.
+    pub fn respond(&mut self, response: Response) -> Result<Option<(Sighting, bool)>, LinkError> {
         match response {
             Response::Answer(packet) => self.link.send(&packet).map(|()| None),
-            Response::Report(sighting) => Ok(Some(sighting)),
+            Response::Report(sighting) => {
+                let was_answered = self.responder.answers(sighting.address);
+                self.silence(sighting.address);
+                Ok(Some((sighting, was_answered)))
+            }
         }
     }
 

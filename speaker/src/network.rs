@@ -1,16 +1,19 @@
 //! The task that owns the interface: it carries out the commands of the controller, answers for
 //! addresses, and reports what it sees.
 //!
-//! It never waits for the API server. It notices when it was stopped (by SIGSTOP, a suspended machine
-//! or a starved processor) before it answers again: meanwhile another node may have taken the
-//! addresses, so it is silent until the controller has read the assignments again.
+//! It never waits for the API server. It is silent before it answers anything else in two cases, until
+//! the controller has current evidence: for one address, if another station uses it; for all, if it
+//! notices that it was stopped (by SIGSTOP, a suspended machine, a starved processor or an interface that
+//! was down), because another node may have taken the addresses meanwhile.
 
 use crate::announcer::Announcer;
+use crate::frame::Mac;
 use crate::host::boot_clock;
 use crate::host::link::LinkError;
 use crate::responder::{Response, Sighting};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::MissedTickBehavior;
 
@@ -18,16 +21,21 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_millis(200);
 /// The pause after which it is silent.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The time between two reports about one address: a hostile host may send at the rate of the link.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A command of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Answer for the address, and announce it, unless the task was stopped since this epoch.
-    Answer(IpAddr, Epoch),
+    /// Answer for the address, and announce it, unless the task was stopped since this epoch or has
+    /// seen another station more often than this number.
+    Answer(IpAddr, Epoch, u64),
     /// Do not answer for the address any more.
     Silence(IpAddr),
     /// Announce the address again.
     Announce(IpAddr),
+    /// Go on to answer although this station uses the address.
+    Tolerate(IpAddr, Mac),
     /// Report who uses the address.
     Observe(IpAddr),
     /// Do not report who uses the address any more.
@@ -40,7 +48,12 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Another station uses an address.
-    Seen(Sighting),
+    Seen {
+        /// The address and the station.
+        sighting: Sighting,
+        /// How often another station was seen while this node answered for the address.
+        count: u64,
+    },
     /// The task was stopped for a time and has silenced all addresses.
     Paused {
         /// The time.
@@ -56,6 +69,9 @@ pub enum Notice {
 pub struct Epoch(u64);
 
 impl Epoch {
+    /// The epoch of a task that was never stopped.
+    pub const FIRST: Self = Self(0);
+
     /// Returns the epoch that the next stop begins.
     #[must_use]
     pub fn next(self) -> Self {
@@ -63,61 +79,102 @@ impl Epoch {
     }
 }
 
+/// The state of the task.
+struct Network {
+    announcer: Announcer,
+    notices: UnboundedSender<Notice>,
+    epoch: Epoch,
+    // The sightings of each address while it was answered, and the last report about each address.
+    counts: BTreeMap<IpAddr, u64>,
+    reported: BTreeMap<IpAddr, Instant>,
+}
+
+enum Event {
+    Command(Command),
+    Response(Option<Response>),
+    Down,
+    Tick,
+}
+
 /// Runs until the controller is gone.
 pub async fn run(
-    mut announcer: Announcer,
+    announcer: Announcer,
     mut commands: UnboundedReceiver<Command>,
     notices: UnboundedSender<Notice>,
 ) -> Result<(), LinkError> {
+    let (counts, reported) = (BTreeMap::new(), BTreeMap::new());
+    let mut network = Network { announcer, notices, epoch: Epoch::default(), counts, reported };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = boot_clock::now();
-    let mut epoch = Epoch::default();
     loop {
         let event = tokio::select! {
             command = commands.recv() => match command {
                 Some(command) => Event::Command(command),
                 None => return Ok(()),
             },
-            response = announcer.next() => Event::Response(response?),
+            response = network.announcer.next() => match response {
+                Ok(response) => Event::Response(response),
+                Err(LinkError::Down) => Event::Down,
+                Err(error) => return Err(error),
+            },
             _ = ticks.tick() => Event::Tick,
         };
         // Before anything is answered.
         let now = boot_clock::now();
         let pause = now.saturating_sub(last);
         last = now;
-        if pause > LONGEST_PAUSE {
-            announcer.silence_all();
-            epoch = epoch.next();
-            let _ended = notices.send(Notice::Paused { pause, epoch });
+        if pause > LONGEST_PAUSE || matches!(event, Event::Down) {
+            network.pause(pause);
         }
         match event {
-            Event::Command(command) => obey(&mut announcer, command, epoch)?,
+            Event::Command(command) => network.obey(command)?,
             Event::Response(Some(response)) if pause <= LONGEST_PAUSE => {
-                if let Some(seen) = announcer.respond(response)? {
-                    let _ended = notices.send(Notice::Seen(seen));
-                }
+                network.respond(response)?;
             }
-            Event::Response(_) | Event::Tick => {}
+            Event::Response(_) | Event::Down | Event::Tick => {}
         }
     }
 }
 
-enum Event {
-    Command(Command),
-    Response(Option<Response>),
-    Tick,
-}
-
-fn obey(announcer: &mut Announcer, command: Command, now: Epoch) -> Result<(), LinkError> {
-    match command {
-        Command::Answer(_, epoch) if epoch < now => {}
-        Command::Answer(address, _) => announcer.answer(address)?,
-        Command::Silence(address) => announcer.silence(address),
-        Command::Announce(address) => announcer.announce(address)?,
-        Command::Observe(address) => announcer.observe(address),
-        Command::Ignore(address) => announcer.ignore(address),
-        Command::Probe(address) => announcer.probe(address)?,
+impl Network {
+    fn pause(&mut self, pause: Duration) {
+        self.announcer.silence_all();
+        self.epoch = self.epoch.next();
+        let _ended = self.notices.send(Notice::Paused { pause, epoch: self.epoch });
     }
-    Ok(())
+
+    fn respond(&mut self, response: Response) -> Result<(), LinkError> {
+        let Some((sighting, has_silenced)) = self.announcer.respond(response)? else {
+            return Ok(());
+        };
+        let count = self.counts.entry(sighting.address).or_default();
+        *count += u64::from(has_silenced);
+        let (count, now) = (*count, Instant::now());
+        let last = self.reported.get(&sighting.address);
+        let is_recent = last.is_some_and(|last| now.duration_since(*last) < REPORT_INTERVAL);
+        if has_silenced || !is_recent {
+            self.reported.insert(sighting.address, now);
+            let _ended = self.notices.send(Notice::Seen { sighting, count });
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), LinkError> {
+        match command {
+            Command::Answer(address, epoch, count) => {
+                let seen = self.counts.get(&address).copied().unwrap_or_default();
+                if epoch == self.epoch && count == seen {
+                    self.announcer.answer(address)?;
+                }
+            }
+            Command::Silence(address) => self.announcer.silence(address),
+            Command::Announce(address) => self.announcer.announce(address)?,
+            Command::Tolerate(address, mac) => self.announcer.tolerate(address, mac),
+            Command::Observe(address) => self.announcer.observe(address),
+            Command::Ignore(address) => self.announcer.ignore(address),
+            Command::Probe(address) => self.announcer.probe(address)?,
+        }
+        Ok(())
+    }
 }

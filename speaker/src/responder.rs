@@ -10,6 +10,7 @@ pub struct Responder {
     mac: Mac,
     answered: BTreeSet<IpAddr>,
     observed: BTreeSet<IpAddr>,
+    tolerated: BTreeSet<(IpAddr, Mac)>,
 }
 
 /// What a received packet requires.
@@ -52,7 +53,12 @@ impl Responder {
     /// Creates the responder of the interface with this MAC address. It answers for no address yet.
     #[must_use]
     pub fn new(mac: Mac) -> Self {
-        Self { mac, answered: BTreeSet::new(), observed: BTreeSet::new() }
+        Self {
+            mac,
+            answered: BTreeSet::new(),
+            observed: BTreeSet::new(),
+            tolerated: BTreeSet::new(),
+        }
     }
 
     /// Starts to answer for `address`. Returns whether it did not before.
@@ -62,12 +68,25 @@ impl Responder {
 
     /// Stops to answer for `address`. Returns whether it did before.
     pub fn silence(&mut self, address: IpAddr) -> bool {
+        self.tolerated.retain(|(tolerated, _)| *tolerated != address);
         self.answered.remove(&address)
     }
 
     /// Stops to answer. Returns the addresses.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
+        self.tolerated.clear();
         std::mem::take(&mut self.answered)
+    }
+
+    /// Returns whether it answers for `address`.
+    #[must_use]
+    pub fn answers(&self, address: IpAddr) -> bool {
+        self.answered.contains(&address)
+    }
+
+    /// Goes on to answer for `address` although this station uses it wrongly.
+    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
+        self.tolerated.insert((address, mac));
     }
 
     /// Starts to report who uses `address`.
@@ -133,7 +152,9 @@ impl Responder {
         }
         match ndp::Packet::parse(packet)? {
             ndp::Packet::Advertisement { target, mac } => {
-                self.sighting(target.into(), mac.unwrap_or(from))
+                let mac = mac.unwrap_or(from);
+                // A switch or a proxy may repeat our own advertisement.
+                if mac == self.mac { None } else { self.sighting(target.into(), mac) }
             }
             ndp::Packet::Solicitation { source, target } => {
                 let is_ours = self.answered.contains(&target.into());
@@ -143,8 +164,10 @@ impl Responder {
     }
 
     fn sighting(&self, address: IpAddr, mac: Mac) -> Option<Response> {
-        let concerns = self.answered.contains(&address) || self.observed.contains(&address);
-        concerns.then_some(Response::Report(Sighting { address, mac }))
+        let is_tolerated = self.tolerated.contains(&(address, mac));
+        let concerns = self.answered.contains(&address) && !is_tolerated;
+        (concerns || self.observed.contains(&address))
+            .then_some(Response::Report(Sighting { address, mac }))
     }
 
     fn advertise(&self, target: Ipv6Addr, source: Ipv6Addr, from: Mac) -> Response {
