@@ -1,5 +1,5 @@
-//! Fixtures of tests of decisions: a small cluster, claims, and a decision applied to an object as the
-//! API server would.
+//! Test fixtures: a small cluster, claims, and the application of a decision to an object, as by
+//! the API server.
 
 use crate::mutate::service::Settings;
 use crate::patch::Received;

@@ -1,8 +1,9 @@
-//! Decides reviews. Pure: objects and a snapshot of the cluster go in, a patch, a denial or warnings
-//! come out.
+//! Decides reviews. Pure: computes a patch, a denial or warnings from objects and a snapshot of the
+//! cluster.
 //!
-//! The crate serves nothing, watches nothing and reads no clock, and depends on no crate that could. The webhook answers reviews with it, its repair controller decides with it about objects that
-//! no review changed, and its offline commands explain it.
+//! The crate does no I/O and reads no clock, and neither does any crate that it depends on. The
+//! webhook uses it for reviews, for repairs of objects that admission missed, and for the offline
+//! commands.
 //!
 //! ```text
 //! review/      AdmissionReview in and out

@@ -78,7 +78,8 @@ fn is_probe(request: &ClaimRequest<'_>) -> bool {
     here && request.claim.probes && request.operation == Operation::Create
 }
 
-/// Decides about a claim of one of fastrak's classes: its node, and warnings about what cannot be served.
+/// Decides about a claim of one of fastrak's classes: its node, and warnings about what cannot be
+/// served.
 fn served(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let verdict = pinned(request, class, snapshot);
     // An existing volume may serve what no new one can.
@@ -100,7 +101,8 @@ fn pinned(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Ver
     with_news(request, verdict)
 }
 
-/// Adds the warning of a change, and of an object left alone if the request changed what decides it.
+/// Adds the warning about a change, or about an unchanged object if the request changed a field
+/// that the decision depends on.
 fn with_news(request: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
     let news = match (request.operation, request.old) {
         (Operation::Create, _) => true,
@@ -119,7 +121,8 @@ fn decisive(claim: &Claim) -> (Option<&str>, Option<&str>, Option<&str>) {
 fn out_of_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
     let class = match &claim.class {
         ClassChoice::Empty => Some((Reason::ClassRefused, "")),
-        // It cannot be changed and wins over the field, so a patch of the field would have no effect.
+        // It cannot be changed and wins over the field, so a patch of the field would have no
+        // effect.
         ClassChoice::Beta(name) if snapshot.class(name).is_some_and(Class::is_ours) => {
             Some((Reason::BetaClass, name.as_str()))
         }
@@ -136,8 +139,8 @@ fn out_of_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'
     rest.or(volume).or(class)
 }
 
-/// Joins the verdicts on class and node into one patch. The node's reason counts if its outcome is a
-/// change.
+/// Joins the verdicts on class and node into one patch. The node's reason counts if its outcome is
+/// a change.
 fn both(given: Verdict, pin: Verdict) -> Verdict {
     let messages = given.messages.into_iter().chain(pin.messages).collect();
     match (given.outcome, pin.outcome) {

@@ -1,9 +1,9 @@
-//! JSON Patches of the few fields that fastrak writes, for the object as it was received. They never
-//! replace a map.
+//! JSON Patches of the few fields that fastrak writes, for the object as it was received. They
+//! never replace a map.
 //!
 //! The API server rejects the user's request with a 500 if a patch does not apply, even with
-//! `failurePolicy: Ignore`. So missing parents are added, keys are escaped, and values are tested before
-//! they are overwritten.
+//! `failurePolicy: Ignore`. So missing parents are added, keys are escaped, and values are tested
+//! before they are overwritten.
 
 mod step;
 
@@ -40,8 +40,8 @@ pub struct Edit {
 #[derive(Clone, Debug, Default)]
 pub struct Settled<'a>(Vec<&'a Edit>);
 
-/// The parts of an object that a patch depends on, read from the same bytes that the API server applies
-/// the patch to.
+/// The parts of an object that a patch depends on, read from the same bytes that the API server
+/// applies the patch to.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Received<'a> {
     #[serde(borrow, default)]

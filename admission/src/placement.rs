@@ -1,6 +1,6 @@
-//! The choice of a node for a claim that cannot wait for the scheduler. It knows neither how full a node
-//! is nor which pods will use the claim: claims with the same key get the same node, other claims are
-//! spread evenly.
+//! The choice of a node for a claim that cannot wait for the scheduler. It knows neither how full a
+//! node is nor which pods will use the claim: claims with the same key get the same node, other
+//! claims are spread evenly.
 
 use crate::snapshot::{Availability, NodeInfo};
 use fastrak_api::claim::Claim;
@@ -17,7 +17,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// Returns the key of a claim. The uid of the request distinguishes claims whose names are not generated yet.
+    /// Returns the key of a claim. The uid of the request distinguishes claims whose names are not
+    /// generated yet.
     #[must_use]
     pub fn of(claim: &Claim, uid: &str) -> Self {
         let namespace = &claim.namespace;
@@ -35,8 +36,8 @@ impl Key {
     }
 }
 
-/// Returns the replica in the name of a StatefulSet's claim, `<template>-<set>-<ordinal>`. If the set's
-/// name has dashes, its beginning is missing, the same for all claims of a replica.
+/// Returns the replica in the name of a StatefulSet's claim, `<template>-<set>-<ordinal>`. If the
+/// set's name has dashes, its beginning is missing, the same for all claims of a replica.
 fn replica(name: &str) -> Option<&str> {
     let (rest, ordinal) = name.rsplit_once('-')?;
     if ordinal.is_empty() || !ordinal.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -47,8 +48,8 @@ fn replica(name: &str) -> Option<&str> {
 }
 
 /// Returns the node for a key. Nodes that take all pods come before those that only some pods
-/// tolerate: if every node has a taint, the pods of the cluster tolerate one. A node that takes no pods
-/// now is not chosen, because it may be about to be removed.
+/// tolerate: if every node has a taint, the pods of the cluster tolerate one. A node that takes no
+/// pods now is not chosen, because it may be about to be removed.
 ///
 /// Uses rendezvous hashing: when a node joins or leaves, only keys of that node move.
 #[must_use]

@@ -1,7 +1,8 @@
 //! The webhook's rules as objects that an API server applies itself, without a call to the webhook:
-//! MutatingAdmissionPolicies with their bindings, served from Kubernetes 1.36 on. Rules that need the
-//! cluster's state are left out. The rest is rendered from `policies/*.yaml` with the names that the
-//! webhook's own rules use, and a test holds both to the same results on a real API server.
+//! MutatingAdmissionPolicies with their bindings, served from Kubernetes 1.36 on. Rules that need
+//! the cluster's state are left out. The rest is rendered from `policies/*.yaml` with the names
+//! that the webhook's own rules use, and a test holds both to the same results on a real API
+//! server.
 
 mod parameters;
 mod template;

@@ -1,11 +1,12 @@
 //! Reads AdmissionReviews and turns verdicts and failures into answers.
 //!
-//! Every review gets an answer. If fastrak itself fails, the answer allows the object unchanged with a
-//! warning: a cluster must be able to create claims without fastrak, and repairs decide later. A body
-//! that is not a review gets no answer: it did not come from an API server.
+//! Every review gets an answer. If fastrak itself fails, the answer allows the object unchanged
+//! with a warning: a cluster must be able to create claims without fastrak, and repairs decide
+//! later. A body that is not a review gets no answer: it did not come from an API server.
 //!
-//! The wire types are fastrak's own. The API server accepts only an exact answer: it echoes `uid`, has
-//! the right `apiVersion` and `kind`, a base64 string as `patch`, and `patchType` with every patch.
+//! The wire types are fastrak's own. The API server accepts only an exact answer: it echoes `uid`,
+//! has the right `apiVersion` and `kind`, a base64 string as `patch`, and `patchType` with every
+//! patch.
 
 mod decide;
 mod read;
@@ -51,15 +52,15 @@ pub struct Answer {
 /// The effect of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The object is allowed as it is.
+    /// The object is allowed unchanged.
     Untouched,
     /// The object is changed.
     Patched,
     /// The object is refused.
     Denied,
-    /// The object would be changed or refused without `--dry-run`, and is allowed as it is.
+    /// The object would be changed or refused without `--dry-run`, and is allowed unchanged.
     DryRun,
-    /// fastrak failed, and the object is allowed as it is.
+    /// fastrak failed, and the object is allowed unchanged.
     Failed,
     /// The body is not a review, and has no answer.
     Rejected,

@@ -1,5 +1,5 @@
-//! The cluster's state that decisions read: classes, nodes, free volumes and settings of namespaces,
-//! reduced, in memory. The webhook's watches keep it up to date.
+//! The cluster's state that decisions read: classes, nodes, free volumes and settings of
+//! namespaces, reduced, in memory. The webhook's watches keep it up to date.
 
 pub mod agent;
 pub mod namespace;
@@ -27,14 +27,14 @@ pub struct Snapshot {
     pub classes: Arc<BTreeMap<String, ClassInfo>>,
     /// The nodes.
     pub nodes: Arc<BTreeMap<NodeName, NodeInfo>>,
-    /// The agent of each node. None if unknown: the pods of fastrak's namespace have not been listed, or
-    /// must not be, or agents do not run in pods.
+    /// The agent of each node. None if unknown: the pods of fastrak's namespace have not been
+    /// listed, or must not be, or agents do not run in pods.
     pub agents: Option<Arc<BTreeMap<NodeName, Agent>>>,
-    /// True if an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition exists.
-    /// None if unknown: it has not been listed, or must not be.
+    /// True if an inlets-operator of 0.17 or later is installed: its CustomResourceDefinition
+    /// exists. None if unknown: it has not been listed, or must not be.
     pub inlets_operator: Option<bool>,
-    /// The volumes that a claim can still get, by name. None until they have been listed, or until the
-    /// webhook has given up listing them.
+    /// The volumes that a claim can still get, by name. None until they have been listed, or until
+    /// the webhook has given up listing them.
     pub volumes: Option<Arc<BTreeMap<String, Arc<VolumeInfo>>>>,
     /// The namespaces with settings for fastrak. Others are not kept: a cluster may have very many.
     pub namespaces: Arc<BTreeMap<String, NamespaceInfo>>,
@@ -96,8 +96,8 @@ impl Snapshot {
         namespace == self.namespace || kubernetes::SYSTEM_NAMESPACES.contains(&namespace)
     }
 
-    /// Returns whether a namespace opts out. The API server sends no reviews of its objects, but repairs
-    /// and offline commands see them.
+    /// Returns whether a namespace opts out. The API server sends no reviews of its objects, but
+    /// repairs and offline commands see them.
     #[must_use]
     pub fn is_opted_out(&self, namespace: &str) -> bool {
         self.namespaces.get(namespace).is_some_and(|info| info.opted_out)
@@ -115,8 +115,8 @@ impl Snapshot {
         self.classes.get(name).map(|info| &info.class)
     }
 
-    /// Returns the classes that are marked as the default, the winner first: the newest, then the first by
-    /// name, as the API server's own plugin chooses.
+    /// Returns the classes that are marked as the default, the winner first: the newest, then the
+    /// first by name, as the API server's own plugin chooses.
     #[must_use]
     pub fn defaults(&self) -> Vec<&ClassInfo> {
         let mut found: Vec<_> =
@@ -125,8 +125,8 @@ impl Snapshot {
         found
     }
 
-    /// Returns the nodes that can hold a volume of a class, by name. Taints and readiness do not count:
-    /// they change, and a volume stays.
+    /// Returns the nodes that can hold a volume of a class, by name. Taints and readiness do not
+    /// count: they change, and a volume stays.
     pub fn able<'a>(
         &'a self,
         class: &'a Class,
@@ -134,8 +134,8 @@ impl Snapshot {
         self.nodes.iter().filter(|(_, node)| node.fitness(class).is_ok())
     }
 
-    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown, all
-    /// that can hold one.
+    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown,
+    /// all that can hold one.
     pub fn eligible<'a>(
         &'a self,
         class: &'a Class,

@@ -1,5 +1,5 @@
-//! The decision about an object: leave it, change it, or refuse it, and by which rule. `review.rs` turns
-//! it into an answer to a review; the webhook's repairs write it themselves.
+//! The decision about an object: not to change it, to change it, or to refuse it, with the reason.
+//! `review.rs` turns it into an answer to a review; the webhook's repairs write it themselves.
 
 mod messages;
 mod reason;
@@ -35,7 +35,7 @@ pub enum Outcome {
 }
 
 impl Verdict {
-    /// Leaves the object as it is.
+    /// Does not change the object.
     #[must_use]
     pub const fn untouched(reason: Reason) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Verdict {
         }
     }
 
-    /// Changes the object, or leaves it if there are no edits.
+    /// Changes the object if there are edits.
     #[must_use]
     pub fn patched(reason: Reason, edits: Vec<Edit>) -> Self {
         let outcome = if edits.is_empty() { Outcome::Untouched } else { Outcome::Patched(edits) };
@@ -73,7 +73,8 @@ impl Verdict {
         self
     }
 
-    /// Adds the reason as a warning if the reason calls for one. A denial is its own message.
+    /// Adds the reason as a warning if the requester must be warned of it. A denial needs no
+    /// warning, because its message reaches the requester.
     #[must_use]
     pub fn with_warning(mut self) -> Self {
         let warns = match (self.reason.warn_on(), &self.outcome) {

@@ -10,7 +10,8 @@ pub enum Backoff {
     Failed,
     /// A resource is in use and will be free soon.
     Busy,
-    /// The request cannot be fulfilled at present. A watch reports most changes; the retry covers others.
+    /// The request cannot be fulfilled at present. A watch reports most changes; the retry covers
+    /// others.
     Refused,
 }
 

@@ -17,8 +17,8 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use plan::{Decision, Here, Plan, Rejection};
 
-/// Returns the plan of the claim's volume. Returns the outcome of the reconciliation if the claim gets
-/// none now; the reason is reported.
+/// Returns the plan of the claim's volume. Returns the outcome of the reconciliation if the claim
+/// gets none now; the reason is reported.
 pub async fn plan(
     context: &Context,
     id: &VolumeId,

@@ -1,6 +1,7 @@
 //! The requests of the agent to the API server, apart from watches.
 //!
-//! Each write is conditional on the object that the decision was based on. The module decides nothing.
+//! Each write is conditional on the object that the decision was based on. The module decides
+//! nothing.
 
 mod calls;
 mod error;
@@ -50,8 +51,8 @@ pub enum ClaimState {
     Waiting,
     /// The claim names a volume that it requests, is bound to, or has lost.
     HasVolume(String),
-    /// The claim is bound to this volume for its lifetime: the API server never allows a change of the
-    /// name.
+    /// The claim is bound to this volume for its lifetime: the API server never allows a change of
+    /// the name.
     Bound(String),
 }
 
@@ -197,8 +198,8 @@ fn done(object: &PersistentVolume) -> Changed {
     Changed::Done(Box::new(Volume::read(object)))
 }
 
-/// Returns a patch that removes the finalizer. Finalizers are a list without keys that others change
-/// too: the patch tests the index, so that it fails instead of removing another finalizer.
+/// Returns a patch that removes the finalizer. Finalizers are a list without keys that others
+/// change too: the patch tests the index, so that it fails instead of removing another finalizer.
 fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     let index = index.to_string();
     let path = PointerBuf::from_tokens(["metadata", "finalizers", index.as_str()]);

@@ -1,5 +1,5 @@
-//! The flags of the program. Modules define their own; they are collected here, and pools are checked
-//! together.
+//! The flags of the program. Modules define their own; they are collected here, and pools are
+//! checked together.
 
 mod flags;
 
@@ -24,8 +24,8 @@ pub struct Args {
     /// Name of the node that the agent works for.
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     node: String,
-    /// A pool: a name and the directory of its volumes, with the same path on the host. "mount": the
-    /// directory must be a mount point. "reserve" (10%, or 20Gi): space that is never granted.
+    /// A pool: a name and the directory of its volumes, with the same path on the host. "mount":
+    /// the directory must be a mount point. "reserve" (10%, or 20Gi): space that is never granted.
     /// "overcommit" (1.5): the factor by which the rest may be granted. "size": the part of the
     /// filesystem that belongs to the pool. Can be repeated.
     #[arg(

@@ -1,4 +1,5 @@
-//! The state that all reconcilers share: the snapshot, the store, the API client, events and metrics.
+//! The state that all reconcilers share: the snapshot, the store, the API client, events and
+//! metrics.
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;

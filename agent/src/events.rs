@@ -78,8 +78,8 @@ impl Object<'_> {
                 api_version: Some("v1".to_owned()),
                 kind: Some("Node".to_owned()),
                 name: Some(node.to_string()),
-                // The kubelet uses the node name as UID, and `kubectl describe node` looks for these events
-                // too.
+                // The kubelet uses the node name as UID, and `kubectl describe node` looks for
+                // these events too.
                 uid: Some(node.to_string()),
                 ..ObjectReference::default()
             },

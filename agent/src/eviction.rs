@@ -11,7 +11,8 @@ use fastrak_store::volumes::trash::contents::PurgedVolume;
 use fastrak_store::volumes::{Store, VolumeError};
 
 /// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
-/// `requester`. Returns whether any was evicted. Their space is free when they are removed, a little later.
+/// `requester`. Returns whether any was evicted. Their space is free when they are removed, a
+/// little later.
 pub async fn evict_for_claim(context: &Context, shortages: &[Shortage], requester: &str) -> bool {
     for (pool, bytes) in shortages.iter().filter_map(Shortage::to_remove) {
         match evict_trash(context, pool, (bytes, requester)).await {
@@ -43,7 +44,8 @@ async fn evict_trash(
     Ok(!evicted.is_empty())
 }
 
-/// Reports an eviction. The claim and the volume are deleted: the event is all that their user can find.
+/// Reports an eviction. The claim and the volume are deleted: the event is all that their user can
+/// find.
 pub fn report(context: &Context, pool: &PoolName, volume: &PurgedVolume) {
     let PurgedVolume { id, owner, bytes } = volume;
     tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.name, "evicted a volume from the trash");

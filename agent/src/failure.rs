@@ -89,8 +89,8 @@ impl Failure {
     #[must_use]
     pub const fn backoff(&self) -> Backoff {
         match &self.cause {
-            // A claim waits for its pool, which wakes it. Nothing wakes other work on a pool that failed
-            // between two checks.
+            // A claim waits for its pool, which wakes it. Nothing wakes other work on a pool that
+            // failed between two checks.
             Cause::Volume(VolumeError::Pool(_)) => match self.operation {
                 Operation::Create | Operation::Import => Backoff::Refused,
                 _ => Backoff::Failed,

@@ -1,5 +1,5 @@
-//! The agent of a node: creates directories for the claims that are pinned to the node, publishes them
-//! as PersistentVolumes, and removes them after their claims are deleted.
+//! The agent of a node: creates directories for the claims that are pinned to the node, publishes
+//! them as PersistentVolumes, and removes them after their claims are deleted.
 //!
 //! It does not choose nodes, bind claims or change their specs. It acts for its own node alone, and
 //! changes only directories with a valid record. The parts:
@@ -13,7 +13,8 @@
 //! upkeep/ (pools, scan, trash)                    all through the crate fastrak-store
 //! ```
 //!
-//! `failure.rs` maps each error to its retry and its event; `Context::report` writes both log and event.
+//! `failure.rs` maps each error to its retry and its event; `Context::report` writes both log and
+//! event.
 
 pub mod backoff;
 pub mod claims;

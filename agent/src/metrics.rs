@@ -1,4 +1,5 @@
-//! The agent's metrics. The label values are enums and the configured pools, so their number is bounded.
+//! The agent's metrics. The label values are enums and the configured pools, so their number is
+//! bounded.
 
 pub mod capacity;
 mod pools;

@@ -1,5 +1,5 @@
-//! Records the owner of a volume on the disk: the last claim and its namespace. `restore/` relies on
-//! these records.
+//! Records the owner of a volume on the disk: the last claim and its namespace. `restore/` relies
+//! on these records.
 
 use crate::cluster::ClusterError;
 use crate::cluster::identity::NamespaceView;
@@ -11,8 +11,8 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::{Location, Store};
 
-/// Records the claim in the PersistentVolume if an administrator has changed it. The first claim must not
-/// get data that the second has written.
+/// Records the claim in the PersistentVolume if an administrator has changed it. The first claim
+/// must not get data that the second has written.
 pub(crate) async fn record_owner(
     context: &Context,
     id: &VolumeId,
@@ -46,8 +46,8 @@ pub(crate) async fn record_namespace(
     context.on_disk(record).await.map_err(Failure::of(Operation::Record))
 }
 
-/// Returns the UID of the claim's namespace, or `None` if it is gone. A namespace that is younger than
-/// the volume's original claim is another one with the same name.
+/// Returns the UID of the claim's namespace, or `None` if it is gone. A namespace that is younger
+/// than the volume's original claim is another one with the same name.
 pub(crate) async fn namespace_uid(
     context: &Context,
     owner: &ClaimRef,

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The same message is reported again after this time, because the API server deletes events after an
-/// hour.
+/// The same message is reported again after this time, because the API server deletes events after
+/// an hour.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 /// The last reported message about an object, and when it was reported.

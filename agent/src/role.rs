@@ -65,8 +65,8 @@ impl VolumeState {
     /// Returns the state of a volume, or `None` if it belongs to another agent or provisioner.
     #[must_use]
     pub fn of(volume: &Volume, node: &NodeName) -> Option<Self> {
-        // Admission policies restrict agents by the annotation. The label may be a hash, which policies
-        // cannot compute.
+        // Admission policies restrict agents by the annotation. The label may be a hash, which
+        // policies cannot compute.
         let is_here = volume.node_label.as_deref() == Some(node.key().as_str())
             && volume.node.as_deref().is_none_or(|name| name == node.as_str());
         if !is_here || !volume.is_ours() || volume.finalizer().is_none() || volume.id().is_none() {
@@ -112,7 +112,8 @@ mod tests {
         for other in [
             Volume { node_label: Some("node-b".to_owned()), ..volume() },
             Volume { node_label: None, ..volume() },
-            // Policies restrict other agents by the annotation, and cannot compute a label that is a hash.
+            // Policies restrict other agents by the annotation, and cannot compute a label that is
+            // a hash.
             Volume { node: Some("node-b".to_owned()), ..volume() },
             Volume { provisioned_by: Some("rancher.io/local-path".to_owned()), ..volume() },
             Volume { provisioned_by: None, ..volume() },

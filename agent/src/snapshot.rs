@@ -1,5 +1,5 @@
-//! A snapshot of the cluster: the claims and volumes of this node, the classes, and the node's hostname
-//! label, each reduced to the fields that decisions use.
+//! A snapshot of the cluster: the claims and volumes of this node, the classes, and the node's
+//! hostname label, each reduced to the fields that decisions use.
 //!
 //! `watch.rs` updates it. It may be slightly behind, so the controllers read the API server
 //! again before they delete data.
@@ -79,7 +79,8 @@ pub struct About {
     pub class: Option<Class>,
     /// The PersistentVolume with this name.
     pub volume: Option<Volume>,
-    /// Whether this process has just created the PersistentVolume and the watch does not show it yet.
+    /// Whether this process has just created the PersistentVolume and the watch does not show it
+    /// yet.
     pub is_published: bool,
     /// This node's hostname label.
     pub hostname: Option<String>,
@@ -105,7 +106,8 @@ impl Snapshot {
         self.write().put_volume(id, volume);
     }
 
-    /// Removes the volume with this name if it has this UID: it is gone, and the watch may be behind.
+    /// Removes the volume with this name if it has this UID: it is gone, and the watch may be
+    /// behind.
     pub fn forget_volume(&self, id: &VolumeId, uid: &str) {
         let mut seen = self.write();
         if seen.volumes.get(id).is_some_and(|volume| volume.uid == uid) {
@@ -155,8 +157,8 @@ impl Snapshot {
         Some((claim.clone(), growth.clone()))
     }
 
-    /// Returns at most `limit` claims of these volumes that the watch does not show, each with its volume.
-    /// The next call continues after them.
+    /// Returns at most `limit` claims of these volumes that the watch does not show, each with its
+    /// volume. The next call continues after them.
     pub fn unwatched(
         &self,
         is_bound: impl Fn(&Volume) -> bool,
@@ -180,8 +182,8 @@ impl Snapshot {
         uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
     }
 
-    /// Records that a PersistentVolume was created. Its claim is bound soon after in several steps, each of
-    /// which would otherwise create the volume again.
+    /// Records that a PersistentVolume was created. Its claim is bound soon after in several steps,
+    /// each of which would otherwise create the volume again.
     pub fn set_published(&self, id: &VolumeId) {
         let mut seen = self.write();
         seen.posted.retain(|_, at| self.is_recent(*at));

@@ -1,5 +1,5 @@
-//! The state of keys whose reconciliation is not complete: since when, how often it was attempted, and
-//! what was reported.
+//! The state of keys whose reconciliation is not complete: since when, how often it was attempted,
+//! and what was reported.
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -54,8 +54,8 @@ impl<K: Clone + Eq + Hash> Unfinished<K> {
         self.lock().contains_key(key)
     }
 
-    /// Returns the time since the key was first found to be an orphan, or `None` if it was not. Work
-    /// while it had an owner does not count.
+    /// Returns the time since the key was first found to be an orphan, or `None` if it was not.
+    /// Work while it had an owner does not count.
     #[must_use]
     pub fn orphan_since(&self, key: &K) -> Option<Duration> {
         self.lock().get(key)?.orphan_since.map(|since| self.elapsed(since))

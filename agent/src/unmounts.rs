@@ -1,4 +1,5 @@
-//! Work that waits until a volume is unmounted. `upkeep/unmounts.rs` watches the mount table and wakes it.
+//! Work that waits until a volume is unmounted. `upkeep/unmounts.rs` watches the mount table and
+//! wakes it.
 
 use fastrak_api::volume::VolumeId;
 use fastrak_store::host::mounts::Mount;

@@ -1,4 +1,5 @@
-//! Periodic work: checks the pools, compares them with the cluster, empties the trash, measures usage.
+//! Periodic work: checks the pools, compares them with the cluster, empties the trash, measures
+//! usage.
 //!
 //! It decides nothing about a volume: the workers reconcile what it finds.
 
@@ -22,8 +23,8 @@ pub struct UpkeepArgs {
     /// The interval of the orphan scan: directories without a PersistentVolume and without a claim.
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_positive)]
     pub orphan_scan: Duration,
-    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of their granted
-    /// sizes. The oldest are evicted first.
+    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of
+    /// their granted sizes. The oldest are evicted first.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub trash_max_percent: u8,
     /// The interval of the usage measurement.

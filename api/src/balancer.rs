@@ -109,7 +109,7 @@ impl ServiceView {
         self.unsupported[mode as usize]
     }
 
-    /// Returns what was decided about it. A text that is not a decision counts as none.
+    /// Returns the recorded decision. A text that is not a decision counts as none.
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         self.decision.as_deref().and_then(Decision::parse)

@@ -1,9 +1,10 @@
-//! How much of a pool can still be granted, and why a request is refused. Pure arithmetic: it reads no
-//! disk.
+//! How much of a pool can still be granted, and why a request is refused. Pure arithmetic: it reads
+//! no disk.
 //!
-//! A request must pass three tests. The sum of all grants must fit into the pool. Granted bytes that are
-//! not yet written must fit into what is free now, because other users of the disk may have taken the
-//! room. And no single volume is larger than what is free, even if the pool is overcommitted.
+//! A request must pass three tests. The sum of all grants must fit into the pool. Granted bytes
+//! that are not yet written must fit into the current free space, because other users of the disk
+//! may have used some of it. No single volume may be larger than the free space, even if the pool
+//! is overcommitted.
 
 use crate::pool::PoolName;
 use crate::size::{Bytes, SizeError};
@@ -16,7 +17,7 @@ pub struct Terms {
     pub size: Option<Bytes>,
     /// The part that is never granted.
     pub reserve: Reserve,
-    /// How often the same room is granted.
+    /// The factor by which the rest may be granted.
     pub overcommit: Overcommit,
 }
 
@@ -32,7 +33,7 @@ pub enum Reserve {
     Bytes(Bytes),
 }
 
-/// How often the same room is granted, in percent: 100 is once.
+/// The overcommit factor in percent: with 100 nothing is overcommitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overcommit(u32);
 
@@ -108,8 +109,8 @@ pub enum Shortage {
     },
 }
 
-/// A kubelet evicts pods when less than a tenth of its own filesystem is free; of a large disk of its own
-/// that would be too much.
+/// A kubelet evicts pods if less than a tenth of its filesystem is free. A tenth of a large
+/// separate disk would be too much.
 const USUAL_PERCENT: u32 = 10;
 const USUAL_MOST: u64 = 10 << 30;
 

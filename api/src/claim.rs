@@ -59,8 +59,8 @@ pub struct Claim {
     pub opted_out: bool,
     /// Its class.
     pub class: ClassChoice,
-    /// True if no field manager owns its class. The API server records owners before its plugins fill
-    /// in the class, so this shows a filled-in class at creation.
+    /// True if no field manager owns its class. The API server records owners before its plugins
+    /// fill in the class, so this shows a filled-in class at creation.
     pub class_unowned: bool,
     /// The volume that it is bound to, or requests by name.
     pub volume_name: Option<String>,
@@ -106,7 +106,7 @@ pub enum ClassChoice {
     Named(String),
 }
 
-/// Why a claim is pinned where it is.
+/// The reason of a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PinnedBy {
     /// Its user wrote the node.
@@ -168,8 +168,8 @@ impl Claim {
     }
 
     /// Returns the node whose agent serves the claim: the selected node, else the pin. A tenant can
-    /// write both, and can only move or prevent an empty volume by that. An agent watches by the label,
-    /// so without it no agent sees the claim.
+    /// write both, and can only move or prevent an empty volume by that. An agent watches by the
+    /// label, so without it no agent sees the claim.
     #[must_use]
     pub fn served_by(&self) -> Option<NodeName> {
         let chosen = match &self.selected_node {

@@ -3,7 +3,7 @@
 use crate::volume::{Identity, VolumeId};
 use serde::{Deserialize, Serialize};
 
-/// A reference to a claim. It refers to nobody if the name is empty.
+/// A reference to a claim. It refers to no claim if the name is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRef {
     /// The namespace.

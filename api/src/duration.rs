@@ -1,7 +1,7 @@
 //! Durations in flags and class parameters: `90s`, `1h30m`, `1.5h`, `7d`.
 //!
-//! One grammar for all: decimal numbers, each with a unit, as the Kubernetes API writes durations, and
-//! days beside its units.
+//! All of them use one grammar: decimal numbers, each with a unit, as in durations of the
+//! Kubernetes API, with days as an additional unit.
 
 use std::time::Duration;
 

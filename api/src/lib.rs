@@ -1,8 +1,7 @@
-//! The vocabulary that fastrak's parts share with each other and with a cluster: names, and typed
-//! views of the objects they read.
+//! The names and types that fastrak's crates share with each other and with a cluster.
 //!
-//! Pure: no I/O, no clock, no client. A view never fails as a whole: each of its readers says
-//! what is wrong with the one value it reads, so that a caller can still answer about the rest.
+//! Pure: no I/O, no clock, no client. Reading an object never fails as a whole: each accessor
+//! reports the error of the one value that it parses, so a caller can still use the rest.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! Every string of fastrak's that can appear in a cluster, each spelled once, and the strings of
-//! others that fastrak reads or writes.
+//! Every string of fastrak that can appear in a cluster, each defined once, and the strings of
+//! other projects that fastrak reads or writes.
 //!
-//! Clusters of older versions hold these names: add, never change.
+//! Existing clusters contain these names: add names, never change one.
 
-/// Builds a name under fastrak's domain, so that the domain itself is spelled in one place.
+/// Builds a name under fastrak's domain, so that the domain itself is defined in one place.
 macro_rules! domain {
     () => {
         "fastrak.io"
@@ -13,62 +13,62 @@ macro_rules! domain {
     };
 }
 
-/// The domain under which all of fastrak's own names live.
+/// The domain of all of fastrak's own names.
 pub const DOMAIN: &str = domain!();
 
 /// The provisioner of fastrak's classes. Also the name of its `CSIDriver` object, which is why it
 /// is a DNS subdomain and not `fastrak.io/local`.
 pub const PROVISIONER: &str = concat!("local.", domain!());
 
-/// The class that claims without one get.
+/// The default class of claims.
 pub const CLASS_DEFAULT: &str = "local-storage";
 /// The class whose volumes outlive their claims.
 pub const CLASS_RETAIN: &str = "local-storage-retain";
 
 /// Annotation on claims and volumes: the name of their node. Label on both: the node's key.
 pub const NODE: &str = domain!("node");
-/// Annotation on a claim: why it is pinned where it is ([`crate::claim::PinnedBy`]).
+/// Annotation on a claim: the reason of its pin ([`crate::claim::PinnedBy`]).
 pub const PINNED_BY: &str = domain!("pinned-by");
 /// Condition on a node: whether all of its pools can be used.
 pub const POOLS_READY: &str = "FastrakPoolsReady";
-/// The policy that holds each agent to the status of its own node.
+/// The policy that restricts each agent to the status of its own node.
 pub const AGENT_NODES_POLICY: &str = "fastrak-agent-node-status";
-/// The policy that holds each agent to the status of its own node's claims.
+/// The policy that restricts each agent to the status of claims of its own node.
 pub const AGENT_CLAIMS_POLICY: &str = "fastrak-agent-claim-status";
-/// The policy that holds each agent to the volumes of its own node.
+/// The policy that restricts each agent to the volumes of its own node.
 pub const AGENT_VOLUMES_POLICY: &str = "fastrak-agent-volumes";
-/// The policy that holds the webhook to its own fields of claims.
+/// The policy that restricts the webhook to its own fields of claims.
 pub const WEBHOOK_CLAIMS_POLICY: &str = "fastrak-webhook-claims";
-/// The policy that holds the webhook to its own fields of Services.
+/// The policy that restricts the webhook to its own fields of Services.
 pub const WEBHOOK_SERVICES_POLICY: &str = "fastrak-webhook-services";
 /// The priority level of fastrak's requests to the API server.
 pub const PRIORITY_LEVEL: &str = "fastrak";
-/// Annotation on a node: the pool of that node which an administrator lets this cluster adopt. The agent
-/// removes the annotation once it has done so.
+/// Annotation on a node: the pool of that node that an administrator allows this cluster to adopt.
+/// The agent removes the annotation after the adoption.
 pub const ADOPT_POOL: &str = domain!("adopt-pool");
-/// Annotation on a node: the pool of that node whose many new orphans an administrator has confirmed. The
-/// agent removes the annotation once it has seen it.
+/// Annotation on a node: the pool of that node whose many new orphans an administrator has
+/// confirmed. The agent removes the annotation after it has read it.
 pub const CONFIRM_ORPHANS: &str = domain!("confirm-orphans");
 /// Annotation on a namespace: [`INHERIT_VOLUMES_YES`] lets its claims adopt volumes of an earlier
 /// namespace of the same name.
 pub const INHERIT_VOLUMES: &str = domain!("inherit-volumes");
 /// The value of [`INHERIT_VOLUMES`] that allows it.
 pub const INHERIT_VOLUMES_YES: &str = "true";
-/// Label on a volume: the pool its data is in.
+/// Label on a volume: the pool of its data.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent removes the data first.
 pub const VOLUME_FINALIZER: &str = domain!("volume");
 /// Annotation on a claim: the volume to restore from the trash ([`crate::claim::RestoreRequest`]).
 pub const UNDELETE: &str = domain!("undelete");
-/// Annotation on a claim: the kept volume to adopt.
+/// Annotation on a claim: the retained volume to adopt.
 pub const ADOPT: &str = domain!("adopt");
 /// Annotation on a claim: the volume of another provisioner to import.
 pub const IMPORT: &str = domain!("import");
 /// Annotation on a Service: the mode that gives it an address ([`crate::balancer::Mode`]).
 pub const BALANCER: &str = domain!("balancer");
-/// Annotation on a Service: what was decided about it ([`crate::balancer::Decision`]).
+/// Annotation on a Service: the decision about it ([`crate::balancer::Decision`]).
 pub const BALANCER_DECISION: &str = domain!("balancer-decision");
-/// Label on an object or a namespace: [`ADMISSION_DISABLED`] keeps the webhook away.
+/// Label on an object or a namespace: [`ADMISSION_DISABLED`] opts out of fastrak.
 pub const ADMISSION: &str = domain!("admission");
 /// The value of [`ADMISSION`] that opts out.
 pub const ADMISSION_DISABLED: &str = "disabled";
@@ -80,16 +80,16 @@ pub const NAMESPACE_CLASS: &str = domain!("default-class");
 /// Prefix of the names of fastrak's volumes; the claim's uid follows.
 pub const VOLUME_NAME_PREFIX: &str = "pvc-";
 
-/// The namespace fastrak is installed in.
+/// The default namespace of fastrak.
 pub const NAMESPACE: &str = "fastrak-system";
-/// Name of the webhook's Deployment, Service, `PodDisruptionBudget` and ServiceAccount.
+/// Name of the webhook's Deployment, Service and ServiceAccount.
 pub const WEBHOOK: &str = "fastrak-webhook";
 /// Name of the agent's DaemonSet and ServiceAccount, and the value of the label
 /// [`kubernetes::APP_NAME`] on its pods.
 pub const AGENT: &str = "fastrak-agent";
-/// The Role by which the webhook makes its own certificates.
+/// The Role that lets the webhook store its own certificates.
 pub const WEBHOOK_CERTIFICATES: &str = "fastrak-webhook-certificates";
-/// The ClusterRole by which the webhook writes its own `caBundle`.
+/// The ClusterRole that lets the webhook write its own `caBundle`.
 pub const WEBHOOK_CA_BUNDLE: &str = "fastrak-webhook-ca-bundle";
 /// The Secret in which the webhook's replicas share their certificates.
 pub const WEBHOOK_SECRET: &str = "fastrak-webhook-certs";
@@ -105,9 +105,9 @@ pub const SECRET_LEAF_KEY: &str = "tls.key";
 pub const SECRET_NEXT_CERT: &str = "next.crt";
 /// In that Secret: the key of the next CA.
 pub const SECRET_NEXT_KEY: &str = "next.key";
-/// In that Secret: when trust in the previous CAs ends, in seconds since 1970.
+/// In that Secret: when the previous CAs are removed, in seconds since 1970.
 pub const SECRET_RETIRE_AT: &str = "retire-at";
-/// In that Secret: it was created again and has not been published since.
+/// In that Secret: set if the Secret was recreated and its CA is not published yet.
 pub const SECRET_INHERITS: &str = "inherits";
 /// The MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "fastrak";
@@ -122,9 +122,9 @@ pub const CLAIMS_PATH: &str = "/claims";
 /// Path that serves reviews of Services.
 pub const SERVICES_PATH: &str = "/services";
 
-/// The Lease by which one of the webhook's replicas leads.
+/// The Lease of the webhook's leader election.
 pub const WEBHOOK_LEASE: &str = WEBHOOK;
-/// The namespace in which the webhook creates a claim in a dry run, to check that the API server
+/// The namespace in which the webhook creates a claim by a dry run, to check that the API server
 /// reaches it. Also the name of the Role that allows it.
 pub const PROBE_NAMESPACE: &str = "fastrak-probe";
 /// Label on that claim: [`PROBE_ASKS`]. Annotation on the answer: [`PROBE_SEEN`].
@@ -157,7 +157,7 @@ pub const MANAGER_REPAIR: &str = "fastrak-repair";
 /// Field manager of the agent's writes.
 pub const MANAGER_AGENT: &str = "fastrak-agent";
 
-/// Names of Kubernetes' own that fastrak reads or writes.
+/// Kubernetes' own names that fastrak reads or writes.
 pub mod kubernetes {
     /// The node chosen for a claim. Its presence starts dynamic provisioning.
     pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
@@ -165,7 +165,7 @@ pub mod kubernetes {
     pub const STORAGE_PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
     /// The same, in the older spelling that the controller manager still writes beside it.
     pub const STORAGE_PROVISIONER_BETA: &str = "volume.beta.kubernetes.io/storage-provisioner";
-    /// The class of a claim before it was a field. Immutable, and it wins over the field.
+    /// The class of a claim from before the field existed. Immutable, with priority over the field.
     pub const STORAGE_CLASS_BETA: &str = "volume.beta.kubernetes.io/storage-class";
     /// Marks a StorageClass as the default.
     pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -191,13 +191,13 @@ pub mod kubernetes {
     pub const FINALIZER_PREFIX: &str = "kubernetes.io/";
     /// The finalizer of cloud controllers and k3s on a Service that they serve.
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
-    /// The annotation that `spec.loadBalancerSourceRanges` was before it was a field.
+    /// The annotation from before the field `spec.loadBalancerSourceRanges` existed.
     pub const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
     /// The label by which a selector can name a namespace.
     pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
     /// The namespace that every cluster has; its uid identifies the cluster.
     pub const SYSTEM_NAMESPACE: &str = "kube-system";
-    /// Namespaces whose objects fastrak never touches, beside its own.
+    /// Namespaces whose objects fastrak never changes, in addition to its own.
     pub const SYSTEM_NAMESPACES: [&str; 2] = [SYSTEM_NAMESPACE, "kube-node-lease"];
 }
 
@@ -209,16 +209,16 @@ pub mod provisioners {
     pub const OPENEBS_LOCAL: &str = "openebs.io/local";
 }
 
-/// Names of the inlets operator's.
+/// Names of the inlets operator.
 pub mod inlets {
-    /// The field manager of what the operator writes: the name of its program.
+    /// The field manager of the operator's writes: the name of its program.
     pub const OPERATOR: &str = "inlets-operator";
-    /// Annotation that makes operators of 0.17 and later serve a Service, or leave it.
+    /// Annotation that makes operators of 0.17 and later serve or ignore a Service.
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.
     pub const MANAGE_LEGACY: &str = "dev.inlets.manage";
     /// The CustomResourceDefinition of operators of 0.17 and later.
     pub const TUNNELS: &str = "tunnels.operator.inlets.dev";
-    /// The port of the tunnel itself, which a Service can therefore not use.
+    /// The port that the tunnel itself uses, so a Service cannot use it.
     pub const CONTROL_PORT: i32 = 8123;
 }

@@ -1,5 +1,6 @@
-//! The metadata of an object, borrowed from its text or from a client's object. It holds what fastrak
-//! reads and skips the rest, most of all of `managedFields`, which are the larger half of many objects.
+//! The metadata of an object, borrowed from its text or from a client's object. It holds what
+//! fastrak reads and skips the rest, most of all of `managedFields`, which are the larger half of
+//! many objects.
 //!
 //! Each review reads its objects this way, so nothing is copied that can be borrowed.
 
@@ -21,8 +22,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names have
-/// 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
+/// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names
+/// have 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
 pub const LONGEST: usize = 512;
 
 /// A text, borrowed if it has no escapes.
@@ -33,8 +34,8 @@ pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 
-/// A value that is read from a JSON object alone. Serde also reads a struct from a list, and a patch
-/// made for a list would not apply.
+/// A value that is read only from a JSON object. Serde also reads a struct from a list, and a patch
+/// for a list would not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping<T>(pub T);
 

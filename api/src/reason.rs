@@ -1,8 +1,8 @@
-//! The reasons of the events that fastrak records, each with the kind of event it is.
+//! The reasons of the events that fastrak records, each with its event type.
 //!
-//! The texts of the events are written where they are recorded.
+//! The controllers that record the events write their messages.
 
-/// Why an event was recorded. The names are those of Kubernetes' own provisioners where they have one.
+/// The reason of an event. It has the name that Kubernetes' own provisioners use, if they have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventReason {
     /// On a claim: its volume was created.
@@ -15,11 +15,11 @@ pub enum EventReason {
     VolumeResizeFailed,
     /// On a volume: its data could not be removed, and why.
     VolumeFailedDelete,
-    /// On a volume: its data is not where it should be.
+    /// On a volume: its directory is missing.
     VolumeDataMissing,
     /// On a claim: it has a volume from the trash.
     VolumeUndeleted,
-    /// On a claim: it has adopted a kept volume.
+    /// On a claim: it has adopted a retained volume.
     VolumeAdopted,
     /// On a claim, and on the volume: it has imported another provisioner's volume.
     VolumeImported,
@@ -39,27 +39,29 @@ pub enum EventReason {
     PoolAdopted,
     /// On a node: directories in a pool belong to no PersistentVolume and no claim; they are kept.
     OrphansFound,
-    /// On a node: so many directories lost their owners at once that none is removed until an
-    /// administrator has confirmed it.
+    /// On a node: many directories lost their owners at once; none is removed until an
+    /// administrator confirms that this is expected.
     OrphanRemovalStopped,
     /// On a StorageClass: it is one of several that are marked as the default.
     MultipleDefaultClasses,
-    /// On a StorageClass: it is another provisioner's and has the name of a class of fastrak's.
+    /// On a StorageClass: it belongs to another provisioner and has the name of one of fastrak's
+    /// classes.
     ClassNameTaken,
-    /// On a node: the agent there is not Ready, so that claims and deleted volumes of the node wait. On
-    /// a claim: it waits for that agent.
+    /// On a node: its agent is not Ready, and claims and deleted volumes of the node wait. On a
+    /// claim: it waits for that agent.
     AgentNotReady,
-    /// On a claim: no agent will serve it as it is, and what to do.
+    /// On a claim: no agent serves it, and what to do.
     ClaimNotServed,
     /// On a claim: the node that was chosen for it is gone; another one is chosen.
     SelectedNodeRemoved,
-    /// On a claim: it was pinned by a repair, because no review had changed it.
+    /// On a claim: a repair has pinned it after admission missed it.
     PinRepaired,
-    /// On a claim: the label or annotation that names its node was removed, and is restored.
+    /// On a claim: the label or annotation that names its node was removed, and a repair has
+    /// restored it.
     NodeLabelRestored,
     /// On a claim: the label or annotation that names its node is missing, and what to do.
     NodeLabelMissing,
-    /// On a Service: its mode was decided, or removed, by a repair.
+    /// On a Service: a repair has decided about it, or removed the decision.
     BalancerRepaired,
 }
 
@@ -95,7 +97,7 @@ impl EventReason {
         Self::BalancerRepaired,
     ];
 
-    /// The reason as `kubectl get events` shows it.
+    /// Returns the reason as `kubectl get events` shows it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! Requirements on labels: the selector of a claim, and the node affinity of a volume. They are evaluated
-//! as Kubernetes does.
+//! Requirements on labels: the selector of a claim, and the node affinity of a volume. They are
+//! evaluated as Kubernetes does.
 
 /// A requirement on the value of one label.
 #[derive(Clone, Debug, PartialEq, Eq)]

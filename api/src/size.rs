@@ -1,7 +1,7 @@
 //! Sizes in bytes, parsed from and written as Kubernetes quantities.
 //!
-//! Quantities below zero or beyond 64 bits are errors. Fractions of a byte are rounded up, as the API
-//! server does.
+//! Quantities below zero or beyond 64 bits are errors. Fractions of a byte are rounded up, as the
+//! API server does.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A volume's identity: the proof, on the disk and in the API, of whose data it is.
+//! The identity of a volume, on the disk and in the API. It proves which claim the data belongs to.
 //!
 //! Paths are built from identities, never from names that users choose.
 
@@ -7,8 +7,8 @@ use crate::names;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The uid of the claim that a volume was created for. It stays the same when another claim owns the
-/// volume, and it is safe as the name of a file.
+/// The uid of the claim that a volume was created for. It stays the same when another claim owns
+/// the volume, and it is safe as the name of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VolumeId(String);
@@ -24,13 +24,13 @@ pub struct VolumeIdError(String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// The layout of this record.
+    /// The format of this record.
     pub format: u32,
     /// The volume.
     pub volume: VolumeId,
-    /// Namespace of the claim that it was created for. It is for people, and finds nothing.
+    /// The namespace of the claim that it was created for.
     pub namespace: String,
-    /// Name of that claim, for people.
+    /// The name of that claim.
     pub claim: String,
     /// Its class.
     pub class: String,
@@ -46,19 +46,19 @@ pub struct Identity {
     /// How many seconds its data stays in the trash. If absent, deletion removes it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trash_seconds: Option<u64>,
-    /// How many bytes of its size allow it one more file. If absent, its files are not limited, as for
-    /// volumes from before there was such a limit.
+    /// How many bytes of its size allow it one more file. If absent, its files are not limited, as
+    /// for volumes from before there was such a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_inode: Option<u64>,
-    /// When the claim was created that the volume was created for, in seconds since 1970 by the clock
-    /// of the API server. A younger namespace is not that claim's.
+    /// When the claim was created that the volume was created for, in seconds since 1970 by the
+    /// clock of the API server. A younger namespace is not that claim's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_created: Option<i64>,
 }
 
 impl Identity {
-    /// Returns how many files and directories the volume may have, at least [`FEWEST_INODES`]. `None`
-    /// if they are not limited.
+    /// Returns how many files and directories the volume may have, at least [`FEWEST_INODES`].
+    /// `None` if they are not limited.
     #[must_use]
     pub fn inodes(&self) -> Option<u64> {
         let allowed = self.bytes.checked_div(self.bytes_per_inode?)?;
@@ -76,7 +76,7 @@ pub enum QuotaGroup {
     Project(u32),
 }
 
-/// The layout of [`Identity`] that this version writes and reads.
+/// The format of [`Identity`] that this version writes and reads.
 pub const IDENTITY_FORMAT: u32 = 1;
 
 /// The smallest limit on files. An inode of ext4 has 256 bytes, so it is a quarter of a MiB.

@@ -1,5 +1,5 @@
-//! The properties of a speaker's response to any packet, for the fuzz target and for the test that runs
-//! its corpus: no panic, and an answer only for an own address, which names the own station.
+//! The properties of a speaker's response to any packet, for the fuzz target and for the test that
+//! runs its corpus: no panic, and an answer only for an own address, which names the own station.
 
 use fastrak_speaker::frame::{Mac, arp, ndp};
 use fastrak_speaker::responder::{Payload, Responder, Response};

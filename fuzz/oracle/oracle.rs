@@ -1,6 +1,6 @@
 //! The properties of every answer, for the fuzz targets and for the test that runs their corpus: no
-//! panic, an answer that the API server accepts, a patch that applies and changes only declared fields,
-//! and no change at a second review.
+//! panic, an answer that the API server accepts, a patch that applies and changes only declared
+//! fields, and no change at a second review.
 
 mod cluster;
 mod objects;

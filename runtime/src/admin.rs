@@ -60,7 +60,7 @@ pub struct AdminArgs {
         requires = "metrics_tls_dir"
     )]
     pub metrics_addr: Option<SocketAddr>,
-    /// Folder with the certificate of --metrics-addr (tls.crt, tls.key), reloaded on change.
+    /// Directory with the certificate of --metrics-addr (tls.crt, tls.key), reloaded on change.
     #[arg(long, env = "FASTRAK_METRICS_TLS_DIR", value_name = "FOLDER", requires = "metrics_addr")]
     pub metrics_tls_dir: Option<PathBuf>,
 }

@@ -1,5 +1,5 @@
 //! Kubernetes clients. No other module creates one. The environment and the home directory are not
-//! searched for a kubeconfig, because a developer's own refers to another cluster.
+//! searched for a kubeconfig, because a developer's kubeconfig may refer to another cluster.
 
 mod connection;
 

@@ -185,8 +185,8 @@ impl Election {
         }
     }
 
-    /// Releases the Lease after all leader-only work has returned. Lets the Lease expire if that takes
-    /// too long or the API server is unavailable.
+    /// Releases the Lease after all leader-only work has returned. Lets the Lease expire if that
+    /// takes too long or the API server is unavailable.
     async fn release_when_idle(&self) {
         let leading = self.until.send_replace(None).is_some_and(|until| until > Instant::now());
         if !leading {

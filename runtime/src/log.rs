@@ -17,7 +17,7 @@ pub struct LogArgs {
     /// What to log: a level, or target=level pairs separated by commas.
     #[arg(long = "log", env = "FASTRAK_LOG", default_value = "info", value_name = "FILTER")]
     pub filter: String,
-    /// One JSON object a line, or text for a terminal.
+    /// One JSON object per line, or text for a terminal.
     #[arg(
         long = "log-format",
         env = "FASTRAK_LOG_FORMAT",
@@ -30,7 +30,7 @@ pub struct LogArgs {
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Plain text without colours.
     Text,

@@ -107,7 +107,8 @@ impl Supervisor {
             }
         };
         if let Some(error) = &broken {
-            // The caller logs the error with its causes, but only after the other tasks have returned.
+            // The caller logs the error with its causes, but only after the other tasks have
+            // returned.
             tracing::warn!(%error, "stopping the other tasks");
         }
         shutdown.request();

@@ -1,8 +1,8 @@
 //! Watches of the objects of one kind.
 //!
 //! Each object is reduced as soon as it is received, so only one complete object is in memory at a
-//! time, however many and large they are. kube's own watcher parses complete objects, keeps pages of
-//! hundreds, and does not limit the size of a page.
+//! time, however many and large they are. kube's own watcher parses complete objects, keeps pages
+//! of hundreds, and does not limit the size of a page.
 
 mod connection;
 mod error;

@@ -85,9 +85,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Takes `key` from the queue and keeps it from all workers until the result is dropped. Returns
-    /// `None` if a worker has it. It never waits: two workers that want each other's keys would
-    /// deadlock.
+    /// Takes `key` from the queue and keeps it from all workers until the result is dropped.
+    /// Returns `None` if a worker has it. It never waits: two workers that want each other's keys
+    /// would deadlock.
     pub fn try_hold(&self, key: &K) -> Option<Held<'_, K>> {
         let mut state = self.lock();
         if !state.held.insert(key.clone()) {

@@ -1,5 +1,5 @@
-//! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so that a
-//! slow one delays no other.
+//! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so
+//! that a slow one delays no other.
 
 use crate::assignments::{Action, Assignments, Written};
 use crate::leases::{Change, Leases, LeasesError, Listed};
@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 
 /// The time between two steps.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the assignments of a stopping node may take to change their holder.
+/// How long a node that shuts down may take to hand its addresses over.
 const HAND_OVER: Duration = Duration::from_secs(3);
 
 /// The controller of one node.
@@ -40,8 +40,8 @@ enum Outcome {
 }
 
 impl Controller {
-    /// Returns a controller that sends `commands` to the network task and shows in `answers` whether
-    /// the node answers for any address.
+    /// Returns a controller that sends `commands` to the network task and publishes in `answers`
+    /// whether the node answers for any address.
     #[must_use]
     pub fn new(
         assignments: Assignments,

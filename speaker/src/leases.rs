@@ -87,7 +87,7 @@ impl Leases {
         Self { client, api, node }
     }
 
-    /// Returns the watch of all assignments. What is no assignment is `None`.
+    /// Returns the watch of all assignments. A Lease that is not an assignment becomes `None`.
     #[must_use]
     pub fn watch(&self) -> Watch<Lease> {
         let read = |text: &str| serde_json::from_str(text);
@@ -185,7 +185,7 @@ fn json_patch(assignment: &Assignment, change: Change, node: &NodeName, now: &Mi
             patch.push(set_state(State::Refused));
         }
         Change::TakeOver => patch.extend(set_holder(node)),
-        // Without a standby nobody can be the holder, and the patch changes nothing.
+        // Without a standby no other node can become the holder, and the patch changes nothing.
         Change::HandOver => patch.extend(assignment.standby.iter().flat_map(set_holder)),
     }
     Value::Array(patch)

@@ -1,8 +1,8 @@
 //! Answers ARP and NDP for the addresses of LoadBalancer Services.
 //!
-//! No address is put on an interface: kube-proxy translates the packets that arrive for a Service's
-//! address before the kernel routes them, so a node only has to attract them. A speaker that stops
-//! stops answering, and nothing is left to remove.
+//! No interface gets the address: kube-proxy translates packets for a Service's address before the
+//! kernel routes them, so the node only needs to receive them. When a speaker exits, it no longer
+//! answers, and there is nothing to clean up.
 
 pub mod announcer;
 pub mod assignments;

@@ -1,5 +1,5 @@
-//! Checks the corpus of the fuzz target with its oracle, so that every past finding is tested without
-//! a fuzzer.
+//! Checks the corpus of the fuzz target with its oracle, so that every past finding is tested
+//! without a fuzzer.
 #![cfg(test)]
 
 #[path = "../../fuzz/oracle/frames.rs"]

@@ -1,7 +1,7 @@
 //! The pools of this node: the configured directories in which volumes are created.
 //!
-//! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks that
-//! pool alone, until a later check succeeds. The module knows nothing of volumes.
+//! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks
+//! only that pool, until a later check succeeds. The module does not handle volumes.
 
 pub mod check;
 pub mod error;
@@ -150,8 +150,8 @@ impl Pools {
         self.pools.iter().map(|pool| self.open_one(pool))
     }
 
-    /// Checks all pools. Returns those that have become usable, have become unusable, fail for another
-    /// reason or were adopted since the previous check.
+    /// Checks all pools. Returns those that have become usable, have become unusable, fail for
+    /// another reason or were adopted since the previous check.
     pub fn changes(&self) -> Vec<Change> {
         self.pools.iter().filter_map(|pool| self.change_of(pool)).collect()
     }

@@ -1,8 +1,8 @@
 //! The volumes in this node's pools: creates, finds, resizes, trashes and restores them.
 //!
-//! Every method of [`Store`] can be repeated. A kill between any two steps leaves nothing, or a state
-//! that the next call completes. The module has no Kubernetes client and does not decide who may have
-//! a volume.
+//! Every method of [`Store`] can be repeated. A kill between any two steps leaves nothing, or a
+//! state that the next call completes. The module has no Kubernetes client and does not decide who
+//! may have a volume.
 
 mod create;
 mod error;
@@ -101,8 +101,8 @@ pub enum Location {
 #[derive(Clone, Debug)]
 pub struct Store {
     pools: Arc<Pools>,
-    // The volumes that are being created, so that their staging directories are not leftovers. Locked
-    // while a leftover is removed.
+    // The volumes that are being created, so that their staging directories are not leftovers.
+    // Locked while a leftover is removed.
     creating: Arc<Mutex<HashSet<OsString>>>,
     signals: Arc<signals::TrashSignals>,
     ledger: Arc<Ledger>,
@@ -156,8 +156,8 @@ impl Store {
             match read_record(&pool, id).map_err(VolumeError::Look)? {
                 Some(Record::Verified(identity)) => match &here {
                     None => here = Some((name, identity)),
-                    // The class was recreated for another pool while this pool was unusable. The store cannot decide
-                    // which of them has the data.
+                    // The class was recreated for another pool while this pool was unusable. The
+                    // store cannot decide which of them has the data.
                     Some((other, _)) => {
                         let why = format!("pool {other} also has the volume");
                         return Ok(Location::Unverified(name, why));
@@ -189,8 +189,9 @@ impl Store {
             identity.reclaim_policy = ReclaimPolicy::Retain;
             identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
         }
-        // Repeated if the record is already written: an earlier attempt may have been interrupted before its
-        // sync. After a power failure the old record would let the data be removed as an orphan.
+        // Repeated if the record is already written: an earlier attempt may have been interrupted
+        // before its sync. After a power failure the old record would let the data be removed as an
+        // orphan.
         dir.sync().map_err(VolumeError::Keep)
     }
 

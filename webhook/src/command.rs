@@ -44,7 +44,8 @@ pub struct Defaults {
 /// The flags for the state of the cluster.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
-    /// File with StorageClasses, Nodes and Namespaces, from `kubectl get -o yaml` or `-o json`.
+    /// File with StorageClasses, Nodes, Namespaces and PersistentVolumes, from
+    /// `kubectl get -o yaml` or `-o json`.
     #[arg(long, value_name = "FILE")]
     pub cluster: Option<PathBuf>,
 }

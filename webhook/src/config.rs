@@ -12,7 +12,8 @@ use fastrak_runtime::admin::AdminArgs;
 use fastrak_runtime::client::ClientArgs;
 use fastrak_runtime::log::LogArgs;
 
-/// Completes claims and Services on their way into the cluster. Without a command it serves.
+/// Sets the class and the node of claims and the balancer mode of Services at admission. Runs the
+/// server unless a command is given.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "fastrak-webhook", version)]
 pub struct Cli {
@@ -24,7 +25,7 @@ pub struct Cli {
     pub args: Args,
 }
 
-/// Completes claims and Services on their way into the cluster.
+/// Sets the class and the node of claims and the balancer mode of Services at admission.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "fastrak-webhook", version)]
 pub struct Args {

@@ -29,10 +29,11 @@ pub struct LeadArgs {
     /// Probes.
     #[command(flatten)]
     pub probe: ProbeArgs,
-    /// How long a replica that fell silent keeps the lead, in seconds.
+    /// Time after which another replica takes the Lease of a leader that does not renew it, in
+    /// seconds.
     #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = parse_second_or_more)]
     pub lease_duration: Duration,
-    /// Name of the pod, by which people can see which replica leads.
+    /// Name of this replica in the Lease.
     #[arg(long, env = "POD_NAME", default_value = names::WEBHOOK, value_name = "NAME")]
     pub pod_name: String,
 }

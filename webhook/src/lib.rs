@@ -1,4 +1,4 @@
-//! The admission webhook: it completes claims and Services on their way into the cluster.
+//! The admission webhook: it sets fields of claims and Services that are created or updated.
 //!
 //! `serve/` (TLS, HTTP) passes a review to the crate `fastrak-admission`, which decides by the
 //! latest snapshot of the cluster. A review writes nothing and waits for nothing but memory.

@@ -45,7 +45,7 @@ const FILE_POLL: Duration = Duration::from_secs(30);
 /// The flags of certificates.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RotationArgs {
-    /// Folder with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
+    /// Directory with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
     #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
     pub tls_dir: Option<PathBuf>,
     /// Lifetime of a CA; it is replaced after two thirds.

@@ -31,7 +31,7 @@ impl<'de> Scanner<'de> {
         self.peek().is_none() && self.rest.is_empty()
     }
 
-    /// Returns the next byte that is no space, without consuming it.
+    /// Returns the next byte that is not a space, without consuming it.
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         match self.rest {
@@ -252,8 +252,8 @@ impl Open {
     }
 }
 
-/// Returns how many bytes come before a quote, an escape or a control character. It compares sixteen
-/// bytes at a time, in which most strings of a review end.
+/// Returns how many bytes come before a quote, an escape or a control character. It compares
+/// sixteen bytes at a time, in which most strings of a review end.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let mut rest = bytes;

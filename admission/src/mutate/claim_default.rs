@@ -1,13 +1,13 @@
-//! The class of a claim: the one that it names, else the default of its namespace or of the cluster. A
-//! claim whose class another component chooses is left alone.
+//! The class of a claim: the one that it names, else the default of its namespace or of the
+//! cluster. A claim whose class another component chooses is not changed.
 //!
 //! The API server's own plugin runs before any webhook and gives a claim the class that is marked
 //! as the default. A claim that reaches the webhook without a class therefore comes from a cluster
 //! without a marked class; there `local-storage` is the default.
 //!
-//! A namespace's default comes before both. The owners of fields distinguish a class that the plugin
-//! filled in from a chosen one: they are recorded before the plugin runs, so a filled-in class has none.
-//! Without that record, or if the class is not a default, it counts as chosen.
+//! A namespace's default comes before both. The owners of fields distinguish a class that the
+//! plugin filled in from a chosen one: they are recorded before the plugin runs, so a filled-in
+//! class has none. Without that record, or if the class is not a default, it counts as chosen.
 
 use super::{ClaimRequest, Operation};
 use crate::snapshot::Snapshot;
@@ -47,12 +47,13 @@ pub fn class_of<'a>(request: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Class
 }
 
 fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
-    // The class was marked after the plugin ran. The controller manager gives it to the claim later.
+    // The class was marked after the plugin ran. The controller manager gives it to the claim
+    // later.
     if snapshot.classes.values().any(|info| info.class.is_default) {
         return ClassOf::Neither(Reason::DefaultElsewhere);
     }
-    // An update by another client must not change the spec. A repair may set it: the API server lets
-    // an unset class be set as long as the claim has no volume.
+    // An update by another client must not change the spec. A repair may set it: the API server
+    // lets an unset class be set as long as the claim has no volume.
     if operation == Operation::Update {
         return ClassOf::Neither(Reason::NoClass);
     }

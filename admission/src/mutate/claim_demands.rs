@@ -1,5 +1,5 @@
-//! Warnings about requests of a claim that fastrak cannot serve. They appear when the claim is created,
-//! before a pod waits for it; the agent refuses the claim in the same words.
+//! Warnings about requests of a claim that fastrak cannot serve. They appear when the claim is
+//! created, before a pod waits for it; the agent refuses the claim in the same words.
 
 use super::{ClaimRequest, Operation};
 use fastrak_api::claim::{Claim, Unservable};
@@ -21,8 +21,8 @@ pub fn remarks(request: &ClaimRequest<'_>, class: &Class) -> Vec<String> {
     claim.into_iter().chain(params).collect()
 }
 
-/// Returns why the claim cannot be served. A populator may still take it up; if none does, the agent
-/// reports it.
+/// Returns why the claim cannot be served. A populator may still take it up; if none does, the
+/// agent reports it.
 fn unservable(claim: &Claim) -> Option<Unservable> {
     claim.check().err().filter(|why| !matches!(why, Unservable::NoPopulator { .. }))
 }

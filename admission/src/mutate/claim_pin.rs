@@ -1,11 +1,11 @@
-//! The node of a claim: kept if it was chosen, chosen if no other component can, else left to the
-//! scheduler. How full a node is does not count.
+//! Decides the node of a claim: keeps a chosen node, chooses one if no other component can, and
+//! otherwise leaves the choice to the scheduler. The free space of nodes does not matter.
 //!
-//! The pin is an annotation. By the label beside it an agent sees the claim. The annotations of
-//! Kubernetes' own show the controller manager that the claim has its node and its provisioner.
+//! The pin is an annotation. An agent watches claims by the label that is set with it. Kubernetes'
+//! own annotations show the controller manager the node and the provisioner of the claim.
 //!
-//! The scheduler's choice counts: a pod that is bound to one node cannot use a volume on another. So an
-//! update is never refused for a pin that it did not itself bring.
+//! The scheduler's choice has priority: a pod that is bound to one node cannot use a volume on
+//! another. An update is therefore never refused because of a pin that it did not add.
 
 mod existing;
 mod refusal;
@@ -90,9 +90,10 @@ fn selected(
     }
 }
 
-/// Returns the user's pin that was kept without selecting the node, because an existing volume fitted
-/// there. The scheduler has now chosen another node, to provision a volume there. The pod is not bound yet,
-/// and goes to the node that is selected instead: the scheduler compares it before it binds the pod.
+/// Returns the user's pin that was kept without selecting the node, because an existing volume
+/// fitted there. The scheduler has now chosen another node, to provision a volume there. The pod is
+/// not bound yet, and goes to the node that is selected instead: the scheduler compares it before
+/// it binds the pod.
 fn kept_pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Option<NodeName> {
     let old = request.old.filter(|old| old.selected_node.is_none() && old.node_label.is_none())?;
     let is_kept = request.operation == Operation::Update
@@ -148,8 +149,8 @@ fn explicit(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> V
     {
         return existing::left_to(volume, user);
     }
-    // A client that removes the selected node wants the claim to be scheduled again. Selecting it again
-    // at once would loop.
+    // A client that removes the selected node wants the claim to be scheduled again. Selecting it
+    // again at once would loop.
     if request.old.is_some_and(|old| old.selected_node.is_some())
         && request.claim.selected_node.is_none()
     {
@@ -186,8 +187,8 @@ fn open(
     };
     let others = eligible.next().is_some();
     match class.binding {
-        // Only the scheduler knows what the pod tolerates, so it chooses unless all pods can use the only
-        // node. It knows nothing of agents, so nodes without one are left out here.
+        // Only the scheduler knows what the pod tolerates, so it chooses unless all pods can use
+        // the only node. It does not know the agents, so nodes without one are excluded here.
         Binding::WaitForFirstConsumer if others || info.availability != Availability::Open => {
             cleaned(otherwise)
         }
@@ -214,9 +215,9 @@ fn is_stale_mirror(request: &ClaimRequest<'_>) -> bool {
     request.operation != Operation::Create && recorded(request) == Some(PinnedBy::Scheduler)
 }
 
-/// Returns the recorded reason of the pin. A pin that the request brings is its user's, because only
-/// fastrak writes the label at the same time. A new claim has no earlier pin, and a tool that restores
-/// it may have left the label out.
+/// Returns the recorded reason of the pin. A pin that the request adds is its user's, because only
+/// fastrak writes the label at the same time. A new claim has no earlier pin, and a tool that
+/// restores it may have left the label out.
 fn recorded(request: &ClaimRequest<'_>) -> Option<PinnedBy> {
     let claim = request.claim;
     let key = claim.pin().ok().flatten().map(|node| node.key());
@@ -227,7 +228,7 @@ fn recorded(request: &ClaimRequest<'_>) -> Option<PinnedBy> {
     text.and_then(PinnedBy::parse)
 }
 
-/// Returns whether this request brings the pin.
+/// Returns whether this request adds the pin.
 fn brings_pin(request: &ClaimRequest<'_>) -> bool {
     match request.operation {
         Operation::Create => true,
@@ -243,8 +244,8 @@ fn pinned(node: &NodeName, by: PinnedBy, reason: Reason) -> Verdict {
 }
 
 fn mirrored(request: &ClaimRequest<'_>, node: &NodeName, by: PinnedBy) -> Verdict {
-    // Together with the scheduler's write these save one of the controller manager; alone they would be
-    // one more.
+    // Together with the scheduler's write these save one of the controller manager; alone they
+    // would be one more.
     let is_written = |old: &Claim| old.selected_node != request.claim.selected_node;
     let extra = request.old.is_some_and(is_written).then(provisioner_edits);
     let edits = pin_edits(node, by).into_iter().chain(extra.into_iter().flatten());
@@ -269,7 +270,7 @@ fn label(node: &NodeName) -> Edit {
     Edit::set(Field::Label(names::NODE), node.key())
 }
 
-/// Removes what is left of a pin: the label would show the claim to an agent.
+/// Removes the rest of a pin: by the label, an agent would see the claim.
 fn cleaned(reason: Reason) -> Verdict {
     let fields = [
         Field::Annotation(names::NODE),

@@ -1,7 +1,7 @@
 //! The fields that fastrak writes, with the value that an object has of each.
 //!
-//! A field that is not in these tables cannot be written: an edit of it is a defect, and the tests of
-//! both mutators fail.
+//! A field that is not in these tables cannot be written: an edit of it is a defect, and the tests
+//! of both mutators fail.
 
 use crate::patch::{Edit, Field};
 use crate::verdict::{Outcome, Verdict};

@@ -1,6 +1,6 @@
 //! The mode that gives a Service its address: decided once, recorded on the Service, and kept until
-//! its user names another. It never writes a field of the spec, and it leaves alone what is another
-//! load balancer's.
+//! its user names another. The module never writes a field of the spec and never changes Services
+//! of other load balancers.
 
 mod limits;
 mod record;
@@ -32,7 +32,7 @@ struct Unserved(String);
 struct Fallback {
     /// Its mode, by its namespace or else by the settings.
     mode: Result<Mode, Unserved>,
-    /// The mode of what its own cannot carry.
+    /// The mode of Services that their own mode cannot carry.
     alternative: Mode,
 }
 
@@ -81,8 +81,8 @@ fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Re
     rules.into_iter().find_map(|(holds, reason, about)| holds.then_some((reason, about)))
 }
 
-/// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the operator
-/// keeps a machine that costs money.
+/// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the
+/// operator keeps a machine that costs money.
 fn given_up(service: &ServiceView, record: Record) -> Verdict {
     if service.decision.is_none() && !record.is_there() {
         return Verdict::untouched(Reason::NotLoadBalancer);
@@ -109,9 +109,9 @@ fn chosen(choice: Option<&str>) -> Result<Option<Mode>, Unserved> {
     choice.map(mode).transpose()
 }
 
-/// Returns why the Service is another load balancer's, with the mark that shows it. A mark that comes
-/// after a decision does not take an address that is in use; an address of another load balancer does,
-/// because both would write the same status.
+/// Returns why the Service is another load balancer's, with the mark that shows it. A mark that is
+/// added after a decision does not remove an address that is in use. An address of another load
+/// balancer does, because both would write the same status.
 fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
     let address = match (service.ingress, service.has_external_ips) {
         (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),

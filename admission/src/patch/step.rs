@@ -1,5 +1,5 @@
-//! The operations of a patch in two forms: text for the answer to a review, and the types of `json_patch`
-//! for a repair.
+//! The operations of a patch in two forms: text for the answer to a review, and the types of
+//! `json_patch` for a repair.
 
 use crate::json::write_text;
 use json_patch::jsonptr::PointerBuf;

@@ -1,9 +1,9 @@
 //! Renders the YAML templates of policies.
 //!
-//! A parameter is `$name`, in lower-case letters and underscores. In an `expression` it becomes a CEL
-//! literal: a text, a number, a list or a map. Anywhere else it becomes its text. A value is not
-//! searched for parameters again. An unknown parameter is an error, and so is one that the template
-//! does not use.
+//! A parameter is `$name`, in lower-case letters and underscores. In an `expression` it becomes a
+//! CEL literal: a text, a number, a list or a map. Anywhere else it becomes its text. A value is
+//! not searched for parameters again. An unknown parameter is an error, and so is one that the
+//! template does not use.
 
 use serde_json::Value;
 use std::collections::BTreeSet;

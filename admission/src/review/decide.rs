@@ -20,7 +20,7 @@ pub(super) trait Reviewed<'a>: Deserialize<'a> + Into<Received<'a>> {
     fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict;
 }
 
-/// The request beside its objects, with the state that decisions read.
+/// The request without its objects, with the state that decisions read.
 pub(super) struct Context<'a> {
     request: &'a Request<'a>,
     operation: Operation,

@@ -1,7 +1,8 @@
 //! Reads a review from its bytes.
 //!
-//! A review is read once with its objects, and nothing is copied that can be borrowed. If that fails, it
-//! is read again part by part: a malformed object must not keep its review from being answered.
+//! A review is read once with its objects, and nothing is copied that can be borrowed. If that
+//! fails, it is read again part by part: a malformed object must not keep its review from being
+//! answered.
 
 use super::NotAReview;
 use super::wire::{API_VERSION, Incoming, KIND, Request};

@@ -1,5 +1,5 @@
-//! The parts of an answer beside its patch: its effect, warnings for the requester,
-//! annotations for the audit log. In dry-run mode all say what would have been done.
+//! The parts of an answer other than its patch: its effect, warnings for the requester, annotations
+//! for the audit log. In dry-run mode all say what would have been done.
 
 use super::Effect;
 use super::wire::Audit;
@@ -24,7 +24,8 @@ pub(super) const fn effect(verdict: &Verdict, patched: bool, dry_run: bool) -> E
     }
 }
 
-/// Returns the warnings of a verdict. In dry-run mode a denial is one, because nothing else shows it.
+/// Returns the warnings of a verdict. In dry-run mode a denial is one, because nothing else shows
+/// it.
 pub(super) fn warnings(verdict: &Verdict, dry_run: bool) -> impl Iterator<Item = Warning<'_>> {
     let denied = dry_run && matches!(verdict.outcome, Outcome::Denied(_));
     let denial = denied.then(|| Message::Did(verdict.explained()).warning(dry_run).into_owned());
@@ -47,8 +48,8 @@ pub(super) fn audit<'a>(verdict: &Verdict, edits: &'a Settled<'a>, dry_run: bool
     }
 }
 
-/// Removes the messages of a verdict if the object before the update has the same verdict. In dry-run
-/// mode nothing is done, so every update of the object would repeat them.
+/// Removes the messages of a verdict if the object before the update has the same verdict. In
+/// dry-run mode nothing is done, so every update of the object would repeat them.
 pub(super) fn unless_before(mut verdict: Verdict, before: Option<&Verdict>) -> Verdict {
     if before.is_some_and(|before| before.outcome == verdict.outcome) {
         verdict.messages.clear();

@@ -36,8 +36,8 @@ fn ask(subject: Subject, review: &Value) -> Answer {
     answer(review.to_string().as_bytes(), subject, Some(&snapshot), SETTINGS).unwrap()
 }
 
-/// Returns the object after an answer, or the message of a denial, as the API server has them. An error
-/// is the rule that the answer breaks.
+/// Returns the object after an answer, or the message of a denial, as the API server has them. An
+/// error is the rule that the answer breaks.
 fn accepted(review: &Value, answer: &[u8]) -> Result<Result<Value, String>, String> {
     let creates = review["request"]["operation"] == "CREATE";
     let declared = DECLARED.into_iter().filter(|field| creates || *field != Field::ClassName);

@@ -1,8 +1,8 @@
 //! The wire form of an AdmissionReview. Every field of a request may be missing here; `read.rs` and
 //! `decide.rs` check them.
 //!
-//! An answer is written by hand: a serializer would search the base64 of the patch for characters to
-//! escape, and grow its buffer past the sizes that the allocator keeps in its cache.
+//! An answer is written by hand: a serializer would search the base64 of the patch for characters
+//! to escape, and grow its buffer past the sizes that the allocator keeps in its cache.
 
 use crate::json::{write_base64, write_text, write_texts};
 use crate::patch::Settled;

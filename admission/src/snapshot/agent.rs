@@ -7,7 +7,8 @@ use smol_str::SmolStr;
 pub enum Agent {
     /// A pod of it is Ready.
     Ready,
-    /// No pod of it has been Ready for a short time: it is being updated, or its node has just joined.
+    /// No pod of it has been Ready for a short time: it is being updated, or its node has just
+    /// joined.
     Starting,
     /// No pod of it has been Ready for a while.
     Down {

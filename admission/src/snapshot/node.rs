@@ -1,5 +1,5 @@
-//! The parts of a Node that decide whether it can hold a volume. A whole Node lists every image on its
-//! disk, and a watch would parse and hold all of that for a few fields.
+//! The parts of a Node that decide whether it can hold a volume. A whole Node lists every image on
+//! its disk, and a watch would parse and hold all of that for a few fields.
 
 use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;

@@ -1,6 +1,6 @@
-//! The PersistentVolumes that a claim can still get: those that are free, and those that are reserved
-//! for a claim that is not bound yet. All others are dropped when they are read: a cluster may have very
-//! many, and nearly all of them are bound.
+//! The PersistentVolumes that a claim can still get: those that are free, and those that are
+//! reserved for a claim that is not bound yet. All others are dropped when they are read: a cluster
+//! may have very many, and nearly all of them are bound.
 
 use super::node::Labels;
 use fastrak_api::claim::{Claim, Expression};
@@ -29,8 +29,8 @@ pub struct VolumeInfo {
     pub attributes_class: Option<Box<str>>,
     /// The claim that it is reserved for.
     pub reservation: Option<Box<Reservation>>,
-    /// The nodes that can reach it: those that meet all requirements of any of these terms. None allows
-    /// every node.
+    /// The nodes that can reach it: those that meet all requirements of any of these terms. None
+    /// allows every node.
     affinity: Option<Box<[Term]>>,
     /// Its labels. None if they are too large to be kept.
     labels: Option<Box<[Label]>>,
@@ -166,9 +166,9 @@ impl PartialVolume<'_> {
         })
     }
 
-    /// Returns whether its claim is bound or gone, or is being provisioned. A provisioner names a volume
-    /// after its claim: such a volume would be kept until it is bound a moment later, and every object
-    /// would be decided again because of it.
+    /// Returns whether its claim is bound or gone, or is being provisioned. A provisioner names a
+    /// volume after its claim: such a volume would be kept until it is bound a moment later, and
+    /// every object would be decided again because of it.
     fn is_taken(&self, by: &Reservation) -> bool {
         if by.uid.is_empty() {
             return false;
@@ -188,8 +188,8 @@ impl PartialVolume<'_> {
 }
 
 impl Spec<'_> {
-    /// Returns the terms that can match a node. One with an unknown operator matches none, as does one
-    /// that is empty. Fields of nodes are not compared: Kubernetes looks at labels alone here.
+    /// Returns the terms that can match a node. One with an unknown operator matches none, as does
+    /// one that is empty. Fields of nodes are not compared: Kubernetes uses only labels here.
     fn affinity(&self) -> Option<Box<[Term]>> {
         let required = self.node_affinity.as_ref()?.required.as_ref()?;
         let terms = required.node_selector_terms.iter().flatten().filter_map(|term| {
@@ -255,9 +255,9 @@ impl VolumeInfo {
             .is_none_or(|terms| terms.iter().any(|requirements| requirements.iter().all(holds)))
     }
 
-    /// Returns whether a claim selects it. If the labels of the volume or the selector of the claim are
-    /// too large to keep, it counts as selected: no agent creates a volume for a claim with a selector,
-    /// so only an existing one can be meant.
+    /// Returns whether a claim selects it. If the labels of the volume or the selector of the claim
+    /// are too large to keep, it counts as selected: no agent creates a volume for a claim with a
+    /// selector, so only an existing one can be meant.
     #[must_use]
     pub fn is_selected_by(&self, claim: &Claim) -> bool {
         let (Some(selector), Some(labels)) = (&claim.selector, &self.labels) else { return true };

@@ -63,8 +63,8 @@ impl fmt::Display for Warning<'_> {
     }
 }
 
-/// Describes what was done for a reason. The subject is cut to fit, because the end of the message says
-/// what to do.
+/// Describes what was done for a reason. The subject is cut to fit, because the end of the message
+/// says what to do.
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.message();

@@ -1,11 +1,11 @@
 //! The reasons of decisions: one table with the rule of each, its label in metrics and audit logs,
 //! whether the requester is warned, and its message.
 //!
-//! A message starts with what fastrak did, so that it can follow "fastrak:" as well as "fastrak would
-//! have". `{}` is the subject.
+//! A message starts with what fastrak did, so that it can follow "fastrak:" as well as "fastrak
+//! would have". `{}` is the subject.
 //!
-//! A warning reports a change, or an object that was left as it is although its user may expect more.
-//! Objects of another provisioner or load balancer are not reported unless they ask for fastrak.
+//! A warning reports a change, or an unchanged object whose user may expect a change. Objects of
+//! another provisioner or load balancer are not reported unless they request fastrak.
 
 use fastrak_api::balancer::{Mode, SkipReason, Unsupported};
 use std::fmt;
@@ -30,9 +30,9 @@ pub enum Rule {
 pub enum WarnOn {
     /// If the object was changed.
     Change,
-    /// If the object was left as it is.
+    /// If the object was not changed.
     Skip,
-    /// Never: it is in audit logs and metrics alone.
+    /// Never: it appears only in audit logs and metrics.
     Never,
 }
 
@@ -86,12 +86,12 @@ reasons! {
     Deleting = Scope, "deleting", Never, "left it alone: it is being deleted";
     /// The operation needs no decision.
     Operation = Scope, "operation", Never, "left it alone: the operation {} decides nothing";
-    /// The claim has, or names, its volume.
+    /// The claim has a volume or names one.
     VolumeNamed = Scope, "volume-named", Never, "left it alone: it has volume {}";
     /// The claim opts out of dynamic provisioning.
     ClassRefused = Scope, "class-refused", Never,
         "left it alone: its empty class opts out of provisioning";
-    /// The claim names its class by the annotation from before the field.
+    /// The claim names its class by the annotation from before the field existed.
     BetaClass = Scope, "beta-class", Skip,
         "left it alone: an old annotation names its class; use spec.storageClassName";
     /// The claim's class is another provisioner's.
@@ -102,7 +102,7 @@ reasons! {
     /// The claim has no class, and there is no default.
     NoClass = Scope, "no-class", Skip,
         "left it without a class: there is none to give; name one";
-    /// The claim has no class, and another than fastrak's is the default.
+    /// The claim has no class, and the default class is another provisioner's.
     DefaultElsewhere = Class, "default-elsewhere", Never,
         "left its class open: the cluster gives it its default";
     /// The claim got the default class.
@@ -221,7 +221,7 @@ impl Reason {
         }
     }
 
-    /// Returns the reason of a Service that is left as it is.
+    /// Returns the reason of a Service that is not changed.
     #[must_use]
     pub const fn skipped(reason: SkipReason) -> Self {
         match reason {

@@ -1,7 +1,7 @@
 //! Checks that this node's hostname label is unique.
 //!
-//! A volume's node affinity uses that label alone. If another node has the same one, the scheduler sends
-//! pods there too, and they never start.
+//! A volume's node affinity uses only that label. If another node has the same one, the scheduler
+//! sends pods there too, and they never start.
 
 use crate::cluster::ClusterError;
 use crate::context::Context;

@@ -1,4 +1,4 @@
-//! Decides what to do about a claim. Pure: a claim, its class and this node go in, a decision comes out.
+//! Decides what to do about a claim, from the claim, its class and this node. Pure.
 //!
 //! It does not read the disk: creating a volume is idempotent and finds an existing one.
 

@@ -20,9 +20,10 @@ pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
         (names::POOL.to_owned(), made.pool.to_string()),
     ];
     let annotations = [
-        // Policies restrict an agent to its node by this annotation: a label may be too short for the name.
+        // Policies restrict an agent to its node by this annotation: a label may be too short for
+        // the name.
         (names::NODE.to_owned(), plan.node.to_string()),
-        // Without it the controller manager runs a deleter of its own, which fails.
+        // Without it the controller manager runs its own deleter, which fails.
         (kubernetes::PROVISIONED_BY.to_owned(), names::PROVISIONER.to_owned()),
     ];
     PersistentVolume {

@@ -53,7 +53,8 @@ pub trait Cluster: Send + Sync {
     /// Reads the names of at most two nodes with this hostname label.
     fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>>;
 
-    /// Removes a confirmation annotation of an administrator from a node if it still has this value.
+    /// Removes a confirmation annotation of an administrator from a node if it still has this
+    /// value.
     fn consume<'a>(
         &'a self,
         node: &'a NodeName,
@@ -67,7 +68,8 @@ pub trait Cluster: Send + Sync {
     /// Sets the capacity of a volume if it is unchanged since the decision.
     fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed>;
 
-    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is gone.
+    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is
+    /// gone.
     fn claim_status<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<ClaimStatus>>;
 
     /// Patches the status of a claim. Returns `false` if the claim has changed since it was read.

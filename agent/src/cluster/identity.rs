@@ -58,8 +58,8 @@ impl KubeCluster {
         Ok(found.items.into_iter().filter_map(|node| node.metadata.name).collect())
     }
 
-    /// Removes an administrator's confirmation from this node, so that it counts once; nothing happens
-    /// if it has another value by now.
+    /// Removes an administrator's confirmation from this node, so that it counts once; nothing
+    /// happens if it has another value by now.
     pub async fn consume(
         &self,
         node: &NodeName,

@@ -1,5 +1,5 @@
-//! Writes the capacity of volumes, the status of claims and the conditions of the node. Each write is
-//! conditional, or changes only fields that the agent owns.
+//! Writes the capacity of volumes, the status of claims and the conditions of the node. Each write
+//! is conditional, or changes only fields that the agent owns.
 
 use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
 use crate::snapshot::growth::{Growth, STORAGE};
@@ -32,7 +32,8 @@ impl KubeCluster {
         self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
     }
 
-    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is gone.
+    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is
+    /// gone.
     pub async fn claim_status(&self, claim: &Claim) -> Result<Option<ClaimStatus>, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| found.metadata.uid == claim.uid);

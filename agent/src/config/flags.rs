@@ -52,7 +52,8 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
 pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
     let PoolEntry { name, path, require_mount, .. } = entry;
     let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
-    // The path is written into PersistentVolumes, where the API server and the kubelet are as strict.
+    // The path is written into PersistentVolumes, where the API server and the kubelet are as
+    // strict.
     let plain = is_plain(path);
     if !plain || path == Path::new("/") {
         let path = path.display();

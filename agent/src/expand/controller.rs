@@ -1,8 +1,8 @@
-//! Carries out the decision about a claim's size: the record and the kernel limit, the promise in the
-//! claim's status, the capacity of the PersistentVolume, and the final status, in this order.
+//! Carries out the decision about a claim's size: the record and the kernel limit, the promise in
+//! the claim's status, the capacity of the PersistentVolume, and the final status, in this order.
 //!
-//! A kill between any two steps leaves a state that the next reconciliation completes. A running pod
-//! only notices that it can write more. The status follows KEP-1790: the size is promised
+//! A kill between any two steps leaves a state that the next reconciliation completes. A running
+//! pod only notices that it can write more. The status follows KEP-1790: the size is promised
 //! (`allocatedResources`) before the PersistentVolume has it, and the promise stays afterwards.
 
 use super::plan::{self, Promise, Step};
@@ -90,8 +90,8 @@ async fn grow_on_disk(
     limit.ok_or_else(|| Failure::of(Operation::Resize)(Cause::NoDirectory))
 }
 
-/// Promises `size` in the claim's status. Returns `false` if the claim is gone or already has the size:
-/// then the snapshot is behind the watch.
+/// Promises `size` in the claim's status. Returns `false` if the claim is gone or already has the
+/// size: then the snapshot is behind the watch.
 async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, Failure> {
     let now = context.clock.now();
     let earlier = write(context, claim, |status| match plan::promised(&status.growth, size) {
@@ -108,7 +108,8 @@ async fn set_capacity(context: &Context, claim: &Claim, size: &str) -> Result<()
     write(context, claim, patch).await.map(drop)
 }
 
-/// Sets the resize error in the claim's status. An event reports it too, so a failure is only logged.
+/// Sets the resize error in the claim's status. An event reports it too, so a failure is only
+/// logged.
 async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
     let now = context.clock.now();
     let written = write(context, claim, |status| {
@@ -120,8 +121,8 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
     }
 }
 
-/// Patches the current status of the claim if necessary. Returns the earlier status, or `None` if the
-/// claim is gone.
+/// Patches the current status of the claim if necessary. Returns the earlier status, or `None` if
+/// the claim is gone.
 async fn write(
     context: &Context,
     claim: &Claim,

@@ -1,4 +1,5 @@
-//! Decides about the size of a claim that has a volume. Pure. The store checks whether there is space.
+//! Decides about the size of a claim that has a volume. Pure. The store checks whether there is
+//! space.
 
 use crate::snapshot::growth::Growth;
 use crate::snapshot::volume::{Phase, Volume};

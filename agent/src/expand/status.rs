@@ -1,7 +1,7 @@
 //! The status patches of a claim whose volume is resized, or cannot be. Pure.
 //!
-//! They are strategic merge patches, because others write conditions too: unnamed conditions stay. They
-//! carry the resource version that was read, so they never overwrite a newer status.
+//! They are strategic merge patches, because others write conditions too: unnamed conditions stay.
+//! They carry the resource version that was read, so they never overwrite a newer status.
 
 use crate::snapshot::growth::{CONDITIONS, CONTROLLER_ERROR, RESIZING, STORAGE};
 use jiff::Timestamp;
@@ -18,8 +18,8 @@ const IN_PROGRESS: &str = "ControllerResizeInProgress";
 
 /// Returns the patch for a volume that is about to be published with `size`.
 ///
-/// With this status a kubelet leaves the claim alone. Without it the kubelet would write the new capacity
-/// itself, which would hide an interrupted resize.
+/// With this status a kubelet leaves the claim alone. Without it the kubelet would write the new
+/// capacity itself, which would hide an interrupted resize.
 #[must_use]
 pub fn growing((uid, version): (&str, &str), size: &str, now: Timestamp) -> Value {
     let gone = CONDITIONS.into_iter().filter(|type_| *type_ != RESIZING);
@@ -50,8 +50,8 @@ pub fn grown((uid, version): (&str, &str), size: &str) -> Value {
     })
 }
 
-/// Returns the patch for a `size` that cannot be provided now. A smaller request that is still larger
-/// than the current size resolves it.
+/// Returns the patch for a `size` that cannot be provided now. A smaller request that is still
+/// larger than the current size resolves it.
 #[must_use]
 pub fn refused((uid, version): (&str, &str), size: &str, why: &str, now: Timestamp) -> Value {
     let condition = json!({

@@ -1,7 +1,7 @@
 //! Metrics of the capacity of pools and of the usage of volumes.
 //!
-//! There is one series for each volume of this node, up to a bound: a tenant with thousands of volumes
-//! must not fill the memory of the collector.
+//! There is one series for each volume of this node, up to a bound: a tenant with thousands of
+//! volumes must not fill the memory of the collector.
 
 use super::PoolLabels;
 use fastrak_api::capacity::Room;

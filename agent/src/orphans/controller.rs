@@ -1,5 +1,5 @@
-//! Reads the API server about the directory of a volume without a known claim or PersistentVolume, and
-//! carries out what `plan.rs` decides.
+//! Reads the API server about the directory of a volume without a known claim or PersistentVolume,
+//! and carries out what `plan.rs` decides.
 
 use super::plan::{self, Evidence, Verdict};
 use crate::cluster::ClaimState;

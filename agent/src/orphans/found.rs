@@ -1,5 +1,5 @@
-//! The orphans of each pool that the last scan found, and the safety stop: many new orphans at once stop
-//! the removal of orphans in their pool until an administrator confirms them.
+//! The orphans of each pool that the last scan found, and the safety stop: many new orphans at once
+//! stop the removal of orphans in their pool until an administrator confirms them.
 //!
 //! The state is in memory. A restarted agent finds the orphans again and stops again.
 
@@ -38,8 +38,8 @@ pub struct Scanned {
 }
 
 impl Orphans {
-    /// Records the orphans that a scan found in a pool with this many `directories`. `confirmed` says that an
-    /// administrator has confirmed them.
+    /// Records the orphans that a scan found in a pool with this many `directories`. `confirmed`
+    /// says that an administrator has confirmed them.
     pub fn scanned(
         &self,
         pool: &PoolName,

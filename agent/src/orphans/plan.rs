@@ -1,7 +1,7 @@
 //! Decides about the directory of a volume without a known claim or PersistentVolume. Pure.
 //!
-//! A claim that is deleted before its volume is published leaves an empty directory. It is removed only if
-//! two checks, some time apart, agree.
+//! A claim that is deleted before its volume is published leaves an empty directory. It is removed
+//! only if two checks, some time apart, agree.
 
 use crate::cluster::ClaimState;
 use fastrak_store::volumes::orphan::Content;
@@ -41,8 +41,8 @@ pub enum Verdict {
     Trash,
 }
 
-/// Decides about a directory that was first found without an owner `seen` ago; `None` at the first check.
-/// Data may go into the trash only with a `retention`.
+/// Decides about a directory that was first found without an owner `seen` ago; `None` at the first
+/// check. Data may go into the trash only with a `retention`.
 #[must_use]
 pub fn decide(
     evidence: &Evidence,
@@ -75,8 +75,8 @@ pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
     }
 }
 
-/// Returns whether this number of `new` orphans, in a pool with this many directories, suggests that the
-/// API server has lost objects or belongs to another cluster.
+/// Returns whether this number of `new` orphans, in a pool with this many directories, suggests
+/// that the API server has lost objects or belongs to another cluster.
 #[must_use]
 pub fn is_suspicious(new: usize, directories: usize) -> bool {
     new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories

@@ -1,10 +1,10 @@
 //! Carries out the decision about a released volume.
 //!
-//! The order is: delete the PersistentVolume if it is unchanged since the decision; move the data into
-//! the trash; remove the finalizer. The deletion comes first because it is the only step that the API
-//! server can make conditional: a volume that an administrator has just given to another claim, or
-//! asked to retain, stays. The deletion cannot be undone. The finalizer is removed last, so a kill leaves
-//! it in place and the next start continues by the same rules.
+//! The order is: delete the PersistentVolume if it is unchanged since the decision; move the data
+//! into the trash; remove the finalizer. The deletion comes first because it is the only step that
+//! the API server can make conditional: a volume that an administrator has just given to another
+//! claim, or asked to retain, stays. The deletion cannot be undone. The finalizer is removed last,
+//! so a kill leaves it in place and the next start continues by the same rules.
 
 use super::evidence;
 use super::plan::{self, Reason, Step};
@@ -26,7 +26,8 @@ use fastrak_store::volumes::trash::discard::TrashMetadata;
 use fastrak_store::volumes::{Location, Store};
 use std::time::Duration;
 
-/// How long a volume may stay mounted before it is reported: a terminating pod keeps it for a while.
+/// How long a volume may stay mounted before it is reported: a terminating pod keeps it for a
+/// while.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the removal of the finalizer is repeated: others remove theirs concurrently.
@@ -60,9 +61,10 @@ async fn delete(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outco
 /// Returns the volume to decide about, or `None` if it is gone.
 ///
 /// The watch may be behind. That is harmless while the object is not being deleted: everything that
-/// happens to the data follows the deletion, which the API server refuses if the UID or the resource
-/// version has changed. An object that is being deleted cannot be deleted conditionally again, so it is
-/// read again: it may have been given to another claim, or its policy may have changed.
+/// happens to the data follows the deletion, which the API server refuses if the UID or the
+/// resource version has changed. An object that is being deleted cannot be deleted conditionally
+/// again, so it is read again: it may have been given to another claim, or its policy may have
+/// changed.
 async fn current(context: &Context, seen: &Volume) -> Result<Option<Volume>, Failure> {
     if !seen.deleting {
         return Ok(Some(seen.clone()));

@@ -43,7 +43,8 @@ async fn is_empty(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<b
     Ok(matches!(contents[..], [(_, Content::Empty)]))
 }
 
-/// Returns a claim that is recorded on the disk, is not the one in the PersistentVolume, and still exists.
+/// Returns a claim that is recorded on the disk, is not the one in the PersistentVolume, and still
+/// exists.
 async fn recorded(
     context: &Context,
     volume: &Volume,

@@ -16,8 +16,8 @@ pub struct Evidence {
     pub claim: ClaimState,
     /// Whether its directory is known to be empty.
     pub is_empty: bool,
-    /// Another claim in the records on the disk that still exists, as namespace and name. Everyone who may
-    /// write PersistentVolumes can make one name any claim.
+    /// Another claim in the records on the disk that still exists, as namespace and name. Everyone
+    /// who may write PersistentVolumes can make one name any claim.
     pub recorded: Option<String>,
     /// Whether it is mounted; `None` if that is unknown.
     pub mounted: Option<bool>,
@@ -121,9 +121,9 @@ pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     }
 }
 
-/// Decides about a volume whose claim is bound to another one for its lifetime. This volume was created
-/// while the claim was bound elsewhere, so it should be empty. Data in it was imported or belonged to
-/// another claim, and stays.
+/// Decides about a volume whose claim is bound to another one for its lifetime. This volume was
+/// created while the claim was bound elsewhere, so it should be empty. Data in it was imported or
+/// belonged to another claim, and stays.
 fn unused(volume: &Volume, id: &VolumeId, evidence: &Evidence, other: &str) -> Step {
     let of = volume.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     if volume.policy == ReclaimPolicy::Retain {
@@ -148,8 +148,8 @@ fn keep(evidence: &Evidence) -> Step {
 }
 
 fn delete(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
-    // The path is never followed. An object with another path was not written by this agent, despite
-    // its other fields.
+    // The path is never followed. An object with another path was not written by this agent,
+    // despite its other fields.
     let path = volume.path.as_deref().unwrap_or_default();
     if !layout::is_data_path(path.as_bytes(), id) {
         return Step::Wait(Reason::ForeignPath { path: path.to_owned() });

@@ -1,5 +1,5 @@
-//! Records on the disk that a volume is retained, and whose it was: an administrator may have changed
-//! the policy after its creation, and the API objects may be lost one day.
+//! Records on the disk that a volume is retained, and whose it was: an administrator may have
+//! changed the policy after its creation, and the API objects may be lost one day.
 
 use crate::context::Context;
 use crate::failure::{Failure, Operation};

@@ -1,8 +1,9 @@
 //! Carries out the decision about a claim that requests an existing volume.
 //!
-//! The order is: move the data to its path, record the owner, flush both to the disk, create the object.
-//! A kill between any two leaves a directory without an object, which the claim's next reconciliation
-//! publishes. If the claim is gone by then, the orphan scan moves the directory back into the trash.
+//! The order is: move the data to its path, record the owner, flush both to the disk, create the
+//! object. A kill between any two leaves a directory without an object, which the claim's next
+//! reconciliation publishes. If the claim is gone by then, the orphan scan moves the directory back
+//! into the trash.
 
 use super::plan::{self, Evidence, Request, Step, Way};
 use super::refusal::Wait;
@@ -89,8 +90,8 @@ fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
 /// Decides about the request and carries out the decision. Returns it.
 async fn carry_out(context: &Context, request: &Request<'_>) -> Result<Step, Failure> {
     let is_own = request.plan.spec.identity.volume == *request.id;
-    // No other worker reconciles the volume meanwhile, neither for its former claim nor as an orphan. The
-    // worker already holds the claim's own UID.
+    // No other worker reconciles the volume meanwhile, neither for its former claim nor as an
+    // orphan. The worker already holds the claim's own UID.
     let held = context.queue.try_hold(request.id);
     if held.is_none() && !is_own {
         return Ok(Step::Wait(Wait::Busy));

@@ -1,8 +1,9 @@
 //! Decides whether a claim gets an existing volume. Pure.
 //!
-//! The name in the claim proves nothing: every author of a claim can write any name. A claim gets a volume
-//! that belonged to its own namespace, not to an earlier namespace of the same name, which was another
-//! tenant's. Both are read from the records beside the data, which no tenant can reach.
+//! The name in the claim proves nothing: every author of a claim can write any name. A claim gets a
+//! volume that belonged to its own namespace, not to an earlier namespace of the same name, which
+//! was another tenant's. Both are read from the records next to the data, which no tenant can
+//! reach.
 
 use super::refusal::{Refusal, Wait};
 use crate::claims::plan::Plan;
@@ -71,8 +72,8 @@ pub enum Step {
     Repoint(Box<FoundVolume>, Box<Volume>),
 }
 
-/// Returns the claims that must be deleted before this one gets the volume: the original and the last
-/// one. Omits this one itself, because an earlier attempt may have recorded it.
+/// Returns the claims that must be deleted before this one gets the volume: the original and the
+/// last one. Omits this one itself, because an earlier attempt may have recorded it.
 #[must_use]
 pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
     let mut others = vec![ClaimRef::original(&known.identity), known.owner.clone()];
@@ -151,8 +152,8 @@ fn proven<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a Foun
         SearchResult::Absent => return Err(not_here()),
     };
     let namespace = &request.claim.namespace;
-    // The last owner counts too: the original namespace must not get data that another one has written
-    // since.
+    // The last owner counts too: the original namespace must not get data that another one has
+    // written since.
     let is_same_name =
         *namespace == known.identity.namespace && *namespace == known.owner.namespace;
     let is_same_uid =
@@ -160,10 +161,11 @@ fn proven<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a Foun
     if is_same_name && is_same_uid { Ok(known) } else { Err(not_here()) }
 }
 
-/// Returns whether this is the namespace of the volume's claim. The recorded UID proves it, if there is
-/// one. Otherwise the creation times decide: a claim is younger than its namespace by the same clock, so
-/// a namespace that is younger than the claim is another one. An administrator may let a namespace inherit
-/// the volumes of an earlier one of its name, for example from a cluster that no longer exists.
+/// Returns whether this is the namespace of the volume's claim. The recorded UID proves it, if
+/// there is one. Otherwise the creation times decide: a claim is younger than its namespace by the
+/// same clock, so a namespace that is younger than the claim is another one. An administrator may
+/// let a namespace inherit the volumes of an earlier one of its name, for example from a cluster
+/// that no longer exists.
 fn is_same_namespace(namespace: &NamespaceView, known: &FoundVolume) -> bool {
     if namespace.inherits {
         return true;

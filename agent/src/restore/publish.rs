@@ -11,8 +11,8 @@ use fastrak_store::volumes::ProvisionedVolume;
 use fastrak_store::volumes::trash::restore::FoundVolume;
 use k8s_openapi::api::core::v1::PersistentVolume;
 
-/// Returns the PersistentVolume that gives the existing volume `known` to `claim`. `plan` is the plan of
-/// a new volume for the claim.
+/// Returns the PersistentVolume that gives the existing volume `known` to `claim`. `plan` is the
+/// plan of a new volume for the claim.
 #[must_use]
 pub fn object(
     plan: &Plan,

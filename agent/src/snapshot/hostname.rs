@@ -1,10 +1,10 @@
-//! The hostname label that was last verified to be this node's alone.
+//! The hostname label that was last verified to be unique to this node.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a verified label is not verified again. A node that gets the same label later is named by all
-/// earlier volumes too, so a request for every claim would not prevent the mistake.
+/// How long a verified label is not verified again. A node that gets the same label later is named
+/// by all earlier volumes too, so a request for every claim would not prevent the mistake.
 const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The label that was verified last, and the time.

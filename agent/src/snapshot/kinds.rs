@@ -1,4 +1,5 @@
-//! The kinds of objects in the snapshot: the fields that are kept, and the volumes that a change affects.
+//! The kinds of objects in the snapshot: the fields that are kept, and the volumes that a change
+//! affects.
 
 use super::growth::Growth;
 use super::volume::Volume;

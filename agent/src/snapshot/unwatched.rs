@@ -1,5 +1,5 @@
-//! Claims of this node's volumes that the watch does not show because their label was removed. A scan
-//! reads them. Pure: `now` is passed in.
+//! Claims of this node's volumes that the watch does not show because their label was removed. A
+//! scan reads them. Pure: `now` is passed in.
 
 use super::growth::Growth;
 use crate::repeats::LastReport;
@@ -24,8 +24,8 @@ struct Found {
 }
 
 impl Unwatched {
-    /// Returns the next `limit` missing claims after those of the previous call, and forgets the claims that
-    /// are no longer missing.
+    /// Returns the next `limit` missing claims after those of the previous call, and forgets the
+    /// claims that are no longer missing.
     pub(super) fn next_turn(
         &mut self,
         missing: &BTreeSet<VolumeId>,
@@ -44,8 +44,8 @@ impl Unwatched {
         turn
     }
 
-    /// Updates a claim. Returns whether to report it: from the second time on, because the webhook restores
-    /// a label within seconds, and not too often.
+    /// Updates a claim. Returns whether to report it: from the second time on, because the webhook
+    /// restores a label within seconds, and not too often.
     pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
         let (claim, growth) = found;
         let Some(known) = self.claims.get_mut(id) else {

@@ -1,5 +1,6 @@
-//! Trash that cannot be removed at present, and when to retry: with a growing delay, because usually an
-//! administrator has to act first and each attempt walks through the rest. Also decides when to report it.
+//! Trash that cannot be removed at present, and when to retry: with a growing delay, because
+//! usually an administrator has to act first and each attempt walks through the rest. Also decides
+//! when to report it.
 //!
 //! The state is in memory. A restart retries everything.
 
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// An entry that was not found blocked again for this long after its retry is gone.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
-/// The length of each end of a path in a message, in bytes: an event holds a thousand bytes, and a tenant
-/// may nest directories to four thousand.
+/// The length of each end of a path in a message, in bytes: an event holds a thousand bytes, and a
+/// tenant may nest directories to four thousand.
 const END: usize = 224;
 
 /// The entries of the trash that cannot be removed.
@@ -27,8 +28,8 @@ pub struct BlockedEntries {
 }
 
 impl BlockedEntries {
-    /// Records that an entry could not be removed. Returns whether to report it: the obstacle is new, or the
-    /// API server has deleted the earlier event.
+    /// Records that an entry could not be removed. Returns whether to report it: the obstacle is
+    /// new, or the API server has deleted the earlier event.
     pub fn record(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
         self.backoff.record(name.clone(), now);
         self.reported.retain(|known, _| self.backoff.due(known).is_some());
@@ -56,8 +57,8 @@ impl Default for BlockedEntries {
     }
 }
 
-/// Returns the message of an event about an entry that cannot be removed. Tenants choose the names in the
-/// path: control characters are replaced.
+/// Returns the message of an event about an entry that cannot be removed. Tenants choose the names
+/// in the path: control characters are replaced.
 #[must_use]
 pub fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
     let Obstacle { path, errno } = obstacle;

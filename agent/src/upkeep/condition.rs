@@ -1,8 +1,8 @@
 //! The condition of the node that reports its pools.
 //!
-//! It checks no pool itself, and nothing waits for it: a write that fails is retried. A condition is
-//! written again only if it changes or if the Node has another uid, because a Node that is created again
-//! lacks it.
+//! It checks no pool itself, and nothing waits for it: a write that fails is retried. A condition
+//! is written again only if it changes or if the Node has another uid, because a Node that is
+//! created again lacks it.
 
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
@@ -42,7 +42,8 @@ impl Condition {
         (self.written, self.retry) = (None, None);
     }
 
-    /// Returns the condition to write on the Node with this uid. Returns nothing if the Node has it.
+    /// Returns the condition to write on the Node with this uid. Returns nothing if the Node has
+    /// it.
     #[must_use]
     pub fn to_write(&self, node: &str, now: Timestamp, at: Instant) -> Option<Value> {
         let since = self.since?;

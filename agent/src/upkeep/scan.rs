@@ -1,8 +1,8 @@
 //! Compares the pools with the cluster: directories without an owner, volumes without a directory.
 //!
-//! Orphans that may be removed go to the workers; the others are reported. A volume without a directory is
-//! reported and left alone: an empty directory in its place would hide the loss. Claims that the watch
-//! lacks are read, and the remains of unfinished work are removed.
+//! Orphans that may be removed go to the workers; the others are reported. A volume without a
+//! directory is reported and left alone: an empty directory in its place would hide the loss.
+//! Claims that the watch lacks are read, and the remains of unfinished work are removed.
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -66,7 +66,8 @@ pub async fn scan(context: &Context) {
     }
 }
 
-/// Finds the directories that no PersistentVolume owns. Finds none while the API server does not answer.
+/// Finds the directories that no PersistentVolume owns. Finds none while the API server does not
+/// answer.
 async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), ClusterError> {
     let unknown = |content: &Content| {
         let ids = content.volumes.iter().filter(|id| !context.snapshot.knows(id));
@@ -88,8 +89,8 @@ async fn find_orphans(context: &Context, contents: &[Content]) -> Result<(), Clu
     Ok(())
 }
 
-/// Returns whether the API server is that of the cluster to which the pools belong: another one knows none
-/// of their volumes. If it is not, the next check refuses the pools.
+/// Returns whether the API server is that of the cluster to which the pools belong: another one
+/// knows none of their volumes. If it is not, the next check refuses the pools.
 async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     let Some(cluster) = context.cluster.id().await? else { return Ok(false) };
     let is_same = cluster == context.cluster_id();
@@ -100,7 +101,8 @@ async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     Ok(is_same)
 }
 
-/// Returns the volumes that have a PersistentVolume, with or without our label, by its name or its path.
+/// Returns the volumes that have a PersistentVolume, with or without our label, by its name or its
+/// path.
 async fn owned(
     context: &Context,
     ids: impl Iterator<Item = &VolumeId>,

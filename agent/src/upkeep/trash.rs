@@ -1,8 +1,9 @@
-//! Reviews and empties the trash in short steps with pauses, so that pods on the same disk are not slowed
-//! down.
+//! Reviews and empties the trash in short steps with pauses, so that pods on the same disk are not
+//! slowed down.
 //!
-//! Nothing waits for it: for the cluster, a volume in the trash is gone. Restorable volumes stay for their
-//! retention unless their space is needed: then some are evicted, and an event reports it.
+//! Nothing waits for it: for the cluster, a volume in the trash is gone. Restorable volumes stay
+//! for their retention unless their space is needed: then some are evicted, and an event reports
+//! it.
 
 use crate::context::Context;
 use crate::eviction;
@@ -20,8 +21,9 @@ use std::time::{Duration, Instant};
 
 /// The working time of a step.
 const WORK: Duration = Duration::from_millis(5);
-/// The pause after a step, as a multiple of its duration. Time counts and not the number of files: one
-/// disk removes a hundred files while another removes one, and a busy disk is left alone for longer.
+/// The pause after a step, as a multiple of its duration. Time counts and not the number of files:
+/// one disk removes a hundred files while another removes one, and a busy disk is left alone for
+/// longer.
 const REST: u32 = 4;
 /// The interval of reviews: to retry blocked removals, and to count the retention.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -38,8 +40,8 @@ pub struct Emptying {
     reviewed: Option<Instant>,
 }
 
-/// Empties the trash at intervals, and when woken, until shutdown is requested. Restorable volumes may hold
-/// `percent` of a pool.
+/// Empties the trash at intervals, and when woken, until shutdown is requested. Restorable volumes
+/// may hold `percent` of a pool.
 pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
     let mut emptying = Emptying::new(percent, WORK.into());
@@ -63,8 +65,8 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
 }
 
 impl Emptying {
-    /// Creates the initial state. Restorable volumes may hold `percent` of a pool, and a step may do as much
-    /// as `budget` allows.
+    /// Creates the initial state. Restorable volumes may hold `percent` of a pool, and a step may
+    /// do as much as `budget` allows.
     #[must_use]
     pub fn new(percent: u8, budget: Budget) -> Self {
         Self { percent, budget, blocked: BlockedEntries::default(), is_due: false, reviewed: None }

@@ -1,8 +1,8 @@
 //! Wakes the work that waits for a volume as soon as the volume is unmounted.
 //!
-//! The list of mounts is watched only while something waits, and a change of it costs one reading of
-//! the list for any number of volumes. If the list cannot be watched, the work retries by itself after a
-//! few seconds.
+//! The list of mounts is watched only while something waits, and a change of it costs one reading
+//! of the list for any number of volumes. If the list cannot be watched, the work retries by itself
+//! after a few seconds.
 
 use crate::context::Context;
 use fastrak_runtime::shutdown::Shutdown;
@@ -12,11 +12,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The time in which changes are collected. A node on which a hundred pods start and stop changes its
-/// list some hundred times in a second.
+/// The time in which changes are collected. A node on which a hundred pods start and stop changes
+/// its list some hundred times in a second.
 const GATHER: Duration = Duration::from_millis(50);
-/// The pause after a reading, as a multiple of its duration. The kernel takes milliseconds to write a
-/// list of thousands of mounts; with the pause that is at most a tenth of one processor.
+/// The pause after a reading, as a multiple of its duration. The kernel takes milliseconds to write
+/// a list of thousands of mounts; with the pause that is at most a tenth of one processor.
 const REST: u32 = 9;
 /// The longest pause.
 const LONGEST_REST: Duration = Duration::from_secs(2);
@@ -41,8 +41,8 @@ impl Watched {
         }
     }
 
-    /// Returns when the list has changed; never while it is not watched. After an error the list is opened
-    /// again when something else starts to wait, so a permanent error costs nothing.
+    /// Returns when the list has changed; never while it is not watched. After an error the list is
+    /// opened again when something else starts to wait, so a permanent error costs nothing.
     async fn changed(&mut self) {
         let Some(list) = &self.list else { return std::future::pending().await };
         let changed = list.changed().await;

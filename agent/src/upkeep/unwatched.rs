@@ -1,6 +1,6 @@
-//! Reads the claims of this node's bound volumes that the watch does not show, because their label was
-//! removed. A claim belongs to the volume whose `claimRef` names it, independently of its labels: it grows
-//! as if it were watched, or an event says why it cannot.
+//! Reads the claims of this node's bound volumes that the watch does not show, because their label
+//! was removed. A claim belongs to the volume whose `claimRef` names it, independently of its
+//! labels: it grows as if it were watched, or an event says why it cannot.
 //!
 //! As long as every bound claim has its label, no request is made.
 
@@ -52,8 +52,8 @@ async fn read(context: &Context, id: &VolumeId, owner: &ClaimRef) -> Result<(), 
     Ok(())
 }
 
-/// Returns what a claim on `node` lacks, what that means and what to do. Returns nothing if it lacks
-/// nothing.
+/// Returns what a claim on `node` lacks, what that means and what to do. Returns nothing if it
+/// lacks nothing.
 fn missing_text(claim: &Claim, node: &NodeName) -> Option<String> {
     let missing = claim.missing_marks(node)?;
     let effect = if missing.annotation() {

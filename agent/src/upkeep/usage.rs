@@ -1,9 +1,9 @@
-//! Measures the usage of volumes for the metrics. No object shows it: a hundred thousand volumes would be
-//! more than a hundred writes a second, which every watcher sees.
+//! Measures the usage of volumes for the metrics. No object shows it: a hundred thousand volumes
+//! would be more than a hundred writes a second, which every watcher sees.
 //!
-//! The kernel reports the usage of a volume with a quota. The files of others are counted one by one, in
-//! short steps with long pauses, so that pods on the same disk are not slowed down. Their figures are as
-//! old as one round takes.
+//! The kernel reports the usage of a volume with a quota. The files of others are counted one by
+//! one, in short steps with long pauses, so that pods on the same disk are not slowed down. Their
+//! figures are as old as one round takes.
 
 use crate::context::Context;
 use crate::metrics::capacity::OfVolume;

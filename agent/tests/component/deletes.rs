@@ -18,7 +18,8 @@ fn uid(object: &impl ResourceExt) -> Result<String> {
     object.uid().context("it has a uid")
 }
 
-/// Waits until the agent has removed a planted orphan: by then it has scanned all other directories too.
+/// Waits until the agent has removed a planted orphan: by then it has scanned all other directories
+/// too.
 async fn after_a_scan(scene: &Scene) -> Result<()> {
     let canary = scene.plant_orphan("Delete")?;
     eventually(SOON, "the scan has taken the canary", || async {
@@ -236,8 +237,8 @@ async fn a_mounted_volume_is_deleted_after_its_unmount() -> Result<()> {
     .await
 }
 
-/// Creates a volume with `content` for a claim that is then bound to another volume, as happens if one
-/// was reserved for it.
+/// Creates a volume with `content` for a claim that is then bound to another volume, as happens if
+/// one was reserved for it.
 async fn unused(scene: &Scene, name: &str, content: Option<&str>) -> Result<PersistentVolume> {
     let claim = scene.create("default", scene.claim(name)).await?;
     let volume = format!("pvc-{}", uid(&claim)?);

@@ -1,4 +1,5 @@
-//! A claim that requests more gets it. A claim that requests too much gets an event and can request less.
+//! A claim that requests more gets it. A claim that requests too much gets an event and can request
+//! less.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Context, Result, ensure};
@@ -30,8 +31,8 @@ pub(crate) async fn shows(
     .await
 }
 
-/// Returns whether a condition concerns the size. Kubernetes writes others, such as that no pod uses the
-/// claim.
+/// Returns whether a condition concerns the size. Kubernetes writes others, such as that no pod
+/// uses the claim.
 fn has_size_condition(status: &PersistentVolumeClaimStatus) -> bool {
     status.conditions.iter().flatten().any(|condition| condition.type_.contains("Resiz"))
 }
@@ -129,7 +130,8 @@ async fn an_interrupted_resize_is_completed_at_the_next_start() -> Result<()> {
         let volume = scene.bound(&resized).await?;
         scene.bound(&untouched).await?;
         agent.end().await?;
-        // Of one claim the volume is resized and the status is not updated; of the other nothing is done.
+        // Of one claim the volume is resized and the status is not updated; of the other nothing is
+        // done.
         for claim in [&resized, &untouched] {
             resize(&scene, claim, "3Mi").await?;
         }

@@ -1,4 +1,5 @@
-//! A tenant who writes fastrak's labels, annotations and names reaches only the tenant's own volumes.
+//! A tenant who writes fastrak's labels, annotations and names reaches only the tenant's own
+//! volumes.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};

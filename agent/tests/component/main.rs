@@ -1,5 +1,6 @@
 //! The agent against a real API server and controller manager, as the ServiceAccount with exactly
-//! the rights that `deploy/base` grants. No kubelet runs here: nothing is mounted unless a test does.
+//! the rights that `deploy/base` grants. No kubelet runs here: nothing is mounted unless a test
+//! does.
 
 mod adopts;
 mod bad_pools;

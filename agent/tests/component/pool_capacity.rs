@@ -1,4 +1,5 @@
-//! A pool grants no more than it has: a claim that does not fit gets the figures and waits for space.
+//! A pool grants no more than it has: a claim that does not fit gets the figures and waits for
+//! space.
 
 use crate::scene::{DEADLINE, Scene};
 use anyhow::{Result, ensure};

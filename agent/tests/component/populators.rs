@@ -1,5 +1,5 @@
-//! A claim that a volume populator fills gets no volume of its own and no event, and keeps the volume of
-//! the populator.
+//! A claim that a volume populator fills gets no volume of its own and no event, and keeps the
+//! volume of the populator.
 
 use crate::scene::{Scene, path_of};
 use anyhow::{Context, Result, ensure};

@@ -1,5 +1,5 @@
-//! A cluster that is reinstalled on the disks of its nodes loses no data and can use all of it, by the
-//! commands of docs/reinstall.md.
+//! A cluster that is reinstalled on the disks of its nodes loses no data and can use all of it, by
+//! the commands of docs/reinstall.md.
 
 use crate::scene::{DEADLINE, Scene, path_of};
 use anyhow::{Context, Result, bail, ensure};

@@ -300,13 +300,14 @@ impl Scene {
         directories(&self.pool())
     }
 
-    /// Waits until the pool has no directories of volumes, and the trash and the staging directory are empty.
+    /// Waits until the pool has no directories of volumes, and the trash and the staging directory
+    /// are empty.
     pub(crate) async fn empty(&self) -> Result<()> {
         self.only(&[]).await
     }
 
-    /// Waits until the pool has exactly the directories of these volumes, and the trash and the staging
-    /// directory are empty.
+    /// Waits until the pool has exactly the directories of these volumes, and the trash and the
+    /// staging directory are empty.
     pub(crate) async fn only(&self, wanted: &[&str]) -> Result<()> {
         let mut wanted = wanted.to_vec();
         wanted.sort_unstable();
@@ -362,8 +363,8 @@ fn directories(path: &Path) -> Vec<String> {
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// Applies what the agent needs from `deploy/base`: namespace, RBAC, classes, and the policies with the
-/// pools and hostnames of the scenes.
+/// Applies what the agent needs from `deploy/base`: namespace, RBAC, classes, and the policies with
+/// the pools and hostnames of the scenes.
 async fn install(plane: &ControlPlane) -> Result<()> {
     let files = [
         "namespace.yaml",

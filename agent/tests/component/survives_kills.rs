@@ -31,8 +31,8 @@ impl<'a> Killed<'a> {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
-        // The sleep is the tested moment and waits for no condition. An agent needs about 40 ms to start
-        // and sync its watches, and a few for each claim.
+        // The sleep is the tested moment and waits for no condition. An agent needs about 40 ms to
+        // start and sync its watches, and a few for each claim.
         tokio::time::sleep(Duration::from_micros(self.seed % 120_000)).await;
         self.agent.kill();
         self.agent = self.scene.program(&[])?;

@@ -1,8 +1,8 @@
-//! A process of the agent: the code that ships, from the controllers down to each call of the machine and
-//! of the API server, with a simulated clock.
+//! A process of the agent: the code that ships, from the controllers down to each call of the
+//! machine and of the API server, with a simulated clock.
 //!
-//! It replaces the tasks, timers and watches of `run.rs` by single steps. No step waits, and the module
-//! decides nothing.
+//! It replaces the tasks, timers and watches of `run.rs` by single steps. No step waits, and the
+//! module decides nothing.
 
 use crate::api::Api;
 use crate::clock::SimulatedClock;

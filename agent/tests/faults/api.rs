@@ -1,5 +1,5 @@
-//! The API server of the simulated cluster. Each call is counted, and succeeds, fails, succeeds without a
-//! response, or comes after a concurrent change. `cluster.rs` implements the calls.
+//! The API server of the simulated cluster. Each call is counted, and succeeds, fails, succeeds
+//! without a response, or comes after a concurrent change. `cluster.rs` implements the calls.
 
 use crate::agent::{With, Witness};
 use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED, NODE};

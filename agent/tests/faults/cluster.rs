@@ -1,7 +1,8 @@
-//! A model of the part of a cluster that the agent's decisions use: claims, volumes, and the controller
-//! that binds them.
+//! A model of the part of a cluster that the agent's decisions use: claims, volumes, and the
+//! controller that binds them.
 //!
-//! Versions, preconditions, finalizers and phases behave as in an API server. The model has nothing else.
+//! Versions, preconditions, finalizers and phases behave as in an API server. The model has nothing
+//! else.
 
 use fastrak_agent::cluster::{Changed, ClaimState, ClaimStatus};
 use fastrak_agent::snapshot::growth::{Growth, STORAGE};
@@ -33,8 +34,8 @@ pub(crate) const CLUSTER: &str = "00000000-0000-4000-a000-000000000000";
 /// The creation time of the only namespace.
 pub(crate) const NAMESPACE_CREATED: i64 = 1_700_000_000;
 
-/// The classes: one for each pool, one that retains volumes, one with a retention in the trash that never
-/// ends in a test, and one with a retention of a few minutes.
+/// The classes: one for each pool, one that retains volumes, one with a retention in the trash that
+/// never ends in a test, and one with a retention of a few minutes.
 pub(crate) const CLASSES: [(&str, &str, ReclaimPolicy); 5] = [
     ("bin", "near", ReclaimPolicy::Delete),
     ("soon", "near", ReclaimPolicy::Delete),

@@ -1,26 +1,28 @@
-//! A disk that loses unsynced changes: a tree of files as processes see it, and the tree that a power cut
-//! would leave.
+//! A disk that loses unsynced changes: a tree of files as processes see it, and the tree that a
+//! power cut would leave.
 //!
-//! It injects no errors and knows no paths: `machine.rs` does. It guarantees only what fsync(2) guarantees
-//! and what filesystems with a journal add:
+//! It injects no errors and knows no paths: `machine.rs` does. It guarantees only what fsync(2)
+//! guarantees and what filesystems with a journal add:
 //!
-//! - The content, permissions and attributes of a file are on the disk when the file has been synced;
-//!   before, the file may have the old content, the new content, a part of it, or zeroes.
-//! - A created, removed or renamed entry is on the disk when its directory has been synced: "Calling fsync() does not necessarily ensure that the entry in the directory containing
-//!   the file has also reached disk. For that an explicit fsync() on a file descriptor for the
-//!   directory is also needed" (fsync(2)). A sync of the file itself does not write
-//!   its entry, although ext4 and XFS do that.
-//! - A rename is atomic, also between two directories, and a sync of either directory writes it. Every
-//!   filesystem with a journal does so.
-//! - Any subset of the unsynced changes may be on the disk, because some filesystems reorder changes of
-//!   directories (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014, found that for
-//!   btrfs). A change that depends on a lost one is lost too: a later change of the same name or of the
-//!   same file's location, and the removal of a directory before that of its contents.
-//! - Subvolumes of btrfs are created and removed by whole transactions: every earlier change of an entry of
-//!   the filesystem is then on the disk too. The quota group of a subvolume is created with it and removed
-//!   in a transaction; so are changes in a directory that is never synced.
-//! - A failed sync may drop its data, and the next one then succeeds without writing it, as Linux does for
-//!   the content of files.
+//! - The content, permissions and attributes of a file are on the disk when the file has been
+//!   synced; before, the file may have the old content, the new content, a part of it, or zeroes.
+//! - A created, removed or renamed entry is on the disk when its directory has been synced:
+//!   "Calling fsync() does not necessarily ensure that the entry in the directory containing the
+//!   file has also reached disk. For that an explicit fsync() on a file descriptor for the
+//!   directory is also needed" (fsync(2)). A sync of the file itself does not write its entry,
+//!   although ext4 and XFS do that.
+//! - A rename is atomic, also between two directories, and a sync of either directory writes it.
+//!   Every filesystem with a journal does so.
+//! - Any subset of the unsynced changes may be on the disk, because some filesystems reorder
+//!   changes of directories (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014,
+//!   found that for btrfs). A change that depends on a lost one is lost too: a later change of the
+//!   same name or of the same file's location, and the removal of a directory before that of its
+//!   contents.
+//! - Subvolumes of btrfs are created and removed by whole transactions: every earlier change of an
+//!   entry of the filesystem is then on the disk too. The quota group of a subvolume is created
+//!   with it and removed in a transaction; so are changes in a directory that is never synced.
+//! - A failed sync may drop its data, and the next one then succeeds without writing it, as Linux
+//!   does for the content of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -430,8 +432,8 @@ impl Disk {
 }
 
 impl WriteOrder {
-    /// Returns whether `later` can be on the disk only with `earlier`, although they concern different
-    /// files.
+    /// Returns whether `later` can be on the disk only with `earlier`, although they concern
+    /// different files.
     fn depends_on(&self, later: &Change, earlier: &Change) -> bool {
         let with_transaction = |change: &Change| match change {
             Change::Link { dir, ino, .. } | Change::Unlink { dir, ino, .. } => {

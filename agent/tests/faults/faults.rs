@@ -138,8 +138,8 @@ impl Verb {
     }
 }
 
-/// Returns whether a call can return an error, by the manual pages, and otherwise by what copy-on-write
-/// filesystems do (no space or quota left for a removal).
+/// Returns whether a call can return an error, by the manual pages, and otherwise by what
+/// copy-on-write filesystems do (no space or quota left for a removal).
 pub(crate) fn fails_with(call: Call, errno: Errno) -> bool {
     let opens =
         matches!(call, Call::Open | Call::Create | Call::List | Call::Mounts | Call::Random);

@@ -1,7 +1,7 @@
 //! The quota groups of subvolumes on the simulated disk of the second pool, and their invariants.
 //!
-//! A group outlives its subvolume until it is removed. The first removal after that of the subvolume
-//! fails, because the kernel still frees the subvolume.
+//! A group outlives its subvolume until it is removed. The first removal after that of the
+//! subvolume fails, because the kernel still frees the subvolume.
 
 use crate::disk::{Disk, Ino};
 use crate::machine::State;

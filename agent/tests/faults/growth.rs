@@ -8,7 +8,8 @@ use fastrak_api::claim::Claim;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 
-/// Returns what is wrong with the size of a bound claim: claim, volume, record and quota must agree.
+/// Returns what is wrong with the size of a bound claim: claim, volume, record and quota must
+/// agree.
 pub(crate) fn problem(
     (of, claim): (&VolumeId, &Claim),
     (cluster, volume): (&Cluster, &Volume),

@@ -1,5 +1,5 @@
-//! A simulated kernel below the agent's own code, with a disk that loses unsynced changes and calls that
-//! fail on request.
+//! A simulated kernel below the agent's own code, with a disk that loses unsynced changes and calls
+//! that fail on request.
 //!
 //! It records every change that the agent may not make. It does not know the cluster.
 
@@ -100,8 +100,8 @@ enum Pass {
 }
 
 impl FaultyMachine {
-    /// Creates a machine with these directories, each on its own disk, and a directory that the agent may
-    /// not change.
+    /// Creates a machine with these directories, each on its own disk, and a directory that the
+    /// agent may not change.
     pub(crate) fn new(places: &[&str]) -> Self {
         let mut disk = Disk::new();
         let mut found = BTreeMap::new();
@@ -144,8 +144,8 @@ impl FaultyMachine {
         self.state.lock().expect("no test thread panics with it")
     }
 
-    /// Makes a call of the API server. `act` carries it out; its argument says whether another client
-    /// changes all objects before.
+    /// Makes a call of the API server. `act` carries it out; its argument says whether another
+    /// client changes all objects before.
     pub(crate) fn ask<T>(&self, verb: Verb, act: impl FnOnce(bool) -> T) -> Result<T, Errno> {
         let pass = self.state().enter(Call::Api(verb))?;
         let answer = act(matches!(pass, Pass::Late));
@@ -161,8 +161,8 @@ impl FaultyMachine {
 }
 
 impl State {
-    /// Restarts the count of calls, and injects the fault at the call with this number, from 0, or at the
-    /// first later one at which it can occur.
+    /// Restarts the count of calls, and injects the fault at the call with this number, from 0, or
+    /// at the first later one at which it can occur.
     pub(crate) fn watch(&mut self, plan: Option<(usize, Fault)>) {
         self.calls.clear();
         self.plan = plan;
@@ -179,7 +179,8 @@ impl State {
         self.dead
     }
 
-    /// Mounts a disk on its directory, or unmounts it. The agent may not change the directory below.
+    /// Mounts a disk on its directory, or unmounts it. The agent may not change the directory
+    /// below.
     pub(crate) fn mount(&mut self, path: &Path, mounted: bool) {
         let (bare, disk) = self.below[path];
         self.places.insert(path.to_owned(), if mounted { disk } else { bare });

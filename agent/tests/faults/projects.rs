@@ -1,7 +1,7 @@
 //! The projects on the simulated disk of the first pool, and their invariants.
 //!
-//! The project of a directory is an attribute of it, and limits are attributes of the filesystem's root:
-//! fsync(2) makes both durable. A real filesystem guarantees no more for a limit.
+//! The project of a directory is an attribute of it, and limits are attributes of the filesystem's
+//! root: fsync(2) makes both durable. A real filesystem guarantees no more for a limit.
 
 use crate::disk::{Disk, Ino, ROOT};
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};

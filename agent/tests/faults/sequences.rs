@@ -1,5 +1,5 @@
-//! Long random sequences: several claims in two pools, changing requests, and any number of faults, kills
-//! and power cuts, also during the recovery from an earlier one.
+//! Long random sequences: several claims in two pools, changing requests, and any number of faults,
+//! kills and power cuts, also during the recovery from an earlier one.
 
 use crate::cluster::CLASSES;
 use crate::disk::{Cut, Random};
@@ -117,8 +117,8 @@ fn run(seed: u64, counts: &Counts) -> (Vec<String>, Vec<String>) {
     (problems, story)
 }
 
-/// Handles a planned fault after an event: starts an ended process again, and removes the cause of a
-/// lasting error at some time.
+/// Handles a planned fault after an event: starts an ended process again, and removes the cause of
+/// a lasting error at some time.
 fn settle(
     world: &mut World,
     planned: Option<(usize, Fault)>,

@@ -228,9 +228,9 @@ impl Scenario {
         world
     }
 
-    /// Injects a fault at one call and checks the recovery: in the running process if it continues, after a
-    /// restart, and after a later power cut. `calls` are the calls without the fault up to this one: they
-    /// must be reproducible.
+    /// Injects a fault at one call and checks the recovery: in the running process if it continues,
+    /// after a restart, and after a later power cut. `calls` are the calls without the fault up to
+    /// this one: they must be reproducible.
     fn inject(&self, calls: &[Call], fault: Fault, counts: &mut Counts) {
         let at = calls.len() - 1;
         let restarts: &[bool] = if fault.is_deadly() { &[false] } else { &[false, true] };

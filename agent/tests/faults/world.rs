@@ -1,5 +1,5 @@
-//! The world of the fault tests: a node, its cluster, and their users. `invariants.rs` checks it. The
-//! module injects no faults.
+//! The world of the fault tests: a node, its cluster, and their users. `invariants.rs` checks it.
+//! The module injects no faults.
 
 mod invariants;
 
@@ -233,8 +233,8 @@ impl World {
         }
     }
 
-    /// Checks that data was moved into the trash only without an owner. Claims and mounts are the same before
-    /// and after the agent's work; an object may have been deleted or retained since.
+    /// Checks that data was moved into the trash only without an owner. Claims and mounts are the
+    /// same before and after the agent's work; an object may have been deleted or retained since.
     fn witness_moves(&mut self, before: &BTreeMap<VolumeId, Volume>) {
         let moved = std::mem::take(&mut self.machine.state().moved);
         for moved in moved {

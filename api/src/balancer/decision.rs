@@ -1,18 +1,18 @@
-//! What was decided about a Service, as it is recorded on it.
+//! The decision about a Service, as it is recorded on the Service.
 
 use super::Mode;
 use std::fmt;
 
-/// What was decided about a Service.
+/// The decision about a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// A mode serves it.
     Served(Mode),
-    /// It was left as it is.
+    /// It was not changed.
     Skipped(SkipReason),
 }
 
-/// Why a Service was left as it is.
+/// Why a Service was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SkipReason {
     /// It has no cluster address to forward to.
@@ -71,7 +71,7 @@ impl SkipReason {
         Self::UnservedChoice,
     ];
 
-    /// Returns the reason as it is recorded.
+    /// Returns the reason in its recorded form.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The marks of other load balancers on a Service.
 //!
-//! A mark is an annotation, a label or a finalizer with a known prefix: a vendor's whole domain if it is
-//! for load balancing alone, otherwise the domain with the beginning of the name.
+//! A mark is an annotation, a label or a finalizer with a known prefix: a vendor's whole domain if
+//! it is only used for load balancing, otherwise the domain with the start of the name.
 
 use crate::object::{Metadata, Pairs};
 
@@ -47,9 +47,10 @@ pub const PREFIXES: [&str; 48] = [
     "tailscale.com/",
     // https://ngrok.com/docs/k8s/
     "ngrok.com/",
-    // Clouds. Those of AWS, Azure, DigitalOcean, Linode, Scaleway, Vultr, Exoscale, UpCloud, Alibaba, Baidu,
-    // Oracle and OpenStack have, among others, names under these two; so has the finalizer of cloud
-    // controllers and of k3s' ServiceLB, service.kubernetes.io/load-balancer-cleanup.
+    // Clouds. Those of AWS, Azure, DigitalOcean, Linode, Scaleway, Vultr, Exoscale, UpCloud,
+    // Alibaba, Baidu, Oracle and OpenStack have, among others, names under these two; so has the
+    // finalizer of cloud controllers and of k3s' ServiceLB,
+    // service.kubernetes.io/load-balancer-cleanup.
     // https://kubernetes.io/docs/reference/labels-annotations-taints/
     "service.beta.kubernetes.io/",
     "service.kubernetes.io/load-balancer-",

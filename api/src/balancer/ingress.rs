@@ -1,10 +1,10 @@
 //! Which mode has given a Service the addresses in its status.
 //!
-//! The inlets operator writes the address of its machine to `spec.externalIPs` first and then, as one
-//! plain IP for each of those, to the status. Other load balancers leave `spec.externalIPs` alone. A
-//! client that replaces the Service removes `spec.externalIPs` and cannot change the status, so the
-//! field manager of the status counts as well: the API server records it, and only a write of the
-//! status changes it.
+//! The inlets operator writes the address of its machine to `spec.externalIPs` first and then, as
+//! one plain IP for each of those, to the status. Other load balancers leave `spec.externalIPs`
+//! alone. A client that replaces the Service removes `spec.externalIPs` and cannot change the
+//! status, so the field manager of the status counts as well: the API server records it, and only a
+//! write of the status changes it.
 
 use super::Mode;
 use super::partial::{IngressEntry, PartialService};

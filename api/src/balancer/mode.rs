@@ -50,8 +50,8 @@ pub struct Carries {
 /// A part of a Service that a mode cannot carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
-    /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster can
-    /// distinguish clients.
+    /// Source ranges. Traffic out of a tunnel has the address of a pod, so nothing in the cluster
+    /// can distinguish clients.
     SourceRanges,
     /// A certain address.
     RequestedAddress,
@@ -203,10 +203,10 @@ fn are_restrictive<'a>(ranges: impl Iterator<Item = &'a str>) -> bool {
 }
 
 impl Unsupported {
-    /// Returns whether a mode that serves the Service already may go on. One that carries the other
-    /// ports, or gives another address than is requested, serves its clients as before. One that lets
-    /// in clients whom the Service keeps out may not: another address can be obtained, but data that a
-    /// stranger has read stays read.
+    /// Returns whether a mode may continue to serve the Service. A mode that carries only the other
+    /// ports, or gives another address than the requested one, serves its clients as before. A mode
+    /// that lets in clients that the Service excludes may not continue: a lost address can be
+    /// replaced, but disclosed data cannot be withdrawn.
     #[must_use]
     pub const fn may_continue(self) -> bool {
         match self {

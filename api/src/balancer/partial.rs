@@ -1,5 +1,5 @@
-//! A Service as it is on the wire, as far as fastrak reads it. [`super::ServiceView`] is what is read
-//! from it.
+//! The wire form of a Service, limited to the fields that fastrak reads. [`super::ServiceView`] is
+//! what is read from it.
 
 use crate::object::{Mapping, Metadata, Text, text, texts};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};

@@ -1,4 +1,5 @@
-//! A claim as it is on the wire, as far as fastrak reads it. [`super::Claim`] is what is read from it.
+//! The wire form of a claim, limited to the fields that fastrak reads. [`super::Claim`] is what is
+//! read from it.
 
 use crate::object::{Mapping, Metadata, Pairs, Text, pairs, text, texts};
 use crate::selector::Requirement;

@@ -85,7 +85,7 @@ impl Claim {
         self.storage = storage.map(clipped);
         let attributes = owned(spec.volume_attributes_class_name.as_ref());
         self.attributes_class = attributes.filter(|name| !name.is_empty());
-        // The API server keeps both in step, save where the reference is to another namespace.
+        // The API server keeps both equal, except if the reference is to another namespace.
         let source = spec.data_source_ref.as_ref().or(spec.data_source.as_ref());
         self.data_source = source.map(|source| clipped(&source.0.to_string()));
     }

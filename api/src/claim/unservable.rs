@@ -72,8 +72,8 @@ impl Claim {
         if self.attributes_class.is_some() { Err(Unservable::AttributesClass) } else { Ok(()) }
     }
 
-    /// Returns whether a volume populator has taken up the claim. It fills the volume of a second claim
-    /// and then gives that volume to this one; meanwhile its finalizer is on this one.
+    /// Returns whether a volume populator has taken up the claim. It fills the volume of a second
+    /// claim and then gives that volume to this one; meanwhile its finalizer is on this one.
     #[must_use]
     pub fn is_being_populated(&self) -> bool {
         self.is_populators() && self.has_foreign_finalizer

@@ -1,14 +1,14 @@
 //! How many files a volume may have for its size.
 //!
-//! A limit on bytes alone does not protect a node: an empty file takes an inode and no bytes, and ext4
-//! and XFS have a bounded number of inodes for the whole filesystem.
+//! A limit on bytes alone does not protect a node: an empty file takes an inode and no bytes, and
+//! ext4 and XFS have a bounded number of inodes for the whole filesystem.
 
 use crate::size::Bytes;
 use std::ops::RangeInclusive;
 
-/// How many bytes of a volume's size allow it one more file; `None` if its files are not limited. The
-/// same ratio as that of `mkfs.ext4 -i`: volumes with the ratio of their filesystem cannot have more
-/// files together than that.
+/// How many bytes of a volume's size allow it one more file; `None` if its files are not limited.
+/// The same ratio as that of `mkfs.ext4 -i`: volumes with the ratio of their filesystem cannot have
+/// more files together than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BytesPerInode(pub Option<u64>);
 

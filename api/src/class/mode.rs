@@ -15,9 +15,9 @@ impl Mode {
 }
 
 impl Default for Mode {
-    /// Every user may write: the kubelet changes a volume's owner only for pods that set an fsGroup, and
-    /// a container that runs as an ordinary user could otherwise write nothing. The directory above
-    /// keeps out other users of the node.
+    /// Every user may write: the kubelet changes a volume's owner only for pods that set an
+    /// fsGroup, and a container that runs as an ordinary user could otherwise write nothing. The
+    /// directory above keeps out other users of the node.
     fn default() -> Self {
         Self(0o777)
     }

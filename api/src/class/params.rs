@@ -149,8 +149,8 @@ const ANY_POOL: &str = "*";
 const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Class {
-    /// Reads the parameters. An unknown one is an error: a misspelt parameter would otherwise give a
-    /// volume that its user does not expect.
+    /// Reads the parameters. An unknown one is an error: a misspelt parameter would otherwise give
+    /// a volume that its user does not expect.
     pub fn params(&self) -> Result<ClassParams, ParamError> {
         let class = || self.name.clone();
         let mut draft = Draft::default();
@@ -213,7 +213,8 @@ impl Default for PoolChoice {
 }
 
 impl PoolChoice {
-    /// Returns those of a node's pools that may be chosen, in the order of the class if it names them.
+    /// Returns those of a node's pools that may be chosen, in the order of the class if it names
+    /// them.
     #[must_use]
     pub fn among(&self, known: &[PoolName]) -> Vec<PoolName> {
         match self {

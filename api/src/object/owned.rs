@@ -1,6 +1,6 @@
-//! The fields of an object that a field manager owns, as far as fastrak reads them: whether one of them
-//! is the class of a claim or the ingress of a Service. An unreadable record differs from one without
-//! either.
+//! The fields of an object that a field manager owns, as far as fastrak reads them: whether one of
+//! them is the class of a claim or the ingress of a Service. An unreadable record differs from one
+//! without either.
 
 use super::Text;
 use serde::Deserialize;

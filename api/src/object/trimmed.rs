@@ -1,8 +1,8 @@
-//! Reads objects of a watch without the labels, annotations and owners of fields that fastrak does not
-//! use.
+//! Reads objects of a watch without the labels, annotations and owners of fields that fastrak does
+//! not use.
 //!
-//! A tenant may write more than a megabyte of labels on each object. Skipped parts are never copied out
-//! of the text that the API server sent.
+//! A tenant may write more than a megabyte of labels on each object. Skipped parts are never copied
+//! out of the text that the API server sent.
 
 use super::{Text, clipped};
 use crate::balancer::FOREIGN_PREFIXES;

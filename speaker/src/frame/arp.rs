@@ -86,8 +86,8 @@ impl Packet {
         Self::request(mac, Ipv4Addr::UNSPECIFIED, address)
     }
 
-    /// Returns an announcement of `address` (RFC 5227 §2.3). Some stations update their tables by
-    /// requests alone and some by replies alone, so a speaker sends both.
+    /// Returns an announcement of `address` (RFC 5227 §2.3). Some stations update their tables only
+    /// from requests and some only from replies, so a speaker sends both.
     #[must_use]
     pub fn announcement(operation: Operation, mac: Mac, address: Ipv4Addr) -> Self {
         let target_mac = match operation {

@@ -134,8 +134,8 @@ pub fn group_mac(group: Ipv6Addr) -> Mac {
     Mac([0x33, 0x33, a, b, c, d])
 }
 
-/// Returns the answer of the station `mac` to a solicitation for `target` by `source`. All nodes get
-/// the answer to an unspecified source.
+/// Returns the answer of the station `mac` to a solicitation for `target` by `source`. All nodes
+/// get the answer to an unspecified source.
 #[must_use]
 pub fn answer(mac: Mac, target: Ipv6Addr, source: Ipv6Addr) -> (Encoded, Ipv6Addr) {
     match source.is_unspecified() {
@@ -156,8 +156,8 @@ pub fn request(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Encoded {
     encode([SOLICITATION, 0], (source, group(target)), target, Some((SOURCE_LINK_LAYER, mac)))
 }
 
-/// Returns a probe of duplicate address detection (RFC 4862 §5.4.2). It has no source and no option,
-/// so it changes no neighbour table.
+/// Returns a probe of duplicate address detection (RFC 4862 §5.4.2). It has no source and no
+/// option, so it changes no neighbour table.
 #[must_use]
 pub fn probe(target: Ipv6Addr) -> Encoded {
     encode([SOLICITATION, 0], (Ipv6Addr::UNSPECIFIED, group(target)), target, None)

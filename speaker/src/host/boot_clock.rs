@@ -3,8 +3,8 @@
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// Returns the time since the machine was started. Unlike [`std::time::Instant`], it advances while a
-/// virtual machine is suspended.
+/// Returns the time since the machine was started. Unlike [`std::time::Instant`], it advances while
+/// a virtual machine is suspended.
 #[must_use]
 pub fn now() -> Duration {
     let time = clock_gettime(ClockId::Boottime);

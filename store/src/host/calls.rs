@@ -1,7 +1,7 @@
 //! The system calls of the agent as two traits, one method for each call.
 //!
-//! Tests implement the traits to observe every call in order and to fail any of them. `kernel.rs` is
-//! the implementation that ships. A method makes one call, or the few that set one property, and
+//! Tests implement the traits to observe every call in order and to fail any of them. `kernel.rs`
+//! is the implementation that ships. A method makes one call, or the few that set one property, and
 //! decides nothing.
 
 mod quota;
@@ -41,14 +41,15 @@ pub trait Machine: Debug + Send + Sync {
 
 /// The mount table, open to wait for changes.
 pub trait MountWatch: Debug + Send + Sync {
-    /// Waits for a change since the table was opened or the last change was returned. Cancelling the
-    /// wait loses no change.
+    /// Waits for a change since the table was opened or the last change was returned. Cancelling
+    /// the wait loses no change.
     fn changed(&self) -> BoxFuture<'_, Result<(), Errno>>;
 }
 
 /// An open file or directory, closed on drop.
 pub trait Handle: Any + Debug + Send + Sync {
-    /// Opens `name` in this directory. Never follows a symbolic link and never leaves the directory.
+    /// Opens `name` in this directory. Never follows a symbolic link and never leaves the
+    /// directory.
     fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno>;
 
     /// Creates the directory `name`.
@@ -106,7 +107,8 @@ pub trait Handle: Any + Debug + Send + Sync {
     /// Writes at the current offset. Returns the number of bytes.
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
 
-    /// Takes the exclusive lock (flock(2)) without waiting. The lock is held until the handle closes.
+    /// Takes the exclusive lock (flock(2)) without waiting. The lock is held until the handle
+    /// closes.
     fn lock(&self) -> Result<(), Errno>;
 
     /// Releases the lock, also if a forked process still holds a copy of the descriptor.

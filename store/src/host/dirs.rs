@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Permissions for the owner alone.
+/// Permissions for the owner only.
 pub const PRIVATE: u32 = 0o700;
 
 /// An open directory. The path is used in messages only.
@@ -76,8 +76,8 @@ impl Dir {
             .map_err(failed(Operation::Inspect, &self.path.join(name)))
     }
 
-    /// Moves `name` into `target` as `new`. Fails with [`HostError::already_exists`] if `new` exists:
-    /// the kernel refuses to replace it.
+    /// Moves `name` into `target` as `new`. Fails with [`HostError::already_exists`] if `new`
+    /// exists: the kernel refuses to replace it.
     pub fn rename(&self, name: &OsStr, target: &Self, new: &OsStr) -> Result<(), HostError> {
         self.handle
             .rename(name, &*target.handle, new, OnConflict::Fail)

@@ -74,7 +74,8 @@ impl Handle for Descriptor {
         };
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
-        // openat2 rejects a mode without O_CREAT. 0600 is right for every file that the agent creates.
+        // openat2 rejects a mode without O_CREAT. 0600 is right for every file that the agent
+        // creates.
         let mode = if how == OpenMode::New { Mode::from_raw_mode(0o600) } else { Mode::empty() };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Box::new(Self(openat2(&self.0, name, flags, mode, resolve)?)))

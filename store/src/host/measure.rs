@@ -2,8 +2,8 @@
 //!
 //! The count follows no symbolic link and crosses no mount. Its memory and its descriptors do not
 //! grow with the tree: directories that are too deep are skipped and the result is marked as
-//! incomplete. A file with several hard links counts a fraction for each link, so no inode has to be
-//! remembered.
+//! incomplete. A file with several hard links counts a fraction for each link, so no inode has to
+//! be remembered.
 
 use super::calls::Kind;
 use super::dirs::Dir;

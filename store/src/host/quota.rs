@@ -24,8 +24,8 @@ const XFS: u32 = 0x5846_5342;
 /// The magic number of ext2, ext3 and ext4.
 const EXT4: u32 = 0xEF53;
 
-/// The level of the quota groups that a volume shares with its nested subvolumes. People count levels
-/// from 1, so this level is fastrak's alone. The level occupies the bits above the ID.
+/// The level of the quota groups that a volume shares with its nested subvolumes. People count
+/// levels from 1, so only fastrak uses this level. The level occupies the bits above the ID.
 const SHARED: u64 = 0x4654;
 
 /// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.
@@ -86,10 +86,11 @@ pub fn subvolume_uuid(dir: &Dir, number: u64) -> Result<Option<[u8; 16]>, HostEr
 pub fn remove_groups(dir: &Dir, number: u64) -> Result<bool, HostError> {
     for group in [number, shared_group(number)] {
         match dir.handle().remove_group(group) {
-            // Since Linux 6.10 the kernel may remove the first itself. Only a volume has the second.
+            // Since Linux 6.10 the kernel may remove the first itself. Only a volume has the
+            // second.
             Ok(()) | Err(Errno::NOENT) => {}
-            // The kernel still frees the subvolume, or a snapshot shares its data, or a nested subvolume
-            // is not gone yet.
+            // The kernel still frees the subvolume, or a snapshot shares its data, or a nested
+            // subvolume is not gone yet.
             Err(Errno::BUSY) => return Ok(false),
             Err(errno) => return Err(failed(Operation::Remove, dir.path())(errno)),
         }

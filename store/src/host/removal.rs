@@ -1,13 +1,13 @@
-//! Removes a tree in small steps. Its contents are hostile: tenants have left them.
+//! Removes a tree in small steps. The contents come from tenants and may be hostile.
 //!
-//! The removal follows no symbolic link and crosses no mount: it opens a directory by its name in the
-//! parent directory and removes names in open directories only. A tenant who moves directories or
-//! replaces them by symbolic links cannot redirect it: every open directory belonged to the tenant
-//! when it was opened, and only a tenant can have put entries into it.
+//! The removal follows no symbolic link and crosses no mount: it opens a directory by its name in
+//! the parent directory and removes names in open directories only. A tenant who moves directories
+//! or replaces them by symbolic links cannot redirect it: every open directory belonged to the
+//! tenant when it was opened, and only a tenant can have put entries into it.
 //!
 //! Memory and descriptors do not grow with the tree. Each directory is read once from start to end
-//! and emptied on the way. A directory that is too deep is moved up to a level with free descriptors.
-//! A removal that stops at any point leaves a smaller tree for the next one.
+//! and emptied on the way. A directory that is too deep is moved up to a level with free
+//! descriptors. A removal that stops at any point leaves a smaller tree for the next one.
 
 mod attributes;
 mod level;
@@ -28,7 +28,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use step_budget::StepBudget;
 
-/// The number of directories that are open at a time. Ordinary trees are less deep and need no moves.
+/// The number of directories that are open at a time. Ordinary trees are less deep and need no
+/// moves.
 const MAX_DEPTH: usize = 32;
 
 /// The result of a step.
@@ -84,8 +85,8 @@ impl Removal {
         self.removed
     }
 
-    /// Continues until `budget` is used up. `parent` is the directory that contains the tree. After any
-    /// result but [`Progress::More`] the next step starts again.
+    /// Continues until `budget` is used up. `parent` is the directory that contains the tree. After
+    /// any result but [`Progress::More`] the next step starts again.
     pub fn step(&mut self, parent: &Dir, budget: Budget) -> Progress {
         let mut left = StepBudget::new(budget);
         while left.take() {
@@ -128,8 +129,8 @@ impl Removal {
         }
     }
 
-    /// Removes the subvolume `name` in the last level with its content. Returns `false` if it is not a
-    /// subvolume, contains another one, or the agent lacks the rights.
+    /// Removes the subvolume `name` in the last level with its content. Returns `false` if it is
+    /// not a subvolume, contains another one, or the agent lacks the rights.
     fn remove_subvolume(&mut self, name: &OsStr) -> bool {
         let Some(level) = self.levels.last().filter(|_| self.can_remove_subvolumes) else {
             return false;
@@ -141,7 +142,8 @@ impl Removal {
         refusal.is_none()
     }
 
-    /// Opens the directory `name`, which could not be removed: some of its content may be removable.
+    /// Opens the directory `name`, which could not be removed: some of its content may be
+    /// removable.
     fn open(&mut self, parent: &Dir, name: &OsStr, refusal: Errno) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         match dir.open_same_mount(name) {
@@ -161,9 +163,9 @@ impl Removal {
         }
     }
 
-    /// Makes every subvolume writable whose root is open, because a tenant may have made it read-only.
-    /// Only the owner or CAP_FOWNER can do this. Returns whether there was one: every subvolume between
-    /// the trash and the last level is among the open directories.
+    /// Makes every subvolume writable whose root is open, because a tenant may have made it
+    /// read-only. Only the owner or CAP_FOWNER can do this. Returns whether there was one: every
+    /// subvolume between the trash and the last level is among the open directories.
     fn make_writable(&self) -> bool {
         let tried = self.levels.iter().map(|level| level.dir.handle().make_writable().is_ok());
         tried.fold(false, |any, done| any | done)
@@ -182,8 +184,8 @@ impl Removal {
         }
     }
 
-    /// Moves `name` to the highest level. A subvolume or a project that a tenant has created on the way
-    /// blocks that: nothing can be moved out of it, but it can be moved as a whole.
+    /// Moves `name` to the highest level. A subvolume or a project that a tenant has created on the
+    /// way blocks that: nothing can be moved out of it, but it can be moved as a whole.
     fn try_to_move_up(&mut self, name: &OsStr) -> Result<(), Errno> {
         let Some((last, above)) = self.levels.split_last_mut() else { return Ok(()) };
         match self.moves.move_to_first(above, &last.dir, name) {
@@ -226,8 +228,8 @@ impl Removal {
         }
     }
 
-    /// Removes an empty directory or subvolume. A subvolume that cannot be recorded stays, and its content
-    /// is removed anyway: on a full disk this frees the space for the record.
+    /// Removes an empty directory or subvolume. A subvolume that cannot be recorded stays, and its
+    /// content is removed anyway: on a full disk this frees the space for the record.
     fn remove_empty(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
         self.records.record(dir, name)?;
         match dir.remove_empty(name) {
@@ -236,9 +238,9 @@ impl Removal {
         }
     }
 
-    /// Clears the limits of all subvolumes whose root is open. Returns whether one was cleared. The kernel
-    /// charges the removal of a subvolume to the enclosing one, so a volume full of empty subvolumes could
-    /// lose none of them.
+    /// Clears the limits of all subvolumes whose root is open. Returns whether one was cleared. The
+    /// kernel charges the removal of a subvolume to the enclosing one, so a volume full of empty
+    /// subvolumes could lose none of them.
     fn clear_limits(&self) -> bool {
         let lift = |level: &Level| level.dir.handle().limit(QuotaGroup::Subvolume, Limits::NONE);
         let tried = self.levels.iter().map(|level| lift(level).is_ok());
@@ -255,7 +257,7 @@ impl Removal {
 
     fn fail(&mut self, path: PathBuf, errno: Errno) {
         match self.levels.last_mut() {
-            // Another process has replaced the entry: it is no obstacle.
+            // Another process has replaced the entry: it is not an obstacle.
             Some(level) if was_replaced(errno) => level.changed = true,
             _ => {
                 self.obstacle.get_or_insert(Obstacle { path, errno });

@@ -1,7 +1,7 @@
 //! Checks that a directory is the expected pool, and initializes it at the first start.
 //!
-//! `marker.rs` decides; this module reads and writes the disk. It repairs nothing: a pool that fails
-//! its check stays untouched until an administrator has fixed it.
+//! `marker.rs` decides; this module reads and writes the disk. It repairs nothing: a pool that
+//! fails its check stays untouched until an administrator has fixed it.
 
 use super::error::Problem;
 use super::lock::{self, Lock};
@@ -82,8 +82,9 @@ pub fn open(directory: &PoolDirectory<'_>, expected: &Expected<'_>) -> Result<Op
     let adopted = matches!(verdict, Verdict::Adopt(_));
     let id = match verdict {
         Verdict::Accept(id) => {
-            // A first start may have been interrupted before the marker was synced, and a power failure would
-            // remove it. A pool with volumes and without a marker is refused. Done once per process.
+            // A first start may have been interrupted before the marker was synced, and a power
+            // failure would remove it. A pool with volumes and without a marker is refused. Done
+            // once per process.
             if expected.id.is_none() {
                 dir.sync().map_err(Problem::Host)?;
             }

@@ -1,7 +1,8 @@
 //! The lock of a pool: only one agent at a time uses it.
 //!
-//! Two agents on one pool, such as a force-deleted pod and its successor, would each keep a ledger and
-//! would each remove what the other is creating. The kernel releases the lock when the process ends.
+//! Two agents on one pool, such as a force-deleted pod and its successor, would each keep a ledger
+//! and would each remove what the other is creating. The kernel releases the lock when the process
+//! ends.
 
 use super::error::Problem;
 use crate::host::machine::Filesystem;

@@ -1,6 +1,6 @@
-//! The marker: a file that names the pool, the node and the cluster of a directory. It distinguishes
-//! the disk of a pool from the empty directory below its mount point and from the disk of another
-//! cluster.
+//! The marker: a file that names the pool, the node and the cluster of a directory. It
+//! distinguishes the disk of a pool from the empty directory below its mount point and from the
+//! disk of another cluster.
 //!
 //! Pure. `check.rs` reads and writes the disk.
 
@@ -38,7 +38,8 @@ pub struct Marker {
 pub enum MarkerState {
     /// The file does not exist.
     Absent,
-    /// The file is empty: an administrator wants a pool here, even if the directory contains other files.
+    /// The file is empty: an administrator wants a pool here, even if the directory contains other
+    /// files.
     Consent,
     /// The file is a marker.
     Marker(Marker),

@@ -1,5 +1,5 @@
-//! Probes whether the filesystem of a pool can rename without replacing, which creating and removing
-//! volumes depends on.
+//! Probes whether the filesystem of a pool can rename without replacing, which creating and
+//! removing volumes depends on.
 //!
 //! ZFS before 2.2, NFS and 9p return EINVAL. No other call can take its place: a check before the
 //! rename is racy, and rename(2) itself replaces an empty directory. Such a pool is refused.
@@ -15,8 +15,9 @@ pub const PROBE: &str = ".fastrak-probe";
 /// Its new name. The kernel refuses an existing name before the filesystem sees the call.
 pub const PROBED: &str = ".fastrak-probe.renamed";
 
-/// Renames an empty directory in the pool. Returns whether the result is conclusive: a full disk, for
-/// example, proves nothing, and does not block a pool from which volumes may have to be removed.
+/// Renames an empty directory in the pool. Returns whether the result is conclusive: a full disk,
+/// for example, proves nothing, and does not block a pool from which volumes may have to be
+/// removed.
 pub(super) fn probe(dir: &Dir) -> Result<bool, Problem> {
     match rename(dir) {
         Err(error) if is_incapable(error.errno) => Err(Problem::NoSafeRename),

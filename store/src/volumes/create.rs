@@ -86,8 +86,8 @@ fn lacks_permission(error: &HostError) -> bool {
     error.verb == Operation::SetQuota && matches!(error.errno, Errno::PERM | Errno::ACCESS)
 }
 
-/// Builds the volume in the staging directory, flushes it and renames it. A directory with a volume's
-/// name is therefore always a complete volume.
+/// Builds the volume in the staging directory, flushes it and renames it. A directory with a
+/// volume's name is therefore always a complete volume.
 fn build(pool: &Dir, spec: &VolumeSpec, identity: &Identity) -> Result<(), HostError> {
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
@@ -102,8 +102,8 @@ fn build(pool: &Dir, spec: &VolumeSpec, identity: &Identity) -> Result<(), HostE
     let data = make_data(&dir, spec.mode.0, identity.limit)?;
     enforce(&data, identity)?;
     dir.tag(layout::TAG, id.as_str())?;
-    // The last change, so that a journaling filesystem commits once and not three times: the later syncs
-    // find everything on the disk.
+    // The last change, so that a journaling filesystem commits once and not three times: the later
+    // syncs find everything on the disk.
     identity::create(&dir, identity)?;
     data.sync()?;
     dir.sync()?;

@@ -29,14 +29,15 @@ impl Store {
                 return Err(VolumeError::Grow(error));
             }
         }
-        // Repeated if the record is already written: an earlier attempt may have been interrupted here.
+        // Repeated if the record is already written: an earlier attempt may have been interrupted
+        // here.
         dir.sync().map_err(VolumeError::Grow)?;
         let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Grow)?;
         create::enforce(&data, &identity).map_err(VolumeError::Grow)
     }
 
-    /// Sets the kernel limit from the record if they differ: a power failure can lose a limit. Returns
-    /// whether the limit was set.
+    /// Sets the kernel limit from the record if they differ: a power failure can lose a limit.
+    /// Returns whether the limit was set.
     pub(super) fn reapply_limit(
         &self,
         pool: &OpenPool<'_>,

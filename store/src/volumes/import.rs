@@ -1,9 +1,9 @@
 //! Imports the data of another provisioner's volume by a rename, without copying.
 //!
-//! The caller decides whose data it is. The rename into a staged volume is the last step but one, and
-//! everything before it is on the disk by then. The data is therefore always in its old place, in its
-//! new place, or in a staged volume with a marker, which is never removed and is completed by the next
-//! attempt or survey.
+//! The caller decides whose data it is. The rename into a staged volume is the last step but one,
+//! and everything before it is on the disk by then. The data is therefore always in its old place,
+//! in its new place, or in a staged volume with a marker, which is never removed and is completed
+//! by the next attempt or survey.
 
 use crate::host::{Dir, HostError, Kind, dirs, files, machine};
 use crate::pools::OpenPool;
@@ -33,7 +33,8 @@ pub struct Import {
 pub const IMPORTED: &str = "imported-from";
 
 impl Store {
-    /// Returns the volume of the claim if it exists with imported data. Completes an interrupted import.
+    /// Returns the volume of the claim if it exists with imported data. Completes an interrupted
+    /// import.
     pub fn imported(&self, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
         for pool in self.pools.open_all().flatten() {
             let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
@@ -101,7 +102,8 @@ fn move_data(pool: &Dir, source: &Dir, import: &Import) -> Result<(), HostError>
     dir.tag(layout::TAG, import.identity.volume.as_str())?;
     files::create(&dir, OsStr::new(IMPORTED), import.volume.as_bytes())?;
     identity::create(&dir, &import.identity)?;
-    // The directories are on the disk before the data enters them: a power failure must not remove them.
+    // The directories are on the disk before the data enters them: a power failure must not remove
+    // them.
     dir.sync()?;
     staging.sync()?;
     pool.sync()?;

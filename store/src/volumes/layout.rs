@@ -74,7 +74,8 @@ pub fn volume_at(path: &str) -> Option<VolumeId> {
     VolumeId::parse(id).ok().filter(|_| data == DATA)
 }
 
-/// Returns whether a mount belongs to this volume: it shows the data, or is where a kubelet mounts it.
+/// Returns whether a mount belongs to this volume: it shows the data, or is where a kubelet mounts
+/// it.
 #[must_use]
 pub fn is_mount_of(mount: &Mount, id: &VolumeId) -> bool {
     volumes_of(mount).any(|name| name == id.as_str().as_bytes())
@@ -103,7 +104,8 @@ pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
     }
 }
 
-/// Returns the volume that can be restored under this name. Everything else in the trash is removed.
+/// Returns the volume that can be restored under this name. Everything else in the trash is
+/// removed.
 #[must_use]
 pub fn restorable(name: &OsStr) -> Option<VolumeId> {
     name.to_str().and_then(|text| VolumeId::parse(text).ok())

@@ -1,5 +1,5 @@
-//! The ledger: the bytes granted in each pool. It is kept in memory and loaded from the records on the
-//! disk when the process starts.
+//! The ledger: the bytes granted in each pool. It is kept in memory and loaded from the records on
+//! the disk when the process starts.
 //!
 //! `api::capacity` decides whether a volume fits. The ledger prevents two volumes that are created
 //! concurrently from being granted the same space.
@@ -160,8 +160,8 @@ impl Store {
         }
     }
 
-    /// Grants a volume whose data is already on the disk. The data needs no free space, but the space
-    /// promised to others must not be promised again.
+    /// Grants a volume whose data is already on the disk. The data needs no free space, but the
+    /// space promised to others must not be promised again.
     pub(super) fn grant_written(
         &self,
         pool: &OpenPool<'_>,
@@ -201,8 +201,8 @@ impl Store {
         Ok(ledger.grants.iter().map(|(id, grant)| (id.clone(), *grant)).collect())
     }
 
-    /// Reconciles the ledger of a pool with the directories on the disk, which an administrator may have
-    /// changed. Returns their names.
+    /// Reconciles the ledger of a pool with the directories on the disk, which an administrator may
+    /// have changed. Returns their names.
     pub(super) fn reconcile(&self, pool: &OpenPool<'_>) -> Result<Vec<OsString>, VolumeError> {
         // The order matters: a volume is listed as being created before its directory exists.
         let creating: HashSet<_> = self.creating().clone();

@@ -1,8 +1,8 @@
-//! Orphans: directories of volumes without API objects. Reports their content and moves them into the
-//! trash.
+//! Orphans: directories of volumes without API objects. Reports their content and moves them into
+//! the trash.
 //!
-//! The caller decides which directories are orphans. An orphan with data moves only with a retention
-//! in the trash; without one it stays.
+//! The caller decides which directories are orphans. An orphan with data moves only with a
+//! retention in the trash; without one it stays.
 
 use crate::host::HostError;
 use crate::pools::OpenPool;

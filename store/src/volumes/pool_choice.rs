@@ -1,7 +1,7 @@
 //! Chooses one of several pools for a new volume.
 //!
-//! A pool is skipped if it is unusable, full, or unable to enforce a required quota. The reasons are
-//! reported if no pool remains.
+//! A pool is skipped if it is unusable, full, or unable to enforce a required quota. The reasons
+//! are reported if no pool remains.
 
 use crate::pools::{OpenPool, PoolError};
 use crate::volumes::{ProvisionedVolume, Store, VolumeError, VolumeSpec, made};

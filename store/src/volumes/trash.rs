@@ -1,7 +1,7 @@
 //! The trash and the leftovers of interrupted work: removes them in small steps.
 //!
-//! It removes only what is in the trash or in the staging directory. A volume that can be restored has
-//! to be marked for removal first (`review.rs`).
+//! It removes only what is in the trash or in the staging directory. A volume that can be restored
+//! has to be marked for removal first (`review.rs`).
 
 pub mod contents;
 pub mod discard;
@@ -43,9 +43,9 @@ pub struct TrashState {
 }
 
 impl Store {
-    /// Flushes the trash of every pool. The attempt that moved a volume into the trash may have been
-    /// interrupted before its sync; a power failure would then bring the volume back, even after the trash
-    /// was emptied.
+    /// Flushes the trash of every pool. The attempt that moved a volume into the trash may have
+    /// been interrupted before its sync; a power failure would then bring the volume back, even
+    /// after the trash was emptied.
     pub fn sync_trash(&self) -> Result<(), VolumeError> {
         for pool in self.pools.open_all() {
             let pool = pool.map_err(VolumeError::Pool)?;

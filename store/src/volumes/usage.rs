@@ -48,8 +48,8 @@ impl Store {
             .collect()
     }
 
-    /// Determines the usage of these volumes one after another, while `wants_more` returns `true`. The
-    /// pool is checked once for all of them, because a check costs as much as a volume.
+    /// Determines the usage of these volumes one after another, while `wants_more` returns `true`.
+    /// The pool is checked once for all of them, because a check costs as much as a volume.
     pub fn measure_each(
         &self,
         pool: &PoolName,

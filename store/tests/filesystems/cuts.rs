@@ -1,9 +1,9 @@
-//! The power fails, again and again, while the store makes, grows, removes and brings back volumes on
-//! real XFS, ext4 and btrfs; after each cut, what it has answered is still true.
+//! The power fails, again and again, while the store makes, grows, removes and brings back volumes
+//! on real XFS, ext4 and btrfs; after each cut, what it has answered is still true.
 //!
 //! The other Linux is killed, as a whole, at a moment of chance: all that its filesystems had not
-//! written is gone then, and what they had written is there, in the order in which they wrote it. A disk
-//! that loses or turns round what it was given is another matter (`agent/tests/faults/`).
+//! written is gone then, and what they had written is there, in the order in which they wrote it. A
+//! disk that loses or turns round what it was given is another matter (`agent/tests/faults/`).
 //!
 //! What the store has answered is what the guest has said on its console (`inside.rs`).
 

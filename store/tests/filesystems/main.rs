@@ -1,9 +1,9 @@
-//! Real filesystems: the project quotas of XFS and ext4, and what is left on each filesystem after a
-//! power cut (`cuts/`).
+//! Real filesystems: the project quotas of XFS and ext4, and what is left on each filesystem after
+//! a power cut (`cuts/`).
 //!
-//! The kernel of this machine may lack both, and its power cannot be cut. The checks therefore run in a
-//! user-mode Linux (`testkit/src/uml.rs`), whose first process is this program. Each check prints one
-//! line to the console, and the test expects every line.
+//! The kernel of this machine may lack both, and its power cannot be cut. The checks therefore run
+//! in a user-mode Linux (`testkit/src/uml.rs`), whose first process is this program. Each check
+//! prints one line to the console, and the test expects every line.
 #![cfg(test)]
 
 mod checks;

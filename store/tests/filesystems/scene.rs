@@ -143,8 +143,8 @@ pub(crate) fn as_tenant<T: Send>(act: impl FnOnce() -> Result<T> + Send) -> Resu
     ran.unwrap_or_else(|_| anyhow::bail!("the tenant panicked"))
 }
 
-/// Writes to the end of a file until it is refused or `most` bytes are written: how many were, and why
-/// no more.
+/// Writes to the end of a file until it is refused or `most` bytes are written: how many were, and
+/// why no more.
 pub(crate) fn fill(file: &mut File, most: u64) -> (u64, Option<Errno>) {
     let block = [7_u8; 16 * 1024];
     let mut written = 0;

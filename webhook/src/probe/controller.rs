@@ -1,5 +1,5 @@
-//! Sends probes and reports their results: metrics, a log line for each change, and a remark beside
-//! the readiness of this replica. The caller runs it only while this replica leads.
+//! Sends probes and reports their results: metrics, a log line for each change, and a remark in the
+//! readiness of this replica. The caller runs it only while this replica leads.
 
 use super::metrics::ProbeMetrics;
 use super::plan::{Failure, History, Report, Response, judge};

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 /// How long a report is not repeated.
 const REPEAT: Duration = Duration::from_secs(30 * 60);
 
-/// The time between the first restoration of an object and the second. A client that removes the label
-/// each time would otherwise cause a write each time: the delay doubles.
+/// The time between the first restoration of an object and the second. A client that removes the
+/// label each time would otherwise cause a write each time: the delay doubles.
 const RESTORE_AGAIN: Duration = Duration::from_secs(30);
-/// The longest time between two restorations of an object, and the time without one after which it is
-/// forgotten.
+/// The longest time between two restorations of an object, and the time without one after which it
+/// is forgotten.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The objects of one kind.

@@ -3,7 +3,7 @@
 //!
 //! A CA is replaced in these steps. Any replica may take a step, and may die after it:
 //!
-//! 1. `Introduce`: store the next CA beside the current one.
+//! 1. `Introduce`: store the next CA in addition to the current one.
 //! 2. `Publish`: write both to `caBundle`.
 //! 3. Wait until this replica has seen both in `caBundle` for `settle`: API servers load it by a
 //!    watch.
@@ -143,8 +143,8 @@ fn takeover_step(
     view.published.exact.then_some(Step::Change(Change::Confirm))
 }
 
-/// Returns the published CAs beside `known` that are valid for any clock, those that expire last
-/// first.
+/// Returns the published CAs other than `known` that are valid for any clock, those that expire
+/// last first.
 fn unexpired(
     published: &Published,
     known: &[Id],

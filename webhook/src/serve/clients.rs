@@ -1,7 +1,7 @@
 //! The verification of client certificates. `client_ca.rs` reads the CA file.
 //!
-//! A client that is let in may send reviews. The responses contain nothing that the client did not
-//! send. Verification saves the cost of reviews from other clients than the API server.
+//! Verification prevents clients other than the API server from sending reviews. Responses contain
+//! only what the client sent and the names of eligible nodes.
 
 use super::metrics::{ClientCertificate, ServeMetrics};
 use arc_swap::ArcSwap;

@@ -1,4 +1,4 @@
-//! The times at which the leader's reports look at the snapshot.
+//! Schedules the leader's reports about the snapshot.
 
 use super::watcher::SnapshotStore;
 use fastrak_runtime::lease::Leadership;

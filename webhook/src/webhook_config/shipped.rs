@@ -1,6 +1,6 @@
 //! The shipped webhook configuration. It is the manifest as JSON, and a test compares both: every
-//! replica would load the YAML parser, which is larger than the code of the webhook, for this file
-//! alone.
+//! replica would load the YAML parser, which is larger than the code of the webhook, only for this
+//! file.
 
 use super::plan::Installation;
 use fastrak_api::names;

@@ -1,10 +1,11 @@
-//! The existing volume that a claim would get without a chosen node. It comes before a new one, which
-//! would be empty: a selected node or an agent's label keeps Kubernetes from binding the claim to it.
+//! Finds the existing volume that a claim gets if no node is selected. It has priority over a new
+//! one, which would be empty. A selected node or an agent's label would prevent Kubernetes from
+//! binding the claim to it.
 //!
 //! The controller manager binds a volume that is reserved for the claim with any class, labels and
-//! node. A free volume it binds only for a class that binds at once, and there on any node.
-//! Where a pod is waited for, the scheduler looks for a free volume for each node that the pod could go
-//! to, but only as long as no node is selected.
+//! node. It binds a free volume only for a class that binds immediately, on any node. For a class
+//! that waits for a pod, the scheduler looks for a free volume on each node that the pod can use,
+//! but only while no node is selected.
 
 use crate::mutate::ClaimRequest;
 use crate::patch::{Edit, Field};
@@ -74,7 +75,7 @@ fn is_reached(volume: &VolumeInfo, snapshot: &Snapshot, node: Option<&NodeName>)
     }
 }
 
-/// Leaves the claim to an existing volume. Of a pin nothing stays but what the user wrote.
+/// Leaves the claim to an existing volume. Removes the pin except for what the user wrote.
 pub(super) fn left_to(volume: &str, pin: Option<&NodeName>) -> Verdict {
     let [annotation, why] = match pin {
         Some(node) => [

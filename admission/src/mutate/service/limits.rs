@@ -5,7 +5,8 @@ use crate::verdict::{Reason, Verdict};
 use fastrak_api::balancer::{Decision, Mode, ServiceView, Unsupported};
 use fastrak_api::names;
 
-/// Adds a remark on each thing that the mode does not do for the Service, if the request changes it.
+/// Adds a remark on each thing that the mode does not do for the Service, if the request changes
+/// it.
 pub(super) fn remarked(request: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -> Verdict {
     let before = request.old.filter(|old| old.decision() == Some(Decision::Served(mode)));
     let is_news = |lacks: &dyn Fn(&ServiceView) -> Option<String>| {
@@ -18,8 +19,9 @@ pub(super) fn remarked(request: &ServiceRequest<'_>, mode: Mode, verdict: Verdic
     remarks.into_iter().flatten().fold(verdict, Verdict::remark)
 }
 
-/// Adds a remark if inlets serves the Service by default and is not installed, if the request changes
-/// that. A user who names inlets on the Service knows, and the operator may be installed later.
+/// Adds a remark if inlets serves the Service by default and is not installed, if the request
+/// changes that. A user who names inlets on the Service knows, and the operator may be installed
+/// later.
 pub(super) fn remarked_absence(request: &ServiceRequest<'_>, verdict: Verdict) -> Verdict {
     let is_served =
         |service: &ServiceView| service.decision() == Some(Decision::Served(Mode::Inlets));
@@ -33,7 +35,7 @@ pub(super) fn remarked_absence(request: &ServiceRequest<'_>, verdict: Verdict) -
     ))
 }
 
-/// Words of what a mode that goes on serving does not do.
+/// Describes what a mode does not do for a Service although it still serves it.
 fn words(mode: Mode, what: Unsupported) -> Option<String> {
     match what {
         Unsupported::SourceRanges => None,

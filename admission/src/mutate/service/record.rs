@@ -1,5 +1,5 @@
-//! The record of a Service's mode, and which of its annotations for the inlets operator are fastrak's
-//! own.
+//! The record of a Service's mode, and which of its annotations for the inlets operator are
+//! fastrak's own.
 
 use super::ServiceRequest;
 use crate::patch::{Edit, Field};
@@ -27,8 +27,8 @@ impl Record {
         Self { now: read(request.service), before: request.old.and_then(read), withheld }
     }
 
-    /// Returns the same; without any record, the mode that has given the Service its address. A repair
-    /// has no old object: the address is all that is left of the decision.
+    /// Returns the same; without any record, the mode that has given the Service its address. A
+    /// repair has no old object: the address is all that is left of the decision.
     pub(super) fn or_serving(self, service: &ServiceView) -> Self {
         let serving = match (&service.decision, service.ingress) {
             (None, Ingress::By(mode)) => Some(mode),
@@ -47,7 +47,7 @@ impl Record {
         self.withheld || self.decided().is_some()
     }
 
-    /// Returns whether the Service was to have no address before the update.
+    /// Returns whether the decision before the update was that the Service gets no address.
     pub(super) fn was_none(self) -> bool {
         self.before == Some(Mode::None)
     }
@@ -62,7 +62,7 @@ impl Record {
         })
     }
 
-    /// Returns the annotation by which the Service's user, and not fastrak, instructs the operator.
+    /// Returns the operator's annotation that the Service's user, and not fastrak, has set.
     pub(super) fn set_by_user(self, service: &ServiceView) -> Option<&'static str> {
         let mut annotations = self.ours(service).zip(&service.managed);
         annotations.find_map(|((key, ours), value)| (value.is_some() && !ours).then_some(key))

@@ -1,5 +1,5 @@
-//! Carries out the decision about a claim that imports another provisioner's data: the directory, then
-//! the PersistentVolume, then the event.
+//! Carries out the decision about a claim that imports another provisioner's data: the directory,
+//! then the PersistentVolume, then the event.
 //!
 //! The administrator removes the old object and all else of the old provisioner.
 
@@ -68,8 +68,8 @@ async fn import(
     Ok(Ok(()))
 }
 
-/// An imported volume is retained: an administrator who migrates data wants to check it before it is
-/// deleted.
+/// An imported volume is retained: an administrator who migrates data wants to check it before it
+/// is deleted.
 fn identity(plan: &Plan) -> Identity {
     let identity = plan.spec.identity.clone();
     Identity { reclaim_policy: ReclaimPolicy::Retain, limit: None, ..identity }
@@ -122,8 +122,8 @@ async fn gather(context: &Context, claim: &Claim, name: &str) -> Result<Evidence
     Ok(Evidence { source, claim, namespace_created, mounted })
 }
 
-/// Returns whether its directory, a directory in it, or anything with the name of its PersistentVolume is
-/// mounted.
+/// Returns whether its directory, a directory in it, or anything with the name of its
+/// PersistentVolume is mounted.
 fn is_mounted(context: &Context, volume: &str, path: &Path) -> Option<bool> {
     let directory = path.file_name()?.as_encoded_bytes();
     let part = |path: &[u8], wanted: &[u8]| path.split(|b| *b == b'/').any(|part| part == wanted);

@@ -1,7 +1,7 @@
 //! Decides whether a claim gets the data of another provisioner's volume. Pure.
 //!
-//! The administrator configures the directories and has set the volume to Retain. The claim names the
-//! volume, which proves nothing. The PersistentVolume names its former claim.
+//! The administrator configures the directories and has set the volume to Retain. The claim names
+//! the volume, which proves nothing. The PersistentVolume names its former claim.
 
 use super::source::Source;
 use crate::cluster::ClaimState;
@@ -39,8 +39,8 @@ pub enum Refusal {
     /// No directory is configured.
     #[error("node {0} imports no volumes; an administrator can allow it with --import-from")]
     Nothing(String),
-    /// The volume does not exist, or belonged to another namespace. Both have one message, so that nobody
-    /// learns about the volumes of others.
+    /// The volume does not exist, or belonged to another namespace. Both have one message, so that
+    /// nobody learns about the volumes of others.
     #[error(
         "node {node} has no volume {volume} that a claim of this namespace may import: it must be \
          of the provisioner {local_path} or {openebs}, on this node, with the policy Retain, Released \
@@ -73,8 +73,8 @@ pub enum Refusal {
     Mounted(String),
 }
 
-/// Decides whether `claim`, whose class has this `quota`, may import the volume of this name on the node
-/// with this name and hostname. Returns the place of the data.
+/// Decides whether `claim`, whose class has this `quota`, may import the volume of this name on the
+/// node with this name and hostname. Returns the place of the data.
 pub fn decide(
     (claim, quota): (&Claim, Quota),
     volume: &str,
@@ -114,7 +114,7 @@ fn is_importable(source: &Source) -> bool {
     source.volume.provisioned_by.as_deref().is_some_and(|by| theirs.contains(&by))
 }
 
-/// Splits the path into one of the configured directories and a name in it. `..` is no name.
+/// Splits the path into one of the configured directories and a name in it. `..` is not a name.
 fn place(path: &Path, directories: &[PathBuf]) -> Option<Place> {
     let name = path.file_name()?.to_owned();
     let from = directories

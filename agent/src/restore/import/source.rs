@@ -50,8 +50,8 @@ fn path(spec: &PersistentVolumeSpec) -> Option<PathBuf> {
     local.or(spec.host_path.as_ref().map(|host| &host.path)).map(PathBuf::from)
 }
 
-/// Returns the hostname of an affinity with exactly one label and one value. Other affinities do not
-/// locate the data.
+/// Returns the hostname of an affinity with exactly one label and one value. Other affinities do
+/// not locate the data.
 fn hostname(spec: &PersistentVolumeSpec) -> Option<String> {
     let terms = &spec.node_affinity.as_ref()?.required.as_ref()?.node_selector_terms;
     let [term] = terms.as_slice() else { return None };

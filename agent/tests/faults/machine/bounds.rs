@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Returns whether the agent may make a change: to the marker, to its own directories, to the record of a
-/// volume, and to a whole volume by a rename.
+/// Returns whether the agent may make a change: to the marker, to its own directories, to the
+/// record of a volume, and to a whole volume by a rename.
 pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBuf, Ino>) -> bool {
     let Some((pool, rest)) = path.split_first() else { return false };
     if !places.contains_key(&Path::new("/").join(pool)) {

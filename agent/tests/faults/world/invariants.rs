@@ -123,7 +123,8 @@ impl World {
         lost.chain(half.map(|id| format!("{id} is half in the trash"))).collect()
     }
 
-    /// Returns the imported data that is neither at its old nor at its new path, also without its claim.
+    /// Returns the imported data that is neither at its old nor at its new path, also without its
+    /// claim.
     fn data_that_is_nowhere(&self, state: &State) -> Vec<String> {
         let Some(left) = state.places.get(Path::new(LEFT)) else { return Vec::new() };
         if state.disk.find(*left, OsStr::new(OLD)).is_some() {
@@ -172,8 +173,8 @@ impl World {
         problems
     }
 
-    /// Returns whether a directory has an owner: a claim, an object, an administrator who retained it, or a
-    /// record that says Retain.
+    /// Returns whether a directory has an owner: a claim, an object, an administrator who retained
+    /// it, or a record that says Retain.
     fn has_owner(&self, state: &State, id: &VolumeId, dir: Ino) -> bool {
         let owned = self.cluster.claims.contains_key(id)
             || self.cluster.volumes.contains_key(id)

@@ -23,7 +23,8 @@ pub enum QuotaUnavailable {
     Unsupported,
     /// It is btrfs with quotas off.
     BtrfsOff,
-    /// It is btrfs with full quotas, which do not count nested subvolumes towards the volume's limit.
+    /// It is btrfs with full quotas, which do not count nested subvolumes towards the volume's
+    /// limit.
     BtrfsFullQuotas,
     /// It supports project quotas and is mounted without them.
     ProjectsOff,
@@ -62,7 +63,7 @@ impl Limits {
     /// No limit.
     pub const NONE: Self = Self { bytes: None, inodes: None };
 
-    /// Limits bytes alone.
+    /// Limits only bytes.
     #[must_use]
     pub const fn bytes(bytes: u64) -> Self {
         Self { bytes: Some(bytes), inodes: None }

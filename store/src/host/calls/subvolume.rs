@@ -5,8 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// The IDs that subvolumes can have. Quota groups with higher IDs are groups of groups, which belong
-/// to an administrator; lower IDs belong to the filesystem.
+/// The IDs that subvolumes can have. Quota groups with higher IDs are groups of groups, which
+/// belong to an administrator; lower IDs belong to the filesystem.
 const FIRST: u64 = 256;
 const LAST: u64 = (1 << 48) - 1;
 
@@ -27,7 +27,8 @@ impl Subvolume {
         OsString::from(format!("{number}.{:032x}", u128::from_be_bytes(*uuid)))
     }
 
-    /// Parses a file name. Returns `None` unless it is exactly what [`Subvolume::record_name`] returns.
+    /// Parses a file name. Returns `None` unless it is exactly what [`Subvolume::record_name`]
+    /// returns.
     #[must_use]
     pub fn from_record_name(name: &OsStr) -> Option<Self> {
         let (number, uuid) = name.to_str()?.split_once('.')?;

@@ -49,7 +49,8 @@ mod tests {
     use std::time::Duration;
     use tokio::time::timeout;
 
-    /// Returns the mount table of a new mount namespace for this thread, or `None` without the rights.
+    /// Returns the mount table of a new mount namespace for this thread, or `None` without the
+    /// rights.
     fn private_mount_table() -> Option<MountTable> {
         // SAFETY: only the mounts and the working directory become private to this thread. Its descriptors
         // stay those of the process.

@@ -7,8 +7,8 @@
 //!
 //! A subvolume that a tenant creates inside a volume has its own group. Simple quotas make it a
 //! member of the groups above that of the enclosing subvolume; full quotas make it a member of none
-//! (`qgroup_auto_inherit` in `fs/btrfs/qgroup.c`). With simple quotas the limit is therefore set on a
-//! higher group, which the volume shares with all nested subvolumes. This covers what ordinary
+//! (`qgroup_auto_inherit` in `fs/btrfs/qgroup.c`). With simple quotas the limit is therefore set on
+//! a higher group, which the volume shares with all nested subvolumes. This covers what ordinary
 //! programs create. A tenant who calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups puts the
 //! subvolume into those alone, and Linux requires no permission for it.
 
@@ -34,8 +34,8 @@ const LIMIT_ITEM: u32 = 244;
 pub(in super::super) const ROOT_INODE: u64 = 256;
 /// The offset of the UUID in the item of a subvolume's root.
 const UUID: usize = 247;
-/// The flag for a limit on referenced bytes. Data shared with a snapshot counts too: a tenant's limit
-/// applies to what the tenant sees.
+/// The flag for a limit on referenced bytes. Data shared with a snapshot counts too: a tenant's
+/// limit applies to what the tenant sees.
 const REFERENCED: u64 = 1;
 /// The flag of simple quotas in the status item.
 const SIMPLE: u64 = 1 << 3;
@@ -85,8 +85,8 @@ pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(
     let number = raw::subvolume(fd)?.0;
     let shared = shared_group(number);
     // The kernel charges a call's metadata to the subvolume of the descriptor, and a full subvolume
-    // rejects it, even if the call raises its limit. The parent directory is outside. Tenants cannot move
-    // the root.
+    // rejects it, even if the call raises its limit. The parent directory is outside. Tenants
+    // cannot move the root.
     let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let fd = outside.as_fd();
     // The limit is set last: if it exists, the rest exists.
@@ -116,7 +116,8 @@ fn clear_limits(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns the usage and the limit of the subvolume, including nested subvolumes with simple quotas.
+/// Returns the usage and the limit of the subvolume, including nested subvolumes with simple
+/// quotas.
 pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
     let number = raw::subvolume(fd)?.0;
     let shared = shared_group(number);
@@ -156,8 +157,8 @@ pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[
     Ok(Some(uuid.unwrap_or_default()))
 }
 
-/// Removes a quota group. The caller must check that the subvolume is gone: older kernels also remove
-/// the group of an existing subvolume.
+/// Removes a quota group. The caller must check that the subvolume is gone: older kernels also
+/// remove the group of an existing subvolume.
 pub(in super::super) fn remove_group(fd: BorrowedFd<'_>, number: u64) -> Result<(), Errno> {
     raw::destroy_group(fd, number)
 }

@@ -1,9 +1,10 @@
 //! Project quotas, as XFS and ext4 have them: the kernel counts files with the same project ID
-//! together and enforces one limit. A directory can pass its project on to what is created in it.
+//! together and enforces one limit. New entries of a directory can inherit its project.
 //!
-//! The module does not choose IDs (`volumes/quota/projects.rs` does) and changes one file at a time.
-//! A project ID is neither secret nor protected: outside a user namespace, the owner of a file can
-//! change it. The ID of a volume must therefore be read from where its tenant cannot write.
+//! The module does not choose IDs (`volumes/quota/projects.rs` does) and changes one file at a
+//! time. A project ID is neither secret nor protected: outside a user namespace, the owner of a
+//! file can change it. The ID of a volume must therefore be read from where its tenant cannot
+//! write.
 
 use super::{Limits, QuotaUnavailable, Support, Usage};
 use rustix::fd::BorrowedFd;
@@ -30,7 +31,8 @@ pub enum State {
     Counted,
     /// Project quotas are not supported or not switched on.
     Off,
-    /// The system call is missing: the kernel is older than 5.14, or a seccomp filter hides the call.
+    /// The system call is missing: the kernel is older than 5.14, or a seccomp filter hides the
+    /// call.
     NoCall,
 }
 
@@ -71,8 +73,8 @@ pub fn state(fd: BorrowedFd<'_>) -> Result<State, Errno> {
         Ok(flags) if flags & ENFORCED != 0 => Ok(State::Enforced),
         Ok(flags) if flags & COUNTED != 0 => Ok(State::Counted),
         Ok(_) | Err(Errno::INVAL | Errno::SRCH) => Ok(State::Off),
-        // ENOSYS means that no quota is on, that the filesystem has none, or that the call is missing. The
-        // kernel reports a missing call before it checks the descriptor.
+        // ENOSYS means that no quota is on, that the filesystem has none, or that the call is
+        // missing. The kernel reports a missing call before it checks the descriptor.
         Err(Errno::NOSYS) => Ok(if raw::is_available() { State::Off } else { State::NoCall }),
         Err(errno) => Err(errno),
     }

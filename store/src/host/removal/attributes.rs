@@ -1,7 +1,7 @@
 //! Clears the inode flags with which chattr(1) protects a file, even from root.
 //!
-//! This requires CAP_LINUX_IMMUTABLE, which the agent has only if an administrator grants it. A tenant
-//! needs the same capability to set the flags.
+//! This requires CAP_LINUX_IMMUTABLE, which the agent has only if an administrator grants it. A
+//! tenant needs the same capability to set the flags.
 
 use crate::host::Dir;
 use crate::host::calls::{Handle, Kind, OpenMode};
@@ -14,8 +14,8 @@ const PROTECTION: IFlags = IFlags::IMMUTABLE.union(IFlags::APPEND);
 pub(super) fn clear_protection(dir: &Dir, name: &OsStr) -> bool {
     let inner = match dir.handle().kind_of(name) {
         Ok(Kind::Directory) => dir.handle().open(name, OpenMode::SameMount),
-        // Other types cannot have the flags, and opening a device can have side effects. Nobody can put a
-        // device in its place while it or its directory is protected.
+        // Other types cannot have the flags, and opening a device can have side effects. Nobody can
+        // put a device in its place while it or its directory is protected.
         Ok(Kind::File) => dir.handle().open(name, OpenMode::Read),
         Ok(Kind::Symlink | Kind::Other) | Err(_) => return clear(dir.handle()),
     };

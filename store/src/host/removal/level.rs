@@ -8,7 +8,8 @@ use std::ffi::{OsStr, OsString};
 /// another process still adds or moves entries.
 const PASSES: u32 = 8;
 
-/// The number of moves after which the rest is left for later. A tree that does not grow needs fewer.
+/// The number of moves after which the rest is left for later. A tree that does not grow needs
+/// fewer.
 const MAX_MOVES: u64 = 1_000_000;
 
 /// The name prefix of directories that were moved up.
@@ -119,7 +120,8 @@ impl Moves {
             let new = OsString::from(format!("{MOVED}{}", self.number));
             self.number = self.number.saturating_add(1);
             match from.rename(name, to, &new) {
-                // An earlier removal may have left up to a million names. Doubling skips them quickly.
+                // An earlier removal may have left up to a million names. Doubling skips them
+                // quickly.
                 Err(error) if error.already_exists() && self.number < u64::MAX => {
                     self.number = self.number.saturating_mul(2);
                 }

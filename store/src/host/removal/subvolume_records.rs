@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 /// Where removed subvolumes are recorded.
 #[derive(Debug, Default)]
 pub enum SubvolumeRecords {
-    /// Nowhere: this filesystem keeps nothing of them.
+    /// Nowhere: this filesystem needs no records.
     #[default]
     NotNeeded,
     /// In this directory.
@@ -20,9 +20,10 @@ pub enum SubvolumeRecords {
 impl SubvolumeRecords {
     /// Records `name` in `dir` if it is a subvolume.
     ///
-    /// No sync is needed between the record and the removal. btrfs writes whole transactions in order, so
-    /// the removal is never on the disk without the record before it. A sync of the parent directory does
-    /// not write the removal alone either, but everything before it (`btrfs_record_snapshot_destroy`).
+    /// No sync is needed between the record and the removal. btrfs writes whole transactions in
+    /// order, so the removal is never on the disk without the record before it. A sync of the
+    /// parent directory does not write the removal alone either, but everything before it
+    /// (`btrfs_record_snapshot_destroy`).
     pub(super) fn record(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
         let folder = match self {
             Self::NotNeeded => return Ok(()),

@@ -2,8 +2,8 @@
 //! removal.
 //!
 //! The kernel keeps the group of a subvolume until its last byte is freed and refuses to remove it
-//! earlier. Older kernels then keep it forever, at a small cost for every transaction. Only recorded
-//! groups are removed: others on the filesystem do not belong to fastrak.
+//! earlier. Older kernels then keep it forever, at a small cost for every transaction. Only
+//! recorded groups are removed: others on the filesystem do not belong to fastrak.
 
 use crate::host::quota::{self, Subvolume, Support};
 use crate::host::removal::SubvolumeRecords;
@@ -28,7 +28,7 @@ pub(crate) struct SweepCursors {
     projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
 }
 
-/// Recursors where subvolumes removed from this pool are recorded.
+/// Returns where subvolumes removed from this pool are recorded.
 pub(crate) fn subvolume_records(pool: &Dir) -> SubvolumeRecords {
     let records = quota::support(pool).and_then(|support| match support {
         Support::Subvolumes { .. } => {
@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-/// Recursors whether a recorded subvolume needs no further work.
+/// Returns whether a recorded subvolume needs no further work.
 fn is_finished(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
     match quota::subvolume_uuid(folder, subvolume.number)? {
         // The subvolume still exists, or the kernel is still removing it.
@@ -90,7 +90,7 @@ fn is_finished(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
 }
 
 impl SweepCursors {
-    /// Recursors the first project of the pool's next sweep.
+    /// Returns the first project of the pool's next sweep.
     pub(crate) fn project(&self, pool: &PoolName) -> Option<u32> {
         self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(pool).copied()
     }

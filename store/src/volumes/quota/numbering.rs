@@ -1,8 +1,8 @@
 //! Assigns project IDs to volumes, and releases IDs that are no longer used.
 //!
-//! `projects.rs` chooses the candidates. An ID is in use if the record of a volume has it, if a volume
-//! that is being created has it, or if the kernel counts a file or has a limit for it. The latter
-//! covers volumes in the trash and other software on the node.
+//! `projects.rs` chooses the candidates. An ID is in use if the record of a volume has it, if a
+//! volume that is being created has it, or if the kernel counts a file or has a limit for it. The
+//! latter covers volumes in the trash and other software on the node.
 
 use crate::host::HostError;
 use crate::host::quota::{self, Limits, QuotaGroup, QuotaUnavailable, Support};
@@ -20,8 +20,8 @@ use std::ffi::OsStr;
 const MAX_PER_SCAN: usize = 4096;
 
 impl Store {
-    /// Assigns a project ID to the volume, records it in the identity and grants the volume's bytes.
-    /// Returns the reason if no ID could be assigned.
+    /// Assigns a project ID to the volume, records it in the identity and grants the volume's
+    /// bytes. Returns the reason if no ID could be assigned.
     pub(crate) fn grant_with_project(
         &self,
         pool: &OpenPool<'_>,
@@ -52,8 +52,8 @@ impl Store {
         })
     }
 
-    /// Clears the limits of unused projects: of volumes that are gone from the trash, and of creations
-    /// that were never completed.
+    /// Clears the limits of unused projects: of volumes that are gone from the trash, and of
+    /// creations that were never completed.
     pub(crate) fn sweep_projects(&self, pool: &OpenPool<'_>) {
         match self.try_sweep(pool) {
             Ok(0) => {}
@@ -77,12 +77,13 @@ impl Store {
         if unused.is_empty() {
             return Ok(0);
         }
-        // A volume that had one of these IDs and is no longer in the trash is in the ledger again, or gone.
+        // A volume that had one of these IDs and is no longer in the trash is in the ledger again,
+        // or gone.
         let trashed = self.trashed_projects()?;
         let mut swept = 0;
         for number in unused.into_iter().filter(|number| !trashed.contains(number)) {
-            // Locked for one ID at a time, because creations wait for it. A volume that is being created has no
-            // file yet and is already in the ledger.
+            // Locked for one ID at a time, because creations wait for it. A volume that is being
+            // created has no file yet and is already in the ledger.
             let _guard = self.ledger.numbering();
             if !self.ledger.has_project(number) && is_empty(pool, number)? {
                 quota::limit(&pool.dir, QuotaGroup::Project(number), Limits::NONE)?;
@@ -92,8 +93,8 @@ impl Store {
         Ok(swept)
     }
 
-    /// Returns some IDs with a limit, without files and without a grant. Each scan continues where the
-    /// previous one ended.
+    /// Returns some IDs with a limit, without files and without a grant. Each scan continues where
+    /// the previous one ended.
     fn unused_projects(&self, pool: &OpenPool<'_>) -> Result<Vec<u32>, HostError> {
         let name = &pool.config.name;
         let (first, known) = (*projects::PROJECT_IDS.start(), self.ledger.projects());
@@ -114,8 +115,8 @@ impl Store {
         Ok(unused)
     }
 
-    /// Returns the IDs of the volumes in the trash. They can be restored, and their tenants may have moved
-    /// all files out of the project.
+    /// Returns the IDs of the volumes in the trash. They can be restored, and their tenants may
+    /// have moved all files out of the project.
     fn trashed_projects(&self) -> Result<BTreeSet<u32>, HostError> {
         let mut numbers = BTreeSet::new();
         for pool in self.pools.open_all().flatten() {

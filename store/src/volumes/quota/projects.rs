@@ -1,25 +1,25 @@
 //! Chooses the project ID of a volume on a filesystem with project quotas. `host/quota/project.rs`
 //! assigns it.
 //!
-//! The caller checks which IDs are taken. It must not create another volume on the filesystem between
-//! the check and the kernel limit for the chosen ID.
+//! The caller checks which IDs are taken. It must not create another volume on the filesystem
+//! between the check and the kernel limit for the chosen ID.
 
 use fastrak_api::volume::VolumeId;
 use std::ops::RangeInclusive;
 
-/// The project IDs of fastrak. People (`/etc/projid`) and container engines count up from 1, and the
-/// kubelet from 2^20 for ephemeral volumes; 0 is the default project. The range fits into 31 bits
-/// because some tools treat IDs as signed. It is large, so that two volumes rarely want the same ID.
-/// IDs are not secret: the owner of a file can assign it to any project, and statfs(2) then shows
-/// whether that has a limit. Only a user namespace prevents this.
+/// The project IDs of fastrak. People (`/etc/projid`) and container engines count up from 1, and
+/// the kubelet from 2^20 for ephemeral volumes; 0 is the default project. The range fits into 31
+/// bits because some tools treat IDs as signed. It is large, so that two volumes rarely want the
+/// same ID. IDs are not secret: the owner of a file can assign it to any project, and statfs(2)
+/// then shows whether that has a limit. Only a user namespace prevents this.
 pub const PROJECT_IDS: RangeInclusive<u32> = 0x4600_0000..=0x7FFF_FFFF;
 
 /// The number of IDs that are tried for a volume. If all of them are taken, something is wrong.
 const MAX_TRIES: u32 = 4096;
 
-/// Returns the first free ID for the volume, or `None` after too many taken ones. The search starts at
-/// a hash of the volume ID: two volumes rarely start at the same ID, and the ID of a removed volume is
-/// rarely used again.
+/// Returns the first free ID for the volume, or `None` after too many taken ones. The search starts
+/// at a hash of the volume ID: two volumes rarely start at the same ID, and the ID of a removed
+/// volume is rarely used again.
 pub fn choose<E>(
     volume: &VolumeId,
     mut already_exists: impl FnMut(u32) -> Result<bool, E>,

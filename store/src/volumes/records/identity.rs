@@ -1,7 +1,7 @@
 //! Reads and writes `volume.json`, the identity of a volume.
 //!
-//! The record is beside the data and not in it, so tenants cannot reach it. An unreadable record is
-//! never treated as a missing one.
+//! The record is next to the data and not in it, so tenants cannot reach it. An unreadable record
+//! is never treated as a missing one.
 
 use crate::host::{Dir, HostError, files};
 use crate::volumes::layout;

@@ -1,8 +1,8 @@
 //! Reads and writes `owner.json`: the last owner of a volume and its time in the trash.
 //!
 //! The identity names the claim for which a volume was created and never changes. This record names
-//! the current owner if that is another claim, and is rewritten when the volume moves into the trash.
-//! Without it, the volume belongs to its original claim.
+//! the current owner if that is another claim, and is rewritten when the volume moves into the
+//! trash. Without it, the volume belongs to its original claim.
 
 use crate::host::{Dir, HostError, Operation, files};
 use crate::volumes::trash::trashed::Trashed;
@@ -41,8 +41,8 @@ impl OwnerRecord {
     }
 }
 
-/// Reads the record in a volume's directory. Returns `None` if there is none. A record that cannot be
-/// read or has another format is an error, which blocks everything that depends on it.
+/// Reads the record in a volume's directory. Returns `None` if there is none. A record that cannot
+/// be read or has another format is an error, which blocks everything that depends on it.
 pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
     let Some(content) = files::read(dir, OsStr::new(OWNER))? else { return Ok(None) };
     match parse(&content) {

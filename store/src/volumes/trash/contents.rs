@@ -1,4 +1,5 @@
-//! Reads the trash of a pool, counts the time that volumes have spent there, and marks them for removal.
+//! Reads the trash of a pool, counts the time that volumes have spent there, and marks them for
+//! removal.
 
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
@@ -44,8 +45,8 @@ pub(crate) enum Examined {
     Unreadable(String),
 }
 
-/// Opens the trash of a pool. Marks volumes without retention for removal. A volume stays if its record
-/// is damaged or has another format.
+/// Opens the trash of a pool. Marks volumes without retention for removal. A volume stays if its
+/// record is damaged or has another format.
 pub(crate) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
     let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
     let names = trash.names(usize::MAX)?;

@@ -14,8 +14,8 @@ use std::ffi::OsStr;
 use std::sync::atomic::Ordering;
 
 impl Store {
-    /// Evicts volumes from a pool's trash so that a claim in namespace `requester` gets `bytes`. Evicts
-    /// none if all evictable volumes together are too small.
+    /// Evicts volumes from a pool's trash so that a claim in namespace `requester` gets `bytes`.
+    /// Evicts none if all evictable volumes together are too small.
     pub fn evict_trash(
         &self,
         pool: &PoolName,

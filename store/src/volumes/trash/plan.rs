@@ -32,9 +32,9 @@ pub enum Fate {
     Evict,
 }
 
-/// A volume is not evicted during its first seconds in the trash, even if other claims need space: this
-/// is the time to undelete a volume that was deleted by mistake. A deleted volume can therefore keep its
-/// space for ten minutes, even beyond the limit of the trash.
+/// A volume is not evicted during its first seconds in the trash, even if other claims need space:
+/// this is the time to undelete a volume that was deleted by mistake. A deleted volume can
+/// therefore keep its space for ten minutes, even beyond the limit of the trash.
 pub const MIN_AGE: u64 = 10 * 60;
 
 /// Decides for each of `entries`. The trash may hold `most` bytes; `None` means no limit.
@@ -53,8 +53,8 @@ pub fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
     fates
 }
 
-/// Returns the entries to evict so that a claim in namespace `requester` gets `bytes`. Returns none if
-/// all evictable entries together are too small.
+/// Returns the entries to evict so that a claim in namespace `requester` gets `bytes`. Returns none
+/// if all evictable entries together are too small.
 #[must_use]
 pub fn choose_evictions(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
     if evictable(entries) < bytes { Vec::new() } else { evict(entries, bytes, Some(requester)) }
@@ -79,10 +79,10 @@ impl Entry {
     }
 }
 
-/// Returns the entries to evict to free at least `bytes`, or all that may be evicted. Entries of the
-/// requester's namespace come first, then repeatedly one of the namespace with the largest share. A
-/// namespace therefore loses nothing to one that fills the trash or requests much. Within a namespace
-/// the oldest entry comes first.
+/// Returns the entries to evict to free at least `bytes`, or all that may be evicted. Entries of
+/// the requester's namespace come first, then repeatedly one of the namespace with the largest
+/// share. A namespace therefore loses nothing to one that fills the trash or requests much. Within
+/// a namespace the oldest entry comes first.
 fn evict(entries: &[Entry], bytes: u64, requester: Option<&str>) -> Vec<usize> {
     let mut shares = Shares::of(entries);
     let (mut freed, mut chosen) = (0u64, Vec::new());

@@ -52,8 +52,8 @@ pub struct Step {
 }
 
 impl Removals {
-    /// Returns the name to remove now: the one in progress, or the next one after its turn. Never one of
-    /// `skipped`.
+    /// Returns the name to remove now: the one in progress, or the next one after its turn. Never
+    /// one of `skipped`.
     pub fn choose(
         &self,
         pool: &PoolName,

@@ -69,8 +69,8 @@ impl Store {
         })
     }
 
-    /// Moves the volume from the trash to its path if necessary, records its owner and flushes the change
-    /// to the disk. Skips the steps that an earlier attempt has completed.
+    /// Moves the volume from the trash to its path if necessary, records its owner and flushes the
+    /// change to the disk. Skips the steps that an earlier attempt has completed.
     pub fn restore(
         &self,
         pool: &PoolName,

@@ -1,7 +1,7 @@
 //! Reviews the volumes in the trash, and marks expired and evicted ones for removal.
 //!
-//! Marking renames a volume, and the rename is on the disk before any content is removed. A restorable
-//! volume is therefore always complete. `plan.rs` decides.
+//! Marking renames a volume, and the rename is on the disk before any content is removed. A
+//! restorable volume is therefore always complete. `plan.rs` decides.
 
 use crate::host::HostError;
 use crate::pools::OpenPool;
@@ -46,7 +46,8 @@ impl Store {
         self.signals.unreviewed.swap(false, Ordering::Relaxed)
     }
 
-    /// Reviews the trash of every usable pool. Restorable volumes may hold `percent` of a pool's capacity.
+    /// Reviews the trash of every usable pool. Restorable volumes may hold `percent` of a pool's
+    /// capacity.
     pub fn review_trash(&self, percent: u8, now: i64) -> Vec<TrashReview> {
         let pools = self.pools.open_all().flatten();
         let reviewed = pools.filter_map(|pool| match review(&pool, percent, now) {
@@ -95,8 +96,8 @@ fn review(
             Fate::Evict => reviewed.evicted.extend(purge(&trash, &entry)),
         }
     }
-    // Before any content is removed. This includes volumes that an earlier review has marked and not
-    // synced.
+    // Before any content is removed. This includes volumes that an earlier review has marked and
+    // not synced.
     trash.sync()?;
     Ok((reviewed, stay))
 }

@@ -1,7 +1,7 @@
 //! Counts how long a volume has been in the trash. Pure.
 //!
-//! Time is counted in intervals and not computed from timestamps. Each reading of the clock counts for
-//! a fraction of the retention only, so a wrong or jumping clock expires no volume at once.
+//! Time is counted in intervals and not computed from timestamps. Each reading of the clock counts
+//! for a fraction of the retention only, so a wrong or jumping clock expires no volume at once.
 
 use serde::{Deserialize, Serialize};
 

@@ -38,7 +38,8 @@ pub(crate) fn notes(pool: &Path) -> Result<Vec<std::ffi::OsString>> {
     Ok(folder.read_dir()?.flatten().map(|entry| entry.file_name()).collect())
 }
 
-/// A kernel whose quotas do not hold nested subvolumes gives no volume to a class that requires a quota.
+/// A kernel whose quotas do not hold nested subvolumes gives no volume to a class that requires a
+/// quota.
 fn required_is_refused(pool: &Pool) -> Result<()> {
     let refused = pool.store.ensure(&order(&id(9), 8 * MIB, Quota::Required));
     let text = format!("{:#}", anyhow::Error::from(refused.err().context("it was made")?));
@@ -46,7 +47,8 @@ fn required_is_refused(pool: &Pool) -> Result<()> {
     Ok(())
 }
 
-/// Makes some volumes: an empty one, one with a file in it, one in which a tenant has made a subvolume.
+/// Makes some volumes: an empty one, one with a file in it, one in which a tenant has made a
+/// subvolume.
 fn fill(pool: &Pool) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for number in 1..=3 {

@@ -9,7 +9,8 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{File, create_dir_all, remove_file};
 use std::io::Write as _;
 
-/// What a full volume of this size must have let in at least: all but what the filesystem needs itself.
+/// What a full volume of this size must have let in at least: all but what the filesystem needs
+/// itself.
 const SLACK: u64 = 256 * 1024;
 
 pub(super) fn stops_a_writer(scene: &Scene) -> Result<()> {

@@ -87,8 +87,8 @@ pub(super) fn a_volume_moves_whole(scene: &Scene) -> Result<()> {
     same("its project", &project_at(&staging.join("trash/data"))?, &volume.project)
 }
 
-/// What `docs/storage.md` says of it: the kernel lets the owner of a file choose its project, and so
-/// leave his limit behind, or fill another's, unless he is in a user namespace.
+/// What `docs/storage.md` says of it: the kernel lets the owner of a file choose its project, and
+/// so leave his limit behind, or fill another's, unless he is in a user namespace.
 pub(super) fn who_can_leave(scene: &Scene) -> Result<()> {
     let (volume, other) = (scene.volume(8 * MIB)?, scene.volume(8 * MIB)?);
     let mut file = volume.file("file")?;

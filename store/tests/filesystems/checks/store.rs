@@ -115,8 +115,8 @@ pub(super) fn gives_each_its_number(scene: &Scene) -> Result<()> {
     same("its number after a start", &again, &first)
 }
 
-/// The kernel may not know the number of a record: a tenant who owns its files has taken them out of
-/// its project, and an administrator has reset all limits.
+/// The kernel may not know the number of a record: a tenant who owns its files has taken them out
+/// of its project, and an administrator has reset all limits.
 pub(super) fn goes_by_the_records(scene: &Scene) -> Result<()> {
     let pool = Pool::new(&scene.root, "records")?;
     let (one, other) = rivals();

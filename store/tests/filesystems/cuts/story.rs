@@ -1,4 +1,5 @@
-//! What the store has reported about each volume, and its comparison with what is found after a power cut.
+//! What the store has reported about each volume, and its comparison with what is found after a
+//! power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Formatter};

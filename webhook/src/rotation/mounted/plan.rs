@@ -36,7 +36,7 @@ pub struct View {
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Publish the CAs in the folder beside the published ones.
+    /// Publish the CAs in the folder in addition to the published ones.
     Publish,
     /// Serve the certificate in the folder.
     Serve,

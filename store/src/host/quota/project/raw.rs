@@ -1,8 +1,8 @@
 //! The system calls of project quotas, one function for each: numbers and structures from
 //! `linux/fs.h`, `linux/quota.h` and `linux/dqblk_xfs.h`. The module interprets nothing.
 //!
-//! It uses the XFS commands (`Q_X..`): the kernel translates them for every other filesystem, so one
-//! structure serves all.
+//! It uses the XFS commands (`Q_X..`): the kernel translates them for every other filesystem, so
+//! one structure serves all.
 #![expect(
     unsafe_code,
     reason = "a raw system call: the caller must match the number and the structure"

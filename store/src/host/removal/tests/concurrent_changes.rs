@@ -1,5 +1,5 @@
-//! A tenant who moves directories and creates symbolic links between every two calls of the removal.
-//! It runs in one thread, so every run is the same.
+//! A tenant who moves directories and creates symbolic links between every two calls of the
+//! removal. It runs in one thread, so every run is the same.
 
 use super::*;
 use crate::host::Kind;
@@ -46,8 +46,8 @@ impl Tenant {
         (z ^ (z >> 31)) % limit
     }
 
-    /// Returns a name in one of the tenant's directories, and its depth. The tenant does not follow the
-    /// links: the target is out of reach for the tenant.
+    /// Returns a name in one of the tenant's directories, and its depth. The tenant does not follow
+    /// the links: the target is out of reach for the tenant.
     fn place(&mut self) -> Option<(OwnedFd, &'static str, usize)> {
         let names = ["a", "b", "c"];
         let depth = self.below(3) as usize;

@@ -34,8 +34,8 @@ fn unmark(path: &Path) {
     ioctl_setflags(&file, flags - (IFlags::IMMUTABLE | IFlags::APPEND)).unwrap();
 }
 
-/// Creates immutable and append-only files and directories among ordinary ones. Returns the protected
-/// paths, or `None` if flags cannot be set.
+/// Creates immutable and append-only files and directories among ordinary ones. Returns the
+/// protected paths, or `None` if flags cannot be set.
 fn marked(scene: &Scene) -> Option<[PathBuf; 4]> {
     let data = scene.data();
     create_dir_all(data.join("folder/inner/most")).unwrap();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// The minimum number of turns of each attack.
 const TURNS: u32 = 10_000;
 
-/// The minimum number of entries removed meanwhile: a busy machine may suspend either thread for long.
+/// The minimum number of entries removed meanwhile: a busy machine may suspend either thread for
+/// long.
 const REMOVED: u64 = 1_000;
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -43,8 +44,8 @@ fn remove_during(turn: Turn) {
     scene.assert_all_gone_and_precious_kept();
 }
 
-/// Creates a link to the protected directory. The link is relative, because NO_XDEV alone rejects an
-/// absolute one.
+/// Creates a link to the protected directory. The link is relative, because NO_XDEV alone rejects
+/// an absolute one.
 fn lure(precious: &Path, at: &Path) {
     let up = at.strip_prefix(precious.parent().unwrap()).unwrap().components().count() - 1;
     drop(symlink(Path::new(&"../".repeat(up)).join("precious"), at));
