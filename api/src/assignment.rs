@@ -1,9 +1,10 @@
-//! The assignment of an address to nodes: one Lease for each address, named after it, so the API
+//! The assignment of an address to nodes: one Lease for each address, named by it, so that the API
 //! server itself refuses to assign an address twice.
 //!
-//! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it.
-//! The standby takes it over if the holder fails.
+//! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it. The
+//! standby takes it over if the holder fails.
 
+use crate::address_range::AddressRange;
 use crate::names;
 use crate::node::NodeName;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -23,8 +24,8 @@ pub struct Assignment {
     pub state: State,
     /// The UID of the Lease: another object of the same name is another assignment.
     pub uid: String,
-    /// The version of the Lease, which every write of a speaker names.
-    pub version: String,
+    /// The version of the Lease, which every write of a speaker names. Versions of Leases grow.
+    pub version: u64,
 }
 
 /// Whether the holder has accepted an assignment.
@@ -38,7 +39,7 @@ pub enum State {
     Refused,
 }
 
-/// Why a Lease is not an assignment.
+/// Why a Lease is no assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     /// The name of the Lease is not an address.
@@ -53,6 +54,9 @@ pub enum AssignmentError {
     /// The state is missing or unknown.
     #[error("the state of {0} is not one of proposed, accepted, refused")]
     State(IpAddr),
+    /// The version of the Lease is not a number.
+    #[error("the version of the Lease of {0} is not a number")]
+    Version(IpAddr),
 }
 
 impl Assignment {
@@ -66,13 +70,14 @@ impl Assignment {
         let holder = NodeName::parse(holder.unwrap_or_default());
         let standby = annotation(names::STANDBY).map(NodeName::parse).transpose();
         let state = annotation(names::ADDRESS_STATE).and_then(State::parse);
+        let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
         Ok(Self {
             address,
             holder: holder.map_err(|_| AssignmentError::Holder(address))?,
             standby: standby.map_err(|_| AssignmentError::Standby(address))?,
             state: state.ok_or(AssignmentError::State(address))?,
             uid: metadata.uid.clone().unwrap_or_default(),
-            version: metadata.resource_version.clone().unwrap_or_default(),
+            version: version.ok_or(AssignmentError::Version(address))?,
         })
     }
 }
@@ -111,21 +116,29 @@ pub fn lease_name(address: IpAddr) -> String {
     }
 }
 
-/// Returns the name of the heartbeat Lease of a node's speaker.
+/// Returns the name of the Lease by which a node shows that its speaker works.
 #[must_use]
 pub fn heartbeat_name(node: &NodeName) -> String {
-    format!("node.{}", node.as_str())
+    // The key is shorter than a node's name may be.
+    format!("node.{}", node.key())
 }
 
-/// Returns the address in the name of a Lease.
-fn address(name: &str) -> Option<IpAddr> {
+/// Returns the address that a Lease is named by.
+#[must_use]
+pub fn address(name: &str) -> Option<IpAddr> {
     let parsed = if name.contains('-') {
         let address: Ipv6Addr = name.replace('-', ":").parse().ok()?;
         IpAddr::V6(address)
     } else {
         IpAddr::V4(name.parse().ok()?)
     };
-    (lease_name(parsed) == name).then_some(parsed)
+    (lease_name(parsed) == name && is_possible(parsed)).then_some(parsed)
+}
+
+/// Returns whether a Service can have `address`.
+fn is_possible(address: IpAddr) -> bool {
+    let text = address.to_string();
+    text.parse::<AddressRange>().is_ok()
 }
 
 #[cfg(test)]
@@ -154,10 +167,7 @@ mod tests {
         assert_eq!(read.address, "192.0.2.10".parse::<IpAddr>().unwrap());
         assert_eq!(read.holder.as_str(), "node-a");
         assert_eq!(read.standby.unwrap().as_str(), "node-b");
-        assert_eq!(
-            (read.state, read.uid.as_str(), read.version.as_str()),
-            (State::Accepted, "u1", "7")
-        );
+        assert_eq!((read.state, read.uid.as_str(), read.version), (State::Accepted, "u1", 7));
     }
 
     #[test]
@@ -199,7 +209,8 @@ mod tests {
         #[test]
         fn every_address_is_read_from_its_name(v4 in any::<[u8; 4]>(), v6 in any::<[u8; 16]>()) {
             for original in [IpAddr::from(v4), IpAddr::from(v6)] {
-                prop_assert_eq!(address(&lease_name(original)), Some(original));
+                let expected = is_possible(original).then_some(original);
+                prop_assert_eq!(address(&lease_name(original)), expected);
             }
         }
 

@@ -19,7 +19,7 @@ impl Announcer {
         Ok(Self { link: Link::new(sockets)?, responder: Responder::new(mac) })
     }
 
-    /// Starts answering for `address` and announces it. Does nothing if it already answers.
+    /// Starts to answer for `address` and announces it. Does nothing if it answers already.
     pub fn answer(&mut self, address: IpAddr) -> Result<(), LinkError> {
         if !self.responder.answer(address) {
             return Ok(());
@@ -30,37 +30,46 @@ impl Announcer {
         self.announce(address)
     }
 
-    /// Announces `address` to all stations, which then send to this node.
+    /// Announces `address` to all stations, which send to this node from now on. Does nothing if it does
+    /// not answer for it.
     pub fn announce(&self, address: IpAddr) -> Result<(), LinkError> {
+        if !self.responder.answers(address) {
+            return Ok(());
+        }
         let packets = self.responder.announcement(address);
         packets.iter().try_for_each(|packet| self.link.send(packet))
     }
 
-    /// Stops answering for `address`.
+    /// Stops to answer for `address`.
     pub fn silence(&mut self, address: IpAddr) {
         if self.responder.silence(address) {
             self.leave(address);
         }
     }
 
-    /// Stops answering for all addresses and returns them.
+    /// Stops to answer. Returns the addresses.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
         let silenced = self.responder.silence_all();
         silenced.iter().for_each(|address| self.leave(*address));
         silenced
     }
 
-    /// Starts reporting which station uses `address`.
+    /// Goes on to answer for `address` although this station uses it wrongly.
+    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
+        self.responder.tolerate(address, mac);
+    }
+
+    /// Starts to report who uses `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.responder.observe(address);
     }
 
-    /// Stops reporting which station uses `address`.
+    /// Stops to report who uses `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.responder.ignore(address);
     }
 
-    /// Asks which station uses `address`.
+    /// Asks who uses `address`.
     pub fn probe(&self, address: IpAddr) -> Result<(), LinkError> {
         self.link.send(&self.responder.probe(address))
     }
@@ -75,11 +84,16 @@ impl Announcer {
         })
     }
 
-    /// Sends the answer in a response. Returns the sighting in it.
-    pub fn respond(&self, response: Response) -> Result<Option<Sighting>, LinkError> {
+    /// Sends the answer in a response. If it is a sighting, stops to answer for its address before
+    /// anything else is answered, and returns it and whether it has stopped.
+    pub fn respond(&mut self, response: Response) -> Result<Option<(Sighting, bool)>, LinkError> {
         match response {
             Response::Answer(packet) => self.link.send(&packet).map(|()| None),
-            Response::Report(sighting) => Ok(Some(sighting)),
+            Response::Report(sighting) => {
+                let was_answered = self.responder.answers(sighting.address);
+                self.silence(sighting.address);
+                Ok(Some((sighting, was_answered)))
+            }
         }
     }
 

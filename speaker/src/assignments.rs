@@ -1,14 +1,20 @@
-//! Decides what this node does for each address: it verifies proposed ones, answers for accepted
-//! ones, and observes those for which it is the standby. Does no I/O and reads no clock.
+//! Decides what this node does for each address: verifies proposed ones, answers for accepted ones, and
+//! observes those for which it is the standby. Performs nothing and reads no clock.
+//!
+//! A node starts to answer only on current evidence: a list of all assignments that was requested after
+//! the need arose, or the API server's response to its own write. A watch event may be old: it shows
+//! only that the assignments must be listed.
 
 mod entry;
+mod heartbeats;
 
-use crate::leases::Change;
+use crate::leases::{Change, Listed};
 use crate::network::{Command, Epoch};
 use crate::responder::Sighting;
-use entry::{Entry, Part};
+use entry::{Entry, Evidence, Part};
 use fastrak_api::assignment::Assignment;
 use fastrak_api::node::NodeName;
+use heartbeats::Heartbeats;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -21,18 +27,26 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Assignments {
     node: NodeName,
     entries: BTreeMap<IpAddr, Entry>,
+    heartbeats: Heartbeats,
+    // How often the network task has silenced each address because of another station.
+    sightings: BTreeMap<IpAddr, u64>,
     epoch: Epoch,
-    listing: Listing,
+    lists: Lists,
+    // The highest version of a list or a deletion. An unknown assignment that is not newer was deleted.
+    floor: u64,
+    is_stopping: bool,
     actions: Vec<Action>,
 }
 
-/// Whether the assignments were read since the network task was last stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listing {
-    Current,
-    /// The next list is due after this time.
-    Due(Option<Instant>),
-    Requested,
+/// The lists of all assignments.
+#[derive(Debug)]
+struct Lists {
+    /// The number of the list that was requested last.
+    requested: u64,
+    is_running: bool,
+    is_due: bool,
+    /// A list has failed: the next one is not due before this time.
+    not_before: Option<Instant>,
 }
 
 /// An action for the controller.
@@ -40,25 +54,34 @@ enum Listing {
 pub enum Action {
     /// Send a command to the network task.
     Send(Command),
-    /// List all assignments.
-    List(Epoch),
-    /// Write a change of an assignment.
-    Write(Assignment, Change),
-    /// Read the heartbeat of the holder of an address.
-    ReadHeartbeat(IpAddr, NodeName),
+    /// List all assignments. The result is void if it has another number or epoch.
+    List(u64, Epoch),
+    /// Write a change of an assignment. The result is void if the epoch is over.
+    Write(Assignment, Change, Epoch),
+    /// Read the heartbeat of this node.
+    ReadHeartbeat(NodeName),
     /// Log that another station uses an address of this node.
     Warn(Sighting),
 }
 
 impl Assignments {
-    /// Returns the state of `node` before any assignment is known.
+    /// Returns the assignments of `node`, of which none is known yet.
     #[must_use]
     pub fn new(node: NodeName) -> Self {
-        let (entries, actions) = (BTreeMap::new(), Vec::new());
-        Self { node, entries, epoch: Epoch::default(), listing: Listing::Due(None), actions }
+        Self {
+            node,
+            entries: BTreeMap::new(),
+            heartbeats: Heartbeats::default(),
+            sightings: BTreeMap::new(),
+            epoch: Epoch::default(),
+            lists: Lists { requested: 0, is_running: false, is_due: true, not_before: None },
+            floor: 0,
+            is_stopping: false,
+            actions: Vec::new(),
+        }
     }
 
-    /// Takes the actions that are due.
+    /// Returns the actions that are due, and forgets them.
     #[must_use]
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
@@ -73,126 +96,181 @@ impl Assignments {
     /// Returns whether this node answers for an address that has a standby.
     #[must_use]
     pub fn can_hand_over(&self) -> bool {
-        self.entries.values().any(|entry| entry.answers() && entry.assignment.standby.is_some())
+        self.entries.values().any(Entry::can_hand_over)
     }
 
-    /// Applies an assignment unless a newer version of it is known.
-    pub fn apply(&mut self, assignment: Assignment, now: Instant) {
+    /// Applies an assignment that a watch has shown.
+    pub fn watched(&mut self, assignment: Assignment, now: Instant) {
+        let is_known = self.entries.contains_key(&assignment.address);
+        if is_known || assignment.version > self.floor {
+            let requested = self.lists.requested;
+            self.apply(assignment, Evidence::Watch { requested }, now);
+        }
+    }
+
+    /// Removes the assignment of a Lease that was deleted at `version`.
+    pub fn deleted(&mut self, address: IpAddr, uid: &str, version: u64) {
+        self.floor = self.floor.max(version);
+        if self.entries.get(&address).is_some_and(|entry| entry.assignment.uid == uid) {
+            self.remove(address);
+        }
+    }
+
+    /// Makes a list of all assignments due: the watch may have missed a deletion.
+    pub fn expire(&mut self) {
+        self.lists.is_due = true;
+    }
+
+    /// Applies the list with this number, or the failure to list.
+    pub fn listed(&mut self, number: u64, epoch: Epoch, listed: Option<Listed>, now: Instant) {
+        if number != self.lists.requested || epoch != self.epoch {
+            return;
+        }
+        self.lists.is_running = false;
+        let Some(Listed { version, assignments }) = listed else {
+            (self.lists.is_due, self.lists.not_before) = (true, Some(now + RETRY));
+            self.entries.values_mut().for_each(|entry| entry.verify_alone(now));
+            self.observe();
+            return;
+        };
+        self.lists.not_before = None;
+        let present: BTreeSet<_> = assignments.iter().map(|listed| listed.uid.clone()).collect();
+        let is_gone = |entry: &&Entry| {
+            entry.assignment.version <= version && !present.contains(&entry.assignment.uid)
+        };
+        let gone: Vec<_> = self.entries.values().filter(is_gone).map(Entry::address).collect();
+        gone.into_iter().for_each(|address| self.remove(address));
+        let floor = self.floor;
+        self.floor = floor.max(version);
+        for assignment in assignments {
+            if self.entries.contains_key(&assignment.address) || assignment.version > floor {
+                self.apply(assignment, Evidence::List(number), now);
+            }
+        }
+        self.resume(number, now);
+    }
+
+    /// Records that the network task was stopped, and what has been silenced with it.
+    pub fn paused(&mut self, epoch: Epoch, now: Instant) {
+        self.epoch = epoch;
+        self.lists.is_running = false;
+        self.expire();
+        let number = self.lists.requested;
+        self.entries.values_mut().for_each(|entry| entry.pause(number, now));
+        self.heartbeats = Heartbeats::default();
+    }
+
+    /// Records that another station uses an address. The network task has silenced an address for which
+    /// it answered; it answers again only if the current assignments still name this node.
+    pub fn seen(&mut self, sighting: Sighting, count: u64) {
+        let number = self.lists.requested;
+        self.sightings.insert(sighting.address, count);
+        let Some(entry) = self.entries.get_mut(&sighting.address) else { return };
+        if entry.seen(sighting.mac, number) {
+            self.actions.push(Action::Warn(sighting));
+            self.expire();
+        }
+    }
+
+    /// Records the version of a node's heartbeat, or that it could not be read.
+    pub fn heartbeat(&mut self, node: &NodeName, version: Option<Option<String>>, now: Instant) {
+        self.heartbeats.read(node, version, now);
+    }
+
+    /// Records the response to a write of `before`: the assignment as it is now, `Superseded`, or a
+    /// failure.
+    pub fn written(&mut self, before: &Assignment, epoch: Epoch, written: Written, now: Instant) {
+        let entry = self.entries.get_mut(&before.address);
+        if let Some(entry) = entry.filter(|entry| entry.assignment.version == before.version) {
+            entry.written(written == Written::Failed, now);
+        }
+        match written {
+            Written::Done(assignment) if epoch == self.epoch => {
+                self.apply(*assignment, Evidence::Write, now)
+            }
+            Written::Done(_) | Written::Superseded => self.expire(),
+            Written::Failed => {}
+        }
+    }
+
+    /// Decides what is due at `now`.
+    pub fn step(&mut self, now: Instant) {
+        let Lists { is_running, is_due, not_before, .. } = self.lists;
+        if is_due && !is_running && not_before.is_none_or(|time| time <= now) {
+            self.lists.requested += 1;
+            (self.lists.is_running, self.lists.is_due) = (true, false);
+            self.actions.push(Action::List(self.lists.requested, self.epoch));
+        }
+        let mut silent = BTreeSet::new();
+        for entry in self.entries.values_mut() {
+            let stopped = self.heartbeats.stopped(&entry.assignment.holder, now);
+            let seen = self.sightings.get(&entry.address()).copied().unwrap_or_default();
+            let commands = entry.step(now, (stopped, self.is_stopping), (self.epoch, seen));
+            self.actions.extend(commands);
+            silent.extend(entry.silent_holder().cloned());
+        }
+        let due = self.heartbeats.due(silent, now);
+        self.actions.extend(due.into_iter().map(Action::ReadHeartbeat));
+    }
+
+    /// Begins to make the standby of each address of this node its holder.
+    pub fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    fn apply(&mut self, assignment: Assignment, evidence: Evidence, now: Instant) {
         let address = assignment.address;
-        let (known, can_answer) = (self.entries.remove(&address), self.listing == Listing::Current);
-        let entry = match known {
-            Some(known) if !is_newer(&assignment, &known.assignment) => known,
+        let entry = match self.entries.remove(&address) {
+            Some(known) if known.assignment.version >= assignment.version => known,
             known => {
-                let part = known.map_or(Part::None, |known| known.part);
-                let part = part.follow(&assignment, &self.node, can_answer, now);
-                self.actions.extend(part.commands(address, self.epoch).map(Action::Send));
-                Entry::new(assignment, part)
+                let entry = Entry::follow(known, assignment, &self.node, evidence, now);
+                if matches!(entry.part, Part::Yield { .. }) {
+                    self.expire();
+                }
+                let ticket = self.ticket(address);
+                self.actions.extend(entry.commands(ticket).map(Action::Send));
+                entry
             }
         };
         self.entries.insert(address, entry);
     }
 
-    /// Removes the assignment of a deleted Lease.
-    pub fn remove(&mut self, address: IpAddr, uid: &str) {
-        if self.entries.get(&address).is_some_and(|entry| entry.assignment.uid == uid) {
-            self.entries.remove(&address);
-            self.actions.extend(Part::None.commands(address, self.epoch).map(Action::Send));
-        }
-    }
-
-    /// Makes the list of all assignments due: the watch may have missed a deletion.
-    pub fn expire(&mut self) {
-        self.listing = Listing::Due(None);
-    }
-
-    /// Applies the list of all assignments that was requested in `epoch`, or records that the
-    /// request failed.
-    pub fn listed(&mut self, epoch: Epoch, listed: Option<Vec<Assignment>>, now: Instant) {
-        let Some(listed) = listed else {
-            self.listing = Listing::Due(Some(now + RETRY));
-            return;
-        };
-        if epoch != self.epoch || self.listing != Listing::Requested {
-            return;
-        }
-        self.listing = Listing::Current;
-        let present: BTreeSet<_> = listed.iter().map(|assignment| &assignment.uid).collect();
-        let gone = self.entries.values().map(|entry| &entry.assignment);
-        let gone = gone.filter(|known| !present.contains(&known.uid));
-        let gone: Vec<_> = gone.map(|gone| (gone.address, gone.uid.clone())).collect();
-        gone.iter().for_each(|(address, uid)| self.remove(*address, uid));
-        listed.into_iter().for_each(|assignment| self.apply(assignment, now));
+    /// Answers for what was silent until a list with a number up to `number`.
+    fn resume(&mut self, number: u64, now: Instant) {
         for (address, entry) in &mut self.entries {
-            if matches!(entry.part, Part::Yield) {
-                entry.part = Part::answer(now);
-                self.actions.push(Action::Send(Command::Answer(*address, self.epoch)));
+            if entry.resume(number, now) {
+                let seen = self.sightings.get(address).copied().unwrap_or_default();
+                self.actions.extend(entry.commands((self.epoch, seen)).map(Action::Send));
             }
         }
     }
 
-    /// Records that the network task was stopped, and what has been silenced with it.
-    pub fn paused(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
-        self.expire();
-        self.entries.values_mut().for_each(Entry::pause);
+    fn ticket(&self, address: IpAddr) -> (Epoch, u64) {
+        (self.epoch, self.sightings.get(&address).copied().unwrap_or_default())
     }
 
-    /// Records that another station uses an address. If this node answers for it, it stops at once,
-    /// and answers again only if the current assignments still name it.
-    pub fn seen(&mut self, sighting: Sighting) {
-        let Some(entry) = self.entries.get_mut(&sighting.address) else { return };
-        if entry.seen(sighting.mac) {
-            self.actions.push(Action::Warn(sighting));
-            self.actions.push(Action::Send(Command::Silence(sighting.address)));
-            self.expire();
-        }
+    /// Observes the addresses that are verified without the API server.
+    fn observe(&mut self) {
+        let verified = self.entries.values().filter(|entry| matches!(entry.part, Part::Verify(_)));
+        self.actions.extend(verified.map(|entry| Action::Send(Command::Observe(entry.address()))));
     }
 
-    /// Records the version of a holder's heartbeat, or that it could not be read.
-    pub fn heartbeat(&mut self, address: IpAddr, version: Option<Option<String>>, now: Instant) {
-        let Some(entry) = self.entries.get_mut(&address) else { return };
-        match version {
-            Some(version) => entry.heartbeat(version, now),
-            None => entry.retry_at(now + RETRY),
-        }
-    }
-
-    /// Records that a change was written, was superseded, or has failed.
-    pub fn written(&mut self, address: IpAddr, is_answered: bool, now: Instant) {
-        let Some(entry) = self.entries.get_mut(&address) else { return };
-        // If it was written or superseded, the watch delivers the newer assignment, which gets a
-        // new entry.
-        entry.retry_at(now + if is_answered { 3 * RETRY } else { RETRY });
-    }
-
-    /// Decides what is due at `now`.
-    pub fn step(&mut self, now: Instant) {
-        if let Listing::Due(at) = self.listing
-            && at.is_none_or(|at| at <= now)
-        {
-            self.listing = Listing::Requested;
-            self.actions.push(Action::List(self.epoch));
-        }
-        self.actions.extend(self.entries.values_mut().filter_map(|entry| entry.step(now)));
-    }
-
-    /// Makes the standby of each address of this node its holder.
-    pub fn hand_over(&mut self) {
-        let held = self.entries.values().filter(|entry| entry.answers());
-        let held = held.filter(|entry| entry.assignment.standby.is_some());
-        self.actions
-            .extend(held.map(|entry| Action::Write(entry.assignment.clone(), Change::HandOver)));
+    fn remove(&mut self, address: IpAddr) {
+        self.entries.remove(&address);
+        self.actions.push(Action::Send(Command::Ignore(address)));
+        self.actions.push(Action::Send(Command::Silence(address)));
     }
 }
 
-/// Returns whether `new` is another object than `known` or a newer version of it. The versions of a
-/// resource are increasing numbers.
-fn is_newer(new: &Assignment, known: &Assignment) -> bool {
-    let number = |version: &str| version.parse::<u64>().ok();
-    match (number(&new.version), number(&known.version)) {
-        (Some(new), Some(known)) => new > known,
-        _ => new.version != known.version,
-    }
+/// The response to a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The assignment was written and is this now.
+    Done(Box<Assignment>),
+    /// The assignment had changed since it was read.
+    Superseded,
+    /// The API server did not respond, or refused the write.
+    Failed,
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Carries out the decisions of [`Assignments`]. Requests to the API server run concurrently, so
 //! that a slow one delays no other.
 
-use crate::assignments::{Action, Assignments};
-use crate::leases::{Change, Leases, LeasesError};
+use crate::assignments::{Action, Assignments, Written};
+use crate::leases::{Change, Leases, LeasesError, Listed};
 use crate::network::{Command, Epoch, Notice};
-use fastrak_api::assignment::Assignment;
+use fastrak_api::assignment::{self, Assignment};
+use fastrak_api::node::NodeName;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::watcher::Event;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
@@ -34,9 +34,9 @@ pub struct Controller {
 
 /// The result of a request.
 enum Outcome {
-    Listed(Epoch, Result<Vec<Assignment>, LeasesError>),
-    Written(IpAddr, Change, Result<bool, LeasesError>),
-    Heartbeat(IpAddr, Result<Option<String>, LeasesError>),
+    Listed(u64, Epoch, Result<Listed, LeasesError>),
+    Written(Assignment, Change, Epoch, Result<Option<Assignment>, LeasesError>),
+    Heartbeat(NodeName, Result<Option<String>, LeasesError>),
 }
 
 impl Controller {
@@ -70,7 +70,7 @@ impl Controller {
                 _ = ticks.tick() => self.assignments.step(Instant::now()),
                 () = shutdown.requested(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + HAND_OVER);
-                    self.assignments.hand_over();
+                    self.assignments.stop();
                 }
             }
             self.act();
@@ -86,22 +86,37 @@ impl Controller {
             // The list of a watch may come from a cache, and does not show what was deleted.
             Event::InitDone => return self.assignments.expire(),
         };
+        if is_deleted {
+            self.deleted(&lease);
+            return;
+        }
         match Assignment::read(&lease) {
-            Ok(gone) if is_deleted => self.assignments.remove(gone.address, &gone.uid),
-            Ok(assignment) => self.assignments.apply(assignment, Instant::now()),
+            Ok(assignment) => self.assignments.watched(assignment, Instant::now()),
             Err(error) => {
+                // What it was before is not assigned any more.
+                self.deleted(&lease);
                 let lease = lease.metadata.name.unwrap_or_default();
                 tracing::warn!(lease, error = %Chain(&error), "ignored a Lease");
             }
         }
     }
 
+    fn deleted(&mut self, lease: &Lease) {
+        let metadata = &lease.metadata;
+        let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        let address = metadata.name.as_deref().and_then(assignment::address);
+        if let Some(address) = address {
+            let uid = metadata.uid.as_deref().unwrap_or_default();
+            self.assignments.deleted(address, uid, version.unwrap_or_default());
+        }
+    }
+
     fn noticed(&mut self, notice: Notice) {
         match notice {
-            Notice::Seen(sighting) => self.assignments.seen(sighting),
+            Notice::Seen { sighting, count } => self.assignments.seen(sighting, count),
             Notice::Paused { pause, epoch } => {
                 tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
-                self.assignments.paused(epoch);
+                self.assignments.paused(epoch, Instant::now());
             }
         }
     }
@@ -109,18 +124,23 @@ impl Controller {
     fn finished(&mut self, outcome: Outcome) {
         let now = Instant::now();
         match outcome {
-            Outcome::Listed(epoch, result) => {
-                self.assignments.listed(epoch, logged(result, None), now);
+            Outcome::Listed(number, epoch, result) => {
+                self.assignments.listed(number, epoch, logged(result), now);
             }
-            Outcome::Heartbeat(address, result) => {
-                self.assignments.heartbeat(address, logged(result, Some(address)), now);
+            Outcome::Heartbeat(node, result) => {
+                self.assignments.heartbeat(&node, logged(result), now);
             }
-            Outcome::Written(address, change, result) => {
-                let written = logged(result, Some(address));
-                if written == Some(true) {
-                    tracing::info!(%address, ?change, "changed the assignment");
-                }
-                self.assignments.written(address, written.is_some(), now);
+            Outcome::Written(before, change, epoch, result) => {
+                let written = match logged(result) {
+                    Some(Some(assignment)) => {
+                        let address = before.address;
+                        tracing::info!(%address, ?change, "changed the assignment");
+                        Written::Done(Box::new(assignment))
+                    }
+                    Some(None) => Written::Superseded,
+                    None => Written::Failed,
+                };
+                self.assignments.written(&before, epoch, written, now);
             }
         }
     }
@@ -138,7 +158,7 @@ impl Controller {
         let leases = self.leases.clone();
         match action {
             Action::Send(command) => {
-                if let Command::Answer(address, _) = command {
+                if let Command::Answer(address, ..) = command {
                     tracing::info!(%address, "answering for the address");
                 }
                 // The process ends if the network task does.
@@ -148,19 +168,21 @@ impl Controller {
                 let (address, mac) = (sighting.address, sighting.mac);
                 tracing::warn!(%address, %mac, "another station uses the address: silent until the assignment is read again");
             }
-            Action::List(epoch) => {
-                let request = async move { Outcome::Listed(epoch, leases.list().await) };
+            Action::List(number, epoch) => {
+                let request = async move { Outcome::Listed(number, epoch, leases.list().await) };
                 self.requests.spawn(request);
             }
-            Action::ReadHeartbeat(address, holder) => {
-                let request =
-                    async move { Outcome::Heartbeat(address, leases.heartbeat(&holder).await) };
+            Action::ReadHeartbeat(node) => {
+                let request = async move {
+                    let read = leases.heartbeat(&node).await;
+                    Outcome::Heartbeat(node, read)
+                };
                 self.requests.spawn(request);
             }
-            Action::Write(assignment, change) => {
+            Action::Write(assignment, change, epoch) => {
                 let request = async move {
                     let written = leases.write(&assignment, change).await;
-                    Outcome::Written(assignment.address, change, written)
+                    Outcome::Written(assignment, change, epoch, written)
                 };
                 self.requests.spawn(request);
             }
@@ -169,11 +191,10 @@ impl Controller {
 }
 
 /// Logs an error.
-fn logged<T>(result: Result<T, LeasesError>, address: Option<IpAddr>) -> Option<T> {
+fn logged<T>(result: Result<T, LeasesError>) -> Option<T> {
     result
         .inspect_err(|error| {
-            let address = address.map(|address| address.to_string());
-            tracing::warn!(address, error = %Chain(error), "a request to the API server failed");
+            tracing::warn!(error = %Chain(error), "a request to the API server failed");
         })
         .ok()
 }

@@ -1,7 +1,7 @@
 //! The Leases that a speaker reads and writes. Every write names the version that was read.
 
 use crate::frame::Mac;
-use fastrak_api::assignment::{Assignment, State, heartbeat_name, lease_name};
+use fastrak_api::assignment::{Assignment, AssignmentError, State, heartbeat_name, lease_name};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
@@ -12,6 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The timeout of a request. A failover takes less than three seconds, and a later response is of no use.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The Leases of addresses.
 #[derive(Clone)]
@@ -27,6 +31,15 @@ pub enum LeasesError {
     /// The assignments could not be listed.
     #[error("the assignments could not be listed")]
     List(#[source] kube::Error),
+    /// The list has no version.
+    #[error("the list of assignments has no version")]
+    NoVersion,
+    /// The response to a write is not an assignment.
+    #[error("the written Lease is not an assignment")]
+    Read(#[source] AssignmentError),
+    /// The API server did not respond.
+    #[error("the API server did not respond within {TIMEOUT:?}")]
+    TimedOut,
     /// A heartbeat could not be read.
     #[error("the heartbeat of node {node} could not be read")]
     ReadHeartbeat {
@@ -42,6 +55,15 @@ pub enum LeasesError {
     /// An assignment could not be written.
     #[error("the assignment could not be written")]
     Write(#[source] kube::Error),
+}
+
+/// The assignments at one version of the API server's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The version.
+    pub version: u64,
+    /// All assignments.
+    pub assignments: Vec<Assignment>,
 }
 
 /// A change of an assignment.
@@ -74,34 +96,40 @@ impl Leases {
     }
 
     /// Lists the current assignments. A list without a version is never served from a cache.
-    pub async fn list(&self) -> Result<Vec<Assignment>, LeasesError> {
+    pub async fn list(&self) -> Result<Listed, LeasesError> {
         let params = ListParams::default().labels(&selector());
-        let listed = self.api.list(&params).await.map_err(LeasesError::List)?;
-        Ok(listed.items.iter().filter_map(|lease| Assignment::read(lease).ok()).collect())
+        let listed = limited(self.api.list(&params)).await?.map_err(LeasesError::List)?;
+        let version =
+            listed.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        let version = version.ok_or(LeasesError::NoVersion)?;
+        let assignments = listed.items.iter().filter_map(|lease| Assignment::read(lease).ok());
+        Ok(Listed { version, assignments: assignments.collect() })
     }
 
-    /// Writes a change. Returns `false` if the assignment has changed since it was read.
+    /// Writes a change. Returns the assignment as it is then, or `None` if it has changed since it was
+    /// read.
     pub async fn write(
         &self,
         assignment: &Assignment,
         change: Change,
-    ) -> Result<bool, LeasesError> {
+    ) -> Result<Option<Assignment>, LeasesError> {
         let patch = json_patch(assignment, change, &self.node, &MicroTime(clock::now()));
         let patch: json_patch::Patch =
             serde_json::from_value(patch).unwrap_or_else(|_| json_patch::Patch(Vec::new()));
         let name = lease_name(assignment.address);
         let params =
             PatchParams { field_manager: Some(names::SPEAKER.to_owned()), ..Default::default() };
-        match self.api.patch(&name, &params, &Patch::<()>::Json(patch)).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_superseded(&error) => Ok(false),
+        match limited(self.api.patch(&name, &params, &Patch::<()>::Json(patch))).await? {
+            Ok(lease) => Assignment::read(&lease).map(Some).map_err(LeasesError::Read),
+            Err(error) if is_superseded(&error) => Ok(None),
             Err(error) => Err(LeasesError::Write(error)),
         }
     }
 
     /// Returns the version of the heartbeat of `node`, or `None` if it has none.
     pub async fn heartbeat(&self, node: &NodeName) -> Result<Option<String>, LeasesError> {
-        let found = self.api.get_metadata_opt(&heartbeat_name(node)).await;
+        let name = heartbeat_name(node);
+        let found = limited(self.api.get_metadata_opt(&name)).await?;
         let found =
             found.map_err(|source| LeasesError::ReadHeartbeat { node: node.clone(), source })?;
         Ok(found.and_then(|lease| lease.metadata.resource_version))
@@ -119,9 +147,13 @@ impl Leases {
             }),
         };
         let params = PatchParams::apply(names::SPEAKER).force();
-        let written = self.api.patch(&name, &params, &Patch::Apply(&lease)).await;
+        let written = limited(self.api.patch(&name, &params, &Patch::Apply(&lease))).await?;
         written.map(drop).map_err(LeasesError::Beat)
     }
+}
+
+async fn limited<T>(request: impl Future<Output = T>) -> Result<T, LeasesError> {
+    tokio::time::timeout(TIMEOUT, request).await.map_err(|_| LeasesError::TimedOut)
 }
 
 fn selector() -> String {
@@ -132,15 +164,17 @@ fn selector() -> String {
 fn json_patch(assignment: &Assignment, change: Change, node: &NodeName, now: &MicroTime) -> Value {
     let annotation = |key: &str| format!("/metadata/annotations/{}", key.replace('/', "~1"));
     let set_state = |state: State| json!({ "op": "add", "path": annotation(names::ADDRESS_STATE), "value": state.as_str() });
-    let standby = annotation(names::STANDBY);
+    // The former holder is the standby until the leader names another: it may be back soon, and the new
+    // holder may fail.
+    let (standby, former) = (annotation(names::STANDBY), &assignment.holder);
     let set_holder = |holder: &NodeName| {
         [
             json!({ "op": "add", "path": "/spec/holderIdentity", "value": holder.as_str() }),
             json!({ "op": "add", "path": "/spec/acquireTime", "value": now }),
-            json!({ "op": "remove", "path": standby }),
+            json!({ "op": "add", "path": standby, "value": former.as_str() }),
         ]
     };
-    let version = &assignment.version;
+    let version = assignment.version.to_string();
     let mut patch =
         vec![json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version })];
     match change {

@@ -1,39 +1,46 @@
 //! The task that owns the interface: it carries out the commands of the controller, answers for
 //! addresses, and reports what it sees.
 //!
-//! It never waits for the API server. Before it answers, it checks whether it was paused (by
-//! SIGSTOP, a suspended machine or CPU starvation): another node may have taken over the addresses
-//! in the meantime. In that case it does not answer until the controller has read the assignments
-//! again.
+//! It never waits for the API server. It is silent before it answers anything else in two cases, until
+//! the controller has current evidence: for one address, if another station uses it; for all, if it
+//! notices that it was stopped (by SIGSTOP, a suspended machine, a starved processor or an interface that
+//! was down), because another node may have taken the addresses meanwhile.
 
 use crate::announcer::Announcer;
+use crate::frame::Mac;
 use crate::host::boot_clock;
 use crate::host::link::LinkError;
 use crate::responder::{Response, Sighting};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::MissedTickBehavior;
 
 /// The time between two checks that the task runs.
 const TICK: Duration = Duration::from_millis(200);
-/// The length of a pause after which it stops answering.
+/// The pause after which it is silent.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The time between two reports about one address: a hostile host may send at the rate of the link.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A command of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Answer for the address, and announce it, unless the task was paused since this epoch.
-    Answer(IpAddr, Epoch),
-    /// Stop answering for the address.
+    /// Answer for the address, and announce it, unless the task was stopped since this epoch or has
+    /// seen another station more often than this number.
+    Answer(IpAddr, Epoch, u64),
+    /// Do not answer for the address any more.
     Silence(IpAddr),
     /// Announce the address again.
     Announce(IpAddr),
-    /// Report which station uses the address.
+    /// Go on to answer although this station uses the address.
+    Tolerate(IpAddr, Mac),
+    /// Report who uses the address.
     Observe(IpAddr),
-    /// Stop reporting which station uses the address.
+    /// Do not report who uses the address any more.
     Ignore(IpAddr),
-    /// Ask which station uses the address.
+    /// Ask who uses the address.
     Probe(IpAddr),
 }
 
@@ -41,8 +48,13 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Another station uses an address.
-    Seen(Sighting),
-    /// The task was paused for this time and has stopped answering for all addresses.
+    Seen {
+        /// The address and the station.
+        sighting: Sighting,
+        /// How often another station was seen while this node answered for the address.
+        count: u64,
+    },
+    /// The task was stopped for a time and has silenced all addresses.
     Paused {
         /// The time.
         pause: Duration,
@@ -51,74 +63,118 @@ pub enum Notice {
     },
 }
 
-/// The number of pauses of the task. Assignments that the controller has read before the last pause
-/// are invalid.
+/// The number of times that the task was stopped. What the controller had read before the last of them
+/// is void.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(u64);
 
 impl Epoch {
-    /// Returns the epoch that starts with the next pause.
+    /// The epoch of a task that was never stopped.
+    pub const FIRST: Self = Self(0);
+
+    /// Returns the epoch that the next stop begins.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }
 
+/// The state of the task.
+struct Network {
+    announcer: Announcer,
+    notices: UnboundedSender<Notice>,
+    epoch: Epoch,
+    // The sightings of each address while it was answered, and the last report about each address.
+    counts: BTreeMap<IpAddr, u64>,
+    reported: BTreeMap<IpAddr, Instant>,
+}
+
+enum Event {
+    Command(Command),
+    Response(Option<Response>),
+    Down,
+    Tick,
+}
+
 /// Runs until the controller is gone.
 pub async fn run(
-    mut announcer: Announcer,
+    announcer: Announcer,
     mut commands: UnboundedReceiver<Command>,
     notices: UnboundedSender<Notice>,
 ) -> Result<(), LinkError> {
+    let (counts, reported) = (BTreeMap::new(), BTreeMap::new());
+    let mut network = Network { announcer, notices, epoch: Epoch::default(), counts, reported };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = boot_clock::now();
-    let mut epoch = Epoch::default();
     loop {
         let event = tokio::select! {
             command = commands.recv() => match command {
                 Some(command) => Event::Command(command),
                 None => return Ok(()),
             },
-            response = announcer.next() => Event::Response(response?),
+            response = network.announcer.next() => match response {
+                Ok(response) => Event::Response(response),
+                Err(LinkError::Down) => Event::Down,
+                Err(error) => return Err(error),
+            },
             _ = ticks.tick() => Event::Tick,
         };
         // Before anything is answered.
         let now = boot_clock::now();
         let pause = now.saturating_sub(last);
         last = now;
-        if pause > LONGEST_PAUSE {
-            announcer.silence_all();
-            epoch = epoch.next();
-            let _ended = notices.send(Notice::Paused { pause, epoch });
+        if pause > LONGEST_PAUSE || matches!(event, Event::Down) {
+            network.pause(pause);
         }
         match event {
-            Event::Command(command) => obey(&mut announcer, command, epoch)?,
+            Event::Command(command) => network.obey(command)?,
             Event::Response(Some(response)) if pause <= LONGEST_PAUSE => {
-                if let Some(seen) = announcer.respond(response)? {
-                    let _ended = notices.send(Notice::Seen(seen));
-                }
+                network.respond(response)?;
             }
-            Event::Response(_) | Event::Tick => {}
+            Event::Response(_) | Event::Down | Event::Tick => {}
         }
     }
 }
 
-enum Event {
-    Command(Command),
-    Response(Option<Response>),
-    Tick,
-}
-
-fn obey(announcer: &mut Announcer, command: Command, now: Epoch) -> Result<(), LinkError> {
-    match command {
-        Command::Answer(_, epoch) if epoch < now => {}
-        Command::Answer(address, _) => announcer.answer(address)?,
-        Command::Silence(address) => announcer.silence(address),
-        Command::Announce(address) => announcer.announce(address)?,
-        Command::Observe(address) => announcer.observe(address),
-        Command::Ignore(address) => announcer.ignore(address),
-        Command::Probe(address) => announcer.probe(address)?,
+impl Network {
+    fn pause(&mut self, pause: Duration) {
+        self.announcer.silence_all();
+        self.epoch = self.epoch.next();
+        let _ended = self.notices.send(Notice::Paused { pause, epoch: self.epoch });
     }
-    Ok(())
+
+    fn respond(&mut self, response: Response) -> Result<(), LinkError> {
+        let Some((sighting, has_silenced)) = self.announcer.respond(response)? else {
+            return Ok(());
+        };
+        let count = self.counts.entry(sighting.address).or_default();
+        *count += u64::from(has_silenced);
+        let (count, now) = (*count, Instant::now());
+        let last = self.reported.get(&sighting.address);
+        let is_recent = last.is_some_and(|last| now.duration_since(*last) < REPORT_INTERVAL);
+        if has_silenced || !is_recent {
+            self.reported.insert(sighting.address, now);
+            let _ended = self.notices.send(Notice::Seen { sighting, count });
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), LinkError> {
+        match command {
+            Command::Answer(address, epoch, count) => {
+                let seen = self.counts.get(&address).copied().unwrap_or_default();
+                if epoch == self.epoch && count == seen {
+                    self.announcer.answer(address)?;
+                }
+            }
+            Command::Silence(address) => self.announcer.silence(address),
+            Command::Announce(address) => self.announcer.announce(address)?,
+            Command::Tolerate(address, mac) => self.announcer.tolerate(address, mac),
+            Command::Observe(address) => self.announcer.observe(address),
+            Command::Ignore(address) => self.announcer.ignore(address),
+            Command::Probe(address) => self.announcer.probe(address)?,
+        }
+        Ok(())
+    }
 }

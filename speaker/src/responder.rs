@@ -1,5 +1,4 @@
-//! Decides what to send for a received packet, and which packets show that a station uses an
-//! address.
+//! Decides what to send for a received packet, and which packets say who uses an address.
 
 use crate::frame::{Mac, arp, ndp};
 use std::collections::BTreeSet;
@@ -11,6 +10,7 @@ pub struct Responder {
     mac: Mac,
     answered: BTreeSet<IpAddr>,
     observed: BTreeSet<IpAddr>,
+    tolerated: BTreeSet<(IpAddr, Mac)>,
 }
 
 /// What a received packet requires.
@@ -53,30 +53,48 @@ impl Responder {
     /// Creates the responder of the interface with this MAC address. It answers for no address yet.
     #[must_use]
     pub fn new(mac: Mac) -> Self {
-        Self { mac, answered: BTreeSet::new(), observed: BTreeSet::new() }
+        Self {
+            mac,
+            answered: BTreeSet::new(),
+            observed: BTreeSet::new(),
+            tolerated: BTreeSet::new(),
+        }
     }
 
-    /// Starts answering for `address`. Returns whether this is a change.
+    /// Starts to answer for `address`. Returns whether it did not before.
     pub fn answer(&mut self, address: IpAddr) -> bool {
         self.answered.insert(address)
     }
 
-    /// Stops answering for `address`. Returns whether this is a change.
+    /// Stops to answer for `address`. Returns whether it did before.
     pub fn silence(&mut self, address: IpAddr) -> bool {
+        self.tolerated.retain(|(tolerated, _)| *tolerated != address);
         self.answered.remove(&address)
     }
 
-    /// Stops answering for all addresses and returns them.
+    /// Stops to answer. Returns the addresses.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
+        self.tolerated.clear();
         std::mem::take(&mut self.answered)
     }
 
-    /// Starts reporting which station uses `address`.
+    /// Returns whether it answers for `address`.
+    #[must_use]
+    pub fn answers(&self, address: IpAddr) -> bool {
+        self.answered.contains(&address)
+    }
+
+    /// Goes on to answer for `address` although this station uses it wrongly.
+    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
+        self.tolerated.insert((address, mac));
+    }
+
+    /// Starts to report who uses `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.observed.insert(address);
     }
 
-    /// Stops reporting which station uses `address`.
+    /// Stops to report who uses `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.observed.remove(&address);
     }
@@ -96,8 +114,7 @@ impl Responder {
         }
     }
 
-    /// Returns a packet that every station with `address` answers and that changes no neighbour
-    /// table.
+    /// Returns a packet that every user of `address` answers, and that changes no neighbour table.
     #[must_use]
     pub fn probe(&self, address: IpAddr) -> Outgoing {
         match address {
@@ -135,7 +152,9 @@ impl Responder {
         }
         match ndp::Packet::parse(packet)? {
             ndp::Packet::Advertisement { target, mac } => {
-                self.sighting(target.into(), mac.unwrap_or(from))
+                let mac = mac.unwrap_or(from);
+                // A switch or a proxy may repeat our own advertisement.
+                if mac == self.mac { None } else { self.sighting(target.into(), mac) }
             }
             ndp::Packet::Solicitation { source, target } => {
                 let is_ours = self.answered.contains(&target.into());
@@ -145,14 +164,16 @@ impl Responder {
     }
 
     fn sighting(&self, address: IpAddr, mac: Mac) -> Option<Response> {
-        let concerns = self.answered.contains(&address) || self.observed.contains(&address);
-        concerns.then_some(Response::Report(Sighting { address, mac }))
+        let is_tolerated = self.tolerated.contains(&(address, mac));
+        let concerns = self.answered.contains(&address) && !is_tolerated;
+        (concerns || self.observed.contains(&address))
+            .then_some(Response::Report(Sighting { address, mac }))
     }
 
     fn advertise(&self, target: Ipv6Addr, source: Ipv6Addr, from: Mac) -> Response {
         let (packet, receiver) = ndp::answer(self.mac, target, source);
-        // The answer goes to the link-layer source. A hostile client could name another station in
-        // its option and so direct answers to that station.
+        // The link-layer source is the client's own: its option may name another station, to which
+        // a hostile client would have answers sent.
         let to = if receiver.is_multicast() { ndp::group_mac(receiver) } else { from };
         Response::Answer(Outgoing { to, packet: Payload::Ndp(packet) })
     }

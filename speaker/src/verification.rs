@@ -1,15 +1,17 @@
 //! Checks that no other station uses an address before it is announced (RFC 5227 §2.1, RFC 4862
 //! §5.4).
 //!
-//! The RFCs probe over seconds because a host may just have been plugged into a switch that does
-//! not forward yet. A node has been on its segment for a long time, so half a second is enough.
-//! Reads no clock.
+//! The RFCs probe over seconds because a host may just have been plugged into a switch that does not
+//! forward yet. A node has been on its segment for a long time, so less is enough. Reads no
+//! clock.
 
 use crate::frame::Mac;
 use std::time::{Duration, Instant};
 
 /// The number of probes.
 const PROBES: u32 = 3;
+/// The time before the first probe. The node that had the address before may have to be silent first.
+const DELAY: Duration = Duration::from_millis(200);
 /// The time between two probes.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The time after the last probe in which an answer still counts.
@@ -18,7 +20,7 @@ const WAIT: Duration = Duration::from_millis(300);
 /// The check of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    start: Instant,
+    next: Instant,
     sent: u32,
     in_use_by: Option<Mac>,
 }
@@ -40,22 +42,20 @@ impl Verification {
     /// Returns a check that starts at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { start: now, sent: 0, in_use_by: None }
+        Self { next: now + DELAY, sent: 0, in_use_by: None }
     }
 
     /// Returns what to do at `now`. A probe counts as sent when it is returned.
     pub fn step(&mut self, now: Instant) -> Step {
-        let elapsed = now.saturating_duration_since(self.start);
         match self.in_use_by {
             Some(mac) => Step::Refuse(mac),
-            None if self.sent < PROBES && elapsed >= INTERVAL * self.sent => {
+            None if now < self.next => Step::Wait,
+            None if self.sent < PROBES => {
                 self.sent += 1;
+                self.next = now + if self.sent < PROBES { INTERVAL } else { WAIT };
                 Step::Probe
             }
-            None if self.sent == PROBES && elapsed >= INTERVAL * (PROBES - 1) + WAIT => {
-                Step::Accept
-            }
-            None => Step::Wait,
+            None => Step::Accept,
         }
     }
 
@@ -73,7 +73,7 @@ mod tests {
 
     fn steps(verification: &mut Verification, start: Instant) -> Vec<(u64, Step)> {
         let at = |millis| start + Duration::from_millis(millis);
-        let steps = (0..=600).step_by(50).map(|millis| (millis, verification.step(at(millis))));
+        let steps = (0..=800).step_by(50).map(|millis| (millis, verification.step(at(millis))));
         steps.filter(|(_, step)| *step != Step::Wait).collect()
     }
 
@@ -81,9 +81,9 @@ mod tests {
     fn an_address_is_accepted_after_three_unanswered_probes() {
         let start = Instant::now();
         let steps = steps(&mut Verification::new(start), start);
-        let probes = [0, 100, 200].map(|millis| (millis, Step::Probe));
+        let probes = [200, 300, 400].map(|millis| (millis, Step::Probe));
         assert_eq!(steps[..3], probes);
-        assert_eq!(steps[3], (500, Step::Accept));
+        assert_eq!(steps[3], (700, Step::Accept));
     }
 
     #[test]

@@ -1,107 +1,188 @@
 use super::*;
+use crate::frame::Mac;
 use fastrak_api::assignment::State;
 use std::net::Ipv4Addr;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
-const MAC: crate::frame::Mac = crate::frame::Mac([2, 0, 0, 0, 0, 9]);
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+const SEEN: Sighting = Sighting { address: ADDRESS, mac: MAC };
+const OLD: Epoch = Epoch::FIRST;
 
 fn node(name: &str) -> NodeName {
     NodeName::parse(name).unwrap()
 }
 
-fn assignment(holder: &str, state: State, version: &str) -> Assignment {
+fn accepted(holder: &str, version: u64) -> Assignment {
     Assignment {
         address: ADDRESS,
         holder: node(holder),
         standby: Some(node("standby")),
-        state,
+        state: State::Accepted,
         uid: "u1".to_owned(),
-        version: version.to_owned(),
+        version,
     }
 }
 
-/// Returns the assignments of a node that has read the list `listed`.
-fn current(name: &str, listed: Vec<Assignment>) -> (Assignments, Instant) {
-    let (mut assignments, now) = (Assignments::new(node(name)), Instant::now());
+fn proposed(holder: &str, version: u64) -> Assignment {
+    Assignment { state: State::Proposed, ..accepted(holder, version) }
+}
+
+fn list(version: u64, assignments: Vec<Assignment>) -> Option<Listed> {
+    Some(Listed { version, assignments })
+}
+
+/// Lets the list that is due be requested. Returns its number.
+fn request(assignments: &mut Assignments, now: Instant) -> Option<u64> {
     assignments.step(now);
-    assert_eq!(assignments.take_actions(), [Action::List(Epoch::default())]);
-    assignments.listed(Epoch::default(), Some(listed), now);
+    assignments.take_actions().into_iter().find_map(|action| match action {
+        Action::List(number, _) => Some(number),
+        _ => None,
+    })
+}
+
+/// Returns the assignments of a node that has read this list.
+fn current(name: &str, version: u64, listed: Vec<Assignment>) -> (Assignments, Instant) {
+    let (mut assignments, now) = (Assignments::new(node(name)), Instant::now());
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, list(version, listed), now);
     (assignments, now)
 }
 
-fn answer(epoch: Epoch) -> Action {
-    Action::Send(Command::Answer(ADDRESS, epoch))
+fn answer(epoch: Epoch, sightings: u64) -> Action {
+    Action::Send(Command::Answer(ADDRESS, epoch, sightings))
 }
 
 #[test]
-fn nothing_is_answered_before_the_assignments_are_read() {
+fn nothing_is_answered_before_the_assignments_are_listed() {
     let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
-    assignments.apply(assignment("a", State::Accepted, "1"), now);
+    assignments.watched(accepted("a", 1), now);
     assert!(!assignments.answers());
-    assert!(!assignments.take_actions().contains(&answer(Epoch::default())));
-    assignments.step(now);
-    assignments.listed(Epoch::default(), Some(vec![assignment("a", State::Accepted, "1")]), now);
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, list(1, vec![accepted("a", 1)]), now);
     assert!(assignments.answers());
-    assert!(assignments.take_actions().contains(&answer(Epoch::default())));
+    assert!(assignments.take_actions().contains(&answer(OLD, 0)));
 }
 
 #[test]
-fn an_older_version_changes_nothing() {
-    let (mut assignments, now) = current("a", vec![assignment("b", State::Accepted, "10")]);
-    assignments.apply(assignment("a", State::Accepted, "9"), now);
+fn a_watch_event_alone_does_not_make_a_node_answer() {
+    let (mut assignments, now) = current("a", 10, vec![accepted("b", 10)]);
+    assignments.watched(accepted("a", 9), now);
+    assert_eq!(request(&mut assignments, now), None, "it is old");
+    assignments.watched(accepted("a", 11), now);
     assert!(!assignments.answers());
-    assignments.apply(assignment("a", State::Accepted, "11"), now);
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, list(12, vec![accepted("c", 12)]), now);
+    assert!(!assignments.answers(), "the event was old");
+}
+
+#[test]
+fn the_response_to_its_own_write_makes_a_node_answer_at_once() {
+    let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
+    let done = || Written::Done(Box::new(accepted("a", 2)));
+    assignments.written(&proposed("a", 1), OLD, done(), now);
     assert!(assignments.answers());
+
+    let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
+    assignments.paused(OLD.next(), now);
+    assignments.written(&proposed("a", 1), OLD, done(), now);
+    assert!(!assignments.answers(), "it was stopped since it wrote");
+    assert!(request(&mut assignments, now).is_some());
 }
 
 #[test]
 fn a_failed_list_is_repeated() {
     let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
-    assignments.step(now);
-    assignments.listed(Epoch::default(), None, now);
-    let _listed = assignments.take_actions();
-    assignments.step(now);
-    assert_eq!(assignments.take_actions(), []);
-    assignments.step(now + RETRY);
-    assert_eq!(assignments.take_actions(), [Action::List(Epoch::default())]);
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, None, now);
+    assert_eq!(request(&mut assignments, now), None);
+    assert_eq!(request(&mut assignments, now + RETRY), Some(number + 1));
 }
 
 #[test]
-fn a_node_that_was_stopped_answers_again_only_after_it_has_read_the_assignments() {
-    let (mut assignments, now) = current("a", vec![assignment("a", State::Accepted, "1")]);
-    let _answered = assignments.take_actions();
-    let epoch = Epoch::default().next();
-    assignments.paused(epoch);
+fn an_assignment_that_is_newer_than_a_list_stays() {
+    let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
+    let number = request(&mut assignments, now).unwrap();
+    assignments.watched(proposed("a", 101), now);
+    assignments.listed(number, OLD, list(100, Vec::new()), now);
+    assignments.step(now + Duration::from_secs(1));
+    assert!(assignments.take_actions().contains(&Action::Send(Command::Probe(ADDRESS))));
+}
+
+#[test]
+fn a_deleted_assignment_does_not_come_back() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.expire();
+    let number = request(&mut assignments, now).unwrap();
+    assignments.deleted(ADDRESS, "u1", 3);
     assert!(!assignments.answers());
-    // A watch event does not show that the assignment is current.
-    assignments.apply(assignment("a", State::Accepted, "2"), now);
-    assert!(!assignments.answers());
-    assignments.step(now);
-    assert!(assignments.take_actions().contains(&Action::List(epoch)));
-    // The list that was requested before the pause is void.
-    assignments.listed(Epoch::default(), Some(vec![assignment("a", State::Accepted, "2")]), now);
-    assert!(!assignments.answers());
-    assignments.listed(epoch, Some(vec![assignment("b", State::Accepted, "3")]), now);
+    assignments.listed(number, OLD, list(2, vec![accepted("a", 1)]), now);
+    assert!(!assignments.answers(), "the list is older than the deletion");
+    assignments.watched(accepted("a", 2), now);
+    assert_eq!(request(&mut assignments, now), None, "the event is older than the deletion");
+}
+
+#[test]
+fn a_deletion_that_the_watch_has_missed_is_found_by_a_list() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.deleted(ADDRESS, "another", 2);
+    assert!(assignments.answers(), "another object of the same name");
+    assignments.expire();
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, list(3, Vec::new()), now);
     assert!(!assignments.answers());
 }
 
 #[test]
-fn a_foreign_claim_silences_a_node_until_it_has_read_the_assignments() {
-    let (mut assignments, now) = current("a", vec![assignment("a", State::Accepted, "1")]);
-    let _answered = assignments.take_actions();
-    let sighting = Sighting { address: ADDRESS, mac: MAC };
-    assignments.seen(sighting);
-    assert!(!assignments.answers());
-    let silence = Action::Send(Command::Silence(ADDRESS));
-    assert_eq!(assignments.take_actions(), [Action::Warn(sighting), silence]);
-    assignments.step(now);
-    assignments.listed(Epoch::default(), Some(vec![assignment("a", State::Accepted, "1")]), now);
-    assert!(assignments.answers());
+fn a_node_that_was_stopped_answers_again_only_after_a_new_list() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.expire();
+    let before = request(&mut assignments, now).unwrap();
+    let epoch = OLD.next();
+    assignments.paused(epoch, now);
+    assignments.listed(before, OLD, list(1, vec![accepted("a", 1)]), now);
+    assert!(!assignments.answers(), "the list was requested before the pause");
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, epoch, list(2, vec![accepted("a", 1)]), now);
+    assert!(assignments.take_actions().contains(&answer(epoch, 0)));
+}
+
+#[test]
+fn a_foreign_claim_silences_a_node_until_a_list_that_was_requested_after_it() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.expire();
+    let before = request(&mut assignments, now).unwrap();
+    assignments.seen(SEEN, 1);
+    assert_eq!(assignments.take_actions(), [Action::Warn(SEEN)]);
+    assignments.listed(before, OLD, list(1, vec![accepted("a", 1)]), now);
+    assert!(!assignments.answers(), "another node may have taken over since");
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, list(2, vec![accepted("a", 1)]), now);
+    let actions = assignments.take_actions();
+    assert!(actions.contains(&answer(OLD, 1)), "{actions:?}");
+    assert!(actions.contains(&Action::Send(Command::Tolerate(ADDRESS, MAC))), "{actions:?}");
+}
+
+#[test]
+fn without_the_api_server_a_silenced_address_is_answered_if_nobody_else_does() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    let run = |assignments: &mut Assignments, answered: bool| {
+        assignments.seen(SEEN, 1);
+        let number = request(assignments, now).unwrap();
+        assignments.listed(number, OLD, None, now);
+        if answered {
+            assignments.seen(SEEN, 1);
+        }
+        (0..20).for_each(|step| assignments.step(now + Duration::from_millis(50) * step));
+        assignments.answers()
+    };
+    assert!(run(&mut assignments, false));
+    let (mut assignments, _) = current("a", 1, vec![accepted("a", 1)]);
+    assert!(!run(&mut assignments, true));
 }
 
 #[test]
 fn a_proposed_address_is_probed_and_accepted() {
-    let (mut assignments, now) = current("a", vec![assignment("a", State::Proposed, "1")]);
+    let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
     let mut actions = Vec::new();
     for step in 0..20 {
         assignments.step(now + Duration::from_millis(50) * step);
@@ -109,64 +190,70 @@ fn a_proposed_address_is_probed_and_accepted() {
     }
     let probes = actions.iter().filter(|action| **action == Action::Send(Command::Probe(ADDRESS)));
     assert_eq!(probes.count(), 3);
-    let accept = Action::Write(assignment("a", State::Proposed, "1"), Change::Accept);
+    let accept = Action::Write(proposed("a", 1), Change::Accept, OLD);
     assert_eq!(actions.iter().filter(|action| **action == accept).count(), 1);
 }
 
 #[test]
 fn a_proposed_address_in_use_is_refused() {
-    let (mut assignments, now) = current("a", vec![assignment("a", State::Proposed, "1")]);
+    let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
     let _commands = assignments.take_actions();
-    assignments.seen(Sighting { address: ADDRESS, mac: MAC });
+    assignments.seen(SEEN, 0);
     assignments.step(now);
-    let refuse = Action::Write(assignment("a", State::Proposed, "1"), Change::Refuse(MAC));
+    let refuse = Action::Write(proposed("a", 1), Change::Refuse(MAC), OLD);
     assert_eq!(assignments.take_actions(), [refuse]);
 }
 
 #[test]
-fn a_deleted_assignment_is_silenced() {
-    let (mut assignments, now) = current("a", vec![assignment("a", State::Accepted, "1")]);
-    assignments.remove(ADDRESS, "another");
-    assert!(assignments.answers(), "another object of the same name");
-    assignments.remove(ADDRESS, "u1");
-    assert!(!assignments.answers());
-    // A list shows deletions that the watch has missed.
-    assignments.apply(assignment("a", State::Accepted, "1"), now);
-    assert!(assignments.answers());
-    assignments.expire();
-    assignments.step(now);
-    assignments.listed(Epoch::default(), Some(Vec::new()), now);
-    assert!(!assignments.answers());
-}
-
-#[test]
-fn a_stopping_node_hands_over_what_has_a_standby() {
+fn a_stopping_node_hands_over_what_has_a_standby_until_it_is_done() {
     let lonely = Assignment {
         address: Ipv4Addr::new(192, 0, 2, 11).into(),
         standby: None,
         uid: "u2".to_owned(),
-        ..assignment("a", State::Accepted, "1")
+        ..accepted("a", 1)
     };
-    let (mut assignments, _) = current("a", vec![assignment("a", State::Accepted, "1"), lonely]);
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1), lonely]);
     let _answered = assignments.take_actions();
     assert!(assignments.can_hand_over());
-    assignments.hand_over();
-    let hand_over = Action::Write(assignment("a", State::Accepted, "1"), Change::HandOver);
-    assert_eq!(assignments.take_actions(), [hand_over]);
+    assignments.stop();
+    let hand_over = || Action::Write(accepted("a", 1), Change::HandOver, OLD);
+    assignments.step(now);
+    assert_eq!(assignments.take_actions(), [hand_over()]);
+    assignments.step(now);
+    assert_eq!(assignments.take_actions(), [], "one request at a time");
+    assignments.written(&accepted("a", 1), OLD, Written::Failed, now);
+    assignments.step(now + Duration::from_millis(250));
+    assert_eq!(assignments.take_actions(), [hand_over()]);
+    let after = Assignment { standby: Some(node("a")), ..accepted("standby", 2) };
+    assignments.written(&accepted("a", 1), OLD, Written::Done(Box::new(after)), now);
+    assert!(!assignments.can_hand_over());
 }
 
 #[test]
 fn a_standby_takes_over_a_silent_address_without_a_heartbeat() {
-    let (mut assignments, now) = current("standby", vec![assignment("a", State::Accepted, "1")]);
-    let take_over = Action::Write(assignment("a", State::Accepted, "1"), Change::TakeOver);
+    let (mut assignments, start) = current("standby", 1, vec![accepted("a", 1)]);
+    let take_over = Action::Write(accepted("a", 1), Change::TakeOver, OLD);
     let taken = (0..100).find(|step| {
-        let now = now + Duration::from_millis(50) * *step;
+        let now = start + Duration::from_millis(50) * *step;
         assignments.step(now);
         let actions = assignments.take_actions();
-        if actions.contains(&Action::ReadHeartbeat(ADDRESS, node("a"))) {
-            assignments.heartbeat(ADDRESS, Some(Some("7".to_owned())), now);
+        if actions.contains(&Action::ReadHeartbeat(node("a"))) {
+            assignments.heartbeat(&node("a"), Some(Some("7".to_owned())), now);
         }
         actions.contains(&take_over)
     });
-    assert!(taken.is_some_and(|step| step >= 30), "{taken:?}");
+    assert!(taken.is_some_and(|step| (34..45).contains(&step)), "{taken:?}");
+}
+
+#[test]
+fn the_response_to_a_write_of_an_older_version_delays_nothing() {
+    let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
+    let done = Written::Done(Box::new(accepted("a", 2)));
+    assignments.written(&proposed("a", 1), OLD, done, now);
+    assignments.written(&proposed("a", 1), OLD, Written::Failed, now);
+    assignments.stop();
+    let _commands = assignments.take_actions();
+    assignments.step(now);
+    let hand_over = Action::Write(accepted("a", 2), Change::HandOver, OLD);
+    assert_eq!(assignments.take_actions(), [hand_over]);
 }

@@ -74,9 +74,12 @@ impl Packet {
         if code != 0 || target.is_multicast() || target.is_unspecified() {
             return None;
         }
+        let [flags] = bytes(message, 4)?;
         let options = message.get(MESSAGE..)?;
         match kind {
             SOLICITATION => solicitation(source, destination, target, options),
+            // RFC 4861 §7.1.2
+            ADVERTISEMENT if destination.is_multicast() && flags & SOLICITED != 0 => None,
             ADVERTISEMENT => {
                 let mac = link_layer_address(options, TARGET_LINK_LAYER)?;
                 Some(Self::Advertisement { target, mac })

@@ -16,9 +16,11 @@ const IPV6: u16 = 0x86dd;
 /// The longest packet that a speaker reads: more options than any client sends.
 const BUFFER: usize = 256;
 
-/// Passes only solicitations and advertisements: otherwise every IPv6 packet of the node would wake
-/// the speaker. The filter loads the next header and the ICMPv6 type relative to the network
-/// header.
+/// The memberships of one socket. Kernels before 6.8 allow some 365.
+const MEMBERSHIPS: usize = 256;
+
+/// Passes solicitations and advertisements alone: else every IPv6 packet of the node would wake the
+/// speaker. Loads the next header and the type of ICMPv6 from the network header on.
 const NEIGHBOR_DISCOVERY: [Instruction; 7] = [
     (0x30, 0, 0, 6),     // ldb [6]
     (0x15, 0, 4, 58),    // jeq #58 (ICMPv6)
@@ -45,7 +47,7 @@ pub struct Link {
     arp: AsyncFd<OwnedFd>,
     ndp: AsyncFd<OwnedFd>,
     // Holds the memberships in the groups of the addresses.
-    groups: OwnedFd,
+    groups: Vec<OwnedFd>,
     members: BTreeMap<Ipv6Addr, usize>,
 }
 
@@ -85,6 +87,9 @@ pub enum LinkError {
     /// A packet could not be received: the interface is down or gone.
     #[error("the packet socket could not be read")]
     Receive(#[source] std::io::Error),
+    /// The interface is down.
+    #[error("the interface is down")]
+    Down,
     /// A packet could not be sent.
     #[error("a packet could not be sent")]
     Send(#[source] Errno),
@@ -118,6 +123,7 @@ impl Link {
         let Sockets { interface, arp, ndp, groups } = sockets;
         let arp = packet_socket::watch(arp).map_err(LinkError::Watch)?;
         let ndp = packet_socket::watch(ndp).map_err(LinkError::Watch)?;
+        let groups = vec![groups];
         Ok(Self { interface, arp, ndp, groups, members: BTreeMap::new() })
     }
 
@@ -134,27 +140,35 @@ impl Link {
         }
     }
 
-    /// Sends a packet.
+    /// Sends a packet. A packet that the interface cannot send now is lost, as it may be on the wire.
     pub fn send(&self, outgoing: &Outgoing) -> Result<(), LinkError> {
         let (socket, protocol) = match &outgoing.packet {
             Payload::Arp(_) => (&self.arp, ARP),
             Payload::Ndp(_) => (&self.ndp, IPV6),
         };
         let (socket, packet) = (socket.get_ref().as_fd(), outgoing.packet.bytes());
-        packet_socket::send(socket, packet, (protocol, self.interface), outgoing.to)
-            .map_err(LinkError::Send)
+        match packet_socket::send(socket, packet, (protocol, self.interface), outgoing.to) {
+            Ok(()) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::NETDOWN | Errno::NETUNREACH) => {
+                Ok(())
+            }
+            Err(error) => Err(LinkError::Send(error)),
+        }
     }
 
     /// Joins the solicited-node multicast group of an address, so that switches and the interface
     /// deliver its solicitations. Addresses may share a group.
     pub fn join(&mut self, address: Ipv6Addr) -> Result<(), LinkError> {
         let (group, interface) = (ndp::group(address), self.interface);
-        let members = self.members.entry(group).or_default();
-        if *members == 0 {
-            sockopt::set_ipv6_add_membership(&self.groups, &group, interface)
-                .map_err(|source| LinkError::Join { address, source })?;
+        let failed = |source| LinkError::Join { address, source };
+        if !self.members.contains_key(&group) {
+            // A socket can have a limited number of memberships.
+            if self.members.len() >= self.groups.len() * MEMBERSHIPS {
+                self.groups.push(datagrams(AddressFamily::INET6).map_err(failed)?);
+            }
+            let socket = self.groups.last().ok_or(failed(Errno::BADF))?;
+            sockopt::set_ipv6_add_membership(socket, &group, interface).map_err(failed)?;
         }
-        *members += 1;
+        *self.members.entry(group).or_default() += 1;
         Ok(())
     }
 
@@ -165,8 +179,10 @@ impl Link {
         *members -= 1;
         if *members == 0 {
             self.members.remove(&group);
-            // It fails only if the interface is gone, and the membership with it.
-            let _gone = sockopt::set_ipv6_drop_membership(&self.groups, &group, self.interface);
+            // It fails on the other sockets, and if the interface is gone.
+            for socket in &self.groups {
+                let _not_member = sockopt::set_ipv6_drop_membership(socket, &group, self.interface);
+            }
         }
     }
 }
@@ -187,7 +203,7 @@ fn packets(protocol: u16, interface: u32, filter: &[Instruction]) -> Result<Owne
     Ok(socket)
 }
 
-/// Reads a packet. Returns `None` for an own packet and for one that is too long.
+/// Reads a packet. Returns `None` for one that is not for this node or too long.
 async fn read(socket: &AsyncFd<OwnedFd>) -> Result<Option<(Mac, Vec<u8>)>, LinkError> {
     loop {
         let mut ready = socket.readable().await.map_err(LinkError::Receive)?;
@@ -196,10 +212,15 @@ async fn read(socket: &AsyncFd<OwnedFd>) -> Result<Option<(Mac, Vec<u8>)>, LinkE
             packet_socket::receive(socket.get_ref().as_fd(), &mut buffer).map_err(Into::into)
         });
         let received = match received {
-            Ok(received) => received.map_err(LinkError::Receive)?,
+            Ok(received) => received,
             Err(TryIoError { .. }) => continue,
         };
-        let is_read = !received.is_own && received.length <= BUFFER;
+        // The interface is down. The socket receives again when it is up.
+        if matches!(&received, Err(error) if error.raw_os_error() == Some(libc::ENETDOWN)) {
+            return Err(LinkError::Down);
+        }
+        let received = received.map_err(LinkError::Receive)?;
+        let is_read = received.is_for_us && received.length <= BUFFER;
         return Ok(is_read.then(|| (received.from, buffer[..received.length].to_vec())));
     }
 }

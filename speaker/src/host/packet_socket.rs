@@ -20,8 +20,9 @@ pub(super) struct Received {
     pub(super) length: usize,
     /// The station that sent it.
     pub(super) from: Mac,
-    /// Whether this machine sent it.
-    pub(super) is_own: bool,
+    /// Whether it was sent to this machine, or to a group of stations. Others are of promiscuous mode, of
+    /// another VLAN, or sent by this machine.
+    pub(super) is_for_us: bool,
 }
 
 /// Watches a socket for packets.
@@ -88,8 +89,9 @@ pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Recei
     // SAFETY: every byte is initialised, and every value of its fields is valid.
     let address = unsafe { address.assume_init() };
     let [a, b, c, d, e, f, ..] = address.sll_addr;
-    let is_own = address.sll_pkttype == libc::PACKET_OUTGOING;
-    Ok(Received { length, from: Mac([a, b, c, d, e, f]), is_own })
+    let to_us = [libc::PACKET_HOST, libc::PACKET_BROADCAST, libc::PACKET_MULTICAST];
+    let is_for_us = to_us.contains(&address.sll_pkttype);
+    Ok(Received { length, from: Mac([a, b, c, d, e, f]), is_for_us })
 }
 
 /// Drops the packets for which a classic BPF program returns 0.

@@ -42,11 +42,11 @@ impl Speaker {
 }
 
 /// Answers, and reports sightings, until the link fails or the receiver is dropped.
-async fn report(announcer: Announcer, found: UnboundedSender<Sighting>) {
+async fn report(mut announcer: Announcer, found: UnboundedSender<Sighting>) {
     while let Ok(response) = announcer.next().await {
         let seen = response.map(|response| announcer.respond(response)).transpose();
         let Ok(seen) = seen else { return };
-        if seen.flatten().is_some_and(|sighting| found.send(sighting).is_err()) {
+        if seen.flatten().is_some_and(|(sighting, _)| found.send(sighting).is_err()) {
             return;
         }
     }
