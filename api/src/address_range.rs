@@ -61,7 +61,7 @@ impl AddressRange {
 
     /// Returns the number of addresses, at most the greatest `u64`.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         let count = number(self.last) - number(self.first);
         u64::try_from(count).ok().and_then(|count| count.checked_add(1)).unwrap_or(u64::MAX)
     }
@@ -188,7 +188,7 @@ mod tests {
             ("2001:db8::/32", "2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", u64::MAX),
         ] {
             let parsed = range(text);
-            assert_eq!((parsed.to_string().as_str(), parsed.len()), (shown, len), "{text}");
+            assert_eq!((parsed.to_string().as_str(), parsed.count()), (shown, len), "{text}");
         }
     }
 
@@ -226,7 +226,7 @@ mod tests {
             let text = format!("192.0.2.{first}-192.0.2.{}", first + more);
             let parsed = range(&text);
             let listed: Vec<_> = parsed.addresses().collect();
-            prop_assert_eq!(listed.len() as u64, parsed.len());
+            prop_assert_eq!(listed.len() as u64, parsed.count());
             prop_assert!(listed.iter().all(|address| parsed.contains(*address)));
             prop_assert_eq!(range(&parsed.to_string()), parsed);
         }

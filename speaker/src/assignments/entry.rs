@@ -222,10 +222,7 @@ impl Entry {
                 monitor::Step::TakeOver => Some(Change::TakeOver),
             },
             Part::Answer(times) => {
-                if times.pop_if(|next| *next <= now).is_some() {
-                    if times.is_empty() {
-                        times.push(now + ANNOUNCE_INTERVAL);
-                    }
+                if is_announcement_due(times, now) {
                     return vec![Action::Send(Command::Announce(address))];
                 }
                 (is_stopping && self.assignment.standby.is_some()).then_some(Change::HandOver)
@@ -287,4 +284,13 @@ impl Part {
     fn answer(now: Instant) -> Self {
         Self::Answer(ANNOUNCE_AGAIN.map(|after| now + after).to_vec())
     }
+}
+
+/// Takes the next of these times if it is over. The last one is followed by another.
+fn is_announcement_due(times: &mut Vec<Instant>, now: Instant) -> bool {
+    let is_due = times.pop_if(|next| *next <= now).is_some();
+    if is_due && times.is_empty() {
+        times.push(now + ANNOUNCE_INTERVAL);
+    }
+    is_due
 }
