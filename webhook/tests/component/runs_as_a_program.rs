@@ -40,7 +40,7 @@ async fn it_reports_why_it_cannot_start() -> Result<()> {
         (&["--kubeconfig=/nowhere/at-all"][..], "check --kubeconfig"),
         (&[][..], "not in a cluster and no --kubeconfig given"),
         (&["--balancer=node-ip"][..], "invalid value 'node-ip'"),
-        (&["--certificate-poll=0"][..], "expected at least 1 second"),
+        (&["--certificate-poll=0"][..], "write a duration of at least 1s"),
     ] {
         let command = Invocation::new(Path::new(PROGRAM)).args(args).arg("--listen=127.0.0.1:0");
         let Err(error) = command.run().await else { anyhow::bail!("{args:?} started") };
