@@ -140,17 +140,21 @@ async fn another_host_that_uses_an_address_is_reported() -> Result<()> {
     let mut speaker = Speaker::start(&node).await?;
     // Another speaker announces the same addresses.
     let second = Speaker::start(&other).await?;
-    for address in [V4, V6] {
-        let expected = Sighting { address, mac: second.mac };
-        let seen = tokio::time::timeout(SOON, sees(&mut speaker, expected)).await;
-        seen.with_context(|| format!("nobody is seen with {address}"))?;
-    }
+    let expected = [V4, V6].map(|address| Sighting { address, mac: second.mac });
+    let seen = tokio::time::timeout(SOON, sees(&mut speaker, expected.to_vec())).await;
+    seen.context("the other host is not seen with both addresses")?;
     second.stop().await;
     speaker.stop().await;
     Ok(())
 }
 
-/// Waits until a speaker reports this sighting.
-async fn sees(speaker: &mut Speaker, expected: Sighting) {
-    while speaker.sightings.recv().await != Some(expected) {}
+/// Waits until a speaker has reported these sightings. The packets of two protocols are read in any
+/// order.
+async fn sees(speaker: &mut Speaker, mut expected: Vec<Sighting>) {
+    while !expected.is_empty() {
+        let Some(seen) = speaker.sightings.recv().await else {
+            return std::future::pending().await;
+        };
+        expected.retain(|sighting| *sighting != seen);
+    }
 }
