@@ -6,10 +6,19 @@ use crate::cluster::identity::NamespaceView;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::snapshot::volume::Volume;
+use crate::unfinished::Outcome;
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::{Location, Store};
+
+/// Reconciles the recorded owner of a volume in use.
+pub(crate) async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+    match record_owner(context, id, volume).await {
+        Ok(()) => Outcome::Done,
+        Err(failure) => context.failed(id, volume, &failure),
+    }
+}
 
 /// Records the claim in the PersistentVolume if an administrator has changed it. The first claim
 /// must not get data that the second has written.

@@ -2,8 +2,9 @@
 
 use crate::context::Context;
 use crate::role::Role;
+use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
-use crate::{expand, orphans, provision, reclaim, restore};
+use crate::{expand, orphans, owners, provision, reclaim, restore};
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -35,14 +36,30 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
         Role::Restore(claim, request) => {
             restore::controller::reconcile(context, (id, claim), &about, request).await
         }
-        Role::InUse(volume) => expand::controller::reconcile(context, id, volume).await,
-        Role::Retained(volume) => match reclaim::retain::reconcile(context, id, volume).await {
-            Outcome::Done => expand::controller::reconcile(context, id, volume).await,
-            retry => retry,
-        },
+        Role::InUse(volume) => {
+            let recorded = owners::reconcile(context, id, volume).await;
+            resize_after(recorded, context, id, volume).await
+        }
+        Role::Retained(volume) => {
+            let recorded = reclaim::retain::reconcile(context, id, volume).await;
+            resize_after(recorded, context, id, volume).await
+        }
         Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
         Role::Stray => orphans::controller::reconcile(context, id).await,
         Role::Published => Outcome::Done,
     };
     context.unfinished.settle(id, outcome)
+}
+
+/// Reconciles the size of a volume once its records are complete.
+async fn resize_after(
+    recorded: Outcome,
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Outcome {
+    match recorded {
+        Outcome::Done => expand::controller::reconcile(context, id, volume).await,
+        retry => retry,
+    }
 }

@@ -101,12 +101,22 @@ impl AddressRange {
         if self.first > self.last {
             return Err(RangeError::Reversed(text.to_owned()));
         }
-        let reserved = RESERVED.iter().map(|&(first, last)| Self { first, last });
-        if reserved.into_iter().any(|reserved| reserved.overlaps(&self)) {
+        if self.is_reserved() {
             return Err(RangeError::Reserved(text.to_owned()));
         }
         Ok(self)
     }
+
+    fn is_reserved(&self) -> bool {
+        let reserved = RESERVED.iter().map(|&(first, last)| Self { first, last });
+        reserved.into_iter().any(|reserved| reserved.overlaps(self))
+    }
+}
+
+/// Returns whether a Service can have `address`.
+#[must_use]
+pub fn is_possible(address: IpAddr) -> bool {
+    !AddressRange { first: address, last: address }.is_reserved()
 }
 
 /// Addresses that are not of a Service: of this host, of one link, or of a group (RFC 6890).

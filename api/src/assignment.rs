@@ -4,7 +4,7 @@
 //! The leader of the webhook creates it as proposed. The holder's speaker accepts or refuses it. The
 //! standby takes it over if the holder fails.
 
-use crate::address_range::AddressRange;
+use crate::address_range::is_possible;
 use crate::names;
 use crate::node::NodeName;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -70,7 +70,7 @@ impl Assignment {
         let holder = NodeName::parse(holder.unwrap_or_default());
         let standby = annotation(names::STANDBY).map(NodeName::parse).transpose();
         let state = annotation(names::ADDRESS_STATE).and_then(State::parse);
-        let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        let version = version(metadata.resource_version.as_deref());
         Ok(Self {
             address,
             holder: holder.map_err(|_| AssignmentError::Holder(address))?,
@@ -135,10 +135,10 @@ pub fn address(name: &str) -> Option<IpAddr> {
     (lease_name(parsed) == name && is_possible(parsed)).then_some(parsed)
 }
 
-/// Returns whether a Service can have `address`.
-fn is_possible(address: IpAddr) -> bool {
-    let text = address.to_string();
-    text.parse::<AddressRange>().is_ok()
+/// Returns the version of a Lease, a list or a deletion as a number.
+#[must_use]
+pub fn version(text: Option<&str>) -> Option<u64> {
+    text?.parse().ok()
 }
 
 #[cfg(test)]

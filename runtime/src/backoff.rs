@@ -3,6 +3,7 @@
 //! All clients of an API server lose it at the same moment. Without jitter they would reconnect at
 //! the same moment too.
 
+use crate::retry;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -48,8 +49,8 @@ impl Backoff {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) > RESET_AFTER) {
             self.failures = 0;
         }
-        let nominal = self.first.saturating_mul(1 << self.failures.min(16)).min(MAX_DELAY);
         self.failures = self.failures.saturating_add(1);
+        let nominal = retry::delay(self.failures, self.first, MAX_DELAY);
         let wait = nominal.mul_f64(0.5 + self.fraction()) + retry_after.unwrap_or_default();
         self.last = now.checked_add(wait);
         wait

@@ -26,6 +26,7 @@ pub mod shutdown;
 pub mod superseded;
 pub mod supervise;
 pub mod termination;
+pub mod timer;
 pub mod tls;
 pub mod watch;
 pub mod work_queue;

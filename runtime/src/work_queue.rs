@@ -3,6 +3,7 @@
 //! A key that is added while a worker has it is queued again afterwards, so no change is missed. A
 //! key that is added twice is queued once.
 
+use crate::timer::reached;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -72,15 +73,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.changed.notify_one();
                 return Held { queue: self, key };
             }
-            let sleep = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = self.changed.notified() => {}
-                () = sleep => {}
+                () = reached(due) => {}
             }
         }
     }

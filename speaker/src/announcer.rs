@@ -3,7 +3,6 @@
 use crate::frame::Mac;
 use crate::host::link::{Link, LinkError, Protocol, Sockets};
 use crate::responder::{Responder, Response, Sighting};
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Answers for addresses on one interface. Dropping it stops all answers.
@@ -47,11 +46,9 @@ impl Announcer {
         }
     }
 
-    /// Stops to answer. Returns the addresses.
-    pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
-        let silenced = self.responder.silence_all();
-        silenced.iter().for_each(|address| self.leave(*address));
-        silenced
+    /// Stops to answer for all addresses.
+    pub fn silence_all(&mut self) {
+        self.responder.silence_all().into_iter().for_each(|address| self.leave(address));
     }
 
     /// Goes on to answer for `address` although this station uses it wrongly.

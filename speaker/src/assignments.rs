@@ -9,7 +9,7 @@ mod entry;
 mod heartbeats;
 
 use crate::leases::{Change, Listed};
-use crate::network::{Command, Epoch};
+use crate::network::{Command, Epoch, Ticket};
 use crate::responder::Sighting;
 use entry::{Entry, Evidence, Part};
 use fastrak_api::assignment::Assignment;
@@ -73,7 +73,7 @@ impl Assignments {
             entries: BTreeMap::new(),
             heartbeats: Heartbeats::default(),
             sightings: BTreeMap::new(),
-            epoch: Epoch::default(),
+            epoch: Epoch::FIRST,
             lists: Lists { requested: 0, is_running: false, is_due: true, not_before: None },
             floor: 0,
             is_stopping: false,
@@ -204,9 +204,8 @@ impl Assignments {
         let mut silent = BTreeSet::new();
         for entry in self.entries.values_mut() {
             let stopped = self.heartbeats.stopped(&entry.assignment.holder, now);
-            let seen = self.sightings.get(&entry.address()).copied().unwrap_or_default();
-            let commands = entry.step(now, (stopped, self.is_stopping), (self.epoch, seen));
-            self.actions.extend(commands);
+            let ticket = ticket(self.epoch, &self.sightings, entry.address());
+            self.actions.extend(entry.step(now, (stopped, self.is_stopping), ticket));
             silent.extend(entry.silent_holder().cloned());
         }
         let due = self.heartbeats.due(silent, now);
@@ -227,7 +226,7 @@ impl Assignments {
                 if matches!(entry.part, Part::Yield { .. }) {
                     self.expire();
                 }
-                let ticket = self.ticket(address);
+                let ticket = ticket(self.epoch, &self.sightings, address);
                 self.actions.extend(entry.commands(ticket).map(Action::Send));
                 entry
             }
@@ -239,14 +238,10 @@ impl Assignments {
     fn resume(&mut self, number: u64, now: Instant) {
         for (address, entry) in &mut self.entries {
             if entry.resume(number, now) {
-                let seen = self.sightings.get(address).copied().unwrap_or_default();
-                self.actions.extend(entry.commands((self.epoch, seen)).map(Action::Send));
+                let ticket = ticket(self.epoch, &self.sightings, *address);
+                self.actions.extend(entry.commands(ticket).map(Action::Send));
             }
         }
-    }
-
-    fn ticket(&self, address: IpAddr) -> (Epoch, u64) {
-        (self.epoch, self.sightings.get(&address).copied().unwrap_or_default())
     }
 
     /// Observes the addresses that are verified without the API server.
@@ -260,6 +255,10 @@ impl Assignments {
         self.actions.push(Action::Send(Command::Ignore(address)));
         self.actions.push(Action::Send(Command::Silence(address)));
     }
+}
+
+fn ticket(epoch: Epoch, sightings: &BTreeMap<IpAddr, u64>, address: IpAddr) -> Ticket {
+    Ticket { epoch, sightings: sightings.get(&address).copied().unwrap_or_default() }
 }
 
 /// The response to a write.

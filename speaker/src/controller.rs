@@ -103,7 +103,7 @@ impl Controller {
 
     fn deleted(&mut self, lease: &Lease) {
         let metadata = &lease.metadata;
-        let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        let version = assignment::version(metadata.resource_version.as_deref());
         let address = metadata.name.as_deref().and_then(assignment::address);
         if let Some(address) = address {
             let uid = metadata.uid.as_deref().unwrap_or_default();

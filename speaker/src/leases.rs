@@ -1,17 +1,21 @@
 //! The Leases that a speaker reads and writes. Every write names the version that was read.
 
 use crate::frame::Mac;
-use fastrak_api::assignment::{Assignment, AssignmentError, State, heartbeat_name, lease_name};
+use fastrak_api::assignment::{
+    self, Assignment, AssignmentError, State, heartbeat_name, lease_name,
+};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
 use fastrak_runtime::watch::Watch;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The timeout of a request. A failover takes less than three seconds, and a later response is of no use.
@@ -87,7 +91,7 @@ impl Leases {
         Self { client, api, node }
     }
 
-    /// Returns the watch of all assignments. A Lease that is not an assignment becomes `None`.
+    /// Returns the watch of the Leases of all assignments.
     #[must_use]
     pub fn watch(&self) -> Watch<Lease> {
         let read = |text: &str| serde_json::from_str(text);
@@ -99,8 +103,7 @@ impl Leases {
     pub async fn list(&self) -> Result<Listed, LeasesError> {
         let params = ListParams::default().labels(&selector());
         let listed = limited(self.api.list(&params)).await?.map_err(LeasesError::List)?;
-        let version =
-            listed.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        let version = assignment::version(listed.metadata.resource_version.as_deref());
         let version = version.ok_or(LeasesError::NoVersion)?;
         let assignments = listed.items.iter().filter_map(|lease| Assignment::read(lease).ok());
         Ok(Listed { version, assignments: assignments.collect() })
@@ -114,8 +117,6 @@ impl Leases {
         change: Change,
     ) -> Result<Option<Assignment>, LeasesError> {
         let patch = json_patch(assignment, change, &self.node, &MicroTime(clock::now()));
-        let patch: json_patch::Patch =
-            serde_json::from_value(patch).unwrap_or_else(|_| json_patch::Patch(Vec::new()));
         let name = lease_name(assignment.address);
         let params =
             PatchParams { field_manager: Some(names::SPEAKER.to_owned()), ..Default::default() };
@@ -161,32 +162,48 @@ fn selector() -> String {
 }
 
 /// Returns a JSON Patch that applies only to the version that was read.
-fn json_patch(assignment: &Assignment, change: Change, node: &NodeName, now: &MicroTime) -> Value {
-    let annotation = |key: &str| format!("/metadata/annotations/{}", key.replace('/', "~1"));
-    let set_state = |state: State| json!({ "op": "add", "path": annotation(names::ADDRESS_STATE), "value": state.as_str() });
-    // The former holder is the standby until the leader names another: it may be back soon, and the new
-    // holder may fail.
-    let (standby, former) = (annotation(names::STANDBY), &assignment.holder);
-    let set_holder = |holder: &NodeName| {
-        [
-            json!({ "op": "add", "path": "/spec/holderIdentity", "value": holder.as_str() }),
-            json!({ "op": "add", "path": "/spec/acquireTime", "value": now }),
-            json!({ "op": "add", "path": standby, "value": former.as_str() }),
-        ]
-    };
-    let version = assignment.version.to_string();
-    let mut patch =
-        vec![json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version })];
-    match change {
-        Change::Accept => patch.push(set_state(State::Accepted)),
+fn json_patch(
+    assignment: &Assignment,
+    change: Change,
+    node: &NodeName,
+    now: &MicroTime,
+) -> Operations {
+    let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+    let value = assignment.version.to_string().into();
+    let test = PatchOperation::Test(TestOperation { path: version, value });
+    let operations = match change {
+        Change::Accept => vec![set_state(State::Accepted)],
         Change::Refuse(mac) => {
-            let path = annotation(names::ADDRESS_CONFLICT);
-            patch.push(json!({ "op": "add", "path": path, "value": mac.to_string() }));
-            patch.push(set_state(State::Refused));
+            vec![annotate(names::ADDRESS_CONFLICT, mac.to_string()), set_state(State::Refused)]
         }
-        Change::TakeOver => patch.extend(set_holder(node)),
+        Change::TakeOver => set_holder(node, &assignment.holder, now),
         // Without a standby no other node can become the holder, and the patch changes nothing.
-        Change::HandOver => patch.extend(assignment.standby.iter().flat_map(set_holder)),
-    }
-    Value::Array(patch)
+        Change::HandOver => match &assignment.standby {
+            Some(standby) => set_holder(standby, &assignment.holder, now),
+            None => Vec::new(),
+        },
+    };
+    Operations([vec![test], operations].concat())
+}
+
+/// The former holder is the standby until the leader names another: it may be back soon, and the new
+/// holder may fail.
+fn set_holder(holder: &NodeName, former: &NodeName, now: &MicroTime) -> Vec<PatchOperation> {
+    vec![
+        add(["spec", "holderIdentity"], holder.as_str()),
+        add(["spec", "acquireTime"], serde_json::to_value(now).unwrap_or_default()),
+        annotate(names::STANDBY, former.as_str()),
+    ]
+}
+
+fn set_state(state: State) -> PatchOperation {
+    annotate(names::ADDRESS_STATE, state.as_str())
+}
+
+fn annotate(key: &str, value: impl Into<Value>) -> PatchOperation {
+    add(["metadata", "annotations", key], value)
+}
+
+fn add<const N: usize>(path: [&str; N], value: impl Into<Value>) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path), value: value.into() })
 }

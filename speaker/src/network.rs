@@ -27,9 +27,8 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 /// A command of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Answer for the address, and announce it, unless the task was stopped since this epoch or has
-    /// seen another station more often than this number.
-    Answer(IpAddr, Epoch, u64),
+    /// Answer for the address, and announce it, unless the task was silenced since the decision.
+    Answer(IpAddr, Ticket),
     /// Do not answer for the address any more.
     Silence(IpAddr),
     /// Announce the address again.
@@ -65,7 +64,7 @@ pub enum Notice {
 
 /// The number of times that the task was stopped. What the controller had read before the last of them
 /// is void.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
 
 impl Epoch {
@@ -77,6 +76,15 @@ impl Epoch {
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
+}
+
+/// What the controller knew when it decided to answer for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// How often another station was seen while this node answered for the address.
+    pub sightings: u64,
 }
 
 /// The state of the task.
@@ -103,7 +111,7 @@ pub async fn run(
     notices: UnboundedSender<Notice>,
 ) -> Result<(), LinkError> {
     let (counts, reported) = (BTreeMap::new(), BTreeMap::new());
-    let mut network = Network { announcer, notices, epoch: Epoch::default(), counts, reported };
+    let mut network = Network { announcer, notices, epoch: Epoch::FIRST, counts, reported };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = boot_clock::now();
@@ -162,9 +170,9 @@ impl Network {
 
     fn obey(&mut self, command: Command) -> Result<(), LinkError> {
         match command {
-            Command::Answer(address, epoch, count) => {
-                let seen = self.counts.get(&address).copied().unwrap_or_default();
-                if epoch == self.epoch && count == seen {
+            Command::Answer(address, ticket) => {
+                let sightings = self.counts.get(&address).copied().unwrap_or_default();
+                if ticket == (Ticket { epoch: self.epoch, sightings }) {
                     self.announcer.answer(address)?;
                 }
             }

@@ -8,18 +8,16 @@
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use rustix::fd::AsFd as _;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::eventually::eventually;
+use crate::nodes::sandbox::{hold, network_run};
 use crate::process::{Invocation, Process};
 
 /// The port of the discard protocol (RFC 863).
 const DISCARD: u16 = 9;
-const SOON: Duration = Duration::from_secs(10);
 
 /// An Ethernet segment.
 #[derive(Debug)]
@@ -141,19 +139,11 @@ impl Network {
 
 /// Starts a process that holds a network namespace.
 async fn namespace(name: &str, logs: &Path) -> Result<Process> {
-    let hold = Invocation::new("unshare").args(["--net", "--", "sleep", "infinity"]);
-    let mut holder = Process::start(name, &hold, &logs.join(format!("{name}.log")))?;
-    let comm = format!("/proc/{}/comm", holder.pid());
-    eventually(SOON, "a network namespace", || {
-        let is_ready = std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() == "sleep");
-        std::future::ready(holder.expect_running().map(|()| is_ready.then_some(())).transpose())
-    })
-    .await??;
-    Ok(holder)
+    let unshare = Invocation::new("unshare").args(["--net", "--", "sleep", "infinity"]);
+    hold(name, &unshare, logs).await
 }
 
 async fn run(namespace: &Process, line: &str) -> Result<String> {
-    let target = format!("--net=/proc/{}/ns/net", namespace.pid());
-    let words = ["nsenter", &target, "--"].into_iter().chain(line.split(' '));
-    Ok(Invocation::of(words)?.run().await?.stdout)
+    let words: Vec<_> = line.split(' ').collect();
+    Ok(network_run(namespace.pid(), &words).await?.stdout)
 }

@@ -11,7 +11,7 @@ mod network;
 mod node;
 mod proxy;
 pub(crate) mod remains;
-mod sandbox;
+pub(crate) mod sandbox;
 mod supported;
 
 use std::path::PathBuf;

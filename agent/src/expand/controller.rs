@@ -11,7 +11,6 @@ use crate::cluster::{Changed, ClaimStatus};
 use crate::context::Context;
 use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::Expansion;
-use crate::owners;
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
@@ -23,11 +22,8 @@ use fastrak_store::volumes::Location;
 /// How often a status patch is repeated after a conflict.
 const ATTEMPTS: usize = 5;
 
-/// Records the owner of a volume in use, and reconciles the size of its claim.
+/// Reconciles the size of a volume and of its claim.
 pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
-    if let Err(failure) = owners::record_owner(context, id, volume).await {
-        return context.failed(id, volume, &failure);
-    }
     let Some((claim, growth)) = context.snapshot.owner(volume) else { return Outcome::Done };
     let resized = match plan::plan(&claim, &growth, volume) {
         Step::Nothing => return Outcome::Done,

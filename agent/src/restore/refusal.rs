@@ -28,8 +28,8 @@ pub enum Wait {
 /// Why a claim cannot have the volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The volume does not exist, or is not for this claim. Both have one message, so that nobody
-    /// learns about the volumes of others.
+    /// The volume does not exist, or is not for this claim. One message for both keeps the volumes of
+    /// others secret.
     #[error(
         "node {node} has no volume {id} that a claim of this namespace may have. A volume is on one node, \
          which the claim must name ({pin}); the trash keeps it for a limited time; and only the namespace \

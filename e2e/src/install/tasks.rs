@@ -6,6 +6,7 @@ use clap::Parser as _;
 use fastrak_agent::config as agent;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_testkit::Identity;
+use fastrak_testkit::fixtures::webhook_args;
 use fastrak_webhook::config as webhook;
 use fastrak_webhook::run::Webhook;
 use std::net::SocketAddr;
@@ -70,16 +71,5 @@ impl Task {
 
 /// Returns the configuration of a webhook on free ports of the loopback address.
 pub fn webhook_config(identity: &Identity, flags: &[&str]) -> Result<webhook::Args> {
-    let kubeconfig = format!("--kubeconfig={}", identity.kubeconfig_path().display());
-    let args = [
-        "fastrak-webhook",
-        "--listen=127.0.0.1:0",
-        "--admin-addr=127.0.0.1:0",
-        "--tls-name=127.0.0.1",
-        "--drain=0",
-        "--certificate-poll=1",
-        kubeconfig.as_str(),
-    ];
-    let args = args.into_iter().chain(flags.iter().copied());
-    Ok(webhook::Args::try_parse_from(args)?)
+    Ok(webhook::Args::try_parse_from(webhook_args(identity, flags))?)
 }

@@ -1,10 +1,10 @@
 //! What this node does for one address.
 
-use super::Action;
+use super::{Action, RETRY};
 use crate::frame::Mac;
 use crate::leases::Change;
 use crate::monitor::{self, Monitor};
-use crate::network::{Command, Epoch};
+use crate::network::{Command, Epoch, Ticket};
 use crate::verification::{self, Verification};
 use fastrak_api::assignment::{Assignment, State};
 use fastrak_api::node::NodeName;
@@ -18,9 +18,7 @@ const ANNOUNCE_AGAIN: [Duration; 2] = [Duration::from_millis(2200), Duration::fr
 /// The time between two announcements after that. A node whose cable was out for a time, and which
 /// therefore still answers for an address that it has lost, yields to the next announcement.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
-/// The time after which a failed write is repeated.
-const RETRY: Duration = Duration::from_secs(1);
-/// The same while the node stops.
+/// The time after which a failed write is repeated while the node stops.
 const RETRY_STOPPING: Duration = Duration::from_millis(200);
 /// The time after which a write that succeeded is repeated if the watch still shows the assignment
 /// before it.
@@ -200,7 +198,7 @@ impl Entry {
         &mut self,
         now: Instant,
         (stopped, is_stopping): (bool, bool),
-        ticket: (Epoch, u64),
+        ticket: Ticket,
     ) -> Vec<Action> {
         let address = self.address();
         let change = match &mut self.part {
@@ -230,7 +228,7 @@ impl Entry {
             Part::None | Part::Yield { .. } => None,
         };
         change
-            .and_then(|change| self.write(change, (is_stopping, now), ticket.0))
+            .and_then(|change| self.write(change, (is_stopping, now), ticket.epoch))
             .into_iter()
             .collect()
     }
@@ -256,19 +254,15 @@ impl Entry {
     }
 
     /// Returns the commands that make the network task do this and nothing else for the address. A
-    /// command that changes nothing is harmless. The epoch and the number of sightings are those that the
-    /// decision knew.
-    pub(super) fn commands(
-        &self,
-        (epoch, sightings): (Epoch, u64),
-    ) -> impl Iterator<Item = Command> + use<> {
+    /// command that changes nothing is harmless.
+    pub(super) fn commands(&self, ticket: Ticket) -> impl Iterator<Item = Command> + use<> {
         let address = self.address();
         let observe = match &self.part {
             Part::Verify(_) | Part::Observe(_) => Command::Observe(address),
             Part::None | Part::Answer(_) | Part::Yield { .. } => Command::Ignore(address),
         };
         let answer = match &self.part {
-            Part::Answer(_) => Command::Answer(address, epoch, sightings),
+            Part::Answer(_) => Command::Answer(address, ticket),
             Part::None | Part::Verify(_) | Part::Yield { .. } | Part::Observe(_) => {
                 Command::Silence(address)
             }

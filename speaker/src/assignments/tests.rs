@@ -49,7 +49,7 @@ fn current(name: &str, version: u64, listed: Vec<Assignment>) -> (Assignments, I
 }
 
 fn answer(epoch: Epoch, sightings: u64) -> Action {
-    Action::Send(Command::Answer(ADDRESS, epoch, sightings))
+    Action::Send(Command::Answer(ADDRESS, Ticket { epoch, sightings }))
 }
 
 #[test]

@@ -75,13 +75,7 @@ impl Sandbox {
             .args(["--target", &target, "--mount", "--net", "--"])
             .args(["unshare", "--net", "--mount", "--uts", "--propagation", "shared", "--"])
             .args(["sleep", "infinity"]);
-        let log = logs.join(format!("{name}.log"));
-        let holder = Process::start(name, &unshare, &log)?;
-        let pid = holder.pid();
-        eventually(SOON, "the namespaces of a node", || {
-            std::future::ready(name_of(pid).is_some_and(|name| name == "sleep"))
-        })
-        .await?;
+        let holder = hold(name, &unshare, logs).await?;
         Ok(Compartment { holder, first: self.first })
     }
 
@@ -135,7 +129,20 @@ fn enter(pid: u32, kinds: &[&str], first: u32) -> Vec<String> {
     words
 }
 
-async fn network_run(pid: u32, words: &[&str]) -> Result<Output> {
+/// Starts `sleep` in new namespaces and waits until it runs in them.
+pub(crate) async fn hold(name: &str, unshare: &Invocation, logs: &Path) -> Result<Process> {
+    let mut holder = Process::start(name, unshare, &logs.join(format!("{name}.log")))?;
+    let pid = holder.pid();
+    eventually(SOON, format!("the namespaces of {name}"), || {
+        let is_ready = name_of(pid).is_some_and(|name| name == "sleep");
+        std::future::ready(holder.expect_running().map(|()| is_ready.then_some(())).transpose())
+    })
+    .await??;
+    Ok(holder)
+}
+
+/// Runs a program of the machine in the network namespace of a process.
+pub(crate) async fn network_run(pid: u32, words: &[&str]) -> Result<Output> {
     let target = format!("--net=/proc/{pid}/ns/net");
     Invocation::of(["nsenter", &target, "--"])?.args(words).run().await
 }

@@ -16,6 +16,7 @@ use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::Reason;
 use fastrak_api::duration::parse_or_seconds;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::timer::reached;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
 use kube::runtime::watcher::Event;
@@ -211,13 +212,6 @@ fn take<K: Kind>(queue: &mut Queue<K::View>, event: Event<K::View>, snapshot: &S
         Event::Apply(view) | Event::InitApply(view) => {
             queue.put(K::key(&view), view, Instant::now());
         }
-    }
-}
-
-async fn reached(next: Option<Instant>) {
-    match next {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -15,6 +15,7 @@ use fastrak_api::object::trimmed;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::reflector::Reflector;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::timer::reached;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, Pod};
@@ -222,13 +223,6 @@ impl Schedule {
 /// Returns the label selector of the agents' pods.
 fn agent_selector() -> String {
     format!("{}={}", kubernetes::APP_NAME, names::AGENT)
-}
-
-async fn reached(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The value of an object and its key. An object may have no value.

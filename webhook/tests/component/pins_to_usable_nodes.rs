@@ -40,12 +40,7 @@ async fn becomes(
 /// Waits until this number of agents is in a state.
 async fn counts(webhook: &Running, state: &str, count: u32) -> Result<()> {
     let line = format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}");
-    eventually(SOON, line.clone(), || async {
-        let metrics = webhook.metrics().await?;
-        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
-        Ok(())
-    })
-    .await
+    webhook.shows(&[&line]).await
 }
 
 async fn immediate(cluster: &TestCluster) -> Result<()> {

@@ -83,13 +83,7 @@ async fn missed_services_are_repaired() -> Result<()> {
     cluster.has_event("BalancerRepaired", "flipped", "removed the decision").await?;
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 3"#;
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
-    eventually(SOON, "three repairs are counted, and nothing is left", || async {
-        let metrics = webhook.metrics().await?;
-        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
-        ensure!(metrics.lines().any(|have| have == idle), "{metrics}");
-        Ok(())
-    })
-    .await?;
+    webhook.shows(&[line, idle]).await?;
     // One task handles Services in order: after a later one, the others were handled.
     cluster.register("127.0.0.1:9".parse()?).await?;
     create(&services, web("later"), "default").await?;
@@ -150,12 +144,7 @@ async fn an_address_of_another_load_balancer_ends_the_decision() -> Result<()> {
     assert_eq!(said(&services.get("others").await?), withheld);
     assert_eq!(said(&services.get("ours").await?), inlets());
     let line = r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 2"#;
-    eventually(SOON, "two repairs are counted", || async {
-        let metrics = webhook.metrics().await?;
-        ensure!(metrics.lines().any(|have| have == line), "{metrics}");
-        Ok(())
-    })
-    .await?;
+    webhook.shows(&[line]).await?;
     webhook.stop().await
 }
 

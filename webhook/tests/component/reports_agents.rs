@@ -1,24 +1,18 @@
 //! An agent that is not Ready is reported on its node, once, after the grace period.
 
 use crate::agents::{runs_agent, set_ready};
-use crate::test_cluster::{Running, SOON, TestCluster};
-use anyhow::{Result, ensure};
-use fastrak_testkit::{Options, eventually, fake_node, or_skip};
+use crate::test_cluster::{Running, TestCluster};
+use anyhow::Result;
+use fastrak_testkit::{Options, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 
 /// Waits until this number of agents is in each state.
 async fn counts(replica: &Running, ready: u32, starting: u32, down: u32) -> Result<()> {
-    eventually(SOON, format!("{ready} ready, {starting} starting, {down} down"), || async {
-        let metrics = replica.metrics().await?;
-        for (state, count) in [("ready", ready), ("starting", starting), ("down", down)] {
-            let line = format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}");
-            ensure!(metrics.lines().any(|have| have == line), "{metrics}");
-        }
-        Ok(())
-    })
-    .await
+    let lines = [("ready", ready), ("starting", starting), ("down", down)]
+        .map(|(state, count)| format!("fastrak_webhook_agents{{state=\"{state}\"}} {count}"));
+    replica.shows(&lines.each_ref().map(String::as_str)).await
 }
 
 #[tokio::test]

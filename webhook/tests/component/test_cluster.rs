@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use fastrak_api::names;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_testkit::fixtures::webhook_args;
 use fastrak_testkit::objects::service;
 use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{ControlPlane, Identity, Options, apply_manifests, eventually};
@@ -81,19 +82,7 @@ impl TestCluster {
 
     /// Returns the configuration of a webhook on free loopback ports.
     pub(crate) fn config(&self, flags: &[&str]) -> Result<Args> {
-        let kubeconfig = self.kubeconfig();
-        let usual = [
-            "fastrak-webhook",
-            "--listen=127.0.0.1:0",
-            "--admin-addr=127.0.0.1:0",
-            "--tls-name=127.0.0.1",
-            "--drain=0",
-            "--certificate-poll=1",
-            "--kubeconfig",
-            &kubeconfig,
-        ];
-        let args = usual.into_iter().chain(flags.iter().copied());
-        let mut args = Args::try_parse_from(args)?;
+        let mut args = Args::try_parse_from(webhook_args(&self.identity, flags))?;
         // A short delay, unless the test sets another.
         if !flags.iter().any(|flag| flag.starts_with("--repair-delay")) {
             args.lead.repair.repair_delay = Duration::from_millis(200);
@@ -201,6 +190,18 @@ impl Running {
     /// Returns the metrics.
     pub(crate) async fn metrics(&self) -> Result<String> {
         Ok(http::get(self.admin, "/metrics").await?.1)
+    }
+
+    /// Waits until the metrics contain all of these lines at the same time.
+    pub(crate) async fn shows(&self, lines: &[&str]) -> Result<()> {
+        eventually(SOON, format!("the metrics contain {lines:?}"), || async {
+            let metrics = self.metrics().await?;
+            for line in lines {
+                ensure!(metrics.lines().any(|have| have == *line), "{metrics}");
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Stops the webhook like a crash: nothing is finished or released.
