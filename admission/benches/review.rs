@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 const SETTINGS: Settings =
-    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, addresses: false, dry_run: false };
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The settings of a webhook without flags.
 pub const SETTINGS: Settings =
-    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, addresses: false, dry_run: false };
 
 /// Classes: `local-storage` and `waits` (ours, wait), `now` (ours, immediate), `east` (ours, zone
 /// east only), `foreign`. None is marked as the default.

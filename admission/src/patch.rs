@@ -25,6 +25,8 @@ pub enum Field {
     Label(&'static str),
     /// The class of a claim.
     ClassName,
+    /// The load balancer class of a Service.
+    BalancerClass,
 }
 
 /// A field with its new value. None removes it.
@@ -55,6 +57,8 @@ pub struct Received<'a> {
 struct Spec<'a> {
     #[serde(borrow, default)]
     storage_class_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    load_balancer_class: Option<Text<'a>>,
 }
 
 impl Edit {
@@ -108,7 +112,7 @@ impl Field {
         match self {
             Self::Annotation(_) => "annotation ",
             Self::Label(_) => "label ",
-            Self::ClassName => "",
+            Self::ClassName | Self::BalancerClass => "",
         }
     }
 
@@ -117,6 +121,7 @@ impl Field {
         match self {
             Self::Annotation(key) | Self::Label(key) => key,
             Self::ClassName => "spec.storageClassName",
+            Self::BalancerClass => "spec.loadBalancerClass",
         }
     }
 
@@ -126,6 +131,7 @@ impl Field {
             Self::Annotation(key) => (["metadata", "annotations"], Some(key)),
             Self::Label(key) => (["metadata", "labels"], Some(key)),
             Self::ClassName => (["spec", "storageClassName"], None),
+            Self::BalancerClass => (["spec", "loadBalancerClass"], None),
         }
     }
 
@@ -152,15 +158,21 @@ impl fmt::Display for Field {
 
 impl<'a> From<PartialClaim<'a>> for Received<'a> {
     fn from(claim: PartialClaim<'a>) -> Self {
-        let spec = claim.spec.map(|spec| Spec { storage_class_name: spec.0.storage_class_name });
+        let spec = claim.spec.map(|spec| Spec {
+            storage_class_name: spec.0.storage_class_name,
+            load_balancer_class: None,
+        });
         Self { metadata: claim.metadata, spec: spec.map(Mapping) }
     }
 }
 
 impl<'a> From<PartialService<'a>> for Received<'a> {
     fn from(service: PartialService<'a>) -> Self {
-        let spec = service.spec.map(|_| Mapping(Spec::default()));
-        Self { metadata: service.metadata, spec }
+        let spec = service.spec.map(|spec| Spec {
+            storage_class_name: None,
+            load_balancer_class: spec.0.load_balancer_class,
+        });
+        Self { metadata: service.metadata, spec: spec.map(Mapping) }
     }
 }
 
@@ -170,6 +182,7 @@ impl Received<'_> {
             Field::Annotation(key) => self.metadata.as_ref()?.0.annotation(key),
             Field::Label(key) => self.metadata.as_ref()?.0.label(key),
             Field::ClassName => self.spec.as_ref()?.0.storage_class_name.as_deref(),
+            Field::BalancerClass => self.spec.as_ref()?.0.load_balancer_class.as_deref(),
         }
     }
 

@@ -10,6 +10,7 @@ use self::agent::Agent;
 use self::namespace::NamespaceInfo;
 use self::node::{Condition, PartialNode, Taint};
 use self::volume::VolumeInfo;
+use fastrak_api::address_range::AddressRange;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
@@ -18,6 +19,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A snapshot of the cluster.
@@ -62,6 +64,10 @@ pub struct NodeInfo {
     pub unfit: Option<Unfit>,
     /// The pods that it takes now.
     pub availability: Availability,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The networks of its pods.
+    pub pod_networks: Vec<AddressRange>,
 }
 
 /// The pods that a node takes now, the best value last.
@@ -190,6 +196,8 @@ impl NodeInfo {
         let spec = node.spec.as_ref();
         let cordoned = spec.and_then(|spec| spec.unschedulable) == Some(true);
         let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
+        let networks = spec.and_then(|spec| spec.pod_cidrs.as_ref()).into_iter().flatten();
+        let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
         let taints: Vec<_> = taints.filter(|taint| repels(taint)).collect();
         let ready = node
             .status
@@ -211,6 +219,8 @@ impl NodeInfo {
                 [] => Availability::Open,
                 [..] => Availability::Tainted,
             },
+            addresses: addresses.filter_map(|one| one.address.parse().ok()).collect(),
+            pod_networks: networks.filter_map(|network| network.parse().ok()).collect(),
             labels,
         }
     }

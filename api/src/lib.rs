@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address_pool;
 pub mod address_range;
 pub mod assignment;
 pub mod balancer;

@@ -147,11 +147,28 @@ pub const STANDBY: &str = domain!("standby");
 pub const ADDRESS_STATE: &str = domain!("address-state");
 /// Annotation on a refused Lease: the MAC address of the station that uses the address.
 pub const ADDRESS_CONFLICT: &str = domain!("address-conflict");
+/// Annotations on a Lease of an address: the namespace, the name and the UID of the Service that has
+/// the address.
+pub const SERVICE_NAMESPACE: &str = domain!("service-namespace");
+/// See [`SERVICE_NAMESPACE`].
+pub const SERVICE_NAME: &str = domain!("service-name");
+/// See [`SERVICE_NAMESPACE`].
+pub const SERVICE_UID: &str = domain!("service-uid");
+/// The load balancer class of Services whose addresses the speakers answer for.
+pub const ADDRESS_CLASS: &str = domain!("address");
+/// Annotation on a Service: the addresses that it requests, separated by commas.
+pub const LOAD_BALANCER_IPS: &str = domain!("load-balancer-ips");
+/// The version of the API of [`ADDRESS_POOLS`].
+pub const ADDRESS_POOL_VERSION: &str = domain!("v1alpha1");
+/// The CustomResourceDefinition of address pools.
+pub const ADDRESS_POOLS: &str = concat!("addresspools.", domain!());
 /// Name of the speaker's DaemonSet and ServiceAccount.
 pub const SPEAKER: &str = "fastrak-speaker";
 
 /// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
 pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";
+/// Field manager of the addresses in the status of Services, and of their Leases.
+pub const MANAGER_ADDRESSES: &str = "fastrak-addresses";
 /// Field manager of the webhook's repairs.
 pub const MANAGER_REPAIR: &str = "fastrak-repair";
 /// Field manager of the agent's writes.
@@ -193,6 +210,8 @@ pub mod kubernetes {
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
     /// The annotation from before the field `spec.loadBalancerSourceRanges` existed.
     pub const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    /// Label on a node: no load balancer may use it.
+    pub const EXCLUDE_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
     /// The label by which a selector can name a namespace.
     pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
     /// The namespace that every cluster has; its uid identifies the cluster.

@@ -63,11 +63,18 @@ pub enum EventReason {
     NodeLabelMissing,
     /// On a Service: a repair has decided about it, or removed the decision.
     BalancerRepaired,
+    /// On a Service: it has these addresses.
+    AddressAssigned,
+    /// On a Service: it cannot get an address, why, and what to do.
+    AddressNotAssigned,
+    /// On a Service: a station outside of the cluster uses the address that it requests or was to
+    /// get.
+    AddressInUse,
 }
 
 impl EventReason {
     /// All reasons.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::ProvisioningSucceeded,
         Self::ProvisioningFailed,
         Self::VolumeResizeSuccessful,
@@ -95,6 +102,9 @@ impl EventReason {
         Self::NodeLabelRestored,
         Self::NodeLabelMissing,
         Self::BalancerRepaired,
+        Self::AddressAssigned,
+        Self::AddressNotAssigned,
+        Self::AddressInUse,
     ];
 
     /// Returns the reason as `kubectl get events` shows it.
@@ -128,6 +138,9 @@ impl EventReason {
             Self::NodeLabelRestored => "NodeLabelRestored",
             Self::NodeLabelMissing => "NodeLabelMissing",
             Self::BalancerRepaired => "BalancerRepaired",
+            Self::AddressAssigned => "AddressAssigned",
+            Self::AddressNotAssigned => "AddressNotAssigned",
+            Self::AddressInUse => "AddressInUse",
         }
     }
 
@@ -145,7 +158,8 @@ impl EventReason {
             | Self::SelectedNodeRemoved
             | Self::PinRepaired
             | Self::NodeLabelRestored
-            | Self::BalancerRepaired => false,
+            | Self::BalancerRepaired
+            | Self::AddressAssigned => false,
             Self::ProvisioningFailed
             | Self::VolumeResizeFailed
             | Self::VolumeFailedDelete
@@ -161,7 +175,9 @@ impl EventReason {
             | Self::ClassNameTaken
             | Self::AgentNotReady
             | Self::ClaimNotServed
-            | Self::NodeLabelMissing => true,
+            | Self::NodeLabelMissing
+            | Self::AddressNotAssigned
+            | Self::AddressInUse => true,
         }
     }
 }

@@ -60,6 +60,7 @@ impl Cluster {
             settings: Settings {
                 balancer,
                 alternative: Mode::None,
+                addresses: picks.yes(),
                 dry_run: picks.one(&[false, false, true]),
             },
         }
@@ -71,7 +72,7 @@ fn namespace(picks: &mut Picks<'_>) -> NamespaceInfo {
     NamespaceInfo {
         opted_out: picks.one(&[false, false, false, true]),
         default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
-        balancer: text(&[None, Some("inlets"), Some("none"), Some("node-ip"), Some("-")], picks),
+        balancer: text(&[None, Some("inlets"), Some("none"), Some("address-pool"), Some("-")], picks),
     }
 }
 

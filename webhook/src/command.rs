@@ -108,6 +108,8 @@ enum CommandError {
     WriteYaml { source: serde_saphyr::ser::Error },
     #[error("policies have no dry-run mode; remove --dry-run, or do not apply the bindings")]
     PoliciesInDryRun,
+    #[error("policies cannot choose addresses of AddressPools; remove --addresses")]
+    PoliciesWithAddresses,
     #[error("could not write to standard output")]
     Write { source: io::Error },
 }

@@ -73,6 +73,9 @@ pub struct DecideArgs {
         global = true
     )]
     pub balancer_alternative: Mode,
+    /// Give Services addresses of AddressPools. Requires the component deploy/addresses.
+    #[arg(long, env = "FASTRAK_ADDRESSES", global = true)]
+    pub addresses: bool,
     /// Change nothing: report changes and denials as warnings and in metrics.
     #[arg(long, env = "FASTRAK_DRY_RUN", global = true)]
     pub dry_run: bool,
@@ -82,8 +85,8 @@ impl DecideArgs {
     /// Returns the settings that decisions use.
     #[must_use]
     pub const fn settings(&self) -> Settings {
-        let Self { balancer, balancer_alternative: alternative, dry_run } = *self;
-        Settings { balancer, alternative, dry_run }
+        let Self { balancer, balancer_alternative: alternative, addresses, dry_run } = *self;
+        Settings { balancer, alternative, addresses, dry_run }
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Events {
 pub(crate) enum Action {
     Repairing,
     Watching,
+    Assigning,
 }
 
 /// Creates the event queue.
@@ -51,6 +52,7 @@ impl Events {
         let action = match action {
             Action::Repairing => "Repairing",
             Action::Watching => "Watching",
+            Action::Assigning => "Assigning",
         };
         let (is_warning, reason) = (reason.is_warning(), reason.as_str());
         self.recorder.record(regarding, Event { is_warning, reason, action, note });

@@ -1,6 +1,7 @@
 //! The work of the leader: wiring of the election, and of the parts that run on one replica or
 //! report from one replica.
 
+use crate::allocation::controller::AllocationController;
 use crate::event;
 use crate::metrics::Metrics;
 use crate::probe::controller::{Probe, ProbeArgs};
@@ -47,6 +48,7 @@ pub struct Lead {
     agents: AgentsWatch,
     repair: RepairController,
     probe: Option<Probe>,
+    allocation: Option<AllocationController>,
 }
 
 /// What the work needs of the other parts.
@@ -96,9 +98,18 @@ impl Lead {
             store: store.clone(),
             settings: needs.settings,
             metrics: metrics.repair.clone(),
-            events,
+            events: events.clone(),
             args: args.repair.clone(),
         };
+        let allocates = needs.settings.addresses && !needs.settings.dry_run;
+        let allocation = allocates.then(|| AllocationController {
+            client: client.clone(),
+            store: store.clone(),
+            events,
+            metrics: metrics.allocation.clone(),
+            namespace: namespace.to_owned(),
+            speaker_grace: needs.agent_grace,
+        });
         let interval = args.probe.probe_interval;
         let probe = (!interval.is_zero()).then(|| Probe {
             client: client.clone(),
@@ -107,12 +118,13 @@ impl Lead {
             metrics: metrics.probe.clone(),
         });
         let events = event::writer(queue, client.clone());
-        Self { election, leadership, events, defaults, agents, repair, probe }
+        Self { election, leadership, events, defaults, agents, repair, probe, allocation }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, events, defaults, agents, repair, probe } = self;
+        let Self { election, leadership, events, defaults, agents, repair, probe, allocation } =
+            self;
         parts.spawn("election", election.run(shutdown.clone()));
         // It ends once the tasks that record events have returned.
         parts.spawn("events", events.run());
@@ -123,10 +135,17 @@ impl Lead {
             leads.while_held(&ending, || repair.run()).await;
             Ok::<_, Infallible>(())
         });
-        let Some(probe) = probe else { return };
+        if let Some(probe) = probe {
+            let (leads, ending) = (leadership.clone(), shutdown.clone());
+            parts.spawn("probe", async move {
+                leads.while_held(&ending, || probe.run()).await;
+                Ok::<_, Infallible>(())
+            });
+        }
+        let Some(allocation) = allocation else { return };
         let ending = shutdown.clone();
-        parts.spawn("probe", async move {
-            leadership.while_held(&ending, || probe.run()).await;
+        parts.spawn("allocation", async move {
+            leadership.while_held(&ending, || allocation.run()).await;
             Ok::<_, Infallible>(())
         });
     }

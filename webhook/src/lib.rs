@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allocation;
 pub mod command;
 pub mod config;
 mod event;

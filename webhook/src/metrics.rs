@@ -1,6 +1,7 @@
 //! All metrics of the webhook. Each module defines and registers its own. Label values are enums,
 //! so no text of a tenant becomes a label.
 
+use crate::allocation::AllocationMetrics;
 use crate::probe::metrics::ProbeMetrics;
 use crate::repair::metrics::RepairMetrics;
 use crate::rotation::metrics::RotationMetrics;
@@ -25,6 +26,8 @@ pub struct Metrics {
     pub repair: RepairMetrics,
     /// The metrics of probes.
     pub probe: ProbeMetrics,
+    /// The metrics of addresses.
+    pub allocation: AllocationMetrics,
     /// The number of scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
 }
@@ -41,6 +44,7 @@ impl Metrics {
             webhook_config: DriftMetrics::register(registry),
             repair: RepairMetrics::register(registry),
             probe: ProbeMetrics::register(registry),
+            allocation: AllocationMetrics::register(registry),
             scrapes: ScrapeMetrics::default(),
         };
         registry.register("metrics_scrapes", "Scrapes of the metrics port", this.scrapes.clone());

@@ -2,7 +2,7 @@
 //!
 //! `fastrak_admission::snapshot` defines the snapshot.
 
-mod agent_pods;
+pub(crate) mod agent_pods;
 pub mod agents;
 pub mod defaults;
 mod looks;

@@ -29,10 +29,11 @@ const CLAIM: [Row<Claim>; 8] = [
 ];
 
 /// The fields of Services. The first are the annotations of `balancer::MANAGED`.
-const SERVICE: [Row<ServiceView>; 3] = [
+const SERVICE: [Row<ServiceView>; 4] = [
     (Field::Annotation(inlets::MANAGE), |service| service.managed[0].as_deref()),
     (Field::Annotation(inlets::MANAGE_LEGACY), |service| service.managed[1].as_deref()),
     (Field::Annotation(names::BALANCER_DECISION), |service| service.decision.as_deref()),
+    (Field::BalancerClass, |service| service.class.as_deref()),
 ];
 
 /// The answer to a probe, on a claim that is never stored.
@@ -114,7 +115,7 @@ mod tests {
         let object = json!({"metadata": {"name": "web", "namespace": "shop"},
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
         let view = ServiceView::read(&serde_json::from_value(object).unwrap());
-        let request = ServiceRequest { service: &view, old: None };
+        let request = ServiceRequest { service: &view, old: None, operation: Operation::Create };
         all.extend(written(&service(&request, &snapshot(&[]), SETTINGS)));
         assert_eq!(all, DECLARED.into_iter().collect());
     }

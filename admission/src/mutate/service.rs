@@ -1,6 +1,6 @@
 //! The mode that gives a Service its address: decided once, recorded on the Service, and kept until
-//! its user names another. The module never writes a field of the spec and never changes Services
-//! of other load balancers.
+//! its user names another. Of the spec, the module writes only the class of the load balancer, and
+//! it never changes Services of other load balancers.
 
 mod limits;
 mod record;
@@ -9,6 +9,7 @@ pub mod settings;
 pub use self::settings::Settings;
 
 use self::record::Record;
+use super::Operation;
 use super::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
@@ -23,9 +24,11 @@ pub struct ServiceRequest<'a> {
     pub service: &'a ServiceView,
     /// The Service before an update.
     pub old: Option<&'a ServiceView>,
+    /// The operation.
+    pub operation: Operation,
 }
 
-/// A text that names no mode of this version.
+/// A text that names no mode, or one that is not installed.
 struct Unserved(String);
 
 /// The modes of a Service that names none.
@@ -34,6 +37,7 @@ struct Fallback {
     mode: Result<Mode, Unserved>,
     /// The mode of Services that their own mode cannot carry.
     alternative: Mode,
+    settings: Settings,
 }
 
 /// The maximum length of a user's text in a message.
@@ -46,17 +50,17 @@ pub fn service(request: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Sett
     if let Some((reason, about)) = out_of_scope(service, snapshot) {
         return Verdict::untouched(reason).about(about);
     }
-    let record = Record::of(request);
+    let record = Record::of(request, settings);
     let verdict = if !service.is_load_balancer {
         given_up(service, record)
     } else if let Some(mark) = record.set_by_user(service) {
         skipped(service, record, SkipReason::UserManaged, mark)
     } else {
-        let record = record.or_serving(service);
+        let record = record.or_serving(service, settings);
         let fallback = Fallback::of(service, snapshot, settings);
-        match chosen(service.choice.as_deref()) {
+        match chosen(service.choice.as_deref(), settings) {
             Err(Unserved(text)) => unserved(service, record, &text),
-            Ok(choice) => match foreign(service).filter(|_| record.decided().is_none()) {
+            Ok(choice) => match foreign(service, settings).filter(|_| record.decided().is_none()) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
                 None => decided(request, choice, record, &fallback),
             },
@@ -95,33 +99,48 @@ fn given_up(service: &ServiceView, record: Record) -> Verdict {
 impl Fallback {
     fn of(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Self {
         let namespace = snapshot.of_namespace(&service.namespace);
-        let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()));
+        let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()), settings);
+        // The class is the Service's own request.
+        let default = if is_ours(service, settings) { Mode::AddressPool } else { settings.balancer };
         Self {
-            mode: chosen.map(|mode| mode.unwrap_or(settings.balancer)),
+            mode: chosen.map(|mode| mode.unwrap_or(default)),
             alternative: settings.alternative,
+            settings,
         }
     }
 }
 
 /// Returns the mode that a choice names.
-fn chosen(choice: Option<&str>) -> Result<Option<Mode>, Unserved> {
-    let mode = |text: &str| Mode::parse(text).ok_or_else(|| Unserved(text.to_owned()));
+fn chosen(choice: Option<&str>, settings: Settings) -> Result<Option<Mode>, Unserved> {
+    let mode = |text: &str| {
+        let mode = Mode::parse(text).filter(|mode| settings.serves(*mode));
+        mode.ok_or_else(|| Unserved(text.to_owned()))
+    };
     choice.map(mode).transpose()
+}
+
+/// Returns whether the Service names the class of a mode that is installed.
+fn is_ours(service: &ServiceView, settings: Settings) -> bool {
+    let mut modes = Mode::ALL.into_iter().filter(|mode| settings.serves(*mode));
+    service.class.is_some() && modes.any(|mode| mode.row().class == service.class.as_deref())
 }
 
 /// Returns why the Service is another load balancer's, with the mark that shows it. A mark that is
 /// added after a decision does not remove an address that is in use. An address of another load
 /// balancer does, because both would write the same status.
-fn foreign(service: &ServiceView) -> Option<(SkipReason, String)> {
+fn foreign(service: &ServiceView, settings: Settings) -> Option<(SkipReason, String)> {
     let address = match (service.ingress, service.has_external_ips) {
-        (Ingress::Unknown | Ingress::Foreign, _) => Some("status.loadBalancer".to_owned()),
-        (Ingress::Absent, true) => Some("spec.externalIPs".to_owned()),
         // The inlets operator writes both.
-        (Ingress::Absent, false) | (Ingress::By(_), _) => None,
+        (Ingress::By(mode), _) if settings.serves(mode) => None,
+        (Ingress::Unknown | Ingress::Foreign | Ingress::By(_), _) => {
+            Some("status.loadBalancer".to_owned())
+        }
+        (Ingress::Absent, true) => Some("spec.externalIPs".to_owned()),
+        (Ingress::Absent, false) => None,
     };
     let marks = [
         (SkipReason::Headless, service.headless.then(|| "spec.clusterIP".to_owned())),
-        (SkipReason::ForeignClass, service.class.clone()),
+        (SkipReason::ForeignClass, service.class.clone().filter(|_| !is_ours(service, settings))),
         (SkipReason::ForeignAddress, address),
         (SkipReason::ForeignMark, service.foreign_mark.clone()),
     ];
@@ -149,22 +168,26 @@ fn decided(
         (None, Ok(mode)) => *mode,
         // The record ends here, and without one a foreign mark comes first.
         (None, Err(Unserved(text))) => {
-            return match foreign(service) {
+            return match foreign(service, fallback.settings) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
                 None => unserved(service, record, text),
             };
         }
     };
     let is_taken = mode.gives_addresses() && service.ingress == Ingress::Foreign;
-    if let Some((reason, mark)) = foreign(service).filter(|_| is_taken) {
+    if let Some((reason, mark)) = foreign(service, fallback.settings).filter(|_| is_taken) {
         return skipped(service, record, reason, &mark);
     }
     match service.unsupported(mode) {
         Some(what) if recorded != Some(mode) || !what.may_continue() => {
-            let verdict = served(fallback.alternative).about(what.of_mode(mode));
-            Verdict { reason: Reason::unsupported(what), ..verdict }
+            let alternative = fallback.alternative;
+            let verdict = served(request, alternative);
+            if alternative.gives_addresses() {
+                return verdict.remark(what.of_mode(mode));
+            }
+            Verdict { reason: Reason::unsupported(what), ..verdict.about(what.of_mode(mode)) }
         }
-        Some(_) | None => limits::remarked(request, mode, served(mode)),
+        Some(_) | None => limits::remarked(request, mode, served(request, mode)),
     }
 }
 
@@ -178,11 +201,23 @@ fn must_decide_again(request: &ServiceRequest<'_>, record: Record) -> bool {
     old.choice.is_some() || (record.was_none() && Mode::ALL.iter().any(now_carried))
 }
 
-fn served(mode: Mode) -> Verdict {
+fn served(request: &ServiceRequest<'_>, mode: Mode) -> Verdict {
     let record =
         Edit::set(Field::Annotation(names::BALANCER_DECISION), Decision::Served(mode).to_string());
-    let edits = record::annotations(mode).chain([record]).collect();
+    let class = mode.row().class.filter(|_| is_class_mutable(request));
+    let class = class.map(|class| Edit::set(Field::BalancerClass, class));
+    let edits = record::annotations(mode).chain([record]).chain(class).collect();
     Verdict::patched(Reason::served(mode), edits).about(names::BALANCER)
+}
+
+/// Returns whether the API server lets the request set the class of the load balancer: only a request
+/// that makes the Service a LoadBalancer may.
+fn is_class_mutable(request: &ServiceRequest<'_>) -> bool {
+    match (request.operation, request.old) {
+        (Operation::Create, _) => true,
+        (Operation::Update, old) => old.is_some_and(|old| !old.is_load_balancer),
+        (Operation::Repair, _) => false,
+    }
 }
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {

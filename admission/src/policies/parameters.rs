@@ -40,7 +40,8 @@ pub(super) fn services(settings: Settings, namespace: &str) -> Parameters {
         ("balancer", text(names::BALANCER)),
         ("decision", text(names::BALANCER_DECISION)),
         ("managed", list(MANAGED)),
-        ("modes", list(Mode::ALL.map(Mode::as_str))),
+        // The leader of the webhook gives the addresses of the other modes.
+        ("modes", list([Mode::Inlets, Mode::None].map(Mode::as_str))),
         ("operator", text(inlets::OPERATOR)),
         ("inlets", text(Mode::Inlets.as_str())),
         ("none", text(Mode::None.as_str())),

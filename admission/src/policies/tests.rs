@@ -10,7 +10,7 @@ const SHIPPED: &str = include_str!("../../../deploy/policies/policies.yaml");
 const WEBHOOKS: &str = include_str!("../../../deploy/base/mutatingwebhookconfiguration.yaml");
 
 const SETTINGS: Settings =
-    Settings { balancer: Mode::Inlets, alternative: Mode::None, dry_run: false };
+    Settings { balancer: Mode::Inlets, alternative: Mode::None, addresses: false, dry_run: false };
 
 fn by_default() -> Vec<Policy> {
     let classes = [names::CLASS_DEFAULT, names::CLASS_RETAIN].map(str::to_owned);

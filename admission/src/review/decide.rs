@@ -79,14 +79,14 @@ impl<'a> Reviewed<'a> for PartialService<'a> {
     const SUBJECT: Subject = Subject::Services;
 
     fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict {
-        let Context { snapshot, settings, .. } = *context;
+        let Context { operation, snapshot, settings, .. } = *context;
         let view = |object: &Self| {
             let mut view = ServiceView::of(object);
             context.complete(&mut view.namespace);
             view
         };
         let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let now = ServiceRequest { service: &object, old: old.as_ref() };
+        let now = ServiceRequest { service: &object, old: old.as_ref(), operation };
         let verdict = service(&now, snapshot, settings);
         let before = now.old.filter(|_| settings.dry_run);
         let before =

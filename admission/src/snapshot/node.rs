@@ -34,6 +34,8 @@ pub struct Metadata {
 #[serde(default)]
 pub(super) struct Spec {
     pub(super) unschedulable: Option<bool>,
+    #[serde(rename = "podCIDRs")]
+    pub(super) pod_cidrs: Option<Vec<String>>,
     pub(super) taints: Option<Vec<Taint>>,
 }
 
@@ -49,8 +51,16 @@ pub(super) struct Taint {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Status {
+    pub(super) addresses: Option<Vec<Address>>,
     pub(super) conditions: Option<Vec<Condition>>,
     pub(super) node_info: Option<Info>,
+}
+
+/// An address of a Node, or its name in DNS.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Address {
+    pub(super) address: String,
 }
 
 /// A condition of a Node or of a pod.
@@ -85,6 +95,9 @@ impl From<&Node> for PartialNode {
                 .map(|taint| Taint { key: taint.key.clone(), effect: taint.effect.clone() })
                 .collect()
         };
+        let addresses = |all: &Vec<k8s_openapi::api::core::v1::NodeAddress>| {
+            all.iter().map(|one| Address { address: one.address.clone() }).collect()
+        };
         let conditions = |all: &Vec<k8s_openapi::api::core::v1::NodeCondition>| {
             let conditions = all.iter().map(|condition| Condition {
                 type_: condition.type_.clone(),
@@ -100,9 +113,11 @@ impl From<&Node> for PartialNode {
             },
             spec: node.spec.as_ref().map(|spec| Spec {
                 unschedulable: spec.unschedulable,
+                pod_cidrs: spec.pod_cidrs.clone(),
                 taints: spec.taints.as_ref().map(taints),
             }),
             status: node.status.as_ref().map(|status| Status {
+                addresses: status.addresses.as_ref().map(addresses),
                 conditions: status.conditions.as_ref().map(conditions),
                 node_info: status
                     .node_info

@@ -160,6 +160,8 @@ reasons! {
         "removed what it wrote: the Service wants no address any more";
     /// Its mode is inlets.
     Inlets = Balancer, "inlets", Change, "left its address to the inlets operator";
+    /// Its mode is address-pool.
+    AddressPool = Balancer, "address_pool", Change, "left its address to the pools of addresses";
     /// Its mode is none.
     NoBalancer = Balancer, "none", Change, "left it without an address; write {}: inlets to ask for one";
     /// It gets the alternative mode, because its own cannot carry its ports.
@@ -184,7 +186,7 @@ reasons! {
     UserManaged = Balancer, "user-managed", Skip, "left it alone: {} is set by hand";
     /// It names a mode that this version does not have.
     UnservedChoice = Balancer, "unserved-choice", Skip,
-        "left it alone: {} is not served; write inlets or none";
+        "left it alone: {} is not served; write inlets, none or, if its component is installed, address-pool";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
@@ -207,6 +209,7 @@ impl Reason {
     pub const fn served(mode: Mode) -> Self {
         match mode {
             Mode::Inlets => Self::Inlets,
+            Mode::AddressPool => Self::AddressPool,
             Mode::None => Self::NoBalancer,
         }
     }
@@ -278,7 +281,7 @@ mod tests {
     fn the_warning_of_an_unserved_choice_names_every_mode() {
         for mode in Mode::ALL {
             let words = Reason::UnservedChoice.message();
-            assert!(words.split(' ').any(|word| word == mode.as_str()), "{words}: {mode}");
+            assert!(words.split([' ', ',']).any(|word| word == mode.as_str()), "{words}: {mode}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Which mode serves a Service is the webhook's to decide.
 
 use super::partial::{PartialService, Port};
-use crate::names::{inlets, kubernetes};
+use crate::names::{self, inlets, kubernetes};
 use crate::object::Mapping;
 use std::fmt;
 
@@ -12,6 +12,8 @@ use std::fmt;
 pub enum Mode {
     /// The inlets operator gives it a machine with a public address.
     Inlets,
+    /// It gets an address of a pool, and a node answers for it.
+    AddressPool,
     /// It gets no address.
     None,
 }
@@ -23,6 +25,8 @@ pub struct Row {
     pub name: &'static str,
     /// The values that it writes of [`MANAGED`].
     pub annotations: [&'static str; MANAGED.len()],
+    /// The load balancer class that it writes while the API server allows it.
+    pub class: Option<&'static str>,
     /// The field manager that writes the addresses of its Services, if it gives them addresses.
     pub manager: Option<&'static str>,
     /// What it can carry.
@@ -31,6 +35,9 @@ pub struct Row {
 
 /// The annotations that modes write.
 pub const MANAGED: [&str; 2] = [inlets::MANAGE, inlets::MANAGE_LEGACY];
+
+/// The values of [`MANAGED`] by which the inlets operator ignores a Service.
+const KEEP_INLETS_AWAY: [&str; MANAGED.len()] = ["0", "false"];
 
 /// What a mode can carry of all that a Service can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +84,7 @@ pub const EVERYBODY: &str = "0.0.0.0/0";
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 2] = [Self::Inlets, Self::None];
+    pub const ALL: [Self; 3] = [Self::Inlets, Self::AddressPool, Self::None];
 
     /// Returns the row of the mode.
     #[must_use]
@@ -86,6 +93,7 @@ impl Mode {
             Self::Inlets => Row {
                 name: "inlets",
                 annotations: ["1", "true"],
+                class: None,
                 manager: Some(inlets::OPERATOR),
                 carries: Carries {
                     protocols: &[Protocol::Tcp],
@@ -95,10 +103,19 @@ impl Mode {
                     client_addresses: false,
                 },
             },
+            // kube-proxy forwards every protocol and enforces source ranges.
+            Self::AddressPool => Row {
+                name: "address-pool",
+                annotations: KEEP_INLETS_AWAY,
+                class: Some(names::ADDRESS_CLASS),
+                manager: Some(names::MANAGER_ADDRESSES),
+                carries: Carries::EVERYTHING,
+            },
             // A Service without an address leaves nothing to carry.
             Self::None => Row {
                 name: "none",
-                annotations: ["0", "false"],
+                annotations: KEEP_INLETS_AWAY,
+                class: None,
                 manager: None,
                 carries: Carries::EVERYTHING,
             },

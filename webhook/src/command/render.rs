@@ -8,6 +8,9 @@ pub(super) fn render(args: &RenderArgs, defaults: &Defaults) -> Result<Exit, Com
     if defaults.settings.dry_run {
         return Err(CommandError::PoliciesInDryRun);
     }
+    if defaults.settings.addresses {
+        return Err(CommandError::PoliciesWithAddresses);
+    }
     let objects = match args.form {
         Form::MutatingAdmissionPolicy => {
             policies(&args.classes, defaults.settings, &defaults.namespace)

@@ -90,7 +90,8 @@ pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -
     if !asks(service) {
         return Repair::Nothing;
     }
-    repair(mutate::service::service(&ServiceRequest { service, old: None }, snapshot, settings))
+    let request = ServiceRequest { service, old: None, operation: Operation::Repair };
+    repair(mutate::service::service(&request, snapshot, settings))
 }
 
 fn repair(verdict: Verdict) -> Repair {

@@ -1,7 +1,7 @@
 //! The record of a Service's mode, and which of its annotations for the inlets operator are
 //! fastrak's own.
 
-use super::ServiceRequest;
+use super::{ServiceRequest, Settings};
 use crate::patch::{Edit, Field};
 use fastrak_api::balancer::{Decision, Ingress, MANAGED, Mode, ServiceView, SkipReason};
 
@@ -21,17 +21,18 @@ pub(super) struct Record {
 
 impl Record {
     /// Reads the record.
-    pub(super) fn of(request: &ServiceRequest<'_>) -> Self {
-        let read = |service: &ServiceView| service.decision().and_then(Decision::mode);
+    pub(super) fn of(request: &ServiceRequest<'_>, settings: Settings) -> Self {
+        let mode = |service: &ServiceView| service.decision().and_then(Decision::mode);
+        let read = |service: &ServiceView| mode(service).filter(|mode| settings.serves(*mode));
         let withheld = is_withheld(request.service) || request.old.is_some_and(is_withheld);
         Self { now: read(request.service), before: request.old.and_then(read), withheld }
     }
 
     /// Returns the same; without any record, the mode that has given the Service its address. A
     /// repair has no old object: the address is all that is left of the decision.
-    pub(super) fn or_serving(self, service: &ServiceView) -> Self {
+    pub(super) fn or_serving(self, service: &ServiceView, settings: Settings) -> Self {
         let serving = match (&service.decision, service.ingress) {
-            (None, Ingress::By(mode)) => Some(mode),
+            (None, Ingress::By(mode)) => Some(mode).filter(|mode| settings.serves(*mode)),
             (Some(_), _) | (None, Ingress::Absent | Ingress::Unknown | Ingress::Foreign) => None,
         };
         Self { now: self.now.or(self.before).or(serving), ..self }

@@ -10,8 +10,21 @@ pub struct Settings {
     pub balancer: Mode,
     /// The mode of Services that their own mode cannot carry. It carries everything.
     pub alternative: Mode,
+    /// True if the component that answers for addresses of pools is installed.
+    pub addresses: bool,
     /// True if everything is decided and nothing done. Decisions do not depend on it.
     pub dry_run: bool,
+}
+
+impl Settings {
+    /// Returns whether a mode is installed.
+    #[must_use]
+    pub const fn serves(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::AddressPool => self.addresses,
+            Mode::Inlets | Mode::None => true,
+        }
+    }
 }
 
 /// Parses the name of a mode, as a flag.

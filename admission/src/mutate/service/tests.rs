@@ -31,9 +31,14 @@ fn view(object: &Value) -> ServiceView {
     ServiceView::read(&serde_json::from_value(object.clone()).unwrap())
 }
 
+fn request<'a>(service: &'a ServiceView, old: Option<&'a ServiceView>) -> ServiceRequest<'a> {
+    let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+    ServiceRequest { service, old, operation }
+}
+
 fn decide(old: Option<&Value>, object: &Value, settings: Settings) -> Verdict {
     let (object, old) = (view(object), old.map(view));
-    service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot(&[]), settings)
+    service(&request(&object, old.as_ref()), &snapshot(&[]), settings)
 }
 
 fn create(object: &Value) -> Verdict {
@@ -197,7 +202,7 @@ fn a_decision_is_kept_when_the_defaults_change() {
 fn decide_in(metadata: &Value, old: Option<&Value>, object: &Value) -> Verdict {
     let snapshot = with_namespace(&snapshot(&[]), metadata);
     let (object, old) = (view(object), old.map(view));
-    service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot, SETTINGS)
+    service(&request(&object, old.as_ref()), &snapshot, SETTINGS)
 }
 
 fn of_namespace(choice: &str) -> Value {

@@ -146,7 +146,7 @@ fn a_service_without_need_of_an_address_is_not_changed() {
 
 #[test]
 fn a_recorded_decision_stands_after_a_change_of_configuration() {
-    let other = Settings { balancer: Mode::None, alternative: Mode::None, dry_run: false };
+    let other = Settings { balancer: Mode::None, alternative: Mode::None, addresses: false, dry_run: false };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
 
@@ -187,7 +187,7 @@ proptest! {
     #[test]
     fn a_repair_of_a_service_equals_the_decision_at_admission(object in any_service()) {
         let view = service_view(&object);
-        let ask = ServiceRequest { service: &view, old: Some(&view) };
+        let ask = ServiceRequest { service: &view, old: Some(&view), operation: Operation::Update };
         let live = mutate::service::service(&ask, &snapshot(&[]), SETTINGS);
         let wanted = match live.outcome {
             Outcome::Patched(edits) => Repair::Change(edits, live.reason),

@@ -111,7 +111,7 @@ fn with_operator(
 ) -> Verdict {
     let snapshot = Snapshot { inlets_operator: installed, ..snapshot(&[]) };
     let (object, old) = (view(object), old.map(view));
-    service(&ServiceRequest { service: &object, old: old.as_ref() }, &snapshot, settings)
+    service(&request(&object, old.as_ref()), &snapshot, settings)
 }
 
 #[test]

@@ -1,0 +1,318 @@
+//! Watches what addresses depend on, and carries out the plan.
+
+use super::AllocationMetrics;
+use super::plan::{Plan, Problem, Step, Subject, View, plan};
+use super::pools::{self, Checked};
+use super::service::{AddressService, Key};
+use super::state::{Watched, read_lease, read_namespace, read_network, read_pool};
+use super::status;
+use super::writes::{WriteError, Writer, Written};
+use crate::event::{Action, Events};
+use crate::snapshot::agent_pods::{AgentPod, AgentTracker};
+use crate::snapshot::watcher::SnapshotStore;
+use fastrak_admission::snapshot::Snapshot;
+use fastrak_api::address_pool::AddressPool;
+use fastrak_api::names::{self, kubernetes};
+use fastrak_api::reason::EventReason;
+use fastrak_runtime::chain::Chain;
+use fastrak_runtime::clock;
+use fastrak_runtime::retry::KeyedBackoff;
+use fastrak_runtime::timer::reached;
+use fastrak_runtime::watch::Watch;
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Pod, Service};
+use k8s_openapi::api::networking::v1::ServiceCIDR;
+use kube::Client;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The time between a change and a plan, so that one plan serves many changes.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// The time between two plans without any change: some steps are due after a time.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The minimum time between two writes of the status of AddressPools.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The maximum number of concurrent steps.
+const CONCURRENT_STEPS: usize = 64;
+/// The delays after failures.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// Gives Services their addresses. The caller runs it only while this replica leads.
+pub struct AllocationController {
+    /// The API client.
+    pub client: Client,
+    /// The snapshot of the cluster.
+    pub store: SnapshotStore,
+    /// The event queue.
+    pub events: Events,
+    /// The metrics.
+    pub metrics: AllocationMetrics,
+    /// The namespace of the speakers' pods.
+    pub namespace: String,
+    /// How long a speaker may be not Ready before others take over its addresses.
+    pub speaker_grace: Duration,
+}
+
+/// The state of a leadership.
+struct Run<'a> {
+    parts: &'a AllocationController,
+    writer: Writer,
+    watched: Watched,
+    tracker: AgentTracker,
+    /// The addresses whose Leases are being created, with the UIDs of their Services.
+    pending: BTreeMap<IpAddr, String>,
+    busy: BTreeSet<Subject>,
+    backoff: KeyedBackoff<Subject, Instant>,
+    requests: JoinSet<Outcome>,
+    /// The problems that were reported, and still exist.
+    reported: BTreeSet<(Key, String)>,
+    status_due: Instant,
+}
+
+/// The result of a request.
+enum Outcome {
+    Step(Step, Result<Written, WriteError>),
+    Status(String, Result<(), WriteError>),
+}
+
+impl AllocationController {
+    /// Allocates until the future is dropped.
+    pub async fn run(&self) {
+        let _cleared = Cleared(&self.metrics);
+        Run::new(self).run().await;
+    }
+}
+
+/// Clears the metrics when it is dropped.
+struct Cleared<'a>(&'a AllocationMetrics);
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(parts: &'a AllocationController) -> Self {
+        Self {
+            parts,
+            writer: Writer::new(parts.client.clone()),
+            watched: Watched::default(),
+            tracker: AgentTracker::new(parts.speaker_grace),
+            pending: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            backoff: KeyedBackoff::new(FIRST_DELAY, LONGEST_DELAY, FORGET_AFTER),
+            requests: JoinSet::new(),
+            reported: BTreeSet::new(),
+            status_due: Instant::now(),
+        }
+    }
+
+    async fn run(mut self) {
+        let client = || self.parts.client.clone();
+        let services = Watch::all::<Service>(client(), AddressService::read);
+        let leases = Watch::namespaced::<Lease>(client(), names::ADDRESS_NAMESPACE, read_lease);
+        let leases = leases.labels(&format!("{}={}", names::ADDRESS, names::ADDRESS_YES));
+        let pools = Watch::all::<AddressPool>(client(), read_pool);
+        let namespaces = Watch::all::<Namespace>(client(), read_namespace).metadata_only();
+        let pods = Watch::namespaced::<Pod>(client(), &self.parts.namespace, AgentPod::read);
+        let pods = pods.labels(&format!("{}={}", kubernetes::APP_NAME, names::SPEAKER));
+        let networks = Watch::all::<ServiceCIDR>(client(), read_network);
+        let mut services = pin!(services.events());
+        let mut leases = pin!(leases.events());
+        let mut pools = pin!(pools.events());
+        let mut namespaces = pin!(namespaces.events());
+        let mut pods = pin!(pods.events());
+        let mut networks = pin!(networks.events());
+        let mut snapshots = self.parts.store.subscribe();
+        let mut due = Instant::now();
+        loop {
+            let watched = &mut self.watched;
+            tokio::select! {
+                Some(event) = services.next() => watched.services.apply(event),
+                Some(event) = leases.next() => watched.leases.apply(event),
+                Some(event) = pools.next() => drop(watched.pools.apply(event)),
+                Some(event) = namespaces.next() => drop(watched.namespaces.apply(event)),
+                Some(event) = pods.next() => drop(watched.speakers.apply(event)),
+                Some(event) = networks.next() => drop(watched.networks.apply(event)),
+                Ok(()) = snapshots.changed() => {}
+                Some(Ok(outcome)) = self.requests.join_next() => self.finish(outcome),
+                () = reached(Some(due)) => {
+                    self.advance();
+                    due = Instant::now() + INTERVAL;
+                    continue;
+                }
+            }
+            due = due.min(Instant::now() + DEBOUNCE);
+        }
+    }
+
+    /// Starts what is due, once everything is known.
+    fn advance(&mut self) {
+        let Some(snapshot) = self.parts.store.latest() else { return };
+        let Some((plan, checked)) = self.plan(&snapshot) else { return };
+        self.report(&plan.problems);
+        for step in plan.steps {
+            self.start(step);
+        }
+        self.write_status(&checked);
+    }
+
+    fn plan(&mut self, snapshot: &Snapshot) -> Option<(Plan, Checked)> {
+        let Watched { services, leases, pools, namespaces, speakers, networks } = &self.watched;
+        let (services, leases, namespaces) = (services.all()?, leases.all()?, namespaces.all()?);
+        let (pools, speakers) = (pools.all()?, speakers.all()?);
+        let speakers = self.tracker.track(&snapshot.nodes, &speakers, Instant::now());
+        let speakers = speakers.unwrap_or_default();
+        let pools = pools.iter().map(|(name, known)| (name.clone(), known.pool.clone())).collect();
+        let networks: Vec<_> = networks.all()?.values().flatten().copied().collect();
+        let checked = pools::check(&pools, &snapshot.nodes, &networks);
+        let view = View {
+            services,
+            leases,
+            pending: &self.pending,
+            pools: &checked,
+            nodes: &snapshot.nodes,
+            speakers: &speakers,
+            namespaces: &namespaces,
+            now: clock::now(),
+        };
+        let plan = plan(view);
+        let without: BTreeSet<_> = plan.problems.iter().map(|(service, _)| service).collect();
+        let states = leases.values().map(|lease| lease.assignment.state);
+        self.parts.metrics.show(states, without.len());
+        Some((plan, checked))
+    }
+
+    fn start(&mut self, step: Step) {
+        let subject = step.subject();
+        let waits = self.backoff.due(&subject).is_some_and(|due| Instant::now() < due);
+        if waits || self.requests.len() >= CONCURRENT_STEPS || !self.busy.insert(subject) {
+            return;
+        }
+        if let Step::Propose { address, uid, .. } = &step {
+            self.pending.insert(*address, uid.clone());
+        }
+        let writer = self.writer.clone();
+        self.requests.spawn(async move {
+            let written = writer.write(&step).await;
+            Outcome::Step(step, written)
+        });
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let (step, result) = match outcome {
+            Outcome::Step(step, result) => (step, result),
+            Outcome::Status(pool, Err(error)) => {
+                tracing::warn!(pool, error = %Chain(&error), "could not report on a pool");
+                return;
+            }
+            Outcome::Status(_, Ok(())) => return,
+        };
+        let subject = step.subject();
+        self.busy.remove(&subject);
+        if let Step::Propose { address, .. } = &step {
+            self.pending.remove(address);
+        }
+        match result {
+            Ok(written) => self.apply(&step, subject, written),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), ?subject, "could not assign an address");
+                self.backoff.record(subject, Instant::now());
+            }
+        }
+    }
+
+    fn apply(&mut self, step: &Step, subject: Subject, written: Written) {
+        match written {
+            Written::Lease(lease) => self.watched.leases.put(lease.address(), *lease),
+            Written::Released(address) => self.watched.leases.remove(&address),
+            Written::Service(service) => {
+                if let Step::Publish { addresses, .. } = step {
+                    self.published(&service, addresses);
+                }
+                self.watched.services.put(service.key.clone(), *service);
+            }
+            // The watch shows what has changed.
+            Written::Superseded => drop(self.backoff.record(subject, Instant::now())),
+        }
+    }
+
+    fn published(&self, service: &AddressService, addresses: &[IpAddr]) {
+        let (namespace, name) = &service.key;
+        tracing::info!(namespace, name, ?addresses, "wrote the addresses of a Service");
+        if addresses.is_empty() {
+            return;
+        }
+        let texts: Vec<_> = addresses.iter().map(|address| self.described(*address)).collect();
+        let note = format!("assigned {}", texts.join(" and "));
+        self.record(&service.key, &service.uid, EventReason::AddressAssigned, note);
+    }
+
+    fn described(&self, address: IpAddr) -> String {
+        let lease = self.watched.leases.all().and_then(|all| all.get(&address));
+        lease.map_or_else(|| address.to_string(), |lease| {
+            format!("{address}, answered by node {}", lease.assignment.holder)
+        })
+    }
+
+    /// Records an event for each problem that was not reported yet.
+    fn report(&mut self, problems: &[(Key, Problem)]) {
+        let texts = problems.iter().map(|(key, problem)| (key.clone(), problem.to_string()));
+        let now: BTreeSet<_> = texts.collect();
+        for (key, problem) in problems {
+            let note = problem.to_string();
+            let entry = (key.clone(), note);
+            if self.reported.contains(&entry) {
+                continue;
+            }
+            let Some(service) = self.watched.services.all().and_then(|all| all.get(key)) else {
+                continue;
+            };
+            let (namespace, name) = key;
+            tracing::info!(namespace, name, problem = entry.1, "a Service has no address");
+            self.record(key, &service.uid, problem.reason(), entry.1);
+        }
+        self.reported = now;
+    }
+
+    fn record(&self, (namespace, name): &Key, uid: &str, reason: EventReason, note: String) {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(namespace.clone()),
+            name: Some(name.clone()),
+            uid: Some(uid.to_owned()),
+            ..ObjectReference::default()
+        };
+        self.parts.events.record(regarding, reason, Action::Assigning, note);
+    }
+
+    fn write_status(&mut self, checked: &Checked) {
+        let now = Instant::now();
+        let (Some(known), Some(leases)) = (self.watched.pools.all(), self.watched.leases.all())
+        else {
+            return;
+        };
+        if now < self.status_due {
+            return;
+        }
+        self.status_due = now + STATUS_INTERVAL;
+        let known: Arc<BTreeMap<_, _>> = known;
+        for (pool, status) in status::outdated(&known, checked, leases, clock::now()) {
+            let writer = self.writer.clone();
+            self.requests.spawn(async move {
+                let written = writer.report(&pool, &status).await;
+                Outcome::Status(pool, written)
+            });
+        }
+    }
+}

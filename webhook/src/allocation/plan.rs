@@ -1,0 +1,204 @@
+//! Compares the Leases and the status of Services with what they should be. Pure.
+
+mod choice;
+mod problem;
+
+pub(super) use self::problem::Problem;
+
+use self::choice::{Choice, is_late};
+use super::lease::{AddressLease, Nodes};
+use super::pools::Checked;
+use super::service::{AddressService, Key};
+use fastrak_admission::snapshot::NodeInfo;
+use fastrak_admission::snapshot::agent::Agent;
+use fastrak_api::address_pool::Labels;
+use fastrak_api::assignment::State;
+use fastrak_api::node::NodeName;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// How long a refused address stays assigned, so that no Service gets it.
+const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a node may take to accept an address. It probes the address for 0.7 s.
+const ACCEPTANCE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What there is.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) services: &'a BTreeMap<Key, AddressService>,
+    pub(super) leases: &'a BTreeMap<IpAddr, AddressLease>,
+    /// The addresses whose Leases are being created, with the UIDs of their Services.
+    pub(super) pending: &'a BTreeMap<IpAddr, String>,
+    pub(super) pools: &'a Checked,
+    pub(super) nodes: &'a BTreeMap<NodeName, NodeInfo>,
+    pub(super) speakers: &'a BTreeMap<NodeName, Agent>,
+    pub(super) namespaces: &'a BTreeMap<String, Labels>,
+    pub(super) now: Timestamp,
+}
+
+/// A change that brings the cluster closer to what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Create a Lease that proposes the address to a node.
+    Propose { address: IpAddr, service: Key, uid: String, nodes: Nodes },
+    /// Choose other nodes for an address. A new holder must accept it first.
+    Assign { lease: Box<AddressLease>, nodes: Nodes },
+    /// Delete the Lease of an address that its Service no longer needs.
+    Release { lease: Box<AddressLease> },
+    /// Write the addresses of a Service into its status.
+    Publish { service: Key, uid: String, addresses: Vec<IpAddr> },
+}
+
+/// The changes, and why Services do not get an address.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) problems: Vec<(Key, Problem)>,
+}
+
+/// The Leases of a Service by family; true is IPv4.
+type Held<'a> = BTreeMap<(&'a str, bool), &'a AddressLease>;
+
+/// Returns the changes that are due.
+pub(super) fn plan(view: View<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let held = held(view);
+    let mut choice = Choice::new(view);
+    for lease in view.leases.values() {
+        let is_held = held
+            .get(&(lease.service_uid.as_str(), lease.address().is_ipv4()))
+            .is_some_and(|held| held.address() == lease.address());
+        let step = if is_held {
+            plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
+            choice.other_nodes(lease).map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
+        } else {
+            is_releasable(lease, view).then(|| Step::Release { lease: lease.clone().into() })
+        };
+        plan.steps.extend(step);
+        plan.problems.extend(conflict(lease, view));
+    }
+    let mut services: Vec<_> = view.services.values().collect();
+    services.sort_by_key(|service| (service.created, &service.key));
+    for service in services {
+        serve(service, &held, &mut choice, &mut plan);
+    }
+    plan
+}
+
+/// Returns the Lease of each family that each Service keeps.
+fn held(view: View<'_>) -> Held<'_> {
+    let mut held = Held::new();
+    for lease in view.leases.values().filter(|lease| !lease.is_refused()) {
+        let Some(service) = owner(lease, view).filter(|service| keeps(service, lease)) else {
+            continue;
+        };
+        let rank = |lease: &AddressLease| {
+            let is_published = service.published.contains(&lease.address());
+            (is_published, lease.assignment.state == State::Accepted)
+        };
+        let entry = held.entry((&service.uid, lease.address().is_ipv4())).or_insert(lease);
+        if rank(lease) > rank(entry) {
+            *entry = lease;
+        }
+    }
+    held
+}
+
+fn owner<'a>(lease: &AddressLease, view: View<'a>) -> Option<&'a AddressService> {
+    view.services.get(&lease.service).filter(|service| service.uid == lease.service_uid)
+}
+
+/// Returns whether a Service still needs the address. A request that cannot be read changes nothing.
+pub(super) fn keeps(service: &AddressService, lease: &AddressLease) -> bool {
+    let address = lease.address();
+    let is_requested = match &service.requested {
+        Ok(requested) => requested.is_empty() || requested.contains(&address),
+        Err(_) => true,
+    };
+    service.wants && is_requested && service.families.contains(&address.is_ipv4())
+}
+
+/// Returns whether a Lease that no Service keeps can be deleted. The address leaves the status of its
+/// Service first. A refused address is in use by a station outside of the cluster.
+fn is_releasable(lease: &AddressLease, view: View<'_>) -> bool {
+    if lease.is_refused() {
+        return lease.acquired.is_none_or(|time| view.now.duration_since(time) >= QUARANTINE);
+    }
+    owner(lease, view).is_none_or(|service| !service.published.contains(&lease.address()))
+}
+
+/// Returns the problem of a Service whose address a station outside of the cluster uses.
+fn conflict(lease: &AddressLease, view: View<'_>) -> Option<(Key, Problem)> {
+    let service = owner(lease, view).filter(|_| lease.is_refused())?;
+    let is_requested =
+        service.requested.as_ref().is_ok_and(|requested| requested.contains(&lease.address()));
+    service.wants.then(|| (service.key.clone(), Problem::conflict(lease, is_requested)))
+}
+
+fn not_accepted(lease: &AddressLease) -> (Key, Problem) {
+    let node = lease.assignment.holder.clone();
+    (lease.service.clone(), Problem::NotAccepted { address: lease.address(), node })
+}
+
+/// Plans the addresses and the status of a Service.
+fn serve(service: &AddressService, held: &Held<'_>, choice: &mut Choice<'_>, plan: &mut Plan) {
+    let mut addresses = Vec::new();
+    let mut problems = Vec::new();
+    let mut waits = false;
+    for &is_ipv4 in service.families.iter().filter(|_| service.wants) {
+        let is_published = |address: IpAddr| service.published.contains(&address);
+        if let Some(lease) = held.get(&(service.uid.as_str(), is_ipv4)) {
+            let is_accepted = lease.assignment.state == State::Accepted;
+            waits |= !is_accepted;
+            addresses.extend(
+                Some(lease.address()).filter(|address| is_accepted || is_published(*address)),
+            );
+            continue;
+        }
+        match choice.address(service, is_ipv4) {
+            Ok((address, nodes)) => {
+                waits = true;
+                addresses.extend(Some(address).filter(|address| is_published(*address)));
+                plan.steps.extend(nodes.map(|nodes| Step::Propose {
+                    address,
+                    service: service.key.clone(),
+                    uid: service.uid.clone(),
+                    nodes,
+                }));
+            }
+            Err(problem) => problems.push((service.key.clone(), problem)),
+        }
+    }
+    // One address is enough, unless the Service requires one of each family.
+    if service.needs_all_families || (addresses.is_empty() && !waits) {
+        plan.problems.extend(problems);
+    }
+    if addresses != service.published {
+        let (service, uid) = (service.key.clone(), service.uid.clone());
+        plan.steps.push(Step::Publish { service, uid, addresses });
+    }
+}
+
+impl Step {
+    /// Returns the address that the step changes, or the Service.
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Propose { address, .. } => Subject::Address(*address),
+            Self::Assign { lease, .. } | Self::Release { lease } => {
+                Subject::Address(lease.address())
+            }
+            Self::Publish { service, .. } => Subject::Service(service.clone()),
+        }
+    }
+}
+
+/// What a step changes. Steps of one subject are carried out one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Address(IpAddr),
+    Service(Key),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Chooses addresses, and the nodes that answer for them.
+
+use super::{ACCEPTANCE, Problem, View};
+use crate::allocation::lease::{AddressLease, Nodes};
+use crate::allocation::service::AddressService;
+use fastrak_admission::snapshot::agent::Agent;
+use fastrak_admission::snapshot::{Availability, NodeInfo};
+use fastrak_api::address_pool::{Labels, Pool};
+use fastrak_api::assignment::State;
+use fastrak_api::names::kubernetes;
+use fastrak_api::node::NodeName;
+use k8s_openapi::jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::net::IpAddr;
+
+/// The choices of one plan: each address once, and nodes with few addresses first.
+pub(super) struct Choice<'a> {
+    view: View<'a>,
+    /// The UIDs of the Services of all addresses that are not free.
+    used: BTreeMap<IpAddr, &'a str>,
+    /// The number of addresses that each node holds.
+    held: BTreeMap<&'a NodeName, usize>,
+    /// The rest of each pool of a family; true is IPv4.
+    rest: BTreeMap<(&'a str, bool), Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>>,
+}
+
+/// Returns whether the holder has not accepted the address in time.
+pub(super) fn is_late(lease: &AddressLease, now: Timestamp) -> bool {
+    lease.assignment.state == State::Proposed
+        && lease.acquired.is_none_or(|time| now.duration_since(time) >= ACCEPTANCE)
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn new(view: View<'a>) -> Self {
+        let leases = view.leases.iter().map(|(at, lease)| (*at, lease.service_uid.as_str()));
+        let pending = view.pending.iter().map(|(at, uid)| (*at, uid.as_str()));
+        let mut held = BTreeMap::new();
+        for lease in view.leases.values() {
+            *held.entry(&lease.assignment.holder).or_default() += 1;
+        }
+        Self { view, used: leases.chain(pending).collect(), held, rest: BTreeMap::new() }
+    }
+
+    /// Chooses an address of a family, and its nodes. Returns no nodes if its Lease is being created.
+    pub(super) fn address(
+        &mut self,
+        service: &'a AddressService,
+        is_ipv4: bool,
+    ) -> Result<(IpAddr, Option<Nodes>), Problem> {
+        let mut pending = self.view.pending.iter();
+        let is_mine = |(at, uid): &(&IpAddr, &String)| at.is_ipv4() == is_ipv4 && **uid == service.uid;
+        if let Some((address, _)) = pending.find(is_mine) {
+            return Ok((*address, None));
+        }
+        let requested = service.requested.as_ref();
+        let requested = requested.map_err(|text| Problem::NotAnAddress(text.clone()))?;
+        let mut of_family = requested.iter().filter(|address| address.is_ipv4() == is_ipv4);
+        let (pool, address) = match of_family.next() {
+            Some(&address) => (self.requested(service, address)?, address),
+            None => self.any(service, is_ipv4)?,
+        };
+        let nodes = self.nodes(Some(pool), None);
+        let nodes = nodes.ok_or_else(|| Problem::NoSpeaker { pool: pool.name.clone() })?;
+        self.used.insert(address, &service.uid);
+        Ok((address, Some(nodes)))
+    }
+
+    /// Returns the pool of a requested address.
+    fn requested(&self, service: &AddressService, address: IpAddr) -> Result<&'a Pool, Problem> {
+        let pool = self.pools(service).find(|pool| pool.contains(address));
+        let pool = pool.ok_or_else(|| Problem::NotInPool {
+            address,
+            namespace: service.key.0.clone(),
+        })?;
+        match self.view.leases.get(&address) {
+            Some(lease) if lease.is_refused() => Err(Problem::conflict(lease, true)),
+            Some(_) => Err(Problem::Taken(address)),
+            None if self.used.contains_key(&address) => Err(Problem::Taken(address)),
+            None => Ok(pool),
+        }
+    }
+
+    /// Returns a free address of any pool: if possible, the one that the Service had.
+    fn any(
+        &mut self,
+        service: &AddressService,
+        is_ipv4: bool,
+    ) -> Result<(&'a Pool, IpAddr), Problem> {
+        let mut pools: Vec<_> = self.pools(service).collect();
+        let mut former = service.published.iter().filter(|address| address.is_ipv4() == is_ipv4);
+        if let Some(&address) = former.next()
+            && !self.used.contains_key(&address)
+            && let Some(pool) = pools.iter().find(|pool| pool.contains(address))
+        {
+            return Ok((pool, address));
+        }
+        pools.retain(|pool| pool.auto_assign && pool.addresses(is_ipv4).next().is_some());
+        for pool in &pools {
+            if let Some(address) = self.next_free(pool, is_ipv4) {
+                return Ok((pool, address));
+            }
+        }
+        if pools.is_empty() {
+            let namespace = service.key.0.clone();
+            return Err(Problem::NoPool { is_ipv4, namespace, unusable: self.unusable() });
+        }
+        let names = pools.iter().map(|pool| format!("AddressPool {}", pool.name));
+        Err(Problem::Exhausted { is_ipv4, pools: names.collect() })
+    }
+
+    fn next_free(&mut self, pool: &'a Pool, is_ipv4: bool) -> Option<IpAddr> {
+        let all = || {
+            let all: Box<dyn Iterator<Item = IpAddr> + 'a> = Box::new(pool.addresses(is_ipv4));
+            all.peekable()
+        };
+        let rest = self.rest.entry((&pool.name, is_ipv4)).or_insert_with(all);
+        while rest.next_if(|address| self.used.contains_key(address)).is_some() {}
+        rest.peek().copied()
+    }
+
+    /// Returns the usable pools of the Service's namespace.
+    fn pools(&self, service: &AddressService) -> impl Iterator<Item = &'a Pool> + use<'a> {
+        let none = Labels::new();
+        let labels = self.view.namespaces.get(&service.key.0).cloned().unwrap_or(none);
+        let pools = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
+        pools.filter(move |pool| pool.takes_namespace(&labels))
+    }
+
+    fn unusable(&self) -> Option<String> {
+        self.view.pools.iter().find_map(|(name, pool)| {
+            let problem = pool.as_ref().err()?;
+            Some(format!("AddressPool {name} cannot be used: {problem}"))
+        })
+    }
+
+    /// Returns other nodes for an address if its nodes cannot answer for it.
+    pub(super) fn other_nodes(&mut self, lease: &AddressLease) -> Option<Nodes> {
+        let assignment = &lease.assignment;
+        let pool = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
+        let pool = pool.into_iter().find(|pool| pool.contains(lease.address()));
+        let standby = assignment.standby.as_ref().filter(|standby| !self.is_down(standby));
+        if is_late(lease, self.view.now) || (self.is_down(&assignment.holder) && standby.is_none()) {
+            return self.nodes(pool, Some(&assignment.holder));
+        }
+        if standby.is_some_and(|standby| *standby != assignment.holder) {
+            return None;
+        }
+        let standby = self.nodes(pool, Some(&assignment.holder))?.holder;
+        Some(Nodes { holder: assignment.holder.clone(), standby: Some(standby) })
+    }
+
+    fn is_down(&self, node: &NodeName) -> bool {
+        matches!(self.view.speakers.get(node), None | Some(Agent::Down { .. }))
+    }
+
+    /// Returns the two best nodes of a pool that run a Ready speaker, without `except`.
+    fn nodes(&mut self, pool: Option<&Pool>, except: Option<&NodeName>) -> Option<Nodes> {
+        let is_ready = |name: &NodeName| self.view.speakers.get(name) == Some(&Agent::Ready);
+        let takes = |info: &NodeInfo| {
+            !info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS)
+                && pool.is_none_or(|pool| pool.takes_node(&info.labels))
+        };
+        let nodes = self.view.nodes.iter().filter(|(name, info)| {
+            is_ready(name) && takes(info) && Some(*name) != except
+        });
+        let mut ranked: Vec<_> = nodes
+            .map(|(name, info)| {
+                let is_unavailable = info.availability == Availability::Unavailable;
+                (is_unavailable, self.held.get(name).copied().unwrap_or_default(), name)
+            })
+            .collect();
+        ranked.sort_unstable();
+        let mut best = ranked.into_iter().map(|(_, _, name)| name);
+        let holder = best.next()?;
+        *self.held.entry(holder).or_default() += 1;
+        Some(Nodes { holder: holder.clone(), standby: best.next().cloned() })
+    }
+}

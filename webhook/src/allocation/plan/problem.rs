@@ -1,0 +1,111 @@
+//! Why a Service does not get an address, and what to do.
+
+use crate::allocation::lease::AddressLease;
+use fastrak_api::names;
+use fastrak_api::node::NodeName;
+use fastrak_api::reason::EventReason;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Why a Service does not get an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::allocation) enum Problem {
+    /// The request is not an address.
+    NotAnAddress(String),
+    /// The requested address is in no pool that the namespace may use.
+    NotInPool { address: IpAddr, namespace: String },
+    /// Another Service has the requested address.
+    Taken(IpAddr),
+    /// A station outside of the cluster uses the address.
+    Conflict { address: IpAddr, mac: String, is_requested: bool },
+    /// No pool has addresses of the family for the namespace. The text names a pool that cannot be
+    /// used, and why.
+    NoPool { is_ipv4: bool, namespace: String, unusable: Option<String> },
+    /// All addresses of these pools are assigned.
+    Exhausted { is_ipv4: bool, pools: Vec<String> },
+    /// No node of the pool runs a speaker that is Ready.
+    NoSpeaker { pool: String },
+    /// The speaker of the node does not respond.
+    NotAccepted { address: IpAddr, node: NodeName },
+}
+
+impl Problem {
+    /// Returns the problem of an address that a node has refused.
+    pub(super) fn conflict(lease: &AddressLease, is_requested: bool) -> Self {
+        let mac = lease.conflict.clone().unwrap_or_default();
+        Self::Conflict { address: lease.address(), mac, is_requested }
+    }
+
+    /// Returns the reason of the event about it.
+    pub(in crate::allocation) fn reason(&self) -> EventReason {
+        match self {
+            Self::Conflict { .. } => EventReason::AddressInUse,
+            Self::NotAnAddress(_)
+            | Self::NotInPool { .. }
+            | Self::Taken(_)
+            | Self::NoPool { .. }
+            | Self::Exhausted { .. }
+            | Self::NoSpeaker { .. }
+            | Self::NotAccepted { .. } => EventReason::AddressNotAssigned,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnAddress(text) => write!(
+                f,
+                "the requested address {text:?} is not an IP address; correct annotation {}",
+                names::LOAD_BALANCER_IPS
+            ),
+            Self::NotInPool { address, namespace } => write!(
+                f,
+                "the requested address {address} is in no AddressPool for namespace {namespace}; \
+                 request another, or add it to a pool"
+            ),
+            Self::Taken(address) => write!(
+                f,
+                "the requested address {address} belongs to another Service; request another"
+            ),
+            Self::Conflict { address, mac, is_requested: true } => write!(
+                f,
+                "the requested address {address} is in use by a station with MAC address {mac}; \
+                 request another, or remove that station"
+            ),
+            Self::Conflict { address, mac, is_requested: false } => write!(
+                f,
+                "address {address} is in use by a station with MAC address {mac}, so another one is \
+                 assigned; remove it from its AddressPool"
+            ),
+            Self::NoPool { is_ipv4, namespace, unusable } => {
+                let family = family(*is_ipv4);
+                write!(f, "no AddressPool has {family} addresses for namespace {namespace}; ")?;
+                match unusable {
+                    Some(reason) => f.write_str(reason),
+                    None => f.write_str("create one"),
+                }
+            }
+            Self::Exhausted { is_ipv4, pools } => write!(
+                f,
+                "all {} addresses of {} are assigned; add addresses, or delete a Service",
+                family(*is_ipv4),
+                pools.join(", ")
+            ),
+            Self::NoSpeaker { pool } => write!(
+                f,
+                "no node of AddressPool {pool} runs a Ready speaker; see pods with label {}={}",
+                names::kubernetes::APP_NAME,
+                names::SPEAKER
+            ),
+            Self::NotAccepted { address, node } => write!(
+                f,
+                "the speaker of node {node} has not accepted address {address}; see its pod's log"
+            ),
+        }
+    }
+}
+
+fn family(is_ipv4: bool) -> &'static str {
+    if is_ipv4 { "IPv4" } else { "IPv6" }
+}

@@ -1,0 +1,421 @@
+use super::*;
+use crate::allocation::pools::check;
+use fastrak_admission::snapshot::Availability;
+use fastrak_api::address_pool::{AddressPool, Pool};
+use fastrak_api::assignment::Assignment;
+use proptest::prelude::*;
+use serde_json::json;
+
+/// A cluster that a test changes and plans for.
+#[derive(Default)]
+struct Cluster {
+    services: BTreeMap<Key, AddressService>,
+    leases: BTreeMap<IpAddr, AddressLease>,
+    pending: BTreeMap<IpAddr, String>,
+    pools: Vec<(String, AddressPool)>,
+    nodes: BTreeMap<NodeName, NodeInfo>,
+    speakers: BTreeMap<NodeName, Agent>,
+    namespaces: BTreeMap<String, Labels>,
+    seconds: i64,
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName::parse(name).unwrap()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn key(name: &str) -> Key {
+    ("shop".to_owned(), name.to_owned())
+}
+
+impl Cluster {
+    /// Nodes a, b and c with Ready speakers, and the pool `lan` of four addresses.
+    fn new() -> Self {
+        let mut this = Self { seconds: 1_000_000, ..Self::default() };
+        for name in ["a", "b", "c"] {
+            let info = NodeInfo { availability: Availability::Open, ..NodeInfo::default() };
+            this.nodes.insert(node(name), info);
+            this.speakers.insert(node(name), Agent::Ready);
+        }
+        this.pool("lan", json!({"addresses": ["192.0.2.16/30"]}));
+        this
+    }
+
+    fn pool(&mut self, name: &str, spec: serde_json::Value) {
+        self.pools.retain(|(known, _)| known != name);
+        let pool = json!({"metadata": {"name": name}, "spec": spec});
+        self.pools.push((name.to_owned(), serde_json::from_value(pool).unwrap()));
+    }
+
+    fn service(&mut self, name: &str) -> &mut AddressService {
+        let service = AddressService {
+            key: key(name),
+            uid: format!("uid-{name}"),
+            version: 1,
+            created: None,
+            wants: true,
+            families: vec![true],
+            needs_all_families: false,
+            requested: Ok(vec![]),
+            published: vec![],
+        };
+        self.services.entry(key(name)).or_insert(service)
+    }
+
+    fn lease(&mut self, at: &str, service: &str, nodes: (&str, Option<&str>), state: State) {
+        let lease = AddressLease {
+            assignment: Assignment {
+                address: address(at),
+                holder: node(nodes.0),
+                standby: nodes.1.map(node),
+                state,
+                uid: "lease".to_owned(),
+                version: 1,
+            },
+            service: key(service),
+            service_uid: format!("uid-{service}"),
+            acquired: Some(self.now()),
+            conflict: (state == State::Refused).then(|| "02:00:00:00:00:99".to_owned()),
+        };
+        self.leases.insert(address(at), lease);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.seconds).unwrap()
+    }
+
+    fn down(&mut self, name: &str) {
+        self.speakers.insert(node(name), Agent::Down { pod: None });
+    }
+
+    fn plan(&self) -> Plan {
+        let read = |(name, pool): &(String, AddressPool)| (name.clone(), Pool::read(pool));
+        let pools = check(&self.pools.iter().map(read).collect(), &self.nodes, &[]);
+        plan(View {
+            services: &self.services,
+            leases: &self.leases,
+            pending: &self.pending,
+            pools: &pools,
+            nodes: &self.nodes,
+            speakers: &self.speakers,
+            namespaces: &self.namespaces,
+            now: self.now(),
+        })
+    }
+
+    fn steps(&self) -> Vec<String> {
+        self.plan().steps.iter().map(shown).collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.plan().problems.iter().map(|(_, problem)| problem.to_string()).collect()
+    }
+
+    /// Carries out a step as the API server and the speakers would.
+    fn carry_out(&mut self, step: Step) {
+        match step {
+            Step::Propose { address, service, nodes, .. } => {
+                let (holder, standby) = (nodes.holder.as_str(), nodes.standby.as_ref());
+                let standby = standby.map(NodeName::as_str);
+                let (at, name) = (address.to_string(), service.1);
+                self.lease(&at, &name, (holder, standby), State::Accepted);
+            }
+            Step::Assign { lease, nodes } => {
+                let lease = self.leases.get_mut(&lease.address()).unwrap();
+                (lease.assignment.holder, lease.assignment.standby) = (nodes.holder, nodes.standby);
+            }
+            Step::Release { lease } => drop(self.leases.remove(&lease.address())),
+            Step::Publish { service, addresses, .. } => {
+                self.services.get_mut(&service).unwrap().published = addresses;
+            }
+        }
+    }
+
+    /// Carries out plans until nothing is left to do. Returns the number of plans.
+    fn settle(&mut self) -> usize {
+        for round in 0.. {
+            let steps = self.plan().steps;
+            if steps.is_empty() {
+                return round;
+            }
+            assert!(round < 10, "the plans do not end: {steps:?}");
+            steps.into_iter().for_each(|step| self.carry_out(step));
+        }
+        unreachable!()
+    }
+}
+
+fn shown(step: &Step) -> String {
+    let nodes = |nodes: &Nodes| {
+        let standby = nodes.standby.as_ref().map_or("-", |standby| standby.as_str());
+        format!("{}/{standby}", nodes.holder)
+    };
+    match step {
+        Step::Propose { address, service, nodes: of, .. } => {
+            format!("propose {address} for {} to {}", service.1, nodes(of))
+        }
+        Step::Assign { lease, nodes: of } => format!("assign {} to {}", lease.address(), nodes(of)),
+        Step::Release { lease } => format!("release {}", lease.address()),
+        Step::Publish { service, addresses, .. } => format!("publish {addresses:?} of {}", service.1),
+    }
+}
+
+#[test]
+fn services_get_free_addresses_on_the_nodes_with_the_fewest() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.service("dns");
+    cluster.lease("192.0.2.16", "old", ("a", Some("b")), State::Accepted);
+    cluster.service("old").published = vec![address("192.0.2.16")];
+    let expected = ["propose 192.0.2.17 for dns to b/c", "propose 192.0.2.18 for web to c/a"];
+    assert_eq!(cluster.steps(), expected);
+}
+
+#[test]
+fn an_address_is_published_once_its_node_has_accepted_it() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Proposed);
+    assert_eq!(cluster.steps(), [""; 0]);
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
+    assert_eq!(cluster.steps(), ["publish [192.0.2.16] of web"]);
+    cluster.service("web").published = vec![address("192.0.2.16")];
+    assert_eq!(cluster.steps(), [""; 0]);
+}
+
+#[test]
+fn an_address_that_is_being_proposed_is_not_proposed_again() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.service("web2");
+    cluster.pending.insert(address("192.0.2.16"), "uid-web".to_owned());
+    assert_eq!(cluster.steps(), ["propose 192.0.2.17 for web2 to a/b"]);
+}
+
+#[test]
+fn a_service_that_lost_its_lease_gets_the_address_of_its_status_again() {
+    let mut cluster = Cluster::new();
+    cluster.service("web").published = vec![address("192.0.2.18")];
+    assert_eq!(cluster.steps(), ["propose 192.0.2.18 for web to a/b"], "and its status stays");
+}
+
+#[test]
+fn an_address_in_use_is_reported_and_replaced_and_released_after_the_quarantine() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Refused);
+    assert_eq!(cluster.steps(), ["propose 192.0.2.17 for web to b/c"]);
+    let expected = "address 192.0.2.16 is in use by a station with MAC address 02:00:00:00:00:99, so \
+                    another one is assigned; remove it from its AddressPool";
+    assert_eq!(cluster.problems(), [expected]);
+    cluster.settle();
+    cluster.seconds += 599;
+    assert_eq!(cluster.steps(), [""; 0]);
+    cluster.seconds += 1;
+    assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+}
+
+#[test]
+fn a_requested_address_in_use_is_not_replaced() {
+    let mut cluster = Cluster::new();
+    cluster.service("web").requested = Ok(vec![address("192.0.2.19")]);
+    assert_eq!(cluster.steps(), ["propose 192.0.2.19 for web to a/b"]);
+    cluster.lease("192.0.2.19", "web", ("a", Some("b")), State::Refused);
+    assert_eq!(cluster.steps(), [""; 0]);
+    assert!(cluster.problems()[0].contains("request another, or remove that station"));
+}
+
+#[test]
+fn requests_that_cannot_be_met_say_why() {
+    let mut cluster = Cluster::new();
+    cluster.lease("192.0.2.16", "other", ("a", Some("b")), State::Accepted);
+    cluster.service("other").published = vec![address("192.0.2.16")];
+    for (requested, expected) in [
+        (Err("web".to_owned()), "the requested address \"web\" is not an IP address"),
+        (Ok(vec![address("192.0.2.16")]), "the requested address 192.0.2.16 belongs to another"),
+        (Ok(vec![address("192.0.2.99")]), "192.0.2.99 is in no AddressPool for namespace shop"),
+    ] {
+        cluster.service("web").requested = requested;
+        let problems = cluster.problems();
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
+        assert_eq!(cluster.steps(), [""; 0]);
+    }
+}
+
+#[test]
+fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
+    let mut cluster = Cluster::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        cluster.service(name);
+    }
+    let expected = "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
+    assert_eq!(cluster.problems(), [expected]);
+    cluster.pool("lan", json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
+    let none = "no AddressPool has IPv4 addresses for namespace shop; create one";
+    assert_eq!(cluster.problems(), [none; 5]);
+    cluster.pool("lan", json!({"addresses": ["192.0.2.16/24"]}));
+    assert!(cluster.problems()[0].contains("AddressPool lan cannot be used: spec.addresses"));
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    ["a", "b", "c"].into_iter().for_each(|name| cluster.down(name));
+    assert!(cluster.problems()[0].contains("no node of AddressPool lan runs a Ready speaker"));
+}
+
+#[test]
+fn selectors_choose_the_pool_of_a_namespace_and_the_nodes_of_a_pool() {
+    let mut cluster = Cluster::new();
+    cluster.pool("lan", json!({
+        "addresses": ["192.0.2.16"], "namespaceSelector": {"matchLabels": {"team": "db"}},
+    }));
+    cluster.pool("web", json!({
+        "addresses": ["192.0.2.40"], "nodeSelector": {"matchLabels": {"edge": "yes"}},
+    }));
+    let labels = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
+    cluster.nodes.get_mut(&node("c")).unwrap().labels = labels("edge", "yes");
+    cluster.service("web");
+    assert_eq!(cluster.steps(), ["propose 192.0.2.40 for web to c/-"]);
+    cluster.namespaces.insert("shop".to_owned(), labels("team", "db"));
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
+    let excluded = labels(fastrak_api::names::kubernetes::EXCLUDE_BALANCERS, "");
+    cluster.nodes.get_mut(&node("a")).unwrap().labels = excluded;
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to b/c"]);
+}
+
+#[test]
+fn a_service_of_two_families_gets_an_address_of_each() {
+    let mut cluster = Cluster::new();
+    cluster.service("web").families = vec![false, true];
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
+    assert_eq!(cluster.problems(), [""; 0], "one is enough");
+    cluster.service("web").needs_all_families = true;
+    assert!(cluster.problems()[0].contains("no AddressPool has IPv6 addresses"));
+    cluster.pool("lan6", json!({"addresses": ["2001:db8::/120"]}));
+    cluster.settle();
+    let expected = [address("2001:db8::"), address("192.0.2.16")];
+    assert_eq!(cluster.service("web").published, expected);
+}
+
+#[test]
+fn an_address_is_released_after_it_has_left_the_status() {
+    let mut cluster = Cluster::new();
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
+    cluster.service("web").published = vec![address("192.0.2.16")];
+    cluster.service("web").wants = false;
+    assert_eq!(cluster.steps(), ["publish [] of web"]);
+    cluster.service("web").published = vec![];
+    assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+    cluster.services.clear();
+    assert_eq!(cluster.steps(), ["release 192.0.2.16"], "its Service is deleted");
+}
+
+#[test]
+fn a_new_request_replaces_the_address() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.settle();
+    cluster.service("web").requested = Ok(vec![address("192.0.2.19")]);
+    cluster.settle();
+    assert_eq!(cluster.service("web").published, [address("192.0.2.19")]);
+    assert_eq!(cluster.leases.keys().collect::<Vec<_>>(), [&address("192.0.2.19")]);
+    // A request that cannot be read changes nothing.
+    cluster.service("web").requested = Err("x".to_owned());
+    assert_eq!(cluster.steps(), [""; 0]);
+}
+
+#[test]
+fn nodes_whose_speaker_is_down_are_replaced() {
+    let mut cluster = Cluster::new();
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
+    cluster.service("web").published = vec![address("192.0.2.16")];
+    cluster.down("a");
+    assert_eq!(cluster.steps(), [""; 0], "the standby takes over");
+    cluster.down("b");
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to c/-"]);
+    cluster.speakers.insert(node("a"), Agent::Ready);
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to a/c"], "only the standby is replaced");
+    cluster.speakers.insert(node("b"), Agent::Starting);
+    assert_eq!(cluster.steps(), [""; 0], "its pod restarts");
+}
+
+#[test]
+fn an_address_without_a_standby_gets_one_when_a_node_joins() {
+    let mut cluster = Cluster::new();
+    cluster.speakers.retain(|name, _| *name == node("a"));
+    cluster.service("web");
+    cluster.settle();
+    assert_eq!(cluster.leases[&address("192.0.2.16")].assignment.standby, None);
+    cluster.speakers.insert(node("b"), Agent::Ready);
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to a/b"]);
+}
+
+#[test]
+fn a_proposal_that_is_not_accepted_in_time_goes_to_another_node() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Proposed);
+    cluster.seconds += 10;
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
+    let expected =
+        "the speaker of node a has not accepted address 192.0.2.16; see its pod's log";
+    assert_eq!(cluster.problems(), [expected]);
+}
+
+#[test]
+fn an_address_stays_when_its_pool_shrinks() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.settle();
+    cluster.pool("lan", json!({"addresses": ["192.0.2.40"]}));
+    assert_eq!(cluster.steps(), [""; 0]);
+}
+
+proptest! {
+    /// However Services, speakers and Leases change, the plans end, and then each address has one
+    /// Service and each Service that can have an address has one.
+    #[test]
+    fn plans_end_with_each_address_at_one_service(
+        services in prop::collection::vec((0_u8..6, any::<bool>(), 0_u8..5), 0..6),
+        leases in prop::collection::vec((16_u8..20, 0_u8..6, 0_u8..3, 0_u8..3, 0_u8..2), 0..4),
+        down in 0_u8..3,
+    ) {
+        let mut cluster = Cluster::new();
+        for (number, wants, requested) in services {
+            let service = cluster.service(&format!("s{number}"));
+            service.wants = wants;
+            let text = format!("192.0.2.{}", 15 + requested);
+            service.requested = Ok(if requested == 0 { vec![] } else { vec![address(&text)] });
+        }
+        let name = |number: u8| ["a", "b", "c"][usize::from(number)];
+        for (last, service, holder, standby, state) in leases {
+            let state = [State::Proposed, State::Accepted][usize::from(state)];
+            let nodes = (name(holder), Some(name(standby)));
+            cluster.lease(&format!("192.0.2.{last}"), &format!("s{service}"), nodes, state);
+        }
+        cluster.down(name(down));
+        // The speakers accept what is proposed.
+        for _ in 0..3 {
+            cluster.settle();
+            for lease in cluster.leases.values_mut() {
+                lease.assignment.state = State::Accepted;
+            }
+        }
+        cluster.settle();
+        let mut seen = std::collections::BTreeSet::new();
+        let problems: std::collections::BTreeSet<_> =
+            cluster.plan().problems.into_iter().map(|(key, _)| key).collect();
+        for service in cluster.services.values() {
+            for at in &service.published {
+                prop_assert!(seen.insert(*at), "{at} is published twice");
+                prop_assert_eq!(&cluster.leases[at].service_uid, &service.uid);
+            }
+            let is_served = !service.published.is_empty() || problems.contains(&service.key);
+            prop_assert_eq!(is_served, service.wants, "{:?}", service.key);
+        }
+        for lease in cluster.leases.values() {
+            prop_assert_ne!(&lease.assignment.holder, &node(name(down)), "{:?}", lease);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A Service, reduced to what its address depends on.
+
+use fastrak_api::balancer::{Decision, Ingress, Mode, PartialService, ServiceView};
+use fastrak_api::names;
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The namespace and the name of a Service.
+pub(super) type Key = (String, String);
+
+/// A Service that has an address of a pool, or should get one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AddressService {
+    pub(super) key: Key,
+    pub(super) uid: String,
+    pub(super) version: u64,
+    pub(super) created: Option<Timestamp>,
+    /// Whether it should have an address of a pool.
+    pub(super) wants: bool,
+    /// For each address that it can have, whether it is of IPv4.
+    pub(super) families: Vec<bool>,
+    /// Whether it needs an address of each of its families.
+    pub(super) needs_all_families: bool,
+    /// The addresses that it requests, or the text that is not an address.
+    pub(super) requested: Result<Vec<IpAddr>, String>,
+    /// The addresses in its status that fastrak has written.
+    pub(super) published: Vec<IpAddr>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Extra {
+    metadata: Metadata,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    uid: String,
+    resource_version: String,
+    creation_timestamp: Option<Timestamp>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    ip_families: Option<Vec<String>>,
+    ip_family_policy: Option<String>,
+    #[serde(rename = "loadBalancerIP")]
+    load_balancer_ip: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LoadBalancer {
+    ingress: Option<Vec<Entry>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    ip: Option<String>,
+}
+
+impl AddressService {
+    /// Parses a Service and its key. Returns no Service if it neither has nor should have an address
+    /// of a pool.
+    pub(super) fn read(text: &str) -> Result<(Key, Option<Self>), serde_json::Error> {
+        let view = ServiceView::of(&serde_json::from_str::<PartialService<'_>>(text)?);
+        let key = (view.namespace.clone(), view.name.clone());
+        let is_published = view.ingress == Ingress::By(Mode::AddressPool);
+        let wants = view.is_load_balancer
+            && view.decision() == Some(Decision::Served(Mode::AddressPool))
+            && (is_published || view.ingress == Ingress::Absent);
+        if !wants && !is_published {
+            return Ok((key, None));
+        }
+        let Extra { metadata, spec, status } = serde_json::from_str(text)?;
+        let entries = status.load_balancer.ingress.unwrap_or_default();
+        let published = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
+        let service = Self {
+            key: key.clone(),
+            version: metadata.resource_version.parse().unwrap_or_default(),
+            created: metadata.creation_timestamp,
+            wants,
+            families: families(&spec),
+            needs_all_families: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),
+            requested: requested(metadata.annotations.as_ref(), &spec),
+            published: published.filter(|_| is_published).collect(),
+            uid: metadata.uid,
+        };
+        Ok((key, Some(service)))
+    }
+}
+
+fn families(spec: &Spec) -> Vec<bool> {
+    let families = spec.ip_families.iter().flatten();
+    let families: Vec<_> = families.map(|family| family == "IPv4").collect();
+    if families.is_empty() { vec![true] } else { families }
+}
+
+fn requested(
+    annotations: Option<&BTreeMap<String, String>>,
+    spec: &Spec,
+) -> Result<Vec<IpAddr>, String> {
+    let annotation = annotations.and_then(|map| map.get(names::LOAD_BALANCER_IPS));
+    let text = annotation.or(spec.load_balancer_ip.as_ref()).map_or("", String::as_str);
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|_| part.chars().take(64).collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    pub(super) fn object() -> Value {
+        json!({
+            "metadata": {
+                "namespace": "shop", "name": "web", "uid": "u1", "resourceVersion": "7",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "annotations": {names::BALANCER_DECISION: "address-pool"},
+            },
+            "spec": {
+                "type": "LoadBalancer", "clusterIP": "10.0.0.1",
+                "ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack",
+            },
+        })
+    }
+
+    fn read(object: &Value) -> Option<AddressService> {
+        AddressService::read(&object.to_string()).unwrap().1
+    }
+
+    fn published_by(manager: &str) -> Value {
+        let mut object = object();
+        object["metadata"]["managedFields"] = json!([{
+            "manager": manager, "subresource": "status",
+            "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
+        }]);
+        object["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}});
+        object
+    }
+
+    #[test]
+    fn a_service_of_the_mode_wants_an_address_of_each_family() {
+        let service = read(&object()).unwrap();
+        assert_eq!((service.uid.as_str(), service.version, service.wants), ("u1", 7, true));
+        assert_eq!((service.families, service.needs_all_families), (vec![false, true], true));
+        assert_eq!((service.requested, service.published), (Ok(vec![]), vec![]));
+    }
+
+    #[test]
+    fn services_of_other_modes_and_load_balancers_are_not_kept() {
+        let mut inlets = object();
+        inlets["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
+        let mut inner = object();
+        inner["spec"]["type"] = json!("ClusterIP");
+        for object in [inlets, inner, published_by("metallb")] {
+            assert_eq!(read(&object), None, "{object}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_keeps_an_address_of_an_earlier_decision_is_kept_until_it_is_cleared() {
+        let mut object = published_by(names::MANAGER_ADDRESSES);
+        assert!(read(&object).unwrap().wants);
+        object["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
+        let service = read(&object).unwrap();
+        let address: IpAddr = "192.0.2.9".parse().unwrap();
+        assert_eq!((service.wants, service.published), (false, vec![address]));
+    }
+
+    #[test]
+    fn the_annotation_requests_addresses_and_the_old_field_one() {
+        let mut object = object();
+        object["spec"]["loadBalancerIP"] = json!("192.0.2.7");
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(read(&object).unwrap().requested, Ok(vec![address("192.0.2.7")]));
+        let annotations = &mut object["metadata"]["annotations"];
+        annotations[names::LOAD_BALANCER_IPS] = json!("192.0.2.8, 2001:db8::8");
+        let expected = vec![address("192.0.2.8"), address("2001:db8::8")];
+        assert_eq!(read(&object).unwrap().requested, Ok(expected));
+        object["metadata"]["annotations"][names::LOAD_BALANCER_IPS] = json!("192.0.2.8,web");
+        assert_eq!(read(&object).unwrap().requested, Err("web".to_owned()));
+    }
+}

@@ -1,0 +1,221 @@
+//! Carries out the steps of a plan. Every write names the version or the UID that was read.
+
+use super::lease::{AddressLease, Nodes, proposal};
+use super::plan::Step;
+use super::service::{AddressService, Key};
+use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
+use fastrak_api::assignment::{AssignmentError, State, lease_name};
+use fastrak_api::names;
+use fastrak_runtime::clock;
+use fastrak_runtime::superseded::is_superseded;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Request;
+use kube::{Api, Client, Resource as _};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+/// Writes Leases and the status of Services.
+#[derive(Clone)]
+pub(super) struct Writer {
+    client: Client,
+    leases: Api<Lease>,
+}
+
+/// What a step has changed.
+#[derive(Debug)]
+pub(super) enum Written {
+    Lease(Box<AddressLease>),
+    Released(IpAddr),
+    Service(Box<AddressService>),
+    /// Another client changed the object first, or the Service needs the address after all.
+    Superseded,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("could not propose the address")]
+    Propose(#[source] kube::Error),
+    #[error("could not choose other nodes")]
+    Assign(#[source] kube::Error),
+    #[error("could not release the address")]
+    Release(#[source] kube::Error),
+    #[error("could not read the Service")]
+    Service(#[source] kube::Error),
+    #[error("could not write the status of the Service")]
+    Publish(#[source] kube::Error),
+    #[error("could not write the status of the AddressPool")]
+    Pool(#[source] kube::Error),
+    #[error("the written Lease is not an assignment")]
+    Lease(#[source] AssignmentError),
+    #[error("could not parse the Service")]
+    Parse(#[source] serde_json::Error),
+}
+
+impl Writer {
+    pub(super) fn new(client: Client) -> Self {
+        let leases = Api::namespaced(client.clone(), names::ADDRESS_NAMESPACE);
+        Self { client, leases }
+    }
+
+    /// Carries out a step.
+    pub(super) async fn write(&self, step: &Step) -> Result<Written, WriteError> {
+        match step {
+            Step::Propose { address, service, uid, nodes } => {
+                let lease = proposal(*address, nodes, service, uid, clock::now());
+                let params = PostParams {
+                    field_manager: Some(names::MANAGER_ADDRESSES.to_owned()),
+                    ..PostParams::default()
+                };
+                written(self.leases.create(&params, &lease).await, WriteError::Propose)
+            }
+            Step::Assign { lease, nodes } => {
+                let patch = Patch::<()>::Json(json_patch::Patch(assignment(lease, nodes)));
+                let name = lease_name(lease.address());
+                let patched = self.leases.patch(&name, &manager(), &patch).await;
+                written(patched, WriteError::Assign)
+            }
+            Step::Release { lease } => self.release(lease).await,
+            Step::Publish { service, uid, addresses } => {
+                self.publish(service, uid, addresses).await
+            }
+        }
+    }
+
+    /// Deletes a Lease if its Service does not exist or does not need the address. The watch of
+    /// Services may be behind that of Leases.
+    async fn release(&self, lease: &AddressLease) -> Result<Written, WriteError> {
+        let live = self.get(&lease.service).await?;
+        let needs = |live: &AddressService| live.wants && live.uid == lease.service_uid;
+        if live.as_ref().is_some_and(needs) && !Self::is_spare(lease, live.as_ref()) {
+            return Ok(Written::Superseded);
+        }
+        let preconditions = Preconditions {
+            uid: Some(lease.assignment.uid.clone()),
+            resource_version: Some(lease.assignment.version.to_string()),
+        };
+        let params = DeleteParams::default().preconditions(preconditions);
+        match self.leases.delete(&lease_name(lease.address()), &params).await {
+            Ok(_) => Ok(Written::Released(lease.address())),
+            Err(error) if is_superseded(&error) => Ok(Written::Superseded),
+            Err(error) => Err(WriteError::Release(error)),
+        }
+    }
+
+    /// Returns whether a Service that needs addresses does not need this one.
+    fn is_spare(lease: &AddressLease, live: Option<&AddressService>) -> bool {
+        lease.is_refused() || live.is_some_and(|live| !super::plan::keeps(live, lease))
+    }
+
+    async fn get(&self, (namespace, name): &Key) -> Result<Option<AddressService>, WriteError> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let request = Request::new(Service::url_path(&(), Some(namespace)));
+        let request = request.get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest).map_err(WriteError::Service)?;
+        match self.client.request_text(request).await {
+            Ok(text) => Ok(AddressService::read(&text).map_err(WriteError::Parse)?.1),
+            Err(error) if is_superseded(&error) => Ok(None),
+            Err(error) => Err(WriteError::Service(error)),
+        }
+    }
+
+    async fn publish(
+        &self,
+        (namespace, name): &Key,
+        uid: &str,
+        addresses: &[IpAddr],
+    ) -> Result<Written, WriteError> {
+        // Removes the field if it is absent, because the field manager owned it.
+        let ingress: Vec<_> =
+            addresses.iter().map(|address| json!({"ip": address, "ipMode": "VIP"})).collect();
+        let balancer = if ingress.is_empty() { json!({}) } else { json!({ "ingress": ingress }) };
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            // Another Service of the same name has another UID, and the API server refuses.
+            "metadata": {"namespace": namespace, "name": name, "uid": uid},
+            "status": {"loadBalancer": balancer},
+        });
+        let params = PatchParams::apply(names::MANAGER_ADDRESSES);
+        let request = Request::new(Service::url_path(&(), Some(namespace)));
+        let request = request.patch_subresource("status", name, &params, &Patch::Apply(&body));
+        let request = request.map_err(kube::Error::BuildRequest).map_err(WriteError::Publish)?;
+        match self.client.request_text(request).await {
+            Ok(text) => {
+                let service = AddressService::read(&text).map_err(WriteError::Parse)?.1;
+                Ok(service.map_or(Written::Superseded, |read| Written::Service(read.into())))
+            }
+            Err(error) if is_superseded(&error) => Ok(Written::Superseded),
+            Err(error) => Err(WriteError::Publish(error)),
+        }
+    }
+
+    /// Writes the status of a pool.
+    pub(super) async fn report(
+        &self,
+        pool: &str,
+        status: &AddressPoolStatus,
+    ) -> Result<(), WriteError> {
+        let pools: Api<AddressPool> = Api::all(self.client.clone());
+        let body = json!({ "status": status });
+        match pools.patch_status(pool, &manager(), &Patch::Merge(&body)).await {
+            Err(error) if !is_superseded(&error) => Err(WriteError::Pool(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn manager() -> PatchParams {
+    PatchParams {
+        field_manager: Some(names::MANAGER_ADDRESSES.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn written(
+    result: Result<Lease, kube::Error>,
+    failed: fn(kube::Error) -> WriteError,
+) -> Result<Written, WriteError> {
+    match result {
+        Ok(lease) => {
+            let lease = AddressLease::read(&lease).map_err(WriteError::Lease)?;
+            Ok(Written::Lease(lease.into()))
+        }
+        Err(error) if is_superseded(&error) => Ok(Written::Superseded),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Returns the patch that chooses other nodes. A new holder must accept the address first.
+fn assignment(lease: &AddressLease, nodes: &Nodes) -> Vec<PatchOperation> {
+    let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+    let value = lease.assignment.version.to_string().into();
+    let mut operations = vec![PatchOperation::Test(TestOperation { path: version, value })];
+    let annotation = |key| PointerBuf::from_tokens(["metadata", "annotations", key]);
+    let add = |path, value: Value| PatchOperation::Add(AddOperation { path, value });
+    match &nodes.standby {
+        Some(standby) => operations.push(add(annotation(names::STANDBY), json!(standby.as_str()))),
+        None if lease.assignment.standby.is_some() => {
+            let path = annotation(names::STANDBY);
+            operations.push(PatchOperation::Remove(RemoveOperation { path }));
+        }
+        None => {}
+    }
+    if nodes.holder != lease.assignment.holder {
+        let spec = |key| PointerBuf::from_tokens(["spec", key]);
+        let now = serde_json::to_value(MicroTime(clock::now())).unwrap_or_default();
+        operations.extend([
+            add(spec("holderIdentity"), json!(nodes.holder.as_str())),
+            add(spec("acquireTime"), now),
+            add(annotation(names::ADDRESS_STATE), json!(State::Proposed.as_str())),
+        ]);
+    }
+    operations
+}
