@@ -24,9 +24,10 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
 
+pub use self::network::FREE_ADDRESSES;
 pub use self::node::{Node, NodeProgram};
 
-use self::sandbox::Sandbox;
+use self::sandbox::{Compartment, Sandbox};
 use self::supported::Host;
 use crate::control_plane::{Component, ControlPlane, KUBERNETES_SERVICE, Options, Place};
 use crate::environment::{self, Missing};
@@ -68,6 +69,19 @@ pub struct Cluster {
     sandbox: Sandbox,
     archives: AtomicUsize,
     state: Arc<StateFolder>,
+}
+
+/// A host on the nodes' network that is no node: a client of Services from outside of the cluster.
+#[derive(Debug)]
+pub struct Outsider {
+    compartment: Compartment,
+}
+
+impl Outsider {
+    /// Runs a program of the machine in the host's network.
+    pub async fn run(&self, words: &[&str]) -> Result<Output> {
+        self.compartment.network_run(words).await
+    }
 }
 
 impl Cluster {
@@ -117,6 +131,20 @@ impl Cluster {
     /// and nodes are reachable.
     pub async fn run(&self, words: &[&str]) -> Result<Output> {
         Invocation::of(words)?.through(&self.sandbox.prefix()).run().await
+    }
+
+    /// Adds a host to the nodes' network. There can be one.
+    pub async fn outsider(&self) -> Result<Outsider> {
+        let compartment = self.sandbox.compartment("outsider", &self.state.logs()).await?;
+        network::connect_outsider(&self.sandbox, &compartment).await?;
+        Ok(Outsider { compartment })
+    }
+
+    /// Takes the cable of a node out, or puts it in again.
+    pub async fn plug(&self, node: &Node, is_plugged: bool) -> Result<()> {
+        let state = if is_plugged { "up" } else { "down" };
+        let words = ["ip", "link", "set", &node.link(), state];
+        self.sandbox.network_run(&words).await.map(drop)
     }
 
     /// Imports an image on every node. Pods that use it must not have the pull policy Always.

@@ -13,6 +13,12 @@ use anyhow::{Context, Result};
 use super::sandbox::{Compartment, Sandbox};
 use crate::process::Invocation;
 
+/// A host on the nodes' network, and the first address that neither it nor a node has.
+const OUTSIDER: Ipv4Addr = Ipv4Addr::new(10, 214, 0, 200);
+
+/// Free addresses of the nodes' network, for Services.
+pub const FREE_ADDRESSES: &str = "10.214.0.208/28";
+
 /// The address range of all pods.
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
 /// The address of the bridge, the default gateway of the nodes.
@@ -85,9 +91,13 @@ pub(crate) async fn connect(sandbox: &Sandbox, id: &str) -> Result<Uplink> {
         // addresses end on this bridge and do not reach the machine.
         "ip route add default dev nodes".to_owned(),
     ];
+    // Frames between nodes would pass the rules of this namespace's kube-proxy, which would answer for
+    // a node that is gone.
+    let bridged = ["sh", "-c", "echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables || true"];
     for line in &inside {
         sandbox.network_run(&split(line)).await?;
     }
+    sandbox.network_run(&bridged).await?;
     sandbox.network_run(&FORWARD).await?;
     Ok(uplink)
 }
@@ -120,6 +130,27 @@ pub(crate) async fn connect_node(
     }
     sandbox.network_run(&split(&outside[2])).await?;
     compartment.network_run(&FORWARD).await.map(drop)
+}
+
+/// Connects a host that is no node. It reaches the addresses of the nodes' network only.
+pub(crate) async fn connect_outsider(sandbox: &Sandbox, compartment: &Compartment) -> Result<()> {
+    let pid = compartment.pid();
+    let outside = [
+        format!("ip link add outsider type veth peer name eth0 netns {pid}"),
+        "ip link set outsider master nodes up".to_owned(),
+    ];
+    let inside = [
+        "ip link set lo up".to_owned(),
+        format!("ip address add {OUTSIDER}/24 dev eth0"),
+        "ip link set eth0 up".to_owned(),
+    ];
+    for line in &outside {
+        sandbox.network_run(&split(line)).await?;
+    }
+    for line in &inside {
+        compartment.network_run(&split(line)).await?;
+    }
+    Ok(())
 }
 
 async fn run_all(lines: &[String]) -> Result<()> {

@@ -61,6 +61,11 @@ impl Node {
         node_address(self.number)
     }
 
+    /// Returns the name of its link at the bridge of the nodes.
+    pub(crate) fn link(&self) -> String {
+        format!("node{}", self.number)
+    }
+
     /// Returns the machine's path of the node's `/var/lib/fastrak`.
     #[must_use]
     pub fn pool_dir(&self) -> PathBuf {

@@ -14,6 +14,7 @@ mod default_class_both_ways;
 mod defaults_claims;
 mod drains;
 mod dry_run;
+mod gives_addresses;
 mod guarded_metrics;
 mod hostile_handshakes;
 mod hostile_input;

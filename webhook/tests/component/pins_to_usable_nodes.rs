@@ -106,11 +106,11 @@ async fn a_claim_is_pinned_to_the_only_node_with_an_agent_and_to_none_without_on
             cluster.claim(&claim(&format!("of-{class}")).class(class).build("default")).await?;
         assert_eq!(pin(&made), pinned("node-b", "only-node"), "{class}");
     }
-    set_ready(&cluster, "node-b", false).await?;
+    set_ready(&cluster, names::AGENT, "node-b", false).await?;
     counts(&webhook, "down", 2).await?;
     let made = cluster.claim(&claim("late").class("at-once").build("default")).await?;
     assert_eq!(pin(&made), (None, None));
-    set_ready(&cluster, "node-b", true).await?;
+    set_ready(&cluster, names::AGENT, "node-b", true).await?;
     becomes(&cluster, "late", pinned("node-b", "only-node")).await?;
     let claims: Api<PersistentVolumeClaim> = cluster.api("default");
     let found = claims.get("late").await?;

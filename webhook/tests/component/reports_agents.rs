@@ -3,6 +3,7 @@
 use crate::agents::{runs_agent, set_ready};
 use crate::test_cluster::{Running, TestCluster};
 use anyhow::Result;
+use fastrak_api::names;
 use fastrak_testkit::{Options, fake_node, or_skip};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -27,13 +28,13 @@ async fn an_agent_that_stays_not_ready_is_reported_on_its_node() -> Result<()> {
     counts(&patient, 2, 0, 0).await?;
     counts(&webhook, 2, 0, 0).await?;
 
-    set_ready(&cluster, "node-b", false).await?;
+    set_ready(&cluster, names::AGENT, "node-b", false).await?;
     counts(&patient, 1, 1, 0).await?;
     counts(&webhook, 1, 0, 1).await?;
     // The leader has nothing to report. Its successor reports.
     patient.stop().await?;
-    cluster.has_event("AgentNotReady", "node-b", "describe pod agent-node-b").await?;
-    set_ready(&cluster, "node-b", true).await?;
+    cluster.has_event("AgentNotReady", "node-b", "describe pod fastrak-agent-node-b").await?;
+    set_ready(&cluster, names::AGENT, "node-b", true).await?;
     counts(&webhook, 2, 0, 0).await?;
     webhook.stop().await?;
 

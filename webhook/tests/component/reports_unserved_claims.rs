@@ -44,8 +44,8 @@ async fn only_claims_that_no_agent_will_serve_get_an_event() -> Result<()> {
     cluster.has_event(unserved, "old", "with spec.storageClassName: local-storage").await?;
     cluster.has_event_in("kube-system", unserved, "system", "in another namespace").await?;
     cluster.has_event_in("quiet", unserved, "quiet", "of namespace quiet opts out").await?;
-    set_ready(&cluster, "node-b", false).await?;
-    cluster.has_event("AgentNotReady", "late", "describe pod agent-node-b").await?;
+    set_ready(&cluster, names::AGENT, "node-b", false).await?;
+    cluster.has_event("AgentNotReady", "late", "describe pod fastrak-agent-node-b").await?;
 
     let events: Api<Event> = Api::all(cluster.client.clone());
     let all = events.list(&ListParams::default()).await?.items;

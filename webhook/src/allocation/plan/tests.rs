@@ -398,8 +398,13 @@ proptest! {
         // The speakers accept what is proposed.
         for _ in 0..3 {
             cluster.settle();
+            let down = node(name(down));
             for lease in cluster.leases.values_mut() {
                 lease.assignment.state = State::Accepted;
+                let Assignment { holder, standby, .. } = &mut lease.assignment;
+                if let Some(standby) = standby.as_mut().filter(|_| *holder == down) {
+                    std::mem::swap(holder, standby);
+                }
             }
         }
         cluster.settle();
