@@ -224,7 +224,10 @@ mod tests {
     #[test]
     fn a_pool_that_cannot_be_read_names_the_reason() {
         for (spec, reason) in [
-            (json!({"addresses": ["192.0.2.9/24"]}), "spec.addresses: \"192.0.2.9/24\" is not a network"),
+            (
+                json!({"addresses": ["192.0.2.9/24"]}),
+                "spec.addresses: \"192.0.2.9/24\" is not a network",
+            ),
             (
                 json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}),
                 "the operator \"Is\" is none of",

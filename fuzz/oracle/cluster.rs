@@ -72,7 +72,10 @@ fn namespace(picks: &mut Picks<'_>) -> NamespaceInfo {
     NamespaceInfo {
         opted_out: picks.one(&[false, false, false, true]),
         default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
-        balancer: text(&[None, Some("inlets"), Some("none"), Some("address-pool"), Some("-")], picks),
+        balancer: text(
+            &[None, Some("inlets"), Some("none"), Some("address-pool"), Some("-")],
+            picks,
+        ),
     }
 }
 

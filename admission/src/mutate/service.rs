@@ -101,7 +101,8 @@ impl Fallback {
         let namespace = snapshot.of_namespace(&service.namespace);
         let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()), settings);
         // The class is the Service's own request.
-        let default = if is_ours(service, settings) { Mode::AddressPool } else { settings.balancer };
+        let default =
+            if is_ours(service, settings) { Mode::AddressPool } else { settings.balancer };
         Self {
             mode: chosen.map(|mode| mode.unwrap_or(default)),
             alternative: settings.alternative,

@@ -4,6 +4,7 @@
 //! processors only slow each other down.
 #![cfg(test)]
 
+mod addresses;
 mod documented_commands;
 mod existing_volumes;
 mod imports;

@@ -259,9 +259,10 @@ impl<'a> Run<'a> {
 
     fn described(&self, address: IpAddr) -> String {
         let lease = self.watched.leases.all().and_then(|all| all.get(&address));
-        lease.map_or_else(|| address.to_string(), |lease| {
-            format!("{address}, answered by node {}", lease.assignment.holder)
-        })
+        lease.map_or_else(
+            || address.to_string(),
+            |lease| format!("{address}, answered by node {}", lease.assignment.holder),
+        )
     }
 
     /// Records an event for each problem that was not reported yet.

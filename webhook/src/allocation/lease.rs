@@ -102,7 +102,10 @@ mod tests {
         lease.metadata.resource_version = Some("7".to_owned());
         let read = AddressLease::read(&lease).unwrap();
         assert_eq!((read.address(), read.assignment.state), (address, State::Proposed));
-        assert_eq!((&read.assignment.holder, &read.assignment.standby), (&nodes.holder, &nodes.standby));
+        assert_eq!(
+            (&read.assignment.holder, &read.assignment.standby),
+            (&nodes.holder, &nodes.standby)
+        );
         assert_eq!((read.service, read.service_uid.as_str()), (key, "u1"));
         assert_eq!((read.acquired, read.conflict), (Some(now), None));
     }

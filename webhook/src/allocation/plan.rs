@@ -71,7 +71,9 @@ pub(super) fn plan(view: View<'_>) -> Plan {
             .is_some_and(|held| held.address() == lease.address());
         let step = if is_held {
             plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
-            choice.other_nodes(lease).map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
+            choice
+                .other_nodes(lease)
+                .map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
         } else {
             is_releasable(lease, view).then(|| Step::Release { lease: lease.clone().into() })
         };
@@ -142,7 +144,12 @@ fn not_accepted(lease: &AddressLease) -> (Key, Problem) {
 }
 
 /// Plans the addresses and the status of a Service.
-fn serve(service: &AddressService, held: &Held<'_>, choice: &mut Choice<'_>, plan: &mut Plan) {
+fn serve<'a>(
+    service: &'a AddressService,
+    held: &Held<'a>,
+    choice: &mut Choice<'a>,
+    plan: &mut Plan,
+) {
     let mut addresses = Vec::new();
     let mut problems = Vec::new();
     let mut waits = false;

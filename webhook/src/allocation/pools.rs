@@ -106,10 +106,22 @@ mod tests {
         assert_eq!(problem("192.0.2.16/28"), None);
         for (addresses, expected) in [
             ("192.0.2.0/24", "contains 192.0.2.1, the address of node a; leave it out"),
-            ("10.244.0.9", "overlaps 10.244.0.0-10.244.0.255, the pod network of node a; choose other addresses"),
-            ("10.0.0.0/8", "overlaps 10.244.0.0-10.244.0.255, the pod network of node a; choose other addresses"),
-            ("10.96.0.1", "overlaps 10.96.0.0-10.96.255.255, the network of cluster IPs; choose other addresses"),
-            ("web", "spec.addresses: \"web\" is not an address, a CIDR or FIRST-LAST, such as 192.0.2.10-192.0.2.20"),
+            (
+                "10.244.0.9",
+                "overlaps 10.244.0.0-10.244.0.255, the pod network of node a; choose other addresses",
+            ),
+            (
+                "10.0.0.0/8",
+                "overlaps 10.244.0.0-10.244.0.255, the pod network of node a; choose other addresses",
+            ),
+            (
+                "10.96.0.1",
+                "overlaps 10.96.0.0-10.96.255.255, the network of cluster IPs; choose other addresses",
+            ),
+            (
+                "web",
+                "spec.addresses: \"web\" is not an address, a CIDR or FIRST-LAST, such as 192.0.2.10-192.0.2.20",
+            ),
         ] {
             assert_eq!(problem(addresses).as_deref(), Some(expected), "{addresses}");
         }
@@ -123,7 +135,8 @@ mod tests {
         ];
         let checked = check(&pools.into(), &BTreeMap::new(), &[]);
         assert!(checked["b"].is_ok());
-        let expected = "contains 192.0.2.8, which is in AddressPool b too; remove it from one of them";
+        let expected =
+            "contains 192.0.2.8, which is in AddressPool b too; remove it from one of them";
         assert_eq!(checked["a"].as_ref().unwrap_err().to_string(), expected);
     }
 }

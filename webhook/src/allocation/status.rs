@@ -28,9 +28,10 @@ pub(super) fn outdated(
                 && pool.pool.as_ref().is_ok_and(|pool| pool.contains(lease.address()))
         };
         let allocated = u64::try_from(leases.values().filter(has).count()).unwrap_or(u64::MAX);
-        let before = pool.status.as_ref().and_then(|status| {
-            status.conditions.iter().find(|condition| condition.type_ == READY)
-        });
+        let before = pool
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == READY));
         let message = problem.map(ToString::to_string);
         let condition = ready(pool.generation, message, before, now);
         let status = AddressPoolStatus { total, allocated, conditions: vec![condition] };
@@ -55,10 +56,8 @@ fn ready(
         reason: if problem.is_some() { "Unusable" } else { "Usable" }.to_owned(),
         message: problem.unwrap_or_else(|| "Services can get its addresses".to_owned()),
         observed_generation: Some(generation),
-        last_transition_time: unchanged.map_or_else(
-            || Time(now),
-            |before| before.last_transition_time.clone(),
-        ),
+        last_transition_time: unchanged
+            .map_or_else(|| Time(now), |before| before.last_transition_time.clone()),
     }
 }
 

@@ -178,7 +178,9 @@ async fn a_service_that_stops_asking_releases_its_address() -> Result<()> {
     for name in ["inner", "none", "moves"] {
         addresses.create(name).await?;
     }
-    for (name, address) in [("inner", "192.0.2.40"), ("none", "192.0.2.41"), ("moves", "192.0.2.42")] {
+    for (name, address) in
+        [("inner", "192.0.2.40"), ("none", "192.0.2.41"), ("moves", "192.0.2.42")]
+    {
         addresses.has(name, &[address]).await?;
     }
     addresses.change("inner", json!({"spec": {"type": "ClusterIP"}})).await?;

@@ -125,7 +125,12 @@ impl Server {
         let metrics = Metrics::register(&mut registry);
         let snapshot = Snapshot { namespace: "own".to_owned(), ..Snapshot::default() };
         let snapshot = Arc::new(ArcSwapOption::from_pointee(snapshot));
-        let settings = Settings { balancer: Mode::Inlets, alternative: Mode::None, addresses: false, dry_run: false };
+        let settings = Settings {
+            balancer: Mode::Inlets,
+            alternative: Mode::None,
+            addresses: false,
+            dry_run: false,
+        };
         let limits = RequestLimits { request: REQUEST, in_flight: setup.in_flight };
         let shutdown = Shutdown::manual();
         let poll = Duration::from_millis(20);

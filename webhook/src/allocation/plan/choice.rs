@@ -49,7 +49,8 @@ impl<'a> Choice<'a> {
         is_ipv4: bool,
     ) -> Result<(IpAddr, Option<Nodes>), Problem> {
         let mut pending = self.view.pending.iter();
-        let is_mine = |(at, uid): &(&IpAddr, &String)| at.is_ipv4() == is_ipv4 && **uid == service.uid;
+        let is_mine =
+            |(at, uid): &(&IpAddr, &String)| at.is_ipv4() == is_ipv4 && **uid == service.uid;
         if let Some((address, _)) = pending.find(is_mine) {
             return Ok((*address, None));
         }
@@ -69,10 +70,8 @@ impl<'a> Choice<'a> {
     /// Returns the pool of a requested address.
     fn requested(&self, service: &AddressService, address: IpAddr) -> Result<&'a Pool, Problem> {
         let pool = self.pools(service).find(|pool| pool.contains(address));
-        let pool = pool.ok_or_else(|| Problem::NotInPool {
-            address,
-            namespace: service.key.0.clone(),
-        })?;
+        let pool =
+            pool.ok_or_else(|| Problem::NotInPool { address, namespace: service.key.0.clone() })?;
         match self.view.leases.get(&address) {
             Some(lease) if lease.is_refused() => Err(Problem::conflict(lease, true)),
             Some(_) => Err(Problem::Taken(address)),
@@ -140,7 +139,8 @@ impl<'a> Choice<'a> {
         let pool = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
         let pool = pool.into_iter().find(|pool| pool.contains(lease.address()));
         let standby = assignment.standby.as_ref().filter(|standby| !self.is_down(standby));
-        if is_late(lease, self.view.now) || (self.is_down(&assignment.holder) && standby.is_none()) {
+        if is_late(lease, self.view.now) || (self.is_down(&assignment.holder) && standby.is_none())
+        {
             return self.nodes(pool, Some(&assignment.holder));
         }
         if standby.is_some_and(|standby| *standby != assignment.holder) {
@@ -161,9 +161,11 @@ impl<'a> Choice<'a> {
             !info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS)
                 && pool.is_none_or(|pool| pool.takes_node(&info.labels))
         };
-        let nodes = self.view.nodes.iter().filter(|(name, info)| {
-            is_ready(name) && takes(info) && Some(*name) != except
-        });
+        let nodes = self
+            .view
+            .nodes
+            .iter()
+            .filter(|(name, info)| is_ready(name) && takes(info) && Some(*name) != except);
         let mut ranked: Vec<_> = nodes
             .map(|(name, info)| {
                 let is_unavailable = info.availability == Availability::Unavailable;

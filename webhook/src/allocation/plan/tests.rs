@@ -159,7 +159,9 @@ fn shown(step: &Step) -> String {
         }
         Step::Assign { lease, nodes: of } => format!("assign {} to {}", lease.address(), nodes(of)),
         Step::Release { lease } => format!("release {}", lease.address()),
-        Step::Publish { service, addresses, .. } => format!("publish {addresses:?} of {}", service.1),
+        Step::Publish { service, addresses, .. } => {
+            format!("publish {addresses:?} of {}", service.1)
+        }
     }
 }
 
@@ -251,7 +253,8 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
     for name in ["a", "b", "c", "d", "e"] {
         cluster.service(name);
     }
-    let expected = "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
+    let expected =
+        "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
     assert_eq!(cluster.problems(), [expected]);
     cluster.pool("lan", json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
     let none = "no AddressPool has IPv4 addresses for namespace shop; create one";
@@ -267,12 +270,18 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
 #[test]
 fn selectors_choose_the_pool_of_a_namespace_and_the_nodes_of_a_pool() {
     let mut cluster = Cluster::new();
-    cluster.pool("lan", json!({
-        "addresses": ["192.0.2.16"], "namespaceSelector": {"matchLabels": {"team": "db"}},
-    }));
-    cluster.pool("web", json!({
-        "addresses": ["192.0.2.40"], "nodeSelector": {"matchLabels": {"edge": "yes"}},
-    }));
+    cluster.pool(
+        "lan",
+        json!({
+            "addresses": ["192.0.2.16"], "namespaceSelector": {"matchLabels": {"team": "db"}},
+        }),
+    );
+    cluster.pool(
+        "web",
+        json!({
+            "addresses": ["192.0.2.40"], "nodeSelector": {"matchLabels": {"edge": "yes"}},
+        }),
+    );
     let labels = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
     cluster.nodes.get_mut(&node("c")).unwrap().labels = labels("edge", "yes");
     cluster.service("web");
@@ -358,8 +367,7 @@ fn a_proposal_that_is_not_accepted_in_time_goes_to_another_node() {
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Proposed);
     cluster.seconds += 10;
     assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
-    let expected =
-        "the speaker of node a has not accepted address 192.0.2.16; see its pod's log";
+    let expected = "the speaker of node a has not accepted address 192.0.2.16; see its pod's log";
     assert_eq!(cluster.problems(), [expected]);
 }
 

@@ -146,7 +146,12 @@ fn a_service_without_need_of_an_address_is_not_changed() {
 
 #[test]
 fn a_recorded_decision_stands_after_a_change_of_configuration() {
-    let other = Settings { balancer: Mode::None, alternative: Mode::None, addresses: false, dry_run: false };
+    let other = Settings {
+        balancer: Mode::None,
+        alternative: Mode::None,
+        addresses: false,
+        dry_run: false,
+    };
     assert_eq!(decided(&service_of("LoadBalancer", &INLETS), other), Repair::Nothing);
 }
 
