@@ -85,9 +85,9 @@ fn current<'a, T: Written>(object: &'a T, edit: &Edit) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::fixtures::{SETTINGS, annotated, claim as claim_of, node, snapshot, with_labels};
-    use crate::mutate::service::{ServiceRequest, service};
+    use crate::mutate::service::{ServiceRequest, Settings, service};
     use crate::mutate::{ClaimRequest, Operation, claim};
-    use fastrak_api::balancer::MANAGED;
+    use fastrak_api::balancer::{MANAGED, Mode};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
 
@@ -116,7 +116,8 @@ mod tests {
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
         let view = ServiceView::read(&serde_json::from_value(object).unwrap());
         let request = ServiceRequest { service: &view, old: None, operation: Operation::Create };
-        all.extend(written(&service(&request, &snapshot(&[]), SETTINGS)));
+        let pools = Settings { balancer: Mode::AddressPool, addresses: true, ..SETTINGS };
+        all.extend(written(&service(&request, &snapshot(&[]), pools)));
         assert_eq!(all, DECLARED.into_iter().collect());
     }
 

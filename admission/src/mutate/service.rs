@@ -222,7 +222,7 @@ fn is_class_mutable(request: &ServiceRequest<'_>) -> bool {
 }
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
-    let about = format!("{} {:?}", names::BALANCER, clipped(choice, QUOTED));
+    let about = format!("{:?}", clipped(choice, QUOTED));
     skipped(service, record, SkipReason::UnservedChoice, &about)
 }
 

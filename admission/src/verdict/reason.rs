@@ -186,7 +186,7 @@ reasons! {
     UserManaged = Balancer, "user-managed", Skip, "left it alone: {} is set by hand";
     /// It names a mode that this version does not have.
     UnservedChoice = Balancer, "unserved-choice", Skip,
-        "left it alone: {} is not served; write inlets, none or, if its component is installed, address-pool";
+        "left it unchanged: no mode {} here; use inlets, address-pool or none";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.

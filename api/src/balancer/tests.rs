@@ -33,7 +33,7 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            unsupported: [Some(Unsupported::Protocol(53, Protocol::Udp)), None],
+            unsupported: [Some(Unsupported::Protocol(53, Protocol::Udp)), None, None],
             is_local: true,
             ingress: Ingress::Unknown,
             has_external_ips: true,

@@ -95,7 +95,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;
-    let text = "Warning: fastrak: left it alone: fastrak.io/balancer \"ip-alias\" is not served";
+    let text = "Warning: fastrak: left it unchanged: no mode \"ip-alias\" here; use inlets";
     assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.

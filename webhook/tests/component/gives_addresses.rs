@@ -229,7 +229,8 @@ async fn a_pool_that_cannot_be_used_says_why() -> Result<()> {
     })
     .await?;
     // The network of cluster IPs is known, too.
-    addresses.pool("lan", &["10.0.0.0/28"]).await?;
+    let spec = addresses.services().get("kubernetes").await?.spec.unwrap_or_default();
+    addresses.pool("lan", &[&spec.cluster_ip.context("it has a cluster IP")?]).await?;
     eventually(SOON, "the pool overlaps the network of Services", || async {
         let status = addresses.pools().get("lan").await?.status.context("no status")?;
         ensure!(status.conditions[0].message.contains("network of cluster IPs"), "{status:?}");
@@ -250,7 +251,7 @@ async fn an_address_moves_from_nodes_whose_speakers_are_down() -> Result<()> {
     let Some(addresses) = Addresses::start().await? else { return Ok(()) };
     addresses.pool("lan", &["192.0.2.40"]).await?;
     set_ready(&addresses.cluster, names::SPEAKER, "node-b", false).await?;
-    let webhook = addresses.cluster.webhook(&[&FLAGS[..], &["--agent-grace=1"]].concat()).await?;
+    let webhook = addresses.cluster.webhook(&[&FLAGS[..], &["--agent-grace=0"]].concat()).await?;
     addresses.create("web").await?;
     addresses.has("web", &["192.0.2.40"]).await?;
     let leases: Api<Lease> = addresses.cluster.api(names::ADDRESS_NAMESPACE);
@@ -266,8 +267,8 @@ async fn an_address_moves_from_nodes_whose_speakers_are_down() -> Result<()> {
         })
     };
     holder("node-a").await?;
-    set_ready(&addresses.cluster, names::SPEAKER, "node-b", true).await?;
     set_ready(&addresses.cluster, names::SPEAKER, "node-a", false).await?;
+    set_ready(&addresses.cluster, names::SPEAKER, "node-b", true).await?;
     holder("node-b").await?;
     addresses.has("web", &["192.0.2.40"]).await?;
     webhook.stop().await

@@ -8,6 +8,7 @@ use fastrak_api::names::{BALANCER, BALANCER_DECISION};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod address_pool;
 mod limits;
 mod stripped;
 mod taken;
@@ -149,7 +150,7 @@ fn an_unserved_choice_is_left_with_one_warning() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
-        assert!(warned(&verdict)[0].ends_with("is not served; write inlets or none"));
+        assert!(warned(&verdict)[0].ends_with("here; use inlets, address-pool or none"));
         let changed = after(&object, &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
         is_silent(&update(&changed, &changed), Reason::UnservedChoice);
