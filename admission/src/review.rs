@@ -73,7 +73,7 @@ pub enum NotAReview {
     #[error("the body is empty; an AdmissionReview is expected")]
     Empty,
     /// The body is truncated.
-    #[error("the body breaks off: {0}")]
+    #[error("the body is truncated: {0}")]
     Truncated(serde_json::Error),
     /// The body is not JSON, or not a review.
     #[error("the body is not an AdmissionReview: {0}")]

@@ -43,13 +43,13 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     /// The name of the Lease is not an address.
-    #[error("the name {0:?} is not an address in the form of a name")]
+    #[error("Lease {0:?} is not named after an address")]
     Name(String),
     /// The holder is missing or not the name of a node.
-    #[error("the holder of {0} is not a node")]
+    #[error("the holder of {0} is missing or not the name of a node")]
     Holder(IpAddr),
     /// The standby is not the name of a node.
-    #[error("the standby of {0} is not a node")]
+    #[error("the standby of {0} is not the name of a node")]
     Standby(IpAddr),
     /// The state is missing or unknown.
     #[error("the state of {0} is not one of proposed, accepted, refused")]

@@ -24,7 +24,7 @@ use smol_str::SmolStr;
 use std::fmt;
 
 /// A claim, reduced to what fastrak decides by. No text in it is longer than
-/// [`crate::object::LONGEST`].
+/// [`crate::object::MAX_TEXT`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"

@@ -73,7 +73,7 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
-            r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only-node"} 1"#,
+            r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only_node"} 1"#,
             r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 1"#,
             r#"fastrak_webhook_repair_backlog{resource="services"} 0"#,
             r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,

@@ -46,7 +46,7 @@ const FILE_POLL: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, clap::Args)]
 pub struct RotationArgs {
     /// Directory with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
-    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "DIRECTORY")]
     pub tls_dir: Option<PathBuf>,
     /// Lifetime of a CA; it is replaced after two thirds.
     #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = parse_second_or_more)]
@@ -113,8 +113,8 @@ impl Certificates {
         let configurations = Api::all(client.clone());
         let (names, clock) = (installation.names.clone(), args.clock.clone());
         match &args.tls_dir {
-            Some(folder) => Self::Mounted(Box::new(Mounted {
-                folder: folder.clone(),
+            Some(directory) => Self::Mounted(Box::new(Mounted {
+                directory: directory.clone(),
                 configurations,
                 names,
                 settle: args.bundle_settle,

@@ -5,6 +5,6 @@
 mod agent_pods;
 pub mod agents;
 pub mod defaults;
-mod looks;
+mod updates;
 pub mod metrics;
 pub mod watcher;

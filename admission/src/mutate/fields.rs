@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_declared_field_is_written_and_no_other() {
-        let mut probe = with_labels(&claim_of(Some("")), &[(names::PROBE, names::PROBE_ASKS)]);
+        let mut probe = with_labels(&claim_of(Some("")), &[(names::PROBE, names::PROBE_REQUESTED)]);
         probe["metadata"]["namespace"] = json!(names::PROBE_NAMESPACE);
         let pinned = annotated(&claim_of(Some("waits")), &[(names::NODE, "a")]);
         let mut all: BTreeSet<_> =

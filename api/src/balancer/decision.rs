@@ -26,7 +26,7 @@ pub enum SkipReason {
     /// Its user has set the annotations of the inlets operator.
     UserManaged,
     /// It names a mode that this version does not have.
-    UnservedChoice,
+    UnsupportedMode,
 }
 
 const SKIPPED: &str = "skipped:";
@@ -68,7 +68,7 @@ impl SkipReason {
         Self::ForeignAddress,
         Self::ForeignMark,
         Self::UserManaged,
-        Self::UnservedChoice,
+        Self::UnsupportedMode,
     ];
 
     /// Returns the reason in its recorded form.
@@ -80,7 +80,7 @@ impl SkipReason {
             Self::ForeignAddress => "foreign-address",
             Self::ForeignMark => "foreign-mark",
             Self::UserManaged => "user-managed",
-            Self::UnservedChoice => "unserved-choice",
+            Self::UnsupportedMode => "unsupported-mode",
         }
     }
 

@@ -82,7 +82,7 @@ pub enum CertBundleError {
         source: CertError,
     },
     /// The change does not apply to the stored content, which is a bug in the plan.
-    #[error("bug: the planned change does not apply to the stored certificates")]
+    #[error("internal error: the planned change does not apply to the stored certificates")]
     Impossible,
 }
 

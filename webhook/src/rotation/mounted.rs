@@ -1,11 +1,11 @@
-//! Serves the certificate that the administrator mounts. The folder is read at intervals, and a new
+//! Serves the certificate that the administrator mounts. The directory is read at intervals, and a new
 //! certificate is served once it is complete, matches its key, and the API server trusts it. There
-//! is no Secret. Without `ca.crt` in the folder, `caBundle` is not changed.
+//! is no Secret. Without `ca.crt` in the directory, `caBundle` is not changed.
 //!
 //! The files are polled: a mounted Secret is replaced by a symbolic link, of which inotify reports
 //! at most the first change.
 
-mod folder;
+mod directory;
 pub mod plan;
 
 use super::Outputs;
@@ -19,7 +19,7 @@ use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_runtime::tls::TlsError;
-use folder::{FolderError, Found};
+use directory::{DirectoryError, Found};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
 use plan::{CertVersion, Step, View, plan};
@@ -33,15 +33,15 @@ const STEPS: usize = 8;
 
 /// The task that serves a mounted certificate.
 pub struct Mounted {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
     /// How long API servers may take to load a new bundle.
     pub settle: Duration,
-    /// How often the folder is read.
+    /// How often the directory is read.
     pub poll: Duration,
     /// Where the certificate is served and reported.
     pub outputs: Outputs,
@@ -52,9 +52,9 @@ pub struct Mounted {
 /// Why the certificate could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum MountedError {
-    /// The folder has no usable certificate. The previous one is still served.
+    /// The directory has no usable certificate. The previous one is still served.
     #[error("the certificate in --tls-dir is not usable")]
-    Folder(#[source] FolderError),
+    Directory(#[source] DirectoryError),
     /// `caBundle` could not be read or published.
     #[error("the API server does not trust this webhook")]
     Bundle(#[source] BundleError),
@@ -93,8 +93,8 @@ impl Mounted {
     }
 
     async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, MountedError> {
-        let found = folder::read(&self.folder, &self.names, self.clock.now()).await;
-        let found = match (found.map_err(MountedError::Folder), memory.served.clone()) {
+        let found = directory::read(&self.directory, &self.names, self.clock.now()).await;
+        let found = match (found.map_err(MountedError::Directory), memory.served.clone()) {
             (Ok(found), _) => found,
             (Err(error), None) => return Err(error),
             // The certificate that is served needs its CA in `caBundle` all the same.
@@ -174,7 +174,7 @@ impl Mounted {
             self.outputs.ready.not_ready(chain.clone());
         }
         self.outputs.metrics.fail(match error {
-            MountedError::Folder(_) => Cause::Mounted,
+            MountedError::Directory(_) => Cause::Mounted,
             MountedError::Bundle(BundleError::NoConfiguration) => Cause::NoConfiguration,
             MountedError::Bundle(BundleError::Read(_)) => Cause::ReadConfiguration,
             MountedError::Bundle(BundleError::Publish(_)) => Cause::Publish,
@@ -185,7 +185,7 @@ impl Mounted {
     }
 }
 
-/// Returns the CAs of the folder and the published ones that have not expired: other replicas may
+/// Returns the CAs of the directory and the published ones that have not expired: other replicas may
 /// not have read the new certificate yet.
 fn union(own: &Bundle, found: &Bundle, now: OffsetDateTime) -> String {
     let (mut all, mut previous) = (own.clone(), found.clone());
