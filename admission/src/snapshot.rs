@@ -13,7 +13,6 @@ use self::volume::VolumeInfo;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
 use std::cmp::Reverse;
@@ -176,13 +175,7 @@ impl ClassInfo {
 impl NodeInfo {
     /// Reads a Node.
     #[must_use]
-    pub fn read(node: &Node) -> Self {
-        Self::of(&node.into())
-    }
-
-    /// Reads a Node by its parts.
-    #[must_use]
-    pub fn of(node: &PartialNode) -> Self {
+    pub fn read(node: &PartialNode) -> Self {
         let labels = node.metadata.labels.clone().unwrap_or_default();
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
         let os = labels.get(kubernetes::OS).map(String::as_str);

@@ -19,9 +19,12 @@ pub mod trust_times;
 pub mod watch;
 
 use crate::webhook_config::plan::Installation;
+use ca_bundle::BundleError;
 use cert_bundle::CertSpec;
 use controller::{Rotation, Rotator};
+use error::RotationError;
 use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
+use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
@@ -82,6 +85,20 @@ pub struct Outputs {
     pub metrics: RotationMetrics,
     /// Ready once a certificate is served that the API server trusts.
     pub ready: ReadyHandle,
+}
+
+impl Outputs {
+    /// Reports an error. The replica stays ready if it serves a certificate and the API server does
+    /// not respond. Without a webhook configuration it is not ready: no review can arrive.
+    fn report(&self, error: &RotationError, serving: bool) {
+        let chain = Chain(error).to_string();
+        let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
+        if unregistered || !serving {
+            self.ready.not_ready(chain.clone());
+        }
+        self.metrics.fail(error.cause());
+        tracing::warn!(error = chain, serving, "could not update the certificates");
+    }
 }
 
 impl RotationArgs {

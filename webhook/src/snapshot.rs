@@ -5,6 +5,6 @@
 mod agent_pods;
 pub mod agents;
 pub mod defaults;
-mod updates;
 pub mod metrics;
+mod updates;
 pub mod watcher;

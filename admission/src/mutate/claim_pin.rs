@@ -18,7 +18,7 @@ use self::stale_pin::{chosen_again, has_stale_pin};
 use super::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
 use crate::placement::{self, Key};
-use crate::snapshot::{Availability, Snapshot, Ineligible};
+use crate::snapshot::{Availability, Ineligible, Snapshot};
 use crate::verdict::{Reason, Verdict, clipped};
 use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};

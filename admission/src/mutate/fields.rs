@@ -113,7 +113,7 @@ mod tests {
             [claim_of(None), pinned, probe].iter().flat_map(of_claim).collect();
         let object = json!({"metadata": {"name": "web", "namespace": "shop"},
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
-        let view = ServiceView::read(&serde_json::from_value(object).unwrap());
+        let view = ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap());
         let request = ServiceRequest { service: &view, old: None };
         all.extend(written(&service(&request, &snapshot(&[]), SETTINGS)));
         assert_eq!(all, DECLARED.into_iter().collect());

@@ -39,7 +39,9 @@ pub enum TemplateError {
         text: String,
     },
     /// The parameter is not a text and stands outside of an expression.
-    #[error("internal error: the policy template uses ${name}, which is not a text, outside of an expression")]
+    #[error(
+        "internal error: the policy template uses ${name}, which is not a text, outside of an expression"
+    )]
     NotAText {
         /// The parameter.
         name: String,
@@ -187,7 +189,7 @@ mod tests {
             ("a: $other", vec![], "unknown parameter $other"),
             ("a: cost $ 5", vec![], "unknown parameter $ in"),
             ("a: b", vec![("node", text("n"))], "does not use the parameter $node"),
-            ("a: $list", vec![("list", Parameter::List(Vec::new()))], "it is not a text"),
+            ("a: $list", vec![("list", Parameter::List(Vec::new()))], "which is not a text"),
             ("a: [", vec![], "not YAML"),
         ] {
             let found = render(template, &parameters).unwrap_err().to_string();

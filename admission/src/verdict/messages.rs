@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn a_warning_ends_with_the_words_of_its_reason_even_if_its_subject_is_long() {
         for reason in Reason::ALL {
-            let text = Message::Did(explained(*reason, &"x".repeat(300))).warning(true).to_string();
+            let text = Message::Did(explained(reason, &"x".repeat(300))).warning(true).to_string();
             let end = reason.message().rsplit("{}").next().unwrap();
             assert!(text.chars().count() <= MAX_LINE && text.ends_with(end), "{text}");
             let name = "node-a.example";
-            let whole = explained(*reason, name);
+            let whole = explained(reason, name);
             assert!(!reason.message().contains("{}") || whole.contains(name), "{whole}");
         }
     }

@@ -8,21 +8,21 @@
 //! another provisioner or load balancer are not reported unless they request fastrak.
 
 use fastrak_api::balancer::{Mode, SkipReason, Unsupported};
-use std::fmt;
 
-/// The part of the product that a reason belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// The objects that fastrak decides about.
-    Scope,
-    /// The class of a claim.
-    Class,
-    /// The node of a claim.
-    Pin,
-    /// The address of a Service.
-    Balancer,
-    /// The review itself.
-    Review,
+fastrak_api::text_enum! {
+    /// The part of the product that a reason belongs to, as audit logs show it.
+    pub enum Rule {
+        /// The objects that fastrak decides about.
+        Scope = "scope",
+        /// The class of a claim.
+        Class = "class",
+        /// The node of a claim.
+        Pin = "pin",
+        /// The address of a Service.
+        Balancer = "balancer",
+        /// The review itself.
+        Review = "review",
+    }
 }
 
 /// The outcomes that the requester is warned of.
@@ -39,22 +39,15 @@ pub enum WarnOn {
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+
        $variant:ident = $rule:ident, $label:literal, $warn_on:ident, $message:literal;)+) => {
-        /// Why something was decided: a label of metrics and an audit annotation, never free text.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Reason {
-            $($(#[doc = $doc])+ $variant,)+
+        fastrak_api::text_enum! {
+            /// Why something was decided: a label of metrics and an audit annotation, never free
+            /// text.
+            pub enum Reason {
+                $($(#[doc = $doc])+ $variant = $label,)+
+            }
         }
 
         impl Reason {
-            /// All reasons.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Returns the label of the reason in metrics and audit logs.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-
             /// Returns the part of the product that it belongs to.
             #[must_use]
             pub const fn rule(self) -> Rule {
@@ -78,7 +71,7 @@ macro_rules! reasons {
 
 reasons! {
     /// Its labels or its namespace's opt out.
-    OptedOut = Scope, "opted_out", Never, 
+    OptedOut = Scope, "opted_out", Never,
         "left it unchanged: its label or the label of its namespace opts out";
     /// Its namespace is the cluster's own or fastrak's own.
     SystemNamespace = Scope, "system_namespace", Never,
@@ -127,17 +120,17 @@ reasons! {
     WaitsForPod = Pin, "waits_for_pod", Never,
         "left its node to the scheduler, which chooses one for its first pod";
     /// Kubernetes can bind it to a volume that exists.
-    ExistingVolume = Pin, "existing_volume", Skip, 
+    ExistingVolume = Pin, "existing_volume", Skip,
         "left it unpinned: existing PersistentVolume {} fits it";
     /// No node can hold it.
     NoEligibleNode = Pin, "no_eligible_node", Skip,
         "left it without a node: no node is eligible for class {}; add one";
     /// The chosen node cannot serve it any more; another one is chosen.
-    StalePin = Pin, "stale_pin", Change, 
+    StalePin = Pin, "stale_pin", Change,
         "removed node {}, which cannot serve it; another node is chosen";
     /// No node that could hold it runs an agent that is Ready.
     NoAgent = Pin, "no_agent", Skip,
-        "left it without a node: no node for class {} has a Ready agent; see agent pods";
+        "left it without a node: no node for class {} has a Ready agent; see its pods";
     /// Its class binds immediately, and no node takes pods now.
     NoNodeAvailable = Pin, "no_node_available", Skip,
         "left it without a node: all nodes for class {} are cordoned or not Ready";
@@ -164,14 +157,14 @@ reasons! {
     /// Its mode is inlets.
     Inlets = Balancer, "inlets", Change, "delegated it to inlets-operator";
     /// Its mode is none.
-    NoBalancer = Balancer, "none", Change, 
+    NoBalancer = Balancer, "none", Change,
         "left it without an address; to request one, set {}: inlets";
     /// It gets the alternative mode, because its own cannot carry its ports.
     UnsupportedPort = Balancer, "unsupported_port", Change,
         "left it without an address: {}";
     /// It gets the alternative mode, because its own would let in clients that it keeps out.
     SourceRanges = Balancer, "source_ranges", Change,
-        "left it without an address: {}; remove the ranges";
+        "left it without an address: {}; remove them";
     /// It gets the alternative mode, because its own cannot give the address that it requests.
     RequestedAddress = Balancer, "requested_address", Change,
         "left it without an address: {}; remove it";
@@ -181,33 +174,33 @@ reasons! {
     /// It names a class of load balancer.
     ForeignBalancer = Balancer, "foreign_balancer", Skip, "left it to load balancer class {}";
     /// It has an address of another load balancer.
-    ForeignAddress = Balancer, "foreign_address", Skip, 
+    ForeignAddress = Balancer, "foreign_address", Skip,
         "left it unchanged: {} already has an address";
     /// It has a mark of another load balancer.
-    ForeignMark = Balancer, "foreign_mark", Skip, 
+    ForeignMark = Balancer, "foreign_mark", Skip,
         "left it unchanged: {} belongs to another load balancer";
     /// Its user has set the annotations of the inlets operator.
     UserManaged = Balancer, "user_managed", Skip, "left it unchanged: its user has set {}";
     /// It names a mode that this version does not have.
     UnsupportedMode = Balancer, "unsupported_mode", Skip,
-        "left it unchanged: {} is not supported; set inlets or none";
+        "left it unchanged: {} is unsupported; set inlets or none";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
-    NotAReview = Review, "not_a_review", Never, 
+    NotAReview = Review, "not_a_review", Never,
         "left it unchanged: the request is not an AdmissionReview";
     /// The review is of another kind of object than its path.
     WrongKind = Review, "wrong_kind", Skip, "left it unchanged: the review contains {}";
     /// The object is missing or cannot be read.
     Unreadable = Review, "unreadable", Skip, "left it unchanged: it cannot be read: {}";
     /// There is no snapshot of the cluster yet.
-    NotReady = Review, "not_ready", Skip, 
+    NotReady = Review, "not_ready", Skip,
         "left it unchanged: the webhook is starting; fastrak retries later";
     /// There was no time left for the review.
-    Overloaded = Review, "overloaded", Skip, 
+    Overloaded = Review, "overloaded", Skip,
         "left it unchanged: the webhook is overloaded; fastrak retries later";
     /// A decision panicked.
-    Internal = Review, "internal", Skip, 
+    Internal = Review, "internal", Skip,
         "left it unchanged: internal error; fastrak retries later";
 }
 
@@ -242,26 +235,6 @@ impl Reason {
             SkipReason::UserManaged => Self::UserManaged,
             SkipReason::UnsupportedMode => Self::UnsupportedMode,
         }
-    }
-}
-
-impl Rule {
-    /// Returns the rule as audit logs show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scope => "scope",
-            Self::Class => "class",
-            Self::Pin => "pin",
-            Self::Balancer => "balancer",
-            Self::Review => "review",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -300,7 +273,8 @@ mod tests {
         let one = |warn_on: &str| HashSet::from([warn_on.to_owned()]);
         let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
         assert_eq!(voices(&mute), one("Never"));
-        let changed = [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::NoLongerLoadBalancer];
+        let changed =
+            [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::NoLongerLoadBalancer];
         assert_eq!(voices(&changed), one("Change"));
         let left = [Reason::NoEligibleNode, Reason::ForeignMark, Reason::UnsupportedMode];
         assert_eq!(voices(&left), one("Skip"));

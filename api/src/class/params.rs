@@ -93,7 +93,9 @@ pub enum ParamError {
         problem: String,
     },
     /// The class limits the time in the trash, and its volumes do not go there.
-    #[error("class {class} has trashTTL without onDelete: trash; set onDelete: trash, or remove trashTTL")]
+    #[error(
+        "class {class} has trashTTL without onDelete: trash; set onDelete: trash, or remove trashTTL"
+    )]
     TrashTtlAlone {
         /// The class.
         class: String,

@@ -3,7 +3,7 @@
 
 use fastrak_admission::mutate::claim_pin::problem;
 use fastrak_admission::snapshot::agent::Agent;
-use fastrak_admission::snapshot::{Snapshot, Ineligible};
+use fastrak_admission::snapshot::{Ineligible, Snapshot};
 use fastrak_admission::verdict::{Reason, Verdict};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
@@ -35,8 +35,10 @@ fn on_node(node: &NodeName, class: &Class, snapshot: &Snapshot) -> Option<Report
             "no agent serves the claim: it is pinned to node {node}, which {}; {}",
             problem(why),
             match why {
-                Ineligible::Unknown | Ineligible::Deleting => "add the node again, or recreate the claim",
-                Ineligible::NotLinux | Ineligible::NotAllowed => "recreate the claim for another node",
+                Ineligible::Unknown | Ineligible::Deleting =>
+                    "add the node again, or recreate the claim",
+                Ineligible::NotLinux | Ineligible::NotAllowed =>
+                    "recreate the claim for another node",
             }
         );
         return Some(Report { reason: EventReason::ClaimNotServed, note });

@@ -90,7 +90,8 @@ impl AgentTracker {
             *best = (*best).max((pod.is_ready, name));
         }
         self.since.retain(|node, _| nodes.contains_key(node));
-        let hosts = nodes.iter().filter(|(_, info)| info.ineligible.is_none()).map(|(name, _)| name);
+        let hosts =
+            nodes.iter().filter(|(_, info)| info.ineligible.is_none()).map(|(name, _)| name);
         let agents = hosts.map(|node| (node.clone(), self.agent(node, of_node.get(node), now)));
         Some(agents.collect())
     }

@@ -3,8 +3,8 @@
 //! are reported: the DaemonSet may leave out a node without a pod, and `repair/` reports claims
 //! that wait there.
 
-use super::updates::Updates;
 use super::metrics::SnapshotMetrics;
+use super::updates::Updates;
 use super::watcher::SnapshotStore;
 use crate::event::{Action, Events};
 use fastrak_admission::snapshot::agent::Agent;

@@ -2,8 +2,8 @@
 //! with the name of ours. Every replica counts the defaults. The leader logs each problem and
 //! records an event on each class, once for each change. No class is changed.
 
-use super::updates::Updates;
 use super::metrics::SnapshotMetrics;
+use super::updates::Updates;
 use super::watcher::SnapshotStore;
 use crate::event::{Action, Events};
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};

@@ -95,7 +95,8 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;
-    let text = "Warning: fastrak: left it unchanged: fastrak.io/balancer \"ip-alias\" is not supported";
+    let text =
+        "Warning: fastrak: left it unchanged: fastrak.io/balancer \"ip-alias\" is unsupported";
     assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.

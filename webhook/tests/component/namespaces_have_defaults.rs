@@ -84,7 +84,10 @@ async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<(
     for (at, way) in WAYS.into_iter().enumerate() {
         let (open, printed) = made(&cluster, way, &format!("open-{at}"), None).await?;
         assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
-        ensure!(printed.contains("fastrak: set class fast, the default of its namespace"), "{printed}");
+        ensure!(
+            printed.contains("fastrak: set class fast, the default of its namespace"),
+            "{printed}"
+        );
         for class in [CLASS_DEFAULT, "foreign", ""] {
             let name = format!("chosen-{at}-{}", class.len());
             let (chosen, printed) = made(&cluster, way, &name, Some(class)).await?;

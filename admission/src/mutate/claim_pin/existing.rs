@@ -10,7 +10,7 @@
 use crate::mutate::ClaimRequest;
 use crate::patch::{Edit, Field};
 use crate::snapshot::volume::{AccessModes, VolumeInfo};
-use crate::snapshot::{NodeInfo, Snapshot, Ineligible};
+use crate::snapshot::{Ineligible, NodeInfo, Snapshot};
 use crate::verdict::{Reason, Verdict};
 use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};

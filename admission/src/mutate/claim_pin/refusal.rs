@@ -2,7 +2,7 @@
 
 use super::QUOTED;
 use crate::mutate::ClaimRequest;
-use crate::snapshot::{Snapshot, Ineligible};
+use crate::snapshot::{Ineligible, Snapshot};
 use crate::verdict::{Reason, Verdict, clipped};
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
@@ -11,10 +11,17 @@ use fastrak_api::node::NodeName;
 /// How many nodes a message names.
 const NAMED: usize = 10;
 
-pub(super) fn refused(node: &NodeName, why: Ineligible, class: &Class, snapshot: &Snapshot) -> Verdict {
+pub(super) fn refused(
+    node: &NodeName,
+    why: Ineligible,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> Verdict {
     let reason = match why {
         Ineligible::Unknown => Reason::UnknownNode,
-        Ineligible::NotLinux | Ineligible::Deleting | Ineligible::NotAllowed => Reason::ImpossibleNode,
+        Ineligible::NotLinux | Ineligible::Deleting | Ineligible::NotAllowed => {
+            Reason::ImpossibleNode
+        }
     };
     let problem = problem(why);
     let rest = alternatives(class, snapshot);

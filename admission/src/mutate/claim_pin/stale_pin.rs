@@ -3,7 +3,7 @@
 use super::{explicit, open, recorded};
 use crate::mutate::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
-use crate::snapshot::{Snapshot, Ineligible};
+use crate::snapshot::{Ineligible, Snapshot};
 use crate::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::claim::PinnedBy;
 use fastrak_api::class::Class;
@@ -14,7 +14,11 @@ use fastrak_api::node::NodeName;
 /// claim comes from a backup, or the node has gone since. A node that exists stays the choice once
 /// it is the selected node: the scheduler would choose it again. Updates are left out, because the
 /// scheduler may know of a node that has just joined before it is known here.
-pub(super) fn has_stale_pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
+pub(super) fn has_stale_pin(
+    request: &ClaimRequest<'_>,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> bool {
     let claim = request.claim;
     let by = recorded(request);
     let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());

@@ -28,7 +28,7 @@ fn udp() -> Value {
 }
 
 fn view(object: &Value) -> ServiceView {
-    ServiceView::read(&serde_json::from_value(object.clone()).unwrap())
+    ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap())
 }
 
 fn decide(old: Option<&Value>, object: &Value, settings: Settings) -> Verdict {
@@ -144,7 +144,7 @@ fn an_unsupported_mode_is_left_with_one_warning() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
-        assert!(warned(&verdict)[0].ends_with("is not supported; set inlets or none"));
+        assert!(warned(&verdict)[0].ends_with("is unsupported; set inlets or none"));
         let changed = after(&object, &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
         is_silent(&update(&changed, &changed), Reason::UnsupportedMode);

@@ -29,7 +29,8 @@ fn without_our_class_nothing_is_set() {
     let mut snapshot = two_nodes();
     std::sync::Arc::make_mut(&mut snapshot.classes).remove(CLASS_DEFAULT);
     let object = claim_of(None);
-    let text = "fastrak: left it without a class: no class is the default; set spec.storageClassName";
+    let text =
+        "fastrak: left it without a class: no class is the default; set spec.storageClassName";
     assert_eq!(warned(&create(&object, &snapshot)), [text]);
     is_silent(&update(&object, &object, &snapshot), Reason::NoClass);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_probe_is_answered_in_its_own_namespace_in_any_cluster() {
-    use fastrak_api::names::{PROBE, PROBE_REQUESTED, PROBE_NAMESPACE, PROBE_ANSWERED};
+    use fastrak_api::names::{PROBE, PROBE_ANSWERED, PROBE_NAMESPACE, PROBE_REQUESTED};
     let mut probe = with_labels(&claim_of(Some("")), &[(PROBE, PROBE_REQUESTED)]);
     assert_eq!(create(&probe, &two_nodes()).reason, Reason::EmptyClass, "elsewhere");
     probe["metadata"]["namespace"] = json!(PROBE_NAMESPACE);

@@ -11,7 +11,11 @@ fn every_change_and_every_skip_that_matters_has_a_warning() {
     for (object, snapshot, text) in [
         (pinned, two_nodes(), "pinned it to node a, as requested"),
         (claim_of(Some("waits")), one_node(), "pinned it to node a, the only eligible node"),
-        (claim_of(None), two_nodes(), "set class local-storage: it has no class, and this is the default"),
+        (
+            claim_of(None),
+            two_nodes(),
+            "set class local-storage: it has no class, and this is the default",
+        ),
         (
             claim_of(Some("waits")),
             snapshot(&[]),

@@ -79,7 +79,9 @@ pub(super) async fn read(
     let cert_pem = text(directory, CERT).await?;
     let key_pem = text(directory, KEY).await?;
     let trusted = match text(directory, CA_CERT).await {
-        Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            None
+        }
         other => Some(other?),
     };
     let certificate = Certificate::read(&cert_pem).map_err(DirectoryError::Certificate)?;
