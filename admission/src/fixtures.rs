@@ -4,13 +4,13 @@
 use crate::mutate::service::Settings;
 use crate::patch::Received;
 use crate::snapshot::namespace::NamespaceInfo;
+use crate::snapshot::node::PartialNode;
 use crate::snapshot::volume::PartialVolume;
 use crate::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use crate::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::balancer::Mode;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ pub fn with_classes(classes: &[Value], nodes: &[Value]) -> Snapshot {
         (object.metadata.name.clone().unwrap(), ClassInfo::read(&object))
     };
     let node = |value: &Value| {
-        let object: Node = serde_json::from_value(value.clone()).unwrap();
+        let object: PartialNode = serde_json::from_value(value.clone()).unwrap();
         let name = NodeName::parse(object.metadata.name.as_deref().unwrap()).unwrap();
         (name, NodeInfo::read(&object))
     };

@@ -50,7 +50,7 @@ pub struct ClaimRequest<'a> {
 pub fn claim(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
     let claim = request.claim;
     if is_probe(request) {
-        let seen = Edit::set(PROBE, names::PROBE_SEEN);
+        let seen = Edit::set(PROBE, names::PROBE_ANSWERED);
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
     if let Some((reason, about)) = out_of_scope(claim, snapshot) {
@@ -120,7 +120,7 @@ fn decisive(claim: &Claim) -> (Option<&str>, Option<&str>, Option<&str>) {
 
 fn out_of_scope<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<(Reason, &'a str)> {
     let class = match &claim.class {
-        ClassChoice::Empty => Some((Reason::ClassRefused, "")),
+        ClassChoice::Empty => Some((Reason::EmptyClass, "")),
         // It cannot be changed and wins over the field, so a patch of the field would have no
         // effect.
         ClassChoice::Beta(name) if snapshot.class(name).is_some_and(Class::is_ours) => {

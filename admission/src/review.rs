@@ -29,13 +29,14 @@ const UNPROCESSABLE: u16 = 422;
 /// The size of most patches before they are encoded. The allocator's cache holds up to 1032 bytes.
 const PATCH_BYTES: usize = 1000;
 
-/// The kind of objects that are reviewed at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// PersistentVolumeClaims.
-    Claims,
-    /// Services.
-    Services,
+fastrak_api::text_enum! {
+    /// The kind of objects that are reviewed at a path, as a label of metrics.
+    pub enum Subject {
+        /// PersistentVolumeClaims.
+        Claims = "persistentvolumeclaims",
+        /// Services.
+        Services = "services",
+    }
 }
 
 /// An answer.
@@ -49,21 +50,22 @@ pub struct Answer {
     pub reason: Reason,
 }
 
-/// The effect of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Effect {
-    /// The object is allowed unchanged.
-    Untouched,
-    /// The object is changed.
-    Patched,
-    /// The object is refused.
-    Denied,
-    /// The object would be changed or refused without `--dry-run`, and is allowed unchanged.
-    DryRun,
-    /// fastrak failed, and the object is allowed unchanged.
-    Failed,
-    /// The body is not a review, and has no answer.
-    Rejected,
+fastrak_api::text_enum! {
+    /// The effect of an answer, as a label of metrics.
+    pub enum Effect {
+        /// The object is allowed unchanged.
+        Untouched = "untouched",
+        /// The object is changed.
+        Patched = "patched",
+        /// The object is refused.
+        Denied = "denied",
+        /// The object would be changed or refused without `--dry-run`, and is allowed unchanged.
+        DryRun = "dry_run",
+        /// fastrak failed, and the object is allowed unchanged.
+        Failed = "failed",
+        /// The body is not a review, and has no answer.
+        Rejected = "rejected",
+    }
 }
 
 /// Why a body is not a review.
@@ -73,7 +75,7 @@ pub enum NotAReview {
     #[error("the body is empty; an AdmissionReview is expected")]
     Empty,
     /// The body is truncated.
-    #[error("the body breaks off: {0}")]
+    #[error("the body is truncated: {0}")]
     Truncated(serde_json::Error),
     /// The body is not JSON, or not a review.
     #[error("the body is not an AdmissionReview: {0}")]
@@ -179,36 +181,12 @@ fn written(
 }
 
 impl Subject {
-    /// Returns the label in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Claims => "persistentvolumeclaims",
-            Self::Services => "services",
-        }
-    }
-
     /// Returns the kind of object.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Claims => "PersistentVolumeClaim",
             Self::Services => "Service",
-        }
-    }
-}
-
-impl Effect {
-    /// Returns the label in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Untouched => "untouched",
-            Self::Patched => "patched",
-            Self::Denied => "denied",
-            Self::DryRun => "dry_run",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
         }
     }
 }

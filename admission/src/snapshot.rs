@@ -14,7 +14,6 @@ use fastrak_api::address_range::AddressRange;
 use fastrak_api::class::Class;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
 use std::cmp::Reverse;
@@ -61,7 +60,7 @@ pub struct NodeInfo {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Why it can never hold a volume, if so.
-    pub unfit: Option<Unfit>,
+    pub ineligible: Option<Ineligible>,
     /// The pods that it takes now.
     pub availability: Availability,
     /// Its addresses.
@@ -84,7 +83,7 @@ pub enum Availability {
 
 /// Why a node can never hold a volume of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum Ineligible {
     /// There is no such node.
     Unknown,
     /// It runs another system.
@@ -133,20 +132,20 @@ impl Snapshot {
 
     /// Returns the nodes that can hold a volume of a class, by name. Taints and readiness do not
     /// count: they change, and a volume stays.
-    pub fn able<'a>(
-        &'a self,
-        class: &'a Class,
-    ) -> impl Iterator<Item = (&'a NodeName, &'a NodeInfo)> {
-        self.nodes.iter().filter(|(_, node)| node.fitness(class).is_ok())
-    }
-
-    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown,
-    /// all that can hold one.
     pub fn eligible<'a>(
         &'a self,
         class: &'a Class,
     ) -> impl Iterator<Item = (&'a NodeName, &'a NodeInfo)> {
-        self.able(class).filter(|(name, _)| self.runs_agent(name))
+        self.nodes.iter().filter(|(_, node)| node.eligibility(class).is_ok())
+    }
+
+    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown,
+    /// all that can hold one.
+    pub fn with_agent<'a>(
+        &'a self,
+        class: &'a Class,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a NodeInfo)> {
+        self.eligible(class).filter(|(name, _)| self.runs_agent(name))
     }
 
     /// Returns whether a node runs an agent. An agent that is starting counts, and an unknown one.
@@ -162,8 +161,8 @@ impl Snapshot {
     }
 
     /// Checks whether a node can hold a volume of a class.
-    pub fn fitness(&self, node: &NodeName, class: &Class) -> Result<(), Unfit> {
-        self.nodes.get(node).ok_or(Unfit::Unknown)?.fitness(class)
+    pub fn eligibility(&self, node: &NodeName, class: &Class) -> Result<(), Ineligible> {
+        self.nodes.get(node).ok_or(Ineligible::Unknown)?.eligibility(class)
     }
 }
 
@@ -182,13 +181,7 @@ impl ClassInfo {
 impl NodeInfo {
     /// Reads a Node.
     #[must_use]
-    pub fn read(node: &Node) -> Self {
-        Self::of(&node.into())
-    }
-
-    /// Reads a Node by its parts.
-    #[must_use]
-    pub fn of(node: &PartialNode) -> Self {
+    pub fn read(node: &PartialNode) -> Self {
         let labels = node.metadata.labels.clone().unwrap_or_default();
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
         let os = labels.get(kubernetes::OS).map(String::as_str);
@@ -206,10 +199,10 @@ impl NodeInfo {
             .any(Condition::is_ready);
         Self {
             // A node has no operating system until its kubelet has reported.
-            unfit: match os {
-                _ if node.metadata.deletion_timestamp.is_some() => Some(Unfit::Deleting),
+            ineligible: match os {
+                _ if node.metadata.deletion_timestamp.is_some() => Some(Ineligible::Deleting),
                 Some("linux" | "") | None => None,
-                Some(_) => Some(Unfit::NotLinux),
+                Some(_) => Some(Ineligible::NotLinux),
             },
             availability: match taints.as_slice() {
                 _ if cordoned || !ready => Availability::Unavailable,
@@ -225,11 +218,11 @@ impl NodeInfo {
         }
     }
 
-    fn fitness(&self, class: &Class) -> Result<(), Unfit> {
-        match self.unfit {
-            Some(unfit) => Err(unfit),
+    fn eligibility(&self, class: &Class) -> Result<(), Ineligible> {
+        match self.ineligible {
+            Some(ineligible) => Err(ineligible),
             None if class.allows(&self.labels) => Ok(()),
-            None => Err(Unfit::NotAllowed),
+            None => Err(Ineligible::NotAllowed),
         }
     }
 }

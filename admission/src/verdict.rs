@@ -121,8 +121,8 @@ mod tests {
         assert!(Verdict::untouched(Reason::ForeignClass).with_warning().messages.is_empty());
         // A change that is there already, as the API server's second question finds it.
         assert!(Verdict::untouched(Reason::OnlyNode).with_warning().messages.is_empty());
-        let left = Verdict::untouched(Reason::NoNodeAble).about("fast").with_warning();
-        let text = "fastrak: left it without a node: none can hold class fast now; add one";
+        let left = Verdict::untouched(Reason::NoEligibleNode).about("fast").with_warning();
+        let text = "fastrak: left it without a node: no node is eligible for class fast; add one";
         let warnings: Vec<_> = left.warnings(false).map(|warning| warning.to_string()).collect();
         assert_eq!(warnings, [text]);
     }

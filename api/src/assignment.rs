@@ -8,7 +8,6 @@ use crate::address_range::is_possible;
 use crate::names;
 use crate::node::NodeName;
 use k8s_openapi::api::coordination::v1::Lease;
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An assignment, as its Lease shows it.
@@ -28,28 +27,29 @@ pub struct Assignment {
     pub version: u64,
 }
 
-/// Whether the holder has accepted an assignment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The holder has not answered yet.
-    Proposed,
-    /// The holder answers for the address.
-    Accepted,
-    /// The holder has found the address in use.
-    Refused,
+crate::text_enum! {
+    /// Whether the holder has accepted an assignment: the value of the annotation.
+    pub enum State {
+        /// The holder has not answered yet.
+        Proposed = "proposed",
+        /// The holder answers for the address.
+        Accepted = "accepted",
+        /// The holder has found the address in use.
+        Refused = "refused",
+    }
 }
 
 /// Why a Lease is no assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     /// The name of the Lease is not an address.
-    #[error("the name {0:?} is not an address in the form of a name")]
+    #[error("Lease {0:?} is not named after an address")]
     Name(String),
     /// The holder is missing or not the name of a node.
-    #[error("the holder of {0} is not a node")]
+    #[error("the holder of {0} is missing or not the name of a node")]
     Holder(IpAddr),
     /// The standby is not the name of a node.
-    #[error("the standby of {0} is not a node")]
+    #[error("the standby of {0} is not the name of a node")]
     Standby(IpAddr),
     /// The state is missing or unknown.
     #[error("the state of {0} is not one of proposed, accepted, refused")]
@@ -79,30 +79,6 @@ impl Assignment {
             uid: metadata.uid.clone().unwrap_or_default(),
             version: version.ok_or(AssignmentError::Version(address))?,
         })
-    }
-}
-
-impl State {
-    const ALL: [Self; 3] = [Self::Proposed, Self::Accepted, Self::Refused];
-
-    /// Returns the value of the annotation.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proposed => "proposed",
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

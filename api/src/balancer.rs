@@ -17,7 +17,6 @@ pub use self::partial::{IngressEntry, LoadBalancer, PartialService, Port, Spec, 
 use self::mode::Demands;
 use crate::names;
 use crate::object::{Mapping, Metadata, clipped, owned};
-use k8s_openapi::api::core::v1::Service;
 
 /// A Service, reduced to what fastrak decides by.
 #[expect(
@@ -59,12 +58,6 @@ pub struct ServiceView {
 }
 
 impl ServiceView {
-    /// Reads a Service.
-    #[must_use]
-    pub fn read(service: &Service) -> Self {
-        Self::of(&PartialService::of(service))
-    }
-
     /// Reads a Service by its parts.
     #[must_use]
     pub fn of(service: &PartialService<'_>) -> Self {

@@ -41,13 +41,13 @@ pub struct Overcommit(u32);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TermsError {
     /// The reserve is invalid.
-    #[error("reserve {0:?} is neither a part, such as 10%, nor a size, such as 20Gi")]
+    #[error("reserve {0:?} is neither a percentage, such as 10%, nor a size, such as 20Gi")]
     Reserve(String),
     /// The ratio is invalid.
     #[error("overcommit {0:?} is not a number from 1 to 100, such as 1.5")]
     Overcommit(String),
     /// The size is invalid.
-    #[error("size {text:?} is none: {problem}")]
+    #[error("size {text:?} is invalid: {problem}")]
     Size {
         /// The text.
         text: String,

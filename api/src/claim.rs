@@ -21,10 +21,9 @@ use crate::node::{NodeName, NodeNameError};
 use crate::selector::Requirement;
 use crate::size::{Bytes, SizeError};
 use smol_str::SmolStr;
-use std::fmt;
 
 /// A claim, reduced to what fastrak decides by. No text in it is longer than
-/// [`crate::object::LONGEST`].
+/// [`crate::object::MAX_TEXT`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of the object, and independent of the rest"
@@ -106,19 +105,20 @@ pub enum ClassChoice {
     Named(String),
 }
 
-/// The reason of a pin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PinnedBy {
-    /// Its user wrote the node.
-    User,
-    /// No other node can hold it.
-    OnlyNode,
-    /// Its class binds immediately, so fastrak chose.
-    Policy,
-    /// It follows the claims of the same pod.
-    Sibling,
-    /// The scheduler chose, with the pod in view.
-    Scheduler,
+crate::text_enum! {
+    /// The reason of a pin: the value of the annotation `fastrak.io/pinned-by`.
+    pub enum PinnedBy {
+        /// Its user wrote the node.
+        User = "user",
+        /// No other node can hold it.
+        OnlyNode = "only-node",
+        /// Its class binds immediately, so fastrak chose.
+        Policy = "policy",
+        /// It follows the claims of the same pod.
+        Sibling = "sibling",
+        /// The scheduler chose, with the pod in view.
+        Scheduler = "scheduler",
+    }
 }
 
 /// An annotation with an invalid value.
@@ -186,36 +186,6 @@ impl Claim {
             Bytes(0) => Err(RequestError::Zero),
             size => Ok(size),
         }
-    }
-}
-
-impl PinnedBy {
-    /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::User, Self::OnlyNode, Self::Policy, Self::Sibling, Self::Scheduler];
-
-    /// Returns the value of the annotation `fastrak.io/pinned-by`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::OnlyNode => "only-node",
-            Self::Policy => "policy",
-            Self::Sibling => "sibling",
-            Self::Scheduler => "scheduler",
-        }
-    }
-
-    /// Parses the annotation. An unknown text counts as none.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.as_str() == text)
-    }
-}
-
-impl fmt::Display for PinnedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

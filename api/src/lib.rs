@@ -21,4 +21,5 @@ pub mod pool;
 pub mod reason;
 pub mod selector;
 pub mod size;
+pub mod text_enum;
 pub mod volume;

@@ -49,11 +49,11 @@ pub const ADOPT_POOL: &str = domain!("adopt-pool");
 /// Annotation on a node: the pool of that node whose many new orphans an administrator has
 /// confirmed. The agent removes the annotation after it has read it.
 pub const CONFIRM_ORPHANS: &str = domain!("confirm-orphans");
-/// Annotation on a namespace: [`INHERIT_VOLUMES_YES`] lets its claims adopt volumes of an earlier
+/// Annotation on a namespace: [`INHERIT_VOLUMES_ENABLED`] lets its claims adopt volumes of an earlier
 /// namespace of the same name.
 pub const INHERIT_VOLUMES: &str = domain!("inherit-volumes");
 /// The value of [`INHERIT_VOLUMES`] that allows it.
-pub const INHERIT_VOLUMES_YES: &str = "true";
+pub const INHERIT_VOLUMES_ENABLED: &str = "true";
 /// Label on a volume: the pool of its data.
 pub const POOL: &str = domain!("pool");
 /// Finalizer on a volume: its agent removes the data first.
@@ -127,19 +127,19 @@ pub const WEBHOOK_LEASE: &str = WEBHOOK;
 /// The namespace in which the webhook creates a claim by a dry run, to check that the API server
 /// reaches it. Also the name of the Role that allows it.
 pub const PROBE_NAMESPACE: &str = "fastrak-probe";
-/// Label on that claim: [`PROBE_ASKS`]. Annotation on the answer: [`PROBE_SEEN`].
+/// Label on that claim: [`PROBE_REQUESTED`]. Annotation on the answer: [`PROBE_ANSWERED`].
 pub const PROBE: &str = domain!("probe");
 /// The value of the label.
-pub const PROBE_ASKS: &str = "true";
+pub const PROBE_REQUESTED: &str = "true";
 /// The value of the annotation.
-pub const PROBE_SEEN: &str = "seen";
+pub const PROBE_ANSWERED: &str = "seen";
 
 /// The namespace of the Leases that assign addresses to nodes.
 pub const ADDRESS_NAMESPACE: &str = "fastrak-addresses";
 /// Label on a Lease of an address ([`crate::assignment`]).
 pub const ADDRESS: &str = domain!("address");
 /// The value of [`ADDRESS`].
-pub const ADDRESS_YES: &str = "true";
+pub const ADDRESS_ENABLED: &str = "true";
 /// Annotation on a Lease of an address: the node that takes it over if the holder fails.
 pub const STANDBY: &str = domain!("standby");
 /// Annotation on a Lease of an address: whether the holder has accepted it

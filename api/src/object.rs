@@ -24,7 +24,7 @@ use std::ops::Deref;
 
 /// The maximum length of a text that is kept of an object. Texts with a meaning are shorter: names
 /// have 253 characters, keys 317. Some texts of tenants have no other limit than the object's.
-pub const LONGEST: usize = 512;
+pub const MAX_TEXT: usize = 512;
 
 /// A text, borrowed if it has no escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -259,15 +259,15 @@ pub(crate) fn owned(text: Option<&Text<'_>>) -> Option<String> {
     text.map(|text| clipped(text))
 }
 
-/// Returns a copy of a text, without what is beyond [`LONGEST`].
+/// Returns a copy of a text, without what is beyond [`MAX_TEXT`].
 #[must_use]
 pub fn clipped(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }
 
 /// Returns the same for a text that rarely needs an allocation.
 pub(crate) fn short(text: &str) -> SmolStr {
-    SmolStr::new(&text[..text.floor_char_boundary(LONGEST)])
+    SmolStr::new(&text[..text.floor_char_boundary(MAX_TEXT)])
 }
 
 fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {

@@ -12,21 +12,22 @@ pub struct Requirement {
     pub values: Box<[Box<str>]>,
 }
 
-/// A requirement on the value of a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
-    /// It is one of the values.
-    In,
-    /// It is none of the values, or there is no such label.
-    NotIn,
-    /// There is such a label.
-    Exists,
-    /// There is no such label.
-    DoesNotExist,
-    /// It is an integer above the value.
-    Gt,
-    /// It is an integer below the value.
-    Lt,
+crate::text_enum! {
+    /// A requirement on the value of a label.
+    pub enum Operator {
+        /// It is one of the values.
+        In = "In",
+        /// It is none of the values, or there is no such label.
+        NotIn = "NotIn",
+        /// There is such a label.
+        Exists = "Exists",
+        /// There is no such label.
+        DoesNotExist = "DoesNotExist",
+        /// It is an integer above the value.
+        Gt = "Gt",
+        /// It is an integer below the value.
+        Lt = "Lt",
+    }
 }
 
 impl Requirement {
@@ -65,20 +66,6 @@ impl Requirement {
     fn bound(&self, value: Option<&str>) -> Option<(i64, i64)> {
         let [bound] = &*self.values else { return None };
         Some((value?.parse().ok()?, bound.parse().ok()?))
-    }
-}
-
-impl Operator {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "In" => Self::In,
-            "NotIn" => Self::NotIn,
-            "Exists" => Self::Exists,
-            "DoesNotExist" => Self::DoesNotExist,
-            "Gt" => Self::Gt,
-            "Lt" => Self::Lt,
-            _ => return None,
-        })
     }
 }
 

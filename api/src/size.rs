@@ -20,7 +20,7 @@ pub enum SizeError {
     #[error("{0:?} is below zero; a size is positive")]
     Negative(String),
     /// The quantity is beyond 64 bits.
-    #[error("{0:?} is more than a volume can be (16Ei)")]
+    #[error("{0:?} is more than the maximum of 16Ei")]
     TooLarge(String),
 }
 

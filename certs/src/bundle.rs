@@ -30,23 +30,15 @@ impl Bundle {
         if found.is_empty() && !text.trim().is_empty() {
             return Err(CertError::NoBlock { what: WHAT, expected: pem::CERTIFICATE });
         }
-        let mut bundle = Self::new();
-        for der in found {
-            bundle.push(der);
-        }
-        Ok(bundle)
+        Ok(Self::of(found))
     }
 
     /// Parses the CA certificates of an untrusted text. Skips damaged blocks, keys and certificates
     /// that may not sign.
     #[must_use]
     pub fn salvage(text: &str) -> Self {
-        let mut bundle = Self::new();
         let signs = |der: &Vec<u8>| pem::parse(WHAT, 1, der).is_ok_and(|cert| pem::may_sign(&cert));
-        for der in pem::readable_certificates(text).into_iter().filter(signs) {
-            bundle.push(der);
-        }
-        bundle
+        Self::of(pem::readable_certificates(text).into_iter().filter(signs))
     }
 
     /// Appends the first certificate in `cert_pem`. Returns false if the bundle contains it
@@ -76,12 +68,8 @@ impl Bundle {
     /// valid at `now`; false if `leaf_pem` is not a certificate.
     #[must_use]
     pub fn trusts(&self, leaf_pem: &str, now: OffsetDateTime) -> bool {
-        let Ok(der) = pem::first_certificate(CHECKED, leaf_pem) else {
-            return false;
-        };
-        let Ok(leaf) = pem::parse(CHECKED, 1, &der) else {
-            return false;
-        };
+        let Ok(der) = pem::first_certificate(CHECKED, leaf_pem) else { return false };
+        let Ok(leaf) = pem::parse(CHECKED, 1, &der) else { return false };
         self.ders
             .iter()
             .any(|der| pem::parse(WHAT, 1, der).is_ok_and(|ca| pem::is_trusted_by(&leaf, &ca, now)))
@@ -90,7 +78,7 @@ impl Bundle {
     /// Returns all certificates as one PEM text, in order.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        self.ders.iter().map(|der| pem::encode_certificate(der)).collect()
+        self.iter().collect()
     }
 
     /// Iterates over the certificates as PEM text, in order.
@@ -108,6 +96,14 @@ impl Bundle {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ders.is_empty()
+    }
+
+    fn of(ders: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let mut bundle = Self::new();
+        for der in ders {
+            bundle.push(der);
+        }
+        bundle
     }
 
     fn push(&mut self, der: Vec<u8>) -> bool {

@@ -134,12 +134,7 @@ fn check_loaded(der: &[u8], key: &KeyPair) -> Result<Validity, CertError> {
     if !pem::may_sign(&cert) {
         return Err(CertError::NotACa);
     }
-    if !pem::is_p256(&cert) {
-        return Err(CertError::NotP256 { what: WHAT });
-    }
-    if !pem::key_matches(key, &cert) {
-        return Err(CertError::KeyMismatch { what: WHAT });
-    }
+    pem::check_key(WHAT, key, &cert)?;
     // rcgen panics on an empty set within the subject. The parser accepts one, and a client that
     // may write the Secret can store one.
     if cert.subject().iter().any(|part| part.iter().next().is_none()) {
@@ -202,7 +197,7 @@ fn alternative_name(name: &str) -> Result<rcgen::SanType, CertError> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(rcgen::SanType::IpAddress(address));
     }
-    let bad = || CertError::BadName { name: name.to_owned() };
+    let bad = || CertError::BadName(name.to_owned());
     if !is_dns_name(name) {
         return Err(bad());
     }

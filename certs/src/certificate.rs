@@ -1,6 +1,8 @@
 //! A parsed certificate of any issuer and key type, without its private key. Neither its validity
 //! nor its signature is verified here.
 
+use x509_parser::certificate::X509Certificate;
+
 use crate::{CertError, Validity, leaf, pem};
 
 const WHAT: &str = "certificate";
@@ -22,13 +24,16 @@ impl Certificate {
     /// Parses the first certificate in `text`, which is the leaf of a chain.
     pub fn read(text: &str) -> Result<Self, CertError> {
         let der = pem::first_certificate(WHAT, text)?;
-        let cert = pem::parse(WHAT, 1, &der)?;
-        Ok(Self {
-            validity: pem::validity(&cert),
-            names: leaf::names(&cert),
+        pem::parse(WHAT, 1, &der).map(|cert| Self::of(&cert))
+    }
+
+    pub(crate) fn of(cert: &X509Certificate<'_>) -> Self {
+        Self {
+            validity: pem::validity(cert),
+            names: leaf::names(cert),
             serial: cert.raw_serial_as_string(),
-            is_ca: pem::may_sign(&cert),
-        })
+            is_ca: pem::may_sign(cert),
+        }
     }
 
     /// Returns whether the certificate is for all of `names`. DNS names are case-insensitive.

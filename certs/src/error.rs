@@ -57,17 +57,11 @@ pub enum CertError {
         source: rcgen::Error,
     },
     /// The certificate's public key is not on P-256.
-    #[error("{what}: its public key is not on the P-256 curve")]
-    NotP256 {
-        /// The part that was read.
-        what: &'static str,
-    },
+    #[error("{0}: its public key is not on the P-256 curve")]
+    NotP256(&'static str),
     /// The private key belongs to another certificate.
-    #[error("{what}: the private key does not belong to the certificate")]
-    KeyMismatch {
-        /// The part that was read.
-        what: &'static str,
-    },
+    #[error("{0}: the private key does not belong to the certificate")]
+    KeyMismatch(&'static str),
     /// The certificate may not sign other certificates.
     #[error("CA: the certificate is not a CA that may sign certificates")]
     NotACa,
@@ -81,11 +75,8 @@ pub enum CertError {
     #[error("leaf: the requested validity does not overlap the validity of the CA")]
     OutsideCaValidity,
     /// A name that is neither a DNS name nor an IP address.
-    #[error("leaf: {name:?} is neither a DNS name nor an IP address")]
-    BadName {
-        /// The rejected name.
-        name: String,
-    },
+    #[error("leaf: {0:?} is neither a DNS name nor an IP address")]
+    BadName(String),
     /// Key generation failed.
     #[error("could not generate a key")]
     GenerateKey(#[source] rcgen::Error),

@@ -1,22 +1,21 @@
 //! A leaf certificate that a server is about to present, checked against its private key. The
-//! caller checks its [`Validity`].
+//! caller checks its validity.
 
 use std::net::IpAddr;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-use crate::{CertError, Validity, pem};
+use crate::{CertError, Certificate, pem};
 
 const WHAT: &str = "leaf";
 
 /// A leaf certificate whose private key is known to match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
+    /// The certificate.
+    pub certificate: Certificate,
     der: Vec<u8>,
-    validity: Validity,
-    names: Vec<String>,
-    serial: String,
 }
 
 impl Leaf {
@@ -25,47 +24,14 @@ impl Leaf {
         let der = pem::first_certificate(WHAT, cert_pem)?;
         let key = pem::private_key(WHAT, key_pem)?;
         let cert = pem::parse(WHAT, 1, &der)?;
-        if !pem::is_p256(&cert) {
-            return Err(CertError::NotP256 { what: WHAT });
-        }
-        if !pem::key_matches(&key, &cert) {
-            return Err(CertError::KeyMismatch { what: WHAT });
-        }
-        let (validity, names) = (pem::validity(&cert), names(&cert));
-        let serial = cert.raw_serial_as_string();
-        Ok(Self { der, validity, names, serial })
-    }
-
-    /// Returns the validity.
-    #[must_use]
-    pub fn validity(&self) -> Validity {
-        self.validity
-    }
-
-    /// Returns the subject alternative names: DNS names and IP addresses.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// Returns the serial number in hexadecimal.
-    #[must_use]
-    pub fn serial(&self) -> &str {
-        &self.serial
-    }
-
-    /// Returns whether the leaf is for all of `names`. DNS names are case-insensitive.
-    #[must_use]
-    pub fn covers(&self, names: &[String]) -> bool {
-        names.iter().all(|name| self.names.iter().any(|own| own.eq_ignore_ascii_case(name)))
+        pem::check_key(WHAT, &key, &cert)?;
+        Ok(Self { certificate: Certificate::of(&cert), der })
     }
 
     /// Returns whether the CA in `ca_pem` signed the leaf; false if `ca_pem` is not a certificate.
     #[must_use]
     pub fn is_signed_by(&self, ca_pem: &str) -> bool {
-        let Ok(der) = pem::first_certificate(WHAT, ca_pem) else {
-            return false;
-        };
+        let Ok(der) = pem::first_certificate(WHAT, ca_pem) else { return false };
         match (pem::parse(WHAT, 1, &der), pem::parse(WHAT, 1, &self.der)) {
             (Ok(ca), Ok(own)) => pem::signed(&ca, &own),
             _ => false,

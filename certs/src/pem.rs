@@ -103,9 +103,18 @@ pub(crate) fn is_p256(certificate: &X509Certificate<'_>) -> bool {
     algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == Some(OID_EC_P256)
 }
 
-/// Returns whether `key` is the private key of a certificate.
-pub(crate) fn key_matches(key: &KeyPair, certificate: &X509Certificate<'_>) -> bool {
-    key.public_key_raw() == certificate.public_key().subject_public_key.data.as_ref()
+/// Checks that the public key of a certificate is on P-256 and belongs to `key`.
+pub(crate) fn check_key(
+    what: &'static str,
+    key: &KeyPair,
+    certificate: &X509Certificate<'_>,
+) -> Result<(), CertError> {
+    let public = certificate.public_key().subject_public_key.data.as_ref();
+    match is_p256(certificate) {
+        false => Err(CertError::NotP256(what)),
+        true if key.public_key_raw() == public => Ok(()),
+        true => Err(CertError::KeyMismatch(what)),
+    }
 }
 
 /// Returns whether a certificate may sign others. A CA without a keyUsage extension may (RFC 5280,

@@ -62,6 +62,12 @@ impl Validity {
         matches!(self.verdict(now), Verdict::Fresh | Verdict::Due)
     }
 
+    /// Returns whether the certificate has expired at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.verdict(now) == Verdict::Expired
+    }
+
     /// Returns when a certificate of [`Validity::starting`] was issued. [`BACKDATE`] is not part of
     /// its lifetime: otherwise renewal of a certificate of ten seconds would be due before it is
     /// issued.

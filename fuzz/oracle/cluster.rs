@@ -3,11 +3,11 @@
 use super::picks::Picks;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_admission::snapshot::namespace::NamespaceInfo;
+use fastrak_admission::snapshot::node::PartialNode;
 use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
 use fastrak_api::balancer::Mode;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -91,7 +91,8 @@ fn class(name: &str, provisioner: &str, mode: &str, marked: bool) -> (String, Cl
 
 fn node(name: &str, picks: &mut Picks<'_>) -> (NodeName, NodeInfo) {
     let os = picks.one(&["linux", "windows"]);
-    let node: Node = read(json!({"metadata": {"name": name, "labels": {kubernetes::OS: os}}}));
+    let node: PartialNode =
+        read(json!({"metadata": {"name": name, "labels": {kubernetes::OS: os}}}));
     (NodeName::parse(name).expect("a node's name"), NodeInfo::read(&node))
 }
 

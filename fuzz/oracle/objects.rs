@@ -72,7 +72,7 @@ pub(crate) fn service(picks: &mut Picks<'_>) -> Value {
         Some("none"),
         Some("skipped:headless"),
         Some("skipped:user-managed"),
-        Some("skipped:unserved-choice"),
+        Some("skipped:unsupported-mode"),
         Some("skipped:foreign-mark"),
     ];
     let manage = [None, Some("1"), Some("0"), Some("true"), Some("false"), Some("")];

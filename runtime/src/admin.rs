@@ -61,7 +61,12 @@ pub struct AdminArgs {
     )]
     pub metrics_addr: Option<SocketAddr>,
     /// Directory with the certificate of --metrics-addr (tls.crt, tls.key), reloaded on change.
-    #[arg(long, env = "FASTRAK_METRICS_TLS_DIR", value_name = "FOLDER", requires = "metrics_addr")]
+    #[arg(
+        long,
+        env = "FASTRAK_METRICS_TLS_DIR",
+        value_name = "DIRECTORY",
+        requires = "metrics_addr"
+    )]
     pub metrics_tls_dir: Option<PathBuf>,
 }
 

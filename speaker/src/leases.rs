@@ -158,7 +158,7 @@ async fn limited<T>(request: impl Future<Output = T>) -> Result<T, LeasesError> 
 }
 
 fn selector() -> String {
-    format!("{}={}", names::ADDRESS, names::ADDRESS_YES)
+    format!("{}={}", names::ADDRESS, names::ADDRESS_ENABLED)
 }
 
 /// Returns a JSON Patch that applies only to the version that was read.

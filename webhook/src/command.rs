@@ -98,11 +98,11 @@ enum CommandError {
     NotAReview { source: NotAReview },
     #[error("the review is of a {0:?}; fastrak reviews PersistentVolumeClaims and Services")]
     OtherKind(String),
-    #[error("bug: the patch does not apply to its object")]
+    #[error("internal error: the patch does not apply to its object")]
     Patch { source: json_patch::PatchError },
-    #[error("bug: the response is malformed")]
+    #[error("internal error: the response is malformed")]
     Answer { source: serde_json::Error },
-    #[error("could not render the policies: this is a defect")]
+    #[error("could not render the policies")]
     Render { source: TemplateError },
     #[error("could not write YAML")]
     WriteYaml { source: serde_saphyr::ser::Error },

@@ -2,14 +2,19 @@
 //! so no text of a tenant becomes a label.
 
 use crate::allocation::AllocationMetrics;
+use crate::probe::cause::Cause as ProbeFailure;
 use crate::probe::metrics::ProbeMetrics;
-use crate::repair::metrics::RepairMetrics;
-use crate::rotation::metrics::RotationMetrics;
-use crate::serve::metrics::ServeMetrics;
-use crate::snapshot::metrics::SnapshotMetrics;
+use crate::repair::metrics::{RepairMetrics, RepairOutcome};
+use crate::rotation::metrics::{Cause as RotationFailure, Kind, RotationMetrics};
+use crate::rotation::state::Phase;
+use crate::serve::metrics::{ClientCertificate, HandshakeFailure, ServeMetrics};
+use crate::snapshot::metrics::{AgentState, SnapshotMetrics};
 use crate::webhook_config::metrics::DriftMetrics;
+use crate::webhook_config::plan::Field;
 use fastrak_runtime::admin::ScrapeMetrics;
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::registry::Registry;
+use std::fmt;
 
 /// All metrics of the webhook. Clones share the values.
 #[derive(Clone, Debug)]
@@ -52,12 +57,23 @@ impl Metrics {
     }
 }
 
+/// Makes the texts of enums the values of labels.
+macro_rules! label_values {
+    ($($name:ty),+) => {$(
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                self.as_str().encode(encoder)
+            }
+        }
+    )+};
+}
+
+label_values!(AgentState, ClientCertificate, Field, HandshakeFailure, Kind, Phase);
+label_values!(ProbeFailure, RepairOutcome, RotationFailure);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::cause::Cause;
-    use crate::repair::metrics::RepairOutcome;
-    use crate::serve::metrics::{ClientCertificate, HandshakeFailure};
     use fastrak_admission::review::{Effect, Subject};
     use fastrak_admission::verdict::Reason;
     use prometheus_client::encoding::text::encode;
@@ -72,12 +88,12 @@ mod tests {
         drop(metrics.serving.start_review(Subject::Services));
         metrics.repair.count(Subject::Services, RepairOutcome::Repaired);
         drop(metrics.repair.backlog(Subject::Services));
-        metrics.probe.count_failure(Cause::Dns);
+        metrics.probe.count_failure(ProbeFailure::Dns);
         metrics.probe.show(false);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
-            r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only-node"} 1"#,
+            r#"fastrak_webhook_reviews_total{resource="persistentvolumeclaims",outcome="patched",reason="only_node"} 1"#,
             r#"fastrak_webhook_repairs_total{resource="services",outcome="repaired"} 1"#,
             r#"fastrak_webhook_repair_backlog{resource="services"} 0"#,
             r#"fastrak_webhook_review_duration_seconds_count{resource="services"} 1"#,

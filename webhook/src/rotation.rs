@@ -19,9 +19,12 @@ pub mod trust_times;
 pub mod watch;
 
 use crate::webhook_config::plan::Installation;
+use ca_bundle::BundleError;
 use cert_bundle::CertSpec;
 use controller::{Rotation, Rotator};
+use error::RotationError;
 use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
+use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
 use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
@@ -46,7 +49,7 @@ const FILE_POLL: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, clap::Args)]
 pub struct RotationArgs {
     /// Directory with a certificate to serve instead (tls.crt, tls.key, optionally ca.crt).
-    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "FOLDER")]
+    #[arg(long, env = "FASTRAK_TLS_DIR", value_name = "DIRECTORY")]
     pub tls_dir: Option<PathBuf>,
     /// Lifetime of a CA; it is replaced after two thirds.
     #[arg(long, env = "FASTRAK_CA_LIFETIME", default_value = "365d", value_name = "TIME", value_parser = parse_second_or_more)]
@@ -84,6 +87,20 @@ pub struct Outputs {
     pub ready: ReadyHandle,
 }
 
+impl Outputs {
+    /// Reports an error. The replica stays ready if it serves a certificate and the API server does
+    /// not respond. Without a webhook configuration it is not ready: no review can arrive.
+    fn report(&self, error: &RotationError, serving: bool) {
+        let chain = Chain(error).to_string();
+        let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
+        if unregistered || !serving {
+            self.ready.not_ready(chain.clone());
+        }
+        self.metrics.fail(error.cause());
+        tracing::warn!(error = chain, serving, "could not update the certificates");
+    }
+}
+
 impl RotationArgs {
     /// Returns the interval at which files with certificates are read.
     #[must_use]
@@ -113,8 +130,8 @@ impl Certificates {
         let configurations = Api::all(client.clone());
         let (names, clock) = (installation.names.clone(), args.clock.clone());
         match &args.tls_dir {
-            Some(folder) => Self::Mounted(Box::new(Mounted {
-                folder: folder.clone(),
+            Some(directory) => Self::Mounted(Box::new(Mounted {
+                directory: directory.clone(),
                 configurations,
                 names,
                 settle: args.bundle_settle,

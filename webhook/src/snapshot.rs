@@ -5,6 +5,6 @@
 pub(crate) mod agent_pods;
 pub mod agents;
 pub mod defaults;
-mod looks;
 pub mod metrics;
+mod updates;
 pub mod watcher;

@@ -50,7 +50,7 @@ fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
     // The class was marked after the plugin ran. The controller manager gives it to the claim
     // later.
     if snapshot.classes.values().any(|info| info.class.is_default) {
-        return ClassOf::Neither(Reason::DefaultElsewhere);
+        return ClassOf::Neither(Reason::ClusterDefault);
     }
     // An update by another client must not change the spec. A repair may set it: the API server
     // lets an unset class be set as long as the claim has no volume.

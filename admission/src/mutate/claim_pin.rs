@@ -9,16 +9,16 @@
 
 mod existing;
 mod refusal;
-mod void;
+mod stale_pin;
 
 pub use self::refusal::problem;
 
 use self::refusal::{alternatives, contradiction, refused};
-use self::void::{chosen_again, is_void};
+use self::stale_pin::{chosen_again, has_stale_pin};
 use super::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
 use crate::placement::{self, Key};
-use crate::snapshot::{Availability, Snapshot, Unfit};
+use crate::snapshot::{Availability, Ineligible, Snapshot};
 use crate::verdict::{Reason, Verdict, clipped};
 use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};
@@ -33,7 +33,7 @@ const QUOTED: usize = 80;
 pub fn pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let claim = request.claim;
     match (claim.pin.is_some(), claim.selected_node.is_some()) {
-        _ if is_void(request, class, snapshot) => chosen_again(request, class, snapshot),
+        _ if has_stale_pin(request, class, snapshot) => chosen_again(request, class, snapshot),
         (_, true) => with_selected_node(request, class, snapshot),
         // The pin only repeats a choice that the scheduler has withdrawn.
         (true, false) if is_stale_mirror(request) => {
@@ -81,7 +81,7 @@ fn selected(
     snapshot: &Snapshot,
 ) -> Verdict {
     let volume = existing::volume(request, class, snapshot, Some(node));
-    match (volume, snapshot.fitness(node, class)) {
+    match (volume, snapshot.eligibility(node, class)) {
         (Some(volume), fits) => existing::left_to(volume, fits.ok().map(|()| node)),
         (None, Ok(())) => pinned(node, PinnedBy::User, Reason::Mirrored),
         // A restored backup may have it. Unlike fastrak's own annotation, it is not refused.
@@ -100,7 +100,7 @@ fn kept_pin(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> O
         && old.pin == request.claim.pin
         && recorded(request) == Some(PinnedBy::User);
     let node = request.claim.pin().ok().flatten().filter(|_| is_kept)?;
-    snapshot.fitness(&node, class).is_ok().then_some(node)
+    snapshot.eligibility(&node, class).is_ok().then_some(node)
 }
 
 /// Decides about a user's pin to another node than the selected one. The agent of the selected node
@@ -113,7 +113,7 @@ fn moved(
 ) -> Verdict {
     let brings_both =
         request.old.is_none_or(|old| old.selected_node != request.claim.selected_node);
-    if !brings_both && snapshot.fitness(node, class) == Err(Unfit::Unknown) {
+    if !brings_both && snapshot.eligibility(node, class) == Err(Ineligible::Unknown) {
         return explicit(request, class, snapshot);
     }
     mirrored(request, node, PinnedBy::Scheduler).remark(format!(
@@ -139,7 +139,7 @@ fn explicit(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> V
         }
         Err(error) => return Verdict::untouched(Reason::MalformedPin).about(error.key),
     };
-    if let (Err(why), true) = (snapshot.fitness(&node, class), brings_pin(request)) {
+    if let (Err(why), true) = (snapshot.eligibility(&node, class), brings_pin(request)) {
         return refused(&node, why, class, snapshot);
     }
     let by = recorded(request).unwrap_or(PinnedBy::User);
@@ -179,10 +179,10 @@ fn open(
     if let Some(volume) = existing::volume(request, class, snapshot, None) {
         return existing::left_to(volume, None);
     }
-    let mut eligible = snapshot.eligible(class);
+    let mut eligible = snapshot.with_agent(class);
     let Some((only, info)) = eligible.next() else {
-        let none = snapshot.able(class).next().is_none();
-        let reason = if none { Reason::NoNodeAble } else { Reason::NoAgent };
+        let none = snapshot.eligible(class).next().is_none();
+        let reason = if none { Reason::NoEligibleNode } else { Reason::NoAgent };
         return cleaned(reason).about(class.name.as_str());
     };
     let others = eligible.next().is_some();
@@ -205,7 +205,7 @@ fn open(
 fn chosen(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Verdict {
     let key = Key::of(request.claim, request.uid);
     let by = if key.shared { PinnedBy::Sibling } else { PinnedBy::Policy };
-    match placement::choose(&key, snapshot.eligible(class)) {
+    match placement::choose(&key, snapshot.with_agent(class)) {
         Some(node) => pinned(node, by, reason(by)),
         None => cleaned(Reason::NoNodeAvailable).about(class.name.as_str()),
     }

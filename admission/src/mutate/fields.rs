@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn every_declared_field_is_written_and_no_other() {
-        let mut probe = with_labels(&claim_of(Some("")), &[(names::PROBE, names::PROBE_ASKS)]);
+        let mut probe = with_labels(&claim_of(Some("")), &[(names::PROBE, names::PROBE_REQUESTED)]);
         probe["metadata"]["namespace"] = json!(names::PROBE_NAMESPACE);
         let pinned = annotated(&claim_of(Some("waits")), &[(names::NODE, "a")]);
         let mut all: BTreeSet<_> =
             [claim_of(None), pinned, probe].iter().flat_map(of_claim).collect();
         let object = json!({"metadata": {"name": "web", "namespace": "shop"},
             "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
-        let view = ServiceView::read(&serde_json::from_value(object).unwrap());
+        let view = ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap());
         let request = ServiceRequest { service: &view, old: None, operation: Operation::Create };
         let pools = Settings { balancer: Mode::AddressPool, addresses: true, ..SETTINGS };
         all.extend(written(&service(&request, &snapshot(&[]), pools)));

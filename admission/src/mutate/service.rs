@@ -52,7 +52,7 @@ pub fn service(request: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Sett
     }
     let record = Record::of(request, settings);
     let verdict = if !service.is_load_balancer {
-        given_up(service, record)
+        without_load_balancer(service, record)
     } else if let Some(mark) = record.set_by_user(service) {
         skipped(service, record, SkipReason::UserManaged, mark)
     } else {
@@ -87,13 +87,13 @@ fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Re
 
 /// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the
 /// operator keeps a machine that costs money.
-fn given_up(service: &ServiceView, record: Record) -> Verdict {
+fn without_load_balancer(service: &ServiceView, record: Record) -> Verdict {
     if service.decision.is_none() && !record.is_there() {
         return Verdict::untouched(Reason::NotLoadBalancer);
     }
     let mut edits = record.removed(service);
     edits.push(Edit::remove(Field::Annotation(names::BALANCER_DECISION)));
-    Verdict::patched(Reason::GivenUp, edits)
+    Verdict::patched(Reason::NoLongerLoadBalancer, edits)
 }
 
 impl Fallback {
@@ -223,7 +223,7 @@ fn is_class_mutable(request: &ServiceRequest<'_>) -> bool {
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
     let about = format!("{:?}", clipped(choice, QUOTED));
-    skipped(service, record, SkipReason::UnservedChoice, &about)
+    skipped(service, record, SkipReason::UnsupportedMode, &about)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ mod labels;
 mod namespaces;
 mod scheduler;
 mod scope;
-mod void;
+mod stale_pin;
 mod warnings;
 
 /// Generates claims as tenants, schedulers and older versions may leave them.

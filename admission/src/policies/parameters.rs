@@ -62,7 +62,7 @@ pub(super) fn services(settings: Settings, namespace: &str) -> Parameters {
         ("foreign_address", skipped(SkipReason::ForeignAddress)),
         ("foreign_mark", skipped(SkipReason::ForeignMark)),
         ("user_managed", skipped(SkipReason::UserManaged)),
-        ("unserved", skipped(SkipReason::UnservedChoice)),
+        ("unsupported_mode", skipped(SkipReason::UnsupportedMode)),
     ]);
     all
 }

@@ -25,13 +25,13 @@ pub(super) type Parameters = Vec<(&'static str, Parameter)>;
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The template is not YAML.
-    #[error("the template of policies is not YAML")]
+    #[error("internal error: the policy template is not YAML")]
     Yaml(#[source] Box<serde_saphyr::Error>),
     /// The rendered document is not the expected object.
-    #[error("the template of policies renders something else than a policy and its binding")]
+    #[error("internal error: the policy template does not render a policy and its binding")]
     Object(#[source] Option<serde_json::Error>),
     /// The template uses a parameter that does not exist.
-    #[error("the template of policies uses the unknown parameter ${name} in {text:?}")]
+    #[error("internal error: the policy template uses the unknown parameter ${name} in {text:?}")]
     Unknown {
         /// The parameter.
         name: String,
@@ -39,13 +39,15 @@ pub enum TemplateError {
         text: String,
     },
     /// The parameter is not a text and stands outside of an expression.
-    #[error("the template of policies uses ${name} outside of an expression; it is not a text")]
+    #[error(
+        "internal error: the policy template uses ${name}, which is not a text, outside of an expression"
+    )]
     NotAText {
         /// The parameter.
         name: String,
     },
     /// The template does not use a parameter.
-    #[error("the template of policies does not use the parameter ${name}")]
+    #[error("internal error: the policy template does not use the parameter ${name}")]
     Unused {
         /// The parameter.
         name: &'static str,
@@ -187,7 +189,7 @@ mod tests {
             ("a: $other", vec![], "unknown parameter $other"),
             ("a: cost $ 5", vec![], "unknown parameter $ in"),
             ("a: b", vec![("node", text("n"))], "does not use the parameter $node"),
-            ("a: $list", vec![("list", Parameter::List(Vec::new()))], "it is not a text"),
+            ("a: $list", vec![("list", Parameter::List(Vec::new()))], "which is not a text"),
             ("a: [", vec![], "not YAML"),
         ] {
             let found = render(template, &parameters).unwrap_err().to_string();

@@ -43,7 +43,7 @@ pub(super) fn decide<'a, S: Reviewed<'a>>(
     let (of, expected) = (&request.kind, S::SUBJECT.kind());
     let kind = of.kind.as_str();
     if (of.group.as_str(), of.version.as_str(), kind) != ("", "v1", expected) {
-        let about = format!("a {kind:?}, where a {expected} is expected");
+        let about = format!("a {kind:?} instead of a {expected}");
         return failed(Reason::WrongKind, &about);
     }
     let Some(snapshot) = snapshot else {

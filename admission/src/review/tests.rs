@@ -59,14 +59,14 @@ fn a_change_comes_as_a_patch_that_applies() {
     let annotations = &audit["auditAnnotations"];
     assert_eq!(
         (&annotations["rule"], &annotations["reason"]),
-        (&json!("pin"), &json!("only-node"))
+        (&json!("pin"), &json!("only_node"))
     );
     let changed: Vec<_> = annotations["changed"].as_str().unwrap().split(", ").collect();
     let node = ["annotation fastrak.io/node", "label fastrak.io/node", "spec.storageClassName"];
     assert!(node.iter().all(|field| changed.contains(field)), "{changed:?}");
     let texts = [
-        "fastrak: set class local-storage, because it names none",
-        "fastrak: pinned it to node a: no other can hold it",
+        "fastrak: set class local-storage: it has no class, and this is the default",
+        "fastrak: pinned it to node a, the only eligible node",
     ];
     assert_eq!(audit["warnings"], json!(texts));
 }
@@ -106,10 +106,10 @@ fn in_dry_run_a_change_is_a_warning_and_not_made() {
     let mut object = review(Subject::Claims, "CREATE", &claim_of(Some("waits")));
     let (effect, response) = in_dry_run(&object);
     assert_eq!(effect, Effect::DryRun);
-    let text = "fastrak (dry run) would have pinned it to node a: no other can hold it";
+    let text = "fastrak (dry run) would have pinned it to node a, the only eligible node";
     assert_eq!(response["warnings"], json!([text]));
     let audit = &response["auditAnnotations"];
-    assert_eq!((&audit["reason"], &audit["dry-run"]), (&json!("only-node"), &json!("patched")));
+    assert_eq!((&audit["reason"], &audit["dry-run"]), (&json!("only_node"), &json!("patched")));
     // The next update does not make it either, so it repeats no warning.
     object["request"]["operation"] = json!("UPDATE");
     object["request"]["oldObject"] = object["request"]["object"].clone();
@@ -192,7 +192,7 @@ fn an_unreadable_object_is_allowed_with_a_warning() {
         );
         assert_eq!(accepted(&review, &answer.body), Ok(Ok(object)));
         let text = String::from_utf8(answer.body).unwrap();
-        assert!(text.contains("fastrak: left it alone: it cannot be read: "), "{text}");
+        assert!(text.contains("fastrak: left it unchanged: it cannot be read: "), "{text}");
     }
 }
 
@@ -229,7 +229,7 @@ fn an_object_without_time_for_review_is_allowed_with_a_warning() {
         assert_eq!((answer.effect, answer.reason), (Effect::Failed, Reason::Overloaded));
         assert_eq!(accepted(&review, &answer.body), Ok(Ok(object)));
         let text = String::from_utf8(answer.body).unwrap();
-        assert!(text.contains("fastrak: left it alone for now: overloaded"), "{text}");
+        assert!(text.contains("fastrak: left it unchanged: the webhook is overloaded"), "{text}");
     }
     assert!(matches!(shed(b"{}"), Err(NotAReview::OtherKind { .. })));
 }
@@ -273,7 +273,7 @@ fn a_body_that_is_not_a_review_gets_an_error_with_the_problem() {
     for (body, message) in [
         (String::new(), "is empty"),
         (" \n".to_owned(), "is empty"),
-        (text[..text.len() / 2].to_owned(), "breaks off"),
+        (text[..text.len() / 2].to_owned(), "is truncated"),
         ("{]".to_owned(), "is not an AdmissionReview"),
         ("[1, 2]".to_owned(), "is not an AdmissionReview"),
         (deep, "is not an AdmissionReview"),

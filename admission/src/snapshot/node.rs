@@ -1,7 +1,6 @@
 //! The parts of a Node that decide whether it can hold a volume. A whole Node lists every image on
 //! its disk, and a watch would parse and hold all of that for a few fields.
 
-use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -85,45 +84,4 @@ impl Condition {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Info {
     pub(super) operating_system: String,
-}
-
-impl From<&Node> for PartialNode {
-    fn from(node: &Node) -> Self {
-        let taints = |taints: &Vec<k8s_openapi::api::core::v1::Taint>| {
-            taints
-                .iter()
-                .map(|taint| Taint { key: taint.key.clone(), effect: taint.effect.clone() })
-                .collect()
-        };
-        let addresses = |all: &Vec<k8s_openapi::api::core::v1::NodeAddress>| {
-            all.iter().map(|one| Address { address: one.address.clone() }).collect()
-        };
-        let conditions = |all: &Vec<k8s_openapi::api::core::v1::NodeCondition>| {
-            let conditions = all.iter().map(|condition| Condition {
-                type_: condition.type_.clone(),
-                status: condition.status.clone(),
-            });
-            conditions.collect()
-        };
-        Self {
-            metadata: Metadata {
-                name: node.metadata.name.clone(),
-                labels: node.metadata.labels.clone(),
-                deletion_timestamp: node.metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
-            },
-            spec: node.spec.as_ref().map(|spec| Spec {
-                unschedulable: spec.unschedulable,
-                pod_cidrs: spec.pod_cidrs.clone(),
-                taints: spec.taints.as_ref().map(taints),
-            }),
-            status: node.status.as_ref().map(|status| Status {
-                addresses: status.addresses.as_ref().map(addresses),
-                conditions: status.conditions.as_ref().map(conditions),
-                node_info: status
-                    .node_info
-                    .as_ref()
-                    .map(|info| Info { operating_system: info.operating_system.clone() }),
-            }),
-        }
-    }
 }

@@ -61,19 +61,19 @@ fn a_node_is_read() {
         "metadata": {"name": "a", "labels": {"kubernetes.io/os": "linux", "zone": "x"}},
         "status": ready,
     }));
-    assert_eq!((info.unfit, info.availability), (None, Availability::Open));
+    assert_eq!((info.ineligible, info.availability), (None, Availability::Open));
     assert_eq!(info.labels["zone"], "x");
 
     let bare = node(&json!({"metadata": {"name": "a"}}));
-    assert_eq!((bare.unfit, bare.availability), (None, Availability::Unavailable));
+    assert_eq!((bare.ineligible, bare.availability), (None, Availability::Unavailable));
 }
 
 #[test]
 fn a_node_that_is_leaving_or_runs_another_system_is_unfit() {
     let windows = node(&json!({"metadata": {"labels": {"kubernetes.io/os": "windows"}}}));
-    assert_eq!(windows.unfit, Some(Unfit::NotLinux));
+    assert_eq!(windows.ineligible, Some(Ineligible::NotLinux));
     let leaving = node(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
-    assert_eq!(leaving.unfit, Some(Unfit::Deleting));
+    assert_eq!(leaving.ineligible, Some(Ineligible::Deleting));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn a_node_without_a_ready_agent_is_able_and_not_eligible() {
     let snapshot = Snapshot { classes, nodes: Arc::new(nodes.into()), ..Snapshot::default() };
     let eligible = |snapshot: &Snapshot| -> Vec<String> {
         let class = snapshot.class("ours").unwrap();
-        assert_eq!(snapshot.able(class).count(), 3);
-        snapshot.eligible(class).map(|(name, _)| name.to_string()).collect()
+        assert_eq!(snapshot.eligible(class).count(), 3);
+        snapshot.with_agent(class).map(|(name, _)| name.to_string()).collect()
     };
     assert_eq!(eligible(&snapshot), ["a", "b", "c"], "as long as nothing is known of agents");
     let agents = [

@@ -6,16 +6,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The maximum length of a warning, as Kubernetes advises: clients print each on one line.
-const LINE: usize = 120;
+const MAX_LINE: usize = 120;
 /// The prefix of what was done.
-const DID: &str = "fastrak: ";
+const PREFIX: &str = "fastrak: ";
 /// The prefix of what would have been done.
-const WOULD: &str = "fastrak (dry run) would have ";
+const DRY_RUN_PREFIX: &str = "fastrak (dry run) would have ";
 /// The prefix of a remark in dry-run mode.
-const ASIDE: &str = "fastrak (dry run): ";
+const DRY_RUN_REMARK_PREFIX: &str = "fastrak (dry run): ";
 
 /// The place of the subject in a message.
-const BLANK: &str = "{}";
+const PLACEHOLDER: &str = "{}";
 
 /// A message for the requester.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +40,11 @@ impl Message {
     #[must_use]
     pub fn warning(&self, dry_run: bool) -> Warning<'_> {
         let (before, text) = match (self, dry_run) {
-            (Self::Did(text) | Self::Remark(text), false) => (DID, text),
-            (Self::Did(text), true) => (WOULD, text),
-            (Self::Remark(text), true) => (ASIDE, text),
+            (Self::Did(text) | Self::Remark(text), false) => (PREFIX, text),
+            (Self::Did(text), true) => (DRY_RUN_PREFIX, text),
+            (Self::Remark(text), true) => (DRY_RUN_REMARK_PREFIX, text),
         };
-        Warning { before, text: cut(text, LINE.saturating_sub(before.len())) }
+        Warning { before, text: cut(text, MAX_LINE.saturating_sub(before.len())) }
     }
 }
 
@@ -68,8 +68,8 @@ impl fmt::Display for Warning<'_> {
 #[must_use]
 pub(super) fn explained(reason: Reason, about: &str) -> String {
     let words = reason.message();
-    let Some((before, after)) = words.split_once(BLANK) else { return words.to_owned() };
-    let room = LINE.saturating_sub(WOULD.len() + words.len());
+    let Some((before, after)) = words.split_once(PLACEHOLDER) else { return words.to_owned() };
+    let room = MAX_LINE.saturating_sub(DRY_RUN_PREFIX.len() + words.len());
     [before, &cut(about, room), after].concat()
 }
 
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn a_warning_ends_with_the_words_of_its_reason_even_if_its_subject_is_long() {
         for reason in Reason::ALL {
-            let text = Message::Did(explained(*reason, &"x".repeat(300))).warning(true).to_string();
+            let text = Message::Did(explained(reason, &"x".repeat(300))).warning(true).to_string();
             let end = reason.message().rsplit("{}").next().unwrap();
-            assert!(text.chars().count() <= LINE && text.ends_with(end), "{text}");
+            assert!(text.chars().count() <= MAX_LINE && text.ends_with(end), "{text}");
             let name = "node-a.example";
-            let whole = explained(*reason, name);
+            let whole = explained(reason, name);
             assert!(!reason.message().contains("{}") || whole.contains(name), "{whole}");
         }
     }

@@ -8,21 +8,21 @@
 //! another provisioner or load balancer are not reported unless they request fastrak.
 
 use fastrak_api::balancer::{Mode, SkipReason, Unsupported};
-use std::fmt;
 
-/// The part of the product that a reason belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// The objects that fastrak decides about.
-    Scope,
-    /// The class of a claim.
-    Class,
-    /// The node of a claim.
-    Pin,
-    /// The address of a Service.
-    Balancer,
-    /// The review itself.
-    Review,
+fastrak_api::text_enum! {
+    /// The part of the product that a reason belongs to, as audit logs show it.
+    pub enum Rule {
+        /// The objects that fastrak decides about.
+        Scope = "scope",
+        /// The class of a claim.
+        Class = "class",
+        /// The node of a claim.
+        Pin = "pin",
+        /// The address of a Service.
+        Balancer = "balancer",
+        /// The review itself.
+        Review = "review",
+    }
 }
 
 /// The outcomes that the requester is warned of.
@@ -39,22 +39,15 @@ pub enum WarnOn {
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+
        $variant:ident = $rule:ident, $label:literal, $warn_on:ident, $message:literal;)+) => {
-        /// Why something was decided: a label of metrics and an audit annotation, never free text.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Reason {
-            $($(#[doc = $doc])+ $variant,)+
+        fastrak_api::text_enum! {
+            /// Why something was decided: a label of metrics and an audit annotation, never free
+            /// text.
+            pub enum Reason {
+                $($(#[doc = $doc])+ $variant = $label,)+
+            }
         }
 
         impl Reason {
-            /// All reasons.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Returns the label of the reason in metrics and audit logs.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $label,)+ }
-            }
-
             /// Returns the part of the product that it belongs to.
             #[must_use]
             pub const fn rule(self) -> Rule {
@@ -78,129 +71,139 @@ macro_rules! reasons {
 
 reasons! {
     /// Its labels or its namespace's opt out.
-    OptedOut = Scope, "opted-out", Never, "left it alone: its label or its namespace's opts out";
+    OptedOut = Scope, "opted_out", Never,
+        "left it unchanged: its label or the label of its namespace opts out";
     /// Its namespace is the cluster's own or fastrak's own.
-    SystemNamespace = Scope, "system-namespace", Never,
-        "left it alone: namespace {} is the cluster's or fastrak's own";
+    SystemNamespace = Scope, "system_namespace", Never,
+        "left it unchanged: namespace {} belongs to the cluster or to fastrak";
     /// It is being deleted.
-    Deleting = Scope, "deleting", Never, "left it alone: it is being deleted";
+    Deleting = Scope, "deleting", Never, "left it unchanged: it is being deleted";
     /// The operation needs no decision.
-    Operation = Scope, "operation", Never, "left it alone: the operation {} decides nothing";
+    Operation = Scope, "operation", Never, "left it unchanged: operation {} needs no decision";
     /// The claim has a volume or names one.
-    VolumeNamed = Scope, "volume-named", Never, "left it alone: it has volume {}";
+    VolumeNamed = Scope, "volume_named", Never, "left it unchanged: spec.volumeName is {}";
     /// The claim opts out of dynamic provisioning.
-    ClassRefused = Scope, "class-refused", Never,
-        "left it alone: its empty class opts out of provisioning";
+    EmptyClass = Scope, "empty_class", Never,
+        "left it unchanged: its empty class disables dynamic provisioning";
     /// The claim names its class by the annotation from before the field existed.
-    BetaClass = Scope, "beta-class", Skip,
-        "left it alone: an old annotation names its class; use spec.storageClassName";
+    BetaClass = Scope, "beta_class", Skip,
+        "left it unchanged: a beta annotation sets its class; use spec.storageClassName";
     /// The claim's class is another provisioner's.
-    ForeignClass = Scope, "foreign-class", Never,
-        "left it alone: class {} is another provisioner's";
+    ForeignClass = Scope, "foreign_class", Never,
+        "left it unchanged: class {} belongs to another provisioner";
     /// The claim's class does not exist.
-    UnknownClass = Scope, "unknown-class", Never, "left it alone: class {} does not exist";
+    UnknownClass = Scope, "unknown_class", Never, "left it unchanged: class {} does not exist";
     /// The claim has no class, and there is no default.
-    NoClass = Scope, "no-class", Skip,
-        "left it without a class: there is none to give; name one";
-    /// The claim has no class, and the default class is another provisioner's.
-    DefaultElsewhere = Class, "default-elsewhere", Never,
-        "left its class open: the cluster gives it its default";
+    NoClass = Scope, "no_class", Skip,
+        "left it without a class: no class is the default; set spec.storageClassName";
+    /// The claim has no class, and Kubernetes gives it the class that is marked as the default.
+    ClusterDefault = Class, "cluster_default", Never,
+        "left its class unset: Kubernetes sets the default class";
     /// The claim got the default class.
-    DefaultClass = Class, "default-class", Change, "set class {}, because it names none";
+    DefaultClass = Class, "default_class", Change, "set class {}: it has no class, and this is the default";
     /// The claim got its namespace's default class.
-    NamespaceClass = Class, "namespace-class", Change, "set class {}, its namespace's default";
+    NamespaceClass = Class, "namespace_class", Change, "set class {}, the default of its namespace";
     /// The user wrote the node.
     UserPin = Pin, "user", Change, "pinned it to node {}, as requested";
     /// The pin follows the selected node.
-    Mirrored = Pin, "mirrored", Never, "pinned it to node {}, where it is provisioned";
-    /// No other node can hold it.
-    OnlyNode = Pin, "only-node", Change, "pinned it to node {}: no other can hold it";
-    /// The class binds at once, so a node was chosen.
-    Policy = Pin, "policy", Change, "pinned it to node {}: its class binds at once";
+    Mirrored = Pin, "mirrored", Never, "pinned it to node {}, its selected node";
+    /// No other node is eligible.
+    OnlyNode = Pin, "only_node", Change, "pinned it to node {}, the only eligible node";
+    /// The class binds immediately, so a node was chosen.
+    Policy = Pin, "policy", Change, "pinned it to node {}: its class binds immediately";
     /// It follows the claims of the same pod.
-    Sibling = Pin, "sibling", Change, "pinned it to node {}, with its pod's other claims";
+    Sibling = Pin, "sibling", Change, "pinned it to node {}, the node of its pod's other claims";
     /// The rest of a pin was removed.
     PinWithdrawn = Pin, "withdrawn", Change,
-        "removed what was left of a pin; annotation {} pins a claim";
+        "removed a withdrawn pin; to pin the claim, set annotation {}";
     /// The scheduler chooses when a pod uses the claim.
-    WaitsForPod = Pin, "waits-for-pod", Never,
-        "left its node to the scheduler: it waits for its first pod";
+    WaitsForPod = Pin, "waits_for_pod", Never,
+        "left its node to the scheduler, which chooses one for its first pod";
     /// Kubernetes can bind it to a volume that exists.
-    ExistingVolume = Pin, "existing-volume", Skip, "left it unpinned: existing PersistentVolume {} fits it";
+    ExistingVolume = Pin, "existing_volume", Skip,
+        "left it unpinned: existing PersistentVolume {} fits it";
     /// No node can hold it.
-    NoNodeAble = Pin, "no-node-able", Skip,
-        "left it without a node: none can hold class {} now; add one";
+    NoEligibleNode = Pin, "no_eligible_node", Skip,
+        "left it without a node: no node is eligible for class {}; add one";
     /// The chosen node cannot serve it any more; another one is chosen.
-    NodeVoid = Pin, "node-void", Change, "removed its node {}, which cannot serve it; another one is chosen";
+    StalePin = Pin, "stale_pin", Change,
+        "removed node {}, which cannot serve it; another node is chosen";
     /// No node that could hold it runs an agent that is Ready.
-    NoAgent = Pin, "no-agent", Skip,
-        "left it without a node: none for class {} has a Ready agent; see their pods";
-    /// Its class binds at once, and no node takes pods now.
-    NoNodeAvailable = Pin, "no-node-available", Skip,
-        "left it without a node until one for class {} is Ready and not cordoned";
+    NoAgent = Pin, "no_agent", Skip,
+        "left it without a node: no node for class {} has a Ready agent; see its pods";
+    /// Its class binds immediately, and no node takes pods now.
+    NoNodeAvailable = Pin, "no_node_available", Skip,
+        "left it without a node: all nodes for class {} are cordoned or not Ready";
     /// The pin is not a node's name.
-    MalformedPin = Pin, "malformed-pin", Skip,
-        "left it without a node: annotation {} names none; correct it";
+    MalformedPin = Pin, "malformed_pin", Skip,
+        "left it without a node: annotation {} is not a node name; correct it";
     /// The pin is a node that does not exist.
-    UnknownNode = Pin, "unknown-node", Never, "refused it: node {} does not exist";
+    UnknownNode = Pin, "unknown_node", Never, "refused it: node {} does not exist";
     /// The pin is a node that can never hold it.
-    ImpossibleNode = Pin, "impossible-node", Never, "refused it: node {} can never hold it";
+    ImpossibleNode = Pin, "impossible_node", Never, "refused it: node {} is not eligible";
     /// The pin and the selected node differ.
-    ContradictoryPin = Pin, "contradictory-pin", Never, "refused it: it names two nodes";
+    ContradictoryPin = Pin, "contradictory_pin", Never, "refused it: its annotations name two nodes";
     /// The selected node is not a node's name.
-    MalformedSelectedNode = Pin, "malformed-selected-node", Skip,
-        "left it without a node: {} names none; take it off";
+    MalformedSelectedNode = Pin, "malformed_selected_node", Skip,
+        "left it without a node: {} is not a node name; remove it";
     /// A new claim selects a node that can never hold it.
-    StaleSelectedNode = Pin, "stale-selected-node", Skip, "left it on node {}";
+    StaleSelectedNode = Pin, "stale_selected_node", Skip, "left it on node {}";
     /// The Service is not a LoadBalancer.
-    NotLoadBalancer = Balancer, "not-load-balancer", Never,
-        "left it alone: its type is not LoadBalancer";
+    NotLoadBalancer = Balancer, "not_load_balancer", Never,
+        "left it unchanged: its type is not LoadBalancer";
     /// The Service is no longer a LoadBalancer.
-    GivenUp = Balancer, "given-up", Change,
-        "removed what it wrote: the Service wants no address any more";
+    NoLongerLoadBalancer = Balancer, "no_longer_load_balancer", Change,
+        "removed its annotations: the type is no longer LoadBalancer";
     /// Its mode is inlets.
-    Inlets = Balancer, "inlets", Change, "left its address to the inlets operator";
+    Inlets = Balancer, "inlets", Change, "delegated it to inlets-operator";
     /// Its mode is address-pool.
-    AddressPool = Balancer, "address_pool", Change, "left its address to the pools of addresses";
+    AddressPool = Balancer, "address_pool", Change, "left its address to the AddressPools";
     /// Its mode is none.
-    NoBalancer = Balancer, "none", Change, "left it without an address; write {}: inlets to ask for one";
+    NoBalancer = Balancer, "none", Change,
+        "left it without an address; to request one, set {}: inlets";
     /// It gets the alternative mode, because its own cannot carry its ports.
-    BeyondInlets = Balancer, "beyond-inlets", Change,
+    UnsupportedPort = Balancer, "unsupported_port", Change,
         "left it without an address: {}";
     /// It gets the alternative mode, because its own would let in clients that it keeps out.
-    SourceRanges = Balancer, "source-ranges", Change,
+    SourceRanges = Balancer, "source_ranges", Change,
         "left it without an address: {}; remove them";
     /// It gets the alternative mode, because its own cannot give the address that it requests.
-    RequestedAddress = Balancer, "requested-address", Change,
+    RequestedAddress = Balancer, "requested_address", Change,
         "left it without an address: {}; remove it";
     /// It has no cluster address.
     Headless = Balancer, "headless", Skip,
-        "left it alone: without a cluster IP there is nothing to forward to";
+        "left it unchanged: a headless Service has no cluster IP to forward to";
     /// It names a class of load balancer.
-    ForeignBalancer = Balancer, "foreign-balancer", Skip, "left it to load balancer class {}";
+    ForeignBalancer = Balancer, "foreign_balancer", Skip, "left it to load balancer class {}";
     /// It has an address of another load balancer.
-    ForeignAddress = Balancer, "foreign-address", Skip, "left it alone: {} has its address";
+    ForeignAddress = Balancer, "foreign_address", Skip,
+        "left it unchanged: {} already has an address";
     /// It has a mark of another load balancer.
-    ForeignMark = Balancer, "foreign-mark", Skip, "left it alone: {} is another load balancer's";
+    ForeignMark = Balancer, "foreign_mark", Skip,
+        "left it unchanged: {} belongs to another load balancer";
     /// Its user has set the annotations of the inlets operator.
-    UserManaged = Balancer, "user-managed", Skip, "left it alone: {} is set by hand";
+    UserManaged = Balancer, "user_managed", Skip, "left it unchanged: its user has set {}";
     /// It names a mode that this version does not have.
-    UnservedChoice = Balancer, "unserved-choice", Skip,
-        "left it unchanged: no mode {} here; use inlets, address-pool or none";
+    UnsupportedMode = Balancer, "unsupported_mode", Skip,
+        "left it unchanged: {} is unsupported; set inlets, address-pool or none";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
-    NotAReview = Review, "not-a-review", Never, "left it alone: it is no review";
+    NotAReview = Review, "not_a_review", Never,
+        "left it unchanged: the request is not an AdmissionReview";
     /// The review is of another kind of object than its path.
-    WrongKind = Review, "wrong-kind", Skip, "left it alone: the review is of {}";
+    WrongKind = Review, "wrong_kind", Skip, "left it unchanged: the review contains {}";
     /// The object is missing or cannot be read.
-    Unreadable = Review, "unreadable", Skip, "left it alone: it cannot be read: {}";
+    Unreadable = Review, "unreadable", Skip, "left it unchanged: it cannot be read: {}";
     /// There is no snapshot of the cluster yet.
-    NotReady = Review, "not-ready", Skip, "left it alone for now: still starting, will look again";
+    NotReady = Review, "not_ready", Skip,
+        "left it unchanged: the webhook is starting; fastrak retries later";
     /// There was no time left for the review.
-    Overloaded = Review, "overloaded", Skip, "left it alone for now: overloaded, will look again";
-    /// fastrak has a defect.
-    Internal = Review, "internal", Skip, "left it alone for now: a defect of its own, will look again";
+    Overloaded = Review, "overloaded", Skip,
+        "left it unchanged: the webhook is overloaded; fastrak retries later";
+    /// A decision panicked.
+    Internal = Review, "internal", Skip,
+        "left it unchanged: internal error; fastrak retries later";
 }
 
 impl Reason {
@@ -220,7 +223,7 @@ impl Reason {
         match what {
             Unsupported::SourceRanges => Self::SourceRanges,
             Unsupported::RequestedAddress => Self::RequestedAddress,
-            Unsupported::Protocol(..) | Unsupported::ReservedPort(_) => Self::BeyondInlets,
+            Unsupported::Protocol(..) | Unsupported::ReservedPort(_) => Self::UnsupportedPort,
         }
     }
 
@@ -233,28 +236,8 @@ impl Reason {
             SkipReason::ForeignAddress => Self::ForeignAddress,
             SkipReason::ForeignMark => Self::ForeignMark,
             SkipReason::UserManaged => Self::UserManaged,
-            SkipReason::UnservedChoice => Self::UnservedChoice,
+            SkipReason::UnsupportedMode => Self::UnsupportedMode,
         }
-    }
-}
-
-impl Rule {
-    /// Returns the rule as audit logs show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scope => "scope",
-            Self::Class => "class",
-            Self::Pin => "pin",
-            Self::Balancer => "balancer",
-            Self::Review => "review",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -268,7 +251,7 @@ mod tests {
         let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         // Each can follow "would have".
-        let verbs = ["left", "set", "pinned", "removed", "refused"];
+        let verbs = ["left", "set", "pinned", "removed", "refused", "delegated"];
         for reason in Reason::ALL {
             let words = reason.message();
             let verb = words.split(' ').next().unwrap();
@@ -278,9 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_of_an_unserved_choice_names_every_mode() {
+    fn the_warning_of_an_unsupported_mode_names_every_mode() {
         for mode in Mode::ALL {
-            let words = Reason::UnservedChoice.message();
+            let words = Reason::UnsupportedMode.message();
             assert!(words.split([' ', ',']).any(|word| word == mode.as_str()), "{words}: {mode}");
         }
     }
@@ -293,9 +276,10 @@ mod tests {
         let one = |warn_on: &str| HashSet::from([warn_on.to_owned()]);
         let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
         assert_eq!(voices(&mute), one("Never"));
-        let changed = [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::GivenUp];
+        let changed =
+            [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::NoLongerLoadBalancer];
         assert_eq!(voices(&changed), one("Change"));
-        let left = [Reason::NoNodeAble, Reason::ForeignMark, Reason::UnservedChoice];
+        let left = [Reason::NoEligibleNode, Reason::ForeignMark, Reason::UnsupportedMode];
         assert_eq!(voices(&left), one("Skip"));
     }
 }

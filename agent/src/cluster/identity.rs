@@ -44,7 +44,7 @@ impl KubeCluster {
             NamespaceView {
                 uid: metadata.uid.unwrap_or_default(),
                 created: metadata.creation_timestamp.map(|time| time.0.as_second()),
-                inherits: inherits.is_some_and(|value| value == names::INHERIT_VOLUMES_YES),
+                inherits: inherits.is_some_and(|value| value == names::INHERIT_VOLUMES_ENABLED),
             }
         }))
     }

@@ -71,7 +71,7 @@ fn an_invalid_pool_is_refused_with_the_reason() {
         ("default=/", "absolute path"),
         ("default=", "absolute path"),
         ("default=/a,reserve", "NAME=PATH"),
-        ("default=/a,reserve=all", "neither a part, such as 10%, nor a size"),
+        ("default=/a,reserve=all", "neither a percentage, such as 10%, nor a size"),
         ("default=/a,overcommit=0.5", "from 1 to 100"),
         ("default=/a,size=large", "size \"large\" is none"),
     ] {

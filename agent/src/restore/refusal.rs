@@ -37,7 +37,7 @@ pub enum Refusal {
          namespace with {inherit}={yes}",
         pin = names::NODE,
         inherit = names::INHERIT_VOLUMES,
-        yes = names::INHERIT_VOLUMES_YES
+        yes = names::INHERIT_VOLUMES_ENABLED
     )]
     NotHere {
         /// This node.

@@ -12,21 +12,22 @@ pub enum Decision {
     Skipped(SkipReason),
 }
 
-/// Why a Service was not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SkipReason {
-    /// It has no cluster address to forward to.
-    Headless,
-    /// It names a load balancer class.
-    ForeignClass,
-    /// Another load balancer has given it an address.
-    ForeignAddress,
-    /// It has annotations, labels or finalizers of another load balancer.
-    ForeignMark,
-    /// Its user has set the annotations of the inlets operator.
-    UserManaged,
-    /// It names a mode that this version does not have.
-    UnservedChoice,
+crate::text_enum! {
+    /// Why a Service was not changed, in its recorded form.
+    pub enum SkipReason {
+        /// It has no cluster address to forward to.
+        Headless = "headless",
+        /// It names a load balancer class.
+        ForeignClass = "foreign-class",
+        /// Another load balancer has given it an address.
+        ForeignAddress = "foreign-address",
+        /// It has annotations, labels or finalizers of another load balancer.
+        ForeignMark = "foreign-mark",
+        /// Its user has set the annotations of the inlets operator.
+        UserManaged = "user-managed",
+        /// It names a mode that this version does not have.
+        UnsupportedMode = "unsupported-mode",
+    }
 }
 
 const SKIPPED: &str = "skipped:";
@@ -55,36 +56,7 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Served(mode) => f.write_str(mode.as_str()),
-            Self::Skipped(reason) => write!(f, "{SKIPPED}{}", reason.as_str()),
+            Self::Skipped(reason) => write!(f, "{SKIPPED}{reason}"),
         }
-    }
-}
-
-impl SkipReason {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Headless,
-        Self::ForeignClass,
-        Self::ForeignAddress,
-        Self::ForeignMark,
-        Self::UserManaged,
-        Self::UnservedChoice,
-    ];
-
-    /// Returns the reason in its recorded form.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Headless => "headless",
-            Self::ForeignClass => "foreign-class",
-            Self::ForeignAddress => "foreign-address",
-            Self::ForeignMark => "foreign-mark",
-            Self::UserManaged => "user-managed",
-            Self::UnservedChoice => "unserved-choice",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }

@@ -1,8 +1,7 @@
 //! The wire form of a Service, limited to the fields that fastrak reads. [`super::ServiceView`] is
 //! what is read from it.
 
-use crate::object::{Mapping, Metadata, Text, text, texts};
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use crate::object::{Mapping, Metadata, Text};
 use serde::Deserialize;
 
 /// The parts of a Service.
@@ -86,42 +85,4 @@ pub struct IngressEntry<'a> {
     /// Its IP address. Absent if it is a host name.
     #[serde(borrow)]
     pub ip: Option<Text<'a>>,
-}
-
-impl<'a> PartialService<'a> {
-    /// Borrows the parts of a client's object.
-    #[must_use]
-    pub fn of(service: &'a Service) -> Self {
-        let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-        let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
-        let ingress = ingress
-            .map(|all| all.iter().map(|entry| IngressEntry { ip: text(&entry.ip) }).collect());
-        Self {
-            metadata: Some(Mapping(Metadata::of(&service.metadata))),
-            spec: service.spec.as_ref().map(|spec| Mapping(Spec::of(spec))),
-            status: Some(Status { load_balancer: Some(LoadBalancer { ingress }) }),
-        }
-    }
-}
-
-impl<'a> Spec<'a> {
-    fn of(spec: &'a ServiceSpec) -> Self {
-        let ports = spec.ports.as_ref().map(|ports| {
-            let port = |port: &'a k8s_openapi::api::core::v1::ServicePort| Port {
-                port: Some(port.port),
-                protocol: text(&port.protocol),
-            };
-            ports.iter().map(port).collect()
-        });
-        Self {
-            type_: text(&spec.type_),
-            cluster_ip: text(&spec.cluster_ip),
-            load_balancer_class: text(&spec.load_balancer_class),
-            external_ips: texts(&spec.external_ips),
-            load_balancer_source_ranges: texts(&spec.load_balancer_source_ranges),
-            load_balancer_ip: text(&spec.load_balancer_ip),
-            external_traffic_policy: text(&spec.external_traffic_policy),
-            ports,
-        }
-    }
 }

@@ -61,7 +61,7 @@ impl Claim {
         self.class = annotation(kubernetes::STORAGE_CLASS_BETA)
             .map_or(ClassChoice::Unset, ClassChoice::Beta);
         self.class_unowned = is_class_unowned(metadata);
-        self.probes = metadata.label(names::PROBE) == Some(names::PROBE_ASKS);
+        self.probes = metadata.label(names::PROBE) == Some(names::PROBE_REQUESTED);
         self.probe_answer = annotation(names::PROBE);
         self.restore_request = RestoreRequest::read(|key| metadata.annotation(key));
     }

@@ -42,7 +42,7 @@ pub enum RestoreRequestError {
     },
     /// The claim has several of the annotations.
     #[error(
-        "the claim has several of the annotations {undelete}, {adopt} and {import}; leave one",
+        "the claim has several of the annotations {undelete}, {adopt} and {import}; keep one",
         undelete = names::UNDELETE,
         adopt = names::ADOPT,
         import = names::IMPORT

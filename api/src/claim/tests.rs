@@ -166,7 +166,7 @@ fn a_size_that_cannot_be_served_is_an_error_with_what_to_write() {
         (None, "requests no size"),
         (Some("0"), "size of 0"),
         (Some("-1Gi"), "below zero"),
-        (Some("1e400"), "more than a volume can be"),
+        (Some("1e400"), "more than the maximum of 16Ei"),
         (Some("lots"), "is not a size"),
     ] {
         let read = Claim { storage: storage.map(str::to_owned), ..Claim::default() };

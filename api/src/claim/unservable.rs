@@ -23,7 +23,7 @@ pub enum Unservable {
     },
     /// A claim or a snapshot as the data source.
     #[error(
-        "dataSource {source_name} is not served: volumes start empty; leave it out and copy the data"
+        "dataSource {source_name} is not served: volumes start empty; remove it and copy the data"
     )]
     DataSource {
         /// The source.
@@ -32,7 +32,7 @@ pub enum Unservable {
     /// A data source for a volume populator that has not taken up the claim.
     #[error(
         "dataSource {source_name} is for a volume populator, and none has taken up the claim; install \
-         the one for this kind, or leave dataSource out"
+         the one for this kind, or remove dataSource"
     )]
     NoPopulator {
         /// The source.
@@ -40,12 +40,12 @@ pub enum Unservable {
     },
     /// A label selector.
     #[error(
-        "spec.selector is not served: a new volume has no labels; leave it out, or make a volume"
+        "spec.selector is not served: a new volume has no labels; remove it, or create a PersistentVolume"
     )]
     Selector,
     /// A VolumeAttributesClass.
     #[error(
-        "spec.volumeAttributesClassName is not served: volumes have no such attributes; leave it out"
+        "spec.volumeAttributesClassName is not served: volumes have no such attributes; remove it"
     )]
     AttributesClass,
 }

@@ -73,7 +73,7 @@ pub enum OnDelete {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
     /// No class of fastrak's has such a parameter.
-    #[error("class {class} has an unknown parameter {key:?}; known are: {}", known())]
+    #[error("class {class} has unknown parameter {key:?}; known parameters: {}", known())]
     Unknown {
         /// The class.
         class: String,
@@ -81,7 +81,7 @@ pub enum ParamError {
         key: String,
     },
     /// The value is not one that the parameter can have.
-    #[error("class {class} has {key} {value:?}; {problem}")]
+    #[error("class {class} has {key}: {value:?}; {problem}")]
     Invalid {
         /// The class.
         class: String,
@@ -93,7 +93,9 @@ pub enum ParamError {
         problem: String,
     },
     /// The class limits the time in the trash, and its volumes do not go there.
-    #[error("class {class} has trashTTL without onDelete: trash, and so keeps nothing")]
+    #[error(
+        "class {class} has trashTTL without onDelete: trash; set onDelete: trash, or remove trashTTL"
+    )]
     TrashTtlAlone {
         /// The class.
         class: String,

@@ -65,7 +65,7 @@ fn a_class_may_name_several_pools_or_all() {
 #[test]
 fn a_bad_parameter_is_named_with_what_to_write() {
     for (key, value, words) in [
-        ("mdoe", "0750", "unknown parameter \"mdoe\"; known are: pool, poolPolicy, mode"),
+        ("mdoe", "0750", "unknown parameter \"mdoe\"; known parameters: pool, poolPolicy, mode"),
         ("mode", "rwx", "write permissions in octal"),
         ("mode", "0888", "write permissions in octal"),
         ("mode", "", "write permissions in octal"),

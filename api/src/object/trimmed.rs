@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for KnownVisitor {
 mod tests {
     use super::*;
     use crate::claim::Claim;
-    use crate::object::LONGEST;
+    use crate::object::MAX_TEXT;
     use serde_json::json;
 
     fn object() -> serde_json::Value {
@@ -178,7 +178,7 @@ mod tests {
             &json!({ "metadata": { "annotations": { "fastrak.io/node": long } } }).to_string(),
         );
         let annotations = read.unwrap().annotations.unwrap();
-        assert_eq!(annotations["fastrak.io/node"].len(), LONGEST);
+        assert_eq!(annotations["fastrak.io/node"].len(), MAX_TEXT);
         assert!(crate::node::NodeName::parse(&annotations["fastrak.io/node"]).is_err());
     }
 

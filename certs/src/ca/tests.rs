@@ -80,8 +80,8 @@ fn a_leaf_has_the_requested_content() {
     asked.usage = Usage::Client;
     let pair = ca(30).issue(&asked).unwrap();
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
-    assert_eq!(leaf.names(), asked.names);
-    assert_eq!(leaf.validity(), asked.validity);
+    assert_eq!(leaf.certificate.names, asked.names);
+    assert_eq!(leaf.certificate.validity, asked.validity);
     with_cert(&pair.cert_pem, |cert| {
         assert_eq!(cert.subject().to_string(), "O=system:masters, CN=someone");
         assert!(!cert.is_ca());
@@ -123,7 +123,7 @@ fn a_leaf_never_outlives_its_ca() {
     let ca = ca(3);
     let pair = ca.issue(&request(&["a"])).unwrap();
     let leaf = Leaf::load(&pair.cert_pem, &pair.key_pem).unwrap();
-    assert_eq!(leaf.validity(), ca.validity());
+    assert_eq!(leaf.certificate.validity, ca.validity());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_loaded_ca_equals_the_generated_one() {
 fn a_key_of_another_ca_is_refused() {
     let (one, two) = (ca(30), ca(30));
     let error = CertificateAuthority::load(one.cert_pem(), two.key_pem()).unwrap_err();
-    assert!(matches!(error, CertError::KeyMismatch { .. }), "{error:?}");
+    assert!(matches!(error, CertError::KeyMismatch(_)), "{error:?}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_ca_on_another_curve_is_refused() {
     let error = CertificateAuthority::load(&cert.pem(), &key.serialize_pem()).unwrap_err();
     assert!(matches!(error, CertError::UnusableKey { .. }), "{error:?}");
     let error = CertificateAuthority::load(&cert.pem(), ca(30).key_pem()).unwrap_err();
-    assert!(matches!(error, CertError::NotP256 { .. }), "{error:?}");
+    assert!(matches!(error, CertError::NotP256(_)), "{error:?}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn invalid_names_are_refused() {
     for name in ["", " ", "a b", "a..b", ".a", "a.", "*", "a.*.b", "ä.example", &long, &longer] {
         let error = ca.issue(&request(&[name])).unwrap_err();
         assert!(
-            matches!(&error, CertError::BadName { name: rejected } if rejected == name),
+            matches!(&error, CertError::BadName(rejected) if rejected == name),
             "{name:?}: {error:?}"
         );
     }

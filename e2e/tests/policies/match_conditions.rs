@@ -62,7 +62,7 @@ fn object(kind: &str, (namespace, name): (&str, &str), mut metadata: Value, spec
 
 /// Returns the probe's claim in this namespace.
 fn probe(namespace: &str) -> Value {
-    let label = labelled(names::PROBE, names::PROBE_ASKS);
+    let label = labelled(names::PROBE, names::PROBE_REQUESTED);
     claim(namespace, "probe", label, json!({"storageClassName": ""}))
 }
 
@@ -347,7 +347,7 @@ fn asked() -> Vec<Asked> {
     let service = service(
         names::PROBE_NAMESPACE,
         "probe",
-        labelled(names::PROBE, names::PROBE_ASKS),
+        labelled(names::PROBE, names::PROBE_REQUESTED),
         json!({}),
     );
     let other_label = labelled(names::PROBE, "false");

@@ -307,7 +307,7 @@ fn only_the_probe_fails_closed_and_only_in_its_own_namespace() {
     let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let namespace = one("kubernetes.io/metadata.name", names::PROBE_NAMESPACE);
     assert_eq!(labels(hook.namespace_selector), namespace);
-    assert_eq!(labels(hook.object_selector), one(names::PROBE, names::PROBE_ASKS));
+    assert_eq!(labels(hook.object_selector), one(names::PROBE, names::PROBE_REQUESTED));
     let rules = hook.rules.unwrap();
     assert_eq!(rules.len(), 1);
     assert_eq!(rules[0].operations.as_deref(), Some(&["CREATE".to_owned()][..]));

@@ -69,7 +69,7 @@ impl Rig {
         let lease: Lease = serde_json::from_value(json!({
             "metadata": {
                 "name": lease_name(address),
-                "labels": { names::ADDRESS: names::ADDRESS_YES },
+                "labels": { names::ADDRESS: names::ADDRESS_ENABLED },
                 "annotations": { names::STANDBY: standby, names::ADDRESS_STATE: "proposed" },
             },
             "spec": { "holderIdentity": holder },

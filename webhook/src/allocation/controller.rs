@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         let client = || self.parts.client.clone();
         let services = Watch::all::<Service>(client(), AddressService::read);
         let leases = Watch::namespaced::<Lease>(client(), names::ADDRESS_NAMESPACE, read_lease);
-        let leases = leases.labels(&format!("{}={}", names::ADDRESS, names::ADDRESS_YES));
+        let leases = leases.labels(&format!("{}={}", names::ADDRESS, names::ADDRESS_ENABLED));
         let pools = Watch::all::<AddressPool>(client(), read_pool);
         let namespaces = Watch::all::<Namespace>(client(), read_namespace).metadata_only();
         let pods = Watch::namespaced::<Pod>(client(), &self.parts.namespace, AgentPod::read);

@@ -76,7 +76,7 @@ pub(super) fn proposal(
     Lease {
         metadata: ObjectMeta {
             name: Some(lease_name(address)),
-            labels: Some([owned((names::ADDRESS, names::ADDRESS_YES))].into()),
+            labels: Some([owned((names::ADDRESS, names::ADDRESS_ENABLED))].into()),
             annotations: Some(annotations.into_iter().map(owned).collect()),
             ..ObjectMeta::default()
         },

@@ -48,7 +48,7 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
             ("v1", "Node") => {
                 let node: PartialNode = typed(object, from)?;
                 let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
-                nodes.extend(name.ok().map(|name| (name, NodeInfo::of(&node))));
+                nodes.extend(name.ok().map(|name| (name, NodeInfo::read(&node))));
             }
             ("v1", "Namespace") => {
                 let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;

@@ -5,22 +5,14 @@ use fastrak_api::names;
 
 macro_rules! causes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $advice:literal;)+) => {
-        /// The cause of a failed probe.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Cause {
-            $($(#[doc = $doc])+ $variant,)+
+        fastrak_api::text_enum! {
+            /// The cause of a failed probe.
+            pub enum Cause {
+                $($(#[doc = $doc])+ $variant = $text,)+
+            }
         }
 
         impl Cause {
-            /// All causes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Returns the label in metrics.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
             /// Returns what to do about it.
             #[must_use]
             pub const fn advice(self) -> &'static str {

@@ -122,7 +122,7 @@ pub async fn probe(client: &Client) -> Result<(), Failure> {
 /// Returns the claim of a probe. Its class is empty, so only the webhook of the probe matches it,
 /// and no default class is set.
 fn claim() -> PersistentVolumeClaim {
-    let label = (names::PROBE.to_owned(), names::PROBE_ASKS.to_owned());
+    let label = (names::PROBE.to_owned(), names::PROBE_REQUESTED.to_owned());
     let size = ("storage".to_owned(), Quantity("1Mi".to_owned()));
     PersistentVolumeClaim {
         metadata: ObjectMeta {

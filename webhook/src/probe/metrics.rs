@@ -1,9 +1,7 @@
 //! The metrics of probes.
 
 use super::cause::Cause;
-use prometheus_client::encoding::{
-    EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
-};
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -58,11 +56,5 @@ impl ProbeMetrics {
 impl EncodeLabelSet for Unlabelled {
     fn encode(&self, _encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         Ok(())
-    }
-}
-
-impl EncodeLabelValue for Cause {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
     }
 }

@@ -53,7 +53,7 @@ const MIN_FAILURES: u32 = 2;
 /// Interprets a response.
 pub fn judge(response: &Response) -> Result<(), Failure> {
     let (cause, detail) = match response {
-        Response::Admitted(Some(mark)) if mark == names::PROBE_SEEN => return Ok(()),
+        Response::Admitted(Some(mark)) if mark == names::PROBE_ANSWERED => return Ok(()),
         Response::Admitted(Some(mark)) => {
             (Cause::Altered, format!("the claim has the mark {mark:?}"))
         }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn only_a_response_with_our_mark_is_a_success() {
         let seen = |mark: &str| Response::Admitted(Some(mark.to_owned()));
-        assert_eq!(judge(&seen(names::PROBE_SEEN)), Ok(()));
+        assert_eq!(judge(&seen(names::PROBE_ANSWERED)), Ok(()));
         let refused = |code, text: &str| Response::Refused(code, text.to_owned());
         for (response, cause) in [
             (seen("blind"), Cause::Altered),

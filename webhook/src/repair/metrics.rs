@@ -1,12 +1,11 @@
 //! The metrics of repairs.
 
 use fastrak_admission::review::Subject;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::fmt;
 
 /// The metrics of repairs. Clones share the values.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +32,16 @@ pub struct BacklogLabel {
     pub resource: &'static str,
 }
 
-/// The outcome of a repair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RepairOutcome {
-    /// The object was repaired.
-    Repaired,
-    /// Another client changed the object first.
-    Superseded,
-    /// The API server rejected the change or did not respond.
-    Failed,
+fastrak_api::text_enum! {
+    /// The outcome of a repair.
+    pub enum RepairOutcome {
+        /// The object was repaired.
+        Repaired = "repaired",
+        /// Another client changed the object first.
+        Superseded = "superseded",
+        /// The API server rejected the change or did not respond.
+        Failed = "failed",
+    }
 }
 
 /// The backlog of a running queue. It is reset to 0 when this is dropped.
@@ -86,16 +86,5 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.0.set(0);
-    }
-}
-
-impl EncodeLabelValue for RepairOutcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Repaired => "repaired",
-            Self::Superseded => "superseded",
-            Self::Failed => "failed",
-        };
-        text.encode(encoder)
     }
 }

@@ -17,7 +17,7 @@ const REPEAT: Duration = Duration::from_secs(30 * 60);
 const RESTORE_AGAIN: Duration = Duration::from_secs(30);
 /// The longest time between two restorations of an object, and the time without one after which it
 /// is forgotten.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const MAX_DELAY: Duration = Duration::from_secs(60 * 60);
 
 /// The objects of one kind.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl<T> Queue<T> {
             objects: BTreeMap::new(),
             order: BTreeSet::new(),
             listed: None,
-            restorations: KeyedBackoff::new(RESTORE_AGAIN, LONGEST, LONGEST),
+            restorations: KeyedBackoff::new(RESTORE_AGAIN, MAX_DELAY, MAX_DELAY),
         }
     }
 

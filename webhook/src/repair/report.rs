@@ -3,7 +3,7 @@
 
 use fastrak_admission::mutate::claim_pin::problem;
 use fastrak_admission::snapshot::agent::Agent;
-use fastrak_admission::snapshot::{Snapshot, Unfit};
+use fastrak_admission::snapshot::{Ineligible, Snapshot};
 use fastrak_admission::verdict::{Reason, Verdict};
 use fastrak_api::claim::Claim;
 use fastrak_api::class::Class;
@@ -30,13 +30,15 @@ pub(super) fn claim(claim: &Claim, verdict: &Verdict, snapshot: &Snapshot) -> Op
 }
 
 fn on_node(node: &NodeName, class: &Class, snapshot: &Snapshot) -> Option<Report> {
-    if let Err(why) = snapshot.fitness(node, class) {
+    if let Err(why) = snapshot.eligibility(node, class) {
         let note = format!(
             "no agent serves the claim: it is pinned to node {node}, which {}; {}",
             problem(why),
             match why {
-                Unfit::Unknown | Unfit::Deleting => "add the node again, or recreate the claim",
-                Unfit::NotLinux | Unfit::NotAllowed => "recreate the claim for another node",
+                Ineligible::Unknown | Ineligible::Deleting =>
+                    "add the node again, or recreate the claim",
+                Ineligible::NotLinux | Ineligible::NotAllowed =>
+                    "recreate the claim for another node",
             }
         );
         return Some(Report { reason: EventReason::ClaimNotServed, note });
@@ -49,8 +51,8 @@ fn on_node(node: &NodeName, class: &Class, snapshot: &Snapshot) -> Option<Report
              {namespace} describe pod {pod}"
         ),
         None => format!(
-            "the claim waits for the agent of node {node}, of which there is no pod; let DaemonSet {} in \
-             namespace {namespace} run there, or recreate the claim and its pod for another node",
+            "the claim waits for the agent of node {node}, which has no pod; let DaemonSet {} in namespace \
+             {namespace} run there, or recreate the claim and its pod for another node",
             names::AGENT
         ),
     };
@@ -72,7 +74,7 @@ fn unserved(
             by_hand()
         ),
         Reason::SystemNamespace => format!(
-            "fastrak leaves namespace {namespace} alone; create the claim in another namespace, {}",
+            "fastrak does not serve namespace {namespace}; create the claim in another namespace, {}",
             by_hand()
         ),
         Reason::BetaClass => format!(
@@ -80,23 +82,23 @@ fn unserved(
             kubernetes::STORAGE_CLASS_BETA
         ),
         Reason::MalformedPin => {
-            format!("annotation {} is no name of a node; correct it", names::NODE)
+            format!("annotation {} is not the name of a node; correct it", names::NODE)
         }
         Reason::MalformedSelectedNode => {
-            format!("annotation {} is no name of a node; remove it", kubernetes::SELECTED_NODE)
+            format!("annotation {} is not the name of a node; remove it", kubernetes::SELECTED_NODE)
         }
-        Reason::NoNodeAble => format!(
-            "no node can hold class {class}; add a Linux node that its allowedTopologies allow"
+        Reason::NoEligibleNode => format!(
+            "no node is eligible for class {class}; add a Linux node that its allowedTopologies allow"
         ),
         Reason::NoAgent => format!(
-            "no node that can hold class {class} has a Ready agent; see kubectl --namespace {} get pods \
+            "no node that is eligible for class {class} has a Ready agent; see kubectl --namespace {} get pods \
              --selector {}={}",
             snapshot.namespace,
             kubernetes::APP_NAME,
             names::AGENT
         ),
         Reason::NoNodeAvailable => format!(
-            "all nodes that can hold class {class} are cordoned or not Ready; uncordon or repair one, or \
+            "all nodes that are eligible for class {class} are cordoned or not Ready; uncordon or repair one, or \
              name one in annotation {}",
             names::NODE
         ),
@@ -171,7 +173,7 @@ mod tests {
                 "a",
                 "node a, which is not Ready; see kubectl --namespace fastrak-system describe pod agent-x",
             ),
-            ("b", "node b, of which there is no pod; let DaemonSet fastrak-agent"),
+            ("b", "node b, which has no pod; let DaemonSet fastrak-agent"),
         ] {
             let (reason, note) = report(&pinned(node, "scheduler"), &snapshot).unwrap();
             assert_eq!(reason, EventReason::AgentNotReady);

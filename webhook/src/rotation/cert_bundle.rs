@@ -82,7 +82,7 @@ pub enum CertBundleError {
         source: CertError,
     },
     /// The change does not apply to the stored content, which is a bug in the plan.
-    #[error("bug: the planned change does not apply to the stored certificates")]
+    #[error("internal error: the planned change does not apply to the stored certificates")]
     Impossible,
 }
 
@@ -194,11 +194,11 @@ impl CertBundle {
         if !leaf.is_signed_by(self.ca.cert_pem()) {
             return Err("the leaf was issued by another CA");
         }
-        if !leaf.covers(names) {
+        if !leaf.certificate.covers(names) {
             return Err("the leaf lacks a name");
         }
         let (id, issuer) = (Id::of(&pem.cert_pem), Id::of(self.ca.cert_pem()));
-        Ok(LeafInfo { id, issuer, validity: leaf.validity() })
+        Ok(LeafInfo { id, issuer, validity: leaf.certificate.validity })
     }
 
     fn adopt(

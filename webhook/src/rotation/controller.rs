@@ -8,7 +8,7 @@
 //! Each reconciliation reads the wall clock: timers stop while a machine is suspended.
 
 use super::Outputs;
-use super::ca_bundle::{self, BundleError, Configuration};
+use super::ca_bundle::{self, Configuration};
 use super::cert_bundle::{CertBundle, CertBundleError, CertSpec, cas};
 use super::error::RotationError;
 use super::metrics::Kind;
@@ -18,6 +18,7 @@ use super::state::{LeafInfo, Published, Stored, View};
 use super::token_bucket::TokenBucket;
 use super::trust_times::TrustTimes;
 use super::watch::Watched;
+use fastrak_certs::Certificate;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
 use fastrak_runtime::shutdown::Shutdown;
@@ -98,7 +99,7 @@ impl Rotation {
                     wait.map_or(rotator.poll, |wait| wait.min(rotator.poll))
                 }
                 Err(error) => {
-                    rotator.report(&error, memory.served.is_some());
+                    rotator.outputs.report(&error, memory.served.is_some());
                     let wait = delay;
                     delay = (delay * 2).min(MAX_DELAY);
                     wait
@@ -177,8 +178,9 @@ impl Rotator {
         };
         let pem = &served.pem;
         self.outputs.slot.set(&pem.cert_pem, &pem.key_pem).map_err(RotationError::Serve)?;
-        let until = served.leaf.validity().not_after;
-        tracing::info!(serial = served.leaf.serial(), until = %until, "serving a certificate");
+        let Certificate { serial, validity, .. } = served.leaf.certificate;
+        let until = validity.not_after;
+        tracing::info!(serial, until = %until, "serving a certificate");
         self.outputs.metrics.certificate_expiry.set(until.unix_timestamp());
         memory.served = held.leaf.ok();
         Ok(())
@@ -238,18 +240,6 @@ impl Rotator {
                 self.outputs.ready.not_ready("the API server does not trust the served certificate")
             }
         }
-    }
-
-    /// Reports an error. The replica stays ready if it serves a certificate and the API server does
-    /// not respond. Without a webhook configuration it is not ready: no review can arrive.
-    fn report(&self, error: &RotationError, serving: bool) {
-        let chain = Chain(error).to_string();
-        let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
-        if unregistered || !serving {
-            self.outputs.ready.not_ready(chain.clone());
-        }
-        self.outputs.metrics.fail(error.cause());
-        tracing::warn!(error = chain, serving, "could not rotate the certificates");
     }
 }
 

@@ -3,6 +3,7 @@
 use super::ca_bundle::BundleError;
 use super::cert_bundle::CertBundleError;
 use super::metrics::Cause;
+use super::mounted::DirectoryError;
 use super::secret::SecretError;
 use fastrak_runtime::tls::TlsError;
 
@@ -18,12 +19,15 @@ pub enum RotationError {
     /// A certificate could not be created.
     #[error("could not create a certificate")]
     Make(#[source] CertBundleError),
-    /// The stored certificate could not be served.
+    /// `--tls-dir` has no usable certificate. The previous one is still served.
+    #[error("the certificate in --tls-dir is not usable")]
+    Mounted(#[source] DirectoryError),
+    /// The certificate could not be served.
     #[error("could not serve the certificate")]
     Serve(#[source] TlsError),
     /// The rotation made no progress.
     #[error(
-        "no progress: other clients keep changing the Secret or the webhook configuration, or revert changes"
+        "no progress: other clients keep changing the webhook configuration or the certificates"
     )]
     Contended,
 }
@@ -39,6 +43,7 @@ impl RotationError {
             Self::Secret(SecretError::Read(_)) => Cause::ReadSecret,
             Self::Secret(_) => Cause::WriteSecret,
             Self::Make(_) => Cause::Make,
+            Self::Mounted(_) => Cause::Mounted,
             Self::Serve(_) => Cause::Serve,
             Self::Contended => Cause::Contention,
         }

@@ -1,12 +1,11 @@
 //! The metrics of the rotation.
 
 use super::state::Phase;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::fmt;
 
 /// The metrics of the rotation. Clones share the values.
 #[derive(Clone, Debug, Default)]
@@ -46,36 +45,38 @@ pub struct KindLabel {
     pub kind: Kind,
 }
 
-/// The cause of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// There is no webhook configuration.
-    NoConfiguration,
-    /// The webhook configuration could not be read.
-    ReadConfiguration,
-    /// The bundle could not be published.
-    Publish,
-    /// The Secret could not be read.
-    ReadSecret,
-    /// The Secret could not be written.
-    WriteSecret,
-    /// A certificate could not be created.
-    Make,
-    /// A certificate could not be served.
-    Serve,
-    /// Other clients keep changing the objects.
-    Contention,
-    /// The mounted certificate is not usable.
-    Mounted,
+fastrak_api::text_enum! {
+    /// The cause of a failure.
+    pub enum Cause {
+        /// There is no webhook configuration.
+        NoConfiguration = "unregistered",
+        /// The webhook configuration could not be read.
+        ReadConfiguration = "read_configuration",
+        /// The bundle could not be published.
+        Publish = "publish",
+        /// The Secret could not be read.
+        ReadSecret = "read_secret",
+        /// The Secret could not be written.
+        WriteSecret = "write_secret",
+        /// A certificate could not be created.
+        Make = "make",
+        /// A certificate could not be served.
+        Serve = "serve",
+        /// Other clients keep changing the objects.
+        Contention = "contention",
+        /// The mounted certificate is not usable.
+        Mounted = "mounted",
+    }
 }
 
-/// The kind of a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A CA certificate.
-    Ca,
-    /// A serving certificate.
-    Leaf,
+fastrak_api::text_enum! {
+    /// The kind of a certificate.
+    pub enum Kind {
+        /// A CA certificate.
+        Ca = "ca",
+        /// A serving certificate.
+        Leaf = "leaf",
+    }
 }
 
 impl RotationMetrics {
@@ -131,46 +132,5 @@ impl RotationMetrics {
     /// Counts a created certificate.
     pub fn issue(&self, kind: Kind) {
         self.issued.get_or_create(&KindLabel { kind }).inc();
-    }
-}
-
-impl EncodeLabelValue for Phase {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Missing => "missing",
-            Self::Publishing => "publishing",
-            Self::Settling => "settling",
-            Self::Overlapping => "overlapping",
-            Self::Settled => "settled",
-            Self::Mounted => "mounted",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Cause {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::NoConfiguration => "unregistered",
-            Self::ReadConfiguration => "read_configuration",
-            Self::Publish => "publish",
-            Self::ReadSecret => "read_secret",
-            Self::WriteSecret => "write_secret",
-            Self::Make => "make",
-            Self::Serve => "serve",
-            Self::Contention => "contention",
-            Self::Mounted => "mounted",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Kind {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Ca => "ca",
-            Self::Leaf => "leaf",
-        };
-        text.encode(encoder)
     }
 }

@@ -1,25 +1,24 @@
-//! Serves the certificate that the administrator mounts. The folder is read at intervals, and a new
+//! Serves the certificate that the administrator mounts. The directory is read at intervals, and a new
 //! certificate is served once it is complete, matches its key, and the API server trusts it. There
-//! is no Secret. Without `ca.crt` in the folder, `caBundle` is not changed.
+//! is no Secret. Without `ca.crt` in the directory, `caBundle` is not changed.
 //!
 //! The files are polled: a mounted Secret is replaced by a symbolic link, of which inotify reports
 //! at most the first change.
 
-mod folder;
+mod directory;
 pub mod plan;
 
 use super::Outputs;
-use super::ca_bundle::{self, BundleError, Configuration};
+use super::ca_bundle::{self, Configuration};
 use super::cert_bundle::cas;
-use super::metrics::Cause;
+use super::error::RotationError;
 use super::state::{Phase, Published};
 use super::trust_times::TrustTimes;
+pub use directory::DirectoryError;
+use directory::Found;
 use fastrak_certs::Bundle;
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock::Clock;
 use fastrak_runtime::shutdown::Shutdown;
-use fastrak_runtime::tls::TlsError;
-use folder::{FolderError, Found};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
 use plan::{CertVersion, Step, View, plan};
@@ -33,37 +32,20 @@ const STEPS: usize = 8;
 
 /// The task that serves a mounted certificate.
 pub struct Mounted {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
     /// How long API servers may take to load a new bundle.
     pub settle: Duration,
-    /// How often the folder is read.
+    /// How often the directory is read.
     pub poll: Duration,
     /// Where the certificate is served and reported.
     pub outputs: Outputs,
     /// The wall clock.
     pub clock: Clock,
-}
-
-/// Why the certificate could not be served.
-#[derive(Debug, thiserror::Error)]
-pub enum MountedError {
-    /// The folder has no usable certificate. The previous one is still served.
-    #[error("the certificate in --tls-dir is not usable")]
-    Folder(#[source] FolderError),
-    /// `caBundle` could not be read or published.
-    #[error("the API server does not trust this webhook")]
-    Bundle(#[source] BundleError),
-    /// The certificate could not be served.
-    #[error("could not serve the certificate in --tls-dir")]
-    Serve(#[source] TlsError),
-    /// No progress was made.
-    #[error("no progress: other clients keep changing the webhook configuration")]
-    Contended,
 }
 
 #[derive(Default)]
@@ -81,7 +63,7 @@ impl Mounted {
             let wait = match self.reconcile(&mut memory).await {
                 Ok(wait) => wait.map_or(self.poll, |wait| wait.min(self.poll)),
                 Err(error) => {
-                    self.report(&error, memory.served.is_some());
+                    self.outputs.report(&error, memory.served.is_some());
                     self.poll
                 }
             };
@@ -92,20 +74,20 @@ impl Mounted {
         }
     }
 
-    async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, MountedError> {
-        let found = folder::read(&self.folder, &self.names, self.clock.now()).await;
-        let found = match (found.map_err(MountedError::Folder), memory.served.clone()) {
+    async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
+        let found = directory::read(&self.directory, &self.names, self.clock.now()).await;
+        let found = match (found.map_err(RotationError::Mounted), memory.served.clone()) {
             (Ok(found), _) => found,
             (Err(error), None) => return Err(error),
             // The certificate that is served needs its CA in `caBundle` all the same.
             (Err(error), Some(served)) => {
-                self.report(&error, true);
+                self.outputs.report(&error, true);
                 served
             }
         };
         for _ in 0..STEPS {
             let configuration = ca_bundle::read(&self.configurations).await;
-            let configuration = configuration.map_err(MountedError::Bundle)?;
+            let configuration = configuration.map_err(RotationError::Bundle)?;
             let now = self.clock.now();
             let view = self.view(&configuration, &found, memory, now);
             self.outputs.metrics.bundle_match.set(i64::from(view.trusts_new));
@@ -118,7 +100,7 @@ impl Mounted {
                 }
             }
         }
-        Err(MountedError::Contended)
+        Err(RotationError::Contended)
     }
 
     async fn publish(
@@ -126,10 +108,10 @@ impl Mounted {
         configuration: &Configuration,
         found: &Found,
         now: OffsetDateTime,
-    ) -> Result<(), MountedError> {
+    ) -> Result<(), RotationError> {
         let bundle = union(&found.cas, &configuration.found(), now);
         let done = configuration.publish(&self.configurations, &bundle).await;
-        let published = done.map_err(MountedError::Bundle)?;
+        let published = done.map_err(RotationError::Bundle)?;
         tracing::info!(published, "published the CA bundle");
         Ok(())
     }
@@ -159,33 +141,16 @@ impl Mounted {
         }
     }
 
-    fn serve(&self, found: &Found, memory: &mut Memory) -> Result<(), MountedError> {
-        self.outputs.slot.set(&found.cert_pem, &found.key_pem).map_err(MountedError::Serve)?;
+    fn serve(&self, found: &Found, memory: &mut Memory) -> Result<(), RotationError> {
+        self.outputs.slot.set(&found.cert_pem, &found.key_pem).map_err(RotationError::Serve)?;
         tracing::info!(serial = found.serial, until = %found.expires, "serving the certificate of --tls-dir");
         self.outputs.metrics.certificate_expiry.set(found.expires.unix_timestamp());
         memory.served = Some(found.clone());
         Ok(())
     }
-
-    fn report(&self, error: &MountedError, serving: bool) {
-        let chain = Chain(error).to_string();
-        let unregistered = matches!(error, MountedError::Bundle(BundleError::NoConfiguration));
-        if unregistered || !serving {
-            self.outputs.ready.not_ready(chain.clone());
-        }
-        self.outputs.metrics.fail(match error {
-            MountedError::Folder(_) => Cause::Mounted,
-            MountedError::Bundle(BundleError::NoConfiguration) => Cause::NoConfiguration,
-            MountedError::Bundle(BundleError::Read(_)) => Cause::ReadConfiguration,
-            MountedError::Bundle(BundleError::Publish(_)) => Cause::Publish,
-            MountedError::Serve(_) => Cause::Serve,
-            MountedError::Contended => Cause::Contention,
-        });
-        tracing::warn!(error = chain, serving, "could not update the certificate");
-    }
 }
 
-/// Returns the CAs of the folder and the published ones that have not expired: other replicas may
+/// Returns the CAs of the directory and the published ones that have not expired: other replicas may
 /// not have read the new certificate yet.
 fn union(own: &Bundle, found: &Bundle, now: OffsetDateTime) -> String {
     let (mut all, mut previous) = (own.clone(), found.clone());

@@ -72,9 +72,9 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
         Stored::Unusable(why) => return recreate(why),
         Stored::Usable(held) => held,
     };
-    if held.current.is_expired(now) {
+    if held.current.validity.is_expired(now) {
         return match held.next {
-            Some(next) if !next.is_expired(now) => Step::Change(Change::Promote),
+            Some(next) if !next.validity.is_expired(now) => Step::Change(Change::Promote),
             Some(_) | None => recreate("the CA has expired"),
         };
     }
@@ -100,7 +100,7 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
 /// behind.
 #[must_use]
 pub fn is_usable(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
-    published.trusts(served.issuer).is_some() && !served.is_expired(now)
+    published.trusts(served.issuer).is_some() && !served.validity.is_expired(now)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime)
     let Ok(leaf) = held.leaf else { return Serving::No };
     let Some(since) = view.published.trusts(leaf.issuer) else { return Serving::No };
     let usable = view.served.filter(|served| is_usable(served, &view.published, now));
-    if leaf.is_expired(now) || view.served.is_some_and(|served| served.id == leaf.id) {
+    if leaf.validity.is_expired(now) || view.served.is_some_and(|served| served.id == leaf.id) {
         return Serving::No;
     }
     match usable {

@@ -1,7 +1,7 @@
 //! The input of `plan.rs`: which CA certificates exist, where, and how long each is valid. It
 //! contains no key and no certificate, so a test can plan for thousands of simulated clusters.
 
-use fastrak_certs::{Validity, Verdict};
+use fastrak_certs::Validity;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -75,21 +75,22 @@ pub struct Published {
     pub exact: bool,
 }
 
-/// The phase of a rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// There is no usable CA.
-    Missing,
-    /// The CA is not published yet.
-    Publishing,
-    /// The next CA is published, and API servers load it.
-    Settling,
-    /// A new CA issues certificates, and the previous one is still trusted.
-    Overlapping,
-    /// There is only the current CA.
-    Settled,
-    /// The administrator mounts the certificate.
-    Mounted,
+fastrak_api::text_enum! {
+    /// The phase of a rotation.
+    pub enum Phase {
+        /// There is no usable CA.
+        Missing = "missing",
+        /// The CA is not published yet.
+        Publishing = "publishing",
+        /// The next CA is published, and API servers load it.
+        Settling = "settling",
+        /// A new CA issues certificates, and the previous one is still trusted.
+        Overlapping = "overlapping",
+        /// There is only the current CA.
+        Settled = "settled",
+        /// The administrator mounts the certificate.
+        Mounted = "mounted",
+    }
 }
 
 /// The input of a decision.
@@ -144,22 +145,6 @@ impl Lifetimes {
     }
 }
 
-impl CaInfo {
-    /// Returns whether the certificate has expired.
-    #[must_use]
-    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.validity.verdict(now) == Verdict::Expired
-    }
-}
-
-impl LeafInfo {
-    /// Returns whether the certificate has expired.
-    #[must_use]
-    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.validity.verdict(now) == Verdict::Expired
-    }
-}
-
 impl Held {
     /// Returns all trusted CAs, in the order of the bundle.
     pub fn trusted(&self) -> impl Iterator<Item = &CaInfo> {
@@ -187,18 +172,6 @@ impl View {
             Stored::Usable(_) => Phase::Settled,
         }
     }
-}
-
-impl Phase {
-    /// All phases.
-    pub const ALL: [Self; 6] = [
-        Self::Missing,
-        Self::Publishing,
-        Self::Settling,
-        Self::Overlapping,
-        Self::Settled,
-        Self::Mounted,
-    ];
 }
 
 impl Id {

@@ -3,13 +3,12 @@
 use fastrak_admission::review::{Effect, Subject};
 use fastrak_admission::verdict::Reason;
 use fastrak_runtime::connections::ConnectionMetrics;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::fmt;
 use std::time::Instant;
 
 /// The buckets of review durations. A review takes tens of microseconds; one that takes longer than
@@ -66,34 +65,36 @@ pub struct ClientLabel {
     pub outcome: ClientCertificate,
 }
 
-/// Why a handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HandshakeFailure {
-    /// The handshake timed out.
-    Timeout,
-    /// The connection was evicted for a newer one.
-    Evicted,
-    /// The server has no certificate yet.
-    NoCertificate,
-    /// The client has no trusted certificate.
-    ClientCertificate,
-    /// The client sent an alert. Usually it does not trust the certificate of the server.
-    Alert,
-    /// The client sent something other than TLS, or an unsupported version of it.
-    Protocol,
-    /// The connection was interrupted.
-    Io,
+fastrak_api::text_enum! {
+    /// Why a handshake failed.
+    pub enum HandshakeFailure {
+        /// The handshake timed out.
+        Timeout = "timeout",
+        /// The connection was evicted for a newer one.
+        Evicted = "evicted",
+        /// The server has no certificate yet.
+        NoCertificate = "no_certificate",
+        /// The client has no trusted certificate.
+        ClientCertificate = "client_certificate",
+        /// The client sent an alert. Usually it does not trust the certificate of the server.
+        Alert = "alert",
+        /// The client sent something other than TLS, or an unsupported version of it.
+        Protocol = "protocol",
+        /// The connection was interrupted.
+        Io = "io",
+    }
 }
 
-/// The certificate of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ClientCertificate {
-    /// The client sent no certificate.
-    None,
-    /// The certificate is trusted.
-    Trusted,
-    /// The certificate is not trusted.
-    Untrusted,
+fastrak_api::text_enum! {
+    /// The certificate of a client.
+    pub enum ClientCertificate {
+        /// The client sent no certificate.
+        None = "none",
+        /// The certificate is trusted.
+        Trusted = "trusted",
+        /// The certificate is not trusted.
+        Untrusted = "untrusted",
+    }
 }
 
 /// A review in progress. Its duration is recorded when it is dropped.
@@ -118,35 +119,37 @@ impl ServeMetrics {
             handshake_failures: Family::default(),
             client_certificates: Family::default(),
         };
-        let Self {
-            reviews,
-            review_duration,
-            reviews_in_flight,
-            reviews_shed,
-            connections,
-            connections_evicted,
-            handshake_failures,
-            client_certificates,
-        } = this.clone();
-        registry.register("reviews", "Reviews, by outcome and reason", reviews);
+        registry.register("reviews", "Reviews, by outcome and reason", this.reviews.clone());
         registry.register(
             "review_duration_seconds",
             "Time from the header of a review to its response",
-            review_duration,
+            this.review_duration.clone(),
         );
-        registry.register("reviews_in_flight", "Reviews in progress", reviews_in_flight);
+        registry.register(
+            "reviews_in_flight",
+            "Reviews in progress",
+            this.reviews_in_flight.clone(),
+        );
         registry.register(
             "reviews_shed",
             "Objects admitted unchanged because the deadline of their review had passed",
-            reviews_shed,
+            this.reviews_shed.clone(),
         );
-        registry.register("connections", "Open connections", connections);
-        registry.register("connections_evicted", "Evicted connections", connections_evicted);
-        registry.register("handshake_failures", "Failed TLS handshakes", handshake_failures);
+        registry.register("connections", "Open connections", this.connections.clone());
+        registry.register(
+            "connections_evicted",
+            "Evicted connections",
+            this.connections_evicted.clone(),
+        );
+        registry.register(
+            "handshake_failures",
+            "Failed TLS handshakes",
+            this.handshake_failures.clone(),
+        );
         registry.register(
             "client_certificates",
             "TLS handshakes, by the certificate of the client",
-            client_certificates,
+            this.client_certificates.clone(),
         );
         this
     }
@@ -201,31 +204,5 @@ impl Drop for ReviewTimer<'_> {
         let label = SubjectLabel { resource: self.subject.as_str() };
         let seconds = self.start.elapsed().as_secs_f64();
         self.metrics.review_duration.get_or_create(&label).observe(seconds);
-    }
-}
-
-impl EncodeLabelValue for HandshakeFailure {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Timeout => "timeout",
-            Self::Evicted => "evicted",
-            Self::NoCertificate => "no_certificate",
-            Self::ClientCertificate => "client_certificate",
-            Self::Alert => "alert",
-            Self::Protocol => "protocol",
-            Self::Io => "io",
-        };
-        text.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for ClientCertificate {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::None => "none",
-            Self::Trusted => "trusted",
-            Self::Untrusted => "untrusted",
-        };
-        text.encode(encoder)
     }
 }

@@ -90,7 +90,8 @@ impl AgentTracker {
             *best = (*best).max((pod.is_ready, name));
         }
         self.since.retain(|node, _| nodes.contains_key(node));
-        let hosts = nodes.iter().filter(|(_, info)| info.unfit.is_none()).map(|(name, _)| name);
+        let hosts =
+            nodes.iter().filter(|(_, info)| info.ineligible.is_none()).map(|(name, _)| name);
         let agents = hosts.map(|node| (node.clone(), self.agent(node, of_node.get(node), now)));
         Some(agents.collect())
     }
@@ -200,8 +201,8 @@ mod tests {
         let (mut tracker, now) = (AgentTracker::new(Duration::ZERO), Instant::now());
         assert_eq!(tracker.track(&nodes(&["a"]), &BTreeMap::new(), now), None);
         let mut nodes = nodes(&["a", "window"]);
-        nodes.get_mut(&name("window")).unwrap().unfit =
-            Some(fastrak_admission::snapshot::Unfit::NotLinux);
+        nodes.get_mut(&name("window")).unwrap().ineligible =
+            Some(fastrak_admission::snapshot::Ineligible::NotLinux);
         let agents = tracker.track(&nodes, &pods(&[pod("a", "a", "True")]), now).unwrap();
         assert_eq!(agents, [(name("a"), Agent::Ready)].into());
     }

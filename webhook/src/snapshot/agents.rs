@@ -3,8 +3,8 @@
 //! are reported: the DaemonSet may leave out a node without a pod, and `repair/` reports claims
 //! that wait there.
 
-use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
+use super::updates::Updates;
 use super::watcher::SnapshotStore;
 use crate::event::{Action, Events};
 use fastrak_admission::snapshot::agent::Agent;
@@ -44,9 +44,9 @@ pub struct AgentsWatch {
 impl AgentsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
+        let mut updates = Updates::at(&self.store, &self.leadership, shutdown);
         let mut reported = DownAgents::new();
-        while let Some(leads) = looks.next().await {
+        while let Some(leads) = updates.next().await {
             reported = self.look(leads, reported);
         }
         Ok(())

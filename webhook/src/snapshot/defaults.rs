@@ -2,8 +2,8 @@
 //! with the name of ours. Every replica counts the defaults. The leader logs each problem and
 //! records an event on each class, once for each change. No class is changed.
 
-use super::looks::Looks;
 use super::metrics::SnapshotMetrics;
+use super::updates::Updates;
 use super::watcher::SnapshotStore;
 use crate::event::{Action, Events};
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};
@@ -39,9 +39,9 @@ pub struct DefaultsWatch {
 impl DefaultsWatch {
     /// Watches until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut looks = Looks::at(&self.store, &self.leadership, shutdown);
+        let mut updates = Updates::at(&self.store, &self.leadership, shutdown);
         let mut reported = Reported::new();
-        while let Some(leads) = looks.next().await {
+        while let Some(leads) = updates.next().await {
             reported = self.look(leads, reported);
         }
         Ok(())

@@ -2,11 +2,10 @@
 
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::snapshot::agent::Agent;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::fmt;
 
 /// The metrics of the snapshot. Clones share the values.
 #[derive(Clone, Debug, Default)]
@@ -24,15 +23,16 @@ pub struct AgentLabel {
     pub state: AgentState,
 }
 
-/// The state of an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AgentState {
-    /// One of its pods is Ready.
-    Ready,
-    /// It has had no Ready pod for a short time.
-    Starting,
-    /// It has had no Ready pod for longer than the grace period.
-    Down,
+fastrak_api::text_enum! {
+    /// The state of an agent.
+    pub enum AgentState {
+        /// One of its pods is Ready.
+        Ready = "ready",
+        /// It has had no Ready pod for a short time.
+        Starting = "starting",
+        /// It has had no Ready pod for longer than the grace period.
+        Down = "down",
+    }
 }
 
 impl SnapshotMetrics {
@@ -58,7 +58,7 @@ impl SnapshotMetrics {
     /// Shows the agents by state.
     pub fn show_agents(&self, snapshot: &Snapshot) {
         let Some(agents) = &snapshot.agents else { return self.agents.clear() };
-        for state in [AgentState::Ready, AgentState::Starting, AgentState::Down] {
+        for state in AgentState::ALL {
             let count = agents.values().filter(|agent| AgentState::from(*agent) == state).count();
             let gauge = self.agents.get_or_create_owned(&AgentLabel { state });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -73,16 +73,5 @@ impl From<&Agent> for AgentState {
             Agent::Starting => Self::Starting,
             Agent::Down { .. } => Self::Down,
         }
-    }
-}
-
-impl EncodeLabelValue for AgentState {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Down => "down",
-        };
-        text.encode(encoder)
     }
 }

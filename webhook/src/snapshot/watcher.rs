@@ -237,7 +237,7 @@ fn read_class(text: &str) -> Read<String, ClassInfo> {
 fn read_node(text: &str) -> Read<NodeName, NodeInfo> {
     let node: PartialNode = serde_json::from_str(text)?;
     let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
-    Ok((name.map_err(serde::de::Error::custom)?, Some(NodeInfo::of(&node))))
+    Ok((name.map_err(serde::de::Error::custom)?, Some(NodeInfo::read(&node))))
 }
 
 fn read_name(text: &str) -> Read<String, ()> {

@@ -1,12 +1,11 @@
 //! The metrics of the webhook configuration.
 
 use super::plan::{Drift, Field};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// The metrics of the webhook configuration. Clones share the values.
 #[derive(Clone, Debug, Default)]
@@ -38,15 +37,9 @@ impl DriftMetrics {
     /// Shows which fields differ.
     pub fn show(&self, drift: &BTreeSet<Drift>) {
         for field in Field::ALL {
-            let is_drifted = drift.iter().any(|drift| drift.field == *field);
-            let label = DriftLabel { field: *field };
+            let is_drifted = drift.iter().any(|drift| drift.field == field);
+            let label = DriftLabel { field };
             self.drift.get_or_create(&label).set(i64::from(is_drifted));
         }
-    }
-}
-
-impl EncodeLabelValue for Field {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
     }
 }

@@ -20,52 +20,35 @@ pub struct Installation {
     pub names: Vec<String>,
 }
 
-macro_rules! fields {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal;)+) => {
-        /// A field of a webhook in the webhook configuration.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Field {
-            $($(#[doc = $doc])+ $variant,)+
-        }
-
-        impl Field {
-            /// All fields.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// Returns the label in metrics.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-
-fields! {
-    /// The webhook itself: one of ours is missing, or one is not ours.
-    Webhook = "webhook";
-    /// The Service or URL.
-    ClientConfig = "client_config";
-    /// The rules.
-    Rules = "rules";
-    /// The namespace selector.
-    NamespaceSelector = "namespace_selector";
-    /// The object selector.
-    ObjectSelector = "object_selector";
-    /// The match conditions.
-    MatchConditions = "match_conditions";
-    /// The failure policy.
-    FailurePolicy = "failure_policy";
-    /// The timeout.
-    Timeout = "timeout_seconds";
-    /// The match policy.
-    MatchPolicy = "match_policy";
-    /// The reinvocation policy.
-    ReinvocationPolicy = "reinvocation_policy";
-    /// The side effects.
-    SideEffects = "side_effects";
-    /// The versions of reviews.
-    Versions = "admission_review_versions";
+fastrak_api::text_enum! {
+    /// A field of a webhook in the webhook configuration, as a label of metrics.
+    #[derive(PartialOrd, Ord)]
+    pub enum Field {
+        /// The webhook itself: one of ours is missing, or one is not ours.
+        Webhook = "webhook",
+        /// The Service or URL.
+        ClientConfig = "client_config",
+        /// The rules.
+        Rules = "rules",
+        /// The namespace selector.
+        NamespaceSelector = "namespace_selector",
+        /// The object selector.
+        ObjectSelector = "object_selector",
+        /// The match conditions.
+        MatchConditions = "match_conditions",
+        /// The failure policy.
+        FailurePolicy = "failure_policy",
+        /// The timeout.
+        Timeout = "timeout_seconds",
+        /// The match policy.
+        MatchPolicy = "match_policy",
+        /// The reinvocation policy.
+        ReinvocationPolicy = "reinvocation_policy",
+        /// The side effects.
+        SideEffects = "side_effects",
+        /// The versions of reviews.
+        Versions = "admission_review_versions",
+    }
 }
 
 /// A difference.

@@ -11,7 +11,7 @@ const SHIPPED: &str = include_str!("shipped.json");
 
 /// The shipped webhook configuration is malformed, which is a bug.
 #[derive(Debug, thiserror::Error)]
-#[error("bug: the built-in webhook configuration is malformed")]
+#[error("internal error: the built-in webhook configuration is malformed")]
 pub struct ShippedError(#[source] serde_json::Error);
 
 /// Returns the shipped webhooks with the names of an installation.

@@ -132,9 +132,9 @@ async fn objects_are_printed_as_they_would_be_stored_with_the_reasons() -> Resul
     assert_eq!(stdout, STORED);
     for line in [
         "PersistentVolumeClaim team/notes: would be admitted and changed",
-        "  reason: pinned it to node node-a: no other can hold it (pin, only-node)",
+        "  reason: pinned it to node node-a, the only eligible node (pin, only_node)",
         "  spec.storageClassName is \"fast\"",
-        "  Warning: fastrak: set class fast, its namespace's default",
+        "  Warning: fastrak: set class fast, the default of its namespace",
         "Service team/web: would be admitted and changed",
         "Deployment other: skipped, because it is neither a claim nor a Service",
     ] {

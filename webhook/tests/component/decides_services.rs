@@ -65,8 +65,8 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
             web("c").with_spec(|spec| spec.external_ips = Some(vec!["192.0.2.1".to_owned()])),
             "foreign-address",
         ),
-        ("d", web("d").annotate(BALANCER, "node-ip"), "unserved-choice"),
-        ("e", web("e").annotate(BALANCER, "rubbish"), "unserved-choice"),
+        ("d", web("d").annotate(BALANCER, "node-ip"), "unsupported-mode"),
+        ("e", web("e").annotate(BALANCER, "rubbish"), "unsupported-mode"),
     ];
     for (name, builder, skip) in skips {
         let decision = format!("skipped:{skip}");
@@ -87,7 +87,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     assert_eq!(said(&services.change("plain", wish(Some("none"))).await?), none);
     assert_eq!(said(&services.change("plain", wish(None)).await?), inlets);
 
-    // The user is warned of a choice that is not served.
+    // The user is warned of a mode that is not supported.
     let yaml = serde_json::to_string(&json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "warned", "annotations": {BALANCER: "ip-alias"}},
@@ -95,7 +95,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;
-    let text = "Warning: fastrak: left it unchanged: no mode \"ip-alias\" here; use inlets";
+    let text = "Warning: fastrak: left it unchanged: \"ip-alias\" is unsupported; set inlets";
     assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.

@@ -61,7 +61,7 @@ async fn in_dry_run_mode_decisions_are_reported_and_nothing_is_changed() -> Resu
     );
 
     let metrics = dry_run.metrics().await?;
-    let line = "resource=\"persistentvolumeclaims\",outcome=\"dry_run\",reason=\"only-node\"";
+    let line = "resource=\"persistentvolumeclaims\",outcome=\"dry_run\",reason=\"only_node\"";
     ensure!(metrics.contains(line), "{metrics}");
     // The webhook's own probe is still patched, because no object comes of it.
     let patched = |line: &str| line.contains("outcome=\"patched\"") && !line.contains("probe");

@@ -281,7 +281,7 @@ async fn without_the_component_the_mode_is_refused_with_a_warning() -> Result<()
     let services: Api<Service> = cluster.api("default");
     let object = service("web").load_balancer().port(80).annotate(names::BALANCER, "address-pool");
     let created = services.create(&PostParams::default(), &object.build("default")).await?;
-    assert_eq!(created.annotations()[names::BALANCER_DECISION], "skipped:unserved-choice");
+    assert_eq!(created.annotations()[names::BALANCER_DECISION], "skipped:unsupported-mode");
     assert_eq!(created.spec.and_then(|spec| spec.load_balancer_class), None);
     webhook.stop().await
 }

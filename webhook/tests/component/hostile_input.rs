@@ -29,7 +29,7 @@ async fn an_invalid_request_is_answered_with_the_reason() -> Result<()> {
     for (start, content_type, body, status, says) in [
         ("POST /claims", JSON, &b""[..], 400, "is empty"),
         ("POST /claims", JSON, b"{]", 400, "not an AdmissionReview"),
-        ("POST /claims", JSON, half, 400, "breaks off"),
+        ("POST /claims", JSON, half, 400, "is truncated"),
         ("POST /claims", JSON, b"\xff\xfe", 400, "not an AdmissionReview"),
         ("POST /claims", JSON, br#"{"apiVersion":"v1","kind":"Pod"}"#, 400, "\"Pod\""),
         ("POST /services", JSON, b"[]", 400, "is expected"),
@@ -56,7 +56,7 @@ async fn another_kind_of_object_is_allowed_with_a_warning() -> Result<()> {
         let answer: serde_json::Value = serde_json::from_str(&body)?;
         assert_eq!(answer["response"]["allowed"], true);
         assert_eq!(answer["response"]["warnings"].as_array().map(Vec::len), Some(1));
-        assert_eq!(answer["response"]["auditAnnotations"]["reason"], "wrong-kind");
+        assert_eq!(answer["response"]["auditAnnotations"]["reason"], "wrong_kind");
     }
     Ok(())
 }

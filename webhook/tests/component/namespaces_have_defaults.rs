@@ -84,12 +84,15 @@ async fn a_claim_without_a_class_gets_the_default_of_its_namespace() -> Result<(
     for (at, way) in WAYS.into_iter().enumerate() {
         let (open, printed) = made(&cluster, way, &format!("open-{at}"), None).await?;
         assert_eq!(open["spec"]["storageClassName"], "fast", "{way:?}");
-        ensure!(printed.contains("fastrak: set class fast, its namespace's default"), "{printed}");
+        ensure!(
+            printed.contains("fastrak: set class fast, the default of its namespace"),
+            "{printed}"
+        );
         for class in [CLASS_DEFAULT, "foreign", ""] {
             let name = format!("chosen-{at}-{}", class.len());
             let (chosen, printed) = made(&cluster, way, &name, Some(class)).await?;
             assert_eq!(chosen["spec"]["storageClassName"], class, "{way:?}");
-            ensure!(!printed.contains("its namespace's default"), "{printed}");
+            ensure!(!printed.contains("the default of its namespace"), "{printed}");
         }
     }
     annotate(&cluster, json!({"annotations": {NAMESPACE_CLASS: "foreign"}})).await?;
@@ -115,7 +118,7 @@ async fn a_service_without_a_balancer_gets_the_default_of_its_namespace() -> Res
         }
     };
     assert_eq!(decision("early".to_owned(), PostParams::default()).await?, "inlets");
-    for (choice, wanted) in [("none", "none"), ("node-ip", "skipped:unserved-choice")] {
+    for (choice, wanted) in [("none", "none"), ("node-ip", "skipped:unsupported-mode")] {
         annotate(&cluster, json!({"annotations": {BALANCER: choice}})).await?;
         eventually(SOON, format!("{choice} is followed"), || async {
             let dry = PostParams { dry_run: true, ..PostParams::default() };

@@ -113,7 +113,7 @@ fn patched(review: &Value, operation: &str, value: &str) -> (u16, Value) {
     answer(review, json!({"allowed": true, "patchType": "JSONPatch", "patch": patch}))
 }
 
-const SEEN: Respond = |review| patched(review, "add", names::PROBE_SEEN);
+const SEEN: Respond = |review| patched(review, "add", names::PROBE_ANSWERED);
 
 #[tokio::test]
 async fn failures_between_the_api_server_and_the_webhook_are_distinguished() -> Result<()> {

@@ -160,6 +160,6 @@ async fn source_ranges_added_without_the_webhook_end_the_tunnel() -> Result<()> 
     let webhook = cluster.run(&[]).await?;
     let none = (Some("0".to_owned()), Some("false".to_owned()), Some("none".to_owned()));
     becomes(&services, "outer", none).await?;
-    cluster.has_event("BalancerRepaired", "outer", "source-ranges").await?;
+    cluster.has_event("BalancerRepaired", "outer", "source_ranges").await?;
     webhook.stop().await
 }

@@ -39,7 +39,7 @@ async fn only_claims_that_no_agent_will_serve_get_an_event() -> Result<()> {
         cluster.claim(&claim.build(namespace)).await?;
     }
     let unserved = "ClaimNotServed";
-    cluster.has_event("AgentNotReady", "bare", "of which there is no pod").await?;
+    cluster.has_event("AgentNotReady", "bare", "which has no pod").await?;
     cluster.has_event(unserved, "out", "opts out; remove the label").await?;
     cluster.has_event(unserved, "old", "with spec.storageClassName: local-storage").await?;
     cluster.has_event_in("kube-system", unserved, "system", "in another namespace").await?;

@@ -98,7 +98,7 @@ async fn a_service_with_the_default_inlets_causes_a_warning_without_the_operator
     eventually(soon, "the webhook notices the operator", || async {
         let name = format!("b{}", made.fetch_add(1, Ordering::Relaxed));
         let printed = printed_for(name, None).await?;
-        ensure!(printed.contains("left its address to the inlets operator"), "{printed}");
+        ensure!(printed.contains("delegated it to inlets-operator"), "{printed}");
         ensure!(!printed.contains(absent), "{printed}");
         Ok(())
     })

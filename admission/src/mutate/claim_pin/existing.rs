@@ -10,7 +10,7 @@
 use crate::mutate::ClaimRequest;
 use crate::patch::{Edit, Field};
 use crate::snapshot::volume::{AccessModes, VolumeInfo};
-use crate::snapshot::{NodeInfo, Snapshot, Unfit};
+use crate::snapshot::{Ineligible, NodeInfo, Snapshot};
 use crate::verdict::{Reason, Verdict};
 use fastrak_api::claim::{Claim, PinnedBy};
 use fastrak_api::class::{Binding, Class};
@@ -68,7 +68,7 @@ fn is_reserved(volume: &VolumeInfo, claim: &Claim) -> bool {
 
 /// Checks whether a pod on the node, or on any node if there is none, can reach the volume.
 fn is_reached(volume: &VolumeInfo, snapshot: &Snapshot, node: Option<&NodeName>) -> bool {
-    let stays = |info: &&NodeInfo| info.unfit != Some(Unfit::Deleting);
+    let stays = |info: &&NodeInfo| info.ineligible != Some(Ineligible::Deleting);
     match node {
         Some(node) => snapshot.nodes.get(node).is_some_and(|info| volume.allows(&info.labels)),
         None => snapshot.nodes.values().filter(stays).any(|info| volume.allows(&info.labels)),

@@ -2,7 +2,7 @@
 
 use super::QUOTED;
 use crate::mutate::ClaimRequest;
-use crate::snapshot::{Snapshot, Unfit};
+use crate::snapshot::{Ineligible, Snapshot};
 use crate::verdict::{Reason, Verdict, clipped};
 use fastrak_api::class::Class;
 use fastrak_api::names::{self, kubernetes};
@@ -11,10 +11,17 @@ use fastrak_api::node::NodeName;
 /// How many nodes a message names.
 const NAMED: usize = 10;
 
-pub(super) fn refused(node: &NodeName, why: Unfit, class: &Class, snapshot: &Snapshot) -> Verdict {
+pub(super) fn refused(
+    node: &NodeName,
+    why: Ineligible,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> Verdict {
     let reason = match why {
-        Unfit::Unknown => Reason::UnknownNode,
-        Unfit::NotLinux | Unfit::Deleting | Unfit::NotAllowed => Reason::ImpossibleNode,
+        Ineligible::Unknown => Reason::UnknownNode,
+        Ineligible::NotLinux | Ineligible::Deleting | Ineligible::NotAllowed => {
+            Reason::ImpossibleNode
+        }
     };
     let problem = problem(why);
     let rest = alternatives(class, snapshot);
@@ -30,7 +37,7 @@ pub(super) fn contradiction(
 ) -> Verdict {
     let pin = clipped(request.claim.pin.as_deref().unwrap_or_default(), QUOTED);
     let message = format!(
-        "annotation {} is {pin:?} but {} is {:?}: leave one of them out; {}",
+        "annotation {} is {pin:?} but {} is {:?}: remove one of them; {}",
         names::NODE,
         kubernetes::SELECTED_NODE,
         node.as_str(),
@@ -40,25 +47,25 @@ pub(super) fn contradiction(
 }
 
 /// Describes why a node cannot hold a claim.
-pub const fn problem(why: Unfit) -> &'static str {
+pub const fn problem(why: Ineligible) -> &'static str {
     match why {
-        Unfit::Unknown => "does not exist",
-        Unfit::NotLinux => "does not run Linux",
-        Unfit::Deleting => "is being deleted",
-        Unfit::NotAllowed => "is not among those that the class allows",
+        Ineligible::Unknown => "does not exist",
+        Ineligible::NotLinux => "does not run Linux",
+        Ineligible::Deleting => "is being deleted",
+        Ineligible::NotAllowed => "is not among those that the class allows",
     }
 }
 
 /// Lists the nodes that can hold the claim.
 pub(super) fn alternatives(class: &Class, snapshot: &Snapshot) -> String {
-    let able: Vec<_> = snapshot.eligible(class).map(|(name, _)| name.as_str()).collect();
+    let able: Vec<_> = snapshot.with_agent(class).map(|(name, _)| name.as_str()).collect();
     let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     let of = format!("for class {}", class.name);
     match able.len() {
-        0 => format!("no node would do {of}"),
+        0 => format!("no node is eligible {of}"),
         all if all > NAMED => {
-            format!("nodes that would do {of}: {named} and {} more", all - NAMED)
+            format!("eligible nodes {of}: {named} and {} more", all - NAMED)
         }
-        _ => format!("nodes that would do {of}: {named}"),
+        _ => format!("eligible nodes {of}: {named}"),
     }
 }

@@ -29,7 +29,7 @@ fn udp() -> Value {
 }
 
 fn view(object: &Value) -> ServiceView {
-    ServiceView::read(&serde_json::from_value(object.clone()).unwrap())
+    ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap())
 }
 
 fn request<'a>(service: &'a ServiceView, old: Option<&'a ServiceView>) -> ServiceRequest<'a> {
@@ -146,14 +146,14 @@ fn a_skip_is_decided_again_when_its_reason_is_gone() {
 }
 
 #[test]
-fn an_unserved_choice_is_left_with_one_warning() {
+fn an_unsupported_mode_is_left_with_one_warning() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
-        assert!(warned(&verdict)[0].ends_with("here; use inlets, address-pool or none"));
+        assert!(warned(&verdict)[0].ends_with("is unsupported; set inlets, address-pool or none"));
         let changed = after(&object, &verdict);
-        assert_eq!(written(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
-        is_silent(&update(&changed, &changed), Reason::UnservedChoice);
+        assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
+        is_silent(&update(&changed, &changed), Reason::UnsupportedMode);
     }
 }
 
@@ -231,11 +231,11 @@ fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "rubbish", ""] {
         let verdict = decide_in(&of_namespace(choice), None, &plain());
         let changed = after(&plain(), &verdict);
-        assert_eq!(written(&changed), (None, None, Some("skipped:unserved-choice")), "{choice}");
+        assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
         let texts = warned(&verdict);
         assert!(texts.len() == 1 && texts[0].contains(&format!("{choice:?}")), "{texts:?}");
         let again = decide_in(&of_namespace(choice), Some(&changed), &changed);
-        is_silent(&again, Reason::UnservedChoice);
+        is_silent(&again, Reason::UnsupportedMode);
         let repaired = decide_in(&of_namespace("none"), Some(&changed), &changed);
         assert_eq!(written(&after(&changed, &repaired)), NONE);
     }
@@ -258,15 +258,15 @@ fn a_namespace_that_opts_out_keeps_its_services() {
 fn every_decision_has_a_warning() {
     let to_none = annotated(&plain(), &[(BALANCER, "none")]);
     for (object, text) in [
-        (plain(), "fastrak: left its address to the inlets operator"),
+        (plain(), "fastrak: delegated it to inlets-operator"),
         (
             to_none.clone(),
-            "fastrak: left it without an address; write fastrak.io/balancer: inlets to ask for one",
+            "fastrak: left it without an address; to request one, set fastrak.io/balancer: inlets",
         ),
         (udp(), "fastrak: left it without an address: inlets cannot carry it, port 53 is UDP"),
         (
             annotated(&plain(), &[(MANAGE, "1")]),
-            "fastrak: left it alone: operator.inlets.dev/manage is set by hand",
+            "fastrak: left it unchanged: its user has set operator.inlets.dev/manage",
         ),
     ] {
         assert_eq!(warned(&create(&object)), [text]);
@@ -274,7 +274,7 @@ fn every_decision_has_a_warning() {
     let old = created(&plain());
     let mut new = old.clone();
     new["spec"]["type"] = json!("ClusterIP");
-    let text = "fastrak: removed what it wrote: the Service wants no address any more";
+    let text = "fastrak: removed its annotations: the type is no longer LoadBalancer";
     assert_eq!(warned(&update(&old, &new)), [text]);
 }
 
@@ -302,7 +302,7 @@ fn a_changed_choice_is_followed() {
     let unserved = annotated(&inlets, &[(BALANCER, "node-ip")]);
     assert_eq!(
         written(&after(&unserved, &update(&inlets, &unserved))),
-        (None, None, Some("skipped:unserved-choice"))
+        (None, None, Some("skipped:unsupported-mode"))
     );
 }
 
@@ -331,7 +331,7 @@ fn a_service_that_gives_up_its_address_takes_its_annotations_along() {
         let mut new = old.clone();
         new["spec"]["type"] = json!("ClusterIP");
         let verdict = update(&old, &new);
-        assert_eq!(verdict.reason, Reason::GivenUp);
+        assert_eq!(verdict.reason, Reason::NoLongerLoadBalancer);
         let changed = after(&new, &verdict);
         assert_eq!(written(&changed), (None, None, None));
         assert_eq!(annotation(&changed, BALANCER), Some(choice), "the choice is the user's");

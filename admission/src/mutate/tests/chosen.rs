@@ -76,7 +76,7 @@ fn an_immediate_class_takes_an_open_node_then_a_tainted_one_and_waits_for_the_ot
     }
     // It is repaired once a node is back.
     assert_eq!(repair(&object, &one_node()).reason, Reason::OnlyNode);
-    let text = "left it without a node until one for class now is Ready and not cordoned";
+    let text = "left it without a node: all nodes for class now are cordoned or not Ready";
     let verdict = create(&object, &snapshot(&[cordoned("a")]));
     assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
 }
@@ -105,7 +105,7 @@ fn only_nodes_with_an_agent_count_once_agents_are_known() {
     }
     let object = annotated(&claim_of(Some("waits")), &[(NODE, "x")]);
     let message = denial(&create(&object, &one)).to_owned();
-    assert!(message.ends_with("nodes that would do for class waits: b"), "{message}");
+    assert!(message.ends_with("eligible nodes for class waits: b"), "{message}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_claims_of_one_replica_get_one_node() {
 fn without_a_node_a_claim_is_allowed_with_a_warning() {
     for class in ["waits", "now"] {
         let verdict = create(&claim_of(Some(class)), &snapshot(&[]));
-        assert_eq!(verdict.reason, Reason::NoNodeAble);
+        assert_eq!(verdict.reason, Reason::NoEligibleNode);
         assert_eq!((verdict.outcome, verdict.messages.len()), (Outcome::Untouched, 1));
     }
 }

@@ -21,7 +21,7 @@ fn an_unset_class_is_set_at_creation_and_by_repairs_but_by_no_update() {
 fn a_marked_default_class_is_left_to_the_cluster() {
     let snapshot = marked(&two_nodes(), "foreign", "2026-01-01T00:00:00Z");
     let verdict = create(&claim_of(None), &snapshot);
-    is_silent(&verdict, Reason::DefaultElsewhere);
+    is_silent(&verdict, Reason::ClusterDefault);
 }
 
 #[test]
@@ -29,7 +29,8 @@ fn without_our_class_nothing_is_set() {
     let mut snapshot = two_nodes();
     std::sync::Arc::make_mut(&mut snapshot.classes).remove(CLASS_DEFAULT);
     let object = claim_of(None);
-    let text = "fastrak: left it without a class: there is none to give; name one";
+    let text =
+        "fastrak: left it without a class: no class is the default; set spec.storageClassName";
     assert_eq!(warned(&create(&object, &snapshot)), [text]);
     is_silent(&update(&object, &object, &snapshot), Reason::NoClass);
 }

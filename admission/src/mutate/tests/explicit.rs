@@ -43,7 +43,7 @@ fn a_node_that_can_never_hold_it_is_refused_with_those_that_can() {
         assert_eq!(verdict.reason, reason, "{name}");
         let message = denial(&verdict);
         assert!(message.contains(why), "{message}");
-        assert!(message.ends_with("nodes that would do for class east: e"), "{message}");
+        assert!(message.ends_with("eligible nodes for class east: e"), "{message}");
     }
 }
 
@@ -58,7 +58,7 @@ fn a_refusal_names_ten_nodes_and_counts_the_rest() {
         "{message}"
     );
     let verdict = create(&object, &snapshot(&[]));
-    assert!(denial(&verdict).ends_with("no node would do for class waits"));
+    assert!(denial(&verdict).ends_with("no node is eligible for class waits"));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_pin_and_a_selected_node_that_differ_are_refused() {
         let object = annotated(&claim_of(Some("waits")), &[(NODE, "b"), (SELECTED_NODE, selected)]);
         let verdict = create(&object, &two_nodes());
         assert_eq!(verdict.reason, Reason::ContradictoryPin);
-        assert!(denial(&verdict).contains("leave one of them out"));
+        assert!(denial(&verdict).contains("remove one of them"));
     }
 }
 

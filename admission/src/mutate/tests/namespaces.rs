@@ -33,7 +33,7 @@ fn a_claim_without_a_class_gets_its_namespaces() {
         assert_eq!(class_after(&after(&object, &verdict)), Some("now"), "{operation:?}");
     }
     let texts = warned(&create(&object, &snapshot));
-    assert_eq!(texts[0], "fastrak: set class now, its namespace's default");
+    assert_eq!(texts[0], "fastrak: set class now, the default of its namespace");
     assert!(texts[1].starts_with("fastrak: pinned it to node"), "{texts:?}");
     assert!(matches!(update(&object, &object, &snapshot).outcome, Outcome::Untouched));
 }
@@ -67,7 +67,7 @@ fn a_chosen_class_stays() {
         let class = class_after(&object);
         assert_eq!(class_after(&after(&object, &create(&object, &snapshot))), class, "{object}");
     }
-    is_silent(&create(&claim_of(Some("")), &snapshot), Reason::ClassRefused);
+    is_silent(&create(&claim_of(Some("")), &snapshot), Reason::EmptyClass);
 }
 
 #[test]

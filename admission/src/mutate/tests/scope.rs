@@ -4,15 +4,15 @@ use super::*;
 
 #[test]
 fn a_probe_is_answered_in_its_own_namespace_in_any_cluster() {
-    use fastrak_api::names::{PROBE, PROBE_ASKS, PROBE_NAMESPACE, PROBE_SEEN};
-    let mut probe = with_labels(&claim_of(Some("")), &[(PROBE, PROBE_ASKS)]);
-    assert_eq!(create(&probe, &two_nodes()).reason, Reason::ClassRefused, "elsewhere");
+    use fastrak_api::names::{PROBE, PROBE_ANSWERED, PROBE_NAMESPACE, PROBE_REQUESTED};
+    let mut probe = with_labels(&claim_of(Some("")), &[(PROBE, PROBE_REQUESTED)]);
+    assert_eq!(create(&probe, &two_nodes()).reason, Reason::EmptyClass, "elsewhere");
     probe["metadata"]["namespace"] = json!(PROBE_NAMESPACE);
     for snapshot in [snapshot(&[]), two_nodes(), Snapshot::default()] {
         let verdict = create(&probe, &snapshot);
         assert_eq!(verdict.reason, Reason::Probe);
         let answered = after(&probe, &verdict);
-        assert_eq!(annotation(&answered, PROBE), Some(PROBE_SEEN));
+        assert_eq!(annotation(&answered, PROBE), Some(PROBE_ANSWERED));
         assert_eq!(create(&answered, &snapshot).outcome, Outcome::Untouched);
     }
     assert_eq!(repair(&probe, &two_nodes()).outcome, Outcome::Untouched);
@@ -31,7 +31,7 @@ fn objects_out_of_scope_are_untouched() {
         claim
     };
     for (object, reason) in [
-        (claim_of(Some("")), Reason::ClassRefused),
+        (claim_of(Some("")), Reason::EmptyClass),
         (annotated(&plain, &[(kubernetes::STORAGE_CLASS_BETA, "foreign")]), Reason::ForeignClass),
         (annotated(&plain, &[(kubernetes::STORAGE_CLASS_BETA, "nobody")]), Reason::UnknownClass),
         (volume, Reason::VolumeNamed),
@@ -51,11 +51,11 @@ fn objects_out_of_scope_are_untouched() {
 }
 
 #[test]
-fn a_class_of_ours_in_the_old_annotation_is_left_alone_with_a_warning() {
+fn a_class_of_ours_in_the_beta_annotation_is_left_unchanged_with_a_warning() {
     let object = annotated(&claim_of(Some("waits")), &[(kubernetes::STORAGE_CLASS_BETA, "waits")]);
     let verdict = create(&object, &one_node());
     assert_eq!((verdict.reason, &verdict.outcome), (Reason::BetaClass, &Outcome::Untouched));
-    let text = "left it alone: an old annotation names its class; use spec.storageClassName";
+    let text = "left it unchanged: a beta annotation sets its class; use spec.storageClassName";
     assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
     is_silent(&update(&object, &object, &one_node()), Reason::BetaClass);
 }

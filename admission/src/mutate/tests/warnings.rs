@@ -10,22 +10,26 @@ fn every_change_and_every_skip_that_matters_has_a_warning() {
     let gone = annotated(&claim_of(Some("waits")), &[(SELECTED_NODE, "gone")]);
     for (object, snapshot, text) in [
         (pinned, two_nodes(), "pinned it to node a, as requested"),
-        (claim_of(Some("waits")), one_node(), "pinned it to node a: no other can hold it"),
-        (claim_of(None), two_nodes(), "set class local-storage, because it names none"),
+        (claim_of(Some("waits")), one_node(), "pinned it to node a, the only eligible node"),
+        (
+            claim_of(None),
+            two_nodes(),
+            "set class local-storage: it has no class, and this is the default",
+        ),
         (
             claim_of(Some("waits")),
             snapshot(&[]),
-            "left it without a node: none can hold class waits now; add one",
+            "left it without a node: no node is eligible for class waits; add one",
         ),
         (
             forged,
             two_nodes(),
-            "removed what was left of a pin; annotation fastrak.io/node pins a claim",
+            "removed a withdrawn pin; to pin the claim, set annotation fastrak.io/node",
         ),
         (
             odd,
             two_nodes(),
-            "left it without a node: volume.kubernetes.io/selected-node names none; take it off",
+            "left it without a node: volume.kubernetes.io/selected-node is not a node name; remove it",
         ),
         (gone, two_nodes(), "left it on node gone, which does not exist"),
     ] {
@@ -104,7 +108,7 @@ fn unknown_parameters_are_warned_of_to_users_of_the_class() {
     let snapshot = crate::fixtures::with_classes(&[class], &[node("a"), node("b")]);
     let object = claim_of(Some("odd"));
     let warnings = warned(&create(&object, &snapshot));
-    let says = "fastrak: class odd has an unknown parameter \"qouta\"; known are: pool";
+    let says = "fastrak: class odd has unknown parameter \"qouta\"; known parameters: pool";
     assert!(warnings.len() == 1 && warnings[0].starts_with(says), "{warnings:?}");
     assert_eq!(warned(&update(&object, &object, &snapshot)), [""; 0]);
 }

@@ -157,7 +157,7 @@ fn an_unservable_claim_is_rejected_with_an_alternative() {
         (Claim { storage: None, ..claim() }, "no size"),
         (size("0"), "size of 0"),
         (size("-1Gi"), "below zero"),
-        (size("1e400"), "more than a volume can be"),
+        (size("1e400"), "more than the maximum of 16Ei"),
         (size("much"), "not a size"),
     ];
     for (claim, words) in table {

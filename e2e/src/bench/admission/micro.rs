@@ -86,7 +86,8 @@ fn snapshot() -> Result<Snapshot> {
     let class = storage_class(names::CLASS_DEFAULT, names::PROVISIONER).default_class().build();
     let class = (names::CLASS_DEFAULT.to_owned(), ClassInfo::read(&class));
     let name = NodeName::parse(NODE).context("the name of a node")?;
-    let node = (name, NodeInfo::read(&node(NODE).build()));
+    let node = serde_json::from_value(serde_json::to_value(node(NODE).build())?)?;
+    let node = (name, NodeInfo::read(&node));
     Ok(Snapshot {
         classes: Arc::new([class].into()),
         nodes: Arc::new([node].into()),

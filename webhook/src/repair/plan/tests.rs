@@ -95,7 +95,7 @@ fn service_of(kind: &str, annotations: &[(&str, &str)]) -> Value {
 }
 
 fn service_view(object: &Value) -> ServiceView {
-    ServiceView::read(&serde_json::from_value(object.clone()).unwrap())
+    ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap())
 }
 
 fn decided(object: &Value, settings: Settings) -> Repair {

@@ -19,15 +19,15 @@ pub struct CertVersion {
 /// The input of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// The certificate in the folder. It is usable.
+    /// The certificate in the directory. It is usable.
     pub found: CertVersion,
     /// The served certificate.
     pub served: Option<CertVersion>,
-    /// Whether all our webhooks trust the certificate in the folder.
+    /// Whether all our webhooks trust the certificate in the directory.
     pub trusts_new: bool,
     /// Whether all our webhooks trust the served certificate.
     pub trusts_served: bool,
-    /// The CAs in the folder. Empty if another client writes `caBundle`.
+    /// The CAs in the directory. Empty if another client writes `caBundle`.
     pub own: Vec<Id>,
     /// The published CAs.
     pub published: Published,
@@ -36,9 +36,9 @@ pub struct View {
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Publish the CAs in the folder in addition to the published ones.
+    /// Publish the CAs in the directory in addition to the published ones.
     Publish,
-    /// Serve the certificate in the folder.
+    /// Serve the certificate in the directory.
     Serve,
     /// Do nothing, for this time if it is known.
     Rest(Option<Duration>),

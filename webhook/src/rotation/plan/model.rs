@@ -336,7 +336,7 @@ impl World {
     fn check(&self) -> Result<(), TestCaseError> {
         for (at, replica) in self.replicas.iter().enumerate() {
             let Some(served) = replica.served else { continue };
-            if served.is_expired(self.now) || self.lost.contains(&served.issuer) {
+            if served.validity.is_expired(self.now) || self.lost.contains(&served.issuer) {
                 continue;
             }
             let trusts = |bundle: &[CaInfo]| bundle.iter().any(|a| a.id == served.issuer);
@@ -484,7 +484,7 @@ fn a_replica_that_was_paused_for_the_lifetime_of_its_leaf_stays_trusted() {
     world.now += Time::days(59);
     settle(&mut world, 60).unwrap();
     let away = world.replicas[2].served.unwrap();
-    while !away.is_expired(world.now) {
+    while !away.validity.is_expired(world.now) {
         for at in [0, 1] {
             for _ in 0..12 {
                 world.call(at);

@@ -94,7 +94,7 @@ fn its_address_is_no_foreign_address() {
 #[test]
 fn without_the_component_neither_its_name_its_record_nor_its_class_counts() {
     let chosen = annotated(&plain(), &[(BALANCER, "address-pool")]);
-    assert_eq!(create(&chosen).reason, Reason::UnservedChoice);
+    assert_eq!(create(&chosen).reason, Reason::UnsupportedMode);
     assert_eq!(create(&named(ADDRESS_CLASS)).reason, Reason::ForeignBalancer);
     let recorded = annotated(&plain(), &[(BALANCER_DECISION, "address-pool")]);
     assert_eq!(written(&created(&recorded)), INLETS);

@@ -93,7 +93,7 @@ fn local_traffic_is_served_with_a_warning_that_clients_addresses_are_lost() {
         "fastrak: externalTrafficPolicy: Local has no effect: the tunnel hides clients' addresses";
     let local = asking("externalTrafficPolicy", json!("Local"));
     let verdict = create(&local);
-    assert_eq!(warned(&verdict), [text, "fastrak: left its address to the inlets operator"]);
+    assert_eq!(warned(&verdict), [text, "fastrak: delegated it to inlets-operator"]);
     let served = after(&local, &verdict);
     assert_eq!(written(&served), INLETS);
     is_silent(&update(&served, &served), Reason::Inlets);
@@ -118,7 +118,7 @@ fn with_operator(
 fn a_default_of_inlets_without_an_operator_is_recorded_with_one_warning() {
     let remark = "no inlets-operator (0.17 or later) is installed; install it or write \
                   fastrak.io/balancer: none";
-    let did = "fastrak: left its address to the inlets operator";
+    let did = "fastrak: delegated it to inlets-operator";
     let absent =
         |old: Option<&Value>, object: &Value| with_operator(Some(false), old, object, SETTINGS);
     let verdict = absent(None, &plain());

@@ -78,7 +78,7 @@ fn a_users_choice_in_the_same_update_overrides_the_old_decision() {
     let unserved = annotated(&without(&old, &[BALANCER_DECISION]), &[(BALANCER, "node-ip")]);
     assert_eq!(
         written(&after(&unserved, &update(&old, &unserved))),
-        (None, None, Some("skipped:unserved-choice"))
+        (None, None, Some("skipped:unsupported-mode"))
     );
 }
 

@@ -35,7 +35,10 @@ fn an_address_of_another_load_balancer_ends_the_record_and_keeps_the_operator_aw
         for verdict in [update(&object, &object), create(&object)] {
             assert_eq!(verdict.reason, Reason::ForeignAddress);
             let texts = warned(&verdict);
-            assert_eq!(texts, ["fastrak: left it alone: status.loadBalancer has its address"]);
+            assert_eq!(
+                texts,
+                ["fastrak: left it unchanged: status.loadBalancer already has an address"]
+            );
             let changed = after(&object, &verdict);
             assert_eq!(written(&changed), WITHHELD, "{choice:?}");
             is_silent(&create(&changed), Reason::ForeignAddress);

@@ -3,7 +3,7 @@
 use super::{explicit, open, recorded};
 use crate::mutate::{ClaimRequest, Operation};
 use crate::patch::{Edit, Field};
-use crate::snapshot::{Snapshot, Unfit};
+use crate::snapshot::{Ineligible, Snapshot};
 use crate::verdict::{Outcome, Reason, Verdict};
 use fastrak_api::claim::PinnedBy;
 use fastrak_api::class::Class;
@@ -14,7 +14,11 @@ use fastrak_api::node::NodeName;
 /// claim comes from a backup, or the node has gone since. A node that exists stays the choice once
 /// it is the selected node: the scheduler would choose it again. Updates are left out, because the
 /// scheduler may know of a node that has just joined before it is known here.
-pub(super) fn is_void(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> bool {
+pub(super) fn has_stale_pin(
+    request: &ClaimRequest<'_>,
+    class: &Class,
+    snapshot: &Snapshot,
+) -> bool {
     let claim = request.claim;
     let by = recorded(request);
     let (pin, selected) = (claim.pin().ok().flatten(), claim.selected_node().ok().flatten());
@@ -26,7 +30,7 @@ pub(super) fn is_void(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snap
         }
         (Operation::Repair, Some(node), pin) => {
             let by_user = by == Some(PinnedBy::User) && pin.as_ref() == Some(&node);
-            !by_user && snapshot.fitness(&node, class) == Err(Unfit::Unknown)
+            !by_user && snapshot.eligibility(&node, class) == Err(Ineligible::Unknown)
         }
         (Operation::Repair, None, Some(pin)) => {
             claim.selected_node.is_none()
@@ -38,14 +42,14 @@ pub(super) fn is_void(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snap
 }
 
 fn can_serve(node: &NodeName, class: &Class, snapshot: &Snapshot) -> bool {
-    snapshot.fitness(node, class).is_ok() && snapshot.runs_agent(node)
+    snapshot.eligibility(node, class).is_ok() && snapshot.runs_agent(node)
 }
 
 const fn is_choice(by: PinnedBy) -> bool {
     !matches!(by, PinnedBy::User)
 }
 
-/// Chooses again if a choice is void. The selected node is removed with it.
+/// Chooses again if a choice is stale. The selected node is removed with it.
 pub(super) fn chosen_again(
     request: &ClaimRequest<'_>,
     class: &Class,
@@ -58,13 +62,13 @@ pub(super) fn chosen_again(
     {
         return explicit(request, class, snapshot);
     }
-    let void = claim.selected_node.as_deref().or(claim.pin.as_deref()).unwrap_or_default();
-    let mut verdict = open(request, class, snapshot, Reason::NodeVoid);
+    let stale = claim.selected_node.as_deref().or(claim.pin.as_deref()).unwrap_or_default();
+    let mut verdict = open(request, class, snapshot, Reason::StalePin);
     if let Outcome::Patched(edits) = &mut verdict.outcome {
         let selects = Field::Annotation(kubernetes::SELECTED_NODE);
         if !edits.iter().any(|edit| edit.field == selects) {
             edits.push(Edit::remove(selects));
         }
     }
-    if verdict.reason == Reason::NodeVoid { verdict.about(void) } else { verdict }
+    if verdict.reason == Reason::StalePin { verdict.about(stale) } else { verdict }
 }

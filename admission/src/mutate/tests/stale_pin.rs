@@ -36,8 +36,8 @@ fn a_restored_claim_whose_node_is_gone_is_decided_again() {
             let verdict = create(&object, &snapshot);
             let changed = after(&object, &verdict);
             let found = (verdict.reason, pin_of(&changed), annotation(&changed, SELECTED_NODE));
-            assert_eq!(found, (Reason::NodeVoid, (None, None, None), None), "{object}");
-            let text = "removed its node a, which cannot serve it; another one is chosen";
+            assert_eq!(found, (Reason::StalePin, (None, None, None), None), "{object}");
+            let text = "removed node a, which cannot serve it; another node is chosen";
             assert_eq!(warned(&verdict), [format!("fastrak: {text}")]);
         });
         every("now", |object| {
@@ -81,7 +81,7 @@ fn a_repair_withdraws_the_choice_of_a_node_that_is_gone() {
         let object = restored("waits", by, Some("a"), true);
         let verdict = repair(&object, &without);
         let changed = after(&object, &verdict);
-        assert_eq!(verdict.reason, Reason::NodeVoid, "{by}");
+        assert_eq!(verdict.reason, Reason::StalePin, "{by}");
         assert_eq!(pin_of(&changed), (None, None, None));
         assert_eq!(annotation(&changed, SELECTED_NODE), None);
         let one = snapshot(&[node("b")]);

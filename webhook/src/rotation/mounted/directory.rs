@@ -1,4 +1,4 @@
-//! Reads and checks the folder with the mounted certificate. A folder that is replaced during the
+//! Reads and checks the directory with the mounted certificate. A directory that is replaced during the
 //! read does not match and is read again later.
 
 use fastrak_certs::{Bundle, CertError, Certificate};
@@ -21,7 +21,7 @@ const CERT: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const CA_CERT: &str = "ca.crt";
 
-/// The content of the folder.
+/// The content of the directory.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) cert_pem: String,
@@ -38,9 +38,9 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct CertChain(Vec<CertificateDer<'static>>);
 
-/// Why the certificate in the folder is not usable.
+/// Why the certificate in the directory is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub enum DirectoryError {
     /// A file could not be read.
     #[error("could not read {file}")]
     Read {
@@ -65,49 +65,51 @@ pub enum FolderError {
     /// The CA file has no CA certificate.
     #[error("ca.crt has no CA certificate")]
     NoCa,
-    /// The certificate was not issued by the CAs in the folder.
+    /// The certificate was not issued by the CAs in the directory.
     #[error("tls.crt was not issued by a CA in ca.crt")]
     UnknownIssuer,
 }
 
-/// Reads the folder. The API server uses the first of `names`.
+/// Reads the directory. The API server uses the first of `names`.
 pub(super) async fn read(
-    folder: &Path,
+    directory: &Path,
     names: &[String],
     now: OffsetDateTime,
-) -> Result<Found, FolderError> {
-    let cert_pem = text(folder, CERT).await?;
-    let key_pem = text(folder, KEY).await?;
-    let trusted = match text(folder, CA_CERT).await {
-        Err(FolderError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+) -> Result<Found, DirectoryError> {
+    let cert_pem = text(directory, CERT).await?;
+    let key_pem = text(directory, KEY).await?;
+    let trusted = match text(directory, CA_CERT).await {
+        Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            None
+        }
         other => Some(other?),
     };
-    let certificate = Certificate::read(&cert_pem).map_err(FolderError::Certificate)?;
-    let chain = CertChain(pair(&cert_pem, &key_pem).map_err(FolderError::Pair)?.cert.clone());
+    let certificate = Certificate::read(&cert_pem).map_err(DirectoryError::Certificate)?;
+    let chain = CertChain(pair(&cert_pem, &key_pem).map_err(DirectoryError::Pair)?.cert.clone());
     if certificate.validity.not_after < now {
-        return Err(FolderError::Expired(certificate.validity.not_after));
+        return Err(DirectoryError::Expired(certificate.validity.not_after));
     }
     if let Some(name) = names.first().filter(|name| !certificate.covers(&[(*name).clone()])) {
-        return Err(FolderError::Name(name.clone()));
+        return Err(DirectoryError::Name(name.clone()));
     }
     // An issuer that does not know its CA leaves the file empty.
     let trusted = trusted.filter(|text| !text.trim().is_empty());
     let cas = trusted.as_deref().map(Bundle::salvage);
     if cas.as_ref().is_some_and(Bundle::is_empty) {
-        return Err(FolderError::NoCa);
+        return Err(DirectoryError::NoCa);
     }
     let cas = cas.unwrap_or_default();
     if !cas.is_empty() && !chain.is_trusted(&cas.to_pem(), names, now) {
-        return Err(FolderError::UnknownIssuer);
+        return Err(DirectoryError::UnknownIssuer);
     }
     let digest = digest(&[&cert_pem, &key_pem, &cas.to_pem()]);
     let (expires, serial) = (certificate.validity.not_after, certificate.serial);
     Ok(Found { cert_pem, key_pem, chain, cas, digest, expires, serial })
 }
 
-async fn text(folder: &Path, file: &'static str) -> Result<String, FolderError> {
-    let text = tokio::fs::read_to_string(folder.join(file)).await;
-    text.map_err(|source| FolderError::Read { file, source })
+async fn text(directory: &Path, file: &'static str) -> Result<String, DirectoryError> {
+    let text = tokio::fs::read_to_string(directory.join(file)).await;
+    text.map_err(|source| DirectoryError::Read { file, source })
 }
 
 fn digest(texts: &[&str]) -> [u8; 32] {

@@ -6,7 +6,7 @@ use fastrak_runtime::shutdown::Shutdown;
 use tokio::sync::watch::Receiver;
 
 /// A new snapshot or a change of leadership, each time.
-pub(super) struct Looks {
+pub(super) struct Updates {
     changes: Receiver<()>,
     leadership: Leadership,
     shutdown: Shutdown,
@@ -14,7 +14,7 @@ pub(super) struct Looks {
     led: Option<bool>,
 }
 
-impl Looks {
+impl Updates {
     pub(super) fn at(store: &SnapshotStore, leadership: &Leadership, shutdown: Shutdown) -> Self {
         Self { changes: store.subscribe(), leadership: leadership.clone(), shutdown, led: None }
     }
