@@ -147,8 +147,13 @@ pub const STANDBY: &str = domain!("standby");
 pub const ADDRESS_STATE: &str = domain!("address-state");
 /// Annotation on a refused Lease: the MAC address of the station that uses the address.
 pub const ADDRESS_CONFLICT: &str = domain!("address-conflict");
-/// Name of the speaker's DaemonSet and ServiceAccount.
+/// Name of the speaker's DaemonSet, ServiceAccount and Role, and the value of the label
+/// [`kubernetes::APP_NAME`] on its pods.
 pub const SPEAKER: &str = "fastrak-speaker";
+/// The policy that restricts each speaker to the assignments of its own node.
+pub const SPEAKER_ADDRESSES_POLICY: &str = "fastrak-speaker-addresses";
+/// The policy that restricts each speaker to the heartbeat of its own node.
+pub const SPEAKER_HEARTBEATS_POLICY: &str = "fastrak-speaker-heartbeats";
 
 /// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
 pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";
