@@ -18,10 +18,10 @@ assets: ## find the Kubernetes programs, or build them once (about 15 min on 2 c
 debian: ## install what the test bed needs (as root on Debian; prints it elsewhere)
 	@testbed/debian.sh
 
-binaries: ## build the two programs as they ship, into target/static
+binaries: ## build the programs as they ship, into target/static
 	@deploy/binaries.sh
 
-images: ## build both container images (TAG=dev)
+images: ## build the container images (TAG=dev)
 	@deploy/images.sh
 
 demo: debian assets binaries ## show fastrak on a real Kubernetes

@@ -14,10 +14,10 @@ if [ "$(printf '%s\n' 'glibc 2.36' "$(getconf GNU_LIBC_VERSION)" | sort -V | hea
     flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
 fi
 RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --locked --release --target "$host" \
-    -p fastrak-webhook -p fastrak-agent -p fastrak-e2e --bins >&2
+    -p fastrak-webhook -p fastrak-agent -p fastrak-speaker -p fastrak-e2e --bins >&2
 
 mkdir -p target/static
-for name in fastrak-webhook fastrak-agent playground bench bare-handler; do
+for name in fastrak-webhook fastrak-agent fastrak-speaker playground bench bare-handler; do
     # A running program cannot be written, but it can be replaced.
     cp "target/$host/release/$name" "target/static/.$name"
     mv "target/static/.$name" "target/static/$name"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both images with buildah, podman or docker.
+# Builds the images with buildah, podman or docker.
 #   TAG=v0.1.0 deploy/images.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,6 +13,6 @@ done
     printf 'none of buildah, podman and docker is installed (Debian: apt-get install buildah)\n' >&2
     exit 1
 }
-for program in webhook agent; do
+for program in webhook agent speaker; do
     "$builder" build --file deploy/Dockerfile --target "$program" --tag "fastrak-$program:${TAG:-dev}" "$static"
 done

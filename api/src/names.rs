@@ -162,8 +162,13 @@ pub const LOAD_BALANCER_IPS: &str = domain!("load-balancer-ips");
 pub const ADDRESS_POOL_VERSION: &str = domain!("v1alpha1");
 /// The CustomResourceDefinition of address pools.
 pub const ADDRESS_POOLS: &str = concat!("addresspools.", domain!());
-/// Name of the speaker's DaemonSet and ServiceAccount.
+/// Name of the speaker's DaemonSet, ServiceAccount and Role, and the value of the label
+/// [`kubernetes::APP_NAME`] on its pods.
 pub const SPEAKER: &str = "fastrak-speaker";
+/// The policy that restricts each speaker to the assignments of its own node.
+pub const SPEAKER_ADDRESSES_POLICY: &str = "fastrak-speaker-addresses";
+/// The policy that restricts each speaker to the heartbeat of its own node.
+pub const SPEAKER_HEARTBEATS_POLICY: &str = "fastrak-speaker-heartbeats";
 
 /// Field manager that owns `caBundle` in the webhook configuration, and nothing else.
 pub const MANAGER_CA_BUNDLE: &str = "fastrak-ca-bundle";

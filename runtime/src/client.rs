@@ -3,6 +3,8 @@
 
 mod connection;
 
+pub use connection::Pings;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,18 +63,23 @@ pub enum ClientError {
 
 /// Creates the client that `args` configure. Sends no request.
 pub async fn connect(args: &ClientArgs) -> Result<Client, ClientError> {
+    connect_with(args, Pings::default()).await
+}
+
+/// Creates a client that detects a vanished API server by these pings. Sends no request.
+pub async fn connect_with(args: &ClientArgs, pings: Pings) -> Result<Client, ClientError> {
     let ClientArgs { kubeconfig, kube_timeout } = args;
     let config = match kubeconfig {
         Some(path) => resolve(read(path)?).await?,
         None => Config::incluster().map_err(ClientError::NotInCluster)?,
     };
-    build(config, *kube_timeout)
+    build(config, *kube_timeout, pings)
 }
 
 /// Creates a client for the current context of a kubeconfig.
 pub async fn from_kubeconfig_text(text: &str) -> Result<Client, ClientError> {
     let kubeconfig = Kubeconfig::from_yaml(text).map_err(ClientError::Parse)?;
-    build(resolve(kubeconfig).await?, DEFAULT_LIMIT)
+    build(resolve(kubeconfig).await?, DEFAULT_LIMIT, Pings::default())
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, ClientError> {
@@ -90,8 +97,8 @@ async fn resolve(kubeconfig: Kubeconfig) -> Result<Config, ClientError> {
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClientError::Resolve)
 }
 
-fn build(config: Config, limit: Duration) -> Result<Client, ClientError> {
-    let service = connection::service(&config, connection::PINGS).map_err(ClientError::Build)?;
+fn build(config: Config, limit: Duration, pings: Pings) -> Result<Client, ClientError> {
+    let service = connection::service(&config, pings).map_err(ClientError::Build)?;
     let builder = ClientBuilder::new(service, config.default_namespace);
     Ok(builder.with_layer(&Deadline { limit }).build())
 }

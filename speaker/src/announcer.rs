@@ -2,7 +2,9 @@
 
 use crate::frame::Mac;
 use crate::host::link::{Link, LinkError, Protocol, Sockets};
+use crate::interface::{InterfaceName, State};
 use crate::responder::{Responder, Response, Sighting};
+use fastrak_runtime::chain::Chain;
 use std::net::IpAddr;
 
 /// Answers for addresses on one interface. Dropping it stops all answers.
@@ -10,12 +12,62 @@ use std::net::IpAddr;
 pub struct Announcer {
     link: Link,
     responder: Responder,
+    /// The state of the interface when it was read last.
+    state: Option<State>,
 }
 
 impl Announcer {
-    /// Returns the announcer of an interface with this MAC address. Requires a tokio runtime.
-    pub fn new(sockets: Sockets, mac: Mac) -> Result<Self, LinkError> {
-        Ok(Self { link: Link::new(sockets)?, responder: Responder::new(mac) })
+    /// Returns the announcer of the interface with this name. It neither sends nor receives before the
+    /// first [`Announcer::refresh`]. Requires a tokio runtime.
+    pub fn new(sockets: Sockets, name: InterfaceName) -> Result<Self, LinkError> {
+        let (link, responder) = (Link::new(sockets, name)?, Responder::new(Mac::UNSPECIFIED));
+        Ok(Self { link, responder, state: None })
+    }
+
+    /// Returns the name of the interface.
+    #[must_use]
+    pub fn interface(&self) -> &InterfaceName {
+        self.link.name()
+    }
+
+    /// Reads the state of the interface. If it has changed, stops to answer for all addresses, uses the
+    /// interface as it is now, and returns its state.
+    pub fn refresh(&mut self) -> Result<Option<State>, LinkError> {
+        let state = self.link.state()?;
+        if self.state == Some(state) {
+            return Ok(None);
+        }
+        self.silence_all();
+        let state = match self.link.attach(state) {
+            Ok(()) => state,
+            // It has changed again, and the kernel reports that.
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "could not use the interface");
+                State::Missing
+            }
+        };
+        if let State::Up { mac, .. } = state {
+            self.responder.set_mac(mac);
+        }
+        let has_changed = self.state.replace(state) != Some(state);
+        Ok(has_changed.then_some(state))
+    }
+
+    /// Returns the state of the interface when it was read last.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.unwrap_or(State::Missing)
+    }
+
+    /// Returns whether the interface was up when its state was read last.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, Some(State::Up { .. }))
+    }
+
+    /// Waits until the interface may have changed. Cancelling the wait loses no change.
+    pub async fn changed(&self) -> Result<(), LinkError> {
+        self.link.changed().await
     }
 
     /// Starts to answer for `address` and announces it. Does nothing if it answers already.
@@ -23,8 +75,12 @@ impl Announcer {
         if !self.responder.answer(address) {
             return Ok(());
         }
-        if let IpAddr::V6(address) = address {
-            self.link.join(address)?;
+        if let IpAddr::V6(address) = address
+            && let Err(error) = self.link.join(address)
+        {
+            // Many switches and interfaces deliver the solicitations nevertheless.
+            let error = Chain(&error);
+            tracing::warn!(%address, %error, "could not join a group: clients may not find the address");
         }
         self.announce(address)
     }

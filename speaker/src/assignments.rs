@@ -31,6 +31,7 @@ pub struct Assignments {
     // How often the network task has silenced each address because of another station.
     sightings: BTreeMap<IpAddr, u64>,
     epoch: Epoch,
+    link_is_up: bool,
     lists: Lists,
     // The highest version of a list or a deletion. An unknown assignment that is not newer was deleted.
     floor: u64,
@@ -65,7 +66,8 @@ pub enum Action {
 }
 
 impl Assignments {
-    /// Returns the assignments of `node`, of which none is known yet.
+    /// Returns the assignments of `node`, of which none is known yet. Nothing is due before the
+    /// interface of the node is up.
     #[must_use]
     pub fn new(node: NodeName) -> Self {
         Self {
@@ -74,6 +76,7 @@ impl Assignments {
             heartbeats: Heartbeats::default(),
             sightings: BTreeMap::new(),
             epoch: Epoch::FIRST,
+            link_is_up: false,
             lists: Lists { requested: 0, is_running: false, is_due: true, not_before: None },
             floor: 0,
             is_stopping: false,
@@ -91,6 +94,14 @@ impl Assignments {
     #[must_use]
     pub fn answers(&self) -> bool {
         self.entries.values().any(Entry::answers)
+    }
+
+    /// Returns for how many addresses this node answers, and how many it observes as their standby.
+    #[must_use]
+    pub fn roles(&self) -> (usize, usize) {
+        let count =
+            |is_in: fn(&Entry) -> bool| self.entries.values().filter(|entry| is_in(entry)).count();
+        (count(Entry::answers), count(Entry::observes))
     }
 
     /// Returns whether this node answers for an address that has a standby.
@@ -150,8 +161,14 @@ impl Assignments {
         self.resume(number, now);
     }
 
-    /// Records that the network task was stopped, and what has been silenced with it.
-    pub fn paused(&mut self, epoch: Epoch, now: Instant) {
+    /// Records whether the interface can be used. While it cannot, nothing is due: this node is neither
+    /// a holder that answers nor a standby that could observe.
+    pub fn link(&mut self, is_up: bool) {
+        self.link_is_up = is_up;
+    }
+
+    /// Records that the network task has silenced all addresses.
+    pub fn silenced(&mut self, epoch: Epoch, now: Instant) {
         self.epoch = epoch;
         self.lists.is_running = false;
         self.expire();
@@ -195,6 +212,9 @@ impl Assignments {
 
     /// Decides what is due at `now`.
     pub fn step(&mut self, now: Instant) {
+        if !self.link_is_up {
+            return;
+        }
         let Lists { is_running, is_due, not_before, .. } = self.lists;
         if is_due && !is_running && not_before.is_none_or(|time| time <= now) {
             self.lists.requested += 1;

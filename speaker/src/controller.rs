@@ -3,10 +3,12 @@
 
 use crate::assignments::{Action, Assignments, Written};
 use crate::leases::{Change, Leases, LeasesError, Listed};
-use crate::network::{Command, Epoch, Notice};
+use crate::metrics::Metrics;
+use crate::network::{Cause, Command, Epoch, Notice};
 use fastrak_api::assignment::{self, Assignment};
 use fastrak_api::node::NodeName;
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::ready::ReadyHandle;
 use fastrak_runtime::shutdown::Shutdown;
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -28,8 +30,21 @@ pub struct Controller {
     assignments: Assignments,
     leases: Leases,
     commands: UnboundedSender<Command>,
-    answers: watch::Sender<bool>,
+    reports: Reports,
     requests: JoinSet<Outcome>,
+}
+
+/// Where the controller reports its state.
+#[derive(Debug)]
+pub struct Reports {
+    /// Whether the node answers for any address.
+    pub answers: watch::Sender<bool>,
+    /// Ready while the interface can be used.
+    pub interface: ReadyHandle,
+    /// Ready after the assignments were listed once.
+    pub assignments: ReadyHandle,
+    /// The metrics.
+    pub metrics: Metrics,
 }
 
 /// The result of a request.
@@ -40,16 +55,15 @@ enum Outcome {
 }
 
 impl Controller {
-    /// Returns a controller that sends `commands` to the network task and publishes in `answers`
-    /// whether the node answers for any address.
+    /// Returns a controller that sends `commands` to the network task.
     #[must_use]
     pub fn new(
         assignments: Assignments,
         leases: Leases,
         commands: UnboundedSender<Command>,
-        answers: watch::Sender<bool>,
+        reports: Reports,
     ) -> Self {
-        Self { assignments, leases, commands, answers, requests: JoinSet::new() }
+        Self { assignments, leases, commands, reports, requests: JoinSet::new() }
     }
 
     /// Runs until shutdown is requested, and then hands all addresses over.
@@ -114,18 +128,43 @@ impl Controller {
     fn noticed(&mut self, notice: Notice) {
         match notice {
             Notice::Seen { sighting, count } => self.assignments.seen(sighting, count),
-            Notice::Paused { pause, epoch } => {
-                tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
-                self.assignments.paused(epoch, Instant::now());
+            Notice::Silenced { cause, epoch } => {
+                self.silenced(cause);
+                self.assignments.silenced(epoch, Instant::now());
             }
         }
+    }
+
+    fn silenced(&mut self, cause: Cause) {
+        let is_up = match cause {
+            Cause::Stopped(pause) => {
+                tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
+                return;
+            }
+            Cause::Down(reason) => {
+                tracing::warn!(reason, "cannot use the interface: silent until it is up");
+                self.reports.interface.not_ready(reason);
+                false
+            }
+            Cause::Up(interface, mac) => {
+                tracing::info!(%interface, %mac, "using the interface");
+                self.reports.interface.ready();
+                true
+            }
+        };
+        self.reports.metrics.interface(is_up);
+        self.assignments.link(is_up);
     }
 
     fn finished(&mut self, outcome: Outcome) {
         let now = Instant::now();
         match outcome {
             Outcome::Listed(number, epoch, result) => {
-                self.assignments.listed(number, epoch, logged(result), now);
+                let listed = logged(result);
+                if listed.is_some() {
+                    self.reports.assignments.ready();
+                }
+                self.assignments.listed(number, epoch, listed, now);
             }
             Outcome::Heartbeat(node, result) => {
                 self.assignments.heartbeat(&node, logged(result), now);
@@ -135,6 +174,7 @@ impl Controller {
                     Some(Some(assignment)) => {
                         let address = before.address;
                         tracing::info!(%address, ?change, "changed the assignment");
+                        self.count(change);
                         Written::Done(Box::new(assignment))
                     }
                     Some(None) => Written::Superseded,
@@ -145,13 +185,23 @@ impl Controller {
         }
     }
 
+    fn count(&self, change: Change) {
+        match change {
+            Change::TakeOver => self.reports.metrics.taken_over(),
+            Change::Refuse(_) => self.reports.metrics.conflict(),
+            Change::Accept | Change::HandOver => {}
+        }
+    }
+
     /// Carries out what is due.
     fn act(&mut self) {
         for action in self.assignments.take_actions() {
             self.carry_out(action);
         }
-        let answers = self.assignments.answers();
-        self.answers.send_if_modified(|shown| std::mem::replace(shown, answers) != answers);
+        let roles = self.assignments.roles();
+        self.reports.metrics.roles(roles);
+        let answers = roles.0 > 0;
+        self.reports.answers.send_if_modified(|shown| std::mem::replace(shown, answers) != answers);
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -166,6 +216,7 @@ impl Controller {
             }
             Action::Warn(sighting) => {
                 let (address, mac) = (sighting.address, sighting.mac);
+                self.reports.metrics.conflict();
                 tracing::warn!(%address, %mac, "another station uses the address: silent until the assignment is read again");
             }
             Action::List(number, epoch) => {

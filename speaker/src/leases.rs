@@ -7,19 +7,23 @@ use fastrak_api::assignment::{
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
+use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use fastrak_runtime::watch::Watch;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::time::Duration;
 
 /// The timeout of a request. A failover takes less than three seconds, and a later response is of no use.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The resource of Leases.
+const LEASES: &str = "leases";
 
 /// The Leases of addresses.
 #[derive(Clone)]
@@ -118,9 +122,7 @@ impl Leases {
     ) -> Result<Option<Assignment>, LeasesError> {
         let patch = json_patch(assignment, change, &self.node, &MicroTime(clock::now()));
         let name = lease_name(assignment.address);
-        let params =
-            PatchParams { field_manager: Some(names::SPEAKER.to_owned()), ..Default::default() };
-        match limited(self.api.patch(&name, &params, &Patch::<()>::Json(patch))).await? {
+        match limited(self.api.patch(&name, &params(), &Patch::<()>::Json(patch))).await? {
             Ok(lease) => Assignment::read(&lease).map(Some).map_err(LeasesError::Read),
             Err(error) if is_superseded(&error) => Ok(None),
             Err(error) => Err(LeasesError::Write(error)),
@@ -136,21 +138,38 @@ impl Leases {
         Ok(found.and_then(|lease| lease.metadata.resource_version))
     }
 
-    /// Writes the heartbeat of this node.
+    /// Writes the heartbeat of this node, and creates it the first time.
     pub async fn beat(&self) -> Result<(), LeasesError> {
         let name = heartbeat_name(&self.node);
+        let now = MicroTime(clock::now());
+        let renewal = Patch::<()>::Json(renewal(&self.node, &now));
+        let renewed = limited(self.api.patch(&name, &params(), &renewal)).await?;
+        match renewed {
+            Ok(_) => Ok(()),
+            Err(error) if is_not_found(&error, LEASES, &name) => {
+                self.create_heartbeat(name, now).await
+            }
+            Err(error) => Err(LeasesError::Beat(error)),
+        }
+    }
+
+    async fn create_heartbeat(&self, name: String, now: MicroTime) -> Result<(), LeasesError> {
         let lease = Lease {
-            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.node.to_string()),
-                renew_time: Some(MicroTime(clock::now())),
+                renew_time: Some(now),
                 ..LeaseSpec::default()
             }),
         };
-        let params = PatchParams::apply(names::SPEAKER).force();
-        let written = limited(self.api.patch(&name, &params, &Patch::Apply(&lease))).await?;
-        written.map(drop).map_err(LeasesError::Beat)
+        let params = PostParams { field_manager: Some(names::SPEAKER.to_owned()), dry_run: false };
+        let created = limited(self.api.create(&params, &lease)).await?;
+        created.map(drop).map_err(LeasesError::Beat)
     }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(names::SPEAKER.to_owned()), ..PatchParams::default() }
 }
 
 async fn limited<T>(request: impl Future<Output = T>) -> Result<T, LeasesError> {
@@ -184,6 +203,14 @@ fn json_patch(
         },
     };
     Operations([vec![test], operations].concat())
+}
+
+/// Returns a JSON Patch that renews the heartbeat of a node, and applies to no other Lease.
+fn renewal(node: &NodeName, now: &MicroTime) -> Operations {
+    let path = PointerBuf::from_tokens(["spec", "holderIdentity"]);
+    let test = TestOperation { path, value: node.as_str().into() };
+    let now = serde_json::to_value(now).unwrap_or_default();
+    Operations(vec![PatchOperation::Test(test), add(["spec", "renewTime"], now)])
 }
 
 /// The former holder is the standby until the leader names another: it may be back soon, and the new

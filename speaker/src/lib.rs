@@ -6,11 +6,14 @@
 
 pub mod announcer;
 pub mod assignments;
+pub mod config;
 pub mod controller;
 pub mod frame;
 pub mod heartbeat;
 pub mod host;
+pub mod interface;
 pub mod leases;
+pub mod metrics;
 pub mod monitor;
 pub mod network;
 pub mod responder;

@@ -1,16 +1,19 @@
 //! The task that owns the interface: it carries out the commands of the controller, answers for
 //! addresses, and reports what it sees.
 //!
-//! It never waits for the API server. It is silent before it answers anything else in two cases, until
+//! It never waits for the API server. It is silent before it answers anything else in three cases, until
 //! the controller has current evidence: for one address, if another station uses it; for all, if it
-//! notices that it was stopped (by SIGSTOP, a suspended machine, a starved processor or an interface that
-//! was down), because another node may have taken the addresses meanwhile.
+//! notices that it was stopped (by SIGSTOP, a suspended machine or a starved processor), or that the
+//! interface was down or has another MAC address, because another node may have taken the addresses
+//! meanwhile.
 
 use crate::announcer::Announcer;
 use crate::frame::Mac;
-use crate::host::boot_clock;
-use crate::host::link::LinkError;
+use crate::host::link::{LinkError, Sockets};
+use crate::host::{boot_clock, proc};
+use crate::interface::{InterfaceName, State, default_route, listed};
 use crate::responder::{Response, Sighting};
+use fastrak_runtime::retry;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -21,6 +24,8 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_millis(200);
 /// The pause after which it is silent.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The delays between two looks for a default route.
+const ROUTE_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// The time between two reports about one address: a hostile host may send at the rate of the link.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -44,7 +49,7 @@ pub enum Command {
 }
 
 /// A report to the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Another station uses an address.
     Seen {
@@ -53,25 +58,36 @@ pub enum Notice {
         /// How often another station was seen while this node answered for the address.
         count: u64,
     },
-    /// The task was stopped for a time and has silenced all addresses.
-    Paused {
-        /// The time.
-        pause: Duration,
+    /// The task has silenced all addresses.
+    Silenced {
+        /// The cause.
+        cause: Cause,
         /// The epoch that has begun.
         epoch: Epoch,
     },
 }
 
-/// The number of times that the task was stopped. What the controller had read before the last of them
-/// is void.
+/// Why all addresses were silenced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The task was stopped for this time.
+    Stopped(Duration),
+    /// The interface cannot be used, for this reason.
+    Down(String),
+    /// The interface can be used again, or has another MAC address than before.
+    Up(InterfaceName, Mac),
+}
+
+/// The number of times that all addresses were silenced. What the controller had read before the last
+/// of them is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
 
 impl Epoch {
-    /// The epoch of a task that was never stopped.
+    /// The epoch of a task that has just started.
     pub const FIRST: Self = Self(0);
 
-    /// Returns the epoch that the next stop begins.
+    /// Returns the epoch that the next silence begins.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -100,21 +116,30 @@ struct Network {
 enum Event {
     Command(Command),
     Response(Option<Response>),
-    Down,
+    Changed,
+    Interrupted,
     Tick,
 }
 
-/// Runs until the controller is gone.
+/// Runs on the interface with this name, or else on that of the default route, until the controller is
+/// gone. Waits for an interface that does not exist yet.
 pub async fn run(
-    announcer: Announcer,
+    sockets: Sockets,
+    name: Option<InterfaceName>,
     mut commands: UnboundedReceiver<Command>,
     notices: UnboundedSender<Notice>,
 ) -> Result<(), LinkError> {
+    let name = match name {
+        Some(name) => name,
+        None => route(&notices).await,
+    };
+    let announcer = Announcer::new(sockets, name)?;
     let (counts, reported) = (BTreeMap::new(), BTreeMap::new());
     let mut network = Network { announcer, notices, epoch: Epoch::FIRST, counts, reported };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = boot_clock::now();
+    network.look(false)?;
     loop {
         let event = tokio::select! {
             command = commands.recv() => match command {
@@ -123,33 +148,69 @@ pub async fn run(
             },
             response = network.announcer.next() => match response {
                 Ok(response) => Event::Response(response),
-                Err(LinkError::Down) => Event::Down,
+                Err(LinkError::Down) => Event::Interrupted,
                 Err(error) => return Err(error),
             },
+            changed = network.announcer.changed() => changed.map(|()| Event::Changed)?,
             _ = ticks.tick() => Event::Tick,
         };
         // Before anything is answered.
         let now = boot_clock::now();
         let pause = now.saturating_sub(last);
         last = now;
-        if pause > LONGEST_PAUSE || matches!(event, Event::Down) {
-            network.pause(pause);
+        if pause > LONGEST_PAUSE {
+            network.silence(Cause::Stopped(pause));
         }
         match event {
             Event::Command(command) => network.obey(command)?,
             Event::Response(Some(response)) if pause <= LONGEST_PAUSE => {
                 network.respond(response)?;
             }
-            Event::Response(_) | Event::Down | Event::Tick => {}
+            Event::Response(_) => {}
+            Event::Changed => network.look(false)?,
+            Event::Interrupted => network.look(true)?,
+            // The kernel reports changes; this is for an interface that could not be used at once.
+            Event::Tick if !network.announcer.is_up() => network.look(false)?,
+            Event::Tick => {}
         }
     }
 }
 
+/// Waits for a default route. Returns its interface.
+async fn route(notices: &UnboundedSender<Notice>) -> InterfaceName {
+    let mut attempts = 0;
+    loop {
+        let routes = proc::routes();
+        if let Some(name) = default_route(&routes.ipv4, &routes.ipv6) {
+            return name;
+        }
+        let there = listed(&proc::interfaces());
+        let reason = format!(
+            "no default route names an interface (existing interfaces: {there}); set --interface"
+        );
+        let _ended =
+            notices.send(Notice::Silenced { cause: Cause::Down(reason), epoch: Epoch::FIRST });
+        attempts += 1;
+        tokio::time::sleep(retry::delay(attempts, ROUTE_DELAYS.0, ROUTE_DELAYS.1)).await;
+    }
+}
+
 impl Network {
-    fn pause(&mut self, pause: Duration) {
+    /// Reads the state of the interface. `is_interrupted`: packets could not be received for a time.
+    fn look(&mut self, is_interrupted: bool) -> Result<(), LinkError> {
+        let has_changed = self.announcer.refresh()?.is_some();
+        let is_back = is_interrupted && self.announcer.is_up();
+        if has_changed || is_back {
+            let cause = cause(self.announcer.interface(), self.announcer.state());
+            self.silence(cause);
+        }
+        Ok(())
+    }
+
+    fn silence(&mut self, cause: Cause) {
         self.announcer.silence_all();
         self.epoch = self.epoch.next();
-        let _ended = self.notices.send(Notice::Paused { pause, epoch: self.epoch });
+        let _ended = self.notices.send(Notice::Silenced { cause, epoch: self.epoch });
     }
 
     fn respond(&mut self, response: Response) -> Result<(), LinkError> {
@@ -185,4 +246,19 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// Returns why an interface in this state makes a speaker silent.
+fn cause(name: &InterfaceName, state: State) -> Cause {
+    Cause::Down(match state {
+        State::Up { mac, .. } => return Cause::Up(name.clone(), mac),
+        State::Down => format!("interface {name} is down or has no carrier"),
+        State::NotEthernet => {
+            format!("interface {name} is no Ethernet interface; set --interface to one that is")
+        }
+        State::Missing => {
+            let there = listed(&proc::interfaces());
+            format!("there is no interface {name} (existing interfaces: {there}); set --interface")
+        }
+    })
 }

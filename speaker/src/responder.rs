@@ -61,6 +61,11 @@ impl Responder {
         }
     }
 
+    /// Answers with this MAC address from now on.
+    pub fn set_mac(&mut self, mac: Mac) {
+        self.mac = mac;
+    }
+
     /// Starts to answer for `address`. Returns whether it did not before.
     pub fn answer(&mut self, address: IpAddr) -> bool {
         self.answered.insert(address)

@@ -1,25 +1,31 @@
-//! The two programs as they ship, which `make binaries` builds.
+//! The programs as they ship, which `make binaries` builds.
 
 use super::repository;
 use anyhow::{Result, ensure};
+use fastrak_api::names;
 use std::path::PathBuf;
 
-/// The paths of the two programs.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     /// The webhook.
     pub webhook: PathBuf,
     /// The agent.
     pub agent: PathBuf,
+    /// The speaker.
+    pub speaker: PathBuf,
 }
 
 impl Binaries {
     /// Returns the programs that `make binaries` has built.
     pub fn built() -> Result<Self> {
         let folder = repository().join("target/static");
-        let found =
-            Self { webhook: folder.join("fastrak-webhook"), agent: folder.join("fastrak-agent") };
-        for path in [&found.webhook, &found.agent] {
+        let found = Self {
+            webhook: folder.join(names::WEBHOOK),
+            agent: folder.join(names::AGENT),
+            speaker: folder.join(names::SPEAKER),
+        };
+        for path in [&found.webhook, &found.agent, &found.speaker] {
             ensure!(path.is_file(), "{} is missing; run `make binaries`", path.display());
         }
         Ok(found)

@@ -174,7 +174,7 @@ async fn each_account_has_only_the_rights_it_needs() {
 }
 
 /// Creates a pod from a template by a dry run, in a new namespace with this pod security level.
-async fn security(
+pub(crate) async fn security(
     plane: &ControlPlane,
     level: &str,
     template: &Value,

@@ -115,14 +115,21 @@ async fn metrics_auth_adds_a_tls_port_and_its_rights_to_both_programs() {
 }
 
 /// The components that can be combined.
-const COMPONENTS: [&str; 6] =
-    ["quotas", "imports", "metrics-auth", "cert-manager", "not-default", "class-names"];
+const COMPONENTS: [&str; 7] = [
+    "quotas",
+    "imports",
+    "metrics-auth",
+    "cert-manager",
+    "not-default",
+    "class-names",
+    "addresses",
+];
 
 #[tokio::test]
 async fn components_can_be_combined_and_keep_the_images_of_the_overlay() {
     let plane = or_skip!(installed().await);
     let image = |name: &str| format!("registry.example/{name}:v1");
-    let images = [names::WEBHOOK, names::AGENT].map(|name| {
+    let images = [names::WEBHOOK, names::AGENT, names::SPEAKER].map(|name| {
         json!({ "name": name, "newName": format!("registry.example/{name}"), "newTag": "v1" })
     });
     let overlay = overlay_with(plane, &COMPONENTS, &json!({ "images": images })).unwrap();
@@ -135,6 +142,7 @@ async fn components_can_be_combined_and_keep_the_images_of_the_overlay() {
         (container("Deployment", names::WEBHOOK), container("DaemonSet", names::AGENT));
     assert_eq!(webhook["image"], image(names::WEBHOOK));
     assert_eq!(agent["image"], image(names::AGENT));
+    assert_eq!(container("DaemonSet", names::SPEAKER)["image"], image(names::SPEAKER));
     let names_of = |list: &Value| -> Vec<String> {
         let list = list.as_array().unwrap().iter();
         list.map(|one| one["name"].as_str().unwrap().to_owned()).collect()

@@ -5,3 +5,4 @@
 mod base;
 mod components;
 mod rights;
+mod speaker;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_e2e::audit::{AuditLog, Request};
-use fastrak_e2e::install::{Task, base, policies, remove_workloads, webhook_config};
+use fastrak_e2e::install::{Task, base, policies, remove_workloads, repository, webhook_config};
 use fastrak_testkit::objects::{claim, service};
 use fastrak_testkit::webhook_configuration::set_urls;
 use fastrak_testkit::{
@@ -23,7 +23,7 @@ const NODE: &str = "node-a";
 
 /// One verb on one kind of object, as a rule grants it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Right {
+pub(crate) struct Right {
     account: String,
     /// `None` means all namespaces.
     namespace: Option<String>,
@@ -35,12 +35,12 @@ struct Right {
     verb: String,
 }
 
-/// Returns the rights of fastrak's accounts in the manifests.
-fn granted() -> BTreeSet<Right> {
-    let objects: Vec<Value> = ["rbac-agent.yaml", "rbac-webhook.yaml"]
-        .into_iter()
+/// Returns the rights of fastrak's accounts in these files of `deploy/`.
+pub(crate) fn granted(files: &[&str]) -> BTreeSet<Right> {
+    let objects: Vec<Value> = files
+        .iter()
         .flat_map(|file| {
-            let text = std::fs::read_to_string(base().join(file)).unwrap();
+            let text = std::fs::read_to_string(repository().join("deploy").join(file)).unwrap();
             serde_saphyr::from_multiple::<Value>(&text).unwrap()
         })
         .collect();
@@ -107,6 +107,18 @@ fn is_used(right: &Right, requests: &[Request]) -> bool {
     let watch = Right { verb: "watch".to_owned(), ..right.clone() };
     let covers = |right: &Right| requests.iter().any(|request| right.covers(request));
     covers(right) || (right.verb == "list" && covers(&watch))
+}
+
+/// Fails unless the requests use every right, and no other.
+pub(crate) fn compare(granted: &BTreeSet<Right>, requests: &[Request]) -> Result<()> {
+    let is_granted = |request: &&Request| {
+        request.is_allowed && granted.iter().any(|right| right.covers(request))
+    };
+    let missing: Vec<_> = requests.iter().filter(|request| !is_granted(request)).collect();
+    let unused: Vec<_> = granted.iter().filter(|right| !is_used(right, requests)).collect();
+    ensure!(missing.is_empty(), "used and not granted: {missing:#?}");
+    ensure!(unused.is_empty(), "granted and not used: {unused:#?}");
+    Ok(())
 }
 
 /// The actions of the administrator and the users.
@@ -257,19 +269,9 @@ async fn every_right_is_used_and_none_is_missing() -> Result<()> {
     running.0.stop().await?;
     let running = (start_agent()?, running.1);
 
-    let granted = granted();
-    eventually(SOON, "every right is used", || async {
-        let requests = log.requests()?;
-        let is_granted = |request: &&Request| {
-            request.is_allowed && granted.iter().any(|right| right.covers(request))
-        };
-        let missing: Vec<_> = requests.iter().filter(|request| !is_granted(request)).collect();
-        let unused: Vec<_> = granted.iter().filter(|right| !is_used(right, &requests)).collect();
-        ensure!(missing.is_empty(), "used and not granted: {missing:#?}");
-        ensure!(unused.is_empty(), "granted and not used: {unused:#?}");
-        Ok(())
-    })
-    .await?;
+    let granted = granted(&["base/rbac-agent.yaml", "base/rbac-webhook.yaml"]);
+    eventually(SOON, "every right is used", || async { compare(&granted, &log.requests()?) })
+        .await?;
     running.0.stop().await?;
     running.1.stop().await
 }

@@ -79,11 +79,22 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::CONFIRM_ORPHANS,
         names::INHERIT_VOLUMES,
         names::PROBE,
+        names::ADDRESS,
+        names::STANDBY,
+        names::ADDRESS_STATE,
+        names::ADDRESS_CONFLICT,
     ];
     let readme = tree::read("README.md");
     let shown = keys(&readme, "Names");
-    // Users do not write the finalizer and the probe's annotation.
-    let hidden = [names::VOLUME_FINALIZER, names::PROBE];
+    // Users do not write the finalizer, the probe's annotation and the Leases of addresses.
+    let hidden = [
+        names::VOLUME_FINALIZER,
+        names::PROBE,
+        names::ADDRESS,
+        names::STANDBY,
+        names::ADDRESS_STATE,
+        names::ADDRESS_CONFLICT,
+    ];
     let expected = known.into_iter().filter(|name| !hidden.contains(name));
     assert_eq!(shown, expected.map(str::to_owned).collect::<BTreeSet<_>>());
 
@@ -285,6 +296,7 @@ fn every_flag_is_documented_with_its_default_and_variable() {
     let cli = fastrak_webhook::config::Cli::command();
     flags_of_all_are_documented(cli.get_subcommands(), "Flags of the commands");
     flags_are_documented(&fastrak_agent::config::Args::command(), "Flags of the agent");
+    flags_are_documented(&fastrak_speaker::config::Args::command(), "Flags of the speaker");
 }
 
 /// Returns the metrics that a program registers, by their names before their help. /metrics lacks
@@ -305,7 +317,7 @@ fn registered(source: &str, program: &str) -> BTreeSet<String> {
 #[test]
 fn every_metric_is_documented() {
     let operations = tree::read("docs/operations.md");
-    for program in ["webhook", "agent"] {
+    for program in ["webhook", "agent", "speaker"] {
         let files = tree::below(&format!("{program}/src")).into_iter();
         let files = files.filter(|file| file.path.contains("/metrics"));
         let registered: BTreeSet<_> =
@@ -321,7 +333,7 @@ fn every_metric_is_documented() {
 #[test]
 fn every_metric_that_is_named_anywhere_exists() {
     let operations = tree::read("docs/operations.md");
-    let known = ["Metrics of the webhook", "Metrics of the agent"];
+    let known = ["Metrics of the webhook", "Metrics of the agent", "Metrics of the speaker"];
     let known: BTreeSet<_> = known.iter().flat_map(|heading| keys(&operations, heading)).collect();
     for file in documents() {
         let named = quoted(&file.text).into_iter().filter(|text| text.starts_with("fastrak_"));
@@ -334,7 +346,12 @@ fn every_metric_that_is_named_anywhere_exists() {
 #[test]
 fn every_flag_that_is_named_anywhere_exists() {
     let operations = tree::read("docs/operations.md");
-    let known = ["Flags of the webhook", "Flags of the commands", "Flags of the agent"];
+    let known = [
+        "Flags of the webhook",
+        "Flags of the commands",
+        "Flags of the agent",
+        "Flags of the speaker",
+    ];
     let known: BTreeSet<_> = known.iter().flat_map(|heading| keys(&operations, heading)).collect();
     // Flags of the kubelet and of btrfs.
     let others = ["--root-dir", "--simple"];

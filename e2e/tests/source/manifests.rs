@@ -1,12 +1,16 @@
-//! The manifests of `deploy/base` as texts: the types, fields and names of all objects.
+//! The manifests of `deploy/base` and `deploy/addresses` as texts: the types, fields and names of all
+//! objects.
 //!
 //! `e2e/tests/install` and `e2e/tests/policies` apply them to a real API server.
 
 use crate::tree;
+use clap::Parser as _;
 use fastrak_admission::mutate::{DECLARED, PROBE};
 use fastrak_admission::patch::Field;
+use fastrak_api::assignment::heartbeat_name;
 use fastrak_api::class::{Binding, Class, ReclaimPolicy};
 use fastrak_api::names::{self, kubernetes};
+use fastrak_api::node::NodeName;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhook, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
@@ -24,9 +28,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Returns the objects of `deploy/base` with their files.
+/// The folders of the manifests.
+const FOLDERS: [&str; 2] = ["deploy/base", "deploy/addresses"];
+
+/// Returns the objects of `deploy/base` and `deploy/addresses` with their files.
 fn objects() -> Vec<(String, Value)> {
-    let files = tree::below("deploy/base").into_iter();
+    let files = FOLDERS.into_iter().flat_map(tree::below);
     let files = files.filter(|file| !file.path.ends_with("kustomization.yaml"));
     let documents = files.flat_map(|file| {
         let parsed: Vec<Value> = serde_saphyr::from_multiple(&file.text)
@@ -61,8 +68,17 @@ fn webhook_pod() -> PodSpec {
     one::<Deployment>("Deployment").spec.template.spec.unwrap()
 }
 
+fn daemon_set(name: &str) -> DaemonSet {
+    let mut sets = all::<DaemonSet>("DaemonSet").into_iter();
+    sets.find(|set| set.metadata.name.as_deref() == Some(name)).unwrap()
+}
+
 fn agent_pod() -> PodSpec {
-    one::<DaemonSet>("DaemonSet").spec.template.spec.unwrap()
+    daemon_set(names::AGENT).spec.template.spec.unwrap()
+}
+
+fn speaker_pod() -> PodSpec {
+    daemon_set(names::SPEAKER).spec.template.spec.unwrap()
 }
 
 fn only_container(pod: &PodSpec) -> &Container {
@@ -145,11 +161,13 @@ fn a_misspelt_field_is_noticed() {
 
 #[test]
 fn the_kustomization_lists_every_file() {
-    let text = tree::read("deploy/base/kustomization.yaml");
-    let kustomization: Value = serde_saphyr::from_str(&text).unwrap();
-    let listed = kustomization["resources"].as_array().unwrap().iter();
-    let listed: BTreeSet<_> =
-        listed.map(|file| format!("deploy/base/{}", file.as_str().unwrap())).collect();
+    let mut listed = BTreeSet::new();
+    for folder in FOLDERS {
+        let text = tree::read(&format!("{folder}/kustomization.yaml"));
+        let kustomization: Value = serde_saphyr::from_str(&text).unwrap();
+        let resources = kustomization["resources"].as_array().unwrap().iter();
+        listed.extend(resources.map(|file| format!("{folder}/{}", file.as_str().unwrap())));
+    }
     let there: BTreeSet<_> = objects().into_iter().map(|(file, _)| file).collect();
     assert_eq!(listed, there);
 }
@@ -194,6 +212,16 @@ fn objects_have_the_names_that_the_programs_use() {
         ("PriorityLevelConfiguration", names::PRIORITY_LEVEL),
         ("FlowSchema", names::WEBHOOK),
         ("FlowSchema", names::AGENT),
+        ("Namespace", names::ADDRESS_NAMESPACE),
+        ("ServiceAccount", names::SPEAKER),
+        ("Role", names::SPEAKER),
+        ("RoleBinding", names::SPEAKER),
+        ("DaemonSet", names::SPEAKER),
+        ("FlowSchema", names::SPEAKER),
+        ("ValidatingAdmissionPolicy", names::SPEAKER_ADDRESSES_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::SPEAKER_ADDRESSES_POLICY),
+        ("ValidatingAdmissionPolicy", names::SPEAKER_HEARTBEATS_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::SPEAKER_HEARTBEATS_POLICY),
     ];
     let expected = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -201,7 +229,7 @@ fn objects_have_the_names_that_the_programs_use() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 37, "an object exists twice");
+    assert_eq!(there.len(), 47, "an object exists twice");
 }
 
 #[test]
@@ -220,9 +248,13 @@ fn namespaced_objects_are_in_fastraks_namespace() {
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();
         let wide = cluster_wide.contains(&object["kind"].as_str().unwrap());
-        // Only the probe's objects are in another namespace.
-        let probes = object["metadata"]["name"] == names::PROBE_NAMESPACE;
-        let expected = if probes { names::PROBE_NAMESPACE } else { names::NAMESPACE };
+        // Only the probe's objects, and the rights to Leases of addresses, are in other namespaces.
+        let (name, kind) = (&object["metadata"]["name"], object["kind"].as_str().unwrap());
+        let expected = match kind {
+            _ if name == names::PROBE_NAMESPACE => names::PROBE_NAMESPACE,
+            "Role" | "RoleBinding" if name == names::SPEAKER => names::ADDRESS_NAMESPACE,
+            _ => names::NAMESPACE,
+        };
         assert_eq!(namespace, (!wide).then_some(expected), "{file}: {}", object["kind"]);
         for subject in object["subjects"].as_array().into_iter().flatten() {
             assert_eq!(subject["namespace"], names::NAMESPACE, "{file}");
@@ -420,7 +452,7 @@ fn the_agent_mounts_only_two_folders_of_the_host() {
 
 #[test]
 fn the_agent_runs_on_every_linux_node() {
-    let spec = one::<DaemonSet>("DaemonSet").spec;
+    let spec = daemon_set(names::AGENT).spec;
     let update = spec.update_strategy.unwrap().rolling_update.unwrap();
     assert_eq!(update.max_unavailable, Some(IntOrString::String("10%".to_owned())));
     let pod = agent_pod();
@@ -486,11 +518,7 @@ fn other_pods_reach_only_the_review_port() {
             one::<Deployment>("Deployment").spec.template.metadata.unwrap().labels,
             vec![port_of(&webhook_pod(), "https")],
         ),
-        (
-            names::AGENT,
-            one::<DaemonSet>("DaemonSet").spec.template.metadata.unwrap().labels,
-            vec![],
-        ),
+        (names::AGENT, daemon_set(names::AGENT).spec.template.metadata.unwrap().labels, vec![]),
     ] {
         let policy = policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
         let spec = policy.unwrap().spec.clone().unwrap();
@@ -508,9 +536,11 @@ fn other_pods_reach_only_the_review_port() {
 #[test]
 fn images_are_those_of_the_dockerfile() {
     let dockerfile = tree::read("deploy/Dockerfile");
-    for (pod, name, target) in
-        [(webhook_pod(), names::WEBHOOK, "webhook"), (agent_pod(), names::AGENT, "agent")]
-    {
+    for (pod, name, target) in [
+        (webhook_pod(), names::WEBHOOK, "webhook"),
+        (agent_pod(), names::AGENT, "agent"),
+        (speaker_pod(), names::SPEAKER, "speaker"),
+    ] {
         let container = only_container(&pod);
         assert_eq!(container.image.as_deref(), Some(format!("{name}:dev").as_str()));
         assert_eq!(container.image_pull_policy.as_deref(), Some("IfNotPresent"));
@@ -529,7 +559,11 @@ fn no_rule_has_a_wildcard_and_single_objects_are_named() {
             let starred = all.iter().any(|list| list.as_array().unwrap().contains(&json!("*")));
             assert!(!starred, "{file}: {rule}");
             // Rights to a single object are limited to its name.
+            // The Leases of addresses are all objects of their namespace.
             let tied = ["secrets", "mutatingwebhookconfigurations", "leases"];
+            if object["metadata"]["namespace"] == names::ADDRESS_NAMESPACE {
+                continue;
+            }
             let named = rule["resources"]
                 .as_array()
                 .unwrap()
@@ -563,11 +597,11 @@ fn the_policies_of_the_webhook_name_the_fields_that_it_declares() {
     };
     let annotation = |field: &Field| match field {
         Field::Annotation(key) => Some(*key),
-        Field::Label(_) | Field::ClassName => None,
+        Field::Label(_) | Field::ClassName | Field::BalancerClass => None,
     };
     let label = |field: &Field| match field {
         Field::Label(key) => Some(*key),
-        Field::Annotation(_) | Field::ClassName => None,
+        Field::Annotation(_) | Field::ClassName | Field::BalancerClass => None,
     };
     assert_eq!(annotations, declared(annotation));
     assert_eq!(variable(claims, "labelKeys"), declared(label));
@@ -596,11 +630,69 @@ fn every_policy_denies_with_a_403_and_applies_to_one_account() {
             assert_eq!(validation.reason.as_deref(), Some("Forbidden"), "{name}");
         }
         let conditions = spec.match_conditions.unwrap();
-        let account = if name.starts_with(names::AGENT) { names::AGENT } else { names::WEBHOOK };
+        let accounts = [names::AGENT, names::SPEAKER, names::WEBHOOK];
+        let account = accounts.into_iter().find(|account| name.starts_with(account)).unwrap();
         let user = format!("system:serviceaccount:{}:{account}", names::NAMESPACE);
         let expected = format!("request.userInfo.username == '{user}'");
-        let found: Vec<_> = conditions.iter().map(|condition| &condition.expression).collect();
-        assert_eq!(found, [&expected], "{name}");
+        // deploy/namespace changes the first one.
+        assert_eq!(conditions[0].expression, expected, "{name}");
+        let more: Vec<_> = conditions[1..].iter().map(|one| one.expression.as_str()).collect();
+        let heartbeat = "object.metadata.name.startsWith('node.')";
+        match name.as_str() {
+            names::SPEAKER_HEARTBEATS_POLICY => assert_eq!(more, [heartbeat]),
+            names::SPEAKER_ADDRESSES_POLICY => assert_eq!(more, [format!("!{heartbeat}")]),
+            _ => assert!(more.is_empty(), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn the_names_of_heartbeats_are_those_that_the_policy_expects() {
+    let name = |node: &str| heartbeat_name(&NodeName::parse(node).unwrap());
+    assert_eq!(name("node-a"), "node.node-a");
+    let long = ["x".repeat(60), "example".to_owned()].join(".");
+    let hash = name(&long).split_off(format!("node.{}-", &long[..46]).len());
+    assert_eq!(hash.len(), 16);
+    assert!(hash.bytes().all(|digit| digit.is_ascii_hexdigit() && !digit.is_ascii_uppercase()));
+    assert!(name(&long).starts_with(&format!("node.{}-", &long[..46])));
+}
+
+#[test]
+fn the_speaker_has_the_network_of_its_node_and_one_capability() {
+    let mut pod = speaker_pod();
+    assert_eq!(pod.host_network.take(), Some(true));
+    is_confined(&pod, Some(&["NET_RAW"]));
+    assert!(pod.volumes.is_none() && only_container(&pod).volume_mounts.is_none());
+    assert_eq!(pod.priority_class_name.as_deref(), Some("system-node-critical"));
+    let node = only_container(&pod).env.as_ref().unwrap().iter();
+    let node = node.filter_map(|env| env.value_from.as_ref()?.field_ref.as_ref());
+    assert_eq!(
+        node.map(|source| source.field_path.as_str()).collect::<Vec<_>>(),
+        ["spec.nodeName"]
+    );
+    let tolerated = pod.tolerations.unwrap();
+    assert!(tolerated.iter().any(|one| one.key.is_none() && one.effect.is_none()));
+    // A speaker hands its addresses over to others, which must run meanwhile.
+    let update = daemon_set(names::SPEAKER).spec.update_strategy.unwrap().rolling_update.unwrap();
+    assert_eq!((update.max_unavailable, update.max_surge), (Some(IntOrString::Int(1)), None));
+    let grace = u64::try_from(pod.termination_grace_period_seconds.unwrap()).unwrap();
+    assert!(grace > fastrak_speaker::run::GRACE.as_secs() + 1);
+}
+
+#[test]
+fn only_the_node_itself_reaches_the_admin_port_of_the_speaker() {
+    let args = ["fastrak-speaker", "--node=node-a"];
+    let address = fastrak_speaker::config::Args::try_parse_from(args).unwrap().admin.admin_addr;
+    assert!(address.ip().is_loopback());
+    let container = only_container(&speaker_pod()).clone();
+    assert_eq!((container.ports, container.args), (None, None));
+    for (probe, path) in
+        [(container.readiness_probe, "/readyz"), (container.liveness_probe, "/livez")]
+    {
+        let get = probe.unwrap().http_get.unwrap();
+        assert_eq!(get.path.as_deref(), Some(path));
+        assert_eq!(get.host, Some(address.ip().to_string()));
+        assert_eq!(get.port, IntOrString::Int(address.port().into()));
     }
 }
 

@@ -21,10 +21,6 @@ pub(super) type Service =
 
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The HTTP/2 pings. A vanished peer is detected after the sum of both times.
-pub(super) const PINGS: Pings =
-    Pings { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
-
 /// The read timeout, which detects a vanished peer that supports only HTTP/1.1. A server ends a
 /// watch after at most 290 s (`watch` requests that and waits 5 s longer), so healthy watches do
 /// not time out.
@@ -35,11 +31,21 @@ const READ_TIMEOUT: Duration = Duration::from_secs(330);
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// The interval and timeout of HTTP/2 pings on a connection with open streams.
+/// The HTTP/2 pings on a connection with open streams. A vanished peer is detected after the sum of
+/// both times.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pings {
-    interval: Duration,
-    timeout: Duration,
+pub struct Pings {
+    /// The time between two pings.
+    pub interval: Duration,
+    /// The time in which the peer must answer.
+    pub timeout: Duration,
+}
+
+impl Default for Pings {
+    /// Returns the pings of a process for which a minute does not matter.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) }
+    }
 }
 
 /// Returns the service for a configuration. Sends no request.

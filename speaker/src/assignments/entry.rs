@@ -122,6 +122,10 @@ impl Entry {
         matches!(self.part, Part::Answer(_))
     }
 
+    pub(super) fn observes(&self) -> bool {
+        matches!(self.part, Part::Observe(_))
+    }
+
     pub(super) fn can_hand_over(&self) -> bool {
         self.answers() && self.assignment.standby.is_some()
     }
@@ -132,7 +136,7 @@ impl Entry {
         monitor.is_silent().then_some(&self.assignment.holder)
     }
 
-    /// Forgets what was observed before the network task was stopped, after the list `number` was
+    /// Forgets what was observed before the network task silenced all addresses, after the list `number` was
     /// requested.
     pub(super) fn pause(&mut self, number: u64, now: Instant) {
         match &mut self.part {

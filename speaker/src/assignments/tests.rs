@@ -31,6 +31,13 @@ fn list(version: u64, assignments: Vec<Assignment>) -> Option<Listed> {
     Some(Listed { version, assignments })
 }
 
+/// Returns the assignments of a node whose interface is up.
+fn of(name: &str) -> Assignments {
+    let mut assignments = Assignments::new(node(name));
+    assignments.link(true);
+    assignments
+}
+
 /// Lets the list that is due be requested. Returns its number.
 fn request(assignments: &mut Assignments, now: Instant) -> Option<u64> {
     assignments.step(now);
@@ -42,7 +49,7 @@ fn request(assignments: &mut Assignments, now: Instant) -> Option<u64> {
 
 /// Returns the assignments of a node that has read this list.
 fn current(name: &str, version: u64, listed: Vec<Assignment>) -> (Assignments, Instant) {
-    let (mut assignments, now) = (Assignments::new(node(name)), Instant::now());
+    let (mut assignments, now) = (of(name), Instant::now());
     let number = request(&mut assignments, now).unwrap();
     assignments.listed(number, OLD, list(version, listed), now);
     (assignments, now)
@@ -54,7 +61,7 @@ fn answer(epoch: Epoch, sightings: u64) -> Action {
 
 #[test]
 fn nothing_is_answered_before_the_assignments_are_listed() {
-    let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
+    let (mut assignments, now) = (of("a"), Instant::now());
     assignments.watched(accepted("a", 1), now);
     assert!(!assignments.answers());
     let number = request(&mut assignments, now).unwrap();
@@ -83,7 +90,7 @@ fn the_response_to_its_own_write_makes_a_node_answer_at_once() {
     assert!(assignments.answers());
 
     let (mut assignments, now) = current("a", 1, vec![proposed("a", 1)]);
-    assignments.paused(OLD.next(), now);
+    assignments.silenced(OLD.next(), now);
     assignments.written(&proposed("a", 1), OLD, done(), now);
     assert!(!assignments.answers(), "it was stopped since it wrote");
     assert!(request(&mut assignments, now).is_some());
@@ -91,7 +98,7 @@ fn the_response_to_its_own_write_makes_a_node_answer_at_once() {
 
 #[test]
 fn a_failed_list_is_repeated() {
-    let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
+    let (mut assignments, now) = (of("a"), Instant::now());
     let number = request(&mut assignments, now).unwrap();
     assignments.listed(number, OLD, None, now);
     assert_eq!(request(&mut assignments, now), None);
@@ -100,7 +107,7 @@ fn a_failed_list_is_repeated() {
 
 #[test]
 fn an_assignment_that_is_newer_than_a_list_stays() {
-    let (mut assignments, now) = (Assignments::new(node("a")), Instant::now());
+    let (mut assignments, now) = (of("a"), Instant::now());
     let number = request(&mut assignments, now).unwrap();
     assignments.watched(proposed("a", 101), now);
     assignments.listed(number, OLD, list(100, Vec::new()), now);
@@ -138,7 +145,7 @@ fn a_node_that_was_stopped_answers_again_only_after_a_new_list() {
     assignments.expire();
     let before = request(&mut assignments, now).unwrap();
     let epoch = OLD.next();
-    assignments.paused(epoch, now);
+    assignments.silenced(epoch, now);
     assignments.listed(before, OLD, list(1, vec![accepted("a", 1)]), now);
     assert!(!assignments.answers(), "the list was requested before the pause");
     let number = request(&mut assignments, now).unwrap();
@@ -256,4 +263,37 @@ fn the_response_to_a_write_of_an_older_version_delays_nothing() {
     assignments.step(now);
     let hand_over = Action::Write(accepted("a", 2), Change::HandOver, OLD);
     assert_eq!(assignments.take_actions(), [hand_over]);
+}
+
+#[test]
+fn nothing_is_due_while_the_interface_is_down() {
+    let observed = |name| current(name, 1, vec![accepted("holder", 1)]);
+    let proposal = |name| current(name, 1, vec![proposed(name, 1)]);
+    for (mut assignments, now) in [observed("holder"), observed("standby"), proposal("a")] {
+        let _answers = assignments.take_actions();
+        assignments.link(false);
+        assignments.silenced(OLD.next(), now);
+        assert_eq!(assignments.roles().0, 0);
+        for second in 0..10 {
+            // The heartbeat of the holder has stopped too: a switch is down.
+            assignments.heartbeat(&node("holder"), Some(None), now);
+            assignments.step(now + Duration::from_secs(second));
+        }
+        assert_eq!(assignments.take_actions(), []);
+    }
+}
+
+#[test]
+fn a_node_whose_interface_was_down_answers_only_after_a_new_list() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.link(false);
+    assignments.silenced(OLD.next(), now);
+    assert_eq!(request(&mut assignments, now), None);
+    let epoch = OLD.next().next();
+    assignments.link(true);
+    assignments.silenced(epoch, now);
+    assert!(!assignments.answers());
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, epoch, list(2, vec![accepted("a", 1)]), now);
+    assert!(assignments.take_actions().contains(&answer(epoch, 0)));
 }

@@ -1,7 +1,11 @@
 //! The link of one interface: sends and receives its packets of ARP and NDP.
+//!
+//! All sockets are opened once, before the interface need exist, and stay when it is created again.
 
+use super::interface;
 use super::packet_socket::{self, Instruction};
 use crate::frame::{Mac, ndp};
+use crate::interface::{InterfaceName, State};
 use crate::responder::{Outgoing, Payload};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
@@ -19,6 +23,10 @@ const BUFFER: usize = 256;
 /// The memberships of one socket. Kernels before 6.8 allow some 365.
 const MEMBERSHIPS: usize = 256;
 
+/// The errors of an interface that is busy, down or gone.
+const LOST: [Errno; 6] =
+    [Errno::AGAIN, Errno::NOBUFS, Errno::NETDOWN, Errno::NETUNREACH, Errno::NODEV, Errno::NXIO];
+
 /// Passes solicitations and advertisements alone: else every IPv6 packet of the node would wake the
 /// speaker. Loads the next header and the type of ICMPv6 from the network header on.
 const NEIGHBOR_DISCOVERY: [Instruction; 7] = [
@@ -31,21 +39,24 @@ const NEIGHBOR_DISCOVERY: [Instruction; 7] = [
     (0x06, 0, 0, 0),     // ret nothing
 ];
 
-/// The sockets of one interface.
+/// The sockets of one network. No interface is chosen yet.
 #[derive(Debug)]
 pub struct Sockets {
-    interface: u32,
     arp: OwnedFd,
     ndp: OwnedFd,
-    groups: OwnedFd,
+    changes: OwnedFd,
+    groups: Vec<OwnedFd>,
 }
 
 /// The link of one interface.
 #[derive(Debug)]
 pub struct Link {
-    interface: u32,
+    name: InterfaceName,
+    /// The index of the interface whose packets are received.
+    index: Option<u32>,
     arp: AsyncFd<OwnedFd>,
     ndp: AsyncFd<OwnedFd>,
+    changes: AsyncFd<OwnedFd>,
     // Holds the memberships in the groups of the addresses.
     groups: Vec<OwnedFd>,
     members: BTreeMap<Ipv6Addr, usize>,
@@ -73,10 +84,22 @@ pub enum Protocol {
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// A socket could not be opened.
-    #[error("the packet socket of interface {interface} could not be opened")]
-    Open {
-        /// The index of the interface.
-        interface: u32,
+    #[error("the packet sockets could not be opened: the speaker needs the capability NET_RAW")]
+    Open(#[source] Errno),
+    /// The state of the interface could not be read.
+    #[error("the state of interface {name} could not be read")]
+    State {
+        /// The interface.
+        name: InterfaceName,
+        /// The cause.
+        #[source]
+        source: Errno,
+    },
+    /// The packets of the interface cannot be received.
+    #[error("the packet sockets could not be bound to interface {name}")]
+    Bind {
+        /// The interface.
+        name: InterfaceName,
         /// The cause.
         #[source]
         source: Errno,
@@ -105,26 +128,68 @@ pub enum LinkError {
 }
 
 impl Sockets {
-    /// Opens the sockets of the interface with this index. Requires `CAP_NET_RAW`.
-    pub fn open(interface: u32) -> Result<Self, LinkError> {
-        let failed = |source| LinkError::Open { interface, source };
+    /// Opens the sockets in the network of this thread. Requires `CAP_NET_RAW`.
+    pub fn open() -> Result<Self, LinkError> {
         Ok(Self {
-            interface,
-            arp: packets(ARP, interface, &[]).map_err(failed)?,
-            ndp: packets(IPV6, interface, &NEIGHBOR_DISCOVERY).map_err(failed)?,
-            groups: datagrams(AddressFamily::INET6).map_err(failed)?,
+            arp: packets(&[]).map_err(LinkError::Open)?,
+            ndp: packets(&NEIGHBOR_DISCOVERY).map_err(LinkError::Open)?,
+            changes: interface::changes().map_err(LinkError::Open)?,
+            // A kernel without IPv6 has none.
+            groups: datagrams(AddressFamily::INET6).into_iter().collect(),
         })
     }
 }
 
 impl Link {
-    /// Returns the link of these sockets. Requires a tokio runtime.
-    pub fn new(sockets: Sockets) -> Result<Self, LinkError> {
-        let Sockets { interface, arp, ndp, groups } = sockets;
-        let arp = packet_socket::watch(arp).map_err(LinkError::Watch)?;
-        let ndp = packet_socket::watch(ndp).map_err(LinkError::Watch)?;
-        let groups = vec![groups];
-        Ok(Self { interface, arp, ndp, groups, members: BTreeMap::new() })
+    /// Returns the link of the interface with this name. Requires a tokio runtime.
+    pub fn new(sockets: Sockets, name: InterfaceName) -> Result<Self, LinkError> {
+        let Sockets { arp, ndp, changes, groups } = sockets;
+        let watch = |socket| packet_socket::watch(socket).map_err(LinkError::Watch);
+        let (arp, ndp, changes) = (watch(arp)?, watch(ndp)?, watch(changes)?);
+        Ok(Self { name, index: None, arp, ndp, changes, groups, members: BTreeMap::new() })
+    }
+
+    /// Returns the name of the interface.
+    #[must_use]
+    pub fn name(&self) -> &InterfaceName {
+        &self.name
+    }
+
+    /// Returns the state of the interface.
+    pub fn state(&self) -> Result<State, LinkError> {
+        let state = interface::state(self.arp.get_ref().as_fd(), &self.name);
+        state.map_err(|source| LinkError::State { name: self.name.clone(), source })
+    }
+
+    /// Receives the packets of the interface in this state, if it is up.
+    pub fn attach(&mut self, state: State) -> Result<(), LinkError> {
+        let State::Up { index, .. } = state else {
+            // An interface that is created again must be bound again.
+            self.index = self.index.filter(|_| state != State::Missing);
+            return Ok(());
+        };
+        if self.index == Some(index) {
+            return Ok(());
+        }
+        self.index = None;
+        for (socket, protocol) in [(&self.arp, ARP), (&self.ndp, IPV6)] {
+            let bound = packet_socket::bind(socket.get_ref().as_fd(), protocol, index);
+            bound.map_err(|source| LinkError::Bind { name: self.name.clone(), source })?;
+        }
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// Waits until an interface of the network has changed. Cancelling the wait loses no change.
+    pub async fn changed(&self) -> Result<(), LinkError> {
+        loop {
+            let mut ready = self.changes.readable().await.map_err(LinkError::Receive)?;
+            let read = ready
+                .try_io(|socket| interface::discard(socket.get_ref().as_fd()).map_err(Into::into));
+            if let Ok(read) = read {
+                return read.map_err(LinkError::Receive);
+            }
+        }
     }
 
     /// Returns the next packet of another station. Cancelling the wait loses no packet.
@@ -142,23 +207,22 @@ impl Link {
 
     /// Sends a packet. A packet that the interface cannot send now is lost, as it may be on the wire.
     pub fn send(&self, outgoing: &Outgoing) -> Result<(), LinkError> {
+        let Some(index) = self.index else { return Ok(()) };
         let (socket, protocol) = match &outgoing.packet {
             Payload::Arp(_) => (&self.arp, ARP),
             Payload::Ndp(_) => (&self.ndp, IPV6),
         };
         let (socket, packet) = (socket.get_ref().as_fd(), outgoing.packet.bytes());
-        match packet_socket::send(socket, packet, (protocol, self.interface), outgoing.to) {
-            Ok(()) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::NETDOWN | Errno::NETUNREACH) => {
-                Ok(())
-            }
-            Err(error) => Err(LinkError::Send(error)),
+        match packet_socket::send(socket, packet, (protocol, index), outgoing.to) {
+            Err(error) if !LOST.contains(&error) => Err(LinkError::Send(error)),
+            _ => Ok(()),
         }
     }
 
     /// Joins the solicited-node multicast group of an address, so that switches and the interface
     /// deliver its solicitations. Addresses may share a group.
     pub fn join(&mut self, address: Ipv6Addr) -> Result<(), LinkError> {
-        let (group, interface) = (ndp::group(address), self.interface);
+        let (group, interface) = (ndp::group(address), self.index.unwrap_or_default());
         let failed = |source| LinkError::Join { address, source };
         if !self.members.contains_key(&group) {
             // A socket can have a limited number of memberships.
@@ -180,8 +244,9 @@ impl Link {
         if *members == 0 {
             self.members.remove(&group);
             // It fails on the other sockets, and if the interface is gone.
+            let index = self.index.unwrap_or_default();
             for socket in &self.groups {
-                let _not_member = sockopt::set_ipv6_drop_membership(socket, &group, self.interface);
+                let _not_member = sockopt::set_ipv6_drop_membership(socket, &group, index);
             }
         }
     }
@@ -191,15 +256,14 @@ fn datagrams(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
-/// Opens a socket that receives the packets of one protocol on one interface.
-fn packets(protocol: u16, interface: u32, filter: &[Instruction]) -> Result<OwnedFd, Errno> {
-    // Without a protocol it receives nothing before it has its filter and its interface.
+/// Opens a socket for the packets that a filter passes.
+fn packets(filter: &[Instruction]) -> Result<OwnedFd, Errno> {
+    // Without a protocol it receives nothing before it has its interface.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None)?;
     if !filter.is_empty() {
         packet_socket::set_filter(socket.as_fd(), filter)?;
     }
-    packet_socket::bind(socket.as_fd(), protocol, interface)?;
     Ok(socket)
 }
 

@@ -2,4 +2,6 @@
 
 mod answers;
 mod failover;
+mod link;
+mod rig;
 mod segment;

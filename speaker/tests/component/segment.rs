@@ -4,8 +4,14 @@ use anyhow::{Context, Result, anyhow, ensure};
 use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::frame::Mac;
 use fastrak_speaker::host::link::Sockets;
+use fastrak_speaker::interface::{InterfaceName, State};
 use fastrak_testkit::lan::{Host, Lan};
+use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// The interface of every host.
+pub(crate) const INTERFACE: &str = "eth0";
+const SOON: Duration = Duration::from_secs(5);
 
 /// A task that ends when this is dropped.
 pub(crate) struct AbortOnDrop(pub(crate) JoinHandle<()>);
@@ -22,15 +28,34 @@ pub(crate) async fn lan() -> Result<Lan> {
     Lan::create().await
 }
 
-/// Returns an announcer on the interface of a host, and its MAC address.
-pub(crate) async fn announcer(host: &Host) -> Result<(Announcer, Mac)> {
-    let (interface, octets) = host.interface().await?;
+/// Returns the sockets of a speaker in the network of a host.
+pub(crate) fn sockets(host: &Host) -> Result<Sockets> {
     let network = host.network()?;
     // A thread of its own: it stays in the host's network, and so do the sockets.
     let thread = std::thread::spawn(move || {
         network.enter()?;
-        Sockets::open(interface).context("open the sockets")
+        Sockets::open().context("open the sockets")
     });
-    let sockets = thread.join().map_err(|_| anyhow!("the thread panicked"))??;
-    Ok((Announcer::new(sockets, Mac(octets))?, Mac(octets)))
+    thread.join().map_err(|_| anyhow!("the thread panicked"))?
+}
+
+/// Returns an announcer on the interface of a host, and its MAC address.
+pub(crate) async fn announcer(host: &Host) -> Result<(Announcer, Mac)> {
+    let mut announcer = Announcer::new(sockets(host)?, InterfaceName::parse(INTERFACE)?)?;
+    let mac = becomes_up(&mut announcer).await?;
+    Ok((announcer, mac))
+}
+
+/// Waits until the interface of an announcer is up. Returns its MAC address.
+pub(crate) async fn becomes_up(announcer: &mut Announcer) -> Result<Mac> {
+    let waiting = async {
+        loop {
+            announcer.refresh()?;
+            if let State::Up { mac, .. } = announcer.state() {
+                return anyhow::Ok(mac);
+            }
+            announcer.changed().await?;
+        }
+    };
+    tokio::time::timeout(SOON, waiting).await.context("the interface is not up")?
 }

@@ -1,11 +1,12 @@
-//! A control plane with `deploy/base`, two nodes, and a client with every kind of token.
+//! A control plane with `deploy/base` and `deploy/addresses`, two nodes, and a client with every kind of token.
 
 use anyhow::{Result, bail, ensure};
 use fastrak_api::names::{self, kubernetes};
+use fastrak_e2e::install::overlay;
 use fastrak_testkit::{
-    ControlPlane, Identity, Options, apply_manifests, assets, eventually, fake_node, objects,
-    shared,
+    ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, objects, shared,
 };
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -19,6 +20,9 @@ const SOON: Duration = Duration::from_secs(60);
 /// The nodes.
 pub(crate) const A: &str = "node-a";
 pub(crate) const B: &str = "node-b";
+/// A node whose name is longer than a label.
+pub(crate) const LONG: &str =
+    "a-node-with-a-long-name.in-a-region-with-a-long-name.of-a-provider-with-one.example";
 
 static IDENTITIES: OnceCell<Identities> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(1);
@@ -30,6 +34,7 @@ struct Identities {
     b: Identity,
     loose: Identity,
     webhook: Identity,
+    speakers: [Identity; 4],
 }
 
 /// Clients of all identities.
@@ -44,6 +49,9 @@ pub(crate) struct Clients {
     pub(crate) loose: Client,
     /// The webhook.
     pub(crate) webhook: Client,
+    /// The speakers of [`A`], [`B`] and [`LONG`], and their account with a token that is bound to no
+    /// pod.
+    pub(crate) speakers: [Client; 4],
 }
 
 /// Creates the clients on the runtime of this test.
@@ -56,11 +64,16 @@ pub(crate) async fn clients() -> Result<Clients> {
         b: all.b.client().await?,
         loose: all.loose.client().await?,
         webhook: all.webhook.client().await?,
+        speakers: speakers(&all.speakers).await?,
     })
 }
 
+async fn speakers([a, b, long, loose]: &[Identity; 4]) -> Result<[Client; 4]> {
+    Ok([a.client().await?, b.client().await?, long.client().await?, loose.client().await?])
+}
+
 async fn install(plane: &'static ControlPlane) -> Result<Identities> {
-    apply_manifests(plane, &assets::repository().join("deploy/base")).await?;
+    apply_manifests(plane, &overlay(plane, &["addresses"])?).await?;
     // No webhook runs here, and the API server must not wait for one.
     plane
         .kubectl(&["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION])
@@ -73,7 +86,13 @@ async fn install(plane: &'static ControlPlane) -> Result<Identities> {
     let b = Identity::on_node(plane, names::NAMESPACE, names::AGENT, B).await?;
     let loose = Identity::of(plane, names::NAMESPACE, names::AGENT).await?;
     let webhook = Identity::of(plane, names::NAMESPACE, names::WEBHOOK).await?;
-    let all = Identities { plane, a, b, loose, webhook };
+    let speakers = [
+        Identity::on_node(plane, names::NAMESPACE, names::SPEAKER, A).await?,
+        Identity::on_node(plane, names::NAMESPACE, names::SPEAKER, B).await?,
+        Identity::on_node(plane, names::NAMESPACE, names::SPEAKER, LONG).await?,
+        Identity::of(plane, names::NAMESPACE, names::SPEAKER).await?,
+    ];
+    let all = Identities { plane, a, b, loose, webhook, speakers };
     await_policies(&client, &all).await?;
     Ok(all)
 }
@@ -83,6 +102,7 @@ async fn await_policies(admin: &Client, all: &Identities) -> Result<()> {
     let (loose, webhook) = (all.loose.client().await?, all.webhook.client().await?);
     claim(admin, "probe", A).await?;
     service(admin, "probe").await?;
+    let [.., loose_speaker] = speakers(&all.speakers).await?;
     eventually(SOON, "the policies are active", || async {
         let volume = volumes(&loose).create(&dry_run(), &volume(A, &uid())).await;
         refused(volume)?;
@@ -91,10 +111,34 @@ async fn await_policies(admin: &Client, all: &Identities) -> Result<()> {
         refused(patch_status(&nodes(&loose), A, json!({ "status": { "phase": "x" } })).await)?;
         let label = json!({ "metadata": { "labels": { "seen": "true" } } });
         refused(patch(&claims(&webhook), "probe", label.clone()).await)?;
-        refused(patch(&services(&webhook), "probe", label).await)
+        refused(patch(&services(&webhook), "probe", label).await)?;
+        for name in ["192.0.2.1", "node.node-a"] {
+            let lease = lease_json(name, "node-a", None);
+            refused(leases(&loose_speaker).create(&dry_run(), &lease_of(lease)).await)?;
+        }
+        anyhow::Ok(())
     })
     .await?;
     Ok(())
+}
+
+pub(crate) fn leases(client: &Client) -> Api<Lease> {
+    Api::namespaced(client.clone(), names::ADDRESS_NAMESPACE)
+}
+
+/// Returns a Lease as JSON: an assignment if it has a standby, else a heartbeat.
+pub(crate) fn lease_json(name: &str, holder: &str, standby: Option<&str>) -> Value {
+    let mut lease = json!({ "metadata": { "name": name }, "spec": { "holderIdentity": holder } });
+    if let Some(standby) = standby {
+        lease["metadata"]["labels"] = json!({ names::ADDRESS: names::ADDRESS_ENABLED });
+        lease["metadata"]["annotations"] =
+            json!({ names::STANDBY: standby, names::ADDRESS_STATE: "proposed" });
+    }
+    lease
+}
+
+pub(crate) fn lease_of(lease: Value) -> Lease {
+    serde_json::from_value(lease).expect("a Lease")
 }
 
 pub(crate) fn volumes(client: &Client) -> Api<PersistentVolume> {

@@ -31,7 +31,7 @@ async fn the_webhook_writes_every_field_that_it_declares() -> Result<()> {
         let change = match field {
             Field::Annotation(key) => annotation(key),
             Field::Label(key) => label(key),
-            Field::ClassName => continue,
+            Field::ClassName | Field::BalancerClass => continue,
         };
         let change = Patch::Merge(change);
         let on_claim = claims(&webhook).patch("declared", &trial, &change).await;

@@ -104,7 +104,7 @@ async fn is_answered(client: &Client) {
 #[tokio::test]
 async fn watches_and_requests_share_one_connection() {
     let server = server(&["h2", "http/1.1"]).await;
-    let client = client(server.port, PINGS);
+    let client = client(server.port, Pings::default());
     is_answered(&client).await;
     let _watches = (watch(&client).await, watch(&client).await, watch(&client).await);
     is_answered(&client).await;
@@ -114,7 +114,7 @@ async fn watches_and_requests_share_one_connection() {
 #[tokio::test]
 async fn http1_is_used_if_the_server_does_not_support_http2() {
     let server = server(&["http/1.1"]).await;
-    let client = client(server.port, PINGS);
+    let client = client(server.port, Pings::default());
     let _watch = watch(&client).await;
     is_answered(&client).await;
     assert_eq!(server.connections.load(Ordering::Relaxed), 2);
@@ -123,7 +123,7 @@ async fn http1_is_used_if_the_server_does_not_support_http2() {
 #[tokio::test]
 async fn an_unread_response_does_not_block_the_others() {
     let server = server(&["h2"]).await;
-    let client = client(server.port, PINGS);
+    let client = client(server.port, Pings::default());
     let mut unread = Vec::new();
     for _ in 0..10 {
         unread.push(client.request_stream(ask("/large")).await.unwrap());
