@@ -41,6 +41,10 @@ pub const AGENT_VOLUMES_POLICY: &str = "fastrak-agent-volumes";
 pub const WEBHOOK_CLAIMS_POLICY: &str = "fastrak-webhook-claims";
 /// The policy that restricts the webhook to its own fields of Services.
 pub const WEBHOOK_SERVICES_POLICY: &str = "fastrak-webhook-services";
+/// The policy that restricts the webhook to the addresses of its own Services.
+pub const WEBHOOK_SERVICE_STATUS_POLICY: &str = "fastrak-webhook-service-status";
+/// The ClusterRole and the Role that let the webhook assign addresses.
+pub const WEBHOOK_ADDRESSES: &str = "fastrak-webhook-addresses";
 /// The priority level of fastrak's requests to the API server.
 pub const PRIORITY_LEVEL: &str = "fastrak";
 /// Annotation on a node: the pool of that node that an administrator allows this cluster to adopt.

@@ -8,6 +8,7 @@ pub use self::steps::Demo;
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
+use fastrak_testkit::nodes::Outsider;
 
 /// Runs all steps and removes their objects.
 pub async fn run(demo: &Demo<'_>) -> Result<()> {
@@ -79,7 +80,11 @@ async fn a_stateful_set(demo: &Demo<'_>) -> Result<()> {
 }
 
 async fn a_service(demo: &Demo<'_>) -> Result<()> {
+    if let Some(outsider) = demo.outsider {
+        return a_service_with_an_address(demo, outsider).await;
+    }
     demo.heading("A Service of type LoadBalancer");
+    demo.say_skipped("no real nodes, so no speaker can answer for an address of the network")?;
     demo.apply("service.yaml").await?;
     let manage = ".metadata.annotations.operator\\.inlets\\.dev/manage";
     let manage = demo.read("svc", "web", manage).await?;
@@ -91,10 +96,28 @@ async fn a_service(demo: &Demo<'_>) -> Result<()> {
     demo.show_only(&["get", "svc", "web", "-o", "jsonpath={.metadata.annotations}"]).await
 }
 
+async fn a_service_with_an_address(demo: &Demo<'_>, outsider: &Outsider) -> Result<()> {
+    demo.heading("A Service of type LoadBalancer, and a pool of free addresses for it");
+    demo.apply("addresspool.yaml").await?;
+    demo.apply("service.yaml").await?;
+    let (path, address) = (".status.loadBalancer.ingress[0].ip", "10.214.0.208");
+    demo.until("the Service has the first address", "svc", "web", (path, address)).await?;
+    demo.show_only(&["get", "svc", "web"]).await?;
+    demo.show_only(&["get", "addresspools"]).await?;
+    demo.say("A host of the same network that is no node asks the Service:");
+    demo.request(outsider, &format!("http://{address}/hello"), "hello from").await
+}
+
 async fn everything_goes(demo: &Demo<'_>) -> Result<()> {
     demo.heading("kubectl delete, and nothing is left");
     for file in ["service.yaml", "statefulset.yaml", "deployment.yaml", "claim.yaml"] {
         demo.delete(file).await?;
+    }
+    if demo.outsider.is_some() {
+        demo.delete("addresspool.yaml").await?;
+        let leases =
+            ["get", "leases", "-n", names::ADDRESS_NAMESPACE, "-o", "name", "-l", names::ADDRESS];
+        demo.until_none("no address is assigned", &leases).await?;
     }
     // The StatefulSet's claims stay when it is deleted.
     demo.kubectl(&["delete", "pvc", "--all", "--wait=false"]).await?;

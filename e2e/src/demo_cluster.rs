@@ -5,6 +5,7 @@ use crate::demo::Demo;
 use crate::install::{Binaries, Processes, pods};
 use crate::transcript::Transcript;
 use anyhow::Result;
+use fastrak_testkit::nodes::Outsider;
 use fastrak_testkit::{Cluster, ClusterOptions};
 use fastrak_testkit::{ControlPlane, Options, fake_node};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum DemoCluster {
     /// Real nodes, with fastrak as pods.
-    Nodes(Box<Cluster>),
+    Nodes(Box<(Cluster, Outsider)>),
     /// A Node object, with fastrak as processes.
     Processes(Box<(Processes, ControlPlane)>),
 }
@@ -47,12 +48,13 @@ impl DemoCluster {
         let cluster = Cluster::start(ClusterOptions { nodes, ..ClusterOptions::default() }).await?;
         let output = cluster.plane().kubectl(&["get", "nodes"]).await?;
         transcript.command("kubectl get nodes", &output);
-        transcript.heading("fastrak, from deploy/base as it ships");
-        pods::install(&cluster, binaries).await?;
+        transcript.heading("fastrak, from deploy/base and deploy/addresses as they ship");
+        pods::install_addresses(&cluster, binaries).await?;
         let args = ["-n", fastrak_api::names::NAMESPACE, "get", "pods", "-o", "wide"];
         let output = cluster.plane().kubectl(&args).await?;
         transcript.command(&format!("kubectl {}", args.join(" ")), &output);
-        Ok(Self::Nodes(Box::new(cluster)))
+        let outsider = cluster.outsider().await?;
+        Ok(Self::Nodes(Box::new((cluster, outsider))))
     }
 
     async fn with_processes(binaries: &Binaries, transcript: &Transcript) -> Result<Self> {
@@ -68,7 +70,7 @@ impl DemoCluster {
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {
         match self {
-            Self::Nodes(cluster) => cluster.plane(),
+            Self::Nodes(pair) => pair.0.plane(),
             Self::Processes(pair) => &pair.1,
         }
     }
@@ -77,13 +79,17 @@ impl DemoCluster {
     #[must_use]
     pub fn demo<'a>(&'a self, transcript: &'a Transcript) -> Demo<'a> {
         let pools: BTreeMap<String, PathBuf> = match self {
-            Self::Nodes(cluster) => {
-                let nodes = cluster.nodes().iter();
+            Self::Nodes(pair) => {
+                let nodes = pair.0.nodes().iter();
                 nodes.map(|node| (node.name().to_owned(), node.pool_dir())).collect()
             }
             Self::Processes(pair) => [("node-a".to_owned(), pair.0.pool("node-a"))].into(),
         };
-        let runs_pods = matches!(self, Self::Nodes(_));
-        Demo { control_plane: self.control_plane(), pools, runs_pods, transcript }
+        let outsider = match self {
+            Self::Nodes(pair) => Some(&pair.1),
+            Self::Processes(_) => None,
+        };
+        let runs_pods = outsider.is_some();
+        Demo { control_plane: self.control_plane(), pools, runs_pods, outsider, transcript }
     }
 }

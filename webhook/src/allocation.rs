@@ -10,6 +10,7 @@ mod lease;
 mod metrics;
 mod plan;
 mod pools;
+mod report;
 mod service;
 mod state;
 mod status;

@@ -3,6 +3,7 @@
 use super::pools;
 use crate::transcript::Transcript;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use fastrak_testkit::nodes::Outsider;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, eventually};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub struct Demo<'a> {
     pub pools: BTreeMap<String, PathBuf>,
     /// Whether the nodes run pods.
     pub runs_pods: bool,
+    /// A host on the nodes' network that is no node, if there are real nodes.
+    pub outsider: Option<&'a Outsider>,
     /// The output.
     pub transcript: &'a Transcript,
 }
@@ -136,6 +139,18 @@ impl Demo<'_> {
             Ok(())
         })
         .await
+    }
+
+    /// Gets a page of a Service from outside of the cluster until it begins with `text`.
+    pub(super) async fn request(&self, from: &Outsider, url: &str, text: &str) -> Result<()> {
+        let words = ["busybox", "wget", "-q", "-T", "1", "-O", "-", url];
+        let page = eventually(PATIENCE, format!("{url} answers"), || async {
+            let page = from.run(&words).await?.stdout;
+            ensure!(page.starts_with(text), "{page:?}");
+            Ok(page)
+        });
+        self.transcript.command(&format!("wget -q -O - {url}"), &page.await?);
+        Ok(())
     }
 
     pub(super) async fn kubectl(&self, args: &[&str]) -> Result<String> {

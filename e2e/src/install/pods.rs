@@ -1,10 +1,10 @@
 //! Installs fastrak as pods on real nodes.
 
-use super::{Binaries, base};
+use super::{Binaries, base, overlay};
 use anyhow::Result;
 use fastrak_api::names;
 use fastrak_testkit::apply_manifests;
-use fastrak_testkit::{Cluster, Image};
+use fastrak_testkit::{Cluster, ControlPlane, Image};
 use std::path::Path;
 
 /// Installs fastrak on a cluster and waits until it is ready.
@@ -24,6 +24,14 @@ pub async fn install_overlay(cluster: &Cluster, binaries: &Binaries, overlay: &P
     roll_out(cluster, binaries, &agent, overlay).await
 }
 
+/// Installs fastrak with the component that gives Services addresses.
+pub async fn install_addresses(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
+    cluster.load_image(&Image::of_binary(&binaries.speaker, &tag(names::SPEAKER))?).await?;
+    let plane = cluster.plane();
+    install_overlay(cluster, binaries, &overlay(plane, &["addresses"])?).await?;
+    rolled_out(plane, &format!("daemonset/{}", names::SPEAKER)).await
+}
+
 async fn roll_out(
     cluster: &Cluster,
     binaries: &Binaries,
@@ -37,11 +45,14 @@ async fn roll_out(
     for workload in
         [format!("deployment/{}", names::WEBHOOK), format!("daemonset/{}", names::AGENT)]
     {
-        plane
-            .kubectl(&["-n", names::NAMESPACE, "rollout", "status", &workload, "--timeout=50s"])
-            .await?;
+        rolled_out(plane, &workload).await?;
     }
     Ok(())
+}
+
+async fn rolled_out(plane: &ControlPlane, workload: &str) -> Result<()> {
+    let args = ["-n", names::NAMESPACE, "rollout", "status", workload, "--timeout=50s"];
+    plane.kubectl(&args).await.map(drop)
 }
 
 /// Returns the image name of a program in the manifests.

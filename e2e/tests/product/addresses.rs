@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use fastrak_api::address_pool::AddressPool;
 use fastrak_api::names;
-use fastrak_e2e::install::{Binaries, overlay, pods};
+use fastrak_e2e::install::{Binaries, pods};
 use fastrak_testkit::nodes::{FREE_ADDRESSES, Outsider};
 use fastrak_testkit::objects::{pod, service};
 use fastrak_testkit::{Cluster, ClusterOptions, Node, eventually, or_skip};
@@ -31,8 +31,7 @@ impl Scene {
     async fn start() -> Result<Self> {
         let cluster =
             Cluster::start(ClusterOptions { nodes: 2, ..ClusterOptions::default() }).await?;
-        let manifests = overlay(cluster.plane(), &["addresses"])?;
-        pods::install_overlay(&cluster, &Binaries::built()?, &manifests).await?;
+        pods::install_addresses(&cluster, &Binaries::built()?).await?;
         let (client, outsider) = (cluster.client().await?, cluster.outsider().await?);
         let this = Self { cluster, client, outsider };
         this.pool().await?;
@@ -97,6 +96,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_answers_on_its_address_and_survives_its_node() -> Result<()> {
+    let _turn = crate::turn().await;
     or_skip!(Cluster::supported(), Ok(()));
     let scene = Scene::start().await?;
     let address = scene.address().await?;

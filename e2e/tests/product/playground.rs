@@ -26,6 +26,7 @@ async fn the_demo_succeeds_and_a_cluster_runs_until_it_is_stopped() -> Result<()
     let last = output.lines().last().unwrap_or_default();
     assert!(last.starts_with("demo: ok"), "{output}");
     assert!(output.contains("In the pool of node-"), "{output}");
+    assert!(output.contains("$ wget -q -O - http://10.214.0.208/hello"), "{output}");
 
     let log = folder.path().join("cluster.log");
     let cluster = playground(&["cluster", "--nodes", "1"], &folder);
@@ -39,7 +40,7 @@ async fn the_demo_succeeds_and_a_cluster_runs_until_it_is_stopped() -> Result<()
     let kubectl = Assets::find().await?.program("kubectl");
     let get = ["get", "daemonsets", "-A", "-o", "name", "--kubeconfig", &kubeconfig];
     let found = Invocation::new(kubectl).args(get).run().await?.stdout;
-    assert_eq!(found.trim(), "daemonset.apps/fastrak-agent");
+    assert_eq!(found.trim(), "daemonset.apps/fastrak-agent\ndaemonset.apps/fastrak-speaker");
 
     let output = playground(&["down"], &folder).run().await?.stdout;
     assert!(output.lines().last().unwrap_or_default().starts_with("cluster-down: ok"), "{output}");

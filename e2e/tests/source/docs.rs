@@ -83,6 +83,11 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::STANDBY,
         names::ADDRESS_STATE,
         names::ADDRESS_CONFLICT,
+        names::LOAD_BALANCER_IPS,
+        names::SERVICE_NAMESPACE,
+        names::SERVICE_NAME,
+        names::SERVICE_UID,
+        names::ADDRESS_POOL_VERSION,
     ];
     let readme = tree::read("README.md");
     let shown = keys(&readme, "Names");
@@ -94,6 +99,10 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::STANDBY,
         names::ADDRESS_STATE,
         names::ADDRESS_CONFLICT,
+        names::SERVICE_NAMESPACE,
+        names::SERVICE_NAME,
+        names::SERVICE_UID,
+        names::ADDRESS_POOL_VERSION,
     ];
     let expected = known.into_iter().filter(|name| !hidden.contains(name));
     assert_eq!(shown, expected.map(str::to_owned).collect::<BTreeSet<_>>());
@@ -122,6 +131,7 @@ fn annotations_of_other_projects_are_spelled_correctly() {
         kubernetes::STORAGE_PROVISIONER_BETA,
         kubernetes::HOSTNAME,
         kubernetes::SOURCE_RANGES,
+        kubernetes::EXCLUDE_BALANCERS,
         "pod-security.kubernetes.io/enforce",
         "kustomize.config.k8s.io/v1beta1",
     ];

@@ -21,6 +21,7 @@ use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
@@ -146,6 +147,9 @@ fn every_field_of_every_object_exists_in_its_kubernetes_type() {
             ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration") => {
                 is_whole::<PriorityLevelConfiguration>
             }
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => {
+                is_whole::<CustomResourceDefinition>
+            }
             unknown => panic!("{file}: {unknown:?} is not read by this test"),
         };
         check(&file, &object);
@@ -222,6 +226,13 @@ fn objects_have_the_names_that_the_programs_use() {
         ("ValidatingAdmissionPolicyBinding", names::SPEAKER_ADDRESSES_POLICY),
         ("ValidatingAdmissionPolicy", names::SPEAKER_HEARTBEATS_POLICY),
         ("ValidatingAdmissionPolicyBinding", names::SPEAKER_HEARTBEATS_POLICY),
+        ("CustomResourceDefinition", names::ADDRESS_POOLS),
+        ("ClusterRole", names::WEBHOOK_ADDRESSES),
+        ("ClusterRoleBinding", names::WEBHOOK_ADDRESSES),
+        ("Role", names::WEBHOOK_ADDRESSES),
+        ("RoleBinding", names::WEBHOOK_ADDRESSES),
+        ("ValidatingAdmissionPolicy", names::WEBHOOK_SERVICE_STATUS_POLICY),
+        ("ValidatingAdmissionPolicyBinding", names::WEBHOOK_SERVICE_STATUS_POLICY),
     ];
     let expected = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -229,7 +240,7 @@ fn objects_have_the_names_that_the_programs_use() {
     let there: Vec<_> =
         there.iter().map(|(_, o)| (text(&o["kind"]), text(&o["metadata"]["name"]))).collect();
     assert_eq!(BTreeSet::from(expected), there.iter().cloned().collect());
-    assert_eq!(there.len(), 47, "an object exists twice");
+    assert_eq!(there.len(), 54, "an object exists twice");
 }
 
 #[test]
@@ -244,6 +255,7 @@ fn namespaced_objects_are_in_fastraks_namespace() {
         "ValidatingAdmissionPolicyBinding",
         "PriorityLevelConfiguration",
         "FlowSchema",
+        "CustomResourceDefinition",
     ];
     for (file, object) in objects() {
         let namespace = object["metadata"]["namespace"].as_str();
@@ -252,7 +264,11 @@ fn namespaced_objects_are_in_fastraks_namespace() {
         let (name, kind) = (&object["metadata"]["name"], object["kind"].as_str().unwrap());
         let expected = match kind {
             _ if name == names::PROBE_NAMESPACE => names::PROBE_NAMESPACE,
-            "Role" | "RoleBinding" if name == names::SPEAKER => names::ADDRESS_NAMESPACE,
+            "Role" | "RoleBinding"
+                if name == names::SPEAKER || name == names::WEBHOOK_ADDRESSES =>
+            {
+                names::ADDRESS_NAMESPACE
+            }
             _ => names::NAMESPACE,
         };
         assert_eq!(namespace, (!wide).then_some(expected), "{file}: {}", object["kind"]);

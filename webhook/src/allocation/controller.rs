@@ -1,19 +1,19 @@
 //! Watches what addresses depend on, and carries out the plan.
 
 use super::AllocationMetrics;
-use super::plan::{Plan, Problem, Step, Subject, View, plan};
+use super::plan::{Plan, Step, Subject, View, plan};
 use super::pools::{self, Checked};
-use super::service::{AddressService, Key};
+use super::report::Reporter;
+use super::service::AddressService;
 use super::state::{Watched, read_lease, read_namespace, read_network, read_pool};
 use super::status;
 use super::writes::{WriteError, Writer, Written};
-use crate::event::{Action, Events};
+use crate::event::Events;
 use crate::snapshot::agent_pods::{AgentPod, AgentTracker};
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::address_pool::AddressPool;
 use fastrak_api::names::{self, kubernetes};
-use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock;
 use fastrak_runtime::retry::KeyedBackoff;
@@ -21,7 +21,7 @@ use fastrak_runtime::timer::reached;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Pod, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,8 +72,7 @@ struct Run<'a> {
     busy: BTreeSet<Subject>,
     backoff: KeyedBackoff<Subject, Instant>,
     requests: JoinSet<Outcome>,
-    /// The problems that were reported, and still exist.
-    reported: BTreeSet<(Key, String)>,
+    reporter: Reporter,
     status_due: Instant,
 }
 
@@ -111,7 +110,7 @@ impl<'a> Run<'a> {
             busy: BTreeSet::new(),
             backoff: KeyedBackoff::new(FIRST_DELAY, LONGEST_DELAY, FORGET_AFTER),
             requests: JoinSet::new(),
-            reported: BTreeSet::new(),
+            reporter: Reporter::new(parts.events.clone()),
             status_due: Instant::now(),
         }
     }
@@ -159,7 +158,9 @@ impl<'a> Run<'a> {
     fn advance(&mut self) {
         let Some(snapshot) = self.parts.store.latest() else { return };
         let Some((plan, checked)) = self.plan(&snapshot) else { return };
-        self.report(&plan.problems);
+        if let Some(services) = self.watched.services.all() {
+            self.reporter.problems(&plan.problems, services);
+        }
         for step in plan.steps {
             self.start(step);
         }
@@ -236,65 +237,16 @@ impl<'a> Run<'a> {
             Written::Lease(lease) => self.watched.leases.put(lease.address(), *lease),
             Written::Released(address) => self.watched.leases.remove(&address),
             Written::Service(service) => {
-                if let Step::Publish { addresses, .. } = step {
-                    self.published(&service, addresses);
+                if let (Step::Publish { addresses, .. }, Some(leases)) =
+                    (step, self.watched.leases.all())
+                {
+                    self.reporter.published(&service, addresses, leases);
                 }
                 self.watched.services.put(service.key.clone(), *service);
             }
             // The watch shows what has changed.
             Written::Superseded => drop(self.backoff.record(subject, Instant::now())),
         }
-    }
-
-    fn published(&self, service: &AddressService, addresses: &[IpAddr]) {
-        let (namespace, name) = &service.key;
-        tracing::info!(namespace, name, ?addresses, "wrote the addresses of a Service");
-        if addresses.is_empty() {
-            return;
-        }
-        let texts: Vec<_> = addresses.iter().map(|address| self.described(*address)).collect();
-        let note = format!("assigned {}", texts.join(" and "));
-        self.record(&service.key, &service.uid, EventReason::AddressAssigned, note);
-    }
-
-    fn described(&self, address: IpAddr) -> String {
-        let lease = self.watched.leases.all().and_then(|all| all.get(&address));
-        lease.map_or_else(
-            || address.to_string(),
-            |lease| format!("{address}, answered by node {}", lease.assignment.holder),
-        )
-    }
-
-    /// Records an event for each problem that was not reported yet.
-    fn report(&mut self, problems: &[(Key, Problem)]) {
-        let texts = problems.iter().map(|(key, problem)| (key.clone(), problem.to_string()));
-        let now: BTreeSet<_> = texts.collect();
-        for (key, problem) in problems {
-            let note = problem.to_string();
-            let entry = (key.clone(), note);
-            if self.reported.contains(&entry) {
-                continue;
-            }
-            let Some(service) = self.watched.services.all().and_then(|all| all.get(key)) else {
-                continue;
-            };
-            let (namespace, name) = key;
-            tracing::info!(namespace, name, problem = entry.1, "a Service has no address");
-            self.record(key, &service.uid, problem.reason(), entry.1);
-        }
-        self.reported = now;
-    }
-
-    fn record(&self, (namespace, name): &Key, uid: &str, reason: EventReason, note: String) {
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Service".to_owned()),
-            namespace: Some(namespace.clone()),
-            name: Some(name.clone()),
-            uid: Some(uid.to_owned()),
-            ..ObjectReference::default()
-        };
-        self.parts.events.record(regarding, reason, Action::Assigning, note);
     }
 
     fn write_status(&mut self, checked: &Checked) {
