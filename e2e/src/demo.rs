@@ -8,7 +8,7 @@ pub use self::steps::Demo;
 
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
-use fastrak_testkit::nodes::Outsider;
+use std::net::IpAddr;
 
 /// Runs all steps and removes their objects.
 pub async fn run(demo: &Demo<'_>) -> Result<()> {
@@ -80,8 +80,8 @@ async fn a_stateful_set(demo: &Demo<'_>) -> Result<()> {
 }
 
 async fn a_service(demo: &Demo<'_>) -> Result<()> {
-    if let Some(outsider) = demo.outsider {
-        return a_service_with_an_address(demo, outsider).await;
+    if demo.outsider.is_some() {
+        return a_service_with_an_address(demo).await;
     }
     demo.heading("A Service of type LoadBalancer");
     demo.say_skipped("no real nodes, so no speaker can answer for an address of the network")?;
@@ -96,7 +96,7 @@ async fn a_service(demo: &Demo<'_>) -> Result<()> {
     demo.show_only(&["get", "svc", "web", "-o", "jsonpath={.metadata.annotations}"]).await
 }
 
-async fn a_service_with_an_address(demo: &Demo<'_>, outsider: &Outsider) -> Result<()> {
+async fn a_service_with_an_address(demo: &Demo<'_>) -> Result<()> {
     demo.heading("A Service of type LoadBalancer, and a pool of free addresses for it");
     demo.apply("addresspool.yaml").await?;
     demo.apply("service.yaml").await?;
@@ -105,7 +105,7 @@ async fn a_service_with_an_address(demo: &Demo<'_>, outsider: &Outsider) -> Resu
     demo.show_only(&["get", "svc", "web"]).await?;
     demo.show_only(&["get", "addresspools"]).await?;
     demo.say("A host of the same network that is no node asks the Service:");
-    demo.request(outsider, &format!("http://{address}/hello"), "hello from").await
+    demo.get((address.parse::<IpAddr>()?, 80).into(), "/hello", "hello from").await
 }
 
 async fn everything_goes(demo: &Demo<'_>) -> Result<()> {

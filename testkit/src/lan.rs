@@ -6,10 +6,12 @@
 //! Nothing of it exists outside these namespaces, and the kernel removes it with its processes.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::fd::AsFd as _;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -18,6 +20,8 @@ use crate::process::{Invocation, Process};
 
 /// The port of the discard protocol (RFC 863).
 const DISCARD: u16 = 9;
+/// How long a client waits for a connection, or for a response.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An Ethernet segment.
 #[derive(Debug)]
@@ -82,8 +86,7 @@ impl Host {
 
     /// Returns the host's network, for a thread of the test to enter.
     pub fn network(&self) -> Result<Network> {
-        let path = format!("/proc/{}/ns/net", self.namespace.pid());
-        File::open(&path).map(Network).with_context(|| format!("open {path}"))
+        Network::of(self.namespace.pid())
     }
 
     /// Returns the index and the MAC address of the host's interface.
@@ -120,6 +123,29 @@ impl Host {
 }
 
 impl Network {
+    /// Returns the network of a process.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        File::open(&path).map(Self).with_context(|| format!("open {path}"))
+    }
+
+    /// Gets a page by HTTP, and returns its body.
+    pub(crate) async fn get(self, address: SocketAddr, path: &str) -> Result<String> {
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let got = tokio::task::spawn_blocking(move || {
+            // A thread of its own: a thread of the pool would stay in the network.
+            let thread = std::thread::spawn(move || {
+                self.enter()?;
+                exchange(address, &request)
+            });
+            thread.join().map_err(|_| anyhow!("getting a page panicked"))?
+        });
+        let response = got.await.context("get a page")??;
+        let (head, body) = response.split_once("\r\n\r\n").context("a response has a body")?;
+        ensure!(head.contains(" 200 "), "{head}");
+        Ok(body.to_owned())
+    }
+
     /// Moves the calling thread into the network. Sockets that it opens stay there.
     pub fn enter(&self) -> Result<()> {
         move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
@@ -135,6 +161,15 @@ impl Network {
         let socket = UdpSocket::bind((any, 0)).context("bind a socket")?;
         socket.send_to(&[], (address, DISCARD)).context("send a datagram").map(drop)
     }
+}
+
+fn exchange(address: SocketAddr, request: &str) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context("connect")?;
+    stream.set_read_timeout(Some(PATIENCE)).context("set a timeout")?;
+    stream.write_all(request.as_bytes()).context("send a request")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).context("read a response")?;
+    Ok(response)
 }
 
 /// Starts a process that holds a network namespace.

@@ -14,6 +14,7 @@ pub(crate) mod remains;
 pub(crate) mod sandbox;
 mod supported;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +34,7 @@ use crate::control_plane::{Component, ControlPlane, KUBERNETES_SERVICE, Options,
 use crate::environment::{self, Missing};
 use crate::eventually::eventually;
 use crate::image::Image;
+use crate::lan::Network;
 use crate::process::{Invocation, Output, Process};
 use crate::state::{StateFolder, turn};
 
@@ -78,9 +80,9 @@ pub struct Outsider {
 }
 
 impl Outsider {
-    /// Runs a program of the machine in the host's network.
-    pub async fn run(&self, words: &[&str]) -> Result<Output> {
-        self.compartment.network_run(words).await
+    /// Gets a page by HTTP, and returns its body. It waits a second for the connection.
+    pub async fn get(&self, address: SocketAddr, path: &str) -> Result<String> {
+        Network::of(self.compartment.pid())?.get(address, path).await
     }
 }
 

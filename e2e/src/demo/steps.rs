@@ -7,6 +7,7 @@ use fastrak_testkit::nodes::Outsider;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, eventually};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -142,14 +143,14 @@ impl Demo<'_> {
     }
 
     /// Gets a page of a Service from outside of the cluster until it begins with `text`.
-    pub(super) async fn request(&self, from: &Outsider, url: &str, text: &str) -> Result<()> {
-        let words = ["busybox", "wget", "-q", "-T", "1", "-O", "-", url];
-        let page = eventually(PATIENCE, format!("{url} answers"), || async {
-            let page = from.run(&words).await?.stdout;
+    pub(super) async fn get(&self, address: SocketAddr, path: &str, text: &str) -> Result<()> {
+        let outsider = self.outsider.context("there are no real nodes")?;
+        let page = eventually(PATIENCE, format!("{address}{path} answers"), || async {
+            let page = outsider.get(address, path).await?;
             ensure!(page.starts_with(text), "{page:?}");
             Ok(page)
         });
-        self.transcript.command(&format!("wget -q -O - {url}"), &page.await?);
+        self.transcript.command(&format!("GET http://{address}{path}"), &page.await?);
         Ok(())
     }
 

@@ -78,10 +78,8 @@ impl Scene {
 
     /// Returns whether the client gets the page.
     async fn answers(&self, address: &str) -> Result<()> {
-        let url = format!("http://{address}/");
-        let page =
-            self.outsider.run(&["busybox", "wget", "-q", "-T", "1", "-O", "-", &url]).await?;
-        ensure!(page.stdout == "hello\n", "{page:?}");
+        let page = self.outsider.get(format!("{address}:80").parse()?, "/").await?;
+        ensure!(page == "hello\n", "{page:?}");
         Ok(())
     }
 
@@ -105,8 +103,9 @@ async fn a_service_answers_on_its_address_and_survives_its_node() -> Result<()> 
     let holder = scene.holder(&address).await?;
     // The node's own ports are not reachable on the address.
     for port in ["10250", "10256"] {
-        let tried = scene.outsider.run(&["busybox", "nc", "-w", "1", "-z", &address, port]).await;
-        ensure!(tried.is_err(), "port {port} of the node is open on the address");
+        let tried = scene.outsider.get(format!("{address}:{port}").parse()?, "/healthz").await;
+        let error = format!("{:#}", tried.err().context("a port of the node answers")?);
+        ensure!(error.contains("connect"), "port {port} of the node is open: {error}");
     }
     scene.cluster.plug(holder, false).await?;
     let since = Instant::now();

@@ -26,7 +26,7 @@ async fn the_demo_succeeds_and_a_cluster_runs_until_it_is_stopped() -> Result<()
     let last = output.lines().last().unwrap_or_default();
     assert!(last.starts_with("demo: ok"), "{output}");
     assert!(output.contains("In the pool of node-"), "{output}");
-    assert!(output.contains("$ wget -q -O - http://10.214.0.208/hello"), "{output}");
+    assert!(output.contains("$ GET http://10.214.0.208:80/hello"), "{output}");
 
     let log = folder.path().join("cluster.log");
     let cluster = playground(&["cluster", "--nodes", "1"], &folder);
