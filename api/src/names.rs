@@ -147,6 +147,8 @@ pub const STANDBY: &str = domain!("standby");
 pub const ADDRESS_STATE: &str = domain!("address-state");
 /// Annotation on a refused Lease: the MAC address of the station that uses the address.
 pub const ADDRESS_CONFLICT: &str = domain!("address-conflict");
+/// Annotation on the Lease of a heartbeat: the MAC address of the speaker that writes it.
+pub const HEARTBEAT_MAC: &str = domain!("heartbeat-mac");
 /// Name of the speaker's DaemonSet, ServiceAccount and Role, and the value of the label
 /// [`kubernetes::APP_NAME`] on its pods.
 pub const SPEAKER: &str = "fastrak-speaker";

@@ -5,3 +5,4 @@ mod failover;
 mod link;
 mod rig;
 mod segment;
+mod twins;

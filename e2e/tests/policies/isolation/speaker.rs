@@ -18,6 +18,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 
+const MAC: &str = "02:00:00:00:00:01";
 const OTHERS: &str = "only the assignments of its own node";
 const CHANGES: &str = "accepts or refuses an address that is proposed to its node, or exchanges";
 const ELSE: &str = "changes nothing else of the assignment";
@@ -200,8 +201,13 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
     let Clients { admin, speakers: [a, b, long, loose], .. } = or_skip!(clients().await, Ok(()));
     let own = Leases::new(a.clone(), node(A));
     for _ in 0..2 {
-        own.beat().await.context("create it, then renew it")?;
+        let written = own.beat(MAC, MAC).await.context("create it, then renew it")?;
+        ensure!(written, "another speaker has written it");
     }
+    ensure!(!own.beat("02:00:00:00:00:02", MAC).await?, "it is not of that speaker");
+    let found = own.own_heartbeat().await?.context("there is a heartbeat")?;
+    ensure!(own.adopt(&found, "02:00:00:00:00:02").await?, "take it over");
+    ensure!(!own.adopt(&found, MAC).await?, "it has changed");
     let why = "the heartbeat of its own node only";
     let name = heartbeat_name(&node(A));
     let renewed = json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } });
@@ -222,13 +228,17 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
         annotate(json!({ "example.com/other": "x" })),
         json!({ "spec": { "leaseDurationSeconds": 1 } }),
     ] {
-        refused_for(patch(&leases(&a), &name, more).await, "only the holder and the time")?;
+        refused_for(
+            patch(&leases(&a), &name, more).await,
+            "only the holder, the time and the MAC address",
+        )?;
     }
     let removed = json!([{ "op": "remove", "path": "/spec/holderIdentity" }]);
     refused_for(json_patch(&leases(&a), &name, removed).await, why)?;
     ensure!(leases(&admin).get(&name).await?.spec.is_some());
 
-    Leases::new(long.clone(), node(LONG)).beat().await.context("of a node with a long name")?;
+    let heartbeat = Leases::new(long.clone(), node(LONG));
+    ensure!(heartbeat.beat(MAC, MAC).await.context("of a node with a long name")?);
     let prefix = &LONG[..46];
     for name in [
         format!("node.{LONG}"),
