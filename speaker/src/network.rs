@@ -46,8 +46,10 @@ pub enum Command {
     Observe(IpAddr),
     /// Do not report who uses the address any more.
     Ignore(IpAddr),
-    /// Ask who uses the address.
+    /// Check whether anybody uses the address.
     Probe(IpAddr),
+    /// Ask the holder of the address.
+    Ask(IpAddr),
 }
 
 /// A report to the controller, of this task or of the one that writes heartbeats.
@@ -253,6 +255,7 @@ impl Network {
             Command::Observe(address) => self.announcer.observe(address),
             Command::Ignore(address) => self.announcer.ignore(address),
             Command::Probe(address) => self.announcer.probe(address)?,
+            Command::Ask(address) => self.announcer.ask(address)?,
         }
         Ok(())
     }
