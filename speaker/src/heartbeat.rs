@@ -83,7 +83,9 @@ impl Heartbeats {
             return Ok(());
         }
         let found = self.leases.own_heartbeat().await?;
+        let was_only = self.is_only();
         let is_own = match (self.owner.look(found.as_ref(), &before, Instant::now()), &found) {
+            (Verdict::Own, Some(_)) if was_only => return Err(LeasesError::NotRenewed),
             (Verdict::Own, _) => true,
             (Verdict::Abandoned, Some(found)) => {
                 let is_adopted = self.leases.adopt(found, &mac).await?;

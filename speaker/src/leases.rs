@@ -59,6 +59,12 @@ pub enum LeasesError {
     /// The heartbeat could not be written.
     #[error("the heartbeat could not be written")]
     Beat(#[source] kube::Error),
+    /// The heartbeat has the MAC address of this speaker, and could not be renewed.
+    #[error(
+        "the heartbeat of this node has another holder, or was changed at the same time; if this \
+         repeats, delete its Lease"
+    )]
+    NotRenewed,
     /// An assignment could not be written.
     #[error("the assignment could not be written")]
     Write(#[source] kube::Error),

@@ -55,13 +55,13 @@ async fn json_patch(api: &Api<Lease>, name: &str, patch: Value) -> kube::Result<
 }
 
 /// Returns a merge patch of annotations.
-fn annotate(annotations: Value) -> Value {
+fn annotate(annotations: &Value) -> Value {
     json!({ "metadata": { "annotations": annotations } })
 }
 
 /// Returns a merge patch that sets holder and standby.
 fn nodes(holder: &str, standby: Option<&str>) -> Value {
-    let mut patch = annotate(json!({ names::STANDBY: standby }));
+    let mut patch = annotate(&json!({ names::STANDBY: standby }));
     patch["spec"] = json!({ "holderIdentity": holder });
     patch
 }
@@ -88,14 +88,14 @@ async fn a_speaker_makes_every_change_of_its_own_assignments() -> Result<()> {
 async fn a_speaker_answers_no_proposal_to_another_node() -> Result<()> {
     let Clients { admin, speakers: [a, b, _, loose], .. } = or_skip!(clients().await, Ok(()));
     let name = lease_name(assigned(&admin, address(12)).await?.address);
-    let accept = annotate(json!({ names::ADDRESS_STATE: "accepted" }));
+    let accept = annotate(&json!({ names::ADDRESS_STATE: "accepted" }));
     // The standby may only take over what the holder has accepted.
     refused_for(patch(&leases(&b), &name, accept.clone()).await, CHANGES)?;
     refused_for(patch(&leases(&b), &name, nodes(B, Some(A))).await, CHANGES)?;
     refused_for(patch(&leases(&loose), &name, accept).await, OTHERS)?;
     // A refusal names the station that uses the address.
     for conflict in [None, Some("a tenant"), Some("02:00:00:00:00:0g")] {
-        let refuse = annotate(json!({
+        let refuse = annotate(&json!({
             names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: conflict,
         }));
         refused_for(patch(&leases(&a), &name, refuse).await, CHANGES)?;
@@ -125,15 +125,15 @@ async fn a_speaker_changes_nothing_else_of_an_assignment() -> Result<()> {
         (nodes(B, None), CHANGES),
         (nodes(A, None), CHANGES),
         // Another state.
-        (annotate(json!({ names::ADDRESS_STATE: "proposed" })), CHANGES),
-        (annotate(json!({ names::ADDRESS_STATE: null })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_STATE: "proposed" })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_STATE: null })), CHANGES),
         (
-            annotate(json!({
+            annotate(&json!({
                 names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: "02:00:00:00:00:09",
             })),
             CHANGES,
         ),
-        (annotate(json!({ names::ADDRESS_CONFLICT: "02:00:00:00:00:09" })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_CONFLICT: "02:00:00:00:00:09" })), CHANGES),
         (json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } }), CHANGES),
     ] {
         for speaker in [&a, &b] {
@@ -149,7 +149,7 @@ async fn a_speaker_changes_nothing_else_of_an_assignment() -> Result<()> {
         json!({ "metadata": { "ownerReferences": [{
             "apiVersion": "v1", "kind": "Node", "name": A, "uid": "1",
         }] } }),
-        annotate(json!({ "example.com/other": "x" })),
+        annotate(&json!({ "example.com/other": "x" })),
         json!({ "spec": { "leaseDurationSeconds": 1 } }),
         json!({ "spec": { "leaseTransitions": 1 } }),
         json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } }),
@@ -225,7 +225,7 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
     }
     for more in [
         json!({ "metadata": { "labels": { names::ADDRESS: names::ADDRESS_YES } } }),
-        annotate(json!({ "example.com/other": "x" })),
+        annotate(&json!({ "example.com/other": "x" })),
         json!({ "spec": { "leaseDurationSeconds": 1 } }),
     ] {
         refused_for(
