@@ -166,6 +166,8 @@ pub const LOAD_BALANCER_IPS: &str = domain!("load-balancer-ips");
 pub const ADDRESS_POOL_VERSION: &str = domain!("v1alpha1");
 /// The CustomResourceDefinition of address pools.
 pub const ADDRESS_POOLS: &str = concat!("addresspools.", domain!());
+/// Annotation on the Lease of a heartbeat: the MAC address of the speaker that writes it.
+pub const HEARTBEAT_MAC: &str = domain!("heartbeat-mac");
 /// Name of the speaker's DaemonSet, ServiceAccount and Role, and the value of the label
 /// [`kubernetes::APP_NAME`] on its pods.
 pub const SPEAKER: &str = "fastrak-speaker";

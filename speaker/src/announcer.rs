@@ -5,7 +5,7 @@ use crate::host::link::{Link, LinkError, Protocol, Sockets};
 use crate::interface::{InterfaceName, State};
 use crate::responder::{Responder, Response, Sighting};
 use fastrak_runtime::chain::Chain;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Answers for addresses on one interface. Dropping it stops all answers.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Announcer {
     responder: Responder,
     /// The state of the interface when it was read last.
     state: Option<State>,
+    /// The link-local address of the interface, once it had one.
+    source: Option<Ipv6Addr>,
 }
 
 impl Announcer {
@@ -21,7 +23,7 @@ impl Announcer {
     /// first [`Announcer::refresh`]. Requires a tokio runtime.
     pub fn new(sockets: Sockets, name: InterfaceName) -> Result<Self, LinkError> {
         let (link, responder) = (Link::new(sockets, name)?, Responder::new(Mac::UNSPECIFIED));
-        Ok(Self { link, responder, state: None })
+        Ok(Self { link, responder, state: None, source: None })
     }
 
     /// Returns the name of the interface.
@@ -38,6 +40,7 @@ impl Announcer {
             return Ok(None);
         }
         self.silence_all();
+        self.source = None;
         let state = match self.link.attach(state) {
             Ok(()) => state,
             // It has changed again, and the kernel reports that.
@@ -122,9 +125,19 @@ impl Announcer {
         self.responder.ignore(address);
     }
 
-    /// Asks who uses `address`.
+    /// Asks who uses `address`, as duplicate address detection does.
     pub fn probe(&self, address: IpAddr) -> Result<(), LinkError> {
         self.link.send(&self.responder.probe(address))
+    }
+
+    /// Asks who uses `address`. Only this node gets the answer, if its interface has an address that an
+    /// answer can be sent to.
+    pub fn ask(&mut self, address: IpAddr) -> Result<(), LinkError> {
+        // An interface that has just come up has none yet.
+        if self.source.is_none() && address.is_ipv6() {
+            self.source = self.link.link_local();
+        }
+        self.link.send(&self.responder.question(address, self.source))
     }
 
     /// Returns the response to the next packet, unless it needs none. Cancelling the wait loses no

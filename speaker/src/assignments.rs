@@ -31,7 +31,7 @@ pub struct Assignments {
     // How often the network task has silenced each address because of another station.
     sightings: BTreeMap<IpAddr, u64>,
     epoch: Epoch,
-    link_is_up: bool,
+    is_enabled: bool,
     lists: Lists,
     // The highest version of a list or a deletion. An unknown assignment that is not newer was deleted.
     floor: u64,
@@ -66,8 +66,8 @@ pub enum Action {
 }
 
 impl Assignments {
-    /// Returns the assignments of `node`, of which none is known yet. Nothing is due before the
-    /// interface of the node is up.
+    /// Returns the assignments of `node`, of which none is known yet. Nothing is due before it is
+    /// enabled.
     #[must_use]
     pub fn new(node: NodeName) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Assignments {
             heartbeats: Heartbeats::default(),
             sightings: BTreeMap::new(),
             epoch: Epoch::FIRST,
-            link_is_up: false,
+            is_enabled: false,
             lists: Lists { requested: 0, is_running: false, is_due: true, not_before: None },
             floor: 0,
             is_stopping: false,
@@ -88,12 +88,6 @@ impl Assignments {
     #[must_use]
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
-    }
-
-    /// Returns whether this node answers for any address.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        self.entries.values().any(Entry::answers)
     }
 
     /// Returns for how many addresses this node answers, and how many it observes as their standby.
@@ -138,6 +132,9 @@ impl Assignments {
             return;
         }
         self.lists.is_running = false;
+        if !self.is_enabled {
+            return self.expire();
+        }
         let Some(Listed { version, assignments }) = listed else {
             (self.lists.is_due, self.lists.not_before) = (true, Some(now + RETRY));
             self.entries.values_mut().for_each(|entry| entry.verify_alone(now));
@@ -161,10 +158,13 @@ impl Assignments {
         self.resume(number, now);
     }
 
-    /// Records whether the interface can be used. While it cannot, nothing is due: this node is neither
-    /// a holder that answers nor a standby that could observe.
-    pub fn link(&mut self, is_up: bool) {
-        self.link_is_up = is_up;
+    /// Records whether this node can take part: its interface is up, and no other speaker works for it.
+    /// While it cannot, nothing is due: it neither answers as a holder nor observes as a standby.
+    pub fn enable(&mut self, is_enabled: bool, now: Instant) {
+        self.is_enabled = is_enabled;
+        if !is_enabled {
+            self.silenced(self.epoch, now);
+        }
     }
 
     /// Records that the network task has silenced all addresses.
@@ -212,7 +212,7 @@ impl Assignments {
 
     /// Decides what is due at `now`.
     pub fn step(&mut self, now: Instant) {
-        if !self.link_is_up {
+        if !self.is_enabled {
             return;
         }
         let Lists { is_running, is_due, not_before, .. } = self.lists;

@@ -2,6 +2,8 @@
 //! that a slow one delays no other.
 
 use crate::assignments::{Action, Assignments, Written};
+use crate::frame::Mac;
+use crate::heartbeat::Status;
 use crate::leases::{Change, Leases, LeasesError, Listed};
 use crate::metrics::Metrics;
 use crate::network::{Cause, Command, Epoch, Notice};
@@ -31,16 +33,22 @@ pub struct Controller {
     leases: Leases,
     commands: UnboundedSender<Command>,
     reports: Reports,
+    /// The MAC address of the interface, once it was up.
+    mac: Option<Mac>,
+    is_up: bool,
+    is_only: bool,
     requests: JoinSet<Outcome>,
 }
 
 /// Where the controller reports its state.
 #[derive(Debug)]
 pub struct Reports {
-    /// Whether the node answers for any address.
-    pub answers: watch::Sender<bool>,
+    /// What the task that writes heartbeats needs.
+    pub status: watch::Sender<Status>,
     /// Ready while the interface can be used.
     pub interface: ReadyHandle,
+    /// Ready while no other speaker works for the node.
+    pub node: ReadyHandle,
     /// Ready after the assignments were listed once.
     pub assignments: ReadyHandle,
     /// The metrics.
@@ -63,7 +71,9 @@ impl Controller {
         commands: UnboundedSender<Command>,
         reports: Reports,
     ) -> Self {
-        Self { assignments, leases, commands, reports, requests: JoinSet::new() }
+        let requests = JoinSet::new();
+        let (mac, is_up, is_only) = (None, false, false);
+        Self { assignments, leases, commands, reports, mac, is_up, is_only, requests }
     }
 
     /// Runs until shutdown is requested, and then hands all addresses over.
@@ -132,11 +142,34 @@ impl Controller {
                 self.silenced(cause);
                 self.assignments.silenced(epoch, Instant::now());
             }
+            Notice::Twin(other) => self.twin(other),
         }
     }
 
+    fn twin(&mut self, other: Option<String>) {
+        self.is_only = other.is_none();
+        if let Some(mac) = other {
+            let reason = format!(
+                "another speaker with the MAC address {mac} writes the heartbeat of this node; if it \
+                 does not stop, give one of the two nodes another name"
+            );
+            tracing::error!(reason, "silent until the other speaker has stopped");
+            self.reports.node.not_ready(reason);
+            // The process ends if the network task does.
+            let _ended = self.commands.send(Command::SilenceAll);
+        } else {
+            self.reports.node.ready();
+        }
+        self.enable();
+    }
+
+    fn enable(&mut self) {
+        self.assignments.enable(self.is_up && self.is_only, Instant::now());
+    }
+
     fn silenced(&mut self, cause: Cause) {
-        let is_up = match cause {
+        match cause {
+            Cause::Requested => return,
             Cause::Stopped(pause) => {
                 tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
                 return;
@@ -144,16 +177,16 @@ impl Controller {
             Cause::Down(reason) => {
                 tracing::warn!(reason, "cannot use the interface: silent until it is up");
                 self.reports.interface.not_ready(reason);
-                false
+                self.is_up = false;
             }
             Cause::Up(interface, mac) => {
                 tracing::info!(%interface, %mac, "using the interface");
                 self.reports.interface.ready();
-                true
+                (self.is_up, self.mac) = (true, Some(mac));
             }
-        };
-        self.reports.metrics.interface(is_up);
-        self.assignments.link(is_up);
+        }
+        self.reports.metrics.interface(self.is_up);
+        self.enable();
     }
 
     fn finished(&mut self, outcome: Outcome) {
@@ -200,8 +233,8 @@ impl Controller {
         }
         let roles = self.assignments.roles();
         self.reports.metrics.roles(roles);
-        let answers = roles.0 > 0;
-        self.reports.answers.send_if_modified(|shown| std::mem::replace(shown, answers) != answers);
+        let status = Status { mac: self.mac, answers: roles.0 > 0 };
+        self.reports.status.send_if_modified(|shown| std::mem::replace(shown, status) != status);
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -226,7 +259,7 @@ impl Controller {
             Action::ReadHeartbeat(node) => {
                 let request = async move {
                     let read = leases.heartbeat(&node).await;
-                    Outcome::Heartbeat(node, read)
+                    Outcome::Heartbeat(node, read.map(|found| found.map(|found| found.version)))
                 };
                 self.requests.spawn(request);
             }

@@ -1,20 +1,19 @@
 //! The Leases that a speaker reads and writes. Every write names the version that was read.
 
+pub mod heartbeat;
+
 use crate::frame::Mac;
-use fastrak_api::assignment::{
-    self, Assignment, AssignmentError, State, heartbeat_name, lease_name,
-};
+use fastrak_api::assignment::{self, Assignment, AssignmentError, State, lease_name};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
-use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use fastrak_runtime::watch::Watch;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::time::Duration;
@@ -60,6 +59,12 @@ pub enum LeasesError {
     /// The heartbeat could not be written.
     #[error("the heartbeat could not be written")]
     Beat(#[source] kube::Error),
+    /// The heartbeat has the MAC address of this speaker, and could not be renewed.
+    #[error(
+        "the heartbeat of this node has another holder, or was changed at the same time; if this \
+         repeats, delete its Lease"
+    )]
+    NotRenewed,
     /// An assignment could not be written.
     #[error("the assignment could not be written")]
     Write(#[source] kube::Error),
@@ -128,44 +133,6 @@ impl Leases {
             Err(error) => Err(LeasesError::Write(error)),
         }
     }
-
-    /// Returns the version of the heartbeat of `node`, or `None` if it has none.
-    pub async fn heartbeat(&self, node: &NodeName) -> Result<Option<String>, LeasesError> {
-        let name = heartbeat_name(node);
-        let found = limited(self.api.get_metadata_opt(&name)).await?;
-        let found =
-            found.map_err(|source| LeasesError::ReadHeartbeat { node: node.clone(), source })?;
-        Ok(found.and_then(|lease| lease.metadata.resource_version))
-    }
-
-    /// Writes the heartbeat of this node, and creates it the first time.
-    pub async fn beat(&self) -> Result<(), LeasesError> {
-        let name = heartbeat_name(&self.node);
-        let now = MicroTime(clock::now());
-        let renewal = Patch::<()>::Json(renewal(&self.node, &now));
-        let renewed = limited(self.api.patch(&name, &params(), &renewal)).await?;
-        match renewed {
-            Ok(_) => Ok(()),
-            Err(error) if is_not_found(&error, LEASES, &name) => {
-                self.create_heartbeat(name, now).await
-            }
-            Err(error) => Err(LeasesError::Beat(error)),
-        }
-    }
-
-    async fn create_heartbeat(&self, name: String, now: MicroTime) -> Result<(), LeasesError> {
-        let lease = Lease {
-            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
-            spec: Some(LeaseSpec {
-                holder_identity: Some(self.node.to_string()),
-                renew_time: Some(now),
-                ..LeaseSpec::default()
-            }),
-        };
-        let params = PostParams { field_manager: Some(names::SPEAKER.to_owned()), dry_run: false };
-        let created = limited(self.api.create(&params, &lease)).await?;
-        created.map(drop).map_err(LeasesError::Beat)
-    }
 }
 
 fn params() -> PatchParams {
@@ -203,14 +170,6 @@ fn json_patch(
         },
     };
     Operations([vec![test], operations].concat())
-}
-
-/// Returns a JSON Patch that renews the heartbeat of a node, and applies to no other Lease.
-fn renewal(node: &NodeName, now: &MicroTime) -> Operations {
-    let path = PointerBuf::from_tokens(["spec", "holderIdentity"]);
-    let test = TestOperation { path, value: node.as_str().into() };
-    let now = serde_json::to_value(now).unwrap_or_default();
-    Operations(vec![PatchOperation::Test(test), add(["spec", "renewTime"], now)])
 }
 
 /// The former holder is the standby until the leader names another: it may be back soon, and the new

@@ -36,6 +36,8 @@ pub enum Command {
     Answer(IpAddr, Ticket),
     /// Do not answer for the address any more.
     Silence(IpAddr),
+    /// Do not answer for any address until the next decision.
+    SilenceAll,
     /// Announce the address again.
     Announce(IpAddr),
     /// Go on to answer although this station uses the address.
@@ -44,11 +46,13 @@ pub enum Command {
     Observe(IpAddr),
     /// Do not report who uses the address any more.
     Ignore(IpAddr),
-    /// Ask who uses the address.
+    /// Check whether anybody uses the address.
     Probe(IpAddr),
+    /// Ask the holder of the address.
+    Ask(IpAddr),
 }
 
-/// A report to the controller.
+/// A report to the controller, of this task or of the one that writes heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Another station uses an address.
@@ -65,11 +69,15 @@ pub enum Notice {
         /// The epoch that has begun.
         epoch: Epoch,
     },
+    /// Another speaker with this MAC address works for the node, or none does.
+    Twin(Option<String>),
 }
 
 /// Why all addresses were silenced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
+    /// The controller has requested it.
+    Requested,
     /// The task was stopped for this time.
     Stopped(Duration),
     /// The interface cannot be used, for this reason.
@@ -178,7 +186,7 @@ pub async fn run(
 
 /// Waits for a default route. Returns its interface.
 async fn route(notices: &UnboundedSender<Notice>) -> InterfaceName {
-    let mut attempts = 0;
+    let (mut attempts, mut reported) = (0, String::new());
     loop {
         let routes = proc::routes();
         if let Some(name) = default_route(&routes.ipv4, &routes.ipv6) {
@@ -188,8 +196,11 @@ async fn route(notices: &UnboundedSender<Notice>) -> InterfaceName {
         let reason = format!(
             "no default route names an interface (existing interfaces: {there}); set --interface"
         );
-        let _ended =
-            notices.send(Notice::Silenced { cause: Cause::Down(reason), epoch: Epoch::FIRST });
+        if reported != reason {
+            reported.clone_from(&reason);
+            let cause = Cause::Down(reason);
+            let _ended = notices.send(Notice::Silenced { cause, epoch: Epoch::FIRST });
+        }
         attempts += 1;
         tokio::time::sleep(retry::delay(attempts, ROUTE_DELAYS.0, ROUTE_DELAYS.1)).await;
     }
@@ -238,11 +249,13 @@ impl Network {
                 }
             }
             Command::Silence(address) => self.announcer.silence(address),
+            Command::SilenceAll => self.silence(Cause::Requested),
             Command::Announce(address) => self.announcer.announce(address)?,
             Command::Tolerate(address, mac) => self.announcer.tolerate(address, mac),
             Command::Observe(address) => self.announcer.observe(address),
             Command::Ignore(address) => self.announcer.ignore(address),
             Command::Probe(address) => self.announcer.probe(address)?,
+            Command::Ask(address) => self.announcer.ask(address)?,
         }
         Ok(())
     }

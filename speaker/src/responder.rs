@@ -133,6 +133,20 @@ impl Responder {
         }
     }
 
+    /// Returns a packet that every user of `address` answers, to this node alone if it has the
+    /// link-local address `source`. All nodes get the answers to a probe of IPv6, and a standby asks
+    /// twice a second.
+    #[must_use]
+    pub fn question(&self, address: IpAddr, source: Option<Ipv6Addr>) -> Outgoing {
+        match (address, source) {
+            (IpAddr::V6(address), Some(source)) => Outgoing {
+                to: ndp::group_mac(ndp::group(address)),
+                packet: Payload::Ndp(ndp::request(self.mac, source, address)),
+            },
+            _ => self.probe(address),
+        }
+    }
+
     /// Decides about a packet of ARP.
     #[must_use]
     pub fn arp(&self, packet: &[u8]) -> Option<Response> {
@@ -259,6 +273,21 @@ mod tests {
         assert_eq!(responder.arp(&request(V4)), None);
         responder.silence(V6.into());
         assert_eq!(responder.ndp(ndp::request(THEIRS, CLIENT_V6, V6).bytes(), THEIRS), None);
+    }
+
+    #[test]
+    fn only_the_node_that_asks_from_an_address_gets_the_answer() {
+        let asking = Responder::new(THEIRS);
+        let to = |source| match asking.question(V6.into(), source).packet {
+            Payload::Ndp(packet) => answer(responder().ndp(packet.bytes(), THEIRS)).to,
+            Payload::Arp(packet) => panic!("{packet:?}"),
+        };
+        assert_eq!(to(Some(CLIENT_V6)), THEIRS);
+        assert_eq!(to(None), ndp::group_mac(ndp::ALL_NODES));
+        let Payload::Arp(packet) = asking.question(V4.into(), Some(CLIENT_V6)).packet else {
+            panic!("a packet of NDP for an address of IPv4")
+        };
+        assert_eq!(answer(responder().arp(&packet)).to, THEIRS);
     }
 
     #[test]

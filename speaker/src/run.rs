@@ -3,11 +3,12 @@
 use crate::assignments::Assignments;
 use crate::config::Args;
 use crate::controller::{Controller, Reports};
+use crate::heartbeat::{Heartbeats, Status};
 use crate::host::link::{LinkError, Sockets};
 use crate::interface::InterfaceName;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
-use crate::{heartbeat, network};
+use crate::network;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::admin::{self, AdminError, Exposed};
 use fastrak_runtime::client::{self, ClientError, Pings};
@@ -85,17 +86,19 @@ impl Speaker {
         let leases = Leases::new(client, node.clone());
         let (commands, obeyed) = mpsc::unbounded_channel();
         let (noticed, notices) = mpsc::unbounded_channel();
-        let (shown, answers) = watch::channel(false);
+        let (shown, status) = watch::channel(Status::default());
         let reports = Reports {
-            answers: shown,
+            status: shown,
             interface: readiness.handle("interface"),
+            node: readiness.handle("node"),
             assignments: readiness.handle("assignments"),
             metrics,
         };
         let controller = Controller::new(Assignments::new(node), leases.clone(), commands, reports);
+        let heartbeats = Heartbeats::new(leases, status, noticed.clone());
         let network = network::run(sockets, interface, obeyed, noticed);
         supervisor.spawn_companion("network", network);
-        supervisor.spawn_companion("heartbeat", heartbeat::run(leases, answers, shutdown.clone()));
+        supervisor.spawn_companion("heartbeats", heartbeats.run(shutdown.clone()));
         supervisor.spawn("controller", controller.run(notices, shutdown.clone()));
     }
 }

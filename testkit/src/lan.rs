@@ -89,6 +89,13 @@ impl Host {
         Network::of(self.namespace.pid())
     }
 
+    /// Returns the command that starts another command in the host's network.
+    #[must_use]
+    pub fn prefix(&self) -> [String; 3] {
+        let network = format!("--net=/proc/{}/ns/net", self.namespace.pid());
+        ["nsenter".to_owned(), network, "--".to_owned()]
+    }
+
     /// Returns the index and the MAC address of the host's interface.
     pub async fn interface(&self) -> Result<(u32, [u8; 6])> {
         // `2: eth0@if3: <…> … link/ether 02:… brd ff:ff:ff:ff:ff:ff …`

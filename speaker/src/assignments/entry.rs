@@ -220,7 +220,7 @@ impl Entry {
             },
             Part::Observe(monitor) => match monitor.step(now, stopped) {
                 monitor::Step::Wait => None,
-                monitor::Step::Probe => return vec![Action::Send(Command::Probe(address))],
+                monitor::Step::Probe => return vec![Action::Send(Command::Ask(address))],
                 monitor::Step::TakeOver => Some(Change::TakeOver),
             },
             Part::Answer(times) => {

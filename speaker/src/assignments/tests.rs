@@ -8,6 +8,13 @@ const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 const SEEN: Sighting = Sighting { address: ADDRESS, mac: MAC };
 const OLD: Epoch = Epoch::FIRST;
 
+impl Assignments {
+    /// Returns whether the node answers for any address.
+    fn answers(&self) -> bool {
+        self.roles().0 > 0
+    }
+}
+
 fn node(name: &str) -> NodeName {
     NodeName::parse(name).unwrap()
 }
@@ -34,7 +41,7 @@ fn list(version: u64, assignments: Vec<Assignment>) -> Option<Listed> {
 /// Returns the assignments of a node whose interface is up.
 fn of(name: &str) -> Assignments {
     let mut assignments = Assignments::new(node(name));
-    assignments.link(true);
+    assignments.enable(true, Instant::now());
     assignments
 }
 
@@ -271,7 +278,7 @@ fn nothing_is_due_while_the_interface_is_down() {
     let proposal = |name| current(name, 1, vec![proposed(name, 1)]);
     for (mut assignments, now) in [observed("holder"), observed("standby"), proposal("a")] {
         let _answers = assignments.take_actions();
-        assignments.link(false);
+        assignments.enable(false, now);
         assignments.silenced(OLD.next(), now);
         assert_eq!(assignments.roles().0, 0);
         for second in 0..10 {
@@ -286,14 +293,32 @@ fn nothing_is_due_while_the_interface_is_down() {
 #[test]
 fn a_node_whose_interface_was_down_answers_only_after_a_new_list() {
     let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
-    assignments.link(false);
+    assignments.enable(false, now);
     assignments.silenced(OLD.next(), now);
     assert_eq!(request(&mut assignments, now), None);
     let epoch = OLD.next().next();
-    assignments.link(true);
+    assignments.enable(true, now);
     assignments.silenced(epoch, now);
     assert!(!assignments.answers());
     let number = request(&mut assignments, now).unwrap();
     assignments.listed(number, epoch, list(2, vec![accepted("a", 1)]), now);
     assert!(assignments.take_actions().contains(&answer(epoch, 0)));
+}
+
+#[test]
+fn a_node_with_a_twin_is_silent_until_a_list_that_was_requested_after_the_twin_has_stopped() {
+    let (mut assignments, now) = current("a", 1, vec![accepted("a", 1)]);
+    assignments.expire();
+    let before = request(&mut assignments, now).unwrap();
+    assignments.enable(false, now);
+    assert!(!assignments.answers());
+    let same = || list(1, vec![accepted("a", 1)]);
+    assignments.listed(before, OLD, same(), now);
+    assert!(!assignments.answers(), "it has a twin");
+    assignments.enable(true, now);
+    assignments.listed(before, OLD, same(), now);
+    assert!(!assignments.answers(), "the list is old");
+    let number = request(&mut assignments, now).unwrap();
+    assignments.listed(number, OLD, same(), now);
+    assert!(assignments.answers());
 }

@@ -5,17 +5,24 @@
 #![expect(unsafe_code, reason = "system calls with structures of C: their sizes must match")]
 
 use crate::frame::Mac;
+use crate::frame::ndp::ALL_NODES;
 use crate::interface::{InterfaceName, State};
 use rustix::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, connect_unspec, getsockname,
+    recv, socket_with,
+};
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::{Ipv6Addr, SocketAddrV6};
 
 /// The group of changes of interfaces: `RTMGRP_LINK`.
 const LINK_GROUP: u32 = 1;
+/// The port of the discard protocol (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Returns the state of an interface in the network of this socket.
 pub(super) fn state(socket: BorrowedFd<'_>, name: &InterfaceName) -> Result<State, Errno> {
@@ -71,6 +78,16 @@ pub(super) fn changes() -> Result<OwnedFd, Errno> {
     let socket = socket_with(family, kind, flags, None)?;
     bind(&socket, &SocketAddrNetlink::new(0, LINK_GROUP))?;
     Ok(socket)
+}
+
+/// Returns the link-local address that the kernel would send from on the interface with this index, if
+/// there is one that is not being checked for duplicates. Sends nothing. The socket is a datagram one.
+pub(super) fn link_local(socket: BorrowedFd<'_>, index: u32) -> Option<Ipv6Addr> {
+    // Otherwise the address of the last call stays.
+    connect_unspec(socket).ok()?;
+    connect(socket, &SocketAddrV6::new(ALL_NODES, DISCARD, 0, index)).ok()?;
+    let address = SocketAddrV6::try_from(getsockname(socket).ok()?).ok()?;
+    Some(*address.ip()).filter(Ipv6Addr::is_unicast_link_local)
 }
 
 /// Discards all messages. Returns `EAGAIN` if there was none.

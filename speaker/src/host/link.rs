@@ -180,6 +180,12 @@ impl Link {
         Ok(())
     }
 
+    /// Returns the link-local address of the interface, if there is one.
+    #[must_use]
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        interface::link_local(self.groups.first()?.as_fd(), self.index?)
+    }
+
     /// Waits until an interface of the network has changed. Cancelling the wait loses no change.
     pub async fn changed(&self) -> Result<(), LinkError> {
         loop {

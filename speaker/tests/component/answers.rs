@@ -4,7 +4,7 @@ use crate::segment::{AbortOnDrop, announcer, lan};
 use anyhow::{Context, Result};
 use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::frame::Mac;
-use fastrak_speaker::responder::Sighting;
+use fastrak_speaker::responder::{Response, Sighting};
 use fastrak_testkit::eventually::eventually;
 use fastrak_testkit::lan::Host;
 use fastrak_testkit::or_skip;
@@ -144,6 +144,52 @@ async fn another_host_that_uses_an_address_is_reported() -> Result<()> {
     let seen = tokio::time::timeout(SOON, sees(&mut speaker, expected.to_vec())).await;
     seen.context("the other host is not seen with both addresses")?;
     second.stop().await;
+    speaker.stop().await;
+    Ok(())
+}
+
+/// Returns the number of advertisements that a host has received.
+async fn advertisements(host: &Host) -> Result<u64> {
+    let counters = host.run("cat /proc/net/snmp6").await?;
+    let counter =
+        counters.lines().find_map(|line| line.strip_prefix("Icmp6InNeighborAdvertisements"));
+    Ok(counter.context("there is no such counter")?.trim().parse()?)
+}
+
+/// Returns the response to the next packet that needs one.
+async fn response(announcer: &Announcer) -> Result<Response> {
+    loop {
+        if let Some(response) = announcer.next().await? {
+            return Ok(response);
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_standby_receives_the_answers_that_it_asks_for() -> Result<()> {
+    let lan = or_skip!(lan().await, Ok(()));
+    let (node, other) = (lan.host(1).await?, lan.host(2).await?);
+    let client = lan.host(9).await?;
+    let speaker = Speaker::start(&node).await?;
+    let (mut standby, _) = announcer(&other).await?;
+    eventually(SOON, "the standby has a link-local address", || async {
+        let shown = other.run("ip -6 address show dev eth0 scope link -tentative").await;
+        shown.is_ok_and(|shown| shown.contains("fe80::"))
+    })
+    .await?;
+    standby.observe(V6);
+    let before = advertisements(&client).await?;
+    for _ in 0..5 {
+        standby.ask(V6)?;
+        let seen = tokio::time::timeout(SOON, response(&standby)).await.context("no answer")??;
+        assert_eq!(seen, Response::Report(Sighting { address: V6, mac: speaker.mac }));
+    }
+    assert_eq!(advertisements(&client).await?, before);
+    standby.probe(V6)?;
+    eventually(SOON, "all hosts receive the answer to a probe", || async {
+        advertisements(&client).await.is_ok_and(|now| now > before)
+    })
+    .await?;
     speaker.stop().await;
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::rig::{Rig, address};
 use anyhow::Result;
 use fastrak_api::assignment::{State, lease_name};
 use fastrak_api::names;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +41,18 @@ async fn the_standby_takes_over_from_a_node_that_is_gone() -> Result<()> {
     drop(first);
     rig.expect_at(address(203), &second).await?;
     rig.expect(address(203), "dies-b", State::Accepted).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ipv6_address_is_taken_over_too() -> Result<()> {
+    let Some(rig) = Rig::new().await? else { return Ok(()) };
+    let (first, second) = (rig.node("six-a", 1).await?, rig.node("six-b", 2).await?);
+    let address = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x203));
+    rig.assign(address, "six-a", Some("six-b")).await?;
+    rig.expect_at(address, &first).await?;
+    drop(first);
+    rig.expect_at(address, &second).await?;
+    rig.expect(address, "six-b", State::Accepted).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,4 +4,6 @@ mod answers;
 mod failover;
 mod link;
 mod rig;
+mod runs_as_a_program;
 mod segment;
+mod twins;

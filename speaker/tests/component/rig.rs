@@ -19,6 +19,7 @@ use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, fake_node, or_skip, shared,
 };
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -74,14 +75,31 @@ impl Rig {
 
     /// Adds a node whose speaker uses the interface with this name.
     pub(crate) async fn node_on(&self, name: &str, number: u8, interface: &str) -> Result<Node> {
-        let host = self.lan.host(number).await?;
-        let (_, mac) = host.interface().await?;
         fake_node(&self.api, name).await?;
         let identity = Identity::on_node(self.plane, names::NAMESPACE, names::SPEAKER, name);
+        self.speaker(name, self.lan.host(number).await?, interface, &identity.await?).await
+    }
+
+    /// Adds another machine with the name of a node.
+    pub(crate) async fn twin(&self, name: &str, number: u8) -> Result<Node> {
+        let pods: Api<Pod> = Api::namespaced(self.api.clone(), names::NAMESPACE);
+        let pod = pods.get(&format!("{}-{name}", names::SPEAKER)).await?;
+        let identity = Identity::of_pod(self.plane, &pod).await?;
+        self.speaker(name, self.lan.host(number).await?, INTERFACE, &identity).await
+    }
+
+    async fn speaker(
+        &self,
+        name: &str,
+        host: Host,
+        interface: &str,
+        identity: &Identity,
+    ) -> Result<Node> {
+        let (_, mac) = host.interface().await?;
         let (shutdown, readiness) = (Shutdown::manual(), Readiness::new());
         let speaker = Speaker {
             node: NodeName::parse(name)?,
-            client: identity.await?.client().await?,
+            client: identity.client().await?,
             sockets: sockets(&host)?,
             interface: Some(InterfaceName::parse(interface)?),
             readiness: readiness.clone(),

@@ -18,6 +18,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 
+const MAC: &str = "02:00:00:00:00:01";
 const OTHERS: &str = "only the assignments of its own node";
 const CHANGES: &str = "accepts or refuses an address that is proposed to its node, or exchanges";
 const ELSE: &str = "changes nothing else of the assignment";
@@ -54,13 +55,13 @@ async fn json_patch(api: &Api<Lease>, name: &str, patch: Value) -> kube::Result<
 }
 
 /// Returns a merge patch of annotations.
-fn annotate(annotations: Value) -> Value {
+fn annotate(annotations: &Value) -> Value {
     json!({ "metadata": { "annotations": annotations } })
 }
 
 /// Returns a merge patch that sets holder and standby.
 fn nodes(holder: &str, standby: Option<&str>) -> Value {
-    let mut patch = annotate(json!({ names::STANDBY: standby }));
+    let mut patch = annotate(&json!({ names::STANDBY: standby }));
     patch["spec"] = json!({ "holderIdentity": holder });
     patch
 }
@@ -87,14 +88,14 @@ async fn a_speaker_makes_every_change_of_its_own_assignments() -> Result<()> {
 async fn a_speaker_answers_no_proposal_to_another_node() -> Result<()> {
     let Clients { admin, speakers: [a, b, _, loose], .. } = or_skip!(clients().await, Ok(()));
     let name = lease_name(assigned(&admin, address(12)).await?.address);
-    let accept = annotate(json!({ names::ADDRESS_STATE: "accepted" }));
+    let accept = annotate(&json!({ names::ADDRESS_STATE: "accepted" }));
     // The standby may only take over what the holder has accepted.
     refused_for(patch(&leases(&b), &name, accept.clone()).await, CHANGES)?;
     refused_for(patch(&leases(&b), &name, nodes(B, Some(A))).await, CHANGES)?;
     refused_for(patch(&leases(&loose), &name, accept).await, OTHERS)?;
     // A refusal names the station that uses the address.
     for conflict in [None, Some("a tenant"), Some("02:00:00:00:00:0g")] {
-        let refuse = annotate(json!({
+        let refuse = annotate(&json!({
             names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: conflict,
         }));
         refused_for(patch(&leases(&a), &name, refuse).await, CHANGES)?;
@@ -124,15 +125,15 @@ async fn a_speaker_changes_nothing_else_of_an_assignment() -> Result<()> {
         (nodes(B, None), CHANGES),
         (nodes(A, None), CHANGES),
         // Another state.
-        (annotate(json!({ names::ADDRESS_STATE: "proposed" })), CHANGES),
-        (annotate(json!({ names::ADDRESS_STATE: null })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_STATE: "proposed" })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_STATE: null })), CHANGES),
         (
-            annotate(json!({
+            annotate(&json!({
                 names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: "02:00:00:00:00:09",
             })),
             CHANGES,
         ),
-        (annotate(json!({ names::ADDRESS_CONFLICT: "02:00:00:00:00:09" })), CHANGES),
+        (annotate(&json!({ names::ADDRESS_CONFLICT: "02:00:00:00:00:09" })), CHANGES),
         (json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } }), CHANGES),
     ] {
         for speaker in [&a, &b] {
@@ -148,7 +149,7 @@ async fn a_speaker_changes_nothing_else_of_an_assignment() -> Result<()> {
         json!({ "metadata": { "ownerReferences": [{
             "apiVersion": "v1", "kind": "Node", "name": A, "uid": "1",
         }] } }),
-        annotate(json!({ "example.com/other": "x" })),
+        annotate(&json!({ "example.com/other": "x" })),
         json!({ "spec": { "leaseDurationSeconds": 1 } }),
         json!({ "spec": { "leaseTransitions": 1 } }),
         json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } }),
@@ -200,8 +201,13 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
     let Clients { admin, speakers: [a, b, long, loose], .. } = or_skip!(clients().await, Ok(()));
     let own = Leases::new(a.clone(), node(A));
     for _ in 0..2 {
-        own.beat().await.context("create it, then renew it")?;
+        let written = own.beat(MAC, MAC).await.context("create it, then renew it")?;
+        ensure!(written, "another speaker has written it");
     }
+    ensure!(!own.beat("02:00:00:00:00:02", MAC).await?, "it is not of that speaker");
+    let found = own.own_heartbeat().await?.context("there is a heartbeat")?;
+    ensure!(own.adopt(&found, "02:00:00:00:00:02").await?, "take it over");
+    ensure!(!own.adopt(&found, MAC).await?, "it has changed");
     let why = "the heartbeat of its own node only";
     let name = heartbeat_name(&node(A));
     let renewed = json!({ "spec": { "renewTime": "2030-01-01T00:00:00.000000Z" } });
@@ -219,16 +225,20 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
     }
     for more in [
         json!({ "metadata": { "labels": { names::ADDRESS: names::ADDRESS_ENABLED } } }),
-        annotate(json!({ "example.com/other": "x" })),
+        annotate(&json!({ "example.com/other": "x" })),
         json!({ "spec": { "leaseDurationSeconds": 1 } }),
     ] {
-        refused_for(patch(&leases(&a), &name, more).await, "only the holder and the time")?;
+        refused_for(
+            patch(&leases(&a), &name, more).await,
+            "only the holder, the time and the MAC address",
+        )?;
     }
     let removed = json!([{ "op": "remove", "path": "/spec/holderIdentity" }]);
     refused_for(json_patch(&leases(&a), &name, removed).await, why)?;
     ensure!(leases(&admin).get(&name).await?.spec.is_some());
 
-    Leases::new(long.clone(), node(LONG)).beat().await.context("of a node with a long name")?;
+    let heartbeat = Leases::new(long.clone(), node(LONG));
+    ensure!(heartbeat.beat(MAC, MAC).await.context("of a node with a long name")?);
     let prefix = &LONG[..46];
     for name in [
         format!("node.{LONG}"),
