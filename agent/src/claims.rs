@@ -10,12 +10,12 @@ use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::metrics::Provision;
-use crate::snapshot::About;
+use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
-use plan::{Decision, Here, Plan, Rejection};
+use plan::{Decision, Plan, Rejection, ThisNode};
 
 /// Returns the plan of the claim's volume. Returns the outcome of the reconciliation if the claim
 /// gets none now; the reason is reported.
@@ -23,9 +23,9 @@ pub async fn plan(
     context: &Context,
     id: &VolumeId,
     claim: &Claim,
-    about: &About,
+    view: &VolumeView,
 ) -> Result<Box<Plan>, Outcome> {
-    match decide(context, claim, about).await {
+    match decide(context, claim, view).await {
         Ok(Decision::Create(plan)) => Ok(plan),
         Ok(Decision::Ignore(why)) => {
             let (namespace, name) = (&claim.namespace, &claim.name);
@@ -41,10 +41,10 @@ pub async fn plan(
 }
 
 /// Decides about a claim, and checks that the hostname label of this node is unique.
-async fn decide(context: &Context, claim: &Claim, about: &About) -> Result<Decision, Failure> {
-    let here =
-        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
-    let plan = match plan::plan(claim, about.class.as_ref(), &here) {
+async fn decide(context: &Context, claim: &Claim, view: &VolumeView) -> Result<Decision, Failure> {
+    let this_node =
+        ThisNode { node: &context.node, hostname: view.hostname.as_deref(), pools: &context.pools };
+    let plan = match plan::plan(claim, view.class.as_ref(), &this_node) {
         Decision::Create(plan) => plan,
         other => return Ok(other),
     };

@@ -6,7 +6,7 @@ mod pools;
 mod restores;
 
 pub use pools::OfPool;
-pub use restores::{Act, Restore};
+pub use restores::{Restore, RestoreKind};
 
 use capacity::CapacityGauges;
 use fastrak_api::pool::PoolName;
@@ -42,7 +42,7 @@ pub struct Metrics {
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Provision {
     /// The volume was created and published.
-    made,
+    created,
     /// The claim cannot be served.
     rejected,
     /// The attempt failed and is retried.
@@ -170,7 +170,7 @@ impl Metrics {
     }
 
     /// Counts an attempt to give a claim an existing volume.
-    pub fn restore(&self, act: Act, outcome: Restore) {
+    pub fn restore(&self, act: RestoreKind, outcome: Restore) {
         self.restores.count(act, outcome);
     }
 

@@ -37,10 +37,10 @@ const GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The API client could not be created.
-    #[error("cannot reach the API server")]
+    #[error("could not create the API client")]
     Client(#[source] ClientError),
     /// The admin port could not be opened.
-    #[error("cannot serve health and metrics")]
+    #[error("could not serve health and metrics")]
     Admin(#[source] AdminError),
     /// A task has stopped.
     #[error("a task of the agent has stopped")]

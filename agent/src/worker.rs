@@ -28,13 +28,11 @@ pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infal
 
 /// Reconciles one volume. Returns the delay until the next reconciliation, if there is one.
 pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
-    let about = context.snapshot.about(id);
-    let outcome = match Role::of(&about, &context.node) {
-        Role::Provision(claim) => {
-            provision::controller::reconcile(context, id, claim, &about).await
-        }
+    let view = context.snapshot.view(id);
+    let outcome = match Role::of(&view, &context.node) {
+        Role::Provision(claim) => provision::controller::reconcile(context, id, claim, &view).await,
         Role::Restore(claim, request) => {
-            restore::controller::reconcile(context, (id, claim), &about, request).await
+            restore::controller::reconcile(context, (id, claim), &view, request).await
         }
         Role::InUse(volume) => {
             let recorded = owners::reconcile(context, id, volume).await;
@@ -45,7 +43,7 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
             resize_after(recorded, context, id, volume).await
         }
         Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
-        Role::Stray => orphans::controller::reconcile(context, id).await,
+        Role::Orphan => orphans::controller::reconcile(context, id).await,
         Role::Published => Outcome::Done,
     };
     context.unfinished.settle(id, outcome)

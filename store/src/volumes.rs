@@ -96,7 +96,7 @@ pub enum Location {
 /// | [`evict_trash`](Self::evict_trash), [`has_pending_evictions`](Self::has_pending_evictions), [`clear_pending_evictions`](Self::clear_pending_evictions) | evicts volumes for a claim | `trash/evict.rs`, `trash/review.rs` |
 /// | [`empty_trash`](Self::empty_trash) | removes data in small steps | `trash.rs` |
 /// | [`survey`](Self::survey) | lists the volumes, and restores lost limits | `survey.rs` |
-/// | [`room`](Self::room), [`grants`](Self::grants) | returns the free space and the grants of a pool | `ledger.rs` |
+/// | [`available`](Self::available), [`grants`](Self::grants) | returns the free space and the grants of a pool | `ledger.rs` |
 /// | [`pool_usages`](Self::pool_usages), [`measure_each`](Self::measure_each), [`record_usage`](Self::record_usage) | measures usage | `usage.rs` |
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -153,7 +153,7 @@ impl Store {
                 }
             };
             let name = pool.config.name.clone();
-            match read_record(&pool, id).map_err(VolumeError::Look)? {
+            match read_record(&pool, id).map_err(VolumeError::Read)? {
                 Some(Record::Verified(identity)) => match &here {
                     None => here = Some((name, identity)),
                     // The class was recreated for another pool while this pool was unusable. The
@@ -164,7 +164,7 @@ impl Store {
                     }
                 },
                 Some(Record::Unverified(why)) => return Ok(Location::Unverified(name, why)),
-                None => trashed |= trash::has(&pool, id).map_err(VolumeError::Look)?,
+                None => trashed |= trash::has(&pool, id).map_err(VolumeError::Read)?,
             }
         }
         if let Some((name, identity)) = here {
@@ -180,19 +180,20 @@ impl Store {
     /// Records that the volume must be kept after its API objects are deleted.
     pub fn keep(&self, pool: &PoolName, id: &VolumeId) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
-        let Record::Verified(mut identity) = identity::read(&dir, id).map_err(VolumeError::Keep)?
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
+        let Record::Verified(mut identity) =
+            identity::read(&dir, id).map_err(VolumeError::WriteRecord)?
         else {
             return Ok(());
         };
         if identity.reclaim_policy != ReclaimPolicy::Retain {
             identity.reclaim_policy = ReclaimPolicy::Retain;
-            identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
+            identity::write(&dir, &identity).map_err(VolumeError::WriteRecord)?;
         }
         // Repeated if the record is already written: an earlier attempt may have been interrupted
         // before its sync. After a power failure the old record would let the data be removed as an
         // orphan.
-        dir.sync().map_err(VolumeError::Keep)
+        dir.sync().map_err(VolumeError::WriteRecord)
     }
 
     /// Returns whether the volume is mounted, or `None` if the mounts cannot be read.
@@ -227,14 +228,14 @@ fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: Option<QuotaGroup>) -> Provis
 fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
     let Some(identity) = verified(pool, id)? else { return Ok(None) };
     // The earlier attempt may have been interrupted between the last two steps of `build`.
-    pool.dir.sync().map_err(VolumeError::Make)?;
+    pool.dir.sync().map_err(VolumeError::Create)?;
     Ok(Some(made(pool, id, identity.limit)))
 }
 
 /// Returns the record of the volume at its path in the pool. Fails if the path is occupied by
 /// something else.
 fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>, VolumeError> {
-    match read_record(pool, id).map_err(VolumeError::Look)? {
+    match read_record(pool, id).map_err(VolumeError::Read)? {
         None => Ok(None),
         Some(Record::Verified(identity)) => Ok(Some(identity)),
         Some(Record::Unverified(why)) => {

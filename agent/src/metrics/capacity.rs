@@ -4,7 +4,7 @@
 //! volumes must not fill the memory of the collector.
 
 use super::PoolLabels;
-use fastrak_api::capacity::Room;
+use fastrak_api::capacity::Available;
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -100,15 +100,15 @@ impl CapacityGauges {
     }
 
     /// Sets the figures of a pool.
-    pub fn set_pool(&self, pool: &PoolName, room: &Room) {
+    pub fn set_pool(&self, pool: &PoolName, available: &Available) {
         let labels = PoolLabels::of(pool);
         for (family, value) in [
-            (&self.total, room.total),
-            (&self.free, room.state.free),
-            (&self.granted, room.state.granted),
-            (&self.grantable, room.grantable),
-            (&self.allocatable, room.allocatable),
-            (&self.free_inodes, room.state.free_inodes),
+            (&self.total, available.total),
+            (&self.free, available.state.free),
+            (&self.granted, available.state.granted),
+            (&self.grantable, available.grantable),
+            (&self.allocatable, available.allocatable),
+            (&self.free_inodes, available.state.free_inodes),
         ] {
             family.get_or_create(&labels).set(number(value));
         }

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 /// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Act {
+pub enum RestoreKind {
     /// From the trash.
     undelete,
     /// A volume that was retained.
@@ -33,7 +33,7 @@ pub enum Restore {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    act: Act,
+    act: RestoreKind,
     outcome: Restore,
 }
 
@@ -52,7 +52,7 @@ impl Restores {
         );
     }
 
-    pub(super) fn count(&self, act: Act, outcome: Restore) {
+    pub(super) fn count(&self, act: RestoreKind, outcome: Restore) {
         self.tries.get_or_create(&Labels { act, outcome }).inc();
     }
 }

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::eviction;
 use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::{OfPool, Provision};
-use crate::snapshot::About;
+use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
@@ -17,8 +17,13 @@ use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::ProvisionedVolume;
 
 /// Reconciles a claim that has no volume yet.
-pub async fn reconcile(context: &Context, id: &VolumeId, claim: &Claim, about: &About) -> Outcome {
-    let plan = match claims::plan(context, id, claim, about).await {
+pub async fn reconcile(
+    context: &Context,
+    id: &VolumeId,
+    claim: &Claim,
+    view: &VolumeView,
+) -> Outcome {
+    let plan = match claims::plan(context, id, claim, view).await {
         Ok(plan) => plan,
         Err(outcome) => return outcome,
     };
@@ -27,7 +32,7 @@ pub async fn reconcile(context: &Context, id: &VolumeId, claim: &Claim, about: &
     drop(timer);
     match created {
         Ok(volume) => {
-            context.metrics.provision(Provision::made);
+            context.metrics.provision(Provision::created);
             report_created(context, claim, &plan, &volume);
             Outcome::Done
         }

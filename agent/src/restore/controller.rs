@@ -5,7 +5,7 @@
 //! reconciliation publishes. If the claim is gone by then, the orphan scan moves the directory back
 //! into the trash.
 
-use super::plan::{self, Evidence, Request, Step, Way};
+use super::plan::{self, Evidence, Method, Request, Step};
 use super::refusal::Wait;
 use super::{import, publish};
 use crate::backoff::Backoff;
@@ -13,8 +13,8 @@ use crate::claims;
 use crate::cluster::{Changed, ClaimState, ClusterError};
 use crate::context::Context;
 use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::{Act, OfPool, Restore};
-use crate::snapshot::About;
+use crate::metrics::{OfPool, Restore, RestoreKind};
+use crate::snapshot::VolumeView;
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
@@ -28,16 +28,16 @@ use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 pub async fn reconcile(
     context: &Context,
     (id, claim): (&VolumeId, &Claim),
-    about: &About,
+    view: &VolumeView,
     request: &Result<RestoreRequest, RestoreRequestError>,
 ) -> Outcome {
-    let plan = match claims::plan(context, id, claim, about).await {
+    let plan = match claims::plan(context, id, claim, view).await {
         Ok(plan) => plan,
         Err(outcome) => return outcome,
     };
-    let (volume, way) = match request {
-        Ok(RestoreRequest::Undelete(volume)) => (volume, Way::Undelete),
-        Ok(RestoreRequest::Adopt(volume)) => (volume, Way::Adopt),
+    let (volume, method) = match request {
+        Ok(RestoreRequest::Undelete(volume)) => (volume, Method::Undelete),
+        Ok(RestoreRequest::Adopt(volume)) => (volume, Method::Adopt),
         Ok(RestoreRequest::Import(name)) => {
             return import::controller::reconcile(context, claim, &plan, name).await;
         }
@@ -46,11 +46,11 @@ pub async fn reconcile(
             return Outcome::Requeue(Backoff::Refused);
         }
     };
-    let request = Request { claim, plan: &plan, id: volume, way };
+    let request = Request { claim, plan: &plan, id: volume, method };
     match carry_out(context, &request).await {
         Ok(step) => settle(context, &request, step),
         Err(failure) => {
-            context.metrics.restore(way.into(), Restore::failed);
+            context.metrics.restore(method.into(), Restore::failed);
             context.failed(id, claim, &failure)
         }
     }
@@ -58,7 +58,7 @@ pub async fn reconcile(
 
 /// Reports the step that was carried out. Returns the outcome.
 fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
-    let (own, act) = (&request.plan.spec.identity.volume, request.way.into());
+    let (own, act) = (&request.plan.spec.identity.volume, request.method.into());
     let report =
         |text: String| context.report(own, request.claim, EventReason::RestoreRefused, &text);
     match step {
@@ -192,9 +192,9 @@ async fn restore(
 
 fn report_restored(context: &Context, request: &Request<'_>, known: &FoundVolume) {
     let (claim, volume) = (request.claim, request.id.volume_name());
-    let reason = match request.way {
-        Way::Undelete => EventReason::VolumeUndeleted,
-        Way::Adopt => EventReason::VolumeAdopted,
+    let reason = match request.method {
+        Method::Undelete => EventReason::VolumeUndeleted,
+        Method::Adopt => EventReason::VolumeAdopted,
     };
     let from = &known.identity.claim;
     tracing::info!(
@@ -205,15 +205,15 @@ fn report_restored(context: &Context, request: &Request<'_>, known: &FoundVolume
         ?reason,
         "restored a volume"
     );
-    let text = format!("the claim has volume {volume} of former claim {from}");
+    let text = format!("restored volume {volume} of the former claim {from}");
     context.events.write(claim, reason, text);
 }
 
-impl From<Way> for Act {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Undelete => Self::undelete,
-            Way::Adopt => Self::adopt,
+impl From<Method> for RestoreKind {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Undelete => Self::undelete,
+            Method::Adopt => Self::adopt,
         }
     }
 }

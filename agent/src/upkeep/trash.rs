@@ -116,7 +116,7 @@ fn report(context: &Context, reviewed: &TrashReview) {
     context.metrics.set(OfPool::TrashBytes, pool, bytes);
     context.metrics.set(OfPool::Unreadable, pool, reviewed.unreadable);
     for volume in &reviewed.expired {
-        tracing::info!(%pool, volume = %volume.id, "retention in the trash expired");
+        tracing::info!(%pool, volume = %volume.id, "expired a volume in the trash");
     }
     reviewed.evicted.iter().for_each(|volume| eviction::report(context, pool, volume));
 }
@@ -154,7 +154,7 @@ async fn remove(
         }
         for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();
-            tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
+            tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "could not remove an entry of the trash");
             let text = blocked::text(&state.pool, &context.node, &obstacle);
             if blocked.record(name, obstacle, context.clock.instant()) {
                 context.events.write(&context.node, EventReason::TrashRemovalBlocked, text);

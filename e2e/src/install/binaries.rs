@@ -16,9 +16,11 @@ pub struct Binaries {
 impl Binaries {
     /// Returns the programs that `make binaries` has built.
     pub fn built() -> Result<Self> {
-        let folder = repository().join("target/static");
-        let found =
-            Self { webhook: folder.join("fastrak-webhook"), agent: folder.join("fastrak-agent") };
+        let directory = repository().join("target/static");
+        let found = Self {
+            webhook: directory.join("fastrak-webhook"),
+            agent: directory.join("fastrak-agent"),
+        };
         for path in [&found.webhook, &found.agent] {
             ensure!(path.is_file(), "{} is missing; run `make binaries`", path.display());
         }

@@ -96,8 +96,8 @@ async fn a_kubeconfig_as_text_reaches_its_server() {
 #[tokio::test]
 async fn a_kubeconfig_file_reaches_its_server() {
     let server = server().await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
     std::fs::write(&path, kubeconfig(&server.address)).unwrap();
     let args = ClientArgs { kubeconfig: Some(path), kube_timeout: DEADLINE };
     let client = connect(&args).await.unwrap();

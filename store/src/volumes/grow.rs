@@ -20,20 +20,20 @@ impl Store {
         let mut identity =
             verified(&pool, id)?.ok_or_else(|| VolumeError::Missing(name.clone()))?;
         let before = identity.clone();
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Grow)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::SetQuota)?;
         if identity.bytes < bytes {
             identity.bytes = bytes;
             self.grant(&pool, &identity)?;
             if let Err(error) = identity::write(&dir, &identity) {
                 self.set_grant(&name, &before);
-                return Err(VolumeError::Grow(error));
+                return Err(VolumeError::SetQuota(error));
             }
         }
         // Repeated if the record is already written: an earlier attempt may have been interrupted
         // here.
-        dir.sync().map_err(VolumeError::Grow)?;
-        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Grow)?;
-        create::enforce(&data, &identity).map_err(VolumeError::Grow)
+        dir.sync().map_err(VolumeError::SetQuota)?;
+        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::SetQuota)?;
+        create::enforce(&data, &identity).map_err(VolumeError::SetQuota)
     }
 
     /// Sets the kernel limit from the record if they differ: a power failure can lose a limit.

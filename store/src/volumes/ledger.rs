@@ -8,7 +8,7 @@ use crate::host::{Dir, HostError, quota};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::{Store, VolumeError, layout};
-use fastrak_api::capacity::{Room, State};
+use fastrak_api::capacity::{Available, State};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -176,9 +176,9 @@ impl Store {
     }
 
     /// Returns the capacity of a pool that can still be granted.
-    pub fn room(&self, pool: &OpenPool<'_>) -> Result<Room, VolumeError> {
+    pub fn available(&self, pool: &OpenPool<'_>) -> Result<Available, VolumeError> {
         let state = self.pool_ledger(pool)?.state(pool, None);
-        Ok(pool.config.terms.room(state))
+        Ok(pool.config.terms.available(state))
     }
 
     /// Loads the ledgers of all usable pools.
@@ -207,13 +207,13 @@ impl Store {
         // The order matters: a volume is listed as being created before its directory exists.
         let creating: HashSet<_> = self.creating().clone();
         let mut ledger = self.pool_ledger(pool)?;
-        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
+        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Read)?;
         let there: HashSet<_> = names.iter().filter_map(|name| volume(name)).collect();
         let is_made = |id: &VolumeId| !creating.contains(OsStr::new(id.as_str()));
         ledger.grants.retain(|id, _| there.contains(id) || !is_made(id));
         for id in there.into_iter().filter(is_made) {
             if !ledger.grants.contains_key(&id)
-                && let Some(grant) = read_grant(pool, &id).map_err(VolumeError::Look)?
+                && let Some(grant) = read_grant(pool, &id).map_err(VolumeError::Read)?
             {
                 ledger.grants.insert(id, grant);
             }
@@ -226,7 +226,7 @@ impl Store {
         let unknown = || VolumeError::Pool(self.pools.unknown(name));
         let mut ledger = self.ledger.pool(name).ok_or_else(unknown)?;
         if !ledger.is_loaded {
-            ledger.grants = read_grants(pool).map_err(VolumeError::Look)?;
+            ledger.grants = read_grants(pool).map_err(VolumeError::Read)?;
             ledger.is_loaded = true;
         }
         Ok(ledger)

@@ -50,7 +50,7 @@ impl Store {
         let content = |id: &VolumeId| Some((id.clone(), content(&pool, id).transpose()?));
         let contents = ids.iter().filter_map(content);
         let contents = contents.map(|(id, content)| content.map(|content| (id, content)));
-        contents.collect::<Result<_, _>>().map_err(VolumeError::Look)
+        contents.collect::<Result<_, _>>().map_err(VolumeError::Read)
     }
 
     /// Moves the directory of an orphan into the trash if it is empty or `retention` is given.
@@ -62,7 +62,7 @@ impl Store {
         now: i64,
     ) -> Result<Discarded, VolumeError> {
         let opened = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        match (content(&opened, id).map_err(VolumeError::Look)?, retention) {
+        match (content(&opened, id).map_err(VolumeError::Read)?, retention) {
             (None, _) => return Ok(Discarded::Missing),
             (Some(Content::Empty), _) => {}
             (Some(Content::Data), Some(time)) => {

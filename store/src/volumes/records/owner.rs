@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_back_and_an_unreadable_one_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(&Kernel, directory.path()).unwrap();
         assert_eq!(read(&dir).unwrap(), None);
         let owner =
             ClaimRef { namespace: "n".to_owned(), name: "c".to_owned(), uid: Some("u".to_owned()) };
@@ -88,11 +88,11 @@ mod tests {
             assert_eq!(read(&dir).unwrap(), Some(record));
         }
         for text in ["", "{}", "\0\0\0", r#"{"format": 2, "owner": {}}"#] {
-            std::fs::write(folder.path().join(OWNER), text).unwrap();
+            std::fs::write(directory.path().join(OWNER), text).unwrap();
             assert!(read(&dir).unwrap_err().to_string().contains("owner.json"), "{text:?}");
         }
         let newer = r#"{"format": 2, "owner": {"namespace": "n", "claim": "c", "uid": "u"}}"#;
-        std::fs::write(folder.path().join(OWNER), newer).unwrap();
+        std::fs::write(directory.path().join(OWNER), newer).unwrap();
         assert!(read(&dir).unwrap_err().to_string().contains("format is 2"));
     }
 }

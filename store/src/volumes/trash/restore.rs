@@ -54,7 +54,7 @@ impl Store {
                     continue;
                 }
             };
-            match search(&pool, id).map_err(VolumeError::Look)? {
+            match search(&pool, id).map_err(VolumeError::Read)? {
                 SearchResult::Found(_) if known.is_some() => return Ok(duplicate()),
                 SearchResult::Found(found) => known = Some(found),
                 SearchResult::Absent => {}
@@ -92,7 +92,7 @@ impl Store {
 
     /// Grants the volume again: a volume in the trash has no grant.
     fn grant_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
-        let SearchResult::Found(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
+        let SearchResult::Found(known) = in_trash(pool, id).map_err(VolumeError::Read)? else {
             return Ok(());
         };
         self.grant_written(pool, &known.identity)?;
@@ -103,8 +103,8 @@ impl Store {
     /// Returns the claim that last had the volume, if it is not the original one.
     pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<ClaimRef>, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
+        let record = owner::read(&dir).map_err(VolumeError::Read)?;
         Ok(record.map(|record| record.owner).filter(|owner| !owner.is(id.as_str())))
     }
 
@@ -116,8 +116,8 @@ impl Store {
         owner: &ClaimRef,
     ) -> Result<bool, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
+        let record = owner::read(&dir).map_err(VolumeError::Read)?;
         Ok(record.is_some_and(|record| record.owner == *owner && record.namespace_uid.is_some()))
     }
 
@@ -130,8 +130,8 @@ impl Store {
         namespace_uid: Option<&str>,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
-        let known = owner::read(&dir).map_err(VolumeError::Keep)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
+        let known = owner::read(&dir).map_err(VolumeError::WriteRecord)?;
         let known = known.filter(|record| record.owner == *owner);
         let recorded = known.as_ref().and_then(|record| record.namespace_uid.clone());
         let namespace_uid = namespace_uid.map(str::to_owned).or(recorded);
@@ -139,7 +139,7 @@ impl Store {
         if known.as_ref() == Some(&record) {
             return Ok(());
         }
-        owner::write(&dir, &record).map_err(VolumeError::Keep)
+        owner::write(&dir, &record).map_err(VolumeError::WriteRecord)
     }
 }
 
@@ -153,7 +153,7 @@ fn search(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError>
 }
 
 fn duplicate() -> SearchResult {
-    SearchResult::Unverified("it exists twice".to_owned())
+    SearchResult::Unverified("it exists in two places".to_owned())
 }
 
 fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
