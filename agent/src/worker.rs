@@ -1,6 +1,7 @@
 //! The workers: each takes one volume at a time from the queue and reconciles it by its role.
 
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::role::Role;
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
@@ -35,11 +36,11 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
             restore::controller::reconcile(context, (id, claim), &view, request).await
         }
         Role::InUse(volume) => {
-            let recorded = owners::reconcile(context, id, volume).await;
+            let recorded = owners::record_owner(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
         Role::Retained(volume) => {
-            let recorded = reclaim::retain::reconcile(context, id, volume).await;
+            let recorded = reclaim::retain::record(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
         Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
@@ -51,13 +52,13 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
 
 /// Reconciles the size of a volume once its records are complete.
 async fn resize_after(
-    recorded: Outcome,
+    recorded: Result<(), Failure>,
     context: &Context,
     id: &VolumeId,
     volume: &Volume,
 ) -> Outcome {
     match recorded {
-        Outcome::Done => expand::controller::reconcile(context, id, volume).await,
-        retry => retry,
+        Ok(()) => expand::controller::reconcile(context, id, volume).await,
+        Err(failure) => context.failed(id, volume, &failure),
     }
 }

@@ -21,7 +21,7 @@ pub mod usage;
 pub use error::VolumeError;
 
 use crate::host::mounts::{self, Mount};
-use crate::host::{HostError, Kind};
+use crate::host::{Dir, HostError, Kind};
 use crate::pools::{OpenPool, Pools};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
@@ -90,7 +90,7 @@ pub enum Location {
 /// | [`keep`](Self::keep) | records that a volume is retained | here |
 /// | [`owner`](Self::owner), [`record_owner`](Self::record_owner), [`knows_namespace_of`](Self::knows_namespace_of) | reads and records the last owner | `trash/restore.rs` |
 /// | [`discard`](Self::discard), [`sync_trash`](Self::sync_trash) | moves a volume into the trash | `trash/discard.rs`, `trash.rs` |
-/// | [`contents`](Self::contents), [`discard_orphan`](Self::discard_orphan) | examines and discards orphans | `orphan.rs` |
+/// | [`content`](Self::content), [`contents`](Self::contents), [`discard_orphan`](Self::discard_orphan) | examines and discards orphans | `orphan.rs` |
 /// | [`search`](Self::search), [`restore`](Self::restore) | finds a volume anywhere and gives it to an owner | `trash/restore.rs` |
 /// | [`review_trash`](Self::review_trash), [`take_unreviewed`](Self::take_unreviewed) | expires volumes in the trash | `trash/review.rs` |
 /// | [`evict_trash`](Self::evict_trash), [`has_pending_evictions`](Self::has_pending_evictions), [`clear_pending_evictions`](Self::clear_pending_evictions) | evicts volumes for a claim | `trash/evict.rs`, `trash/review.rs` |
@@ -143,15 +143,9 @@ impl Store {
 
     /// Returns the location of the volume's directory.
     pub fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
-        let (mut here, mut trashed, mut unknown) = (None, false, None);
-        for pool in self.pools.open_all() {
-            let pool = match pool {
-                Ok(pool) => pool,
-                Err(error) => {
-                    unknown.get_or_insert(Chain(&error).to_string());
-                    continue;
-                }
-            };
+        let (pools, unknown) = self.usable_pools();
+        let (mut here, mut trashed) = (None, false);
+        for pool in pools {
             let name = pool.config.name.clone();
             match read_record(&pool, id).map_err(VolumeError::Read)? {
                 Some(Record::Verified(identity)) => match &here {
@@ -214,6 +208,18 @@ impl Store {
         }
     }
 
+    /// Returns the usable pools, and why the first unusable one cannot be used.
+    fn usable_pools(&self) -> (Vec<OpenPool<'_>>, Option<String>) {
+        let (mut usable, mut problem) = (Vec::new(), None);
+        for pool in self.pools.open_all() {
+            match pool {
+                Ok(pool) => usable.push(pool),
+                Err(error) => drop(problem.get_or_insert(Chain(&error).to_string())),
+            }
+        }
+        (usable, problem)
+    }
+
     fn creating(&self) -> MutexGuard<'_, HashSet<OsString>> {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,6 +248,18 @@ fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>,
             Err(VolumeError::Occupied { path: pool.dir.path().join(id.as_str()), why })
         }
     }
+}
+
+/// Opens the volume's directory in the pool. Returns `None` if it is missing or has no valid record.
+fn open_verified(
+    pool: &OpenPool<'_>,
+    id: &VolumeId,
+) -> Result<Option<(Dir, Box<Identity>)>, HostError> {
+    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
+    Ok(match identity::read(&dir, id)? {
+        Record::Verified(identity) => Some((dir, identity)),
+        Record::Unverified(_) => None,
+    })
 }
 
 /// Reads the record at the volume's path in the pool.

@@ -9,6 +9,7 @@ use super::plan::{self, Promise, Step};
 use super::status;
 use crate::cluster::{Changed, ClaimStatus};
 use crate::context::Context;
+use crate::events;
 use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::Expansion;
 use crate::snapshot::volume::Volume;
@@ -145,10 +146,7 @@ fn report_resized(
     (size, limit): (&str, Option<QuotaGroup>),
 ) {
     let before = volume.capacity.as_deref().unwrap_or("an unknown size");
-    let enforced = match limit {
-        None => "; no quota enforces its size",
-        Some(_) => "; a quota enforces its size",
-    };
+    let enforced = events::enforcement(limit);
     let (namespace, name) = (&claim.namespace, &claim.name);
     tracing::info!(namespace, claim = name, volume = volume.name, size, "resized the volume");
     let text = format!("resized the volume from {before} to {size}{enforced}");

@@ -3,7 +3,6 @@
 //! Other work does not depend on it: every operation checks its pool itself.
 
 use crate::context::Context;
-use crate::metrics::OfPool;
 use crate::snapshot::Confirmations;
 use crate::upkeep::condition::Condition;
 use fastrak_api::names;
@@ -113,7 +112,7 @@ pub async fn report(context: &Context, condition: &mut Condition) {
 
 fn report_change(context: &Context, change: &Change) {
     let pool = &change.pool;
-    context.metrics.set(OfPool::Up, pool, usize::from(change.problem.is_none()));
+    context.metrics.pools.up.set(pool, change.problem.is_none());
     match &change.problem {
         Some(why) => context.warn(&context.node, EventReason::PoolUnusable, why),
         None => {

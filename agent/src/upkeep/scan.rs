@@ -6,7 +6,6 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::metrics::OfPool;
 use crate::orphans::Scanned;
 use crate::snapshot::volume::{Phase, Volume};
 use crate::upkeep::unwatched;
@@ -52,8 +51,8 @@ pub async fn scan(context: &Context) {
         Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
     };
     for content in &contents {
-        context.metrics.set(OfPool::Volumes, &content.pool, content.volumes.len());
-        context.metrics.set(OfPool::Unlimited, &content.pool, content.unlimited);
+        context.metrics.pools.volumes.set(&content.pool, content.volumes.len());
+        context.metrics.pools.unlimited.set(&content.pool, content.unlimited);
         if content.corrected > 0 {
             let (pool, volumes) = (&content.pool, content.corrected);
             tracing::warn!(%pool, volumes, "restored lost quota limits");
@@ -130,7 +129,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
     let (number, retention) = (found.len(), context.orphan_args.orphan_retention);
     let scanned =
         context.orphans.scanned(&pool, found, content.volumes.len(), (confirmed, retention));
-    context.metrics.set(OfPool::Orphans, &pool, number);
+    context.metrics.pools.orphans.set(&pool, number);
     report(context, content, &scanned);
     scanned.removable.into_iter().for_each(|id| context.queue.add(id));
     if confirmed {
@@ -185,7 +184,7 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
         // Read again: the volume may have been deleted while the pools were read.
         let missing: Vec<_> =
             absent.filter_map(|id| context.snapshot.view(id).volume).filter(is_missing).collect();
-        context.metrics.set(OfPool::Missing, &content.pool, missing.len());
+        context.metrics.pools.missing.set(&content.pool, missing.len());
         for volume in missing {
             let text = format!(
                 "its directory is not in pool {} on node {}; restore it from a backup, or delete the \

@@ -7,7 +7,6 @@
 
 use crate::context::Context;
 use crate::eviction;
-use crate::metrics::OfPool;
 use crate::upkeep::blocked::{self, BlockedEntries};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
@@ -112,9 +111,8 @@ async fn review(context: &Context, percent: u8) {
 
 fn report(context: &Context, reviewed: &TrashReview) {
     let pool = &reviewed.pool;
-    let bytes = usize::try_from(reviewed.bytes).unwrap_or(usize::MAX);
-    context.metrics.set(OfPool::TrashBytes, pool, bytes);
-    context.metrics.set(OfPool::Unreadable, pool, reviewed.unreadable);
+    context.metrics.pools.trash_bytes.set(pool, reviewed.bytes);
+    context.metrics.pools.unreadable.set(pool, reviewed.unreadable);
     for volume in &reviewed.expired {
         tracing::info!(%pool, volume = %volume.id, "expired a volume in the trash");
     }
@@ -143,14 +141,14 @@ async fn remove(
     let mut more = false;
     for state in states {
         more |= state.more;
-        context.metrics.set(OfPool::Trash, &state.pool, state.entries);
+        context.metrics.pools.trash.set(&state.pool, state.entries);
         context.metrics.removed(&state.pool, state.removed);
         if state.removed > 0 && !state.more {
             context.wake_waiting();
         }
         if !state.more {
             // All entries were attempted.
-            context.metrics.set(OfPool::Blocked, &state.pool, state.skipped);
+            context.metrics.pools.blocked.set(&state.pool, state.skipped);
         }
         for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();

@@ -10,7 +10,7 @@ use crate::cluster::{self, CLASSES, CLUSTER, Cluster, HOSTNAME, LEFT, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::clock::Clock;
 use fastrak_agent::context::{Context, DiskThread};
-use fastrak_agent::events::{self, Waiting};
+use fastrak_agent::events;
 use fastrak_agent::eviction;
 use fastrak_agent::metrics::Metrics;
 use fastrak_agent::orphans::OrphanArgs;
@@ -28,6 +28,7 @@ use fastrak_api::capacity::{Available, Reserve, Shortage, State, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_runtime::events::EventQueue;
 use fastrak_runtime::work_queue::Queue;
 use fastrak_store::pools::{PoolConfig, Pools};
 use fastrak_store::volumes::Store;
@@ -65,7 +66,7 @@ pub(crate) struct Agent {
     // When its workers reconcile volumes again.
     due: BTreeMap<VolumeId, Instant>,
     // The unwritten events. A process loses them when it ends.
-    _events: Waiting,
+    _events: EventQueue,
 }
 
 /// The cluster, and the witness of the agent's changes.

@@ -6,8 +6,8 @@
 use crate::host::quota::{self, QuotaGroup, Usage};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, create, layout, verified};
+use crate::volumes::records::identity;
+use crate::volumes::{Store, VolumeError, create, layout, open_verified, verified};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use std::ffi::OsStr;
@@ -43,10 +43,9 @@ impl Store {
         pool: &OpenPool<'_>,
         id: &VolumeId,
     ) -> Result<bool, HostError> {
-        let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(false) };
-        match identity::read(&dir, id)? {
-            Record::Verified(identity) => reapply_limit(&dir, &identity),
-            Record::Unverified(_) => Ok(false),
+        match open_verified(pool, id)? {
+            Some((dir, identity)) => reapply_limit(&dir, &identity),
+            None => Ok(false),
         }
     }
 }

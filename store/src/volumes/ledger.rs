@@ -6,8 +6,7 @@
 
 use crate::host::{Dir, HostError, quota};
 use crate::pools::OpenPool;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, layout};
+use crate::volumes::{Store, VolumeError, layout, open_verified};
 use fastrak_api::capacity::{Available, State};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
@@ -247,8 +246,7 @@ fn read_grants(pool: &OpenPool<'_>) -> Result<HashMap<VolumeId, Grant>, HostErro
 
 /// Returns the grant in a directory's record, or `None` if the record is missing or invalid.
 fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostError> {
-    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
-    let Record::Verified(identity) = identity::read(&dir, id)? else { return Ok(None) };
+    let Some((dir, identity)) = open_verified(pool, id)? else { return Ok(None) };
     let usage =
         dir.open(OsStr::new(layout::DATA)).ok().and_then(|data| kernel_usage(&data, &identity));
     Ok(Some(Grant { bytes: identity.bytes, usage, limit: identity.limit }))

@@ -40,6 +40,12 @@ pub enum Discarded {
 }
 
 impl Store {
+    /// Returns the content of a volume's directory, or `None` if it does not exist.
+    pub fn content(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<Content>, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        content(&pool, id).map_err(VolumeError::Read)
+    }
+
     /// Returns the content of each of these directories. Omits those that no longer exist.
     pub fn contents(
         &self,

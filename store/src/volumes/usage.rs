@@ -6,8 +6,7 @@
 use crate::host::measure::Count;
 use crate::pools::OpenPool;
 use crate::volumes::ledger::{Grant, VolumeUsage, kernel_usage};
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, layout};
+use crate::volumes::{Store, VolumeError, layout, open_verified};
 use fastrak_api::capacity::Available;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -66,12 +65,8 @@ impl Store {
     }
 
     fn measure(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<UsageSource, VolumeError> {
-        let dir = pool.dir.open_if_there(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
-        let Some(dir) = dir else { return Ok(UsageSource::Gone) };
-        let Record::Verified(identity) = identity::read(&dir, id).map_err(VolumeError::Read)?
-        else {
-            return Ok(UsageSource::Gone);
-        };
+        let verified = open_verified(pool, id).map_err(VolumeError::Read)?;
+        let Some((dir, identity)) = verified else { return Ok(UsageSource::Gone) };
         let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Read)?;
         if let Some(held) = kernel_usage(&data, &identity) {
             self.ledger.set_usage(&pool.config.name, id, Some(held));

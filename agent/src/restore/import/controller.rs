@@ -11,7 +11,7 @@ use crate::claims::pv;
 use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
-use crate::metrics::{OfPool, Restore, RestoreKind};
+use crate::metrics::{Restore, RestoreKind};
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::ReclaimPolicy;
@@ -101,7 +101,7 @@ async fn move_data(
     };
     let imported = context.on_disk(move |store| store.import(&import)).await;
     let imported = imported.map_err(Failure::of(Operation::Import))?;
-    context.metrics.add(OfPool::Volumes, &imported.pool, 1);
+    context.metrics.pools.volumes.add(&imported.pool, 1);
     Ok(imported)
 }
 

@@ -7,6 +7,7 @@
 use crate::host::{Dir, HostError, Operation, files};
 use crate::volumes::trash::trashed::Trashed;
 use fastrak_api::claim_ref::ClaimRef;
+use fastrak_api::volume::Identity;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -52,6 +53,11 @@ pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
             Err(HostError { verb: Operation::Read, what, errno: Errno::BADMSG })
         }
     }
+}
+
+/// Reads the record of a volume. Without one, the volume belongs to its original claim.
+pub fn read_or_original(dir: &Dir, identity: &Identity) -> Result<OwnerRecord, HostError> {
+    Ok(read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity))))
 }
 
 fn parse(content: &[u8]) -> Result<OwnerRecord, String> {
