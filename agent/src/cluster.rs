@@ -194,10 +194,9 @@ fn done(object: &PersistentVolume) -> Changed {
 /// Returns a patch that removes the finalizer. Finalizers are a list without keys that others
 /// change too: the patch tests the index, so that it fails instead of removing another finalizer.
 fn without_finalizer(volume: &Volume, index: usize) -> Operations {
-    let index = index.to_string();
-    let path = PointerBuf::from_tokens(["metadata", "finalizers", index.as_str()]);
+    let path = PointerBuf::from_tokens(["metadata", "finalizers", index.to_string().as_str()]);
     Operations(vec![
-        is_the_same(volume),
+        test(["metadata", "uid"], &volume.uid),
         PatchOperation::Test(TestOperation {
             path: path.clone(),
             value: names::VOLUME_FINALIZER.into(),
@@ -206,10 +205,10 @@ fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     ])
 }
 
-/// Returns a test for the UID of the volume.
-fn is_the_same(volume: &Volume) -> PatchOperation {
-    let path = PointerBuf::from_tokens(["metadata", "uid"]);
-    PatchOperation::Test(TestOperation { path, value: volume.uid.clone().into() })
+/// Returns an operation that fails unless the field has this value.
+fn test<const N: usize>(path: [&str; N], value: &str) -> PatchOperation {
+    let path = PointerBuf::from_tokens(path);
+    PatchOperation::Test(TestOperation { path, value: value.into() })
 }
 
 fn code(error: &kube::Error) -> Option<u16> {

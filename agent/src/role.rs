@@ -13,12 +13,8 @@ pub enum Role<'a> {
     Provision(&'a Claim),
     /// A claim that requests an existing volume.
     Restore(&'a Claim, &'a Result<RestoreRequest, RestoreRequestError>),
-    /// A volume that is in use or will be.
-    InUse(&'a Volume),
-    /// A volume whose data is kept after its claim is deleted.
-    Retained(&'a Volume),
-    /// A volume that may have to be deleted.
-    Ending(&'a Volume),
+    /// A volume of this agent.
+    Volume(VolumeState, &'a Volume),
     /// A directory, if there is one, without a claim and without a volume of this agent.
     Orphan,
     /// A claim whose volume was published just now.
@@ -28,9 +24,9 @@ pub enum Role<'a> {
 /// The state of a volume of this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VolumeState {
-    /// It is in use, or will be.
+    /// It is in use or will be.
     InUse,
-    /// It is retained.
+    /// Its data is kept after its claim is deleted.
     Retained,
     /// It may have to be deleted.
     Ending,
@@ -43,11 +39,7 @@ impl<'a> Role<'a> {
         if let Some(volume) = &view.volume
             && let Some(state) = VolumeState::of(volume, node)
         {
-            return match state {
-                VolumeState::InUse => Self::InUse(volume),
-                VolumeState::Retained => Self::Retained(volume),
-                VolumeState::Ending => Self::Ending(volume),
-            };
+            return Self::Volume(state, volume);
         }
         match &view.claim {
             None => Self::Orphan,
@@ -155,7 +147,7 @@ mod tests {
             ..VolumeView::default()
         };
         for (view, start) in [
-            (view(&claim, Some(volume())), "Ending("),
+            (view(&claim, Some(volume())), "Volume(Ending, "),
             (view(&claim, foreign.clone()), "Provision("),
             (view(&claim, None), "Provision("),
             (view(&restored, None), "Restore("),

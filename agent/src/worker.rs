@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::role::Role;
+use crate::role::{Role, VolumeState};
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use crate::{expand, orphans, owners, provision, reclaim, restore};
@@ -35,15 +35,17 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
         Role::Restore(claim, request) => {
             restore::controller::reconcile(context, (id, claim), &view, request).await
         }
-        Role::InUse(volume) => {
+        Role::Volume(VolumeState::InUse, volume) => {
             let recorded = owners::record_owner(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
-        Role::Retained(volume) => {
+        Role::Volume(VolumeState::Retained, volume) => {
             let recorded = reclaim::retain::record(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
-        Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
+        Role::Volume(VolumeState::Ending, volume) => {
+            reclaim::controller::reconcile(context, id, volume).await
+        }
         Role::Orphan => orphans::controller::reconcile(context, id).await,
         Role::Published => Outcome::Done,
     };

@@ -1,12 +1,12 @@
 //! Reads the IDs of the cluster and of namespaces, and the confirmations of administrators.
 
-use super::{ClusterError, KubeCluster, existing};
+use super::{ClusterError, KubeCluster, existing, test};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
+use json_patch::{Patch as Operations, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -80,9 +80,7 @@ impl KubeCluster {
 }
 
 fn without_annotation(annotation: &str, value: &str) -> Operations {
-    let path = PointerBuf::from_tokens(["metadata", "annotations", annotation]);
-    Operations(vec![
-        PatchOperation::Test(TestOperation { path: path.clone(), value: value.into() }),
-        PatchOperation::Remove(RemoveOperation { path }),
-    ])
+    let path = ["metadata", "annotations", annotation];
+    let remove = RemoveOperation { path: PointerBuf::from_tokens(path) };
+    Operations(vec![test(path, value), PatchOperation::Remove(remove)])
 }

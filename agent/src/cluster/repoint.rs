@@ -1,10 +1,10 @@
 //! Points a volume to another claim if the volume is unchanged since the decision.
 
-use super::{Changed, ClusterError, KubeCluster, VOLUMES, existing};
+use super::{Changed, ClusterError, KubeCluster, VOLUMES, existing, test};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
+use json_patch::{AddOperation, Patch as Operations, PatchOperation};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 use serde_json::Value;
 
@@ -44,18 +44,14 @@ impl KubeCluster {
 }
 
 fn repointed(volume: &Volume, reference: Value, class: &str) -> Operations {
-    let test = |key, value: &str| {
-        let path = PointerBuf::from_tokens(["metadata", key]);
-        PatchOperation::Test(TestOperation { path, value: value.into() })
-    };
     // The reference is replaced as a whole: a part of the old one would belong to another claim.
     let set = |key, value| {
         let path = PointerBuf::from_tokens(["spec", key]);
         PatchOperation::Add(AddOperation { path, value })
     };
     Operations(vec![
-        test("uid", &volume.uid),
-        test("resourceVersion", &volume.resource_version),
+        test(["metadata", "uid"], &volume.uid),
+        test(["metadata", "resourceVersion"], &volume.resource_version),
         set("claimRef", reference),
         set("storageClassName", class.into()),
     ])

@@ -1,7 +1,7 @@
 //! Writes the capacity of volumes, the status of claims and the conditions of the node. Each write
 //! is conditional, or changes only fields that the agent owns.
 
-use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
+use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, test};
 use crate::snapshot::growth::{Growth, STORAGE};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
@@ -9,7 +9,7 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch as Operations, PatchOperation, ReplaceOperation, TestOperation};
+use json_patch::{Patch as Operations, PatchOperation, ReplaceOperation};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -89,11 +89,11 @@ impl KubeCluster {
 }
 
 fn resized(volume: &Volume, size: &str) -> Operations {
-    let path = PointerBuf::from_tokens(["spec", "capacity", STORAGE]);
-    let before = volume.capacity.as_deref().unwrap_or_default();
+    let path = ["spec", "capacity", STORAGE];
+    let (pointer, value) = (PointerBuf::from_tokens(path), size.into());
     Operations(vec![
-        is_the_same(volume),
-        PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
-        PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
+        test(["metadata", "uid"], &volume.uid),
+        test(path, volume.capacity.as_deref().unwrap_or_default()),
+        PatchOperation::Replace(ReplaceOperation { path: pointer, value }),
     ])
 }

@@ -106,6 +106,17 @@ impl Ledger {
 }
 
 impl PoolLedger {
+    fn usage(&self, id: &VolumeId) -> Option<VolumeUsage> {
+        self.grants.get(id).and_then(|grant| grant.usage)
+    }
+
+    /// Sets the grant of a volume. Its known usage stays.
+    fn set(&mut self, identity: &Identity) {
+        let usage = self.usage(&identity.volume);
+        let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
+        self.grants.insert(identity.volume.clone(), grant);
+    }
+
     fn state(&self, pool: &OpenPool<'_>, besides: Option<&VolumeId>) -> State {
         let others = || {
             let others = self.grants.iter().filter(|(id, _)| Some(*id) != besides);
@@ -137,25 +148,20 @@ impl Store {
         identity: &Identity,
     ) -> Result<(), VolumeError> {
         let mut ledger = self.pool_ledger(pool)?;
-        let known = ledger.grants.get(&identity.volume).copied();
         // What the volume has written is no longer free, and must not be subtracted twice.
-        let held = known.and_then(|grant| grant.usage).unwrap_or_default().bytes;
+        let held = ledger.usage(&identity.volume).unwrap_or_default().bytes;
         let mut state = ledger.state(pool, Some(&identity.volume));
         state.free = state.free.saturating_add(held);
         let fits = pool.config.terms.check(&pool.config.name, state, identity.bytes);
         fits.map_err(|shortage| VolumeError::Full(Box::new(shortage)))?;
-        let usage = known.and_then(|grant| grant.usage);
-        let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
-        ledger.grants.insert(identity.volume.clone(), grant);
+        ledger.set(identity);
         Ok(())
     }
 
     /// Sets the grant of an existing volume without a capacity check.
     pub(super) fn set_grant(&self, pool: &PoolName, identity: &Identity) {
         if let Some(mut ledger) = self.ledger.pool(pool) {
-            let usage = ledger.grants.get(&identity.volume).and_then(|grant| grant.usage);
-            let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
-            ledger.grants.insert(identity.volume.clone(), grant);
+            ledger.set(identity);
         }
     }
 
