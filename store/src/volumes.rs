@@ -127,8 +127,8 @@ impl Store {
     }
 
     /// Creates the volume unless it exists. Returns it, and whether it is new.
-    pub fn ensure(&self, order: &VolumeSpec) -> Result<(ProvisionedVolume, bool), VolumeError> {
-        let id = &order.identity.volume;
+    pub fn ensure(&self, spec: &VolumeSpec) -> Result<(ProvisionedVolume, bool), VolumeError> {
+        let id = &spec.identity.volume;
         let mut opened = Vec::new();
         for pool in self.pools.open_all() {
             if let Ok(pool) = &pool
@@ -138,7 +138,7 @@ impl Store {
             }
             opened.push(pool);
         }
-        self.make_in_one(opened, order).map(|made| (made, true))
+        self.make_in_one(opened, spec).map(|made| (made, true))
     }
 
     /// Returns the location of the volume's directory.

@@ -21,7 +21,7 @@ impl Store {
         spec: &VolumeSpec,
     ) -> Result<ProvisionedVolume, VolumeError> {
         let id = &spec.identity.volume;
-        let (usable, mut refusals) = self.named(opened, &spec.pools);
+        let (usable, mut refusals) = self.usable(opened, &spec.pools);
         for pool in self.ranked(usable, spec.policy) {
             self.creating().insert(OsString::from(id.as_str()));
             let outcome = self.make(&pool, spec);
@@ -37,8 +37,8 @@ impl Store {
         Err(all(refusals))
     }
 
-    /// Returns the named pools in that spec, and why the rest of them cannot be used.
-    fn named<'a>(
+    /// Returns the usable ones of these pools, in this order, and why the others cannot be used.
+    fn usable<'a>(
         &self,
         mut opened: Vec<Opened<'a>>,
         names: &[PoolName],
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_specs_the_pools_and_unusable_ones_are_skipped() {
+    fn the_policy_orders_the_pools_and_unusable_ones_are_skipped() {
         assert_eq!(chosen(PoolPolicy::MostFree), "large large small large small ");
         assert_eq!(chosen(PoolPolicy::Spread), "large small large small large ");
         assert_eq!(chosen(PoolPolicy::InOrder), "small small large large large ");

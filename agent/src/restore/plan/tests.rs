@@ -278,7 +278,7 @@ fn a_namespace_with_the_annotation_inherits_the_volumes_of_an_earlier_one() {
 
 proptest! {
     #[test]
-    fn nothing_is_given_unless_all_of_it_is_proven(
+    fn nothing_is_restored_unless_everything_is_proven(
         namespaces in proptest::array::uniform2(prop_oneof![Just("shop"), Just("other"), Just("")]),
         created in proptest::option::of(MADE - 1..MADE + 2),
         claims in prop_oneof![Just(ClaimState::Gone), Just(ClaimState::Waiting), Just(ClaimState::HasVolume(String::new()))],
