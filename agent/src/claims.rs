@@ -1,21 +1,20 @@
 //! Plans the volume of a claim, for a new volume and for an existing one: `plan.rs` decides by the
-//! claim, its class and this node; `hostname.rs` checks that its hostname label is unique;
-//! `pv.rs` renders the PersistentVolume.
+//! claim, its class and this node; `pv.rs` renders the PersistentVolume.
 
-mod hostname;
 pub mod plan;
 pub mod pv;
 
 use crate::backoff::Backoff;
+use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::metrics::Provision;
-use crate::snapshot::About;
+use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
-use plan::{Decision, Here, Plan, Rejection};
+use plan::{Decision, Plan, Rejection, ThisNode};
 
 /// Returns the plan of the claim's volume. Returns the outcome of the reconciliation if the claim
 /// gets none now; the reason is reported.
@@ -23,9 +22,9 @@ pub async fn plan(
     context: &Context,
     id: &VolumeId,
     claim: &Claim,
-    about: &About,
+    view: &VolumeView,
 ) -> Result<Box<Plan>, Outcome> {
-    match decide(context, claim, about).await {
+    match decide(context, claim, view).await {
         Ok(Decision::Create(plan)) => Ok(plan),
         Ok(Decision::Ignore(why)) => {
             let (namespace, name) = (&claim.namespace, &claim.name);
@@ -40,15 +39,30 @@ pub async fn plan(
     }
 }
 
+/// Returns another node with this hostname label, if there is one. A volume's node affinity uses only
+/// that label: the scheduler would send pods to the other node too, and they would never start.
+async fn other_node(context: &Context, hostname: &str) -> Result<Option<String>, ClusterError> {
+    let now = context.clock.instant();
+    if context.own_hostname.is_known(hostname, now) {
+        return Ok(None);
+    }
+    let nodes = context.cluster.nodes_with_hostname(hostname).await?;
+    let other = nodes.into_iter().find(|name| name != context.node.as_str());
+    if other.is_none() {
+        context.own_hostname.remember(hostname, now);
+    }
+    Ok(other)
+}
+
 /// Decides about a claim, and checks that the hostname label of this node is unique.
-async fn decide(context: &Context, claim: &Claim, about: &About) -> Result<Decision, Failure> {
-    let here =
-        Here { node: &context.node, hostname: about.hostname.as_deref(), pools: &context.pools };
-    let plan = match plan::plan(claim, about.class.as_ref(), &here) {
+async fn decide(context: &Context, claim: &Claim, view: &VolumeView) -> Result<Decision, Failure> {
+    let this_node =
+        ThisNode { node: &context.node, hostname: view.hostname.as_deref(), pools: &context.pools };
+    let plan = match plan::plan(claim, view.class.as_ref(), &this_node) {
         Decision::Create(plan) => plan,
         other => return Ok(other),
     };
-    let other = hostname::other_node(context, &plan.hostname).await;
+    let other = other_node(context, &plan.hostname).await;
     Ok(match other.map_err(Failure::of(Operation::Plan))? {
         None => Decision::Create(plan),
         Some(other) => {

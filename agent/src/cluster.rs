@@ -56,7 +56,7 @@ pub enum ClaimState {
     Bound(String),
 }
 
-/// A client of the API server.
+/// A client of the API server. Its methods are those of [`Cluster`], which documents them.
 pub struct KubeCluster {
     client: Client,
 }
@@ -68,8 +68,7 @@ impl KubeCluster {
         Self { client }
     }
 
-    /// Creates a volume. Returns `false` if one with that name exists.
-    pub async fn create(&self, volume: &PersistentVolume) -> Result<bool, ClusterError> {
+    async fn create(&self, volume: &PersistentVolume) -> Result<bool, ClusterError> {
         let params = PostParams {
             field_manager: Some(names::MANAGER_AGENT.to_owned()),
             ..PostParams::default()
@@ -81,13 +80,11 @@ impl KubeCluster {
         }
     }
 
-    /// Reads the volume with this name.
-    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, ClusterError> {
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, ClusterError> {
         Ok(self.object(name).await?.as_ref().map(Volume::read))
     }
 
-    /// Calls `each` with every PersistentVolume of the cluster, with and without labels.
-    pub async fn each_volume(
+    async fn each_volume(
         &self,
         each: &mut (dyn FnMut(&Volume) + Send),
     ) -> Result<(), ClusterError> {
@@ -102,8 +99,7 @@ impl KubeCluster {
         }
     }
 
-    /// Reads the state of a claim.
-    pub async fn claim(&self, claim: &ClaimRef) -> Result<ClaimState, ClusterError> {
+    async fn claim(&self, claim: &ClaimRef) -> Result<ClaimState, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let Some(found) =
             found.filter(|found| claim.uid.is_none() || found.metadata.uid == claim.uid)
@@ -119,9 +115,7 @@ impl KubeCluster {
         })
     }
 
-    /// Deletes a volume if it is unchanged since the decision. The finalizer keeps the object until
-    /// [`Cluster::finalize`].
-    pub async fn delete(&self, volume: &Volume) -> Result<Changed, ClusterError> {
+    async fn delete(&self, volume: &Volume) -> Result<Changed, ClusterError> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(volume.uid.clone()),
@@ -137,8 +131,7 @@ impl KubeCluster {
         }
     }
 
-    /// Removes the agent's finalizer from a volume, and nothing else.
-    pub async fn finalize(&self, volume: &Volume) -> Result<Changed, ClusterError> {
+    async fn finalize(&self, volume: &Volume) -> Result<Changed, ClusterError> {
         let Some(index) = volume.finalizer() else {
             return Ok(Changed::Done(Box::new(volume.clone())));
         };
@@ -201,10 +194,9 @@ fn done(object: &PersistentVolume) -> Changed {
 /// Returns a patch that removes the finalizer. Finalizers are a list without keys that others
 /// change too: the patch tests the index, so that it fails instead of removing another finalizer.
 fn without_finalizer(volume: &Volume, index: usize) -> Operations {
-    let index = index.to_string();
-    let path = PointerBuf::from_tokens(["metadata", "finalizers", index.as_str()]);
+    let path = PointerBuf::from_tokens(["metadata", "finalizers", index.to_string().as_str()]);
     Operations(vec![
-        is_the_same(volume),
+        test(["metadata", "uid"], &volume.uid),
         PatchOperation::Test(TestOperation {
             path: path.clone(),
             value: names::VOLUME_FINALIZER.into(),
@@ -213,10 +205,10 @@ fn without_finalizer(volume: &Volume, index: usize) -> Operations {
     ])
 }
 
-/// Returns a test for the UID of the volume.
-fn is_the_same(volume: &Volume) -> PatchOperation {
-    let path = PointerBuf::from_tokens(["metadata", "uid"]);
-    PatchOperation::Test(TestOperation { path, value: volume.uid.clone().into() })
+/// Returns an operation that fails unless the field has this value.
+fn test<const N: usize>(path: [&str; N], value: &str) -> PatchOperation {
+    let path = PointerBuf::from_tokens(path);
+    PatchOperation::Test(TestOperation { path, value: value.into() })
 }
 
 fn code(error: &kube::Error) -> Option<u16> {

@@ -84,7 +84,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// An invalid node name.
-    #[error("--node {name:?} is not the name of a node")]
+    #[error("--node {name:?} is not a valid node name")]
     Node {
         /// The value.
         name: String,
@@ -115,7 +115,7 @@ pub enum ConfigError {
     Pool(String),
     /// Two pools have the same name or directory.
     #[error("two pools have the same {0}; each needs its own")]
-    Twice(String),
+    Duplicate(String),
 }
 
 impl TryFrom<Args> for Config {
@@ -143,7 +143,7 @@ impl TryFrom<Args> for Config {
             let default = flags::pool(&format!("{DEFAULT_POOL}={DEFAULT_PATH}"));
             pools.push(default.map_err(ConfigError::Pool)?);
         }
-        refuse_twins(&pools)?;
+        refuse_duplicates(&pools)?;
         Ok(Self { node, pools, upkeep, orphans, import_from, pods_dir, admin, client })
     }
 }
@@ -156,14 +156,14 @@ fn read_pools(path: &Path) -> Result<Vec<PoolConfig>, ConfigError> {
     entries.iter().map(|entry| flags::checked_pool(entry).map_err(ConfigError::Pool)).collect()
 }
 
-fn refuse_twins(pools: &[PoolConfig]) -> Result<(), ConfigError> {
+fn refuse_duplicates(pools: &[PoolConfig]) -> Result<(), ConfigError> {
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for pool in pools {
         if !names.insert(&pool.name) {
-            return Err(ConfigError::Twice(format!("name {}", pool.name)));
+            return Err(ConfigError::Duplicate(format!("name {}", pool.name)));
         }
         if !paths.insert(&pool.path) {
-            return Err(ConfigError::Twice(format!("directory {}", pool.path.display())));
+            return Err(ConfigError::Duplicate(format!("directory {}", pool.path.display())));
         }
     }
     Ok(())

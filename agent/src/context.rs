@@ -17,6 +17,7 @@ use fastrak_api::reason::EventReason;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::work_queue::Queue;
+use fastrak_store::volumes::orphan::Content;
 use fastrak_store::volumes::{Location, Store, VolumeError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +95,16 @@ impl Context {
     pub async fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
         let id = id.clone();
         self.on_disk(move |store| store.find(&id)).await
+    }
+
+    /// Returns the content of a volume's directory, or `None` if it does not exist.
+    pub async fn content(
+        &self,
+        pool: &PoolName,
+        id: &VolumeId,
+    ) -> Result<Option<Content>, VolumeError> {
+        let (pool, id) = (pool.clone(), id.clone());
+        self.on_disk(move |store| store.content(&pool, &id)).await
     }
 
     /// Reports a failure to reconcile `id`. Returns when to retry.

@@ -6,10 +6,10 @@ use fastrak_api::claim::Claim;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::events::{self, Event, EventQueue, Recorder, Reporter};
+use fastrak_api::volume::QuotaGroup;
+use fastrak_runtime::events::{self, Event, EventQueue, EventWriter, Recorder, Reporter};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use std::convert::Infallible;
 use std::time::Duration;
 
 /// The length of the event queue: a burst of a thousand claims writes two events each.
@@ -24,12 +24,6 @@ pub struct Events {
     recorder: Recorder,
 }
 
-/// The receiving end of the event queue.
-pub type Waiting = EventQueue;
-
-/// Writes the events of the queue.
-pub struct EventWriter(events::EventWriter);
-
 /// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Object<'a> {
@@ -43,7 +37,7 @@ pub enum Object<'a> {
 
 /// Creates the event queue.
 #[must_use]
-pub fn channel() -> (Events, Waiting) {
+pub fn channel() -> (Events, EventQueue) {
     let (recorder, queue) = events::queue(WAITING);
     (Events { recorder }, queue)
 }
@@ -59,6 +53,14 @@ impl Events {
         let (is_warning, reason) = (reason.is_warning(), reason.as_str());
         let event = Event { is_warning, reason, action: reason, note: note.into() };
         self.recorder.record(object.into().reference(), event);
+    }
+}
+
+/// Returns the part of a message that says whether a quota enforces a volume's size.
+pub(crate) const fn enforcement(limit: Option<QuotaGroup>) -> &'static str {
+    match limit {
+        None => "; no quota enforces its size",
+        Some(_) => "; a quota enforces its size",
     }
 }
 
@@ -105,20 +107,10 @@ impl<'a> From<&'a NodeName> for Object<'a> {
     }
 }
 
-impl EventWriter {
-    /// Creates a writer for the agent of `node`.
-    #[must_use]
-    pub fn new(waiting: Waiting, client: Client, node: &NodeName) -> Self {
-        let reporter = Reporter {
-            controller: names::PROVISIONER,
-            instance: node.to_string(),
-            delay: EVENT_DELAY,
-        };
-        Self(events::EventWriter::new(waiting, client, reporter))
-    }
-
-    /// Writes events until all senders are dropped.
-    pub async fn run(self) -> Result<(), Infallible> {
-        self.0.run().await
-    }
+/// Creates the writer of the queue for the agent of `node`.
+#[must_use]
+pub fn writer(queue: EventQueue, client: Client, node: &NodeName) -> EventWriter {
+    let reporter =
+        Reporter { controller: names::PROVISIONER, instance: node.to_string(), delay: EVENT_DELAY };
+    EventWriter::new(queue, client, reporter)
 }

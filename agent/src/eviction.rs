@@ -10,7 +10,7 @@ use fastrak_runtime::chain::Chain;
 use fastrak_store::volumes::trash::contents::PurgedVolume;
 use fastrak_store::volumes::{Store, VolumeError};
 
-/// Evicts recoverable volumes if that resolves one of the shortages of a claim in the namespace
+/// Evicts restorable volumes if that resolves one of the shortages of a claim in the namespace
 /// `requester`. Returns whether any was evicted. Their space is free when they are removed, a
 /// little later.
 pub async fn evict_for_claim(context: &Context, shortages: &[Shortage], requester: &str) -> bool {

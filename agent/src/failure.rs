@@ -67,12 +67,12 @@ pub enum Cause {
     Changed,
     /// A PersistentVolume of that name belongs to something else.
     #[error(
-        "a PersistentVolume named {0} exists that is not this claim's; nothing was changed. \
-         Delete it if it is not needed"
+        "PersistentVolume {0} exists and does not belong to this claim; nothing was changed; delete \
+         it if it is not needed"
     )]
     NameTaken(String),
     /// The PersistentVolume of this name was deleted just now.
-    #[error("the PersistentVolume {0} was deleted concurrently")]
+    #[error("PersistentVolume {0} was deleted concurrently")]
     Vanished(String),
     /// The volume has no directory with a valid record.
     #[error("its directory is missing or has no valid record")]

@@ -3,46 +3,47 @@
 
 pub mod capacity;
 mod pools;
-mod restores;
 
-pub use pools::OfPool;
-pub use restores::{Act, Restore};
+pub use pools::{PoolGauge, PoolGauges};
 
 use capacity::CapacityGauges;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::admin::ScrapeMetrics;
-use pools::{PoolGauges, PoolLabels};
+use pools::PoolLabel;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use restores::Restores;
 use std::time::Instant;
 
 /// All metrics. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    provisions: Family<ProvisionLabels, Counter>,
+    provisions: ByOutcome<Provision>,
     provision_duration: Histogram,
-    expansions: Family<ExpansionLabels, Counter>,
-    deletes: Family<DeleteLabels, Counter>,
+    expansions: ByOutcome<Expansion>,
+    deletes: ByOutcome<Delete>,
     delete_duration: Histogram,
-    restores: Restores,
-    pools: PoolGauges,
+    restores: Family<RestoreLabels, Counter>,
+    /// The state of the pools.
+    pub pools: PoolGauges,
     /// The capacity of pools and the usage of volumes.
     pub capacity: CapacityGauges,
-    removed: Family<PoolLabels, Counter>,
+    removed: Family<PoolLabel, Counter>,
     /// Scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
 }
+
+/// A counter with one series for each outcome.
+type ByOutcome<O> = Family<[(&'static str, O); 1], Counter>;
 
 /// The outcome of an attempt to provision a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
 pub enum Provision {
     /// The volume was created and published.
-    made,
+    created,
     /// The claim cannot be served.
     rejected,
     /// The attempt failed and is retried.
@@ -79,19 +80,36 @@ pub enum Delete {
     failed,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ProvisionLabels {
-    outcome: Provision,
+/// How a claim gets an existing volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum RestoreKind {
+    /// From the trash.
+    undelete,
+    /// A volume that was retained.
+    adopt,
+    /// A volume of another provisioner.
+    import,
+}
+
+/// The outcome of an attempt to give a claim an existing volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the values of the label")]
+pub enum Restore {
+    /// The claim has the volume.
+    done,
+    /// The claim cannot have it.
+    refused,
+    /// It waits for a condition.
+    waiting,
+    /// The attempt failed and is retried.
+    failed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ExpansionLabels {
-    outcome: Expansion,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeleteLabels {
-    outcome: Delete,
+struct RestoreLabels {
+    kind: RestoreKind,
+    outcome: Restore,
 }
 
 /// Measures a duration until it is dropped.
@@ -111,7 +129,7 @@ impl Metrics {
             expansions: Family::default(),
             deletes: Family::default(),
             delete_duration: duration(),
-            restores: Restores::default(),
+            restores: Family::default(),
             pools: PoolGauges::default(),
             capacity: CapacityGauges::default(),
             removed: Family::default(),
@@ -142,7 +160,11 @@ impl Metrics {
             "Time from the start of a reconciliation to the deleted PersistentVolume",
             this.delete_duration.clone(),
         );
-        this.restores.register(registry);
+        registry.register(
+            "fastrak_agent_restores",
+            "Attempts to give an existing volume to a claim, by kind and outcome",
+            this.restores.clone(),
+        );
         this.pools.register(registry);
         this.capacity.register(registry);
         registry.register(
@@ -156,27 +178,27 @@ impl Metrics {
 
     /// Counts an attempt to provision a volume.
     pub fn provision(&self, outcome: Provision) {
-        self.provisions.get_or_create(&ProvisionLabels { outcome }).inc();
+        self.provisions.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to resize a volume.
     pub fn expansion(&self, outcome: Expansion) {
-        self.expansions.get_or_create(&ExpansionLabels { outcome }).inc();
+        self.expansions.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to delete a volume.
     pub fn delete(&self, outcome: Delete) {
-        self.deletes.get_or_create(&DeleteLabels { outcome }).inc();
+        self.deletes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to give a claim an existing volume.
-    pub fn restore(&self, act: Act, outcome: Restore) {
-        self.restores.count(act, outcome);
+    pub fn restore(&self, kind: RestoreKind, outcome: Restore) {
+        self.restores.get_or_create(&RestoreLabels { kind, outcome }).inc();
     }
 
     /// Counts files and directories removed from a pool's trash.
     pub fn removed(&self, pool: &PoolName, number: u64) {
-        self.removed.get_or_create(&PoolLabels::of(pool)).inc_by(number);
+        self.removed.get_or_create(&pools::label(pool)).inc_by(number);
     }
 
     /// Starts measuring a provisioning.
@@ -189,16 +211,6 @@ impl Metrics {
     #[must_use]
     pub fn time_delete(&self) -> Timer {
         Timer { histogram: self.delete_duration.clone(), start: Instant::now() }
-    }
-
-    /// Sets a gauge of a pool.
-    pub fn set(&self, what: OfPool, pool: &PoolName, value: usize) {
-        self.pools.of(what, pool).set(i64::try_from(value).unwrap_or(i64::MAX));
-    }
-
-    /// Changes a gauge of a pool.
-    pub fn add(&self, what: OfPool, pool: &PoolName, difference: i64) {
-        self.pools.of(what, pool).inc_by(difference);
     }
 }
 

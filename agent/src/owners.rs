@@ -1,24 +1,15 @@
-//! Records the owner of a volume on the disk: the last claim and its namespace. `restore/` relies
-//! on these records.
+//! Records the owner of a volume on the disk: the last claim and its namespace, and reads which of
+//! the recorded claims exist. `restore/` relies on these records.
 
-use crate::cluster::ClusterError;
 use crate::cluster::identity::NamespaceView;
+use crate::cluster::{ClaimState, ClusterError};
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::snapshot::volume::Volume;
-use crate::unfinished::Outcome;
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_store::volumes::{Location, Store};
-
-/// Reconciles the recorded owner of a volume in use.
-pub(crate) async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
-    match record_owner(context, id, volume).await {
-        Ok(()) => Outcome::Done,
-        Err(failure) => context.failed(id, volume, &failure),
-    }
-}
+use fastrak_store::volumes::{Location, Store, VolumeError};
 
 /// Records the claim in the PersistentVolume if an administrator has changed it. The first claim
 /// must not get data that the second has written.
@@ -53,6 +44,32 @@ pub(crate) async fn record_namespace(
     let (pool, id) = (pool.clone(), identity.volume.clone());
     let record = move |store: &Store| store.record_owner(&pool, &id, &owner, Some(&uid));
     context.on_disk(record).await.map_err(Failure::of(Operation::Record))
+}
+
+/// Returns the claims that the volume's records name: the one that it was created for, and the last
+/// one if that is another.
+pub(crate) async fn recorded(
+    context: &Context,
+    pool: &PoolName,
+    identity: &Identity,
+) -> Result<Vec<ClaimRef>, VolumeError> {
+    let (pool, id) = (pool.clone(), identity.volume.clone());
+    let last = context.on_disk(move |store| store.owner(&pool, &id)).await?;
+    Ok([Some(ClaimRef::original(identity)), last].into_iter().flatten().collect())
+}
+
+/// Returns the first of these claims that exists, with its state.
+pub(crate) async fn first_existing(
+    context: &Context,
+    claims: Vec<ClaimRef>,
+) -> Result<Option<(ClaimRef, ClaimState)>, ClusterError> {
+    for claim in claims {
+        match context.cluster.claim(&claim).await? {
+            ClaimState::Gone => {}
+            state => return Ok(Some((claim, state))),
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the UID of the claim's namespace, or `None` if it is gone. A namespace that is younger

@@ -12,6 +12,6 @@ use std::path::Path;
 pub fn warn_without(pods_dir: &Path) {
     if !pods_dir.is_dir() {
         let path = pods_dir.display();
-        tracing::warn!(%path, "cannot see the kubelet's pod directory: mounts of pods may be missed");
+        tracing::warn!(%path, "could not find the kubelet's pod directory, mounts of pods may be missed");
     }
 }

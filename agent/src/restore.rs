@@ -5,5 +5,4 @@
 pub mod controller;
 pub mod import;
 pub mod plan;
-pub mod publish;
 pub mod refusal;

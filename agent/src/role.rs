@@ -1,6 +1,6 @@
 //! The role of a volume ID on this node, which decides the controller that reconciles it. Pure.
 
-use crate::snapshot::About;
+use crate::snapshot::VolumeView;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
 use fastrak_api::class::ReclaimPolicy;
@@ -13,14 +13,10 @@ pub enum Role<'a> {
     Provision(&'a Claim),
     /// A claim that requests an existing volume.
     Restore(&'a Claim, &'a Result<RestoreRequest, RestoreRequestError>),
-    /// A volume that is in use or will be.
-    InUse(&'a Volume),
-    /// A volume whose data is kept after its claim is deleted.
-    Retained(&'a Volume),
-    /// A volume that may have to be deleted.
-    Ending(&'a Volume),
+    /// A volume of this agent.
+    Volume(VolumeState, &'a Volume),
     /// A directory, if there is one, without a claim and without a volume of this agent.
-    Stray,
+    Orphan,
     /// A claim whose volume was published just now.
     Published,
 }
@@ -28,9 +24,9 @@ pub enum Role<'a> {
 /// The state of a volume of this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VolumeState {
-    /// It is in use, or will be.
+    /// It is in use or will be.
     InUse,
-    /// It is retained.
+    /// Its data is kept after its claim is deleted.
     Retained,
     /// It may have to be deleted.
     Ending,
@@ -39,19 +35,15 @@ pub enum VolumeState {
 impl<'a> Role<'a> {
     /// Returns the role of an ID on this node.
     #[must_use]
-    pub fn of(about: &'a About, node: &NodeName) -> Self {
-        if let Some(volume) = &about.volume
+    pub fn of(view: &'a VolumeView, node: &NodeName) -> Self {
+        if let Some(volume) = &view.volume
             && let Some(state) = VolumeState::of(volume, node)
         {
-            return match state {
-                VolumeState::InUse => Self::InUse(volume),
-                VolumeState::Retained => Self::Retained(volume),
-                VolumeState::Ending => Self::Ending(volume),
-            };
+            return Self::Volume(state, volume);
         }
-        match &about.claim {
-            None => Self::Stray,
-            Some(_) if about.is_published => Self::Published,
+        match &view.claim {
+            None => Self::Orphan,
+            Some(_) if view.is_published => Self::Published,
             // A claim that requests an existing volume never gets an empty one.
             Some(claim) => match &claim.restore_request {
                 Some(request) => Self::Restore(claim, request),
@@ -144,26 +136,26 @@ mod tests {
 
     #[test]
     fn a_volume_comes_before_its_claim_and_a_restore_before_a_new_volume() {
-        let role = |about: &About| format!("{:?}", Role::of(about, &node()));
+        let role = |view: &VolumeView| format!("{:?}", Role::of(view, &node()));
         let request = Some(Ok(RestoreRequest::Import("pv-1".to_owned())));
         let claim = Some(Claim::default());
         let restored = Some(Claim { restore_request: request, ..Claim::default() });
         let foreign = Some(Volume { provisioned_by: None, ..volume() });
-        let about = |claim: &Option<Claim>, volume: Option<Volume>| About {
+        let view = |claim: &Option<Claim>, volume: Option<Volume>| VolumeView {
             claim: claim.clone(),
             volume,
-            ..About::default()
+            ..VolumeView::default()
         };
-        for (about, start) in [
-            (about(&claim, Some(volume())), "Ending("),
-            (about(&claim, foreign.clone()), "Provision("),
-            (about(&claim, None), "Provision("),
-            (about(&restored, None), "Restore("),
-            (About { is_published: true, ..about(&restored, None) }, "Published"),
-            (about(&None, foreign), "Stray"),
-            (about(&None, None), "Stray"),
+        for (view, start) in [
+            (view(&claim, Some(volume())), "Volume(Ending, "),
+            (view(&claim, foreign.clone()), "Provision("),
+            (view(&claim, None), "Provision("),
+            (view(&restored, None), "Restore("),
+            (VolumeView { is_published: true, ..view(&restored, None) }, "Published"),
+            (view(&None, foreign), "Orphan"),
+            (view(&None, None), "Orphan"),
         ] {
-            assert!(role(&about).starts_with(start), "{about:?}");
+            assert!(role(&view).starts_with(start), "{view:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::cluster::KubeCluster;
 use crate::config::Config;
 use crate::context::{Context, DiskThread};
-use crate::events::{self, EventWriter};
+use crate::events;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::snapshot::watch::{Ready, Watches};
@@ -37,10 +37,10 @@ const GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The API client could not be created.
-    #[error("cannot reach the API server")]
+    #[error("could not create the API client")]
     Client(#[source] ClientError),
     /// The admin port could not be opened.
-    #[error("cannot serve health and metrics")]
+    #[error("could not serve health and metrics")]
     Admin(#[source] AdminError),
     /// A task has stopped.
     #[error("a task of the agent has stopped")]
@@ -54,8 +54,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
     let client = client::connect(&client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
-    let (events, notes) = events::channel();
-    let writer = EventWriter::new(notes, client.clone(), &node);
+    let (events, queue) = events::channel();
+    let writer = events::writer(queue, client.clone(), &node);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let names = pools.iter().map(|pool| pool.name.clone()).collect();
     tracing::info!(%node, address = %bound.address(), pools = pools.len(), "starting the agent");

@@ -40,7 +40,7 @@ struct Contents {
     hostname: Option<String>,
     node_uid: Option<String>,
     confirmations: Confirmations,
-    posted: HashMap<VolumeId, Instant>,
+    published: HashMap<VolumeId, Instant>,
 }
 
 /// The confirmations of an administrator in annotations of this node. Each names a pool.
@@ -72,7 +72,7 @@ impl Contents {
 
 /// The snapshot of one volume.
 #[derive(Clone, Debug, Default)]
-pub struct About {
+pub struct VolumeView {
     /// The claim with this UID.
     pub claim: Option<Claim>,
     /// The class of the claim.
@@ -87,7 +87,7 @@ pub struct About {
 }
 
 /// The longest delay of a working watch.
-const BEHIND: Duration = Duration::from_secs(5);
+const MAX_WATCH_DELAY: Duration = Duration::from_secs(5);
 
 impl Snapshot {
     /// Creates an empty snapshot that measures time by `clock`.
@@ -129,15 +129,15 @@ impl Snapshot {
 
     /// Returns the snapshot of one volume.
     #[must_use]
-    pub fn about(&self, id: &VolumeId) -> About {
+    pub fn view(&self, id: &VolumeId) -> VolumeView {
         let seen = self.read();
         let claim = seen.claims.get(id).cloned();
         let class = claim.as_ref().and_then(Claim::class_name);
-        About {
+        VolumeView {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
             claim,
             volume: seen.volumes.get(id).cloned(),
-            is_published: seen.posted.get(id).is_some_and(|at| self.is_recent(*at)),
+            is_published: seen.published.get(id).is_some_and(|at| self.is_recent(*at)),
             hostname: seen.hostname.clone(),
         }
     }
@@ -186,9 +186,9 @@ impl Snapshot {
     /// each of which would otherwise create the volume again.
     pub fn set_published(&self, id: &VolumeId) {
         let mut seen = self.write();
-        seen.posted.retain(|_, at| self.is_recent(*at));
+        seen.published.retain(|_, at| self.is_recent(*at));
         if !seen.volumes.contains_key(id) {
-            seen.posted.insert(id.clone(), self.clock.instant());
+            seen.published.insert(id.clone(), self.clock.instant());
         }
     }
 
@@ -241,7 +241,7 @@ impl Snapshot {
     }
 
     fn is_recent(&self, at: Instant) -> bool {
-        self.clock.instant().saturating_duration_since(at) < BEHIND
+        self.clock.instant().saturating_duration_since(at) < MAX_WATCH_DELAY
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Contents> {
@@ -271,7 +271,7 @@ impl Contents {
     fn put_volume(&mut self, id: &VolumeId, volume: Option<Volume>) {
         match volume {
             Some(volume) => {
-                self.posted.remove(id);
+                self.published.remove(id);
                 self.volumes.insert(id.clone(), volume);
             }
             None => drop(self.volumes.remove(id)),
@@ -293,12 +293,12 @@ mod tests {
     #[test]
     fn a_created_volume_is_published_until_the_watch_delivers_it() {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
-        assert!(!snapshot.about(&id('0')).is_published);
+        assert!(!snapshot.view(&id('0')).is_published);
         snapshot.set_published(&id('0'));
-        assert!(snapshot.about(&id('0')).is_published && !snapshot.about(&id('1')).is_published);
+        assert!(snapshot.view(&id('0')).is_published && !snapshot.view(&id('1')).is_published);
         snapshot.write().volumes.insert(id('2'), Volume::default());
         snapshot.set_published(&id('2'));
-        assert!(!snapshot.about(&id('2')).is_published, "the watch was faster");
+        assert!(!snapshot.view(&id('2')).is_published, "the watch was faster");
     }
 
     #[test]

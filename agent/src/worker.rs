@@ -1,7 +1,8 @@
 //! The workers: each takes one volume at a time from the queue and reconciles it by its role.
 
 use crate::context::Context;
-use crate::role::Role;
+use crate::failure::Failure;
+use crate::role::{Role, VolumeState};
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use crate::{expand, orphans, owners, provision, reclaim, restore};
@@ -28,24 +29,24 @@ pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infal
 
 /// Reconciles one volume. Returns the delay until the next reconciliation, if there is one.
 pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
-    let about = context.snapshot.about(id);
-    let outcome = match Role::of(&about, &context.node) {
-        Role::Provision(claim) => {
-            provision::controller::reconcile(context, id, claim, &about).await
-        }
+    let view = context.snapshot.view(id);
+    let outcome = match Role::of(&view, &context.node) {
+        Role::Provision(claim) => provision::controller::reconcile(context, id, claim, &view).await,
         Role::Restore(claim, request) => {
-            restore::controller::reconcile(context, (id, claim), &about, request).await
+            restore::controller::reconcile(context, (id, claim), &view, request).await
         }
-        Role::InUse(volume) => {
-            let recorded = owners::reconcile(context, id, volume).await;
+        Role::Volume(VolumeState::InUse, volume) => {
+            let recorded = owners::record_owner(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
-        Role::Retained(volume) => {
-            let recorded = reclaim::retain::reconcile(context, id, volume).await;
+        Role::Volume(VolumeState::Retained, volume) => {
+            let recorded = reclaim::retain::record(context, id, volume).await;
             resize_after(recorded, context, id, volume).await
         }
-        Role::Ending(volume) => reclaim::controller::reconcile(context, id, volume).await,
-        Role::Stray => orphans::controller::reconcile(context, id).await,
+        Role::Volume(VolumeState::Ending, volume) => {
+            reclaim::controller::reconcile(context, id, volume).await
+        }
+        Role::Orphan => orphans::controller::reconcile(context, id).await,
         Role::Published => Outcome::Done,
     };
     context.unfinished.settle(id, outcome)
@@ -53,13 +54,13 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Option<Duration> {
 
 /// Reconciles the size of a volume once its records are complete.
 async fn resize_after(
-    recorded: Outcome,
+    recorded: Result<(), Failure>,
     context: &Context,
     id: &VolumeId,
     volume: &Volume,
 ) -> Outcome {
     match recorded {
-        Outcome::Done => expand::controller::reconcile(context, id, volume).await,
-        retry => retry,
+        Ok(()) => expand::controller::reconcile(context, id, volume).await,
+        Err(failure) => context.failed(id, volume, &failure),
     }
 }

@@ -73,9 +73,9 @@ pub struct State {
     pub free_inodes: u64,
 }
 
-/// The room that is left in a pool, with the figures that it was computed from.
+/// What a pool can still grant, with the figures from which this follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Available {
     /// The size of the largest volume that can be granted now.
     pub allocatable: u64,
     /// The pool's share of its filesystem.
@@ -97,15 +97,15 @@ pub enum Shortage {
         pool: PoolName,
         /// The requested size.
         asked: u64,
-        /// The room that is left.
-        room: Room,
+        /// What the pool can still grant.
+        available: Available,
     },
     /// Too few files are left.
     Inodes {
         /// The pool.
         pool: PoolName,
-        /// The room that is left.
-        room: Room,
+        /// What the pool can still grant.
+        available: Available,
     },
 }
 
@@ -124,9 +124,9 @@ impl Terms {
         self.size.map_or(filesystem, |size| size.0.min(filesystem))
     }
 
-    /// Returns the room that is left in a pool in this state.
+    /// Returns what a pool in this state can still grant.
     #[must_use]
-    pub fn room(&self, state: State) -> Room {
+    pub fn available(&self, state: State) -> Available {
         let total = self.total(state.total);
         let reserve = match self.reserve {
             Reserve::Usual => percent_of(total, USUAL_PERCENT).min(USUAL_MOST),
@@ -140,19 +140,19 @@ impl Terms {
             .saturating_sub(state.granted)
             .min(percent_of(free, ratio).saturating_sub(state.unwritten))
             .min(free);
-        Room { allocatable, total, grantable, reserve, state }
+        Available { allocatable, total, grantable, reserve, state }
     }
 
     /// Checks whether a pool in this state can grant so many more bytes.
-    pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Room, Shortage> {
-        let room = self.room(state);
-        if asked > room.allocatable {
-            return Err(Shortage::Bytes { pool: pool.clone(), asked, room });
+    pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Available, Shortage> {
+        let available = self.available(state);
+        if asked > available.allocatable {
+            return Err(Shortage::Bytes { pool: pool.clone(), asked, available });
         }
         if state.free_inodes < percent_of(state.inodes, INODE_RESERVE) {
-            return Err(Shortage::Inodes { pool: pool.clone(), room });
+            return Err(Shortage::Inodes { pool: pool.clone(), available });
         }
-        Ok(room)
+        Ok(available)
     }
 }
 
@@ -162,9 +162,9 @@ impl Shortage {
     #[must_use]
     pub fn to_remove(&self) -> Option<(&PoolName, u64)> {
         match self {
-            Self::Bytes { pool, asked, room } => {
-                let may = *asked <= room.grantable.saturating_sub(room.state.granted);
-                may.then(|| (pool, asked.saturating_sub(room.allocatable)))
+            Self::Bytes { pool, asked, available } => {
+                let may = *asked <= available.grantable.saturating_sub(available.state.granted);
+                may.then(|| (pool, asked.saturating_sub(available.allocatable)))
             }
             Self::Inodes { .. } => None,
         }
@@ -224,13 +224,13 @@ fn percent_of(number: u64, percent: u32) -> u64 {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes { pool, asked, room } => {
-                let Room { allocatable, total, grantable, reserve, state } = room;
+            Self::Bytes { pool, asked, available } => {
+                let Available { allocatable, total, grantable, reserve, state } = available;
                 write!(
                     f,
-                    "pool {pool} has room for {}, not for {}: of {} it may grant {} and has granted {}, \
-                     {} are free on its disk, and {} are kept in reserve. Request less, delete \
-                     unneeded volumes, or use another pool or node",
+                    "pool {pool} has {} available, the claim requests {}: of {} it may grant {} and has \
+                     granted {}, {} are free on its disk, and {} are reserved; request less, \
+                     delete unneeded volumes, or use another pool or node",
                     About(*allocatable),
                     About(*asked),
                     About(*total),
@@ -240,13 +240,13 @@ impl fmt::Display for Shortage {
                     About(*reserve),
                 )
             }
-            Self::Inodes { pool, room } => {
-                let State { inodes, free_inodes, .. } = room.state;
+            Self::Inodes { pool, available } => {
+                let State { inodes, free_inodes, .. } = available.state;
                 write!(
                     f,
-                    "pool {pool} can have hardly any more files: {free_inodes} of {inodes} are left, \
-                     and {INODE_RESERVE}% are kept for the volumes that are there. Delete \
-                     unneeded files, or use another pool or node"
+                    "pool {pool} has {free_inodes} of {inodes} inodes free, and {INODE_RESERVE}% are \
+                     reserved for existing volumes; delete unneeded files, or use another pool or \
+                     node"
                 )
             }
         }
@@ -263,7 +263,7 @@ impl fmt::Display for About {
         let (Some(unit), Some(divisor)) = (UNITS.get(at), 1_u64.checked_shl(10 * at as u32)) else {
             return write!(f, "{}", self.0);
         };
-        // Rounds down: the shown room is always there.
+        // Rounds down: the shown size is always available.
         let tenths = u128::from(self.0) * 10 / u128::from(divisor);
         match (tenths / 10, tenths % 10) {
             (whole, 0) => write!(f, "{whole}{unit}"),

@@ -140,8 +140,9 @@ pub fn table(figures: &[Figure]) -> String {
 
 /// Writes the figures as JSON.
 pub fn write_summary(figures: &[Figure], path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("make {}", directory.display()))?;
     }
     let text = serde_json::to_string_pretty(figures).context("write figures as JSON")?;
     std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))

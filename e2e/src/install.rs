@@ -20,22 +20,22 @@ use fastrak_testkit::ControlPlane;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Returns the folder of the kustomize base.
+/// Returns the directory of the kustomize base.
 #[must_use]
 pub fn base() -> PathBuf {
     repository().join("deploy/base")
 }
 
-/// Writes an overlay of the base with components of `deploy/`. Returns its folder.
+/// Writes an overlay of the base with components of `deploy/`. Returns its directory.
 pub fn overlay(plane: &ControlPlane, components: &[&str]) -> Result<PathBuf> {
     overlay_with(plane, components, &json!({}))
 }
 
 /// Writes an overlay with further fields of a kustomization.
 pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: &Value) -> Result<PathBuf> {
-    let folder = plane.scratch_dir(&format!("overlay-{}", components.join("-")))?;
+    let directory = plane.scratch_dir(&format!("overlay-{}", components.join("-")))?;
     // kustomize takes relative paths alone.
-    let depth = folder.canonicalize().context("find the overlay")?.components().count() - 1;
+    let depth = directory.canonicalize().context("find the overlay")?.components().count() - 1;
     let deploy = repository().join("deploy").canonicalize().context("find deploy/")?;
     let deploy =
         format!("{}{}", "../".repeat(depth), deploy.display().to_string().trim_start_matches('/'));
@@ -44,9 +44,9 @@ pub fn overlay_with(plane: &ControlPlane, components: &[&str], more: &Value) -> 
         "components": components.iter().map(|name| format!("{deploy}/{name}")).collect::<Vec<_>>(),
     });
     json_patch::merge(&mut kustomization, more);
-    let path = folder.join("kustomization.yaml");
+    let path = directory.join("kustomization.yaml");
     std::fs::write(path, kustomization.to_string()).context("write the overlay")?;
-    Ok(folder)
+    Ok(directory)
 }
 
 /// Returns the root of the repository.

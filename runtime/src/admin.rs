@@ -13,7 +13,7 @@ mod scrapes;
 pub use self::scrapes::{Scrape, ScrapeLabel, ScrapeMetrics};
 
 use self::access::Access;
-use self::certificate::CertificateFolder;
+use self::certificate::CertificateDirectory;
 use self::endpoints::{GuardedMetrics, Status};
 use self::port::Port;
 use crate::connections::ConnectionLimits;
@@ -78,7 +78,7 @@ pub struct Bound {
 
 struct MetricsPort {
     port: Port,
-    folder: PathBuf,
+    directory: PathBuf,
     slot: Arc<Slot>,
 }
 
@@ -126,11 +126,11 @@ pub enum AdminError {
 pub async fn bind(args: &AdminArgs) -> Result<Bound, AdminError> {
     let plain = bind_port(args.admin_addr, None).await?;
     let metrics = match (args.metrics_addr, &args.metrics_tls_dir) {
-        (Some(address), Some(folder)) => {
+        (Some(address), Some(directory)) => {
             let slot = Arc::new(Slot::default());
             let config = server_config(Arc::clone(&slot), None).map_err(AdminError::Tls)?;
             let port = bind_port(address, Some(TlsAcceptor::from(Arc::new(config)))).await?;
-            Some(MetricsPort { port, folder: folder.clone(), slot })
+            Some(MetricsPort { port, directory: directory.clone(), slot })
         }
         _ => None,
     };
@@ -165,7 +165,8 @@ impl Bound {
             return Err(self.plain.serve(health.merge(endpoints::metrics(registry))).await);
         };
         let remark = readiness.remark("metrics certificate");
-        let certificate = CertificateFolder { path: metrics.folder, slot: metrics.slot, remark };
+        let certificate =
+            CertificateDirectory { path: metrics.directory, slot: metrics.slot, remark };
         let guarded = GuardedMetrics { registry, access: Access::new(client), scrapes };
         let health = endpoints::health(Status { readiness, shutdown });
         let (never, _, _) = tokio::join!(

@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_message_replaces_the_previous_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("termination-log");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("termination-log");
         fs::write(&file, "an older and much longer message").unwrap();
         write_message(&file, "pool is not mounted").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "pool is not mounted");
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_not_created() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("termination-log");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("termination-log");
         write_message(&file, "pool is not mounted").unwrap();
         assert!(!file.exists());
     }

@@ -16,38 +16,49 @@ pub mod quota;
 pub mod removal;
 
 use rustix::io::Errno;
-use std::fmt;
 
 pub use calls::Kind;
 pub use dirs::Dir;
 pub use kernel::Kernel;
 
 /// The operation that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Operation {
     /// Open a file or a directory.
+    #[error("open")]
     Open,
     /// Read a file or a directory.
+    #[error("read")]
     Read,
     /// Write a file.
+    #[error("write")]
     Write,
     /// Create a directory.
+    #[error("create")]
     Create,
     /// Set permissions.
+    #[error("set the permissions of")]
     SetPermissions,
     /// Set an extended attribute.
+    #[error("set an extended attribute of")]
     SetAttribute,
     /// Set a quota.
+    #[error("set the quota of")]
     SetQuota,
     /// Lock a file or a directory.
+    #[error("lock")]
     Lock,
     /// Flush a file or a directory to the disk.
+    #[error("sync")]
     Sync,
     /// Rename an entry.
+    #[error("rename")]
     Rename,
     /// Remove an entry.
+    #[error("remove")]
     Remove,
     /// Read the metadata of an entry or a filesystem.
+    #[error("inspect")]
     Inspect,
 }
 
@@ -75,24 +86,5 @@ impl HostError {
     #[must_use]
     pub fn already_exists(&self) -> bool {
         self.errno == Errno::EXIST
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Create => "create",
-            Self::SetPermissions => "set the permissions of",
-            Self::SetAttribute => "set an extended attribute of",
-            Self::SetQuota => "set the quota of",
-            Self::Lock => "lock",
-            Self::Sync => "sync",
-            Self::Rename => "rename",
-            Self::Remove => "remove",
-            Self::Inspect => "inspect",
-        })
     }
 }

@@ -21,7 +21,7 @@ pub mod usage;
 pub use error::VolumeError;
 
 use crate::host::mounts::{self, Mount};
-use crate::host::{HostError, Kind};
+use crate::host::{Dir, HostError, Kind};
 use crate::pools::{OpenPool, Pools};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
@@ -90,13 +90,13 @@ pub enum Location {
 /// | [`keep`](Self::keep) | records that a volume is retained | here |
 /// | [`owner`](Self::owner), [`record_owner`](Self::record_owner), [`knows_namespace_of`](Self::knows_namespace_of) | reads and records the last owner | `trash/restore.rs` |
 /// | [`discard`](Self::discard), [`sync_trash`](Self::sync_trash) | moves a volume into the trash | `trash/discard.rs`, `trash.rs` |
-/// | [`contents`](Self::contents), [`discard_orphan`](Self::discard_orphan) | examines and discards orphans | `orphan.rs` |
+/// | [`content`](Self::content), [`contents`](Self::contents), [`discard_orphan`](Self::discard_orphan) | examines and discards orphans | `orphan.rs` |
 /// | [`search`](Self::search), [`restore`](Self::restore) | finds a volume anywhere and gives it to an owner | `trash/restore.rs` |
 /// | [`review_trash`](Self::review_trash), [`take_unreviewed`](Self::take_unreviewed) | expires volumes in the trash | `trash/review.rs` |
 /// | [`evict_trash`](Self::evict_trash), [`has_pending_evictions`](Self::has_pending_evictions), [`clear_pending_evictions`](Self::clear_pending_evictions) | evicts volumes for a claim | `trash/evict.rs`, `trash/review.rs` |
 /// | [`empty_trash`](Self::empty_trash) | removes data in small steps | `trash.rs` |
 /// | [`survey`](Self::survey) | lists the volumes, and restores lost limits | `survey.rs` |
-/// | [`room`](Self::room), [`grants`](Self::grants) | returns the free space and the grants of a pool | `ledger.rs` |
+/// | [`available`](Self::available), [`grants`](Self::grants) | returns the free space and the grants of a pool | `ledger.rs` |
 /// | [`pool_usages`](Self::pool_usages), [`measure_each`](Self::measure_each), [`record_usage`](Self::record_usage) | measures usage | `usage.rs` |
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -127,8 +127,8 @@ impl Store {
     }
 
     /// Creates the volume unless it exists. Returns it, and whether it is new.
-    pub fn ensure(&self, order: &VolumeSpec) -> Result<(ProvisionedVolume, bool), VolumeError> {
-        let id = &order.identity.volume;
+    pub fn ensure(&self, spec: &VolumeSpec) -> Result<(ProvisionedVolume, bool), VolumeError> {
+        let id = &spec.identity.volume;
         let mut opened = Vec::new();
         for pool in self.pools.open_all() {
             if let Ok(pool) = &pool
@@ -138,22 +138,16 @@ impl Store {
             }
             opened.push(pool);
         }
-        self.make_in_one(opened, order).map(|made| (made, true))
+        self.make_in_one(opened, spec).map(|made| (made, true))
     }
 
     /// Returns the location of the volume's directory.
     pub fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
-        let (mut here, mut trashed, mut unknown) = (None, false, None);
-        for pool in self.pools.open_all() {
-            let pool = match pool {
-                Ok(pool) => pool,
-                Err(error) => {
-                    unknown.get_or_insert(Chain(&error).to_string());
-                    continue;
-                }
-            };
+        let (pools, unknown) = self.usable_pools();
+        let (mut here, mut trashed) = (None, false);
+        for pool in pools {
             let name = pool.config.name.clone();
-            match read_record(&pool, id).map_err(VolumeError::Look)? {
+            match read_record(&pool, id).map_err(VolumeError::Read)? {
                 Some(Record::Verified(identity)) => match &here {
                     None => here = Some((name, identity)),
                     // The class was recreated for another pool while this pool was unusable. The
@@ -164,7 +158,7 @@ impl Store {
                     }
                 },
                 Some(Record::Unverified(why)) => return Ok(Location::Unverified(name, why)),
-                None => trashed |= trash::has(&pool, id).map_err(VolumeError::Look)?,
+                None => trashed |= trash::has(&pool, id).map_err(VolumeError::Read)?,
             }
         }
         if let Some((name, identity)) = here {
@@ -180,19 +174,20 @@ impl Store {
     /// Records that the volume must be kept after its API objects are deleted.
     pub fn keep(&self, pool: &PoolName, id: &VolumeId) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
-        let Record::Verified(mut identity) = identity::read(&dir, id).map_err(VolumeError::Keep)?
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
+        let Record::Verified(mut identity) =
+            identity::read(&dir, id).map_err(VolumeError::WriteRecord)?
         else {
             return Ok(());
         };
         if identity.reclaim_policy != ReclaimPolicy::Retain {
             identity.reclaim_policy = ReclaimPolicy::Retain;
-            identity::write(&dir, &identity).map_err(VolumeError::Keep)?;
+            identity::write(&dir, &identity).map_err(VolumeError::WriteRecord)?;
         }
         // Repeated if the record is already written: an earlier attempt may have been interrupted
         // before its sync. After a power failure the old record would let the data be removed as an
         // orphan.
-        dir.sync().map_err(VolumeError::Keep)
+        dir.sync().map_err(VolumeError::WriteRecord)
     }
 
     /// Returns whether the volume is mounted, or `None` if the mounts cannot be read.
@@ -213,6 +208,18 @@ impl Store {
         }
     }
 
+    /// Returns the usable pools, and why the first unusable one cannot be used.
+    fn usable_pools(&self) -> (Vec<OpenPool<'_>>, Option<String>) {
+        let (mut usable, mut problem) = (Vec::new(), None);
+        for pool in self.pools.open_all() {
+            match pool {
+                Ok(pool) => usable.push(pool),
+                Err(error) => drop(problem.get_or_insert(Chain(&error).to_string())),
+            }
+        }
+        (usable, problem)
+    }
+
     fn creating(&self) -> MutexGuard<'_, HashSet<OsString>> {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,20 +234,32 @@ fn made(pool: &OpenPool<'_>, id: &VolumeId, limit: Option<QuotaGroup>) -> Provis
 fn existing(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
     let Some(identity) = verified(pool, id)? else { return Ok(None) };
     // The earlier attempt may have been interrupted between the last two steps of `build`.
-    pool.dir.sync().map_err(VolumeError::Make)?;
+    pool.dir.sync().map_err(VolumeError::Create)?;
     Ok(Some(made(pool, id, identity.limit)))
 }
 
 /// Returns the record of the volume at its path in the pool. Fails if the path is occupied by
 /// something else.
 fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>, VolumeError> {
-    match read_record(pool, id).map_err(VolumeError::Look)? {
+    match read_record(pool, id).map_err(VolumeError::Read)? {
         None => Ok(None),
         Some(Record::Verified(identity)) => Ok(Some(identity)),
         Some(Record::Unverified(why)) => {
             Err(VolumeError::Occupied { path: pool.dir.path().join(id.as_str()), why })
         }
     }
+}
+
+/// Opens the volume's directory in the pool. Returns `None` if it is missing or has no valid record.
+fn open_verified(
+    pool: &OpenPool<'_>,
+    id: &VolumeId,
+) -> Result<Option<(Dir, Box<Identity>)>, HostError> {
+    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
+    Ok(match identity::read(&dir, id)? {
+        Record::Verified(identity) => Some((dir, identity)),
+        Record::Unverified(_) => None,
+    })
 }
 
 /// Reads the record at the volume's path in the pool.

@@ -9,10 +9,10 @@ use tokio::sync::OnceCell;
 use crate::environment::Missing;
 use crate::process::Invocation;
 
-/// The folder with etcd, the control plane, kubectl, kubelet and kube-proxy.
+/// The directory with etcd, the control plane, kubectl, kubelet and kube-proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assets {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Assets {
@@ -25,13 +25,13 @@ impl Assets {
     /// Returns the path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.directory.join(name)
     }
 
-    /// Returns the folder.
+    /// Returns the directory.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     async fn ask() -> Result<Self> {
@@ -42,7 +42,7 @@ impl Assets {
                 "no Kubernetes programs; testbed/assets.sh builds them: {error:#}"
             ))
         };
-        Ok(Self { folder: PathBuf::from(found.map_err(missing)?.stdout.trim_end()) })
+        Ok(Self { directory: PathBuf::from(found.map_err(missing)?.stdout.trim_end()) })
     }
 }
 

@@ -37,7 +37,7 @@ const ATTEMPTS: usize = 4;
 /// test are kept, and their path is printed.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // First, so that the processes are gone before the folder they write to.
+    // First, so that the processes are gone before the directory they write to.
     running: Mutex<BTreeMap<Component, Process>>,
     assets: Assets,
     options: Options,
@@ -50,7 +50,7 @@ impl ControlPlane {
     /// Starts a control plane and waits until it responds. If a program is missing, the error is
     /// [`Missing`](environment::Missing).
     pub async fn start(options: Options) -> Result<Self> {
-        // Before the folder is created, so that a skipped test leaves nothing behind.
+        // Before the directory is created, so that a skipped test leaves nothing behind.
         Assets::find().await?;
         let started = Self::start_in(Arc::new(StateFolder::create().await?), options).await;
         started.inspect_err(|_| environment::note_failure())
@@ -58,7 +58,7 @@ impl ControlPlane {
 
     pub(crate) async fn start_in(state: Arc<StateFolder>, options: Options) -> Result<Self> {
         let assets = Assets::find().await?;
-        let credentials = Credentials::create(&state.subfolder("pki")?, &options.place)?;
+        let credentials = Credentials::create(&state.subdirectory("pki")?, &options.place)?;
         let ports = ports::choose(&options.place)?;
         let running = Mutex::default();
         let mut this = Self { running, assets, options, ports, credentials, state };
@@ -107,7 +107,7 @@ impl ControlPlane {
             .arg(format!("--cache-dir={}", self.state.path().join("kubectl-cache").display()))
     }
 
-    /// Returns the folder of the logs.
+    /// Returns the directory of the logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.state.logs()
@@ -126,9 +126,9 @@ impl ControlPlane {
         self.logs_dir()
     }
 
-    /// Returns a folder for further files, which is removed with the control plane.
+    /// Returns a directory for further files, which is removed with the control plane.
     pub fn scratch_dir(&self, name: &str) -> Result<PathBuf> {
-        self.state.subfolder(Path::new("scratch").join(name))
+        self.state.subdirectory(Path::new("scratch").join(name))
     }
 
     /// Kills a program, as a crash or an outage would.

@@ -65,7 +65,7 @@ impl Disk {
         let path = image.display().to_string();
         let formatted = Invocation::new(program).args(args).arg(&path).run().await;
         formatted.context("format a disk")?;
-        let point = state.subfolder("mounted")?;
+        let point = state.subdirectory("mounted")?;
         let target = point.display().to_string();
         let mount = Invocation::new("mount").args(["-o", options, &path, &target]);
         let refused = |error| Missing::new(format!("cannot mount a file as a disk: {error:#}"));

@@ -101,7 +101,7 @@ pub fn skip_or_fail(error: impl Into<anyhow::Error>) -> Skip {
     }
 }
 
-/// Returns the folder of the states of clusters.
+/// Returns the directory of the states of clusters.
 #[must_use]
 pub(crate) fn state_root() -> PathBuf {
     std::env::temp_dir()

@@ -10,35 +10,35 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The result of a check: success, or a description of the current state.
-pub trait Look {
+pub trait Check {
     /// The value that the wait returns.
     type Found;
 
     /// Returns the value, or a description of the current state.
-    fn settle(self) -> Result<Self::Found, String>;
+    fn result(self) -> Result<Self::Found, String>;
 }
 
-impl<T> Look for Option<T> {
+impl<T> Check for Option<T> {
     type Found = T;
 
-    fn settle(self) -> Result<T, String> {
+    fn result(self) -> Result<T, String> {
         self.ok_or_else(|| "nothing yet".to_owned())
     }
 }
 
-impl Look for bool {
+impl Check for bool {
     type Found = ();
 
-    fn settle(self) -> Result<(), String> {
+    fn result(self) -> Result<(), String> {
         self.then_some(()).ok_or_else(|| "not yet".to_owned())
     }
 }
 
-impl<T, E: Debug + Display> Look for Result<T, E> {
+impl<T, E: Debug + Display> Check for Result<T, E> {
     type Found = T;
 
     // The alternate form of an anyhow error has its causes.
-    fn settle(self) -> Result<T, String> {
+    fn result(self) -> Result<T, String> {
         self.map_err(|error| format!("{error:#}"))
     }
 }
@@ -48,10 +48,10 @@ impl<T, E: Debug + Display> Look for Result<T, E> {
 pub async fn eventually<L, F>(
     deadline: Duration,
     what: impl Display,
-    mut look: impl FnMut() -> F,
+    mut check: impl FnMut() -> F,
 ) -> Result<L::Found>
 where
-    L: Look,
+    L: Check,
     F: Future<Output = L>,
 {
     let start = Instant::now();
@@ -60,7 +60,7 @@ where
     loop {
         // A check that hangs must not exceed the deadline.
         let left = deadline.saturating_sub(start.elapsed());
-        match tokio::time::timeout(left, look()).await.map(Look::settle) {
+        match tokio::time::timeout(left, check()).await.map(Check::result) {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(seen)) => last = seen,
             Err(_) => {}
@@ -80,10 +80,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_condition_that_becomes_true_is_returned() {
-        let mut looks = 0;
-        let found = eventually(Duration::from_secs(10), "the third look", || {
-            looks += 1;
-            let seen = (looks == 3).then_some("here");
+        let mut checks = 0;
+        let found = eventually(Duration::from_secs(10), "the third check", || {
+            checks += 1;
+            let seen = (checks == 3).then_some("here");
             std::future::ready(seen)
         });
         assert_eq!(found.await.expect("comes true"), "here");
@@ -92,11 +92,11 @@ mod tests {
     #[tokio::test]
     async fn the_error_names_the_condition_and_the_last_state() {
         let awaited = eventually(Duration::from_millis(30), "the claim is bound", || async {
-            Err::<(), _>(anyhow::anyhow!("phase Pending").context("look at the claim"))
+            Err::<(), _>(anyhow::anyhow!("phase Pending").context("read the claim"))
         });
         let error = awaited.await.expect_err("never").to_string();
         assert!(error.contains("the claim is bound"), "{error}");
-        assert!(error.contains("look at the claim: phase Pending"), "{error}");
+        assert!(error.contains("read the claim: phase Pending"), "{error}");
     }
 
     #[tokio::test]

@@ -107,12 +107,12 @@ impl Identity {
 
 /// Writes the kubeconfig into a new file, because another test with the same account may be reading
 /// its own.
-fn keep(folder: &Path, name: &str, kubeconfig: &str) -> Result<PathBuf> {
+fn keep(directory: &Path, name: &str, kubeconfig: &str) -> Result<PathBuf> {
     let mut file = tempfile::Builder::new()
         .prefix(name)
         .suffix(".kubeconfig")
         .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(folder)
+        .tempfile_in(directory)
         .context("a file for the kubeconfig of an identity")?;
     file.write_all(kubeconfig.as_bytes()).context("write the kubeconfig of an identity")?;
     Ok(file.keep()?.1)
@@ -127,7 +127,7 @@ pub async fn service_account_client(
     Identity::of(plane, namespace, account).await?.client().await
 }
 
-/// Applies a manifest, a folder of manifests or a kustomization as the administrator.
+/// Applies a manifest, a directory of manifests or a kustomization as the administrator.
 pub async fn apply_manifests(plane: &ControlPlane, path: &Path) -> Result<Output> {
     let kustomization = path.join("kustomization.yaml").is_file();
     let how = if kustomization { "-k" } else { "-f" };

@@ -32,7 +32,7 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Content {
-    Folder,
+    Directory,
     File(Vec<u8>),
     Link(String),
 }
@@ -55,10 +55,10 @@ impl Image {
         Ok(Self::scratch(&[tag]).file(name, 0o755, bytes).starts(&[&format!("/{name}")]))
     }
 
-    /// Adds a folder.
+    /// Adds a directory.
     #[must_use]
-    pub fn folder(self, path: &str, mode: u32) -> Self {
-        self.with(&format!("{path}/"), mode, Content::Folder)
+    pub fn directory(self, path: &str, mode: u32) -> Self {
+        self.with(&format!("{path}/"), mode, Content::Directory)
     }
 
     /// Adds a file.
@@ -154,7 +154,7 @@ fn header(entry: &Entry) -> Result<[u8; BLOCK]> {
     let (kind, size, link) = match &entry.content {
         Content::File(bytes) => (b"0", bytes.len(), ""),
         Content::Link(target) => (b"2", 0, target.as_str()),
-        Content::Folder => (b"5", 0, ""),
+        Content::Directory => (b"5", 0, ""),
     };
     ensure!(entry.path.len() < 100 && link.len() < 100, "{} is too long a name", entry.path);
     let mut header = [0; BLOCK];

@@ -44,7 +44,7 @@ pub struct Network(File);
 impl Lan {
     /// Creates a segment without hosts.
     pub async fn create() -> Result<Self> {
-        let logs = tempfile::tempdir().context("create the folder of the segment's logs")?;
+        let logs = tempfile::tempdir().context("create the directory of the segment's logs")?;
         let switch = namespace("switch", logs.path()).await?;
         for line in ["ip link add lan type bridge", "ip link set lan up"] {
             run(&switch, line).await?;

@@ -151,16 +151,16 @@ impl Cluster {
 
     /// Imports an image on every node. Pods that use it must not have the pull policy Always.
     pub async fn load_image(&self, image: &Image) -> Result<()> {
-        let folder = self.state.subfolder("images")?;
+        let directory = self.state.subdirectory("images")?;
         let number = self.archives.fetch_add(1, Ordering::Relaxed);
-        let archive = folder.join(format!("{number}.tar"));
+        let archive = directory.join(format!("{number}.tar"));
         image.write(&archive)?;
         let imports = self.nodes.iter().map(|node| node.import(&archive));
         try_join_all(imports).await?;
         std::fs::remove_file(&archive).context("remove an imported archive")
     }
 
-    /// Returns the folder of the logs.
+    /// Returns the directory of the logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.state.logs()

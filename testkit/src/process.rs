@@ -92,8 +92,8 @@ impl Invocation {
     }
 }
 
-/// Returns the path of a program. Searches the folders of the superuser too, which the `PATH` of an
-/// ordinary user may lack.
+/// Returns the path of a program. Searches the directories of the superuser too, which the
+/// `PATH` of an ordinary user may lack.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let script = "PATH=\"$PATH:/usr/sbin:/sbin\"; command -v \"$0\"";
     let found = Invocation::new("sh").args(["-c", script, program]).run_blocking().ok()?;

@@ -1,5 +1,5 @@
-//! The state folder of a cluster. It is removed with the cluster, or at the next start if the owner
-//! was killed.
+//! The state directory of a cluster. It is removed with the cluster, or at the next start if the
+//! owner was killed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -13,44 +13,44 @@ use crate::nodes::remains;
 
 const OWNER: &str = "owner";
 const LOGS: &str = "logs";
-/// The file that marks a folder to keep.
+/// The file that marks a directory to keep.
 const KEPT: &str = "kept";
 
 /// How long the logs of clusters that were not stopped are kept. Clusters shared by a test binary
 /// are never stopped, and the logs explain failed tests.
 const LOGS_KEPT: Duration = Duration::hours(1);
 
-/// The folder of a cluster. Dropping it removes it unless the test failed.
+/// The directory of a cluster. Dropping it removes it unless the test failed.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     path: PathBuf,
     id: String,
-    // Locked while this process runs, which marks the folder as in use.
+    // Locked while this process runs, which marks the directory as in use.
     _owner: File,
 }
 
 impl StateFolder {
-    /// Creates a new folder, after removing the folders of dead owners.
+    /// Creates a new directory, after removing the directories of dead owners.
     pub(crate) async fn create() -> Result<Self> {
-        // One creation at a time, because a folder without its lock looks abandoned.
+        // One creation at a time, because a directory without its lock looks abandoned.
         let turn = turn().await?;
         tokio::task::spawn_blocking(move || Self::create_in(&environment::state_root(), turn))
             .await
-            .context("create a cluster's folder")?
+            .context("create a cluster's directory")?
     }
 
     fn create_in(root: &Path, _turn: Turn) -> Result<Self> {
         sweep(root);
         let path = tempfile::Builder::new().prefix(PREFIX).rand_bytes(6).tempdir_in(root);
-        let path = path.with_context(|| format!("make a folder in {}", root.display()))?.keep();
+        let path = path.with_context(|| format!("make a directory in {}", root.display()))?.keep();
         let owner = File::create(path.join(OWNER)).context("make the owner's lock")?;
-        owner.try_lock().context("lock a folder that is ours alone")?;
-        std::fs::create_dir(path.join(LOGS)).context("make the folder for logs")?;
-        let id = id_of(&path).context("the folder has the name it was given")?;
+        owner.try_lock().context("lock a directory that is ours alone")?;
+        std::fs::create_dir(path.join(LOGS)).context("make the directory for logs")?;
+        let id = id_of(&path).context("the directory has the name it was given")?;
         Ok(Self { path, id, _owner: owner })
     }
 
-    /// Returns the folder.
+    /// Returns the directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -60,13 +60,13 @@ impl StateFolder {
         &self.id
     }
 
-    /// Returns the folder of the logs.
+    /// Returns the directory of the logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.path.join(LOGS)
     }
 
-    /// Creates a subfolder.
-    pub(crate) fn subfolder(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
+    /// Creates a subdirectory.
+    pub(crate) fn subdirectory(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let path = self.path.join(name);
         std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(path)
@@ -112,7 +112,7 @@ fn id_of(path: &Path) -> Option<String> {
     Some(path.file_name()?.to_str()?.strip_prefix(PREFIX)?.to_owned())
 }
 
-// Errors are ignored, because a folder may belong to another user.
+// Errors are ignored, because a directory may belong to another user.
 fn sweep(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {

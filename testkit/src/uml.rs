@@ -24,7 +24,7 @@ const PROGRAMS: [&str; 6] =
 /// The timeout until a killed guest has exited.
 const DEATH: Duration = Duration::from_secs(10);
 
-/// The folders in which a guest searches for programs.
+/// The directories in which a guest searches for programs.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs the guest in a process namespace that ends with its first process. A killed guest kernel
@@ -102,7 +102,7 @@ impl Guest {
     /// Starts the guest. `init`, a program of this machine, is its first process.
     pub fn start(&mut self, init: &Path, args: &[&str]) -> Result<Process> {
         self.starts += 1;
-        let own = self.state.subfolder(format!("uml-{}", self.starts))?;
+        let own = self.state.subdirectory(format!("uml-{}", self.starts))?;
         let disks = self.disks.iter().zip('a'..='z');
         let disks = disks.map(|(path, letter)| format!("ubd{letter}={}", path.display()));
         let kernel = find("linux.uml").context("linux.uml is not installed")?;
@@ -133,8 +133,9 @@ impl Guest {
     #[must_use]
     pub fn processes(&self) -> usize {
         let mark = format!("uml_dir={}", self.state.path().display());
-        let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let lines = folders.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        let directories = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let lines =
+            directories.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
         lines.filter(|line| String::from_utf8_lossy(line).contains(&mark)).count()
     }
 

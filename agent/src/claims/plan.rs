@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// This node.
 #[derive(Clone, Copy, Debug)]
-pub struct Here<'a> {
+pub struct ThisNode<'a> {
     /// Its name.
     pub node: &'a NodeName,
     /// Its hostname label, which the affinity of volumes names.
@@ -68,8 +68,8 @@ pub enum Rejection {
     Param(ParamError),
     /// A pool that this node does not have.
     #[error(
-        "class {class} creates volumes in pool {pool}, which node {node} does not have; it has: \
-         {known}"
+        "class {class} uses pool {pool}, which node {node} does not have (it has: {known}); use \
+         another class, or configure the pool on the node"
     )]
     Pool {
         /// The class.
@@ -83,8 +83,8 @@ pub enum Rejection {
     },
     /// This node has no usable hostname label.
     #[error(
-        "node {node} has no label {label}, by which a volume is tied to its node; add the label to \
-         the node",
+        "node {node} has no label {label}, which the node affinity of a volume requires; add the \
+         label to the node",
         label = kubernetes::HOSTNAME
     )]
     NoHostname {
@@ -93,9 +93,9 @@ pub enum Rejection {
     },
     /// Another node has the same hostname label.
     #[error(
-        "nodes {node} and {other} have the same label {label}={hostname}, by which a volume is tied to \
-         its node: pods on node {other} could not mount it; give the node without volumes a label of \
-         its own",
+        "nodes {node} and {other} have the same label {label}={hostname}, which the node affinity \
+         of a volume uses: pods on node {other} could not mount the volume; change the label of \
+         the node without volumes",
         label = kubernetes::HOSTNAME
     )]
     SharedHostname {
@@ -143,10 +143,10 @@ pub struct Plan {
 
 /// Decides what to do about `claim`, whose class is `class` if that is known.
 #[must_use]
-pub fn plan(claim: &Claim, class: Option<&Class>, here: &Here<'_>) -> Decision {
-    match ignored(claim, class, here) {
+pub fn plan(claim: &Claim, class: Option<&Class>, this_node: &ThisNode<'_>) -> Decision {
+    match ignored(claim, class, this_node) {
         Err(ignored) => Decision::Ignore(ignored),
-        Ok(class) => match serve(claim, class, here) {
+        Ok(class) => match serve(claim, class, this_node) {
             Ok(Some(plan)) => Decision::Create(Box::new(plan)),
             Ok(None) => Decision::Ignore(Ignored::Malformed),
             Err(rejection) => Decision::Reject(rejection),
@@ -157,7 +157,7 @@ pub fn plan(claim: &Claim, class: Option<&Class>, here: &Here<'_>) -> Decision {
 fn ignored<'a>(
     claim: &Claim,
     class: Option<&'a Class>,
-    here: &Here<'_>,
+    this_node: &ThisNode<'_>,
 ) -> Result<&'a Class, Ignored> {
     if claim.deleting {
         return Err(Ignored::Deleting);
@@ -171,28 +171,32 @@ fn ignored<'a>(
     if !class.is_ours() {
         return Err(Ignored::ForeignClass);
     }
-    if claim.served_by().as_ref() != Some(here.node) {
+    if claim.served_by().as_ref() != Some(this_node.node) {
         return Err(Ignored::OtherNode);
     }
     if claim.is_being_populated() { Err(Ignored::Populated) } else { Ok(class) }
 }
 
-fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, Rejection> {
+fn serve(
+    claim: &Claim,
+    class: &Class,
+    this_node: &ThisNode<'_>,
+) -> Result<Option<Plan>, Rejection> {
     claim.check().map_err(Rejection::Unservable)?;
     let bytes = claim.request().map_err(Rejection::Request)?;
     let params = class.params().map_err(Rejection::Param)?;
-    let pools = params.pools.among(here.pools);
+    let pools = params.pools.among(this_node.pools);
     if pools.is_empty() {
-        let known: Vec<_> = here.pools.iter().map(PoolName::as_str).collect();
+        let known: Vec<_> = this_node.pools.iter().map(PoolName::as_str).collect();
         return Err(Rejection::Pool {
             class: class.name.clone(),
             pool: params.pools.to_string(),
-            node: here.node.clone(),
+            node: this_node.node.clone(),
             known: known.join(", "),
         });
     }
-    let no_hostname = || Rejection::NoHostname { node: here.node.clone() };
-    let hostname = here.hostname.ok_or_else(no_hostname)?.to_owned();
+    let no_hostname = || Rejection::NoHostname { node: this_node.node.clone() };
+    let hostname = this_node.hostname.ok_or_else(no_hostname)?.to_owned();
     let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
     let (Some(volume), Some(claim_version), Some(size)) =
         (id, claim.resource_version.as_ref().map(ToString::to_string), claim.storage.clone())
@@ -205,13 +209,13 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         namespace: claim.namespace.clone(),
         claim: claim.name.clone(),
         class: class.name.clone(),
-        node: here.node.to_string(),
+        node: this_node.node.to_string(),
         reclaim_policy: class.reclaim,
         bytes: bytes.0,
         limit: None,
         trash_seconds: match params.on_delete {
             OnDelete::Delete => None,
-            // Rounded up: a volume without time in the trash is never recoverable.
+            // Rounded up: a volume without time in the trash is never restorable.
             OnDelete::Trash(ttl) => Some(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0)),
         },
         bytes_per_inode: params.bytes_per_inode.0,
@@ -230,7 +234,7 @@ fn serve(claim: &Claim, class: &Class, here: &Here<'_>) -> Result<Option<Plan>, 
         access_modes: claim.access_modes.clone(),
         mount_options: class.mount_options.clone(),
         hostname,
-        node: here.node.clone(),
+        node: this_node.node.clone(),
     }))
 }
 

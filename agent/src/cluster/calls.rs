@@ -44,7 +44,7 @@ pub trait Cluster: Send + Sync {
     /// Removes the agent's finalizer from a volume, and nothing else.
     fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed>;
 
-    /// Reads the UID of the namespace `kube-system`, which is the cluster ID.
+    /// Reads the UID of the namespace `kube-system`, which is the cluster ID and never changes.
     fn id(&self) -> Answer<'_, Option<String>>;
 
     /// Reads the namespace of this name.
@@ -54,7 +54,7 @@ pub trait Cluster: Send + Sync {
     fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>>;
 
     /// Removes a confirmation annotation of an administrator from a node if it still has this
-    /// value.
+    /// value, so that it counts once.
     fn consume<'a>(
         &'a self,
         node: &'a NodeName,

@@ -1,12 +1,12 @@
 //! Reads the IDs of the cluster and of namespaces, and the confirmations of administrators.
 
-use super::{ClusterError, KubeCluster, existing};
+use super::{ClusterError, KubeCluster, existing, test};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch as Operations, PatchOperation, RemoveOperation, TestOperation};
+use json_patch::{Patch as Operations, PatchOperation, RemoveOperation};
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -26,14 +26,15 @@ pub struct NamespaceView {
 }
 
 impl KubeCluster {
-    /// Reads the UID of the namespace `kube-system`, which never changes in the life of a cluster.
-    pub async fn id(&self) -> Result<Option<String>, ClusterError> {
+    pub(super) async fn id(&self) -> Result<Option<String>, ClusterError> {
         let found = self.namespace(kubernetes::SYSTEM_NAMESPACE).await?;
         Ok(found.map(|namespace| namespace.uid).filter(|uid| !uid.is_empty()))
     }
 
-    /// Reads the namespace with this name.
-    pub async fn namespace(&self, name: &str) -> Result<Option<NamespaceView>, ClusterError> {
+    pub(super) async fn namespace(
+        &self,
+        name: &str,
+    ) -> Result<Option<NamespaceView>, ClusterError> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = existing(namespaces.get_metadata(name).await, NAMESPACES, name);
         let found = found.map_err(ClusterError::ReadNamespace)?;
@@ -49,8 +50,10 @@ impl KubeCluster {
         }))
     }
 
-    /// The names of nodes that have this hostname label, two at most.
-    pub async fn nodes_with_hostname(&self, hostname: &str) -> Result<Vec<String>, ClusterError> {
+    pub(super) async fn nodes_with_hostname(
+        &self,
+        hostname: &str,
+    ) -> Result<Vec<String>, ClusterError> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let label = format!("{}={hostname}", kubernetes::HOSTNAME);
         let found = nodes.list_metadata(&ListParams::default().labels(&label).limit(2)).await;
@@ -58,9 +61,7 @@ impl KubeCluster {
         Ok(found.items.into_iter().filter_map(|node| node.metadata.name).collect())
     }
 
-    /// Removes an administrator's confirmation from this node, so that it counts once; nothing
-    /// happens if it has another value by now.
-    pub async fn consume(
+    pub(super) async fn consume(
         &self,
         node: &NodeName,
         annotation: &str,
@@ -79,9 +80,7 @@ impl KubeCluster {
 }
 
 fn without_annotation(annotation: &str, value: &str) -> Operations {
-    let path = PointerBuf::from_tokens(["metadata", "annotations", annotation]);
-    Operations(vec![
-        PatchOperation::Test(TestOperation { path: path.clone(), value: value.into() }),
-        PatchOperation::Remove(RemoveOperation { path }),
-    ])
+    let path = ["metadata", "annotations", annotation];
+    let remove = RemoveOperation { path: PointerBuf::from_tokens(path) };
+    Operations(vec![test(path, value), PatchOperation::Remove(remove)])
 }

@@ -1,14 +1,11 @@
 //! Points a volume to another claim if the volume is unchanged since the decision.
 
-use super::{Changed, ClusterError, KubeCluster, VOLUMES, code, done, existing};
+use super::{Changed, ClusterError, KubeCluster, VOLUMES, existing, test};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
-use fastrak_runtime::not_found::is_not_found;
-use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
+use json_patch::{AddOperation, Patch as Operations, PatchOperation};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
-use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
 /// Returns an object reference to a claim.
@@ -26,41 +23,35 @@ pub fn reference(claim: &Claim) -> ObjectReference {
 }
 
 impl KubeCluster {
-    /// Reads the volume with this name, from any provisioner.
-    pub async fn object(&self, name: &str) -> Result<Option<PersistentVolume>, ClusterError> {
+    pub(super) async fn object(
+        &self,
+        name: &str,
+    ) -> Result<Option<PersistentVolume>, ClusterError> {
         let found = existing(self.volumes().get(name).await, VOLUMES, name);
         found.map_err(ClusterError::ReadVolume)
     }
 
-    /// Points a volume to `claim` if the volume is unchanged since the decision.
-    pub async fn repoint(&self, volume: &Volume, claim: &Claim) -> Result<Changed, ClusterError> {
+    pub(super) async fn repoint(
+        &self,
+        volume: &Volume,
+        claim: &Claim,
+    ) -> Result<Changed, ClusterError> {
         let reference = serde_json::to_value(reference(claim)).unwrap_or_default();
         let class = claim.class_name().unwrap_or_default();
-        let patch: Patch<()> = Patch::Json(repointed(volume, reference, class));
-        match self.volumes().patch(&volume.name, &PatchParams::default(), &patch).await {
-            Ok(patched) => Ok(done(&patched)),
-            Err(error) if is_not_found(&error, VOLUMES, &volume.name) => Ok(Changed::Gone),
-            Err(error) if code(&error) != Some(404) && is_superseded(&error) => {
-                Ok(Changed::Conflict)
-            }
-            Err(error) => Err(ClusterError::Repoint(error)),
-        }
+        let patched = self.patch_tested(volume, repointed(volume, reference, class)).await;
+        patched.map_err(ClusterError::Repoint)
     }
 }
 
 fn repointed(volume: &Volume, reference: Value, class: &str) -> Operations {
-    let test = |key, value: &str| {
-        let path = PointerBuf::from_tokens(["metadata", key]);
-        PatchOperation::Test(TestOperation { path, value: value.into() })
-    };
     // The reference is replaced as a whole: a part of the old one would belong to another claim.
     let set = |key, value| {
         let path = PointerBuf::from_tokens(["spec", key]);
         PatchOperation::Add(AddOperation { path, value })
     };
     Operations(vec![
-        test("uid", &volume.uid),
-        test("resourceVersion", &volume.resource_version),
+        test(["metadata", "uid"], &volume.uid),
+        test(["metadata", "resourceVersion"], &volume.resource_version),
         set("claimRef", reference),
         set("storageClassName", class.into()),
     ])

@@ -1,7 +1,7 @@
 //! Writes the capacity of volumes, the status of claims and the conditions of the node. Each write
 //! is conditional, or changes only fields that the agent owns.
 
-use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, is_the_same};
+use super::{CLAIMS, Changed, ClusterError, KubeCluster, code, test};
 use crate::snapshot::growth::{Growth, STORAGE};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
@@ -9,7 +9,7 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{Patch as Operations, PatchOperation, ReplaceOperation, TestOperation};
+use json_patch::{Patch as Operations, PatchOperation, ReplaceOperation};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -27,14 +27,18 @@ pub struct ClaimStatus {
 }
 
 impl KubeCluster {
-    /// Sets the capacity of a volume if it is unchanged since the decision.
-    pub async fn resize(&self, volume: &Volume, size: &str) -> Result<Changed, ClusterError> {
+    pub(super) async fn resize(
+        &self,
+        volume: &Volume,
+        size: &str,
+    ) -> Result<Changed, ClusterError> {
         self.patch_tested(volume, resized(volume, size)).await.map_err(ClusterError::Resize)
     }
 
-    /// Reads the part of a claim's status that concerns its size. Returns `None` if the claim is
-    /// gone.
-    pub async fn claim_status(&self, claim: &Claim) -> Result<Option<ClaimStatus>, ClusterError> {
+    pub(super) async fn claim_status(
+        &self,
+        claim: &Claim,
+    ) -> Result<Option<ClaimStatus>, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| found.metadata.uid == claim.uid);
         Ok(found.map(|found| ClaimStatus {
@@ -44,15 +48,20 @@ impl KubeCluster {
         }))
     }
 
-    /// Reads a volume's claim. Returns `None` if it is gone.
-    pub async fn owner(&self, claim: &ClaimRef) -> Result<Option<(Claim, Growth)>, ClusterError> {
+    pub(super) async fn owner(
+        &self,
+        claim: &ClaimRef,
+    ) -> Result<Option<(Claim, Growth)>, ClusterError> {
         let found = self.claim_object(&claim.namespace, &claim.name).await?;
         let found = found.filter(|found| claim.uid.is_some() && found.metadata.uid == claim.uid);
         Ok(found.map(|found| (Claim::read(&found), Growth::read(&found))))
     }
 
-    /// Patches the status of a claim. Returns `false` if the claim has changed since it was read.
-    pub async fn write_status(&self, claim: &Claim, patch: &Value) -> Result<bool, ClusterError> {
+    pub(super) async fn write_status(
+        &self,
+        claim: &Claim,
+        patch: &Value,
+    ) -> Result<bool, ClusterError> {
         let claims = self.claims(&claim.namespace);
         let patch = Patch::Strategic(patch);
         match claims.patch_status(&claim.name, &PatchParams::default(), &patch).await {
@@ -66,8 +75,12 @@ impl KubeCluster {
         }
     }
 
-    /// Sets one condition of a node. Conditions are merged by type, so others stay.
-    pub async fn set_condition(&self, node: &NodeName, patch: &Value) -> Result<(), ClusterError> {
+    /// Conditions are merged by type, so others stay.
+    pub(super) async fn set_condition(
+        &self,
+        node: &NodeName,
+        patch: &Value,
+    ) -> Result<(), ClusterError> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let patch = Patch::Strategic(patch);
         let written = nodes.patch_status(node.as_str(), &PatchParams::default(), &patch).await;
@@ -76,11 +89,11 @@ impl KubeCluster {
 }
 
 fn resized(volume: &Volume, size: &str) -> Operations {
-    let path = PointerBuf::from_tokens(["spec", "capacity", STORAGE]);
-    let before = volume.capacity.as_deref().unwrap_or_default();
+    let path = ["spec", "capacity", STORAGE];
+    let (pointer, value) = (PointerBuf::from_tokens(path), size.into());
     Operations(vec![
-        is_the_same(volume),
-        PatchOperation::Test(TestOperation { path: path.clone(), value: before.into() }),
-        PatchOperation::Replace(ReplaceOperation { path, value: size.into() }),
+        test(["metadata", "uid"], &volume.uid),
+        test(path, volume.capacity.as_deref().unwrap_or_default()),
+        PatchOperation::Replace(ReplaceOperation { path: pointer, value }),
     ])
 }

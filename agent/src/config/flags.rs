@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PoolEntry {
     name: String,
-    path: PathBuf,
+    path: String,
     #[serde(default)]
     require_mount: bool,
     reserve: Option<String>,
@@ -26,7 +26,8 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
     let (name, rest) = text.split_once('=').ok_or_else(usage)?;
     let mut parts = rest.split(',');
     let path = parts.next().unwrap_or_default();
-    let mut entry = PoolEntry { name: name.to_owned(), path: path.into(), ..PoolEntry::default() };
+    let mut entry =
+        PoolEntry { name: name.to_owned(), path: path.to_owned(), ..PoolEntry::default() };
     for part in parts {
         match part.split_once('=') {
             None if part == "mount" => entry.require_mount = true,
@@ -39,10 +40,11 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
     checked_pool(&entry)
 }
 
-/// Parses an absolute path without `..`.
+/// Parses an absolute path without `..`. Removes a trailing slash and repeated slashes.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
-    if is_plain(path) && path != Path::new("/") {
+    let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if path.is_absolute() && path.components().all(is_plain) && path != Path::new("/") {
         return Ok(path.components().collect());
     }
     Err(format!("{text} is not an absolute path without '..'"))
@@ -54,14 +56,8 @@ pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
     let name = PoolName::parse(name).map_err(|error| format!("pool {name:?}: {error}"))?;
     // The path is written into PersistentVolumes, where the API server and the kubelet are as
     // strict.
-    let plain = is_plain(path);
-    if !plain || path == Path::new("/") {
-        let path = path.display();
-        return Err(format!("pool {name}: {path} is not an absolute path without '..'"));
-    }
+    let path = directory(path).map_err(|error| format!("pool {name}: {error}"))?;
     let terms = terms(entry).map_err(|error| format!("pool {name}: {error}"))?;
-    // Removes a trailing slash and repeated slashes.
-    let path = path.components().collect();
     Ok(PoolConfig { name, path, require_mount: *require_mount, terms })
 }
 
@@ -73,10 +69,4 @@ fn terms(entry: &PoolEntry) -> Result<Terms, TermsError> {
         reserve: reserve.unwrap_or_default(),
         overcommit: overcommit.unwrap_or_default(),
     })
-}
-
-fn is_plain(path: &Path) -> bool {
-    path.is_absolute()
-        && path.to_str().is_some()
-        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }

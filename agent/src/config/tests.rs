@@ -87,7 +87,7 @@ fn an_invalid_pool_is_refused_with_the_reason() {
 #[test]
 fn all_other_flags_are_checked() {
     for (flag, words) in [
-        ("--node=Node A", "is not the name of a node"),
+        ("--node=Node A", "is not a valid node name"),
         ("--orphan-grace=soon", "such as 90s"),
         ("--orphan-grace=-5s", "such as 90s"),
         ("--orphan-scan=0s", "at least 1ms"),

@@ -9,6 +9,7 @@ use super::plan::{self, Promise, Step};
 use super::status;
 use crate::cluster::{Changed, ClaimStatus};
 use crate::context::Context;
+use crate::events;
 use crate::failure::{Cause, Failure, Operation};
 use crate::metrics::Expansion;
 use crate::snapshot::volume::Volume;
@@ -92,7 +93,7 @@ async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, F
     let now = context.clock.now();
     let earlier = write(context, claim, |status| match plan::promised(&status.growth, size) {
         Promise::Kept | Promise::Made => None,
-        Promise::ToMake => Some(status::growing((&status.uid, &status.version), size, now)),
+        Promise::ToMake => Some(status::growing(status, size, now)),
     });
     let earlier = earlier.await?;
     Ok(earlier.is_some_and(|earlier| plan::promised(&earlier.growth, size) != Promise::Kept))
@@ -100,7 +101,7 @@ async fn promise(context: &Context, claim: &Claim, size: &str) -> Result<bool, F
 
 /// Sets the capacity in the claim's status. The kubelet does so too, later, if a pod runs.
 async fn set_capacity(context: &Context, claim: &Claim, size: &str) -> Result<(), Failure> {
-    let patch = |status: &ClaimStatus| Some(status::grown((&status.uid, &status.version), size));
+    let patch = |status: &ClaimStatus| Some(status::grown(status, size));
     write(context, claim, patch).await.map(drop)
 }
 
@@ -110,7 +111,7 @@ async fn refuse(context: &Context, claim: &Claim, size: &str, why: &str) {
     let now = context.clock.now();
     let written = write(context, claim, |status| {
         let is_known = status.growth.error.as_deref() == Some(why);
-        (!is_known).then(|| status::refused((&status.uid, &status.version), size, why, now))
+        (!is_known).then(|| status::refused(status, size, why, now))
     });
     if let Err(error) = written.await {
         tracing::warn!(claim = claim.name, error = %Chain(&error), "could not report the resize error");
@@ -145,10 +146,7 @@ fn report_resized(
     (size, limit): (&str, Option<QuotaGroup>),
 ) {
     let before = volume.capacity.as_deref().unwrap_or("an unknown size");
-    let enforced = match limit {
-        None => "; no quota enforces its size",
-        Some(_) => "; a quota enforces its size",
-    };
+    let enforced = events::enforcement(limit);
     let (namespace, name) = (&claim.namespace, &claim.name);
     tracing::info!(namespace, claim = name, volume = volume.name, size, "resized the volume");
     let text = format!("resized the volume from {before} to {size}{enforced}");

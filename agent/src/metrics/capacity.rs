@@ -3,8 +3,8 @@
 //! There is one series for each volume of this node, up to a bound: a tenant with thousands of
 //! volumes must not fill the memory of the collector.
 
-use super::PoolLabels;
-use fastrak_api::capacity::Room;
+use super::PoolGauge;
+use fastrak_api::capacity::Available;
 use fastrak_api::pool::PoolName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -17,12 +17,12 @@ pub const MOST_VOLUMES: usize = 1000;
 /// The gauges. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct CapacityGauges {
-    total: Family<PoolLabels, Gauge>,
-    free: Family<PoolLabels, Gauge>,
-    granted: Family<PoolLabels, Gauge>,
-    grantable: Family<PoolLabels, Gauge>,
-    allocatable: Family<PoolLabels, Gauge>,
-    free_inodes: Family<PoolLabels, Gauge>,
+    total: PoolGauge,
+    free: PoolGauge,
+    granted: PoolGauge,
+    grantable: PoolGauge,
+    allocatable: PoolGauge,
+    free_inodes: PoolGauge,
     volumes: VolumeGauges,
 }
 
@@ -59,7 +59,7 @@ struct VolumeLabels {
 impl CapacityGauges {
     /// Registers the gauges.
     pub(super) fn register(&self, registry: &mut Registry) {
-        for (name, help, family) in [
+        for (name, help, gauge) in [
             ("fastrak_agent_pool_total_bytes", "Configured or total size of a pool", &self.total),
             ("fastrak_agent_pool_free_bytes", "Free space of a pool's filesystem", &self.free),
             (
@@ -77,41 +77,32 @@ impl CapacityGauges {
                 "Size of the largest volume that fits into a pool",
                 &self.allocatable,
             ),
+            (
+                "fastrak_agent_pool_free_inodes",
+                "Free inodes of a pool's filesystem; 0 if it has no fixed number",
+                &self.free_inodes,
+            ),
         ] {
-            registry.register(name, help, family.clone());
+            gauge.register(registry, name, help);
         }
-        registry.register(
-            "fastrak_agent_pool_free_inodes",
-            "Free inodes of a pool's filesystem; 0 if it has no fixed number",
-            self.free_inodes.clone(),
-        );
         let VolumeGauges { granted, used, inodes } = &self.volumes;
         for (name, help, family) in [
             ("fastrak_agent_volume_granted_bytes", "Size of a volume", granted),
             ("fastrak_agent_volume_used_bytes", "Usage of a volume", used),
+            ("fastrak_agent_volume_inodes", "Files and directories in a volume", inodes),
         ] {
             registry.register(name, help, family.clone());
         }
-        registry.register(
-            "fastrak_agent_volume_inodes",
-            "Files and directories in a volume",
-            inodes.clone(),
-        );
     }
 
     /// Sets the figures of a pool.
-    pub fn set_pool(&self, pool: &PoolName, room: &Room) {
-        let labels = PoolLabels::of(pool);
-        for (family, value) in [
-            (&self.total, room.total),
-            (&self.free, room.state.free),
-            (&self.granted, room.state.granted),
-            (&self.grantable, room.grantable),
-            (&self.allocatable, room.allocatable),
-            (&self.free_inodes, room.state.free_inodes),
-        ] {
-            family.get_or_create(&labels).set(number(value));
-        }
+    pub fn set_pool(&self, pool: &PoolName, available: &Available) {
+        self.total.set(pool, available.total);
+        self.free.set(pool, available.state.free);
+        self.granted.set(pool, available.state.granted);
+        self.grantable.set(pool, available.grantable);
+        self.allocatable.set(pool, available.allocatable);
+        self.free_inodes.set(pool, available.state.free_inodes);
     }
 
     /// Sets the figures of all volumes. Series of other volumes are removed.

@@ -1,77 +1,64 @@
 //! Metrics of every pool.
 
 use fastrak_api::pool::PoolName;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// A metric of every pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfPool {
-    /// Directories of volumes.
-    Volumes,
-    /// Whether it can be used.
-    Up,
-    /// Directories of volumes that no PersistentVolume and no claim owns.
-    Orphans,
-    /// Volumes whose directory is missing.
-    Missing,
-    /// Volumes whose quota may not be enforced.
-    Unlimited,
-    /// Volumes in the trash.
-    Trash,
-    /// Sizes granted to the volumes that can be restored.
-    TrashBytes,
-    /// Volumes in the trash whose removal is blocked.
-    Blocked,
-    /// Volumes in the trash whose records cannot be read.
-    Unreadable,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct PoolLabels {
-    pool: String,
-}
-
+/// The gauges of every pool. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PoolGauges {
-    volumes: Family<PoolLabels, Gauge>,
-    up: Family<PoolLabels, Gauge>,
-    orphans: Family<PoolLabels, Gauge>,
-    missing: Family<PoolLabels, Gauge>,
-    unlimited: Family<PoolLabels, Gauge>,
-    trash: Family<PoolLabels, Gauge>,
-    trash_bytes: Family<PoolLabels, Gauge>,
-    blocked: Family<PoolLabels, Gauge>,
-    unreadable: Family<PoolLabels, Gauge>,
+pub struct PoolGauges {
+    /// Directories of volumes.
+    pub volumes: PoolGauge,
+    /// Whether it can be used.
+    pub up: PoolGauge,
+    /// Directories of volumes that no PersistentVolume and no claim owns.
+    pub orphans: PoolGauge,
+    /// Volumes whose directory is missing.
+    pub missing: PoolGauge,
+    /// Volumes whose quota may not be enforced.
+    pub unlimited: PoolGauge,
+    /// Volumes in the trash.
+    pub trash: PoolGauge,
+    /// Sizes granted to the volumes that can be restored.
+    pub trash_bytes: PoolGauge,
+    /// Volumes in the trash whose removal is blocked.
+    pub blocked: PoolGauge,
+    /// Volumes in the trash whose records cannot be read.
+    pub unreadable: PoolGauge,
 }
 
-impl PoolLabels {
-    pub(super) fn of(pool: &PoolName) -> Self {
-        Self { pool: pool.to_string() }
+/// A gauge with one series for each pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolGauge(Family<PoolLabel, Gauge>);
+
+/// The label of a series of a pool.
+pub(super) type PoolLabel = [(&'static str, String); 1];
+
+/// Returns the label of a pool.
+pub(super) fn label(pool: &PoolName) -> PoolLabel {
+    [("pool", pool.to_string())]
+}
+
+impl PoolGauge {
+    /// Sets the gauge of a pool.
+    pub fn set(&self, pool: &PoolName, value: impl TryInto<i64>) {
+        self.0.get_or_create(&label(pool)).set(value.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Changes the gauge of a pool.
+    pub fn add(&self, pool: &PoolName, difference: i64) {
+        self.0.get_or_create(&label(pool)).inc_by(difference);
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(name, help, self.0.clone());
     }
 }
 
 impl PoolGauges {
-    /// The gauge of one pool.
-    pub(super) fn of(&self, what: OfPool, pool: &PoolName) -> Gauge {
-        let family = match what {
-            OfPool::Volumes => &self.volumes,
-            OfPool::Up => &self.up,
-            OfPool::Orphans => &self.orphans,
-            OfPool::Missing => &self.missing,
-            OfPool::Unlimited => &self.unlimited,
-            OfPool::Trash => &self.trash,
-            OfPool::TrashBytes => &self.trash_bytes,
-            OfPool::Blocked => &self.blocked,
-            OfPool::Unreadable => &self.unreadable,
-        };
-        family.get_or_create(&PoolLabels::of(pool)).clone()
-    }
-
     pub(super) fn register(&self, registry: &mut Registry) {
-        for (name, help, family) in [
+        for (name, help, gauge) in [
             ("fastrak_agent_volumes", "Directories of volumes in a pool", &self.volumes),
             ("fastrak_agent_pool_up", "Whether a pool can be used (1) or not (0)", &self.up),
             (
@@ -106,7 +93,7 @@ impl PoolGauges {
                 &self.unreadable,
             ),
         ] {
-            registry.register(name, help, family.clone());
+            gauge.register(registry, name, help);
         }
     }
 }

@@ -5,14 +5,14 @@ use super::plan::{self, Evidence, Verdict};
 use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
-use crate::metrics::{Delete, OfPool};
+use crate::metrics::Delete;
+use crate::owners;
 use crate::unfinished::Outcome;
-use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::orphan::{Content, Discarded};
-use fastrak_store::volumes::{Location, VolumeError};
+use fastrak_store::volumes::Location;
+use fastrak_store::volumes::orphan::Discarded;
 
 /// Reconciles a volume that has neither a claim nor a PersistentVolume.
 pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
@@ -58,43 +58,18 @@ async fn gather(
     id: &VolumeId,
     (pool, identity): (&PoolName, &Identity),
 ) -> Result<Option<Evidence>, Failure> {
-    let content = content_of(context, pool, id).await.map_err(Failure::of(Operation::Collect))?;
+    let content = context.content(pool, id).await.map_err(Failure::of(Operation::Collect))?;
     let Some(content) = content else { return Ok(None) };
-    let claims = claims(context, pool, identity).await?;
+    let recorded = owners::recorded(context, pool, identity).await;
+    let recorded = recorded.map_err(Failure::of(Operation::Collect))?;
+    let existing = owners::first_existing(context, recorded).await;
+    let existing = existing.map_err(Failure::of(Operation::Collect))?;
+    let claims = existing.map_or(ClaimState::Gone, |(_, state)| state);
     let name = id.volume_name();
     let volume = context.cluster.volume(&name).await.map_err(Failure::of(Operation::Collect))?;
     // Read last: a mount cannot appear after the claims were found to be gone.
     let mounted = context.store.is_mounted(id);
     Ok(Some(Evidence { content, has_volume: volume.is_some(), claims, mounted }))
-}
-
-async fn content_of(
-    context: &Context,
-    pool: &PoolName,
-    id: &VolumeId,
-) -> Result<Option<Content>, VolumeError> {
-    let (pool, ids) = (pool.clone(), vec![id.clone()]);
-    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await?;
-    Ok(contents.into_iter().next().map(|(_, content)| content))
-}
-
-/// Returns the claim that the volume was created for, and the one that had it last.
-async fn claims(
-    context: &Context,
-    pool: &PoolName,
-    identity: &Identity,
-) -> Result<ClaimState, Failure> {
-    let (name, id) = (pool.clone(), identity.volume.clone());
-    let owner = context.on_disk(move |store| store.owner(&name, &id)).await;
-    let owner = owner.map_err(Failure::of(Operation::Collect))?;
-    for owner in [Some(ClaimRef::original(identity)), owner].into_iter().flatten() {
-        let state = context.cluster.claim(&owner).await;
-        let state = state.map_err(Failure::of(Operation::Collect))?;
-        if state != ClaimState::Gone {
-            return Ok(state);
-        }
-    }
-    Ok(ClaimState::Gone)
 }
 
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, Failure> {
@@ -105,7 +80,7 @@ async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outc
     if moved.map_err(Failure::of(Operation::Collect))? == Discarded::Done {
         tracing::info!(volume = %id, %pool, "moved the orphan to the trash");
         context.metrics.delete(Delete::orphan);
-        context.metrics.add(OfPool::Volumes, pool, -1);
+        context.metrics.pools.volumes.add(pool, -1);
         context.trash.notify_one();
     }
     forget(context, pool, id);
@@ -114,5 +89,5 @@ async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outc
 
 fn forget(context: &Context, pool: &PoolName, id: &VolumeId) {
     let left = context.orphans.forget(pool, id);
-    context.metrics.set(OfPool::Orphans, pool, left);
+    context.metrics.pools.orphans.set(pool, left);
 }

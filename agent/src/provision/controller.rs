@@ -6,10 +6,11 @@ use crate::backoff::Backoff;
 use crate::claims::plan::Plan;
 use crate::claims::{self, pv};
 use crate::context::Context;
+use crate::events;
 use crate::eviction;
 use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::{OfPool, Provision};
-use crate::snapshot::About;
+use crate::metrics::Provision;
+use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::reason::EventReason;
@@ -17,8 +18,13 @@ use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::ProvisionedVolume;
 
 /// Reconciles a claim that has no volume yet.
-pub async fn reconcile(context: &Context, id: &VolumeId, claim: &Claim, about: &About) -> Outcome {
-    let plan = match claims::plan(context, id, claim, about).await {
+pub async fn reconcile(
+    context: &Context,
+    id: &VolumeId,
+    claim: &Claim,
+    view: &VolumeView,
+) -> Outcome {
+    let plan = match claims::plan(context, id, claim, view).await {
         Ok(plan) => plan,
         Err(outcome) => return outcome,
     };
@@ -27,7 +33,7 @@ pub async fn reconcile(context: &Context, id: &VolumeId, claim: &Claim, about: &
     drop(timer);
     match created {
         Ok(volume) => {
-            context.metrics.provision(Provision::made);
+            context.metrics.provision(Provision::created);
             report_created(context, claim, &plan, &volume);
             Outcome::Done
         }
@@ -46,7 +52,7 @@ async fn create(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, Fai
     let ensured = context.on_disk(move |store| store.ensure(&spec)).await;
     let (volume, is_new) = ensured.map_err(Failure::of(Operation::Create))?;
     if is_new {
-        context.metrics.add(OfPool::Volumes, &volume.pool, 1);
+        context.metrics.pools.volumes.add(&volume.pool, 1);
     }
     publish(context, plan, volume).await
 }
@@ -82,10 +88,7 @@ fn report_created(context: &Context, claim: &Claim, plan: &Plan, volume: &Provis
         %path,
         "created the volume"
     );
-    let enforced = match volume.limit {
-        None => "; no quota enforces its size",
-        Some(_) => "; a quota enforces its size",
-    };
+    let enforced = events::enforcement(volume.limit);
     let (size, pool, node) = (&plan.size, &volume.pool, &plan.node);
     let text = format!("created volume {name} of {size} in pool {pool} on node {node}{enforced}");
     context.events.write(claim, EventReason::ProvisioningSucceeded, text);

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::cluster::Changed;
 use crate::context::Context;
 use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::{Delete, OfPool};
+use crate::metrics::Delete;
 use crate::owners;
 use crate::role::VolumeState;
 use crate::snapshot::volume::Volume;
@@ -170,7 +170,7 @@ async fn discard(
     let (name, id) = (pool.clone(), id.clone());
     let moved = context.on_disk(move |store| store.discard(&name, &id, &metadata)).await;
     if moved.map_err(Failure::of(Operation::Trash))? {
-        context.metrics.add(OfPool::Volumes, pool, -1);
+        context.metrics.pools.volumes.add(pool, -1);
         context.trash.notify_one();
         context.wake_waiting();
     }

@@ -4,9 +4,8 @@ use super::plan::Evidence;
 use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
+use crate::owners;
 use crate::snapshot::volume::Volume;
-use fastrak_api::claim_ref::ClaimRef;
-use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::Location;
 use fastrak_store::volumes::orphan::Content;
@@ -29,18 +28,14 @@ pub(super) async fn gather(
     let (claim, data) = tokio::try_join!(claim, data)?;
     let recorded = recorded(context, volume, &data).await?;
     let is_empty = match (&claim, &data) {
-        (ClaimState::Bound(_), Location::InPool(pool, _)) => is_empty(context, pool, id).await?,
+        (ClaimState::Bound(_), Location::InPool(pool, _)) => {
+            let content = context.content(pool, id).await.map_err(Failure::of(Operation::Trash))?;
+            content == Some(Content::Empty)
+        }
         _ => false,
     };
     // Read last: a mount cannot appear after its claim was found to be gone.
     Ok(Evidence { claim, is_empty, recorded, data, mounted: context.store.is_mounted(id) })
-}
-
-async fn is_empty(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<bool, Failure> {
-    let (pool, ids) = (pool.clone(), vec![id.clone()]);
-    let contents = context.on_disk(move |store| store.contents(&pool, &ids)).await;
-    let contents = contents.map_err(Failure::of(Operation::Trash))?;
-    Ok(matches!(contents[..], [(_, Content::Empty)]))
 }
 
 /// Returns a claim that is recorded on the disk, is not the one in the PersistentVolume, and still
@@ -51,19 +46,12 @@ async fn recorded(
     data: &Location,
 ) -> Result<Option<String>, Failure> {
     let Location::InPool(pool, identity) = data else { return Ok(None) };
-    let (pool, id) = (pool.clone(), identity.volume.clone());
-    let owner = context.on_disk(move |store| store.owner(&pool, &id)).await;
-    let owner = owner.map_err(Failure::of(Operation::Trash))?;
+    let recorded = owners::recorded(context, pool, identity).await;
+    let mut recorded = recorded.map_err(Failure::of(Operation::Trash))?;
     let named = volume.owner();
-    for owner in [Some(ClaimRef::original(identity)), owner].into_iter().flatten() {
-        if named.is_some_and(|named| named.uid == owner.uid) || owner.name.is_empty() {
-            continue;
-        }
-        let claim = format!("{}/{}", owner.namespace, owner.name);
-        let state = context.cluster.claim(&owner).await;
-        if state.map_err(Failure::of(Operation::Delete))? != ClaimState::Gone {
-            return Ok(Some(claim));
-        }
-    }
-    Ok(None)
+    recorded
+        .retain(|owner| !owner.name.is_empty() && named.is_none_or(|named| named.uid != owner.uid));
+    let existing = owners::first_existing(context, recorded).await;
+    let existing = existing.map_err(Failure::of(Operation::Delete))?;
+    Ok(existing.map(|(claim, _)| format!("{}/{}", claim.namespace, claim.name)))
 }

@@ -5,6 +5,7 @@
 use crate::cluster::ClaimState;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
+use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::{Location, layout};
@@ -50,9 +51,9 @@ pub enum Reason {
     ClaimExists,
     /// Its claim exists and uses another volume.
     #[error(
-        "its claim uses volume {volume} and this volume contains data, or was created for another claim; \
-         nothing was changed. Remove its files, or set its policy to Retain and delete \
-         it to keep them"
+        "its claim uses volume {volume}, and this volume contains data or was created for another \
+         claim; nothing was changed; remove its files to delete it, or set its reclaim policy to \
+         Retain to keep them"
     )]
     UsedElsewhere {
         /// The volume that the claim uses.
@@ -60,8 +61,8 @@ pub enum Reason {
     },
     /// The recorded claim exists, and the object names another one.
     #[error(
-        "its data belongs to claim {claim}, which still exists, but its claimRef names another claim; \
-         nothing was changed. Delete that claim to delete its data, or restore the claimRef"
+        "its data belongs to claim {claim}, which still exists, but its claimRef names another \
+         claim; nothing was changed; delete that claim to delete its data, or restore the claimRef"
     )]
     RecordedClaimExists {
         /// The recorded claim.
@@ -71,12 +72,15 @@ pub enum Reason {
     #[error("a pod on this node still mounts it; its data is deleted after the unmount")]
     Mounted,
     /// The mounts cannot be read.
-    #[error("the agent cannot read whether a pod on this node mounts it")]
+    #[error(
+        "the agent cannot read the mounts of this node, and a pod may still mount it; the agent retries"
+    )]
     MountsUnknown,
     /// Its object names a path that is not the volume's.
     #[error(
-        "it names the path {path:?}, which is not this volume's; nothing was changed. If its data \
-         is of no value, remove the finalizer"
+        "its path {path:?} is not its data path in a pool; nothing was changed; remove the finalizer \
+         {finalizer} if its data is not needed",
+        finalizer = names::VOLUME_FINALIZER
     )]
     ForeignPath {
         /// The path.
@@ -84,7 +88,8 @@ pub enum Reason {
     },
     /// The directory with its name has no valid record.
     #[error(
-        "the directory in pool {pool} has no valid record of this volume ({why}); nothing was changed"
+        "the directory in pool {pool} has no valid record of this volume ({why}); nothing was \
+         changed; restore the record from a backup, or move the directory away"
     )]
     Unverified {
         /// The pool.

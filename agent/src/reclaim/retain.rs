@@ -5,21 +5,13 @@ use crate::context::Context;
 use crate::failure::{Failure, Operation};
 use crate::owners;
 use crate::snapshot::volume::{Phase, Volume};
-use crate::unfinished::Outcome;
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::Location;
 
-/// Reconciles a retained volume.
-pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
-    match record(context, id, volume).await {
-        Ok(()) => Outcome::Done,
-        Err(failure) => context.failed(id, volume, &failure),
-    }
-}
-
-async fn record(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), Failure> {
+/// Records that a retained volume is kept, and its last claim.
+pub async fn record(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), Failure> {
     owners::record_owner(context, id, volume).await?;
     let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
     let Location::InPool(pool, identity) = found else { return Ok(()) };

@@ -5,39 +5,43 @@
 //! reconciliation publishes. If the claim is gone by then, the orphan scan moves the directory back
 //! into the trash.
 
-use super::plan::{self, Evidence, Request, Step, Way};
+use super::import;
+use super::plan::{self, Evidence, Method, Request, Step};
 use super::refusal::Wait;
-use super::{import, publish};
 use crate::backoff::Backoff;
-use crate::claims;
-use crate::cluster::{Changed, ClaimState, ClusterError};
+use crate::claims::{self, pv};
+use crate::cluster::{Changed, ClaimState, repoint};
 use crate::context::Context;
 use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::{Act, OfPool, Restore};
-use crate::snapshot::About;
+use crate::metrics::{Restore, RestoreKind};
+use crate::owners;
+use crate::snapshot::VolumeView;
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::{Claim, RestoreRequest, RestoreRequestError};
 use fastrak_api::claim_ref::ClaimRef;
+use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::reason::EventReason;
-use fastrak_api::volume::VolumeId;
+use fastrak_api::size::Bytes;
+use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_store::volumes::ProvisionedVolume;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
+use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// Reconciles a claim that requests an existing volume.
 pub async fn reconcile(
     context: &Context,
     (id, claim): (&VolumeId, &Claim),
-    about: &About,
+    view: &VolumeView,
     request: &Result<RestoreRequest, RestoreRequestError>,
 ) -> Outcome {
-    let plan = match claims::plan(context, id, claim, about).await {
+    let plan = match claims::plan(context, id, claim, view).await {
         Ok(plan) => plan,
         Err(outcome) => return outcome,
     };
-    let (volume, way) = match request {
-        Ok(RestoreRequest::Undelete(volume)) => (volume, Way::Undelete),
-        Ok(RestoreRequest::Adopt(volume)) => (volume, Way::Adopt),
+    let (volume, method) = match request {
+        Ok(RestoreRequest::Undelete(volume)) => (volume, Method::Undelete),
+        Ok(RestoreRequest::Adopt(volume)) => (volume, Method::Adopt),
         Ok(RestoreRequest::Import(name)) => {
             return import::controller::reconcile(context, claim, &plan, name).await;
         }
@@ -46,11 +50,11 @@ pub async fn reconcile(
             return Outcome::Requeue(Backoff::Refused);
         }
     };
-    let request = Request { claim, plan: &plan, id: volume, way };
+    let request = Request { claim, plan: &plan, id: volume, method };
     match carry_out(context, &request).await {
         Ok(step) => settle(context, &request, step),
         Err(failure) => {
-            context.metrics.restore(way.into(), Restore::failed);
+            context.metrics.restore(method.into(), Restore::failed);
             context.failed(id, claim, &failure)
         }
     }
@@ -58,13 +62,13 @@ pub async fn reconcile(
 
 /// Reports the step that was carried out. Returns the outcome.
 fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
-    let (own, act) = (&request.plan.spec.identity.volume, request.way.into());
+    let (own, kind) = (&request.plan.spec.identity.volume, request.method.into());
     let report =
         |text: String| context.report(own, request.claim, EventReason::RestoreRefused, &text);
     match step {
         Step::Done => Outcome::Done,
         Step::Wait(wait) => {
-            context.metrics.restore(act, Restore::waiting);
+            context.metrics.restore(kind, Restore::waiting);
             if wait == Wait::Mounted {
                 context.unmounts.wake_after(request.id, own);
             }
@@ -75,12 +79,12 @@ fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
             Outcome::Requeue(Backoff::Busy)
         }
         Step::Refuse(refusal) => {
-            context.metrics.restore(act, Restore::refused);
+            context.metrics.restore(kind, Restore::refused);
             report(refusal.to_string());
             Outcome::Requeue(Backoff::Refused)
         }
         Step::Publish(known) | Step::Repoint(known, _) => {
-            context.metrics.restore(act, Restore::done);
+            context.metrics.restore(kind, Restore::done);
             report_restored(context, request, &known);
             Outcome::Done
         }
@@ -114,8 +118,10 @@ async fn gather(context: &Context, request: &Request<'_>) -> Result<Evidence, Fa
     let (claims, namespace) = match &data {
         SearchResult::Found(known) => {
             let namespace = context.cluster.namespace(&request.claim.namespace);
-            let read = tokio::try_join!(former_claims(context, request, known), namespace);
-            read.map_err(Failure::of(Operation::Restore))?
+            let existing = owners::first_existing(context, plan::others(request, known));
+            let read = tokio::try_join!(existing, namespace);
+            let (existing, namespace) = read.map_err(Failure::of(Operation::Restore))?;
+            (existing.map_or(ClaimState::Gone, |(_, state)| state), namespace)
         }
         // Without a volume there is nothing to check.
         _ => (ClaimState::Gone, None),
@@ -125,28 +131,13 @@ async fn gather(context: &Context, request: &Request<'_>) -> Result<Evidence, Fa
     Ok(Evidence { data, volume, claims, namespace, mounted })
 }
 
-/// Returns the state of the original and the last claim of the volume.
-async fn former_claims(
-    context: &Context,
-    request: &Request<'_>,
-    known: &FoundVolume,
-) -> Result<ClaimState, ClusterError> {
-    for owner in plan::others(request, known) {
-        let state = context.cluster.claim(&owner).await?;
-        if state != ClaimState::Gone {
-            return Ok(state);
-        }
-    }
-    Ok(ClaimState::Gone)
-}
-
 async fn publish(
     context: &Context,
     request: &Request<'_>,
     known: &FoundVolume,
 ) -> Result<(), Failure> {
     let made = restore(context, request, known).await?;
-    let object = publish::object(request.plan, known, &made, request.claim);
+    let object = object(request, known, &made);
     let created = context.cluster.create(&object).await;
     if !created.map_err(Failure::of(Operation::Restore))? {
         return Err(Failure::of(Operation::Restore)(Cause::Changed));
@@ -154,6 +145,28 @@ async fn publish(
     context.snapshot.set_published(request.id);
     context.snapshot.set_published(&request.plan.spec.identity.volume);
     Ok(())
+}
+
+/// Returns the PersistentVolume that gives the existing volume `known` to the claim.
+fn object(
+    request: &Request<'_>,
+    known: &FoundVolume,
+    made: &ProvisionedVolume,
+) -> PersistentVolume {
+    let (new, old) = (&request.plan.spec.identity, &known.identity);
+    let reclaim_policy = match (old.reclaim_policy, new.reclaim_policy) {
+        (ReclaimPolicy::Delete, ReclaimPolicy::Delete) => ReclaimPolicy::Delete,
+        // The owner who retained the data may be another one than the owner of this claim.
+        _ => ReclaimPolicy::Retain,
+    };
+    let mut plan = request.plan.clone();
+    plan.size = Bytes(old.bytes).to_string();
+    plan.spec.identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };
+    let mut object = pv::object(&plan, made);
+    if let Some(spec) = &mut object.spec {
+        spec.claim_ref = Some(repoint::reference(request.claim));
+    }
+    object
 }
 
 async fn repoint(
@@ -184,7 +197,7 @@ async fn restore(
     let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
     let made = made.map_err(Failure::of(Operation::Restore))?;
     if known.trashed {
-        context.metrics.add(OfPool::Volumes, &known.pool, 1);
+        context.metrics.pools.volumes.add(&known.pool, 1);
         context.trash.notify_one();
     }
     Ok(made)
@@ -192,9 +205,9 @@ async fn restore(
 
 fn report_restored(context: &Context, request: &Request<'_>, known: &FoundVolume) {
     let (claim, volume) = (request.claim, request.id.volume_name());
-    let reason = match request.way {
-        Way::Undelete => EventReason::VolumeUndeleted,
-        Way::Adopt => EventReason::VolumeAdopted,
+    let reason = match request.method {
+        Method::Undelete => EventReason::VolumeUndeleted,
+        Method::Adopt => EventReason::VolumeAdopted,
     };
     let from = &known.identity.claim;
     tracing::info!(
@@ -205,15 +218,15 @@ fn report_restored(context: &Context, request: &Request<'_>, known: &FoundVolume
         ?reason,
         "restored a volume"
     );
-    let text = format!("the claim has volume {volume} of former claim {from}");
+    let text = format!("restored volume {volume} of the former claim {from}");
     context.events.write(claim, reason, text);
 }
 
-impl From<Way> for Act {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Undelete => Self::undelete,
-            Way::Adopt => Self::adopt,
+impl From<Method> for RestoreKind {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Undelete => Self::undelete,
+            Method::Adopt => Self::adopt,
         }
     }
 }

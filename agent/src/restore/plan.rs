@@ -22,7 +22,7 @@ use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     /// From the trash.
     Undelete,
     /// A volume that was retained.
@@ -39,7 +39,7 @@ pub struct Request<'a> {
     /// The volume that it requests.
     pub id: &'a VolumeId,
     /// How it gets the volume.
-    pub way: Way,
+    pub method: Method,
 }
 
 /// The evidence, all of it read just now.
@@ -126,7 +126,7 @@ fn check<'a>(request: &Request<'_>, evidence: &'a Evidence) -> Checked<&'a Found
     if evidence.claims != ClaimState::Gone {
         return Err(Step::Refuse(Refusal::ClaimExists(name)));
     }
-    if request.way == Way::Adopt && known.trashed {
+    if request.method == Method::Adopt && known.trashed {
         return Err(Step::Refuse(Refusal::Trashed(name)));
     }
     fits(request, known)?;
@@ -184,13 +184,15 @@ fn is_free(request: &Request<'_>, volume: &Volume) -> Checked<()> {
     if !is_own(request, volume) {
         return Err(Step::Refuse(Refusal::InUse(name)));
     }
-    match (volume.policy, request.way) {
+    match (volume.policy, request.method) {
         _ if volume.deleting => Err(Step::Wait(Wait::Deleting(name))),
         (ReclaimPolicy::Delete, _) if is_released => Err(Step::Wait(Wait::Deleting(name))),
-        (ReclaimPolicy::Retain, Way::Undelete) if is_released => {
+        (ReclaimPolicy::Retain, Method::Undelete) if is_released => {
             Err(Step::Refuse(Refusal::Kept(name)))
         }
-        (ReclaimPolicy::Retain, Way::Adopt) if is_released || volume.phase == Phase::Available => {
+        (ReclaimPolicy::Retain, Method::Adopt)
+            if is_released || volume.phase == Phase::Available =>
+        {
             let path = volume.path.as_deref().unwrap_or_default();
             if layout::is_data_path(path.as_bytes(), request.id) {
                 return Ok(());

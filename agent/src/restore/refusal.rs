@@ -11,17 +11,20 @@ pub enum Wait {
     /// The volume is being deleted.
     #[error("volume {0} is still being deleted")]
     Deleting(String),
-    /// Something has it mounted.
-    #[error("a pod on this node still mounts the volume")]
+    /// The volume is mounted.
+    #[error("a pod on this node still mounts the volume; delete the pod")]
     Mounted,
     /// The mounts cannot be read.
-    #[error("the agent cannot read whether a pod on this node mounts the volume")]
+    #[error(
+        "the agent cannot read the mounts of this node, and a pod may still mount the volume; the \
+         agent retries"
+    )]
     MountsUnknown,
     /// A pool cannot be used.
     #[error("{0}")]
     Pool(String),
     /// Another worker has the volume.
-    #[error("another operation on the volume is in progress")]
+    #[error("another operation on the volume is in progress; the agent retries")]
     Busy,
 }
 
@@ -31,10 +34,10 @@ pub enum Refusal {
     /// The volume does not exist, or is not for this claim. One message for both keeps the volumes of
     /// others secret.
     #[error(
-        "node {node} has no volume {id} that a claim of this namespace may have. A volume is on one node, \
-         which the claim must name ({pin}); the trash keeps it for a limited time; and only the namespace \
-         of its claim gets it, not a later one of the same name, unless an administrator annotates that \
-         namespace with {inherit}={yes}",
+        "node {node} has no volume {id} that a claim in this namespace may restore; check that the \
+         claim names the node of the volume ({pin}) and that the volume has not been in the trash for \
+         longer than its retention. A namespace that was recreated cannot restore the volumes of the \
+         earlier one until an administrator annotates it with {inherit}={yes}",
         pin = names::NODE,
         inherit = names::INHERIT_VOLUMES,
         yes = names::INHERIT_VOLUMES_ENABLED
@@ -46,26 +49,37 @@ pub enum Refusal {
         id: VolumeId,
     },
     /// The request contains this claim's own UID.
-    #[error("the claim names itself; name the volume that it should have")]
+    #[error("the claim requests the volume of its own UID; request the volume to restore")]
     Itself,
     /// The directory has no valid record.
-    #[error("the directory of the volume has no valid record ({0}); nothing was changed")]
+    #[error(
+        "the directory of the volume has no valid record ({0}); nothing was changed; restore the record \
+         from a backup"
+    )]
     Unverified(String),
     /// A claim uses it.
-    #[error("volume {0} is in use by another claim")]
+    #[error("volume {0} is in use by another claim; request another volume")]
     InUse(String),
     /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim or use it")]
     ClaimExists(String),
     /// It is retained and not in the trash.
-    #[error("volume {0} is retained and not in the trash; write {adopt} in place of {undelete}", adopt = names::ADOPT, undelete = names::UNDELETE)]
+    #[error(
+        "volume {0} is retained and not in the trash; use the annotation {adopt} instead of {undelete}",
+        adopt = names::ADOPT,
+        undelete = names::UNDELETE
+    )]
     Kept(String),
     /// It is in the trash and not retained.
-    #[error("volume {0} is in the trash; write {undelete} in place of {adopt}", adopt = names::ADOPT, undelete = names::UNDELETE)]
+    #[error(
+        "volume {0} is in the trash; use the annotation {undelete} instead of {adopt}",
+        adopt = names::ADOPT,
+        undelete = names::UNDELETE
+    )]
     Trashed(String),
     /// The class is for other pools.
     #[error(
-        "the volume is in pool {has}, and class {class} is for pool {wanted}; use a class for {has}"
+        "the volume is in pool {has}, and class {class} uses pool {wanted}; use a class of pool {has}"
     )]
     OtherPool {
         /// The pool of the volume.
@@ -77,8 +91,8 @@ pub enum Refusal {
     },
     /// The class requires a quota, and the volume has none.
     #[error(
-        "no quota enforces the size of volume {volume}, and class {class} requires one; use a class that \
-         does not"
+        "no quota enforces the size of volume {volume}, and class {class} requires one; use a class \
+         without quota: required"
     )]
     NoQuota {
         /// The volume.

@@ -14,7 +14,7 @@ use serde_json::Error;
 use std::hash::Hash;
 
 /// A kind of object in the snapshot.
-pub(super) trait Kept: Send + 'static {
+pub(super) trait WatchedKind: Send + 'static {
     /// The fields that are kept. The object itself is dropped after it was read.
     type Object: Send + 'static;
     type Key: Clone + Eq + Hash + Send;
@@ -26,13 +26,13 @@ pub(super) trait Kept: Send + 'static {
     fn remove(&self, seen: &mut Contents, key: &Self::Key);
     fn keys(&self, seen: &Contents) -> Vec<Self::Key>;
     /// Returns the volumes that a change of this object affects.
-    fn concerns(&self, snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
+    fn affected(&self, snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
 }
 
 /// The claims of this node, by uid.
 pub(super) struct Claims;
 
-impl Kept for Claims {
+impl WatchedKind for Claims {
     type Object = (Claim, Growth);
     type Key = VolumeId;
 
@@ -65,7 +65,7 @@ impl Kept for Claims {
     }
 
     /// Returns its own volume, and the volume of another claim that it has.
-    fn concerns(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
+    fn affected(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         let seen = snapshot.read();
         let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
         let other = name.and_then(VolumeId::from_volume_name).filter(|other| other != key);
@@ -76,7 +76,7 @@ impl Kept for Claims {
 /// The volumes of this node, by the uid in their names.
 pub(super) struct Volumes;
 
-impl Kept for Volumes {
+impl WatchedKind for Volumes {
     type Object = Volume;
     type Key = VolumeId;
 
@@ -101,7 +101,7 @@ impl Kept for Volumes {
         seen.volumes.keys().cloned().collect()
     }
 
-    fn concerns(&self, _: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
+    fn affected(&self, _: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         vec![key.clone()]
     }
 }
@@ -109,7 +109,7 @@ impl Kept for Volumes {
 /// All classes, by name.
 pub(super) struct Classes;
 
-impl Kept for Classes {
+impl WatchedKind for Classes {
     type Object = Class;
     type Key = String;
 
@@ -137,7 +137,7 @@ impl Kept for Classes {
         seen.classes.keys().cloned().collect()
     }
 
-    fn concerns(&self, snapshot: &Snapshot, key: &String) -> Vec<VolumeId> {
+    fn affected(&self, snapshot: &Snapshot, key: &String) -> Vec<VolumeId> {
         snapshot.waiting(Some(key))
     }
 }
@@ -145,7 +145,7 @@ impl Kept for Classes {
 /// This node's own object.
 pub(super) struct OwnNode;
 
-impl Kept for OwnNode {
+impl WatchedKind for OwnNode {
     type Object = Node;
     type Key = ();
 
@@ -183,7 +183,7 @@ impl Kept for OwnNode {
         seen.node_uid.iter().map(|_| ()).collect()
     }
 
-    fn concerns(&self, snapshot: &Snapshot, (): &()) -> Vec<VolumeId> {
+    fn affected(&self, snapshot: &Snapshot, (): &()) -> Vec<VolumeId> {
         snapshot.all_waiting()
     }
 }

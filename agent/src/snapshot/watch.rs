@@ -4,7 +4,7 @@
 //! object. Objects are reduced to the fields that decisions use.
 
 use super::Snapshot;
-use super::kinds::{Claims, Classes, Kept, OwnNode, Volumes};
+use super::kinds::{Claims, Classes, OwnNode, Volumes, WatchedKind};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::volume::VolumeId;
@@ -72,10 +72,10 @@ impl Watches {
         format!("{}={}", names::NODE, self.node.key())
     }
 
-    async fn run<T: Kept>(
+    async fn run<T: WatchedKind>(
         &self,
         watch: Watch<T::Object>,
-        kept: T,
+        kind: T,
         ready: Ready,
     ) -> Result<(), Infallible> {
         let mut stream = std::pin::pin!(watch.events());
@@ -85,13 +85,13 @@ impl Watches {
         while let Some(event) = stream.next().await {
             match event {
                 Event::Init => listed.clear(),
-                Event::InitApply(object) => listed.extend(self.put(&kept, &object)),
-                Event::Apply(object) => drop(self.put(&kept, &object)),
+                Event::InitApply(object) => listed.extend(self.put(&kind, &object)),
+                Event::Apply(object) => drop(self.put(&kind, &object)),
                 Event::Delete(object) => {
-                    T::key(&object).into_iter().for_each(|key| self.remove(&kept, &key));
+                    T::key(&object).into_iter().for_each(|key| self.remove(&kind, &key));
                 }
                 Event::InitDone => {
-                    self.remove_all_but(&kept, &listed);
+                    self.remove_all_but(&kind, &listed);
                     listed = HashSet::new();
                     ready.handle.ready();
                     synced.take().into_iter().for_each(|synced| synced.add_permits(1));
@@ -101,26 +101,26 @@ impl Watches {
         Ok(())
     }
 
-    fn put<T: Kept>(&self, kept: &T, object: &T::Object) -> Option<T::Key> {
+    fn put<T: WatchedKind>(&self, kind: &T, object: &T::Object) -> Option<T::Key> {
         let key = T::key(object)?;
-        let concerns = kept.put(&mut self.snapshot.write(), &key, object);
-        if concerns {
-            self.enqueue(kept, &key);
+        let affects_volumes = kind.put(&mut self.snapshot.write(), &key, object);
+        if affects_volumes {
+            self.enqueue(kind, &key);
         }
         Some(key)
     }
 
-    fn remove<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.remove(&mut self.snapshot.write(), key);
-        self.enqueue(kept, key);
+    fn remove<T: WatchedKind>(&self, kind: &T, key: &T::Key) {
+        kind.remove(&mut self.snapshot.write(), key);
+        self.enqueue(kind, key);
     }
 
-    fn remove_all_but<T: Kept>(&self, kept: &T, listed: &HashSet<T::Key>) {
-        let known = kept.keys(&self.snapshot.read());
-        known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kept, key));
+    fn remove_all_but<T: WatchedKind>(&self, kind: &T, listed: &HashSet<T::Key>) {
+        let known = kind.keys(&self.snapshot.read());
+        known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kind, key));
     }
 
-    fn enqueue<T: Kept>(&self, kept: &T, key: &T::Key) {
-        kept.concerns(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
+    fn enqueue<T: WatchedKind>(&self, kind: &T, key: &T::Key) {
+        kind.affected(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
     }
 }

@@ -81,7 +81,7 @@ impl Condition {
 
     fn all(&self) -> String {
         let names: Vec<_> = self.problems.keys().map(PoolName::as_str).collect();
-        format!("can be used: {}", names.join(", "))
+        format!("usable pools: {}", names.join(", "))
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let mut condition = Condition::default();
         assert_eq!(condition.to_write("u", time(0), Instant::now()), None);
         condition.take(&[change("a", None), change("b", None)], time(1));
-        let well = "can be used: a, b".to_owned();
+        let well = "usable pools: a, b".to_owned();
         assert_eq!(
             written(&condition),
             ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned())

@@ -3,7 +3,6 @@
 //! Other work does not depend on it: every operation checks its pool itself.
 
 use crate::context::Context;
-use crate::metrics::OfPool;
 use crate::snapshot::Confirmations;
 use crate::upkeep::condition::Condition;
 use fastrak_api::names;
@@ -113,14 +112,14 @@ pub async fn report(context: &Context, condition: &mut Condition) {
 
 fn report_change(context: &Context, change: &Change) {
     let pool = &change.pool;
-    context.metrics.set(OfPool::Up, pool, usize::from(change.problem.is_none()));
+    context.metrics.pools.up.set(pool, change.problem.is_none());
     match &change.problem {
         Some(why) => context.warn(&context.node, EventReason::PoolUnusable, why),
         None => {
-            tracing::info!(%pool, "the pool can be used");
+            tracing::info!(%pool, "found the pool usable");
             if change.adopted {
                 let text = format!(
-                    "pool {pool} of node {} belongs to this cluster from now on, with all of its volumes",
+                    "this cluster has adopted pool {pool} on node {} with all of its volumes",
                     context.node
                 );
                 context.events.write(&context.node, EventReason::PoolAdopted, text);
@@ -129,7 +128,7 @@ fn report_change(context: &Context, change: &Change) {
                 warn_of_memory(context, pool);
             }
             if !change.is_first {
-                let text = format!("pool {pool} can be used");
+                let text = format!("pool {pool} on node {} is usable", context.node);
                 context.events.write(&context.node, EventReason::PoolUsable, text);
             }
             let waiting =
@@ -143,7 +142,7 @@ fn report_change(context: &Context, change: &Change) {
 
 fn warn_of_memory(context: &Context, pool: &PoolName) {
     let text = format!(
-        "pool {pool} of node {} is in memory (tmpfs): a restart of the node empties it, and its volumes \
+        "pool {pool} on node {} is in memory (tmpfs): a restart of the node empties it, and its volumes \
          are lost; configure a directory on a disk to keep them",
         context.node
     );

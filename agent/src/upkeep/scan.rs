@@ -6,7 +6,6 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::metrics::OfPool;
 use crate::orphans::Scanned;
 use crate::snapshot::volume::{Phase, Volume};
 use crate::upkeep::unwatched;
@@ -52,11 +51,11 @@ pub async fn scan(context: &Context) {
         Err(error) => return tracing::warn!(error = %Chain(&error), "could not read the pools"),
     };
     for content in &contents {
-        context.metrics.set(OfPool::Volumes, &content.pool, content.volumes.len());
-        context.metrics.set(OfPool::Unlimited, &content.pool, content.unlimited);
+        context.metrics.pools.volumes.set(&content.pool, content.volumes.len());
+        context.metrics.pools.unlimited.set(&content.pool, content.unlimited);
         if content.corrected > 0 {
             let (pool, volumes) = (&content.pool, content.corrected);
-            tracing::warn!(%pool, volumes, "set lost limits again");
+            tracing::warn!(%pool, volumes, "restored lost quota limits");
         }
     }
     report_missing(context, &known, &contents);
@@ -95,7 +94,7 @@ async fn is_same_cluster(context: &Context) -> Result<bool, ClusterError> {
     let Some(cluster) = context.cluster.id().await? else { return Ok(false) };
     let is_same = cluster == context.cluster_id();
     if !is_same {
-        tracing::error!(cluster, "the API server belongs to another cluster than before");
+        tracing::error!(cluster, "detected that the API server belongs to another cluster");
         context.set_cluster_id(cluster);
     }
     Ok(is_same)
@@ -130,7 +129,7 @@ async fn examine(context: &Context, content: &Content, orphans: HashSet<VolumeId
     let (number, retention) = (found.len(), context.orphan_args.orphan_retention);
     let scanned =
         context.orphans.scanned(&pool, found, content.volumes.len(), (confirmed, retention));
-    context.metrics.set(OfPool::Orphans, &pool, number);
+    context.metrics.pools.orphans.set(&pool, number);
     report(context, content, &scanned);
     scanned.removable.into_iter().for_each(|id| context.queue.add(id));
     if confirmed {
@@ -151,9 +150,9 @@ fn report(context: &Context, content: &Content, scanned: &Scanned) {
     if let Some(number) = scanned.stopped {
         let all = content.volumes.len();
         let text = format!(
-            "{number} of {all} volumes in pool \"{pool}\" of node {node} have neither a \
-             PersistentVolume nor a claim any more, and this cluster should know most of them; none is \
-             removed. If that is right, run: kubectl annotate node {node} {}={pool}",
+            "{number} of {all} volumes in pool {pool} on node {node} have neither a PersistentVolume nor \
+             a claim, as after a loss of API objects; none of them is removed. To remove them, run: \
+             kubectl annotate node {node} {}={pool}",
             names::CONFIRM_ORPHANS
         );
         context.warn(node, EventReason::OrphanRemovalStopped, &text);
@@ -165,9 +164,9 @@ fn found_text(pool: &PoolName, node: &str, kept: &[VolumeId]) -> String {
     let more = kept.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!(
-        "pool \"{pool}\" of node {node} holds data that neither a PersistentVolume nor a claim owns: \
-         {named}{more}. It is kept. To use it again, create a claim with the annotation {adopt}: <name>; \
-         to remove it, remove its directory on the node",
+        "pool {pool} on node {node} contains data that no PersistentVolume and no claim owns: \
+         {named}{more}; the data is kept. To use a volume again, create a claim with the annotation \
+         {adopt}: <name>; to remove it, delete its directory on the node",
         named = named.join(", "),
         adopt = names::ADOPT
     )
@@ -184,13 +183,13 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
         let absent = known.iter().filter(|id| !contents.iter().any(|c| c.volumes.contains(id)));
         // Read again: the volume may have been deleted while the pools were read.
         let missing: Vec<_> =
-            absent.filter_map(|id| context.snapshot.about(id).volume).filter(is_missing).collect();
-        context.metrics.set(OfPool::Missing, &content.pool, missing.len());
+            absent.filter_map(|id| context.snapshot.view(id).volume).filter(is_missing).collect();
+        context.metrics.pools.missing.set(&content.pool, missing.len());
         for volume in missing {
             let text = format!(
-                "its directory is not in pool {}; restore it from a backup, or delete the claim and \
-                 create it again",
-                content.pool
+                "its directory is not in pool {} on node {}; restore it from a backup, or delete the \
+                 claim and create it again",
+                content.pool, context.node
             );
             context.warn(&volume, EventReason::VolumeDataMissing, &text);
         }

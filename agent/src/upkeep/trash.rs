@@ -7,7 +7,6 @@
 
 use crate::context::Context;
 use crate::eviction;
-use crate::metrics::OfPool;
 use crate::upkeep::blocked::{self, BlockedEntries};
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
@@ -112,11 +111,10 @@ async fn review(context: &Context, percent: u8) {
 
 fn report(context: &Context, reviewed: &TrashReview) {
     let pool = &reviewed.pool;
-    let bytes = usize::try_from(reviewed.bytes).unwrap_or(usize::MAX);
-    context.metrics.set(OfPool::TrashBytes, pool, bytes);
-    context.metrics.set(OfPool::Unreadable, pool, reviewed.unreadable);
+    context.metrics.pools.trash_bytes.set(pool, reviewed.bytes);
+    context.metrics.pools.unreadable.set(pool, reviewed.unreadable);
     for volume in &reviewed.expired {
-        tracing::info!(%pool, volume = %volume.id, "retention in the trash expired");
+        tracing::info!(%pool, volume = %volume.id, "expired a volume in the trash");
     }
     reviewed.evicted.iter().for_each(|volume| eviction::report(context, pool, volume));
 }
@@ -143,18 +141,18 @@ async fn remove(
     let mut more = false;
     for state in states {
         more |= state.more;
-        context.metrics.set(OfPool::Trash, &state.pool, state.entries);
+        context.metrics.pools.trash.set(&state.pool, state.entries);
         context.metrics.removed(&state.pool, state.removed);
         if state.removed > 0 && !state.more {
             context.wake_waiting();
         }
         if !state.more {
             // All entries were attempted.
-            context.metrics.set(OfPool::Blocked, &state.pool, state.skipped);
+            context.metrics.pools.blocked.set(&state.pool, state.skipped);
         }
         for (name, obstacle) in state.blocked {
             let entry = name.to_string_lossy();
-            tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "trash cannot be removed now");
+            tracing::warn!(pool = %state.pool, %entry, why = %obstacle, "could not remove an entry of the trash");
             let text = blocked::text(&state.pool, &context.node, &obstacle);
             if blocked.record(name, obstacle, context.clock.instant()) {
                 context.events.write(&context.node, EventReason::TrashRemovalBlocked, text);

@@ -55,8 +55,7 @@ impl Watched {
 
     fn refused(&mut self, errno: Errno) {
         if !std::mem::replace(&mut self.is_refused, true) {
-            let text = "cannot watch mounts: volumes are removed seconds after they are unmounted";
-            tracing::warn!(error = %errno, "{text}");
+            tracing::warn!(error = %errno, "could not watch the mounts; volumes are removed some seconds after their unmount");
         }
     }
 }

@@ -144,15 +144,15 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
 
 fn set_metrics(context: &Context, usages: &[PoolUsage]) {
     let mut volumes = Vec::new();
-    for PoolUsage { pool, room, grants } in usages {
-        context.metrics.capacity.set_pool(pool, room);
+    for PoolUsage { pool, available, grants } in usages {
+        context.metrics.capacity.set_pool(pool, available);
         volumes.extend(grants.iter().filter_map(|(id, grant)| of_volume(context, pool, id, grant)));
     }
     context.metrics.capacity.set_volumes(volumes);
 }
 
 fn of_volume(context: &Context, pool: &PoolName, id: &VolumeId, grant: &Grant) -> Option<OfVolume> {
-    let claim = context.snapshot.about(id).volume?.claim?;
+    let claim = context.snapshot.view(id).volume?.claim?;
     Some(OfVolume {
         pool: pool.clone(),
         claim: (claim.namespace, claim.name),

@@ -89,7 +89,7 @@ async fn a_pool_with_the_marker_of_another_disk_is_refused() -> Result<()> {
     let marker = r#"{"format":1,"id":"1","pool":"other","node":"node-x"}"#;
     let breaks = |pool: &Path| Ok(std::fs::write(pool.join(".fastrak-pool"), marker)?);
     let repairs = |pool: &Path| Ok(std::fs::remove_file(pool.join(".fastrak-pool"))?);
-    refused_until_repaired(breaks, "it is pool \"other\"", repairs).await
+    refused_until_repaired(breaks, "names pool \"other\"", repairs).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ async fn a_claim_that_requests_too_much_gets_an_event_and_can_request_less() -> 
         scene.bound(&claim).await?;
         resize(&scene, &claim, "61Mi").await?;
         let note = scene.event(&namespace, "data", "VolumeResizeFailed").await?;
-        let figures = "pool small has room for 60Mi, not for 61Mi";
+        let figures = "pool small has 60Mi available, the claim requests 61Mi";
         ensure!(note.contains(figures), "{note}");
         let claims = scene.claims(&namespace);
         eventually(DEADLINE, "the claim says why", || async {

@@ -60,7 +60,7 @@ async fn a_volume_with_our_name_and_a_foreign_path_is_never_acted_upon() -> Resu
     });
     create(&scene, volume, true).await?;
     let note = scene.event("default", &name, "VolumeFailedDelete").await?;
-    assert!(note.contains("not this volume's"), "{note}");
+    assert!(note.contains("is not its data path in a pool"), "{note}");
     is_unharmed(&victim)?;
     let bare = serde_json::json!({ "metadata": { "finalizers": null } });
     scene.patch_volume(&name, bare).await?;
@@ -78,7 +78,7 @@ async fn a_foreign_volume_with_a_claims_name_is_reported_and_not_changed() -> Re
         create(&scene, forged(&scene, &name, &victim.join("data")), false).await?;
         let _agent = scene.agent()?;
         let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        assert!(note.contains("is not this claim's"), "{note}");
+        assert!(note.contains("does not belong to this claim"), "{note}");
         is_unharmed(&victim)?;
         scene.volumes().delete(&name, &DeleteParams::default()).await?;
         scene.bound(&claim).await?;
@@ -168,7 +168,7 @@ async fn a_volume_that_names_anothers_directory_does_not_reach_it() -> Result<()
         });
         create(&scene, volume, true).await?;
         let note = scene.event("default", &name, "VolumeFailedDelete").await?;
-        assert!(note.contains("not this volume's"), "{note}");
+        assert!(note.contains("is not its data path in a pool"), "{note}");
         assert_eq!(std::fs::read_to_string(victim.join("file"))?, "precious");
         let bare = serde_json::json!({ "metadata": { "finalizers": null } });
         scene.patch_volume(&name, bare).await?;

@@ -27,7 +27,7 @@ async fn a_claim_that_does_not_fit_gets_the_figures_and_is_served_when_there_is_
         scene.bound(&first).await?;
         let second = scene.create(&namespace, claim("second")).await?;
         let note = scene.event(&namespace, "second", "ProvisioningFailed").await?;
-        let figures = "room for 30Mi, not for 60Mi: ";
+        let figures = "30Mi available, the claim requests 60Mi: ";
         ensure!(
             note.contains(figures) && note.contains("it may grant 90Mi and has granted 60Mi"),
             "{note}"

@@ -116,7 +116,7 @@ async fn the_largest_possible_size_is_refused_with_the_figures() -> Result<()> {
         scene.create(&namespace, scene.claim("data").asks("7Ei")).await?;
         let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
         ensure!(
-            note.contains("pool default has room for ") && note.contains("not for 7Ei"),
+            note.contains("pool default has ") && note.contains("the claim requests 7Ei"),
             "{note}"
         );
         Ok(())

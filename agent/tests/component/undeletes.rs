@@ -96,7 +96,7 @@ async fn an_expired_volume_is_removed() -> Result<()> {
         let claim = undelete(&scene, "new", &class, &uid(&old)?);
         scene.create(&namespace, claim).await?;
         let note = scene.event(&namespace, "new", "RestoreRefused").await?;
-        assert!(note.contains("keeps it for a limited time"), "{note}");
+        assert!(note.contains("longer than its retention"), "{note}");
         Ok(())
     })
     .await
@@ -153,7 +153,7 @@ async fn a_recreated_namespace_is_another_namespace() -> Result<()> {
     .await?;
     scene.create(&name, undelete(&scene, "thief", &class, &uid(&old)?)).await?;
     let note = scene.event(&name, "thief", "RestoreRefused").await?;
-    assert!(note.contains("a later one of the same name"), "{note}");
+    assert!(note.contains("A namespace that was recreated"), "{note}");
     assert!(scene.pool().join(".trash").join(uid(&old)?).join("data/file").exists());
     namespaces.delete(&name, &DeleteParams::default()).await?;
     Ok(())

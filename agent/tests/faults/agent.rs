@@ -10,7 +10,7 @@ use crate::cluster::{self, CLASSES, CLUSTER, Cluster, HOSTNAME, LEFT, NODE};
 use crate::machine::FaultyMachine;
 use fastrak_agent::clock::Clock;
 use fastrak_agent::context::{Context, DiskThread};
-use fastrak_agent::events::{self, Waiting};
+use fastrak_agent::events;
 use fastrak_agent::eviction;
 use fastrak_agent::metrics::Metrics;
 use fastrak_agent::orphans::OrphanArgs;
@@ -24,10 +24,11 @@ use fastrak_agent::upkeep::trash::Emptying;
 use fastrak_agent::upkeep::unmounts;
 use fastrak_agent::upkeep::{pools, scan};
 use fastrak_agent::worker;
-use fastrak_api::capacity::{Reserve, Room, Shortage, State, Terms};
+use fastrak_api::capacity::{Available, Reserve, Shortage, State, Terms};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_runtime::events::EventQueue;
 use fastrak_runtime::work_queue::Queue;
 use fastrak_store::pools::{PoolConfig, Pools};
 use fastrak_store::volumes::Store;
@@ -65,7 +66,7 @@ pub(crate) struct Agent {
     // When its workers reconcile volumes again.
     due: BTreeMap<VolumeId, Instant>,
     // The unwritten events. A process loses them when it ends.
-    _events: Waiting,
+    _events: EventQueue,
 }
 
 /// The cluster, and the witness of the agent's changes.
@@ -167,8 +168,8 @@ impl Agent {
 
     /// Returns whether it waits for the clock.
     pub(crate) fn is_waiting(&self) -> bool {
-        let is_stray = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
-        self.due.keys().any(is_stray) || self.emptying.is_waiting(self.context.clock.instant())
+        let is_orphan = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
+        self.due.keys().any(is_orphan) || self.emptying.is_waiting(self.context.clock.instant())
     }
 
     /// Checks its pools.
@@ -202,9 +203,14 @@ impl Agent {
     /// Evicts volumes for a claim that does not fit into the first pool.
     pub(crate) fn evict_for_claim(&mut self, with: With<'_>) {
         let pool = PoolName::parse(POOLS[0].0).expect("a name");
-        let room =
-            Room { allocatable: 0, total: 1, grantable: 1, reserve: 0, state: State::default() };
-        let shortage = Shortage::Bytes { pool, asked: 1, room };
+        let available = Available {
+            allocatable: 0,
+            total: 1,
+            grantable: 1,
+            reserve: 0,
+            state: State::default(),
+        };
+        let shortage = Shortage::Bytes { pool, asked: 1, available };
         self.api.serve(with, eviction::evict_for_claim(&self.context, &[shortage], "other"));
     }
 

@@ -46,14 +46,14 @@ fn the_room_of_a_pool_passes_all_three_tests() {
         ("but no volume is larger than what is free", of(100, 50, 50, 0), terms("0%", "3"), 50),
         ("a reserve in bytes", of(100, 100, 0, 0), terms("20Gi", "1"), 80),
     ] {
-        assert_eq!(terms.room(state).allocatable, gib * GIB, "{why}");
+        assert_eq!(terms.available(state).allocatable, gib * GIB, "{why}");
         assert!(terms.check(&pool(), state, gib * GIB).is_ok(), "{why}");
         assert!(terms.check(&pool(), state, gib * GIB + 1).is_err(), "{why}");
     }
-    let usual = |total| Terms::default().room(of(total, total, 0, 0)).reserve;
+    let usual = |total| Terms::default().available(of(total, total, 0, 0)).reserve;
     assert_eq!((usual(50), usual(100), usual(5000)), (5 * GIB, 10 * GIB, 10 * GIB));
     let part = Terms { size: Some(parse_size("50Gi").unwrap()), ..terms("10%", "1") };
-    assert_eq!(part.room(of(100, 100, 20, 20)).allocatable, 25 * GIB);
+    assert_eq!(part.available(of(100, 100, 20, 20)).allocatable, 25 * GIB);
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_refusal_has_all_its_figures() {
     let refused = terms("10%", "1").check(&pool(), state, 50 * GIB).unwrap_err().to_string();
     assert_eq!(
         refused,
-        "pool default has room for 15Gi, not for 50Gi: of 100Gi it may grant 90Gi and has granted \
-         70Gi, 40Gi are free on its disk, and 10Gi are kept in reserve. Request less, delete \
+        "pool default has 15Gi available, the claim requests 50Gi: of 100Gi it may grant 90Gi and \
+         has granted 70Gi, 40Gi are free on its disk, and 10Gi are reserved; request less, delete \
          unneeded volumes, or use another pool or node"
     );
 }
@@ -81,7 +81,7 @@ fn a_filesystem_that_runs_out_of_files_is_full() {
     let state = |free_inodes| State { inodes: 1000, free_inodes, ..of(100, 100, 0, 0) };
     assert!(terms("0%", "1").check(&pool(), state(50), 1).is_ok());
     let refused = terms("0%", "1").check(&pool(), state(49), 1).unwrap_err().to_string();
-    assert!(refused.contains("49 of 1000 are left, and 5% are kept"), "{refused}");
+    assert!(refused.contains("49 of 1000 inodes free, and 5% are reserved"), "{refused}");
 }
 
 #[test]
@@ -129,9 +129,9 @@ proptest! {
             reserve: Reserve::Percent(percent),
             overcommit: Overcommit(ratio),
         };
-        if let Ok(room) = terms.check(&pool(), state, asked) {
+        if let Ok(available) = terms.check(&pool(), state, asked) {
             prop_assert!(asked <= free);
-            prop_assert!(u128::from(granted) + u128::from(asked) <= u128::from(room.grantable));
+            prop_assert!(u128::from(granted) + u128::from(asked) <= u128::from(available.grantable));
         }
         if ratio == 100 && terms.check(&pool(), state, asked).is_ok() {
             prop_assert!(u128::from(unwritten) + u128::from(asked) <= u128::from(free));

@@ -43,7 +43,7 @@ pub enum PoolPolicy {
     MostFree,
     /// The one with the fewest volumes.
     Spread,
-    /// The first with room, in the order of the class.
+    /// The first with enough space, in the order of the class.
     InOrder,
 }
 

@@ -15,11 +15,11 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
 
 /// Returns the processor time of all threads of a process.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let folder = format!("/proc/{pid}/task");
-    let tasks = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
+    let directory = format!("/proc/{pid}/task");
+    let tasks = std::fs::read_dir(&directory).with_context(|| format!("read {directory}"))?;
     let mut all = Duration::ZERO;
     for task in tasks {
-        let path = task.with_context(|| format!("read {folder}"))?.path().join("schedstat");
+        let path = task.with_context(|| format!("read {directory}"))?.path().join("schedstat");
         // A thread may have exited meanwhile.
         all +=
             std::fs::read_to_string(path).ok().and_then(|text| on_cpu(&text)).unwrap_or_default();
@@ -51,8 +51,8 @@ pub(crate) fn own_cpu_time() -> Result<Duration> {
 
 /// Returns the number of established TCP connections of a process to a port.
 pub(crate) fn connections(pid: u32, port: u16) -> Result<usize> {
-    let folder = format!("/proc/{pid}/fd");
-    let files = std::fs::read_dir(&folder).with_context(|| format!("read {folder}"))?;
+    let directory = format!("/proc/{pid}/fd");
+    let files = std::fs::read_dir(&directory).with_context(|| format!("read {directory}"))?;
     let sockets: HashSet<String> = files
         .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
         .filter_map(|link| inode(link.to_str()?).map(str::to_owned))

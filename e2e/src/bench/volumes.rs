@@ -24,9 +24,9 @@ const BTRFS_MIB: u64 = 4096;
 pub async fn measure(binaries: &Binaries, full: bool) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     {
-        let folder = tempfile::tempdir_in(repository().join("target"));
-        let folder = folder.context("make a folder on this machine's disk")?;
-        figures.extend(create::rate("this machine's disk", folder.path())?);
+        let directory = tempfile::tempdir_in(repository().join("target"));
+        let directory = directory.context("make a directory on this machine's disk")?;
+        figures.extend(create::rate("this machine's disk", directory.path())?);
         let disk = Disk::btrfs(BTRFS_MIB).await?;
         disk.enable_simple_quotas().await?;
         figures.extend(create::rate("btrfs on a loop device", disk.path())?);

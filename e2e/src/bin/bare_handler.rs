@@ -25,7 +25,7 @@ struct Args {
     /// Address at which reviews are answered (HTTPS).
     #[arg(long)]
     listen: SocketAddr,
-    /// Folder with tls.crt and tls.key.
+    /// Directory with tls.crt and tls.key.
     #[arg(long)]
     tls_dir: PathBuf,
 }
@@ -84,10 +84,10 @@ async fn serve_connection(stream: TcpStream, tls: TlsAcceptor, router: Router) -
     http1::Builder::new().serve_connection(stream, service).await.context("serve")
 }
 
-fn tls(folder: &Path) -> Result<ServerConfig> {
-    let chain = CertificateDer::pem_file_iter(folder.join("tls.crt")).context("read tls.crt")?;
+fn tls(directory: &Path) -> Result<ServerConfig> {
+    let chain = CertificateDer::pem_file_iter(directory.join("tls.crt")).context("read tls.crt")?;
     let chain = chain.collect::<Result<Vec<_>, _>>().context("read tls.crt")?;
-    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key")).context("read tls.key")?;
+    let key = PrivateKeyDer::from_pem_file(directory.join("tls.key")).context("read tls.key")?;
     let mut config = ServerConfig::builder_with_provider(crypto::provider())
         .with_safe_default_protocol_versions()
         .context("set up TLS")?

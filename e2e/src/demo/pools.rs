@@ -12,15 +12,15 @@ pub(super) fn read(pool: &Path, uid: &str, file: &str) -> Result<String> {
 /// Returns the volumes in a pool, also those in staging and in the trash.
 pub fn volumes(pool: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for folder in [pool.to_owned(), pool.join(".staging"), pool.join(".trash")] {
-        if !folder.exists() {
+    for directory in [pool.to_owned(), pool.join(".staging"), pool.join(".trash")] {
+        if !directory.exists() {
             continue;
         }
-        let entries = std::fs::read_dir(&folder);
-        for entry in entries.with_context(|| format!("list {}", folder.display()))? {
-            let name = entry.with_context(|| format!("list {}", folder.display()))?.file_name();
+        let entries = std::fs::read_dir(&directory);
+        for entry in entries.with_context(|| format!("list {}", directory.display()))? {
+            let name = entry.with_context(|| format!("list {}", directory.display()))?.file_name();
             let name = name.to_string_lossy().into_owned();
-            if folder != pool || !name.starts_with('.') {
+            if directory != pool || !name.starts_with('.') {
                 found.push(name);
             }
         }

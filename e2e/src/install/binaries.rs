@@ -19,11 +19,11 @@ pub struct Binaries {
 impl Binaries {
     /// Returns the programs that `make binaries` has built.
     pub fn built() -> Result<Self> {
-        let folder = repository().join("target/static");
+        let directory = repository().join("target/static");
         let found = Self {
-            webhook: folder.join(names::WEBHOOK),
-            agent: folder.join(names::AGENT),
-            speaker: folder.join(names::SPEAKER),
+            webhook: directory.join(names::WEBHOOK),
+            agent: directory.join(names::AGENT),
+            speaker: directory.join(names::SPEAKER),
         };
         for path in [&found.webhook, &found.agent, &found.speaker] {
             ensure!(path.is_file(), "{} is missing; run `make binaries`", path.display());

@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,13 +32,15 @@ pub async fn allow_pools(plane: &ControlPlane, pools: &[&Path]) -> Result<()> {
     patched.map(drop).context("name the pools in the policy of volumes")
 }
 
-/// Waits until the agent of this node may create a volume in this pool.
-pub async fn allowed(agent: &Identity, node: &str, pool: &Path) -> Result<()> {
-    let volumes: Api<PersistentVolume> = Api::all(agent.client().await?);
-    let volume: PersistentVolume = serde_json::from_value(json!({
+/// Returns the volume that the agent of a node creates in this pool, as JSON.
+#[must_use]
+pub fn agent_volume(node: &str, uid: &str, pool: &Path) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
         "metadata": {
-            "name": format!("{}{UID}", names::VOLUME_NAME_PREFIX),
-            "labels": { names::NODE: node },
+            "name": format!("{}{uid}", names::VOLUME_NAME_PREFIX),
+            "labels": { names::NODE: node, names::POOL: "default" },
             "annotations": { names::NODE: node, kubernetes::PROVISIONED_BY: names::PROVISIONER },
             "finalizers": [names::VOLUME_FINALIZER],
         },
@@ -46,15 +48,24 @@ pub async fn allowed(agent: &Identity, node: &str, pool: &Path) -> Result<()> {
             "accessModes": ["ReadWriteOnce"],
             "capacity": { "storage": "1Gi" },
             "claimRef": {
-                "kind": "PersistentVolumeClaim", "namespace": "default", "name": "x", "uid": UID,
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "namespace": "default", "name": "data", "uid": uid,
             },
-            "local": { "path": pool.join(UID).join("data") },
+            "local": { "path": pool.join(uid).join("data") },
             "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [
                 { "key": kubernetes::HOSTNAME, "operator": "In", "values": [node] },
             ] }] } },
+            "persistentVolumeReclaimPolicy": "Delete",
+            "storageClassName": names::CLASS_DEFAULT,
+            "volumeMode": "Filesystem",
         },
-    }))
-    .context("write a volume")?;
+    })
+}
+
+/// Waits until the agent of this node may create a volume in this pool.
+pub async fn allowed(agent: &Identity, node: &str, pool: &Path) -> Result<()> {
+    let volumes: Api<PersistentVolume> = Api::all(agent.client().await?);
+    let volume = serde_json::from_value(agent_volume(node, UID, pool)).context("write a volume")?;
     let trial = PostParams { dry_run: true, ..PostParams::default() };
     let what = format!("the agent of {node} may make volumes in {}", pool.display());
     eventually(SOON, what, || volumes.create(&trial, &volume)).await.map(drop)

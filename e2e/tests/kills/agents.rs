@@ -40,7 +40,7 @@ pub(crate) async fn install(cluster: &Cluster) -> Result<()> {
     };
     let shell = Invocation::new("sh").args(["-c", "command -v busybox"]).run().await?.stdout;
     let image = Image::scratch(&[&pods::tag(names::AGENT)])
-        .folder("bin", 0o755)
+        .directory("bin", 0o755)
         .file("bin/sh", 0o755, read(shell.trim_end().as_ref())?)
         .file(PROGRAM, 0o755, read(&binaries.agent)?)
         .starts(&["/bin/sh", "-c", SUPERVISE]);

@@ -1,8 +1,8 @@
-//! The certificate of the metrics port, reloaded from a folder when its content changes. If loading
-//! fails, the previous certificate is still presented.
+//! The certificate of the metrics port, reloaded from a directory when its content changes. If
+//! loading fails, the previous certificate is still presented.
 //!
-//! The folder is polled, because the kubelet updates a mounted Secret by replacing a symbolic link,
-//! and inotify reports at most the first replacement.
+//! The directory is polled, because the kubelet updates a mounted Secret by replacing a symbolic
+//! link, and inotify reports at most the first replacement.
 
 use crate::chain::Chain;
 use crate::ready::Remark;
@@ -20,16 +20,16 @@ const KEY: &str = "tls.key";
 /// mounted Secret.
 const POLL: Duration = Duration::from_secs(5);
 
-/// A folder whose certificate is loaded into a slot.
+/// A directory whose certificate is loaded into a slot.
 #[derive(Debug)]
-pub(super) struct CertificateFolder {
+pub(super) struct CertificateDirectory {
     pub(super) path: PathBuf,
     pub(super) slot: Arc<Slot>,
-    /// The remark about the folder in `/readyz`.
+    /// The remark about the directory in `/readyz`.
     pub(super) remark: Remark,
 }
 
-/// The content of the folder, or why it cannot be read.
+/// The content of the directory, or why it cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Pair { cert_pem: String, key_pem: String },
@@ -44,7 +44,7 @@ struct ReadError {
     source: io::Error,
 }
 
-impl CertificateFolder {
+impl CertificateDirectory {
     /// Reloads the certificate on change. Never returns.
     pub(super) async fn run(self) -> Infallible {
         let mut last = None;
@@ -68,12 +68,12 @@ impl CertificateFolder {
         match loaded {
             Ok(()) => {
                 self.remark.clear();
-                tracing::info!(folder = %self.path.display(), "loaded the certificate of /metrics");
+                tracing::info!(directory = %self.path.display(), "loaded the certificate of /metrics");
             }
             Err(reason) => {
                 let kept = self.slot.is_set();
                 tracing::warn!(
-                    error = reason, kept, folder = %self.path.display(),
+                    error = reason, kept, directory = %self.path.display(),
                     "could not load the certificate of /metrics"
                 );
                 self.remark.set(format!("could not load {}: {reason}", self.path.display()));
@@ -83,9 +83,9 @@ impl CertificateFolder {
 }
 
 impl Content {
-    async fn of(folder: &Path) -> Self {
+    async fn of(directory: &Path) -> Self {
         let read = async |file| {
-            let path = folder.join(file);
+            let path = directory.join(file);
             let text = tokio::fs::read_to_string(&path).await;
             text.map_err(|source| ReadError { path, source })
         };

@@ -72,7 +72,7 @@ users: [{{name: it, user: {{}}}}]
 
 async fn impatient(server: &Server) -> Client {
     let kubeconfig = Kubeconfig::from_yaml(&kubeconfig(&server.address)).unwrap();
-    build(resolve(kubeconfig).await.unwrap(), LIMIT).unwrap()
+    build(resolve(kubeconfig).await.unwrap(), LIMIT, Pings::default()).unwrap()
 }
 
 fn ask(path: &str) -> Request<Vec<u8>> {
@@ -96,8 +96,8 @@ async fn a_kubeconfig_as_text_reaches_its_server() {
 #[tokio::test]
 async fn a_kubeconfig_file_reaches_its_server() {
     let server = server().await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config");
     std::fs::write(&path, kubeconfig(&server.address)).unwrap();
     let args = ClientArgs { kubeconfig: Some(path), kube_timeout: DEADLINE };
     let client = connect(&args).await.unwrap();

@@ -202,12 +202,12 @@ mod tests {
 
     #[test]
     fn a_directory_gets_its_mode_under_any_umask() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = Dir::open_at(&Kernel, directory.path()).unwrap();
         for mode in [0o777, 0o700, 0o2770, 0o1777] {
             let name = format!("m{mode:o}");
             root.make(os(&name), mode).unwrap();
-            let made = std::fs::metadata(folder.path().join(&name)).unwrap();
+            let made = std::fs::metadata(directory.path().join(&name)).unwrap();
             assert_eq!(made.permissions().mode() & 0o7777, mode);
         }
         assert!(root.make(os("m777"), 0o700).unwrap_err().already_exists());
@@ -215,23 +215,23 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_a_directory() {
-        let folder = tempfile::tempdir().unwrap();
-        symlink("/", folder.path().join("root")).unwrap();
-        symlink("/proc/self/cwd", folder.path().join("magic")).unwrap();
-        std::fs::create_dir(folder.path().join("inner")).unwrap();
-        symlink("inner", folder.path().join("near")).unwrap();
-        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        symlink("/", directory.path().join("root")).unwrap();
+        symlink("/proc/self/cwd", directory.path().join("magic")).unwrap();
+        std::fs::create_dir(directory.path().join("inner")).unwrap();
+        symlink("inner", directory.path().join("near")).unwrap();
+        let root = Dir::open_at(&Kernel, directory.path()).unwrap();
         for name in ["root", "magic", "near", "..", "../..", "inner/../..", "/etc"] {
             assert!(root.open(os(name)).is_err(), "{name}");
         }
         assert!(root.open(os("inner")).is_ok());
-        assert!(Dir::open_at(&Kernel, &folder.path().join("near")).is_err());
+        assert!(Dir::open_at(&Kernel, &directory.path().join("near")).is_err());
     }
 
     #[test]
     fn a_rename_never_replaces() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = Dir::open_at(&Kernel, directory.path()).unwrap();
         root.make(os("a"), PRIVATE).unwrap();
         root.make(os("b"), PRIVATE).unwrap();
         assert!(root.rename(os("a"), &root, os("b")).unwrap_err().already_exists());
@@ -243,13 +243,13 @@ mod tests {
 
     #[test]
     fn names_are_listed_up_to_a_limit_and_need_not_be_text() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let strange = OsStr::from_bytes(b"\xff\xfe\n");
-        std::fs::write(folder.path().join(strange), "").unwrap();
-        let root = Dir::open_at(&Kernel, folder.path()).unwrap();
+        std::fs::write(directory.path().join(strange), "").unwrap();
+        let root = Dir::open_at(&Kernel, directory.path()).unwrap();
         assert_eq!(root.names(10).unwrap(), [strange]);
         for number in 0..5 {
-            std::fs::write(folder.path().join(number.to_string()), "").unwrap();
+            std::fs::write(directory.path().join(number.to_string()), "").unwrap();
         }
         assert_eq!(root.names(3).unwrap().len(), 3);
         assert_eq!(root.names(usize::MAX).unwrap().len(), 6);

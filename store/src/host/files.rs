@@ -82,29 +82,29 @@ mod tests {
 
     #[test]
     fn a_written_file_is_read_back_and_is_private_to_its_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(&Kernel, directory.path()).unwrap();
         let name = OsStr::new("record.json");
         assert_eq!(read(&dir, name).unwrap(), None);
-        std::fs::write(folder.path().join("record.json.new"), "left by a crash").unwrap();
+        std::fs::write(directory.path().join("record.json.new"), "left by a crash").unwrap();
         for content in ["first", "and second"] {
             write(&dir, name, content.as_bytes()).unwrap();
             assert_eq!(read(&dir, name).unwrap().unwrap(), content.as_bytes());
         }
-        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(dir.names(10).unwrap(), [name]);
     }
 
     #[test]
     fn only_small_regular_files_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
         symlink("/etc/passwd", at("link")).unwrap();
         mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
         std::fs::create_dir(at("folder")).unwrap();
         std::fs::write(at("large"), vec![b'x'; 65 * 1024]).unwrap();
-        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let dir = Dir::open_at(&Kernel, directory.path()).unwrap();
         for name in ["link", "pipe", "folder", "large"] {
             assert!(read(&dir, OsStr::new(name)).is_err(), "{name}");
         }

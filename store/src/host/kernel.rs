@@ -219,11 +219,11 @@ impl Handle for Descriptor {
     }
 
     fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
-        quota::btrfs::make(self.0.as_fd(), name)
+        quota::btrfs::raw::create_subvolume(self.0.as_fd(), name)
     }
 
     fn remove_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
-        quota::btrfs::remove(self.0.as_fd(), name)
+        quota::btrfs::raw::destroy_subvolume(self.0.as_fd(), name)
     }
 
     fn join_project(&self, project: u32) -> Result<(), Errno> {
@@ -255,7 +255,7 @@ impl Handle for Descriptor {
     }
 
     fn make_writable(&self) -> Result<(), Errno> {
-        quota::btrfs::make_writable(self.0.as_fd())
+        quota::btrfs::raw::make_writable(self.0.as_fd())
     }
 
     fn subvolume(&self) -> Result<Subvolume, Errno> {
@@ -267,7 +267,7 @@ impl Handle for Descriptor {
     }
 
     fn remove_group(&self, number: u64) -> Result<(), Errno> {
-        quota::btrfs::remove_group(self.0.as_fd(), number)
+        quota::btrfs::raw::destroy_group(self.0.as_fd(), number)
     }
 }
 

@@ -55,8 +55,8 @@ mod tests {
     fn a_mount_point_is_distinguished_from_a_directory() {
         let proc = filesystem(&Dir::open_at(&Kernel, Path::new("/proc")).unwrap()).unwrap();
         assert!(proc.is_mount_point);
-        let folder = tempfile::tempdir().unwrap();
-        let inner = filesystem(&Dir::open_at(&Kernel, folder.path()).unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let inner = filesystem(&Dir::open_at(&Kernel, directory.path()).unwrap()).unwrap();
         assert!(!inner.is_mount_point && !inner.statfs.read_only);
         assert_ne!(inner.device, proc.device);
         assert!(inner.statfs.total > 0 && inner.statfs.free <= inner.statfs.total);

@@ -80,12 +80,12 @@ impl Count {
         let Some(level) = self.levels.last() else { return };
         // A file that was removed in the meantime counts nothing.
         let Ok(entry) = level.dir.handle().entry_size(name) else { return };
-        let is_folder = entry.kind == Kind::Directory;
+        let is_directory = entry.kind == Kind::Directory;
         // Each subdirectory adds a link to its parent; none of them is a second path.
-        let links = if is_folder { 1 } else { entry.links };
+        let links = if is_directory { 1 } else { entry.links };
         self.size.bytes = self.size.bytes.saturating_add(entry.bytes / links);
         self.size.inodes = self.size.inodes.saturating_add(1);
-        if !is_folder {
+        if !is_directory {
             return;
         }
         match level.dir.open_same_mount(name) {
@@ -116,16 +116,16 @@ mod tests {
 
     #[test]
     fn the_number_of_steps_does_not_change_the_size() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
         fs::create_dir_all(at("a/b/c")).unwrap();
         for name in ["one", "a/two", "a/b/c/three"] {
             fs::write(at(name), vec![1; 100_000]).unwrap();
         }
         fs::hard_link(at("one"), at("a/b/same")).unwrap();
         symlink("/", at("a/out")).unwrap();
-        let (size, steps) = count(folder.path(), 2);
-        assert_eq!((size, 1), count(folder.path(), usize::MAX));
+        let (size, steps) = count(directory.path(), 2);
+        assert_eq!((size, 1), count(directory.path(), usize::MAX));
         assert!(steps > 3 && size.is_whole);
         assert_eq!(size.inodes, 8);
         assert!((300_000..400_000).contains(&size.bytes), "{size:?}");
@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn directories_that_are_too_deep_are_skipped_and_reported() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let deep: std::path::PathBuf = std::iter::repeat_n("d", 100).collect();
-        fs::create_dir_all(folder.path().join(deep)).unwrap();
-        let (size, _) = count(folder.path(), usize::MAX);
+        fs::create_dir_all(directory.path().join(deep)).unwrap();
+        let (size, _) = count(directory.path(), usize::MAX);
         assert_eq!((size.inodes, size.is_whole), (MAX_DEPTH as u64, false));
     }
 

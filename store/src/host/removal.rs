@@ -147,7 +147,7 @@ impl Removal {
     fn open(&mut self, parent: &Dir, name: &OsStr, refusal: Errno) {
         let dir = self.levels.last().map_or(parent, |level| &level.dir);
         match dir.open_same_mount(name) {
-            Ok(folder) => self.enter(folder, name),
+            Ok(directory) => self.enter(directory, name),
             Err(opening) => {
                 let path = dir.path().join(name);
                 self.fail(path, if is_not_empty(refusal) { opening } else { refusal });
@@ -155,11 +155,11 @@ impl Removal {
         }
     }
 
-    fn enter(&mut self, folder: Dir, name: &OsStr) {
+    fn enter(&mut self, directory: Dir, name: &OsStr) {
         if self.levels.len() < MAX_DEPTH {
-            self.levels.push(Level::new(folder, name));
-        } else if let Err(errno) = self.move_up(&folder, name) {
-            self.fail(folder.path().to_owned(), errno);
+            self.levels.push(Level::new(directory, name));
+        } else if let Err(errno) = self.move_up(&directory, name) {
+            self.fail(directory.path().to_owned(), errno);
         }
     }
 
@@ -171,12 +171,13 @@ impl Removal {
         tried.fold(false, |any, done| any | done)
     }
 
-    /// Moves `folder`, which is `name` in the last level, to a level above, which removes it later.
-    fn move_up(&mut self, folder: &Dir, name: &OsStr) -> Result<(), Errno> {
+    /// Moves `directory`, which is `name` in the last level, to a level above, which removes it
+    /// later.
+    fn move_up(&mut self, directory: &Dir, name: &OsStr) -> Result<(), Errno> {
         match self.try_to_move_up(name) {
             Err(Errno::ROFS) => {
                 // A read-only subvolume cannot be moved either.
-                let is_one = folder.handle().make_writable().is_ok();
+                let is_one = directory.handle().make_writable().is_ok();
                 let any = self.make_writable() || is_one;
                 if any { self.try_to_move_up(name) } else { Err(Errno::ROFS) }
             }

@@ -80,7 +80,7 @@ pub enum Problem {
     },
     /// The marker names another pool.
     #[error(
-        "its marker says that it is pool {pool:?}; configure another directory, or mount the right disk"
+        "its marker names pool {pool:?}; configure another directory, or mount the disk of this pool"
     )]
     OtherPool {
         /// The other pool.
@@ -88,8 +88,8 @@ pub enum Problem {
     },
     /// The marker names another node.
     #[error(
-        "its marker says that it belongs to node {node:?}; mount this node's own disk, or, if the \
-         node was renamed, change the marker"
+        "its marker says that it belongs to node {node:?}; mount this node's own disk, or change the \
+         marker if the node was renamed"
     )]
     OtherNode {
         /// The other node.
@@ -115,7 +115,7 @@ pub enum Problem {
     },
     /// The agent does not know its cluster yet.
     #[error(
-        "the agent could not read the uid of the namespace kube-system yet, which is the cluster's ID"
+        "the agent has not read the cluster ID (the uid of namespace kube-system) yet; it retries"
     )]
     ClusterUnknown,
     /// Another agent uses the directory.

@@ -38,24 +38,24 @@ fn refusal(pools: &Pools) -> String {
 
 #[test]
 fn an_empty_directory_becomes_the_pool_and_stays_one() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir(folder.path().join("lost+found")).unwrap();
-    pools(folder.path()).open(&PoolName::default()).unwrap();
-    let mode = fs::metadata(folder.path()).unwrap().permissions().mode();
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(directory.path().join("lost+found")).unwrap();
+    pools(directory.path()).open(&PoolName::default()).unwrap();
+    let mode = fs::metadata(directory.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700);
-    let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+    let marker = fs::read_to_string(directory.path().join(MARKER)).unwrap();
     // Another process, with volumes in the cluster by now.
-    let again = pools(folder.path());
+    let again = pools(directory.path());
     again.set_cluster_view(in_use());
     again.open(&PoolName::default()).unwrap();
-    assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
+    assert_eq!(fs::read_to_string(directory.path().join(MARKER)).unwrap(), marker);
 }
 
 #[test]
 fn a_missing_directory_is_refused_until_it_exists() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pool");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pool");
     let pools = pools(&path);
     assert!(refusal(&pools).contains("create the directory"), "{}", refusal(&pools));
     fs::create_dir(&path).unwrap();
@@ -64,51 +64,51 @@ fn a_missing_directory_is_refused_until_it_exists() {
 
 #[test]
 fn a_symbolic_link_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("real")).unwrap();
-    symlink("real", folder.path().join("pool")).unwrap();
-    let pools = pools(&folder.path().join("pool"));
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("real")).unwrap();
+    symlink("real", directory.path().join("pool")).unwrap();
+    let pools = pools(&directory.path().join("pool"));
     assert!(refusal(&pools).contains("symbolic link"), "{}", refusal(&pools));
-    assert!(!folder.path().join("real").join(MARKER).exists());
+    assert!(!directory.path().join("real").join(MARKER).exists());
 }
 
 #[test]
 fn a_file_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("pool"), "").unwrap();
-    let pools = pools(&folder.path().join("pool"));
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("pool"), "").unwrap();
+    let pools = pools(&directory.path().join("pool"));
     assert!(refusal(&pools).contains("not a directory"), "{}", refusal(&pools));
 }
 
 #[test]
 fn a_directory_with_other_content_is_refused_without_an_empty_marker() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("home")).unwrap();
-    let pools = pools(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("home")).unwrap();
+    let pools = pools(directory.path());
     assert!(refusal(&pools).contains("\"home\""), "{}", refusal(&pools));
-    fs::write(folder.path().join(MARKER), "").unwrap();
+    fs::write(directory.path().join(MARKER), "").unwrap();
     pools.open(&PoolName::default()).unwrap();
 }
 
 #[test]
 fn a_killed_first_start_is_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(".fastrak-pool.new"), "{\"for").unwrap();
-    pools(folder.path()).open(&PoolName::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(".fastrak-pool.new"), "{\"for").unwrap();
+    pools(directory.path()).open(&PoolName::default()).unwrap();
     let mut names: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, [HOLDER, MARKER]);
 }
 
 #[test]
 fn leftovers_of_a_killed_probe_are_removed() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for left in [vec![PROBE], vec![PROBED], vec![PROBE, PROBED]] {
-        left.iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
-        pools(folder.path()).open(&PoolName::default()).unwrap();
+        left.iter().for_each(|name| fs::create_dir(directory.path().join(name)).unwrap());
+        pools(directory.path()).open(&PoolName::default()).unwrap();
         let mut names: Vec<_> =
-            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [HOLDER, MARKER], "{left:?}");
     }
@@ -127,26 +127,26 @@ fn a_pool_in_memory_is_reported_as_volatile() {
 
 #[test]
 fn a_pool_that_must_be_a_mount_is_refused_when_nothing_is_mounted() {
-    let folder = tempfile::tempdir().unwrap();
-    let required = PoolConfig { require_mount: true, ..config(folder.path()) };
+    let directory = tempfile::tempdir().unwrap();
+    let required = PoolConfig { require_mount: true, ..config(directory.path()) };
     let pools = pools_of("node-a", vec![required]);
     assert!(refusal(&pools).contains("mount its disk"), "{}", refusal(&pools));
-    assert!(!folder.path().join(MARKER).exists());
+    assert!(!directory.path().join(MARKER).exists());
 }
 
 #[test]
 fn an_empty_directory_is_refused_if_the_cluster_has_volumes() {
-    let folder = tempfile::tempdir().unwrap();
-    let pools = pools(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let pools = pools(directory.path());
     pools.set_cluster_view(in_use());
     assert!(refusal(&pools).contains("mount the pool's disk"), "{}", refusal(&pools));
-    assert!(!folder.path().join(MARKER).exists());
+    assert!(!directory.path().join(MARKER).exists());
 }
 
 #[test]
 fn an_unmounted_pool_is_refused_until_it_is_mounted_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, away) = (folder.path().join("pool"), folder.path().join("away"));
+    let directory = tempfile::tempdir().unwrap();
+    let (path, away) = (directory.path().join("pool"), directory.path().join("away"));
     fs::create_dir(&path).unwrap();
     let pools = pools(&path);
     pools.open(&PoolName::default()).unwrap();
@@ -169,12 +169,12 @@ fn pools_elsewhere(path: &Path) -> Pools {
 
 #[test]
 fn a_disk_of_another_node_or_pool_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    pools(folder.path()).open(&PoolName::default()).unwrap();
-    let node = pools_of("node-b", vec![config(folder.path())]);
+    let directory = tempfile::tempdir().unwrap();
+    pools(directory.path()).open(&PoolName::default()).unwrap();
+    let node = pools_of("node-b", vec![config(directory.path())]);
     assert!(refusal(&node).contains("belongs to node \"node-a\""), "{}", refusal(&node));
     let name = PoolName::parse("fast").unwrap();
-    let renamed = PoolConfig { name: name.clone(), ..config(folder.path()) };
+    let renamed = PoolConfig { name: name.clone(), ..config(directory.path()) };
     let pool = pools_of("node-a", vec![renamed]);
     let error = Chain(&pool.open(&name).unwrap_err()).to_string();
     assert!(error.contains("pool \"default\""), "{error}");
@@ -182,8 +182,8 @@ fn a_disk_of_another_node_or_pool_is_refused() {
 
 #[test]
 fn a_pool_may_lie_inside_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let inner = folder.path().join("disks/fast");
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("disks/fast");
     fs::create_dir_all(&inner).unwrap();
     let fast = PoolConfig {
         name: PoolName::parse("fast").unwrap(),
@@ -191,21 +191,21 @@ fn a_pool_may_lie_inside_another() {
         require_mount: false,
         terms: Terms::default(),
     };
-    let pools = pools_of("node-a", vec![config(folder.path()), fast]);
+    let pools = pools_of("node-a", vec![config(directory.path()), fast]);
     assert!(pools.open_all().all(|pool| pool.is_ok()));
 }
 
 #[test]
 fn an_unknown_pool_is_refused_with_the_list_of_pools() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = pools(folder.path()).open(&PoolName::parse("fast").unwrap()).unwrap_err();
+    let directory = tempfile::tempdir().unwrap();
+    let error = pools(directory.path()).open(&PoolName::parse("fast").unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "this node has no pool fast; it has: default");
 }
 
 #[test]
 fn a_change_is_reported_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pool");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pool");
     let pools = pools(&path);
     let changes = pools.changes();
     assert!(matches!(changes.as_slice(), [Change { problem: Some(_), .. }]), "{changes:?}");
@@ -218,28 +218,28 @@ fn a_change_is_reported_once() {
 
 #[test]
 fn no_pool_is_opened_before_the_cluster_is_known() {
-    let folder = tempfile::tempdir().unwrap();
-    let pools = pools(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let pools = pools(directory.path());
     pools.set_cluster_view(ClusterView::default());
     assert!(refusal(&pools).contains("kube-system"), "{}", refusal(&pools));
-    assert!(!folder.path().join(MARKER).exists());
+    assert!(!directory.path().join(MARKER).exists());
 }
 
 #[test]
 fn a_pool_of_another_cluster_is_refused_with_the_command_that_adopts_it() {
-    let folder = tempfile::tempdir().unwrap();
-    pools(folder.path()).open(&PoolName::default()).unwrap();
-    let rebuilt = pools(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    pools(directory.path()).open(&PoolName::default()).unwrap();
+    let rebuilt = pools(directory.path());
     let other = ClusterView { cluster: "cluster-b".to_owned(), ..in_use() };
     rebuilt.set_cluster_view(other.clone());
-    let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+    let marker = fs::read_to_string(directory.path().join(MARKER)).unwrap();
     let message = refusal(&rebuilt);
     assert!(
         message.contains("kubectl annotate node node-a fastrak.io/adopt-pool=default"),
         "{message}"
     );
     assert!(message.contains("cluster-a"), "{message}");
-    assert_eq!(fs::read_to_string(folder.path().join(MARKER)).unwrap(), marker);
+    assert_eq!(fs::read_to_string(directory.path().join(MARKER)).unwrap(), marker);
     // The refusal is a change, and so is the adoption, once.
     assert_eq!(rebuilt.changes().len(), 1);
     rebuilt.set_cluster_view(ClusterView { adopt: Some("default".to_owned()), ..other });
@@ -251,7 +251,7 @@ fn a_pool_of_another_cluster_is_refused_with_the_command_that_adopts_it() {
     assert_eq!(rebuilt.changes(), []);
     drop(rebuilt);
     // From now on it is the new cluster's alone.
-    assert!(refusal(&pools(folder.path())).contains("cluster-b"));
+    assert!(refusal(&pools(directory.path())).contains("cluster-b"));
 }
 
 #[test]
@@ -259,33 +259,33 @@ fn a_pool_without_a_cluster_is_adopted_only_if_empty_or_in_use() {
     for (content, view, is_certain) in
         [(None, view(), true), (Some("volume"), in_use(), true), (Some("volume"), view(), false)]
     {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
-        fs::write(folder.path().join(MARKER), old).unwrap();
-        fs::create_dir(folder.path().join(".trash")).unwrap();
+        fs::write(directory.path().join(MARKER), old).unwrap();
+        fs::create_dir(directory.path().join(".trash")).unwrap();
         if let Some(name) = content {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(directory.path().join(name)).unwrap();
         }
-        let pools = pools(folder.path());
+        let pools = pools(directory.path());
         pools.set_cluster_view(view);
         assert_eq!(pools.open(&PoolName::default()).is_ok(), is_certain, "{content:?}");
-        let marker = fs::read_to_string(folder.path().join(MARKER)).unwrap();
+        let marker = fs::read_to_string(directory.path().join(MARKER)).unwrap();
         assert_eq!(marker.contains("cluster-a"), is_certain, "{marker}");
     }
     // A volume in the trash that can be restored is data.
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let old = r#"{"format":1,"id":"1","pool":"default","node":"node-a"}"#;
-    fs::write(folder.path().join(MARKER), old).unwrap();
-    fs::create_dir_all(folder.path().join(".trash/volume")).unwrap();
-    assert!(refusal(&pools(folder.path())).contains("adopt-pool"));
+    fs::write(directory.path().join(MARKER), old).unwrap();
+    fs::create_dir_all(directory.path().join(".trash/volume")).unwrap();
+    assert!(refusal(&pools(directory.path())).contains("adopt-pool"));
 }
 
 #[test]
 fn a_pool_is_used_by_one_agent_at_a_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = pools(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let first = pools(directory.path());
     first.open(&PoolName::default()).unwrap();
-    let second = pools(folder.path());
+    let second = pools(directory.path());
     let message = refusal(&second);
     let holder = format!("process {}", std::process::id());
     assert!(message.contains("in use by another agent") && message.contains(&holder), "{message}");

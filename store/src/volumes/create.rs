@@ -39,7 +39,7 @@ impl Store {
                     reason: QuotaUnavailable::Forbidden,
                 };
             }
-            VolumeError::Make(error)
+            VolumeError::Create(error)
         })?;
         Ok(identity.limit)
     }
@@ -75,7 +75,7 @@ fn support(pool: &OpenPool<'_>, spec: &VolumeSpec) -> Result<Option<Support>, Vo
     match spec.quota {
         Quota::Off => Ok(None),
         Quota::Required | Quota::Preferred => {
-            quota::support(&pool.dir).map(Some).map_err(VolumeError::Look)
+            quota::support(&pool.dir).map(Some).map_err(VolumeError::Read)
         }
     }
 }

@@ -35,8 +35,8 @@ pub enum VolumeError {
     },
     /// The pool cannot enforce the required quota.
     #[error(
-        "pool {pool} cannot enforce the quota that the class requires (quota: required): {reason}; or use \
-         a class with quota: preferred"
+        "pool {pool} cannot enforce the quota that the class requires (quota: required): {reason}, or \
+         use a class with quota: preferred"
     )]
     NoQuota {
         /// The pool.
@@ -46,13 +46,13 @@ pub enum VolumeError {
     },
     /// The directory could not be created.
     #[error("could not create the volume's directory")]
-    Make(#[source] HostError),
+    Create(#[source] HostError),
     /// The directory could not be read.
     #[error("could not read the volume's directory")]
-    Look(#[source] HostError),
+    Read(#[source] HostError),
     /// The trash could not be read.
     #[error("could not read the trash")]
-    Sort(#[source] HostError),
+    ReadTrash(#[source] HostError),
     /// The data of another provisioner could not be imported.
     #[error("could not import the data")]
     Import(#[source] HostError),
@@ -67,13 +67,13 @@ pub enum VolumeError {
     Discard(#[source] HostError),
     /// The record could not be changed.
     #[error("could not update the volume's record")]
-    Keep(#[source] HostError),
+    WriteRecord(#[source] HostError),
     /// The directory is missing.
     #[error("the volume's directory is not in pool {0}")]
     Missing(PoolName),
     /// The volume could not be resized.
     #[error("could not raise the volume's quota")]
-    Grow(#[source] HostError),
+    SetQuota(#[source] HostError),
     /// The thread of the operation has exited.
     #[error("the operation was interrupted")]
     Interrupted(#[source] JoinError),

@@ -6,8 +6,8 @@
 use crate::host::quota::{self, QuotaGroup, Usage};
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, create, layout, verified};
+use crate::volumes::records::identity;
+use crate::volumes::{Store, VolumeError, create, layout, open_verified, verified};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use std::ffi::OsStr;
@@ -20,20 +20,20 @@ impl Store {
         let mut identity =
             verified(&pool, id)?.ok_or_else(|| VolumeError::Missing(name.clone()))?;
         let before = identity.clone();
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Grow)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::SetQuota)?;
         if identity.bytes < bytes {
             identity.bytes = bytes;
             self.grant(&pool, &identity)?;
             if let Err(error) = identity::write(&dir, &identity) {
                 self.set_grant(&name, &before);
-                return Err(VolumeError::Grow(error));
+                return Err(VolumeError::SetQuota(error));
             }
         }
         // Repeated if the record is already written: an earlier attempt may have been interrupted
         // here.
-        dir.sync().map_err(VolumeError::Grow)?;
-        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Grow)?;
-        create::enforce(&data, &identity).map_err(VolumeError::Grow)
+        dir.sync().map_err(VolumeError::SetQuota)?;
+        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::SetQuota)?;
+        create::enforce(&data, &identity).map_err(VolumeError::SetQuota)
     }
 
     /// Sets the kernel limit from the record if they differ: a power failure can lose a limit.
@@ -43,10 +43,9 @@ impl Store {
         pool: &OpenPool<'_>,
         id: &VolumeId,
     ) -> Result<bool, HostError> {
-        let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(false) };
-        match identity::read(&dir, id)? {
-            Record::Verified(identity) => reapply_limit(&dir, &identity),
-            Record::Unverified(_) => Ok(false),
+        match open_verified(pool, id)? {
+            Some((dir, identity)) => reapply_limit(&dir, &identity),
+            None => Ok(false),
         }
     }
 }

@@ -38,10 +38,11 @@ impl Store {
     pub fn imported(&self, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
         for pool in self.pools.open_all().flatten() {
             let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
-            if let Some(staging) = staging.map_err(VolumeError::Look)? {
-                finish(&pool.dir, &staging, OsStr::new(id.as_str())).map_err(VolumeError::Make)?;
+            if let Some(staging) = staging.map_err(VolumeError::Read)? {
+                finish(&pool.dir, &staging, OsStr::new(id.as_str()))
+                    .map_err(VolumeError::Create)?;
             }
-            let Some(record) = read_record(&pool, id).map_err(VolumeError::Look)? else { continue };
+            let Some(record) = read_record(&pool, id).map_err(VolumeError::Read)? else { continue };
             let taken = |why: &str| VolumeError::Occupied {
                 path: pool.dir.path().join(id.as_str()),
                 why: why.to_owned(),
@@ -49,11 +50,11 @@ impl Store {
             let Record::Verified(identity) = record else {
                 return Err(taken("its record is not valid"));
             };
-            let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-            if dir.kind_of(OsStr::new(IMPORTED)).map_err(VolumeError::Look)? != Some(Kind::File) {
+            let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
+            if dir.kind_of(OsStr::new(IMPORTED)).map_err(VolumeError::Read)? != Some(Kind::File) {
                 return Err(taken("it was created as an empty volume"));
             }
-            pool.dir.sync().map_err(VolumeError::Make)?;
+            pool.dir.sync().map_err(VolumeError::Create)?;
             return Ok(Some(made(&pool, id, identity.limit)));
         }
         Ok(None)

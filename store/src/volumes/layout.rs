@@ -69,8 +69,8 @@ pub fn is_data_path(path: &[u8], id: &VolumeId) -> bool {
 /// Returns the volume that has this data path, in any pool.
 #[must_use]
 pub fn volume_at(path: &str) -> Option<VolumeId> {
-    let (folder, data) = path.rsplit_once('/')?;
-    let (_, id) = folder.rsplit_once('/')?;
+    let (directory, data) = path.rsplit_once('/')?;
+    let (_, id) = directory.rsplit_once('/')?;
     VolumeId::parse(id).ok().filter(|_| data == DATA)
 }
 
@@ -83,14 +83,14 @@ pub fn is_mount_of(mount: &Mount, id: &VolumeId) -> bool {
 
 /// Returns the volume names in a mount. A name need not belong to a volume.
 pub fn volumes_of(mount: &Mount) -> impl Iterator<Item = &[u8]> {
-    fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fn directories(path: &[u8]) -> impl Iterator<Item = &[u8]> {
         path.split(|byte| *byte == b'/')
     }
     // A subPath mount shows a directory below the data.
-    let (names, below) = (folders(&mount.root).skip(1), folders(&mount.root).skip(2));
+    let (names, below) = (directories(&mount.root).skip(1), directories(&mount.root).skip(2));
     let shown = names.zip(below).filter(|(_, below)| *below == DATA.as_bytes());
     let prefix = VOLUME_NAME_PREFIX.as_bytes();
-    let placed = folders(&mount.point).filter_map(move |name| name.strip_prefix(prefix));
+    let placed = directories(&mount.point).filter_map(move |name| name.strip_prefix(prefix));
     shown.map(|(name, _)| name).chain(placed)
 }
 

@@ -6,9 +6,8 @@
 
 use crate::host::{Dir, HostError, quota};
 use crate::pools::OpenPool;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, layout};
-use fastrak_api::capacity::{Room, State};
+use crate::volumes::{Store, VolumeError, layout, open_verified};
+use fastrak_api::capacity::{Available, State};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
@@ -107,6 +106,17 @@ impl Ledger {
 }
 
 impl PoolLedger {
+    fn usage(&self, id: &VolumeId) -> Option<VolumeUsage> {
+        self.grants.get(id).and_then(|grant| grant.usage)
+    }
+
+    /// Sets the grant of a volume. Its known usage stays.
+    fn set(&mut self, identity: &Identity) {
+        let usage = self.usage(&identity.volume);
+        let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
+        self.grants.insert(identity.volume.clone(), grant);
+    }
+
     fn state(&self, pool: &OpenPool<'_>, besides: Option<&VolumeId>) -> State {
         let others = || {
             let others = self.grants.iter().filter(|(id, _)| Some(*id) != besides);
@@ -138,25 +148,20 @@ impl Store {
         identity: &Identity,
     ) -> Result<(), VolumeError> {
         let mut ledger = self.pool_ledger(pool)?;
-        let known = ledger.grants.get(&identity.volume).copied();
         // What the volume has written is no longer free, and must not be subtracted twice.
-        let held = known.and_then(|grant| grant.usage).unwrap_or_default().bytes;
+        let held = ledger.usage(&identity.volume).unwrap_or_default().bytes;
         let mut state = ledger.state(pool, Some(&identity.volume));
         state.free = state.free.saturating_add(held);
         let fits = pool.config.terms.check(&pool.config.name, state, identity.bytes);
         fits.map_err(|shortage| VolumeError::Full(Box::new(shortage)))?;
-        let usage = known.and_then(|grant| grant.usage);
-        let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
-        ledger.grants.insert(identity.volume.clone(), grant);
+        ledger.set(identity);
         Ok(())
     }
 
     /// Sets the grant of an existing volume without a capacity check.
     pub(super) fn set_grant(&self, pool: &PoolName, identity: &Identity) {
         if let Some(mut ledger) = self.ledger.pool(pool) {
-            let usage = ledger.grants.get(&identity.volume).and_then(|grant| grant.usage);
-            let grant = Grant { bytes: identity.bytes, usage, limit: identity.limit };
-            ledger.grants.insert(identity.volume.clone(), grant);
+            ledger.set(identity);
         }
     }
 
@@ -176,9 +181,9 @@ impl Store {
     }
 
     /// Returns the capacity of a pool that can still be granted.
-    pub fn room(&self, pool: &OpenPool<'_>) -> Result<Room, VolumeError> {
+    pub fn available(&self, pool: &OpenPool<'_>) -> Result<Available, VolumeError> {
         let state = self.pool_ledger(pool)?.state(pool, None);
-        Ok(pool.config.terms.room(state))
+        Ok(pool.config.terms.available(state))
     }
 
     /// Loads the ledgers of all usable pools.
@@ -207,13 +212,13 @@ impl Store {
         // The order matters: a volume is listed as being created before its directory exists.
         let creating: HashSet<_> = self.creating().clone();
         let mut ledger = self.pool_ledger(pool)?;
-        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Look)?;
+        let names = pool.dir.names(usize::MAX).map_err(VolumeError::Read)?;
         let there: HashSet<_> = names.iter().filter_map(|name| volume(name)).collect();
         let is_made = |id: &VolumeId| !creating.contains(OsStr::new(id.as_str()));
         ledger.grants.retain(|id, _| there.contains(id) || !is_made(id));
         for id in there.into_iter().filter(is_made) {
             if !ledger.grants.contains_key(&id)
-                && let Some(grant) = read_grant(pool, &id).map_err(VolumeError::Look)?
+                && let Some(grant) = read_grant(pool, &id).map_err(VolumeError::Read)?
             {
                 ledger.grants.insert(id, grant);
             }
@@ -226,7 +231,7 @@ impl Store {
         let unknown = || VolumeError::Pool(self.pools.unknown(name));
         let mut ledger = self.ledger.pool(name).ok_or_else(unknown)?;
         if !ledger.is_loaded {
-            ledger.grants = read_grants(pool).map_err(VolumeError::Look)?;
+            ledger.grants = read_grants(pool).map_err(VolumeError::Read)?;
             ledger.is_loaded = true;
         }
         Ok(ledger)
@@ -247,8 +252,7 @@ fn read_grants(pool: &OpenPool<'_>) -> Result<HashMap<VolumeId, Grant>, HostErro
 
 /// Returns the grant in a directory's record, or `None` if the record is missing or invalid.
 fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostError> {
-    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
-    let Record::Verified(identity) = identity::read(&dir, id)? else { return Ok(None) };
+    let Some((dir, identity)) = open_verified(pool, id)? else { return Ok(None) };
     let usage =
         dir.open(OsStr::new(layout::DATA)).ok().and_then(|data| kernel_usage(&data, &identity));
     Ok(Some(Grant { bytes: identity.bytes, usage, limit: identity.limit }))

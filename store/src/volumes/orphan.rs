@@ -40,6 +40,12 @@ pub enum Discarded {
 }
 
 impl Store {
+    /// Returns the content of a volume's directory, or `None` if it does not exist.
+    pub fn content(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<Content>, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        content(&pool, id).map_err(VolumeError::Read)
+    }
+
     /// Returns the content of each of these directories. Omits those that no longer exist.
     pub fn contents(
         &self,
@@ -50,7 +56,7 @@ impl Store {
         let content = |id: &VolumeId| Some((id.clone(), content(&pool, id).transpose()?));
         let contents = ids.iter().filter_map(content);
         let contents = contents.map(|(id, content)| content.map(|content| (id, content)));
-        contents.collect::<Result<_, _>>().map_err(VolumeError::Look)
+        contents.collect::<Result<_, _>>().map_err(VolumeError::Read)
     }
 
     /// Moves the directory of an orphan into the trash if it is empty or `retention` is given.
@@ -62,7 +68,7 @@ impl Store {
         now: i64,
     ) -> Result<Discarded, VolumeError> {
         let opened = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        match (content(&opened, id).map_err(VolumeError::Look)?, retention) {
+        match (content(&opened, id).map_err(VolumeError::Read)?, retention) {
             (None, _) => return Ok(Discarded::Missing),
             (Some(Content::Empty), _) => {}
             (Some(Content::Data), Some(time)) => {

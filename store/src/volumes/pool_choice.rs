@@ -21,7 +21,7 @@ impl Store {
         spec: &VolumeSpec,
     ) -> Result<ProvisionedVolume, VolumeError> {
         let id = &spec.identity.volume;
-        let (usable, mut refusals) = self.named(opened, &spec.pools);
+        let (usable, mut refusals) = self.usable(opened, &spec.pools);
         for pool in self.ranked(usable, spec.policy) {
             self.creating().insert(OsString::from(id.as_str()));
             let outcome = self.make(&pool, spec);
@@ -37,8 +37,8 @@ impl Store {
         Err(all(refusals))
     }
 
-    /// Returns the named pools in that spec, and why the rest of them cannot be used.
-    fn named<'a>(
+    /// Returns the usable ones of these pools, in this order, and why the others cannot be used.
+    fn usable<'a>(
         &self,
         mut opened: Vec<Opened<'a>>,
         names: &[PoolName],
@@ -62,7 +62,8 @@ impl Store {
             return pools;
         }
         // A pool whose capacity is unknown comes last and reports its error when it is tried.
-        let free = |pool: &OpenPool<'_>| self.room(pool).map_or(0, |room| room.allocatable);
+        let free =
+            |pool: &OpenPool<'_>| self.available(pool).map_or(0, |available| available.allocatable);
         let count = |pool: &OpenPool<'_>| self.grants(pool).map_or(usize::MAX, |all| all.len());
         match policy {
             PoolPolicy::InOrder => {}
@@ -104,9 +105,9 @@ mod tests {
     }
 
     /// Creates pools with these sizes; a pool with size 0 has no directory.
-    fn store(folder: &Path, pools: &[(&str, &str)]) -> Store {
+    fn store(directory: &Path, pools: &[(&str, &str)]) -> Store {
         let config = |(pool, size): &(&str, &str)| {
-            let path = folder.join(pool);
+            let path = directory.join(pool);
             if *size != "0" {
                 std::fs::create_dir(&path).unwrap();
             }
@@ -136,15 +137,16 @@ mod tests {
     }
 
     fn chosen(policy: PoolPolicy) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[("small", "100Ki"), ("away", "0"), ("large", "150Ki")]);
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            store(directory.path(), &[("small", "100Ki"), ("away", "0"), ("large", "150Ki")]);
         let pools = ["away", "small", "large"];
         let made = |number| store.ensure(&spec(number, 40, &pools, policy)).unwrap().0.pool;
         (1..=5).map(|number| made(number).to_string() + " ").collect()
     }
 
     #[test]
-    fn the_policy_specs_the_pools_and_unusable_ones_are_skipped() {
+    fn the_policy_orders_the_pools_and_unusable_ones_are_skipped() {
         assert_eq!(chosen(PoolPolicy::MostFree), "large large small large small ");
         assert_eq!(chosen(PoolPolicy::Spread), "large small large small large ");
         assert_eq!(chosen(PoolPolicy::InOrder), "small small large large large ");
@@ -152,11 +154,11 @@ mod tests {
 
     #[test]
     fn if_no_pool_fits_the_reason_of_each_is_reported() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[("small", "100Ki"), ("away", "0")]);
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path(), &[("small", "100Ki"), ("away", "0")]);
         let (pools, policy) = (["small", "away"], PoolPolicy::default());
         let error = store.ensure(&spec(1, 200, &pools, policy)).unwrap_err().to_string();
-        assert!(error.contains("room for 100Ki, not for 200Ki"), "{error}");
+        assert!(error.contains("100Ki available, the claim requests 200Ki"), "{error}");
         assert!(error.contains("pool away at ") && error.contains("does not exist"), "{error}");
         let alone = store.ensure(&spec(1, 200, &pools[..1], policy)).unwrap_err();
         assert!(matches!(alone, VolumeError::Full(_)), "{alone}");
@@ -164,8 +166,8 @@ mod tests {
 
     #[test]
     fn an_existing_volume_stays_in_its_pool() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), &[("a", "100Ki"), ("b", "200Ki")]);
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path(), &[("a", "100Ki"), ("b", "200Ki")]);
         let (first, _) = store.ensure(&spec(1, 40, &["a"], PoolPolicy::InOrder)).unwrap();
         let again = store.ensure(&spec(1, 40, &["a", "b"], PoolPolicy::MostFree)).unwrap();
         assert_eq!(again, (first, false));

@@ -71,9 +71,9 @@ impl Store {
     /// Removes the leftovers of earlier processes and failed attempts. Continues after a failure.
     fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
         let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
-        let Some(staging) = staging.map_err(VolumeError::Look)? else { return Ok(()) };
+        let Some(staging) = staging.map_err(VolumeError::Read)? else { return Ok(()) };
         let mut outcome = Ok(());
-        for name in staging.names(usize::MAX).map_err(VolumeError::Look)? {
+        for name in staging.names(usize::MAX).map_err(VolumeError::Read)? {
             // Locked during the removal: a creation under the same name waits.
             let creating = self.creating();
             if !creating.contains(&name)

@@ -15,27 +15,27 @@ use std::path::Path;
 const UID: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
 
 struct Scene {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     store: Store,
 }
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store_of(folder.path());
-        Self { folder, store }
+        let directory = tempfile::tempdir().unwrap();
+        let store = store_of(directory.path());
+        Self { directory, store }
     }
 
     /// Returns the same pool in a new process.
     fn restarted(self) -> Self {
-        let Self { folder, store } = self;
+        let Self { directory, store } = self;
         drop(store);
-        let store = store_of(folder.path());
-        Self { folder, store }
+        let store = store_of(directory.path());
+        Self { directory, store }
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
+        self.directory.path().join(path)
     }
 
     fn volume(&self) -> PathBuf {

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 /// The state of a pool's trash after a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrashState {
     /// The pool.
     pub pool: PoolName,
@@ -81,14 +81,7 @@ impl Store {
         budget: Budget,
         skipped: &BTreeSet<OsString>,
     ) -> Result<TrashState, HostError> {
-        let mut state = TrashState {
-            pool: pool.config.name.clone(),
-            more: false,
-            entries: 0,
-            removed: 0,
-            skipped: 0,
-            blocked: Vec::new(),
-        };
+        let mut state = TrashState { pool: pool.config.name.clone(), ..TrashState::default() };
         let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
             return Ok(state);
         };

@@ -6,9 +6,8 @@
 use crate::host::measure::Count;
 use crate::pools::OpenPool;
 use crate::volumes::ledger::{Grant, VolumeUsage, kernel_usage};
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, layout};
-use fastrak_api::capacity::Room;
+use crate::volumes::{Store, VolumeError, layout, open_verified};
+use fastrak_api::capacity::Available;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use std::ffi::OsStr;
@@ -19,7 +18,7 @@ pub struct PoolUsage {
     /// The pool.
     pub pool: PoolName,
     /// The capacity that can still be granted.
-    pub room: Room,
+    pub available: Available,
     /// The grants of its volumes, with their known usage.
     pub grants: Vec<(VolumeId, Grant)>,
 }
@@ -42,8 +41,8 @@ impl Store {
         let pools = self.pools.open_all().flatten();
         pools
             .filter_map(|pool| {
-                let (room, grants) = (self.room(&pool).ok()?, self.grants(&pool).ok()?);
-                Some(PoolUsage { pool: pool.config.name.clone(), room, grants })
+                let (available, grants) = (self.available(&pool).ok()?, self.grants(&pool).ok()?);
+                Some(PoolUsage { pool: pool.config.name.clone(), available, grants })
             })
             .collect()
     }
@@ -66,13 +65,9 @@ impl Store {
     }
 
     fn measure(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<UsageSource, VolumeError> {
-        let dir = pool.dir.open_if_there(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let Some(dir) = dir else { return Ok(UsageSource::Gone) };
-        let Record::Verified(identity) = identity::read(&dir, id).map_err(VolumeError::Look)?
-        else {
-            return Ok(UsageSource::Gone);
-        };
-        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Look)?;
+        let verified = open_verified(pool, id).map_err(VolumeError::Read)?;
+        let Some((dir, identity)) = verified else { return Ok(UsageSource::Gone) };
+        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Read)?;
         if let Some(held) = kernel_usage(&data, &identity) {
             self.ledger.set_usage(&pool.config.name, id, Some(held));
             return Ok(UsageSource::Kernel);

@@ -45,7 +45,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("the store sets a limit that the kernel has lost", store::sets_a_lost_limit),
     ("the store knows what a volume holds", store::counts_what_is_held),
     ("the store gives a number back when the trash is empty", store::gives_a_number_back),
-    ("the store keeps the number of a recoverable volume", store::keeps_a_number_in_the_trash),
+    ("the store keeps the number of a restorable volume", store::keeps_a_number_in_the_trash),
     ("the store looks through many numbers in several scans", store::sweeps_a_part_at_a_time),
     ("the store forgets what was half made, and nothing else", store::forgets_what_was_half_made),
 ];

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::credentials::Credentials;
 use super::options::{Component, Options};
 
-/// The audit policy in the folder of the control plane.
+/// The audit policy in the directory of the control plane.
 pub(super) const AUDIT_POLICY: &str = "audit-policy.json";
-/// The audit log in the folder of the control plane.
+/// The audit log in the directory of the control plane.
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
 /// The Service range.

@@ -37,20 +37,20 @@ pub(crate) enum Proof {
     Token(String),
 }
 
-/// The CA of a control plane and the folder of the certificates that it issued.
+/// The CA of a control plane and the directory of the certificates that it issued.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     ca: CertificateAuthority,
     validity: Validity,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Credentials {
     /// Creates a CA and everything that does not depend on a port.
-    pub(crate) fn create(folder: &Path, place: &Place) -> Result<Self> {
+    pub(crate) fn create(directory: &Path, place: &Place) -> Result<Self> {
         let validity = Validity::starting(clock::offset_now(), LIFETIME);
         let ca = CertificateAuthority::generate("fastrak-testbed", validity)?;
-        let this = Self { ca, validity, folder: folder.to_owned() };
+        let this = Self { ca, validity, directory: directory.to_owned() };
         this.write("ca.crt", this.ca.cert_pem())?;
         let (private, public) = signing_key_pem()?;
         this.write("service-accounts.key", &private)?;
@@ -63,7 +63,7 @@ impl Credentials {
 
     /// Returns the path of a file.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.directory.join(name)
     }
 
     /// Returns the CA certificate.

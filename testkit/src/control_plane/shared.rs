@@ -1,5 +1,5 @@
 //! A control plane shared by all tests of a binary. It is never dropped: its processes die with the
-//! test process, and the next start removes its folder.
+//! test process, and the next start removes its directory.
 
 use anyhow::Result;
 use tokio::sync::OnceCell;

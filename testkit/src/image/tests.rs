@@ -8,17 +8,17 @@ fn listing(archive: &std::path::Path) -> String {
 
 #[test]
 fn tar_reads_an_image_and_the_layer_in_it() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("image.tar");
-    let image = Image::scratch(&["here/there:1"]).folder("tmp", 0o1777).link("bin", "usr/bin");
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("image.tar");
+    let image = Image::scratch(&["here/there:1"]).directory("tmp", 0o1777).link("bin", "usr/bin");
     let image = image.file("hello", 0o755, vec![b'x'; 513]).starts(&["/hello"]);
     image.write(&path).expect("writes");
     let outer = listing(&path);
     assert_eq!(outer.lines().count(), 3, "{outer}");
     let extract = Invocation::new("tar").args(["--extract", "--directory"]);
-    let extract = extract.arg(folder.path().display().to_string()).arg("--file");
+    let extract = extract.arg(directory.path().display().to_string()).arg("--file");
     extract.arg(path.display().to_string()).run_blocking().expect("tar extracts it");
-    let inner = listing(&folder.path().join("layer.tar"));
+    let inner = listing(&directory.path().join("layer.tar"));
     let lines: Vec<&str> = inner.lines().collect();
     assert!(lines[0].starts_with("drwxrwxrwt 0/0"), "{inner}");
     assert!(lines[1].ends_with("bin -> usr/bin"), "{inner}");
@@ -27,8 +27,8 @@ fn tar_reads_an_image_and_the_layer_in_it() {
 
 #[test]
 fn the_config_names_the_layer_by_its_digest() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("image.tar");
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("image.tar");
     Image::scratch(&["here/there:1"]).file("a", 0o644, "a").write(&path).expect("writes");
     let tar = |what: &str| {
         let words = ["-c", &format!("tar --extract --to-stdout --file {} {what}", path.display())];

@@ -43,11 +43,11 @@ pub(crate) fn remove(id: &str) {
     }
 }
 
-// With version 1, each folder is a hierarchy.
+// With version 1, each directory is a hierarchy.
 fn hierarchies() -> Vec<PathBuf> {
     match is_unified() {
         true => vec![PathBuf::from(ROOT)],
-        false => folders_in(Path::new(ROOT)),
+        false => directories_in(Path::new(ROOT)),
     }
 }
 
@@ -63,16 +63,16 @@ fn enable_controllers(group: &Path) {
     }
 }
 
-// The files of a group cannot be removed. Its folder can, when it has no processes and groups.
+// The files of a group cannot be removed. Its directory can, when it has no processes and groups.
 fn remove_group(group: &Path) -> bool {
-    for child in folders_in(group) {
+    for child in directories_in(group) {
         remove_group(&child);
     }
     std::fs::remove_dir(group).is_ok()
 }
 
-fn folders_in(path: &Path) -> Vec<PathBuf> {
+fn directories_in(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.map(|entry| entry.path()).collect()
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.path()).collect()
 }

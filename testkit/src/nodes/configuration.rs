@@ -17,7 +17,7 @@ pub(crate) struct NodeSetting<'a> {
     pub(crate) address: Ipv4Addr,
     pub(crate) pods: &'a str,
     pub(crate) cni_plugins: &'a Path,
-    /// The folder of the node's keys and configurations.
+    /// The directory of the node's keys and configurations.
     pub(crate) settings: &'a Path,
     pub(crate) ca: &'a Path,
     /// The parent of the node's control groups.

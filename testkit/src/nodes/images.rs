@@ -23,10 +23,10 @@ pub(crate) async fn standard(busybox: &Path) -> Result<Image> {
     let bytes = std::fs::read(busybox).with_context(|| format!("read {}", busybox.display()))?;
     let list = Invocation::new(busybox).arg("--list").run().await?.stdout;
     let mut image = Image::scratch(&[PAUSE, BUSYBOX, FAMILIAR])
-        .folder("bin", 0o755)
-        .folder("etc", 0o755)
-        .folder("root", 0o700)
-        .folder("tmp", 0o1777)
+        .directory("bin", 0o755)
+        .directory("etc", 0o755)
+        .directory("root", 0o700)
+        .directory("tmp", 0o1777)
         .file("etc/passwd", 0o644, PASSWD)
         .file("etc/group", 0o644, "root:x:0:\n")
         .file("bin/busybox", 0o755, bytes);

@@ -41,7 +41,7 @@ impl NodeProgram {
 pub struct Node {
     name: String,
     number: u8,
-    folder: PathBuf,
+    directory: PathBuf,
     logs: PathBuf,
     running: Mutex<BTreeMap<NodeProgram, Process>>,
     calls: BTreeMap<NodeProgram, Invocation>,
@@ -76,7 +76,7 @@ impl Node {
     /// there.
     #[must_use]
     pub fn var_lib(&self) -> PathBuf {
-        self.folder.join("lib")
+        self.directory.join("lib")
     }
 
     /// Runs a program of the machine in the node's network, mount and process namespaces.

@@ -8,7 +8,7 @@ use super::cgroups;
 use super::network::machine_end;
 use crate::process::Invocation;
 
-/// Removes what is left of the cluster with this id and folder.
+/// Removes what is left of the cluster with this id and directory.
 pub(crate) fn clear(id: &str, state: &Path) {
     remove_link(id);
     cgroups::remove(id);

@@ -11,8 +11,8 @@ const PROGRAMS: [&str; 8] =
 
 const CNI_PLUGINS: [&str; 3] = ["ptp", "host-local", "loopback"];
 
-/// The folders in which distributions install the plugins.
-const CNI_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
+/// The directories in which distributions install the plugins.
+const CNI_DIRECTORYS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 
 /// What nodes need from the machine in addition to Kubernetes.
 #[derive(Debug, Clone)]
@@ -52,11 +52,14 @@ fn proxy_mode() -> Result<&'static str, Missing> {
 }
 
 fn cni_plugins() -> Result<PathBuf, Missing> {
-    let has = |folder: &str, plugin: &&str| Path::new(folder).join(plugin).exists();
-    let found = CNI_FOLDERS.iter().find(|folder| CNI_PLUGINS.iter().all(|one| has(folder, one)));
+    let has = |directory: &str, plugin: &&str| Path::new(directory).join(plugin).exists();
+    let found =
+        CNI_DIRECTORYS.iter().find(|directory| CNI_PLUGINS.iter().all(|one| has(directory, one)));
     found.map(PathBuf::from).ok_or_else(|| {
-        let (plugins, folders) = (CNI_PLUGINS, CNI_FOLDERS);
-        Missing::new(format!("no CNI plugins {plugins:?} in {folders:?} (see testbed/debian.sh)"))
+        let (plugins, directories) = (CNI_PLUGINS, CNI_DIRECTORYS);
+        Missing::new(format!(
+            "no CNI plugins {plugins:?} in {directories:?} (see testbed/debian.sh)"
+        ))
     })
 }
 

@@ -19,7 +19,7 @@ pub struct LocalVolume {
 
 metadata_methods!(LocalVolume);
 
-/// Returns a builder of a volume of 1Gi in a folder of a node, with this class.
+/// Returns a builder of a volume of 1Gi in a directory of a node, with this class.
 #[must_use]
 pub fn local_volume(name: &str, class: &str, node: &str, path: &str) -> LocalVolume {
     let requirement = NodeSelectorRequirement {

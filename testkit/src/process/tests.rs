@@ -47,8 +47,8 @@ fn a_prefix_comes_before_the_program() {
 
 #[test]
 fn a_dropped_process_is_killed() {
-    let folder = tempfile::tempdir().expect("folder");
-    let process = Process::start("sleeper", &shell("exec sleep 60"), &folder.path().join("log"));
+    let directory = tempfile::tempdir().expect("directory");
+    let process = Process::start("sleeper", &shell("exec sleep 60"), &directory.path().join("log"));
     let process = process.expect("starts");
     let pid = process.pid();
     assert!(alive(pid));
@@ -58,8 +58,8 @@ fn a_dropped_process_is_killed() {
 
 #[test]
 fn a_process_outlives_the_thread_that_started_it() {
-    let folder = tempfile::tempdir().expect("folder");
-    let log = folder.path().join("log");
+    let directory = tempfile::tempdir().expect("directory");
+    let log = directory.path().join("log");
     let start = move || Process::start("sleeper", &shell("exec sleep 60"), &log);
     let mut process = std::thread::spawn(start).join().expect("joins").expect("starts");
     process.expect_running().expect("it runs after the end of its thread");
@@ -67,8 +67,8 @@ fn a_process_outlives_the_thread_that_started_it() {
 
 #[test]
 fn a_process_can_end_gracefully() {
-    let folder = tempfile::tempdir().expect("folder");
-    let log = folder.path().join("log");
+    let directory = tempfile::tempdir().expect("directory");
+    let log = directory.path().join("log");
     let script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
     let mut process = Process::start("polite", &shell(script), &log).expect("starts");
     let ready = super::poll(std::time::Instant::now() + Duration::from_secs(10), || {

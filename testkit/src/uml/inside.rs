@@ -10,9 +10,10 @@ use std::fs::{File, create_dir, create_dir_all, read_to_string};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The folder of mount points and other files. Every machine has it, and its content is not needed.
+/// The directory of mount points and other files. Every machine has it, and its content is
+/// not needed.
 pub(super) const POINTS: &str = "/mnt";
-/// Debian's folder of the modules of user-mode Linux.
+/// Debian's directory of the modules of user-mode Linux.
 const MODULES: &str = "/usr/lib/uml/modules";
 
 /// A started guest, seen from inside.
@@ -35,19 +36,19 @@ impl Inside {
         let nowhere = MountFlags::NOSUID | MountFlags::NODEV;
         mount("proc", "/proc", "proc", nowhere, None).context("mount /proc")?;
         mount("sysfs", "/sys", "sysfs", nowhere, None).context("mount /sys")?;
-        mount("tmpfs", POINTS, "tmpfs", nowhere, None).context("mount a folder for others")?;
+        mount("tmpfs", POINTS, "tmpfs", nowhere, None).context("mount a directory for others")?;
         Ok(Self(()))
     }
 
     /// Loads a module by its path in the kernel tree, without its extension, unless it is built in.
     pub fn load(&self, module: &str) -> Result<()> {
         let release = uname().release().to_string_lossy().into_owned();
-        let folder = Path::new(MODULES).join(release);
-        let built_in = read_to_string(folder.join("modules.builtin")).unwrap_or_default();
+        let directory = Path::new(MODULES).join(release);
+        let built_in = read_to_string(directory.join("modules.builtin")).unwrap_or_default();
         if built_in.lines().any(|line| line == format!("kernel/{module}.ko")) {
             return Ok(());
         }
-        let path = folder.join(format!("kernel/{module}.ko"));
+        let path = directory.join(format!("kernel/{module}.ko"));
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
         finit_module(file, c"", 0).with_context(|| format!("load {}", path.display()))
     }
@@ -69,8 +70,8 @@ impl Inside {
             .with_context(|| format!("unmount {}", point.display()))
     }
 
-    /// Creates a folder in the guest's memory.
-    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+    /// Creates a directory in the guest's memory.
+    pub fn directory(&self, name: &str) -> Result<PathBuf> {
         let path = Path::new(POINTS).join(name);
         create_dir(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(path)

@@ -42,7 +42,7 @@ fn class() -> Class {
 
 fn decide(claim: &Claim, class: Option<&Class>) -> Decision {
     let (node, pools) = (node(), [PoolName::default()]);
-    plan(claim, class, &Here { node: &node, hostname: Some("host-a"), pools: &pools })
+    plan(claim, class, &ThisNode { node: &node, hostname: Some("host-a"), pools: &pools })
 }
 
 fn created(claim: &Claim, class: &Class) -> Plan {
@@ -176,7 +176,7 @@ fn an_invalid_class_is_rejected_and_its_parameter_named() {
         (with("pool", "../etc"), "pool \"../etc\""),
         (with("mode", "rwx"), "mode \"rwx\""),
         (with("moed", "0700"), "\"moed\""),
-        (with("pool", "nvme"), "which node node-a does not have; it has: default"),
+        (with("pool", "nvme"), "which node node-a does not have (it has: default)"),
     ] {
         let text = rejection(&claim(), &class);
         assert!(text.contains(words), "{text}");
@@ -186,8 +186,8 @@ fn an_invalid_class_is_rejected_and_its_parameter_named() {
 #[test]
 fn a_node_without_a_hostname_label_creates_no_volume() {
     let (node, pools) = (node(), [PoolName::default()]);
-    let here = Here { node: &node, hostname: None, pools: &pools };
-    let decision = plan(&claim(), Some(&class()), &here);
+    let this_node = ThisNode { node: &node, hostname: None, pools: &pools };
+    let decision = plan(&claim(), Some(&class()), &this_node);
     assert_eq!(decision, Decision::Reject(Rejection::NoHostname { node: node.clone() }));
 }
 

@@ -11,7 +11,7 @@ use crate::claims::pv;
 use crate::cluster::ClaimState;
 use crate::context::Context;
 use crate::failure::{Failure, Operation};
-use crate::metrics::{Act, OfPool, Restore};
+use crate::metrics::{Restore, RestoreKind};
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
 use fastrak_api::class::ReclaimPolicy;
@@ -37,7 +37,7 @@ pub async fn reconcile(context: &Context, claim: &Claim, plan: &Plan, name: &str
             (counted, context.failed(id, claim, &failure))
         }
     };
-    context.metrics.restore(Act::import, counted);
+    context.metrics.restore(RestoreKind::import, counted);
     outcome
 }
 
@@ -82,8 +82,8 @@ async fn find_source(
     name: &str,
 ) -> Result<Result<Place, Refusal>, Failure> {
     let evidence = gather(context, claim, name).await?;
-    let here = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
-    Ok(plan::decide((claim, plan.spec.quota), name, here, &evidence))
+    let this_node = (context.node.as_str(), plan.hostname.as_str(), context.import_from.as_slice());
+    Ok(plan::decide((claim, plan.spec.quota), name, this_node, &evidence))
 }
 
 async fn move_data(
@@ -101,7 +101,7 @@ async fn move_data(
     };
     let imported = context.on_disk(move |store| store.import(&import)).await;
     let imported = imported.map_err(Failure::of(Operation::Import))?;
-    context.metrics.add(OfPool::Volumes, &imported.pool, 1);
+    context.metrics.pools.volumes.add(&imported.pool, 1);
     Ok(imported)
 }
 
@@ -146,7 +146,7 @@ async fn report_imported(
     context.events.write(claim, EventReason::VolumeImported, text);
     if let Ok(Some(old)) = context.cluster.volume(name).await {
         let text = format!(
-            "its data belongs to claim {namespace}/{claim_name} now; delete this PersistentVolume, \
+            "claim {namespace}/{claim_name} has imported its data; delete this PersistentVolume, \
              which has no data"
         );
         context.events.write(&old, EventReason::VolumeImported, text);

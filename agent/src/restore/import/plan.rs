@@ -37,12 +37,14 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No directory is configured.
-    #[error("node {0} imports no volumes; an administrator can allow it with --import-from")]
+    #[error(
+        "node {0} imports no volumes; an administrator can allow it with --import-from of its agent"
+    )]
     Nothing(String),
     /// The volume does not exist, or belonged to another namespace. Both have one message, so that
     /// nobody learns about the volumes of others.
     #[error(
-        "node {node} has no volume {volume} that a claim of this namespace may import: it must be \
+        "node {node} has no volume {volume} that a claim in this namespace may import; it must be \
          of the provisioner {local_path} or {openebs}, on this node, with the policy Retain, Released \
          by a claim of this namespace, and the namespace must not have been recreated since",
         local_path = provisioners::LOCAL_PATH,
@@ -56,20 +58,21 @@ pub enum Refusal {
     },
     /// The class requires a quota, which imported data cannot have.
     #[error(
-        "no quota could enforce the size of volume {0}, and the claim's class requires one; use a class \
-         that does not"
+        "no quota can enforce the size of volume {0}, and the claim's class requires one; use a class \
+         without quota: required"
     )]
     NoQuota(String),
     /// Its data is in none of the configured directories.
     #[error(
-        "volume {0} is in none of the directories from which this node imports volumes (--import-from)"
+        "volume {0} is in none of the directories from which this node imports volumes; an \
+         administrator can add its directory with --import-from of the agent"
     )]
-    OtherFolder(String),
+    OtherDirectory(String),
     /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim first")]
     ClaimExists(String),
     /// It is mounted.
-    #[error("volume {0} is still mounted, or the agent cannot read the mounts")]
+    #[error("volume {0} is still mounted, or the agent cannot read the mounts; delete its pods")]
     Mounted(String),
 }
 
@@ -89,11 +92,11 @@ pub fn decide(
     if !is_importable(source) || source.hostname.as_deref() != Some(hostname) {
         return Err(not_here());
     }
-    let left_by = source.left_by().ok_or_else(not_here)?;
+    let former_claim = source.former_claim().ok_or_else(not_here)?;
     // A volume is younger than its claim, and the claim than its namespace, by the same clock.
     let older = evidence.namespace_created.zip(source.created);
     let older = older.is_some_and(|(namespace, made)| namespace <= made);
-    if !older || left_by.namespace != claim.namespace {
+    if !older || former_claim.namespace != claim.namespace {
         return Err(not_here());
     }
     if evidence.claim != ClaimState::Gone {
@@ -106,7 +109,7 @@ pub fn decide(
         return Err(Refusal::NoQuota(volume.to_owned()));
     }
     let place = source.path.as_deref().and_then(|path| place(path, directories));
-    place.ok_or_else(|| Refusal::OtherFolder(volume.to_owned()))
+    place.ok_or_else(|| Refusal::OtherDirectory(volume.to_owned()))
 }
 
 fn is_importable(source: &Source) -> bool {

@@ -38,7 +38,7 @@ impl Source {
 
     /// Returns the claim that it was for, if the volume is retained and no claim uses it.
     #[must_use]
-    pub fn left_by(&self) -> Option<&ClaimRef> {
+    pub fn former_claim(&self) -> Option<&ClaimRef> {
         let free = matches!(self.volume.phase, Phase::Released | Phase::Available);
         let kept = free && !self.volume.deleting && self.volume.policy == ReclaimPolicy::Retain;
         self.volume.claim.as_ref().filter(|claim| kept && claim.uid.is_some())

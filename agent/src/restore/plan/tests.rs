@@ -91,9 +91,9 @@ fn with(known: FoundVolume) -> Evidence {
     Evidence { data: SearchResult::Found(Box::new(known)), ..evidence() }
 }
 
-fn on(way: Way, evidence: &Evidence) -> Step {
+fn on(method: Method, evidence: &Evidence) -> Step {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    decide(&Request { claim: &claim, plan: &plan, id: &id, way }, evidence)
+    decide(&Request { claim: &claim, plan: &plan, id: &id, method }, evidence)
 }
 
 fn kept(phase: Phase) -> Evidence {
@@ -117,7 +117,7 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
     };
     let decided = |plan: &Plan, limit| {
         let (claim, id) = (claim(), id(OLD));
-        let request = Request { claim: &claim, plan, id: &id, way: Way::Undelete };
+        let request = Request { claim: &claim, plan, id: &id, method: Method::Undelete };
         decide(&request, &limited(limit))
     };
     assert!(matches!(decided(&plan, None), Step::Publish(_)));
@@ -132,10 +132,10 @@ fn a_class_that_requires_a_quota_gets_no_volume_without_one() {
 
 #[test]
 fn a_volume_is_restored_for_its_own_namespace() {
-    assert_eq!(on(Way::Undelete, &evidence()), Step::Publish(Box::new(known())));
+    assert_eq!(on(Method::Undelete, &evidence()), Step::Publish(Box::new(known())));
     // An earlier attempt was interrupted between the directory and the object.
     let halfway = FoundVolume { trashed: false, ..known() };
-    let step = on(Way::Undelete, &with(halfway.clone()));
+    let step = on(Method::Undelete, &with(halfway.clone()));
     assert_eq!(step, Step::Publish(Box::new(halfway)));
 }
 
@@ -143,10 +143,10 @@ fn a_volume_is_restored_for_its_own_namespace() {
 fn a_retained_volume_is_repointed_or_published_without_an_object() {
     for phase in [Phase::Released, Phase::Failed, Phase::Available] {
         let evidence = kept(phase);
-        assert!(matches!(on(Way::Adopt, &evidence), Step::Repoint(..)), "{phase:?}");
+        assert!(matches!(on(Method::Adopt, &evidence), Step::Repoint(..)), "{phase:?}");
     }
     let bare = Evidence { volume: None, ..kept(Phase::Released) };
-    assert!(matches!(on(Way::Adopt, &bare), Step::Publish(_)));
+    assert!(matches!(on(Method::Adopt, &bare), Step::Publish(_)));
 }
 
 #[test]
@@ -154,20 +154,20 @@ fn a_completed_restore_is_not_repeated() {
     let mine = volume(Phase::Pending, ReclaimPolicy::Delete);
     let claim = ClaimRef { namespace: "shop".into(), name: "new".into(), uid: Some(NEW.into()) };
     let mine = Volume { claim: Some(claim), ..mine };
-    for way in [Way::Undelete, Way::Adopt] {
+    for method in [Method::Undelete, Method::Adopt] {
         let evidence = Evidence { volume: Some(mine.clone()), ..evidence() };
-        assert_eq!(on(way, &evidence), Step::Done);
+        assert_eq!(on(method, &evidence), Step::Done);
         // The object alone proves nothing: it must be fastrak's.
         let forged = Volume { provisioned_by: None, ..mine.clone() };
         let evidence = Evidence { volume: Some(forged), ..evidence };
-        assert!(matches!(on(way, &evidence), Step::Refuse(_)));
+        assert!(matches!(on(method, &evidence), Step::Refuse(_)));
     }
 }
 
 #[test]
 fn all_former_claims_must_be_gone_except_the_requester() {
     let (claim, plan, id) = (claim(), plan(), id(OLD));
-    let request = Request { claim: &claim, plan: &plan, id: &id, way: Way::Undelete };
+    let request = Request { claim: &claim, plan: &plan, id: &id, method: Method::Undelete };
     let had = |claim: &str, uid: &str| ClaimRef {
         namespace: "shop".into(),
         name: claim.into(),
@@ -183,7 +183,7 @@ fn all_former_claims_must_be_gone_except_the_requester() {
 
 #[test]
 fn no_other_namespace_gets_the_volume_and_all_get_the_same_message() {
-    let refused = on(Way::Undelete, &Evidence { data: SearchResult::Absent, ..evidence() });
+    let refused = on(Method::Undelete, &Evidence { data: SearchResult::Absent, ..evidence() });
     assert!(matches!(refused, Step::Refuse(Refusal::NotHere { .. })));
     let theirs = |namespace: &str| ClaimRef { namespace: namespace.into(), ..known().owner };
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
@@ -204,30 +204,31 @@ fn no_other_namespace_gets_the_volume_and_all_get_the_same_message() {
         // Its UID is known and differs, independently of the clocks of the API servers.
         with(FoundVolume { namespace_uid: Some("namespace-0".to_owned()), ..known() }),
     ] {
-        for way in [Way::Undelete, Way::Adopt] {
-            assert_eq!(on(way, &evidence), refused, "{evidence:?}");
+        for method in [Method::Undelete, Method::Adopt] {
+            assert_eq!(on(method, &evidence), refused, "{evidence:?}");
         }
     }
 }
 
 #[test]
 fn a_volume_in_use_or_being_deleted_is_not_restored() {
-    let step = |way, volume| on(way, &Evidence { volume: Some(volume), ..kept(Phase::Released) });
+    let step =
+        |method, volume| on(method, &Evidence { volume: Some(volume), ..kept(Phase::Released) });
     let name = format!("pvc-{OLD}");
-    for way in [Way::Undelete, Way::Adopt] {
+    for method in [Method::Undelete, Method::Adopt] {
         let bound = volume(Phase::Bound, ReclaimPolicy::Retain);
-        assert_eq!(step(way, bound.clone()), Step::Refuse(Refusal::InUse(name.clone())));
+        assert_eq!(step(method, bound.clone()), Step::Refuse(Refusal::InUse(name.clone())));
         let leaving = Step::Wait(Wait::Deleting(name.clone()));
-        assert_eq!(step(way, Volume { deleting: true, ..bound.clone() }), leaving);
-        assert_eq!(step(way, volume(Phase::Released, ReclaimPolicy::Delete)), leaving);
+        assert_eq!(step(method, Volume { deleting: true, ..bound.clone() }), leaving);
+        assert_eq!(step(method, volume(Phase::Released, ReclaimPolicy::Delete)), leaving);
         let foreign = Volume { node_label: Some("node-b".into()), ..bound };
-        assert!(matches!(step(way, foreign), Step::Refuse(_)));
+        assert!(matches!(step(method, foreign), Step::Refuse(_)));
     }
     let free = volume(Phase::Released, ReclaimPolicy::Retain);
-    assert_eq!(step(Way::Undelete, free.clone()), Step::Refuse(Refusal::Kept(name.clone())));
+    assert_eq!(step(Method::Undelete, free.clone()), Step::Refuse(Refusal::Kept(name.clone())));
     let elsewhere = Volume { path: Some("/etc".into()), ..free };
-    assert!(matches!(step(Way::Adopt, elsewhere), Step::Refuse(Refusal::Unverified(_))));
-    assert_eq!(on(Way::Adopt, &evidence()), Step::Refuse(Refusal::Trashed(name)));
+    assert!(matches!(step(Method::Adopt, elsewhere), Step::Refuse(Refusal::Unverified(_))));
+    assert_eq!(on(Method::Adopt, &evidence()), Step::Refuse(Refusal::Trashed(name)));
 }
 
 #[test]
@@ -246,10 +247,10 @@ fn no_volume_is_restored_while_any_condition_forbids_it() {
         }),
     ];
     for evidence in cases {
-        assert!(!grants(&on(Way::Undelete, &evidence)), "{evidence:?}");
+        assert!(!grants(&on(Method::Undelete, &evidence)), "{evidence:?}");
     }
     let (claim, plan) = (claim(), plan());
-    let own = Request { claim: &claim, plan: &plan, id: &id(NEW), way: Way::Undelete };
+    let own = Request { claim: &claim, plan: &plan, id: &id(NEW), method: Method::Undelete };
     assert_eq!(decide(&own, &evidence()), Step::Refuse(Refusal::Itself));
 }
 
@@ -258,7 +259,7 @@ fn a_recorded_uid_proves_the_namespace_against_any_clock() {
     let recorded = FoundVolume { namespace_uid: Some("namespace-1".to_owned()), ..known() };
     for created in [Some(MADE + 1), Some(MADE), None] {
         let evidence = Evidence { namespace: Some(namespace(created)), ..with(recorded.clone()) };
-        assert!(grants(&on(Way::Undelete, &evidence)), "{created:?}");
+        assert!(grants(&on(Method::Undelete, &evidence)), "{created:?}");
     }
 }
 
@@ -266,18 +267,18 @@ fn a_recorded_uid_proves_the_namespace_against_any_clock() {
 fn a_namespace_with_the_annotation_inherits_the_volumes_of_an_earlier_one() {
     let heir = NamespaceView { inherits: true, ..namespace(Some(MADE + 1)) };
     let evidence = Evidence { namespace: Some(heir), ..evidence() };
-    assert!(grants(&on(Way::Undelete, &evidence)));
+    assert!(grants(&on(Method::Undelete, &evidence)));
     // And no others.
     let elsewhere = Identity { namespace: "other".into(), ..known().identity };
     let theirs = ClaimRef { namespace: "other".into(), ..known().owner };
     let known = FoundVolume { identity: elsewhere, owner: theirs, ..known() };
     let evidence = Evidence { data: SearchResult::Found(Box::new(known)), ..evidence };
-    assert!(!grants(&on(Way::Undelete, &evidence)));
+    assert!(!grants(&on(Method::Undelete, &evidence)));
 }
 
 proptest! {
     #[test]
-    fn nothing_is_given_unless_all_of_it_is_proven(
+    fn nothing_is_restored_unless_everything_is_proven(
         namespaces in proptest::array::uniform2(prop_oneof![Just("shop"), Just("other"), Just("")]),
         created in proptest::option::of(MADE - 1..MADE + 2),
         claims in prop_oneof![Just(ClaimState::Gone), Just(ClaimState::Waiting), Just(ClaimState::HasVolume(String::new()))],
@@ -298,7 +299,7 @@ proptest! {
             volume: volume.clone(), claims: claims.clone(), namespace: Some(namespace(created)), mounted,
             ..with(FoundVolume { identity, owner, trashed, ..known() })
         };
-        let step = on(if adopt { Way::Adopt } else { Way::Undelete }, &evidence);
+        let step = on(if adopt { Method::Adopt } else { Method::Undelete }, &evidence);
         if grants(&step) {
             prop_assert!(first == "shop" && last == "shop" && created.is_some_and(|at| at <= MADE));
             prop_assert!(claims == ClaimState::Gone && mounted == Some(false));

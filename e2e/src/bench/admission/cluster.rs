@@ -46,12 +46,12 @@ impl BenchCluster {
         &self.client
     }
 
-    /// Returns a folder that is removed with the cluster.
-    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+    /// Returns a directory that is removed with the cluster.
+    pub(crate) fn directory(&self, name: &str) -> Result<PathBuf> {
         self.plane.scratch_dir(name)
     }
 
-    /// Returns the folder of the logs.
+    /// Returns the directory of the logs.
     #[must_use]
     pub(crate) fn logs(&self) -> PathBuf {
         self.plane.logs_dir()

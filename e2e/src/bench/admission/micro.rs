@@ -31,7 +31,7 @@ const BATCH: u32 = 64;
 /// Measures both.
 pub(crate) async fn measure(cluster: &BenchCluster, processor: usize) -> Result<Vec<Figure>> {
     let program = baseline().await?;
-    let review = cluster.folder("micro")?.join("review.json");
+    let review = cluster.directory("micro")?.join("review.json");
     std::fs::write(&review, Review::of_a_claim().body()).context("write a review")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

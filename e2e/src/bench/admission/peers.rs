@@ -93,8 +93,8 @@ impl Peers {
         binaries: &Binaries,
         processor: usize,
     ) -> Result<Self> {
-        let folder = cluster.folder("peers")?;
-        let bundle = certificate(&folder)?;
+        let directory = cluster.directory("peers")?;
+        let bundle = certificate(&directory)?;
         // It watches classes and nodes with fastrak's rights.
         let kubeconfig = format!("-kubeconfig={}", cluster.kubeconfig().await?.display());
         let framework = Invocation::new(baseline().await?).arg(kubeconfig);
@@ -102,7 +102,7 @@ impl Peers {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
             let invocation = program
                 .arg(format!("--listen={address}"))
-                .arg(format!("--tls-dir={}", folder.display()))
+                .arg(format!("--tls-dir={}", directory.display()))
                 .through(&["taskset", "-c", &processor.to_string()]);
             let log = cluster.logs().join(name).with_extension("log");
             let process = Process::start(name, &invocation, &log)?;
@@ -148,7 +148,7 @@ pub(crate) fn micro(program: &Path, review: &Path, time: Duration) -> Invocation
 }
 
 /// Issues a certificate like fastrak's. Returns its CA.
-fn certificate(folder: &Path) -> Result<Vec<u8>> {
+fn certificate(directory: &Path) -> Result<Vec<u8>> {
     let validity = Validity::starting(clock::offset_now(), time::Duration::days(1));
     let ca = CertificateAuthority::generate("bench", validity).context("make a CA")?;
     let request = LeafRequest {
@@ -160,7 +160,7 @@ fn certificate(folder: &Path) -> Result<Vec<u8>> {
     };
     let pair = ca.issue(&request).context("make a certificate")?;
     for (name, text) in [("tls.crt", &pair.cert_pem), ("tls.key", &pair.key_pem)] {
-        std::fs::write(folder.join(name), text).with_context(|| format!("write {name}"))?;
+        std::fs::write(directory.join(name), text).with_context(|| format!("write {name}"))?;
     }
     Ok(ca.cert_pem().as_bytes().to_vec())
 }

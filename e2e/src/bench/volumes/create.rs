@@ -22,8 +22,8 @@ const HUNDRED: usize = 100;
 /// a record and a directory for data, which are synced before the rename, and the rename is synced
 /// before the volume is reported. The comparison with the minimal system calls for the same
 /// guarantee shows fastrak's own part of the difference.
-pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
-    let mut workload = Workload::new(folder)?;
+pub(super) fn rate(place: &str, directory: &Path) -> Result<Vec<Figure>> {
+    let mut workload = Workload::new(directory)?;
     let limit = workload.volume()?;
     let [mut volumes, mut bare, mut lasting, mut least] = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
@@ -58,8 +58,8 @@ pub(super) fn rate(place: &str, folder: &Path) -> Result<Vec<Figure>> {
 }
 
 /// Measures the time of a volume with many volumes beside the time with few.
-pub(super) fn growth(folder: &Path) -> Result<Vec<Figure>> {
-    let mut workload = Workload::new(&folder.join("many"))?;
+pub(super) fn growth(directory: &Path) -> Result<Vec<Figure>> {
+    let mut workload = Workload::new(&directory.join("many"))?;
     let mut hundreds = Vec::new();
     for _ in 0..HUNDREDS {
         let mut each = Vec::new();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const FILES: usize = 200_000;
 const FULL_FILES: usize = 1_000_000;
-const IN_A_FOLDER: usize = 1_000;
+const IN_A_DIRECTORY: usize = 1_000;
 /// One file in this number has content, because freeing blocks is slow on some disks.
 const NOT_EMPTY: usize = 10;
 /// The number of claims before and after the removal.
@@ -99,23 +99,23 @@ fn in_trash(trash: &Path, uid: &str) -> Option<PathBuf> {
     names.into_iter().find(is_it)
 }
 
-/// Creates small files in a folder and syncs them, so that their writing is not measured.
-fn fill(folder: &Path, files: usize) -> Result<()> {
-    for inner in 0..files / IN_A_FOLDER {
-        let inner = folder.join(inner.to_string());
-        std::fs::create_dir(&inner).context("make a folder")?;
-        for file in 0..IN_A_FOLDER {
+/// Creates small files in a directory and syncs them, so that their writing is not measured.
+fn fill(directory: &Path, files: usize) -> Result<()> {
+    for inner in 0..files / IN_A_DIRECTORY {
+        let inner = directory.join(inner.to_string());
+        std::fs::create_dir(&inner).context("make a directory")?;
+        for file in 0..IN_A_DIRECTORY {
             let content = if file % NOT_EMPTY == 0 { "small" } else { "" };
             std::fs::write(inner.join(file.to_string()), content).context("write a file")?;
         }
     }
-    let folder = std::fs::File::open(folder).context("open a folder")?;
-    rustix::fs::syncfs(&folder).context("sync a filesystem")
+    let directory = std::fs::File::open(directory).context("open a directory")?;
+    rustix::fs::syncfs(&directory).context("sync a filesystem")
 }
 
 /// Returns the number of files that are left. Files removed during the count are not counted.
-fn count(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+fn count(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let of = |entry: std::fs::DirEntry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => count(&entry.path()),
         Ok(_) => 1,
@@ -125,11 +125,11 @@ fn count(folder: &Path) -> usize {
 }
 
 /// Removes the rest. The agent may remove files at the same time.
-fn clear(folder: &Path) -> Result<()> {
+fn clear(directory: &Path) -> Result<()> {
     loop {
-        match std::fs::remove_dir_all(folder) {
+        match std::fs::remove_dir_all(directory) {
             Ok(()) => return Ok(()),
-            Err(_) if !folder.exists() => return Ok(()),
+            Err(_) if !directory.exists() => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
             Err(error) => return Err(error).context("remove the rest"),

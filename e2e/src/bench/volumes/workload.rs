@@ -1,4 +1,4 @@
-//! Creates volumes in a folder as the agent does, and bare directories to compare with.
+//! Creates volumes in a directory as the agent does, and bare directories to compare with.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser as _;
@@ -30,9 +30,9 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// Prepares a folder, which may have been used before.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
-        let (pool, bare) = (folder.join("pool"), folder.join("bare"));
+    /// Prepares a directory, which may have been used before.
+    pub(super) fn new(directory: &Path) -> Result<Self> {
+        let (pool, bare) = (directory.join("pool"), directory.join("bare"));
         let staging = bare.join(".staging");
         for path in [&pool, &staging] {
             std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;

@@ -1,8 +1,10 @@
-//! A control plane with `deploy/base` and `deploy/addresses`, two nodes, and a client with every kind of token.
+//! A control plane with `deploy/base` and `deploy/addresses`, two nodes, and a client with every kind
+//! of token.
 
 use anyhow::{Result, bail, ensure};
-use fastrak_api::names::{self, kubernetes};
+use fastrak_api::names;
 use fastrak_e2e::install::overlay;
+use fastrak_e2e::install::policies::agent_volume;
 use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, objects, shared,
 };
@@ -12,6 +14,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -177,31 +180,7 @@ pub(crate) fn uid() -> String {
 
 /// Returns the volume that the agent of a node creates, as JSON.
 pub(crate) fn volume_json(node: &str, uid: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {
-            "name": format!("pvc-{uid}"),
-            "labels": { names::NODE: node, names::POOL: "default" },
-            "annotations": { names::NODE: node, kubernetes::PROVISIONED_BY: names::PROVISIONER },
-            "finalizers": [names::VOLUME_FINALIZER],
-        },
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "capacity": { "storage": "1Gi" },
-            "claimRef": {
-                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                "namespace": "default", "name": "data", "uid": uid,
-            },
-            "local": { "path": format!("/var/lib/fastrak/{uid}/data") },
-            "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [
-                { "key": kubernetes::HOSTNAME, "operator": "In", "values": [node] },
-            ] }] } },
-            "persistentVolumeReclaimPolicy": "Delete",
-            "storageClassName": names::CLASS_DEFAULT,
-            "volumeMode": "Filesystem",
-        },
-    })
+    agent_volume(node, uid, Path::new("/var/lib/fastrak"))
 }
 
 /// Returns the volume that the agent of a node creates.

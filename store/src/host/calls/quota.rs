@@ -1,7 +1,5 @@
 //! The arguments and results of the calls that concern quotas.
 
-use std::fmt;
-
 /// How a filesystem can enforce quotas on directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
@@ -17,22 +15,44 @@ pub enum Support {
 }
 
 /// Why a filesystem cannot enforce quotas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuotaUnavailable {
     /// It has no quotas that this agent can set.
+    #[error("its filesystem has no quotas that the agent can set; use btrfs, XFS or ext4")]
     Unsupported,
     /// It is btrfs with quotas off.
+    #[error(
+        "the quotas of its btrfs are off; switch them on with `btrfs quota enable --simple`, or \
+         without --simple before Linux 6.7"
+    )]
     BtrfsOff,
     /// It is btrfs with full quotas, which do not count nested subvolumes towards the volume's
     /// limit.
+    #[error(
+        "the full quotas of its btrfs do not limit subvolumes that a pod creates in its volume; switch \
+         to simple quotas (Linux 6.7 and newer): `btrfs quota disable`, then `btrfs quota enable \
+         --simple`"
+    )]
     BtrfsFullQuotas,
     /// It supports project quotas and is mounted without them.
+    #[error(
+        "it is mounted without project quotas; mount it with prjquota (ext4 needs the features quota \
+         and project as well)"
+    )]
     ProjectsOff,
     /// It supports project quotas and the kernel is too old to set them.
+    #[error(
+        "the kernel lacks quotactl_fd, which sets the quotas of its filesystem; use Linux 5.14 or newer"
+    )]
     OldKernel,
     /// No project ID is free.
+    #[error("no free project ID was found for the volume")]
     NoProjectId,
     /// The agent lacks the permission.
+    #[error(
+        "the agent may not set quotas; give it the capability SYS_ADMIN, as the component \
+         deploy/quotas does"
+    )]
     Forbidden,
 }
 
@@ -73,37 +93,5 @@ impl Limits {
 impl From<&fastrak_api::volume::Identity> for Limits {
     fn from(identity: &fastrak_api::volume::Identity) -> Self {
         Self { bytes: Some(identity.bytes), inodes: identity.inodes() }
-    }
-}
-
-impl fmt::Display for QuotaUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unsupported => {
-                "its filesystem has no quotas that the agent can set; use btrfs, XFS or ext4"
-            }
-            Self::BtrfsOff => {
-                "the quotas of its btrfs are off; switch them on with `btrfs quota enable --simple`, \
-                 or without --simple before Linux 6.7"
-            }
-            Self::BtrfsFullQuotas => {
-                "the full quotas of its btrfs do not limit subvolumes that a pod creates in its volume; \
-                 switch to simple quotas (Linux 6.7 and newer): `btrfs quota disable`, then \
-                 `btrfs quota enable --simple`"
-            }
-            Self::ProjectsOff => {
-                "it is mounted without project quotas; mount it with prjquota (ext4 needs the \
-                 features quota and project as well)"
-            }
-            Self::OldKernel => {
-                "the kernel lacks quotactl_fd, which sets the quotas of its filesystem; use Linux \
-                 5.14 or newer"
-            }
-            Self::NoProjectId => "no free project ID was found for the volume",
-            Self::Forbidden => {
-                "the agent may not set quotas; give it the capability SYS_ADMIN, as the component \
-                 deploy/quotas does"
-            }
-        })
     }
 }

@@ -66,11 +66,11 @@ mod tests {
         let Some(list) = private_mount_table() else { return drop(missing("only root can mount")) };
         let quiet = || timeout(Duration::from_millis(20), list.changed());
         assert!(quiet().await.is_err());
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            mount("none", folder.path(), "tmpfs", MountFlags::empty(), None).unwrap();
+            mount("none", directory.path(), "tmpfs", MountFlags::empty(), None).unwrap();
             list.changed().await.unwrap();
-            unmount(folder.path(), UnmountFlags::DETACH).unwrap();
+            unmount(directory.path(), UnmountFlags::DETACH).unwrap();
             list.changed().await.unwrap();
         }
         assert!(quiet().await.is_err());

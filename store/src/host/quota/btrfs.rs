@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-mod raw;
+pub(in super::super) mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -51,22 +51,6 @@ pub(super) fn support(fd: BorrowedFd<'_>) -> Result<Support, Errno> {
         Err(Errno::PERM | Errno::ACCESS) => Ok(Support::None(QuotaUnavailable::Forbidden)),
         Err(errno) => Err(errno),
     }
-}
-
-/// Creates a subvolume.
-pub(in super::super) fn make(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
-    raw::create_subvolume(fd, name)
-}
-
-/// Removes a subvolume with its content in one call. Its quota group remains.
-pub(in super::super) fn remove(fd: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
-    raw::destroy_subvolume(fd, name)
-}
-
-/// Clears the read-only flag of the subvolume with this root directory. The kernel allows it to the
-/// owner and with CAP_FOWNER.
-pub(in super::super) fn make_writable(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    raw::set_subvolume_flags(fd, 0)
 }
 
 /// Sets or clears the limit of the subvolume with this root directory. With simple quotas the limit
@@ -155,12 +139,6 @@ pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[
     // Subvolumes from before Linux 3.6 have no UUID and a shorter item.
     let uuid = item.get(UUID..UUID + 16).and_then(|bytes| bytes.try_into().ok());
     Ok(Some(uuid.unwrap_or_default()))
-}
-
-/// Removes a quota group. The caller must check that the subvolume is gone: older kernels also
-/// remove the group of an existing subvolume.
-pub(in super::super) fn remove_group(fd: BorrowedFd<'_>, number: u64) -> Result<(), Errno> {
-    raw::destroy_group(fd, number)
 }
 
 /// Returns the first words of a group's item in the quota tree: little-endian 64-bit integers.

@@ -25,16 +25,16 @@ impl SubvolumeRecords {
     /// parent directory does not write the removal alone either, but everything before it
     /// (`btrfs_record_snapshot_destroy`).
     pub(super) fn record(&self, dir: &Dir, name: &OsStr) -> Result<(), Errno> {
-        let folder = match self {
+        let directory = match self {
             Self::NotNeeded => return Ok(()),
             Self::Unavailable(errno) => Err(*errno),
-            Self::Directory(folder) => Ok(folder),
+            Self::Directory(directory) => Ok(directory),
         };
         if !dir.handle().is_subvolume(name)? {
             return Ok(());
         }
         let subvolume = dir.open_same_mount(name)?.handle().subvolume()?;
-        match folder?.handle().open(&subvolume.record_name(), OpenMode::New) {
+        match directory?.handle().open(&subvolume.record_name(), OpenMode::New) {
             // An earlier attempt has recorded it.
             Ok(_) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(errno),

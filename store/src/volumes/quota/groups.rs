@@ -55,10 +55,10 @@ impl Store {
     }
 
     fn try_sweep_groups(&self, pool: &OpenPool<'_>) -> Result<usize, HostError> {
-        let Some(folder) = pool.dir.open_if_there(OsStr::new(layout::GROUPS))? else {
+        let Some(directory) = pool.dir.open_if_there(OsStr::new(layout::GROUPS))? else {
             return Ok(0);
         };
-        let names = folder.names(usize::MAX)?;
+        let names = directory.names(usize::MAX)?;
         let mut recorded: Vec<_> =
             names.iter().filter_map(|name| Subvolume::from_record_name(name)).collect();
         // While quotas are off there are no groups.
@@ -69,8 +69,8 @@ impl Store {
         self.cursors.choose(&pool.config.name, &mut recorded);
         let mut swept = 0;
         for subvolume in recorded {
-            if is_finished(&folder, &subvolume)? {
-                folder.remove_file(&subvolume.record_name())?;
+            if is_finished(&directory, &subvolume)? {
+                directory.remove_file(&subvolume.record_name())?;
                 swept += 1;
             }
         }
@@ -79,13 +79,13 @@ impl Store {
 }
 
 /// Returns whether a recorded subvolume needs no further work.
-fn is_finished(folder: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
-    match quota::subvolume_uuid(folder, subvolume.number)? {
+fn is_finished(directory: &Dir, subvolume: &Subvolume) -> Result<bool, HostError> {
+    match quota::subvolume_uuid(directory, subvolume.number)? {
         // The subvolume still exists, or the kernel is still removing it.
         Some(uuid) if uuid == subvolume.uuid => Ok(false),
         // Another subvolume has the ID and the group now.
         Some(_) => Ok(true),
-        None => quota::remove_groups(folder, subvolume.number),
+        None => quota::remove_groups(directory, subvolume.number),
     }
 }
 

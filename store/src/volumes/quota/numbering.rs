@@ -36,7 +36,7 @@ impl Store {
             Err(error) if matches!(error.errno, Errno::PERM | Errno::ACCESS) => {
                 return Ok(Some(QuotaUnavailable::Forbidden));
             }
-            Err(error) => return Err(VolumeError::Look(error)),
+            Err(error) => return Err(VolumeError::Read(error)),
         }
         self.grant(pool, identity).map(|()| None)
     }

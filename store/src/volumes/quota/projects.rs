@@ -22,10 +22,10 @@ const MAX_TRIES: u32 = 4096;
 /// volume is rarely used again.
 pub fn choose<E>(
     volume: &VolumeId,
-    mut already_exists: impl FnMut(u32) -> Result<bool, E>,
+    mut is_taken: impl FnMut(u32) -> Result<bool, E>,
 ) -> Result<Option<u32>, E> {
     for number in candidates(volume) {
-        if !already_exists(number)? {
+        if !is_taken(number)? {
             return Ok(Some(number));
         }
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_one_that_others_know_too() {
+    fn the_hash_is_fnv_1a() {
         // From the tables of the FNV authors.
         assert_eq!(
             (hash(b""), hash(b"a"), hash(b"foobar")),
@@ -75,43 +75,43 @@ mod tests {
     }
 
     #[test]
-    fn where_everything_is_taken_there_is_none() {
+    fn if_all_ids_are_taken_none_is_chosen() {
         let mut asked = BTreeSet::new();
         let all = choose::<Infallible>(&volume(7), |number| {
-            assert!(asked.insert(number), "{number} was asked for twice");
+            assert!(asked.insert(number), "{number} was checked twice");
             Ok(true)
         });
         assert_eq!((all, asked.len()), (Ok(None), MAX_TRIES as usize));
     }
 
     #[test]
-    fn a_question_that_fails_fails_the_choice() {
-        assert_eq!(choose(&volume(7), |_| Err("no answer")), Err("no answer"));
+    fn a_failed_check_fails_the_choice() {
+        assert_eq!(choose(&volume(7), |_| Err("no response")), Err("no response"));
     }
 
     #[test]
-    fn ten_thousand_volumes_get_ten_thousand_numbers_and_few_look_twice() {
+    fn ten_thousand_volumes_get_different_ids_with_few_checks() {
         let (mut taken, mut asked) = (BTreeSet::new(), 0);
         for bits in 0..10_000_u128 {
-            let look = |number: u32| {
+            let check = |number: u32| {
                 asked += 1;
                 Ok::<_, Infallible>(taken.contains(&number))
             };
-            let number = choose(&volume(bits.wrapping_mul(0x9E37_79B9_7F4A_7C15)), look);
+            let number = choose(&volume(bits.wrapping_mul(0x9E37_79B9_7F4A_7C15)), check);
             taken.insert(number.unwrap().unwrap());
         }
         assert_eq!(taken.len(), 10_000);
-        assert!(asked < 10_100, "{asked} questions");
+        assert!(asked < 10_100, "{asked} checks");
     }
 
     proptest! {
         #[test]
-        fn a_number_is_ours_and_never_one_that_is_taken(
+        fn a_chosen_id_is_in_the_range_and_not_taken(
             bits: u128,
             steps in btree_set(0..64_u32, 0..64),
             others in vec(any::<u32>(), 0..64),
         ) {
-            // Those that would be tried first are taken, in every pattern, and strangers' as well.
+            // Some of the first candidates and some IDs of other software are taken.
             let volume = volume(bits);
             let near: Vec<u32> = candidates(&volume).take(64).collect();
             let mut taken: BTreeSet<u32> = others.into_iter().collect();
@@ -123,9 +123,9 @@ mod tests {
         }
 
         #[test]
-        fn volumes_that_are_made_one_after_the_other_share_no_number(bits in vec(any::<u128>(), 1..64)) {
+        fn volumes_that_are_created_one_after_another_share_no_id(bits in vec(any::<u128>(), 1..64)) {
             let (mut taken, mut volumes) = (BTreeSet::new(), 0);
-            // The same identity twice stands for two that happen to begin at the same number.
+            // The same volume ID twice stands for two volumes whose search starts at the same ID.
             for bits in bits.iter().chain(&bits) {
                 prop_assert!(taken.insert(chosen(&volume(*bits), &taken).unwrap()));
                 volumes += 1;

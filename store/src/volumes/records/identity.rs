@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn an_identity_is_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(&Kernel, directory.path()).unwrap();
         write(&dir, &identity()).unwrap();
         let record = read(&dir, &identity().volume).unwrap();
         assert_eq!(record, Record::Verified(Box::new(identity())));

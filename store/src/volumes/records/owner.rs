@@ -7,6 +7,7 @@
 use crate::host::{Dir, HostError, Operation, files};
 use crate::volumes::trash::trashed::Trashed;
 use fastrak_api::claim_ref::ClaimRef;
+use fastrak_api::volume::Identity;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -54,6 +55,11 @@ pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
     }
 }
 
+/// Reads the record of a volume. Without one, the volume belongs to its original claim.
+pub fn read_or_original(dir: &Dir, identity: &Identity) -> Result<OwnerRecord, HostError> {
+    Ok(read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity))))
+}
+
 fn parse(content: &[u8]) -> Result<OwnerRecord, String> {
     match serde_json::from_slice::<OwnerRecord>(content) {
         Ok(record) if record.format == OWNER_FORMAT => Ok(record),
@@ -77,8 +83,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_back_and_an_unreadable_one_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::open_at(&Kernel, folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::open_at(&Kernel, directory.path()).unwrap();
         assert_eq!(read(&dir).unwrap(), None);
         let owner =
             ClaimRef { namespace: "n".to_owned(), name: "c".to_owned(), uid: Some("u".to_owned()) };
@@ -88,11 +94,11 @@ mod tests {
             assert_eq!(read(&dir).unwrap(), Some(record));
         }
         for text in ["", "{}", "\0\0\0", r#"{"format": 2, "owner": {}}"#] {
-            std::fs::write(folder.path().join(OWNER), text).unwrap();
+            std::fs::write(directory.path().join(OWNER), text).unwrap();
             assert!(read(&dir).unwrap_err().to_string().contains("owner.json"), "{text:?}");
         }
         let newer = r#"{"format": 2, "owner": {"namespace": "n", "claim": "c", "uid": "u"}}"#;
-        std::fs::write(folder.path().join(OWNER), newer).unwrap();
+        std::fs::write(directory.path().join(OWNER), newer).unwrap();
         assert!(read(&dir).unwrap_err().to_string().contains("format is 2"));
     }
 }

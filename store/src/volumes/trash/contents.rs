@@ -90,8 +90,7 @@ fn time(
     now: i64,
     ttl: u64,
 ) -> Result<(ClaimRef, i64, u64), HostError> {
-    let record =
-        owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity)));
+    let record = owner::read_or_original(dir, identity)?;
     // A volume without a recorded time starts now.
     let (due, spent) = match record.trashed {
         Some(trashed) => (trashed.due(now, ttl), trashed.spent(now, ttl)),

@@ -64,8 +64,7 @@ fn trash_with_retention(
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
     let dir = pool.open(name)?;
-    let known =
-        owner::read(&dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity)));
+    let known = owner::read_or_original(&dir, identity)?;
     let owner = metadata.owner.clone().unwrap_or_else(|| known.owner.clone());
     let same = owner == known.owner;
     let recorded = known.namespace_uid.filter(|_| same);

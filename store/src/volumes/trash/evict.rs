@@ -27,7 +27,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let evicted = evict(listings, &pool, (bytes, requester), now).map_err(VolumeError::Sort)?;
+        let evicted =
+            evict(listings, &pool, (bytes, requester), now).map_err(VolumeError::ReadTrash)?;
         if !evicted.is_empty() {
             self.signals.evicting.store(true, Ordering::Relaxed);
         }

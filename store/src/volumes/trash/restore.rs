@@ -11,7 +11,6 @@ use crate::volumes::{ProvisionedVolume, Store, VolumeError, layout, made, read_r
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_runtime::chain::Chain;
 use std::ffi::OsStr;
 
 /// A volume at its path or in the trash.
@@ -45,16 +44,10 @@ pub enum SearchResult {
 impl Store {
     /// Looks for a volume at its path and in the trash.
     pub fn search(&self, id: &VolumeId) -> Result<SearchResult, VolumeError> {
-        let (mut known, mut unknown) = (None, None);
-        for pool in self.pools.open_all() {
-            let pool = match pool {
-                Ok(pool) => pool,
-                Err(error) => {
-                    unknown.get_or_insert(Chain(&error).to_string());
-                    continue;
-                }
-            };
-            match search(&pool, id).map_err(VolumeError::Look)? {
+        let (pools, unknown) = self.usable_pools();
+        let mut known = None;
+        for pool in pools {
+            match search(&pool, id).map_err(VolumeError::Read)? {
                 SearchResult::Found(_) if known.is_some() => return Ok(duplicate()),
                 SearchResult::Found(found) => known = Some(found),
                 SearchResult::Absent => {}
@@ -92,7 +85,7 @@ impl Store {
 
     /// Grants the volume again: a volume in the trash has no grant.
     fn grant_again(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<(), VolumeError> {
-        let SearchResult::Found(known) = in_trash(pool, id).map_err(VolumeError::Look)? else {
+        let SearchResult::Found(known) = in_trash(pool, id).map_err(VolumeError::Read)? else {
             return Ok(());
         };
         self.grant_written(pool, &known.identity)?;
@@ -102,9 +95,7 @@ impl Store {
 
     /// Returns the claim that last had the volume, if it is not the original one.
     pub fn owner(&self, pool: &PoolName, id: &VolumeId) -> Result<Option<ClaimRef>, VolumeError> {
-        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        let record = self.owner_record(pool, id)?;
         Ok(record.map(|record| record.owner).filter(|owner| !owner.is(id.as_str())))
     }
 
@@ -115,10 +106,18 @@ impl Store {
         id: &VolumeId,
         owner: &ClaimRef,
     ) -> Result<bool, VolumeError> {
-        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Look)?;
-        let record = owner::read(&dir).map_err(VolumeError::Look)?;
+        let record = self.owner_record(pool, id)?;
         Ok(record.is_some_and(|record| record.owner == *owner && record.namespace_uid.is_some()))
+    }
+
+    fn owner_record(
+        &self,
+        pool: &PoolName,
+        id: &VolumeId,
+    ) -> Result<Option<OwnerRecord>, VolumeError> {
+        let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
+        owner::read(&dir).map_err(VolumeError::Read)
     }
 
     /// Records the owner of the volume, and the UID of its namespace if it is known.
@@ -130,8 +129,8 @@ impl Store {
         namespace_uid: Option<&str>,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Keep)?;
-        let known = owner::read(&dir).map_err(VolumeError::Keep)?;
+        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
+        let known = owner::read(&dir).map_err(VolumeError::WriteRecord)?;
         let known = known.filter(|record| record.owner == *owner);
         let recorded = known.as_ref().and_then(|record| record.namespace_uid.clone());
         let namespace_uid = namespace_uid.map(str::to_owned).or(recorded);
@@ -139,7 +138,7 @@ impl Store {
         if known.as_ref() == Some(&record) {
             return Ok(());
         }
-        owner::write(&dir, &record).map_err(VolumeError::Keep)
+        owner::write(&dir, &record).map_err(VolumeError::WriteRecord)
     }
 }
 
@@ -153,7 +152,7 @@ fn search(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError>
 }
 
 fn duplicate() -> SearchResult {
-    SearchResult::Unverified("it exists twice".to_owned())
+    SearchResult::Unverified("it exists in two places".to_owned())
 }
 
 fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
@@ -188,9 +187,7 @@ fn known(
     identity: Identity,
     trashed: bool,
 ) -> Result<SearchResult, HostError> {
-    let record =
-        owner::read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(&identity)));
-    let OwnerRecord { owner, namespace_uid, .. } = record;
+    let OwnerRecord { owner, namespace_uid, .. } = owner::read_or_original(dir, &identity)?;
     let pool = pool.config.name.clone();
     Ok(SearchResult::Found(Box::new(FoundVolume { pool, identity, owner, namespace_uid, trashed })))
 }

@@ -12,7 +12,7 @@ use fastrak_api::pool::PoolName;
 use std::sync::atomic::Ordering;
 
 /// The result of a review of one pool's trash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrashReview {
     /// The pool.
     pub pool: PoolName,
@@ -71,15 +71,7 @@ fn review(
     percent: u8,
     now: i64,
 ) -> Result<(TrashReview, Vec<Entry>), HostError> {
-    let name = pool.config.name.clone();
-    let mut reviewed = TrashReview {
-        pool: name,
-        volumes: 0,
-        bytes: 0,
-        expired: Vec::new(),
-        evicted: Vec::new(),
-        unreadable: 0,
-    };
+    let mut reviewed = TrashReview { pool: pool.config.name.clone(), ..TrashReview::default() };
     let Some(opened) = contents::open(pool, now)? else { return Ok((reviewed, Vec::new())) };
     let Opened { trash, entries, unreadable } = opened;
     reviewed.unreadable = unreadable;

@@ -32,7 +32,7 @@ pub(super) fn ext4_without_feature(inside: &Inside) -> Result<()> {
 }
 
 pub(super) fn memory(inside: &Inside) -> Result<()> {
-    let path = inside.folder("memory")?;
+    let path = inside.directory("memory")?;
     let folder = File::open(&path)?;
     same("its state", &project::state(folder.as_fd())?, &State::Off)?;
     store::says_what_is_lacking(&path, "no quotas that the agent can set")

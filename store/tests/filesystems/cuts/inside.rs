@@ -179,7 +179,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
     }
     for id in trashed(pool)? {
         let SearchResult::Found(known) = pool.store.search(&id)? else {
-            anyhow::bail!("{id} is not recoverable: {:?}", pool.store.search(&id)?);
+            anyhow::bail!("{id} is not restorable: {:?}", pool.store.search(&id)?);
         };
         ensure!(known.trashed, "{id} is there twice");
         let data = pool.path.join(layout::TRASH).join(id.as_str()).join(layout::DATA);
@@ -189,7 +189,7 @@ fn look(disk: &str, pool: &Pool) -> Result<Vec<Identity>> {
     Ok(found)
 }
 
-/// Returns the recoverable volumes.
+/// Returns the restorable volumes.
 fn trashed(pool: &Pool) -> Result<Vec<VolumeId>> {
     let trash = pool.path.join(layout::TRASH);
     if !trash.exists() {
@@ -240,7 +240,7 @@ fn grow(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
 
 fn bring_back(disk: &str, pool: &Pool, id: &VolumeId) -> Result<()> {
     let SearchResult::Found(known) = pool.store.search(id)? else {
-        anyhow::bail!("{id} is not recoverable: {:?}", pool.store.search(id)?);
+        anyhow::bail!("{id} is not restorable: {:?}", pool.store.search(id)?);
     };
     println!("fact {disk} returning {id} 0");
     pool.store.restore(&PoolName::default(), id, &ClaimRef::original(&known.identity))?;

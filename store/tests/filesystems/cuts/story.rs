@@ -20,7 +20,7 @@ struct Reported {
     made: bool,
     /// The tenant has synced a file.
     wrote: bool,
-    /// The volume is recoverable after its deletion.
+    /// The volume is restorable after its deletion.
     keeps: bool,
     /// The reported size, and the largest that was requested.
     bytes: u64,
@@ -34,7 +34,7 @@ enum End {
     #[default]
     NotAsked,
     Asked,
-    /// The volume was deleted, or is recoverable in the trash.
+    /// The volume was deleted, or is restorable in the trash.
     Gone,
     /// A restore was requested.
     Returning,
@@ -147,7 +147,7 @@ impl Reported {
         match (found.trashed, self.end) {
             (true, End::NotAsked) => return Err("it is in the trash".to_owned()),
             (false, End::Gone) => return Err("it was gone, and is there again".to_owned()),
-            (true, _) if !self.keeps => return Err("it is recoverable".to_owned()),
+            (true, _) if !self.keeps => return Err("it is restorable".to_owned()),
             (_, _) => {}
         }
         if !(self.bytes..=self.most.max(self.bytes)).contains(&found.bytes) {

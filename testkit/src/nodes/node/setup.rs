@@ -1,4 +1,4 @@
-//! Creates a node: its folders, namespaces and configuration, and its programs in order.
+//! Creates a node: its directories, namespaces and configuration, and its programs in order.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const TUNABLES: [(&str, &str); 6] = [
     ("kernel/keys/root_maxbytes", "25000000"),
 ];
 
-/// The folders of the machine that a node has its own of, and the names of its folders.
+/// The directories of the machine that a node has its own of, and the names of its directories.
 const OWN: [(&str, &str); 3] = [("lib", "/var/lib"), ("log", "/var/log"), ("run", "/run")];
 
 impl Node {
@@ -43,15 +43,15 @@ impl Node {
         number: u8,
     ) -> Result<Self> {
         let name = name_of(number);
-        let folder = state.subfolder(Path::new("nodes").join(&name))?;
+        let directory = state.subdirectory(Path::new("nodes").join(&name))?;
         for part in OWN.iter().map(|(part, _)| *part).chain(["settings", "tunables"]) {
-            state.subfolder(folder.join(part))?;
+            state.subdirectory(directory.join(part))?;
         }
         let compartment = sandbox.compartment(&name, &state.logs()).await?;
         network::connect_node(sandbox, &compartment, number).await?;
         let (logs, running) = (state.logs(), Mutex::default());
         let calls = BTreeMap::new();
-        let mut node = Self { name, number, folder, logs, running, calls, compartment };
+        let mut node = Self { name, number, directory, logs, running, calls, compartment };
         let cgroup = cgroups::create(state.id(), &node.name)?;
         node.write_settings(host, state, &cgroup)?;
         node.mount().await?;
@@ -81,7 +81,7 @@ impl Node {
     }
 
     fn write_settings(&self, host: &Host, state: &StateFolder, cgroup: &str) -> Result<()> {
-        let settings = self.folder.join("settings");
+        let settings = self.directory.join("settings");
         let setting = NodeSetting {
             address: self.address(),
             pods: &pod_range(self.number),
@@ -90,37 +90,37 @@ impl Node {
             ca: &state.path().join("pki/ca.crt"),
             cgroup,
         };
-        std::fs::create_dir_all(settings.join("cni")).context("make a folder for networks")?;
+        std::fs::create_dir_all(settings.join("cni")).context("make a directory for networks")?;
         self.write("containerd.toml", &setting.containerd())?;
         self.write("kubelet.json", &setting.kubelet())?;
         self.write("cni/pods.conflist", &setting.network())?;
-        // The machine's file may be in a folder that the node has its own of.
+        // The machine's file may be in a directory that the node has its own of.
         self.write("resolv.conf", "nameserver 127.0.0.1\n")?;
         for (path, value) in TUNABLES {
-            let file = self.folder.join("tunables").join(path.replace('/', "."));
+            let file = self.directory.join("tunables").join(path.replace('/', "."));
             std::fs::write(&file, format!("{value}\n")).context("write a tunable")?;
         }
         Ok(())
     }
 
     async fn mount(&self) -> Result<()> {
-        let folder = self.folder.display();
+        let directory = self.directory.display();
         let mut script = format!("set -e; hostname {}\n", self.name);
         for (part, place) in OWN {
             // Shared, so that later mounts of the kubelet propagate to containers. Private before
-            // that, so that they do not propagate to the source folder.
+            // that, so that they do not propagate to the source directory.
             script += &format!(
-                "mount --bind {folder}/{part} {place}; mount --make-private {place}; \
+                "mount --bind {directory}/{part} {place}; mount --make-private {place}; \
                  mount --make-shared {place}\n"
             );
         }
         for (path, _) in TUNABLES {
             let file = path.replace('/', ".");
             script += &format!(
-                "[ ! -e /proc/sys/{path} ] || mount --bind {folder}/tunables/{file} /proc/sys/{path}\n"
+                "[ ! -e /proc/sys/{path} ] || mount --bind {directory}/tunables/{file} /proc/sys/{path}\n"
             );
         }
-        self.run(&["sh", "-c", &script]).await.context("mount a node's folders").map(drop)
+        self.run(&["sh", "-c", &script]).await.context("mount a node's directories").map(drop)
     }
 
     async fn start_runtime(&mut self) -> Result<()> {
@@ -143,7 +143,7 @@ impl Node {
     }
 
     fn setting(&self, name: &str) -> PathBuf {
-        self.folder.join("settings").join(name)
+        self.directory.join("settings").join(name)
     }
 }
 

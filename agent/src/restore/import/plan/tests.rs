@@ -115,7 +115,7 @@ fn only_a_name_in_one_of_the_directories_is_a_place() {
         "",
     ] {
         let evidence = with(Source { path: Some(path.into()), ..source() });
-        assert!(matches!(decide_on(&evidence), Err(Refusal::OtherFolder(_))), "{path}");
+        assert!(matches!(decide_on(&evidence), Err(Refusal::OtherDirectory(_))), "{path}");
     }
     assert!(decide_on(&with(Source { path: None, ..source() })).is_err());
 }

@@ -97,22 +97,24 @@ const GROUP: Opcode = opcode::write::<GroupArgs>(BTRFS, 42);
 const LIMIT: Opcode = opcode::read::<LimitArgs>(BTRFS, 43);
 const INFO: Opcode = opcode::read::<SubvolumeInfo>(BTRFS, 60);
 
-pub(super) fn create_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+pub(in crate::host) fn create_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let args = SubvolumeArgs { fd: 0, transaction: 0, flags: 0, unused: [0; 4], name: text(name)? };
     // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<CREATE, _>::new(args)) }
 }
 
-pub(super) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+/// Removes a subvolume with its content. Its quota group remains.
+pub(in crate::host) fn destroy_subvolume(fd: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let args = NameArgs { fd: 0, name: text(name)? };
     // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<DESTROY, _>::new(args)) }
 }
 
-/// Sets the flags of the subvolume with this root directory. The only settable flag is read-only.
-pub(super) fn set_subvolume_flags(fd: BorrowedFd<'_>, flags: u64) -> Result<()> {
+/// Clears the only settable flag, read-only, of the subvolume with this root directory. The kernel
+/// allows it to the owner and with CAP_FOWNER.
+pub(in crate::host) fn make_writable(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS; the structure matches and is only read.
-    unsafe { ioctl(fd, Setter::<SET_FLAGS, u64>::new(flags)) }
+    unsafe { ioctl(fd, Setter::<SET_FLAGS, u64>::new(0)) }
 }
 
 pub(super) fn limit_group(fd: BorrowedFd<'_>, group: u64, flags: u64, most: u64) -> Result<()> {
@@ -141,7 +143,9 @@ pub(super) fn assign_group(fd: BorrowedFd<'_>, member: u64, group: u64) -> Resul
     unsafe { ioctl(fd, Setter::<ASSIGN, _>::new(args)) }
 }
 
-pub(super) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
+/// Removes a quota group. The caller must check that the subvolume is gone: older kernels also
+/// remove the group of an existing subvolume.
+pub(in crate::host) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<()> {
     let args = GroupArgs { create: 0, group };
     // SAFETY: the number is that of BTRFS_IOC_QGROUP_CREATE; the structure matches and is only read.
     unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
