@@ -1,0 +1,53 @@
+//! Reports the problems that the snapshot shows. Every replica sets the metrics. The leader also
+//! logs each problem and records events; `agents.rs` and `defaults.rs` decide which.
+
+use super::agents::DownAgents;
+use super::metrics::SnapshotMetrics;
+use super::watcher::SnapshotStore;
+use crate::event::Events;
+use fastrak_runtime::lease::Leadership;
+use fastrak_runtime::shutdown::Shutdown;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// The task that reports problems.
+pub struct SnapshotReporter {
+    /// The snapshot of the cluster.
+    pub store: SnapshotStore,
+    /// The metrics.
+    pub metrics: SnapshotMetrics,
+    /// The event queue.
+    pub events: Events,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
+    /// The namespace of the agents.
+    pub namespace: String,
+    /// How long an agent may be not Ready before it is down.
+    pub agent_grace: Duration,
+}
+
+impl SnapshotReporter {
+    /// Reports until shutdown is requested. A replica that does not lead reports all problems again
+    /// once it leads.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
+        let mut changes = self.store.subscribe();
+        let (mut notes, mut down) = (Vec::new(), DownAgents::new());
+        loop {
+            let leads = self.leadership.is_held();
+            if let Some(snapshot) = self.store.latest() {
+                self.metrics.show_defaults(&snapshot);
+                self.metrics.show_agents(&snapshot);
+                (notes, down) = if leads {
+                    (self.report_classes(&snapshot, &notes), self.report_agents(&snapshot, &down))
+                } else {
+                    Default::default()
+                };
+            }
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                () = self.leadership.changed(leads) => {}
+                Ok(()) = changes.changed() => {}
+            }
+        }
+    }
+}
