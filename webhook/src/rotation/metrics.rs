@@ -46,7 +46,7 @@ fastrak_api::text_enum! {
     /// The cause of a failure.
     pub enum Cause {
         /// There is no webhook configuration.
-        NoConfiguration = "unregistered",
+        NoConfiguration = "no_configuration",
         /// The webhook configuration could not be read.
         ReadConfiguration = "read_configuration",
         /// The bundle could not be published.

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
 /// The maximum number of events at a time. If a whole rollout fails, the log has the number.
-const MOST_EVENTS: usize = 10;
+const MAX_EVENTS: usize = 10;
 
 /// Nodes whose agent is down, with the pod that is not Ready.
 pub(super) type DownAgents = BTreeMap<NodeName, SmolStr>;
@@ -27,9 +27,9 @@ impl SnapshotReporter {
         if new.is_empty() {
             return down;
         }
-        let nodes: Vec<_> = new.iter().take(MOST_EVENTS).map(|(node, _)| node.as_str()).collect();
+        let nodes: Vec<_> = new.iter().take(MAX_EVENTS).map(|(node, _)| node.as_str()).collect();
         tracing::warn!(agents = new.len(), ?nodes, "agents are not Ready");
-        for (node, pod) in new.into_iter().take(MOST_EVENTS) {
+        for (node, pod) in new.into_iter().take(MAX_EVENTS) {
             self.record_down(node, pod);
         }
         down
