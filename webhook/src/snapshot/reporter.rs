@@ -5,6 +5,7 @@ use super::agents::DownAgents;
 use super::metrics::SnapshotMetrics;
 use super::watcher::SnapshotStore;
 use crate::event::Events;
+use fastrak_admission::snapshot::Snapshot;
 use fastrak_runtime::lease::Leadership;
 use fastrak_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
@@ -26,22 +27,18 @@ pub struct SnapshotReporter {
     pub agent_grace: Duration,
 }
 
+/// The reported problems: the notes about classes, and the agents that are down.
+type Reported = (Vec<String>, DownAgents);
+
 impl SnapshotReporter {
-    /// Reports until shutdown is requested. A replica that does not lead reports all problems again
-    /// once it leads.
+    /// Reports until shutdown is requested.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut changes = self.store.subscribe();
-        let (mut notes, mut down) = (Vec::new(), DownAgents::new());
+        let mut reported = Reported::default();
         loop {
             let leads = self.leadership.is_held();
             if let Some(snapshot) = self.store.latest() {
-                self.metrics.show_defaults(&snapshot);
-                self.metrics.show_agents(&snapshot);
-                (notes, down) = if leads {
-                    (self.report_classes(&snapshot, &notes), self.report_agents(&snapshot, &down))
-                } else {
-                    Default::default()
-                };
+                reported = self.report(&snapshot, leads, &reported);
             }
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
@@ -49,5 +46,16 @@ impl SnapshotReporter {
                 Ok(()) = changes.changed() => {}
             }
         }
+    }
+
+    /// Reports the problems that have not been reported. A replica that does not lead reports all
+    /// of them once it leads.
+    fn report(&self, snapshot: &Snapshot, leads: bool, (notes, down): &Reported) -> Reported {
+        self.metrics.show_defaults(snapshot);
+        self.metrics.show_agents(snapshot);
+        if !leads {
+            return Reported::default();
+        }
+        (self.report_classes(snapshot, notes), self.report_agents(snapshot, down))
     }
 }
