@@ -130,8 +130,8 @@ impl Snapshot {
         found
     }
 
-    /// Returns the nodes that can hold a volume of a class, by name. Taints and readiness do not
-    /// count: they change, and a volume stays.
+    /// Returns the eligible nodes of a class by name: those that can hold its volumes. Taints and
+    /// readiness do not count: they change, and a volume stays.
     pub fn eligible<'a>(
         &'a self,
         class: &'a Class,
@@ -139,8 +139,7 @@ impl Snapshot {
         self.nodes.iter().filter(|(_, node)| node.eligibility(class).is_ok())
     }
 
-    /// Returns the nodes that can hold a volume of a class and run an agent. If agents are unknown,
-    /// all that can hold one.
+    /// Returns the eligible nodes that run an agent. If agents are unknown, all eligible ones.
     pub fn with_agent<'a>(
         &'a self,
         class: &'a Class,

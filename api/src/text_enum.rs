@@ -1,4 +1,4 @@
-//! A macro for enums of which each value has a fixed text: a value in the API or of a metric's label.
+//! A macro for enums whose values have a fixed text: values in the API, labels of metrics.
 
 /// Defines an enum with the text of each value, so that a new value is one row. `ALL` lists the
 /// values, `as_str` and `Display` return the text, and `parse` finds the value of a text.

@@ -6,8 +6,7 @@ use crate::event;
 use crate::metrics::Metrics;
 use crate::probe::controller::{Probe, ProbeArgs};
 use crate::repair::controller::{RepairArgs, RepairController};
-use crate::snapshot::agents::AgentsWatch;
-use crate::snapshot::defaults::DefaultsWatch;
+use crate::snapshot::reporter::SnapshotReporter;
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::mutate::service::Settings;
 use fastrak_api::duration::parse_second_or_more;
@@ -44,8 +43,7 @@ pub struct Lead {
     election: Election,
     leadership: Leadership,
     events: EventWriter,
-    defaults: DefaultsWatch,
-    agents: AgentsWatch,
+    reporter: SnapshotReporter,
     repair: RepairController,
     probe: Option<Probe>,
     allocation: Option<AllocationController>,
@@ -79,19 +77,13 @@ impl Lead {
         let (election, leadership) =
             Election::new(leases, names::WEBHOOK_LEASE, candidate, args.lease_duration);
         let (events, queue) = event::channel();
-        let defaults = DefaultsWatch {
-            store: store.clone(),
-            metrics: metrics.snapshot.clone(),
-            events: events.clone(),
-            leadership: leadership.clone(),
-        };
-        let agents = AgentsWatch {
+        let reporter = SnapshotReporter {
             store: store.clone(),
             metrics: metrics.snapshot.clone(),
             events: events.clone(),
             leadership: leadership.clone(),
             namespace: namespace.to_owned(),
-            grace: needs.agent_grace,
+            agent_grace: needs.agent_grace,
         };
         let repair = RepairController {
             client: client.clone(),
@@ -118,18 +110,16 @@ impl Lead {
             metrics: metrics.probe.clone(),
         });
         let events = event::writer(queue, client.clone());
-        Self { election, leadership, events, defaults, agents, repair, probe, allocation }
+        Self { election, leadership, events, reporter, repair, probe, allocation }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, events, defaults, agents, repair, probe, allocation } =
-            self;
+        let Self { election, leadership, events, reporter, repair, probe, allocation } = self;
         parts.spawn("election", election.run(shutdown.clone()));
         // It ends once the tasks that record events have returned.
         parts.spawn("events", events.run());
-        parts.spawn("defaults", defaults.run(shutdown.clone()));
-        parts.spawn("agents", agents.run(shutdown.clone()));
+        parts.spawn("reporter", reporter.run(shutdown.clone()));
         let (leads, ending) = (leadership.clone(), shutdown.clone());
         parts.spawn("repair", async move {
             leads.while_held(&ending, || repair.run()).await;

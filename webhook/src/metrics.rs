@@ -57,6 +57,36 @@ impl Metrics {
     }
 }
 
+/// Defines the metrics of a module, a row each: the field, the type, a constructor unless it is the
+/// default, the name and the help. Clones share the values.
+macro_rules! metric_table {
+    (
+        $(#[$meta:meta])*
+        pub struct $struct:ident {
+            $($(#[$doc:meta])* $field:ident: $type:ty $(= $new:expr)?, $name:literal, $help:literal;)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $struct {
+            $(#[doc = concat!(" ", $help, ".")] $(#[$doc])* pub $field: $type,)+
+        }
+
+        impl $struct {
+            /// Registers the metrics.
+            #[must_use]
+            pub fn register(registry: &mut prometheus_client::registry::Registry) -> Self {
+                $(let $field: $type = $crate::metrics::metric_table!(@new $type $(, $new)?);
+                registry.register($name, $help, <$type>::clone(&$field));)+
+                Self { $($field),+ }
+            }
+        }
+    };
+    (@new $type:ty) => { <$type>::default() };
+    (@new $type:ty, $new:expr) => { $new };
+}
+pub(crate) use metric_table;
+
 /// Makes the texts of enums the values of labels.
 macro_rules! label_values {
     ($($name:ty),+) => {$(

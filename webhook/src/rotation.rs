@@ -92,8 +92,8 @@ impl Outputs {
     /// not respond. Without a webhook configuration it is not ready: no review can arrive.
     fn report(&self, error: &RotationError, serving: bool) {
         let chain = Chain(error).to_string();
-        let unregistered = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
-        if unregistered || !serving {
+        let is_missing = matches!(error, RotationError::Bundle(BundleError::NoConfiguration));
+        if is_missing || !serving {
             self.ready.not_ready(chain.clone());
         }
         self.metrics.fail(error.cause());

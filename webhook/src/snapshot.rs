@@ -3,8 +3,8 @@
 //! `fastrak_admission::snapshot` defines the snapshot.
 
 pub(crate) mod agent_pods;
-pub mod agents;
-pub mod defaults;
+mod agents;
+mod defaults;
 pub mod metrics;
-mod updates;
+pub mod reporter;
 pub mod watcher;

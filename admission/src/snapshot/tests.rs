@@ -69,7 +69,7 @@ fn a_node_is_read() {
 }
 
 #[test]
-fn a_node_that_is_leaving_or_runs_another_system_is_unfit() {
+fn a_node_that_is_leaving_or_runs_another_system_is_ineligible() {
     let windows = node(&json!({"metadata": {"labels": {"kubernetes.io/os": "windows"}}}));
     assert_eq!(windows.ineligible, Some(Ineligible::NotLinux));
     let leaving = node(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
@@ -112,22 +112,22 @@ fn a_node_is_open_to_all_pods_to_those_that_tolerate_a_taint_or_to_none() {
 }
 
 #[test]
-fn a_node_without_a_ready_agent_is_able_and_not_eligible() {
+fn an_eligible_node_may_have_no_ready_agent() {
     let classes = Arc::new([class("ours", "2026-01-01T00:00:00Z", true)].into());
     let name = |text: &str| NodeName::parse(text).unwrap();
     let nodes = ["a", "b", "c"].map(|text| (name(text), node(&json!({"metadata": {}}))));
     let snapshot = Snapshot { classes, nodes: Arc::new(nodes.into()), ..Snapshot::default() };
-    let eligible = |snapshot: &Snapshot| -> Vec<String> {
+    let with_agent = |snapshot: &Snapshot| -> Vec<String> {
         let class = snapshot.class("ours").unwrap();
         assert_eq!(snapshot.eligible(class).count(), 3);
         snapshot.with_agent(class).map(|(name, _)| name.to_string()).collect()
     };
-    assert_eq!(eligible(&snapshot), ["a", "b", "c"], "as long as nothing is known of agents");
+    assert_eq!(with_agent(&snapshot), ["a", "b", "c"], "as long as nothing is known of agents");
     let agents = [
         (name("a"), Agent::Ready),
         (name("b"), Agent::Starting),
         (name("c"), Agent::Down { pod: None }),
     ];
     let snapshot = Snapshot { agents: Some(Arc::new(agents.into())), ..snapshot };
-    assert_eq!(eligible(&snapshot), ["a", "b"]);
+    assert_eq!(with_agent(&snapshot), ["a", "b"]);
 }

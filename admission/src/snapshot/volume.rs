@@ -12,7 +12,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 /// The maximum size of a volume's labels. Larger ones are not kept.
-const MOST_LABELS: usize = 2048;
+const MAX_LABELS: usize = 2048;
 
 /// A PersistentVolume that a claim can get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl PartialVolume<'_> {
     fn labels(&self) -> Option<Box<[Label]>> {
         let labels = || self.metadata.labels.iter().flat_map(|labels| labels.iter());
         let size = labels().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        (size <= MOST_LABELS)
+        (size <= MAX_LABELS)
             .then(|| labels().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }

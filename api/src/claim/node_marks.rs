@@ -3,28 +3,20 @@
 use super::Claim;
 use crate::node::NodeName;
 
-/// Which of the two a claim lacks. A mark that names another node counts as missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingMarks {
-    /// The label, by which an agent sees the claim.
-    Label,
-    /// The annotation, by which a policy lets an agent write the claim's status.
-    Annotation,
-    /// Both.
-    Both,
+crate::text_enum! {
+    /// Which of the two a claim lacks, as messages name them. A mark that names another node counts
+    /// as missing.
+    pub enum MissingMarks {
+        /// The label, by which an agent sees the claim.
+        Label = "label",
+        /// The annotation, by which a policy lets an agent write the claim's status.
+        Annotation = "annotation",
+        /// Both.
+        Both = "label and annotation",
+    }
 }
 
 impl MissingMarks {
-    /// The marks, as messages name them.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Label => "label",
-            Self::Annotation => "annotation",
-            Self::Both => "label and annotation",
-        }
-    }
-
     /// Returns whether the label is missing.
     #[must_use]
     pub const fn label(self) -> bool {

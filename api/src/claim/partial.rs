@@ -12,7 +12,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// How many bytes of a selector are kept: as much as a dozen labels of a usual length.
-const LONGEST_SELECTOR: usize = 2048;
+const MAX_SELECTOR: usize = 2048;
 
 /// The parts of a claim.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -140,7 +140,7 @@ impl Selector<'_> {
         let pairs = self.match_labels.iter().flat_map(Pairs::iter);
         let size = pairs.map(|(key, value)| key.len() + value.len()).sum::<usize>()
             + self.match_expressions.iter().flatten().map(Expression::size).sum::<usize>();
-        (size <= LONGEST_SELECTOR).then(|| labels.chain(expressions).collect())?
+        (size <= MAX_SELECTOR).then(|| labels.chain(expressions).collect())?
     }
 }
 

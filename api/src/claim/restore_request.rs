@@ -21,24 +21,15 @@ pub enum RestoreRequest {
 /// An invalid request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreRequestError {
-    /// The annotation does not name a volume of fastrak.
-    #[error(
-        "annotation {key} is {value:?}, which is not a volume of fastrak; write its name, such as \
-         pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"
-    )]
-    NoVolume {
+    /// The annotation does not name such an object.
+    #[error("annotation {key} is {value:?}, which is not {expected}")]
+    Invalid {
         /// The annotation.
         key: &'static str,
         /// Its value.
         value: String,
-    },
-    /// The annotation is not a valid name of a PersistentVolume.
-    #[error("annotation {key} is {value:?}, which is not the name of a PersistentVolume")]
-    NoName {
-        /// The annotation.
-        key: &'static str,
-        /// Its value.
-        value: String,
+        /// What it should be.
+        expected: &'static str,
     },
     /// The claim has several of the annotations.
     #[error(
@@ -49,6 +40,10 @@ pub enum RestoreRequestError {
     )]
     Several,
 }
+
+const VOLUME: &str = "a volume of fastrak; write its name, such as \
+                      pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
+const PERSISTENT_VOLUME: &str = "the name of a PersistentVolume";
 
 /// The maximum length of an object name.
 const MAX_NAME_LENGTH: usize = 253;
@@ -70,15 +65,17 @@ impl RestoreRequest {
     }
 
     fn of(key: &'static str, value: &str) -> Result<Self, RestoreRequestError> {
+        let invalid =
+            |expected| RestoreRequestError::Invalid { key, value: clipped(value), expected };
         let volume = || {
             let id = VolumeId::from_volume_name(value).or_else(|| VolumeId::parse(value).ok());
-            id.ok_or_else(|| RestoreRequestError::NoVolume { key, value: clipped(value) })
+            id.ok_or_else(|| invalid(VOLUME))
         };
         match key {
             names::UNDELETE => volume().map(Self::Undelete),
             names::ADOPT => volume().map(Self::Adopt),
             _ if is_name(value) => Ok(Self::Import(value.to_owned())),
-            _ => Err(RestoreRequestError::NoName { key, value: clipped(value) }),
+            _ => Err(invalid(PERSISTENT_VOLUME)),
         }
     }
 

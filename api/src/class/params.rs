@@ -69,37 +69,12 @@ pub enum OnDelete {
     Trash(Duration),
 }
 
-/// An invalid parameter.
+/// An invalid parameter of a class, with what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParamError {
-    /// No class of fastrak's has such a parameter.
-    #[error("class {class} has unknown parameter {key:?}; known parameters: {}", known())]
-    Unknown {
-        /// The class.
-        class: String,
-        /// The parameter.
-        key: String,
-    },
-    /// The value is not one that the parameter can have.
-    #[error("class {class} has {key}: {value:?}; {problem}")]
-    Invalid {
-        /// The class.
-        class: String,
-        /// The parameter.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong with it, or what to write instead.
-        problem: String,
-    },
-    /// The class limits the time in the trash, and its volumes do not go there.
-    #[error(
-        "class {class} has trashTTL without onDelete: trash; set onDelete: trash, or remove trashTTL"
-    )]
-    TrashTtlAlone {
-        /// The class.
-        class: String,
-    },
+#[error("class {class} has {problem}")]
+pub struct ParamError {
+    class: String,
+    problem: String,
 }
 
 /// The parameters as they are read, before they are compared with each other.
@@ -150,22 +125,24 @@ const ANY_POOL: &str = "*";
 /// How long the trash keeps data if the class does not say.
 const TRASH_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+const TRASH_TTL_ALONE: &str =
+    "trashTTL without onDelete: trash; set onDelete: trash, or remove trashTTL";
+
 impl Class {
     /// Reads the parameters. An unknown one is an error: a misspelt parameter would otherwise give
     /// a volume that its user does not expect.
     pub fn params(&self) -> Result<ClassParams, ParamError> {
-        let class = || self.name.clone();
+        let wrong = |problem| ParamError { class: self.name.clone(), problem };
         let mut draft = Draft::default();
         for (key, value) in &self.parameters {
             let row = PARAMETERS.iter().find(|(known, _)| known == key);
-            let unknown = || ParamError::Unknown { class: class(), key: key.clone() };
-            let (key, read) = *row.ok_or_else(unknown)?;
-            read(&mut draft, value).map_err(|problem| ParamError::Invalid {
-                class: class(),
-                key,
-                value: value.clone(),
-                problem,
-            })?;
+            let Some((key, read)) = row else {
+                let known = parameter_names().collect::<Vec<_>>().join(", ");
+                let problem = format!("unknown parameter {key:?}; known parameters: {known}");
+                return Err(wrong(problem));
+            };
+            let problem = |problem| wrong(format!("{key}: {value:?}; {problem}"));
+            read(&mut draft, value).map_err(problem)?;
         }
         let Draft { mut params, trash_ttl } = draft;
         match (&mut params.on_delete, trash_ttl) {
@@ -174,7 +151,7 @@ impl Class {
                 *ttl = wanted;
                 Ok(params)
             }
-            (OnDelete::Delete, Some(_)) => Err(ParamError::TrashTtlAlone { class: class() }),
+            (OnDelete::Delete, Some(_)) => Err(wrong(TRASH_TTL_ALONE.to_owned())),
         }
     }
 }
@@ -182,10 +159,6 @@ impl Class {
 /// Returns the names of all parameters.
 pub fn parameter_names() -> impl Iterator<Item = &'static str> {
     PARAMETERS.iter().map(|(name, _)| *name)
-}
-
-fn known() -> String {
-    parameter_names().collect::<Vec<_>>().join(", ")
 }
 
 fn set<T, E: ToString>(field: &mut T, value: Result<T, E>) -> Result<(), String> {

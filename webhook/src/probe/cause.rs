@@ -57,7 +57,7 @@ causes! {
         "another webhook or policy rejects the claim or fails: the message names it; it may reject \
          claims of users too";
     /// The API server did not call the webhook.
-    Unregistered = "unregistered",
+    NotCalled = "not_called",
         "the API server admits the probe without the webhook's mark: apply the manifests again; \
          fastrak_webhook_configuration_drift says what differs; a replica that is starting or \
          overloaded leaves the mark out too";

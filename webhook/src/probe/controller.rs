@@ -82,11 +82,7 @@ impl ProbeStatus<'_> {
         match (report, outcome) {
             (Report::Failing(cause), Err(Failure { detail, .. })) => {
                 let (advice, cause) = (cause.advice(), cause.as_str());
-                tracing::error!(
-                    cause,
-                    detail,
-                    "the API server does not reach the webhook: {advice}"
-                );
+                tracing::error!(cause, detail, advice, "the API server does not reach the webhook");
                 self.remark.set(format!("{cause}: {advice} ({detail})"));
             }
             (Report::Recovered, _) => {

@@ -5,16 +5,16 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 use std::fmt;
 
-/// The metrics of probes. Clones share the values.
-#[derive(Clone, Debug, Default)]
-pub struct ProbeMetrics {
-    /// Whether the API server reaches the webhook. Absent on a replica that does not probe.
-    pub success: Family<Unlabelled, Gauge>,
-    /// The number of failed probes, by cause.
-    pub failures: Family<CauseLabel, Counter>,
+crate::metrics::metric_table! {
+    /// The metrics of probes.
+    pub struct ProbeMetrics {
+        /// Absent on a replica that does not probe.
+        success: Family<Unlabelled, Gauge>, "probe_success",
+            "Whether the API server reaches the webhook; only the leader probes";
+        failures: Family<CauseLabel, Counter>, "probe_failures", "Failed probes, by cause";
+    }
 }
 
 /// The empty label set of a single value that can be absent.
@@ -29,19 +29,6 @@ pub struct CauseLabel {
 }
 
 impl ProbeMetrics {
-    /// Registers the metrics.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let this = Self::default();
-        registry.register(
-            "probe_success",
-            "Whether the API server reaches the webhook; only the leader probes",
-            this.success.clone(),
-        );
-        registry.register("probe_failures", "Failed probes, by cause", this.failures.clone());
-        this
-    }
-
     /// Shows whether the API server reaches the webhook.
     pub fn show(&self, is_reached: bool) {
         self.success.get_or_create(&Unlabelled).set(i64::from(is_reached));

@@ -57,7 +57,7 @@ pub fn judge(response: &Response) -> Result<(), Failure> {
         Response::Admitted(Some(mark)) => {
             (Cause::Altered, format!("the claim has the mark {mark:?}"))
         }
-        Response::Admitted(None) => (Cause::Unregistered, "the claim has no mark".to_owned()),
+        Response::Admitted(None) => (Cause::NotCalled, "the claim has no mark".to_owned()),
         Response::Refused(code, message) => (classify(*code, message), message.clone()),
         Response::None(why) => (Cause::ApiServer, why.clone()),
     };
@@ -106,7 +106,7 @@ mod tests {
         let refused = |code, text: &str| Response::Refused(code, text.to_owned());
         for (response, cause) in [
             (seen("blind"), Cause::Altered),
-            (Response::Admitted(None), Cause::Unregistered),
+            (Response::Admitted(None), Cause::NotCalled),
             (Response::None("gone".to_owned()), Cause::ApiServer),
             (refused(503, "the server is overloaded"), Cause::ApiServer),
             (refused(400, "no"), Cause::OtherAdmission),

@@ -5,15 +5,14 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-/// The metrics of repairs. Clones share the values.
-#[derive(Clone, Debug, Default)]
-pub struct RepairMetrics {
-    /// The number of repairs, by outcome.
-    pub repairs: Family<RepairLabel, Counter>,
-    /// The number of objects that are queued for a repair.
-    pub backlog: Family<BacklogLabel, Gauge>,
+crate::metrics::metric_table! {
+    /// The metrics of repairs.
+    pub struct RepairMetrics {
+        repairs: Family<RepairLabel, Counter>, "repairs", "Repairs, by outcome";
+        backlog: Family<BacklogLabel, Gauge>, "repair_backlog",
+            "Objects that are queued for a repair";
+    }
 }
 
 /// The labels of a repair.
@@ -49,19 +48,6 @@ fastrak_api::text_enum! {
 pub struct Backlog(Gauge);
 
 impl RepairMetrics {
-    /// Registers the metrics.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let this = Self::default();
-        registry.register("repairs", "Repairs, by outcome", this.repairs.clone());
-        registry.register(
-            "repair_backlog",
-            "Objects that are queued for a repair",
-            this.backlog.clone(),
-        );
-        this
-    }
-
     /// Counts a repair.
     pub fn count(&self, subject: Subject, outcome: RepairOutcome) {
         let label = RepairLabel { resource: subject.as_str(), outcome };

@@ -42,7 +42,7 @@ pub fn asks(service: &ServiceView) -> bool {
 #[must_use]
 pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
     if let Some(volume) = bound::volume_to_read(claim, snapshot) {
-        return if is_left_alone(claim, snapshot) {
+        return if is_excluded(claim, snapshot) {
             Repair::Nothing
         } else {
             Repair::ReadVolume(volume.to_owned())
@@ -71,7 +71,7 @@ pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
 }
 
 /// Returns whether a claim opts out or is in a system namespace.
-fn is_left_alone(claim: &Claim, snapshot: &Snapshot) -> bool {
+fn is_excluded(claim: &Claim, snapshot: &Snapshot) -> bool {
     let namespace = &claim.namespace;
     claim.opted_out || snapshot.is_opted_out(namespace) || snapshot.is_system(namespace)
 }

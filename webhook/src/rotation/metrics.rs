@@ -5,23 +5,20 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-/// The metrics of the rotation. Clones share the values.
-#[derive(Clone, Debug, Default)]
-pub struct RotationMetrics {
-    /// The expiry time of the served certificate.
-    pub certificate_expiry: Gauge,
-    /// The expiry time of the current CA.
-    pub ca_expiry: Gauge,
-    /// Whether `caBundle` is as it should be.
-    pub bundle_match: Gauge,
-    /// The phase of the rotation.
-    pub phase: Family<PhaseLabel, Gauge>,
-    /// The number of failures, by cause.
-    pub failures: Family<CauseLabel, Counter>,
-    /// The number of certificates that this replica has created.
-    pub issued: Family<KindLabel, Counter>,
+crate::metrics::metric_table! {
+    /// The metrics of the rotation.
+    pub struct RotationMetrics {
+        certificate_expiry: Gauge, "certificate_expiry_timestamp_seconds",
+            "Time at which the served certificate expires";
+        ca_expiry: Gauge, "ca_expiry_timestamp_seconds", "Time at which the current CA expires";
+        bundle_match: Gauge, "bundle_match", "Whether caBundle is as it should be";
+        phase: Family<PhaseLabel, Gauge>, "rotation_phase", "Phase of the certificate rotation";
+        failures: Family<CauseLabel, Counter>, "rotation_failures",
+            "Failures of the certificate rotation, by cause";
+        issued: Family<KindLabel, Counter>, "certificates_issued",
+            "Certificates that this replica has created";
+    }
 }
 
 /// The label of a phase.
@@ -49,7 +46,7 @@ fastrak_api::text_enum! {
     /// The cause of a failure.
     pub enum Cause {
         /// There is no webhook configuration.
-        NoConfiguration = "unregistered",
+        NoConfiguration = "no_configuration",
         /// The webhook configuration could not be read.
         ReadConfiguration = "read_configuration",
         /// The bundle could not be published.
@@ -80,43 +77,6 @@ fastrak_api::text_enum! {
 }
 
 impl RotationMetrics {
-    /// Registers the metrics.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let this = Self::default();
-        registry.register(
-            "certificate_expiry_timestamp_seconds",
-            "Time at which the served certificate expires",
-            this.certificate_expiry.clone(),
-        );
-        registry.register(
-            "ca_expiry_timestamp_seconds",
-            "Time at which the current CA expires",
-            this.ca_expiry.clone(),
-        );
-        registry.register(
-            "bundle_match",
-            "Whether caBundle is as it should be",
-            this.bundle_match.clone(),
-        );
-        registry.register(
-            "rotation_phase",
-            "Phase of the certificate rotation",
-            this.phase.clone(),
-        );
-        registry.register(
-            "rotation_failures",
-            "Failures of the certificate rotation, by cause",
-            this.failures.clone(),
-        );
-        registry.register(
-            "certificates_issued",
-            "Certificates that this replica has created",
-            this.issued.clone(),
-        );
-        this
-    }
-
     /// Shows the phase.
     pub fn show(&self, now: Phase) {
         for phase in Phase::ALL {

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The maximum size of a body. The API server accepts objects of up to 3 MiB, and a review contains
 /// two.
-pub const LARGEST: usize = 7 * 1024 * 1024;
+pub const MAX_BODY: usize = 7 * 1024 * 1024;
 /// The size of a small body. Small bodies have memory of their own: slow large ones must not block
 /// them.
 const SMALL: usize = 64 * 1024;
 /// The memory for small bodies and the first bytes of large ones.
-const FOR_SMALL: usize = LARGEST;
+const FOR_SMALL: usize = MAX_BODY;
 /// The memory for the other bytes of large bodies.
-const FOR_LARGE: usize = 3 * LARGEST;
+const FOR_LARGE: usize = 3 * MAX_BODY;
 
 /// The memory for bodies.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Reservation<'a> {
 /// Why a body could not be received.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("the body is larger than {LARGEST} bytes")]
+    #[error("the body is larger than {MAX_BODY} bytes")]
     TooLarge,
     #[error("too many concurrent request bodies")]
     Busy,
@@ -70,7 +70,7 @@ pub(super) async fn receive(
     request: Request<Incoming>,
     budget: &Budget,
 ) -> Result<Received<'_>, BodyError> {
-    if content_length(request.headers()).is_some_and(|length| length > LARGEST) {
+    if content_length(request.headers()).is_some_and(|length| length > MAX_BODY) {
         return Err(BodyError::TooLarge);
     }
     let mut body = request.into_body();
@@ -97,7 +97,7 @@ impl Received<'_> {
     /// which costs a peer nothing.
     fn take(&mut self, data: Bytes) -> Result<(), BodyError> {
         let length = self.bytes().len() + data.len();
-        if length > LARGEST {
+        if length > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
         let reservation = if length <= SMALL { &mut self.small } else { &mut self.large };

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-pub use super::body::LARGEST;
+pub use super::body::MAX_BODY;
 
 /// The handler of review requests.
 #[derive(Debug)]

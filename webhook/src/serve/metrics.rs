@@ -8,7 +8,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use std::time::Instant;
 
 /// The buckets of review durations. A review takes tens of microseconds; one that takes longer than
@@ -16,25 +15,24 @@ use std::time::Instant;
 const BUCKETS: [f64; 12] =
     [50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 2e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.0];
 
-/// The metrics of the server. Clones share the values.
-#[derive(Clone, Debug)]
-pub struct ServeMetrics {
-    /// The number of reviews, by outcome.
-    pub reviews: Family<ReviewLabels, Counter>,
-    /// The duration of reviews, from the request header to the response.
-    pub review_duration: Family<SubjectLabel, Histogram, fn() -> Histogram>,
-    /// The number of reviews in progress.
-    pub reviews_in_flight: Gauge,
-    /// The number of objects that were admitted unchanged because the deadline had passed.
-    pub reviews_shed: Counter,
-    /// The number of open connections.
-    pub connections: Gauge,
-    /// The number of established connections that were evicted for new ones.
-    pub connections_evicted: Counter,
-    /// The number of failed handshakes, by cause.
-    pub handshake_failures: Family<HandshakeLabel, Counter>,
-    /// The number of handshakes, by the certificate of the client.
-    pub client_certificates: Family<ClientLabel, Counter>,
+type Durations = Family<SubjectLabel, Histogram, fn() -> Histogram>;
+
+crate::metrics::metric_table! {
+    /// The metrics of the server.
+    pub struct ServeMetrics {
+        reviews: Family<ReviewLabels, Counter>, "reviews", "Reviews, by outcome and reason";
+        review_duration: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            "review_duration_seconds", "Time from the header of a review to its response";
+        reviews_in_flight: Gauge, "reviews_in_flight", "Reviews in progress";
+        reviews_shed: Counter, "reviews_shed",
+            "Objects admitted unchanged because the deadline of their review had passed";
+        connections: Gauge, "connections", "Open connections";
+        connections_evicted: Counter, "connections_evicted", "Evicted connections";
+        handshake_failures: Family<HandshakeLabel, Counter>, "handshake_failures",
+            "Failed TLS handshakes";
+        client_certificates: Family<ClientLabel, Counter>, "client_certificates",
+            "TLS handshakes, by the certificate of the client";
+    }
 }
 
 /// The labels of a review.
@@ -106,54 +104,6 @@ pub struct ReviewTimer<'a> {
 }
 
 impl ServeMetrics {
-    /// Registers the metrics.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let this = Self {
-            reviews: Family::default(),
-            review_duration: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            reviews_in_flight: Gauge::default(),
-            reviews_shed: Counter::default(),
-            connections: Gauge::default(),
-            connections_evicted: Counter::default(),
-            handshake_failures: Family::default(),
-            client_certificates: Family::default(),
-        };
-        registry.register("reviews", "Reviews, by outcome and reason", this.reviews.clone());
-        registry.register(
-            "review_duration_seconds",
-            "Time from the header of a review to its response",
-            this.review_duration.clone(),
-        );
-        registry.register(
-            "reviews_in_flight",
-            "Reviews in progress",
-            this.reviews_in_flight.clone(),
-        );
-        registry.register(
-            "reviews_shed",
-            "Objects admitted unchanged because the deadline of their review had passed",
-            this.reviews_shed.clone(),
-        );
-        registry.register("connections", "Open connections", this.connections.clone());
-        registry.register(
-            "connections_evicted",
-            "Evicted connections",
-            this.connections_evicted.clone(),
-        );
-        registry.register(
-            "handshake_failures",
-            "Failed TLS handshakes",
-            this.handshake_failures.clone(),
-        );
-        registry.register(
-            "client_certificates",
-            "TLS handshakes, by the certificate of the client",
-            this.client_certificates.clone(),
-        );
-        this
-    }
-
     /// Returns the metrics of the connection table.
     #[must_use]
     pub fn of_connections(&self) -> ConnectionMetrics {

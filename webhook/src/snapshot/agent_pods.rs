@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pods_agents_are_unknown_and_unfit_nodes_have_none() {
+    fn without_pods_agents_are_unknown_and_ineligible_nodes_have_none() {
         let (mut tracker, now) = (AgentTracker::new(Duration::ZERO), Instant::now());
         assert_eq!(tracker.track(&nodes(&["a"]), &BTreeMap::new(), now), None);
         let mut nodes = nodes(&["a", "window"]);

@@ -1,79 +1,42 @@
-//! Reports agents that are down: a metric on every replica; on the leader also a log line and an
-//! event on the node, once each time its agent goes down. Only nodes with a pod that is not Ready
+//! Reports agents that are down: a log line and an event on the node, once each time its agent goes
+//! down. Only nodes with a pod that is not Ready
 //! are reported: the DaemonSet may leave out a node without a pod, and `repair/` reports claims
 //! that wait there.
 
-use super::metrics::SnapshotMetrics;
-use super::updates::Updates;
-use super::watcher::SnapshotStore;
-use crate::event::{Action, Events};
+use super::reporter::SnapshotReporter;
+use crate::event::Action;
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, Snapshot};
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::lease::Leadership;
-use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::time::Duration;
 
 /// The maximum number of events at a time. If a whole rollout fails, the log has the number.
-const MOST_EVENTS: usize = 10;
+const MAX_EVENTS: usize = 10;
 
 /// Nodes whose agent is down, with the pod that is not Ready.
-type DownAgents = BTreeMap<NodeName, SmolStr>;
+pub(super) type DownAgents = BTreeMap<NodeName, SmolStr>;
 
-/// The task that reports agents.
-pub struct AgentsWatch {
-    /// The snapshot of the cluster.
-    pub store: SnapshotStore,
-    /// The metrics.
-    pub metrics: SnapshotMetrics,
-    /// The event queue.
-    pub events: Events,
-    /// Whether this replica leads.
-    pub leadership: Leadership,
-    /// The namespace of the agents.
-    pub namespace: String,
-    /// How long an agent may be not Ready before it is down.
-    pub grace: Duration,
-}
-
-impl AgentsWatch {
-    /// Watches until shutdown is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut updates = Updates::at(&self.store, &self.leadership, shutdown);
-        let mut reported = DownAgents::new();
-        while let Some(leads) = updates.next().await {
-            reported = self.look(leads, reported);
-        }
-        Ok(())
-    }
-
-    /// Shows the agents in the metrics, and reports those that have gone down since the last call.
-    fn look(&self, leads: bool, reported: DownAgents) -> DownAgents {
-        let Some(snapshot) = self.store.latest() else { return reported };
-        self.metrics.show_agents(&snapshot);
-        if !leads {
-            return DownAgents::new();
-        }
-        let down = down(&snapshot);
+impl SnapshotReporter {
+    /// Reports the agents that are down and not among the reported ones. Returns all that are down.
+    pub(super) fn report_agents(&self, snapshot: &Snapshot, reported: &DownAgents) -> DownAgents {
+        let down = down(snapshot);
         let new: Vec<_> = down.iter().filter(|(node, _)| !reported.contains_key(*node)).collect();
         if new.is_empty() {
             return down;
         }
-        let nodes: Vec<_> = new.iter().take(MOST_EVENTS).map(|(node, _)| node.as_str()).collect();
+        let nodes: Vec<_> = new.iter().take(MAX_EVENTS).map(|(node, _)| node.as_str()).collect();
         tracing::warn!(agents = new.len(), ?nodes, "agents are not Ready");
-        for (node, pod) in new.into_iter().take(MOST_EVENTS) {
-            self.record(node, pod);
+        for (node, pod) in new.into_iter().take(MAX_EVENTS) {
+            self.record_down(node, pod);
         }
         down
     }
 
-    fn record(&self, node: &NodeName, pod: &str) {
-        let (namespace, seconds) = (&self.namespace, self.grace.as_secs());
+    fn record_down(&self, node: &NodeName, pod: &str) {
+        let (namespace, seconds) = (&self.namespace, self.agent_grace.as_secs());
         let note = format!(
             "the agent of node {node} has not been Ready for {seconds}s: claims and deleted volumes of \
              the node wait for it; see kubectl --namespace {namespace} describe pod {pod}"

@@ -1,21 +1,13 @@
 //! Reports problems of StorageClasses: several default classes, and a class of another provisioner
-//! with the name of ours. Every replica counts the defaults. The leader logs each problem and
-//! records an event on each class, once for each change. No class is changed.
+//! with the name of ours. Each problem has a log line and an event on each class, once for each
+//! change. No class is changed.
 
-use super::metrics::SnapshotMetrics;
-use super::updates::Updates;
-use super::watcher::SnapshotStore;
-use crate::event::{Action, Events};
+use super::reporter::SnapshotReporter;
+use crate::event::Action;
 use fastrak_admission::snapshot::{ClassInfo, Snapshot};
 use fastrak_api::names;
 use fastrak_api::reason::EventReason;
-use fastrak_runtime::lease::Leadership;
-use fastrak_runtime::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use std::convert::Infallible;
-
-/// The notes that have been reported.
-type Reported = Vec<String>;
 
 /// A problem of classes.
 struct Problem<'a> {
@@ -24,48 +16,20 @@ struct Problem<'a> {
     classes: Vec<&'a ClassInfo>,
 }
 
-/// The task that reports problems of classes.
-pub struct DefaultsWatch {
-    /// The snapshot of the cluster.
-    pub store: SnapshotStore,
-    /// The metrics.
-    pub metrics: SnapshotMetrics,
-    /// The event queue.
-    pub events: Events,
-    /// Whether this replica leads.
-    pub leadership: Leadership,
-}
-
-impl DefaultsWatch {
-    /// Watches until shutdown is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut updates = Updates::at(&self.store, &self.leadership, shutdown);
-        let mut reported = Reported::new();
-        while let Some(leads) = updates.next().await {
-            reported = self.look(leads, reported);
-        }
-        Ok(())
-    }
-
-    /// Counts the defaults and reports new problems. A replica that does not lead reports all of
-    /// them again once it leads.
-    fn look(&self, leads: bool, reported: Reported) -> Reported {
-        let Some(snapshot) = self.store.latest() else { return reported };
-        self.metrics.show_defaults(&snapshot);
-        if !leads {
-            return Reported::new();
-        }
-        let problems = problems(&snapshot);
+impl SnapshotReporter {
+    /// Reports the problems whose notes are not among the reported ones. Returns the notes of all.
+    pub(super) fn report_classes(&self, snapshot: &Snapshot, reported: &[String]) -> Vec<String> {
+        let problems = problems(snapshot);
         for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
             tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
             for class in &problem.classes {
-                self.record(class, problem);
+                self.record_problem(class, problem);
             }
         }
         problems.into_iter().map(|problem| problem.note).collect()
     }
 
-    fn record(&self, info: &ClassInfo, problem: &Problem<'_>) {
+    fn record_problem(&self, info: &ClassInfo, problem: &Problem<'_>) {
         let class = ObjectReference {
             api_version: Some("storage.k8s.io/v1".to_owned()),
             kind: Some("StorageClass".to_owned()),

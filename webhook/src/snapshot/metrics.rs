@@ -5,15 +5,15 @@ use fastrak_admission::snapshot::agent::Agent;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-/// The metrics of the snapshot. Clones share the values.
-#[derive(Clone, Debug, Default)]
-pub struct SnapshotMetrics {
-    /// The number of StorageClasses that are marked as the default.
-    pub default_classes: Gauge,
-    /// The number of nodes, by the state of their agent. Absent while the agents are unknown.
-    pub agents: Family<AgentLabel, Gauge>,
+crate::metrics::metric_table! {
+    /// The metrics of the snapshot.
+    pub struct SnapshotMetrics {
+        default_classes: Gauge, "default_classes",
+            "StorageClasses marked as the default; more than one is a mistake";
+        /// Absent while the agents are unknown.
+        agents: Family<AgentLabel, Gauge>, "agents", "Nodes, by the state of their agent";
+    }
 }
 
 /// The label of an agent.
@@ -36,19 +36,6 @@ fastrak_api::text_enum! {
 }
 
 impl SnapshotMetrics {
-    /// Registers the metrics.
-    #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
-        let this = Self::default();
-        registry.register(
-            "default_classes",
-            "StorageClasses marked as the default; more than one is a mistake",
-            this.default_classes.clone(),
-        );
-        registry.register("agents", "Nodes, by the state of their agent", this.agents.clone());
-        this
-    }
-
     /// Shows the number of default classes.
     pub fn show_defaults(&self, snapshot: &Snapshot) {
         let defaults = snapshot.defaults().len();

@@ -67,22 +67,20 @@ impl ConfigurationWatch {
         let drift = drift(&self.wanted, found, &self.installation);
         let drift: BTreeSet<_> = drift.into_iter().collect();
         self.metrics.show(&drift);
-        let configuration = names::WEBHOOK_CONFIGURATION;
-        for new in drift.difference(reported) {
+        for Drift { hook, field, found, wanted } in drift.difference(reported) {
+            let field = field.as_str();
             tracing::warn!(
-                configuration,
-                "the webhook configuration differs from the shipped one: {new}; apply the manifests \
-                 again unless this is intended"
-            );
-        }
-        for old in reported.difference(&drift) {
-            let (hook, field) = (&old.hook, old.field.as_str());
-            tracing::info!(
-                configuration,
                 hook,
                 field,
-                "the webhook configuration is as shipped again"
+                found,
+                wanted,
+                "the webhook configuration differs from the shipped one; apply the manifests again \
+                 unless this is intended"
             );
+        }
+        for Drift { hook, field, .. } in reported.difference(&drift) {
+            let field = field.as_str();
+            tracing::info!(hook, field, "the webhook configuration is as shipped again");
         }
         *reported = drift;
     }

@@ -7,7 +7,6 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// The names of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,18 +146,16 @@ fn fields(hook: &MutatingWebhook) -> [(Field, String); 11] {
 
 /// Returns sorted texts without duplicates.
 fn list(texts: impl Iterator<Item = String>) -> String {
-    texts.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+    joined(texts, "; ")
 }
 
 fn sorted(texts: Option<&Vec<String>>) -> String {
-    texts
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect::<Vec<_>>()
-        .join(",")
+    joined(texts.into_iter().flatten().cloned(), ",")
+}
+
+fn joined(texts: impl Iterator<Item = String>, separator: &str) -> String {
+    let texts: BTreeSet<_> = texts.collect();
+    texts.into_iter().collect::<Vec<_>>().join(separator)
 }
 
 fn client_config(config: &WebhookClientConfig) -> String {
@@ -197,13 +194,6 @@ fn selector(selector: Option<&LabelSelector>) -> String {
         format!("{} {} [{values}]", expression.key, expression.operator)
     });
     list(labels.chain(expressions))
-}
-
-impl fmt::Display for Drift {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hook, field, found, wanted } = self;
-        write!(f, "{hook}: {} is {found:?} and should be {wanted:?}", field.as_str())
-    }
 }
 
 #[cfg(test)]

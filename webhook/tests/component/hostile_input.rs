@@ -3,7 +3,7 @@
 
 use crate::server::{LIMITS, REQUEST, Server, head, request, rest, review};
 use anyhow::{Result, ensure};
-use fastrak_webhook::serve::http::LARGEST;
+use fastrak_webhook::serve::http::MAX_BODY;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -64,7 +64,7 @@ async fn another_kind_of_object_is_allowed_with_a_warning() -> Result<()> {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() -> Result<()> {
     let server = server().await?;
-    let announced = head("POST /claims", JSON, LARGEST + 1);
+    let announced = head("POST /claims", JSON, MAX_BODY + 1);
     let (status, text) = crate::http::parse(&server.exchange(announced.as_bytes()).await?)?;
     ensure!(status == 413 && text.contains("larger than"), "{status}: {text}");
 
@@ -89,13 +89,13 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() -> Resu
 async fn the_largest_body_is_answered_and_one_byte_more_is_not() -> Result<()> {
     let server = server().await?;
     let mut body = review("PersistentVolumeClaim");
-    body.resize(LARGEST, b' ');
+    body.resize(MAX_BODY, b' ');
     let (status, text) = server.ask("POST /claims", JSON, &body).await?;
     ensure!(status == 200 && text.contains("\"allowed\":true"), "{status}: {text}");
     body.push(b' ');
     let (status, text) = server.ask("POST /claims", JSON, &body).await?;
     ensure!(status == 413 && text.contains("larger than"), "{status}: {text}");
-    for (length, expected) in [(LARGEST, 200), (LARGEST + 1, 413)] {
+    for (length, expected) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let start = format!(
             "POST /claims HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nConnection: close\r\n\
              Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"

@@ -206,7 +206,7 @@ async fn interference_by_other_webhooks_is_reported() -> Result<()> {
     test.delete_other().await?;
 
     test.change(json!([{"op": "remove", "path": "/webhooks/2"}])).await?;
-    test.fails(Cause::Unregistered).await?;
+    test.fails(Cause::NotCalled).await?;
 
     let bindings: Api<RoleBinding> = test.cluster.api(names::PROBE_NAMESPACE);
     bindings.delete(names::PROBE_NAMESPACE, &DeleteParams::default()).await?;

@@ -90,9 +90,9 @@ async fn a_service_with_the_default_inlets_causes_a_warning_without_the_operator
         Ok(())
     })
     .await?;
-    for choice in ["inlets", "none"] {
+    for (choice, done) in [("inlets", "delegated it"), ("none", "left it without an address")] {
         let printed = printed_for(format!("asks-{choice}"), Some(choice)).await?;
-        ensure!(printed.contains("fastrak: left") && !printed.contains(absent), "{printed}");
+        ensure!(printed.contains(done) && !printed.contains(absent), "{printed}");
     }
     apply(&cluster, &tunnels()).await?;
     eventually(soon, "the webhook notices the operator", || async {

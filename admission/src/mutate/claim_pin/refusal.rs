@@ -9,7 +9,7 @@ use fastrak_api::names::{self, kubernetes};
 use fastrak_api::node::NodeName;
 
 /// How many nodes a message names.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 pub(super) fn refused(
     node: &NodeName,
@@ -58,13 +58,13 @@ pub const fn problem(why: Ineligible) -> &'static str {
 
 /// Lists the nodes that can hold the claim.
 pub(super) fn alternatives(class: &Class, snapshot: &Snapshot) -> String {
-    let able: Vec<_> = snapshot.with_agent(class).map(|(name, _)| name.as_str()).collect();
-    let named = able.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let eligible: Vec<_> = snapshot.with_agent(class).map(|(name, _)| name.as_str()).collect();
+    let named = eligible.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
     let of = format!("for class {}", class.name);
-    match able.len() {
+    match eligible.len() {
         0 => format!("no node is eligible {of}"),
-        all if all > NAMED => {
-            format!("eligible nodes {of}: {named} and {} more", all - NAMED)
+        all if all > MAX_NAMED => {
+            format!("eligible nodes {of}: {named} and {} more", all - MAX_NAMED)
         }
         _ => format!("eligible nodes {of}: {named}"),
     }

@@ -92,8 +92,8 @@ fn every_different_field_is_reported() {
         all.push(narrower.clone());
     });
     assert_eq!(fields(&found), [Field::NamespaceSelector]);
-    let text = drift(&wanted(), &found, &installation())[0].to_string();
-    assert!(text.contains("claims") && text.contains("team In [a]"), "{text}");
+    let Drift { hook, found, .. } = &drift(&wanted(), &found, &installation())[0];
+    assert!(hook.contains("claims") && found.contains("team In [a]"), "{hook}: {found}");
 }
 
 #[test]
