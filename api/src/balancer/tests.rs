@@ -1,13 +1,13 @@
 use super::*;
 use crate::names::{inlets, kubernetes};
 
-fn view(json: serde_json::Value) -> ServiceView {
+fn view(json: &serde_json::Value) -> ServiceView {
     ServiceView::of(&serde_json::from_str(&json.to_string()).unwrap())
 }
 
 #[test]
 fn a_service_is_read_as_it_was_written() {
-    let read = view(serde_json::json!({
+    let read = view(&serde_json::json!({
         "metadata": {
             "namespace": "shop", "name": "web", "finalizers": ["service.kubernetes.io/load-balancer-cleanup"],
             "labels": {"fastrak.io/admission": "disabled"},
@@ -44,7 +44,7 @@ fn a_service_is_read_as_it_was_written() {
 fn the_load_balancer_of_an_address_is_known_by_the_writer_of_the_status() {
     let by = |manager: &str, ip: &str, external: &str| {
         let status = serde_json::json!({"f:status": {"f:loadBalancer": {"f:ingress": {}}}});
-        let read = view(serde_json::json!({
+        let read = view(&serde_json::json!({
             "metadata": {"managedFields": [
                 {"manager": "inlets-operator", "fieldsV1": {"f:spec": {"f:externalIPs": {}}}},
                 {"manager": manager, "subresource": "status", "fieldsV1": status}]},
@@ -59,7 +59,7 @@ fn the_load_balancer_of_an_address_is_known_by_the_writer_of_the_status() {
     assert_eq!(by("controller", "192.0.2.1", "192.0.2.2"), Ingress::Foreign);
     let address = |entry: serde_json::Value, entries: serde_json::Value| {
         let balancer = serde_json::json!({"ingress": entry});
-        view(serde_json::json!({
+        view(&serde_json::json!({
             "metadata": {"managedFields": entries}, "status": {"loadBalancer": balancer}}))
         .ingress
     };
@@ -73,7 +73,7 @@ fn the_load_balancer_of_an_address_is_known_by_the_writer_of_the_status() {
 
 #[test]
 fn an_empty_service_is_read_as_nothing() {
-    assert_eq!(view(serde_json::json!({})), ServiceView::default());
+    assert_eq!(view(&serde_json::json!({})), ServiceView::default());
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
             .iter()
             .map(|(port, protocol)| serde_json::json!({"port": port, "protocol": protocol}))
             .collect();
-        let read = view(serde_json::json!({"spec": {"ports": ports}})).unsupported(Mode::Inlets);
+        let read = view(&serde_json::json!({"spec": {"ports": ports}})).unsupported(Mode::Inlets);
         read.map(|beyond| beyond.to_string())
     };
     assert_eq!(with(&[(80, "TCP"), (443, "TCP")]), None);
@@ -129,8 +129,9 @@ fn inlets_carries_tcp_alone_and_not_on_its_own_port() {
 
 #[test]
 fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
-    let of =
-        |spec: serde_json::Value| view(serde_json::json!({"spec": spec})).unsupported(Mode::Inlets);
+    let of = |spec: serde_json::Value| {
+        view(&serde_json::json!({"spec": spec})).unsupported(Mode::Inlets)
+    };
     let ranges = |ranges: &[&str]| of(serde_json::json!({"loadBalancerSourceRanges": ranges}));
     assert_eq!(ranges(&["10.0.0.0/8"]), Some(Unsupported::SourceRanges));
     assert_eq!(ranges(&["::/0"]), Some(Unsupported::SourceRanges));
@@ -142,7 +143,7 @@ fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
     assert_eq!(of(address("")), Some(Unsupported::Protocol(53, Protocol::Udp)));
     let annotated = |ranges: &str| {
         let annotations = serde_json::json!({kubernetes::SOURCE_RANGES: ranges});
-        view(serde_json::json!({
+        view(&serde_json::json!({
             "metadata": {"annotations": annotations}, "spec": {"loadBalancerIP": "192.0.2.1"}}))
         .unsupported(Mode::Inlets)
     };
@@ -158,7 +159,7 @@ fn the_marks_of_other_load_balancers_are_known() {
             "finalizers" => serde_json::json!([key]),
             _ => serde_json::json!({key: "x"}),
         };
-        view(serde_json::json!({"metadata": {place: entry}})).foreign_mark
+        view(&serde_json::json!({"metadata": {place: entry}})).foreign_mark
     };
     for (place, key) in [
         ("annotations", "metallb.io/loadBalancerIPs"),
