@@ -83,6 +83,17 @@ impl Scene {
         Ok(())
     }
 
+    /// Adds what the speakers logged to an error.
+    async fn explained<T>(&self, result: Result<T>) -> Result<T> {
+        let Err(error) = result else { return result };
+        let label = format!("{}={}", names::kubernetes::APP_NAME, names::SPEAKER);
+        let logs = ["-n", names::NAMESPACE, "logs", "--prefix", "--tail=40", "-l", &label];
+        let logs = self.cluster.kubectl(&logs).await.unwrap_or_else(|error| format!("{error:#}"));
+        let leases = ["-n", names::ADDRESS_NAMESPACE, "get", "leases", "-o", "yaml"];
+        let leases = self.cluster.kubectl(&leases).await.unwrap_or_default();
+        Err(error.context(format!("{logs}\n{leases}")))
+    }
+
     async fn holder(&self, address: &str) -> Result<&Node> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), names::ADDRESS_NAMESPACE);
         let spec = leases.get(address).await?.spec.unwrap_or_default();
@@ -110,7 +121,8 @@ async fn a_service_answers_on_its_address_and_survives_its_node() -> Result<()> 
     scene.cluster.plug(holder, false).await?;
     let since = Instant::now();
     ensure!(scene.answers(&address).await.is_err(), "the address does not depend on its holder");
-    eventually(FAILOVER, "the other node answers", || scene.answers(&address)).await?;
+    let answered = eventually(FAILOVER, "the other node answers", || scene.answers(&address)).await;
+    scene.explained(answered).await?;
     println!("answered {:?} after the node was unplugged", since.elapsed());
     let now = eventually(SOON, "the other node holds the address", || async {
         let now = scene.holder(&address).await?;

@@ -93,6 +93,17 @@ impl Addresses {
         .await
     }
 
+    /// Waits until the node holds the address.
+    async fn held_by(&self, address: &str, node: &str) -> Result<()> {
+        let leases: Api<Lease> = self.cluster.api(names::ADDRESS_NAMESPACE);
+        eventually(SOON, format!("{node} holds {address}"), || async {
+            let spec = leases.get(address).await?.spec.unwrap_or_default();
+            ensure!(spec.holder_identity.as_deref() == Some(node), "{spec:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until exactly these Leases exist.
     async fn leases(&self, names: &[&str]) -> Result<()> {
         let leases: Api<Lease> = self.cluster.api(names::ADDRESS_NAMESPACE);
@@ -254,22 +265,10 @@ async fn an_address_moves_from_nodes_whose_speakers_are_down() -> Result<()> {
     let webhook = addresses.cluster.webhook(&[&FLAGS[..], &["--agent-grace=0"]].concat()).await?;
     addresses.create("web").await?;
     addresses.has("web", &["192.0.2.40"]).await?;
-    let leases: Api<Lease> = addresses.cluster.api(names::ADDRESS_NAMESPACE);
-    let holder = |expected: &'static str| {
-        let leases = leases.clone();
-        eventually(SOON, format!("the holder is {expected}"), move || {
-            let leases = leases.clone();
-            async move {
-                let spec = leases.get("192.0.2.40").await?.spec.unwrap_or_default();
-                ensure!(spec.holder_identity.as_deref() == Some(expected), "{spec:?}");
-                Ok(())
-            }
-        })
-    };
-    holder("node-a").await?;
+    addresses.held_by("192.0.2.40", "node-a").await?;
     set_ready(&addresses.cluster, names::SPEAKER, "node-a", false).await?;
     set_ready(&addresses.cluster, names::SPEAKER, "node-b", true).await?;
-    holder("node-b").await?;
+    addresses.held_by("192.0.2.40", "node-b").await?;
     addresses.has("web", &["192.0.2.40"]).await?;
     webhook.stop().await
 }

@@ -22,8 +22,11 @@ pub(super) struct Choice<'a> {
     /// The number of addresses that each node holds.
     held: BTreeMap<&'a NodeName, usize>,
     /// The rest of each pool of a family; true is IPv4.
-    rest: BTreeMap<(&'a str, bool), Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>>,
+    rest: BTreeMap<(&'a str, bool), Rest<'a>>,
 }
+
+/// The addresses of a pool that were not looked at yet.
+type Rest<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
 
 /// Returns whether the holder has not accepted the address in time.
 pub(super) fn is_late(lease: &AddressLease, now: Timestamp) -> bool {
