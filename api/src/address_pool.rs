@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(spec: Value) -> Result<Pool, PoolError> {
+    fn read(spec: &Value) -> Result<Pool, PoolError> {
         let pool = json!({"metadata": {"name": "lan", "generation": 3}, "spec": spec});
         Pool::read(&serde_json::from_value(pool).unwrap())
     }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_pool_has_the_addresses_of_all_its_ranges() {
-        let pool = read(json!({
+        let pool = read(&json!({
             "addresses": ["192.0.2.16/30", "192.0.2.9", "2001:db8::1-2001:db8::2"],
         }))
         .unwrap();
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn selectors_are_evaluated_as_in_kubernetes() {
-        let pool = read(json!({
+        let pool = read(&json!({
             "addresses": ["192.0.2.9"],
             "autoAssign": false,
             "namespaceSelector": {"matchLabels": {"team": "web"}},
@@ -217,7 +217,7 @@ mod tests {
         assert!(pool.takes_namespace(&labels("team", "web")));
         assert!(!pool.takes_namespace(&Labels::new()));
         assert!(pool.takes_node(&Labels::new()) && !pool.takes_node(&labels("zone", "b")));
-        let open = read(json!({"addresses": ["192.0.2.9"], "nodeSelector": {}})).unwrap();
+        let open = read(&json!({"addresses": ["192.0.2.9"], "nodeSelector": {}})).unwrap();
         assert!(open.takes_namespace(&Labels::new()) && open.takes_node(&Labels::new()));
     }
 
@@ -233,14 +233,14 @@ mod tests {
                 "the operator \"Is\" is none of",
             ),
         ] {
-            let error = read(spec).unwrap_err().to_string();
+            let error = read(&spec).unwrap_err().to_string();
             assert!(error.starts_with(reason), "{error}");
         }
     }
 
     #[test]
     fn an_overlap_is_named_by_its_first_address() {
-        let pool = |addresses: Value| read(json!({ "addresses": addresses })).unwrap();
+        let pool = |addresses: Value| read(&json!({ "addresses": addresses })).unwrap();
         let first = pool(json!(["192.0.2.0/28", "192.0.2.100"]));
         let second = pool(json!(["192.0.2.90-192.0.2.110", "192.0.2.15-192.0.2.20"]));
         assert_eq!(first.overlap(&second), "192.0.2.15".parse().ok());

@@ -40,11 +40,11 @@ impl Cluster {
             this.nodes.insert(node(name), info);
             this.speakers.insert(node(name), Agent::Ready);
         }
-        this.pool("lan", json!({"addresses": ["192.0.2.16/30"]}));
+        this.pool("lan", &json!({"addresses": ["192.0.2.16/30"]}));
         this
     }
 
-    fn pool(&mut self, name: &str, spec: serde_json::Value) {
+    fn pool(&mut self, name: &str, spec: &serde_json::Value) {
         self.pools.retain(|(known, _)| known != name);
         let pool = json!({"metadata": {"name": name}, "spec": spec});
         self.pools.push((name.to_owned(), serde_json::from_value(pool).unwrap()));
@@ -256,10 +256,10 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
     let expected =
         "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
     assert_eq!(cluster.problems(), [expected]);
-    cluster.pool("lan", json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
     let none = "no AddressPool has IPv4 addresses for namespace shop; create one";
     assert_eq!(cluster.problems(), [none; 5]);
-    cluster.pool("lan", json!({"addresses": ["192.0.2.16/24"]}));
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.16/24"]}));
     assert!(cluster.problems()[0].contains("AddressPool lan cannot be used: spec.addresses"));
     let mut cluster = Cluster::new();
     cluster.service("web");
@@ -272,13 +272,13 @@ fn selectors_choose_the_pool_of_a_namespace_and_the_nodes_of_a_pool() {
     let mut cluster = Cluster::new();
     cluster.pool(
         "lan",
-        json!({
+        &json!({
             "addresses": ["192.0.2.16"], "namespaceSelector": {"matchLabels": {"team": "db"}},
         }),
     );
     cluster.pool(
         "web",
-        json!({
+        &json!({
             "addresses": ["192.0.2.40"], "nodeSelector": {"matchLabels": {"edge": "yes"}},
         }),
     );
@@ -301,7 +301,7 @@ fn a_service_of_two_families_gets_an_address_of_each() {
     assert_eq!(cluster.problems(), [""; 0], "one is enough");
     cluster.service("web").needs_all_families = true;
     assert!(cluster.problems()[0].contains("no AddressPool has IPv6 addresses"));
-    cluster.pool("lan6", json!({"addresses": ["2001:db8::/120"]}));
+    cluster.pool("lan6", &json!({"addresses": ["2001:db8::/120"]}));
     cluster.settle();
     let expected = [address("2001:db8::"), address("192.0.2.16")];
     assert_eq!(cluster.service("web").published, expected);
@@ -376,7 +376,7 @@ fn an_address_stays_when_its_pool_shrinks() {
     let mut cluster = Cluster::new();
     cluster.service("web");
     cluster.settle();
-    cluster.pool("lan", json!({"addresses": ["192.0.2.40"]}));
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.40"]}));
     assert_eq!(cluster.steps(), [""; 0]);
 }
 
