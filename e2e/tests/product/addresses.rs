@@ -16,8 +16,8 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(90);
-/// The goal is two seconds; a machine that runs other tests beside this one takes longer.
-const FAILOVER: Duration = Duration::from_secs(20);
+/// The goal is three seconds. Longer times were seen if the leader of the webhook fails with the node.
+const FAILOVER: Duration = Duration::from_secs(60);
 const SERVES: &str = "echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp";
 const NAMESPACE: &str = "default";
 
@@ -87,7 +87,7 @@ impl Scene {
     async fn explained<T>(&self, result: Result<T>) -> Result<T> {
         let Err(error) = result else { return result };
         let label = format!("{}={}", names::kubernetes::APP_NAME, names::SPEAKER);
-        let logs = ["-n", names::NAMESPACE, "logs", "--prefix", "--tail=40", "-l", &label];
+        let logs = ["-n", names::NAMESPACE, "logs", "--ignore-errors", "--tail=60", "-l", &label];
         let logs = self.cluster.kubectl(&logs).await.unwrap_or_else(|error| format!("{error:#}"));
         let leases = ["-n", names::ADDRESS_NAMESPACE, "get", "leases", "-o", "yaml"];
         let leases = self.cluster.kubectl(&leases).await.unwrap_or_default();
