@@ -16,8 +16,8 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(90);
-/// The goal is three seconds. Longer times were seen if the leader of the webhook fails with the node.
-const FAILOVER: Duration = Duration::from_secs(60);
+/// The goal is three seconds; a machine that runs other tests beside this one takes longer.
+const FAILOVER: Duration = Duration::from_secs(20);
 const SERVES: &str = "echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp";
 const NAMESPACE: &str = "default";
 

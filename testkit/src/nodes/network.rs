@@ -84,7 +84,9 @@ pub(crate) async fn connect(sandbox: &Sandbox, id: &str) -> Result<Uplink> {
         "ip link set lo up".to_owned(),
         format!("ip address add {}/30 dev uplink", uplink.cluster()),
         "ip link set uplink up".to_owned(),
-        "ip link add nodes type bridge".to_owned(),
+        // By default a bridge takes the lowest MAC address of its ports, so a new port would change it, and
+        // nodes would not reach the API server until they notice.
+        "ip link add nodes address 02:00:0a:d6:00:01 type bridge".to_owned(),
         format!("ip address add {ROUTER}/24 dev nodes"),
         "ip link set nodes up".to_owned(),
         // A Service's address needs a route before it is replaced by a pod's. Packets to unknown
