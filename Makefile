@@ -36,7 +36,7 @@ cluster-down: ## stop what `make cluster` left running
 test: debian assets binaries ## every test, against a real Kubernetes
 	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
-bench: debian assets binaries ## measure fastrak beside what it is compared with (AREA=main, admission or volumes)
+bench: debian assets binaries ## measure fastrak beside what it is compared with (AREA=main, admission, volumes or addresses)
 	@target/static/bench $(if $(AREA),--area $(AREA)) $(if $(FULL),--full)
 
 fuzz: ## run the fuzzer for a minute for each target

@@ -1,6 +1,7 @@
 //! Measures the figures that fastrak claims and those they are compared with, in one run on one
 //! machine. Each area is one file. No figure fails a test, because a busy machine gives poor ones.
 
+pub mod addresses;
 pub mod admission;
 mod bound;
 pub mod main_area;
@@ -26,6 +27,8 @@ pub enum Area {
     Admission,
     /// Volumes: the speed of creation and removal, and the cost of many.
     Volumes,
+    /// Addresses: the speed of their allocation.
+    Addresses,
 }
 
 /// The areas to measure.
@@ -83,6 +86,7 @@ async fn measure(Wanted { area, full }: Wanted) -> Result<Vec<Figure>> {
             Area::Main => main_area::measure(&binaries).await?,
             Area::Admission => admission::measure(&binaries).await?,
             Area::Volumes => volumes::measure(&binaries, full).await?,
+            Area::Addresses => addresses::measure(&binaries).await?,
         });
     }
     write_summary(&figures, &repository().join("target/bench/summary.json"))?;
