@@ -16,27 +16,27 @@ use std::net::IpAddr;
 pub struct AddressPool {
     /// Its metadata.
     pub metadata: ObjectMeta,
-    /// What it offers.
+    /// The spec.
     pub spec: AddressPoolSpec,
-    /// What is used of it.
+    /// The status.
     pub status: Option<AddressPoolStatus>,
 }
 
-/// What an AddressPool offers.
+/// The spec of an AddressPool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AddressPoolSpec {
     /// Its addresses: each an address, a CIDR, or FIRST-LAST.
     pub addresses: Vec<String>,
-    /// Whether Services that request no address get one of it. True if absent.
+    /// If false, only Services that request an address of the pool get one. The default is true.
     pub auto_assign: Option<bool>,
-    /// The namespaces of its Services. All if absent.
+    /// The namespaces of its Services. If absent, all namespaces.
     pub namespace_selector: Option<LabelSelector>,
-    /// The nodes that answer for its addresses. All if absent.
+    /// The nodes that answer for its addresses. If absent, all nodes.
     pub node_selector: Option<LabelSelector>,
 }
 
-/// What is used of an AddressPool.
+/// The status of an AddressPool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AddressPoolStatus {
@@ -74,7 +74,9 @@ pub enum PoolError {
     #[error("spec.addresses: {0}")]
     Range(RangeError),
     /// A selector has an unknown operator.
-    #[error("the operator {0:?} is none of In, NotIn, Exists and DoesNotExist")]
+    #[error(
+        "unknown operator {0:?} in a selector; known operators: In, NotIn, Exists, DoesNotExist"
+    )]
     Operator(String),
 }
 
@@ -230,7 +232,7 @@ mod tests {
             ),
             (
                 json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}),
-                "the operator \"Is\" is none of",
+                "unknown operator \"Is\" in a selector",
             ),
         ] {
             let error = read(&spec).unwrap_err().to_string();

@@ -32,7 +32,7 @@ impl Announcer {
         self.link.name()
     }
 
-    /// Reads the state of the interface. If it has changed, stops to answer for all addresses, uses the
+    /// Reads the state of the interface. If it has changed, stops answering for all addresses, uses the
     /// interface as it is now, and returns its state.
     pub fn refresh(&mut self) -> Result<Option<State>, LinkError> {
         let state = self.link.state()?;
@@ -83,7 +83,7 @@ impl Announcer {
         {
             // Many switches and interfaces deliver the solicitations nevertheless.
             let error = Chain(&error);
-            tracing::warn!(%address, %error, "could not join a group: clients may not find the address");
+            tracing::warn!(%address, %error, "could not join the multicast group of the address; clients may not find it");
         }
         self.announce(address)
     }
@@ -98,14 +98,14 @@ impl Announcer {
         packets.iter().try_for_each(|packet| self.link.send(packet))
     }
 
-    /// Stops to answer for `address`.
+    /// Stops answering for `address`.
     pub fn silence(&mut self, address: IpAddr) {
         if self.responder.silence(address) {
             self.leave(address);
         }
     }
 
-    /// Stops to answer for all addresses.
+    /// Stops answering for all addresses.
     pub fn silence_all(&mut self) {
         self.responder.silence_all().into_iter().for_each(|address| self.leave(address));
     }
@@ -115,12 +115,12 @@ impl Announcer {
         self.responder.tolerate(address, mac);
     }
 
-    /// Starts to report who uses `address`.
+    /// Starts reporting the devices that use `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.responder.observe(address);
     }
 
-    /// Stops to report who uses `address`.
+    /// Stops reporting the devices that use `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.responder.ignore(address);
     }
@@ -150,7 +150,7 @@ impl Announcer {
         })
     }
 
-    /// Sends the answer in a response. If it is a sighting, stops to answer for its address before
+    /// Sends the answer in a response. If it is a sighting, stops answering for its address before
     /// anything else is answered, and returns it and whether it has stopped.
     pub fn respond(&mut self, response: Response) -> Result<Option<(Sighting, bool)>, LinkError> {
         match response {

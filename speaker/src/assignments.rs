@@ -55,9 +55,9 @@ struct Lists {
 pub enum Action {
     /// Send a command to the network task.
     Send(Command),
-    /// List all assignments. The result is void if it has another number or epoch.
+    /// List all assignments. The result is ignored if it has another number or epoch.
     List(u64, Epoch),
-    /// Write a change of an assignment. The result is void if the epoch is over.
+    /// Write a change of an assignment. The result is ignored if the epoch is over.
     Write(Assignment, Change, Epoch),
     /// Read the heartbeat of this node.
     ReadHeartbeat(NodeName),

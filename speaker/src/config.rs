@@ -18,7 +18,7 @@ pub struct Args {
     /// Name of the node that the speaker works for.
     #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = NodeName::parse)]
     pub node: NodeName,
-    /// Interface whose link has the addresses (default: the interface of the default route).
+    /// Interface whose network contains the addresses (default: the interface of the default route).
     #[arg(long, env = "FASTRAK_INTERFACE", value_name = "NAME", value_parser = InterfaceName::parse)]
     pub interface: Option<InterfaceName>,
     /// The health and metrics endpoints.

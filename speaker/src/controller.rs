@@ -150,10 +150,10 @@ impl Controller {
         self.is_only = other.is_none();
         if let Some(mac) = other {
             let reason = format!(
-                "another speaker with the MAC address {mac} writes the heartbeat of this node; if it \
-                 does not stop, give one of the two nodes another name"
+                "another machine, with MAC address {mac}, runs a speaker for this node; rename one of \
+                 the two nodes"
             );
-            tracing::error!(reason, "silent until the other speaker has stopped");
+            tracing::error!(reason, "found another speaker of this node; answering for no address");
             self.reports.node.not_ready(reason);
             // The process ends if the network task does.
             let _ended = self.commands.send(Command::SilenceAll);
@@ -171,11 +171,14 @@ impl Controller {
         match cause {
             Cause::Requested => return,
             Cause::Stopped(pause) => {
-                tracing::warn!(?pause, "was stopped: silent until the assignments are read again");
+                tracing::warn!(
+                    ?pause,
+                    "was paused; answering for no address until the assignments are listed"
+                );
                 return;
             }
             Cause::Down(reason) => {
-                tracing::warn!(reason, "cannot use the interface: silent until it is up");
+                tracing::warn!(reason, "cannot use the interface; answering for no address");
                 self.reports.interface.not_ready(reason);
                 self.is_up = false;
             }
@@ -250,7 +253,7 @@ impl Controller {
             Action::Warn(sighting) => {
                 let (address, mac) = (sighting.address, sighting.mac);
                 self.reports.metrics.conflict();
-                tracing::warn!(%address, %mac, "another station uses the address: silent until the assignment is read again");
+                tracing::warn!(%address, %mac, "found another device that uses the address; not answering until the assignments are listed");
             }
             Action::List(number, epoch) => {
                 let request = async move { Outcome::Listed(number, epoch, leases.list().await) };

@@ -1,5 +1,5 @@
-//! Shows in the API server that this node answers for its addresses, and that this speaker is the only
-//! one of its node. Nodes that answer for no address write nothing.
+//! Renews the heartbeat of the node while it answers for addresses, and detects other speakers of the
+//! same node. Nodes that answer for no address write nothing.
 
 mod owner;
 

@@ -62,7 +62,7 @@ pub enum LeasesError {
     /// The heartbeat has the MAC address of this speaker, and could not be renewed.
     #[error(
         "the heartbeat of this node has another holder, or was changed at the same time; if this \
-         repeats, delete its Lease"
+         repeats, delete the Lease node.<name of the node> in namespace fastrak-addresses"
     )]
     NotRenewed,
     /// An assignment could not be written.

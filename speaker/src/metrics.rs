@@ -49,7 +49,7 @@ impl Metrics {
         registry.register("addresses", "Addresses of this node", this.addresses.clone());
         registry.register(
             "interface_up",
-            "Whether the interface can send and receive",
+            "1 if the interface can send and receive, else 0",
             this.interface_up.clone(),
         );
         registry.register(
@@ -59,7 +59,7 @@ impl Metrics {
         );
         registry.register(
             "conflicts",
-            "Addresses that another station was seen to use",
+            "Times that another device was found to use an address of this node",
             this.conflicts.clone(),
         );
         registry.register("metrics_scrapes", "Scrapes of the metrics port", this.scrapes.clone());

@@ -86,8 +86,8 @@ pub enum Cause {
     Up(InterfaceName, Mac),
 }
 
-/// The number of times that all addresses were silenced. What the controller had read before the last
-/// of them is void.
+/// The number of times that all addresses were silenced. Results that the controller requested before
+/// the last of them are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
 
@@ -193,9 +193,7 @@ async fn route(notices: &UnboundedSender<Notice>) -> InterfaceName {
             return name;
         }
         let there = listed(&proc::interfaces());
-        let reason = format!(
-            "no default route names an interface (existing interfaces: {there}); set --interface"
-        );
+        let reason = format!("there is no default route (interfaces: {there}); set --interface");
         if reported != reason {
             reported.clone_from(&reason);
             let cause = Cause::Down(reason);
@@ -267,7 +265,7 @@ fn cause(name: &InterfaceName, state: State) -> Cause {
         State::Up { mac, .. } => return Cause::Up(name.clone(), mac),
         State::Down => format!("interface {name} is down or has no carrier"),
         State::NotEthernet => {
-            format!("interface {name} is no Ethernet interface; set --interface to one that is")
+            format!("interface {name} is not an Ethernet interface; set --interface to one that is")
         }
         State::Missing => {
             let there = listed(&proc::interfaces());

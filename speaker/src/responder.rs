@@ -71,13 +71,13 @@ impl Responder {
         self.answered.insert(address)
     }
 
-    /// Stops to answer for `address`. Returns whether it did before.
+    /// Stops answering for `address`. Returns whether it did before.
     pub fn silence(&mut self, address: IpAddr) -> bool {
         self.tolerated.retain(|(tolerated, _)| *tolerated != address);
         self.answered.remove(&address)
     }
 
-    /// Stops to answer. Returns the addresses.
+    /// Stops answering. Returns the addresses.
     pub fn silence_all(&mut self) -> BTreeSet<IpAddr> {
         self.tolerated.clear();
         std::mem::take(&mut self.answered)
@@ -94,12 +94,12 @@ impl Responder {
         self.tolerated.insert((address, mac));
     }
 
-    /// Starts to report who uses `address`.
+    /// Starts reporting the devices that use `address`.
     pub fn observe(&mut self, address: IpAddr) {
         self.observed.insert(address);
     }
 
-    /// Stops to report who uses `address`.
+    /// Stops reporting the devices that use `address`.
     pub fn ignore(&mut self, address: IpAddr) {
         self.observed.remove(&address);
     }

@@ -1,9 +1,9 @@
-//! Gives addresses of AddressPools to Services. Only the leader does.
+//! Gives addresses of AddressPools to Services. Runs only on the leader.
 //!
 //! An assignment is a Lease that is named by its address ([`fastrak_api::assignment`]), so the API
 //! server refuses to assign an address twice, and a leader that stops halfway leaves nothing to
 //! repair: the next one continues from the Leases and the status of Services. `plan.rs` compares
-//! what there is with what should be, and `controller.rs` carries out the difference.
+//! the actual state with the desired one, and `controller.rs` makes the changes.
 
 pub mod controller;
 mod lease;

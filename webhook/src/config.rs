@@ -62,13 +62,14 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecideArgs {
     /// Balancer of Services that name none.
-    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", global = true)]
+    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", requires_if("address-pool", "addresses"), global = true)]
     pub balancer: Mode,
     /// Balancer of Services that inlets cannot carry (UDP, SCTP, port 8123).
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",
         value_parser = settings::alternative(),
+        requires_if("address-pool", "addresses"),
         default_value = "none",
         global = true
     )]
@@ -113,6 +114,14 @@ mod tests {
     fn unsupported_balancers_are_rejected() {
         for flags in [["--balancer", "node-ip"], ["--balancer-alternative", "inlets"]] {
             assert!(parse(&flags).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn address_pool_requires_addresses() {
+        for flag in ["--balancer=address-pool", "--balancer-alternative=address-pool"] {
+            assert!(parse(&[flag]).is_err(), "{flag}");
+            assert!(parse(&[flag, "--addresses"]).is_ok(), "{flag}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The mode that gives a Service its address: decided once, recorded on the Service, and kept until
-//! its user names another. Of the spec, the module writes only the class of the load balancer, and
-//! it never changes Services of other load balancers.
+//! its user names another. The module writes one field of the spec, the load balancer class, and never
+//! changes Services of other load balancers.
 
 mod limits;
 mod record;

@@ -157,7 +157,7 @@ reasons! {
     /// Its mode is inlets.
     Inlets = Balancer, "inlets", Change, "delegated it to inlets-operator";
     /// Its mode is address-pool.
-    AddressPool = Balancer, "address_pool", Change, "left its address to the AddressPools";
+    AddressPool = Balancer, "address_pool", Change, "delegated it to AddressPools";
     /// Its mode is none.
     NoBalancer = Balancer, "none", Change,
         "left it without an address; to request one, set {}: inlets";

@@ -73,7 +73,7 @@ fn an_invalid_pool_is_refused_with_the_reason() {
         ("default=/a,reserve", "NAME=PATH"),
         ("default=/a,reserve=all", "neither a percentage, such as 10%, nor a size"),
         ("default=/a,overcommit=0.5", "from 1 to 100"),
-        ("default=/a,size=large", "size \"large\" is none"),
+        ("default=/a,size=large", "size \"large\" is invalid"),
     ] {
         let error = config(&["--pool", pool]).unwrap_err();
         assert!(error.contains(words), "{pool}: {error}");

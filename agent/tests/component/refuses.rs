@@ -63,9 +63,9 @@ async fn every_unservable_claim_is_refused_with_an_alternative() -> Result<()> {
             refused(&scene, &namespace, claim, words).await?;
         }
         for (number, key, value, words) in [
-            (1, "pool", "../../etc", "pool \"../../etc\""),
+            (1, "pool", "../../etc", "pool: \"../../etc\""),
             (2, "pool", "nvme", "it has: default"),
-            (3, "mode", "rwxrwxrwx", "mode \"rwxrwxrwx\""),
+            (3, "mode", "rwxrwxrwx", "mode: \"rwxrwxrwx\""),
             (4, "pathPattern", "{{ .PVC }}", "\"pathPattern\""),
         ] {
             let class = scene.class(&format!("bad-{number}"), &[(key, value)]).await?;

@@ -47,7 +47,7 @@ async fn with_one_capability_it_uses_the_interface_of_a_default_route_that_comes
         })
         .await
     };
-    logged("no default route names an interface (existing interfaces: lo, eth0)").await?;
+    logged("there is no default route (interfaces: lo, eth0)").await?;
     host.run("ip route add default via 192.0.2.99").await?;
     logged("using the interface interface=eth0").await?;
     let status = process.terminate(SOON)?;

@@ -19,7 +19,7 @@ async fn one_of_two_speakers_of_a_node_is_silent_while_the_other_answers() -> Re
     let leases = rig.leases();
     eventually(SOON, "it has a heartbeat", || leases.get(&heartbeat)).await?;
     let second = rig.twin("twins-a", 2).await?;
-    let reason = format!("another speaker with the MAC address {}", first.mac);
+    let reason = format!("another machine, with MAC address {}", first.mac);
     second.expect_not_ready(&reason).await?;
     rig.client.run("ip neighbor flush dev eth0").await?;
     rig.expect_at(address(209), &first).await?;

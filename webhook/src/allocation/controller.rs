@@ -38,6 +38,8 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The minimum time between two writes of the status of AddressPools.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the list of ServiceCIDRs may take. API servers before 1.33 do not have them.
+const NETWORKS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum number of concurrent steps.
 const CONCURRENT_STEPS: usize = 64;
 /// The delays after failures.
@@ -74,6 +76,7 @@ struct Run<'a> {
     requests: JoinSet<Outcome>,
     reporter: Reporter,
     status_due: Instant,
+    networks_deadline: Instant,
 }
 
 /// The result of a request.
@@ -112,6 +115,7 @@ impl<'a> Run<'a> {
             requests: JoinSet::new(),
             reporter: Reporter::new(parts.events.clone()),
             status_due: Instant::now(),
+            networks_deadline: Instant::now() + NETWORKS_TIMEOUT,
         }
     }
 
@@ -174,7 +178,12 @@ impl<'a> Run<'a> {
         let speakers = self.tracker.track(&snapshot.nodes, &speakers, Instant::now());
         let speakers = speakers.unwrap_or_default();
         let pools = pools.iter().map(|(name, known)| (name.clone(), known.pool.clone())).collect();
-        let networks: Vec<_> = networks.all()?.values().flatten().copied().collect();
+        let networks = match networks.all() {
+            Some(networks) => networks,
+            None if Instant::now() < self.networks_deadline => return None,
+            None => Arc::default(),
+        };
+        let networks: Vec<_> = networks.values().flatten().copied().collect();
         let checked = pools::check(&pools, &snapshot.nodes, &networks);
         let view = View {
             services,
@@ -187,7 +196,8 @@ impl<'a> Run<'a> {
             now: clock::now(),
         };
         let plan = plan(view);
-        let without: BTreeSet<_> = plan.problems.iter().map(|(service, _)| service).collect();
+        let without = plan.problems.iter().filter(|(_, problem)| problem.is_blocking());
+        let without: BTreeSet<_> = without.map(|(service, _)| service).collect();
         let states = leases.values().map(|lease| lease.assignment.state);
         self.parts.metrics.show(states, without.len());
         Some((plan, checked))
@@ -213,7 +223,7 @@ impl<'a> Run<'a> {
         let (step, result) = match outcome {
             Outcome::Step(step, result) => (step, result),
             Outcome::Status(pool, Err(error)) => {
-                tracing::warn!(pool, error = %Chain(&error), "could not report on a pool");
+                tracing::warn!(pool, error = %Chain(&error), "could not write the status of an AddressPool");
                 return;
             }
             Outcome::Status(_, Ok(())) => return,
@@ -226,7 +236,7 @@ impl<'a> Run<'a> {
         match result {
             Ok(written) => self.apply(&step, subject, written),
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), ?subject, "could not assign an address");
+                tracing::warn!(error = %Chain(&error), ?subject, "could not update an address");
                 self.backoff.record(subject, Instant::now());
             }
         }

@@ -1,4 +1,4 @@
-//! Compares the Leases and the status of Services with what they should be. Pure.
+//! Compares the Leases and the status of Services with the desired state. Performs no I/O.
 
 mod choice;
 mod problem;
@@ -23,7 +23,7 @@ const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
 /// How long a node may take to accept an address. It probes the address for 0.7 s.
 const ACCEPTANCE: SignedDuration = SignedDuration::from_secs(10);
 
-/// What there is.
+/// The observed state.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) services: &'a BTreeMap<Key, AddressService>,
@@ -37,7 +37,7 @@ pub(super) struct View<'a> {
     pub(super) now: Timestamp,
 }
 
-/// A change that brings the cluster closer to what it should be.
+/// A change that brings the cluster closer to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Create a Lease that proposes the address to a node.

@@ -13,13 +13,13 @@ use std::net::IpAddr;
 pub(super) enum PoolProblem {
     #[error("{0}")]
     Invalid(PoolError),
-    #[error("contains {address}, the address of node {node}; leave it out")]
+    #[error("contains {address}, an address of node {node}; remove it from spec.addresses")]
     Node { node: NodeName, address: IpAddr },
     #[error("overlaps {network}, the pod network of node {node}; choose other addresses")]
     Pods { node: NodeName, network: AddressRange },
     #[error("overlaps {network}, the network of cluster IPs; choose other addresses")]
     Services { network: AddressRange },
-    #[error("contains {address}, which is in AddressPool {pool} too; remove it from one of them")]
+    #[error("overlaps AddressPool {pool} at {address}; remove the address from one of the pools")]
     Pool { pool: String, address: IpAddr },
 }
 
@@ -105,7 +105,10 @@ mod tests {
     fn addresses_that_the_cluster_uses_are_refused_with_their_user() {
         assert_eq!(problem("192.0.2.16/28"), None);
         for (addresses, expected) in [
-            ("192.0.2.0/24", "contains 192.0.2.1, the address of node a; leave it out"),
+            (
+                "192.0.2.0/24",
+                "contains 192.0.2.1, an address of node a; remove it from spec.addresses",
+            ),
             (
                 "10.244.0.9",
                 "overlaps 10.244.0.0-10.244.0.255, the pod network of node a; choose other addresses",
@@ -136,7 +139,7 @@ mod tests {
         let checked = check(&pools.into(), &BTreeMap::new(), &[]);
         assert!(checked["b"].is_ok());
         let expected =
-            "contains 192.0.2.8, which is in AddressPool b too; remove it from one of them";
+            "overlaps AddressPool b at 192.0.2.8; remove the address from one of the pools";
         assert_eq!(checked["a"].as_ref().unwrap_err().to_string(), expected);
     }
 }

@@ -33,7 +33,12 @@ impl Reporter {
             let problem_text = problem.to_string();
             let is_new = !self.reported.contains(&(key.clone(), problem_text.clone()));
             let Some(service) = services.get(key).filter(|_| is_new) else { continue };
-            tracing::info!(namespace, name, problem = problem_text, "a Service has no address");
+            tracing::info!(
+                namespace,
+                name,
+                problem = problem_text,
+                "reported a problem with the address of a Service"
+            );
             self.record(service, problem.reason(), problem_text);
         }
         self.reported = now;
@@ -49,7 +54,7 @@ impl Reporter {
         let (namespace, name) = &service.key;
         tracing::info!(namespace, name, ?addresses, "wrote the addresses of a Service");
         let described = |address: &IpAddr| match leases.get(address) {
-            Some(lease) => format!("{address}, answered by node {}", lease.assignment.holder),
+            Some(lease) => format!("{address} (node {})", lease.assignment.holder),
             None => address.to_string(),
         };
         let texts: Vec<_> = addresses.iter().map(described).collect();

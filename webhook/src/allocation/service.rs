@@ -19,7 +19,7 @@ pub(super) struct AddressService {
     pub(super) created: Option<Timestamp>,
     /// Whether it should have an address of a pool.
     pub(super) wants: bool,
-    /// For each address that it can have, whether it is of IPv4.
+    /// Its address families, in order; true is IPv4.
     pub(super) families: Vec<bool>,
     /// Whether it needs an address of each of its families.
     pub(super) needs_all_families: bool,

@@ -1,4 +1,4 @@
-//! What the leader knows of the cluster, from its watches and its own writes.
+//! The leader's cache of the cluster, filled by watches and by responses to its writes.
 
 use super::lease::AddressLease;
 use super::service::{AddressService, Key};
@@ -91,7 +91,7 @@ impl<K: Ord, V: Versioned> Newest<K, V> {
     }
 }
 
-/// What the watches show.
+/// The cached objects.
 #[derive(Default)]
 pub(super) struct Watched {
     pub(super) services: Newest<Key, AddressService>,

@@ -54,7 +54,7 @@ fn ready(
         type_: READY.to_owned(),
         status: status.to_owned(),
         reason: if problem.is_some() { "Unusable" } else { "Usable" }.to_owned(),
-        message: problem.unwrap_or_else(|| "Services can get its addresses".to_owned()),
+        message: problem.unwrap_or_else(|| "Services can get addresses of this pool".to_owned()),
         observed_generation: Some(generation),
         last_transition_time: unchanged
             .map_or_else(|| Time(now), |before| before.last_transition_time.clone()),

@@ -150,7 +150,10 @@ async fn a_service_gets_an_address_and_loses_it_with_its_object() -> Result<()> 
     let class = created.spec.as_ref().and_then(|spec| spec.load_balancer_class.clone());
     assert_eq!(class.as_deref(), Some(names::ADDRESS_CLASS));
     addresses.has("web", &["192.0.2.40"]).await?;
-    addresses.cluster.has_event("AddressAssigned", "web", "assigned 192.0.2.40, answered").await?;
+    addresses
+        .cluster
+        .has_event("AddressAssigned", "web", "assigned 192.0.2.40 (node node-")
+        .await?;
     addresses.create("other").await?;
     addresses.has("other", &["192.0.2.41"]).await?;
     webhook
@@ -216,7 +219,7 @@ async fn an_address_that_another_station_uses_is_reported_and_replaced() -> Resu
     let webhook = addresses.cluster.webhook(&FLAGS).await?;
     addresses.create("web").await?;
     addresses.has("web", &["192.0.2.67"]).await?;
-    let says = "192.0.2.66 is in use by a station with MAC address 02:00:00:00:00:99";
+    let says = "a device with MAC address 02:00:00:00:00:99 uses address 192.0.2.66";
     addresses.cluster.has_event("AddressInUse", "web", says).await?;
     // The refused address stays assigned, so nobody else gets it.
     addresses.leases(&["192.0.2.66", "192.0.2.67"]).await?;
@@ -229,13 +232,13 @@ async fn a_pool_that_cannot_be_used_says_why() -> Result<()> {
     addresses.pool("lan", &["192.0.2.0/28"]).await?;
     let webhook = addresses.cluster.webhook(&FLAGS).await?;
     addresses.create("web").await?;
-    let says = "AddressPool lan cannot be used: contains 192.0.2.1, the address of node node-a";
+    let says = "AddressPool lan cannot be used: contains 192.0.2.1, an address of node node-a";
     addresses.cluster.has_event("AddressNotAssigned", "web", says).await?;
     eventually(SOON, "the pool says why", || async {
         let status = addresses.pools().get("lan").await?.status.context("no status")?;
         let condition = status.conditions.first().context("no condition")?;
         ensure!(condition.status == "False", "{condition:?}");
-        ensure!(condition.message.contains("the address of node node-a"), "{condition:?}");
+        ensure!(condition.message.contains("an address of node node-a"), "{condition:?}");
         Ok(())
     })
     .await?;

@@ -10,7 +10,7 @@ pub struct Settings {
     pub balancer: Mode,
     /// The mode of Services that their own mode cannot carry. It carries everything.
     pub alternative: Mode,
-    /// True if the component that answers for addresses of pools is installed.
+    /// True if `deploy/addresses` is installed.
     pub addresses: bool,
     /// True if everything is decided and nothing done. Decisions do not depend on it.
     pub dry_run: bool,

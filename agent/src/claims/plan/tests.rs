@@ -173,8 +173,8 @@ fn an_invalid_class_is_rejected_and_its_parameter_named() {
         ..class()
     };
     for (class, words) in [
-        (with("pool", "../etc"), "pool \"../etc\""),
-        (with("mode", "rwx"), "mode \"rwx\""),
+        (with("pool", "../etc"), "pool: \"../etc\""),
+        (with("mode", "rwx"), "mode: \"rwx\""),
         (with("moed", "0700"), "\"moed\""),
         (with("pool", "nvme"), "which node node-a does not have (it has: default)"),
     ] {

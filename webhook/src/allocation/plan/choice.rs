@@ -25,7 +25,7 @@ pub(super) struct Choice<'a> {
     rest: BTreeMap<(&'a str, bool), Rest<'a>>,
 }
 
-/// The addresses of a pool that were not looked at yet.
+/// The addresses of a pool that have not been checked yet.
 type Rest<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
 
 /// Returns whether the holder has not accepted the address in time.
@@ -160,15 +160,13 @@ impl<'a> Choice<'a> {
     /// Returns the two best nodes of a pool that run a Ready speaker, without `except`.
     fn nodes(&mut self, pool: Option<&Pool>, except: Option<&NodeName>) -> Option<Nodes> {
         let is_ready = |name: &NodeName| self.view.speakers.get(name) == Some(&Agent::Ready);
-        let takes = |info: &NodeInfo| {
-            !info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS)
-                && pool.is_none_or(|pool| pool.takes_node(&info.labels))
-        };
-        let nodes = self
-            .view
-            .nodes
-            .iter()
-            .filter(|(name, info)| is_ready(name) && takes(info) && Some(*name) != except);
+        let takes = |info: &NodeInfo| pool.is_none_or(|pool| pool.takes_node(&info.labels));
+        let is_excluded = |info: &NodeInfo| info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS);
+        let ready = self.view.nodes.iter().filter(|(name, info)| is_ready(name) && takes(info));
+        // kubeadm excludes the nodes of the control plane, which may be the only ones.
+        let (excluded, others): (Vec<_>, Vec<_>) = ready.partition(|(_, info)| is_excluded(info));
+        let nodes = if others.is_empty() { excluded } else { others };
+        let nodes = nodes.into_iter().filter(|(name, _)| Some(*name) != except);
         let mut ranked: Vec<_> = nodes
             .map(|(name, info)| {
                 let is_unavailable = info.availability == Availability::Unavailable;

@@ -16,7 +16,7 @@ pub(in crate::allocation) enum Problem {
     NotInPool { address: IpAddr, namespace: String },
     /// Another Service has the requested address.
     Taken(IpAddr),
-    /// A station outside of the cluster uses the address.
+    /// A device outside of the cluster uses the address.
     Conflict { address: IpAddr, mac: String, is_requested: bool },
     /// No pool has addresses of the family for the namespace. The text names a pool that cannot be
     /// used, and why.
@@ -34,6 +34,11 @@ impl Problem {
     pub(super) fn conflict(lease: &AddressLease, is_requested: bool) -> Self {
         let mac = lease.conflict.clone().unwrap_or_default();
         Self::Conflict { address: lease.address(), mac, is_requested }
+    }
+
+    /// Returns whether the Service has no address because of it.
+    pub(in crate::allocation) fn is_blocking(&self) -> bool {
+        !matches!(self, Self::Conflict { is_requested: false, .. })
     }
 
     /// Returns the reason of the event about it.
@@ -56,27 +61,28 @@ impl fmt::Display for Problem {
         match self {
             Self::NotAnAddress(text) => write!(
                 f,
-                "the requested address {text:?} is not an IP address; correct annotation {}",
+                "the requested address {text:?} is not an IP address; correct annotation {} or \
+                 spec.loadBalancerIP",
                 names::LOAD_BALANCER_IPS
             ),
             Self::NotInPool { address, namespace } => write!(
                 f,
                 "the requested address {address} is in no AddressPool for namespace {namespace}; \
-                 request another, or add it to a pool"
+                 request another address, or add it to an AddressPool"
             ),
             Self::Taken(address) => write!(
                 f,
-                "the requested address {address} belongs to another Service; request another"
+                "the requested address {address} belongs to another Service; request another address"
             ),
             Self::Conflict { address, mac, is_requested: true } => write!(
                 f,
-                "the requested address {address} is in use by a station with MAC address {mac}; \
-                 request another, or remove that station"
+                "a device with MAC address {mac} uses the requested address {address}; request another \
+                 address, or remove the device"
             ),
             Self::Conflict { address, mac, is_requested: false } => write!(
                 f,
-                "address {address} is in use by a station with MAC address {mac}, so another one is \
-                 assigned; remove it from its AddressPool"
+                "a device with MAC address {mac} uses address {address}; the Service gets another \
+                 address; remove {address} from its AddressPool"
             ),
             Self::NoPool { is_ipv4, namespace, unusable } => {
                 let family = family(*is_ipv4);
@@ -94,13 +100,15 @@ impl fmt::Display for Problem {
             ),
             Self::NoSpeaker { pool } => write!(
                 f,
-                "no node of AddressPool {pool} runs a Ready speaker; see pods with label {}={}",
+                "no node can answer for addresses of AddressPool {pool}: it must match \
+                 spec.nodeSelector and run a Ready speaker (pods with label {}={})",
                 names::kubernetes::APP_NAME,
                 names::SPEAKER
             ),
             Self::NotAccepted { address, node } => write!(
                 f,
-                "the speaker of node {node} has not accepted address {address}; see its pod's log"
+                "the speaker of node {node} has not accepted address {address} within 10s; see \
+                 the log of its pod"
             ),
         }
     }

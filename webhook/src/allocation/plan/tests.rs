@@ -210,8 +210,8 @@ fn an_address_in_use_is_reported_and_replaced_and_released_after_the_quarantine(
     cluster.service("web");
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Refused);
     assert_eq!(cluster.steps(), ["propose 192.0.2.17 for web to b/c"]);
-    let expected = "address 192.0.2.16 is in use by a station with MAC address 02:00:00:00:00:99, so \
-                    another one is assigned; remove it from its AddressPool";
+    let expected = "a device with MAC address 02:00:00:00:00:99 uses address 192.0.2.16; the Service gets \
+                    another address; remove 192.0.2.16 from its AddressPool";
     assert_eq!(cluster.problems(), [expected]);
     cluster.settle();
     cluster.seconds += 599;
@@ -227,7 +227,7 @@ fn a_requested_address_in_use_is_not_replaced() {
     assert_eq!(cluster.steps(), ["propose 192.0.2.19 for web to a/b"]);
     cluster.lease("192.0.2.19", "web", ("a", Some("b")), State::Refused);
     assert_eq!(cluster.steps(), [""; 0]);
-    assert!(cluster.problems()[0].contains("request another, or remove that station"));
+    assert!(cluster.problems()[0].contains("request another address, or remove the device"));
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
     let mut cluster = Cluster::new();
     cluster.service("web");
     ["a", "b", "c"].into_iter().for_each(|name| cluster.down(name));
-    assert!(cluster.problems()[0].contains("no node of AddressPool lan runs a Ready speaker"));
+    assert!(cluster.problems()[0].contains("no node can answer for addresses of AddressPool lan"));
 }
 
 #[test]
@@ -289,8 +289,12 @@ fn selectors_choose_the_pool_of_a_namespace_and_the_nodes_of_a_pool() {
     cluster.namespaces.insert("shop".to_owned(), labels("team", "db"));
     assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
     let excluded = labels(fastrak_api::names::kubernetes::EXCLUDE_BALANCERS, "");
-    cluster.nodes.get_mut(&node("a")).unwrap().labels = excluded;
+    cluster.nodes.get_mut(&node("a")).unwrap().labels = excluded.clone();
     assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to b/c"]);
+    for name in ["b", "c"] {
+        cluster.nodes.get_mut(&node(name)).unwrap().labels = excluded.clone();
+    }
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"], "there is no other");
 }
 
 #[test]
