@@ -141,10 +141,11 @@ impl Pool {
         ranges.flat_map(AddressRange::addresses)
     }
 
-    /// Returns the number of its addresses.
+    /// Returns the number of its addresses, at most the greatest that the API server stores.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.ranges.iter().map(AddressRange::count).fold(0, u64::saturating_add)
+        let total = self.ranges.iter().map(AddressRange::count).fold(0, u64::saturating_add);
+        total.min(i64::MAX.unsigned_abs())
     }
 
     /// Returns whether Services of a namespace with these labels can get its addresses.

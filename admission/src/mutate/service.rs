@@ -205,7 +205,8 @@ fn must_decide_again(request: &ServiceRequest<'_>, record: Record) -> bool {
 fn served(request: &ServiceRequest<'_>, mode: Mode) -> Verdict {
     let record =
         Edit::set(Field::Annotation(names::BALANCER_DECISION), Decision::Served(mode).to_string());
-    let class = mode.row().class.filter(|_| is_class_mutable(request));
+    let has_none = request.service.class.is_none();
+    let class = mode.row().class.filter(|_| has_none && is_class_mutable(request));
     let class = class.map(|class| Edit::set(Field::BalancerClass, class));
     let edits = record::annotations(mode).chain([record]).chain(class).collect();
     Verdict::patched(Reason::served(mode), edits).about(names::BALANCER)

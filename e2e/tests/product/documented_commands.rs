@@ -288,6 +288,9 @@ async fn the_commands_of_every_page_succeed() -> Result<()> {
         follow(&plane, &path, &blocks).await?;
     }
     let mut processes = Processes::install(&plane, &Binaries::built()?, &NODES).await?;
+    apply_manifests(&plane, &repository().join("deploy/addresses/crd.yaml")).await?;
+    let crd = format!("crd/{}", names::ADDRESS_POOLS);
+    plane.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &crd]).await?;
     for (path, blocks) in use_it {
         if path == LAST {
             // fastrak's pods stay, because the tokens of the programs belong to them.

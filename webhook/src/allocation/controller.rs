@@ -40,6 +40,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the list of ServiceCIDRs may take. API servers before 1.33 do not have them.
 const NETWORKS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an address whose Lease could not be created is not tried again.
+const OCCUPIED: Duration = Duration::from_secs(60);
 /// The maximum number of concurrent steps.
 const CONCURRENT_STEPS: usize = 64;
 /// The delays after failures.
@@ -71,6 +73,8 @@ struct Run<'a> {
     tracker: AgentTracker,
     /// The addresses whose Leases are being created, with the UIDs of their Services.
     pending: BTreeMap<IpAddr, String>,
+    /// The addresses whose Leases exist and cannot be read, until another try.
+    occupied: BTreeMap<IpAddr, Instant>,
     busy: BTreeSet<Subject>,
     backoff: KeyedBackoff<Subject, Instant>,
     requests: JoinSet<Outcome>,
@@ -110,6 +114,7 @@ impl<'a> Run<'a> {
             watched: Watched::default(),
             tracker: AgentTracker::new(parts.speaker_grace),
             pending: BTreeMap::new(),
+            occupied: BTreeMap::new(),
             busy: BTreeSet::new(),
             backoff: KeyedBackoff::new(FIRST_DELAY, LONGEST_DELAY, FORGET_AFTER),
             requests: JoinSet::new(),
@@ -185,10 +190,13 @@ impl<'a> Run<'a> {
         };
         let networks: Vec<_> = networks.values().flatten().copied().collect();
         let checked = pools::check(&pools, &snapshot.nodes, &networks);
+        self.occupied.retain(|_, until| Instant::now() < *until);
+        let occupied = self.occupied.keys().copied().collect();
         let view = View {
             services,
             leases,
             pending: &self.pending,
+            occupied: &occupied,
             pools: &checked,
             nodes: &snapshot.nodes,
             speakers: &speakers,
@@ -223,6 +231,7 @@ impl<'a> Run<'a> {
         let (step, result) = match outcome {
             Outcome::Step(step, result) => (step, result),
             Outcome::Status(pool, Err(error)) => {
+                self.status_due = Instant::now() + LONGEST_DELAY;
                 tracing::warn!(pool, error = %Chain(&error), "could not write the status of an AddressPool");
                 return;
             }
@@ -254,8 +263,13 @@ impl<'a> Run<'a> {
                 }
                 self.watched.services.put(service.key.clone(), *service);
             }
-            // The watch shows what has changed.
-            Written::Superseded => drop(self.backoff.record(subject, Instant::now())),
+            // The watch shows what has changed, unless a Lease cannot be read.
+            Written::Superseded => {
+                if let Step::Propose { address, .. } = step {
+                    self.occupied.insert(*address, Instant::now() + OCCUPIED);
+                }
+                self.backoff.record(subject, Instant::now());
+            }
         }
     }
 

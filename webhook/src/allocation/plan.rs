@@ -15,11 +15,16 @@ use fastrak_api::address_pool::Labels;
 use fastrak_api::assignment::State;
 use fastrak_api::node::NodeName;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// How long a refused address stays assigned, so that no Service gets it.
 const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
+/// The time after which a published address that a node has refused is proposed to another one.
+const REPROPOSAL: SignedDuration = SignedDuration::from_mins(1);
+/// The number of refused addresses of a family after which a Service gets no other one: a station
+/// answers for all addresses.
+const MAX_REFUSED: usize = 3;
 /// How long a node may take to accept an address. It probes the address for 0.7 s.
 const ACCEPTANCE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -30,6 +35,8 @@ pub(super) struct View<'a> {
     pub(super) leases: &'a BTreeMap<IpAddr, AddressLease>,
     /// The addresses whose Leases are being created, with the UIDs of their Services.
     pub(super) pending: &'a BTreeMap<IpAddr, String>,
+    /// The addresses whose Leases exist and cannot be read.
+    pub(super) occupied: &'a BTreeSet<IpAddr>,
     pub(super) pools: &'a Checked,
     pub(super) nodes: &'a BTreeMap<NodeName, NodeInfo>,
     pub(super) speakers: &'a BTreeMap<NodeName, Agent>,
@@ -44,8 +51,9 @@ pub(super) enum Step {
     Propose { address: IpAddr, service: Key, uid: String, nodes: Nodes },
     /// Choose other nodes for an address. A new holder must accept it first.
     Assign { lease: Box<AddressLease>, nodes: Nodes },
-    /// Delete the Lease of an address that its Service no longer needs.
-    Release { lease: Box<AddressLease> },
+    /// Delete the Lease of an address that its Service no longer needs. Duplicate: the Service has
+    /// another address of the family.
+    Release { lease: Box<AddressLease>, is_duplicate: bool },
     /// Write the addresses of a Service into its status.
     Publish { service: Key, uid: String, addresses: Vec<IpAddr> },
 }
@@ -66,16 +74,18 @@ pub(super) fn plan(view: View<'_>) -> Plan {
     let held = held(view);
     let mut choice = Choice::new(view);
     for lease in view.leases.values() {
-        let is_held = held
-            .get(&(lease.service_uid.as_str(), lease.address().is_ipv4()))
-            .is_some_and(|held| held.address() == lease.address());
+        let holds = held.get(&(lease.service_uid.as_str(), lease.address().is_ipv4()));
+        let is_held = holds.is_some_and(|held| held.address() == lease.address());
+        let holds_other = holds.is_some() && !is_held;
         let step = if is_held {
             plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
             choice
                 .other_nodes(lease)
                 .map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
         } else {
-            is_releasable(lease, view).then(|| Step::Release { lease: lease.clone().into() })
+            let is_duplicate = holds_other;
+            is_releasable(lease, view)
+                .then(|| Step::Release { lease: lease.clone().into(), is_duplicate })
         };
         plan.steps.extend(step);
         plan.problems.extend(conflict(lease, view));
@@ -91,10 +101,14 @@ pub(super) fn plan(view: View<'_>) -> Plan {
 /// Returns the Lease of each family that each Service keeps.
 fn held(view: View<'_>) -> Held<'_> {
     let mut held = Held::new();
-    for lease in view.leases.values().filter(|lease| !lease.is_refused()) {
+    for lease in view.leases.values() {
         let Some(service) = owner(lease, view).filter(|service| keeps(service, lease)) else {
             continue;
         };
+        // A published address was accepted before: the station is most likely its former holder.
+        if lease.is_refused() && !service.published.contains(&lease.address()) {
+            continue;
+        }
         let rank = |lease: &AddressLease| {
             let is_published = service.published.contains(&lease.address());
             (is_published, lease.assignment.state == State::Accepted)
@@ -115,7 +129,10 @@ fn owner<'a>(lease: &AddressLease, view: View<'a>) -> Option<&'a AddressService>
 pub(super) fn keeps(service: &AddressService, lease: &AddressLease) -> bool {
     let address = lease.address();
     let is_requested = match &service.requested {
-        Ok(requested) => requested.is_empty() || requested.contains(&address),
+        Ok(requested) => {
+            let mut same = requested.iter().filter(|one| one.is_ipv4() == address.is_ipv4());
+            same.next().is_none_or(|one| *one == address)
+        }
         Err(_) => true,
     };
     service.wants && is_requested && service.families.contains(&address.is_ipv4())
@@ -127,7 +144,7 @@ fn is_releasable(lease: &AddressLease, view: View<'_>) -> bool {
     if lease.is_refused() {
         return lease.acquired.is_none_or(|time| view.now.duration_since(time) >= QUARANTINE);
     }
-    owner(lease, view).is_none_or(|service| !service.published.contains(&lease.address()))
+    owner(lease, view).is_none_or(|service| !service.shown.contains(&lease.address()))
 }
 
 /// Returns the problem of a Service whose address a station outside of the cluster uses.
@@ -174,7 +191,12 @@ fn serve<'a>(
                     nodes,
                 }));
             }
-            Err(problem) => problems.push((service.key.clone(), problem)),
+            Err(problem) => {
+                problems.push((service.key.clone(), problem));
+                // The address works while no other Service gets it.
+                let published = service.published.iter().filter(|at| at.is_ipv4() == is_ipv4);
+                addresses.extend(published.filter(|at| choice.is_free_for(**at, &service.uid)));
+            }
         }
     }
     // One address is enough, unless the Service requires one of each family.
@@ -192,7 +214,7 @@ impl Step {
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Propose { address, .. } => Subject::Address(*address),
-            Self::Assign { lease, .. } | Self::Release { lease } => {
+            Self::Assign { lease, .. } | Self::Release { lease, .. } => {
                 Subject::Address(lease.address())
             }
             Self::Publish { service, .. } => Subject::Service(service.clone()),

@@ -27,6 +27,8 @@ pub(super) struct AddressService {
     pub(super) requested: Result<Vec<IpAddr>, String>,
     /// The addresses in its status that fastrak has written.
     pub(super) published: Vec<IpAddr>,
+    /// All addresses in its status. A user can remove the record of who wrote them, but not change them.
+    pub(super) shown: Vec<IpAddr>,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,8 +76,7 @@ struct Entry {
 }
 
 impl AddressService {
-    /// Parses a Service and its key. Returns no Service if it neither has nor should have an address
-    /// of a pool.
+    /// Parses a Service and its key. Returns no Service if it neither has nor should have an address.
     pub(super) fn read(text: &str) -> Result<(Key, Option<Self>), serde_json::Error> {
         let view = ServiceView::of(&serde_json::from_str::<PartialService<'_>>(text)?);
         let key = (view.namespace.clone(), view.name.clone());
@@ -83,12 +84,13 @@ impl AddressService {
         let wants = view.is_load_balancer
             && view.decision() == Some(Decision::Served(Mode::AddressPool))
             && (is_published || view.ingress == Ingress::Absent);
-        if !wants && !is_published {
+        if !wants && view.ingress == Ingress::Absent {
             return Ok((key, None));
         }
         let Extra { metadata, spec, status } = serde_json::from_str(text)?;
         let entries = status.load_balancer.ingress.unwrap_or_default();
-        let published = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
+        let shown = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
+        let shown: Vec<IpAddr> = shown.collect();
         let service = Self {
             key: key.clone(),
             version: metadata.resource_version.parse().unwrap_or_default(),
@@ -97,7 +99,8 @@ impl AddressService {
             families: families(&spec),
             needs_all_families: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),
             requested: requested(metadata.annotations.as_ref(), &spec),
-            published: published.filter(|_| is_published).collect(),
+            published: if is_published { shown.clone() } else { Vec::new() },
+            shown,
             uid: metadata.uid,
         };
         Ok((key, Some(service)))
@@ -116,8 +119,16 @@ fn requested(
 ) -> Result<Vec<IpAddr>, String> {
     let annotation = annotations.and_then(|map| map.get(names::LOAD_BALANCER_IPS));
     let text = annotation.or(spec.load_balancer_ip.as_ref()).map_or("", String::as_str);
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().map_err(|_| part.chars().take(64).collect())).collect()
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let address: IpAddr =
+            part.parse().map_err(|_| part.chars().take(64).collect::<String>())?;
+        // One of each family: the text may be very long.
+        if addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -167,8 +178,17 @@ mod tests {
         inlets["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
         let mut inner = object();
         inner["spec"]["type"] = json!("ClusterIP");
-        for object in [inlets, inner, published_by("metallb")] {
+        for object in [inlets, inner] {
             assert_eq!(read(&object), None, "{object}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_writer_is_shown_and_not_ours() {
+        for manager in ["metallb", ""] {
+            let service = read(&published_by(manager)).unwrap();
+            assert_eq!((service.wants, service.published), (false, vec![]), "{manager}");
+            assert_eq!(service.shown, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         }
     }
 

@@ -80,7 +80,7 @@ impl Writer {
                 let patched = self.leases.patch(&name, &manager(), &patch).await;
                 written(patched, WriteError::Assign)
             }
-            Step::Release { lease } => self.release(lease).await,
+            Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
             Step::Publish { service, uid, addresses } => {
                 self.publish(service, uid, addresses).await
             }
@@ -89,10 +89,18 @@ impl Writer {
 
     /// Deletes a Lease if its Service does not exist or does not need the address. The watch of
     /// Services may be behind that of Leases.
-    async fn release(&self, lease: &AddressLease) -> Result<Written, WriteError> {
+    async fn release(
+        &self,
+        lease: &AddressLease,
+        is_duplicate: bool,
+    ) -> Result<Written, WriteError> {
         let live = self.get(&lease.service).await?;
-        let needs = |live: &AddressService| live.wants && live.uid == lease.service_uid;
-        if live.as_ref().is_some_and(needs) && !Self::is_spare(lease, live.as_ref()) {
+        let needs = |live: &AddressService| {
+            live.shown.contains(&lease.address())
+                || (!is_duplicate && super::plan::keeps(live, lease))
+        };
+        let live = live.filter(|live| live.uid == lease.service_uid && !lease.is_refused());
+        if live.as_ref().is_some_and(needs) {
             return Ok(Written::Superseded);
         }
         let preconditions = Preconditions {
@@ -105,11 +113,6 @@ impl Writer {
             Err(error) if is_superseded(&error) => Ok(Written::Superseded),
             Err(error) => Err(WriteError::Release(error)),
         }
-    }
-
-    /// Returns whether a Service that needs addresses does not need this one.
-    fn is_spare(lease: &AddressLease, live: Option<&AddressService>) -> bool {
-        lease.is_refused() || live.is_some_and(|live| !super::plan::keeps(live, lease))
     }
 
     async fn get(&self, (namespace, name): &Key) -> Result<Option<AddressService>, WriteError> {

@@ -1,6 +1,6 @@
 //! Chooses addresses, and the nodes that answer for them.
 
-use super::{ACCEPTANCE, Problem, View};
+use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View};
 use crate::allocation::lease::{AddressLease, Nodes};
 use crate::allocation::service::AddressService;
 use fastrak_admission::snapshot::agent::Agent;
@@ -17,7 +17,8 @@ use std::net::IpAddr;
 /// The choices of one plan: each address once, and nodes with few addresses first.
 pub(super) struct Choice<'a> {
     view: View<'a>,
-    /// The UIDs of the Services of all addresses that are not free.
+    /// The UIDs of the Services of all addresses that are not free, also of those that have lost the
+    /// Lease of the address in their status.
     used: BTreeMap<IpAddr, &'a str>,
     /// The number of addresses that each node holds.
     held: BTreeMap<&'a NodeName, usize>,
@@ -38,11 +39,18 @@ impl<'a> Choice<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
         let leases = view.leases.iter().map(|(at, lease)| (*at, lease.service_uid.as_str()));
         let pending = view.pending.iter().map(|(at, uid)| (*at, uid.as_str()));
+        let occupied = view.occupied.iter().map(|at| (*at, ""));
         let mut held = BTreeMap::new();
         for lease in view.leases.values() {
             *held.entry(&lease.assignment.holder).or_default() += 1;
         }
-        Self { view, used: leases.chain(pending).collect(), held, rest: BTreeMap::new() }
+        let mut used: BTreeMap<_, _> = leases.chain(pending).chain(occupied).collect();
+        for service in view.services.values().filter(|service| service.wants) {
+            for address in &service.published {
+                used.entry(*address).or_insert(&service.uid);
+            }
+        }
+        Self { view, used, held, rest: BTreeMap::new() }
     }
 
     /// Chooses an address of a family, and its nodes. Returns no nodes if its Lease is being created.
@@ -60,14 +68,24 @@ impl<'a> Choice<'a> {
         let requested = service.requested.as_ref();
         let requested = requested.map_err(|text| Problem::NotAnAddress(text.clone()))?;
         let mut of_family = requested.iter().filter(|address| address.is_ipv4() == is_ipv4);
-        let (pool, address) = match of_family.next() {
-            Some(&address) => (self.requested(service, address)?, address),
+        let (address, nodes) = match of_family.next() {
+            Some(&address) => (address, self.nodes_of(self.requested(service, address)?)?),
             None => self.any(service, is_ipv4)?,
         };
-        let nodes = self.nodes(Some(pool), None);
-        let nodes = nodes.ok_or_else(|| Problem::NoSpeaker { pool: pool.name.clone() })?;
         self.used.insert(address, &service.uid);
         Ok((address, Some(nodes)))
+    }
+
+    fn nodes_of(&mut self, pool: &Pool) -> Result<Nodes, Problem> {
+        let nodes = self.nodes(Some(pool), None);
+        nodes.ok_or_else(|| Problem::NoSpeaker { pool: pool.name.clone() })
+    }
+
+    /// Returns whether nobody but this Service has or gets the address.
+    pub(super) fn is_free_for(&self, address: IpAddr, uid: &str) -> bool {
+        !self.view.leases.contains_key(&address)
+            && !self.view.pending.contains_key(&address)
+            && self.used.get(&address).is_none_or(|user| *user == uid)
     }
 
     /// Returns the pool of a requested address.
@@ -78,30 +96,39 @@ impl<'a> Choice<'a> {
         match self.view.leases.get(&address) {
             Some(lease) if lease.is_refused() => Err(Problem::conflict(lease, true)),
             Some(_) => Err(Problem::Taken(address)),
-            None if self.used.contains_key(&address) => Err(Problem::Taken(address)),
-            None => Ok(pool),
+            None if self.is_free_for(address, &service.uid) => Ok(pool),
+            None => Err(Problem::Taken(address)),
         }
     }
 
     /// Returns a free address of any pool: if possible, the one that the Service had.
-    fn any(
-        &mut self,
-        service: &AddressService,
-        is_ipv4: bool,
-    ) -> Result<(&'a Pool, IpAddr), Problem> {
+    fn any(&mut self, service: &AddressService, is_ipv4: bool) -> Result<(IpAddr, Nodes), Problem> {
+        let refused = self.view.leases.values().filter(|lease| {
+            let is_same = lease.address().is_ipv4() == is_ipv4;
+            lease.is_refused() && is_same && lease.service_uid == service.uid
+        });
+        if refused.count() >= MAX_REFUSED {
+            return Err(Problem::ManyConflicts);
+        }
         let mut pools: Vec<_> = self.pools(service).collect();
         let mut former = service.published.iter().filter(|address| address.is_ipv4() == is_ipv4);
         if let Some(&address) = former.next()
-            && !self.used.contains_key(&address)
+            && self.is_free_for(address, &service.uid)
             && let Some(pool) = pools.iter().find(|pool| pool.contains(address))
         {
-            return Ok((pool, address));
+            return Ok((address, self.nodes_of(pool)?));
         }
         pools.retain(|pool| pool.auto_assign && pool.addresses(is_ipv4).next().is_some());
+        let mut without_speaker = None;
         for pool in &pools {
-            if let Some(address) = self.next_free(pool, is_ipv4) {
-                return Ok((pool, address));
+            let Some(address) = self.next_free(pool, is_ipv4) else { continue };
+            match self.nodes_of(pool) {
+                Ok(nodes) => return Ok((address, nodes)),
+                Err(problem) => without_speaker = Some(problem),
             }
+        }
+        if let Some(problem) = without_speaker {
+            return Err(problem);
         }
         if pools.is_empty() {
             let namespace = service.key.0.clone();
@@ -142,7 +169,11 @@ impl<'a> Choice<'a> {
         let pool = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
         let pool = pool.into_iter().find(|pool| pool.contains(lease.address()));
         let standby = assignment.standby.as_ref().filter(|standby| !self.is_down(standby));
-        if is_late(lease, self.view.now) || (self.is_down(&assignment.holder) && standby.is_none())
+        let is_again = lease.is_refused()
+            && lease.acquired.is_none_or(|time| self.view.now.duration_since(time) >= REPROPOSAL);
+        if is_late(lease, self.view.now)
+            || is_again
+            || (self.is_down(&assignment.holder) && standby.is_none())
         {
             return self.nodes(pool, Some(&assignment.holder));
         }

@@ -18,6 +18,8 @@ pub(in crate::allocation) enum Problem {
     Taken(IpAddr),
     /// A device outside of the cluster uses the address.
     Conflict { address: IpAddr, mac: String, is_requested: bool },
+    /// Devices outside of the cluster answer for several addresses of the pools.
+    ManyConflicts,
     /// No pool has addresses of the family for the namespace. The text names a pool that cannot be
     /// used, and why.
     NoPool { is_ipv4: bool, namespace: String, unusable: Option<String> },
@@ -44,7 +46,7 @@ impl Problem {
     /// Returns the reason of the event about it.
     pub(in crate::allocation) fn reason(&self) -> EventReason {
         match self {
-            Self::Conflict { .. } => EventReason::AddressInUse,
+            Self::Conflict { .. } | Self::ManyConflicts => EventReason::AddressInUse,
             Self::NotAnAddress(_)
             | Self::NotInPool { .. }
             | Self::Taken(_)
@@ -83,6 +85,10 @@ impl fmt::Display for Problem {
                 f,
                 "a device with MAC address {mac} uses address {address}; the Service gets another \
                  address; remove {address} from its AddressPool"
+            ),
+            Self::ManyConflicts => f.write_str(
+                "devices outside of the cluster answer for several addresses of the AddressPools, so no \
+                 other one is tried for 10 minutes; look for a proxy of ARP or NDP",
             ),
             Self::NoPool { is_ipv4, namespace, unusable } => {
                 let family = family(*is_ipv4);

@@ -12,6 +12,7 @@ struct Cluster {
     services: BTreeMap<Key, AddressService>,
     leases: BTreeMap<IpAddr, AddressLease>,
     pending: BTreeMap<IpAddr, String>,
+    occupied: BTreeSet<IpAddr>,
     pools: Vec<(String, AddressPool)>,
     nodes: BTreeMap<NodeName, NodeInfo>,
     speakers: BTreeMap<NodeName, Agent>,
@@ -29,6 +30,12 @@ fn address(text: &str) -> IpAddr {
 
 fn key(name: &str) -> Key {
     ("shop".to_owned(), name.to_owned())
+}
+
+impl AddressService {
+    fn publish(&mut self, addresses: &[IpAddr]) {
+        (self.published, self.shown) = (addresses.to_vec(), addresses.to_vec());
+    }
 }
 
 impl Cluster {
@@ -61,6 +68,7 @@ impl Cluster {
             needs_all_families: false,
             requested: Ok(vec![]),
             published: vec![],
+            shown: vec![],
         };
         self.services.entry(key(name)).or_insert(service)
     }
@@ -98,6 +106,7 @@ impl Cluster {
             services: &self.services,
             leases: &self.leases,
             pending: &self.pending,
+            occupied: &self.occupied,
             pools: &pools,
             nodes: &self.nodes,
             speakers: &self.speakers,
@@ -127,9 +136,9 @@ impl Cluster {
                 let lease = self.leases.get_mut(&lease.address()).unwrap();
                 (lease.assignment.holder, lease.assignment.standby) = (nodes.holder, nodes.standby);
             }
-            Step::Release { lease } => drop(self.leases.remove(&lease.address())),
+            Step::Release { lease, .. } => drop(self.leases.remove(&lease.address())),
             Step::Publish { service, addresses, .. } => {
-                self.services.get_mut(&service).unwrap().published = addresses;
+                self.services.get_mut(&service).unwrap().publish(&addresses);
             }
         }
     }
@@ -158,7 +167,7 @@ fn shown(step: &Step) -> String {
             format!("propose {address} for {} to {}", service.1, nodes(of))
         }
         Step::Assign { lease, nodes: of } => format!("assign {} to {}", lease.address(), nodes(of)),
-        Step::Release { lease } => format!("release {}", lease.address()),
+        Step::Release { lease, .. } => format!("release {}", lease.address()),
         Step::Publish { service, addresses, .. } => {
             format!("publish {addresses:?} of {}", service.1)
         }
@@ -171,7 +180,7 @@ fn services_get_free_addresses_on_the_nodes_with_the_fewest() {
     cluster.service("web");
     cluster.service("dns");
     cluster.lease("192.0.2.16", "old", ("a", Some("b")), State::Accepted);
-    cluster.service("old").published = vec![address("192.0.2.16")];
+    cluster.service("old").publish(&[address("192.0.2.16")]);
     let expected = ["propose 192.0.2.17 for dns to b/c", "propose 192.0.2.18 for web to c/a"];
     assert_eq!(cluster.steps(), expected);
 }
@@ -184,7 +193,7 @@ fn an_address_is_published_once_its_node_has_accepted_it() {
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
     assert_eq!(cluster.steps(), ["publish [192.0.2.16] of web"]);
-    cluster.service("web").published = vec![address("192.0.2.16")];
+    cluster.service("web").publish(&[address("192.0.2.16")]);
     assert_eq!(cluster.steps(), [""; 0]);
 }
 
@@ -200,7 +209,7 @@ fn an_address_that_is_being_proposed_is_not_proposed_again() {
 #[test]
 fn a_service_that_lost_its_lease_gets_the_address_of_its_status_again() {
     let mut cluster = Cluster::new();
-    cluster.service("web").published = vec![address("192.0.2.18")];
+    cluster.service("web").publish(&[address("192.0.2.18")]);
     assert_eq!(cluster.steps(), ["propose 192.0.2.18 for web to a/b"], "and its status stays");
 }
 
@@ -234,7 +243,7 @@ fn a_requested_address_in_use_is_not_replaced() {
 fn requests_that_cannot_be_met_say_why() {
     let mut cluster = Cluster::new();
     cluster.lease("192.0.2.16", "other", ("a", Some("b")), State::Accepted);
-    cluster.service("other").published = vec![address("192.0.2.16")];
+    cluster.service("other").publish(&[address("192.0.2.16")]);
     for (requested, expected) in [
         (Err("web".to_owned()), "the requested address \"web\" is not an IP address"),
         (Ok(vec![address("192.0.2.16")]), "the requested address 192.0.2.16 belongs to another"),
@@ -315,10 +324,10 @@ fn a_service_of_two_families_gets_an_address_of_each() {
 fn an_address_is_released_after_it_has_left_the_status() {
     let mut cluster = Cluster::new();
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
-    cluster.service("web").published = vec![address("192.0.2.16")];
+    cluster.service("web").publish(&[address("192.0.2.16")]);
     cluster.service("web").wants = false;
     assert_eq!(cluster.steps(), ["publish [] of web"]);
-    cluster.service("web").published = vec![];
+    cluster.service("web").publish(&[]);
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
     cluster.services.clear();
     assert_eq!(cluster.steps(), ["release 192.0.2.16"], "its Service is deleted");
@@ -342,7 +351,7 @@ fn a_new_request_replaces_the_address() {
 fn nodes_whose_speaker_is_down_are_replaced() {
     let mut cluster = Cluster::new();
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
-    cluster.service("web").published = vec![address("192.0.2.16")];
+    cluster.service("web").publish(&[address("192.0.2.16")]);
     cluster.down("a");
     assert_eq!(cluster.steps(), [""; 0], "the standby takes over");
     cluster.down("b");
@@ -371,8 +380,96 @@ fn a_proposal_that_is_not_accepted_in_time_goes_to_another_node() {
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Proposed);
     cluster.seconds += 10;
     assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
-    let expected = "the speaker of node a has not accepted address 192.0.2.16; see its pod's log";
+    let expected = "the speaker of node a has not accepted address 192.0.2.16 within 10s; see \
+                    the log of its pod";
     assert_eq!(cluster.problems(), [expected]);
+}
+
+#[test]
+fn a_request_of_one_family_leaves_the_other_to_the_pools() {
+    let mut cluster = Cluster::new();
+    cluster.pool("lan6", &json!({"addresses": ["2001:db8::/120"]}));
+    cluster.service("web").families = vec![true, false];
+    cluster.service("web").requested = Ok(vec![address("192.0.2.19")]);
+    cluster.settle();
+    let expected = [address("192.0.2.19"), address("2001:db8::")];
+    assert_eq!(cluster.service("web").published, expected);
+}
+
+#[test]
+fn an_address_that_a_status_shows_is_not_released_whoever_is_recorded_as_its_writer() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.settle();
+    let service = cluster.service("web");
+    (service.wants, service.published) = (false, vec![]);
+    assert_eq!(cluster.steps(), [""; 0]);
+    cluster.service("web").shown = vec![];
+    assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+}
+
+#[test]
+fn a_station_that_answers_for_every_address_stops_the_choice() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    for last in 16..19 {
+        cluster.lease(&format!("192.0.2.{last}"), "web", ("a", Some("b")), State::Refused);
+    }
+    assert_eq!(cluster.steps(), [""; 0]);
+    assert!(cluster.problems().iter().any(|text| text.contains("look for a proxy of ARP")));
+}
+
+#[test]
+fn a_published_address_is_kept_when_a_new_holder_refuses_it() {
+    let mut cluster = Cluster::new();
+    cluster.lease("192.0.2.16", "web", ("c", None), State::Refused);
+    cluster.service("web").publish(&[address("192.0.2.16")]);
+    cluster.lease("192.0.2.16", "web", ("c", Some("b")), State::Refused);
+    assert_eq!(cluster.steps(), [""; 0]);
+    cluster.seconds += 60;
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to a/b"]);
+}
+
+#[test]
+fn of_two_addresses_of_a_family_the_published_one_is_kept() {
+    let mut cluster = Cluster::new();
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
+    cluster.lease("192.0.2.17", "web", ("a", Some("b")), State::Accepted);
+    cluster.service("web").publish(&[address("192.0.2.17")]);
+    let Plan { steps, .. } = cluster.plan();
+    assert!(matches!(&steps[..], [Step::Release { is_duplicate: true, .. }]), "{steps:?}");
+    assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+}
+
+#[test]
+fn a_published_address_without_a_lease_is_reserved_for_its_service() {
+    let mut cluster = Cluster::new();
+    cluster.service("a").requested = Ok(vec![address("192.0.2.16")]);
+    cluster.service("web").publish(&[address("192.0.2.16")]);
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
+    ["a", "b", "c"].into_iter().for_each(|name| cluster.down(name));
+    assert_eq!(cluster.steps(), [""; 0], "its status stays until a speaker is Ready");
+}
+
+#[test]
+fn a_lease_that_cannot_be_read_is_not_in_the_way() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.occupied.insert(address("192.0.2.16"));
+    assert_eq!(cluster.steps(), ["propose 192.0.2.17 for web to a/b"]);
+}
+
+#[test]
+fn a_pool_whose_nodes_have_no_speaker_is_skipped() {
+    let mut cluster = Cluster::new();
+    cluster.pool(
+        "first",
+        &json!({
+            "addresses": ["192.0.2.40"], "nodeSelector": {"matchLabels": {"rack": "1"}},
+        }),
+    );
+    cluster.service("web");
+    assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
 }
 
 #[test]
