@@ -189,12 +189,10 @@ async fn a_service_that_stops_asking_releases_its_address() -> Result<()> {
     let Some(addresses) = Addresses::start().await? else { return Ok(()) };
     addresses.pool("lan", &["192.0.2.40/30"]).await?;
     let webhook = addresses.cluster.webhook(&FLAGS).await?;
-    for name in ["inner", "none", "moves"] {
-        addresses.create(name).await?;
-    }
     for (name, address) in
         [("inner", "192.0.2.40"), ("none", "192.0.2.41"), ("moves", "192.0.2.42")]
     {
+        addresses.create(name).await?;
         addresses.has(name, &[address]).await?;
     }
     addresses.change("inner", json!({"spec": {"type": "ClusterIP"}})).await?;
