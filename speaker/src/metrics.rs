@@ -49,7 +49,7 @@ impl Metrics {
         registry.register("addresses", "Addresses of this node", this.addresses.clone());
         registry.register(
             "interface_up",
-            "1 if the interface can send and receive, else 0",
+            "State of the interface: 1 if it can send and receive, else 0",
             this.interface_up.clone(),
         );
         registry.register(

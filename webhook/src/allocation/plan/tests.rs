@@ -397,7 +397,7 @@ fn a_request_of_one_family_leaves_the_other_to_the_pools() {
 }
 
 #[test]
-fn an_address_that_a_status_shows_is_not_released_whoever_is_recorded_as_its_writer() {
+fn an_address_that_a_status_shows_is_not_released_if_its_writer_is_unknown() {
     let mut cluster = Cluster::new();
     cluster.service("web");
     cluster.settle();
