@@ -103,9 +103,13 @@ impl Fallback {
         // The class is the Service's own request.
         let default =
             if is_ours(service, settings) { Mode::AddressPool } else { settings.balancer };
+        let served = |mode: Mode| match settings.serves(mode) {
+            true => Ok(mode),
+            false => Err(Unserved(mode.to_string())),
+        };
         Self {
-            mode: chosen.map(|mode| mode.unwrap_or(default)),
-            alternative: settings.alternative,
+            mode: chosen.and_then(|mode| served(mode.unwrap_or(default))),
+            alternative: served(settings.alternative).unwrap_or(Mode::None),
             settings,
         }
     }

@@ -102,6 +102,17 @@ fn without_the_component_neither_its_name_its_record_nor_its_class_counts() {
     assert_eq!(create(&kept).reason, Reason::ForeignAddress);
 }
 
+#[test]
+fn a_default_that_is_not_installed_is_recorded_as_unsupported() {
+    let settings = Settings { addresses: false, alternative: Mode::AddressPool, ..POOLS };
+    let verdict = decide(None, &plain(), settings);
+    assert_eq!(verdict.reason, Reason::UnsupportedMode);
+    let object = after(&plain(), &verdict);
+    is_silent(&decide(Some(&object), &object, settings), Reason::UnsupportedMode);
+    let inlets = Settings { balancer: Mode::Inlets, ..settings };
+    assert_eq!(written(&after(&udp(), &decide(None, &udp(), inlets))), NONE);
+}
+
 proptest! {
     #[test]
     fn with_pools_too_a_decision_over_its_own_result_changes_nothing(
