@@ -28,6 +28,18 @@ fn udp() -> Value {
     service
 }
 
+/// Returns the Service with an address in its status that this field manager has written.
+fn addressed(object: &Value, by: &str) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["managedFields"] = json!([{
+        "manager": by,
+        "subresource": "status",
+        "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
+    }]);
+    object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+    object
+}
+
 fn view(object: &Value) -> ServiceView {
     ServiceView::of(&serde_json::from_str(&object.to_string()).unwrap())
 }

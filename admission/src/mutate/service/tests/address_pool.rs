@@ -27,17 +27,6 @@ fn named(key: &str) -> Value {
     object
 }
 
-fn published(object: &Value, by: &str) -> Value {
-    let mut object = object.clone();
-    object["metadata"]["managedFields"] = json!([{
-        "manager": by,
-        "subresource": "status",
-        "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
-    }]);
-    object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
-    object
-}
-
 #[test]
 fn a_new_service_gets_the_class_and_keeps_the_inlets_operator_away() {
     let object = given(None, &plain());
@@ -82,12 +71,12 @@ fn it_serves_what_inlets_cannot_carry() {
 
 #[test]
 fn its_address_is_no_foreign_address() {
-    let object = published(&given(None, &plain()), names::MANAGER_ADDRESSES);
+    let object = addressed(&given(None, &plain()), names::MANAGER_ADDRESSES);
     is_silent(&decide(Some(&object), &object, POOLS), Reason::AddressPool);
     // A client that replaces the Service removes the record; the address shows the decision.
-    let replaced = published(&named(ADDRESS_CLASS), names::MANAGER_ADDRESSES);
+    let replaced = addressed(&named(ADDRESS_CLASS), names::MANAGER_ADDRESSES);
     assert_eq!(written(&given(None, &replaced)), WRITTEN);
-    let foreign = published(&given(None, &plain()), "metallb");
+    let foreign = addressed(&given(None, &plain()), "metallb");
     assert_eq!(decide(Some(&foreign), &foreign, POOLS).reason, Reason::ForeignAddress);
 }
 
@@ -98,7 +87,7 @@ fn without_the_component_neither_its_name_its_record_nor_its_class_counts() {
     assert_eq!(create(&named(ADDRESS_CLASS)).reason, Reason::ForeignBalancer);
     let recorded = annotated(&plain(), &[(BALANCER_DECISION, "address-pool")]);
     assert_eq!(written(&created(&recorded)), INLETS);
-    let kept = published(&plain(), names::MANAGER_ADDRESSES);
+    let kept = addressed(&plain(), names::MANAGER_ADDRESSES);
     assert_eq!(create(&kept).reason, Reason::ForeignAddress);
 }
 

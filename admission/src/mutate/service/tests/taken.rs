@@ -5,17 +5,6 @@ use super::*;
 const WITHHELD: (Option<&str>, Option<&str>, Option<&str>) =
     (Some("0"), Some("false"), Some("skipped:foreign-address"));
 
-fn addressed(object: &Value, by: &str) -> Value {
-    let mut object = object.clone();
-    object["metadata"]["managedFields"] = json!([{
-        "manager": by,
-        "subresource": "status",
-        "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
-    }]);
-    object["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
-    object
-}
-
 fn without_annotations(object: &Value) -> Value {
     let mut object = object.clone();
     object["metadata"].as_object_mut().unwrap().remove("annotations");
