@@ -82,6 +82,12 @@ impl Assignment {
     }
 }
 
+/// Returns the label selector of the Leases of addresses.
+#[must_use]
+pub fn selector() -> String {
+    format!("{}={}", names::ADDRESS, names::ADDRESS_ENABLED)
+}
+
 /// Returns the name of the Lease of an address. A name has no colons, so an IPv6 address is written
 /// in full with hyphens: each address has exactly one name.
 #[must_use]

@@ -105,12 +105,12 @@ impl Leases {
     pub fn watch(&self) -> Watch<Lease> {
         let read = |text: &str| serde_json::from_str(text);
         let watch = Watch::namespaced::<Lease>(self.client.clone(), names::ADDRESS_NAMESPACE, read);
-        watch.labels(&selector())
+        watch.labels(&assignment::selector())
     }
 
     /// Lists the current assignments. A list without a version is never served from a cache.
     pub async fn list(&self) -> Result<Listed, LeasesError> {
-        let params = ListParams::default().labels(&selector());
+        let params = ListParams::default().labels(&assignment::selector());
         let listed = limited(self.api.list(&params)).await?.map_err(LeasesError::List)?;
         let version = assignment::version(listed.metadata.resource_version.as_deref());
         let version = version.ok_or(LeasesError::NoVersion)?;
@@ -141,10 +141,6 @@ fn params() -> PatchParams {
 
 async fn limited<T>(request: impl Future<Output = T>) -> Result<T, LeasesError> {
     tokio::time::timeout(TIMEOUT, request).await.map_err(|_| LeasesError::TimedOut)
-}
-
-fn selector() -> String {
-    format!("{}={}", names::ADDRESS, names::ADDRESS_ENABLED)
 }
 
 /// Returns a JSON Patch that applies only to the version that was read.

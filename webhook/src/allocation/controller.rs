@@ -13,6 +13,7 @@ use crate::snapshot::agent_pods::{AgentPod, AgentTracker};
 use crate::snapshot::watcher::SnapshotStore;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::address_pool::AddressPool;
+use fastrak_api::assignment;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock;
@@ -128,7 +129,7 @@ impl<'a> Run<'a> {
         let client = || self.parts.client.clone();
         let services = Watch::all::<Service>(client(), AddressService::read);
         let leases = Watch::namespaced::<Lease>(client(), names::ADDRESS_NAMESPACE, read_lease);
-        let leases = leases.labels(&format!("{}={}", names::ADDRESS, names::ADDRESS_ENABLED));
+        let leases = leases.labels(&assignment::selector());
         let pools = Watch::all::<AddressPool>(client(), read_pool);
         let namespaces = Watch::all::<Namespace>(client(), read_namespace).metadata_only();
         let pods = Watch::namespaced::<Pod>(client(), &self.parts.namespace, AgentPod::read);
@@ -283,7 +284,6 @@ impl<'a> Run<'a> {
             return;
         }
         self.status_due = now + STATUS_INTERVAL;
-        let known: Arc<BTreeMap<_, _>> = known;
         for (pool, status) in status::outdated(&known, checked, leases, clock::now()) {
             let writer = self.writer.clone();
             self.requests.spawn(async move {

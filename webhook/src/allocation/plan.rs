@@ -76,14 +76,13 @@ pub(super) fn plan(view: View<'_>) -> Plan {
     for lease in view.leases.values() {
         let holds = held.get(&(lease.service_uid.as_str(), lease.address().is_ipv4()));
         let is_held = holds.is_some_and(|held| held.address() == lease.address());
-        let holds_other = holds.is_some() && !is_held;
         let step = if is_held {
             plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
             choice
                 .other_nodes(lease)
                 .map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
         } else {
-            let is_duplicate = holds_other;
+            let is_duplicate = holds.is_some();
             is_releasable(lease, view)
                 .then(|| Step::Release { lease: lease.clone().into(), is_duplicate })
         };

@@ -3,13 +3,14 @@
 use super::lease::{AddressLease, Nodes, proposal};
 use super::plan::Step;
 use super::service::{AddressService, Key};
+use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
 use fastrak_api::assignment::{AssignmentError, State, lease_name};
 use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -198,9 +199,7 @@ fn written(
 
 /// Returns the patch that chooses other nodes. A new holder must accept the address first.
 fn assignment(lease: &AddressLease, nodes: &Nodes) -> Vec<PatchOperation> {
-    let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
-    let value = lease.assignment.version.to_string().into();
-    let mut operations = vec![PatchOperation::Test(TestOperation { path: version, value })];
+    let mut operations = vec![only_version(&lease.assignment.version.to_string())];
     let annotation = |key| PointerBuf::from_tokens(["metadata", "annotations", key]);
     let add = |path, value: Value| PatchOperation::Add(AddOperation { path, value });
     match &nodes.standby {

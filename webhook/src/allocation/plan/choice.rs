@@ -22,6 +22,8 @@ pub(super) struct Choice<'a> {
     used: BTreeMap<IpAddr, &'a str>,
     /// The number of addresses that each node holds.
     held: BTreeMap<&'a NodeName, usize>,
+    /// The number of refused addresses of each Service by family; true is IPv4.
+    refused: BTreeMap<(&'a str, bool), usize>,
     /// The rest of each pool of a family; true is IPv4.
     rest: BTreeMap<(&'a str, bool), Rest<'a>>,
 }
@@ -40,9 +42,13 @@ impl<'a> Choice<'a> {
         let leases = view.leases.iter().map(|(at, lease)| (*at, lease.service_uid.as_str()));
         let pending = view.pending.iter().map(|(at, uid)| (*at, uid.as_str()));
         let occupied = view.occupied.iter().map(|at| (*at, ""));
-        let mut held = BTreeMap::new();
+        let (mut held, mut refused) = (BTreeMap::new(), BTreeMap::new());
         for lease in view.leases.values() {
             *held.entry(&lease.assignment.holder).or_default() += 1;
+            if lease.is_refused() {
+                let key = (lease.service_uid.as_str(), lease.address().is_ipv4());
+                *refused.entry(key).or_default() += 1;
+            }
         }
         let mut used: BTreeMap<_, _> = leases.chain(pending).chain(occupied).collect();
         for service in view.services.values().filter(|service| service.wants) {
@@ -50,7 +56,7 @@ impl<'a> Choice<'a> {
                 used.entry(*address).or_insert(&service.uid);
             }
         }
-        Self { view, used, held, rest: BTreeMap::new() }
+        Self { view, used, held, refused, rest: BTreeMap::new() }
     }
 
     /// Chooses an address of a family, and its nodes. Returns no nodes if its Lease is being created.
@@ -103,11 +109,8 @@ impl<'a> Choice<'a> {
 
     /// Returns a free address of any pool: if possible, the one that the Service had.
     fn any(&mut self, service: &AddressService, is_ipv4: bool) -> Result<(IpAddr, Nodes), Problem> {
-        let refused = self.view.leases.values().filter(|lease| {
-            let is_same = lease.address().is_ipv4() == is_ipv4;
-            lease.is_refused() && is_same && lease.service_uid == service.uid
-        });
-        if refused.count() >= MAX_REFUSED {
+        let refused = self.refused.get(&(service.uid.as_str(), is_ipv4));
+        if refused.is_some_and(|count| *count >= MAX_REFUSED) {
             return Err(Problem::ManyConflicts);
         }
         let mut pools: Vec<_> = self.pools(service).collect();
@@ -150,10 +153,12 @@ impl<'a> Choice<'a> {
 
     /// Returns the usable pools of the Service's namespace.
     fn pools(&self, service: &AddressService) -> impl Iterator<Item = &'a Pool> + use<'a> {
-        let none = Labels::new();
-        let labels = self.view.namespaces.get(&service.key.0).cloned().unwrap_or(none);
+        let labels = self.view.namespaces.get(&service.key.0);
         let pools = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
-        pools.filter(move |pool| pool.takes_namespace(&labels))
+        pools.filter(move |pool| match labels {
+            Some(labels) => pool.takes_namespace(labels),
+            None => pool.takes_namespace(&Labels::new()),
+        })
     }
 
     fn unusable(&self) -> Option<String> {
