@@ -63,8 +63,12 @@ pub struct NodeInfo {
     pub ineligible: Option<Ineligible>,
     /// The pods that it takes now.
     pub availability: Availability,
+    /// True if its kubelet reports that it is Ready.
+    pub is_ready: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Those of its addresses that the other nodes reach it by.
+    pub internal_addresses: Vec<IpAddr>,
     /// The networks of its pods.
     pub pod_networks: Vec<AddressRange>,
 }
@@ -190,6 +194,7 @@ impl NodeInfo {
         let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
         let networks = spec.and_then(|spec| spec.pod_cidrs.as_ref()).into_iter().flatten();
         let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        let internal = addresses.clone().filter(|one| one.type_ == "InternalIP");
         let taints: Vec<_> = taints.filter(|taint| repels(taint)).collect();
         let ready = node
             .status
@@ -211,7 +216,9 @@ impl NodeInfo {
                 [] => Availability::Open,
                 [..] => Availability::Tainted,
             },
+            is_ready: ready,
             addresses: addresses.filter_map(|one| one.address.parse().ok()).collect(),
+            internal_addresses: internal.filter_map(|one| one.address.parse().ok()).collect(),
             pod_networks: networks.filter_map(|network| network.parse().ok()).collect(),
             labels,
         }

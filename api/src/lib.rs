@@ -14,6 +14,7 @@ pub mod claim;
 pub mod claim_ref;
 pub mod class;
 pub mod duration;
+pub mod frontend;
 pub mod names;
 pub mod node;
 pub mod object;

@@ -151,6 +151,11 @@ pub const STANDBY: &str = domain!("standby");
 pub const ADDRESS_STATE: &str = domain!("address-state");
 /// Annotation on a refused Lease: the MAC address of the station that uses the address.
 pub const ADDRESS_CONFLICT: &str = domain!("address-conflict");
+/// Label on a Lease of a frontend ([`crate::frontend`]): the key of its node.
+pub const FRONTEND: &str = domain!("frontend");
+/// Annotation on a refused Lease of a frontend: why its node cannot serve it
+/// ([`crate::frontend::Conflict`]).
+pub const FRONTEND_CONFLICT: &str = domain!("frontend-conflict");
 /// Annotations on a Lease of an address: the namespace, the name and the UID of the Service that has
 /// the address.
 pub const SERVICE_NAMESPACE: &str = domain!("service-namespace");
@@ -173,6 +178,8 @@ pub const HEARTBEAT_MAC: &str = domain!("heartbeat-mac");
 pub const SPEAKER: &str = "fastrak-speaker";
 /// The policy that restricts each speaker to the assignments of its own node.
 pub const SPEAKER_ADDRESSES_POLICY: &str = "fastrak-speaker-addresses";
+/// The policy that restricts each speaker to the frontends of its own node.
+pub const SPEAKER_FRONTENDS_POLICY: &str = "fastrak-speaker-frontends";
 /// The policy that restricts each speaker to the heartbeat of its own node.
 pub const SPEAKER_HEARTBEATS_POLICY: &str = "fastrak-speaker-heartbeats";
 

@@ -62,19 +62,19 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecideArgs {
     /// Balancer of Services that name none.
-    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", requires_if("address-pool", "addresses"), global = true)]
+    #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", requires_ifs([("auto", "addresses"), ("address-pool", "addresses"), ("node-ip", "addresses")]), global = true)]
     pub balancer: Mode,
     /// Balancer of Services that inlets cannot carry (UDP, SCTP, port 8123).
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",
         value_parser = settings::alternative(),
-        requires_if("address-pool", "addresses"),
+        requires_ifs([("auto", "addresses"), ("address-pool", "addresses"), ("node-ip", "addresses")]),
         default_value = "none",
         global = true
     )]
     pub balancer_alternative: Mode,
-    /// Give Services addresses of AddressPools. Requires the component deploy/addresses.
+    /// Give Services addresses of AddressPools and of nodes. Requires the component deploy/addresses.
     #[arg(long, env = "FASTRAK_ADDRESSES", global = true)]
     pub addresses: bool,
     /// Change nothing: report changes and denials as warnings and in metrics.

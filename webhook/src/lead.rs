@@ -1,7 +1,7 @@
 //! The work of the leader: wiring of the election, and of the parts that run on one replica or
 //! report from one replica.
 
-use crate::allocation::controller::AllocationController;
+use crate::allocation::controller::{AllocationArgs, AllocationController};
 use crate::event;
 use crate::metrics::Metrics;
 use crate::probe::controller::{Probe, ProbeArgs};
@@ -29,6 +29,9 @@ pub struct LeadArgs {
     /// Probes.
     #[command(flatten)]
     pub probe: ProbeArgs,
+    /// Addresses.
+    #[command(flatten)]
+    pub allocation: AllocationArgs,
     /// Time after which another replica takes the Lease of a leader that does not renew it, in
     /// seconds.
     #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = parse_second_or_more)]
@@ -101,6 +104,7 @@ impl Lead {
             metrics: metrics.allocation.clone(),
             namespace: namespace.to_owned(),
             speaker_grace: needs.agent_grace,
+            args: args.allocation.clone(),
         });
         let interval = args.probe.probe_interval;
         let probe = (!interval.is_zero()).then(|| Probe {

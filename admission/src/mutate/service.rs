@@ -29,6 +29,7 @@ pub struct ServiceRequest<'a> {
 }
 
 /// A text that names no mode, or one that is not installed.
+#[derive(PartialEq, Eq)]
 struct Unserved(String);
 
 /// The modes of a Service that names none.
@@ -37,6 +38,8 @@ struct Fallback {
     mode: Result<Mode, Unserved>,
     /// The mode of Services that their own mode cannot carry.
     alternative: Mode,
+    /// Whether the inlets operator is installed, if it is known.
+    inlets_operator: Option<bool>,
     settings: Settings,
 }
 
@@ -101,17 +104,45 @@ impl Fallback {
         let namespace = snapshot.of_namespace(&service.namespace);
         let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()), settings);
         // The class is the Service's own request.
-        let default =
-            if is_ours(service, settings) { Mode::AddressPool } else { settings.balancer };
+        let default = match settings.balancer.row().class {
+            None if is_ours(service, settings) => Mode::Auto,
+            Some(_) | None => settings.balancer,
+        };
         let served = |mode: Mode| match settings.serves(mode) {
             true => Ok(mode),
             false => Err(Unserved(mode.to_string())),
         };
-        Self {
-            mode: chosen.and_then(|mode| served(mode.unwrap_or(default))),
-            alternative: served(settings.alternative).unwrap_or(Mode::None),
-            settings,
-        }
+        let mode = chosen.and_then(|mode| served(mode.unwrap_or(default)));
+        let alternative = match mode {
+            Ok(Mode::Auto) => Mode::Auto,
+            Ok(_) | Err(_) => served(settings.alternative).unwrap_or(Mode::None),
+        };
+        let inlets_operator = snapshot.inlets_operator;
+        Self { mode, alternative, inlets_operator, settings }
+    }
+
+    /// Returns the mode that serves a Service of this mode: `auto` prefers inlets where its operator is
+    /// installed, and keeps what has obtained an address.
+    fn resolved(&self, mode: Mode, recorded: Option<Mode>, service: &ServiceView) -> Mode {
+        let has_tunnel = recorded == Some(Mode::Inlets) && service.ingress != Ingress::Absent;
+        let takes_inlets = recorded != Some(Mode::Auto)
+            && (has_tunnel || self.inlets_operator == Some(true))
+            && service.class.is_none()
+            && service.unsupported(Mode::Inlets).is_none();
+        if mode == Mode::Auto && takes_inlets { Mode::Inlets } else { mode }
+    }
+
+    /// Returns whether a default decision has obtained nothing, and the default is `auto` now.
+    fn replaces(&self, recorded: Option<Mode>, service: &ServiceView) -> bool {
+        let obtains_nothing = match recorded {
+            Some(Mode::Inlets) => self.inlets_operator == Some(false),
+            Some(Mode::None) => true,
+            Some(Mode::Auto | Mode::AddressPool | Mode::NodeIp) | None => false,
+        };
+        obtains_nothing
+            && self.mode == Ok(Mode::Auto)
+            && service.ingress == Ingress::Absent
+            && foreign(service, self.settings).is_none()
     }
 }
 
@@ -167,7 +198,8 @@ fn decided(
 ) -> Verdict {
     let service = request.service;
     let recorded = record.decided();
-    let kept = recorded.filter(|_| !must_decide_again(request, record));
+    let kept = recorded
+        .filter(|_| !must_decide_again(request, record) && !fallback.replaces(recorded, service));
     let mode = match (choice.or(kept), &fallback.mode) {
         (Some(mode), _) => mode,
         (None, Ok(mode)) => *mode,
@@ -179,6 +211,7 @@ fn decided(
             };
         }
     };
+    let mode = fallback.resolved(mode, recorded, service);
     let is_taken = mode.gives_addresses() && service.ingress == Ingress::Foreign;
     if let Some((reason, mark)) = foreign(service, fallback.settings).filter(|_| is_taken) {
         return skipped(service, record, reason, &mark);

@@ -59,6 +59,8 @@ pub(super) struct Status {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Address {
+    #[serde(rename = "type")]
+    pub(super) type_: String,
     pub(super) address: String,
 }
 

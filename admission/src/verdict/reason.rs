@@ -156,11 +156,15 @@ reasons! {
         "removed its annotations: the type is no longer LoadBalancer";
     /// Its mode is inlets.
     Inlets = Balancer, "inlets", Change, "delegated it to inlets-operator";
+    /// Its mode is auto.
+    Auto = Balancer, "auto", Change, "delegated it to AddressPools, or else to node addresses";
+    /// Its mode is node-ip.
+    NodeIp = Balancer, "node_ip", Change, "delegated it to the addresses of the nodes";
     /// Its mode is address-pool.
     AddressPool = Balancer, "address_pool", Change, "delegated it to AddressPools";
     /// Its mode is none.
     NoBalancer = Balancer, "none", Change,
-        "left it without an address; to request one, set {}: inlets";
+        "left it without an address; to request one, set another {}";
     /// It gets the alternative mode, because its own cannot carry its ports.
     UnsupportedPort = Balancer, "unsupported_port", Change,
         "left it without an address: {}";
@@ -185,7 +189,7 @@ reasons! {
     UserManaged = Balancer, "user_managed", Skip, "left it unchanged: its user has set {}";
     /// It names a mode that this version does not have.
     UnsupportedMode = Balancer, "unsupported_mode", Skip,
-        "left it unchanged: {} is unsupported; set inlets, address-pool or none";
+        "left it unchanged: {} is none of auto, inlets, address-pool, node-ip, none";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
@@ -212,7 +216,9 @@ impl Reason {
     pub const fn served(mode: Mode) -> Self {
         match mode {
             Mode::Inlets => Self::Inlets,
+            Mode::Auto => Self::Auto,
             Mode::AddressPool => Self::AddressPool,
+            Mode::NodeIp => Self::NodeIp,
             Mode::None => Self::NoBalancer,
         }
     }

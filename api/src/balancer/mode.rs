@@ -12,8 +12,12 @@ use std::fmt;
 pub enum Mode {
     /// The inlets operator gives it a machine with a public address.
     Inlets,
+    /// It gets an address of a pool or, if none is free for it, the addresses of nodes.
+    Auto,
     /// It gets an address of a pool, and a node answers for it.
     AddressPool,
+    /// It gets the addresses of the nodes on which its ports are free.
+    NodeIp,
     /// It gets no address.
     None,
 }
@@ -38,6 +42,16 @@ pub const MANAGED: [&str; 2] = [inlets::MANAGE, inlets::MANAGE_LEGACY];
 
 /// The values of [`MANAGED`] by which the inlets operator ignores a Service.
 const KEEP_INLETS_AWAY: [&str; MANAGED.len()] = ["0", "false"];
+
+/// What the modes of `deploy/addresses` have in common. kube-proxy forwards every protocol and
+/// enforces source ranges.
+const ADDRESSES: Row = Row {
+    name: "",
+    annotations: KEEP_INLETS_AWAY,
+    class: Some(names::ADDRESS_CLASS),
+    manager: Some(names::MANAGER_ADDRESSES),
+    carries: Carries::EVERYTHING,
+};
 
 /// What a mode can carry of all that a Service can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,23 +82,26 @@ pub enum Unsupported {
     ReservedPort(i32),
 }
 
-/// A port's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
+crate::text_enum! {
+    /// A port's protocol.
+    pub enum Protocol {
+        /// TCP.
+        Tcp = "TCP",
+        /// UDP.
+        Udp = "UDP",
+        /// SCTP.
+        Sctp = "SCTP",
+    }
 }
 
 /// The source range that lets every client in: each client of a tunnel has an IPv4 address.
 pub const EVERYBODY: &str = "0.0.0.0/0";
 
 impl Mode {
-    /// All modes.
-    pub const ALL: [Self; 3] = [Self::Inlets, Self::AddressPool, Self::None];
+    /// All modes. Of several modes with one field manager the first is assumed for a Service without
+    /// a record: `auto` keeps all addresses.
+    pub const ALL: [Self; 5] =
+        [Self::Inlets, Self::Auto, Self::AddressPool, Self::NodeIp, Self::None];
 
     /// Returns the row of the mode.
     #[must_use]
@@ -103,14 +120,9 @@ impl Mode {
                     client_addresses: false,
                 },
             },
-            // kube-proxy forwards every protocol and enforces source ranges.
-            Self::AddressPool => Row {
-                name: "address-pool",
-                annotations: KEEP_INLETS_AWAY,
-                class: Some(names::ADDRESS_CLASS),
-                manager: Some(names::MANAGER_ADDRESSES),
-                carries: Carries::EVERYTHING,
-            },
+            Self::Auto => Row { name: "auto", ..ADDRESSES },
+            Self::AddressPool => Row { name: "address-pool", ..ADDRESSES },
+            Self::NodeIp => Row { name: "node-ip", ..ADDRESSES },
             // A Service without an address leaves nothing to carry.
             Self::None => Row {
                 name: "none",
@@ -204,7 +216,7 @@ impl<'a> Demands<'a> {
         }
         self.ports.iter().find_map(|port| {
             let number = port.port.unwrap_or_default();
-            let protocol = Protocol::read(port.protocol.as_deref());
+            let protocol = port.protocol();
             if !carries.protocols.contains(&protocol) {
                 return Some(Unsupported::Protocol(number, protocol));
             }
@@ -242,26 +254,6 @@ impl Unsupported {
                 format!("{mode} cannot carry it, {self}")
             }
         }
-    }
-}
-
-impl Protocol {
-    fn read(text: Option<&str>) -> Self {
-        match text {
-            Some("UDP") => Self::Udp,
-            Some("SCTP") => Self::Sctp,
-            _ => Self::Tcp,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Sctp => "SCTP",
-        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wire form of a Service, limited to the fields that fastrak reads. [`super::ServiceView`] is
 //! what is read from it.
 
+use super::Protocol;
 use crate::object::{Mapping, Metadata, Text};
 use serde::Deserialize;
 
@@ -58,6 +59,14 @@ pub struct Port<'a> {
     /// Its protocol.
     #[serde(borrow)]
     pub protocol: Option<Text<'a>>,
+}
+
+impl Port<'_> {
+    /// Returns the protocol. The API server sets one; without it, it is TCP.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol.as_deref().and_then(Protocol::parse).unwrap_or(Protocol::Tcp)
+    }
 }
 
 /// The status of a Service.

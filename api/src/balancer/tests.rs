@@ -28,7 +28,9 @@ fn a_service_is_read_as_it_was_written() {
             opted_out: true,
             headless: true,
             class: Some("x/y".into()),
-            unsupported: [Some(Unsupported::Protocol(53, Protocol::Udp)), None, None],
+            unsupported: Mode::ALL.map(|mode| {
+                (mode == Mode::Inlets).then_some(Unsupported::Protocol(53, Protocol::Udp))
+            }),
             is_local: true,
             ingress: Ingress::Unknown,
             has_external_ips: true,

@@ -1,11 +1,13 @@
 //! Watches what addresses depend on, and carries out the plan.
 
 use super::AllocationMetrics;
+use super::host_ports::{self, HostPorts};
 use super::plan::{Plan, Step, Subject, View, plan};
 use super::pools::{self, Checked};
 use super::report::Reporter;
-use super::service::AddressService;
-use super::state::{Watched, read_lease, read_namespace, read_network, read_pool};
+use super::reserved_ports::{self, ReservedPorts};
+use super::service::{AddressService, Key};
+use super::state::{Watched, read_frontend, read_lease, read_namespace, read_network, read_pool};
 use super::status;
 use super::writes::{WriteError, Writer, Written};
 use crate::event::Events;
@@ -21,10 +23,12 @@ use fastrak_runtime::retry::KeyedBackoff;
 use fastrak_runtime::timer::reached;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
+use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -50,6 +54,21 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
+/// The flags of addresses.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AllocationArgs {
+    /// Ports and ranges that no Service gets on the address of a node, separated by commas. Set the
+    /// range of node ports here if the API server has another one than 30000-32767.
+    #[arg(
+        long,
+        env = "FASTRAK_NODE_IP_RESERVED_PORTS",
+        value_name = "PORTS",
+        default_value = reserved_ports::DEFAULT,
+        value_parser = ReservedPorts::parse
+    )]
+    pub node_ip_reserved_ports: ReservedPorts,
+}
+
 /// Gives Services their addresses. The caller runs it only while this replica leads.
 pub struct AllocationController {
     /// The API client.
@@ -64,6 +83,8 @@ pub struct AllocationController {
     pub namespace: String,
     /// How long a speaker may be not Ready before others take over its addresses.
     pub speaker_grace: Duration,
+    /// The flags.
+    pub args: AllocationArgs,
 }
 
 /// The state of a leadership.
@@ -131,12 +152,17 @@ impl<'a> Run<'a> {
         let leases = Watch::namespaced::<Lease>(client(), names::ADDRESS_NAMESPACE, read_lease);
         let leases = leases.labels(&assignment::selector());
         let pools = Watch::all::<AddressPool>(client(), read_pool);
+        let frontends =
+            Watch::namespaced::<Lease>(client(), names::ADDRESS_NAMESPACE, read_frontend);
+        let frontends = frontends.labels(names::FRONTEND);
         let namespaces = Watch::all::<Namespace>(client(), read_namespace).metadata_only();
         let pods = Watch::namespaced::<Pod>(client(), &self.parts.namespace, AgentPod::read);
         let pods = pods.labels(&format!("{}={}", kubernetes::APP_NAME, names::SPEAKER));
         let networks = Watch::all::<ServiceCIDR>(client(), read_network);
         let mut services = pin!(services.events());
         let mut leases = pin!(leases.events());
+        let mut frontends = pin!(frontends.events());
+        let mut host_ports = None;
         let mut pools = pin!(pools.events());
         let mut namespaces = pin!(namespaces.events());
         let mut pods = pin!(pods.events());
@@ -144,10 +170,15 @@ impl<'a> Run<'a> {
         let mut snapshots = self.parts.store.subscribe();
         let mut due = Instant::now();
         loop {
+            if host_ports.is_none() && self.watched.serves_nodes() {
+                host_ports = Some(Watch::all::<Pod>(client(), host_ports::read).events().boxed());
+            }
             let watched = &mut self.watched;
             tokio::select! {
                 Some(event) = services.next() => watched.services.apply(event),
                 Some(event) = leases.next() => watched.leases.apply(event),
+                Some(event) = frontends.next() => watched.frontends.apply(event),
+                event = next(&mut host_ports) => drop(watched.host_ports.apply(event)),
                 Some(event) = pools.next() => drop(watched.pools.apply(event)),
                 Some(event) = namespaces.next() => drop(watched.namespaces.apply(event)),
                 Some(event) = pods.next() => drop(watched.speakers.apply(event)),
@@ -178,7 +209,18 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&mut self, snapshot: &Snapshot) -> Option<(Plan, Checked)> {
-        let Watched { services, leases, pools, namespaces, speakers, networks } = &self.watched;
+        let Watched {
+            services,
+            leases,
+            frontends,
+            host_ports,
+            pools,
+            namespaces,
+            speakers,
+            networks,
+        } = &self.watched;
+        let frontends = frontends.all()?;
+        let host_ports = host_ports.all();
         let (services, leases, namespaces) = (services.all()?, leases.all()?, namespaces.all()?);
         let (pools, speakers) = (pools.all()?, speakers.all()?);
         let speakers = self.tracker.track(&snapshot.nodes, &speakers, Instant::now());
@@ -198,6 +240,9 @@ impl<'a> Run<'a> {
             leases,
             pending: &self.pending,
             occupied: &occupied,
+            frontends,
+            host_ports: host_ports.as_deref(),
+            reserved: &self.parts.args.node_ip_reserved_ports,
             pools: &checked,
             nodes: &snapshot.nodes,
             speakers: &speakers,
@@ -208,7 +253,8 @@ impl<'a> Run<'a> {
         let without = plan.problems.iter().filter(|(_, problem)| problem.is_blocking());
         let without: BTreeSet<_> = without.map(|(service, _)| service).collect();
         let states = leases.values().map(|lease| lease.assignment.state);
-        self.parts.metrics.show(states, without.len());
+        let on_nodes = frontends.values().map(|lease| lease.assignment.state);
+        self.parts.metrics.show(states, on_nodes, without.len());
         Some((plan, checked))
     }
 
@@ -218,8 +264,8 @@ impl<'a> Run<'a> {
         if waits || self.requests.len() >= CONCURRENT_STEPS || !self.busy.insert(subject) {
             return;
         }
-        if let Step::Propose { address, uid, .. } = &step {
-            self.pending.insert(*address, uid.clone());
+        if let Step::Propose { address, owner, .. } = &step {
+            self.pending.insert(*address, owner.uid.clone());
         }
         let writer = self.writer.clone();
         self.requests.spawn(async move {
@@ -256,6 +302,8 @@ impl<'a> Run<'a> {
         match written {
             Written::Lease(lease) => self.watched.leases.put(lease.address(), *lease),
             Written::Released(address) => self.watched.leases.remove(&address),
+            Written::Frontend(lease) => self.watched.frontends.put(lease.frontend(), *lease),
+            Written::ReleasedFrontend(frontend) => self.watched.frontends.remove(&frontend),
             Written::Service(service) => {
                 if let (Step::Publish { addresses, .. }, Some(leases)) =
                     (step, self.watched.leases.all())
@@ -290,6 +338,21 @@ impl<'a> Run<'a> {
                 let written = writer.report(&pool, &status).await;
                 Outcome::Status(pool, written)
             });
+        }
+    }
+}
+
+/// Returns the next event of a watch. Waits forever if it has not been started.
+async fn next(
+    host_ports: &mut Option<BoxStream<'_, Event<(Key, Option<HostPorts>)>>>,
+) -> Event<(Key, Option<HostPorts>)> {
+    loop {
+        match host_ports {
+            Some(events) => match events.next().await {
+                Some(event) => return event,
+                None => *host_ports = None,
+            },
+            None => std::future::pending().await,
         }
     }
 }

@@ -10,13 +10,43 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 use std::net::IpAddr;
 
+/// The Service that a Lease belongs to. Empty texts if it names none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) key: Key,
+    pub(super) uid: String,
+}
+
+impl Owner {
+    /// Reads the Service of a Lease.
+    pub(super) fn read(lease: &Lease) -> Self {
+        let annotations = lease.metadata.annotations.as_ref();
+        let text =
+            |key: &str| annotations.and_then(|map| map.get(key)).cloned().unwrap_or_default();
+        Self {
+            key: (text(names::SERVICE_NAMESPACE), text(names::SERVICE_NAME)),
+            uid: text(names::SERVICE_UID),
+        }
+    }
+}
+
+/// Returns the annotations that name the Service of a Lease.
+pub(super) fn owned_by(owner: &Owner) -> impl Iterator<Item = (String, String)> {
+    let Owner { key: (namespace, name), uid } = owner.clone();
+    let entries = [
+        (names::SERVICE_NAMESPACE, namespace),
+        (names::SERVICE_NAME, name),
+        (names::SERVICE_UID, uid),
+    ];
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value))
+}
+
 /// A Lease of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressLease {
     pub(super) assignment: Assignment,
-    /// The Service that has the address. Empty texts if it names none.
-    pub(super) service: Key,
-    pub(super) service_uid: String,
+    /// The Service that has the address.
+    pub(super) owner: Owner,
     /// When its holder was last chosen.
     pub(super) acquired: Option<Timestamp>,
     /// The MAC address of the station that uses the address.
@@ -28,12 +58,10 @@ impl AddressLease {
     pub(super) fn read(lease: &Lease) -> Result<Self, AssignmentError> {
         let annotations = lease.metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
-        let text = |key: &str| annotation(key).unwrap_or_default();
         let acquired = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
         Ok(Self {
             assignment: Assignment::read(lease)?,
-            service: (text(names::SERVICE_NAMESPACE), text(names::SERVICE_NAME)),
-            service_uid: text(names::SERVICE_UID),
+            owner: Owner::read(lease),
             acquired: acquired.map(|time| time.0),
             conflict: annotation(names::ADDRESS_CONFLICT),
         })
@@ -58,26 +86,16 @@ pub(super) struct Nodes {
 }
 
 /// Returns the Lease that proposes an address for a Service to its holder.
-pub(super) fn proposal(
-    address: IpAddr,
-    nodes: &Nodes,
-    (namespace, name): &Key,
-    uid: &str,
-    now: Timestamp,
-) -> Lease {
-    let mut annotations = vec![
-        (names::ADDRESS_STATE, State::Proposed.as_str()),
-        (names::SERVICE_NAMESPACE, namespace),
-        (names::SERVICE_NAME, name),
-        (names::SERVICE_UID, uid),
-    ];
-    annotations.extend(nodes.standby.as_ref().map(|standby| (names::STANDBY, standby.as_str())));
+pub(super) fn proposal(address: IpAddr, nodes: &Nodes, owner: &Owner, now: Timestamp) -> Lease {
+    let state = (names::ADDRESS_STATE, State::Proposed.as_str());
+    let standby = nodes.standby.as_ref().map(|standby| (names::STANDBY, standby.as_str()));
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let annotations = [state].into_iter().chain(standby).map(owned);
     Lease {
         metadata: ObjectMeta {
             name: Some(lease_name(address)),
             labels: Some([owned((names::ADDRESS, names::ADDRESS_ENABLED))].into()),
-            annotations: Some(annotations.into_iter().map(owned).collect()),
+            annotations: Some(annotations.chain(owned_by(owner)).collect()),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -97,8 +115,8 @@ mod tests {
         let node = |name: &str| NodeName::parse(name).unwrap();
         let nodes = Nodes { holder: node("a"), standby: Some(node("b")) };
         let (address, now) = ("192.0.2.9".parse().unwrap(), Timestamp::UNIX_EPOCH);
-        let key = ("shop".to_owned(), "web".to_owned());
-        let mut lease = proposal(address, &nodes, &key, "u1", now);
+        let owner = Owner { key: ("shop".to_owned(), "web".to_owned()), uid: "u1".to_owned() };
+        let mut lease = proposal(address, &nodes, &owner, now);
         lease.metadata.resource_version = Some("7".to_owned());
         let read = AddressLease::read(&lease).unwrap();
         assert_eq!((read.address(), read.assignment.state), (address, State::Proposed));
@@ -106,7 +124,7 @@ mod tests {
             (&read.assignment.holder, &read.assignment.standby),
             (&nodes.holder, &nodes.standby)
         );
-        assert_eq!((read.service, read.service_uid.as_str()), (key, "u1"));
+        assert_eq!(read.owner, owner);
         assert_eq!((read.acquired, read.conflict), (Some(now), None));
     }
 }

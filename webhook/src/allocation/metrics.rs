@@ -10,8 +10,10 @@ crate::metrics::metric_table! {
     pub struct AllocationMetrics {
         addresses: Family<AddressLabel, Gauge>, "addresses",
             "Addresses of AddressPools that are assigned, by state";
+        frontends: Family<AddressLabel, Gauge>, "frontends",
+            "Ports of nodes' own addresses that are assigned, by state";
         problems: Gauge, "services_without_address",
-            "Services that cannot get an address of an AddressPool";
+            "Services that cannot get an address";
     }
 }
 
@@ -23,21 +25,33 @@ pub struct AddressLabel {
 }
 
 impl AllocationMetrics {
-    /// Shows the assigned addresses and the number of Services without one.
-    pub(super) fn show(&self, states: impl Iterator<Item = State>, problems: usize) {
-        let mut counts = State::ALL.map(|state| (state, 0));
-        for state in states {
-            counts.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
-        }
-        for (state, count) in counts {
-            self.addresses.get_or_create(&AddressLabel { state: state.as_str() }).set(count);
-        }
+    /// Shows the states of the assigned addresses and frontends, and the number of Services without an
+    /// address.
+    pub(super) fn show(
+        &self,
+        addresses: impl Iterator<Item = State>,
+        frontends: impl Iterator<Item = State>,
+        problems: usize,
+    ) {
+        show(&self.addresses, addresses);
+        show(&self.frontends, frontends);
         self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
     }
 
     /// Removes the values of a replica that no longer leads.
     pub(super) fn clear(&self) {
         self.addresses.clear();
+        self.frontends.clear();
         self.problems.set(0);
+    }
+}
+
+fn show(family: &Family<AddressLabel, Gauge>, states: impl Iterator<Item = State>) {
+    let mut counts = State::ALL.map(|state| (state, 0));
+    for state in states {
+        counts.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
+    }
+    for (state, count) in counts {
+        family.get_or_create(&AddressLabel { state: state.as_str() }).set(count);
     }
 }

@@ -1,18 +1,28 @@
 //! Compares the Leases and the status of Services with the desired state. Performs no I/O.
 
 mod choice;
+mod frontends;
 mod problem;
 
 pub(super) use self::problem::Problem;
 
+pub(super) use self::frontends::is_unused;
+
 use self::choice::{Choice, is_late};
-use super::lease::{AddressLease, Nodes};
+use self::frontends::Frontends;
+use super::frontend_lease::FrontendLease;
+use super::host_ports::HostPorts;
+use super::lease::{AddressLease, Nodes, Owner};
 use super::pools::Checked;
+use super::reserved_ports::ReservedPorts;
 use super::service::{AddressService, Key};
 use fastrak_admission::snapshot::NodeInfo;
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_api::address_pool::Labels;
 use fastrak_api::assignment::State;
+use fastrak_api::balancer::Mode;
+use fastrak_api::frontend::Frontend;
+use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +47,10 @@ pub(super) struct View<'a> {
     pub(super) pending: &'a BTreeMap<IpAddr, String>,
     /// The addresses whose Leases exist and cannot be read.
     pub(super) occupied: &'a BTreeSet<IpAddr>,
+    pub(super) frontends: &'a BTreeMap<Frontend, FrontendLease>,
+    /// The host ports of pods, once they are known.
+    pub(super) host_ports: Option<&'a BTreeMap<Key, HostPorts>>,
+    pub(super) reserved: &'a ReservedPorts,
     pub(super) pools: &'a Checked,
     pub(super) nodes: &'a BTreeMap<NodeName, NodeInfo>,
     pub(super) speakers: &'a BTreeMap<NodeName, Agent>,
@@ -48,14 +62,18 @@ pub(super) struct View<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Create a Lease that proposes the address to a node.
-    Propose { address: IpAddr, service: Key, uid: String, nodes: Nodes },
+    Propose { address: IpAddr, owner: Owner, nodes: Nodes },
     /// Choose other nodes for an address. A new holder must accept it first.
     Assign { lease: Box<AddressLease>, nodes: Nodes },
     /// Delete the Lease of an address that its Service no longer needs. Duplicate: the Service has
     /// another address of the family.
     Release { lease: Box<AddressLease>, is_duplicate: bool },
+    /// Create the Lease of a frontend.
+    ProposeFrontend { frontend: Frontend, node: NodeName, owner: Owner, state: State },
+    /// Delete the Lease of a frontend that no Service needs.
+    ReleaseFrontend { lease: Box<FrontendLease> },
     /// Write the addresses of a Service into its status.
-    Publish { service: Key, uid: String, addresses: Vec<IpAddr> },
+    Publish { owner: Owner, addresses: Vec<IpAddr> },
 }
 
 /// The changes, and why Services do not get an address.
@@ -63,6 +81,17 @@ pub(super) enum Step {
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     pub(super) problems: Vec<(Key, Problem)>,
+}
+
+/// What a Service gets.
+#[derive(Default)]
+struct Given {
+    /// The addresses in its status.
+    addresses: Vec<IpAddr>,
+    steps: Vec<Step>,
+    problems: Vec<Problem>,
+    /// Whether a node is to accept an address.
+    waits: bool,
 }
 
 /// The Leases of a Service by family; true is IPv4.
@@ -73,8 +102,9 @@ pub(super) fn plan(view: View<'_>) -> Plan {
     let mut plan = Plan::default();
     let held = held(view);
     let mut choice = Choice::new(view);
+    let mut frontends = Frontends::new(view);
     for lease in view.leases.values() {
-        let holds = held.get(&(lease.service_uid.as_str(), lease.address().is_ipv4()));
+        let holds = held.get(&(lease.owner.uid.as_str(), lease.address().is_ipv4()));
         let is_held = holds.is_some_and(|held| held.address() == lease.address());
         let step = if is_held {
             plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
@@ -92,8 +122,15 @@ pub(super) fn plan(view: View<'_>) -> Plan {
     let mut services: Vec<_> = view.services.values().collect();
     services.sort_by_key(|service| (service.created, &service.key));
     for service in services {
-        serve(service, &held, &mut choice, &mut plan);
+        let given = match service.mode {
+            Some(Mode::NodeIp) => frontends.serve(service),
+            Some(Mode::Auto) => serve_auto(service, &held, &mut choice, &mut frontends),
+            Some(_) => serve_from_pools(service, &held, &mut choice),
+            None => Given::default(),
+        };
+        give(service, given, &mut plan);
     }
+    plan.steps.extend(frontends.releases());
     plan
 }
 
@@ -121,7 +158,7 @@ fn held(view: View<'_>) -> Held<'_> {
 }
 
 fn owner<'a>(lease: &AddressLease, view: View<'a>) -> Option<&'a AddressService> {
-    view.services.get(&lease.service).filter(|service| service.uid == lease.service_uid)
+    view.services.get(&lease.owner.key).filter(|service| service.uid == lease.owner.uid)
 }
 
 /// Returns whether a Service still needs the address. A request that cannot be read changes nothing.
@@ -134,7 +171,7 @@ pub(super) fn keeps(service: &AddressService, lease: &AddressLease) -> bool {
         }
         Err(_) => true,
     };
-    service.wants && is_requested && service.families.contains(&address.is_ipv4())
+    service.takes_pool() && is_requested && service.families.contains(&address.is_ipv4())
 }
 
 /// Returns whether a Lease that no Service keeps can be deleted. The address leaves the status of its
@@ -151,72 +188,112 @@ fn conflict(lease: &AddressLease, view: View<'_>) -> Option<(Key, Problem)> {
     let service = owner(lease, view).filter(|_| lease.is_refused())?;
     let is_requested =
         service.requested.as_ref().is_ok_and(|requested| requested.contains(&lease.address()));
-    service.wants.then(|| (service.key.clone(), Problem::conflict(lease, is_requested)))
+    service.takes_pool().then(|| (service.key.clone(), Problem::conflict(lease, is_requested)))
 }
 
 fn not_accepted(lease: &AddressLease) -> (Key, Problem) {
     let node = lease.assignment.holder.clone();
-    (lease.service.clone(), Problem::NotAccepted { address: lease.address(), node })
+    (lease.owner.key.clone(), Problem::NotAccepted { address: lease.address(), node })
 }
 
-/// Plans the addresses and the status of a Service.
-fn serve<'a>(
+/// Serves a Service from a pool if one has an address for it, else from the nodes. What it has is kept.
+fn serve_auto<'a>(
     service: &'a AddressService,
     held: &Held<'a>,
     choice: &mut Choice<'a>,
-    plan: &mut Plan,
-) {
-    let mut addresses = Vec::new();
-    let mut problems = Vec::new();
-    let mut waits = false;
-    for &is_ipv4 in service.families.iter().filter(|_| service.wants) {
-        let is_published = |address: IpAddr| service.published.contains(&address);
+    frontends: &mut Frontends<'a>,
+) -> Given {
+    let has_pool = [true, false].map(|is_ipv4| held.contains_key(&(service.uid.as_str(), is_ipv4)));
+    if has_pool == [false, false] && frontends.has(service) {
+        return frontends.serve(service);
+    }
+    let of_pools = serve_from_pools(service, held, choice);
+    if of_pools.waits || !of_pools.addresses.is_empty() {
+        return of_pools;
+    }
+    let mut of_nodes = frontends.serve(service);
+    if choice.has_pools() && !of_nodes.problems.is_empty() {
+        of_nodes.problems.extend(of_pools.problems);
+    }
+    of_nodes
+}
+
+/// Plans the addresses of pools of a Service.
+fn serve_from_pools<'a>(
+    service: &'a AddressService,
+    held: &Held<'a>,
+    choice: &mut Choice<'a>,
+) -> Given {
+    let mut given = Given::default();
+    let is_published = |address: IpAddr| service.published.contains(&address);
+    for &is_ipv4 in &service.families {
         if let Some(lease) = held.get(&(service.uid.as_str(), is_ipv4)) {
             let is_accepted = lease.assignment.state == State::Accepted;
-            waits |= !is_accepted;
-            addresses.extend(
+            given.waits |= !is_accepted;
+            given.addresses.extend(
                 Some(lease.address()).filter(|address| is_accepted || is_published(*address)),
             );
             continue;
         }
         match choice.address(service, is_ipv4) {
             Ok((address, nodes)) => {
-                waits = true;
-                addresses.extend(Some(address).filter(|address| is_published(*address)));
-                plan.steps.extend(nodes.map(|nodes| Step::Propose {
-                    address,
-                    service: service.key.clone(),
-                    uid: service.uid.clone(),
-                    nodes,
-                }));
+                given.waits = true;
+                given.addresses.extend(Some(address).filter(|address| is_published(*address)));
+                let propose = |nodes| Step::Propose { address, owner: owner_of(service), nodes };
+                given.steps.extend(nodes.map(propose));
             }
             Err(problem) => {
-                problems.push((service.key.clone(), problem));
+                given.problems.push(problem);
                 // The address works while no other Service gets it.
                 let published = service.published.iter().filter(|at| at.is_ipv4() == is_ipv4);
-                addresses.extend(published.filter(|at| choice.is_free_for(**at, &service.uid)));
+                given
+                    .addresses
+                    .extend(published.filter(|at| choice.is_free_for(**at, &service.uid)));
             }
         }
     }
     // One address is enough, unless the Service requires one of each family.
-    if service.needs_all_families || (addresses.is_empty() && !waits) {
-        plan.problems.extend(problems);
+    if !service.needs_all_families && (given.waits || !given.addresses.is_empty()) {
+        given.problems.clear();
     }
+    given
+}
+
+/// Adds what a Service gets to the plan.
+fn give(service: &AddressService, given: Given, plan: &mut Plan) {
+    let Given { addresses, steps, problems, waits: _ } = given;
+    plan.problems.extend(problems.into_iter().map(|problem| (service.key.clone(), problem)));
+    plan.steps.extend(steps);
     if addresses != service.published {
-        let (service, uid) = (service.key.clone(), service.uid.clone());
-        plan.steps.push(Step::Publish { service, uid, addresses });
+        plan.steps.push(Step::Publish { owner: owner_of(service), addresses });
     }
 }
 
+fn owner_of(service: &AddressService) -> Owner {
+    Owner { key: service.key.clone(), uid: service.uid.clone() }
+}
+
+/// Returns the nodes that load balancers may use. kubeadm excludes the nodes of the control plane, which
+/// may be the only ones.
+fn balancing_nodes<'a>(
+    nodes: impl Iterator<Item = (&'a NodeName, &'a NodeInfo)>,
+) -> Vec<(&'a NodeName, &'a NodeInfo)> {
+    let is_excluded = |info: &NodeInfo| info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS);
+    let (excluded, others): (Vec<_>, Vec<_>) = nodes.partition(|(_, info)| is_excluded(info));
+    if others.is_empty() { excluded } else { others }
+}
+
 impl Step {
-    /// Returns the address that the step changes, or the Service.
+    /// Returns the address, the frontend or the Service that the step changes.
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Propose { address, .. } => Subject::Address(*address),
             Self::Assign { lease, .. } | Self::Release { lease, .. } => {
                 Subject::Address(lease.address())
             }
-            Self::Publish { service, .. } => Subject::Service(service.clone()),
+            Self::ProposeFrontend { frontend, .. } => Subject::Frontend(*frontend),
+            Self::ReleaseFrontend { lease } => Subject::Frontend(lease.frontend()),
+            Self::Publish { owner, .. } => Subject::Service(owner.key.clone()),
         }
     }
 }
@@ -225,6 +302,7 @@ impl Step {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     Address(IpAddr),
+    Frontend(Frontend),
     Service(Key),
 }
 

@@ -59,7 +59,7 @@ impl Reporter {
         };
         let texts: Vec<_> = addresses.iter().map(described).collect();
         if !texts.is_empty() {
-            let note = format!("assigned {}", texts.join(" and "));
+            let note = format!("assigned {}", texts.join(", "));
             self.record(service, EventReason::AddressAssigned, note);
         }
     }

@@ -1,6 +1,6 @@
 //! A Service, reduced to what its address depends on.
 
-use fastrak_api::balancer::{Decision, Ingress, Mode, PartialService, ServiceView};
+use fastrak_api::balancer::{Decision, Ingress, Mode, PartialService, Protocol, ServiceView};
 use fastrak_api::names;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
@@ -10,15 +10,17 @@ use std::net::IpAddr;
 /// The namespace and the name of a Service.
 pub(super) type Key = (String, String);
 
-/// A Service that has an address of a pool, or should get one.
+/// A Service that has an address of fastrak, or should get one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressService {
     pub(super) key: Key,
     pub(super) uid: String,
     pub(super) version: u64,
     pub(super) created: Option<Timestamp>,
-    /// Whether it should have an address of a pool.
-    pub(super) wants: bool,
+    /// The mode that should give it an address.
+    pub(super) mode: Option<Mode>,
+    /// Its ports.
+    pub(super) ports: Vec<(Protocol, u16)>,
     /// Its address families, in order; true is IPv4.
     pub(super) families: Vec<bool>,
     /// Whether it needs an address of each of its families.
@@ -78,24 +80,29 @@ struct Entry {
 impl AddressService {
     /// Parses a Service and its key. Returns no Service if it neither has nor should have an address.
     pub(super) fn read(text: &str) -> Result<(Key, Option<Self>), serde_json::Error> {
-        let view = ServiceView::of(&serde_json::from_str::<PartialService<'_>>(text)?);
+        let service: PartialService<'_> = serde_json::from_str(text)?;
+        let view = ServiceView::of(&service);
         let key = (view.namespace.clone(), view.name.clone());
-        let is_published = view.ingress == Ingress::By(Mode::AddressPool);
-        let wants = view.is_load_balancer
-            && view.decision() == Some(Decision::Served(Mode::AddressPool))
-            && (is_published || view.ingress == Ingress::Absent);
-        if !wants && view.ingress == Ingress::Absent {
+        let gives = |mode: &Mode| mode.row().manager == Some(names::MANAGER_ADDRESSES);
+        let is_published = matches!(view.ingress, Ingress::By(mode) if gives(&mode));
+        let mode = view.decision().and_then(Decision::mode).filter(|mode| {
+            view.is_load_balancer
+                && gives(mode)
+                && (is_published || view.ingress == Ingress::Absent)
+        });
+        if mode.is_none() && view.ingress == Ingress::Absent {
             return Ok((key, None));
         }
         let Extra { metadata, spec, status } = serde_json::from_str(text)?;
         let entries = status.load_balancer.ingress.unwrap_or_default();
         let shown = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
         let shown: Vec<IpAddr> = shown.collect();
-        let service = Self {
+        let this = Self {
             key: key.clone(),
             version: metadata.resource_version.parse().unwrap_or_default(),
             created: metadata.creation_timestamp,
-            wants,
+            mode,
+            ports: ports(&service),
             families: families(&spec),
             needs_all_families: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),
             requested: requested(metadata.annotations.as_ref(), &spec),
@@ -103,8 +110,29 @@ impl AddressService {
             shown,
             uid: metadata.uid,
         };
-        Ok((key, Some(service)))
+        Ok((key, Some(this)))
     }
+
+    /// Returns whether it should have an address.
+    pub(super) fn wants(&self) -> bool {
+        self.mode.is_some()
+    }
+
+    /// Returns whether it may have an address of a pool.
+    pub(super) fn takes_pool(&self) -> bool {
+        matches!(self.mode, Some(Mode::AddressPool | Mode::Auto))
+    }
+
+    /// Returns whether it may have the addresses of nodes.
+    pub(super) fn takes_nodes(&self) -> bool {
+        matches!(self.mode, Some(Mode::NodeIp | Mode::Auto))
+    }
+}
+
+fn ports(service: &PartialService<'_>) -> Vec<(Protocol, u16)> {
+    let spec = service.spec.as_ref().and_then(|spec| spec.0.ports.as_deref());
+    let ports = spec.unwrap_or_default().iter();
+    ports.filter_map(|port| Some((port.protocol(), port.port?.try_into().ok()?))).collect()
 }
 
 fn families(spec: &Spec) -> Vec<bool> {
@@ -167,9 +195,22 @@ mod tests {
     #[test]
     fn a_service_of_the_mode_wants_an_address_of_each_family() {
         let service = read(&object()).unwrap();
-        assert_eq!((service.uid.as_str(), service.version, service.wants), ("u1", 7, true));
+        assert_eq!((service.uid.as_str(), service.version), ("u1", 7));
+        assert_eq!((service.mode, service.ports), (Some(Mode::AddressPool), vec![]));
         assert_eq!((service.families, service.needs_all_families), (vec![false, true], true));
         assert_eq!((service.requested, service.published), (Ok(vec![]), vec![]));
+    }
+
+    #[test]
+    fn the_ports_and_the_mode_are_read() {
+        let mut object = object();
+        object["metadata"]["annotations"][names::BALANCER_DECISION] = json!("auto");
+        object["spec"]["ports"] = json!([
+            {"port": 80}, {"port": 53, "protocol": "UDP"}, {"port": 0}, {"port": 70000}, {"port": -1},
+        ]);
+        let service = read(&object).unwrap();
+        assert_eq!(service.ports, [(Protocol::Tcp, 80), (Protocol::Udp, 53), (Protocol::Tcp, 0)]);
+        assert!(service.takes_pool() && service.takes_nodes());
     }
 
     #[test]
@@ -187,7 +228,7 @@ mod tests {
     fn an_address_of_another_writer_is_shown_and_not_ours() {
         for manager in ["metallb", ""] {
             let service = read(&published_by(manager)).unwrap();
-            assert_eq!((service.wants, service.published), (false, vec![]), "{manager}");
+            assert_eq!((service.mode, service.published), (None, vec![]), "{manager}");
             assert_eq!(service.shown, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         }
     }
@@ -195,11 +236,11 @@ mod tests {
     #[test]
     fn a_service_that_keeps_an_address_of_an_earlier_decision_is_kept_until_it_is_cleared() {
         let mut object = published_by(names::MANAGER_ADDRESSES);
-        assert!(read(&object).unwrap().wants);
+        assert!(read(&object).unwrap().wants());
         object["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
         let service = read(&object).unwrap();
         let address: IpAddr = "192.0.2.9".parse().unwrap();
-        assert_eq!((service.wants, service.published), (false, vec![address]));
+        assert_eq!((service.mode, service.published), (None, vec![address]));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The leader's cache of the cluster, filled by watches and by responses to its writes.
 
+use super::frontend_lease::FrontendLease;
+use super::host_ports::HostPorts;
 use super::lease::AddressLease;
 use super::service::{AddressService, Key};
 use crate::snapshot::agent_pods::AgentPod;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus, Labels, Pool, PoolError};
 use fastrak_api::address_range::AddressRange;
 use fastrak_api::assignment::address;
+use fastrak_api::balancer::Protocol;
+use fastrak_api::frontend::Frontend;
 use fastrak_runtime::reflector::Reflector;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
@@ -96,10 +100,21 @@ impl<K: Ord, V: Versioned> Newest<K, V> {
 pub(super) struct Watched {
     pub(super) services: Newest<Key, AddressService>,
     pub(super) leases: Newest<IpAddr, AddressLease>,
+    pub(super) frontends: Newest<Frontend, FrontendLease>,
+    /// Watched only if Services may get the addresses of nodes.
+    pub(super) host_ports: Reflector<Key, HostPorts>,
     pub(super) pools: Reflector<String, KnownPool>,
     pub(super) namespaces: Reflector<String, Labels>,
     pub(super) speakers: Reflector<String, AgentPod>,
     pub(super) networks: Reflector<String, Vec<AddressRange>>,
+}
+
+impl Watched {
+    /// Returns whether any Service may get the addresses of nodes.
+    pub(super) fn serves_nodes(&self) -> bool {
+        let services = self.services.all();
+        services.is_some_and(|services| services.values().any(AddressService::takes_nodes))
+    }
 }
 
 /// An AddressPool with its status.
@@ -109,6 +124,9 @@ pub(super) struct KnownPool {
     pub(super) generation: i64,
     pub(super) status: Option<AddressPoolStatus>,
 }
+
+/// The key of a Lease that is not named after an address.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
 
@@ -130,8 +148,16 @@ struct LabelledMetadata {
 pub(super) fn read_lease(text: &str) -> Read<IpAddr, AddressLease> {
     let lease: Lease = serde_json::from_str(text)?;
     let name = lease.metadata.name.as_deref().unwrap_or_default();
-    let key = address(name).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let key = address(name).unwrap_or(NO_ADDRESS);
     Ok((key, AddressLease::read(&lease).ok()))
+}
+
+/// Parses the Lease of a frontend. Another Lease has no value.
+pub(super) fn read_frontend(text: &str) -> Read<Frontend, FrontendLease> {
+    let lease: Lease = serde_json::from_str(text)?;
+    let name = lease.metadata.name.as_deref().unwrap_or_default();
+    let none = Frontend { address: NO_ADDRESS, protocol: Protocol::Tcp, port: 0 };
+    Ok((Frontend::of_name(name).unwrap_or(none), FrontendLease::read(&lease).ok()))
 }
 
 pub(super) fn read_pool(text: &str) -> Read<String, KnownPool> {

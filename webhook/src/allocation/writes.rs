@@ -1,11 +1,13 @@
 //! Carries out the steps of a plan. Every write names the version or the UID that was read.
 
-use super::lease::{AddressLease, Nodes, proposal};
-use super::plan::Step;
+use super::frontend_lease::{self, FrontendLease};
+use super::lease::{AddressLease, Nodes, Owner, proposal};
+use super::plan::{Step, is_unused};
 use super::service::{AddressService, Key};
 use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
-use fastrak_api::assignment::{AssignmentError, State, lease_name};
+use fastrak_api::assignment::{Assignment, AssignmentError, State, lease_name};
+use fastrak_api::frontend::{Frontend, FrontendAssignment, FrontendError};
 use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
@@ -32,6 +34,8 @@ pub(super) struct Writer {
 pub(super) enum Written {
     Lease(Box<AddressLease>),
     Released(IpAddr),
+    Frontend(Box<FrontendLease>),
+    ReleasedFrontend(Frontend),
     Service(Box<AddressService>),
     /// Another client changed the object first, or the Service needs the address after all.
     Superseded,
@@ -54,6 +58,8 @@ pub(super) enum WriteError {
     Pool(#[source] kube::Error),
     #[error("the written Lease is not an assignment")]
     Lease(#[source] AssignmentError),
+    #[error("the written Lease is not a frontend")]
+    Frontend(#[source] FrontendError),
     #[error("could not parse the Service")]
     Parse(#[source] serde_json::Error),
 }
@@ -67,14 +73,22 @@ impl Writer {
     /// Carries out a step.
     pub(super) async fn write(&self, step: &Step) -> Result<Written, WriteError> {
         match step {
-            Step::Propose { address, service, uid, nodes } => {
-                let lease = proposal(*address, nodes, service, uid, clock::now());
-                let params = PostParams {
-                    field_manager: Some(names::MANAGER_ADDRESSES.to_owned()),
-                    ..PostParams::default()
-                };
-                written(self.leases.create(&params, &lease).await, WriteError::Propose)
+            Step::Propose { address, owner, nodes } => {
+                let lease = proposal(*address, nodes, owner, clock::now());
+                written(self.create(&lease).await, WriteError::Propose)
             }
+            Step::ProposeFrontend { frontend, node, owner, state } => {
+                let lease = frontend_lease::lease(*frontend, node, owner, *state, clock::now());
+                match self.create(&lease).await {
+                    Ok(lease) => {
+                        let read = FrontendLease::read(&lease).map_err(WriteError::Frontend)?;
+                        Ok(Written::Frontend(read.into()))
+                    }
+                    Err(error) if is_superseded(&error) => Ok(Written::Superseded),
+                    Err(error) => Err(WriteError::Propose(error)),
+                }
+            }
+            Step::ReleaseFrontend { lease } => self.release_frontend(lease).await,
             Step::Assign { lease, nodes } => {
                 let patch = Patch::<()>::Json(json_patch::Patch(assignment(lease, nodes)));
                 let name = lease_name(lease.address());
@@ -82,10 +96,16 @@ impl Writer {
                 written(patched, WriteError::Assign)
             }
             Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
-            Step::Publish { service, uid, addresses } => {
-                self.publish(service, uid, addresses).await
-            }
+            Step::Publish { owner, addresses } => self.publish(owner, addresses).await,
         }
+    }
+
+    async fn create(&self, lease: &Lease) -> kube::Result<Lease> {
+        let params = PostParams {
+            field_manager: Some(names::MANAGER_ADDRESSES.to_owned()),
+            ..PostParams::default()
+        };
+        self.leases.create(&params, lease).await
     }
 
     /// Deletes a Lease if its Service does not exist or does not need the address. The watch of
@@ -95,23 +115,42 @@ impl Writer {
         lease: &AddressLease,
         is_duplicate: bool,
     ) -> Result<Written, WriteError> {
-        let live = self.get(&lease.service).await?;
+        let live = self.get(&lease.owner.key).await?;
         let needs = |live: &AddressService| {
             live.shown.contains(&lease.address())
                 || (!is_duplicate && super::plan::keeps(live, lease))
         };
-        let live = live.filter(|live| live.uid == lease.service_uid && !lease.is_refused());
+        let live = live.filter(|live| live.uid == lease.owner.uid && !lease.is_refused());
         if live.as_ref().is_some_and(needs) {
             return Ok(Written::Superseded);
         }
+        let Assignment { uid, version, .. } = &lease.assignment;
+        let is_deleted = self.delete(&lease_name(lease.address()), uid, *version).await?;
+        Ok(if is_deleted { Written::Released(lease.address()) } else { Written::Superseded })
+    }
+
+    /// Deletes the Lease of a frontend if its Service does not exist or does not forward it.
+    async fn release_frontend(&self, lease: &FrontendLease) -> Result<Written, WriteError> {
+        let frontend = lease.frontend();
+        let live = self.get(&lease.owner.key).await?.filter(|live| live.uid == lease.owner.uid);
+        if live.is_some_and(|live| !is_unused(&live, frontend)) {
+            return Ok(Written::Superseded);
+        }
+        let FrontendAssignment { uid, version, .. } = &lease.assignment;
+        let is_deleted = self.delete(&frontend.lease_name(), uid, *version).await?;
+        Ok(if is_deleted { Written::ReleasedFrontend(frontend) } else { Written::Superseded })
+    }
+
+    /// Deletes a Lease. Returns false if it has changed since it was read.
+    async fn delete(&self, name: &str, uid: &str, version: u64) -> Result<bool, WriteError> {
         let preconditions = Preconditions {
-            uid: Some(lease.assignment.uid.clone()),
-            resource_version: Some(lease.assignment.version.to_string()),
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_string()),
         };
         let params = DeleteParams::default().preconditions(preconditions);
-        match self.leases.delete(&lease_name(lease.address()), &params).await {
-            Ok(_) => Ok(Written::Released(lease.address())),
-            Err(error) if is_superseded(&error) => Ok(Written::Superseded),
+        match self.leases.delete(name, &params).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_superseded(&error) => Ok(false),
             Err(error) => Err(WriteError::Release(error)),
         }
     }
@@ -132,8 +171,7 @@ impl Writer {
 
     async fn publish(
         &self,
-        (namespace, name): &Key,
-        uid: &str,
+        Owner { key: (namespace, name), uid }: &Owner,
         addresses: &[IpAddr],
     ) -> Result<Written, WriteError> {
         // Removes the field if it is absent, because the field manager owned it.

@@ -21,7 +21,6 @@ pub struct Installation {
 
 fastrak_api::text_enum! {
     /// A field of a webhook in the webhook configuration, as a label of metrics.
-    #[derive(PartialOrd, Ord)]
     pub enum Field {
         /// The webhook itself: one of ours is missing, or one is not ours.
         Webhook = "webhook",

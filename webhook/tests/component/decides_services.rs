@@ -95,7 +95,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;
-    let text = "Warning: fastrak: left it unchanged: \"ip-alias\" is unsupported; set inlets";
+    let text = "Warning: fastrak: left it unchanged: \"ip-alias\" is none of auto";
     assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.

@@ -21,7 +21,7 @@ impl Settings {
     #[must_use]
     pub const fn serves(&self, mode: Mode) -> bool {
         match mode {
-            Mode::AddressPool => self.addresses,
+            Mode::Auto | Mode::AddressPool | Mode::NodeIp => self.addresses,
             Mode::Inlets | Mode::None => true,
         }
     }

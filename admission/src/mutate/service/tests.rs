@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod address_pool;
+mod auto;
 mod limits;
 mod stripped;
 mod taken;
@@ -162,7 +163,9 @@ fn an_unsupported_mode_is_left_with_one_warning() {
     for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
-        assert!(warned(&verdict)[0].ends_with("is unsupported; set inlets, address-pool or none"));
+        assert!(
+            warned(&verdict)[0].ends_with(" is none of auto, inlets, address-pool, node-ip, none")
+        );
         let changed = after(&object, &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
         is_silent(&update(&changed, &changed), Reason::UnsupportedMode);
@@ -273,7 +276,7 @@ fn every_decision_has_a_warning() {
         (plain(), "fastrak: delegated it to inlets-operator"),
         (
             to_none.clone(),
-            "fastrak: left it without an address; to request one, set fastrak.io/balancer: inlets",
+            "fastrak: left it without an address; to request one, set another fastrak.io/balancer",
         ),
         (udp(), "fastrak: left it without an address: inlets cannot carry it, port 53 is UDP"),
         (
@@ -368,13 +371,21 @@ fn any_service() -> impl Strategy<Value = Value> {
     let type_ = proptest::sample::select(vec!["LoadBalancer", "LoadBalancer", "ClusterIP"]);
     (
         type_,
-        of(&["inlets", "none", "node-ip", "rubbish"]),
-        of(&["inlets", "none", "skipped:foreign-address", "skipped:user-managed", "rubbish"]),
+        of(&["inlets", "none", "auto", "node-ip", "rubbish"]),
+        of(&[
+            "inlets",
+            "none",
+            "auto",
+            "node-ip",
+            "skipped:foreign-address",
+            "skipped:user-managed",
+            "rubbish",
+        ]),
         of(&["1", "0", "true"]),
         of(&["true", "false", "x"]),
         of(&["metallb.io/x"]),
         any::<[bool; 5]>(),
-        of(&["inlets-operator", "controller"]),
+        of(&["inlets-operator", "controller", "fastrak-addresses"]),
     )
         .prop_map(|(type_, choice, decision, manage, legacy, foreign, flags, manager)| {
             let [beyond, ingress, bare, ranges, address] = flags;

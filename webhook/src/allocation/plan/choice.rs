@@ -1,13 +1,12 @@
 //! Chooses addresses, and the nodes that answer for them.
 
-use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View};
+use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View, balancing_nodes};
 use crate::allocation::lease::{AddressLease, Nodes};
 use crate::allocation::service::AddressService;
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, NodeInfo};
 use fastrak_api::address_pool::{Labels, Pool};
 use fastrak_api::assignment::State;
-use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -39,19 +38,21 @@ pub(super) fn is_late(lease: &AddressLease, now: Timestamp) -> bool {
 
 impl<'a> Choice<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
-        let leases = view.leases.iter().map(|(at, lease)| (*at, lease.service_uid.as_str()));
+        let leases = view.leases.iter().map(|(at, lease)| (*at, lease.owner.uid.as_str()));
         let pending = view.pending.iter().map(|(at, uid)| (*at, uid.as_str()));
         let occupied = view.occupied.iter().map(|at| (*at, ""));
         let (mut held, mut refused) = (BTreeMap::new(), BTreeMap::new());
         for lease in view.leases.values() {
             *held.entry(&lease.assignment.holder).or_default() += 1;
             if lease.is_refused() {
-                let key = (lease.service_uid.as_str(), lease.address().is_ipv4());
+                let key = (lease.owner.uid.as_str(), lease.address().is_ipv4());
                 *refused.entry(key).or_default() += 1;
             }
         }
-        let mut used: BTreeMap<_, _> = leases.chain(pending).chain(occupied).collect();
-        for service in view.services.values().filter(|service| service.wants) {
+        let nodes = view.nodes.values().flat_map(|info| &info.addresses);
+        let nodes = nodes.map(|at| (*at, ""));
+        let mut used: BTreeMap<_, _> = nodes.chain(occupied).chain(leases).chain(pending).collect();
+        for service in view.services.values().filter(|service| service.wants()) {
             for address in &service.published {
                 used.entry(*address).or_insert(&service.uid);
             }
@@ -161,6 +162,11 @@ impl<'a> Choice<'a> {
         })
     }
 
+    /// Returns whether there are pools.
+    pub(super) fn has_pools(&self) -> bool {
+        !self.view.pools.is_empty()
+    }
+
     fn unusable(&self) -> Option<String> {
         self.view.pools.iter().find_map(|(name, pool)| {
             let problem = pool.as_ref().err()?;
@@ -197,12 +203,8 @@ impl<'a> Choice<'a> {
     fn nodes(&mut self, pool: Option<&Pool>, except: Option<&NodeName>) -> Option<Nodes> {
         let is_ready = |name: &NodeName| self.view.speakers.get(name) == Some(&Agent::Ready);
         let takes = |info: &NodeInfo| pool.is_none_or(|pool| pool.takes_node(&info.labels));
-        let is_excluded = |info: &NodeInfo| info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS);
         let ready = self.view.nodes.iter().filter(|(name, info)| is_ready(name) && takes(info));
-        // kubeadm excludes the nodes of the control plane, which may be the only ones.
-        let (excluded, others): (Vec<_>, Vec<_>) = ready.partition(|(_, info)| is_excluded(info));
-        let nodes = if others.is_empty() { excluded } else { others };
-        let nodes = nodes.into_iter().filter(|(name, _)| Some(*name) != except);
+        let nodes = balancing_nodes(ready).into_iter().filter(|(name, _)| Some(*name) != except);
         let mut ranked: Vec<_> = nodes
             .map(|(name, info)| {
                 let is_unavailable = info.availability == Availability::Unavailable;

@@ -1,11 +1,17 @@
 //! Why a Service does not get an address, and what to do.
 
 use crate::allocation::lease::AddressLease;
+use crate::allocation::service::Key;
+use fastrak_api::frontend::{Conflict, Frontend};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+
+/// The number of nodes that a message names for one cause.
+const NAMED_NODES: usize = 3;
 
 /// Why a Service does not get an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,74 @@ pub(in crate::allocation) enum Problem {
     NoSpeaker { pool: String },
     /// The speaker of the node does not respond.
     NotAccepted { address: IpAddr, node: NodeName },
+    /// No node has an address of the families of the Service, or the requested ones.
+    NoNode { requested: Vec<IpAddr> },
+    /// These nodes cannot serve these ports. Not blocking: other nodes serve the Service.
+    PortsInUse { causes: Vec<(Frontend, NodeName, Cause)>, is_blocking: bool },
+}
+
+/// Why a node cannot serve a port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::allocation) enum Cause {
+    /// The port is reserved by `--node-ip-reserved-ports`.
+    Reserved,
+    /// A pod has it as a host port.
+    Pod(Key),
+    /// Another Service has it.
+    Service(Key),
+    /// The speaker has found it in use.
+    Conflict(Conflict),
+    /// The speaker has refused it without a reason that this version knows.
+    Refused,
+    /// No speaker is Ready.
+    NoSpeaker,
+    /// The speaker does not respond.
+    NotAccepted,
+}
+
+impl Cause {
+    /// Returns whether the port is in use outside of Services.
+    pub(super) fn is_conflict(&self) -> bool {
+        match self {
+            Self::Pod(_) | Self::Conflict(_) | Self::Refused => true,
+            Self::Reserved | Self::Service(_) | Self::NoSpeaker | Self::NotAccepted => false,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved => f.write_str("it is reserved (--node-ip-reserved-ports)"),
+            Self::Pod((namespace, name)) => write!(f, "pod {namespace}/{name} has it as hostPort"),
+            Self::Service((namespace, name)) => write!(f, "Service {namespace}/{name} has it"),
+            Self::Conflict(Conflict::Listening) => f.write_str("a process listens on it"),
+            Self::Conflict(Conflict::Redirected) => {
+                f.write_str("connections to it are redirected to another program")
+            }
+            Self::Refused => f.write_str("the speaker refuses it"),
+            Self::NoSpeaker => f.write_str("no speaker is Ready"),
+            Self::NotAccepted => {
+                f.write_str("the speaker does not respond; see the log of its pod")
+            }
+        }
+    }
+}
+
+/// Describes which nodes cannot serve which ports, each cause once.
+fn describe(causes: &[(Frontend, NodeName, Cause)]) -> String {
+    let mut nodes: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (frontend, node, cause) in causes {
+        let port = format!("{}/{}", frontend.port, frontend.protocol);
+        nodes.entry((port, cause)).or_default().insert(node.as_str());
+    }
+    let texts = nodes.into_iter().map(|((port, cause), nodes)| {
+        let named: Vec<_> = nodes.iter().take(NAMED_NODES).copied().collect();
+        let more = nodes.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{port} on {}{more}: {cause}", named.join(", "))
+    });
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 impl Problem {
@@ -40,20 +114,28 @@ impl Problem {
 
     /// Returns whether the Service has no address because of it.
     pub(in crate::allocation) fn is_blocking(&self) -> bool {
-        !matches!(self, Self::Conflict { is_requested: false, .. })
+        !matches!(
+            self,
+            Self::Conflict { is_requested: false, .. }
+                | Self::PortsInUse { is_blocking: false, .. }
+        )
     }
 
     /// Returns the reason of the event about it.
     pub(in crate::allocation) fn reason(&self) -> EventReason {
         match self {
-            Self::Conflict { .. } | Self::ManyConflicts => EventReason::AddressInUse,
+            Self::Conflict { .. }
+            | Self::ManyConflicts
+            | Self::PortsInUse { is_blocking: false, .. } => EventReason::AddressInUse,
             Self::NotAnAddress(_)
             | Self::NotInPool { .. }
             | Self::Taken(_)
             | Self::NoPool { .. }
             | Self::Exhausted { .. }
             | Self::NoSpeaker { .. }
-            | Self::NotAccepted { .. } => EventReason::AddressNotAssigned,
+            | Self::NotAccepted { .. }
+            | Self::NoNode { .. }
+            | Self::PortsInUse { is_blocking: true, .. } => EventReason::AddressNotAssigned,
         }
     }
 }
@@ -115,6 +197,29 @@ impl fmt::Display for Problem {
                 f,
                 "the speaker of node {node} has not accepted address {address} within 10s; see \
                  the log of its pod"
+            ),
+            Self::NoNode { requested } if requested.is_empty() => f.write_str(
+                "no node has an address of the IP families of the Service; see spec.ipFamilies and the \
+                 InternalIP addresses of the nodes",
+            ),
+            Self::NoNode { requested } => {
+                let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "the requested address {} is no InternalIP of a node; request another address",
+                    requested.join(" or ")
+                )
+            }
+            Self::PortsInUse { causes, is_blocking: true } => write!(
+                f,
+                "no node can serve all ports of the Service on its own address: {}; free the port, or \
+                 change spec.ports",
+                describe(causes)
+            ),
+            Self::PortsInUse { causes, is_blocking: false } => write!(
+                f,
+                "the Service does not get the addresses of all nodes: {}; free the port to add them",
+                describe(causes)
             ),
         }
     }

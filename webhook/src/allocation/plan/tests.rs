@@ -3,8 +3,12 @@ use crate::allocation::pools::check;
 use fastrak_admission::snapshot::Availability;
 use fastrak_api::address_pool::{AddressPool, Pool};
 use fastrak_api::assignment::Assignment;
+use fastrak_api::balancer::Protocol;
+use fastrak_api::frontend::{Conflict, FrontendAssignment};
 use proptest::prelude::*;
 use serde_json::json;
+
+mod frontends;
 
 /// A cluster that a test changes and plans for.
 #[derive(Default)]
@@ -13,6 +17,9 @@ struct Cluster {
     leases: BTreeMap<IpAddr, AddressLease>,
     pending: BTreeMap<IpAddr, String>,
     occupied: BTreeSet<IpAddr>,
+    frontends: BTreeMap<Frontend, FrontendLease>,
+    host_ports: BTreeMap<Key, HostPorts>,
+    reserved: ReservedPorts,
     pools: Vec<(String, AddressPool)>,
     nodes: BTreeMap<NodeName, NodeInfo>,
     speakers: BTreeMap<NodeName, Agent>,
@@ -63,7 +70,8 @@ impl Cluster {
             uid: format!("uid-{name}"),
             version: 1,
             created: None,
-            wants: true,
+            mode: Some(Mode::AddressPool),
+            ports: vec![(Protocol::Tcp, 80)],
             families: vec![true],
             needs_all_families: false,
             requested: Ok(vec![]),
@@ -83,12 +91,28 @@ impl Cluster {
                 uid: "lease".to_owned(),
                 version: 1,
             },
-            service: key(service),
-            service_uid: format!("uid-{service}"),
+            owner: Owner { key: key(service), uid: format!("uid-{service}") },
             acquired: Some(self.now()),
             conflict: (state == State::Refused).then(|| "02:00:00:00:00:99".to_owned()),
         };
         self.leases.insert(address(at), lease);
+    }
+
+    fn frontend(&mut self, at: &str, service: &str, on: &str, state: State) {
+        let frontend = Frontend::of_name(at).unwrap();
+        let lease = FrontendLease {
+            assignment: FrontendAssignment {
+                frontend,
+                node: node(on),
+                state,
+                conflict: (state == State::Refused).then_some(Conflict::Listening),
+                uid: "lease".to_owned(),
+                version: 1,
+            },
+            owner: Owner { key: key(service), uid: format!("uid-{service}") },
+            acquired: Some(self.now()),
+        };
+        self.frontends.insert(frontend, lease);
     }
 
     fn now(&self) -> Timestamp {
@@ -102,17 +126,24 @@ impl Cluster {
     fn plan(&self) -> Plan {
         let read = |(name, pool): &(String, AddressPool)| (name.clone(), Pool::read(pool));
         let pools = check(&self.pools.iter().map(read).collect(), &self.nodes, &[]);
-        plan(View {
+        plan(self.view(&pools))
+    }
+
+    fn view<'a>(&'a self, pools: &'a Checked) -> View<'a> {
+        View {
             services: &self.services,
             leases: &self.leases,
             pending: &self.pending,
             occupied: &self.occupied,
-            pools: &pools,
+            frontends: &self.frontends,
+            host_ports: Some(&self.host_ports),
+            reserved: &self.reserved,
+            pools,
             nodes: &self.nodes,
             speakers: &self.speakers,
             namespaces: &self.namespaces,
             now: self.now(),
-        })
+        }
     }
 
     fn steps(&self) -> Vec<String> {
@@ -126,10 +157,10 @@ impl Cluster {
     /// Carries out a step as the API server and the speakers would.
     fn carry_out(&mut self, step: Step) {
         match step {
-            Step::Propose { address, service, nodes, .. } => {
+            Step::Propose { address, owner, nodes } => {
                 let (holder, standby) = (nodes.holder.as_str(), nodes.standby.as_ref());
                 let standby = standby.map(NodeName::as_str);
-                let (at, name) = (address.to_string(), service.1);
+                let (at, name) = (address.to_string(), owner.key.1);
                 self.lease(&at, &name, (holder, standby), State::Accepted);
             }
             Step::Assign { lease, nodes } => {
@@ -137,8 +168,12 @@ impl Cluster {
                 (lease.assignment.holder, lease.assignment.standby) = (nodes.holder, nodes.standby);
             }
             Step::Release { lease, .. } => drop(self.leases.remove(&lease.address())),
-            Step::Publish { service, addresses, .. } => {
-                self.services.get_mut(&service).unwrap().publish(&addresses);
+            Step::ProposeFrontend { frontend, node, owner, .. } => {
+                self.frontend(&frontend.lease_name(), &owner.key.1, node.as_str(), State::Accepted);
+            }
+            Step::ReleaseFrontend { lease } => drop(self.frontends.remove(&lease.frontend())),
+            Step::Publish { owner, addresses } => {
+                self.services.get_mut(&owner.key).unwrap().publish(&addresses);
             }
         }
     }
@@ -163,13 +198,17 @@ fn shown(step: &Step) -> String {
         format!("{}/{standby}", nodes.holder)
     };
     match step {
-        Step::Propose { address, service, nodes: of, .. } => {
-            format!("propose {address} for {} to {}", service.1, nodes(of))
+        Step::Propose { address, owner, nodes: of } => {
+            format!("propose {address} for {} to {}", owner.key.1, nodes(of))
         }
         Step::Assign { lease, nodes: of } => format!("assign {} to {}", lease.address(), nodes(of)),
         Step::Release { lease, .. } => format!("release {}", lease.address()),
-        Step::Publish { service, addresses, .. } => {
-            format!("publish {addresses:?} of {}", service.1)
+        Step::ProposeFrontend { frontend, node, owner, state } => {
+            format!("propose {frontend} for {} to {node} as {state}", owner.key.1)
+        }
+        Step::ReleaseFrontend { lease } => format!("release {}", lease.frontend()),
+        Step::Publish { owner, addresses } => {
+            format!("publish {addresses:?} of {}", owner.key.1)
         }
     }
 }
@@ -325,7 +364,7 @@ fn an_address_is_released_after_it_has_left_the_status() {
     let mut cluster = Cluster::new();
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
     cluster.service("web").publish(&[address("192.0.2.16")]);
-    cluster.service("web").wants = false;
+    cluster.service("web").mode = None;
     assert_eq!(cluster.steps(), ["publish [] of web"]);
     cluster.service("web").publish(&[]);
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
@@ -402,7 +441,7 @@ fn an_address_that_a_status_shows_is_not_released_if_its_writer_is_unknown() {
     cluster.service("web");
     cluster.settle();
     let service = cluster.service("web");
-    (service.wants, service.published) = (false, vec![]);
+    (service.mode, service.published) = (None, vec![]);
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.service("web").shown = vec![];
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
@@ -493,7 +532,7 @@ proptest! {
         let mut cluster = Cluster::new();
         for (number, wants, requested) in services {
             let service = cluster.service(&format!("s{number}"));
-            service.wants = wants;
+            service.mode = wants.then_some(Mode::AddressPool);
             let text = format!("192.0.2.{}", 15 + requested);
             service.requested = Ok(if requested == 0 { vec![] } else { vec![address(&text)] });
         }
@@ -523,10 +562,10 @@ proptest! {
         for service in cluster.services.values() {
             for at in &service.published {
                 prop_assert!(seen.insert(*at), "{at} is published twice");
-                prop_assert_eq!(&cluster.leases[at].service_uid, &service.uid);
+                prop_assert_eq!(&cluster.leases[at].owner.uid, &service.uid);
             }
             let is_served = !service.published.is_empty() || problems.contains(&service.key);
-            prop_assert_eq!(is_served, service.wants, "{:?}", service.key);
+            prop_assert_eq!(is_served, service.wants(), "{:?}", service.key);
         }
         for lease in cluster.leases.values() {
             prop_assert_ne!(&lease.assignment.holder, &node(name(down)), "{:?}", lease);

@@ -47,10 +47,11 @@ fn the_class_is_written_only_while_the_api_server_allows_it() {
 }
 
 #[test]
-fn the_class_requests_the_mode() {
+fn the_class_requests_an_address() {
     let inlets = Settings { balancer: Mode::Inlets, ..POOLS };
     let object = named(ADDRESS_CLASS);
-    assert_eq!(written(&after(&object, &decide(None, &object, inlets))), WRITTEN);
+    let decision = after(&object, &decide(None, &object, inlets));
+    assert_eq!(annotation(&decision, BALANCER_DECISION), Some("auto"));
     // A choice has priority; the class cannot be removed.
     let chosen = annotated(&object, &[(BALANCER, "none")]);
     assert_eq!(written(&after(&chosen, &decide(None, &chosen, inlets))), NONE);
@@ -75,7 +76,7 @@ fn its_address_is_no_foreign_address() {
     is_silent(&decide(Some(&object), &object, POOLS), Reason::AddressPool);
     // A client that replaces the Service removes the record; the address shows the decision.
     let replaced = addressed(&named(ADDRESS_CLASS), names::MANAGER_ADDRESSES);
-    assert_eq!(written(&given(None, &replaced)), WRITTEN);
+    assert_eq!(annotation(&given(None, &replaced), BALANCER_DECISION), Some("auto"));
     let foreign = addressed(&given(None, &plain()), "metallb");
     assert_eq!(decide(Some(&foreign), &foreign, POOLS).reason, Reason::ForeignAddress);
 }
