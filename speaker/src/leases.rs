@@ -4,6 +4,7 @@ pub mod heartbeat;
 
 use crate::frame::Mac;
 use fastrak_api::assignment::{self, Assignment, AssignmentError, State, lease_name};
+use fastrak_api::frontend::{self, Conflict, FrontendAssignment};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
@@ -108,6 +109,35 @@ impl Leases {
         watch.labels(&assignment::selector())
     }
 
+    /// Returns the watch of the Leases of the node's frontends.
+    #[must_use]
+    pub fn watch_frontends(&self) -> Watch<Lease> {
+        let read = |text: &str| serde_json::from_str(text);
+        let watch = Watch::namespaced::<Lease>(self.client.clone(), names::ADDRESS_NAMESPACE, read);
+        watch.labels(&frontend::selector(&self.node.key()))
+    }
+
+    /// Writes whether the node serves a frontend, unless its Lease has changed since it was read.
+    pub async fn answer(
+        &self,
+        assignment: &FrontendAssignment,
+        state: State,
+        conflict: Option<Conflict>,
+    ) -> Result<(), LeasesError> {
+        let conflict = conflict.map_or("", Conflict::as_str);
+        let operations = vec![
+            only_version(assignment.version),
+            annotate(names::FRONTEND_CONFLICT, conflict),
+            set_state(state),
+        ];
+        let patch = Patch::<()>::Json(Operations(operations));
+        let name = assignment.frontend.lease_name();
+        match limited(self.api.patch(&name, &params(), &patch)).await? {
+            Err(error) if !is_superseded(&error) => Err(LeasesError::Write(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Lists the current assignments. A list without a version is never served from a cache.
     pub async fn list(&self) -> Result<Listed, LeasesError> {
         let params = ListParams::default().labels(&assignment::selector());
@@ -150,9 +180,7 @@ fn json_patch(
     node: &NodeName,
     now: &MicroTime,
 ) -> Operations {
-    let version = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
-    let value = assignment.version.to_string().into();
-    let test = PatchOperation::Test(TestOperation { path: version, value });
+    let test = only_version(assignment.version);
     let operations = match change {
         Change::Accept => vec![set_state(State::Accepted)],
         Change::Refuse(mac) => {
@@ -166,6 +194,12 @@ fn json_patch(
         },
     };
     Operations([vec![test], operations].concat())
+}
+
+/// Returns the operation that applies a patch to one version only.
+fn only_version(version: u64) -> PatchOperation {
+    let path = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+    PatchOperation::Test(TestOperation { path, value: version.to_string().into() })
 }
 
 /// The former holder is the standby until the leader names another: it may be back soon, and the new

@@ -1,4 +1,5 @@
-//! Answers ARP and NDP for the addresses of LoadBalancer Services.
+//! Answers ARP and NDP for the addresses of LoadBalancer Services, and checks whether Services can
+//! have ports of the node's own addresses.
 //!
 //! No interface gets the address: kube-proxy translates packets for a Service's address before the
 //! kernel routes them, so the node only needs to receive them. When a speaker exits, it no longer
@@ -9,6 +10,7 @@ pub mod assignments;
 pub mod config;
 pub mod controller;
 pub mod frame;
+pub mod frontends;
 pub mod heartbeat;
 pub mod host;
 pub mod interface;

@@ -3,6 +3,7 @@
 use crate::assignments::Assignments;
 use crate::config::Args;
 use crate::controller::{Controller, Reports};
+use crate::frontends::Frontends;
 use crate::heartbeat::{Heartbeats, Status};
 use crate::host::link::{LinkError, Sockets};
 use crate::interface::InterfaceName;
@@ -95,10 +96,12 @@ impl Speaker {
             metrics,
         };
         let controller = Controller::new(Assignments::new(node), leases.clone(), commands, reports);
+        let frontends = Frontends::new(leases.clone());
         let heartbeats = Heartbeats::new(leases, status, noticed.clone());
         let network = network::run(sockets, interface, obeyed, noticed);
         supervisor.spawn_companion("network", network);
         supervisor.spawn_companion("heartbeats", heartbeats.run(shutdown.clone()));
+        supervisor.spawn_companion("frontends", frontends.run(shutdown.clone()));
         supervisor.spawn("controller", controller.run(notices, shutdown.clone()));
     }
 }
