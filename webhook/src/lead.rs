@@ -1,7 +1,8 @@
 //! The work of the leader: wiring of the election, and of the parts that run on one replica or
 //! report from one replica.
 
-use crate::allocation::controller::{AllocationArgs, AllocationController};
+use crate::allocation::controller::AllocationController;
+use crate::allocation::reserved_ports::AllocationArgs;
 use crate::event;
 use crate::metrics::Metrics;
 use crate::probe::controller::{Probe, ProbeArgs};

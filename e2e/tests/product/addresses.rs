@@ -68,12 +68,45 @@ impl Scene {
     async fn address(&self) -> Result<String> {
         let object = service("web").load_balancer().port(80).target(8080).build(NAMESPACE);
         self.services().create(&PostParams::default(), &object).await?;
-        eventually(SOON, "the Service has an address", || async {
-            let status = self.services().get("web").await?.status.unwrap_or_default();
+        let addresses = self.addresses("web", 1).await?;
+        addresses.into_iter().next().context("no address")
+    }
+
+    /// Waits until a Service has this number of addresses.
+    async fn addresses(&self, name: &str, count: usize) -> Result<Vec<String>> {
+        eventually(SOON, format!("{name} has {count} addresses"), || async {
+            let status = self.services().get(name).await?.status.unwrap_or_default();
             let ingress = status.load_balancer.and_then(|balancer| balancer.ingress);
-            ingress.and_then(|all| all.into_iter().next()?.ip).context("no address")
+            let all = ingress.unwrap_or_default().into_iter().filter_map(|one| one.ip);
+            let all: Vec<_> = all.collect();
+            ensure!(all.len() == count, "{all:?}");
+            Ok(all)
         })
         .await
+    }
+
+    /// Creates a Service that gets the addresses of the nodes, and checks that each answers.
+    async fn serves_on_nodes(&self) -> Result<()> {
+        let mut object = service("web").load_balancer().port(81).target(8080).build(NAMESPACE);
+        object.metadata.name = Some("nodes".to_owned());
+        let choice = (names::BALANCER.to_owned(), "node-ip".to_owned());
+        object.metadata.annotations = Some([choice].into());
+        self.services().create(&PostParams::default(), &object).await?;
+        for address in self.addresses("nodes", self.cluster.nodes().len()).await? {
+            let at = format!("{address}:81");
+            let answers = eventually(SOON, format!("{at} answers"), || async {
+                let page = self.outsider.get(at.parse()?, "/").await?;
+                ensure!(page == "hello\n", "{page:?}");
+                Ok(())
+            });
+            self.explained(answers.await).await?;
+        }
+        // Port 10250 is the kubelet's.
+        let taken = json!({"spec": {"ports": [{"port": 10250, "targetPort": 8080}]}});
+        self.services().patch("nodes", &PatchParams::default(), &Patch::Merge(taken)).await?;
+        self.addresses("nodes", 0).await?;
+        self.services().delete("nodes", &DeleteParams::default()).await?;
+        Ok(())
     }
 
     /// Returns whether the client gets the page.
@@ -111,6 +144,7 @@ async fn a_service_answers_on_its_address_and_survives_its_node() -> Result<()> 
     let address = scene.address().await?;
     eventually(SOON, "the Service answers", || scene.answers(&address)).await?;
 
+    scene.serves_on_nodes().await?;
     let holder = scene.holder(&address).await?;
     // The node's own ports are not reachable on the address.
     for port in ["10250", "10256"] {

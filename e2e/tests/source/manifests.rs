@@ -177,7 +177,7 @@ fn the_kustomization_lists_every_file() {
 }
 
 /// The objects of `deploy/base` and `deploy/addresses`.
-const OBJECTS: [(&str, &str); 54] = [
+const OBJECTS: [(&str, &str); 56] = [
     ("Namespace", names::NAMESPACE),
     ("Namespace", names::PROBE_NAMESPACE),
     ("StorageClass", names::CLASS_DEFAULT),
@@ -223,6 +223,8 @@ const OBJECTS: [(&str, &str); 54] = [
     ("FlowSchema", names::SPEAKER),
     ("ValidatingAdmissionPolicy", names::SPEAKER_ADDRESSES_POLICY),
     ("ValidatingAdmissionPolicyBinding", names::SPEAKER_ADDRESSES_POLICY),
+    ("ValidatingAdmissionPolicy", names::SPEAKER_FRONTENDS_POLICY),
+    ("ValidatingAdmissionPolicyBinding", names::SPEAKER_FRONTENDS_POLICY),
     ("ValidatingAdmissionPolicy", names::SPEAKER_HEARTBEATS_POLICY),
     ("ValidatingAdmissionPolicyBinding", names::SPEAKER_HEARTBEATS_POLICY),
     ("CustomResourceDefinition", names::ADDRESS_POOLS),
@@ -656,9 +658,15 @@ fn every_policy_denies_with_a_403_and_applies_to_one_account() {
         assert_eq!(conditions[0].expression, expected, "{name}");
         let more: Vec<_> = conditions[1..].iter().map(|one| one.expression.as_str()).collect();
         let heartbeat = "object.metadata.name.startsWith('node.')";
+        let frontend = "object.metadata.name.matches('[.](tcp|udp|sctp)[.][0-9]+$')";
+        let not = |condition: &str| format!("!{condition}");
+        // Each Lease of a speaker has exactly one policy.
         match name.as_str() {
             names::SPEAKER_HEARTBEATS_POLICY => assert_eq!(more, [heartbeat]),
-            names::SPEAKER_ADDRESSES_POLICY => assert_eq!(more, [format!("!{heartbeat}")]),
+            names::SPEAKER_FRONTENDS_POLICY => {
+                assert_eq!(more, [&not(heartbeat), frontend]);
+            }
+            names::SPEAKER_ADDRESSES_POLICY => assert_eq!(more, [not(heartbeat), not(frontend)]),
             _ => assert!(more.is_empty(), "{name}"),
         }
     }

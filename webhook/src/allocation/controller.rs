@@ -1,14 +1,15 @@
 //! Watches what addresses depend on, and carries out the plan.
 
+mod pool_status;
+
 use super::AllocationMetrics;
-use super::host_ports::{self, HostPorts};
+use super::host_ports;
 use super::plan::{Plan, Step, Subject, View, plan};
 use super::pools::{self, Checked};
 use super::report::Reporter;
-use super::reserved_ports::{self, ReservedPorts};
-use super::service::{AddressService, Key};
+use super::reserved_ports::AllocationArgs;
+use super::service::AddressService;
 use super::state::{Watched, read_frontend, read_lease, read_namespace, read_network, read_pool};
-use super::status;
 use super::writes::{WriteError, Writer, Written};
 use crate::event::Events;
 use crate::snapshot::agent_pods::{AgentPod, AgentTracker};
@@ -23,12 +24,10 @@ use fastrak_runtime::retry::KeyedBackoff;
 use fastrak_runtime::timer::reached;
 use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
-use kube::runtime::watcher::Event;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -41,8 +40,6 @@ use tokio::time::Instant;
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// The time between two plans without any change: some steps are due after a time.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The minimum time between two writes of the status of AddressPools.
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the list of ServiceCIDRs may take. API servers before 1.33 do not have them.
 const NETWORKS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an address whose Lease could not be created is not tried again.
@@ -53,21 +50,6 @@ const CONCURRENT_STEPS: usize = 64;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const FORGET_AFTER: Duration = Duration::from_secs(60);
-
-/// The flags of addresses.
-#[derive(Clone, Debug, clap::Args)]
-pub struct AllocationArgs {
-    /// Ports and ranges that no Service gets on the address of a node, separated by commas. Set the
-    /// range of node ports here if the API server has another one than 30000-32767.
-    #[arg(
-        long,
-        env = "FASTRAK_NODE_IP_RESERVED_PORTS",
-        value_name = "PORTS",
-        default_value = reserved_ports::DEFAULT,
-        value_parser = ReservedPorts::parse
-    )]
-    pub node_ip_reserved_ports: ReservedPorts,
-}
 
 /// Gives Services their addresses. The caller runs it only while this replica leads.
 pub struct AllocationController {
@@ -114,17 +96,8 @@ enum Outcome {
 impl AllocationController {
     /// Allocates until the future is dropped.
     pub async fn run(&self) {
-        let _cleared = Cleared(&self.metrics);
+        let _cleared = self.metrics.clear_on_drop();
         Run::new(self).run().await;
-    }
-}
-
-/// Clears the metrics when it is dropped.
-struct Cleared<'a>(&'a AllocationMetrics);
-
-impl Drop for Cleared<'_> {
-    fn drop(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -178,7 +151,7 @@ impl<'a> Run<'a> {
                 Some(event) = services.next() => watched.services.apply(event),
                 Some(event) = leases.next() => watched.leases.apply(event),
                 Some(event) = frontends.next() => watched.frontends.apply(event),
-                event = next(&mut host_ports) => drop(watched.host_ports.apply(event)),
+                event = host_ports::next(&mut host_ports) => drop(watched.host_ports.apply(event)),
                 Some(event) = pools.next() => drop(watched.pools.apply(event)),
                 Some(event) = namespaces.next() => drop(watched.namespaces.apply(event)),
                 Some(event) = pods.next() => drop(watched.speakers.apply(event)),
@@ -319,40 +292,6 @@ impl<'a> Run<'a> {
                 }
                 self.backoff.record(subject, Instant::now());
             }
-        }
-    }
-
-    fn write_status(&mut self, checked: &Checked) {
-        let now = Instant::now();
-        let (Some(known), Some(leases)) = (self.watched.pools.all(), self.watched.leases.all())
-        else {
-            return;
-        };
-        if now < self.status_due {
-            return;
-        }
-        self.status_due = now + STATUS_INTERVAL;
-        for (pool, status) in status::outdated(&known, checked, leases, clock::now()) {
-            let writer = self.writer.clone();
-            self.requests.spawn(async move {
-                let written = writer.report(&pool, &status).await;
-                Outcome::Status(pool, written)
-            });
-        }
-    }
-}
-
-/// Returns the next event of a watch. Waits forever if it has not been started.
-async fn next(
-    host_ports: &mut Option<BoxStream<'_, Event<(Key, Option<HostPorts>)>>>,
-) -> Event<(Key, Option<HostPorts>)> {
-    loop {
-        match host_ports {
-            Some(events) => match events.next().await {
-                Some(event) => return event,
-                None => *host_ports = None,
-            },
-            None => std::future::pending().await,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The ports of nodes that pods have by `hostPort`.
 
+use super::service::Key;
 use fastrak_api::balancer::{Port, Protocol};
 use fastrak_api::node::NodeName;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use kube::runtime::watcher::Event;
 use serde::Deserialize;
 
 /// The host ports of a pod.
@@ -54,15 +58,15 @@ struct Status {
 }
 
 /// Parses a pod and its key. Returns nothing if it has no host port of a node.
-pub(super) fn read(text: &str) -> Result<((String, String), Option<HostPorts>), serde_json::Error> {
+pub(super) fn read(text: &str) -> Result<(Key, Option<HostPorts>), serde_json::Error> {
     let Pod { metadata, spec, status } = serde_json::from_str(text)?;
     let key = (metadata.namespace, metadata.name);
-    let has_ended = matches!(status.phase.as_str(), "Succeeded" | "Failed");
+    let has_exited = matches!(status.phase.as_str(), "Succeeded" | "Failed");
     let containers = spec.containers.into_iter().chain(spec.init_containers).flatten();
     let ports = containers.flat_map(|container| container.ports.unwrap_or_default());
     let ports: Vec<_> = ports.filter_map(|port| host_port(&port)).collect();
     let node = NodeName::parse(&spec.node_name).ok();
-    let node = node.filter(|_| !has_ended && !ports.is_empty());
+    let node = node.filter(|_| !has_exited && !ports.is_empty());
     Ok((key, node.map(|node| HostPorts { node, ports })))
 }
 
@@ -70,6 +74,22 @@ fn host_port(port: &ContainerPort) -> Option<(Protocol, u16)> {
     let number = u16::try_from(port.host_port?).ok().filter(|number| *number > 0)?;
     let port = Port { port: None, protocol: port.protocol.as_deref().map(Into::into) };
     Some((port.protocol(), number))
+}
+
+/// An event of the watch of pods.
+type HostPortEvent = Event<(Key, Option<HostPorts>)>;
+
+/// Returns the next event of a watch. Waits forever if it has not been started.
+pub(super) async fn next(host_ports: &mut Option<BoxStream<'_, HostPortEvent>>) -> HostPortEvent {
+    loop {
+        match host_ports {
+            Some(events) => match events.next().await {
+                Some(event) => return event,
+                None => *host_ports = None,
+            },
+            None => std::future::pending().await,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_has_ended_or_has_no_node_or_no_host_port_has_none() {
+    fn a_pod_that_has_exited_or_has_no_node_or_no_host_port_has_none() {
         for (at, value) in [
             ("/status/phase", json!("Succeeded")),
             ("/spec/nodeName", json!("")),

@@ -38,11 +38,19 @@ impl AllocationMetrics {
         self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
     }
 
-    /// Removes the values of a replica that no longer leads.
-    pub(super) fn clear(&self) {
-        self.addresses.clear();
-        self.frontends.clear();
-        self.problems.set(0);
+    /// Removes the values when the returned value is dropped: the replica no longer leads.
+    pub(super) fn clear_on_drop(&self) -> impl Drop {
+        Cleared(self.clone())
+    }
+}
+
+struct Cleared(AllocationMetrics);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.addresses.clear();
+        self.0.frontends.clear();
+        self.0.problems.set(0);
     }
 }
 

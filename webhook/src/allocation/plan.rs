@@ -22,7 +22,6 @@ use fastrak_api::address_pool::Labels;
 use fastrak_api::assignment::State;
 use fastrak_api::balancer::Mode;
 use fastrak_api::frontend::Frontend;
-use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -271,16 +270,6 @@ fn give(service: &AddressService, given: Given, plan: &mut Plan) {
 
 fn owner_of(service: &AddressService) -> Owner {
     Owner { key: service.key.clone(), uid: service.uid.clone() }
-}
-
-/// Returns the nodes that load balancers may use. kubeadm excludes the nodes of the control plane, which
-/// may be the only ones.
-fn balancing_nodes<'a>(
-    nodes: impl Iterator<Item = (&'a NodeName, &'a NodeInfo)>,
-) -> Vec<(&'a NodeName, &'a NodeInfo)> {
-    let is_excluded = |info: &NodeInfo| info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS);
-    let (excluded, others): (Vec<_>, Vec<_>) = nodes.partition(|(_, info)| is_excluded(info));
-    if others.is_empty() { excluded } else { others }
 }
 
 impl Step {

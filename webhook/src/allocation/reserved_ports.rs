@@ -4,7 +4,22 @@ use std::ops::RangeInclusive;
 
 /// The ports that a node needs itself, also while no process listens on them: SSH, etcd, the API
 /// server, the kubelet, the control plane and kube-proxy, and the default range of node ports.
-pub(super) const DEFAULT: &str = "22,2379-2381,6443,10248-10259,30000-32767";
+const DEFAULT: &str = "22,2379-2381,6443,10248-10259,30000-32767";
+
+/// The flags of addresses.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AllocationArgs {
+    /// Ports and ranges that no Service gets on the address of a node, separated by commas. Set the
+    /// range of node ports here if the API server has another one than 30000-32767.
+    #[arg(
+        long,
+        env = "FASTRAK_NODE_IP_RESERVED_PORTS",
+        value_name = "PORTS",
+        default_value = DEFAULT,
+        value_parser = ReservedPorts::parse
+    )]
+    pub node_ip_reserved_ports: ReservedPorts,
+}
 
 /// Ports and ranges of ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use fastrak_api::names;
 use fastrak_testkit::objects::{node, service};
 use fastrak_testkit::{Options, apply_manifests, eventually, fake_node_from, or_skip};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -117,7 +117,7 @@ impl Addresses {
     }
 }
 
-/// Accepts what is proposed. 192.0.2.66 is in use by a station.
+/// Accepts what is proposed. 192.0.2.66 is in use by a station, and port 81 of node-a by a process.
 async fn answer(leases: &Api<Lease>) -> Result<()> {
     for lease in leases.list(&ListParams::default()).await?.items {
         if lease.annotations().get(names::ADDRESS_STATE).map(String::as_str) != Some("proposed") {
@@ -127,6 +127,11 @@ async fn answer(leases: &Api<Lease>) -> Result<()> {
         if lease.name_any() == "192.0.2.66" {
             annotations = json!({
                 names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: "02:00:00:00:00:99",
+            });
+        }
+        if lease.name_any() == "192.0.2.1.tcp.81" {
+            annotations = json!({
+                names::ADDRESS_STATE: "refused", names::FRONTEND_CONFLICT: "listening",
             });
         }
         let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
@@ -283,5 +288,66 @@ async fn without_the_component_the_mode_is_refused_with_a_warning() -> Result<()
     let created = services.create(&PostParams::default(), &object.build("default")).await?;
     assert_eq!(created.annotations()[names::BALANCER_DECISION], "skipped:unsupported-mode");
     assert_eq!(created.spec.and_then(|spec| spec.load_balancer_class), None);
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn without_a_pool_a_service_gets_the_addresses_of_the_nodes_whose_ports_are_free()
+-> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=auto"]).await?;
+    addresses.create("web").await?;
+    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
+    addresses.leases(&["192.0.2.1.tcp.80", "192.0.2.2.tcp.80"]).await?;
+    // The second Service with the port gets no node, and its event names the first.
+    addresses.create("other").await?;
+    let text = "80/TCP on node-a, node-b: Service default/web has it";
+    addresses.cluster.has_event("AddressNotAssigned", "other", text).await?;
+    webhook.shows(&["fastrak_webhook_services_without_address 1"]).await?;
+    // A port that a process uses, and one that is reserved.
+    for (name, port) in [("taken", 81), ("ssh", 22)] {
+        let object = service(name).load_balancer().port(port).build("default");
+        addresses.services().create(&PostParams::default(), &object).await?;
+    }
+    addresses.has("taken", &["192.0.2.2"]).await?;
+    let text = "81/TCP on node-a: a process listens on it";
+    addresses.cluster.has_event("AddressInUse", "taken", text).await?;
+    let text = "22/TCP on node-a, node-b: it is reserved";
+    addresses.cluster.has_event("AddressNotAssigned", "ssh", text).await?;
+    // A pod with the host port takes its node from the Service.
+    let accounts: Api<ServiceAccount> = addresses.cluster.api("default");
+    let metadata = ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() };
+    let account = ServiceAccount { metadata, ..ServiceAccount::default() };
+    accounts.create(&PostParams::default(), &account).await?;
+    let pods: Api<Pod> = addresses.cluster.api("default");
+    let host =
+        json!([{"name": "c", "image": "x", "ports": [{"containerPort": 80, "hostPort": 80}]}]);
+    let pod = json!({
+        "metadata": {"name": "ingress"}, "spec": {"nodeName": "node-b", "containers": host},
+    });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    addresses.has("web", &["192.0.2.1"]).await?;
+
+    // A pool does not change what a Service has; those without an address get one of it.
+    addresses.pool("lan", &["192.0.2.40/30"]).await?;
+    addresses.has("other", &["192.0.2.40"]).await?;
+    addresses.has("ssh", &["192.0.2.41"]).await?;
+    addresses.has("web", &["192.0.2.1"]).await?;
+    addresses.services().delete("web", &DeleteParams::default()).await?;
+    addresses.leases(&["192.0.2.1.tcp.81", "192.0.2.2.tcp.81", "192.0.2.40", "192.0.2.41"]).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_service_that_moves_from_its_nodes_to_a_pool_leaves_no_lease() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=node-ip"]).await?;
+    addresses.pool("lan", &["192.0.2.40/30"]).await?;
+    addresses.create("web").await?;
+    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
+    let choice = json!({"metadata": {"annotations": {names::BALANCER: "address-pool"}}});
+    addresses.change("web", choice).await?;
+    addresses.has("web", &["192.0.2.40"]).await?;
+    addresses.leases(&["192.0.2.40"]).await?;
     webhook.stop().await
 }

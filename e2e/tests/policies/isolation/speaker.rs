@@ -7,6 +7,7 @@ use super::clients::{
 };
 use anyhow::{Context, Result, ensure};
 use fastrak_api::assignment::{Assignment, State, heartbeat_name, lease_name};
+use fastrak_api::frontend::{Conflict, FrontendAssignment};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_speaker::frame::Mac;
@@ -249,6 +250,44 @@ async fn a_speaker_writes_the_heartbeat_of_its_own_node_only() -> Result<()> {
     ] {
         let forged = lease_of(lease_json(&name, LONG, None));
         refused_for(leases(&long).create(&dry_run(), &forged).await, why).context(name)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_speaker_answers_for_the_ports_of_its_own_node_only() -> Result<()> {
+    let Clients { admin, speakers: [a, b, _, loose], .. } = or_skip!(clients().await, Ok(()));
+    let name = "192.0.2.1.tcp.80";
+    let mut lease = lease_json(name, A, None);
+    lease["metadata"]["labels"] = json!({ names::FRONTEND: A });
+    lease["metadata"]["annotations"] = json!({ names::ADDRESS_STATE: "proposed" });
+    refused_for(
+        leases(&a).create(&dry_run(), &lease_of(lease.clone())).await,
+        "a speaker assigns no port",
+    )?;
+    let created = leases(&admin).create(&PostParams::default(), &lease_of(lease)).await?;
+    let assignment = FrontendAssignment::read(&created)?;
+    Leases::new(a.clone(), node(A)).answer(&assignment, State::Accepted, None).await?;
+    let accepted = FrontendAssignment::read(&leases(&admin).get(name).await?)?;
+    ensure!(accepted.state == State::Accepted, "{accepted:?}");
+    let conflict = Some(Conflict::Listening);
+    Leases::new(a.clone(), node(A)).answer(&accepted, State::Refused, conflict).await?;
+    let refused = FrontendAssignment::read(&leases(&admin).get(name).await?)?;
+    ensure!(refused.conflict == conflict, "{refused:?}");
+
+    let accept = annotate(&json!({ names::ADDRESS_STATE: "accepted" }));
+    for other in [&b, &loose] {
+        refused_for(patch(&leases(other), name, accept.clone()).await, "its own node only")?;
+    }
+    for (change, why) in [
+        (annotate(&json!({ names::ADDRESS_STATE: "proposed" })), "accepts a port, or refuses it"),
+        (annotate(&json!({ names::FRONTEND_CONFLICT: "a tenant" })), "accepts a port, or refuses"),
+        (annotate(&json!({ names::SERVICE_UID: "x" })), "changes nothing else"),
+        (json!({ "spec": { "holderIdentity": B } }), "changes nothing else"),
+        (json!({ "metadata": { "labels": { names::FRONTEND: B } } }), "changes nothing else"),
+    ] {
+        let refusal = refused_for(patch(&leases(&a), name, change.clone()).await, why);
+        refusal.with_context(|| change.to_string())?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Chooses addresses, and the nodes that answer for them.
 
-use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View, balancing_nodes};
+use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View};
 use crate::allocation::lease::{AddressLease, Nodes};
 use crate::allocation::service::AddressService;
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, NodeInfo};
 use fastrak_api::address_pool::{Labels, Pool};
 use fastrak_api::assignment::State;
+use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -34,6 +35,16 @@ type Rest<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
 pub(super) fn is_late(lease: &AddressLease, now: Timestamp) -> bool {
     lease.assignment.state == State::Proposed
         && lease.acquired.is_none_or(|time| now.duration_since(time) >= ACCEPTANCE)
+}
+
+/// Returns the nodes that load balancers may use. kubeadm excludes the nodes of the control plane, which
+/// may be the only ones.
+pub(super) fn balancing_nodes<'a>(
+    nodes: impl Iterator<Item = (&'a NodeName, &'a NodeInfo)>,
+) -> Vec<(&'a NodeName, &'a NodeInfo)> {
+    let is_excluded = |info: &NodeInfo| info.labels.contains_key(kubernetes::EXCLUDE_BALANCERS);
+    let (excluded, others): (Vec<_>, Vec<_>) = nodes.partition(|(_, info)| is_excluded(info));
+    if others.is_empty() { excluded } else { others }
 }
 
 impl<'a> Choice<'a> {

@@ -1,7 +1,8 @@
 //! Chooses the nodes whose own addresses a Service gets: those on which all of its ports are free.
 
+use super::choice::balancing_nodes;
 use super::problem::{Cause, Problem};
-use super::{ACCEPTANCE, Given, Step, View, balancing_nodes, owner_of};
+use super::{ACCEPTANCE, Given, Step, View, owner_of};
 use crate::allocation::frontend_lease::FrontendLease;
 use crate::allocation::service::{AddressService, Key};
 use fastrak_admission::snapshot::NodeInfo;
@@ -22,7 +23,7 @@ pub(super) struct Frontends<'a> {
     taken: BTreeMap<Frontend, &'a AddressService>,
     /// The frontends that Services still need.
     needed: BTreeSet<Frontend>,
-    /// The UIDs of the Services that have frontends which no node has refused.
+    /// The UIDs of the Services that have frontends which a node has accepted.
     owners: BTreeSet<&'a str>,
     /// The addresses of nodes.
     addresses: BTreeSet<IpAddr>,
@@ -50,8 +51,8 @@ impl<'a> Frontends<'a> {
             view.services.get(&lease.owner.key).filter(|service| service.uid == lease.owner.uid)
         };
         let taken = view.frontends.iter().filter_map(|(at, lease)| Some((*at, owner(lease)?)));
-        let is_refused = |lease: &&FrontendLease| lease.assignment.state == State::Refused;
-        let held = view.frontends.values().filter(|lease| !is_refused(lease));
+        let is_accepted = |lease: &&FrontendLease| lease.assignment.state == State::Accepted;
+        let held = view.frontends.values().filter(is_accepted);
         let addresses = view.nodes.values().flat_map(|info| &info.internal_addresses);
         Self {
             view,
@@ -63,7 +64,7 @@ impl<'a> Frontends<'a> {
         }
     }
 
-    /// Returns whether the Service has the addresses of nodes, or is getting them.
+    /// Returns whether the Service has the addresses of nodes.
     pub(super) fn has(&self, service: &AddressService) -> bool {
         self.owners.contains(service.uid.as_str())
             || service.published.iter().any(|address| self.addresses.contains(address))

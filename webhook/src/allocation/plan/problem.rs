@@ -198,33 +198,46 @@ impl fmt::Display for Problem {
                 "the speaker of node {node} has not accepted address {address} within 10s; see \
                  the log of its pod"
             ),
-            Self::NoNode { requested } if requested.is_empty() => f.write_str(
-                "no node has an address of the IP families of the Service; see spec.ipFamilies and the \
-                 InternalIP addresses of the nodes",
-            ),
-            Self::NoNode { requested } => {
-                let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "the requested address {} is no InternalIP of a node; request another address",
-                    requested.join(" or ")
-                )
-            }
-            Self::PortsInUse { causes, is_blocking: true } => write!(
-                f,
-                "no node can serve all ports of the Service on its own address: {}; free the port, or \
-                 change spec.ports",
-                describe(causes)
-            ),
-            Self::PortsInUse { causes, is_blocking: false } => write!(
-                f,
-                "the Service does not get the addresses of all nodes: {}; free the port to add them",
-                describe(causes)
-            ),
+            Self::NoNode { requested } => no_node(f, requested),
+            Self::PortsInUse { causes, is_blocking } => ports_in_use(f, causes, *is_blocking),
         }
     }
 }
 
 fn family(is_ipv4: bool) -> &'static str {
     if is_ipv4 { "IPv4" } else { "IPv6" }
+}
+
+fn no_node(f: &mut fmt::Formatter<'_>, requested: &[IpAddr]) -> fmt::Result {
+    let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
+    if requested.is_empty() {
+        return f.write_str(
+            "no node has an address of the IP families of the Service; see spec.ipFamilies and the \
+             InternalIP addresses of the nodes",
+        );
+    }
+    write!(
+        f,
+        "the requested address {} is no InternalIP of a node; request another address",
+        requested.join(" or ")
+    )
+}
+
+fn ports_in_use(
+    f: &mut fmt::Formatter<'_>,
+    causes: &[(Frontend, NodeName, Cause)],
+    is_blocking: bool,
+) -> fmt::Result {
+    let causes = describe(causes);
+    if is_blocking {
+        return write!(
+            f,
+            "no node can serve all ports of the Service on its own address: {causes}; free the port, \
+             or change spec.ports"
+        );
+    }
+    write!(
+        f,
+        "the Service does not get the addresses of all nodes: {causes}; free the port to add them"
+    )
 }

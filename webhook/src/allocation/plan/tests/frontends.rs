@@ -1,6 +1,7 @@
 //! Tests of the addresses of nodes: the modes node-ip and auto.
 
 use super::*;
+use fastrak_api::names::kubernetes;
 
 const ADDRESSES: [(&str, &str); 3] = [("a", "192.0.2.1"), ("b", "192.0.2.2"), ("c", "192.0.2.3")];
 
@@ -226,6 +227,13 @@ fn auto_prefers_a_pool_and_keeps_what_it_has() {
     cluster.settle();
     assert_eq!(cluster.published("api"), ["192.0.2.16"]);
     assert_eq!(cluster.published("dns").len(), 3, "the pool is exhausted");
+    // A pool that comes before a node has accepted a port is preferred.
+    cluster.on_nodes("new", &[83]).mode = Some(Mode::Auto);
+    cluster.frontend("192.0.2.1.tcp.83", "new", "a", State::Proposed);
+    cluster.pool("more", &json!({"addresses": ["192.0.2.17"]}));
+    cluster.settle();
+    assert_eq!(cluster.published("new"), ["192.0.2.17"]);
+    assert!(cluster.frontends.values().all(|lease| lease.owner.key != key("new")));
     cluster.pools.clear();
     assert_eq!(cluster.settle(), 0, "the address is kept without the pool");
     cluster.service("dns").mode = Some(Mode::AddressPool);
