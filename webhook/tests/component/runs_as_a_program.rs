@@ -39,7 +39,8 @@ async fn it_reports_why_it_cannot_start() -> Result<()> {
     for (args, says) in [
         (&["--kubeconfig=/nowhere/at-all"][..], "check --kubeconfig"),
         (&[][..], "not in a cluster and no --kubeconfig given"),
-        (&["--balancer=node-ip"][..], "invalid value 'node-ip'"),
+        (&["--balancer=metallb"][..], "invalid value 'metallb'"),
+        (&["--balancer=node-ip"][..], "required arguments were not provided:\n  --addresses"),
         (&["--certificate-poll=0"][..], "write a duration of at least 1s"),
     ] {
         let command = Invocation::new(Path::new(PROGRAM)).args(args).arg("--listen=127.0.0.1:0");
