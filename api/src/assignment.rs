@@ -8,6 +8,7 @@ use crate::address_range::is_possible;
 use crate::names;
 use crate::node::NodeName;
 use k8s_openapi::api::coordination::v1::Lease;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An assignment, as its Lease shows it.
@@ -39,46 +40,84 @@ crate::text_enum! {
     }
 }
 
+/// What one Lease assigns and is named by: an address or a frontend.
+pub trait Assignable: Copy + fmt::Debug + fmt::Display {
+    /// Its kind, with the article.
+    const KIND: &'static str;
+
+    /// Returns what a Lease with this name assigns.
+    fn of_name(name: &str) -> Option<Self>;
+}
+
+impl Assignable for IpAddr {
+    const KIND: &'static str = "an address";
+
+    fn of_name(name: &str) -> Option<Self> {
+        address(name)
+    }
+}
+
 /// Why a Lease is no assignment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AssignmentError {
-    /// The name of the Lease is not an address.
-    #[error("Lease {0:?} is not named after an address")]
+pub enum AssignmentError<K: Assignable = IpAddr> {
+    /// The Lease has another name.
+    #[error("Lease {0:?} is not named after {kind}", kind = K::KIND)]
     Name(String),
     /// The holder is missing or not the name of a node.
     #[error("the holder of {0} is missing or not the name of a node")]
-    Holder(IpAddr),
+    Holder(K),
     /// The standby is not the name of a node.
     #[error("the standby of {0} is not the name of a node")]
-    Standby(IpAddr),
+    Standby(K),
     /// The state is missing or unknown.
     #[error("the state of {0} is not one of proposed, accepted, refused")]
-    State(IpAddr),
+    State(K),
     /// The version of the Lease is not a number.
     #[error("the version of the Lease of {0} is not a number")]
-    Version(IpAddr),
+    Version(K),
+}
+
+/// What the Leases of addresses and of frontends have in common.
+pub(crate) struct Common<K> {
+    pub(crate) assigned: K,
+    pub(crate) holder: NodeName,
+    pub(crate) state: State,
+    pub(crate) uid: String,
+    pub(crate) version: u64,
+}
+
+impl<K: Assignable> Common<K> {
+    /// Reads it from a Lease.
+    pub(crate) fn read(lease: &Lease) -> Result<Self, AssignmentError<K>> {
+        let metadata = &lease.metadata;
+        let name = metadata.name.clone().unwrap_or_default();
+        let assigned = K::of_name(&name).ok_or(AssignmentError::Name(name))?;
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        let holder = NodeName::parse(holder.unwrap_or_default());
+        let state = annotation(lease, names::ADDRESS_STATE).and_then(State::parse);
+        let version = version(metadata.resource_version.as_deref());
+        Ok(Self {
+            assigned,
+            holder: holder.map_err(|_| AssignmentError::Holder(assigned))?,
+            state: state.ok_or(AssignmentError::State(assigned))?,
+            uid: metadata.uid.clone().unwrap_or_default(),
+            version: version.ok_or(AssignmentError::Version(assigned))?,
+        })
+    }
+}
+
+/// Returns an annotation of a Lease.
+pub(crate) fn annotation<'a>(lease: &'a Lease, key: &str) -> Option<&'a str> {
+    Some(lease.metadata.annotations.as_ref()?.get(key)?.as_str())
 }
 
 impl Assignment {
     /// Reads the assignment from its Lease.
     pub fn read(lease: &Lease) -> Result<Self, AssignmentError> {
-        let metadata = &lease.metadata;
-        let name = metadata.name.clone().unwrap_or_default();
-        let address = address(&name).ok_or(AssignmentError::Name(name))?;
-        let annotation = |key| Some(metadata.annotations.as_ref()?.get(key)?.as_str());
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
-        let holder = NodeName::parse(holder.unwrap_or_default());
-        let standby = annotation(names::STANDBY).map(NodeName::parse).transpose();
-        let state = annotation(names::ADDRESS_STATE).and_then(State::parse);
-        let version = version(metadata.resource_version.as_deref());
-        Ok(Self {
-            address,
-            holder: holder.map_err(|_| AssignmentError::Holder(address))?,
-            standby: standby.map_err(|_| AssignmentError::Standby(address))?,
-            state: state.ok_or(AssignmentError::State(address))?,
-            uid: metadata.uid.clone().unwrap_or_default(),
-            version: version.ok_or(AssignmentError::Version(address))?,
-        })
+        let Common { assigned: address, holder, state, uid, version } = Common::read(lease)?;
+        let standby = annotation(lease, names::STANDBY).map(NodeName::parse).transpose();
+        let standby = standby.map_err(|_| AssignmentError::Standby(address))?;
+        Ok(Self { address, holder, standby, state, uid, version })
     }
 }
 

@@ -5,13 +5,13 @@
 //! The leader of the webhook creates the Lease as proposed. The node's speaker checks whether the
 //! port is free, and accepts or refuses it.
 
-use crate::assignment::{self, State};
+use crate::assignment::{self, Assignable, AssignmentError, Common, State, annotation};
 use crate::balancer::Protocol;
 use crate::names;
 use crate::node::{NodeKey, NodeName};
 use k8s_openapi::api::coordination::v1::Lease;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// An address, a protocol and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,34 +52,23 @@ pub struct FrontendAssignment {
     pub version: u64,
 }
 
-/// Why a Lease is no frontend.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FrontendError {
-    /// The name of the Lease is not a frontend.
-    #[error("Lease {0:?} is not named after a frontend")]
-    Name(String),
-    /// The holder is missing or not the name of a node.
-    #[error("the holder of {0} is missing or not the name of a node")]
-    Holder(Frontend),
-    /// The state is missing or unknown.
-    #[error("the state of {0} is not one of proposed, accepted, refused")]
-    State(Frontend),
-    /// The version of the Lease is not a number.
-    #[error("the version of the Lease of {0} is not a number")]
-    Version(Frontend),
-}
-
 impl Frontend {
+    /// The key of a Lease that is named after no frontend.
+    pub const NONE: Self =
+        Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), protocol: Protocol::Tcp, port: 0 };
+
     /// Returns the name of the Lease, such as `192.0.2.1.tcp.80`.
     #[must_use]
     pub fn lease_name(&self) -> String {
         let protocol = self.protocol.as_str().to_ascii_lowercase();
         format!("{}.{protocol}.{}", assignment::lease_name(self.address), self.port)
     }
+}
 
-    /// Returns the frontend that a Lease is named by.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
+impl Assignable for Frontend {
+    const KIND: &'static str = "a frontend";
+
+    fn of_name(name: &str) -> Option<Self> {
         let (rest, port) = name.rsplit_once('.')?;
         let (address, protocol) = rest.rsplit_once('.')?;
         let this = Self {
@@ -99,23 +88,10 @@ impl fmt::Display for Frontend {
 
 impl FrontendAssignment {
     /// Reads the frontend from its Lease.
-    pub fn read(lease: &Lease) -> Result<Self, FrontendError> {
-        let metadata = &lease.metadata;
-        let name = metadata.name.clone().unwrap_or_default();
-        let frontend = Frontend::of_name(&name).ok_or(FrontendError::Name(name))?;
-        let annotation = |key| Some(metadata.annotations.as_ref()?.get(key)?.as_str());
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
-        let node = NodeName::parse(holder.unwrap_or_default());
-        let state = annotation(names::ADDRESS_STATE).and_then(State::parse);
-        let version = assignment::version(metadata.resource_version.as_deref());
-        Ok(Self {
-            frontend,
-            node: node.map_err(|_| FrontendError::Holder(frontend))?,
-            state: state.ok_or(FrontendError::State(frontend))?,
-            conflict: annotation(names::FRONTEND_CONFLICT).and_then(Conflict::parse),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            version: version.ok_or(FrontendError::Version(frontend))?,
-        })
+    pub fn read(lease: &Lease) -> Result<Self, AssignmentError<Frontend>> {
+        let Common { assigned: frontend, holder: node, state, uid, version } = Common::read(lease)?;
+        let conflict = annotation(lease, names::FRONTEND_CONFLICT).and_then(Conflict::parse);
+        Ok(Self { frontend, node, state, conflict, uid, version })
     }
 }
 
@@ -131,7 +107,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn lease(change: impl FnOnce(&mut Value)) -> Result<FrontendAssignment, FrontendError> {
+    fn lease(
+        change: impl FnOnce(&mut Value),
+    ) -> Result<FrontendAssignment, AssignmentError<Frontend>> {
         let mut lease = json!({
             "metadata": {
                 "name": "192.0.2.1.tcp.80",
@@ -159,10 +137,10 @@ mod tests {
     fn every_other_lease_is_refused_with_the_reason() {
         let frontend = Frontend::of_name("192.0.2.1.tcp.80").unwrap();
         for (at, value, expected) in [
-            ("/metadata/name", json!("192.0.2.1"), FrontendError::Name("192.0.2.1".to_owned())),
-            ("/spec/holderIdentity", json!("Node A"), FrontendError::Holder(frontend)),
-            ("/metadata/annotations", json!({}), FrontendError::State(frontend)),
-            ("/metadata/resourceVersion", json!("x"), FrontendError::Version(frontend)),
+            ("/metadata/name", json!("192.0.2.1"), AssignmentError::Name("192.0.2.1".to_owned())),
+            ("/spec/holderIdentity", json!("Node A"), AssignmentError::Holder(frontend)),
+            ("/metadata/annotations", json!({}), AssignmentError::State(frontend)),
+            ("/metadata/resourceVersion", json!("x"), AssignmentError::Version(frontend)),
         ] {
             let read = lease(|lease| *lease.pointer_mut(at).unwrap() = value.clone());
             assert_eq!(read, Err(expected), "{at}: {value}");

@@ -4,13 +4,12 @@
 mod sockets;
 
 use crate::host::proc;
-#[cfg(test)]
-use crate::host::proc::Tables;
 use crate::leases::Leases;
-use fastrak_api::assignment::State;
+use fastrak_api::assignment::{Assignable as _, State};
 use fastrak_api::balancer::Protocol;
 use fastrak_api::frontend::{Conflict, Frontend, FrontendAssignment};
 use fastrak_runtime::chain::Chain;
+use fastrak_runtime::reflector::Reflector;
 use fastrak_runtime::shutdown::Shutdown;
 use futures::StreamExt as _;
 use futures::future::join_all;
@@ -35,94 +34,70 @@ const CONNECT: Duration = Duration::from_millis(300);
 /// The frontends of one node.
 pub struct Frontends {
     leases: Leases,
-    known: BTreeMap<Frontend, Known>,
-}
-
-struct Known {
-    assignment: FrontendAssignment,
-    /// The number of checks in a row that have found a conflict.
-    conflicts: u8,
+    known: Reflector<Frontend, FrontendAssignment>,
+    /// The number of checks in a row that have found a frontend in use.
+    conflicts: BTreeMap<Frontend, u8>,
 }
 
 impl Frontends {
     /// Returns the task.
     #[must_use]
     pub fn new(leases: Leases) -> Self {
-        Self { leases, known: BTreeMap::new() }
+        Self { leases, known: Reflector::default(), conflicts: BTreeMap::new() }
     }
 
     /// Runs until shutdown is requested.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let mut events = std::pin::pin!(self.leases.watch_frontends().events());
-        let mut listed = Vec::new();
+        let mut events = std::pin::pin!(self.leases.watch_frontends(read).events());
         let mut checks = interval(INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let due = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                Some(event) = events.next() => match event {
-                    Event::Init => listed.clear(),
-                    Event::InitApply(lease) => listed.push(lease),
-                    Event::InitDone => {
-                        self.known.clear();
-                        let all: Vec<_> = listed.drain(..).filter_map(|lease| self.put(&lease)).collect();
-                        self.check(&all).await;
-                    }
-                    Event::Apply(lease) => {
-                        let changed = self.put(&lease);
-                        self.check(changed.as_slice()).await;
-                    }
-                    Event::Delete(lease) => drop(self.remove(&lease)),
-                },
-                _ = checks.tick() => {
-                    let all: Vec<_> = self.known.keys().copied().collect();
-                    self.check(&all).await;
-                }
-            }
+                Some(event) = events.next() => self.proposed(event),
+                _ = checks.tick() => self.all().collect(),
+            };
+            self.check(due).await;
         }
     }
 
-    /// Records a Lease. Returns its frontend if the node has not answered yet.
-    fn put(&mut self, lease: &Lease) -> Option<Frontend> {
-        match FrontendAssignment::read(lease) {
-            Ok(assignment) => {
-                let frontend = assignment.frontend;
-                let conflicts = self.known.get(&frontend).map_or(0, |known| known.conflicts);
-                let is_proposed = assignment.state == State::Proposed;
-                self.known.insert(frontend, Known { assignment, conflicts });
-                is_proposed.then_some(frontend)
+    /// Applies an event. Returns the frontends that it proposes.
+    fn proposed(&mut self, event: Event<(Frontend, Option<FrontendAssignment>)>) -> Assignments {
+        let (mut is_list, mut changed) = (false, None);
+        match &event {
+            Event::InitDone => {
+                is_list = true;
+                self.conflicts.clear();
             }
-            Err(error) => {
-                let lease_name = self.remove(lease);
-                tracing::warn!(lease = lease_name, error = %Chain(&error), "ignored a Lease");
-                None
-            }
+            Event::Apply((frontend, _)) => changed = Some(*frontend),
+            Event::Delete((frontend, _)) => drop(self.conflicts.remove(frontend)),
+            Event::Init | Event::InitApply(_) => {}
         }
+        self.known.apply(event);
+        let is_due = |of: &FrontendAssignment| {
+            of.state == State::Proposed && (is_list || changed == Some(of.frontend))
+        };
+        self.all().filter(is_due).collect()
     }
 
-    fn remove(&mut self, lease: &Lease) -> String {
-        let name = lease.metadata.name.clone().unwrap_or_default();
-        if let Some(frontend) = Frontend::of_name(&name) {
-            self.known.remove(&frontend);
-        }
-        name
+    fn all(&self) -> impl Iterator<Item = FrontendAssignment> + use<> {
+        self.known.all().into_iter().flat_map(|known| Vec::from_iter(known.values().cloned()))
     }
 
     /// Checks frontends, and writes the answers that have changed.
-    async fn check(&mut self, frontends: &[Frontend]) {
-        if frontends.is_empty() {
+    async fn check(&mut self, due: Assignments) {
+        if due.is_empty() {
             return;
         }
         let listeners = Listeners::read(&proc::sockets());
-        let known = frontends.iter().filter_map(|at| Some(self.known.get(at)?.assignment.clone()));
-        let found = join_all(known.map(|assignment| observe(assignment, &listeners))).await;
-        for (assignment, found) in found {
-            let Some(known) = self.known.get_mut(&assignment.frontend) else { continue };
-            let is_in_use = matches!(found, Found::InUse(_));
-            known.conflicts = if is_in_use { known.conflicts.saturating_add(1) } else { 0 };
-            let Some((state, conflict)) = known.answer(found) else { continue };
+        let results = due.iter().map(|assignment| observe(assignment, &listeners));
+        for (assignment, result) in due.iter().zip(join_all(results).await) {
             let frontend = assignment.frontend;
-            match self.leases.answer(&assignment, state, conflict).await {
+            let conflicts = self.count(frontend, result);
+            let Some((state, conflict)) = answer(assignment.state, result, conflicts) else {
+                continue;
+            };
+            match self.leases.answer(assignment, state, conflict).await {
                 Ok(()) => tracing::info!(%frontend, %state, "answered"),
                 Err(error) => {
                     tracing::warn!(%frontend, error = %Chain(&error), "could not answer");
@@ -130,49 +105,66 @@ impl Frontends {
             }
         }
     }
+
+    /// Counts the checks in a row that have found the frontend in use.
+    fn count(&mut self, frontend: Frontend, result: CheckResult) -> u8 {
+        if !matches!(result, CheckResult::InUse(_)) {
+            self.conflicts.remove(&frontend);
+            return 0;
+        }
+        let count = self.conflicts.entry(frontend).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
 }
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum CheckResult {
     Free,
     InUse(Conflict),
     /// This machine does not have the address: another one may have the name of the node.
-    Elsewhere,
+    NotLocal,
 }
 
-impl Known {
-    /// Returns the state to write, with the conflict of a refusal.
-    fn answer(&self, found: Found) -> Option<(State, Option<Conflict>)> {
-        match (self.assignment.state, found) {
-            (State::Proposed | State::Refused, Found::Free) => Some((State::Accepted, None)),
-            (State::Proposed, Found::InUse(conflict)) => Some((State::Refused, Some(conflict))),
-            (State::Accepted, Found::InUse(conflict)) if self.conflicts >= SEEN => {
-                Some((State::Refused, Some(conflict)))
-            }
-            (State::Accepted | State::Refused, _) | (_, Found::Elsewhere) => None,
+type Assignments = Vec<FrontendAssignment>;
+
+/// Parses the Lease of a frontend. Another Lease has no value.
+fn read(text: &str) -> Result<(Frontend, Option<FrontendAssignment>), serde_json::Error> {
+    let lease: Lease = serde_json::from_str(text)?;
+    let name = lease.metadata.name.as_deref().unwrap_or_default();
+    let assignment = FrontendAssignment::read(&lease).inspect_err(|error| {
+        tracing::warn!(lease = name, error = %Chain(error), "ignored a Lease");
+    });
+    Ok((Frontend::of_name(name).unwrap_or(Frontend::NONE), assignment.ok()))
+}
+
+/// Returns the state to write, with the conflict of a refusal.
+fn answer(state: State, result: CheckResult, conflicts: u8) -> Option<(State, Option<Conflict>)> {
+    match (state, result) {
+        (State::Proposed | State::Refused, CheckResult::Free) => Some((State::Accepted, None)),
+        (State::Proposed, CheckResult::InUse(conflict)) => Some((State::Refused, Some(conflict))),
+        (State::Accepted, CheckResult::InUse(conflict)) if conflicts >= SEEN => {
+            Some((State::Refused, Some(conflict)))
         }
+        (State::Accepted | State::Refused, _) | (_, CheckResult::NotLocal) => None,
     }
 }
 
 /// Checks whether the node can serve a frontend. A connection is tried only before the Service has the
 /// address: later it would reach the Service.
-async fn observe(
-    assignment: FrontendAssignment,
-    listeners: &Listeners,
-) -> (FrontendAssignment, Found) {
+async fn observe(assignment: &FrontendAssignment, listeners: &Listeners) -> CheckResult {
     let Frontend { address, protocol, port } = assignment.frontend;
-    let is_redirected = protocol == Protocol::Tcp && assignment.state != State::Accepted;
-    let found = if UdpSocket::bind((address, 0)).is_err() {
-        Found::Elsewhere
+    let is_unserved = protocol == Protocol::Tcp && assignment.state != State::Accepted;
+    if UdpSocket::bind((address, 0)).is_err() {
+        CheckResult::NotLocal
     } else if listeners.uses(protocol, address, port) {
-        Found::InUse(Conflict::Listening)
-    } else if is_redirected && connects(address, port).await {
-        Found::InUse(Conflict::Redirected)
+        CheckResult::InUse(Conflict::Listening)
+    } else if is_unserved && connects(address, port).await {
+        CheckResult::InUse(Conflict::Redirected)
     } else {
-        Found::Free
-    };
-    (assignment, found)
+        CheckResult::Free
+    }
 }
 
 async fn connects(address: IpAddr, port: u16) -> bool {
@@ -182,33 +174,32 @@ async fn connects(address: IpAddr, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::proc::Tables;
     use fastrak_api::node::NodeName;
 
-    fn known(state: State, conflicts: u8) -> Known {
+    fn assignment(state: State) -> FrontendAssignment {
         let frontend = Frontend::of_name("192.0.2.1.tcp.80").unwrap();
         let node = NodeName::parse("node-a").unwrap();
         let uid = "u1".to_owned();
-        let assignment =
-            FrontendAssignment { frontend, node, state, conflict: None, uid, version: 1 };
-        Known { assignment, conflicts }
+        FrontendAssignment { frontend, node, state, conflict: None, uid, version: 1 }
     }
 
     #[test]
     fn a_free_port_is_accepted_and_one_in_use_refused() {
-        let in_use = Found::InUse(Conflict::Listening);
+        let in_use = CheckResult::InUse(Conflict::Listening);
         let refused = Some((State::Refused, Some(Conflict::Listening)));
         for (state, conflicts, found, expected) in [
-            (State::Proposed, 0, Found::Free, Some((State::Accepted, None))),
+            (State::Proposed, 0, CheckResult::Free, Some((State::Accepted, None))),
             (State::Proposed, 1, in_use, refused),
-            (State::Accepted, 0, Found::Free, None),
+            (State::Accepted, 0, CheckResult::Free, None),
             (State::Accepted, 1, in_use, None),
             (State::Accepted, 2, in_use, refused),
             (State::Refused, 3, in_use, None),
-            (State::Refused, 0, Found::Free, Some((State::Accepted, None))),
-            (State::Proposed, 0, Found::Elsewhere, None),
-            (State::Accepted, 0, Found::Elsewhere, None),
+            (State::Refused, 0, CheckResult::Free, Some((State::Accepted, None))),
+            (State::Proposed, 0, CheckResult::NotLocal, None),
+            (State::Accepted, 0, CheckResult::NotLocal, None),
         ] {
-            assert_eq!(known(state, conflicts).answer(found), expected, "{state} {found:?}");
+            assert_eq!(answer(state, found, conflicts), expected, "{state} {found:?}");
         }
     }
 
@@ -219,19 +210,25 @@ mod tests {
         let at = |state, address: &str| {
             let frontend =
                 Frontend { address: address.parse().unwrap(), protocol: Protocol::Tcp, port };
-            FrontendAssignment { frontend, ..known(state, 0).assignment }
+            FrontendAssignment { frontend, ..assignment(state) }
         };
-        let found = |assignment, tables: Tables| async move {
-            observe(assignment, &Listeners::read(&tables)).await.1
+        let found = |assignment: FrontendAssignment, tables: Tables| async move {
+            observe(&assignment, &Listeners::read(&tables)).await
         };
         let none = Tables::default();
         let proposed = at(State::Proposed, "127.0.0.1");
-        assert_eq!(found(proposed.clone(), none.clone()).await, Found::InUse(Conflict::Redirected));
-        assert_eq!(found(at(State::Accepted, "127.0.0.1"), none.clone()).await, Found::Free);
+        assert_eq!(
+            found(proposed.clone(), none.clone()).await,
+            CheckResult::InUse(Conflict::Redirected)
+        );
+        assert_eq!(found(at(State::Accepted, "127.0.0.1"), none.clone()).await, CheckResult::Free);
         let real = found(proposed.clone(), proc::sockets()).await;
-        assert_eq!(real, Found::InUse(Conflict::Listening));
-        assert_eq!(found(at(State::Proposed, "192.0.2.1"), none.clone()).await, Found::Elsewhere);
+        assert_eq!(real, CheckResult::InUse(Conflict::Listening));
+        assert_eq!(
+            found(at(State::Proposed, "192.0.2.1"), none.clone()).await,
+            CheckResult::NotLocal
+        );
         drop(listener);
-        assert_eq!(found(proposed, none).await, Found::Free);
+        assert_eq!(found(proposed, none).await, CheckResult::Free);
     }
 }

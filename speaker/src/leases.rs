@@ -9,7 +9,7 @@ use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
-use fastrak_runtime::watch::Watch;
+use fastrak_runtime::watch::{Read, Watch};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch as Operations, PatchOperation, TestOperation};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -111,8 +111,7 @@ impl Leases {
 
     /// Returns the watch of the Leases of the node's frontends.
     #[must_use]
-    pub fn watch_frontends(&self) -> Watch<Lease> {
-        let read = |text: &str| serde_json::from_str(text);
+    pub fn watch_frontends<T: Send + 'static>(&self, read: Read<T>) -> Watch<T> {
         let watch = Watch::namespaced::<Lease>(self.client.clone(), names::ADDRESS_NAMESPACE, read);
         watch.labels(&frontend::selector(&self.node.key()))
     }

@@ -29,7 +29,6 @@ pub struct ServiceRequest<'a> {
 }
 
 /// A text that names no mode, or one that is not installed.
-#[derive(PartialEq, Eq)]
 struct Unserved(String);
 
 /// The modes of a Service that names none.
@@ -140,7 +139,7 @@ impl Fallback {
             Some(Mode::Auto | Mode::AddressPool | Mode::NodeIp) | None => false,
         };
         obtains_nothing
-            && self.mode == Ok(Mode::Auto)
+            && matches!(self.mode, Ok(Mode::Auto))
             && service.ingress == Ingress::Absent
             && foreign(service, self.settings).is_none()
     }

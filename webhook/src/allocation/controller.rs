@@ -151,7 +151,9 @@ impl<'a> Run<'a> {
                 Some(event) = services.next() => watched.services.apply(event),
                 Some(event) = leases.next() => watched.leases.apply(event),
                 Some(event) = frontends.next() => watched.frontends.apply(event),
-                event = host_ports::next(&mut host_ports) => drop(watched.host_ports.apply(event)),
+                Some(event) = host_ports::next(&mut host_ports) => {
+                    watched.host_ports.apply(event);
+                }
                 Some(event) = pools.next() => drop(watched.pools.apply(event)),
                 Some(event) = namespaces.next() => drop(watched.namespaces.apply(event)),
                 Some(event) = pods.next() => drop(watched.speakers.apply(event)),

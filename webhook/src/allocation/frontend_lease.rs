@@ -1,15 +1,13 @@
 //! The Lease of a frontend, as the leader sees it: the assignment, and the Service that has it.
 
-use super::lease::{Owner, owned_by};
+use super::lease::{NewLease, Owner, acquired};
 use super::state::Versioned;
-use fastrak_api::assignment::State;
-use fastrak_api::frontend::{Frontend, FrontendAssignment, FrontendError};
+use fastrak_api::assignment::{AssignmentError, State};
+use fastrak_api::frontend::{Frontend, FrontendAssignment};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::ObjectMeta;
 
 /// A Lease of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +21,11 @@ pub(super) struct FrontendLease {
 
 impl FrontendLease {
     /// Reads a Lease.
-    pub(super) fn read(lease: &Lease) -> Result<Self, FrontendError> {
-        let acquired = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
+    pub(super) fn read(lease: &Lease) -> Result<Self, AssignmentError<Frontend>> {
         Ok(Self {
             assignment: FrontendAssignment::read(lease)?,
             owner: Owner::read(lease),
-            acquired: acquired.map(|time| time.0),
+            acquired: acquired(lease),
         })
     }
 
@@ -52,25 +49,21 @@ pub(super) fn lease(
     state: State,
     now: Timestamp,
 ) -> Lease {
-    let annotations = [(names::ADDRESS_STATE.to_owned(), state.to_string())];
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(frontend.lease_name()),
-            labels: Some([(names::FRONTEND.to_owned(), node.key().to_string())].into()),
-            annotations: Some(annotations.into_iter().chain(owned_by(owner)).collect()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: Some(node.to_string()),
-            acquire_time: Some(MicroTime(now)),
-            ..LeaseSpec::default()
-        }),
-    }
+    let key = node.key();
+    let lease = NewLease {
+        name: frontend.lease_name(),
+        label: (names::FRONTEND, key.as_str()),
+        holder: node,
+        standby: None,
+        state,
+    };
+    lease.owned_by(owner, now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastrak_api::assignment::Assignable as _;
 
     #[test]
     fn a_lease_reads_back_with_its_service() {

@@ -80,15 +80,12 @@ fn host_port(port: &ContainerPort) -> Option<(Protocol, u16)> {
 type HostPortEvent = Event<(Key, Option<HostPorts>)>;
 
 /// Returns the next event of a watch. Waits forever if it has not been started.
-pub(super) async fn next(host_ports: &mut Option<BoxStream<'_, HostPortEvent>>) -> HostPortEvent {
-    loop {
-        match host_ports {
-            Some(events) => match events.next().await {
-                Some(event) => return event,
-                None => *host_ports = None,
-            },
-            None => std::future::pending().await,
-        }
+pub(super) async fn next(
+    host_ports: &mut Option<BoxStream<'_, HostPortEvent>>,
+) -> Option<HostPortEvent> {
+    match host_ports {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
     }
 }
 

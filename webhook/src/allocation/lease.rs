@@ -11,7 +11,7 @@ use kube::api::ObjectMeta;
 use std::net::IpAddr;
 
 /// The Service that a Lease belongs to. Empty texts if it names none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) key: Key,
     pub(super) uid: String,
@@ -28,17 +28,53 @@ impl Owner {
             uid: text(names::SERVICE_UID),
         }
     }
+
+    /// Returns the annotations that name the Service.
+    fn annotations(&self) -> [(&'static str, &str); 3] {
+        let Self { key: (namespace, name), uid } = self;
+        [
+            (names::SERVICE_NAMESPACE, namespace),
+            (names::SERVICE_NAME, name),
+            (names::SERVICE_UID, uid),
+        ]
+    }
 }
 
-/// Returns the annotations that name the Service of a Lease.
-pub(super) fn owned_by(owner: &Owner) -> impl Iterator<Item = (String, String)> {
-    let Owner { key: (namespace, name), uid } = owner.clone();
-    let entries = [
-        (names::SERVICE_NAMESPACE, namespace),
-        (names::SERVICE_NAME, name),
-        (names::SERVICE_UID, uid),
-    ];
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value))
+/// What the leader writes into a new Lease beside its owner.
+pub(super) struct NewLease<'a> {
+    pub(super) name: String,
+    pub(super) label: (&'a str, &'a str),
+    pub(super) holder: &'a NodeName,
+    pub(super) standby: Option<&'a NodeName>,
+    pub(super) state: State,
+}
+
+impl NewLease<'_> {
+    /// Returns the Lease for a Service.
+    pub(super) fn owned_by(self, owner: &Owner, now: Timestamp) -> Lease {
+        let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let state = (names::ADDRESS_STATE, self.state.as_str());
+        let standby = self.standby.map(|standby| (names::STANDBY, standby.as_str()));
+        let annotations = [state].into_iter().chain(standby).chain(owner.annotations());
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name),
+                labels: Some([text(self.label)].into()),
+                annotations: Some(annotations.map(text).collect()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.holder.to_string()),
+                acquire_time: Some(MicroTime(now)),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+}
+
+/// Returns when the holder of a Lease was chosen.
+pub(super) fn acquired(lease: &Lease) -> Option<Timestamp> {
+    lease.spec.as_ref()?.acquire_time.as_ref().map(|time| time.0)
 }
 
 /// A Lease of an address.
@@ -57,13 +93,12 @@ impl AddressLease {
     /// Reads a Lease.
     pub(super) fn read(lease: &Lease) -> Result<Self, AssignmentError> {
         let annotations = lease.metadata.annotations.as_ref();
-        let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
-        let acquired = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
+        let conflict = annotations.and_then(|map| map.get(names::ADDRESS_CONFLICT));
         Ok(Self {
             assignment: Assignment::read(lease)?,
             owner: Owner::read(lease),
-            acquired: acquired.map(|time| time.0),
-            conflict: annotation(names::ADDRESS_CONFLICT),
+            acquired: acquired(lease),
+            conflict: conflict.cloned(),
         })
     }
 
@@ -87,23 +122,14 @@ pub(super) struct Nodes {
 
 /// Returns the Lease that proposes an address for a Service to its holder.
 pub(super) fn proposal(address: IpAddr, nodes: &Nodes, owner: &Owner, now: Timestamp) -> Lease {
-    let state = (names::ADDRESS_STATE, State::Proposed.as_str());
-    let standby = nodes.standby.as_ref().map(|standby| (names::STANDBY, standby.as_str()));
-    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    let annotations = [state].into_iter().chain(standby).map(owned);
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(lease_name(address)),
-            labels: Some([owned((names::ADDRESS, names::ADDRESS_ENABLED))].into()),
-            annotations: Some(annotations.chain(owned_by(owner)).collect()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: Some(nodes.holder.to_string()),
-            acquire_time: Some(MicroTime(now)),
-            ..LeaseSpec::default()
-        }),
-    }
+    let lease = NewLease {
+        name: lease_name(address),
+        label: (names::ADDRESS, names::ADDRESS_ENABLED),
+        holder: &nodes.holder,
+        standby: nodes.standby.as_ref(),
+        state: State::Proposed,
+    };
+    lease.owned_by(owner, now)
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ mod choice;
 mod frontends;
 mod problem;
 
+pub(super) use self::frontends::is_unused;
 pub(super) use self::problem::Problem;
 
-pub(super) use self::frontends::is_unused;
-
-use self::choice::{Choice, is_late};
+use self::choice::Choice;
 use self::frontends::Frontends;
 use super::frontend_lease::FrontendLease;
 use super::host_ports::HostPorts;
@@ -55,6 +54,23 @@ pub(super) struct View<'a> {
     pub(super) speakers: &'a BTreeMap<NodeName, Agent>,
     pub(super) namespaces: &'a BTreeMap<String, Labels>,
     pub(super) now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    /// Returns the Service that a Lease belongs to, if it exists.
+    fn owner(&self, owner: &Owner) -> Option<&'a AddressService> {
+        self.services.get(&owner.key).filter(|service| service.uid == owner.uid)
+    }
+
+    /// Returns whether a time has passed since the holder of a Lease was chosen.
+    fn has_passed(&self, time: SignedDuration, acquired: Option<Timestamp>) -> bool {
+        acquired.is_none_or(|acquired| self.now.duration_since(acquired) >= time)
+    }
+
+    /// Returns whether the holder has not accepted its assignment in time.
+    fn is_late(&self, state: State, acquired: Option<Timestamp>) -> bool {
+        state == State::Proposed && self.has_passed(ACCEPTANCE, acquired)
+    }
 }
 
 /// A change that brings the cluster closer to the desired state.
@@ -106,7 +122,8 @@ pub(super) fn plan(view: View<'_>) -> Plan {
         let holds = held.get(&(lease.owner.uid.as_str(), lease.address().is_ipv4()));
         let is_held = holds.is_some_and(|held| held.address() == lease.address());
         let step = if is_held {
-            plan.problems.extend(is_late(lease, view.now).then(|| not_accepted(lease)));
+            let is_late = view.is_late(lease.assignment.state, lease.acquired);
+            plan.problems.extend(is_late.then(|| not_accepted(lease)));
             choice
                 .other_nodes(lease)
                 .map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
@@ -137,7 +154,9 @@ pub(super) fn plan(view: View<'_>) -> Plan {
 fn held(view: View<'_>) -> Held<'_> {
     let mut held = Held::new();
     for lease in view.leases.values() {
-        let Some(service) = owner(lease, view).filter(|service| keeps(service, lease)) else {
+        let Some(service) =
+            view.owner(&lease.owner).filter(|service| service.keeps(lease.address()))
+        else {
             continue;
         };
         // A published address was accepted before: the station is most likely its former holder.
@@ -156,35 +175,18 @@ fn held(view: View<'_>) -> Held<'_> {
     held
 }
 
-fn owner<'a>(lease: &AddressLease, view: View<'a>) -> Option<&'a AddressService> {
-    view.services.get(&lease.owner.key).filter(|service| service.uid == lease.owner.uid)
-}
-
-/// Returns whether a Service still needs the address. A request that cannot be read changes nothing.
-pub(super) fn keeps(service: &AddressService, lease: &AddressLease) -> bool {
-    let address = lease.address();
-    let is_requested = match &service.requested {
-        Ok(requested) => {
-            let mut same = requested.iter().filter(|one| one.is_ipv4() == address.is_ipv4());
-            same.next().is_none_or(|one| *one == address)
-        }
-        Err(_) => true,
-    };
-    service.takes_pool() && is_requested && service.families.contains(&address.is_ipv4())
-}
-
 /// Returns whether a Lease that no Service keeps can be deleted. The address leaves the status of its
 /// Service first. A refused address is in use by a station outside of the cluster.
 fn is_releasable(lease: &AddressLease, view: View<'_>) -> bool {
     if lease.is_refused() {
-        return lease.acquired.is_none_or(|time| view.now.duration_since(time) >= QUARANTINE);
+        return view.has_passed(QUARANTINE, lease.acquired);
     }
-    owner(lease, view).is_none_or(|service| !service.shown.contains(&lease.address()))
+    view.owner(&lease.owner).is_none_or(|service| !service.shown.contains(&lease.address()))
 }
 
 /// Returns the problem of a Service whose address a station outside of the cluster uses.
 fn conflict(lease: &AddressLease, view: View<'_>) -> Option<(Key, Problem)> {
-    let service = owner(lease, view).filter(|_| lease.is_refused())?;
+    let service = view.owner(&lease.owner).filter(|_| lease.is_refused())?;
     let is_requested =
         service.requested.as_ref().is_ok_and(|requested| requested.contains(&lease.address()));
     service.takes_pool().then(|| (service.key.clone(), Problem::conflict(lease, is_requested)))
@@ -202,8 +204,8 @@ fn serve_auto<'a>(
     choice: &mut Choice<'a>,
     frontends: &mut Frontends<'a>,
 ) -> Given {
-    let has_pool = [true, false].map(|is_ipv4| held.contains_key(&(service.uid.as_str(), is_ipv4)));
-    if has_pool == [false, false] && frontends.has(service) {
+    let holds = |is_ipv4| held.contains_key(&(service.uid.as_str(), is_ipv4));
+    if !holds(true) && !holds(false) && frontends.has(service) {
         return frontends.serve(service);
     }
     let of_pools = serve_from_pools(service, held, choice);
@@ -238,7 +240,7 @@ fn serve_from_pools<'a>(
             Ok((address, nodes)) => {
                 given.waits = true;
                 given.addresses.extend(Some(address).filter(|address| is_published(*address)));
-                let propose = |nodes| Step::Propose { address, owner: owner_of(service), nodes };
+                let propose = |nodes| Step::Propose { address, owner: service.owner(), nodes };
                 given.steps.extend(nodes.map(propose));
             }
             Err(problem) => {
@@ -264,12 +266,8 @@ fn give(service: &AddressService, given: Given, plan: &mut Plan) {
     plan.problems.extend(problems.into_iter().map(|problem| (service.key.clone(), problem)));
     plan.steps.extend(steps);
     if addresses != service.published {
-        plan.steps.push(Step::Publish { owner: owner_of(service), addresses });
+        plan.steps.push(Step::Publish { owner: service.owner(), addresses });
     }
-}
-
-fn owner_of(service: &AddressService) -> Owner {
-    Owner { key: service.key.clone(), uid: service.uid.clone() }
 }
 
 impl Step {

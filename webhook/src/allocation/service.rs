@@ -1,5 +1,6 @@
 //! A Service, reduced to what its address depends on.
 
+use super::lease::Owner;
 use fastrak_api::balancer::{Decision, Ingress, Mode, PartialService, Protocol, ServiceView};
 use fastrak_api::names;
 use k8s_openapi::jiff::Timestamp;
@@ -113,6 +114,19 @@ impl AddressService {
         Ok((key, Some(this)))
     }
 
+    /// Returns the Service as the owner of Leases.
+    pub(super) fn owner(&self) -> Owner {
+        Owner { key: self.key.clone(), uid: self.uid.clone() }
+    }
+
+    /// Returns whether it may have this address: it requests none of the family, or this one. A request
+    /// that cannot be read changes nothing.
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        let requested = self.requested.as_deref().unwrap_or_default();
+        let mut same = requested.iter().filter(|one| one.is_ipv4() == address.is_ipv4());
+        same.next().is_none_or(|one| *one == address)
+    }
+
     /// Returns whether it should have an address.
     pub(super) fn wants(&self) -> bool {
         self.mode.is_some()
@@ -121,6 +135,11 @@ impl AddressService {
     /// Returns whether it may have an address of a pool.
     pub(super) fn takes_pool(&self) -> bool {
         matches!(self.mode, Some(Mode::AddressPool | Mode::Auto))
+    }
+
+    /// Returns whether it keeps this address of a pool.
+    pub(super) fn keeps(&self, address: IpAddr) -> bool {
+        self.takes_pool() && self.allows(address) && self.families.contains(&address.is_ipv4())
     }
 
     /// Returns whether it may have the addresses of nodes.

@@ -7,8 +7,7 @@ use super::service::{AddressService, Key};
 use crate::snapshot::agent_pods::AgentPod;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus, Labels, Pool, PoolError};
 use fastrak_api::address_range::AddressRange;
-use fastrak_api::assignment::address;
-use fastrak_api::balancer::Protocol;
+use fastrak_api::assignment::{Assignable as _, address};
 use fastrak_api::frontend::Frontend;
 use fastrak_runtime::reflector::Reflector;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -125,9 +124,6 @@ pub(super) struct KnownPool {
     pub(super) status: Option<AddressPoolStatus>,
 }
 
-/// The key of a Lease that is not named after an address.
-const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
 type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
 
 /// An object, of which only the labels are read.
@@ -148,7 +144,7 @@ struct LabelledMetadata {
 pub(super) fn read_lease(text: &str) -> Read<IpAddr, AddressLease> {
     let lease: Lease = serde_json::from_str(text)?;
     let name = lease.metadata.name.as_deref().unwrap_or_default();
-    let key = address(name).unwrap_or(NO_ADDRESS);
+    let key = address(name).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     Ok((key, AddressLease::read(&lease).ok()))
 }
 
@@ -156,8 +152,8 @@ pub(super) fn read_lease(text: &str) -> Read<IpAddr, AddressLease> {
 pub(super) fn read_frontend(text: &str) -> Read<Frontend, FrontendLease> {
     let lease: Lease = serde_json::from_str(text)?;
     let name = lease.metadata.name.as_deref().unwrap_or_default();
-    let none = Frontend { address: NO_ADDRESS, protocol: Protocol::Tcp, port: 0 };
-    Ok((Frontend::of_name(name).unwrap_or(none), FrontendLease::read(&lease).ok()))
+    let key = Frontend::of_name(name).unwrap_or(Frontend::NONE);
+    Ok((key, FrontendLease::read(&lease).ok()))
 }
 
 pub(super) fn read_pool(text: &str) -> Read<String, KnownPool> {

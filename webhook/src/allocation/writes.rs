@@ -3,11 +3,11 @@
 use super::frontend_lease::{self, FrontendLease};
 use super::lease::{AddressLease, Nodes, Owner, proposal};
 use super::plan::{Step, is_unused};
-use super::service::{AddressService, Key};
+use super::service::AddressService;
 use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
 use fastrak_api::assignment::{Assignment, AssignmentError, State, lease_name};
-use fastrak_api::frontend::{Frontend, FrontendAssignment, FrontendError};
+use fastrak_api::frontend::{Frontend, FrontendAssignment};
 use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
@@ -59,7 +59,7 @@ pub(super) enum WriteError {
     #[error("the written Lease is not an assignment")]
     Lease(#[source] AssignmentError),
     #[error("the written Lease is not a frontend")]
-    Frontend(#[source] FrontendError),
+    Frontend(#[source] AssignmentError<Frontend>),
     #[error("could not parse the Service")]
     Parse(#[source] serde_json::Error),
 }
@@ -73,27 +73,20 @@ impl Writer {
     /// Carries out a step.
     pub(super) async fn write(&self, step: &Step) -> Result<Written, WriteError> {
         match step {
-            Step::Propose { address, owner, nodes } => {
-                let lease = proposal(*address, nodes, owner, clock::now());
-                written(self.create(&lease).await, WriteError::Propose)
+            Step::Propose { address: at, owner, nodes } => {
+                let lease = proposal(*at, nodes, owner, clock::now());
+                written(self.create(&lease).await, WriteError::Propose, address)
             }
-            Step::ProposeFrontend { frontend, node, owner, state } => {
-                let lease = frontend_lease::lease(*frontend, node, owner, *state, clock::now());
-                match self.create(&lease).await {
-                    Ok(lease) => {
-                        let read = FrontendLease::read(&lease).map_err(WriteError::Frontend)?;
-                        Ok(Written::Frontend(read.into()))
-                    }
-                    Err(error) if is_superseded(&error) => Ok(Written::Superseded),
-                    Err(error) => Err(WriteError::Propose(error)),
-                }
+            Step::ProposeFrontend { frontend: at, node, owner, state } => {
+                let lease = frontend_lease::lease(*at, node, owner, *state, clock::now());
+                written(self.create(&lease).await, WriteError::Propose, frontend)
             }
             Step::ReleaseFrontend { lease } => self.release_frontend(lease).await,
             Step::Assign { lease, nodes } => {
                 let patch = Patch::<()>::Json(json_patch::Patch(assignment(lease, nodes)));
                 let name = lease_name(lease.address());
                 let patched = self.leases.patch(&name, &manager(), &patch).await;
-                written(patched, WriteError::Assign)
+                written(patched, WriteError::Assign, address)
             }
             Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
             Step::Publish { owner, addresses } => self.publish(owner, addresses).await,
@@ -115,12 +108,10 @@ impl Writer {
         lease: &AddressLease,
         is_duplicate: bool,
     ) -> Result<Written, WriteError> {
-        let live = self.get(&lease.owner.key).await?;
+        let live = self.live(&lease.owner).await?.filter(|_| !lease.is_refused());
         let needs = |live: &AddressService| {
-            live.shown.contains(&lease.address())
-                || (!is_duplicate && super::plan::keeps(live, lease))
+            live.shown.contains(&lease.address()) || (!is_duplicate && live.keeps(lease.address()))
         };
-        let live = live.filter(|live| live.uid == lease.owner.uid && !lease.is_refused());
         if live.as_ref().is_some_and(needs) {
             return Ok(Written::Superseded);
         }
@@ -132,7 +123,7 @@ impl Writer {
     /// Deletes the Lease of a frontend if its Service does not exist or does not forward it.
     async fn release_frontend(&self, lease: &FrontendLease) -> Result<Written, WriteError> {
         let frontend = lease.frontend();
-        let live = self.get(&lease.owner.key).await?.filter(|live| live.uid == lease.owner.uid);
+        let live = self.live(&lease.owner).await?;
         if live.is_some_and(|live| !is_unused(&live, frontend)) {
             return Ok(Written::Superseded);
         }
@@ -155,7 +146,9 @@ impl Writer {
         }
     }
 
-    async fn get(&self, (namespace, name): &Key) -> Result<Option<AddressService>, WriteError> {
+    /// Reads the Service of a Lease, if it exists.
+    async fn live(&self, owner: &Owner) -> Result<Option<AddressService>, WriteError> {
+        let Owner { key: (namespace, name), uid } = owner;
         if name.is_empty() {
             return Ok(None);
         }
@@ -163,7 +156,10 @@ impl Writer {
         let request = request.get(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest).map_err(WriteError::Service)?;
         match self.client.request_text(request).await {
-            Ok(text) => Ok(AddressService::read(&text).map_err(WriteError::Parse)?.1),
+            Ok(text) => {
+                let live = AddressService::read(&text).map_err(WriteError::Parse)?.1;
+                Ok(live.filter(|live| live.uid == *uid))
+            }
             Err(error) if is_superseded(&error) => Ok(None),
             Err(error) => Err(WriteError::Service(error)),
         }
@@ -224,15 +220,23 @@ fn manager() -> PatchParams {
 fn written(
     result: Result<Lease, kube::Error>,
     failed: fn(kube::Error) -> WriteError,
+    read: fn(&Lease) -> Result<Written, WriteError>,
 ) -> Result<Written, WriteError> {
     match result {
-        Ok(lease) => {
-            let lease = AddressLease::read(&lease).map_err(WriteError::Lease)?;
-            Ok(Written::Lease(lease.into()))
-        }
+        Ok(lease) => read(&lease),
         Err(error) if is_superseded(&error) => Ok(Written::Superseded),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn address(lease: &Lease) -> Result<Written, WriteError> {
+    let lease = AddressLease::read(lease).map_err(WriteError::Lease)?;
+    Ok(Written::Lease(lease.into()))
+}
+
+fn frontend(lease: &Lease) -> Result<Written, WriteError> {
+    let lease = FrontendLease::read(lease).map_err(WriteError::Frontend)?;
+    Ok(Written::Frontend(lease.into()))
 }
 
 /// Returns the patch that chooses other nodes. A new holder must accept the address first.

@@ -1,15 +1,13 @@
 //! Chooses addresses, and the nodes that answer for them.
 
-use super::{ACCEPTANCE, MAX_REFUSED, Problem, REPROPOSAL, View};
+use super::{MAX_REFUSED, Problem, REPROPOSAL, View};
 use crate::allocation::lease::{AddressLease, Nodes};
 use crate::allocation::service::AddressService;
 use fastrak_admission::snapshot::agent::Agent;
 use fastrak_admission::snapshot::{Availability, NodeInfo};
 use fastrak_api::address_pool::{Labels, Pool};
-use fastrak_api::assignment::State;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
-use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::net::IpAddr;
@@ -30,12 +28,6 @@ pub(super) struct Choice<'a> {
 
 /// The addresses of a pool that have not been checked yet.
 type Rest<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
-
-/// Returns whether the holder has not accepted the address in time.
-pub(super) fn is_late(lease: &AddressLease, now: Timestamp) -> bool {
-    lease.assignment.state == State::Proposed
-        && lease.acquired.is_none_or(|time| now.duration_since(time) >= ACCEPTANCE)
-}
 
 /// Returns the nodes that load balancers may use. kubeadm excludes the nodes of the control plane, which
 /// may be the only ones.
@@ -191,9 +183,8 @@ impl<'a> Choice<'a> {
         let pool = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
         let pool = pool.into_iter().find(|pool| pool.contains(lease.address()));
         let standby = assignment.standby.as_ref().filter(|standby| !self.is_down(standby));
-        let is_again = lease.is_refused()
-            && lease.acquired.is_none_or(|time| self.view.now.duration_since(time) >= REPROPOSAL);
-        if is_late(lease, self.view.now)
+        let is_again = lease.is_refused() && self.view.has_passed(REPROPOSAL, lease.acquired);
+        if self.view.is_late(assignment.state, lease.acquired)
             || is_again
             || (self.is_down(&assignment.holder) && standby.is_none())
         {

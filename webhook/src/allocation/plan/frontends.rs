@@ -2,7 +2,7 @@
 
 use super::choice::balancing_nodes;
 use super::problem::{Cause, Problem};
-use super::{ACCEPTANCE, Given, Step, View, owner_of};
+use super::{Given, Step, View};
 use crate::allocation::frontend_lease::FrontendLease;
 use crate::allocation::service::{AddressService, Key};
 use fastrak_admission::snapshot::NodeInfo;
@@ -47,10 +47,8 @@ impl<'a> Frontends<'a> {
             let of_pod = move |(protocol, port): &_| ((&pod.node, *protocol, *port), key);
             pod.ports.iter().map(of_pod)
         });
-        let owner = |lease: &FrontendLease| {
-            view.services.get(&lease.owner.key).filter(|service| service.uid == lease.owner.uid)
-        };
-        let taken = view.frontends.iter().filter_map(|(at, lease)| Some((*at, owner(lease)?)));
+        let taken =
+            view.frontends.iter().filter_map(|(at, lease)| Some((*at, view.owner(&lease.owner)?)));
         let is_accepted = |lease: &&FrontendLease| lease.assignment.state == State::Accepted;
         let held = view.frontends.values().filter(is_accepted);
         let addresses = view.nodes.values().flat_map(|info| &info.internal_addresses);
@@ -72,20 +70,13 @@ impl<'a> Frontends<'a> {
 
     /// Plans the addresses of a Service.
     pub(super) fn serve(&mut self, service: &'a AddressService) -> Given {
-        let mut given = Given::default();
-        // The host ports of pods are not known yet, or the request is not an address.
-        if self.view.host_ports.is_none() || service.requested.is_err() {
-            let problem = service.requested.as_ref().err().cloned().map(Problem::NotAnAddress);
-            given.problems.extend(problem);
-            (given.addresses, given.waits) = (service.published.clone(), true);
-            self.needed.extend(
-                self.view
-                    .frontends
-                    .iter()
-                    .filter_map(|(at, lease)| (lease.owner.uid == service.uid).then_some(*at)),
-            );
-            return given;
+        if let Err(text) = &service.requested {
+            return self.unchanged(service, Some(Problem::NotAnAddress(text.clone())));
         }
+        if self.view.host_ports.is_none() {
+            return self.unchanged(service, None);
+        }
+        let mut given = Given::default();
         let published = |address: &IpAddr| service.published.contains(address);
         let (mut unready, mut causes) = (Vec::new(), Vec::new());
         for (node, info, address) in self.candidates(service) {
@@ -110,6 +101,14 @@ impl<'a> Frontends<'a> {
         given
     }
 
+    /// Keeps what a Service has.
+    fn unchanged(&mut self, service: &AddressService, problem: Option<Problem>) -> Given {
+        let owned = self.view.frontends.iter().filter(|(_, lease)| lease.owner.uid == service.uid);
+        self.needed.extend(owned.map(|(frontend, _)| *frontend));
+        let addresses = service.published.clone();
+        Given { addresses, problems: problem.into_iter().collect(), waits: true, steps: Vec::new() }
+    }
+
     fn problem(
         &self,
         service: &AddressService,
@@ -118,14 +117,11 @@ impl<'a> Frontends<'a> {
     ) -> Option<Problem> {
         let has_none = given.addresses.is_empty() && !given.waits;
         if causes.is_empty() {
-            return has_none.then(|| Problem::NoNode { requested: self.requested(service) });
+            let requested = service.requested.clone().unwrap_or_default();
+            return has_none.then_some(Problem::NoNode { requested });
         }
         let is_news = has_none || causes.iter().any(|(_, _, cause)| cause.is_conflict());
         is_news.then_some(Problem::PortsInUse { causes, is_blocking: has_none })
-    }
-
-    fn requested(&self, service: &AddressService) -> Vec<IpAddr> {
-        service.requested.clone().unwrap_or_default()
     }
 
     fn proposal(&self, service: &AddressService, node: &NodeName, frontend: Frontend) -> Step {
@@ -133,17 +129,12 @@ impl<'a> Frontends<'a> {
         // connection reaches the Service. The speaker still checks whether a process listens.
         let is_published = service.published.contains(&frontend.address);
         let state = if is_published { State::Accepted } else { State::Proposed };
-        Step::ProposeFrontend { frontend, node: node.clone(), owner: owner_of(service), state }
+        Step::ProposeFrontend { frontend, node: node.clone(), owner: service.owner(), state }
     }
 
     /// Returns the addresses of nodes that the Service may get, by family and node.
     fn candidates(&self, service: &AddressService) -> Vec<(&'a NodeName, &'a NodeInfo, IpAddr)> {
         let nodes = balancing_nodes(self.view.nodes.iter());
-        let requested = service.requested.as_deref().unwrap_or_default();
-        let is_allowed = |address: &IpAddr| {
-            let mut same = requested.iter().filter(|one| one.is_ipv4() == address.is_ipv4());
-            same.next().is_none_or(|one| one == address)
-        };
         let mut candidates = Vec::new();
         if service.ports.is_empty() {
             return candidates;
@@ -151,7 +142,8 @@ impl<'a> Frontends<'a> {
         for &is_ipv4 in &service.families {
             for (node, info) in &nodes {
                 let mut addresses = info.internal_addresses.iter();
-                let address = addresses.find(|one| one.is_ipv4() == is_ipv4 && is_allowed(one));
+                let address =
+                    addresses.find(|one| one.is_ipv4() == is_ipv4 && service.allows(**one));
                 candidates.extend(address.map(|address| (*node, *info, *address)));
             }
         }
@@ -200,8 +192,7 @@ impl<'a> Frontends<'a> {
             return Err(Cause::Service(other.key.clone()));
         }
         let Some(lease) = self.view.frontends.get(&frontend) else { return Ok(None) };
-        let is_late =
-            lease.acquired.is_none_or(|time| self.view.now.duration_since(time) >= ACCEPTANCE);
+        let is_late = self.view.is_late(lease.assignment.state, lease.acquired);
         match lease.assignment.state {
             // It is released as soon as the plan is carried out.
             _ if lease.owner.uid != service.uid => Ok(Some(State::Proposed)),
@@ -209,7 +200,7 @@ impl<'a> Frontends<'a> {
             State::Refused => {
                 Err(lease.assignment.conflict.map_or(Cause::Refused, Cause::Conflict))
             }
-            State::Proposed if is_late => Err(Cause::NotAccepted),
+            _ if is_late => Err(Cause::NotAccepted),
             state => Ok(Some(state)),
         }
     }
