@@ -55,7 +55,7 @@ impl Frontends {
             let due = tokio::select! {
                 () = shutdown.requested() => return Ok(()),
                 Some(event) = events.next() => self.proposed(event),
-                _ = checks.tick() => self.all().collect(),
+                _ = checks.tick() => self.select(|_| true),
             };
             self.check(due).await;
         }
@@ -74,14 +74,12 @@ impl Frontends {
             Event::Init | Event::InitApply(_) => {}
         }
         self.known.apply(event);
-        let is_due = |of: &FrontendAssignment| {
-            of.state == State::Proposed && (is_list || changed == Some(of.frontend))
-        };
-        self.all().filter(is_due).collect()
+        self.select(|of| of.state == State::Proposed && (is_list || changed == Some(of.frontend)))
     }
 
-    fn all(&self) -> impl Iterator<Item = FrontendAssignment> + use<> {
-        self.known.all().into_iter().flat_map(|known| Vec::from_iter(known.values().cloned()))
+    fn select(&self, is_due: impl Fn(&FrontendAssignment) -> bool) -> Assignments {
+        let known = self.known.all().unwrap_or_default();
+        known.values().filter(|assignment| is_due(assignment)).cloned().collect()
     }
 
     /// Checks frontends, and writes the answers that have changed.
