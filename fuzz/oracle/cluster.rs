@@ -73,7 +73,15 @@ fn namespace(picks: &mut Picks<'_>) -> NamespaceInfo {
         opted_out: picks.one(&[false, false, false, true]),
         default_class: text(&[None, Some("now"), Some("foreign"), Some("gone"), Some("")], picks),
         balancer: text(
-            &[None, Some("inlets"), Some("none"), Some("address-pool"), Some("-")],
+            &[
+                None,
+                Some("inlets"),
+                Some("none"),
+                Some("auto"),
+                Some("address-pool"),
+                Some("node-ip"),
+                Some("-"),
+            ],
             picks,
         ),
     }
